@@ -1,0 +1,101 @@
+//! Why a call failed, in the terms of `wit/world.wit`.
+
+/// Why a call failed. Each message names the next step.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Error {
+    /// There is no such tool.
+    UnknownTool(String),
+    /// Arguments that the tool cannot take; nothing was changed.
+    InvalidArguments(Vec<Problem>),
+    /// The token may not, or the host forbids it.
+    Denied(String),
+    /// No such guest, node, storage, volume, snapshot or task.
+    NotFound(String),
+    /// The state of things does not allow it now.
+    Conflict(String),
+    /// Proxmox or a node did not answer.
+    Unreachable(String),
+    /// The token was not accepted.
+    Unauthorized(String),
+    /// A task failed.
+    FailedTask(FailedTask),
+    /// A fault of this component, its settings or an answer beyond reading.
+    Internal(String),
+}
+
+/// One argument that a tool cannot take.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Problem {
+    /// JSON pointer into the arguments.
+    pub(crate) pointer: String,
+    /// What is wrong and what is allowed.
+    pub(crate) message: String,
+}
+
+/// A task that failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FailedTask {
+    pub(crate) message: String,
+    pub(crate) upid: String,
+    pub(crate) exit_status: String,
+    pub(crate) log_tail: Vec<String>,
+}
+
+/// What every handler answers.
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An argument, by its name, that a handler cannot take.
+    pub(crate) fn argument(name: &str, message: impl Into<String>) -> Self {
+        Self::InvalidArguments(vec![Problem {
+            pointer: format!("/{name}"),
+            message: message.into(),
+        }])
+    }
+
+    /// The message alone.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::UnknownTool(message)
+            | Self::Denied(message)
+            | Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Unreachable(message)
+            | Self::Unauthorized(message)
+            | Self::Internal(message) => message.clone(),
+            Self::FailedTask(task) => task.message.clone(),
+            Self::InvalidArguments(problems) => problems
+                .iter()
+                .map(|problem| {
+                    let name = problem.pointer.trim_start_matches('/');
+                    if name.is_empty() {
+                        problem.message.clone()
+                    } else {
+                        format!("{name}: {}", problem.message)
+                    }
+                })
+                .collect::<Vec<_>>()
+                .join("; "),
+        }
+    }
+
+    /// The same error with more said, such as which step of several failed.
+    pub(crate) fn context(mut self, what: &str) -> Self {
+        match &mut self {
+            Self::UnknownTool(message)
+            | Self::Denied(message)
+            | Self::NotFound(message)
+            | Self::Conflict(message)
+            | Self::Unreachable(message)
+            | Self::Unauthorized(message)
+            | Self::Internal(message) => *message = format!("{what}: {message}"),
+            Self::FailedTask(task) => task.message = format!("{what}: {}", task.message),
+            Self::InvalidArguments(problems) => {
+                for problem in problems {
+                    problem.message = format!("{what}: {}", problem.message);
+                }
+            }
+        }
+        self
+    }
+}

@@ -1,0 +1,177 @@
+//! The component's settings, from its environment.
+
+use std::fmt;
+
+use url::Url;
+
+use crate::error::Error;
+
+/// Where Proxmox is, and who calls it.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// Scheme, host, port and path prefix, without a trailing slash.
+    pub(crate) base: String,
+    /// `user@realm!token`, where the environment names it.
+    pub(crate) token_id: Option<String>,
+    /// Absent where the host adds the `Authorization` header itself.
+    secret: Option<String>,
+}
+
+impl Settings {
+    /// Reads the process's environment.
+    pub(crate) fn from_env() -> Result<Self, Error> {
+        Self::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn new(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let url = var("PROXMOX_URL").ok_or_else(|| {
+            Error::Internal(
+                "PROXMOX_URL is not set: give the address of a node, such as \
+                 https://pve.example.com:8006"
+                    .into(),
+            )
+        })?;
+        let base = base_url(&url)?;
+        let token_id = var("PROXMOX_TOKEN_ID")
+            .and_then(|id| full_token_id(&id, var("PROXMOX_USER").as_deref()));
+        let secret = var("PROXMOX_TOKEN_SECRET");
+        if secret.is_some() && token_id.is_none() {
+            return Err(Error::Internal(
+                "PROXMOX_TOKEN_SECRET is set, but not which token it belongs to: set \
+                 PROXMOX_TOKEN_ID to user@realm!name, such as root@pam!mcp"
+                    .into(),
+            ));
+        }
+        Ok(Self {
+            base,
+            token_id,
+            secret,
+        })
+    }
+
+    /// The value of the `Authorization` header, where it is for the component
+    /// to send.
+    pub(crate) fn authorization(&self) -> Option<String> {
+        let (id, secret) = (self.token_id.as_deref()?, self.secret.as_deref()?);
+        Some(format!("PVEAPIToken={id}={secret}"))
+    }
+
+    /// How a message calls the token.
+    pub(crate) fn token_name(&self) -> &str {
+        self.token_id.as_deref().unwrap_or("in use")
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("base", &self.base)
+            .field("token_id", &self.token_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `https://pve:8006/prefix/` and `https://pve:8006/prefix/api2/json` become
+/// `https://pve:8006/prefix`.
+fn base_url(text: &str) -> Result<String, Error> {
+    let bad = |why: &str| {
+        Error::Internal(format!(
+            "PROXMOX_URL {why}: give it as https://pve.example.com:8006"
+        ))
+    };
+    let url = Url::parse(text.trim()).map_err(|_| bad("is no URL"))?;
+    if url.scheme() != "https" {
+        return Err(bad("is not https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("holds a user or a password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("holds a query or a fragment"));
+    }
+    let base = url.as_str().trim_end_matches('/');
+    let base = base.strip_suffix("/api2/json").unwrap_or(base);
+    Ok(base.trim_end_matches('/').to_owned())
+}
+
+fn full_token_id(id: &str, user: Option<&str>) -> Option<String> {
+    if id.contains('!') {
+        return Some(id.to_owned());
+    }
+    user.map(|user| format!("{user}!{id}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(vars: &[(&str, &str)]) -> Result<Settings, Error> {
+        Settings::new(|name| {
+            vars.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn url_forms_are_one() {
+        for url in [
+            "https://pve:8006",
+            "https://pve:8006/",
+            "https://pve:8006/api2/json",
+            "https://PVE:8006/api2/json/",
+        ] {
+            assert_eq!(base_url(url).unwrap(), "https://pve:8006", "{url}");
+        }
+        assert_eq!(
+            base_url("https://gate.example.com/pve/").unwrap(),
+            "https://gate.example.com/pve"
+        );
+    }
+
+    #[test]
+    fn bad_urls_are_refused() {
+        for url in [
+            "pve",
+            "http://pve:8006",
+            "https://root:x@pve:8006",
+            "https://pve/?a",
+        ] {
+            let error = base_url(url).unwrap_err();
+            assert!(error.message().starts_with("PROXMOX_URL "), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn token_bare_or_full() {
+        let full = settings(&[
+            ("PROXMOX_URL", "https://pve"),
+            ("PROXMOX_TOKEN_ID", "root@pam!mcp"),
+            ("PROXMOX_TOKEN_SECRET", "s"),
+        ])
+        .unwrap();
+        assert_eq!(
+            full.authorization().unwrap(),
+            "PVEAPIToken=root@pam!mcp=s"
+        );
+        let bare = settings(&[
+            ("PROXMOX_URL", "https://pve"),
+            ("PROXMOX_USER", "root@pam"),
+            ("PROXMOX_TOKEN_ID", "mcp"),
+        ])
+        .unwrap();
+        assert_eq!(bare.token_name(), "root@pam!mcp");
+        assert_eq!(bare.authorization(), None);
+    }
+
+    #[test]
+    fn debug_holds_no_secret() {
+        let settings = settings(&[
+            ("PROXMOX_URL", "https://pve"),
+            ("PROXMOX_TOKEN_ID", "root@pam!mcp"),
+            ("PROXMOX_TOKEN_SECRET", "hush"),
+        ])
+        .unwrap();
+        assert!(!format!("{settings:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,1 @@
+//! A component that tries to break out.

@@ -1,0 +1,3 @@
+//! A strict simulated Proxmox VE.
+
+fn main() {}

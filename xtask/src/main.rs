@@ -1,0 +1,3 @@
+//! Builds, tests and demonstrates proxmox-mcp.
+
+fn main() {}
