@@ -1,0 +1,81 @@
+//! Attacks on the contract: state, shapes and tickets.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+
+use super::{report, result};
+use crate::Arguments;
+use crate::bindings::{Outcome, Pending, ToolError, ToolResult};
+
+/// Calls that this instance has seen: never more than one.
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// What no honest ticket looks like: the host has to carry it all the same.
+const GARBAGE_TICKET: &str = "\u{0}\u{1b}[31m../../\"}]\r\n\u{feff}UPID:::";
+
+pub(crate) fn count_calls(_: &Arguments) -> Result<Outcome, ToolError> {
+    report(json!({ "outcome": "counted", "calls": count() }))
+}
+
+pub(crate) fn answer_with(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    Ok(Outcome::Done(ToolResult {
+        structured: arguments.text("structured")?.to_owned(),
+        text: arguments
+            .optional_text("text")
+            .unwrap_or_default()
+            .to_owned(),
+    }))
+}
+
+pub(crate) fn fail_with(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    Err(ToolError::Internal(arguments.text("message")?.to_owned()))
+}
+
+pub(crate) fn finish_after(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    // A call that pends counts too: were an instance kept, `resume` would see it.
+    count();
+    Ok(go_on(arguments.number("looks")?))
+}
+
+pub(crate) fn run_forever(_: &Arguments) -> Result<Outcome, ToolError> {
+    Ok(Outcome::Running(Pending {
+        ticket: GARBAGE_TICKET.to_owned(),
+        message: "going on \u{1b}[31mfor ever".to_owned(),
+        // Neither a fraction nor even a number.
+        progress: Some(f32::NAN),
+        retry_after_ms: 0,
+        interim: result(json!({ "outcome": "interim" })),
+    }))
+}
+
+/// The other side of the two above.
+pub(crate) fn resume(ticket: &str) -> Result<Outcome, ToolError> {
+    if ticket == GARBAGE_TICKET {
+        return run_forever(&Arguments(serde_json::Map::new()));
+    }
+    let Some(looks) = ticket
+        .strip_prefix("looks:")
+        .and_then(|looks| looks.parse::<usize>().ok())
+    else {
+        return Err(ToolError::Internal(format!("a ticket of others: {ticket}")));
+    };
+    if looks > 0 {
+        return Ok(go_on(looks - 1));
+    }
+    report(json!({ "outcome": "finished", "calls": count() }))
+}
+
+fn go_on(looks: usize) -> Outcome {
+    Outcome::Running(Pending {
+        ticket: format!("looks:{looks}"),
+        message: format!("{looks} looks left"),
+        progress: None,
+        retry_after_ms: 1,
+        interim: result(json!({ "outcome": "interim" })),
+    })
+}
+
+fn count() -> u64 {
+    CALLS.fetch_add(1, Ordering::Relaxed) + 1
+}

@@ -1,0 +1,250 @@
+//! Attacks over wasi:http.
+
+use serde_json::{Value, json};
+
+use super::report;
+use crate::bindings::wasi::http::outgoing_handler;
+use crate::bindings::wasi::http::types::{
+    Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+};
+use crate::bindings::{Outcome, ToolError};
+use crate::{Arguments, invalid};
+
+/// Answers longer than this are cut in a report.
+const REPORTED_BYTES: usize = 2048;
+
+pub(crate) fn send_request(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let headers = Fields::new();
+    if let Some(name) = arguments.optional_text("header_name") {
+        let value = arguments.optional_text("header_value").unwrap_or_default();
+        if let Err(error) = headers.append(name, value.as_bytes()) {
+            return report(refused("header", &error));
+        }
+    }
+    let method = match arguments.optional_text("method") {
+        None | Some("GET") => Method::Get,
+        Some("POST") => Method::Post,
+        Some("PUT") => Method::Put,
+        Some("DELETE") => Method::Delete,
+        Some(other) => Method::Other(other.to_owned()),
+    };
+    report(send(
+        &target,
+        &method,
+        headers,
+        arguments.optional_text("body"),
+    ))
+}
+
+pub(crate) fn send_raw_target(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target {
+        scheme: scheme(arguments.text("scheme")?),
+        authority: arguments.text("authority")?.to_owned(),
+        path: arguments.text("path")?.to_owned(),
+    };
+    report(send(&target, &Method::Get, Fields::new(), None))
+}
+
+pub(crate) fn follow_redirect(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let first = send(&target, &Method::Get, Fields::new(), None);
+    let Some(location) = first
+        .pointer("/headers/location")
+        .and_then(Value::as_str)
+        .map(str::to_owned)
+    else {
+        return report(json!({ "outcome": "no redirect", "first": first }));
+    };
+    let second = send(
+        &Target::parse(&location)?,
+        &Method::Get,
+        Fields::new(),
+        None,
+    );
+    report(json!({
+        "outcome": second.get("outcome"),
+        "location": location,
+        "first": first,
+        "second": second,
+    }))
+}
+
+pub(crate) fn set_header(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let name = arguments.text("name")?;
+    let value = arguments.text("value")?.as_bytes().to_vec();
+
+    let mut ways = Vec::new();
+    let appended = Fields::new();
+    let outcome = appended.append(name, &value);
+    ways.push(("append", outcome.map(|()| appended)));
+    let set = Fields::new();
+    let outcome = set.set(name, std::slice::from_ref(&value));
+    ways.push(("set", outcome.map(|()| set)));
+    ways.push(("from-list", Fields::from_list(&[(name.to_owned(), value)])));
+
+    let mut accepted = false;
+    let mut reports = serde_json::Map::new();
+    for (way, headers) in ways {
+        let outcome = match headers {
+            Ok(headers) => {
+                accepted = true;
+                send(&target, &Method::Get, headers, None)
+            }
+            Err(error) => refused("header", &error),
+        };
+        reports.insert(way.to_owned(), outcome);
+    }
+    let outcome = if accepted { "accepted" } else { "refused" };
+    report(json!({ "outcome": outcome, "ways": reports }))
+}
+
+pub(crate) fn flood(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let mut answered = 0_usize;
+    let mut last_refusal = Value::Null;
+    for _ in 0..arguments.number("count")? {
+        let outcome = send(&target, &Method::Get, Fields::new(), None);
+        if outcome.get("status").is_some() {
+            answered += 1;
+        } else {
+            last_refusal = outcome;
+        }
+    }
+    report(json!({ "outcome": "ended", "answered": answered, "last_refusal": last_refusal }))
+}
+
+pub(crate) fn leave_open(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let mut open = Vec::new();
+    for _ in 0..arguments.number("count")? {
+        let Ok(request) = target.request(&Method::Get, Fields::new()) else {
+            break;
+        };
+        match outgoing_handler::handle(request, None) {
+            Ok(answer) => open.push(answer),
+            Err(_) => break,
+        }
+    }
+    let count = open.len();
+    // The instance ends with all of them in flight.
+    std::mem::forget(open);
+    report(json!({ "outcome": "left open", "count": count }))
+}
+
+/// Where a request goes.
+struct Target {
+    scheme: Scheme,
+    authority: String,
+    path: String,
+}
+
+impl Target {
+    /// Splits a URL without judging it: that is the host's part.
+    fn parse(url: &str) -> Result<Self, ToolError> {
+        let (name, rest) = url
+            .split_once("://")
+            .ok_or_else(|| invalid("/url", "a URL is needed"))?;
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => rest.split_at(slash),
+            None => (rest, "/"),
+        };
+        Ok(Self {
+            scheme: scheme(name),
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// A request to it, or what the host refused about it.
+    fn request(&self, method: &Method, headers: Fields) -> Result<OutgoingRequest, &'static str> {
+        let request = OutgoingRequest::new(headers);
+        request.set_method(method).map_err(|()| "method")?;
+        request
+            .set_scheme(Some(&self.scheme))
+            .map_err(|()| "scheme")?;
+        request
+            .set_authority(Some(&self.authority))
+            .map_err(|()| "authority")?;
+        request
+            .set_path_with_query(Some(&self.path))
+            .map_err(|()| "path")?;
+        Ok(request)
+    }
+}
+
+fn scheme(name: &str) -> Scheme {
+    match name {
+        "http" => Scheme::Http,
+        "https" => Scheme::Https,
+        other => Scheme::Other(other.to_owned()),
+    }
+}
+
+/// Sends one request and reports the answer or who refused it.
+fn send(target: &Target, method: &Method, headers: Fields, body: Option<&str>) -> Value {
+    let request = match target.request(method, headers) {
+        Ok(request) => request,
+        Err(part) => return json!({ "outcome": "refused", "by": "request", "error": part }),
+    };
+    if let Some(text) = body
+        && let Err(error) = write_body(&request, text)
+    {
+        return refused("body", &error);
+    }
+    let answer = match outgoing_handler::handle(request, None) {
+        Ok(answer) => answer,
+        Err(error) => return refused("handler", &error),
+    };
+    answer.subscribe().block();
+    match answer.get() {
+        Some(Ok(Ok(response))) => answered(&response),
+        Some(Ok(Err(error))) => refused("handler", &error),
+        other => refused("handler", &other.is_some()),
+    }
+}
+
+fn write_body(request: &OutgoingRequest, text: &str) -> Result<(), String> {
+    let body = request.body().map_err(|()| "no body".to_owned())?;
+    let stream = body.write().map_err(|()| "no stream".to_owned())?;
+    stream
+        .blocking_write_and_flush(text.as_bytes())
+        .map_err(|error| error.to_string())?;
+    drop(stream);
+    OutgoingBody::finish(body, None).map_err(|error| error.to_string())
+}
+
+fn answered(response: &IncomingResponse) -> Value {
+    let headers: serde_json::Map<String, Value> = response
+        .headers()
+        .entries()
+        .into_iter()
+        .map(|(name, value)| (name, String::from_utf8_lossy(&value).into_owned().into()))
+        .collect();
+    json!({
+        "outcome": "answered",
+        "status": response.status(),
+        "headers": headers,
+        "body": read_body(response),
+    })
+}
+
+fn read_body(response: &IncomingResponse) -> String {
+    let Ok(body) = response.consume() else {
+        return String::new();
+    };
+    let Ok(stream) = body.stream() else {
+        return String::new();
+    };
+    let mut bytes = Vec::new();
+    while let Ok(chunk) = stream.blocking_read(64 * 1024) {
+        bytes.extend_from_slice(&chunk);
+    }
+    bytes.truncate(REPORTED_BYTES);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn refused(by: &str, error: &dyn std::fmt::Debug) -> Value {
+    json!({ "outcome": "refused", "by": by, "error": format!("{error:?}") })
+}
