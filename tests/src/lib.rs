@@ -1,1 +1,30 @@
-//! What the black-box tests share.
+//! Black-box tests of proxmox-mcp: real component, real HTTPS, real MCP client,
+//! real processes.
+//!
+//! A test starts a simulated Proxmox VE ([`Sim`]), points a [`HostRunner`] at
+//! it and talks MCP through a [`Client`] (rmcp), through [`Raw`] JSON-RPC lines,
+//! or by the command line ([`HostRunner::run`]). What every test checks without
+//! saying so:
+//!
+//! - each success conforms to the output schema that its tool declares, and
+//!   its text holds the same JSON;
+//! - no error carries structured content;
+//! - stdout holds JSON-RPC lines and nothing else;
+//! - no secret that a process was given shows up in what it writes.
+
+mod client;
+mod host;
+mod programs;
+mod raw;
+mod sim;
+mod watch;
+
+pub use client::{Client, Era, Progress};
+pub use host::{HostRunner, Output};
+pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
+pub use raw::Raw;
+pub use sim::{Sim, SimOptions, Token};
+
+/// No answer within this time fails a test: long enough for a loaded machine,
+/// so that it never decides a test that would pass.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);

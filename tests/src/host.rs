@@ -1,0 +1,149 @@
+//! host-runner, as a process.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+
+use crate::watch::Watch;
+use crate::{Client, Era, PATIENCE, Raw, programs};
+
+/// How to start a host-runner: with an environment and a working directory
+/// that hold nothing but what a test puts there.
+pub struct HostRunner {
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    directory: TempDir,
+    secrets: Vec<String>,
+}
+
+/// What a finished host-runner leaves.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit status; none where a signal ended it.
+    pub status: Option<i32>,
+    /// All of stdout.
+    pub stdout: String,
+    /// All of stderr.
+    pub stderr: String,
+}
+
+/// The parts of a started process.
+pub(crate) struct Started {
+    pub(crate) child: Child,
+    pub(crate) watch: Watch,
+}
+
+impl HostRunner {
+    /// Without any settings.
+    pub fn new() -> anyhow::Result<Self> {
+        Ok(Self {
+            environment: BTreeMap::new(),
+            arguments: Vec::new(),
+            directory: TempDir::new()?,
+            secrets: Vec::new(),
+        })
+    }
+
+    /// Sets an environment variable. One whose name ends in `SECRET` is watched
+    /// for in all that the process writes.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        if name.ends_with("SECRET") {
+            self.secrets.push(value.clone());
+        }
+        self.environment.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Removes an environment variable.
+    #[must_use]
+    pub fn env_remove(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds an argument of the command line.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Runs this component instead of the embedded one.
+    #[must_use]
+    pub fn component(self, file: &Path) -> Self {
+        self.arg("--component").arg(file.display().to_string())
+    }
+
+    /// Writes a file into the working directory.
+    pub fn file(self, name: &str, content: &str) -> anyhow::Result<Self> {
+        std::fs::write(self.directory.path().join(name), content)?;
+        Ok(self)
+    }
+
+    /// The working directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Watches for one more text that must never be written.
+    #[must_use]
+    pub fn secret(mut self, secret: &str) -> Self {
+        self.secrets.push(secret.to_owned());
+        self
+    }
+
+    /// Serves MCP, with a client of the older era: `initialize`.
+    pub async fn connect(self) -> anyhow::Result<Client> {
+        self.connect_as(Era::Legacy).await
+    }
+
+    /// Serves MCP, with a client of this era.
+    pub async fn connect_as(self, era: Era) -> anyhow::Result<Client> {
+        Client::connect(self.start()?, era).await
+    }
+
+    /// Serves MCP, with nothing between the test and the lines.
+    pub fn raw(self) -> anyhow::Result<Raw> {
+        Raw::new(self.start()?)
+    }
+
+    /// Runs a subcommand to its end.
+    pub async fn run(self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut host = self;
+        for argument in arguments {
+            host = host.arg(*argument);
+        }
+        let Started { mut child, watch } = host.start()?;
+        drop(child.stdin.take());
+        let mut stdout = watch.stdout(child.stdout.take().context("no stdout")?);
+        let run = async {
+            stdout.read_to_end(&mut Vec::new()).await?;
+            child.wait().await
+        };
+        let status = tokio::time::timeout(PATIENCE, run)
+            .await
+            .context("host-runner does not end")??;
+        Ok(Output {
+            status: status.code(),
+            stdout: watch.stdout_text(),
+            stderr: watch.stderr_text()?,
+        })
+    }
+
+    fn start(self) -> anyhow::Result<Started> {
+        let mut command = Command::new(programs::host_runner()?);
+        command
+            .env_clear()
+            .envs(self.environment)
+            .args(self.arguments);
+        let watch = Watch::prepare(&mut command, self.directory, self.secrets)?;
+        let child = command.spawn().context("host-runner does not start")?;
+        Ok(Started { child, watch })
+    }
+}

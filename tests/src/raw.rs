@@ -1,0 +1,121 @@
+//! JSON-RPC lines over stdio, as they are.
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin};
+
+use crate::PATIENCE;
+use crate::host::{Output, Started};
+use crate::watch::{Recorder, Watch};
+
+/// A host-runner that a test talks to line by line.
+pub struct Raw {
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<Recorder>,
+    child: Child,
+    watch: Watch,
+    next_id: u64,
+}
+
+impl Raw {
+    pub(crate) fn new(started: Started) -> anyhow::Result<Self> {
+        let Started { mut child, watch } = started;
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(watch.stdout(child.stdout.take().context("no stdout")?));
+        Ok(Self {
+            stdin,
+            stdout,
+            child,
+            watch,
+            next_id: 1,
+        })
+    }
+
+    /// Opens a session of the older era.
+    pub async fn initialize(&mut self) -> anyhow::Result<Value> {
+        let answer = self
+            .request(
+                "initialize",
+                json!({
+                    "protocolVersion": "2025-11-25",
+                    "capabilities": {},
+                    "clientInfo": { "name": "tests", "version": "0" },
+                }),
+            )
+            .await?;
+        self.send_json(json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))
+            .await?;
+        Ok(answer)
+    }
+
+    /// Sends a line as it is.
+    pub async fn send(&mut self, line: &str) -> anyhow::Result<()> {
+        let stdin = self.stdin.as_mut().context("already hung up")?;
+        stdin.write_all(line.as_bytes()).await?;
+        stdin.write_all(b"\n").await?;
+        Ok(stdin.flush().await?)
+    }
+
+    /// Sends a message.
+    pub async fn send_json(&mut self, message: Value) -> anyhow::Result<()> {
+        self.send(&message.to_string()).await
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> anyhow::Result<Value> {
+        let mut line = String::new();
+        tokio::time::timeout(PATIENCE, self.stdout.read_line(&mut line))
+            .await
+            .context("host-runner says nothing")??;
+        ensure!(!line.is_empty(), "host-runner hung up");
+        let message: Value = serde_json::from_str(&line)
+            .with_context(|| format!("stdout holds more than JSON-RPC: {line:?}"))?;
+        ensure!(is_json_rpc(&message), "no JSON-RPC: {line:?}");
+        Ok(message)
+    }
+
+    /// Sends a request and waits for its answer, whatever comes in between.
+    pub async fn request(&mut self, method: &str, params: Value) -> anyhow::Result<Value> {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send_json(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }))
+            .await?;
+        loop {
+            let message = self.next().await?;
+            if message.get("id").and_then(Value::as_u64) == Some(id) {
+                return Ok(message);
+            }
+        }
+    }
+
+    /// Closes stdin.
+    pub fn hang_up(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Hangs up, reads the rest and waits until host-runner has ended.
+    pub async fn finish(mut self) -> anyhow::Result<Output> {
+        self.hang_up();
+        let rest = async {
+            let mut line = String::new();
+            while self.stdout.read_line(&mut line).await? > 0 {
+                line.clear();
+            }
+            self.child.wait().await
+        };
+        let status = tokio::time::timeout(PATIENCE, rest)
+            .await
+            .context("host-runner does not end")??;
+        Ok(Output {
+            status: status.code(),
+            stdout: self.watch.stdout_text(),
+            stderr: self.watch.stderr_text()?,
+        })
+    }
+}
+
+/// Whether a message is one of JSON-RPC 2.0.
+pub(crate) fn is_json_rpc(message: &Value) -> bool {
+    message.get("jsonrpc").and_then(Value::as_str) == Some("2.0")
+}

@@ -1,0 +1,201 @@
+//! A simulated Proxmox VE, as a process.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+
+use crate::programs;
+use crate::watch::{Recorder, Watch};
+use crate::{HostRunner, PATIENCE};
+
+/// How to start a [`Sim`].
+#[derive(Default)]
+pub struct SimOptions {
+    arguments: Vec<String>,
+}
+
+impl SimOptions {
+    /// Adds an argument of pve-sim's command line.
+    #[must_use]
+    pub fn arg(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Starts it and waits until it listens.
+    pub async fn start(self) -> anyhow::Result<Sim> {
+        Sim::spawn(self).await
+    }
+}
+
+/// A running pve-sim; it ends when this is dropped.
+pub struct Sim {
+    /// `https://127.0.0.1:PORT`.
+    pub url: String,
+    /// The certificate authority to trust.
+    pub ca_file: PathBuf,
+    /// The tokens that it knows.
+    pub tokens: Vec<Token>,
+    log: PathBuf,
+    stdin: ChildStdin,
+    stdout: BufReader<Recorder>,
+    _child: Child,
+    _watch: Watch,
+}
+
+/// An API token of a [`Sim`].
+#[derive(Debug, Clone)]
+pub struct Token {
+    /// `user@realm!name`.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+    /// What it may do: `all`, `none`, …
+    pub rights: String,
+}
+
+impl Sim {
+    /// Starts the default cluster.
+    pub async fn start() -> anyhow::Result<Self> {
+        SimOptions::default().start().await
+    }
+
+    /// Starts it with arguments of its command line.
+    pub fn options() -> SimOptions {
+        SimOptions::default()
+    }
+
+    /// A host-runner that reaches this cluster with the token that may do all.
+    pub fn host(&self) -> anyhow::Result<HostRunner> {
+        self.host_with("all")
+    }
+
+    /// A host-runner with the token of these rights.
+    pub fn host_with(&self, rights: &str) -> anyhow::Result<HostRunner> {
+        let token = self.token(rights)?;
+        let (user, name) = token
+            .id
+            .split_once('!')
+            .context("a token's id without a name")?;
+        Ok(HostRunner::new()?
+            .env("PROXMOX_URL", &self.url)
+            .env("PROXMOX_USER", user)
+            .env("PROXMOX_TOKEN_ID", name)
+            .env("PROXMOX_TOKEN_SECRET", &token.secret)
+            .env("PROXMOX_CA_FILE", self.ca_file.display().to_string()))
+    }
+
+    /// The token of these rights.
+    pub fn token(&self, rights: &str) -> anyhow::Result<&Token> {
+        self.tokens
+            .iter()
+            .find(|token| token.rights == rights)
+            .with_context(|| format!("pve-sim has no token with the rights {rights}"))
+    }
+
+    /// The port that it listens on.
+    pub fn port(&self) -> anyhow::Result<u16> {
+        let (_, port) = self.url.rsplit_once(':').context("a URL without a port")?;
+        Ok(port.trim_end_matches('/').parse()?)
+    }
+
+    /// Sends one control line and returns its acknowledgement.
+    pub async fn control(&mut self, command: Value) -> anyhow::Result<Value> {
+        self.stdin
+            .write_all(format!("{command}\n").as_bytes())
+            .await?;
+        self.stdin.flush().await?;
+        let answer = read_line(&mut self.stdout).await?;
+        ensure!(
+            answer.get("error").is_none(),
+            "pve-sim refused {command}: {answer}"
+        );
+        Ok(answer)
+    }
+
+    /// Every request that it has answered, oldest first, as `--log` writes
+    /// them.
+    pub fn requests(&self) -> anyhow::Result<Vec<Value>> {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        text.lines()
+            .map(|line| serde_json::from_str(line).with_context(|| format!("in the log: {line}")))
+            .collect()
+    }
+
+    async fn spawn(options: SimOptions) -> anyhow::Result<Self> {
+        let directory = TempDir::new()?;
+        let log = log_file()?;
+        let mut command = Command::new(programs::pve_sim()?);
+        command
+            .env_clear()
+            .args(["--listen", "127.0.0.1:0", "--tls", "--log"])
+            .arg(&log)
+            .arg("--ca-out")
+            .arg(directory.path().join("ca.pem"))
+            .args(options.arguments);
+        let watch = Watch::prepare(&mut command, directory, Vec::new())?;
+        let mut child = command.spawn().context("pve-sim does not start")?;
+        let stdin = child.stdin.take().context("no stdin")?;
+        let mut stdout = BufReader::new(watch.stdout(child.stdout.take().context("no stdout")?));
+        let ready = read_line(&mut stdout).await?;
+        let text = |value: &Value, key: &str| -> anyhow::Result<String> {
+            let text = value.get(key).and_then(Value::as_str);
+            Ok(text
+                .with_context(|| format!("no {key} in pve-sim's ready line: {ready}"))?
+                .to_owned())
+        };
+        let tokens = ready
+            .get("tokens")
+            .and_then(Value::as_array)
+            .with_context(|| format!("no tokens in pve-sim's ready line: {ready}"))?
+            .iter()
+            .map(|token| {
+                Ok(Token {
+                    id: text(token, "id")?,
+                    secret: text(token, "secret")?,
+                    rights: text(token, "rights")?,
+                })
+            })
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self {
+            url: text(&ready, "url")?,
+            ca_file: text(&ready, "ca_file")?.into(),
+            tokens,
+            log,
+            stdin,
+            stdout,
+            _child: child,
+            _watch: watch,
+        })
+    }
+}
+
+async fn read_line(stdout: &mut BufReader<Recorder>) -> anyhow::Result<Value> {
+    let mut line = String::new();
+    tokio::time::timeout(PATIENCE, stdout.read_line(&mut line))
+        .await
+        .context("pve-sim says nothing")??;
+    ensure!(!line.is_empty(), "pve-sim ended");
+    serde_json::from_str(&line).with_context(|| format!("pve-sim said {line}"))
+}
+
+/// A file of its own for each process, in one directory for all tests: so that
+/// every request of every test can be checked at once.
+fn log_file() -> anyhow::Result<PathBuf> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let directory = match std::env::var_os("PVE_SIM_LOG_DIR") {
+        Some(directory) => PathBuf::from(directory),
+        None => programs::target_dir()?.join("request-logs"),
+    };
+    std::fs::create_dir_all(&directory)?;
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let exe = std::env::current_exe()?;
+    let test = exe.file_stem().unwrap_or_default().to_string_lossy();
+    let name = format!("{test}-{}-{number}.jsonl", std::process::id());
+    Ok(directory.canonicalize()?.join(name))
+}

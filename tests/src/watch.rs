@@ -1,0 +1,126 @@
+//! What a process writes, and that no secret is in it.
+
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use anyhow::ensure;
+use tempfile::{NamedTempFile, TempDir};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::process::{ChildStdout, Command};
+
+/// Bytes that were read so far.
+type Seen = Arc<Mutex<Vec<u8>>>;
+
+/// Looks after one process. When it is dropped, it checks what the process
+/// wrote, and gives its stderr to the test's own output.
+pub(crate) struct Watch {
+    secrets: Vec<String>,
+    stdout: Seen,
+    stderr: NamedTempFile,
+    /// The process's working directory, kept as long as it runs.
+    _directory: TempDir,
+}
+
+impl Watch {
+    /// Prepares `command`: it writes its stderr to a file, so that no reader is
+    /// needed to keep it going.
+    pub(crate) fn prepare(
+        command: &mut Command,
+        directory: TempDir,
+        secrets: Vec<String>,
+    ) -> anyhow::Result<Self> {
+        let stderr = NamedTempFile::new()?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(stderr.reopen()?)
+            .current_dir(directory.path())
+            .kill_on_drop(true);
+        Ok(Self {
+            secrets,
+            stdout: Seen::default(),
+            stderr,
+            _directory: directory,
+        })
+    }
+
+    /// The process's stdout, with a copy of what is read from it kept here.
+    pub(crate) fn stdout(&self, stdout: ChildStdout) -> Recorder {
+        Recorder {
+            stdout,
+            seen: self.stdout.clone(),
+        }
+    }
+
+    /// All that was read from stdout so far.
+    pub(crate) fn stdout_text(&self) -> String {
+        let seen = self.stdout.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&seen).into_owned()
+    }
+
+    /// All that was written to stderr so far.
+    pub(crate) fn stderr_text(&self) -> anyhow::Result<String> {
+        let bytes = std::fs::read(self.stderr.path())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let stdout = self.stdout_text();
+        let stderr = self.stderr_text()?;
+        for secret in &self.secrets {
+            ensure!(!stdout.contains(secret), "stdout holds a secret: {stdout}");
+            ensure!(!stderr.contains(secret), "stderr holds a secret: {stderr}");
+        }
+        ensure!(
+            !stderr.contains('\u{1b}'),
+            "stderr is no terminal, but holds an escape sequence: {stderr:?}"
+        );
+        ensure!(
+            !stderr.contains("panicked at"),
+            "the process itself panicked: {stderr}"
+        );
+        Ok(())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Ok(text) = self.stderr_text() {
+            // Shown by cargo where the test fails.
+            eprint!("{text}");
+        }
+        let checked = self.check();
+        assert!(
+            checked.is_ok() || std::thread::panicking(),
+            "{:#}",
+            checked.err().unwrap_or_else(|| anyhow::anyhow!("fine"))
+        );
+    }
+}
+
+/// Reads a process's stdout and keeps a copy.
+pub(crate) struct Recorder {
+    stdout: ChildStdout,
+    seen: Seen,
+}
+
+impl AsyncRead for Recorder {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stdout).poll_read(cx, buffer);
+        if let Some(new) = buffer.filled().get(before..) {
+            self.seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(new);
+        }
+        polled
+    }
+}
