@@ -7,10 +7,16 @@
     reason = "generated code"
 )]
 
+#[cfg(target_family = "wasm")]
+use crate::component::Component;
+
 wit_bindgen::generate!({
     path: "wit",
     world: "plugin",
     // waki brings the bindings of wasi:http that are really called.
     generate_all,
-    pub_export_macro: true,
 });
+
+// A native library cannot export names such as these; the tests need none.
+#[cfg(target_family = "wasm")]
+export!(Component);

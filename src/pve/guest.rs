@@ -1,0 +1,189 @@
+//! Guests: where they are, and how their paths are made.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Flag, Num, Params, Path, Pve};
+use crate::error::{Error, Result};
+use crate::tools::{self, name_of};
+
+/// The kind of a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    Qemu,
+    Lxc,
+}
+
+impl Kind {
+    /// The path segment and the word in messages.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
+/// A guest as `/cluster/resources` tells of it. On an offline node only the
+/// first three and the status are known.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Guest {
+    pub(crate) vmid: u32,
+    #[serde(rename = "type")]
+    pub(crate) kind: Kind,
+    pub(crate) node: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) name: Option<String>,
+    #[serde(default)]
+    pub(crate) template: Flag,
+    #[serde(default)]
+    pub(crate) tags: Option<String>,
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
+    #[serde(default)]
+    pub(crate) lock: Option<String>,
+    #[serde(default)]
+    pub(crate) hastate: Option<String>,
+    #[serde(default)]
+    pub(crate) cpu: Option<Num<f64>>,
+    #[serde(default)]
+    pub(crate) maxcpu: Option<Num<f64>>,
+    #[serde(default)]
+    pub(crate) mem: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) maxmem: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) disk: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) maxdisk: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) uptime: Option<Num<u64>>,
+}
+
+impl Guest {
+    /// Finds a guest by its vmid, on whatever node it is.
+    pub(crate) fn find(pve: &Pve, vmid: u32) -> Result<Self> {
+        guests(pve)?
+            .into_iter()
+            .find(|guest| guest.vmid == vmid)
+            .ok_or_else(|| {
+                Error::NotFound(format!(
+                    "there is no guest {vmid}, or the token {} may not see it (it needs VM.Audit \
+                     on /vms/{vmid}): {} shows the guests that it sees",
+                    pve.token_name(),
+                    name_of::<tools::guests::ListGuests>(),
+                ))
+            })
+    }
+
+    /// Finds a guest and does something with it. Where the guest has left its
+    /// node in between, which Proxmox tells before it does anything, it is
+    /// found and tried again, once.
+    pub(crate) fn on<T>(
+        pve: &Pve,
+        vmid: u32,
+        run: impl Fn(&Self) -> Result<T, Failure>,
+    ) -> Result<(Self, T)> {
+        let guest = Self::find(pve, vmid)?;
+        match run(&guest) {
+            Ok(value) => Ok((guest, value)),
+            Err(Failure::Api(error)) if error.is_missing_guest() => {
+                let moved = Self::find(pve, vmid)?;
+                if moved.node == guest.node && moved.kind == guest.kind {
+                    return Err(Failure::Api(error).into());
+                }
+                let value = run(&moved)?;
+                Ok((moved, value))
+            }
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// `/nodes/{node}/{kind}/{vmid}` and more segments.
+    pub(crate) fn path<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Path {
+        Path::new(["nodes", &self.node, self.kind.as_str(), &self.vmid.to_string()]).join(segments)
+    }
+
+    /// "qemu guest 100 (web01)".
+    pub(crate) fn label(&self) -> String {
+        let kind = self.kind.as_str();
+        match self.name.as_deref().filter(|name| !name.is_empty()) {
+            Some(name) => format!("{kind} guest {} ({name})", self.vmid),
+            None => format!("{kind} guest {}", self.vmid),
+        }
+    }
+
+    /// Whether it is running; `status` says paused guests are, too.
+    pub(crate) fn is_running(&self) -> bool {
+        self.status == "running"
+    }
+
+    /// Its tags. Proxmox separates them by `;`, older versions by `,` or a
+    /// blank.
+    pub(crate) fn tags(&self) -> Vec<String> {
+        self.tags
+            .as_deref()
+            .unwrap_or_default()
+            .split([';', ',', ' '])
+            .filter(|tag| !tag.is_empty())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Refuses a guest that is on a node which does not answer.
+    pub(crate) fn reachable(&self) -> Result<()> {
+        if self.status != "unknown" {
+            return Ok(());
+        }
+        Err(Error::Unreachable(format!(
+            "{} is on node {}, which is offline: nothing can be read or changed there until the \
+             node is back",
+            self.label(),
+            self.node
+        )))
+    }
+}
+
+/// All guests that the token sees, by vmid, in one call that offline nodes do
+/// not hold up.
+pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
+    let mut guests: Vec<Guest> = pve.get(
+        &Path::new(["cluster", "resources"]),
+        &Params::new().set("type", "vm"),
+    )?;
+    guests.sort_by_key(|guest| guest.vmid);
+    Ok(guests)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(json: &str) -> Guest {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn offline_guests_have_five_fields() {
+        let guest = guest(
+            r#"{"id":"qemu/300","status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#,
+        );
+        assert_eq!(guest.label(), "qemu guest 300");
+        assert!(guest.reachable().is_err());
+        assert_eq!(
+            guest.path(["snapshot", "a/b"]).as_str(),
+            "/nodes/pve2/qemu/300/snapshot/a%2Fb"
+        );
+    }
+
+    #[test]
+    fn tags_by_any_separator() {
+        let guest = guest(
+            r#"{"status":"running","type":"lxc","vmid":200,"node":"pve1","tags":"prod;web,a b"}"#,
+        );
+        assert_eq!(guest.tags(), ["prod", "web", "a", "b"]);
+    }
+}

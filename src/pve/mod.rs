@@ -1,0 +1,22 @@
+//! The Proxmox VE API: the wire, and the shapes that travel over it.
+
+mod client;
+mod failure;
+mod guest;
+mod num;
+mod params;
+mod path;
+mod property;
+mod task;
+mod transport;
+mod upid;
+
+pub(crate) use client::{Paged, Pve, Removable};
+pub(crate) use failure::{ApiError, Failure};
+pub(crate) use guest::{Guest, Kind, guests};
+pub(crate) use num::{Flag, Num, Text};
+pub(crate) use params::Params;
+pub(crate) use path::Path;
+pub(crate) use property::Properties;
+pub(crate) use task::{TaskLog, TaskStatus};
+pub(crate) use upid::Upid;

@@ -1,0 +1,78 @@
+//! API paths, each segment encoded.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What a path segment may hold as it is. Colons and bangs are left alone, as
+/// a UPID and a volid hold them and pveproxy's logs read better.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'!')
+    .remove(b'@');
+
+/// A path below `/api2/json`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Path(String);
+
+impl Path {
+    /// `Path::new(["nodes", node, "status"])`.
+    pub(crate) fn new<'a>(segments: impl IntoIterator<Item = &'a str>) -> Self {
+        Self(String::new()).join(segments)
+    }
+
+    /// The same path with more segments.
+    pub(crate) fn join<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut path = self.0.clone();
+        for segment in segments {
+            path.push('/');
+            path.extend(utf8_percent_encode(segment, SEGMENT));
+        }
+        Self(path)
+    }
+
+    /// The encoded path, with a leading slash.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The node that has to answer, where the path names one.
+    pub(crate) fn node(&self) -> Option<&str> {
+        let rest = self.0.strip_prefix("/nodes/")?;
+        rest.split('/').next().filter(|node| !node.is_empty())
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_cannot_climb() {
+        let path = Path::new(["nodes", "a/../b", "100?x=1#"]);
+        assert_eq!(path.as_str(), "/nodes/a%2F..%2Fb/100%3Fx%3D1%23");
+        assert_eq!(path.node(), Some("a%2F..%2Fb"));
+    }
+
+    #[test]
+    fn upids_stay_readable() {
+        let path = Path::new(["nodes", "pve1", "tasks", "UPID:pve1:0:0:0:x:1:a@b!c:"]);
+        assert_eq!(path.as_str(), "/nodes/pve1/tasks/UPID:pve1:0:0:0:x:1:a@b!c:");
+    }
+}

@@ -1,0 +1,114 @@
+//! The only I/O of the component: one request over wasi:http, by waki.
+
+use std::time::Duration;
+
+use waki::{Client, ErrorCode, Method};
+
+/// A whole answer.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// HTTP's reason phrase. wasi:http has no place for it: a host that knows
+    /// it hands it over as this header.
+    pub(super) reason: Option<String>,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why no whole answer came.
+pub(super) enum Lost {
+    /// The host let the request not out.
+    Refused,
+    /// Nothing was sent.
+    NotSent(String),
+    /// Sent, or perhaps sent; then it broke.
+    Broken(String),
+}
+
+/// Sends a request. `form` is the encoded body of a POST or PUT.
+pub(super) fn send(
+    method: Method,
+    url: &str,
+    authorization: Option<&str>,
+    form: Option<String>,
+) -> Result<Answer, Lost> {
+    let mut request = Client::new()
+        .request(method, url)
+        .connect_timeout(Duration::from_secs(10))
+        .header("accept", "application/json");
+    if let Some(authorization) = authorization {
+        request = request.header("authorization", authorization);
+    }
+    if let Some(form) = form {
+        // Without a length the body would travel chunked, which pveproxy
+        // answers with 501.
+        request = request.header("content-length", form.len().to_string());
+        if !form.is_empty() {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+        request = request.body(form.into_bytes());
+    }
+    let response = request.send().map_err(lost)?;
+    let status = response.status_code();
+    let reason = response
+        .header("x-reason-phrase")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let body = response
+        .body()
+        .map_err(|_| Lost::Broken("the connection broke in the middle of the answer".into()))?;
+    Ok(Answer {
+        status,
+        reason,
+        body,
+    })
+}
+
+fn lost(error: anyhow::Error) -> Lost {
+    let Some(code) = error.downcast_ref::<ErrorCode>() else {
+        return Lost::Broken(format!("the request failed ({error})"));
+    };
+    match code {
+        ErrorCode::HttpRequestDenied => Lost::Refused,
+        ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
+            Lost::NotSent(
+                "the host name in PROXMOX_URL is not known: check its spelling, and that this \
+                 machine's DNS knows it"
+                    .into(),
+            )
+        }
+        ErrorCode::ConnectionRefused => Lost::NotSent(
+            "the address in PROXMOX_URL refused the connection: check the port (Proxmox listens \
+             on 8006) and that pveproxy is running"
+                .into(),
+        ),
+        ErrorCode::ConnectionTimeout
+        | ErrorCode::DestinationUnavailable
+        | ErrorCode::DestinationIpUnroutable => Lost::NotSent(
+            "the address in PROXMOX_URL did not answer: check the address, the port (Proxmox \
+             listens on 8006), the firewall, and that the node is up"
+                .into(),
+        ),
+        ErrorCode::TlsCertificateError => Lost::NotSent(
+            "the certificate of PROXMOX_URL is not trusted: give the cluster's CA \
+             (/etc/pve/pve-root-ca.pem on a node) as PROXMOX_CA_FILE, or set \
+             PROXMOX_VERIFY_SSL=false to trust any certificate"
+                .into(),
+        ),
+        ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => Lost::NotSent(
+            "the address in PROXMOX_URL does not speak TLS as expected: check the port \
+             (Proxmox listens on 8006)"
+                .into(),
+        ),
+        ErrorCode::HttpResponseTimeout
+        | ErrorCode::ConnectionReadTimeout
+        | ErrorCode::ConnectionWriteTimeout => {
+            Lost::Broken("proxmox did not answer in time".into())
+        }
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
+            Lost::Broken("the connection broke before the answer was whole".into())
+        }
+        ErrorCode::HttpResponseBodySize(_) => {
+            Lost::Broken("the answer is larger than the host allows".into())
+        }
+        other => Lost::Broken(format!("the request failed ({other:?})")),
+    }
+}

@@ -1,0 +1,364 @@
+//! JSON Schemas from types, in the dialect that every MCP client takes, and the
+//! check of arguments against them.
+
+use std::fmt::Write as _;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+
+use crate::error::Problem;
+
+/// The schema of a tool's arguments. Whole, without `$ref`: some clients do
+/// not follow them.
+pub(crate) fn input<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    clean(settings.into_generator().into_root_schema_for::<T>(), true)
+}
+
+/// The schema of a tool's result. Without prose: names and units tell, and the
+/// list of tools stays short.
+pub(crate) fn output<T: JsonSchema>() -> Value {
+    let settings = SchemaSettings::draft2020_12()
+        .for_serialize()
+        .with(|settings| settings.meta_schema = None);
+    clean(settings.into_generator().into_root_schema_for::<T>(), false)
+}
+
+fn clean(schema: Schema, prose: bool) -> Value {
+    let mut value = schema.to_value();
+    tidy(&mut value, prose);
+    if let Value::Object(root) = &mut value {
+        root.remove("title");
+        root.remove("description");
+        root.entry("type").or_insert_with(|| json!("object"));
+        if prose {
+            root.entry("properties").or_insert_with(|| json!({}));
+        }
+    }
+    value
+}
+
+/// Takes away what costs bytes and tells nothing, and what clients choke on:
+/// `null` in a union, number formats, titles, boolean schemas.
+fn tidy(value: &mut Value, prose: bool) {
+    if let Value::Bool(_) = value {
+        // A schema that takes anything.
+        *value = json!({});
+        return;
+    }
+    let Value::Object(object) = value else { return };
+    object.remove("title");
+    object.remove("default");
+    if !prose {
+        object.remove("description");
+        object.remove("minimum");
+        object.remove("maximum");
+    }
+    let is_number = matches!(object.get("format").and_then(Value::as_str), Some(format)
+        if format.starts_with("int") || format.starts_with("uint") || matches!(format, "double" | "float"));
+    if is_number {
+        object.remove("format");
+    }
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [one] = types.as_mut_slice() {
+            let one = one.take();
+            object.insert("type".into(), one);
+        }
+    }
+    if let Some(Value::Array(values)) = object.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
+    if let Some(Value::Array(options)) = object.get_mut("anyOf") {
+        options.retain(|option| option.get("type") != Some(&json!("null")));
+        if let [one] = options.as_mut_slice() {
+            let one = one.take();
+            object.remove("anyOf");
+            if let Value::Object(one) = one {
+                for (key, inner) in one {
+                    object.entry(key).or_insert(inner);
+                }
+            }
+        }
+    }
+    for key in ["properties", "$defs"] {
+        if let Some(Value::Object(children)) = object.get_mut(key) {
+            children.values_mut().for_each(|child| tidy(child, prose));
+        }
+    }
+    if let Some(items) = object.get_mut("items") {
+        tidy(items, prose);
+    }
+    if let Some(more) = object.get_mut("additionalProperties")
+        && !more.is_boolean()
+    {
+        tidy(more, prose);
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        if let Some(Value::Array(options)) = object.get_mut(key) {
+            options.iter_mut().for_each(|option| tidy(option, prose));
+        }
+    }
+}
+
+/// All that is wrong with the arguments.
+pub(crate) fn check(schema: &Value, arguments: &Value) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    check_value(schema, arguments, "", &mut problems);
+    problems
+}
+
+fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<Problem>) {
+    let mut wrong = |message: String| {
+        problems.push(Problem {
+            pointer: pointer.to_owned(),
+            message,
+        });
+    };
+    if let Some(Value::Array(allowed)) = schema.get("enum") {
+        if !allowed.contains(value) {
+            wrong(format!("must be one of {}, not {}", list(allowed), shown(value)));
+        }
+        return;
+    }
+    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let fits = match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        _ => true,
+    };
+    if !fits {
+        wrong(format!("must be {}, not {}", expected(schema, kind), shown(value)));
+        return;
+    }
+    match value {
+        Value::Number(number) => {
+            let number = number.as_f64().unwrap_or_default();
+            let low = schema.get("minimum").and_then(Value::as_f64);
+            let high = schema.get("maximum").and_then(Value::as_f64);
+            if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
+                wrong(format!("must be {}, not {number}", expected(schema, kind)));
+            }
+        }
+        Value::String(text) => {
+            let length = text.chars().count() as u64;
+            let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
+            let most = schema.get("maxLength").and_then(Value::as_u64);
+            if length < least {
+                wrong(if least == 1 {
+                    "must not be empty".into()
+                } else {
+                    format!("must be at least {least} characters long")
+                });
+            } else if let Some(most) = most.filter(|most| length > *most) {
+                wrong(format!("must be at most {most} characters long, not {length}"));
+            }
+        }
+        Value::Array(items) => {
+            let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
+            let most = schema.get("maxItems").and_then(Value::as_u64);
+            if (items.len() as u64) < least {
+                wrong(format!("must hold at least {least}"));
+            }
+            if let Some(most) = most.filter(|most| items.len() as u64 > *most) {
+                wrong(format!("must hold at most {most}"));
+            }
+            if let Some(inner) = schema.get("items") {
+                for (index, item) in items.iter().enumerate() {
+                    check_value(inner, item, &format!("{pointer}/{index}"), problems);
+                }
+            }
+        }
+        Value::Object(fields) => check_fields(schema, fields, pointer, problems),
+        _ => {}
+    }
+}
+
+fn check_fields(
+    schema: &Value,
+    fields: &Map<String, Value>,
+    pointer: &str,
+    problems: &mut Vec<Problem>,
+) {
+    let empty = Map::new();
+    let known = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .unwrap_or(&empty);
+    for name in schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
+        if !fields.contains_key(name) {
+            let wanted = known
+                .get(name)
+                .map(|inner| expected(inner, inner.get("type").and_then(Value::as_str).unwrap_or_default()))
+                .unwrap_or_default();
+            problems.push(Problem {
+                pointer: format!("{pointer}/{}", escaped(name)),
+                message: format!("is missing: give {wanted}"),
+            });
+        }
+    }
+    for (name, value) in fields {
+        let pointer = format!("{pointer}/{}", escaped(name));
+        if let Some(inner) = known.get(name) {
+            // A null counts as not given: clients send it for what they leave out.
+            let required = schema
+                .get("required")
+                .and_then(Value::as_array)
+                .is_some_and(|names| names.iter().any(|one| one == name));
+            if !value.is_null() || required {
+                check_value(inner, value, &pointer, problems);
+            }
+        } else if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+            problems.push(Problem {
+                pointer,
+                message: unknown(name, known),
+            });
+        } else if let Some(inner) = schema.get("additionalProperties") {
+            check_value(inner, value, &pointer, problems);
+        }
+    }
+}
+
+fn unknown(name: &str, known: &Map<String, Value>) -> String {
+    if known.is_empty() {
+        return "is not known: there are no arguments".into();
+    }
+    let all = known.keys().cloned().collect::<Vec<_>>().join(", ");
+    match crate::text::nearest(name, known.keys().map(String::as_str)) {
+        Some(near) => format!("is not known, perhaps {near} is meant; known are {all}"),
+        None => format!("is not known; known are {all}"),
+    }
+}
+
+fn expected(schema: &Value, kind: &str) -> String {
+    if let Some(Value::Array(allowed)) = schema.get("enum") {
+        return format!("one of {}", list(allowed));
+    }
+    let mut text = match kind {
+        "object" => "an object",
+        "array" => "a list",
+        "string" => "a text",
+        "boolean" => "true or false",
+        "integer" => "an integer",
+        "number" => "a number",
+        _ => "a value",
+    }
+    .to_owned();
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+    // Writing to a String cannot fail.
+    let _ = match (bound("minimum"), bound("maximum")) {
+        (Some(low), Some(high)) => write!(text, " from {low} to {high}"),
+        (Some(low), None) => write!(text, " of at least {low}"),
+        (None, Some(high)) => write!(text, " of at most {high}"),
+        (None, None) => Ok(()),
+    };
+    text
+}
+
+fn list(values: &[Value]) -> String {
+    values
+        .iter()
+        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// A value in a message. Texts are not shown: one may be a password in the
+/// wrong place.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::String(_) => "a text of another kind".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "an object".into(),
+        other => other.to_string(),
+    }
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Deserialize, Serialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    enum Color {
+        Red,
+        Blue,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "its schema is the test")]
+    struct Args {
+        /// The guest.
+        #[schemars(range(min = 100, max = 999_999_999))]
+        vmid: u32,
+        color: Option<Color>,
+        #[schemars(length(max = 3))]
+        names: Option<Vec<String>>,
+        wait: Option<bool>,
+    }
+
+    fn messages(arguments: Value) -> Vec<String> {
+        check(&input::<Args>(), &arguments)
+            .into_iter()
+            .map(|problem| format!("{} {}", problem.pointer, problem.message))
+            .collect()
+    }
+
+    #[test]
+    fn input_is_plain() {
+        assert_eq!(
+            input::<Args>(),
+            json!({
+                "type": "object",
+                "properties": {
+                    "vmid": {"description": "The guest.", "type": "integer", "minimum": 100, "maximum": 999_999_999},
+                    "color": {"type": "string", "enum": ["red", "blue"]},
+                    "names": {"type": "array", "items": {"type": "string"}, "maxItems": 3},
+                    "wait": {"type": "boolean"},
+                },
+                "additionalProperties": false,
+                "required": ["vmid"],
+            })
+        );
+    }
+
+    #[test]
+    fn every_problem_is_told() {
+        assert!(messages(json!({"vmid": 100, "color": null})).is_empty());
+        assert_eq!(
+            messages(json!({"vmid": 5, "color": "green", "names": [1], "wiat": true})),
+            [
+                "/vmid must be an integer from 100 to 999999999, not 5",
+                "/color must be one of red, blue, not a text of another kind",
+                "/names/0 must be a text, not 1",
+                "/wiat is not known, perhaps wait is meant; known are vmid, color, names, wait",
+            ]
+        );
+        assert_eq!(
+            messages(json!({})),
+            ["/vmid is missing: give an integer from 100 to 999999999"]
+        );
+        assert_eq!(messages(json!([])), [" must be an object, not a list"]);
+    }
+}

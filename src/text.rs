@@ -1,0 +1,111 @@
+//! Words for people and models.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+/// Seconds since 1970 as `2026-11-22T15:28:00Z`.
+pub(crate) fn time(seconds: u64) -> String {
+    // Far beyond the year 9999 humantime cannot write, and nobody can have
+    // meant it.
+    let seconds = seconds.min(253_402_300_799);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
+}
+
+/// `3h 12m`: the two largest units of a duration.
+pub(crate) fn duration(seconds: u64) -> String {
+    humantime::format_duration(Duration::from_secs(seconds))
+        .to_string()
+        .split(' ')
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// `1.5 GiB`.
+pub(crate) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for next in UNITS {
+        unit = next;
+        if value < 1024.0 {
+            break;
+        }
+        if next != "PiB" {
+            value /= 1024.0;
+        }
+    }
+    if value.fract() < 0.05 || unit == "B" {
+        format!("{value:.0} {unit}")
+    } else {
+        format!("{value:.1} {unit}")
+    }
+}
+
+/// A share in percent, to one decimal; 0 of nothing is 0.
+pub(crate) fn percent(part: f64, whole: f64) -> f64 {
+    if whole <= 0.0 {
+        return 0.0;
+    }
+    round(part / whole * 100.0, 1)
+}
+
+/// A number to some decimals.
+pub(crate) fn round(value: f64, decimals: i32) -> f64 {
+    let scale = 10f64.powi(decimals);
+    (value * scale).round() / scale
+}
+
+/// `1 guest`, `2 guests`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
+/// A text of at most so many characters.
+pub(crate) fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// The candidate that a misspelt name most likely means.
+pub(crate) fn nearest<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(2_147_483_648), "2 GiB");
+        assert_eq!(bytes(1_610_612_736), "1.5 GiB");
+        assert_eq!(time(1_795_338_154), "2026-11-22T09:02:34Z");
+        assert_eq!(duration(11_530), "3h 12m");
+        assert_eq!(percent(1.0, 3.0), 33.3);
+        assert_eq!(percent(1.0, 0.0), 0.0);
+    }
+
+    #[test]
+    fn nearest_name() {
+        assert_eq!(nearest("list_guest", ["list_guests", "get_guest"]), Some("list_guests"));
+        assert_eq!(nearest("delete_guest", ["list_nodes"]), None);
+    }
+}

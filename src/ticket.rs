@@ -1,0 +1,259 @@
+//! Tickets: all that a later, fresh instance needs to look after something
+//! that goes on.
+//!
+//! A ticket comes back from outside, so it is read as strictly as arguments
+//! are. It gives nothing away that its holder could not do with the tools: to
+//! look at a task, to stop one.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, FailedTask, Result};
+use crate::pve::{Failure, Params, Pve, Removable, TaskLog, TaskStatus, Upid};
+use crate::report::{Report, Status};
+use crate::text;
+use crate::tool::{Finished, Outcome, Running};
+use crate::tools::{self, name_of};
+
+/// How many of a task's last log lines tell its progress or its failure.
+const TAIL_LINES: u64 = 12;
+
+/// What goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ticket {
+    /// A Proxmox task.
+    Task(TaskTicket),
+    /// A command inside a guest, which is no task.
+    Exec(tools::agent::ExecTicket),
+}
+
+/// A Proxmox task, and what to say when it has ended well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TaskTicket {
+    pub(crate) upid: Upid,
+    pub(crate) report: Report,
+    pub(crate) finish: Finish,
+}
+
+/// What to look up when the task has ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Finish {
+    /// Nothing.
+    Plain,
+    /// The backup that a vzdump task has made, from its log.
+    Backup,
+}
+
+impl Ticket {
+    /// The text that goes to the host.
+    pub(crate) fn encode(&self) -> Result<String> {
+        serde_json::to_string(self)
+            .map_err(|error| Error::Internal(format!("a ticket cannot be written: {error}")))
+    }
+
+    /// Reads a ticket. Anyone may have written it.
+    pub(crate) fn decode(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|_| {
+            Error::argument(
+                "ticket",
+                "is no ticket of this component: give one back as it was given",
+            )
+        })
+    }
+
+    /// One look, without waiting.
+    pub(crate) fn resume(self, pve: &Pve) -> Result<Outcome> {
+        match self {
+            Self::Task(task) => task.resume(pve),
+            Self::Exec(exec) => exec.resume(pve),
+        }
+    }
+
+    /// Asks Proxmox to stop the task.
+    pub(crate) fn cancel(self, pve: &Pve) -> Result<Finished> {
+        match self {
+            Self::Task(task) => {
+                stop(pve, &task.upid)?;
+                let report = Report::done(format!("stop the task: {}", task.report.action));
+                let text = report.text();
+                Finished::new(&report, text)
+            }
+            Self::Exec(_) => Err(Error::Conflict(
+                "a command inside a guest cannot be stopped from outside: end it in the guest"
+                    .into(),
+            )),
+        }
+    }
+}
+
+/// Asks Proxmox to stop a task.
+pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
+    pve.delete(
+        &Removable::Task {
+            node: upid.node(),
+            upid: upid.as_str(),
+        },
+        &Params::new(),
+    )
+}
+
+impl TaskTicket {
+    fn resume(self, pve: &Pve) -> Result<Outcome> {
+        let status = TaskStatus::read(pve, &self.upid)?;
+        let Some(exit) = status.exit() else {
+            return self.still_running(pve);
+        };
+        let log = TaskLog::tail(pve, &self.upid, TAIL_LINES);
+        if !status.is_ok() {
+            return Err(failed(&self.report.action, &self.upid, exit, log?.lines));
+        }
+        let mut report = self.report;
+        report.upid = Some(self.upid.to_string());
+        report.node.get_or_insert_with(|| self.upid.node().to_owned());
+        report.status = Status::Done;
+        // The log is a courtesy here: the task has ended well without it.
+        let lines = log.map(|log| log.lines).unwrap_or_default();
+        report.duration_seconds = status.duration_seconds();
+        if exit.starts_with("WARNINGS") {
+            report.status = Status::DoneWithWarnings;
+            report
+                .warnings
+                .extend(lines.iter().filter(|line| is_warning(line)).cloned());
+            if report.warnings.is_empty() {
+                report.warnings.push(exit.to_owned());
+            }
+        }
+        if self.finish == Finish::Backup {
+            report.created = tools::backups::archive_of(pve, &self.upid)?;
+        }
+        let text = report.text();
+        Ok(Outcome::Done(Finished::new(&report, text)?))
+    }
+
+    fn still_running(self, pve: &Pve) -> Result<Outcome> {
+        let lines = TaskLog::tail(pve, &self.upid, TAIL_LINES)
+            .map(|log| log.lines)
+            .unwrap_or_default();
+        let progress = lines.iter().rev().find_map(|line| percentage(line));
+        let mut message = self.report.action.clone();
+        if let Some(progress) = progress {
+            message.push_str(&format!(": {:.0}%", progress * 100.0));
+        } else if let Some(line) = lines.last() {
+            message.push_str(&format!(": {}", text::cut(line, 120)));
+        }
+        let mut interim = self.report.clone();
+        interim.status = Status::Running;
+        interim.upid = Some(self.upid.to_string());
+        interim.next_step = Some(format!(
+            "the task goes on: {} with this upid follows it to its end",
+            name_of::<tools::tasks::WaitTask>()
+        ));
+        let text = message.clone();
+        Ok(Outcome::Running(Running {
+            ticket: Ticket::Task(self),
+            message,
+            progress,
+            retry_after_ms: 1_000,
+            interim: Finished::new(&interim, text)?,
+        }))
+    }
+}
+
+/// The error of a failed task, with what to do where its words are known.
+pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String>) -> Error {
+    let hint = hint(exit);
+    Error::FailedTask(FailedTask {
+        message: format!("{action} failed: {exit}{hint}"),
+        upid: upid.to_string(),
+        exit_status: exit.to_owned(),
+        log_tail,
+    })
+}
+
+fn hint(exit: &str) -> String {
+    let exit = exit.to_ascii_lowercase();
+    let says = |text: &str| exit.contains(text);
+    if says("is locked") {
+        "; another task holds the guest, or left its lock behind: wait for it, and where none is \
+         running, unlock the guest on its node with qm unlock or pct unlock"
+            .into()
+    } else if says("got timeout") && says("powerdown") {
+        format!(
+            "; the guest ignored the request: give it longer, install its guest agent or ACPI \
+             support, or switch it off with mode hard of {}",
+            name_of::<tools::power::StopGuest>()
+        )
+    } else if says("interrupted by signal") || says("unexpected status") {
+        "; the task was stopped from outside".into()
+    } else if says("no space left") || says("not enough free space") {
+        "; the storage is full: choose another or make room".into()
+    } else if says("snapshot feature is not available") {
+        "; the storage of one of its volumes cannot do this: LXC snapshots need ZFS, LVM-thin, \
+         Ceph RBD or Btrfs"
+            .into()
+    } else if says("checksum mismatch") {
+        "; nothing was kept: check the checksum, its algorithm and the address".into()
+    } else {
+        "; the log's last lines tell more".into()
+    }
+}
+
+fn is_warning(line: &str) -> bool {
+    let line = line.trim_start().to_ascii_lowercase();
+    line.starts_with("warn") || line.contains("warning:") || line.contains("warn:")
+}
+
+/// The percentage that a log line tells, from 0 to 1: "transferred 1.2 GiB of
+/// 32.0 GiB (3.75%)", "INFO:  12% (…)".
+fn percentage(line: &str) -> Option<f32> {
+    let before = line.split_once('%')?.0;
+    let start = before
+        .rfind(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .map_or(0, |index| index + 1);
+    let percent: f32 = before.get(start..)?.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent / 100.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn progress_of_real_lines() {
+        assert_eq!(
+            percentage("transferred 1.2 GiB of 32.0 GiB (3.75%)"),
+            Some(0.0375)
+        );
+        assert_eq!(percentage("INFO:  12% (1.1 GiB of 9.0 GiB) in 3s"), Some(0.12));
+        assert_eq!(percentage("create full clone of drive scsi0"), None);
+        assert_eq!(percentage("250% of nothing"), None);
+    }
+
+    #[test]
+    fn round_trip() {
+        let ticket = Ticket::Task(TaskTicket {
+            upid: "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"
+                .parse()
+                .unwrap(),
+            report: Report::done("start qemu guest 100"),
+            finish: Finish::Plain,
+        });
+        assert_eq!(Ticket::decode(&ticket.encode().unwrap()).unwrap(), ticket);
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_refused(text in any::<String>()) {
+            prop_assert!(Ticket::decode(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn forged_paths_are_refused() {
+        let forged = r#"{"task":{"upid":"UPID:../..:0000011D:000BED85:6B02AFAA:x:1:a@b:","report":{"action":"","status":"done"},"finish":"plain"}}"#;
+        assert!(Ticket::decode(forged).is_err());
+    }
+}

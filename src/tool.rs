@@ -1,0 +1,211 @@
+//! What a tool is: arguments and result by type, everything else in the table.
+
+use std::any::TypeId;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Problem, Result};
+use crate::pve::Pve;
+use crate::report::Report;
+use crate::schema;
+use crate::ticket::Ticket;
+
+/// A tool's work. The type itself is the tool's arguments.
+pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
+    /// What it answers.
+    type Output: Serialize + JsonSchema;
+
+    /// Does it.
+    fn run(self, pve: &Pve) -> Result<Reply<Self::Output>>;
+}
+
+/// What a handler answers.
+#[derive(Debug)]
+pub(crate) enum Reply<T> {
+    /// The result, and the same in a few words.
+    Done(T, String),
+    /// Something goes on: how to look after it, and what to say meanwhile.
+    Running(Ticket, T, String),
+}
+
+/// A result, as JSON.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finished {
+    pub(crate) structured: Value,
+    pub(crate) text: String,
+}
+
+/// How a call went on.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Done(Finished),
+    Running(Running),
+}
+
+/// Something that goes on.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) ticket: Ticket,
+    pub(crate) message: String,
+    pub(crate) progress: Option<f32>,
+    pub(crate) retry_after_ms: u32,
+    pub(crate) interim: Finished,
+}
+
+/// How soon to look after something that has just been started.
+const FIRST_LOOK_MS: u32 = 500;
+
+/// What a tool does to the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Effects {
+    pub(crate) read_only: bool,
+    pub(crate) destructive: bool,
+    pub(crate) idempotent: bool,
+    pub(crate) open_world: bool,
+    pub(crate) dangerous: bool,
+}
+
+/// Changes nothing.
+pub(crate) const READ: Effects = Effects {
+    read_only: true,
+    destructive: false,
+    idempotent: true,
+    open_world: false,
+    dangerous: false,
+};
+
+/// Changes something; nothing is lost by it.
+pub(crate) const WRITE: Effects = Effects {
+    read_only: false,
+    idempotent: false,
+    ..READ
+};
+
+/// Sets something to a wanted state: once is as good as twice.
+pub(crate) const SET: Effects = Effects {
+    read_only: false,
+    ..READ
+};
+
+/// Interrupts a guest or loses data.
+pub(crate) const DESTROY: Effects = Effects {
+    destructive: true,
+    ..WRITE
+};
+
+impl Effects {
+    /// It reaches beyond the cluster.
+    pub(crate) const fn open(self) -> Self {
+        Self {
+            open_world: true,
+            ..self
+        }
+    }
+
+    /// It can do what its arguments alone do not show.
+    pub(crate) const fn dangerous(self) -> Self {
+        Self {
+            dangerous: true,
+            ..self
+        }
+    }
+}
+
+/// A group of tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Toolset(pub(crate) &'static str);
+
+/// One line of the table.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) description: &'static str,
+    pub(crate) toolset: Toolset,
+    pub(crate) effects: Effects,
+    pub(crate) input_schema: fn() -> Value,
+    pub(crate) output_schema: fn() -> Value,
+    id: fn() -> TypeId,
+    run: fn(&Pve, Value) -> Result<Outcome>,
+}
+
+impl Tool {
+    /// A line of the table, whose schemas and handler come from a type.
+    pub(crate) const fn new<T: Run>(
+        toolset: Toolset,
+        name: &'static str,
+        title: &'static str,
+        effects: Effects,
+        description: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            title,
+            description,
+            toolset,
+            effects,
+            input_schema: schema::input::<T>,
+            output_schema: schema::output::<T::Output>,
+            id: TypeId::of::<T>,
+            run: run::<T>,
+        }
+    }
+
+    /// Whether this is the tool of a type.
+    pub(crate) fn is<T: Run>(&self) -> bool {
+        (self.id)() == TypeId::of::<T>()
+    }
+
+    /// Checks the arguments and calls the handler. The client is made only
+    /// when the arguments are right.
+    pub(crate) fn call(&self, pve: impl FnOnce() -> Result<Pve>, arguments: Value) -> Result<Outcome> {
+        let problems = schema::check(&(self.input_schema)(), &arguments);
+        if !problems.is_empty() {
+            return Err(Error::InvalidArguments(problems));
+        }
+        (self.run)(&pve()?, arguments)
+    }
+}
+
+fn run<T: Run>(pve: &Pve, mut arguments: Value) -> Result<Outcome> {
+    // Clients send null for what they leave out.
+    if let Value::Object(fields) = &mut arguments {
+        fields.retain(|_, value| !value.is_null());
+    }
+    let arguments: T = serde_json::from_value(arguments).map_err(|error| {
+        Error::InvalidArguments(vec![Problem {
+            pointer: String::new(),
+            message: error.to_string(),
+        }])
+    })?;
+    match arguments.run(pve)? {
+        Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?)),
+        Reply::Running(ticket, value, text) => Ok(Outcome::Running(Running {
+            ticket,
+            message: text.clone(),
+            progress: None,
+            retry_after_ms: FIRST_LOOK_MS,
+            interim: Finished::new(&value, text)?,
+        })),
+    }
+}
+
+impl Finished {
+    /// A result as JSON.
+    pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
+        let structured = serde_json::to_value(value)
+            .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))?;
+        Ok(Self { structured, text })
+    }
+}
+
+impl Reply<Report> {
+    /// A report of what was done, with its own text.
+    pub(crate) fn report(report: Report) -> Self {
+        let text = report.text();
+        Self::Done(report, text)
+    }
+}

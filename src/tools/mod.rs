@@ -1,0 +1,219 @@
+//! The table of all tools: the one place where a tool's name, toolset,
+//! annotations, schemas and handler meet.
+
+pub(crate) mod agent;
+pub(crate) mod backups;
+pub(crate) mod clone;
+pub(crate) mod cloudinit;
+pub(crate) mod cluster;
+pub(crate) mod console;
+pub(crate) mod firewall;
+pub(crate) mod guests;
+pub(crate) mod images;
+pub(crate) mod logs;
+pub(crate) mod metrics;
+pub(crate) mod migrate;
+pub(crate) mod network;
+pub(crate) mod nodes;
+pub(crate) mod power;
+pub(crate) mod resources;
+pub(crate) mod snapshots;
+pub(crate) mod storage;
+pub(crate) mod tasks;
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Problem, Result};
+use crate::pve::Pve;
+use crate::text;
+use crate::tool::{READ, Run, Outcome, Tool, Toolset};
+
+const NODES: Toolset = Toolset("nodes");
+const GUESTS: Toolset = Toolset("guests");
+const POWER: Toolset = Toolset("power");
+const CONSOLE: Toolset = Toolset("console");
+const PROVISIONING: Toolset = Toolset("provisioning");
+const CLOUDINIT: Toolset = Toolset("cloudinit");
+const RESOURCES: Toolset = Toolset("resources");
+const MIGRATION: Toolset = Toolset("migration");
+const SNAPSHOTS: Toolset = Toolset("snapshots");
+const BACKUPS: Toolset = Toolset("backups");
+const FIREWALL: Toolset = Toolset("firewall");
+const STORAGE: Toolset = Toolset("storage");
+const CLUSTER: Toolset = Toolset("cluster");
+const AGENT: Toolset = Toolset("agent");
+
+/// Every tool, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) static TOOLS: &[Tool] = &[
+    // nodes
+    Tool::new::<nodes::ListNodes>(NODES, "list_nodes", "List nodes", READ,
+        "All nodes with status, CPU, memory, disk use and uptime. Offline nodes are listed too."),
+    Tool::new::<nodes::GetNode>(NODES, "get_node", "Get a node", READ,
+        "One node in full: load, CPU model, memory, swap, root filesystem, Proxmox version, kernel."),
+    // guests
+    Tool::new::<guests::ListGuests>(GUESTS, "list_guests", "List guests", READ,
+        "VMs and containers."),
+    // power
+    Tool::new::<power::StopGuest>(POWER, "stop_guest", "Stop", READ,
+        "VMs and containers."),
+    // console
+    // provisioning
+    // cloudinit
+    // resources
+    // migration
+    // snapshots
+    // backups
+    // firewall
+    // storage
+    // cluster
+    Tool::new::<tasks::WaitTask>(CLUSTER, "wait_task", "Wait for a task", READ,
+        "Follow a task to its end and report how it ended."),
+    // agent
+];
+
+/// The name of the tool of a type, for messages that point to it.
+pub(crate) fn name_of<T: Run>() -> &'static str {
+    TOOLS
+        .iter()
+        .find(|tool| tool.is::<T>())
+        .map_or("the tool list", |tool| tool.name)
+}
+
+/// Calls a tool by its name.
+pub(crate) fn call(
+    pve: impl FnOnce() -> Result<Pve>,
+    name: &str,
+    arguments_json: &str,
+) -> Result<Outcome> {
+    let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
+        return Err(Error::UnknownTool(
+            match text::nearest(name, TOOLS.iter().map(|tool| tool.name)) {
+                Some(near) => format!("there is no tool of this name, perhaps {near} is meant"),
+                None => "there is no tool of this name: the tool list shows what there is".into(),
+            },
+        ));
+    };
+    let arguments = match arguments_json.trim() {
+        "" | "null" => Value::Object(Map::new()),
+        json => serde_json::from_str(json).map_err(|error| {
+            Error::InvalidArguments(vec![Problem {
+                pointer: String::new(),
+                message: format!(
+                    "the arguments are no JSON (line {}, column {}): give a JSON object",
+                    error.line(),
+                    error.column()
+                ),
+            }])
+        })?,
+    };
+    tool.call(pve, arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_plain() {
+        let mut seen = HashSet::new();
+        for tool in TOOLS {
+            assert!(seen.insert(tool.name), "{} stands twice", tool.name);
+            assert!((2..=41).contains(&tool.name.len()), "{}", tool.name);
+            assert!(tool.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", tool.name);
+            assert!(
+                tool.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{}",
+                tool.name
+            );
+            assert!(!tool.title.is_empty() && !tool.description.is_empty());
+        }
+    }
+
+    /// Gemini and OpenAI refuse a whole list for one such schema.
+    #[test]
+    fn schemas_suit_every_client() {
+        fn walk(tool: &str, schema: &Value) {
+            match schema {
+                Value::Object(object) => {
+                    if object.get("type") == Some(&Value::from("array")) {
+                        assert!(object.contains_key("items"), "{tool}: array without items");
+                    }
+                    assert!(
+                        !object.get("type").is_some_and(Value::is_array),
+                        "{tool}: union of types"
+                    );
+                    if let Some(items) = object.get("items") {
+                        assert!(items.is_object(), "{tool}: items is no schema");
+                        assert!(items.get("anyOf").is_none(), "{tool}: union in items");
+                    }
+                    if let Some(Value::Object(properties)) = object.get("properties") {
+                        for (name, property) in properties {
+                            assert!(property.is_object(), "{tool}: {name} is no schema");
+                        }
+                    }
+                    object.values().for_each(|inner| walk(tool, inner));
+                }
+                Value::Array(items) => items.iter().for_each(|inner| walk(tool, inner)),
+                _ => {}
+            }
+        }
+        for tool in TOOLS {
+            for schema in [(tool.input_schema)(), (tool.output_schema)()] {
+                assert_eq!(schema.get("type"), Some(&Value::from("object")), "{}", tool.name);
+                walk(tool.name, &schema);
+            }
+            let input = (tool.input_schema)();
+            assert!(!input.to_string().contains("$ref"), "{}", tool.name);
+            assert_eq!(
+                input.get("additionalProperties"),
+                Some(&Value::Bool(false)),
+                "{} takes unknown arguments",
+                tool.name
+            );
+            for (name, property) in input["properties"].as_object().unwrap() {
+                assert!(
+                    property.get("description").is_some(),
+                    "{}: {name} has no description",
+                    tool.name
+                );
+            }
+        }
+    }
+
+    /// What a list of tools costs in a model's context, output schemas apart.
+    #[test]
+    fn the_list_is_short() {
+        let sizes: Vec<(usize, &str)> = TOOLS
+            .iter()
+            .map(|tool| {
+                let size = tool.name.len()
+                    + tool.title.len()
+                    + tool.description.len()
+                    + (tool.input_schema)().to_string().len()
+                    + 120;
+                (size, tool.name)
+            })
+            .collect();
+        let total: usize = sizes.iter().map(|(size, _)| size).sum();
+        assert!(TOOLS.len() <= 48, "{} tools", TOOLS.len());
+        assert!(total <= 36 * 1024, "{total} bytes: {sizes:?}");
+        assert!(total / TOOLS.len() <= 900, "{} bytes a tool: {sizes:?}", total / TOOLS.len());
+    }
+
+    #[test]
+    fn unknown_tools_and_arguments_are_told_before_anything_is_sent() {
+        let unreached = || -> Result<Pve> { panic!("a client was made") };
+        assert!(matches!(
+            call(unreached, "list_node", "{}"),
+            Err(Error::UnknownTool(message)) if message.contains("list_nodes")
+        ));
+        for arguments in ["[]", "{", r#"{"nod":1}"#] {
+            assert!(matches!(
+                call(unreached, "list_nodes", arguments),
+                Err(Error::InvalidArguments(_))
+            ));
+        }
+    }
+}
