@@ -118,6 +118,12 @@ impl Sim {
         Ok(answer)
     }
 
+    /// Makes the next request (or those that the fault describes) go wrong.
+    pub async fn fault(&mut self, fault: Value) -> anyhow::Result<()> {
+        self.control(serde_json::json!({ "fault": fault })).await?;
+        Ok(())
+    }
+
     /// Every request that it has answered, oldest first, as `--log` writes
     /// them.
     pub fn requests(&self) -> anyhow::Result<Vec<Value>> {

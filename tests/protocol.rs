@@ -1,0 +1,324 @@
+//! MCP over stdio: both eras, errors, malformed input, concurrency, the end.
+
+use proxmox_mcp_tests::{Era, Sim};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn both_eras_serve_the_same() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let legacy = sim.host()?.connect_as(Era::Legacy).await?;
+    let stateless = sim.host()?.connect_as(Era::Stateless).await?;
+    assert_eq!(legacy.tools(), stateless.tools());
+    let (old, new) = (
+        legacy.call("list_nodes", json!({})).await?,
+        stateless.call("list_nodes", json!({})).await?,
+    );
+    let names = |list: &Value| {
+        list["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["node"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&old), names(&new));
+    assert!(!names(&old).is_empty());
+    for client in [legacy, stateless] {
+        let output = client.finish().await?;
+        assert_eq!(output.status, Some(0), "{output:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_tool_list_never_varies() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let first = sim.host()?.connect().await?;
+    first.call("list_guests", json!({})).await?;
+    let second = sim.host()?.connect().await?;
+    assert_eq!(first.tools(), second.tools());
+    Ok(())
+}
+
+#[tokio::test]
+async fn initialize_tells_who_serves() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    let answer = raw.initialize().await?;
+    let result = &answer["result"];
+    assert_eq!(result["protocolVersion"], "2025-11-25", "{answer}");
+    assert!(result["serverInfo"]["name"].is_string(), "{answer}");
+    assert!(result["serverInfo"]["version"].is_string(), "{answer}");
+    assert!(result["capabilities"]["tools"].is_object(), "{answer}");
+    // What is offered is served: nothing else is claimed.
+    for absent in ["prompts", "resources", "completions"] {
+        assert!(result["capabilities"].get(absent).is_none(), "{answer}");
+    }
+    assert!(result["instructions"].is_string(), "{answer}");
+    let ping = raw.request("ping", json!({})).await?;
+    assert_eq!(ping["result"], json!({}), "{ping}");
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn stateless_requests_need_no_session() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    // No discover before it: each request stands for itself.
+    let answer = raw.request("tools/list", json!({ "_meta": meta })).await?;
+    let result = &answer["result"];
+    assert!(
+        result["tools"]
+            .as_array()
+            .is_some_and(|tools| !tools.is_empty()),
+        "{answer}"
+    );
+    assert_eq!(result["resultType"], "complete", "{answer}");
+    assert!(result["ttlMs"].is_u64(), "{answer}");
+    assert!(result["cacheScope"].is_string(), "{answer}");
+
+    let answer = raw
+        .request("server/discover", json!({ "_meta": meta }))
+        .await?;
+    let result = &answer["result"];
+    let versions = result["supportedVersions"].as_array().unwrap();
+    assert!(versions.contains(&json!("2026-07-28")), "{answer}");
+    assert!(result["ttlMs"].is_u64(), "{answer}");
+    assert!(result["cacheScope"].is_string(), "{answer}");
+
+    let call = json!({ "name": "list_nodes", "arguments": {}, "_meta": meta });
+    let answer = raw.request("tools/call", call).await?;
+    assert!(
+        answer["result"]["structuredContent"]["nodes"].is_array(),
+        "{answer}"
+    );
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_tools_are_protocol_errors() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let error = client
+        .protocol_error("delete_guest", json!({ "vmid": 100 }))
+        .await?;
+    assert_eq!(error.code.0, -32602);
+    assert!(error.message.contains("delete_guest"), "{error:?}");
+    // A slip of the pen is told.
+    let error = client.protocol_error("list_guest", json!({})).await?;
+    assert_eq!(error.code.0, -32602);
+    assert!(error.message.contains("list_guests"), "{error:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn unknown_methods_are_refused() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    let answer = raw.request("tools/destroy", json!({})).await?;
+    assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    let answer = raw
+        .request("tools/call", json!({ "arguments": {} }))
+        .await?;
+    assert!(
+        answer["error"]["code"] == -32602 || answer["error"]["code"] == -32600,
+        "{answer}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn malformed_input_changes_nothing() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    for line in [
+        "",
+        "   ",
+        "not json",
+        "{",
+        "[]",
+        "null",
+        "42",
+        "{}",
+        r#"{"jsonrpc":"1.0","id":90,"method":"ping"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/nonsense","params":{"a":[1]}}"#,
+        r#"{"jsonrpc":"2.0","id":91,"result":{"of":"nothing"}}"#,
+        r#"{"jsonrpc":"2.0","id":92,"error":{"code":1,"message":"of nothing"}}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":4711}}"#,
+        "\u{feff}{\"jsonrpc\":\"2.0\"}",
+        "\u{0}\u{1}\u{2}",
+    ] {
+        raw.send(line).await?;
+    }
+    raw.send(&format!("\"{}\"", "x".repeat(1024 * 1024)))
+        .await?;
+    let answer = raw
+        .request(
+            "tools/call",
+            json!({ "name": "list_nodes", "arguments": {} }),
+        )
+        .await?;
+    assert!(
+        answer["result"]["structuredContent"].is_object(),
+        "{answer}"
+    );
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+/// Before any handshake, too: nonsense does not end the process, and a first
+/// request that is no MCP is answered or ends it in one line.
+#[tokio::test]
+async fn nonsense_at_the_start_is_survived() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.send("GET / HTTP/1.1").await?;
+    raw.send("{]").await?;
+    raw.initialize().await?;
+    let answer = raw.request("tools/list", json!({})).await?;
+    assert!(answer["result"]["tools"].is_array(), "{answer}");
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_end_of_stdin_ends_the_process() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    // Without a word, after the handshake, and in both eras.
+    let raw = sim.host()?.raw()?;
+    let output = raw.finish().await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_eq!(output.stdout, "");
+
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_in_flight_is_answered_at_the_end() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    sim.fault(json!({ "kind": "latency", "ms": 50 })).await?;
+    raw.send_json(json!({
+        "jsonrpc": "2.0", "id": "last", "method": "tools/call",
+        "params": { "name": "list_nodes", "arguments": {} },
+    }))
+    .await?;
+    raw.hang_up();
+    let answer = raw.next().await?;
+    assert_eq!(answer["id"], "last", "{answer}");
+    assert!(
+        answer["result"]["structuredContent"].is_object(),
+        "{answer}"
+    );
+    let output = raw.finish().await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    Ok(())
+}
+
+/// A node that never answers does not keep the process from ending.
+#[tokio::test]
+async fn a_call_that_hangs_does_not_hold_up_the_end() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    sim.fault(json!({ "kind": "hang" })).await?;
+    raw.send_json(json!({
+        "jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "params": { "name": "list_nodes", "arguments": {} },
+    }))
+    .await?;
+    let output = raw.finish().await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn many_calls_at_once_are_all_answered() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let mut calls = Vec::new();
+    for number in 0..100 {
+        let (tool, arguments) = match number % 4 {
+            0 => ("list_nodes", json!({})),
+            1 => ("list_guests", json!({ "limit": 1 })),
+            2 => ("list_storage", json!({})),
+            _ => ("get_guest", json!({ "vmid": 1 })),
+        };
+        calls.push((number, client.start(tool, arguments).await?));
+    }
+    for (number, call) in calls {
+        let answer = serde_json::to_value(call.await_response().await?)?;
+        // Each its own answer, errors included.
+        let key = ["nodes", "guests", "storages"].get(number % 4);
+        match key {
+            Some(key) => assert!(
+                answer["structuredContent"][*key].is_array(),
+                "{key}: {answer}"
+            ),
+            None => assert_eq!(answer["isError"], true, "{answer}"),
+        }
+    }
+    assert_eq!(client.finish().await?.status, Some(0));
+    Ok(())
+}
+
+/// After a cancel nothing more is said of that request.
+#[tokio::test]
+async fn a_cancelled_call_is_silent() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    sim.fault(json!({ "kind": "hang" })).await?;
+    raw.send_json(json!({
+        "jsonrpc": "2.0", "id": "gone", "method": "tools/call",
+        "params": { "name": "list_nodes", "arguments": {} },
+    }))
+    .await?;
+    // Answered by the same server, so the call has begun by then.
+    raw.request("tools/list", json!({})).await?;
+    raw.send_json(json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled",
+        "params": { "requestId": "gone", "reason": "the user said so" },
+    }))
+    .await?;
+    let answer = raw
+        .request(
+            "tools/call",
+            json!({ "name": "list_nodes", "arguments": {} }),
+        )
+        .await?;
+    assert!(
+        answer["result"]["structuredContent"].is_object(),
+        "{answer}"
+    );
+    let output = raw.finish().await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert!(!output.stdout.contains("\"gone\""), "{}", output.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn ids_come_back_as_they_were() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    for id in [json!(0), json!("a"), json!("1"), json!(4_294_967_296_u64)] {
+        raw.send_json(json!({ "jsonrpc": "2.0", "id": id, "method": "ping" }))
+            .await?;
+        assert_eq!(raw.next().await?["id"], id);
+    }
+    Ok(())
+}
