@@ -1,3 +1,34 @@
-//! Builds, tests and demonstrates proxmox-mcp.
+//! Builds, tests and demonstrates proxmox-mcp: `cargo xtask help` lists the
+//! commands. It is compiled before all else on a fresh machine, so it keeps to
+//! few dependencies.
 
-fn main() {}
+mod commands;
+mod mcp;
+mod progress;
+mod simulator;
+mod table;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::commands::Command;
+
+/// Build, test and demonstrate proxmox-mcp.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

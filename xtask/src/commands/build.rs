@@ -1,0 +1,147 @@
+use std::fs;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::setup;
+use crate::progress::{Progress, Step};
+use crate::workspace::{WASM_TARGET, Workspace, output, run};
+
+/// Build the component and host-runner with the component inside
+#[derive(Args)]
+pub(crate) struct Build {}
+
+impl Build {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let mut progress = Progress::new(STEPS);
+        steps(workspace, &mut progress)?;
+        eprintln!(
+            "built {} in {:.0} s",
+            workspace.binary("host-runner").display(),
+            progress.seconds()
+        );
+        Ok(())
+    }
+}
+
+/// The steps that [`steps`] takes.
+pub(super) const STEPS: usize = setup::STEPS + 4;
+
+/// As steps of a command that needs the product.
+pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()> {
+    setup::step(workspace, progress)?;
+    progress.step("building the component (release, LTO)", || {
+        component(workspace, "proxmox-mcp")
+    })?;
+    progress.step(
+        "building host-runner (release; the first time takes minutes)",
+        || release(workspace, &["host-runner"]),
+    )?;
+    let wasm = workspace.component("proxmox_mcp.wasm");
+    let precompiled = workspace.component("proxmox_mcp.cwasm");
+    let stamp = Stamp::new(workspace, &wasm, &precompiled);
+    let fresh = stamp.is_current();
+    progress.step("compiling the component to machine code", || {
+        if fresh {
+            return Ok(Step::Fresh);
+        }
+        precompile(workspace, &wasm, &precompiled)
+    })?;
+    progress.step("putting both into host-runner", || {
+        if fresh {
+            return Ok(Step::Fresh);
+        }
+        release(workspace, &["host-runner"])?;
+        stamp.write()?;
+        Ok(Step::Done)
+    })
+}
+
+/// Builds a crate as a component.
+pub(super) fn component(workspace: &Workspace, package: &str) -> Result<Step> {
+    run(&mut workspace.cargo([
+        "build",
+        "--profile",
+        "component",
+        "--target",
+        WASM_TARGET,
+        "--package",
+        package,
+    ]))?;
+    Ok(Step::Done)
+}
+
+/// Builds release binaries.
+///
+/// With the whole workspace selected, since cargo compiles a dependency with
+/// the features that the selected packages want: so the tests share what the
+/// binaries have compiled, wasmtime above all.
+pub(super) fn release(workspace: &Workspace, names: &[&str]) -> Result<Step> {
+    let mut command = workspace.cargo(["build", "--release", "--workspace"]);
+    for name in names {
+        command.args(["--bin", name]);
+    }
+    run(&mut command)?;
+    Ok(Step::Done)
+}
+
+/// Has host-runner compile the component, and leaves the old file alone where
+/// the new one is the same, so that nothing is linked again for it.
+fn precompile(workspace: &Workspace, wasm: &Path, precompiled: &Path) -> Result<Step> {
+    let new = precompiled.with_extension("cwasm.new");
+    output(
+        std::process::Command::new(workspace.binary("host-runner"))
+            .arg("precompile")
+            .arg(wasm)
+            .arg(&new),
+    )?;
+    let bytes = fs::read(&new).with_context(|| format!("cannot read {}", new.display()))?;
+    if fs::read(precompiled).is_ok_and(|old| old == bytes) {
+        fs::remove_file(&new)?;
+        return Ok(Step::Fresh);
+    }
+    fs::rename(&new, precompiled)?;
+    Ok(Step::Done)
+}
+
+/// Remembers which component is precompiled inside which host-runner.
+struct Stamp {
+    path: std::path::PathBuf,
+    parts: [std::path::PathBuf; 3],
+}
+
+impl Stamp {
+    fn new(workspace: &Workspace, wasm: &Path, precompiled: &Path) -> Self {
+        Self {
+            path: precompiled.with_extension("stamp"),
+            parts: [
+                wasm.to_owned(),
+                precompiled.to_owned(),
+                workspace.binary("host-runner"),
+            ],
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        let now = self.text();
+        now.is_some() && now == fs::read_to_string(&self.path).ok()
+    }
+
+    fn write(&self) -> Result<()> {
+        let text = self.text().context("a built file has gone meanwhile")?;
+        fs::write(&self.path, text).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Size and time of each file; nothing where one is missing.
+    fn text(&self) -> Option<String> {
+        let mut text = String::new();
+        for part in &self.parts {
+            let metadata = fs::metadata(part).ok()?;
+            let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            text.push_str(&format!("{} {}\n", metadata.len(), modified.as_nanos()));
+        }
+        Some(text)
+    }
+}

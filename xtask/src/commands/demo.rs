@@ -1,0 +1,167 @@
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::build;
+use crate::mcp::{Answer, Client};
+use crate::progress::{Progress, Step};
+use crate::simulator::Simulator;
+use crate::table;
+use crate::workspace::Workspace;
+
+/// Build everything and show a short session with a simulated cluster
+#[derive(Args)]
+pub(crate) struct Demo {}
+
+impl Demo {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let mut progress = Progress::new(build::STEPS + 2);
+        build::steps(workspace, &mut progress)?;
+        progress.step("building the simulated Proxmox VE", || {
+            build::release(workspace, &["pve-sim"])
+        })?;
+        progress.step("talking MCP with host-runner", || {
+            let simulator = Simulator::start(workspace, &[])?;
+            session(workspace, &simulator)?;
+            Ok(Step::Done)
+        })?;
+        say(&configuration(workspace));
+        Ok(())
+    }
+}
+
+fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
+    let mut command = simulator.host_runner(workspace);
+    command.stderr(Stdio::inherit());
+    let mut client = Client::start(&mut command)?;
+    let server = client.initialize()?;
+    let text = |pointer: &str| {
+        server
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or("?")
+    };
+    say(&format!(
+        "\nConnected to {} {} (MCP {}), which reaches {} and nothing else.\n",
+        text("/serverInfo/name"),
+        text("/serverInfo/version"),
+        text("/protocolVersion"),
+        simulator.url(),
+    ));
+
+    let list = client.request("tools/list", &json!({}))?;
+    let tools = list.get("tools").and_then(Value::as_array);
+    let tools = tools.context("tools/list gave no tools")?;
+    let reads = tools
+        .iter()
+        .filter(|tool| tool.pointer("/annotations/readOnlyHint") == Some(&Value::Bool(true)))
+        .count();
+    say(&format!(
+        "→ tools/list\n  {} tools, {reads} of them only read\n",
+        tools.len()
+    ));
+
+    ask(&mut client, "list_nodes", json!({}), &NODE_FIELDS)?;
+    let guests = ask(&mut client, "list_guests", json!({}), &GUEST_FIELDS)?;
+    if let Some(vmid) = running_guest(&guests) {
+        ask(
+            &mut client,
+            "get_guest_network",
+            json!({ "vmid": vmid }),
+            &NIC_FIELDS,
+        )?;
+    }
+    ask(&mut client, "list_storage", json!({}), &STORAGE_FIELDS)?;
+    // What a model gets to read when it is wrong.
+    ask(&mut client, "get_guest", json!({"vmid": 999}), &[])?;
+    client.close()
+}
+
+const NODE_FIELDS: [&str; 6] = [
+    "node",
+    "status",
+    "cpu_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "uptime_seconds",
+];
+const GUEST_FIELDS: [&str; 8] = [
+    "vmid",
+    "name",
+    "kind",
+    "node",
+    "status",
+    "cpu_percent",
+    "memory_used_bytes",
+    "tags",
+];
+const NIC_FIELDS: [&str; 4] = ["name", "mac", "addresses", "ip_addresses"];
+const STORAGE_FIELDS: [&str; 6] = [
+    "storage",
+    "node",
+    "type",
+    "used_bytes",
+    "total_bytes",
+    "content",
+];
+
+/// Calls a tool, prints question and answer, and returns the rows.
+fn ask(client: &mut Client, tool: &str, arguments: Value, fields: &[&str]) -> Result<Vec<Value>> {
+    say(&format!("→ {tool} {arguments}"));
+    let content = match client.call(tool, &arguments)? {
+        Answer::Content(content) => content,
+        Answer::Error(text) => {
+            say(&format!("  refused: {text}\n"));
+            return Ok(Vec::new());
+        }
+    };
+    let rows = content
+        .as_object()
+        .and_then(|object| object.values().find_map(Value::as_array))
+        .cloned()
+        .with_context(|| format!("{tool} answered without a list"))?;
+    say(&table::render(&rows, fields));
+    Ok(rows)
+}
+
+/// The first running virtual machine, since it has an address to show.
+fn running_guest(guests: &[Value]) -> Option<u64> {
+    guests
+        .iter()
+        .find(|guest| {
+            guest.get("status").and_then(Value::as_str) == Some("running")
+                && guest.get("kind").and_then(Value::as_str) == Some("qemu")
+        })
+        .and_then(|guest| guest.get("vmid"))
+        .and_then(Value::as_u64)
+}
+
+/// What to paste into a client.
+fn configuration(workspace: &Workspace) -> String {
+    let command = workspace.binary("host-runner");
+    let real = json!({"mcpServers": {"proxmox": {
+        "command": command,
+        "env": {
+            "PROXMOX_URL": "https://pve.example.com:8006",
+            "PROXMOX_USER": "root@pam",
+            "PROXMOX_TOKEN_ID": "mcp",
+            "PROXMOX_TOKEN_SECRET": "00000000-0000-0000-0000-000000000000",
+            "PROXMOX_VERIFY_SSL": "true",
+        },
+    }}});
+    let demo = json!({"mcpServers": {"proxmox-demo": {
+        "command": command,
+        "args": ["--demo"],
+    }}});
+    format!(
+        "\nTo try it in an MCP client without a Proxmox, paste this into its configuration:\n\n\
+         {demo:#}\n\nWith your own Proxmox (README.md says how to make a token):\n\n{real:#}"
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "the session is what was asked for")]
+fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,40 @@
+//! The commands, one file each.
+
+mod bench;
+mod build;
+mod check_requests;
+mod debian;
+mod demo;
+mod docs;
+mod setup;
+mod test;
+
+use clap::Subcommand;
+
+use crate::workspace::Workspace;
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Setup(setup::Setup),
+    Build(build::Build),
+    Test(test::Test),
+    Demo(demo::Demo),
+    Bench(bench::Bench),
+    Docs(docs::Docs),
+    CheckRequests(check_requests::CheckRequests),
+}
+
+impl Command {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let workspace = Workspace::find()?;
+        match self {
+            Self::Setup(command) => command.run(&workspace),
+            Self::Build(command) => command.run(&workspace),
+            Self::Test(command) => command.run(&workspace),
+            Self::Demo(command) => command.run(&workspace),
+            Self::Bench(command) => command.run(&workspace),
+            Self::Docs(command) => command.run(&workspace),
+            Self::CheckRequests(command) => command.run(&workspace),
+        }
+    }
+}

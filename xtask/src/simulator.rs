@@ -1,0 +1,104 @@
+//! A running pve-sim, and how host-runner is pointed at it.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::workspace::Workspace;
+
+/// Ends with its owner.
+pub(crate) struct Simulator {
+    child: Child,
+    folder: PathBuf,
+    settings: [(&'static str, String); 5],
+}
+
+impl Simulator {
+    pub(crate) fn start(workspace: &Workspace, arguments: &[&str]) -> Result<Self> {
+        let folder = workspace.target("simulated");
+        fs::create_dir_all(&folder)?;
+        let mut child = Command::new(workspace.binary("pve-sim"))
+            .args(["--listen", "127.0.0.1:0", "--tls", "--ca-out"])
+            .arg(folder.join("ca.pem"))
+            .args(arguments)
+            // It serves for as long as its stdin is open.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start pve-sim")?;
+        let settings = read_settings(&mut child);
+        let settings = match settings {
+            Ok(settings) => settings,
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
+        Ok(Self {
+            child,
+            folder,
+            settings,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        let [(_, url), ..] = &self.settings;
+        url
+    }
+
+    /// host-runner with the simulator's settings and none of the user's own,
+    /// neither from the environment nor from a `.env` file.
+    pub(crate) fn host_runner(&self, workspace: &Workspace) -> Command {
+        let mut command = Command::new(workspace.binary("host-runner"));
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("PROXMOX_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .envs(self.settings.iter().map(|(name, value)| (*name, value)))
+            .current_dir(&self.folder);
+        command
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// From the one line that pve-sim prints when it is ready.
+fn read_settings(child: &mut Child) -> Result<[(&'static str, String); 5]> {
+    let stdout = child.stdout.take().context("no pipe from pve-sim")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    let ready: Value = serde_json::from_str(&line)
+        .context("pve-sim did not say that it is ready; its own words are above")?;
+    let text = |pointer: &str| {
+        ready
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .with_context(|| format!("pve-sim did not tell its {pointer}"))
+    };
+    let token = text("/tokens/0/id")?;
+    let (user, _) = token
+        .split_once('!')
+        .with_context(|| format!("{token} is no token of pve-sim's"))?;
+    Ok([
+        ("PROXMOX_URL", text("/url")?),
+        ("PROXMOX_USER", user.to_owned()),
+        ("PROXMOX_TOKEN_ID", token.clone()),
+        ("PROXMOX_TOKEN_SECRET", text("/tokens/0/secret")?),
+        ("PROXMOX_CA_FILE", text("/ca_file")?),
+    ])
+}

@@ -1,0 +1,136 @@
+//! Where things are, and how cargo is called.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The target that components are built for.
+pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
+
+/// The checkout and its build directory.
+pub(crate) struct Workspace {
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Workspace {
+    /// Asks cargo, since configuration and `CARGO_TARGET_DIR` both move the
+    /// build directory.
+    pub(crate) fn find() -> Result<Self> {
+        let mut command = cargo();
+        command.args(["metadata", "--no-deps", "--format-version", "1"]);
+        let text = output(&mut command)?;
+        let metadata: serde_json::Value =
+            serde_json::from_str(&text).context("cannot read what `cargo metadata` printed")?;
+        let path = |key: &str| {
+            metadata
+                .get(key)
+                .and_then(|value| value.as_str())
+                .map(PathBuf::from)
+                .with_context(|| format!("`cargo metadata` gave no {key}"))
+        };
+        Ok(Self {
+            root: path("workspace_root")?,
+            target: path("target_directory")?,
+        })
+    }
+
+    /// The top of the checkout.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A path in the build directory.
+    pub(crate) fn target(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.target.join(path)
+    }
+
+    /// A built component, by the file name of its crate.
+    pub(crate) fn component(&self, file: &str) -> PathBuf {
+        self.target(WASM_TARGET).join("component").join(file)
+    }
+
+    /// The release binary of this name.
+    pub(crate) fn binary(&self, name: &str) -> PathBuf {
+        self.target("release")
+            .join(name)
+            .with_extension(env::consts::EXE_EXTENSION)
+    }
+
+    /// A cargo command in the checkout.
+    pub(crate) fn cargo<I, S>(&self, args: I) -> Command
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = cargo();
+        command.current_dir(&self.root).args(args);
+        command
+    }
+}
+
+/// Cargo, as a user's shell would start it.
+///
+/// `cargo run` describes this crate to us by variables that build scripts
+/// (ring's, for one) watch: passed on, they would make cargo rebuild what a
+/// plain `cargo build` has just built.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let Some(text) = name.to_str() else { continue };
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text.starts_with("CARGO_BIN_")
+        {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Runs a command whose output the user sees.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", shown(command));
+    }
+    Ok(())
+}
+
+/// Runs a command quietly and returns its standard output. What it said on
+/// stderr ends up in the error.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", shown(command)))?;
+    if !output.status.success() {
+        bail!(
+            "{} failed ({}): {}",
+            shown(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} printed something that is no text", shown(command)))
+}
+
+/// A command as a person would type it.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let name = program.file_name().unwrap_or(program.as_os_str());
+    let mut text = format!("`{}", name.to_string_lossy());
+    for arg in command.get_args() {
+        text.push(' ');
+        text.push_str(&arg.to_string_lossy());
+    }
+    text.push('`');
+    text
+}
