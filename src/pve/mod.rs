@@ -1,6 +1,7 @@
 //! The Proxmox VE API: the wire, and the shapes that travel over it.
 
 mod client;
+mod disk;
 mod failure;
 mod guest;
 mod num;
@@ -12,6 +13,7 @@ mod transport;
 mod upid;
 
 pub(crate) use client::{Paged, Pve, Removable};
+pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use guest::{Guest, Kind, guests};
 pub(crate) use num::{Flag, Num, Text};

@@ -1,0 +1,266 @@
+//! Disks and network cards, out of the property strings of a configuration.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{Kind, Properties};
+
+/// A disk, mount point or drive of a guest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Disk {
+    /// The configuration's key: `scsi0`, `rootfs`, `mp0`.
+    pub(crate) id: String,
+    /// `storage:volume`, a path, or `none` for an empty drive.
+    pub(crate) volid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) storage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) size_bytes: Option<u64>,
+    /// A CD-ROM drive; a cloud-init drive is one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cdrom: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cloud_init: bool,
+    /// Where a container mounts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mount_point: Option<String>,
+    /// Whether vzdump takes it along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) backup: Option<bool>,
+    /// All else, as it stands: `cache=writeback`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) options: Vec<String>,
+}
+
+/// A network card of a guest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Nic {
+    /// The configuration's key: `net0`.
+    pub(crate) id: String,
+    /// The emulated model of a VM's card: `virtio`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model: Option<String>,
+    /// The interface's name in a container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mac: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bridge: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) vlan: Option<u32>,
+    /// Whether the guest's firewall rules apply to it.
+    pub(crate) firewall: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) link_down: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate_limit_megabytes_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) mtu: Option<u32>,
+    /// A container's address: a CIDR, `dhcp` or `manual`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv4: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv4_gateway: Option<String>,
+    /// A container's address: a CIDR, `auto`, `dhcp` or `manual`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6_gateway: Option<String>,
+}
+
+/// The bytes of a size as configurations and the resize call write it:
+/// `32G`, `512M`, `1.5T`, or plain bytes.
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
+    let (digits, scale) = match text.char_indices().last()? {
+        (at, 'K') => (text.get(..at)?, 10),
+        (at, 'M') => (text.get(..at)?, 20),
+        (at, 'G') => (text.get(..at)?, 30),
+        (at, 'T') => (text.get(..at)?, 40),
+        _ => (text, 0),
+    };
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = match digits.split_once('.') {
+        Some((whole, fraction)) if plain(fraction) => (whole, fraction),
+        Some(_) => return None,
+        None => (digits, "0"),
+    };
+    if !plain(whole) {
+        return None;
+    }
+    let unit = 1u64 << scale;
+    let whole: u64 = whole.parse().ok()?;
+    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
+    whole
+        .checked_mul(unit)?
+        .checked_add((fraction * unit as f64) as u64)
+}
+
+impl Disk {
+    /// Whether a configuration's key names a disk of this kind of guest.
+    pub(crate) fn is_key(kind: Kind, key: &str) -> bool {
+        match kind {
+            Kind::Qemu => {
+                matches!(key, "efidisk0" | "tpmstate0")
+                    || numbered(key, &["scsi", "virtio", "sata", "ide", "unused"])
+            }
+            Kind::Lxc => key == "rootfs" || numbered(key, &["mp", "unused"]),
+        }
+    }
+
+    /// Reads one.
+    pub(crate) fn parse(id: &str, text: &str) -> Self {
+        let properties = Properties::parse(text);
+        let volid = properties
+            .bare()
+            .or_else(|| properties.get("file"))
+            .or_else(|| properties.get("volume"))
+            .unwrap_or_default()
+            .to_owned();
+        let cdrom = properties.get("media") == Some("cdrom");
+        Self {
+            id: id.to_owned(),
+            storage: volid
+                .split_once(':')
+                .map(|(storage, _)| storage.to_owned()),
+            size_bytes: properties.get("size").and_then(parse_size),
+            cdrom,
+            cloud_init: cdrom && volid.contains("cloudinit"),
+            mount_point: properties.get("mp").map(str::to_owned),
+            backup: properties.flag("backup"),
+            options: properties
+                .pairs()
+                .filter(|(key, _)| {
+                    !matches!(*key, "file" | "volume" | "size" | "media" | "mp" | "backup")
+                })
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect(),
+            volid,
+        }
+    }
+}
+
+impl Nic {
+    /// Whether a configuration's key names a network card.
+    pub(crate) fn is_key(key: &str) -> bool {
+        numbered(key, &["net"])
+    }
+
+    /// Reads one. A VM's card holds model and MAC as `virtio=BC:…`, a
+    /// container's as `hwaddr=BC:…`.
+    pub(crate) fn parse(kind: Kind, id: &str, text: &str) -> Self {
+        let properties = Properties::parse(text);
+        let own = |key: &str| properties.get(key).map(str::to_owned);
+        let number = |key: &str| properties.get(key).and_then(|value| value.parse().ok());
+        let (model, mac) = match kind {
+            Kind::Lxc => (None, own("hwaddr")),
+            Kind::Qemu => model_and_mac(&properties),
+        };
+        Self {
+            id: id.to_owned(),
+            model,
+            name: own("name"),
+            mac,
+            bridge: own("bridge"),
+            vlan: number("tag"),
+            firewall: properties.flag("firewall").unwrap_or(false),
+            link_down: properties.flag("link_down").unwrap_or(false),
+            rate_limit_megabytes_per_second: properties
+                .get("rate")
+                .and_then(|value| value.parse().ok()),
+            mtu: number("mtu"),
+            ipv4: own("ip"),
+            ipv4_gateway: own("gw"),
+            ipv6: own("ip6"),
+            ipv6_gateway: own("gw6"),
+        }
+    }
+}
+
+fn model_and_mac(properties: &Properties) -> (Option<String>, Option<String>) {
+    if let Some(model) = properties.get("model") {
+        return (
+            Some(model.to_owned()),
+            properties.get("macaddr").map(str::to_owned),
+        );
+    }
+    let named = properties.pairs().find(|(_, value)| is_mac(value));
+    match named {
+        Some((model, mac)) => (Some(model.to_owned()), Some(mac.to_owned())),
+        None => (properties.bare().map(str::to_owned), None),
+    }
+}
+
+fn is_mac(text: &str) -> bool {
+    text.len() == 17
+        && text
+            .split(':')
+            .all(|byte| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// `scsi0`, where `scsi` is among the prefixes: `scsihw` is not.
+fn numbered(key: &str, prefixes: &[&str]) -> bool {
+    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    name.len() < key.len() && prefixes.contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn sizes() {
+        assert_eq!(parse_size("32M"), Some(33_554_432));
+        assert_eq!(parse_size("1.5G"), Some(1_610_612_736));
+        assert_eq!(parse_size("1048576"), Some(1_048_576));
+        for nonsense in ["", "G", "-1G", "+1G", "1.G", "1e3", "1 G", "32g", "9999999999T", "é"] {
+            assert_eq!(parse_size(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn keys() {
+        assert!(Disk::is_key(Kind::Qemu, "scsi0"));
+        assert!(Disk::is_key(Kind::Qemu, "efidisk0"));
+        assert!(!Disk::is_key(Kind::Qemu, "scsihw"));
+        assert!(!Disk::is_key(Kind::Qemu, "rootfs"));
+        assert!(Disk::is_key(Kind::Lxc, "mp12"));
+        assert!(Nic::is_key("net0") && !Nic::is_key("net"));
+    }
+
+    #[test]
+    fn disks() {
+        let disk = Disk::parse("scsi0", "local:100/vm-100-disk-0.qcow2,iothread=1,size=32M,backup=0");
+        assert_eq!(disk.storage.as_deref(), Some("local"));
+        assert_eq!(disk.size_bytes, Some(33_554_432));
+        assert_eq!(disk.backup, Some(false));
+        assert_eq!(disk.options, ["iothread=1"]);
+        let drive = Disk::parse("ide2", "local:100/vm-100-cloudinit.qcow2,media=cdrom");
+        assert!(drive.cdrom && drive.cloud_init);
+        let empty = Disk::parse("ide2", "none,media=cdrom");
+        assert_eq!((empty.volid.as_str(), empty.storage), ("none", None));
+        let mount = Disk::parse("mp0", "bulk:200/vm-200-disk-1.raw,mp=/srv/data,size=8G");
+        assert_eq!(mount.mount_point.as_deref(), Some("/srv/data"));
+    }
+
+    #[test]
+    fn network_cards() {
+        let nic = Nic::parse(Kind::Qemu, "net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20,firewall=1");
+        assert_eq!(nic.model.as_deref(), Some("virtio"));
+        assert_eq!(nic.mac.as_deref(), Some("BC:24:11:00:00:01"));
+        assert_eq!((nic.vlan, nic.firewall), (Some(20), true));
+        let nic = Nic::parse(Kind::Lxc, "net0", "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:02,ip=dhcp,type=veth");
+        assert_eq!(nic.name.as_deref(), Some("eth0"));
+        assert_eq!(nic.mac.as_deref(), Some("BC:24:11:00:00:02"));
+        assert_eq!(nic.ipv4.as_deref(), Some("dhcp"));
+        assert!(!nic.firewall);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(text in any::<String>()) {
+            let _ = (Disk::parse("scsi0", &text), Nic::parse(Kind::Qemu, "net0", &text), parse_size(&text));
+        }
+    }
+}
