@@ -1,5 +1,6 @@
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
@@ -33,7 +34,7 @@ pub(super) const STEPS: usize = setup::STEPS + 4;
 pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()> {
     setup::step(workspace, progress)?;
     progress.step("building the component (release, LTO)", || {
-        component(workspace, "proxmox-mcp")
+        component(workspace, &["proxmox-mcp"])
     })?;
     progress.step(
         "building host-runner (release; the first time takes minutes)",
@@ -59,17 +60,12 @@ pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()
     })
 }
 
-/// Builds a crate as a component.
-pub(super) fn component(workspace: &Workspace, package: &str) -> Result<Step> {
-    run(&mut workspace.cargo([
-        "build",
-        "--profile",
-        "component",
-        "--target",
-        WASM_TARGET,
-        "--package",
-        package,
-    ]))?;
+/// Builds a package, and what of it the further arguments name, as a component.
+pub(super) fn component(workspace: &Workspace, package: &[&str]) -> Result<Step> {
+    run(workspace
+        .cargo(["build", "--profile", "component", "--target", WASM_TARGET])
+        .arg("--package")
+        .args(package))?;
     Ok(Step::Done)
 }
 
@@ -92,7 +88,7 @@ pub(super) fn release(workspace: &Workspace, names: &[&str]) -> Result<Step> {
 fn precompile(workspace: &Workspace, wasm: &Path, precompiled: &Path) -> Result<Step> {
     let new = precompiled.with_extension("cwasm.new");
     output(
-        std::process::Command::new(workspace.binary("host-runner"))
+        Command::new(workspace.binary("host-runner"))
             .arg("precompile")
             .arg(wasm)
             .arg(&new),
@@ -108,8 +104,8 @@ fn precompile(workspace: &Workspace, wasm: &Path, precompiled: &Path) -> Result<
 
 /// Remembers which component is precompiled inside which host-runner.
 struct Stamp {
-    path: std::path::PathBuf,
-    parts: [std::path::PathBuf; 3],
+    path: PathBuf,
+    parts: [PathBuf; 3],
 }
 
 impl Stamp {

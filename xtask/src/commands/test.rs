@@ -21,8 +21,8 @@ impl Test {
         let mut progress = Progress::new(build::STEPS + 3);
         build::steps(workspace, &mut progress)?;
         progress.step(
-            "building the hostile component for the sandbox tests",
-            || build::component(workspace, "hostile"),
+            "building the hostile components for the sandbox tests",
+            || build::component(workspace, &["hostile", "--lib", "--examples"]),
         )?;
         progress.step("building the simulated Proxmox VE", || {
             build::release(workspace, &["pve-sim"])
@@ -38,7 +38,7 @@ impl Test {
             run(workspace
                 .cargo(["test", "--release", "--workspace"])
                 .args(&self.arguments)
-                .env("PROXMOX_MCP_REQUEST_LOGS", &logs))?;
+                .env("PVE_SIM_LOG_DIR", &logs))?;
             eprintln!("  cargo test took {:.0} s", started.elapsed().as_secs_f64());
             Ok(Step::Done)
         })?;
