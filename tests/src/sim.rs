@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -17,6 +17,7 @@ use crate::{HostRunner, PATIENCE};
 #[derive(Default)]
 pub struct SimOptions {
     arguments: Vec<String>,
+    private_log: bool,
 }
 
 impl SimOptions {
@@ -24,6 +25,14 @@ impl SimOptions {
     #[must_use]
     pub fn arg(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// Keeps its request log apart from those that are checked against the
+    /// real API afterwards: for requests that the product would not make.
+    #[must_use]
+    pub fn private_log(mut self) -> Self {
+        self.private_log = true;
         self
     }
 
@@ -119,9 +128,26 @@ impl Sim {
     }
 
     /// Makes the next request (or those that the fault describes) go wrong.
-    pub async fn fault(&mut self, fault: Value) -> anyhow::Result<()> {
-        self.control(serde_json::json!({ "fault": fault })).await?;
+    pub async fn fault(&mut self, mut fault: Value) -> anyhow::Result<()> {
+        let fields = fault.as_object_mut().context("a fault is an object")?;
+        fields.insert("cmd".to_owned(), "fault".into());
+        self.control(fault).await?;
         Ok(())
+    }
+
+    /// Ends all faults.
+    pub async fn clear_faults(&mut self) -> anyhow::Result<()> {
+        self.control(json!({ "cmd": "clear-faults" })).await?;
+        Ok(())
+    }
+
+    /// How many requests have come in, of any kind.
+    pub async fn served(&mut self) -> anyhow::Result<u64> {
+        let answer = self.control(json!({ "cmd": "requests" })).await?;
+        answer
+            .get("requests")
+            .and_then(Value::as_u64)
+            .context("no number of requests")
     }
 
     /// Every request that it has answered, oldest first, as `--log` writes
@@ -135,7 +161,11 @@ impl Sim {
 
     async fn spawn(options: SimOptions) -> anyhow::Result<Self> {
         let directory = TempDir::new()?;
-        let log = log_file()?;
+        let log = if options.private_log {
+            directory.path().join("requests.jsonl")
+        } else {
+            log_file()?
+        };
         let mut command = Command::new(programs::pve_sim()?);
         command
             .env_clear()

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Drive host-runner with the reference MCP client of Python, in both eras.
+
+usage: test_client.py [HOST_RUNNER]
+
+Uses the embedded simulated cluster (`host-runner --demo`), so that nothing else
+is needed. The program is the argument, else $HOST_RUNNER, else
+target/release/host-runner. Prints a line for each check that fails, then
+"N passed, N failed"; the exit status is 1 if any failed.
+"""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import jsonschema
+from mcp import Client, MCPError, StdioServerParameters
+
+WORKSPACE = Path(__file__).resolve().parents[2]
+DEFAULT = WORKSPACE / "target" / "release" / "host-runner"
+PATIENCE_SECONDS = 120
+TOOL_NAME = re.compile(r"^[a-z][a-z_]{1,40}$")
+READ_ONLY_TOOLS = {
+    "list_nodes",
+    "get_node",
+    "list_guests",
+    "get_guest",
+    "get_guest_network",
+    "get_guest_metrics",
+    "list_storage",
+    "list_storage_content",
+    "get_cluster_status",
+    "list_tasks",
+    "get_task",
+}
+
+
+class Checks:
+    """Counts what holds and names what does not."""
+
+    def __init__(self):
+        self.era = ""
+        self.passed = 0
+        self.failed = 0
+
+    def that(self, holds, what):
+        if holds:
+            self.passed += 1
+            return
+        self.failed += 1
+        print(f"FAILED ({self.era}): {what}", file=sys.stderr)
+
+
+async def check_list(client, checks):
+    """The tools are listed as every client needs them; returns them by name."""
+    tools = (await client.list_tools()).tools
+    names = [tool.name for tool in tools]
+    checks.that(len(names) == len(set(names)), f"names are unique: {names}")
+    checks.that(READ_ONLY_TOOLS <= set(names), f"all are there: {READ_ONLY_TOOLS - set(names)}")
+    for tool in tools:
+        checks.that(TOOL_NAME.match(tool.name), f"{tool.name} is a plain name")
+        checks.that(tool.title and tool.description, f"{tool.name} has a title and a description")
+        checks.that(tool.input_schema["type"] == "object", f"{tool.name} takes an object")
+        checks.that(tool.output_schema["type"] == "object", f"{tool.name} answers an object")
+        hints = tool.annotations
+        checks.that(
+            hints is not None
+            and None
+            not in (
+                hints.read_only_hint,
+                hints.destructive_hint,
+                hints.idempotent_hint,
+                hints.open_world_hint,
+            ),
+            f"{tool.name} has all four annotations",
+        )
+        if tool.name in READ_ONLY_TOOLS:
+            checks.that(hints.read_only_hint, f"{tool.name} is read-only")
+    return {tool.name: tool for tool in tools}
+
+
+async def check_success(client, checks, tool, arguments):
+    """A call succeeds and keeps its schema; returns what it answered."""
+    result = await client.call_tool(tool.name, arguments)
+    checks.that(not result.is_error, f"{tool.name} succeeds: {result.content}")
+    answer = result.structured_content
+    try:
+        jsonschema.validate(answer, tool.output_schema)
+        checks.that(True, "")
+    except jsonschema.ValidationError as error:
+        checks.that(False, f"{tool.name} keeps its output schema: {error.message}")
+    texts = [block.text for block in result.content if block.type == "text"]
+    checks.that(any(is_json_of(text, answer) for text in texts), f"{tool.name} is text too: {texts}")
+    return answer
+
+
+async def check_failure(client, checks, name, arguments, says):
+    """A call fails as a tool, and says what to do."""
+    result = await client.call_tool(name, arguments)
+    text = " ".join(block.text for block in result.content if block.type == "text")
+    checks.that(result.is_error, f"{name} {arguments} fails")
+    checks.that(result.structured_content is None, f"{name} {arguments} fails without a result")
+    for word in says:
+        checks.that(word in text, f"{name} {arguments} says {word}: {text}")
+
+
+async def check_unknown(client, checks):
+    """An unknown tool is an error of the protocol, not of a tool."""
+    try:
+        result = await client.call_tool("delete_guest", {"vmid": 100})
+        checks.that(False, f"an unknown tool is refused: {result}")
+    except MCPError as error:
+        checks.that(error.error.code == -32602, f"an unknown tool is -32602: {error}")
+
+
+def is_json_of(text, answer):
+    try:
+        return json.loads(text) == answer
+    except ValueError:
+        return False
+
+
+async def session(program, mode, checks):
+    checks.era = mode
+    server = StdioServerParameters(command=str(program), args=["--demo"], env={})
+    async with Client(server, mode=mode) as client:
+        checks.that(client.server_info is not None, "the server says who it is")
+        modern = client.protocol_version >= "2026-07-28"
+        checks.that(modern == (mode == "auto"), f"the era is {client.protocol_version}")
+        tools = await check_list(client, checks)
+
+        nodes = await check_success(client, checks, tools["list_nodes"], {})
+        checks.that(nodes["nodes"], "there are nodes")
+        online = [node["node"] for node in nodes["nodes"] if node["status"] == "online"]
+        node = await check_success(client, checks, tools["get_node"], {"node": online[0]})
+        checks.that(node["node"] == online[0], "it is the node that was asked for")
+
+        guests = await check_success(client, checks, tools["list_guests"], {"status": "running"})
+        checks.that(guests["guests"], "there are running guests")
+        for guest in guests["guests"]:
+            checks.that(guest["status"] == "running", f"it is running: {guest}")
+        vmid = guests["guests"][0]["vmid"]
+        guest = await check_success(client, checks, tools["get_guest"], {"vmid": vmid})
+        checks.that(guest["vmid"] == vmid, "it is the guest that was asked for")
+        await check_success(client, checks, tools["list_storage"], {})
+        await check_success(client, checks, tools["get_cluster_status"], {})
+        await check_success(client, checks, tools["list_tasks"], {})
+
+        await check_failure(client, checks, "get_guest", {"vmid": 5}, ["vmid", "100"])
+        await check_failure(client, checks, "get_guest", {"vmid": "web"}, ["vmid"])
+        await check_failure(client, checks, "get_guest", {}, ["vmid"])
+        await check_failure(client, checks, "get_guest", {"vmid": 999999}, ["999999"])
+        await check_failure(client, checks, "list_nodes", {"nonsense": 1}, ["nonsense"])
+        await check_unknown(client, checks)
+
+        # Many at once: each gets its own answer.
+        answers = await asyncio.gather(
+            *(client.call_tool("get_guest", {"vmid": guest["vmid"]}) for guest in guests["guests"])
+        )
+        for guest, answer in zip(guests["guests"], answers):
+            checks.that(
+                answer.structured_content["vmid"] == guest["vmid"],
+                f"{guest['vmid']} is not mixed up with another",
+            )
+
+
+async def main():
+    program = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("HOST_RUNNER", DEFAULT))
+    if not program.is_file():
+        sys.exit(f"no {program}: run cargo xtask build first")
+    checks = Checks()
+    for mode in ("auto", "legacy"):
+        try:
+            await asyncio.wait_for(session(program, mode, checks), PATIENCE_SECONDS)
+        except Exception as error:
+            checks.that(False, f"the session ends well: {error!r}")
+    print(f"{checks.passed} passed, {checks.failed} failed")
+    return 1 if checks.failed or not checks.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
