@@ -1,0 +1,200 @@
+//! Volumes on storages: ISO images, templates, backups, disks.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Flag, Num, Params, Path, Pve};
+use crate::error::Result;
+
+/// What a storage can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Content {
+    Iso,
+    Vztmpl,
+    Backup,
+    Images,
+    Rootdir,
+    Import,
+    Snippets,
+}
+
+impl Content {
+    /// Proxmox's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Iso => "iso",
+            Self::Vztmpl => "vztmpl",
+            Self::Backup => "backup",
+            Self::Images => "images",
+            Self::Rootdir => "rootdir",
+            Self::Import => "import",
+            Self::Snippets => "snippets",
+        }
+    }
+}
+
+/// A storage as one node sees it, as `/cluster/resources` tells of it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Place {
+    pub(crate) storage: String,
+    pub(crate) node: String,
+    #[serde(default)]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) content: String,
+    #[serde(default)]
+    pub(crate) plugintype: Option<String>,
+    #[serde(default)]
+    pub(crate) shared: Flag,
+    #[serde(default)]
+    pub(crate) disk: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) maxdisk: Option<Num<u64>>,
+}
+
+impl Place {
+    /// Whether it can be read now.
+    pub(crate) fn is_available(&self) -> bool {
+        self.status == "available"
+    }
+
+    /// Whether it may hold this.
+    pub(crate) fn holds(&self, content: Content) -> bool {
+        self.kinds().any(|kind| kind == content.as_str())
+    }
+
+    /// All that it may hold.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.content.split(',').map(str::trim).filter(|kind| !kind.is_empty())
+    }
+}
+
+/// All storages on all nodes that the token sees, offline nodes included, in
+/// one call; sorted by storage and node.
+pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
+    let mut places: Vec<Place> = pve.get(
+        &Path::new(["cluster", "resources"]),
+        &Params::new().set("type", "storage"),
+    )?;
+    places.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
+    Ok(places)
+}
+
+/// The places to look through to see every volume once: each local storage,
+/// and each shared one on the first node where it is available.
+pub(crate) fn distinct(places: Vec<Place>) -> Vec<Place> {
+    let mut available: Vec<Place> = Vec::with_capacity(places.len());
+    let mut seen = BTreeSet::new();
+    let (ready, away): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_available);
+    for place in ready.into_iter().chain(away) {
+        let key = (
+            place.storage.clone(),
+            (!place.shared.0).then(|| place.node.clone()),
+        );
+        if seen.insert(key) {
+            available.push(place);
+        }
+    }
+    available
+}
+
+/// A volume.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Volume {
+    pub(crate) volid: String,
+    #[serde(default)]
+    pub(crate) content: String,
+    #[serde(default)]
+    pub(crate) format: Option<String>,
+    /// `qemu` or `lxc`, of a backup.
+    #[serde(default)]
+    pub(crate) subtype: Option<String>,
+    #[serde(default)]
+    pub(crate) size: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) used: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) vmid: Option<Num<u32>>,
+    #[serde(default)]
+    pub(crate) ctime: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) notes: Option<String>,
+    #[serde(default)]
+    pub(crate) protected: Flag,
+    #[serde(default)]
+    pub(crate) verification: Option<Verification>,
+}
+
+/// What a Proxmox Backup Server says of a backup.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Verification {
+    #[serde(default)]
+    pub(crate) state: Option<String>,
+}
+
+impl Volume {
+    /// The part of the volid that people know it by: `debian-12.iso`.
+    pub(crate) fn name(&self) -> &str {
+        let path = self.volid.split_once(':').map_or(self.volid.as_str(), |(_, path)| path);
+        path.rsplit('/').next().unwrap_or(path)
+    }
+}
+
+/// The volumes on a storage, as a node sees it.
+pub(crate) fn volumes(
+    pve: &Pve,
+    node: &str,
+    storage: &str,
+    content: Option<Content>,
+    vmid: Option<u32>,
+) -> Result<Vec<Volume>, Failure> {
+    pve.get(
+        &Path::new(["nodes", node, "storage", storage, "content"]),
+        &Params::new()
+            .opt("content", content.map(Content::as_str))
+            .opt("vmid", vmid),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(storage: &str, node: &str, status: &str, shared: u8) -> Place {
+        serde_json::from_value(serde_json::json!({
+            "storage": storage, "node": node, "status": status, "shared": shared,
+            "content": "iso,backup"
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn shared_storages_are_looked_through_once() {
+        let found = distinct(vec![
+            place("bulk", "pve1", "unknown", 1),
+            place("bulk", "pve2", "available", 1),
+            place("bulk", "pve3", "available", 1),
+            place("local", "pve1", "unknown", 0),
+            place("local", "pve2", "available", 0),
+        ]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|place| (place.storage.as_str(), place.node.as_str()))
+            .collect();
+        assert_eq!(found, [("bulk", "pve2"), ("local", "pve2"), ("local", "pve1")]);
+    }
+
+    #[test]
+    fn names() {
+        let volume: Volume = serde_json::from_str(
+            r#"{"volid":"local:iso/test.iso","content":"iso","size":"1048576","ctime":1}"#,
+        )
+        .unwrap();
+        assert_eq!(volume.name(), "test.iso");
+        assert!(place("a", "b", "available", 0).holds(Content::Iso));
+        assert!(!place("a", "b", "available", 0).holds(Content::Images));
+    }
+}
