@@ -1,0 +1,233 @@
+//! Storages as a node sees them, and the choice of one by what it holds.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, Flag, Num, Params, Path, Pve};
+use crate::error::{Error, Result};
+use crate::text;
+
+/// What a storage can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Content {
+    Images,
+    Rootdir,
+    Iso,
+    Vztmpl,
+    Backup,
+    Import,
+    Snippets,
+}
+
+impl Content {
+    /// The word that Proxmox uses.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Images => "images",
+            Self::Rootdir => "rootdir",
+            Self::Iso => "iso",
+            Self::Vztmpl => "vztmpl",
+            Self::Backup => "backup",
+            Self::Import => "import",
+            Self::Snippets => "snippets",
+        }
+    }
+
+    /// What it is, in messages.
+    fn meaning(self) -> &'static str {
+        match self {
+            Self::Images => "VM disks",
+            Self::Rootdir => "container volumes",
+            Self::Iso => "ISO images",
+            Self::Vztmpl => "container templates",
+            Self::Backup => "backups",
+            Self::Import => "images to import",
+            Self::Snippets => "snippets",
+        }
+    }
+}
+
+impl fmt::Display for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A storage as one node sees it. The sizes are absent where it is not active.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct StorageStatus {
+    pub(crate) storage: String,
+    /// `dir`, `zfspool`, `nfs`, …
+    #[serde(rename = "type", default)]
+    pub(crate) kind: String,
+    #[serde(default)]
+    content: String,
+    #[serde(default)]
+    pub(crate) enabled: Flag,
+    /// Whether the node reaches it now.
+    #[serde(default)]
+    pub(crate) active: Flag,
+    /// Whether other nodes see the same volumes on it.
+    #[serde(default)]
+    pub(crate) shared: Flag,
+    #[serde(default)]
+    pub(crate) total: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) used: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) avail: Option<Num<u64>>,
+}
+
+impl StorageStatus {
+    /// The kinds of content that it is set up for, sorted.
+    pub(crate) fn contents(&self) -> Vec<&str> {
+        let mut contents: Vec<&str> = self
+            .content
+            .split([',', ' '])
+            .filter(|kind| !kind.is_empty() && *kind != "none")
+            .collect();
+        contents.sort_unstable();
+        contents
+    }
+
+    /// Whether it is set up for this kind of content.
+    pub(crate) fn holds(&self, content: Content) -> bool {
+        self.contents().contains(&content.as_str())
+    }
+
+    /// Whether it is switched on and the node reaches it.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.enabled.0 && self.active.0
+    }
+}
+
+/// The storages of a node that the token sees, by name.
+pub(crate) fn storages(pve: &Pve, node: &str) -> Result<Vec<StorageStatus>, Failure> {
+    let mut storages: Vec<StorageStatus> =
+        pve.get(&Path::new(["nodes", node, "storage"]), &Params::new())?;
+    storages.sort_by(|a, b| a.storage.cmp(&b.storage));
+    Ok(storages)
+}
+
+/// The wanted storage of a node, or the only one that holds such content.
+pub(crate) fn choose(
+    pve: &Pve,
+    node: &str,
+    content: Content,
+    wanted: Option<&str>,
+) -> Result<StorageStatus> {
+    let storages = storages(pve, node)?;
+    if storages.is_empty() {
+        return Err(Error::NotFound(
+            pve.empty_hint("Datastore.Audit", "/storage"),
+        ));
+    }
+    pick(storages, node, content, wanted)
+}
+
+fn pick(
+    storages: Vec<StorageStatus>,
+    node: &str,
+    content: Content,
+    wanted: Option<&str>,
+) -> Result<StorageStatus> {
+    let meaning = content.meaning();
+    let able = storages
+        .iter()
+        .filter(|storage| storage.holds(content) && storage.is_usable())
+        .map(|storage| match storage.avail {
+            Some(avail) => format!("{} ({} free)", storage.storage, text::bytes(avail.0)),
+            None => storage.storage.clone(),
+        })
+        .collect::<Vec<_>>();
+    let candidates = if able.is_empty() {
+        format!(
+            "no active storage of node {node} holds {meaning}: add the content {content} to one \
+             under Datacenter, Storage"
+        )
+    } else {
+        format!("these can: {}", able.join(", "))
+    };
+    if let Some(name) = wanted {
+        let Some(storage) = storages.into_iter().find(|one| one.storage == name) else {
+            return Err(Error::NotFound(format!(
+                "there is no storage {name} on node {node} that the token sees, to hold \
+                 {meaning}; {candidates}"
+            )));
+        };
+        if !storage.holds(content) {
+            return Err(Error::Conflict(format!(
+                "storage {name} is not set up to hold {meaning}; {candidates}"
+            )));
+        }
+        if !storage.is_usable() {
+            return Err(Error::Conflict(format!(
+                "storage {name} is {} on node {node} and cannot take {meaning} now; {candidates}",
+                if storage.enabled.0 { "not active" } else { "disabled" }
+            )));
+        }
+        return Ok(storage);
+    }
+    let mut usable = storages
+        .into_iter()
+        .filter(|storage| storage.holds(content) && storage.is_usable());
+    match (usable.next(), usable.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Error::Conflict(candidates)),
+        (Some(_), Some(_)) => Err(Error::argument(
+            "storage",
+            format!("must name one, as several hold {meaning}; {candidates}"),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn all() -> Vec<StorageStatus> {
+        serde_json::from_value(json!([
+            {"storage": "bulk", "type": "dir", "content": "rootdir,images", "active": 1,
+             "enabled": 1, "shared": 1, "avail": 1_073_741_824u64, "total": 2, "used": 1},
+            {"storage": "local", "type": "dir", "content": "import,backup,vztmpl,iso,images",
+             "active": 1, "enabled": 1, "shared": 0, "avail": 2_147_483_648u64},
+            {"storage": "nas", "type": "nfs", "content": "iso", "active": 0, "enabled": 1},
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn the_only_one_is_chosen() {
+        assert_eq!(pick(all(), "pve1", Content::Iso, None).unwrap().storage, "local");
+        assert_eq!(pick(all(), "pve1", Content::Images, Some("bulk")).unwrap().storage, "bulk");
+    }
+
+    #[test]
+    fn what_cannot_be_chosen_names_the_candidates() {
+        let message = |content, wanted| pick(all(), "pve1", content, wanted).unwrap_err().message();
+        assert_eq!(
+            message(Content::Images, None),
+            "storage: must name one, as several hold VM disks; these can: bulk (1 GiB free), \
+             local (2 GiB free)"
+        );
+        assert_eq!(
+            message(Content::Snippets, None),
+            "no active storage of node pve1 holds snippets: add the content snippets to one under \
+             Datacenter, Storage"
+        );
+        assert!(message(Content::Iso, Some("bulk")).starts_with("storage bulk is not set up"));
+        assert!(message(Content::Iso, Some("nas")).contains("not active"));
+        assert!(message(Content::Iso, Some("typo")).starts_with("there is no storage typo"));
+    }
+
+    #[test]
+    fn contents_are_sorted() {
+        let storages = all();
+        assert_eq!(storages[0].contents(), ["images", "rootdir"]);
+        assert!(storages[1].holds(Content::Vztmpl) && !storages[1].holds(Content::Rootdir));
+    }
+}
