@@ -22,7 +22,7 @@ pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use path::Path;
 pub(crate) use property::Properties;
-pub(crate) use storage::{Content, StorageStatus, choose, storages};
+pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{TaskLog, TaskStatus};
 pub(crate) use upid::Upid;
 pub(crate) use volume::{Content, Place, Volume, distinct, places, volumes};

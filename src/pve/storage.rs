@@ -1,60 +1,10 @@
 //! Storages as a node sees them, and the choice of one by what it holds.
 
-use std::fmt;
+use serde::Deserialize;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
-use super::{Failure, Flag, Num, Params, Path, Pve};
+use super::{Content, Failure, Flag, Num, Params, Path, Pve};
 use crate::error::{Error, Result};
 use crate::text;
-
-/// What a storage can hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Content {
-    Images,
-    Rootdir,
-    Iso,
-    Vztmpl,
-    Backup,
-    Import,
-    Snippets,
-}
-
-impl Content {
-    /// The word that Proxmox uses.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Images => "images",
-            Self::Rootdir => "rootdir",
-            Self::Iso => "iso",
-            Self::Vztmpl => "vztmpl",
-            Self::Backup => "backup",
-            Self::Import => "import",
-            Self::Snippets => "snippets",
-        }
-    }
-
-    /// What it is, in messages.
-    fn meaning(self) -> &'static str {
-        match self {
-            Self::Images => "VM disks",
-            Self::Rootdir => "container volumes",
-            Self::Iso => "ISO images",
-            Self::Vztmpl => "container templates",
-            Self::Backup => "backups",
-            Self::Import => "images to import",
-            Self::Snippets => "snippets",
-        }
-    }
-}
-
-impl fmt::Display for Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// A storage as one node sees it. The sizes are absent where it is not active.
 #[derive(Debug, Clone, Deserialize)]
@@ -128,13 +78,27 @@ pub(crate) fn choose(
     pick(storages, node, content, wanted)
 }
 
+/// What it is, in messages.
+fn meaning(content: Content) -> &'static str {
+    match content {
+        Content::Images => "VM disks",
+        Content::Rootdir => "container volumes",
+        Content::Iso => "ISO images",
+        Content::Vztmpl => "container templates",
+        Content::Backup => "backups",
+        Content::Import => "images to import",
+        Content::Snippets => "snippets",
+    }
+}
+
 fn pick(
     storages: Vec<StorageStatus>,
     node: &str,
     content: Content,
     wanted: Option<&str>,
 ) -> Result<StorageStatus> {
-    let meaning = content.meaning();
+    let kind = content.as_str();
+    let meaning = meaning(content);
     let able = storages
         .iter()
         .filter(|storage| storage.holds(content) && storage.is_usable())
@@ -145,7 +109,7 @@ fn pick(
         .collect::<Vec<_>>();
     let candidates = if able.is_empty() {
         format!(
-            "no active storage of node {node} holds {meaning}: add the content {content} to one \
+            "no active storage of node {node} holds {meaning}: add the content {kind} to one \
              under Datacenter, Storage"
         )
     } else {
@@ -166,7 +130,11 @@ fn pick(
         if !storage.is_usable() {
             return Err(Error::Conflict(format!(
                 "storage {name} is {} on node {node} and cannot take {meaning} now; {candidates}",
-                if storage.enabled.0 { "not active" } else { "disabled" }
+                if storage.enabled.0 {
+                    "not active"
+                } else {
+                    "disabled"
+                }
             )));
         }
         return Ok(storage);
@@ -202,8 +170,16 @@ mod tests {
 
     #[test]
     fn the_only_one_is_chosen() {
-        assert_eq!(pick(all(), "pve1", Content::Iso, None).unwrap().storage, "local");
-        assert_eq!(pick(all(), "pve1", Content::Images, Some("bulk")).unwrap().storage, "bulk");
+        assert_eq!(
+            pick(all(), "pve1", Content::Iso, None).unwrap().storage,
+            "local"
+        );
+        assert_eq!(
+            pick(all(), "pve1", Content::Images, Some("bulk"))
+                .unwrap()
+                .storage,
+            "bulk"
+        );
     }
 
     #[test]
