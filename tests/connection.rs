@@ -53,9 +53,34 @@ async fn the_certificate_is_not_trusted() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A certificate that is its own authority can be named as such.
+#[tokio::test]
+async fn a_self_signed_certificate_can_be_trusted() -> anyhow::Result<()> {
+    let sim = Sim::options().self_signed().start().await?;
+    let client = sim.host()?.connect().await?;
+    client.call("list_nodes", json!({})).await?;
+    let output = client.finish().await?;
+    assert_eq!(output.stderr, "");
+    let host = sim.host()?.env_remove("PROXMOX_CA_FILE");
+    fails(host, &["certificate", "PROXMOX_CA_FILE"]).await
+}
+
+#[tokio::test]
+async fn proxmox_may_be_below_a_path() -> anyhow::Result<()> {
+    let sim = Sim::options().arg("--prefix=/dc1/pve").start().await?;
+    for end in ["", "/", "/api2/json", "/api2/json/"] {
+        let host = sim.host()?.env("PROXMOX_URL", format!("{}{end}", sim.url));
+        let client = host.connect().await?;
+        client.call("list_nodes", json!({})).await?;
+    }
+    // One that is not there is told from Proxmox.
+    let wrong = format!("https://127.0.0.1:{}/elsewhere", sim.port()?);
+    fails(sim.host()?.env("PROXMOX_URL", wrong), &["PROXMOX_URL"]).await
+}
+
 #[tokio::test]
 async fn a_self_signed_certificate_can_be_accepted() -> anyhow::Result<()> {
-    let sim = Sim::start().await?;
+    let sim = Sim::options().self_signed().start().await?;
     for value in ["false", "0", "FALSE", "no", "off"] {
         let client = sim
             .host()?

@@ -138,9 +138,12 @@ async fn no_path_outside_the_api() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn no_path_outside_the_prefix() -> anyhow::Result<()> {
-    let sim = start_sim().await?;
-    let host = hostile(&sim)?.env("PROXMOX_URL", format!("{}/tenant/", sim.url));
-    let client = host.connect().await?;
+    let sim = Sim::options()
+        .private_log()
+        .arg("--prefix=/tenant")
+        .start()
+        .await?;
+    let client = hostile(&sim)?.connect().await?;
     for (path, expected) in [
         ("/tenant/api2/json/version", "answered"),
         ("/api2/json/version", "refused"),
@@ -149,7 +152,7 @@ async fn no_path_outside_the_prefix() -> anyhow::Result<()> {
         ("/tenant/api2/json/../../../api2/json/version", "refused"),
         ("/other/tenant/api2/json/version", "refused"),
     ] {
-        let url = format!("{}{path}", sim.url);
+        let url = format!("https://127.0.0.1:{}{path}", sim.port()?);
         let outcome = outcome(&client, "send_request", json!({ "url": url })).await?;
         assert_eq!(outcome, expected, "{path}");
     }
@@ -250,10 +253,14 @@ async fn no_sockets() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let host = sim.host()?.component(&hostile_sockets_component()?);
     let output = host.run(&["tools"]).await?;
-    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_eq!(output.status, Some(2), "{output:?}");
     assert_eq!(output.stdout, "");
     assert!(output.stderr.contains("wasi:sockets"), "{output:?}");
     assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    // Nor is it served.
+    let host = sim.host()?.component(&hostile_sockets_component()?);
+    let output = host.raw()?.finish().await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
     Ok(())
 }
 
@@ -414,7 +421,7 @@ async fn memory_has_an_end() -> anyhow::Result<()> {
     if result.is_error != Some(true) {
         let report = result.structured_content.unwrap_or_default();
         assert_eq!(report["outcome"], "refused", "{report}");
-        assert!(report["mebibytes"].as_u64().unwrap() <= 512, "{report}");
+        assert!(report["mebibytes"].as_u64().unwrap() <= 128, "{report}");
     }
     ends_well(client).await
 }
@@ -439,18 +446,18 @@ async fn memory_has_an_end_for_many_calls_too() -> anyhow::Result<()> {
 async fn endless_calls_are_ended() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?
-        .arg("--call-timeout")
-        .arg("2")
+        .arg("--cpu-seconds=1")
+        .arg("--call-seconds=3")
         .connect()
         .await?;
-    for attack in ["loop_forever", "sleep_forever"] {
+    for (attack, limit) in [("loop_forever", "1 s"), ("sleep_forever", "3 s")] {
         let running = client.start(attack, json!({})).await?;
         // Others are served meanwhile.
         still_serves(&client).await?;
         let answer = serde_json::to_value(running.await_response().await?)?;
         assert_eq!(answer["isError"], true, "{attack}: {answer}");
         let text = answer["content"][0]["text"].as_str().unwrap();
-        assert!(text.contains("2 s"), "the limit is not named: {text}");
+        assert!(text.contains(limit), "the limit is not named: {text}");
     }
     ends_well(client).await
 }
@@ -557,7 +564,7 @@ async fn a_pending_call_is_followed_to_its_end() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_call_that_pends_for_ever_is_given_up() -> anyhow::Result<()> {
     let sim = start_sim().await?;
-    let client = hostile(&sim)?.arg("--wait").arg("2").connect().await?;
+    let client = hostile(&sim)?.arg("--wait-seconds=2").connect().await?;
     let outcome = outcome(&client, "run_forever", json!({})).await?;
     assert_eq!(outcome, "interim");
     let progress = client.progress();

@@ -1,7 +1,7 @@
 //! host-runner, as a process.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ pub struct HostRunner {
     arguments: Vec<String>,
     directory: TempDir,
     secrets: Vec<String>,
+    component: Option<PathBuf>,
 }
 
 /// What a finished host-runner leaves.
@@ -45,6 +46,8 @@ impl HostRunner {
             arguments: Vec::new(),
             directory: TempDir::new()?,
             secrets: Vec::new(),
+            // Not needed where the one under test is embedded.
+            component: std::env::var_os("PROXMOX_MCP_COMPONENT").map(PathBuf::from),
         })
     }
 
@@ -76,8 +79,9 @@ impl HostRunner {
 
     /// Runs this component instead of the embedded one.
     #[must_use]
-    pub fn component(self, file: &Path) -> Self {
-        self.arg("--component").arg(file.display().to_string())
+    pub fn component(mut self, file: &Path) -> Self {
+        self.component = Some(file.to_owned());
+        self
     }
 
     /// Writes a file into the working directory.
@@ -138,10 +142,11 @@ impl HostRunner {
 
     fn start(self) -> anyhow::Result<Started> {
         let mut command = Command::new(programs::host_runner()?);
-        command
-            .env_clear()
-            .envs(self.environment)
-            .args(self.arguments);
+        command.env_clear().envs(self.environment);
+        if let Some(component) = self.component {
+            command.arg("--component").arg(component);
+        }
+        command.args(self.arguments);
         let watch = Watch::prepare(&mut command, self.directory, self.secrets)?;
         let child = command.spawn().context("host-runner does not start")?;
         Ok(Started { child, watch })

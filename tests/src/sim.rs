@@ -18,6 +18,7 @@ use crate::{HostRunner, PATIENCE};
 pub struct SimOptions {
     arguments: Vec<String>,
     private_log: bool,
+    self_signed: bool,
 }
 
 impl SimOptions {
@@ -34,6 +35,13 @@ impl SimOptions {
     pub fn private_log(mut self) -> Self {
         self.private_log = true;
         self
+    }
+
+    /// Has a certificate that nobody but itself has signed.
+    #[must_use]
+    pub fn self_signed(mut self) -> Self {
+        self.self_signed = true;
+        self.arg("--self-signed")
     }
 
     /// Starts it and waits until it listens.
@@ -109,8 +117,9 @@ impl Sim {
 
     /// The port that it listens on.
     pub fn port(&self) -> anyhow::Result<u16> {
-        let (_, port) = self.url.rsplit_once(':').context("a URL without a port")?;
-        Ok(port.trim_end_matches('/').parse()?)
+        let (_, rest) = self.url.rsplit_once(':').context("a URL without a port")?;
+        let digits = rest.split('/').next().unwrap_or_default();
+        Ok(digits.parse()?)
     }
 
     /// Sends one control line and returns its acknowledgement.
@@ -169,11 +178,14 @@ impl Sim {
         let mut command = Command::new(programs::pve_sim()?);
         command
             .env_clear()
-            .args(["--listen", "127.0.0.1:0", "--tls", "--log"])
+            .args(["--listen", "127.0.0.1:0", "--exit-on-eof", "--log"])
             .arg(&log)
             .arg("--ca-out")
             .arg(directory.path().join("ca.pem"))
             .args(options.arguments);
+        if !options.self_signed {
+            command.arg("--tls");
+        }
         let watch = Watch::prepare(&mut command, directory, Vec::new())?;
         let mut child = command.spawn().context("pve-sim does not start")?;
         let stdin = child.stdin.take().context("no stdin")?;
