@@ -19,14 +19,12 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    pub(crate) fn start(workspace: &Workspace, arguments: &[&str]) -> Result<Self> {
+    pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
         let folder = workspace.target("simulated");
         fs::create_dir_all(&folder)?;
         let mut child = Command::new(workspace.binary("pve-sim"))
-            .args(["--listen", "127.0.0.1:0", "--tls", "--ca-out"])
+            .args(["--demo", "--tls", "--exit-on-eof", "--ca-out"])
             .arg(folder.join("ca.pem"))
-            .args(arguments)
-            // It serves for as long as its stdin is open.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -90,6 +88,7 @@ fn read_settings(child: &mut Child) -> Result<[(&'static str, String); 5]> {
             .map(str::to_owned)
             .with_context(|| format!("pve-sim did not tell its {pointer}"))
     };
+    // The first is the one with all rights.
     let token = text("/tokens/0/id")?;
     let (user, _) = token
         .split_once('!')

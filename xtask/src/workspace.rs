@@ -68,6 +68,10 @@ impl Workspace {
     {
         let mut command = cargo();
         command.current_dir(&self.root).args(args);
+        if self.target != self.root.join("target") {
+            // host-runner's build script looks for the component there.
+            command.env("CARGO_TARGET_DIR", &self.target);
+        }
         command
     }
 }

@@ -30,7 +30,7 @@ impl Bench {
         progress.step("building the simulated Proxmox VE", || {
             build::release(workspace, &["pve-sim"])
         })?;
-        let simulator = Simulator::start(workspace, &[])?;
+        let simulator = Simulator::start(workspace)?;
         let mut report = Report::default();
         progress.step(
             &format!("starting host-runner {} times", self.starts),

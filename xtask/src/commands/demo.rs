@@ -23,7 +23,7 @@ impl Demo {
             build::release(workspace, &["pve-sim"])
         })?;
         progress.step("talking MCP with host-runner", || {
-            let simulator = Simulator::start(workspace, &[])?;
+            let simulator = Simulator::start(workspace)?;
             session(workspace, &simulator)?;
             Ok(Step::Done)
         })?;

@@ -1,18 +1,148 @@
-use anyhow::Result;
-use clap::Args;
+use std::fs;
+use std::process::Command;
 
-use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::Value;
+
+use super::build;
+use crate::progress::Progress;
+use crate::workspace::{Workspace, output};
 
 /// Write the tool table of both READMEs from the tools themselves
 #[derive(Args)]
 pub(crate) struct Docs {
-    /// Only say whether the tables are fresh
+    /// Change nothing, and fail if a table is stale
     #[arg(long)]
     check: bool,
 }
+
 impl Docs {
-    pub(crate) fn run(self, _workspace: &Workspace) -> Result<()> {
-        let _ = self.check;
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        build::steps(workspace, &mut Progress::new(build::STEPS))?;
+        let host_runner = workspace.binary("host-runner");
+        let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
+        let list: Value = serde_json::from_str(&list)?;
+        let tools = list.as_array().context("the tool list is no list")?;
+
+        let mut stale = Vec::new();
+        for page in &PAGES {
+            let path = workspace.root().join(page.path);
+            let old = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let new = with_table(&old, &page.table(tools)?)
+                .with_context(|| format!("{} has no place for the tool table", page.path))?;
+            if new == old {
+                eprintln!("{} is fresh", page.path);
+            } else if self.check {
+                stale.push(page.path);
+            } else {
+                fs::write(&path, new)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                eprintln!("{} is updated", page.path);
+            }
+        }
+        if !stale.is_empty() {
+            bail!(
+                "the tool table is stale in {}: run `cargo xtask docs` and commit what it changes",
+                stale.join(" and ")
+            );
+        }
         Ok(())
+    }
+}
+
+const BEGIN: &str = "<!-- tools:begin";
+const END: &str = "<!-- tools:end -->";
+
+/// A page with a table, in its language.
+struct Page {
+    path: &'static str,
+    titles: [&'static str; 4],
+    reads: &'static str,
+    writes: &'static str,
+    destructive: &'static str,
+    dangerous: &'static str,
+}
+
+const PAGES: [Page; 2] = [
+    Page {
+        path: "README.md",
+        titles: ["Group", "Tool", "What it does", "Effect"],
+        reads: "reads",
+        writes: "writes",
+        destructive: "destructive",
+        dangerous: "dangerous",
+    },
+    Page {
+        path: "docs/README.fr.md",
+        titles: [
+            "Groupe",
+            "Outil",
+            "Ce qu’il fait (texte lu par le modèle)",
+            "Effet",
+        ],
+        reads: "lecture",
+        writes: "écriture",
+        destructive: "destructif",
+        dangerous: "dangereux",
+    },
+];
+
+impl Page {
+    fn table(&self, tools: &[Value]) -> Result<String> {
+        let mut table = format!("| {} |\n|---|---|---|---|\n", self.titles.join(" | "));
+        for tool in tools {
+            let text = |key: &str| {
+                tool.get(key)
+                    .and_then(Value::as_str)
+                    .map(|text| text.replace('|', "\\|").replace('\n', " "))
+                    .with_context(|| format!("a tool has no {key}"))
+            };
+            table.push_str(&format!(
+                "| {} | `{}` | {} | {} |\n",
+                text("toolset")?,
+                text("name")?,
+                text("description")?,
+                self.effect(tool)
+            ));
+        }
+        Ok(table)
+    }
+
+    fn effect(&self, tool: &Value) -> &'static str {
+        let is = |pointer: &str| tool.pointer(pointer).and_then(Value::as_bool) == Some(true);
+        if is("/dangerous") {
+            self.dangerous
+        } else if is("/annotations/readOnlyHint") {
+            self.reads
+        } else if is("/annotations/destructiveHint") {
+            self.destructive
+        } else {
+            self.writes
+        }
+    }
+}
+
+/// The page with the table between its marks.
+fn with_table(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (mark, rest) = rest.split_once('\n')?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{mark}\n{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_stands_between_its_marks() {
+        let page = "a\n<!-- tools:begin (x) -->\nold\n<!-- tools:end -->\nb\n";
+        assert_eq!(
+            with_table(page, "new\n").unwrap(),
+            "a\n<!-- tools:begin (x) -->\nnew\n<!-- tools:end -->\nb\n"
+        );
+        assert_eq!(with_table("nothing here", "new\n"), None);
     }
 }
