@@ -25,4 +25,4 @@ pub(crate) use property::Properties;
 pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{TaskLog, TaskStatus};
 pub(crate) use upid::Upid;
-pub(crate) use volume::{Place, Volume, distinct, places, volumes};
+pub(crate) use volume::{Content, Place, Volume, distinct, places, volumes};

@@ -2,10 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::{Content, Failure, Flag, Num, Params, Path, Pve};
+use super::{Failure, Flag, Num, Params, Path, Pve};
 use crate::error::Result;
+
+/// What a storage can hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Content {
+    Iso,
+    Vztmpl,
+    Backup,
+    Images,
+    Rootdir,
+    Import,
+    Snippets,
+}
+
+impl Content {
+    /// Proxmox's word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Iso => "iso",
+            Self::Vztmpl => "vztmpl",
+            Self::Backup => "backup",
+            Self::Images => "images",
+            Self::Rootdir => "rootdir",
+            Self::Import => "import",
+            Self::Snippets => "snippets",
+        }
+    }
+}
 
 /// A storage as one node sees it, as `/cluster/resources` tells of it.
 #[derive(Debug, Clone, Deserialize)]
