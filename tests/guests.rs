@@ -1,0 +1,437 @@
+//! The guest tools that read: the list, and one in full.
+
+use anyhow::Context as _;
+use proxmox_mcp_tests::{Client, Sim};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// The vmids that a filter finds, in order.
+async fn vmids(client: &Client, filter: Value) -> anyhow::Result<Vec<u64>> {
+    let list = client.call("list_guests", filter).await?;
+    let guests = list.get("guests").and_then(Value::as_array);
+    guests
+        .context("no guests")?
+        .iter()
+        .map(|guest| guest.get("vmid").and_then(Value::as_u64).context("no vmid"))
+        .collect()
+}
+
+#[tokio::test]
+async fn all_guests_in_one_request() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let list = client.call("list_guests", json!({})).await?;
+    assert_eq!(sim.served().await?, 1);
+    assert_eq!(list["total"], 10, "{list}");
+    assert!(list.get("hint").is_none(), "{list}");
+    let guests = list["guests"].as_array().unwrap();
+    let web01 = &guests[0];
+    assert_eq!(web01["vmid"], 100);
+    assert_eq!(web01["kind"], "qemu");
+    assert_eq!(web01["node"], "pve1");
+    assert_eq!(web01["status"], "running");
+    assert_eq!(web01["name"], "web01");
+    assert_eq!(web01["cpus"], 2.0);
+    assert_eq!(web01["memory_total_bytes"], 2048 * MIB);
+    assert_eq!(web01["disk_total_bytes"], 32 * MIB);
+    assert_eq!(web01["tags"], json!(["prod", "web"]));
+    assert_eq!(web01["pool"], "prod");
+    assert!(web01["cpu_percent"].is_number(), "{web01}");
+    assert!(
+        web01["memory_used_bytes"].as_u64().unwrap() <= 2048 * MIB,
+        "{web01}"
+    );
+    assert!(
+        web01["uptime_seconds"].as_u64().unwrap() >= 18_000,
+        "{web01}"
+    );
+    let by_vmid = |vmid: u64| guests.iter().find(|guest| guest["vmid"] == vmid).unwrap();
+    assert_eq!(by_vmid(101)["lock"], "backup");
+    assert_eq!(by_vmid(104)["ha_state"], "started");
+    assert_eq!(by_vmid(9000)["template"], true);
+    assert_eq!(by_vmid(200)["kind"], "lxc");
+    // On an offline node Proxmox knows no more than this.
+    assert_eq!(
+        by_vmid(300),
+        &json!({ "vmid": 300, "kind": "qemu", "node": "pve2", "status": "unknown" })
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn filters_narrow_the_list() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for (filter, found) in [
+        (
+            json!({}),
+            &[100, 101, 102, 103, 104, 200, 201, 300, 9000, 9001][..],
+        ),
+        (
+            json!({ "kind": "qemu" }),
+            &[100, 101, 102, 103, 104, 300, 9000],
+        ),
+        (json!({ "kind": "lxc" }), &[200, 201, 9001]),
+        (json!({ "status": "running" }), &[100, 102, 103, 104, 200]),
+        (json!({ "status": "stopped" }), &[101, 201, 9000, 9001]),
+        (json!({ "status": "unknown" }), &[300]),
+        (json!({ "node": "pve2" }), &[300]),
+        (json!({ "node": "nosuch" }), &[]),
+        (json!({ "name": "WEB" }), &[100]),
+        (json!({ "name": "0" }), &[100, 101, 103, 104, 200, 201]),
+        (json!({ "tag": "prod" }), &[100, 104]),
+        (json!({ "tag": "pro" }), &[]),
+        (json!({ "pool": "prod" }), &[100, 104]),
+        (json!({ "template": true }), &[9000, 9001]),
+        (
+            json!({ "template": false, "status": "stopped" }),
+            &[101, 201],
+        ),
+        (
+            json!({ "kind": "qemu", "tag": "prod", "name": "db" }),
+            &[104],
+        ),
+        // A client sends null for what it leaves out.
+        (json!({ "kind": null, "tag": "db", "limit": null }), &[104]),
+    ] {
+        assert_eq!(vmids(&client, filter.clone()).await?, found, "{filter}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_list_is_sorted() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    assert_eq!(
+        vmids(&client, json!({ "sort": "name", "kind": "lxc" })).await?,
+        [9001, 200, 201]
+    );
+    for (sort, field) in [("cpu", "cpu_percent"), ("memory", "memory_used_bytes")] {
+        let list = client.call("list_guests", json!({ "sort": sort })).await?;
+        let guests = list["guests"].as_array().unwrap();
+        let values: Vec<f64> = guests
+            .iter()
+            .map(|guest| guest[field].as_f64().unwrap_or_default())
+            .collect();
+        assert!(
+            values.windows(2).all(|pair| pair[0] >= pair[1]),
+            "{sort}: {values:?}"
+        );
+        assert!(values[0] > 0.0, "{sort}: {values:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_list_says_so() -> anyhow::Result<()> {
+    let sim = Sim::options().arg("--guests=200").start().await?;
+    let client = sim.host()?.connect().await?;
+    let list = client.call("list_guests", json!({})).await?;
+    let shown = list["guests"].as_array().unwrap().len();
+    assert!(shown < 210, "{shown} guests by default");
+    assert_eq!(list["total"], 210);
+    let hint = list["hint"].as_str().unwrap();
+    for say in ["210", "limit", "tag"] {
+        assert!(hint.contains(say), "{hint}");
+    }
+    // Small enough for a model: a token is about four bytes.
+    assert!(
+        list.to_string().len() < 20_000,
+        "{} bytes",
+        list.to_string().len()
+    );
+
+    let list = client.call("list_guests", json!({ "limit": 3 })).await?;
+    assert_eq!(list["guests"].as_array().unwrap().len(), 3);
+    assert!(
+        list["hint"].as_str().unwrap().contains("3 of 210"),
+        "{list}"
+    );
+    let list = client.call("list_guests", json!({ "limit": 500 })).await?;
+    assert_eq!(list["guests"].as_array().unwrap().len(), 210);
+    assert!(list.get("hint").is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_filters_are_named() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for (filter, says) in [
+        (json!({ "kind": "vm" }), &["kind", "qemu", "lxc"][..]),
+        (json!({ "status": "up" }), &["status", "running", "stopped"]),
+        (
+            json!({ "sort": "size" }),
+            &["sort", "vmid", "name", "cpu", "memory"],
+        ),
+        (json!({ "limit": 0 }), &["limit", "1", "500"]),
+        (json!({ "limit": 501 }), &["limit", "1", "500"]),
+        (json!({ "limit": "ten" }), &["limit", "integer"]),
+        (json!({ "limit": 2.5 }), &["limit", "integer"]),
+        (json!({ "limit": -1 }), &["limit"]),
+        (json!({ "template": "yes" }), &["template", "true or false"]),
+        (json!({ "tags": ["prod"] }), &["tags", "not known", "tag"]),
+        (json!({ "kind": "vm", "limit": 0 }), &["kind", "limit"]),
+    ] {
+        let text = client.error("list_guests", filter.clone()).await?;
+        for say in says {
+            assert!(text.contains(say), "{filter}: nothing of {say}: {text}");
+        }
+    }
+    assert_eq!(sim.served().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_vm_in_full() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let guest = client.call("get_guest", json!({ "vmid": 100 })).await?;
+    for (field, value) in [
+        ("vmid", json!(100)),
+        ("kind", json!("qemu")),
+        ("node", json!("pve1")),
+        ("name", json!("web01")),
+        ("status", json!("running")),
+        ("template", json!(false)),
+        ("tags", json!(["prod", "web"])),
+        ("pool", json!("prod")),
+        ("protection", json!(false)),
+        ("os_type", json!("l26")),
+        ("agent_enabled", json!(true)),
+        ("description", json!("web server\nsecond line")),
+        ("pending", json!([])),
+        ("ha", json!({ "managed": false })),
+    ] {
+        assert_eq!(guest[field], value, "{field} in {guest:#}");
+    }
+    assert_eq!(guest["cpu"]["cores"], 2);
+    assert_eq!(guest["cpu"]["sockets"], 1);
+    assert_eq!(guest["cpu"]["model"], "x86-64-v2-AES");
+    assert!(guest["cpu"]["used_percent"].is_number(), "{guest:#}");
+    assert_eq!(guest["memory"]["configured_bytes"], 2048 * MIB);
+    assert!(
+        guest["memory"]["used_bytes"].as_u64().unwrap() > 0,
+        "{guest:#}"
+    );
+    assert_eq!(
+        guest["disks"],
+        json!([
+            {
+                "id": "ide0",
+                "volid": "local:100/vm-100-cloudinit.qcow2",
+                "storage": "local",
+                "size_bytes": 4 * MIB,
+                "cdrom": true,
+                "cloud_init": true,
+            },
+            {
+                "id": "ide2",
+                "volid": "local:iso/test.iso",
+                "storage": "local",
+                "size_bytes": MIB,
+                "cdrom": true,
+            },
+            {
+                "id": "scsi0",
+                "volid": "local:100/vm-100-disk-0.qcow2",
+                "storage": "local",
+                "size_bytes": 32 * MIB,
+                "options": ["iothread=1"],
+            },
+        ])
+    );
+    assert_eq!(
+        guest["nics"],
+        json!([{
+            "id": "net0",
+            "model": "virtio",
+            "mac": "BC:24:11:00:00:01",
+            "bridge": "vmbr0",
+            "firewall": true,
+        }])
+    );
+    assert_eq!(
+        guest["boot"],
+        json!({ "on_boot": true, "order": ["scsi0", "ide2", "net0"] })
+    );
+    assert_eq!(
+        guest["cloud_init"],
+        json!({
+            "drive": true,
+            "user": "debian",
+            "has_password": true,
+            "ssh_keys": ["ssh-ed25519 test"],
+            "ip": { "net0": "ip=192.0.2.50/24,gw=192.0.2.1" },
+        })
+    );
+    // What no field is made of is not lost.
+    assert_eq!(guest["other"]["scsihw"], "virtio-scsi-single");
+    // The hash of a password is a secret.
+    assert!(!guest.to_string().contains("$5$"), "{guest:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_container_in_full() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let guest = client.call("get_guest", json!({ "vmid": 200 })).await?;
+    assert_eq!(guest["kind"], "lxc");
+    assert_eq!(guest["name"], "ct01");
+    assert_eq!(guest["status"], "running");
+    assert_eq!(guest["unprivileged"], true);
+    assert_eq!(guest["cpu"]["cores"], 1);
+    assert!(guest["cpu"].get("sockets").is_none(), "{guest:#}");
+    assert_eq!(guest["memory"]["configured_bytes"], 512 * MIB);
+    assert_eq!(guest["memory"]["swap_bytes"], 512 * MIB);
+    assert_eq!(
+        guest["disks"],
+        json!([{
+            "id": "rootfs",
+            "volid": "local:200/vm-200-disk-0.raw",
+            "storage": "local",
+            "size_bytes": 64 * MIB,
+        }])
+    );
+    assert_eq!(
+        guest["nics"],
+        json!([{
+            "id": "net0",
+            "name": "eth0",
+            "mac": "BC:24:11:00:02:C8",
+            "bridge": "vmbr0",
+            "firewall": true,
+            "ipv4": "dhcp",
+        }])
+    );
+    for absent in ["agent_enabled", "cloud_init"] {
+        assert!(guest.get(absent).is_none(), "{guest:#}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn guests_of_every_sort() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    // Locked, and stopped.
+    let guest = client.call("get_guest", json!({ "vmid": 101 })).await?;
+    assert_eq!(guest["lock"], "backup");
+    assert_eq!(guest["status"], "stopped");
+    // Highly available, with two disks and two networks.
+    let guest = client.call("get_guest", json!({ "vmid": 104 })).await?;
+    assert_eq!(guest["ha"], json!({ "managed": true, "state": "started" }));
+    assert_eq!(guest["memory"]["balloon_min_bytes"], GIB);
+    let disks = guest["disks"].as_array().unwrap();
+    assert_eq!(disks.len(), 2, "{guest:#}");
+    assert_eq!(disks[1]["backup"], false);
+    assert_eq!(disks[1]["size_bytes"], 20 * GIB);
+    assert_eq!(guest["nics"][1]["vlan"], 20);
+    assert_eq!(guest["nics"][1]["firewall"], false);
+    // Templates.
+    let guest = client.call("get_guest", json!({ "vmid": 9000 })).await?;
+    assert_eq!(guest["template"], true);
+    assert_eq!(guest["cloud_init"]["drive"], true);
+    let guest = client.call("get_guest", json!({ "vmid": 9001 })).await?;
+    assert_eq!(guest["template"], true);
+    assert_eq!(guest["kind"], "lxc");
+    Ok(())
+}
+
+#[tokio::test]
+async fn guests_that_cannot_be_read() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let text = client.error("get_guest", json!({ "vmid": 999 })).await?;
+    for say in ["999", "VM.Audit", "list_guests"] {
+        assert!(text.contains(say), "nothing of {say}: {text}");
+    }
+    // On an offline node.
+    let text = client.error("get_guest", json!({ "vmid": 300 })).await?;
+    assert!(text.contains("pve2"), "{text}");
+    assert!(text.contains("offline"), "{text}");
+    // Gone since a moment ago.
+    sim.control(json!({ "cmd": "remove-guest", "vmid": 201 }))
+        .await?;
+    let text = client.error("get_guest", json!({ "vmid": 201 })).await?;
+    assert!(text.contains("201"), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_vmid_is_checked_before_anything_is_asked() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for vmid in [
+        json!(99),
+        json!(0),
+        json!(-100),
+        json!(1_000_000_000_u64),
+        json!(100.5),
+        json!("100"),
+        json!("web01"),
+        json!([100]),
+        json!(null),
+        json!(true),
+    ] {
+        for tool in ["get_guest", "get_guest_network", "get_guest_metrics"] {
+            let text = client.error(tool, json!({ "vmid": vmid })).await?;
+            for say in ["vmid", "100", "999999999"] {
+                assert!(
+                    text.contains(say),
+                    "{tool} {vmid}: nothing of {say}: {text}"
+                );
+            }
+        }
+    }
+    assert_eq!(sim.served().await?, 0);
+    Ok(())
+}
+
+/// The guest is found on whatever node it is on now.
+#[tokio::test]
+async fn a_guest_that_has_moved_is_found() -> anyhow::Result<()> {
+    let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
+    let client = sim.host()?.connect().await?;
+    let before = client.call("get_guest", json!({ "vmid": 104 })).await?;
+    assert_eq!(before["node"], "pve1");
+    sim.control(json!({ "cmd": "guest", "vmid": 104, "node": "pve2" }))
+        .await?;
+    let after = client.call("get_guest", json!({ "vmid": 104 })).await?;
+    assert_eq!(after["node"], "pve2");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_decide_what_is_seen() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    // One guest only.
+    sim.control(json!({
+        "cmd": "token", "id": "ops@pve!one", "secret": "4f0d2a52-0000-4000-8000-000000000001",
+        "rights": "/vms/100=VM.Audit",
+    }))
+    .await?;
+    let client = sim
+        .host()?
+        .env("PROXMOX_USER", "ops@pve")
+        .env("PROXMOX_TOKEN_ID", "one")
+        .env(
+            "PROXMOX_TOKEN_SECRET",
+            "4f0d2a52-0000-4000-8000-000000000001",
+        )
+        .connect()
+        .await?;
+    assert_eq!(vmids(&client, json!({})).await?, [100]);
+    client.call("get_guest", json!({ "vmid": 100 })).await?;
+    let text = client.error("get_guest", json!({ "vmid": 104 })).await?;
+    assert!(text.contains("ops@pve!one"), "{text}");
+
+    let auditor = sim.host_with("audit")?.connect().await?;
+    assert_eq!(vmids(&auditor, json!({})).await?.len(), 10);
+    auditor.call("get_guest", json!({ "vmid": 104 })).await?;
+    Ok(())
+}
