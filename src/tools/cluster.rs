@@ -1,1 +1,263 @@
-//! To come: cluster.
+//! The cluster as a whole: quorum, nodes, high availability.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pve::{Failure, Flag, Num, Params, Path, Pve};
+use crate::text;
+use crate::tool::{Reply, Run};
+
+/// The cluster's state.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetClusterStatus {}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ClusterStatus {
+    /// Absent for a node that is in no cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster>,
+    nodes: Vec<Member>,
+    ha: Ha,
+    /// What needs a person's attention.
+    problems: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Cluster {
+    name: String,
+    quorate: bool,
+    expected_nodes: u64,
+    config_version: u64,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Member {
+    node: String,
+    online: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node_id: Option<u64>,
+    /// The node that answered.
+    answering: bool,
+}
+
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct Ha {
+    /// The node that decides, where anything is managed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    master: Option<String>,
+    services: Vec<Service>,
+    /// Why there is nothing to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unavailable: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Service {
+    /// `vm:100`, `ct:200`.
+    sid: String,
+    node: String,
+    state: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Entry {
+    Cluster {
+        #[serde(default)]
+        name: String,
+        #[serde(default)]
+        quorate: Flag,
+        #[serde(default)]
+        nodes: Num<u64>,
+        #[serde(default)]
+        version: Num<u64>,
+    },
+    Node {
+        name: String,
+        #[serde(default)]
+        online: Flag,
+        ip: Option<String>,
+        nodeid: Option<Num<u64>>,
+        #[serde(default)]
+        local: Flag,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Debug, Deserialize)]
+struct HaEntry {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    node: String,
+    sid: Option<String>,
+    state: Option<String>,
+    request_state: Option<String>,
+    #[serde(default)]
+    status: String,
+}
+
+impl Run for GetClusterStatus {
+    type Output = ClusterStatus;
+
+    fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
+        let entries: Vec<Entry> = pve.get(&Path::new(["cluster", "status"]), &Params::new())?;
+        let path = Path::new(["cluster", "ha", "status", "current"]);
+        let ha = match pve.get::<Vec<HaEntry>>(&path, &Params::new()) {
+            Ok(entries) => Ha::new(entries),
+            // Without quorum the HA state may be out of reach; the rest is
+            // what one wants to see then.
+            Err(failure @ Failure::Api(_)) => Ha {
+                unavailable: Some(Error::from(failure).message()),
+                ..Ha::default()
+            },
+            Err(failure) => return Err(failure.into()),
+        };
+        let status = ClusterStatus::new(entries, ha);
+        let text = status.text();
+        Ok(Reply::Done(status, text))
+    }
+}
+
+impl ClusterStatus {
+    fn new(entries: Vec<Entry>, ha: Ha) -> Self {
+        let mut cluster = None;
+        let mut nodes = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Cluster {
+                    name,
+                    quorate,
+                    nodes,
+                    version,
+                } => {
+                    cluster = Some(Cluster {
+                        name,
+                        quorate: quorate.0,
+                        expected_nodes: nodes.0,
+                        config_version: version.0,
+                    });
+                }
+                Entry::Node {
+                    name,
+                    online,
+                    ip,
+                    nodeid,
+                    local,
+                } => nodes.push(Member {
+                    node: name,
+                    online: online.0,
+                    ip,
+                    node_id: nodeid.map(|id| id.0),
+                    answering: local.0,
+                }),
+                Entry::Other => {}
+            }
+        }
+        nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        let mut problems = Vec::new();
+        if cluster.as_ref().is_some_and(|cluster| !cluster.quorate) {
+            problems.push(
+                "no quorum: guests keep running, but nothing can be changed until most nodes are \
+                 back"
+                    .to_owned(),
+            );
+        }
+        for node in nodes.iter().filter(|node| !node.online) {
+            problems.push(format!("node {} is offline", node.node));
+        }
+        for service in &ha.services {
+            if matches!(service.state.as_str(), "error" | "fence" | "recovery") {
+                problems.push(format!("{} is in HA state {}", service.sid, service.state));
+            }
+        }
+        Self {
+            cluster,
+            nodes,
+            ha,
+            problems,
+        }
+    }
+
+    fn text(&self) -> String {
+        let online = self.nodes.iter().filter(|node| node.online).count();
+        let nodes = text::count(self.nodes.len(), "node");
+        let name = match &self.cluster {
+            Some(cluster) if cluster.quorate => format!("cluster {}, quorate", cluster.name),
+            Some(cluster) => format!("cluster {}, without quorum", cluster.name),
+            None => "no cluster".to_owned(),
+        };
+        format!("{name}: {nodes}, {online} online")
+    }
+}
+
+impl Ha {
+    fn new(entries: Vec<HaEntry>) -> Self {
+        let master = entries
+            .iter()
+            .find(|entry| entry.kind == "master")
+            .map(|entry| entry.node.clone());
+        let services = entries
+            .into_iter()
+            .filter(|entry| entry.kind == "service")
+            .filter_map(|entry| {
+                Some(Service {
+                    sid: entry.sid?,
+                    node: entry.node,
+                    state: entry.state.unwrap_or(entry.status),
+                    requested: entry.request_state,
+                })
+            })
+            .collect();
+        Self {
+            master,
+            services,
+            unavailable: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn cluster_with_an_offline_node() {
+        let entries = serde_json::from_value(json!([
+            {"nodes": 2, "type": "cluster", "version": 2, "quorate": 1, "id": "cluster", "name": "testcl"},
+            {"type": "node", "level": "", "local": 0, "nodeid": 2, "name": "pve2", "online": 0},
+            {"type": "node", "ip": "192.0.2.11", "nodeid": 1, "local": 1, "name": "pve1", "online": 1},
+        ]))
+        .unwrap();
+        let ha = serde_json::from_value(json!([
+            {"id": "quorum", "status": "OK", "node": "pve1", "quorate": 1, "type": "quorum"},
+            {"node": "pve1", "state": "error", "sid": "vm:9000", "type": "service",
+                "request_state": "stopped", "id": "service:vm:9000", "status": "vm:9000 (pve1, error)"},
+        ]))
+        .unwrap();
+        let status = ClusterStatus::new(entries, Ha::new(ha));
+        assert_eq!(status.text(), "cluster testcl, quorate: 2 nodes, 1 online");
+        assert_eq!(
+            status.problems,
+            ["node pve2 is offline", "vm:9000 is in HA state error"]
+        );
+    }
+
+    #[test]
+    fn single_node() {
+        let entries = serde_json::from_value(json!([
+            {"type": "node", "local": 1, "name": "pve", "online": 1, "nodeid": 0}
+        ]))
+        .unwrap();
+        let status = ClusterStatus::new(entries, Ha::default());
+        assert!(status.cluster.is_none() && status.problems.is_empty());
+    }
+}

@@ -53,7 +53,13 @@ pub(crate) static TOOLS: &[Tool] = &[
         "One node in full: load, CPU model, memory, swap, root filesystem, Proxmox version, kernel."),
     // guests
     Tool::new::<guests::ListGuests>(GUESTS, "list_guests", "List guests", READ,
-        "VMs and containers."),
+        "VMs (qemu) and containers (lxc) of the whole cluster with status, node, CPU, memory, tags; filtered and sorted. Start here to find a vmid."),
+    Tool::new::<guests::GetGuest>(GUESTS, "get_guest", "Get a guest", READ,
+        "One guest in full: CPU, memory, disks, network cards, boot order, cloud-init settings, lock, HA, pending changes, description."),
+    Tool::new::<network::GetGuestNetwork>(GUESTS, "get_guest_network", "Get a guest's IP addresses", READ,
+        "IP addresses and interfaces inside a running guest. A VM needs the QEMU guest agent."),
+    Tool::new::<metrics::GetGuestMetrics>(GUESTS, "get_guest_metrics", "Get a guest's load", READ,
+        "Min, mean, max and last of a guest's CPU, memory, network and disk load over a timeframe."),
     // power
     Tool::new::<power::StopGuest>(POWER, "stop_guest", "Stop", READ,
         "VMs and containers."),
@@ -66,7 +72,13 @@ pub(crate) static TOOLS: &[Tool] = &[
     // backups
     // firewall
     // storage
+    Tool::new::<storage::ListStorage>(STORAGE, "list_storage", "List storages", READ,
+        "Storages with type, allowed content, use and nodes; a shared one stands once."),
+    Tool::new::<storage::ListStorageContent>(STORAGE, "list_storage_content", "List volumes", READ,
+        "ISO images, container templates, backups and disks on the storages, filtered."),
     // cluster
+    Tool::new::<cluster::GetClusterStatus>(CLUSTER, "get_cluster_status", "Get the cluster's state", READ,
+        "Quorum, nodes, high availability, and what needs attention."),
     Tool::new::<tasks::WaitTask>(CLUSTER, "wait_task", "Wait for a task", READ,
         "Follow a task to its end and report how it ended."),
     // agent
