@@ -63,66 +63,84 @@ fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
         tools.len()
     ));
 
-    ask(&mut client, "list_nodes", json!({}), &NODE_FIELDS)?;
-    let guests = ask(&mut client, "list_guests", json!({}), &GUEST_FIELDS)?;
+    ask(&mut client, "list_nodes", json!({}), &NODES)?;
+    let guests = ask(&mut client, "list_guests", json!({}), &GUESTS)?;
     if let Some(vmid) = running_guest(&guests) {
         ask(
             &mut client,
             "get_guest_network",
             json!({ "vmid": vmid }),
-            &NIC_FIELDS,
+            &INTERFACES,
         )?;
     }
-    ask(&mut client, "list_storage", json!({}), &STORAGE_FIELDS)?;
+    ask(&mut client, "list_storage", json!({}), &STORAGES)?;
     // What a model gets to read when it is wrong.
-    ask(&mut client, "get_guest", json!({"vmid": 999}), &[])?;
+    ask(&mut client, "get_guest", json!({"vmid": 999}), &GUESTS)?;
     client.close()
 }
 
-const NODE_FIELDS: [&str; 6] = [
-    "node",
-    "status",
-    "cpu_percent",
-    "memory_used_bytes",
-    "memory_total_bytes",
-    "uptime_seconds",
-];
-const GUEST_FIELDS: [&str; 8] = [
-    "vmid",
-    "name",
-    "kind",
-    "node",
-    "status",
-    "cpu_percent",
-    "memory_used_bytes",
-    "tags",
-];
-const NIC_FIELDS: [&str; 4] = ["name", "mac", "addresses", "ip_addresses"];
-const STORAGE_FIELDS: [&str; 6] = [
-    "storage",
-    "node",
-    "type",
-    "used_bytes",
-    "total_bytes",
-    "content",
-];
+/// What to show of an answer: which list in it, and which fields.
+struct View {
+    list: &'static str,
+    fields: &'static [&'static str],
+}
+
+const NODES: View = View {
+    list: "nodes",
+    fields: &[
+        "node",
+        "status",
+        "cpu_percent",
+        "memory_used_bytes",
+        "memory_total_bytes",
+        "uptime_seconds",
+    ],
+};
+const GUESTS: View = View {
+    list: "guests",
+    fields: &[
+        "vmid",
+        "name",
+        "kind",
+        "node",
+        "status",
+        "cpu_percent",
+        "memory_used_bytes",
+        "tags",
+    ],
+};
+const INTERFACES: View = View {
+    list: "interfaces",
+    fields: &["name", "mac", "addresses"],
+};
+const STORAGES: View = View {
+    list: "storages",
+    fields: &[
+        "storage",
+        "type",
+        "nodes",
+        "used_bytes",
+        "total_bytes",
+        "content",
+    ],
+};
 
 /// Calls a tool, prints question and answer, and returns the rows.
-fn ask(client: &mut Client, tool: &str, arguments: Value, fields: &[&str]) -> Result<Vec<Value>> {
+fn ask(client: &mut Client, tool: &str, arguments: Value, view: &View) -> Result<Vec<Value>> {
     say(&format!("→ {tool} {arguments}"));
     let content = match client.call(tool, &arguments)? {
         Answer::Content(content) => content,
         Answer::Error(text) => {
-            say(&format!("  refused: {text}\n"));
+            say(&format!("  error: {text}\n"));
             return Ok(Vec::new());
         }
     };
     let rows = content
-        .as_object()
-        .and_then(|object| object.values().find_map(Value::as_array))
+        .get(view.list)
+        .and_then(Value::as_array)
         .cloned()
-        .with_context(|| format!("{tool} answered without a list"))?;
-    say(&table::render(&rows, fields));
+        .with_context(|| format!("{tool} answered without its list of {}", view.list))?;
+    say(&table::render(&rows, view.fields));
     Ok(rows)
 }
 
