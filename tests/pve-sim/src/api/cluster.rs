@@ -1,0 +1,303 @@
+//! `/cluster`: the whole at once.
+
+use serde_json::{Value, json};
+
+use crate::api::nodes::{cpu, memory_used, rootfs_used, uptime};
+use crate::auth::Access::{All, Everyone};
+use crate::clock::now_exact;
+use crate::formats::VMID;
+use crate::params::{INT, TEXT, opt};
+use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::state::{Guest, GuestKind, Node, Storage};
+
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    get(
+        "/cluster/resources",
+        &[opt("type", TEXT.choices(&["vm", "storage", "node", "sdn"]))],
+        Everyone,
+        resources,
+    ),
+    get("/cluster/status", &[], All("/", &["Sys.Audit"]), status),
+    get("/cluster/tasks", &[], Everyone, tasks),
+    get("/cluster/log", &[opt("max", INT.min(1))], Everyone, log),
+    get("/cluster/nextid", &[opt("vmid", VMID)], Everyone, next_id),
+    get("/cluster/options", &[], All("/", &["Sys.Audit"]), options),
+];
+
+fn resources(call: &mut Call<'_>) -> Answer {
+    let wanted = call.get("type");
+    let shows = |kind: &str| wanted.is_none_or(|wanted| wanted == kind);
+    let time = now_exact();
+    let mut list = Vec::new();
+    if wanted.is_none() {
+        for name in call
+            .cluster
+            .pools
+            .keys()
+            .filter(|name| call.may(&format!("/pool/{name}"), "Pool.Audit"))
+        {
+            list.push(json!({"id": format!("/pool/{name}"), "pool": name, "type": "pool"}));
+        }
+    }
+    if shows("vm") {
+        let visible = call
+            .cluster
+            .guests
+            .values()
+            .filter(|guest| call.may(&format!("/vms/{}", guest.vmid), "VM.Audit"));
+        list.extend(visible.map(|guest| guest_resource(call, guest, time)));
+    }
+    if shows("node") {
+        list.extend(
+            call.cluster
+                .nodes
+                .iter()
+                .map(|node| node_resource(call, node, time)),
+        );
+    }
+    if shows("storage") {
+        for storage in call
+            .cluster
+            .storages
+            .iter()
+            .filter(|storage| storage.enabled)
+        {
+            if !call.may(&format!("/storage/{}", storage.id), "Datastore.Audit") {
+                continue;
+            }
+            let nodes = call
+                .cluster
+                .nodes
+                .iter()
+                .filter(|node| storage.on(&node.name));
+            list.extend(nodes.map(|node| storage_resource(call, storage, node)));
+        }
+    }
+    if shows("sdn") && call.may("/sdn/zones/localnetwork", "SDN.Audit") {
+        list.extend(call.cluster.nodes.iter().map(|node| {
+            json!({
+                "id": format!("network/{}/zone/localnetwork", node.name),
+                "network": "localnetwork",
+                "network-type": "zone",
+                "node": node.name,
+                "status": "ok",
+                "type": "network",
+            })
+        }));
+    }
+    Ok(Value::Array(list))
+}
+
+/// Whole numbers of CPUs are integers.
+pub(crate) fn cpus(count: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "no guest has 2^63 CPUs")]
+    if count.fract() == 0.0 {
+        json!(count as i64)
+    } else {
+        json!(count)
+    }
+}
+
+/// A guest as an entry of `/cluster/resources`.
+pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest, time: f64) -> Value {
+    let kind = guest.kind.name();
+    let mut entry = json!({"id": format!("{kind}/{}", guest.vmid), "vmid": guest.vmid, "type": kind, "node": guest.node});
+    let Some(fields) = entry.as_object_mut() else {
+        return entry;
+    };
+    if let Some(pool) = call.cluster.pool_of(guest.vmid)
+        && call.may(&format!("/pool/{pool}"), "Pool.Audit")
+    {
+        fields.insert("pool".into(), json!(pool));
+    }
+    if let Some(ha) = call.cluster.ha.get(&guest.ha_sid()) {
+        fields.insert("hastate".into(), json!(ha.state));
+    }
+    if !call.cluster.is_online(&guest.node) {
+        fields.insert("status".into(), json!("unknown"));
+        return entry;
+    }
+    let memory = guest.memory_at(time);
+    let traffic = traffic(guest);
+    let is_ct = guest.kind == GuestKind::Lxc;
+    let figures = json!({
+        "status": if guest.is_running() { "running" } else { "stopped" },
+        "name": guest.name(),
+        "template": i32::from(guest.is_template()),
+        "cpu": guest.cpu_at(time),
+        "maxcpu": cpus(guest.cpus()),
+        "mem": memory,
+        "memhost": if is_ct { 0 } else { memory },
+        "maxmem": guest.memory(),
+        "disk": if is_ct && guest.is_running() { guest.disk_size() / 3 } else { 0 },
+        "maxdisk": guest.disk_size(),
+        "uptime": guest.uptime(),
+        "netin": traffic,
+        "netout": traffic / 3,
+        "diskread": traffic * 2,
+        "diskwrite": traffic,
+    });
+    if let Value::Object(figures) = figures {
+        fields.extend(figures);
+    }
+    for key in ["tags", "lock"] {
+        if let Some(value) = guest.get(key) {
+            fields.insert(key.into(), json!(value));
+        }
+    }
+    entry
+}
+
+/// Bytes that have gone through its NICs since it started.
+pub(crate) fn traffic(guest: &Guest) -> i64 {
+    guest.uptime() * (700 + i64::from(guest.vmid) * 13)
+}
+
+fn node_resource(call: &Call<'_>, node: &Node, time: f64) -> Value {
+    let mut entry = json!({"id": format!("node/{}", node.name), "node": node.name, "type": "node"});
+    let Some(fields) = entry.as_object_mut() else {
+        return entry;
+    };
+    if !node.online {
+        fields.insert("status".into(), json!("offline"));
+        return entry;
+    }
+    fields.insert("status".into(), json!("online"));
+    fields.insert("level".into(), json!(""));
+    fields.insert("cgroup-mode".into(), json!(2));
+    if call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
+        let figures = json!({
+            "cpu": cpu(call.cluster, node, time),
+            "maxcpu": node.cpus,
+            "mem": memory_used(call.cluster, node, time),
+            "maxmem": node.memory,
+            "disk": rootfs_used(node),
+            "maxdisk": node.rootfs,
+            "uptime": uptime(node),
+        });
+        if let Value::Object(figures) = figures {
+            fields.extend(figures);
+        }
+    }
+    entry
+}
+
+/// A storage on a node as an entry of `/cluster/resources`.
+pub(crate) fn storage_resource(call: &Call<'_>, storage: &Storage, node: &Node) -> Value {
+    let mut entry = json!({
+        "id": format!("storage/{}/{}", node.name, storage.id),
+        "type": "storage",
+        "storage": storage.id,
+        "node": node.name,
+        "content": storage.content.join(","),
+        "plugintype": storage.plugin,
+        "shared": i32::from(storage.shared),
+        "status": if node.online { "available" } else { "unknown" },
+    });
+    if node.online
+        && let Some(fields) = entry.as_object_mut()
+    {
+        fields.insert("disk".into(), json!(call.cluster.used(storage, &node.name)));
+        fields.insert("maxdisk".into(), json!(storage.total));
+    }
+    entry
+}
+
+fn status(call: &mut Call<'_>) -> Answer {
+    let cluster = &call.cluster;
+    let mut list = vec![json!({
+        "id": "cluster",
+        "type": "cluster",
+        "name": cluster.name,
+        "nodes": cluster.nodes.len(),
+        "quorate": i32::from(cluster.quorate),
+        "version": cluster.nodes.len(),
+    })];
+    for node in &cluster.nodes {
+        let mut entry = json!({
+            "id": format!("node/{}", node.name),
+            "type": "node",
+            "name": node.name,
+            "nodeid": node.id,
+            "local": i32::from(node.name == cluster.local),
+            "online": i32::from(node.online),
+            "level": "",
+        });
+        if node.online
+            && let Some(fields) = entry.as_object_mut()
+        {
+            fields.insert("ip".into(), json!(node.ip));
+        }
+        list.push(entry);
+    }
+    Ok(Value::Array(list))
+}
+
+fn tasks(call: &mut Call<'_>) -> Answer {
+    let own = call.auth.token.id.clone();
+    let mut list: Vec<_> = call
+        .cluster
+        .tasks
+        .list
+        .iter()
+        .filter(|task| task.user == own || call.may(&format!("/nodes/{}", task.node), "Sys.Audit"))
+        .collect();
+    list.sort_by_key(|task| {
+        (
+            task.status.is_some(),
+            std::cmp::Reverse((task.start, task.pid)),
+        )
+    });
+    Ok(list
+        .into_iter()
+        .take(100)
+        .map(|task| task.cluster_json())
+        .collect())
+}
+
+fn log(call: &mut Call<'_>) -> Answer {
+    let max = call
+        .int("max")
+        .and_then(|max| usize::try_from(max).ok())
+        .unwrap_or(50);
+    let all = call.may("/", "Sys.Syslog");
+    let own = call.auth.token.id.as_str();
+    let entries = call
+        .cluster
+        .log
+        .iter()
+        .rev()
+        .filter(|entry| all || entry.user == own)
+        .take(max)
+        .map(|entry| {
+            json!({
+                "id": format!("{}:{}", entry.uid, entry.node),
+                "uid": entry.uid.to_string(),
+                "time": entry.time,
+                "node": entry.node,
+                "pid": entry.pid,
+                "tag": entry.tag,
+                "user": entry.user,
+                "pri": entry.priority,
+                "msg": entry.text,
+            })
+        });
+    Ok(entries.collect())
+}
+
+fn next_id(call: &mut Call<'_>) -> Answer {
+    let Some(vmid) = call.get("vmid") else {
+        return Ok(json!(call.cluster.next_id().to_string()));
+    };
+    let taken = vmid
+        .parse()
+        .is_ok_and(|vmid: u32| call.cluster.guests.contains_key(&vmid));
+    if taken {
+        return Err(Fail::param("vmid", format!("VM {vmid} already exists")));
+    }
+    Ok(json!(vmid))
+}
+
+fn options(_: &mut Call<'_>) -> Answer {
+    Ok(json!({"keyboard": "en-us", "mac_prefix": "BC:24:11"}))
+}

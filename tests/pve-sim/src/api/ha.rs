@@ -1,0 +1,124 @@
+//! `/cluster/ha`.
+
+use serde_json::{Value, json};
+
+use crate::auth::Access::All;
+use crate::clock::{asctime, now};
+use crate::params::{TEXT, opt};
+use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::state::{Cluster, HaResource, sha1_hex};
+
+const AUDIT: crate::auth::Access = All("/", &["Sys.Audit"]);
+
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    get("/cluster/ha/status/current", &[], AUDIT, current),
+    get(
+        "/cluster/ha/resources",
+        &[opt("type", TEXT.choices(&["ct", "vm"]))],
+        AUDIT,
+        list,
+    ),
+    get("/cluster/ha/resources/{sid}", &[], AUDIT, show),
+];
+
+/// Which node runs a service.
+pub(crate) fn node_of<'a>(cluster: &'a Cluster, sid: &str) -> &'a str {
+    let vmid = sid.split_once(':').and_then(|(_, vmid)| vmid.parse().ok());
+    let guest = vmid.and_then(|vmid: u32| cluster.guests.get(&vmid));
+    guest.map_or(cluster.local.as_str(), |guest| guest.node.as_str())
+}
+
+fn current(call: &mut Call<'_>) -> Answer {
+    let cluster = &call.cluster;
+    let quorum = if cluster.quorate {
+        "OK"
+    } else {
+        "No quorum on node"
+    };
+    let mut list = vec![
+        json!({"id": "quorum", "node": cluster.local, "quorate": i32::from(cluster.quorate), "status": quorum, "type": "quorum"}),
+        json!({
+            "id": "fencing",
+            "node": cluster.local,
+            "status": if cluster.ha.is_empty() { "standby (CRM watchdog standby)" } else { "armed (CRM watchdog active)" },
+            "armed-state": if cluster.ha.is_empty() { "standby" } else { "armed" },
+            "type": "fencing",
+        }),
+    ];
+    if !cluster.ha.is_empty() {
+        let time = now();
+        let active = |name: &str| format!("{name} (active, {})", asctime(time));
+        list.push(json!({"id": "master", "node": cluster.local, "status": active(&cluster.local), "timestamp": time, "type": "master"}));
+        for node in &cluster.nodes {
+            let status = if node.online {
+                active(&node.name)
+            } else {
+                format!(
+                    "{} (old timestamp - dead?, {})",
+                    node.name,
+                    asctime(time - 9000)
+                )
+            };
+            list.push(json!({"id": format!("lrm:{}", node.name), "node": node.name, "status": status, "timestamp": time, "type": "lrm"}));
+        }
+    }
+    list.extend(cluster.ha.iter().map(|(sid, ha)| service(cluster, sid, ha)));
+    Ok(Value::Array(list))
+}
+
+fn service(cluster: &Cluster, sid: &str, ha: &HaResource) -> Value {
+    let node = node_of(cluster, sid);
+    json!({
+        "id": format!("service:{sid}"),
+        "sid": sid,
+        "node": node,
+        "state": ha.state,
+        "crm_state": ha.state,
+        "request_state": ha.state,
+        "status": format!("{sid} ({node}, {})", ha.state),
+        "max_restart": ha.max_restart,
+        "max_relocate": ha.max_relocate,
+        "failback": 1,
+        "type": "service",
+    })
+}
+
+fn digest(cluster: &Cluster) -> String {
+    let text: String = cluster
+        .ha
+        .iter()
+        .map(|(sid, ha)| format!("{sid}\n\tstate {}\n", ha.state))
+        .collect();
+    sha1_hex(&text)
+}
+
+fn resource(cluster: &Cluster, sid: &str, ha: &HaResource) -> Value {
+    let kind = sid.split(':').next().unwrap_or_default();
+    let mut entry = json!({"sid": sid, "type": kind, "state": ha.state, "digest": digest(cluster)});
+    if let (Some(fields), Some(comment)) = (entry.as_object_mut(), &ha.comment) {
+        fields.insert("comment".into(), json!(comment));
+    }
+    entry
+}
+
+fn list(call: &mut Call<'_>) -> Answer {
+    let wanted = call.get("type");
+    let entries = call
+        .cluster
+        .ha
+        .iter()
+        .filter(|(sid, _)| wanted.is_none_or(|kind| sid.starts_with(kind)));
+    Ok(entries
+        .map(|(sid, ha)| resource(call.cluster, sid, ha))
+        .collect())
+}
+
+fn show(call: &mut Call<'_>) -> Answer {
+    let sid = call.text("sid");
+    let ha = call
+        .cluster
+        .ha
+        .get(&sid)
+        .ok_or_else(|| Fail::die(format!("no such resource '{sid}'")))?;
+    Ok(resource(call.cluster, &sid, ha))
+}

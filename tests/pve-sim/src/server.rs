@@ -1,0 +1,527 @@
+//! The wire: what pveproxy does with a request before and after its handler.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::io::Write as _;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::ext::ReasonPhrase;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION,
+    TRANSFER_ENCODING,
+};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep};
+use tokio_rustls::TlsAcceptor;
+
+use crate::auth::{Auth, Token};
+use crate::faults::{self, AnyFault, Fault, Kind};
+use crate::params::Args;
+use crate::router::{self, Fail, Method, Router};
+use crate::state::Cluster;
+use crate::tls::Identity;
+use crate::{Options, api, clock, wire, worlds};
+
+const MAX_HEADERS: usize = 64;
+const MAX_HEADER_BYTES: usize = 8 * 1024;
+const MAX_BODY: usize = 512 * 1024;
+
+pub(crate) struct Server {
+    router: Router,
+    cluster: Mutex<Cluster>,
+    pub(crate) faults: Mutex<Vec<Fault>>,
+    log: Option<Mutex<File>>,
+    prefix: String,
+    auth_delay: Duration,
+    served: std::sync::atomic::AtomicU64,
+}
+
+/// The connection is closed without an answer.
+#[derive(Debug)]
+struct Cut;
+
+impl std::fmt::Display for Cut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("connection cut on purpose")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+/// Serves connections until the task is aborted.
+pub(crate) async fn accept(
+    listener: TcpListener,
+    acceptor: Option<TlsAcceptor>,
+    server: Arc<Server>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (acceptor, server) = (acceptor.clone(), Arc::clone(&server));
+        connections.spawn(async move {
+            match acceptor {
+                None => serve(stream, server).await,
+                Some(acceptor) => {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, server).await;
+                    }
+                }
+            }
+        });
+    }
+}
+
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, server: Arc<Server>) {
+    let service = service_fn(move |request| {
+        let server = Arc::clone(&server);
+        async move { server.handle(request).await }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .title_case_headers(true)
+        .max_headers(4 * MAX_HEADERS);
+    // A cut connection is an error here, and meant to be one.
+    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+}
+
+impl Server {
+    pub(crate) fn new(options: &Options, identity: Option<&Identity>) -> anyhow::Result<Server> {
+        let mut cluster = worlds::build(options);
+        if let Some(identity) = identity
+            && let Some(node) = cluster.nodes.first_mut()
+        {
+            node.fingerprint.clone_from(&identity.fingerprint);
+        }
+        cluster.tokens = worlds::tokens(&options.tokens).map_err(anyhow::Error::msg)?;
+        let mut faults = Vec::new();
+        for text in &options.faults {
+            match AnyFault::parse(text).map_err(anyhow::Error::msg)? {
+                AnyFault::Request(fault) => faults.push(fault),
+                AnyFault::Task(fault) => cluster.tasks.faults.push(fault),
+            }
+        }
+        let log = match &options.log {
+            None => None,
+            Some(path) => {
+                let file = File::options().create(true).append(true).open(path);
+                Some(Mutex::new(file.with_context(|| {
+                    format!("cannot write {}", path.display())
+                })?))
+            }
+        };
+        Ok(Server {
+            router: Router::new(api::FAMILIES),
+            cluster: Mutex::new(cluster),
+            faults: Mutex::new(faults),
+            log,
+            prefix: options.prefix.trim_end_matches('/').to_owned(),
+            auth_delay: options.auth_delay,
+            served: std::sync::atomic::AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn tokens(&self) -> Vec<Token> {
+        self.cluster().tokens.clone()
+    }
+
+    /// The cluster as it is now, with every task ended whose time is up.
+    pub(crate) fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        cluster.settle();
+        cluster
+    }
+
+    /// How many requests have come in.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    async fn handle(&self, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
+        self.served
+            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let header_bytes: usize = request
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if request.headers().len() >= MAX_HEADERS || header_bytes >= MAX_HEADER_BYTES {
+            // The real one stops reading and drops the connection.
+            return Err(Cut);
+        }
+        let Some(method) = Method::parse(request.method().as_str()) else {
+            return Ok(bare(
+                501,
+                &format!("method '{}' not available", request.method()),
+            ));
+        };
+        if let Some(encoding) = request.headers().get(TRANSFER_ENCODING) {
+            let encoding = encoding.to_str().unwrap_or_default();
+            return Ok(match encoding.eq_ignore_ascii_case("chunked") {
+                true => bare(501, "chunked transfer encoding not supported"),
+                false => bare(501, &format!("Unknown transfer encoding '{encoding}'")),
+            });
+        }
+        let whole = wire::unescape(request.uri().path());
+        let Some(path) = whole
+            .strip_prefix(&self.prefix)
+            .and_then(|path| path.strip_prefix("/api2"))
+        else {
+            return Ok(not_the_api(&whole));
+        };
+        let Some(path) = path
+            .trim_start_matches('/')
+            .strip_prefix("json")
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        else {
+            return Ok(bare(501, "no such uri"));
+        };
+        let path = if path.is_empty() { "/" } else { path }.to_owned();
+        let fault = {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults::strike(&mut faults, method, &path)
+        };
+        if let Some(response) = before(fault.as_ref()).await? {
+            return Ok(response);
+        }
+        let auth = match self.authenticate(&request) {
+            Ok(auth) => auth,
+            Err(reason) => {
+                sleep(self.auth_delay).await;
+                return Ok(bare(401, reason));
+            }
+        };
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let args = match read_args(method, request, &query).await? {
+            Ok(args) => args,
+            Err(fail) => return Ok(bare(fail.status, &fail.message)),
+        };
+        let response = self.answer(method, &path, &auth, args);
+        after(fault, response)
+    }
+
+    fn authenticate(&self, request: &Request<Incoming>) -> Result<Auth, &'static str> {
+        let cookie = request
+            .headers()
+            .get(COOKIE)
+            .and_then(|cookie| cookie.to_str().ok())
+            .unwrap_or_default();
+        if cookie.contains("PVEAuthCookie=") {
+            return Err("invalid PVE ticket");
+        }
+        let header = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let given = header
+            .strip_prefix("PVEAPIToken=")
+            .filter(|token| !token.is_empty())
+            .ok_or("No ticket")?;
+        let known = |token: &&Token| given == format!("{}={}", token.id, token.secret);
+        let token = self.cluster().tokens.iter().find(known).cloned();
+        token
+            .map(|token| Auth { token })
+            .ok_or("Authentication failed!")
+    }
+
+    fn answer(&self, method: Method, path: &str, auth: &Auth, mut args: Args) -> Response<Answer> {
+        args.remove("_dc");
+        let Some(found) = self.router.find(method, path) else {
+            let message = format!("Method '{} {path}' not implemented", method.name());
+            let body = json!({"data": null, "message": message});
+            return rendered(501, &message, body.to_string());
+        };
+        let logged = self.log.is_some().then(|| args.clone());
+        let result = found.run(&mut self.cluster(), auth, args);
+        let (status, reason) = match &result {
+            Ok(_) => (200, "OK"),
+            Err(fail) => (fail.status, fail.message.as_str()),
+        };
+        if let Some(args) = logged {
+            self.write_log(method, path, &args, status);
+        }
+        match &result {
+            Err(fail) if fail.bare => bare(fail.status, &fail.message),
+            _ => rendered(
+                status,
+                reason,
+                serde_json::Value::Object(router::body(&result)).to_string(),
+            ),
+        }
+    }
+
+    fn write_log(&self, method: Method, path: &str, args: &Args, status: u16) {
+        let Some(log) = &self.log else { return };
+        let params: serde_json::Map<_, _> = args
+            .iter()
+            .map(|(name, value)| (name.clone(), value.to_json()))
+            .collect();
+        let line =
+            json!({"method": method.name(), "path": path, "params": params, "status": status});
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        // A test that reads the log sees at once when this fails: the line is missing.
+        let _ = writeln!(log, "{line}").and_then(|()| log.flush());
+    }
+}
+
+/// Query and body together.
+async fn read_args(
+    method: Method,
+    request: Request<Incoming>,
+    query: &str,
+) -> Result<Result<Args, Fail>, Cut> {
+    let header = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let length = header(CONTENT_LENGTH)
+        .and_then(|length| length.parse::<usize>().ok())
+        .unwrap_or(0);
+    let content_type = header(CONTENT_TYPE).map(str::to_owned);
+    let mime = content_type.as_deref().map(|text| {
+        text.split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase()
+    });
+    let takes_body = matches!(method, Method::Post | Method::Put);
+    if length > 0 && !takes_body {
+        return Ok(Err(Fail::bare(
+            501,
+            format!("Unexpected content for method '{}'", method.name()),
+        )));
+    }
+    if length > MAX_BODY {
+        return Ok(Err(Fail::bare(501, "for data too large")));
+    }
+    if length > 0
+        && !matches!(
+            mime.as_deref(),
+            None | Some("application/x-www-form-urlencoded" | "application/json")
+        )
+    {
+        let content_type = content_type.unwrap_or_default();
+        return Ok(Err(Fail::bare(
+            506,
+            format!("upload 'Content-Type '{content_type}' not implemented"),
+        )));
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY)
+        .collect()
+        .await
+        .map_err(|_| Cut)?
+        .to_bytes();
+    let body = String::from_utf8_lossy(&body);
+    let mut args = match mime.as_deref() {
+        _ if !takes_body => Args::new(),
+        Some("application/json") => match wire::parse_json(&body) {
+            Ok(args) => args,
+            Err(error) => return Ok(Err(Fail::bare(501, error))),
+        },
+        _ => wire::parse_form(&body),
+    };
+    args.extend(wire::parse_form(query));
+    Ok(Ok(args))
+}
+
+/// Faults that keep the request from its handler.
+async fn before(fault: Option<&Kind>) -> Result<Option<Response<Answer>>, Cut> {
+    match fault {
+        Some(Kind::Cut) => Err(Cut),
+        Some(Kind::Latency { ms }) => {
+            sleep(Duration::from_millis(*ms)).await;
+            Ok(None)
+        }
+        Some(Kind::Hang) => {
+            std::future::pending::<Infallible>().await;
+            Err(Cut)
+        }
+        Some(Kind::Status { code, reason, body }) => {
+            let mut response = rendered(*code, reason.as_deref().unwrap_or_default(), body.clone());
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            Ok(Some(response))
+        }
+        Some(Kind::Redirect { url, code }) => {
+            let mut response = rendered(*code, "", String::new());
+            let location = HeaderValue::from_str(url).map_err(|_| Cut)?;
+            response.headers_mut().insert(LOCATION, location);
+            Ok(Some(response))
+        }
+        Some(Kind::Garbage) => Ok(Some(rendered(200, "OK", "{\"data\": [1, 2".into()))),
+        _ => Ok(None),
+    }
+}
+
+/// Faults that spoil the answer of a request that was handled.
+fn after(fault: Option<Kind>, response: Response<Answer>) -> Result<Response<Answer>, Cut> {
+    match fault {
+        Some(Kind::CutAfter) => Err(Cut),
+        Some(Kind::HalfBody) => {
+            let (parts, answer) = response.into_parts();
+            Ok(Response::from_parts(parts, answer.halved()))
+        }
+        Some(Kind::Drip { ms }) => {
+            let (parts, answer) = response.into_parts();
+            Ok(Response::from_parts(
+                parts,
+                answer.dripping(Duration::from_millis(ms)),
+            ))
+        }
+        Some(Kind::Huge { bytes }) => {
+            let filler = "x".repeat(1024);
+            let mut body = String::with_capacity(bytes + 2048);
+            body.push_str("{\"data\":[\"");
+            body.push_str(&filler);
+            while body.len() < bytes {
+                body.push_str("\",\"");
+                body.push_str(&filler);
+            }
+            body.push_str("\"]}");
+            Ok(rendered(200, "OK", body))
+        }
+        _ => Ok(response),
+    }
+}
+
+/// Requests outside of the API: the web interface, which this is not.
+fn not_the_api(path: &str) -> Response<Answer> {
+    let mut response = match path {
+        "/" | "" => rendered(
+            200,
+            "OK",
+            "<!DOCTYPE html><title>pve1 - Proxmox Virtual Environment</title>".into(),
+        ),
+        _ => bare(404, "no such file"),
+    };
+    if response.status() == StatusCode::OK {
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/html; charset=utf-8"),
+        );
+    }
+    response
+}
+
+/// An answer that has a reason phrase and no body.
+fn bare(status: u16, reason: &str) -> Response<Answer> {
+    let mut response = rendered(status, reason, String::new());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
+}
+
+fn rendered(status: u16, reason: &str, body: String) -> Response<Answer> {
+    let mut response = Response::new(Answer::whole(body));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // Only the first line fits into a status line.
+    let first = reason.lines().next().unwrap_or_default();
+    if !first.is_empty()
+        && let Ok(reason) = ReasonPhrase::try_from(first.as_bytes())
+    {
+        response.extensions_mut().insert(reason);
+    }
+    let date = clock::http(clock::now());
+    let headers = response.headers_mut();
+    let fixed = [
+        ("cache-control", "max-age=0"),
+        ("pragma", "no-cache"),
+        ("server", "pve-api-daemon/3.0"),
+        ("content-type", "application/json;charset=UTF-8"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(date) = HeaderValue::from_str(&date) {
+        headers.insert("expires", date.clone());
+        headers.insert("date", date);
+    }
+    let connection = if status >= 400 { "close" } else { "Keep-Alive" };
+    headers.insert(CONNECTION, HeaderValue::from_static(connection));
+    response
+}
+
+/// A response's body, with whatever is wrong with it.
+struct Answer {
+    rest: Bytes,
+    length: u64,
+    /// The connection breaks when so much is left.
+    break_at: Option<usize>,
+    drip: Option<(Duration, Pin<Box<Sleep>>)>,
+}
+
+impl Answer {
+    fn whole(body: String) -> Answer {
+        let length = body.len() as u64;
+        Answer {
+            rest: body.into(),
+            length,
+            break_at: None,
+            drip: None,
+        }
+    }
+
+    fn halved(mut self) -> Answer {
+        self.break_at = Some(self.rest.len() / 2);
+        self
+    }
+
+    fn dripping(mut self, pause: Duration) -> Answer {
+        self.drip = Some((pause, Box::pin(sleep(pause))));
+        self
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        if this.break_at.is_some_and(|left| this.rest.len() <= left) {
+            return Poll::Ready(Some(Err(Cut)));
+        }
+        if this.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut take = this.rest.len() - this.break_at.unwrap_or(0);
+        if let Some((pause, timer)) = &mut this.drip {
+            std::task::ready!(timer.as_mut().poll(context));
+            *timer = Box::pin(sleep(*pause));
+            take = take.min(16);
+        }
+        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(take)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.break_at.is_none()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        hyper::body::SizeHint::with_exact(self.length)
+    }
+}

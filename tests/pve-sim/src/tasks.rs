@@ -1,0 +1,527 @@
+//! Tasks: each POST that takes time returns a UPID, and its effects come when
+//! the task ends.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::clock::now;
+use crate::faults::TaskFault;
+use crate::state::Cluster;
+
+/// What a task does when its time is up.
+pub(crate) type Work = Box<dyn FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send>;
+
+/// A task's log.
+#[derive(Default)]
+pub(crate) struct Lines {
+    lines: Vec<String>,
+}
+
+impl Lines {
+    pub(crate) fn push(&mut self, line: impl Into<String>) {
+        self.lines.push(line.into());
+    }
+
+    /// A warning, which also shows in the task's exit status.
+    pub(crate) fn warn(&mut self, line: &str) {
+        self.lines.push(format!("WARN: {line}"));
+    }
+
+    fn warnings(&self) -> usize {
+        self.lines
+            .iter()
+            .filter(|line| line.starts_with("WARN: "))
+            .count()
+    }
+}
+
+/// A task that is about to start.
+pub(crate) struct Plan {
+    kind: &'static str,
+    id: String,
+    /// Its length, in units of `--task-seconds`.
+    length: f64,
+    /// Lines that appear on the way: at which part of the time, and what.
+    script: Vec<(f64, String)>,
+    work: Work,
+    cleanup: Option<Work>,
+    on_stop: &'static str,
+}
+
+impl Plan {
+    pub(crate) fn new(
+        kind: &'static str,
+        id: impl ToString,
+        work: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send + 'static,
+    ) -> Plan {
+        Plan {
+            kind,
+            id: id.to_string(),
+            length: 1.0,
+            script: Vec::new(),
+            work: Box::new(work),
+            cleanup: None,
+            on_stop: "received interrupt",
+        }
+    }
+
+    /// A task that only fails, at once.
+    pub(crate) fn failing(
+        kind: &'static str,
+        id: impl ToString,
+        message: impl Into<String>,
+    ) -> Plan {
+        let message = message.into();
+        Plan::new(kind, id, move |_, _| Err(message)).length(0.0)
+    }
+
+    pub(crate) fn length(mut self, length: f64) -> Plan {
+        self.length = length;
+        self
+    }
+
+    /// A line that appears when that part of the time has passed.
+    pub(crate) fn line(mut self, at: f64, line: impl Into<String>) -> Plan {
+        self.script.push((at, line.into()));
+        self
+    }
+
+    /// What undoes the beginning when the task is stopped or made to fail.
+    pub(crate) fn cleanup(
+        mut self,
+        cleanup: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send + 'static,
+    ) -> Plan {
+        self.cleanup = Some(Box::new(cleanup));
+        self
+    }
+
+    pub(crate) fn on_stop(mut self, status: &'static str) -> Plan {
+        self.on_stop = status;
+        self
+    }
+}
+
+pub(crate) struct Task {
+    pub(crate) upid: String,
+    pub(crate) node: String,
+    pub(crate) pid: u32,
+    pub(crate) pstart: u32,
+    pub(crate) kind: String,
+    pub(crate) id: String,
+    /// With the token: `root@pam!full`.
+    pub(crate) user: String,
+    pub(crate) start: i64,
+    pub(crate) end: Option<i64>,
+    pub(crate) status: Option<String>,
+    started: Instant,
+    ends: Instant,
+    script: Vec<(f64, String)>,
+    lines: Lines,
+    work: Option<Work>,
+    cleanup: Option<Work>,
+    on_stop: &'static str,
+}
+
+pub(crate) struct Tasks {
+    pub(crate) list: Vec<Task>,
+    /// How long a task of length 1 runs.
+    pub(crate) seconds: f64,
+    pub(crate) faults: Vec<TaskFault>,
+    next_pid: u32,
+    born: Instant,
+}
+
+impl Tasks {
+    pub(crate) fn new(seconds: f64) -> Tasks {
+        Tasks {
+            list: Vec::new(),
+            seconds,
+            faults: Vec::new(),
+            next_pid: 0x107,
+            born: Instant::now(),
+        }
+    }
+
+    pub(crate) fn find(&self, upid: &str) -> Option<&Task> {
+        self.list.iter().find(|task| task.upid == upid)
+    }
+}
+
+/// A UPID's nine fields, the last of them empty.
+pub(crate) fn upid(
+    node: &str,
+    pid: u32,
+    pstart: u32,
+    start: i64,
+    kind: &str,
+    id: &str,
+    user: &str,
+) -> String {
+    format!("UPID:{node}:{pid:08X}:{pstart:08X}:{start:08X}:{kind}:{id}:{user}:")
+}
+
+/// Whether a text is a UPID at all.
+pub(crate) fn is_upid(text: &str) -> bool {
+    crate::params::matches_whole(
+        "UPID:[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?:[0-9A-Fa-f]{8}:[0-9A-Fa-f]{8,9}:[0-9A-Fa-f]{8}:[^:\\s]+:[^:\\s]*:[^:\\s]+:",
+        text,
+    )
+}
+
+impl Cluster {
+    /// Starts a task and gives its UPID.
+    pub(crate) fn start(&mut self, node: &str, user: &str, plan: Plan) -> Value {
+        let pid = self.tasks.next_pid;
+        self.tasks.next_pid += 7;
+        // In hundredths of a second since the node's start, as in /proc.
+        let pstart =
+            781_000 + u32::try_from(self.tasks.born.elapsed().as_millis() / 10).unwrap_or_default();
+        let start = now();
+        let upid = upid(node, pid, pstart, start, plan.kind, &plan.id, user);
+        self.note(node, 156, user, format!("starting task {upid}"));
+        let started = Instant::now();
+        self.tasks.list.push(Task {
+            upid: upid.clone(),
+            node: node.to_owned(),
+            pid,
+            pstart,
+            kind: plan.kind.to_owned(),
+            id: plan.id,
+            user: user.to_owned(),
+            start,
+            end: None,
+            status: None,
+            started,
+            ends: started + Duration::from_secs_f64((self.tasks.seconds * plan.length).max(0.0)),
+            script: plan.script,
+            lines: Lines::default(),
+            work: Some(plan.work),
+            cleanup: plan.cleanup,
+            on_stop: plan.on_stop,
+        });
+        Value::String(upid)
+    }
+
+    /// A task of the past, for clusters that have a history.
+    pub(crate) fn past_task(
+        &mut self,
+        node: &str,
+        user: &str,
+        kind: &str,
+        id: &str,
+        ago: i64,
+        took: i64,
+        status: &str,
+        log: &[&str],
+    ) {
+        let pid = self.tasks.next_pid;
+        self.tasks.next_pid += 7;
+        let start = now() - ago;
+        let pstart = 700_000u32.saturating_sub(u32::try_from(ago % 500_000).unwrap_or_default());
+        let mut lines = Lines {
+            lines: log.iter().map(|line| (*line).to_owned()).collect(),
+        };
+        lines.push(last_line(status));
+        let at = Instant::now();
+        self.tasks.list.push(Task {
+            upid: upid(node, pid, pstart, start, kind, id, user),
+            node: node.to_owned(),
+            pid,
+            pstart,
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+            user: user.to_owned(),
+            start,
+            end: Some(start + took),
+            status: Some(status.to_owned()),
+            started: at,
+            ends: at,
+            script: Vec::new(),
+            lines,
+            work: None,
+            cleanup: None,
+            on_stop: "",
+        });
+    }
+
+    /// Ends the tasks whose time is up, in their order.
+    pub(crate) fn settle(&mut self) {
+        let at = Instant::now();
+        loop {
+            let due = self
+                .tasks
+                .list
+                .iter()
+                .enumerate()
+                .filter(|(_, task)| task.status.is_none() && task.ends <= at);
+            let Some((index, _)) = due.min_by_key(|(_, task)| task.ends) else {
+                return;
+            };
+            self.finish(index, None);
+        }
+    }
+
+    /// Stops a running task, as `DELETE /nodes/{node}/tasks/{upid}` does.
+    pub(crate) fn stop_task(&mut self, upid: &str) {
+        let running = self
+            .tasks
+            .list
+            .iter()
+            .position(|task| task.upid == upid && task.status.is_none());
+        if let Some(index) = running {
+            let status = self
+                .tasks
+                .list
+                .get(index)
+                .map_or("received interrupt", |task| task.on_stop);
+            self.finish(index, Some(status.to_owned()));
+        }
+    }
+
+    /// Ends one task: by itself, or with `stopped` as its status.
+    fn finish(&mut self, index: usize, stopped: Option<String>) {
+        let Some(task) = self.tasks.list.get_mut(index) else {
+            return;
+        };
+        let mut lines = std::mem::take(&mut task.lines);
+        let passed = task.progress();
+        let script = std::mem::take(&mut task.script);
+        lines.lines.extend(
+            script
+                .into_iter()
+                .filter(|(at, _)| *at <= passed)
+                .map(|(_, line)| line),
+        );
+        let (work, cleanup) = (task.work.take(), task.cleanup.take());
+        let (node, user, upid, kind) = (
+            task.node.clone(),
+            task.user.clone(),
+            task.upid.clone(),
+            task.kind.clone(),
+        );
+        let fault = self.tasks.fault_for(&kind);
+        let forced = stopped.or_else(|| fault.as_ref().and_then(|fault| fault.error.clone()));
+        let outcome = match forced {
+            Some(error) => {
+                if let Some(cleanup) = cleanup {
+                    let _ = cleanup(self, &mut lines);
+                }
+                Err(error)
+            }
+            None => work.map_or(Ok(()), |work| work(self, &mut lines)),
+        };
+        for _ in 0..fault.map_or(0, |fault| fault.warnings) {
+            lines.warn("simulated warning");
+        }
+        let status = match outcome {
+            Err(error) => error,
+            Ok(()) if lines.warnings() > 0 && kind != "vzdump" => {
+                format!("WARNINGS: {}", lines.warnings())
+            }
+            Ok(()) => "OK".into(),
+        };
+        lines.push(last_line(&status));
+        self.note(&node, 156, &user, format!("end task {upid}: {status}"));
+        if let Some(task) = self.tasks.list.get_mut(index) {
+            task.lines = lines;
+            task.end = Some(now());
+            task.status = Some(status);
+        }
+    }
+}
+
+fn last_line(status: &str) -> String {
+    match status {
+        "OK" => "TASK OK".into(),
+        warnings if warnings.starts_with("WARNINGS: ") => format!("TASK {warnings}"),
+        error => format!("TASK ERROR: {error}"),
+    }
+}
+
+impl Tasks {
+    fn fault_for(&mut self, kind: &str) -> Option<TaskFault> {
+        let fault = self
+            .faults
+            .iter_mut()
+            .find(|fault| fault.task == kind && fault.times > 0)?;
+        fault.times -= 1;
+        Some(fault.clone())
+    }
+}
+
+impl Task {
+    /// How much of its time has passed, from 0 to 1.
+    fn progress(&self) -> f64 {
+        let whole = self
+            .ends
+            .saturating_duration_since(self.started)
+            .as_secs_f64();
+        if whole == 0.0 {
+            return 1.0;
+        }
+        self.started.elapsed().as_secs_f64() / whole
+    }
+
+    /// The log as it is now.
+    pub(crate) fn log(&self) -> Vec<&str> {
+        let passed = self.progress();
+        let script = self
+            .script
+            .iter()
+            .filter(|(at, _)| *at <= passed)
+            .map(|(_, line)| line.as_str());
+        self.lines
+            .lines
+            .iter()
+            .map(String::as_str)
+            .chain(script)
+            .collect()
+    }
+
+    fn user_and_token(&self) -> (&str, Option<&str>) {
+        self.user
+            .split_once('!')
+            .map_or((self.user.as_str(), None), |(user, token)| {
+                (user, Some(token))
+            })
+    }
+
+    /// As `GET /nodes/{node}/tasks/{upid}/status` answers.
+    pub(crate) fn status_json(&self) -> Value {
+        let mut fields = self.fields();
+        fields.insert("pid".into(), json!(self.pid));
+        fields.insert("pstart".into(), json!(self.pstart));
+        match &self.status {
+            Some(status) => {
+                fields.insert("status".into(), json!("stopped"));
+                fields.insert("exitstatus".into(), json!(status));
+            }
+            None => {
+                fields.insert("status".into(), json!("running"));
+            }
+        }
+        Value::Object(fields)
+    }
+
+    /// As an entry of `GET /nodes/{node}/tasks`.
+    pub(crate) fn node_json(&self) -> Value {
+        let mut fields = self.fields();
+        fields.insert("pid".into(), json!(self.pid));
+        fields.insert("pstart".into(), json!(self.pstart));
+        self.add_end(&mut fields);
+        if self.status.is_none() {
+            fields.insert("status".into(), json!("RUNNING"));
+        }
+        Value::Object(fields)
+    }
+
+    /// As an entry of `GET /cluster/tasks`.
+    pub(crate) fn cluster_json(&self) -> Value {
+        let mut fields = self.fields();
+        self.add_end(&mut fields);
+        fields.insert(
+            "saved".into(),
+            json!(if self.status.is_some() { "1" } else { "0" }),
+        );
+        if self.status.is_none() {
+            fields.insert("pid".into(), json!(self.pid));
+        }
+        Value::Object(fields)
+    }
+
+    fn add_end(&self, fields: &mut Map<String, Value>) {
+        if let (Some(end), Some(status)) = (self.end, &self.status) {
+            fields.insert("endtime".into(), json!(end));
+            fields.insert("status".into(), json!(status));
+        }
+    }
+
+    fn fields(&self) -> Map<String, Value> {
+        let (user, token) = self.user_and_token();
+        let mut fields = Map::new();
+        fields.insert("upid".into(), json!(self.upid));
+        fields.insert("node".into(), json!(self.node));
+        fields.insert("type".into(), json!(self.kind));
+        fields.insert("id".into(), json!(self.id));
+        fields.insert("user".into(), json!(user));
+        fields.insert("starttime".into(), json!(self.start));
+        if let Some(token) = token {
+            fields.insert("tokenid".into(), json!(token));
+        }
+        fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Options, worlds};
+
+    #[test]
+    fn upids_have_nine_fields() {
+        let upid = upid(
+            "pve1",
+            0x11D,
+            0x000B_ED85,
+            0x6B02_AFAA,
+            "qmstart",
+            "100",
+            "root@pam!full",
+        );
+        assert_eq!(
+            upid,
+            "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"
+        );
+        assert_eq!(upid.split(':').count(), 9);
+        assert!(is_upid(&upid));
+        assert!(!is_upid("garbage"));
+    }
+
+    #[test]
+    fn a_task_runs_and_then_takes_effect() {
+        let mut cluster = worlds::build(&Options {
+            task_seconds: 0.0,
+            ..Options::default()
+        });
+        let plan = Plan::new(
+            "qmstart",
+            100,
+            |cluster: &mut Cluster, lines: &mut Lines| {
+                cluster.name = "changed".into();
+                lines.warn("careful");
+                Ok(())
+            },
+        );
+        let upid = cluster.start("pve1", "root@pam!full", plan);
+        let upid = upid.as_str().unwrap();
+        assert_ne!(cluster.name, "changed");
+        assert_eq!(cluster.tasks.find(upid).unwrap().status, None);
+        cluster.settle();
+        assert_eq!(cluster.name, "changed");
+        let task = cluster.tasks.find(upid).unwrap();
+        assert_eq!(task.status.as_deref(), Some("WARNINGS: 1"));
+        assert_eq!(task.log(), ["WARN: careful", "TASK WARNINGS: 1"]);
+    }
+
+    #[test]
+    fn a_stopped_task_has_no_effect() {
+        let mut cluster = worlds::build(&Options {
+            task_seconds: 60.0,
+            ..Options::default()
+        });
+        let plan = Plan::new("qmclone", 100, |cluster: &mut Cluster, _: &mut Lines| {
+            cluster.name = "changed".into();
+            Ok(())
+        })
+        .line(0.0, "begun")
+        .line(0.9, "never seen");
+        let upid = cluster.start("pve1", "root@pam!full", plan);
+        let upid = upid.as_str().unwrap();
+        cluster.stop_task(upid);
+        let task = cluster.tasks.find(upid).unwrap();
+        assert_eq!(task.status.as_deref(), Some("received interrupt"));
+        assert_eq!(task.log(), ["begun", "TASK ERROR: received interrupt"]);
+        assert_ne!(cluster.name, "changed");
+    }
+}
