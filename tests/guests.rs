@@ -435,3 +435,81 @@ async fn rights_decide_what_is_seen() -> anyhow::Result<()> {
     auditor.call("get_guest", json!({ "vmid": 104 })).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn load_over_time_is_summarized() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for (timeframe, resolution) in [
+        (json!(null), 60),
+        (json!("hour"), 60),
+        (json!("day"), 1_800),
+        (json!("week"), 10_800),
+        (json!("month"), 43_200),
+        (json!("year"), 604_800),
+    ] {
+        let arguments = json!({ "vmid": 104, "timeframe": timeframe });
+        let metrics = client.call("get_guest_metrics", arguments).await?;
+        assert_eq!(metrics["vmid"], 104);
+        let name = timeframe.as_str().unwrap_or("hour");
+        assert_eq!(metrics["timeframe"], name);
+        let step = metrics["resolution_seconds"].as_u64().unwrap();
+        assert!(step > 0 && step <= resolution, "{name}: {step}");
+        for series in [
+            "cpu_percent",
+            "memory_used_bytes",
+            "network_in_bytes_per_second",
+            "network_out_bytes_per_second",
+            "disk_read_bytes_per_second",
+            "disk_write_bytes_per_second",
+        ] {
+            let value = |key: &str| metrics[series][key].as_f64().unwrap();
+            assert!(
+                value("min") <= value("mean"),
+                "{name} {series}: {metrics:#}"
+            );
+            assert!(
+                value("mean") <= value("max"),
+                "{name} {series}: {metrics:#}"
+            );
+            assert!(
+                value("min") <= value("last") && value("last") <= value("max"),
+                "{metrics:#}"
+            );
+        }
+        assert!(
+            metrics["cpu_percent"]["max"].as_f64().unwrap() <= 100.0,
+            "{metrics:#}"
+        );
+        assert_eq!(metrics["memory_total_bytes"], 4 * GIB);
+        assert!(metrics["samples"].as_u64().unwrap() > 0, "{metrics:#}");
+        // A summary, not the points.
+        assert!(metrics.to_string().len() < 2_000, "{metrics:#}");
+    }
+    // A container, too.
+    let metrics = client
+        .call("get_guest_metrics", json!({ "vmid": 200 }))
+        .await?;
+    assert!(metrics["cpu_percent"]["mean"].is_number(), "{metrics:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn load_that_cannot_be_read() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let arguments = json!({ "vmid": 100, "timeframe": "decade" });
+    let text = client.error("get_guest_metrics", arguments).await?;
+    for say in ["timeframe", "hour", "day", "week", "month", "year"] {
+        assert!(text.contains(say), "nothing of {say}: {text}");
+    }
+    let text = client
+        .error("get_guest_metrics", json!({ "vmid": 300 }))
+        .await?;
+    assert!(text.contains("pve2"), "{text}");
+    let text = client
+        .error("get_guest_metrics", json!({ "vmid": 999 }))
+        .await?;
+    assert!(text.contains("999"), "{text}");
+    Ok(())
+}
