@@ -79,20 +79,28 @@ impl Guest {
             })
     }
 
-    /// Finds a guest and does something with it. Where the guest has left its
-    /// node in between, which Proxmox tells before it does anything, it is
-    /// found and tried again, once.
+    /// Finds a guest and does something with it, as [`Self::then`] does.
     pub(crate) fn on<T>(
         pve: &Pve,
         vmid: u32,
         run: impl Fn(&Self) -> Result<T, Failure>,
     ) -> Result<(Self, T)> {
-        let guest = Self::find(pve, vmid)?;
-        match run(&guest) {
-            Ok(value) => Ok((guest, value)),
+        Self::find(pve, vmid)?.then(pve, run)
+    }
+
+    /// Does something with a guest that was found. Where it has left its node
+    /// since, which Proxmox tells before it does anything, it is found and
+    /// tried again, once.
+    pub(crate) fn then<T>(
+        self,
+        pve: &Pve,
+        run: impl Fn(&Self) -> Result<T, Failure>,
+    ) -> Result<(Self, T)> {
+        match run(&self) {
+            Ok(value) => Ok((self, value)),
             Err(Failure::Api(error)) if error.is_missing_guest() => {
-                let moved = Self::find(pve, vmid)?;
-                if moved.node == guest.node && moved.kind == guest.kind {
+                let moved = Self::find(pve, self.vmid)?;
+                if moved.node == self.node && moved.kind == self.kind {
                     return Err(Failure::Api(error).into());
                 }
                 let value = run(&moved)?;

@@ -1,0 +1,134 @@
+//! Names as Proxmox takes them, checked before anything is sent.
+
+use crate::error::{Error, Result};
+
+/// A kind of name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// A guest's name, a search domain.
+    DnsName,
+    /// A snapshot's name.
+    ConfigId,
+    Node,
+    Storage,
+    Pool,
+}
+
+impl Format {
+    /// Refuses an argument that Proxmox would not take.
+    pub(crate) fn check(self, argument: &str, text: &str) -> Result<()> {
+        if self.fits(text) {
+            return Ok(());
+        }
+        Err(Error::argument(argument, self.wanted()))
+    }
+
+    /// The same for an argument that may be absent.
+    pub(crate) fn check_opt(self, argument: &str, text: Option<&str>) -> Result<()> {
+        text.map_or(Ok(()), |text| self.check(argument, text))
+    }
+
+    /// Whether a text is such a name.
+    pub(crate) fn fits(self, text: &str) -> bool {
+        match self {
+            Self::DnsName => text.len() <= 253 && text.split('.').all(is_label),
+            Self::ConfigId => {
+                (2..=40).contains(&text.len())
+                    && text.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            }
+            Self::Node => is_label(text),
+            Self::Storage => {
+                (2..=100).contains(&text.len())
+                    && text.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+                    && text
+                        .bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            }
+            Self::Pool => {
+                text.split('/').count() <= 3
+                    && text.split('/').all(|part| {
+                        !part.is_empty()
+                            && part.bytes().all(|b| {
+                                b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')
+                            })
+                    })
+            }
+        }
+    }
+
+    fn wanted(self) -> &'static str {
+        match self {
+            Self::DnsName => {
+                "must be a DNS name: letters, digits and hyphens, in parts of at most 63 \
+                 separated by dots, each with a letter or digit at both ends, such as web-01"
+            }
+            Self::ConfigId => {
+                "must start with a letter and go on with letters, digits, - and _, 2 to 40 \
+                 characters in all, such as before_upgrade"
+            }
+            Self::Node => "must be a node's name: letters, digits and hyphens, such as pve1",
+            Self::Storage => {
+                "must be a storage's name: a letter, then letters, digits, -, _ and ., such as \
+                 local-lvm"
+            }
+            Self::Pool => {
+                "must be a pool's name: letters, digits, -, _ and ., nested by /, such as prod"
+            }
+        }
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (format, good, bad) in [
+            (
+                Format::DnsName,
+                &["web01", "a", "web-01.example.org", "9lives"][..],
+                &["", "web_01", "-a", "a-", "a..b", "a.", "wéb", "a b", "a\n"][..],
+            ),
+            (
+                Format::ConfigId,
+                &["ab", "a_b-1"],
+                &["a", "1a", "a b", "", "a/b", "é1"],
+            ),
+            (Format::Node, &["pve1"], &["pve.1", "", "../x", "pve 1"]),
+            (
+                Format::Storage,
+                &["local-lvm", "nas.1"],
+                &["l", "1x", "local:", "a/b", "local-"],
+            ),
+            (
+                Format::Pool,
+                &["prod", "a/b/c", "1"],
+                &["", "a//b", "a/b/c/d", "a b"],
+            ),
+        ] {
+            for name in good {
+                assert!(format.fits(name), "{format:?} {name}");
+            }
+            for name in bad {
+                assert!(!format.fits(name), "{format:?} {name}");
+            }
+        }
+        assert!(!Format::DnsName.fits(&"a".repeat(64)));
+        assert_eq!(
+            Format::Node.check("node", "a b").unwrap_err().message(),
+            "node: must be a node's name: letters, digits and hyphens, such as pve1"
+        );
+    }
+}
