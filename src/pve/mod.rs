@@ -1,6 +1,7 @@
 //! The Proxmox VE API: the wire, and the shapes that travel over it.
 
 mod client;
+mod config;
 mod disk;
 mod failure;
 mod format;
@@ -17,6 +18,8 @@ mod upid;
 mod volume;
 
 pub(crate) use client::{Paged, Pve, Removable};
+pub(crate) use config::GuestConfig;
+pub(crate) use config::Config;
 pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::Format;

@@ -1,0 +1,97 @@
+//! A guest's configuration, as its keys and values stand.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Disk, Failure, Guest, Kind, Nic, Params, Pve};
+
+/// A guest's configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct GuestConfig {
+    kind: Kind,
+    values: BTreeMap<String, String>,
+}
+
+impl GuestConfig {
+    /// Asks for it, changes that wait for a reboot included.
+    pub(crate) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
+        let raw = pve.get(&guest.path(["config"]), &Params::new())?;
+        Ok(Self::new(guest.kind, raw))
+    }
+
+    fn new(kind: Kind, raw: Raw) -> Self {
+        Self {
+            kind,
+            values: raw
+                .0
+                .into_iter()
+                .filter_map(|(key, value)| match value {
+                    Value::String(text) => Some((key, text)),
+                    Value::Number(number) => Some((key, number.to_string())),
+                    Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
+                    // `lxc`, the raw lines of a container's configuration.
+                    _ => None,
+                })
+                .collect(),
+        }
+    }
+
+    /// The value of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str)
+    }
+
+    /// What to send along with a write, so that it fails where someone else
+    /// has written in the meantime.
+    pub(crate) fn digest(&self) -> Option<&str> {
+        self.get("digest")
+    }
+
+    /// All keys and values.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.values
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// Its disks and drives.
+    pub(crate) fn disks(&self) -> Vec<Disk> {
+        self.iter()
+            .filter(|(key, _)| Disk::is_key(self.kind, key))
+            .map(|(key, value)| Disk::parse(key, value))
+            .collect()
+    }
+
+    /// Its network cards.
+    pub(crate) fn nics(&self) -> Vec<Nic> {
+        self.iter()
+            .filter(|(key, _)| Nic::is_key(key))
+            .map(|(key, value)| Nic::parse(self.kind, key, value))
+            .collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct Raw(BTreeMap<String, Value>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_any_dress() {
+        let raw = serde_json::from_str(
+            r#"{"digest":"ab","memory":"512","cores":2,"rootfs":"local:200/x.raw,size=1G",
+                "net0":"name=eth0,bridge=vmbr0,firewall=1","lxc":[["lxc.a","b"]]}"#,
+        )
+        .unwrap();
+        let config = GuestConfig::new(Kind::Lxc, raw);
+        assert_eq!(config.get("cores"), Some("2"));
+        assert_eq!(config.get("lxc"), None);
+        assert_eq!(config.digest(), Some("ab"));
+        assert_eq!(config.disks().len(), 1);
+        assert!(config.nics().iter().all(|nic| nic.firewall));
+    }
+}
