@@ -23,7 +23,7 @@ pub(crate) use config::Config;
 pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::Format;
-pub(crate) use guest::{Guest, Kind, guests};
+pub(crate) use guest::{Guest, GuestState, Halt, Kind, guests};
 pub(crate) use node::{NodeState, choose_node, nodes};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
