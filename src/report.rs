@@ -148,6 +148,8 @@ impl Report {
         interim.status = Status::Running;
         interim.upid = Some(upid.to_string());
         interim.node = Some(upid.node().to_owned());
+        // Not yet.
+        interim.created = None;
         interim.next_step = Some(format!(
             "the task goes on: {} with this upid follows it to its end",
             name_of::<tools::tasks::WaitTask>()

@@ -110,6 +110,29 @@ impl Guest {
         }
     }
 
+    /// Finds a guest on a node that answers and does something with it, as
+    /// [`Self::then`] does; what is done may also be refused on the way.
+    pub(crate) fn attempt<T>(
+        pve: &Pve,
+        vmid: u32,
+        run: impl Fn(&Self) -> Result<T, Halt>,
+    ) -> Result<(Self, T)> {
+        let guest = Self::find(pve, vmid)?;
+        guest.reachable()?;
+        let (guest, outcome) = guest.then(pve, |guest| match run(guest) {
+            Ok(value) => Ok(Ok(value)),
+            Err(Halt::Refused(error)) => Ok(Err(error)),
+            Err(Halt::Failed(failure)) => Err(failure),
+        })?;
+        Ok((guest, outcome?))
+    }
+
+    /// Its state at this moment: the list that it was found in lags some
+    /// seconds behind.
+    pub(crate) fn state(&self, pve: &Pve) -> Result<GuestState, Failure> {
+        pve.get(&self.path(["status", "current"]), &Params::new())
+    }
+
     /// `/nodes/{node}/{kind}/{vmid}` and more segments.
     pub(crate) fn path<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Path {
         Path::new(["nodes", &self.node, self.kind.as_str(), &self.vmid.to_string()]).join(segments)
@@ -152,6 +175,56 @@ impl Guest {
             self.label(),
             self.node
         )))
+    }
+}
+
+/// A guest's state at this moment.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct GuestState {
+    status: String,
+    #[serde(default)]
+    lock: Option<String>,
+    #[serde(default)]
+    pub(crate) template: Flag,
+}
+
+impl GuestState {
+    /// Whether it runs; a paused VM does.
+    pub(crate) fn is_running(&self) -> bool {
+        self.status == "running"
+    }
+
+    /// Refuses a guest that another task holds: Proxmox would accept the call
+    /// and let the task fail.
+    pub(crate) fn unlocked(&self, guest: &Guest) -> Result<()> {
+        let Some(lock) = self.lock.as_deref().filter(|lock| !lock.is_empty()) else {
+            return Ok(());
+        };
+        Err(Error::Conflict(format!(
+            "{} is locked ({lock}): another task holds it, or left its lock behind; wait for the \
+             task, and where none is running, unlock it on node {} with qm unlock or pct unlock",
+            guest.label(),
+            guest.node,
+        )))
+    }
+}
+
+/// Why work on a guest came to a halt: Proxmox said no, or we did.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    Failed(Failure),
+    Refused(Error),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
     }
 }
 
