@@ -21,6 +21,12 @@ impl GuestConfig {
         Ok(Self::new(guest.kind, raw))
     }
 
+    /// Asks for what a snapshot keeps of it.
+    pub(crate) fn of_snapshot(pve: &Pve, guest: &Guest, name: &str) -> Result<Self, Failure> {
+        let raw = pve.get(&guest.path(["config"]), &Params::new().set("snapshot", name))?;
+        Ok(Self::new(guest.kind, raw))
+    }
+
     fn new(kind: Kind, raw: Raw) -> Self {
         Self {
             kind,

@@ -19,7 +19,6 @@ mod volume;
 
 pub(crate) use client::{Paged, Pve, Removable};
 pub(crate) use config::GuestConfig;
-pub(crate) use config::Config;
 pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::Format;
