@@ -1,0 +1,235 @@
+//! The command line.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use crate::engine::{ComponentSource, Limits};
+use crate::settings::{Settings, SettingsError, Sources, Variable};
+
+/// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
+///
+/// The component runs in a sandbox: it reaches the configured Proxmox VE and
+/// nothing else, and never sees the token. Settings are read from flags, the
+/// environment, the file given by --env-file and a .env in the working
+/// directory, in this order. The token's secret has no flag: give it as
+/// PROXMOX_TOKEN_SECRET.
+#[derive(Debug, Parser)]
+#[command(name = "host-runner", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve MCP on stdin and stdout (the default)
+    Serve,
+    /// List the tools; needs no settings
+    Tools {
+        /// As JSON, with the schemas
+        #[arg(long)]
+        json: bool,
+    },
+    /// Call a tool and wait for its end
+    ///
+    /// Prints its result as JSON. Exits with 1 if the tool reports an error,
+    /// with 2 if the settings or the arguments cannot be used.
+    Call {
+        /// The tool's name
+        name: String,
+        /// Its arguments, as a JSON object
+        #[arg(default_value = "{}")]
+        arguments: String,
+        /// Print an error as JSON, too
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compile a component ahead of time, for embedding
+    #[command(hide = true)]
+    Precompile {
+        /// The component
+        input: PathBuf,
+        /// Where to write the code
+        output: PathBuf,
+    },
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where Proxmox VE is: https only [PROXMOX_URL]
+    #[arg(long, global = true, help_heading = "Settings")]
+    url: Option<String>,
+    /// The token's owner, such as root@pam [PROXMOX_USER]
+    #[arg(long, global = true, help_heading = "Settings")]
+    user: Option<String>,
+    /// The token's name, or user@realm!name [PROXMOX_TOKEN_ID]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Settings")]
+    token_id: Option<String>,
+    /// Whether to check the certificate: true or false [PROXMOX_VERIFY_SSL]
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1,
+          default_missing_value = "true", help_heading = "Settings")]
+    verify_ssl: Option<String>,
+    /// Certificates to trust besides the system's, in PEM [PROXMOX_CA_FILE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    ca_file: Option<String>,
+    /// A file of NAME=value lines with settings
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    env_file: Option<PathBuf>,
+    /// Use a simulated cluster inside this program instead of a real one
+    #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
+        "url", "user", "token_id", "verify_ssl", "ca_file", "env_file",
+    ])]
+    pub demo: bool,
+
+    /// Run this component instead of the one inside this program
+    #[arg(long, global = true, value_name = "FILE")]
+    component: Option<PathBuf>,
+    /// Offer this tool although it is marked dangerous (may be repeated)
+    #[arg(
+        long = "allow-tool",
+        global = true,
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    pub allowed_tools: Vec<String>,
+    /// Follow a Proxmox task for this long before answering that it goes on
+    /// [default: 50 when serving, no limit for `call`]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    wait_seconds: Option<u64>,
+
+    /// Memory that one call may use
+    #[arg(
+        long,
+        global = true,
+        value_name = "MIB",
+        default_value = "128",
+        help_heading = "Limits"
+    )]
+    memory_mib: NonZeroUsize,
+    /// Processor time that one call may use
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value = "10",
+        help_heading = "Limits"
+    )]
+    cpu_seconds: NonZeroU64,
+    /// Time that one call may take, not counting the task that it started
+    #[arg(
+        long,
+        global = true,
+        value_name = "SECONDS",
+        default_value = "120",
+        help_heading = "Limits"
+    )]
+    call_seconds: NonZeroU64,
+    /// Calls that run at the same time; others wait for their turn
+    #[arg(
+        long,
+        global = true,
+        value_name = "COUNT",
+        default_value = "16",
+        help_heading = "Limits"
+    )]
+    concurrency: NonZeroUsize,
+
+    /// What to log on stderr: off, error, warn, info, debug or trace
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "PROXMOX_MCP_LOG",
+        hide_env_values = true,
+        default_value = "warn"
+    )]
+    pub log_level: LevelFilter,
+}
+
+impl Options {
+    /// The settings, from all their places.
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
+        let mut sources = Sources::new(self.env_file.as_deref())?;
+        sources.flag(Variable::Url, self.url.as_deref());
+        sources.flag(Variable::User, self.user.as_deref());
+        sources.flag(Variable::TokenId, self.token_id.as_deref());
+        sources.flag(Variable::VerifySsl, self.verify_ssl.as_deref());
+        sources.flag(Variable::CaFile, self.ca_file.as_deref());
+        Settings::from_sources(&sources)
+    }
+
+    /// Which component to run.
+    pub(crate) fn component(&self) -> ComponentSource {
+        match &self.component {
+            Some(path) => ComponentSource::File(path.clone()),
+            None => ComponentSource::Embedded,
+        }
+    }
+
+    /// What a call may use.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            memory_bytes: self.memory_mib.get().saturating_mul(1 << 20),
+            cpu: Duration::from_secs(self.cpu_seconds.get()),
+            wall: Duration::from_secs(self.call_seconds.get()),
+            concurrency: self.concurrency.get(),
+        }
+    }
+
+    /// How long to follow a task, if that was said.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.wait_seconds.map(Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn verify_ssl_takes_a_value_or_none() {
+        let parse = |args: &[&str]| Cli::try_parse_from(args).unwrap().options.verify_ssl;
+        assert_eq!(parse(&["host-runner"]), None);
+        assert_eq!(
+            parse(&["host-runner", "--verify-ssl=false"]).as_deref(),
+            Some("false")
+        );
+        assert_eq!(
+            parse(&["host-runner", "--verify-ssl"]).as_deref(),
+            Some("true")
+        );
+    }
+
+    #[test]
+    fn a_secret_has_no_flag() {
+        let secrets = Cli::command();
+        assert!(
+            secrets
+                .get_arguments()
+                .all(|arg| !arg.get_id().as_str().contains("secret"))
+        );
+    }
+
+    #[test]
+    fn the_demo_takes_no_settings() {
+        let parsed = Cli::try_parse_from(["host-runner", "--demo", "--url", "https://pve"]);
+        assert!(parsed.is_err());
+    }
+}

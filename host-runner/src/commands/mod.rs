@@ -1,0 +1,104 @@
+//! One file per command.
+
+pub(crate) mod call;
+pub(crate) mod precompile;
+pub(crate) mod serve;
+pub(crate) mod tools;
+
+use std::io::{self, Write as _};
+
+use crate::cli::Options;
+use crate::demo::{Demo, DemoError};
+use crate::engine::{LoadError, Loader, ToolError};
+use crate::render;
+use crate::sandbox::{Sandbox, TrustError};
+use crate::settings::SettingsError;
+
+/// Why a command ends without success. Each message is one line, but for those
+/// of tools.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The settings of TLS cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The component cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The arguments of a call are no JSON object.
+    #[error(
+        "the arguments of the call are not a json object ({0}), for example '{{\"vmid\":100}}'"
+    )]
+    Arguments(String),
+    /// The simulated cluster cannot be used.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// The tool reports an error.
+    #[error("{}", render::error_text(.0))]
+    Tool(ToolError),
+    /// The same, and it was printed already.
+    #[error("the tool reported an error")]
+    Reported,
+    /// Reading or writing fails.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The client does not speak MCP.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+/// What the commands that call tools need.
+pub(crate) struct Context {
+    /// Loads the component when it is needed.
+    pub loader: Loader,
+    /// Lives as long as the calls.
+    pub demo: Option<Demo>,
+}
+
+impl CommandError {
+    /// The exit status of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Trust(_) | Self::Load(_) | Self::Arguments(_) => 2,
+            Self::Demo(_) | Self::Tool(_) | Self::Reported | Self::Io(_) | Self::Protocol(_) => 1,
+        }
+    }
+}
+
+impl From<ToolError> for CommandError {
+    fn from(error: ToolError) -> Self {
+        Self::Tool(error)
+    }
+}
+
+impl Context {
+    /// With the settings, or the demo's.
+    pub(crate) async fn new(options: &Options) -> Result<Self, CommandError> {
+        let demo = match options.demo {
+            true => Some(Demo::start().await?),
+            false => None,
+        };
+        let settings = match &demo {
+            Some(demo) => demo.settings()?,
+            None => options.settings()?,
+        };
+        let loader = Loader::new(
+            options.component(),
+            options.limits(),
+            Sandbox::new(&settings)?,
+            settings.guest_environment(),
+        );
+        Ok(Self { loader, demo })
+    }
+}
+
+/// Writes to stdout. A reader that has seen enough is no error.
+fn print(text: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,52 @@
+//! `host-runner serve`, or no command at all.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{CommandError, Context};
+use crate::cli::Options;
+use crate::mcp;
+
+/// Several clients give up on a call after 60 s.
+const WAIT: Duration = Duration::from_secs(50);
+
+/// Serves MCP until the client closes stdin, or a signal comes.
+pub(crate) async fn run(options: &Options) -> Result<(), CommandError> {
+    let Context { loader, demo } = Context::new(options).await?;
+    let loader = Arc::new(loader);
+
+    // The client need not wait for the component to be greeted.
+    let loading = tokio::spawn({
+        let loader = Arc::clone(&loader);
+        async move { loader.plugin().await.map(drop) }
+    });
+    let unusable = async {
+        match loading.await {
+            Ok(Err(error)) => error,
+            _ => std::future::pending().await,
+        }
+    };
+
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let stop = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    };
+
+    let server = mcp::Server::new(
+        loader,
+        options.allowed_tools.clone(),
+        options.wait().unwrap_or(WAIT),
+    );
+    let served = tokio::select! {
+        served = server.serve(stop) => served.map_err(CommandError::Protocol),
+        error = unusable => Err(error.into()),
+    };
+    drop(demo);
+    served
+}

@@ -1,0 +1,16 @@
+//! The host's side of `wit/world.wit`.
+
+// What the component imports is linked by `linking`, not through this world.
+wasmtime::component::bindgen!({
+    path: "../wit",
+    inline: "
+        package proxmox:host;
+
+        world runner {
+            export proxmox:mcp/tools@0.1.0;
+        }
+    ",
+    world: "proxmox:host/runner",
+    exports: { default: async },
+    require_store_data_send: true,
+});

@@ -1,0 +1,110 @@
+//! What a component writes to its stderr: lines in the host's log.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+/// Longer lines are cut.
+const MAX_LINE: usize = 1000;
+/// What a call writes beyond this is dropped.
+const MAX_LINES: usize = 200;
+
+/// Collects a call's stderr, line by line.
+#[derive(Clone, Default)]
+pub(super) struct GuestLog(Arc<Mutex<Lines>>);
+
+#[derive(Default)]
+struct Lines {
+    count: usize,
+    current: Vec<u8>,
+    last: String,
+}
+
+impl GuestLog {
+    /// The last line: of a component that panicked, the reason.
+    pub(super) fn last_line(&self) -> String {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.end_line();
+        lines.last.clone()
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for &byte in bytes {
+            if byte == b'\n' {
+                lines.end_line();
+            } else if lines.current.len() < MAX_LINE {
+                lines.current.push(byte);
+            }
+        }
+    }
+}
+
+impl Lines {
+    fn end_line(&mut self) {
+        if self.current.is_empty() || self.count >= MAX_LINES {
+            self.current.clear();
+            return;
+        }
+        let line = String::from_utf8_lossy(&self.current)
+            .escape_debug()
+            .to_string();
+        tracing::debug!("component: {line}");
+        self.count += 1;
+        self.current.clear();
+        self.last = line;
+    }
+}
+
+impl IsTerminal for GuestLog {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestLog {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+}
+
+impl AsyncWrite for GuestLog {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.write(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_last_line_and_is_bounded() {
+        let log = GuestLog::default();
+        log.write(b"first\nsecond: \x1b[31m");
+        assert_eq!(log.last_line(), "second: \\u{1b}[31m");
+        for _ in 0..10_000 {
+            log.write(&[b'x'; 5000]);
+            log.write(b"\n");
+        }
+        assert!(log.last_line().len() <= MAX_LINE);
+        assert_eq!(log.0.lock().unwrap().count, MAX_LINES);
+    }
+}

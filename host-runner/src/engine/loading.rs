@@ -1,0 +1,191 @@
+//! From a component's bytes to something that can be instantiated.
+
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::Limits;
+use super::state::MAX_TABLE_ELEMENTS;
+
+include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+
+/// Begins what [`precompile`] makes; `build.rs` looks for it.
+const MAGIC: &[u8; 8] = b"PMCWASM\x01";
+
+/// Core instances, memories and tables of one component: more than any
+/// toolchain makes.
+const CORE_INSTANCES: u32 = 12;
+const MEMORIES: u32 = 2;
+const TABLES: u32 = 6;
+
+/// Where a component comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum ComponentSource {
+    /// The one inside this program.
+    Embedded,
+    /// A file in WebAssembly's binary format.
+    File(PathBuf),
+}
+
+/// A component that cannot be used. Each message is one line.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// This program was built without one.
+    #[error(
+        "this host-runner was built without a component: build it with `cargo xtask build`, or \
+         give one with --component FILE"
+    )]
+    NotEmbedded,
+    /// The file cannot be read.
+    #[error("cannot read the component {}: {error}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is none.
+    #[error("{name} is not a component that can be run: {reason}")]
+    Invalid {
+        /// The file, or what to call the embedded one.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// It imports what no component gets.
+    #[error("{name} imports {}, which is granted to no component", .imports.join(", "))]
+    Imports {
+        /// The file, or what to call the embedded one.
+        name: String,
+        /// Which imports.
+        imports: Vec<String>,
+    },
+    /// The engine itself does not work here.
+    #[error("the component engine cannot be started: {0}")]
+    Engine(String),
+}
+
+impl ComponentSource {
+    /// What to call it in a message.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Embedded => "the embedded component".to_owned(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+
+    pub(super) fn component(&self, engine: &Engine) -> Result<Component, LoadError> {
+        let read;
+        let wasm = match self {
+            Self::Embedded => {
+                if let Some(component) = PRECOMPILED.and_then(|code| map(engine, code)) {
+                    return Ok(component);
+                }
+                WASM.ok_or(LoadError::NotEmbedded)?
+            }
+            Self::File(path) => {
+                read = read_file(path)?;
+                &read
+            }
+        };
+        let invalid = |error: wasmtime::Error| LoadError::Invalid {
+            name: self.name(),
+            reason: one_line(&error),
+        };
+        tracing::debug!("compiling {}", self.name());
+        Component::from_binary(engine, wasm).map_err(invalid)
+    }
+}
+
+/// The engine, with a pool for the instances where the system can give one.
+pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    if let Ok(engine) = Engine::new(&config) {
+        return Ok(engine);
+    }
+    // An address space limit leaves no room for the pool.
+    tracing::debug!("no room for a pool of instances: each is allocated on its own");
+    Engine::new(&self::config()).map_err(|error| LoadError::Engine(one_line(&error)))
+}
+
+/// Compiles a component for any processor of this program's kind, in the form
+/// that `build.rs` embeds.
+pub(crate) fn precompile(name: &str, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+    let invalid = |error: wasmtime::Error| LoadError::Invalid {
+        name: name.to_owned(),
+        reason: one_line(&error),
+    };
+    let mut config = config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(
+        pool(&Limits::default()),
+    ));
+    // A named target has no more features than every processor of its kind.
+    config.target(env!("HOST_RUNNER_TARGET")).map_err(invalid)?;
+    let engine = Engine::new(&config).map_err(invalid)?;
+    let code = engine.precompile_component(wasm).map_err(invalid)?;
+    Ok([MAGIC.as_slice(), &Sha256::digest(wasm), &code].concat())
+}
+
+/// An error and its causes, in one line.
+pub(super) fn one_line(error: &wasmtime::Error) -> String {
+    let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+    causes.join(": ").replace('\n', " ")
+}
+
+#[expect(
+    unsafe_code,
+    reason = "a precompiled component can only be loaded this way"
+)]
+fn map(engine: &Engine, code: &[u8]) -> Option<Component> {
+    // SAFETY: the bytes are part of this program, as build.rs embedded them: it
+    // takes only what `precompile` made from the very component that is
+    // embedded too. They are no input from outside: whoever can change them
+    // can change the program around them. wasmtime itself refuses code of
+    // another version, configuration or processor.
+    let component = unsafe { Component::deserialize(engine, code) };
+    component
+        .inspect_err(|error| tracing::debug!("precompiled code is of no use: {error}"))
+        .ok()
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    // No backtrace ever leaves the process, and the component is stripped.
+    config
+        .epoch_interruption(true)
+        .concurrency_support(false)
+        .wasm_backtrace_max_frames(None)
+        .native_unwind_info(false)
+        .generate_address_map(false);
+    config
+}
+
+fn pool(limits: &Limits) -> PoolingAllocationConfig {
+    let calls = u32::try_from(limits.concurrency).unwrap_or(u32::MAX);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(calls)
+        .total_core_instances(calls.saturating_mul(CORE_INSTANCES))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_memories(calls.saturating_mul(MEMORIES))
+        .max_memories_per_component(MEMORIES)
+        .total_tables(calls.saturating_mul(TABLES))
+        .max_tables_per_component(TABLES)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .total_stacks(calls)
+        .max_memory_size(limits.memory_bytes)
+        // Reuse the slots that are warm already.
+        .max_unused_warm_slots(0)
+        .linear_memory_keep_resident(1 << 20)
+        .table_keep_resident(64 << 10);
+    pool
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|error| LoadError::Read {
+        path: path.to_owned(),
+        error,
+    })
+}

@@ -1,0 +1,269 @@
+//! Runs the component: a fresh instance for every call, within limits.
+//!
+//! Nothing else in this program knows of wasmtime.
+
+mod bindings;
+mod guest_log;
+mod linking;
+mod loading;
+mod state;
+mod ticker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi::I32Exit;
+
+#[cfg(test)]
+pub use self::bindings::exports::proxmox::mcp::tools::{
+    Annotations, ArgumentProblem, FailedTask, InvalidArguments,
+};
+pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
+    Outcome, Pending, Tool, ToolError, ToolResult,
+};
+pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
+
+use self::bindings::RunnerPre;
+use self::loading::one_line;
+use self::state::{Report, State};
+use self::ticker::{OutOfTime, Ticker};
+use crate::sandbox::Sandbox;
+
+/// What a call may use.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    /// Memory, over all of an instance's memories.
+    pub memory_bytes: usize,
+    /// Processor time.
+    pub cpu: Duration,
+    /// Time in all, waiting for Proxmox included.
+    pub wall: Duration,
+    /// Calls that run at the same time; others wait for their turn.
+    pub concurrency: usize,
+}
+
+/// A component, ready to be called from many tasks at once.
+pub(crate) struct Plugin {
+    instances: RunnerPre<State>,
+    ticker: Ticker,
+    turns: Semaphore,
+    limits: Limits,
+    sandbox: Arc<Sandbox>,
+    environment: Vec<(String, String)>,
+}
+
+/// A component that is loaded by whoever needs it first.
+pub(crate) struct Loader {
+    source: ComponentSource,
+    limits: Limits,
+    sandbox: Arc<Sandbox>,
+    environment: Vec<(String, String)>,
+    plugin: OnceCell<Arc<Plugin>>,
+}
+
+impl Loader {
+    /// `environment` is all that the component sees of the process's own.
+    pub(crate) fn new(
+        source: ComponentSource,
+        limits: Limits,
+        sandbox: Sandbox,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            source,
+            limits,
+            sandbox: Arc::new(sandbox),
+            environment,
+            plugin: OnceCell::new(),
+        }
+    }
+
+    /// The component, loaded now if nobody has yet.
+    pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
+        let load = || async {
+            let source = self.source.clone();
+            let limits = self.limits.clone();
+            let sandbox = Arc::clone(&self.sandbox);
+            let environment = self.environment.clone();
+            // Compiling takes a while and blocks.
+            let load = move || Plugin::load(&source, limits, sandbox, environment);
+            let plugin = tokio::task::spawn_blocking(load)
+                .await
+                .map_err(|error| LoadError::Engine(error.to_string()))??;
+            Ok(Arc::new(plugin))
+        };
+        self.plugin.get_or_try_init(load).await.cloned()
+    }
+}
+
+impl Plugin {
+    fn load(
+        source: &ComponentSource,
+        limits: Limits,
+        sandbox: Arc<Sandbox>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, LoadError> {
+        let engine = loading::engine(&limits)?;
+        let component = source.component(&engine)?;
+        let imports = linking::refused_imports(&engine, &component);
+        if !imports.is_empty() {
+            return Err(LoadError::Imports {
+                name: source.name(),
+                imports,
+            });
+        }
+        let invalid = |error: wasmtime::Error| LoadError::Invalid {
+            name: source.name(),
+            reason: one_line(&error),
+        };
+        let linker = linking::linker(&engine).map_err(invalid)?;
+        let instances: InstancePre<State> = linker.instantiate_pre(&component).map_err(invalid)?;
+        let ticker =
+            Ticker::start(&engine).map_err(|error| LoadError::Engine(error.to_string()))?;
+        Ok(Self {
+            instances: RunnerPre::new(instances).map_err(invalid)?,
+            ticker,
+            turns: Semaphore::new(limits.concurrency),
+            limits,
+            sandbox,
+            environment,
+        })
+    }
+
+    /// All tools, in the component's order.
+    pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
+        let _turn = self.turn().await?;
+        let (mut store, report) = self.store();
+        self.bounded(&report, async {
+            let plugin = self.instances.instantiate_async(&mut store).await?;
+            plugin.proxmox_mcp_tools().call_list_tools(&mut store).await
+        })
+        .await
+    }
+
+    /// Calls a tool. `arguments` is a JSON object.
+    pub(crate) async fn call_tool(
+        &self,
+        name: &str,
+        arguments: &str,
+    ) -> Result<Outcome, ToolError> {
+        let _turn = self.turn().await?;
+        let (mut store, report) = self.store();
+        let answer = self.bounded(&report, async {
+            let plugin = self.instances.instantiate_async(&mut store).await?;
+            let tools = plugin.proxmox_mcp_tools();
+            tools.call_call_tool(&mut store, name, arguments).await
+        });
+        answer.await?.map_err(|error| explained(error, &report))
+    }
+
+    /// Looks after the task behind a ticket.
+    pub(crate) async fn resume(&self, ticket: &str) -> Result<Outcome, ToolError> {
+        let _turn = self.turn().await?;
+        let (mut store, report) = self.store();
+        let answer = self.bounded(&report, async {
+            let plugin = self.instances.instantiate_async(&mut store).await?;
+            let tools = plugin.proxmox_mcp_tools();
+            tools.call_resume(&mut store, ticket).await
+        });
+        answer.await?.map_err(|error| explained(error, &report))
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, ToolError> {
+        match tokio::time::timeout(self.limits.wall, self.turns.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(ToolError::Internal(format!(
+                "{} calls were running for {} s: nothing was done, call again when they have ended",
+                self.limits.concurrency,
+                self.limits.wall.as_secs()
+            ))),
+        }
+    }
+
+    /// Everything that a call has, made anew and thrown away after it.
+    fn store(&self) -> (Store<State>, Arc<Report>) {
+        let report = Arc::new(Report::default());
+        let state = State::new(
+            &self.environment,
+            Arc::clone(&self.sandbox),
+            self.limits.memory_bytes,
+            self.ticker.stopwatch(self.limits.cpu),
+            Arc::clone(&report),
+        );
+        let mut store = Store::new(self.instances.engine(), state);
+        store.limiter(|state| &mut state.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|mut context| {
+            context.data_mut().stopwatch.tick()?;
+            // Others get their turn, and the time limit its look.
+            Ok(UpdateDeadline::Yield(1))
+        });
+        (store, report)
+    }
+
+    async fn bounded<T>(
+        &self,
+        report: &Report,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> Result<T, ToolError> {
+        let _running = self.ticker.running();
+        let reason = match tokio::time::timeout(self.limits.wall, call).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => self.fault(&error, report),
+            Err(_) => format!("took longer than {} s", self.limits.wall.as_secs()),
+        };
+        Err(ToolError::Internal(format!(
+            "the component {reason} and was stopped: if the call was to change something, look \
+             whether it did before calling again; the log of host-runner tells more"
+        )))
+    }
+
+    /// What to say of a trap. The details are for the log.
+    fn fault(&self, error: &wasmtime::Error, report: &Report) -> String {
+        tracing::error!(
+            "the component failed: {} ({})",
+            one_line(error),
+            report.log.last_line()
+        );
+        if error.is::<OutOfTime>() {
+            format!(
+                "used more than {} s of processor time",
+                self.limits.cpu.as_secs()
+            )
+        } else if report.is_out_of_memory() {
+            format!(
+                "wanted more than {} MiB of memory",
+                self.limits.memory_bytes >> 20
+            )
+        } else if error.is::<I32Exit>() {
+            "ended itself".to_owned()
+        } else {
+            "failed".to_owned()
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 128 << 20,
+            cpu: Duration::from_secs(10),
+            wall: Duration::from_secs(120),
+            concurrency: 16,
+        }
+    }
+}
+
+/// wasi:http has but a code for what went wrong: whoever reads the message
+/// shall know it all.
+fn explained(error: ToolError, report: &Report) -> ToolError {
+    match (error, report.failure()) {
+        (ToolError::Unreachable(message), Some(detail)) if !message.contains(&detail) => {
+            ToolError::Unreachable(format!("{message} ({detail})"))
+        }
+        (error, _) => error,
+    }
+}

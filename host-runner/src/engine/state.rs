@@ -1,0 +1,243 @@
+//! What belongs to one call: its view of the world and its limits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::uri::Scheme;
+use http::{HeaderName, Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use wasmtime::ResourceLimiter;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{
+    Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx,
+    WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::guest_log::GuestLog;
+use super::ticker::Stopwatch;
+use crate::sandbox::{self, FailureKind, MAX_REQUEST_BYTES, Sandbox, SendError};
+
+/// The most elements that a component's table may have.
+pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
+
+/// The data of a call's store.
+pub(super) struct State {
+    pub(super) memory: MemoryBudget,
+    pub(super) stopwatch: Stopwatch,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+    table: ResourceTable,
+    door: Door,
+}
+
+/// What there is to tell of a call that failed, beyond its error.
+#[derive(Default)]
+pub(super) struct Report {
+    pub(super) log: GuestLog,
+    out_of_memory: AtomicBool,
+    failure: Mutex<Option<String>>,
+}
+
+/// How much memory a call may take, over all its memories.
+pub(super) struct MemoryBudget {
+    left: usize,
+    report: Arc<Report>,
+}
+
+/// Between the component's requests and the sandbox.
+struct Door {
+    sandbox: Arc<Sandbox>,
+    report: Arc<Report>,
+}
+
+type SendFuture =
+    dyn Future<Output = Result<(Response<WasiBody>, Box<Transfer>), HttpError>> + Send;
+type Transfer = dyn Future<Output = Result<(), HttpError>> + Send;
+
+impl State {
+    pub(super) fn new(
+        environment: &[(String, String)],
+        sandbox: Arc<Sandbox>,
+        memory_bytes: usize,
+        stopwatch: Stopwatch,
+        report: Arc<Report>,
+    ) -> Self {
+        // No directory, no arguments, nothing to read; stdout goes nowhere,
+        // as the process's own belongs to the MCP transport.
+        let wasi = WasiCtx::builder()
+            .envs(environment)
+            .stderr(report.log.clone())
+            .build();
+        Self {
+            memory: MemoryBudget {
+                left: memory_bytes,
+                report: Arc::clone(&report),
+            },
+            stopwatch,
+            wasi,
+            http: WasiHttpCtx::new(),
+            table: ResourceTable::new(),
+            door: Door { sandbox, report },
+        }
+    }
+}
+
+impl Report {
+    pub(super) fn is_out_of_memory(&self) -> bool {
+        self.out_of_memory.load(Ordering::Relaxed)
+    }
+
+    /// Why the last request of the call was not answered.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn note_failure(&self, failure: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+}
+
+impl ResourceLimiter for MemoryBudget {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        match self.left.checked_sub(desired.saturating_sub(current)) {
+            Some(left) => {
+                self.left = left;
+                Ok(true)
+            }
+            None => {
+                self.report.out_of_memory.store(true, Ordering::Relaxed);
+                Ok(false)
+            }
+        }
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.door,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+impl WasiHttpHooks for Door {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        sandbox::is_forbidden_header(name)
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        static FILTER: LazyLock<ForbiddenHeaderFilter> =
+            LazyLock::new(|| Arc::new(sandbox::is_forbidden_header));
+        Arc::clone(&FILTER)
+    }
+
+    /// The sandbox decides, which also tells the operator.
+    fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
+        true
+    }
+
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<Transfer>,
+    ) -> Box<SendFuture> {
+        let sandbox = Arc::clone(&self.sandbox);
+        let report = Arc::clone(&self.report);
+        Box::new(async move {
+            let answer = send(&sandbox, request, options).await;
+            report.note_failure(answer.as_ref().err().map(|error| error.detail.clone()));
+            let response = answer.map_err(|error| to_wasi(error.kind))?;
+            let response = response.map(|body| {
+                Full::new(body)
+                    .map_err(|never| match never {})
+                    .boxed_unsync()
+            });
+            // The whole answer is here: nothing goes on in the background.
+            let transfer: Box<Transfer> = Box::new(std::future::ready(Ok(())));
+            Ok((response, transfer))
+        })
+    }
+}
+
+async fn send(
+    sandbox: &Sandbox,
+    request: Request<WasiBody>,
+    options: Option<RequestOptions>,
+) -> Result<Response<Bytes>, SendError> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await;
+    let body = body.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            SendError::new(
+                FailureKind::RequestTooLarge,
+                format!("the request is larger than {} KiB", MAX_REQUEST_BYTES >> 10),
+            )
+        } else {
+            SendError::new(FailureKind::Protocol, "the request was not finished")
+        }
+    })?;
+    let timeout = options.and_then(|options| options.first_byte_timeout);
+    let request = Request::from_parts(parts, body.to_bytes());
+    sandbox.send(request, timeout).await
+}
+
+fn to_wasi(kind: FailureKind) -> HttpError {
+    match kind {
+        FailureKind::Denied => HttpError::HttpRequestDenied,
+        FailureKind::RequestTooLarge => {
+            HttpError::HttpRequestBodySize(Some(MAX_REQUEST_BYTES as u64))
+        }
+        FailureKind::NameNotFound => HttpError::DnsError {
+            rcode: None,
+            info_code: None,
+        },
+        FailureKind::ConnectionRefused => HttpError::ConnectionRefused,
+        FailureKind::Unroutable => HttpError::DestinationUnavailable,
+        FailureKind::ConnectTimeout => HttpError::ConnectionTimeout,
+        FailureKind::ConnectionClosed => HttpError::ConnectionTerminated,
+        FailureKind::Certificate => HttpError::TlsCertificateError,
+        FailureKind::Tls(None) => HttpError::TlsProtocolError,
+        FailureKind::Tls(Some(alert)) => HttpError::TlsAlertReceived {
+            alert_id: Some(alert),
+            alert_message: None,
+        },
+        FailureKind::ResponseTimeout => HttpError::HttpResponseTimeout,
+        FailureKind::ResponseTooLarge => {
+            HttpError::HttpResponseBodySize(Some(sandbox::MAX_RESPONSE_BYTES as u64))
+        }
+        FailureKind::ResponseIncomplete => HttpError::HttpResponseIncomplete,
+        FailureKind::ResponseEncoded => HttpError::HttpResponseContentCoding(None),
+        FailureKind::Protocol => HttpError::HttpProtocolError,
+    }
+}

@@ -1,0 +1,66 @@
+//! Follows a Proxmox task until it ends or nobody wants to wait any longer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::engine::{Outcome, Pending, Plugin, ToolError, ToolResult};
+
+/// However soon or late the component wants to be asked again.
+const MIN_PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// Looks in a row that may find Proxmox unreachable: the task goes on
+/// meanwhile.
+const MAX_MISSES: u32 = 3;
+
+/// Hears how a task goes on.
+pub(crate) trait Listener {
+    /// The task is here now.
+    fn progress(&mut self, now: &Pending) -> impl Future<Output = ()> + Send;
+}
+
+/// Follows a call to its end. When `enough` is over first, the answer is the
+/// interim one, and the task goes on.
+pub(crate) async fn follow(
+    plugin: &Plugin,
+    mut outcome: Outcome,
+    listener: &mut impl Listener,
+    enough: impl Future<Output = ()> + Send,
+) -> Result<ToolResult, ToolError> {
+    let mut enough = std::pin::pin!(enough);
+    loop {
+        let pending = match outcome {
+            Outcome::Done(result) => return Ok(result),
+            Outcome::Running(pending) => pending,
+        };
+        listener.progress(&pending).await;
+        tokio::select! {
+            biased;
+            () = &mut enough => return Ok(pending.interim),
+            next = look_again(plugin, &pending) => outcome = next?,
+        }
+    }
+}
+
+/// Over after this long, or never.
+pub(crate) async fn after(wait: Option<Duration>) {
+    match wait.and_then(|wait| Instant::now().checked_add(wait)) {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn look_again(plugin: &Plugin, pending: &Pending) -> Result<Outcome, ToolError> {
+    let pause = Duration::from_millis(pending.retry_after_ms.into()).clamp(MIN_PAUSE, MAX_PAUSE);
+    let mut misses = 0;
+    loop {
+        tokio::time::sleep(pause).await;
+        match plugin.resume(&pending.ticket).await {
+            Err(ToolError::Unreachable(message)) if misses < MAX_MISSES => {
+                tracing::debug!("the task cannot be looked after now: {message}");
+                misses += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! MCP over stdio, in both protocol eras. Nothing else in this program knows
+//! of rmcp.
+
+mod stdio;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
+    DiscoverResult, Implementation, ListToolsResult, PaginatedRequestParams,
+    ProgressNotificationParam, ProgressToken, ProtocolVersion, ServerCapabilities, ServerConfig,
+    Tool as McpTool, ToolAnnotations,
+};
+use rmcp::service::{RequestContext, ServerInitializeError};
+use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::stdio::Stdio;
+use crate::engine::{Loader, Pending, Plugin, Tool, ToolError, ToolResult};
+use crate::follow::{self, Listener};
+use crate::offer::{NotOffered, Offer};
+use crate::render;
+
+/// How long calls have to end by themselves once the client is gone, or a
+/// signal came. The process is to end within 200 ms.
+const GRACE: Duration = Duration::from_millis(120);
+/// How long a client may keep what never changes while the process lives.
+const TTL_MS: u64 = 60 * 60 * 1000;
+
+const INSTRUCTIONS: &str = "Looks after a Proxmox VE cluster. List before you change anything; \
+    guests are named by their vmid alone. Whatever takes long in Proxmox is a task: a call waits \
+    for it a while and then answers with its UPID, by which it can be looked up later, so do not \
+    repeat the call.";
+
+/// The MCP server.
+#[derive(Clone)]
+pub(crate) struct Server(Arc<Inner>);
+
+struct Inner {
+    loader: Arc<Loader>,
+    allowed_tools: Vec<String>,
+    wait: Duration,
+    offer: OnceCell<Offer>,
+    /// The client is gone, or is to be.
+    closing: CancellationToken,
+    calls: TaskTracker,
+}
+
+/// Why a call has no answer of its own.
+enum Interrupted {
+    Cancelled,
+    Closing,
+}
+
+impl Server {
+    /// Follows a task for `wait` before it answers that the task goes on.
+    pub(crate) fn new(loader: Arc<Loader>, allowed_tools: Vec<String>, wait: Duration) -> Self {
+        Self(Arc::new(Inner {
+            loader,
+            allowed_tools,
+            wait,
+            offer: OnceCell::new(),
+            closing: CancellationToken::new(),
+            calls: TaskTracker::new(),
+        }))
+    }
+
+    /// Serves stdin and stdout until the client closes its end or `stop`
+    /// comes. Calls that run then get a moment to end.
+    pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), String> {
+        let Inner { closing, calls, .. } = &*self.0;
+        let ended = CancellationToken::new();
+        let transport = Stdio::new(closing.clone());
+        let served = async {
+            let service = self.clone().serve_with_ct(transport, ended.clone()).await?;
+            // A join error is a panic in rmcp's loop, which it has reported.
+            let _ = service.waiting().await;
+            Ok(())
+        };
+        let stopped = async {
+            stop.await;
+            closing.cancel();
+            calls.close();
+            calls.wait().await;
+            ended.cancel();
+            std::future::pending::<()>().await;
+        };
+        let served: Result<(), ServerInitializeError> = tokio::select! {
+            served = served => served,
+            () = stopped => Ok(()),
+        };
+        match served {
+            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled)
+            | Ok(()) => Ok(()),
+            Err(error) => Err(format!("cannot serve this client: {error}")),
+        }
+    }
+}
+
+impl ServerHandler for Server {
+    fn get_info(&self) -> ServerConfig {
+        let implementation =
+            Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+            .with_server_info(implementation)
+            .with_instructions(INSTRUCTIONS)
+    }
+
+    async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        Ok(DiscoverResult::from_server_info(versions, self.get_info())
+            .with_ttl_ms(TTL_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let offer = self.0.offer().await.map_err(internal)?;
+        let tools = offer.tools().iter().map(to_mcp).collect::<Result<_, _>>();
+        let list = ListToolsResult::with_all_items(tools.map_err(internal)?);
+        if context.protocol_version() < Some(ProtocolVersion::V_2026_07_28) {
+            return Ok(list);
+        }
+        Ok(list
+            .with_ttl_ms(TTL_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let _running = self.0.calls.token();
+        let offer = self.0.offer().await.map_err(internal)?;
+        let tool = offer.find(&request.name).map_err(|error| match error {
+            NotOffered::Unknown(_) => ErrorData::invalid_params(error.to_string(), None),
+            NotOffered::Withheld(_) => ErrorData::invalid_params(error.to_string(), None),
+        })?;
+        let arguments = request.arguments.unwrap_or_default();
+        let arguments = serde_json::to_string(&arguments)
+            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let answer = match self.0.call(tool, arguments, &context).await {
+            Ok(answer) => answer,
+            Err(Interrupted::Closing) => Err(ToolError::Internal(
+                "the server is ending: if the call was to change something, look whether it did"
+                    .to_owned(),
+            )),
+            // Nobody gets to see this.
+            Err(Interrupted::Cancelled) => {
+                return Err(ErrorData::internal_error("cancelled", None));
+            }
+        };
+        let result = answer.and_then(to_result).unwrap_or_else(|error| {
+            CallToolResult::error(vec![ContentBlock::text(render::error_text(&error))])
+        });
+        Ok(result.into())
+    }
+}
+
+impl Inner {
+    async fn plugin(&self) -> Result<Arc<Plugin>, ToolError> {
+        let plugin = self.loader.plugin().await;
+        plugin.map_err(|error| ToolError::Internal(error.to_string()))
+    }
+
+    /// The tools, asked for once: a component's list never changes.
+    async fn offer(&self) -> Result<&Offer, ToolError> {
+        let list = || async {
+            let tools = self.plugin().await?.list_tools().await?;
+            Ok(Offer::new(tools, &self.allowed_tools))
+        };
+        self.offer.get_or_try_init(list).await
+    }
+
+    async fn call(
+        &self,
+        tool: &Tool,
+        arguments: String,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<ToolResult, ToolError>, Interrupted> {
+        let plugin = match self.plugin().await {
+            Ok(plugin) => plugin,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut call = tokio::spawn({
+            let (plugin, name) = (Arc::clone(&plugin), tool.name.clone());
+            async move { plugin.call_tool(&name, &arguments).await }
+        });
+        let outcome = tokio::select! {
+            outcome = &mut call => outcome,
+            () = context.ct.cancelled() => {
+                // A change that has begun is not left half done.
+                if tool.annotations.read_only {
+                    call.abort();
+                }
+                return Err(Interrupted::Cancelled);
+            }
+            () = self.closed() => return Err(Interrupted::Closing),
+        };
+        let outcome = match outcome {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => return Ok(Err(error)),
+            Err(error) => {
+                return Ok(Err(ToolError::Internal(format!(
+                    "the call failed: {error}"
+                ))));
+            }
+        };
+
+        let mut client = Client::new(context);
+        let enough = async {
+            tokio::select! {
+                () = follow::after(Some(self.wait)) => {}
+                () = self.closing.cancelled() => {}
+            }
+        };
+        tokio::select! {
+            answer = follow::follow(&plugin, outcome, &mut client, enough) => Ok(answer),
+            // The task goes on: half a backup helps nobody.
+            () = context.ct.cancelled() => Err(Interrupted::Cancelled),
+        }
+    }
+
+    /// The time to end by oneself is over.
+    async fn closed(&self) {
+        self.closing.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+}
+
+/// Tells the client how a task goes on, if it wants to know.
+struct Client<'a> {
+    peer: &'a Peer<RoleServer>,
+    token: Option<ProgressToken>,
+    meter: Meter,
+}
+
+/// Makes a progress that only ever increases out of one that may stand still.
+#[derive(Default)]
+struct Meter {
+    last: f64,
+}
+
+impl<'a> Client<'a> {
+    fn new(context: &'a RequestContext<RoleServer>) -> Self {
+        Self {
+            peer: &context.peer,
+            token: context.meta.get_progress_token(),
+            meter: Meter::default(),
+        }
+    }
+}
+
+impl Listener for Client<'_> {
+    async fn progress(&mut self, now: &Pending) {
+        let Some(token) = &self.token else {
+            return;
+        };
+        let percent = self.meter.advance(now.progress);
+        let mut progress = ProgressNotificationParam::new(token.clone(), percent)
+            .with_message(now.message.clone());
+        if now.progress.is_some() {
+            progress = progress.with_total(100.0);
+        }
+        // A client that is gone hears nothing.
+        let _ = self.peer.notify_progress(progress).await;
+    }
+}
+
+impl Meter {
+    /// In percent, and always more than before, but never all of it: that is
+    /// for the answer to say.
+    fn advance(&mut self, fraction: Option<f32>) -> f64 {
+        let percent = f64::from(fraction.unwrap_or_default().clamp(0.0, 1.0)) * 100.0;
+        // A hundredth of what is left can be added for ever.
+        let least = self.last + (100.0 - self.last) / 100.0;
+        self.last = if percent.is_finite() && percent < 100.0 {
+            percent.max(least)
+        } else {
+            least
+        };
+        self.last
+    }
+}
+
+fn to_result(result: ToolResult) -> Result<CallToolResult, ToolError> {
+    let structured = render::structured(&result)?;
+    // The text is the component's own: making it anew would take longer.
+    let mut answer = CallToolResult::success(vec![ContentBlock::text(result.structured)]);
+    answer.structured_content = Some(structured);
+    Ok(answer)
+}
+
+fn to_mcp(tool: &Tool) -> Result<McpTool, ToolError> {
+    let annotations = &tool.annotations;
+    let input = render::schema(tool, &tool.input_schema)?;
+    let output = render::schema(tool, &tool.output_schema)?;
+    let name = Cow::Owned(tool.name.clone());
+    let description = Some(Cow::Owned(tool.description.clone()));
+    Ok(McpTool::new_with_raw(name, description, input)
+        .with_title(tool.title.clone())
+        .with_raw_output_schema(Arc::new(output))
+        .with_annotations(
+            ToolAnnotations::new()
+                .read_only(annotations.read_only)
+                .destructive(annotations.destructive)
+                .idempotent(annotations.idempotent)
+                .open_world(annotations.open_world),
+        ))
+}
+
+fn internal(error: ToolError) -> ErrorData {
+    ErrorData::internal_error(render::error_text(&error), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_only_ever_increases() {
+        let mut meter = Meter::default();
+        let mut last = 0.0;
+        let reports = [
+            None,
+            Some(0.4),
+            Some(0.4),
+            Some(0.1),
+            None,
+            Some(0.9),
+            Some(1.0),
+        ];
+        let stuck = std::iter::repeat_n(Some(0.95), 300);
+        for fraction in reports.into_iter().chain(stuck).chain([Some(f32::NAN)]) {
+            let now = meter.advance(fraction);
+            assert!(now > last && now < 100.0, "{now} after {last}");
+            last = now;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What a call's result looks like to whoever asked for it.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::{Tool, ToolError, ToolResult};
+
+/// The result as JSON: an object, as its schema says.
+pub(crate) fn structured(result: &ToolResult) -> Result<Value, ToolError> {
+    match serde_json::from_str(&result.structured) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        _ => Err(ToolError::Internal(
+            "the component's answer is not a json object: this is a fault of the component, \
+             please report it"
+                .to_owned(),
+        )),
+    }
+}
+
+/// A tool's schema as JSON: an object.
+pub(crate) fn schema(tool: &Tool, text: &str) -> Result<Map<String, Value>, ToolError> {
+    serde_json::from_str(text).map_err(|_| {
+        ToolError::Internal(format!(
+            "a schema of the tool {:?} is not a json object: this is a fault of the component, \
+             please report it",
+            tool.name
+        ))
+    })
+}
+
+/// The error for a model or a person: the message, and what else helps to do
+/// better.
+pub(crate) fn error_text(error: &ToolError) -> String {
+    let mut text = message(error).to_owned();
+    match error {
+        ToolError::InvalidArguments(invalid) => {
+            for problem in &invalid.problems {
+                let pointer = match problem.pointer.as_str() {
+                    "" => "arguments",
+                    pointer => pointer,
+                };
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\n- {pointer}: {}", problem.message);
+            }
+        }
+        ToolError::FailedTask(failed) => {
+            let _ = write!(text, "\ntask {} ended: {}", failed.upid, failed.exit_status);
+            if !failed.log_tail.is_empty() {
+                let _ = write!(text, "\nend of its log:");
+            }
+            for line in &failed.log_tail {
+                let _ = write!(text, "\n  {line}");
+            }
+        }
+        _ => {}
+    }
+    text
+}
+
+/// The error for a program.
+pub(crate) fn error_json(error: &ToolError) -> Value {
+    let kind = match error {
+        ToolError::UnknownTool(_) => "unknown-tool",
+        ToolError::InvalidArguments(_) => "invalid-arguments",
+        ToolError::Denied(_) => "denied",
+        ToolError::NotFound(_) => "not-found",
+        ToolError::Conflict(_) => "conflict",
+        ToolError::Unreachable(_) => "unreachable",
+        ToolError::Unauthorized(_) => "unauthorized",
+        ToolError::FailedTask(_) => "failed-task",
+        ToolError::Internal(_) => "internal",
+    };
+    let mut json = json!({ "error": kind, "message": message(error) });
+    match error {
+        ToolError::InvalidArguments(invalid) => {
+            let problems = invalid.problems.iter();
+            json["problems"] = problems
+                .map(|problem| json!({ "pointer": problem.pointer, "message": problem.message }))
+                .collect();
+        }
+        ToolError::FailedTask(failed) => {
+            json["upid"] = json!(failed.upid);
+            json["exit_status"] = json!(failed.exit_status);
+            json["log_tail"] = json!(failed.log_tail);
+        }
+        _ => {}
+    }
+    json
+}
+
+fn message(error: &ToolError) -> &str {
+    match error {
+        ToolError::InvalidArguments(invalid) => &invalid.message,
+        ToolError::FailedTask(failed) => &failed.message,
+        ToolError::UnknownTool(message)
+        | ToolError::Denied(message)
+        | ToolError::NotFound(message)
+        | ToolError::Conflict(message)
+        | ToolError::Unreachable(message)
+        | ToolError::Unauthorized(message)
+        | ToolError::Internal(message) => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{ArgumentProblem, FailedTask, InvalidArguments};
+
+    fn invalid() -> ToolError {
+        let problem = |pointer: &str, message: &str| ArgumentProblem {
+            pointer: pointer.to_owned(),
+            message: message.to_owned(),
+        };
+        ToolError::InvalidArguments(InvalidArguments {
+            message: "2 arguments cannot be used".to_owned(),
+            problems: vec![
+                problem("/vmid", "must be from 100 to 999999999"),
+                problem("", "unknown field \"vm\""),
+            ],
+        })
+    }
+
+    #[test]
+    fn each_bad_argument_has_its_line() {
+        assert_eq!(
+            error_text(&invalid()),
+            "2 arguments cannot be used\n\
+             - /vmid: must be from 100 to 999999999\n\
+             - arguments: unknown field \"vm\""
+        );
+        assert_eq!(error_json(&invalid())["problems"][0]["pointer"], "/vmid");
+    }
+
+    #[test]
+    fn a_failed_task_shows_its_log() {
+        let error = ToolError::FailedTask(FailedTask {
+            message: "backup of guest 100 failed: free some space on local".to_owned(),
+            upid: "UPID:pve1:1".to_owned(),
+            exit_status: "job errors".to_owned(),
+            log_tail: vec!["INFO: starting".to_owned(), "ERROR: no space".to_owned()],
+        });
+        assert_eq!(
+            error_text(&error),
+            "backup of guest 100 failed: free some space on local\n\
+             task UPID:pve1:1 ended: job errors\n\
+             end of its log:\n  INFO: starting\n  ERROR: no space"
+        );
+        assert_eq!(error_json(&error)["error"], "failed-task");
+    }
+
+    #[test]
+    fn a_result_must_be_an_object() {
+        let result = |text: &str| ToolResult {
+            structured: text.to_owned(),
+            text: String::new(),
+        };
+        assert!(structured(&result("{\"b\":1,\"a\":2}")).is_ok());
+        for text in ["", "[]", "3", "{"] {
+            assert!(structured(&result(text)).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! The one place that a request may go to.
+
+use std::fmt;
+
+use http::Uri;
+use http::uri::{PathAndQuery, Scheme};
+use url::Url;
+
+/// Below this path Proxmox VE has its API; nothing else of it is reachable.
+const API: &str = "/api2/json";
+
+/// A host, a port and a path prefix, spoken to over HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Origin {
+    host: String,
+    port: u16,
+    /// Empty, or with a leading and without a trailing slash.
+    prefix: String,
+}
+
+/// Why a text is no origin. The messages continue "`PROXMOX_URL` …".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OriginError {
+    /// No URL at all.
+    #[error("is not a URL")]
+    NotAUrl,
+    /// Proxmox VE speaks nothing but https.
+    #[error("does not begin with https://")]
+    NotHttps,
+    /// A user or a password has no place in it.
+    #[error("holds a user or password, which belong to PROXMOX_USER and the token")]
+    Userinfo,
+    /// A query or a fragment has no place in it.
+    #[error("holds more than a host, a port and a path")]
+    QueryOrFragment,
+    /// Its path is not a plain prefix.
+    #[error("has a path that cannot be a prefix")]
+    Path,
+}
+
+/// Why a request may not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Denial {
+    /// Not https.
+    #[error("only https is allowed")]
+    Scheme,
+    /// A user or password in the URL.
+    #[error("a user or password in the url is not allowed")]
+    Userinfo,
+    /// Another host.
+    #[error("another host than the configured one is not allowed")]
+    Host,
+    /// Another port.
+    #[error("another port than the configured one is not allowed")]
+    Port,
+    /// Not below the API.
+    #[error("only paths below the configured prefix and /api2/json are allowed")]
+    Path,
+    /// `.` or `..`, in any encoding.
+    #[error("dot segments in the path are not allowed")]
+    DotSegment,
+    /// Control characters or broken percent-encoding.
+    #[error("a path that is not properly encoded is not allowed")]
+    Encoding,
+}
+
+impl Origin {
+    /// Reads `https://host[:port][/prefix]`, with or without a trailing slash
+    /// or `/api2/json`.
+    pub(crate) fn parse(text: &str) -> Result<Self, OriginError> {
+        let url = Url::parse(text).map_err(|_| {
+            if text.contains("://") {
+                OriginError::NotAUrl
+            } else {
+                OriginError::NotHttps
+            }
+        })?;
+        if url.scheme() != "https" {
+            return Err(OriginError::NotHttps);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(OriginError::Userinfo);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(OriginError::QueryOrFragment);
+        }
+        let path = url.path().trim_end_matches('/');
+        let prefix = path.strip_suffix(API).unwrap_or(path).trim_end_matches('/');
+        if prefix.contains("//") || check_segments(prefix).is_err() {
+            return Err(OriginError::Path);
+        }
+        Ok(Self {
+            host: url.host_str().ok_or(OriginError::NotAUrl)?.to_owned(),
+            port: url.port_or_known_default().ok_or(OriginError::NotAUrl)?,
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// Whether a request may go to `uri`; if so, the path and query to ask for.
+    pub(crate) fn check<'a>(&self, uri: &'a Uri) -> Result<&'a PathAndQuery, Denial> {
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Err(Denial::Scheme);
+        }
+        let authority = uri.authority().ok_or(Denial::Host)?;
+        if authority.as_str().contains('@') {
+            return Err(Denial::Userinfo);
+        }
+        if !authority.host().eq_ignore_ascii_case(&self.host) {
+            return Err(Denial::Host);
+        }
+        // A port that does not parse is not "no port".
+        let has_port = authority.as_str().len() != authority.host().len();
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if has_port => return Err(Denial::Port),
+            None => 443,
+        };
+        if port != self.port {
+            return Err(Denial::Port);
+        }
+        let path_and_query = uri.path_and_query().ok_or(Denial::Path)?;
+        let below_api = path_and_query
+            .path()
+            .strip_prefix(&self.prefix)
+            .and_then(|path| path.strip_prefix(API))
+            .ok_or(Denial::Path)?;
+        if !(below_api.is_empty() || below_api.starts_with('/')) {
+            return Err(Denial::Path);
+        }
+        check_segments(path_and_query.path())?;
+        Ok(path_and_query)
+    }
+
+    /// Host and port, as the `Host` header and a URL name them.
+    pub(crate) fn authority(&self) -> String {
+        match self.port {
+            443 => self.host.clone(),
+            port => format!("{}:{port}", self.host),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}", self.authority(), self.prefix)
+    }
+}
+
+/// Refuses dot segments and control characters, however often the path would
+/// be decoded on its way.
+fn check_segments(path: &str) -> Result<(), Denial> {
+    let mut bytes = path.as_bytes().to_vec();
+    let mut stray_percent = Err(Denial::Encoding);
+    loop {
+        if bytes.iter().any(u8::is_ascii_control) {
+            return Err(Denial::Encoding);
+        }
+        let mut segments = bytes.split(|byte| matches!(byte, b'/' | b'\\'));
+        // What follows a semicolon is a parameter to some proxies.
+        if segments.any(|segment| {
+            let name = segment.split(|&byte| byte == b';').next();
+            matches!(name, Some(b"." | b".."))
+        }) {
+            return Err(Denial::DotSegment);
+        }
+        let decoded = percent_decode(&bytes, stray_percent)?;
+        if decoded == bytes {
+            return Ok(());
+        }
+        bytes = decoded;
+        // From here on it may be a decoded one.
+        stray_percent = Ok(b'%');
+    }
+}
+
+/// Decodes once; `stray` says what becomes of a percent sign that begins no
+/// encoded byte.
+fn percent_decode(bytes: &[u8], stray: Result<u8, Denial>) -> Result<Vec<u8>, Denial> {
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, tail)) = rest.split_first() {
+        match tail.split_first_chunk() {
+            Some((&[high, low], after)) if byte == b'%' => match hex_byte(high, low) {
+                Some(byte) => {
+                    decoded.push(byte);
+                    rest = after;
+                }
+                None => {
+                    decoded.push(stray?);
+                    rest = tail;
+                }
+            },
+            _ => {
+                decoded.push(if byte == b'%' { stray? } else { byte });
+                rest = tail;
+            }
+        }
+    }
+    Ok(decoded)
+}
+
+fn hex_byte(high: u8, low: u8) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(origin: &str, uri: &str) -> Result<String, Denial> {
+        let origin = Origin::parse(origin).unwrap();
+        let uri: Uri = uri.parse().unwrap();
+        origin.check(&uri).map(ToString::to_string)
+    }
+
+    #[test]
+    fn is_normalised() {
+        for (text, normal) in [
+            ("https://pve:8006", "https://pve:8006"),
+            ("https://pve:8006/", "https://pve:8006"),
+            (
+                "https://PVE.example.com:8006/api2/json",
+                "https://pve.example.com:8006",
+            ),
+            ("https://pve:8006/api2/json/", "https://pve:8006"),
+            ("https://pve:443/", "https://pve"),
+            ("https://pve/a/b/", "https://pve/a/b"),
+            ("https://pve/a/api2/json", "https://pve/a"),
+            ("https://[2001:db8::1]:8006", "https://[2001:db8::1]:8006"),
+            ("https://192.0.2.7:8006", "https://192.0.2.7:8006"),
+        ] {
+            let origin = Origin::parse(text).unwrap();
+            assert_eq!(origin.to_string(), normal, "{text}");
+            assert_eq!(Origin::parse(normal).unwrap(), origin);
+        }
+    }
+
+    #[test]
+    fn bad_origins_are_refused() {
+        for (text, error) in [
+            ("http://pve:8006", OriginError::NotHttps),
+            ("pve:8006", OriginError::NotHttps),
+            ("pve.example.com", OriginError::NotHttps),
+            ("ftp://pve", OriginError::NotHttps),
+            ("https://", OriginError::NotAUrl),
+            ("https://pve:99999", OriginError::NotAUrl),
+            ("https://root@pve:8006", OriginError::Userinfo),
+            ("https://root:pw@pve:8006", OriginError::Userinfo),
+            ("https://pve:8006/?a=b", OriginError::QueryOrFragment),
+            ("https://pve:8006/#v1", OriginError::QueryOrFragment),
+            ("https://pve/a//b", OriginError::Path),
+            ("https://pve/a%2f%2e%2e", OriginError::Path),
+        ] {
+            assert_eq!(Origin::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_api_is_allowed() {
+        for (origin, uri, path) in [
+            (
+                "https://pve:8006",
+                "https://pve:8006/api2/json/version",
+                "/api2/json/version",
+            ),
+            (
+                "https://pve:8006",
+                "https://PVE:8006/api2/json",
+                "/api2/json",
+            ),
+            (
+                "https://pve:8006",
+                "https://pve:8006/api2/json?a=..",
+                "/api2/json?a=..",
+            ),
+            (
+                "https://pve",
+                "https://pve/api2/json/nodes",
+                "/api2/json/nodes",
+            ),
+            (
+                "https://pve",
+                "https://pve:443/api2/json/nodes",
+                "/api2/json/nodes",
+            ),
+            (
+                "https://pve/a",
+                "https://pve/a/api2/json/nodes",
+                "/a/api2/json/nodes",
+            ),
+            (
+                "https://[::1]:8006",
+                "https://[::1]:8006/api2/json/x",
+                "/api2/json/x",
+            ),
+            (
+                "https://pve:8006",
+                "https://pve:8006/api2/json/storage/local:iso/a..b.iso",
+                "/api2/json/storage/local:iso/a..b.iso",
+            ),
+            (
+                "https://pve:8006",
+                "https://pve:8006/api2/json/storage/local%3Aiso%2Fa.iso",
+                "/api2/json/storage/local%3Aiso%2Fa.iso",
+            ),
+            (
+                "https://pve:8006",
+                "https://pve:8006/api2/json/100%25",
+                "/api2/json/100%25",
+            ),
+        ] {
+            assert_eq!(verdict(origin, uri), Ok(path.to_owned()), "{uri}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_denied() {
+        let origin = "https://pve.example.com:8006";
+        for (uri, denial) in [
+            ("http://pve.example.com:8006/api2/json/x", Denial::Scheme),
+            ("wss://pve.example.com:8006/api2/json/x", Denial::Scheme),
+            ("/api2/json/x", Denial::Scheme),
+            (
+                "https://a@pve.example.com:8006/api2/json/x",
+                Denial::Userinfo,
+            ),
+            (
+                "https://pve.example.com:8006@evil.example/api2/json/x",
+                Denial::Userinfo,
+            ),
+            ("https://pve.example.com.:8006/api2/json/x", Denial::Host),
+            ("https://evil.example:8006/api2/json/x", Denial::Host),
+            (
+                "https://pve.example.com.evil.example:8006/api2/json/x",
+                Denial::Host,
+            ),
+            ("https://xpve.example.com:8006/api2/json/x", Denial::Host),
+            ("https://127.0.0.1:8006/api2/json/x", Denial::Host),
+            ("https://pve.example.com/api2/json/x", Denial::Port),
+            ("https://pve.example.com:8007/api2/json/x", Denial::Port),
+            ("https://pve.example.com:80060/api2/json/x", Denial::Port),
+            ("https://pve.example.com:8006/", Denial::Path),
+            ("https://pve.example.com:8006", Denial::Path),
+            ("https://pve.example.com:8006/api2/extjs/x", Denial::Path),
+            ("https://pve.example.com:8006/api2/jsonx", Denial::Path),
+            ("https://pve.example.com:8006/API2/json/x", Denial::Path),
+            ("https://pve.example.com:8006//api2/json/x", Denial::Path),
+            ("https://pve.example.com:8006/x/api2/json/x", Denial::Path),
+            ("https://pve.example.com:8006/api2%2Fjson/x", Denial::Path),
+            (
+                "https://pve.example.com:8006/api2/json/../x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/./x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/..",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%2e%2E/x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/.%2e/x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/a%2f..%2fx",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/a%5c..%5cx",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%252e%252e/x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%25252e./x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/..;a=b/x",
+                Denial::DotSegment,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%0d%0aX:y",
+                Denial::Encoding,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%00",
+                Denial::Encoding,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%zz",
+                Denial::Encoding,
+            ),
+            (
+                "https://pve.example.com:8006/api2/json/%2",
+                Denial::Encoding,
+            ),
+        ] {
+            assert_eq!(verdict(origin, uri), Err(denial), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_is_required() {
+        let origin = "https://pve/proxy";
+        assert_eq!(
+            verdict(origin, "https://pve/api2/json/x"),
+            Err(Denial::Path)
+        );
+        assert_eq!(
+            verdict(origin, "https://pve/proxy2/api2/json/x"),
+            Err(Denial::Path)
+        );
+    }
+}
