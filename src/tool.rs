@@ -105,6 +105,14 @@ impl Effects {
         }
     }
 
+    /// Once is as good as twice.
+    pub(crate) const fn idempotent(self) -> Self {
+        Self {
+            idempotent: true,
+            ..self
+        }
+    }
+
     /// It can do what its arguments alone do not show.
     pub(crate) const fn dangerous(self) -> Self {
         Self {

@@ -44,6 +44,24 @@ impl GuestConfig {
         }
     }
 
+    /// One for a test.
+    #[cfg(test)]
+    pub(crate) fn sample(kind: Kind, json: Value) -> Self {
+        Self::new(kind, serde_json::from_value(json).unwrap())
+    }
+
+    /// One for a test.
+    #[cfg(test)]
+    pub(crate) fn of(kind: Kind, values: BTreeMap<&str, &str>) -> Self {
+        Self {
+            kind,
+            values: values
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        }
+    }
+
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
 use crate::text;
-use crate::tool::{READ, Run, Outcome, Tool, Toolset};
+use crate::tool::{DESTROY, Outcome, READ, Run, Tool, Toolset};
 
 const NODES: Toolset = Toolset("nodes");
 const GUESTS: Toolset = Toolset("guests");
@@ -68,7 +68,19 @@ pub(crate) static TOOLS: &[Tool] = &[
     // cloudinit
     // resources
     // migration
+    Tool::new::<migrate::CheckMigration>(MIGRATION, "check_migration", "Check a migration", READ,
+        "To which nodes a guest can move now and how (live, offline, by restart); for the others why not; local disks and devices."),
+    Tool::new::<migrate::MigrateGuest>(MIGRATION, "migrate_guest", "Migrate a guest", DESTROY.idempotent(),
+        "Move a guest to another node: a running VM live, a running container by shutdown and start. What stands against it is told before anything starts."),
     // snapshots
+    Tool::new::<snapshots::ListSnapshots>(SNAPSHOTS, "list_snapshots", "List snapshots", READ,
+        "A guest's snapshots as a tree: parents, which one the present state goes on from, time, description, RAM."),
+    Tool::new::<snapshots::CreateSnapshot>(SNAPSHOTS, "create_snapshot", "Take a snapshot", WRITE,
+        "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
+    Tool::new::<snapshots::RollbackSnapshot>(SNAPSHOTS, "rollback_snapshot", "Go back to a snapshot", DESTROY,
+        "Put a guest's disks and settings back to a snapshot. What was written since is lost; a running guest is switched off. preview tells it without doing it."),
+    Tool::new::<snapshots::DeleteSnapshot>(SNAPSHOTS, "delete_snapshot", "Remove a snapshot", DESTROY,
+        "Remove a snapshot of a guest; the guest's present state stays as it is."),
     // backups
     // firewall
     // storage
@@ -79,8 +91,14 @@ pub(crate) static TOOLS: &[Tool] = &[
     // cluster
     Tool::new::<cluster::GetClusterStatus>(CLUSTER, "get_cluster_status", "Get the cluster's state", READ,
         "Quorum, nodes, high availability, and what needs attention."),
+    Tool::new::<tasks::ListTasks>(CLUSTER, "list_tasks", "List tasks", READ,
+        "Tasks (starts, clones, backups, migrations) with user, time and how they ended, newest first."),
+    Tool::new::<tasks::GetTask>(CLUSTER, "get_task", "Get a task", READ,
+        "One task's status and the last lines of its log, without waiting."),
     Tool::new::<tasks::WaitTask>(CLUSTER, "wait_task", "Wait for a task", READ,
-        "Follow a task to its end and report how it ended."),
+        "Follow a running task to its end. A task that failed is an error with the log's last lines."),
+    Tool::new::<tasks::StopTask>(CLUSTER, "stop_task", "Stop a task", DESTROY,
+        "Abort a running task. What it has done so far is not undone."),
     // agent
 ];
 
