@@ -9,6 +9,7 @@
 //! Only [`pve`]'s transport does I/O; all else is pure and tested natively.
 
 mod bindings;
+mod clock;
 mod component;
 mod error;
 mod report;

@@ -102,19 +102,28 @@ pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
 impl TaskTicket {
     fn resume(self, pve: &Pve) -> Result<Outcome> {
         let status = TaskStatus::read(pve, &self.upid)?;
-        let Some(exit) = status.exit() else {
+        if status.exit().is_none() {
             return self.still_running(pve);
-        };
-        let log = TaskLog::tail(pve, &self.upid, TAIL_LINES);
+        }
+        let report = self.ended(pve, &status)?;
+        let text = report.text();
+        Ok(Outcome::Done(Finished::new(&report, text)?))
+    }
+
+    /// What to say of a task that has ended, well or not.
+    pub(crate) fn ended(self, pve: &Pve, status: &TaskStatus) -> Result<Report> {
+        let exit = status.exit().unwrap_or_default();
+        // The log is a courtesy: the exit status tells how the task ended.
+        let lines = TaskLog::tail(pve, &self.upid, TAIL_LINES)
+            .map(|log| log.lines)
+            .unwrap_or_default();
         if !status.is_ok() {
-            return Err(failed(&self.report.action, &self.upid, exit, log?.lines));
+            return Err(failed(&self.report.action, &self.upid, exit, lines));
         }
         let mut report = self.report;
         report.upid = Some(self.upid.to_string());
         report.node.get_or_insert_with(|| self.upid.node().to_owned());
         report.status = Status::Done;
-        // The log is a courtesy here: the task has ended well without it.
-        let lines = log.map(|log| log.lines).unwrap_or_default();
         report.duration_seconds = status.duration_seconds();
         if exit.starts_with("WARNINGS") {
             report.status = Status::DoneWithWarnings;
@@ -128,8 +137,7 @@ impl TaskTicket {
         if self.finish == Finish::Backup {
             report.created = tools::backups::archive_of(pve, &self.upid)?;
         }
-        let text = report.text();
-        Ok(Outcome::Done(Finished::new(&report, text)?))
+        Ok(report)
     }
 
     fn still_running(self, pve: &Pve) -> Result<Outcome> {
@@ -146,6 +154,7 @@ impl TaskTicket {
         let mut interim = self.report.clone();
         interim.status = Status::Running;
         interim.upid = Some(self.upid.to_string());
+        interim.created = None;
         interim.next_step = Some(format!(
             "the task goes on: {} with this upid follows it to its end",
             name_of::<tools::tasks::WaitTask>()

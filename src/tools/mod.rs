@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
 use crate::text;
-use crate::tool::{DESTROY, Outcome, READ, Run, Tool, Toolset};
+use crate::tool::{DESTROY, Outcome, READ, Run, SET, Tool, Toolset, WRITE};
 
 const NODES: Toolset = Toolset("nodes");
 const GUESTS: Toolset = Toolset("guests");
@@ -82,6 +82,12 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<snapshots::DeleteSnapshot>(SNAPSHOTS, "delete_snapshot", "Remove a snapshot", DESTROY,
         "Remove a snapshot of a guest; the guest's present state stays as it is."),
     // backups
+    Tool::new::<backups::ListBackups>(BACKUPS, "list_backups", "List backups", READ,
+        "Backups on all storages by guest, newest first, with size, age, protection and verification; guests without any are named."),
+    Tool::new::<backups::CreateBackup>(BACKUPS, "create_backup", "Back up a guest", WRITE,
+        "Back up a guest with vzdump. Older backups are kept."),
+    Tool::new::<backups::RestoreBackup>(BACKUPS, "restore_backup", "Restore a backup as a new guest", WRITE,
+        "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
     // firewall
     // storage
     Tool::new::<storage::ListStorage>(STORAGE, "list_storage", "List storages", READ,
