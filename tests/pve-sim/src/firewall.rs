@@ -31,25 +31,28 @@ pub(crate) struct Group {
     pub(crate) rules: Vec<Rule>,
 }
 
-impl Firewall {
-    /// The digest of the file that holds all this; an empty one has that of no text.
-    pub(crate) fn digest(&self) -> String {
-        let mut text = String::new();
-        for (key, value) in &self.options {
-            let _ = writeln!(text, "{key}: {value}");
+/// The digest of a list of rules; none have that of no text.
+pub(crate) fn rules_digest(rules: &[Rule]) -> String {
+    let mut text = String::new();
+    for rule in rules {
+        for (key, value) in rule {
+            let _ = writeln!(text, "{key}:{value}");
         }
-        for (name, (cidr, comment)) in &self.aliases {
-            let _ = writeln!(text, "{name} {cidr} # {comment}");
-        }
-        for (name, set) in &self.ipsets {
-            let _ = writeln!(text, "[IPSET {name}] {set:?}");
-        }
-        for (name, group) in &self.groups {
-            let _ = writeln!(text, "[group {name}] {group:?}");
-        }
-        for rule in &self.rules {
-            let _ = writeln!(text, "{rule:?}");
-        }
-        sha1_hex(&text)
+        let _ = writeln!(text);
     }
+    sha1_hex(&text)
+}
+
+/// The digest of options; none have that of no text.
+pub(crate) fn options_digest(options: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for (key, value) in options {
+        let _ = writeln!(text, "{key}:{value}");
+    }
+    sha1_hex(&text)
+}
+
+/// The digest of anything that can be shown.
+pub(crate) fn digest_of(what: &impl std::fmt::Debug) -> String {
+    sha1_hex(&format!("{what:?}"))
 }

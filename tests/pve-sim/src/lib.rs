@@ -10,9 +10,13 @@ mod control;
 mod faults;
 mod firewall;
 mod formats;
+mod guest_params;
 mod params;
 mod router;
+#[cfg(test)]
+mod schema;
 mod server;
+mod ssh;
 mod state;
 mod tasks;
 mod tls;

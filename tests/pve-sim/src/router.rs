@@ -9,6 +9,7 @@ use crate::auth::{Access, Auth};
 use crate::formats::{NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID};
 use crate::params::{self, Arg, Args, Errors, Kind, Param, TEXT, req};
 use crate::state::Cluster;
+use crate::tasks::Plan;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -270,6 +271,12 @@ impl Call<'_> {
             return Ok(());
         }
         Err(Fail::denied(&format!("{path}, {privilege}")))
+    }
+
+    /// Starts a task on the node of the path, in the name of the token.
+    pub(crate) fn start(&mut self, plan: Plan) -> Answer {
+        let node = self.node();
+        Ok(self.cluster.start(&node, &self.auth.token.id, plan))
     }
 
     pub(crate) fn may(&self, path: &str, privilege: &str) -> bool {

@@ -29,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) pools: BTreeMap<String, Pool>,
     pub(crate) ha: BTreeMap<String, HaResource>,
     pub(crate) firewall: Firewall,
+    /// By guest, whether it exists or not: the files stand apart.
+    pub(crate) guest_firewalls: BTreeMap<u32, Firewall>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) tasks: Tasks,
     pub(crate) log: Vec<LogEntry>,
@@ -132,7 +134,6 @@ pub(crate) struct Guest {
     /// Cloud-init settings as they were when the drive was last written.
     pub(crate) cloudinit: Config,
     pub(crate) snapshots: BTreeMap<String, Snapshot>,
-    pub(crate) firewall: Firewall,
     /// Typical CPU use, from 0 to 1.
     pub(crate) load: f64,
     /// Share of its memory in use.
@@ -467,7 +468,6 @@ impl Guest {
             addresses: BTreeMap::new(),
             cloudinit: Config::new(),
             snapshots: BTreeMap::new(),
-            firewall: Firewall::default(),
             load: 0.05,
             memory_use: 0.5,
             created: now() - 30 * 86_400,

@@ -16,6 +16,7 @@ pub(crate) type Work = Box<dyn FnOnce(&mut Cluster, &mut Lines) -> Result<(), St
 #[derive(Default)]
 pub(crate) struct Lines {
     lines: Vec<String>,
+    warnings: usize,
 }
 
 impl Lines {
@@ -26,13 +27,7 @@ impl Lines {
     /// A warning, which also shows in the task's exit status.
     pub(crate) fn warn(&mut self, line: &str) {
         self.lines.push(format!("WARN: {line}"));
-    }
-
-    fn warnings(&self) -> usize {
-        self.lines
-            .iter()
-            .filter(|line| line.starts_with("WARN: "))
-            .count()
+        self.warnings += 1;
     }
 }
 
@@ -203,15 +198,14 @@ impl Cluster {
         Value::String(upid)
     }
 
-    /// A task of the past, for clusters that have a history.
+    /// A task of the past, for clusters that have a history: its type and id, how long ago it
+    /// started and how long it took.
     pub(crate) fn past_task(
         &mut self,
         node: &str,
         user: &str,
-        kind: &str,
-        id: &str,
-        ago: i64,
-        took: i64,
+        (kind, id): (&str, &str),
+        (ago, took): (i64, i64),
         status: &str,
         log: &[&str],
     ) {
@@ -221,6 +215,7 @@ impl Cluster {
         let pstart = 700_000u32.saturating_sub(u32::try_from(ago % 500_000).unwrap_or_default());
         let mut lines = Lines {
             lines: log.iter().map(|line| (*line).to_owned()).collect(),
+            warnings: 0,
         };
         lines.push(last_line(status));
         let at = Instant::now();
@@ -316,8 +311,8 @@ impl Cluster {
         }
         let status = match outcome {
             Err(error) => error,
-            Ok(()) if lines.warnings() > 0 && kind != "vzdump" => {
-                format!("WARNINGS: {}", lines.warnings())
+            Ok(()) if lines.warnings > 0 => {
+                format!("WARNINGS: {}", lines.warnings)
             }
             Ok(()) => "OK".into(),
         };

@@ -94,6 +94,7 @@ fn empty(name: &str, nodes: Vec<Node>) -> Cluster {
         pools: [].into(),
         ha: [].into(),
         firewall: Firewall::default(),
+        guest_firewalls: [].into(),
         tokens: Vec::new(),
         tasks: Tasks::new(0.5),
         log: Vec::new(),
@@ -251,8 +252,7 @@ fn file(storage: &str, node: Option<&str>, name: &str, size: u64, age: i64) -> V
 /// A backup of a guest as it is now, made `age` seconds ago.
 fn backup(
     cluster: &mut Cluster,
-    storage: &str,
-    node: Option<&str>,
+    (storage, node): (&str, Option<&str>),
     vmid: u32,
     age: i64,
     size: u64,
@@ -338,6 +338,14 @@ fn test(given: &[String]) -> Cluster {
             TIB,
         ),
     ];
+
+    if let Some(tank) = cluster
+        .storages
+        .iter_mut()
+        .find(|storage| storage.id == "tank")
+    {
+        tank.nodes = vec![first.clone()];
+    }
 
     let web01 = "
         name: web01
@@ -571,8 +579,7 @@ fn test(given: &[String]) -> Cluster {
     ]);
     backup(
         &mut cluster,
-        "local",
-        at,
+        ("local", at),
         200,
         3 * DAY,
         1_078_645,
@@ -581,8 +588,7 @@ fn test(given: &[String]) -> Cluster {
     );
     backup(
         &mut cluster,
-        "nas",
-        None,
+        ("nas", None),
         100,
         2 * DAY,
         400 << 20,
@@ -591,8 +597,7 @@ fn test(given: &[String]) -> Cluster {
     );
     backup(
         &mut cluster,
-        "nas",
-        None,
+        ("nas", None),
         100,
         DAY,
         410 << 20,
@@ -600,10 +605,10 @@ fn test(given: &[String]) -> Cluster {
         false,
     );
     let user = "root@pam!full";
-    cluster.past_task(&first, user, "vzstart", "200", 15_001, 1, "OK", &[]);
-    cluster.past_task(&first, user, "qmstart", "102", 17_001, 1, "OK", &[]);
-    cluster.past_task(&first, user, "qmstart", "100", 18_001, 1, "OK", &[]);
-    cluster.past_task(&first, user, "qmigrate", "9000", 19_000, 3, "migration aborted", &[
+    cluster.past_task(&first, user, ("vzstart", "200"), (15_001, 1), "OK", &[]);
+    cluster.past_task(&first, user, ("qmstart", "102"), (17_001, 1), "OK", &[]);
+    cluster.past_task(&first, user, ("qmstart", "100"), (18_001, 1), "OK", &[]);
+    cluster.past_task(&first, user, ("qmigrate", "9000"), (19_000, 3), "migration aborted", &[
         "2026-11-22 08:04:31 ssh: connect to host 192.0.2.12 port 22: No route to host",
         "2026-11-22 08:04:31 ERROR: migration aborted (duration 00:00:03): Can't connect to destination address using public key",
     ]);
@@ -920,24 +925,30 @@ fn demo(given: &[String]) -> Cluster {
             generation: 1,
         };
         guest.snapshots.insert("before-pg17".into(), snapshot);
-        guest.firewall.options = [
+    }
+    let guarded = Firewall {
+        options: [
             ("enable".to_owned(), "1".to_owned()),
             ("policy_in".to_owned(), "DROP".to_owned()),
         ]
-        .into();
-        guest.firewall.rules = vec![
+        .into(),
+        rules: vec![
             rule(
                 "type=in action=ACCEPT proto=tcp dport=5432 source=192.0.2.0/24 enable=1 comment=database",
             ),
             rule("type=in action=ACCEPT macro=SSH source=192.0.2.0/24 enable=1"),
-        ];
-    }
-    if let Some(guest) = cluster.guests.get_mut(&101) {
-        guest.firewall.rules = vec![
+        ],
+        ..Firewall::default()
+    };
+    cluster.guest_firewalls.insert(110, guarded);
+    let open = Firewall {
+        rules: vec![
             rule("type=in action=ACCEPT macro=Web enable=1"),
             rule("type=in action=ACCEPT proto=tcp dport=22 source=0.0.0.0/0 enable=1 comment=ssh"),
-        ];
-    }
+        ],
+        ..Firewall::default()
+    };
+    cluster.guest_firewalls.insert(101, open);
     cluster.firewall.options = [
         ("enable".to_owned(), "1".to_owned()),
         ("policy_in".to_owned(), "DROP".to_owned()),
@@ -1034,8 +1045,7 @@ fn demo(given: &[String]) -> Cluster {
         for days in [1, 2, 8] {
             backup(
                 &mut cluster,
-                "backup",
-                None,
+                ("backup", None),
                 vmid,
                 days * DAY - 7200,
                 size,
@@ -1048,51 +1058,41 @@ fn demo(given: &[String]) -> Cluster {
     cluster.past_task(
         &pve1,
         user,
-        "vzdump",
-        "",
-        79_000,
-        1460,
+        ("vzdump", ""),
+        (79_000, 1460),
         "OK",
         &["INFO: Backup job finished successfully"],
     );
     cluster.past_task(
         &pve2,
         user,
-        "vzdump",
-        "",
-        78_000,
-        880,
+        ("vzdump", ""),
+        (78_000, 880),
         "WARNINGS: 1",
         &["WARN: guest agent of VM 121 did not answer"],
     );
     cluster.past_task(
         &pve2,
         "root@pam!automation",
-        "qmreboot",
-        "121",
-        93_600,
-        14,
+        ("qmreboot", "121"),
+        (93_600, 14),
         "OK",
         &[],
     );
     cluster.past_task(
         &pve1,
         user,
-        "qmsnapshot",
-        "110",
-        9 * DAY,
-        3,
+        ("qmsnapshot", "110"),
+        (9 * DAY, 3),
         "OK",
         &["snapshotting 'drive-scsi0' (ceph:vm-110-disk-0)"],
     );
-    cluster.past_task(&pve1, user, "qmigrate", "140", 40_000, 4, "migration aborted", &["ERROR: migration aborted (duration 00:00:04): storage 'local-lvm' is not available on node 'pve3'"]);
+    cluster.past_task(&pve1, user, ("qmigrate", "140"), (40_000, 4), "migration aborted", &["ERROR: migration aborted (duration 00:00:04): storage 'local-lvm' is not available on node 'pve3'"]);
     cluster.past_task(
         &pve1,
         "root@pam!automation",
-        "aptupdate",
-        "",
-        20_000,
-        9,
+        ("aptupdate", ""),
+        (20_000, 9),
         "OK",
         &[],
     );

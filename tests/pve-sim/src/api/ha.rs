@@ -4,11 +4,24 @@ use serde_json::{Value, json};
 
 use crate::auth::Access::All;
 use crate::clock::{asctime, now};
-use crate::params::{TEXT, opt};
+use crate::formats::Format;
+use crate::params::{Kind, TEXT, opt, req};
 use crate::router::{Answer, Call, Endpoint, Fail, get};
 use crate::state::{Cluster, HaResource, sha1_hex};
 
 const AUDIT: crate::auth::Access = All("/", &["Sys.Audit"]);
+
+const SID: Kind = TEXT.format(Format::Named("pve-ha-resource-or-vm-id", check_sid));
+
+/// `vm:100`, or a bare id.
+fn check_sid(text: &str) -> Result<(), String> {
+    if crate::params::matches_whole("((vm|ct):)?[0-9]+", text) {
+        return Ok(());
+    }
+    Err(format!(
+        "value '{text}' does not look like a valid HA resource ID\n"
+    ))
+}
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     get("/cluster/ha/status/current", &[], AUDIT, current),
@@ -18,7 +31,12 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         AUDIT,
         list,
     ),
-    get("/cluster/ha/resources/{sid}", &[], AUDIT, show),
+    get(
+        "/cluster/ha/resources/{sid}",
+        &[req("sid", SID)],
+        AUDIT,
+        show,
+    ),
 ];
 
 /// Which node runs a service.

@@ -3,10 +3,12 @@
 mod access;
 mod agent;
 mod cluster;
+mod config;
 mod guests;
 mod ha;
 mod nodes;
 mod pools;
+mod power;
 mod rrd;
 mod storage;
 mod tasks;
@@ -18,10 +20,12 @@ pub(crate) const FAMILIES: &[&[Endpoint]] = &[
     access::ENDPOINTS,
     agent::ENDPOINTS,
     cluster::ENDPOINTS,
+    config::ENDPOINTS,
     guests::ENDPOINTS,
     ha::ENDPOINTS,
     nodes::ENDPOINTS,
     pools::ENDPOINTS,
+    power::ENDPOINTS,
     storage::ENDPOINTS,
     tasks::ENDPOINTS,
 ];

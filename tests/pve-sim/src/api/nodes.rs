@@ -23,7 +23,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     get(
         "/nodes/{node}/rrddata",
         &[
-            req("timeframe", TEXT.choices(rrd::TIMEFRAMES)),
+            req("timeframe", TEXT.choices(rrd::NODE_TIMEFRAMES)),
             opt("cf", TEXT.choices(rrd::FUNCTIONS)),
         ],
         All("/nodes/{node}", &["Sys.Audit"]),

@@ -6,6 +6,8 @@ use crate::clock::now;
 use crate::router::Answer;
 
 pub(crate) const TIMEFRAMES: &[&str] = &["hour", "day", "week", "month", "year"];
+/// Nodes keep their history longer.
+pub(crate) const NODE_TIMEFRAMES: &[&str] = &["hour", "day", "week", "month", "year", "decade"];
 pub(crate) const FUNCTIONS: &[&str] = &["AVERAGE", "MAX"];
 
 /// One point per step; those before `first`, and all when it is down, have a time only.
@@ -15,7 +17,8 @@ pub(crate) fn points(timeframe: &str, first: i64, up: bool, at: impl Fn(f64) -> 
         "day" => (60, 1440),
         "week" => (1800, 336),
         "month" => (1800, 1488),
-        _ => (21_600, 1460),
+        "year" => (21_600, 1460),
+        _ => (604_800, 570),
     };
     // The newest point is still being written.
     let last = now() / step * step;
