@@ -182,10 +182,21 @@ impl Guest {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct GuestState {
     status: String,
+    /// What QEMU says of a VM: running, paused and more.
+    #[serde(default)]
+    pub(crate) qmpstatus: Option<String>,
     #[serde(default)]
     lock: Option<String>,
     #[serde(default)]
     pub(crate) template: Flag,
+    #[serde(default)]
+    ha: HaState,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+struct HaState {
+    #[serde(default)]
+    managed: Flag,
 }
 
 impl GuestState {
@@ -194,10 +205,20 @@ impl GuestState {
         self.status == "running"
     }
 
+    /// Whether high availability starts and stops it.
+    pub(crate) fn is_ha_managed(&self) -> bool {
+        self.ha.managed.0
+    }
+
+    /// What holds it: backup, migrate, suspended.
+    pub(crate) fn lock(&self) -> Option<&str> {
+        self.lock.as_deref().filter(|lock| !lock.is_empty())
+    }
+
     /// Refuses a guest that another task holds: Proxmox would accept the call
     /// and let the task fail.
     pub(crate) fn unlocked(&self, guest: &Guest) -> Result<()> {
-        let Some(lock) = self.lock.as_deref().filter(|lock| !lock.is_empty()) else {
+        let Some(lock) = self.lock() else {
             return Ok(());
         };
         Err(Error::Conflict(format!(

@@ -20,6 +20,7 @@ pub(crate) mod resources;
 pub(crate) mod snapshots;
 pub(crate) mod storage;
 pub(crate) mod tasks;
+pub(crate) mod templates;
 
 use serde_json::{Map, Value};
 
@@ -61,12 +62,38 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<metrics::GetGuestMetrics>(GUESTS, "get_guest_metrics", "Get a guest's load", READ,
         "Min, mean, max and last of a guest's CPU, memory, network and disk load over a timeframe."),
     // power
-    Tool::new::<power::StopGuest>(POWER, "stop_guest", "Stop", READ,
-        "VMs and containers."),
+    Tool::new::<power::StartGuest>(POWER, "start_guest", "Start a guest", SET,
+        "Start a VM or container; one suspended to disk goes on where it was."),
+    Tool::new::<power::StopGuest>(POWER, "stop_guest", "Stop a guest", DESTROY.idempotent(),
+        "Shut a guest down, or cut its power."),
+    Tool::new::<power::RestartGuest>(POWER, "restart_guest", "Restart a guest", DESTROY,
+        "Reboot or reset a running guest."),
+    Tool::new::<power::SuspendGuest>(POWER, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
+        "Pause a running VM, or save its memory to disk and stop it."),
+    Tool::new::<power::ResumeGuest>(POWER, "resume_guest", "Resume a guest", SET,
+        "Continue a paused or suspended guest."),
     // console
     // provisioning
+    Tool::new::<templates::ListTemplates>(PROVISIONING, "list_templates", "List templates", READ,
+        "VM and container templates to clone, container templates on storages, and those of the appliance index."),
+    Tool::new::<clone::CloneGuest>(PROVISIONING, "clone_guest", "Clone a guest", WRITE,
+        "Make a new VM or container from a template, a guest or a snapshot. The new vmid is in created."),
+    Tool::new::<templates::DownloadTemplate>(PROVISIONING, "download_template", "Download a container template", WRITE.open(),
+        "Fetch a container template of the appliance index to a storage."),
+    Tool::new::<images::DownloadIso>(PROVISIONING, "download_iso", "Download an ISO or disk image", WRITE.open(),
+        "Let a node fetch an ISO, disk image or container template from a URL to a storage. An existing file is never replaced."),
     // cloudinit
+    Tool::new::<cloudinit::GetCloudInit>(CLOUDINIT, "get_cloud_init", "Get cloud-init settings", READ,
+        "A VM's cloud-init settings, what is not on its drive yet, and the documents that it reads; passwords hidden."),
+    Tool::new::<cloudinit::SetCloudInit>(CLOUDINIT, "set_cloud_init", "Set cloud-init", SET,
+        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; only what is given changes. Renews the drive; the VM reads it when it boots."),
     // resources
+    Tool::new::<resources::SetGuestResources>(RESOURCES, "set_guest_resources", "Set CPU and memory", SET,
+        "Set a guest's CPU and memory; only what is given changes. Tells what took effect now and what waits for a restart."),
+    Tool::new::<resources::ResizeDisk>(RESOURCES, "resize_disk", "Grow a disk", WRITE,
+        "Grow a guest's disk. Disks never shrink."),
+    Tool::new::<resources::SetGuestOptions>(RESOURCES, "set_guest_options", "Set name, notes and tags", SET,
+        "Set a guest's name, description, tags, start at boot and protection; only what is given changes."),
     // migration
     Tool::new::<migrate::CheckMigration>(MIGRATION, "check_migration", "Check a migration", READ,
         "To which nodes a guest can move now and how (live, offline, by restart); for the others why not; local disks and devices."),
@@ -103,7 +130,7 @@ pub(crate) static TOOLS: &[Tool] = &[
         "One task's status and the last lines of its log, without waiting."),
     Tool::new::<tasks::WaitTask>(CLUSTER, "wait_task", "Wait for a task", READ,
         "Follow a running task to its end. A task that failed is an error with the log's last lines."),
-    Tool::new::<tasks::StopTask>(CLUSTER, "stop_task", "Stop a task", DESTROY,
+    Tool::new::<tasks::StopTask>(CLUSTER, "stop_task", "Stop a task", DESTROY.idempotent(),
         "Abort a running task. What it has done so far is not undone."),
     // agent
 ];
