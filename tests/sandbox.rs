@@ -259,7 +259,7 @@ async fn no_sockets() -> anyhow::Result<()> {
     assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
     // Nor is it served.
     let host = sim.host()?.component(&hostile_sockets_component()?);
-    let output = host.raw()?.finish().await?;
+    let output = host.raw()?.ended().await?;
     assert_eq!(output.status, Some(2), "{output:?}");
     Ok(())
 }
@@ -445,21 +445,19 @@ async fn memory_has_an_end_for_many_calls_too() -> anyhow::Result<()> {
 #[tokio::test]
 async fn endless_calls_are_ended() -> anyhow::Result<()> {
     let sim = start_sim().await?;
-    let client = hostile(&sim)?
-        .arg("--cpu-seconds=1")
-        .arg("--call-seconds=3")
-        .connect()
-        .await?;
-    for (attack, limit) in [("loop_forever", "1 s"), ("sleep_forever", "3 s")] {
-        let running = client.start(attack, json!({})).await?;
-        // Others are served meanwhile.
-        still_serves(&client).await?;
-        let answer = serde_json::to_value(running.await_response().await?)?;
-        assert_eq!(answer["isError"], true, "{attack}: {answer}");
-        let text = answer["content"][0]["text"].as_str().unwrap();
-        assert!(text.contains(limit), "the limit is not named: {text}");
+    for (attack, option, limit) in [
+        ("loop_forever", "--cpu-seconds=1", "1 s of processor time"),
+        ("sleep_forever", "--call-seconds=1", "longer than 1 s"),
+    ] {
+        let client = hostile(&sim)?.arg(option).connect().await?;
+        let text = client.error(attack, json!({})).await?;
+        assert!(
+            text.contains(limit),
+            "{attack}: the limit is not named: {text}"
+        );
+        ends_well(client).await?;
     }
-    ends_well(client).await
+    Ok(())
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Err(error) => {
             if !matches!(error, CommandError::Reported) {
                 // There is nowhere else to say it.
+                let error = render::for_terminal(&error.to_string());
                 let _ = writeln!(io::stderr(), "error: {error}");
             }
             ExitCode::from(error.exit_code())

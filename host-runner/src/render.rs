@@ -58,6 +58,20 @@ pub(crate) fn error_text(error: &ToolError) -> String {
     text
 }
 
+/// A text of several lines in which nothing acts on a terminal: it may come
+/// from a component or a guest.
+pub fn for_terminal(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// The error for a program.
 pub(crate) fn error_json(error: &ToolError) -> Value {
     let kind = match error {
@@ -148,6 +162,14 @@ mod tests {
              end of its log:\n  INFO: starting\n  ERROR: no space"
         );
         assert_eq!(error_json(&error)["error"], "failed-task");
+    }
+
+    #[test]
+    fn nothing_acts_on_a_terminal() {
+        assert_eq!(
+            for_terminal("first\u{1b}[2J\r\nsécond\u{9b}31m"),
+            "first\\u{1b}[2J\\r\nsécond\\u{9b}31m"
+        );
     }
 
     #[test]

@@ -97,6 +97,11 @@ impl Raw {
     /// Hangs up, reads the rest and waits until host-runner has ended.
     pub async fn finish(mut self) -> anyhow::Result<Output> {
         self.hang_up();
+        self.ended().await
+    }
+
+    /// Reads the rest and waits until host-runner has ended by itself.
+    pub async fn ended(mut self) -> anyhow::Result<Output> {
         let rest = async {
             let mut line = String::new();
             while self.stdout.read_line(&mut line).await? > 0 {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
@@ -157,6 +158,20 @@ impl Sim {
             .get("requests")
             .and_then(Value::as_u64)
             .context("no number of requests")
+    }
+
+    /// Waits until more than so many requests have come in: until a call is
+    /// under way.
+    pub async fn serves_more_than(&mut self, before: u64) -> anyhow::Result<()> {
+        let wait = async {
+            while self.served().await? <= before {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .context("no request comes in")?
     }
 
     /// Every request that it has answered, oldest first, as `--log` writes

@@ -74,7 +74,7 @@ impl Listener for Terminal {
         let mut stderr = io::stderr();
         if stderr.is_terminal() && now.message != self.shown {
             // Whoever closed stderr wants to see none of it.
-            let _ = writeln!(stderr, "{}", now.message);
+            let _ = writeln!(stderr, "{}", render::for_terminal(&now.message));
             self.shown.clone_from(&now.message);
         }
     }
