@@ -60,7 +60,7 @@ pub(crate) fn error_text(error: &ToolError) -> String {
 
 /// A text of several lines in which nothing acts on a terminal: it may come
 /// from a component or a guest.
-pub fn for_terminal(text: &str) -> String {
+pub(crate) fn for_terminal(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\n' {
