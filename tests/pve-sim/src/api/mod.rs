@@ -2,14 +2,19 @@
 
 mod access;
 mod agent;
+mod cloudinit;
 mod cluster;
 mod config;
+mod disks;
 mod guests;
 mod ha;
+mod migrate;
 mod nodes;
 mod pools;
 mod power;
+mod provision;
 mod rrd;
+mod snapshots;
 mod storage;
 mod tasks;
 
@@ -19,6 +24,11 @@ use crate::router::Endpoint;
 pub(crate) const FAMILIES: &[&[Endpoint]] = &[
     access::ENDPOINTS,
     agent::ENDPOINTS,
+    cloudinit::ENDPOINTS,
+    migrate::ENDPOINTS,
+    disks::ENDPOINTS,
+    provision::ENDPOINTS,
+    snapshots::ENDPOINTS,
     cluster::ENDPOINTS,
     config::ENDPOINTS,
     guests::ENDPOINTS,

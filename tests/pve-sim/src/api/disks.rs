@@ -1,0 +1,115 @@
+//! Growing disks.
+
+use crate::auth::Access::{All, Any};
+use crate::formats::{field, parse_size, print_size};
+use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISKS, QEMU_DISKS};
+use crate::params::{BOOL, TEXT, opt, req};
+use crate::router::{Answer, Call, Endpoint, Fail, put};
+use crate::state::{Cluster, GuestKind, volid};
+use crate::tasks::{Lines, Plan};
+
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    put(
+        "/nodes/{node}/qemu/{vmid}/resize",
+        &[
+            CONFIG_DIGEST,
+            req("disk", TEXT.choices(QEMU_DISKS)),
+            req("size", DISK_SIZE),
+            opt("skiplock", BOOL).root_only(),
+        ],
+        All("/vms/{vmid}", &["VM.Config.Disk"]),
+        |call| resize(call, GuestKind::Qemu),
+    ),
+    put(
+        "/nodes/{node}/lxc/{vmid}/resize",
+        &[
+            CONFIG_DIGEST,
+            req("disk", TEXT.choices(LXC_DISKS)),
+            req("size", DISK_SIZE),
+        ],
+        Any("/vms/{vmid}", &["VM.Config.Disk"]),
+        |call| resize(call, GuestKind::Lxc),
+    ),
+];
+
+fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+    let (node, vmid, disk, size) = (
+        call.node(),
+        call.vmid(),
+        call.text("disk"),
+        call.text("size"),
+    );
+    let guest = call.cluster.guest(&node, kind, vmid)?;
+    if call
+        .get("digest")
+        .is_some_and(|digest| digest != guest.digest())
+    {
+        return Err(Fail::die(match kind {
+            GuestKind::Qemu => "checksum mismatch (file change by other user?)",
+            GuestKind::Lxc => {
+                "detected modified configuration - file changed by other user? Try again."
+            }
+        }));
+    }
+    guest.check_lock().map_err(Fail::die)?;
+    let Some(value) = guest.get(&disk) else {
+        return Err(Fail::die(format!("disk '{disk}' does not exist")));
+    };
+    if field(value, "media") == Some("cdrom") {
+        return Err(Fail::die("you can't resize a cdrom"));
+    }
+    let plan = Plan::new(
+        "resize",
+        vmid,
+        move |cluster: &mut Cluster, lines: &mut Lines| {
+            grow(cluster, vmid, kind, (&disk, &size), lines)
+        },
+    );
+    call.start(plan.length(0.5))
+}
+
+/// The one direction that there is.
+fn grow(
+    cluster: &mut Cluster,
+    vmid: u32,
+    kind: GuestKind,
+    (disk, size): (&str, &str),
+    lines: &mut Lines,
+) -> Result<(), String> {
+    let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
+    guest.check_lock()?;
+    let value = guest
+        .get(disk)
+        .ok_or_else(|| format!("disk '{disk}' does not exist"))?
+        .to_owned();
+    let now = field(&value, "size")
+        .and_then(parse_size)
+        .unwrap_or_default();
+    let asked = parse_size(size.trim_start_matches('+')).unwrap_or_default();
+    let new = if size.starts_with('+') {
+        now + asked
+    } else {
+        asked
+    };
+    if new < now {
+        return Err(match kind {
+            GuestKind::Qemu => "shrinking disks is not supported".into(),
+            GuestKind::Lxc => "unable to shrink disk size".into(),
+        });
+    }
+    let written = match field(&value, "size") {
+        Some(old) => value.replace(&format!("size={old}"), &format!("size={}", print_size(new))),
+        None => format!("{value},size={}", print_size(new)),
+    };
+    let id = volid(&value).map(str::to_owned);
+    guest.config.insert(disk.to_owned(), written);
+    for volume in cluster
+        .volumes
+        .iter_mut()
+        .filter(|volume| Some(&volume.volid) == id.as_ref())
+    {
+        volume.size = new;
+    }
+    lines.push("Image resized.");
+    Ok(())
+}
