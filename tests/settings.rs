@@ -105,10 +105,17 @@ async fn a_misplaced_secret_is_not_shown() -> anyhow::Result<()> {
         let host = sim.host()?.secret(&token.secret).env(variable, value);
         assert_refused(&host.run(&CALL).await?, variable);
     }
-    let host = sim.host()?.secret(&token.secret);
-    let host = host.env_remove("PROXMOX_TOKEN_SECRET");
-    let host = host.file(".env", &format!("PROXMOX_TOKEN_SECRET {}\n", token.secret))?;
-    assert_refused(&host.run(&CALL).await?, "PROXMOX_TOKEN_SECRET");
+    // Nor is a line that cannot be read.
+    let line = format!("PROXMOX_TOKEN_SECRET {}\n", token.secret);
+    let host = sim.host()?.env_remove("PROXMOX_TOKEN_SECRET");
+    let host = host.secret(&token.secret).file(".env", &line)?;
+    let output = host.run(&CALL).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains(".env"), "{output:?}");
+    let host = sim.host()?.env_remove("PROXMOX_TOKEN_SECRET");
+    let host = host.secret(&token.secret).file("given.env", &line)?;
+    let output = host.arg("--env-file=given.env").run(&CALL).await?;
+    assert_refused(&output, "given.env");
     Ok(())
 }
 

@@ -138,6 +138,13 @@ impl ApiError {
             501 => Error::Internal(format!(
                 "this Proxmox does not know {call} ({said}): it needs Proxmox VE 8 or later"
             )),
+            // Of itself the API answers no 404.
+            404 if self.says("no such file") || self.says("not found") => {
+                Error::Unreachable(format!(
+                    "{call} was answered with status 404 ({said}): what answers at PROXMOX_URL is \
+                     not the API of Proxmox VE; check its host, port (8006) and path"
+                ))
+            }
             _ if self.is_node_away() => {
                 let node = node.as_deref().unwrap_or("the node");
                 Error::Unreachable(format!(
@@ -321,6 +328,7 @@ mod tests {
         assert!(matches!(error(500, "VM is locked (backup)", ""), Error::Conflict(m) if m.starts_with("VM is locked (backup)")));
         assert!(matches!(error(500, "snapshot 'nope' does not exist", ""), Error::NotFound(_)));
         assert!(matches!(error(302, "Found", ""), Error::Unreachable(_)));
+        assert!(matches!(error(404, "no such file", ""), Error::Unreachable(m) if m.contains("PROXMOX_URL")));
         assert!(matches!(error(500, "", ""), Error::Internal(_)));
     }
 }

@@ -56,7 +56,7 @@ impl HostRunner {
     #[must_use]
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         let value = value.into();
-        if name.ends_with("SECRET") {
+        if name.ends_with("SECRET") && !value.is_empty() {
             self.secrets.push(value.clone());
         }
         self.environment.insert(name.to_owned(), value);
