@@ -172,6 +172,11 @@ impl TaskTicket {
 
 /// The error of a failed task, with what to do where its words are known.
 pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String>) -> Error {
+    // A backup job's status alone tells nothing.
+    let exit = match log_tail.iter().find_map(|line| line.strip_prefix("ERROR: Backup of ")) {
+        Some(why) if exit == "job errors" => &format!("{exit}: backup of {why}"),
+        _ => exit,
+    };
     let hint = hint(exit);
     Error::FailedTask(FailedTask {
         message: format!("{action} failed: {exit}{hint}"),

@@ -1,6 +1,1052 @@
-//! Backups.
-use crate::error::Result;
-use crate::pve::{Pve, Upid};
+//! Backups: what there is, making one, and restoring one as a new guest.
 
-/// x
-pub(crate) fn archive_of(_pve: &Pve, _upid: &Upid) -> Result<Option<String>> { Ok(None) }
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::pve::{
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Place, Pve, StorageStatus, TaskLog,
+    Upid, Volume, choose, distinct, guests, places, volumes,
+};
+use crate::report::Report;
+use crate::text;
+use crate::ticket::Finish;
+use crate::tool::{Reply, Run};
+use crate::tools::{self, name_of};
+
+/// The backups of all guests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListBackups {
+    /// Only of this guest, which may be gone.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// Only on this storage.
+    storage: Option<String>,
+    /// Only on storages of this node.
+    node: Option<String>,
+    /// Default 50. Every guest's newest comes before any guest's second.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BackupList {
+    /// By vmid.
+    guests: Vec<GuestBackups>,
+    /// How many fit the filters, also where not all are shown.
+    total: usize,
+    total_bytes: u64,
+    /// Guests without any backup, where no filter is set and every storage was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guests_without_backup: Option<Vec<u32>>,
+    /// Storages that could not be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct GuestBackups {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<u32>,
+    /// Of the guest that has this vmid now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Whether there is such a guest now, as far as the token sees.
+    exists: bool,
+    /// How many there are, also where not all are shown.
+    count: usize,
+    /// Newest first.
+    backups: Vec<Backup>,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Backup {
+    volid: String,
+    /// Where it can be read; on a shared storage, one of the nodes.
+    node: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    /// Whether it is kept from being removed.
+    protected: bool,
+    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+}
+
+const DEFAULT_LIMIT: u32 = 50;
+
+impl Run for ListBackups {
+    type Output = BackupList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<BackupList>> {
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        Format::Node.check_opt("node", self.node.as_deref())?;
+        let all = places(pve)?;
+        if let Some(storage) = &self.storage {
+            able(&all, storage)?;
+        }
+        if let Some(node) = &self.node
+            && !all.is_empty()
+            && !all.iter().any(|place| place.node == *node)
+        {
+            let known = listed(all.iter().map(|place| place.node.as_str()));
+            return Err(Error::NotFound(format!(
+                "there is no node {node} with storages that the token sees (case matters): there \
+                 are {known}"
+            )));
+        }
+        let none_seen = all.is_empty();
+        let fits = all
+            .into_iter()
+            .filter(may_hold)
+            .filter(|place| {
+                self.storage
+                    .as_ref()
+                    .is_none_or(|name| *name == place.storage)
+            })
+            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
+            .collect();
+        let mut found = Vec::new();
+        let mut unavailable = Vec::new();
+        for place in distinct(fits) {
+            if !place.is_available() {
+                unavailable.push(format!(
+                    "{} on {}: not available",
+                    place.storage, place.node
+                ));
+                continue;
+            }
+            match volumes(
+                pve,
+                &place.node,
+                &place.storage,
+                Some(Content::Backup),
+                self.vmid,
+            ) {
+                Ok(volumes) => found.extend(
+                    volumes
+                        .into_iter()
+                        .filter(|volume| volume.content == Content::Backup.as_str())
+                        .map(|volume| (place.node.clone(), volume)),
+                ),
+                // One storage that does not answer must not hide the others.
+                Err(failure) => unavailable.push(format!(
+                    "{} on {}: {}",
+                    place.storage,
+                    place.node,
+                    Error::from(failure).message()
+                )),
+            }
+        }
+        let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let mut list = BackupList::new(found, &guests(pve)?, limit, clock::now());
+        if filtered || !unavailable.is_empty() {
+            list.guests_without_backup = None;
+        }
+        list.unavailable = unavailable;
+        if none_seen {
+            list.hint = Some(pve.empty_hint("Datastore.Audit", "/storage"));
+            list.guests_without_backup = None;
+        }
+        let text = list.text();
+        Ok(Reply::Done(list, text))
+    }
+}
+
+/// Makes a backup.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateBackup {
+    /// The guest.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// Default: the only one that holds backups.
+    storage: Option<String>,
+    /// Default snapshot: the guest runs on. stop shuts it down meanwhile.
+    mode: Option<Mode>,
+    /// Default zstd.
+    compress: Option<Compression>,
+    /// Default {{guestname}}; {{node}}, {{vmid}} and {{cluster}} are filled in too.
+    #[schemars(length(max = 1024))]
+    notes: Option<String>,
+    /// Keep it from being removed or pruned. Default false.
+    protected: Option<bool>,
+    /// False: answer the task's upid at once instead of following it.
+    wait: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    #[default]
+    Snapshot,
+    Suspend,
+    Stop,
+}
+
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Suspend => "suspend",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Compression {
+    #[default]
+    Zstd,
+    Gzip,
+    Lzo,
+    None,
+}
+
+impl Compression {
+    /// Proxmox's word.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+            Self::Lzo => "lzo",
+            Self::None => "0",
+        }
+    }
+}
+
+impl Run for CreateBackup {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        let notes = self.notes()?;
+        let mode = self.mode.unwrap_or_default();
+        let (guest, (storage, running, upid)) = Guest::attempt(pve, self.vmid, |guest| {
+            let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
+            let state = guest.state(pve)?;
+            state.unlocked(guest)?;
+            let params = self.params(mode, &storage, &notes);
+            let upid = pve.post::<Upid>(&Path::new(["nodes", &guest.node, "vzdump"]), &params)?;
+            Ok((storage, state.is_running(), upid))
+        })?;
+        let action = format!("back up {} to {}", guest.label(), storage.storage);
+        let mut report = Report::done(action).on(&guest);
+        if running && mode != Mode::Snapshot {
+            report = report.warn(match mode {
+                Mode::Stop => "the guest is shut down for the backup, and started again after it",
+                _ => "the guest is suspended for a while during the backup",
+            });
+        }
+        if is_backup_server(&storage) && self.compress.is_some() {
+            report = report.warn(format!(
+                "{} is a Proxmox Backup Server, which compresses by itself: compress was left out",
+                storage.storage
+            ));
+        }
+        report.started_with(&upid, self.wait, Finish::Backup)
+    }
+}
+
+impl CreateBackup {
+    /// The notes as vzdump takes them: on one line.
+    fn notes(&self) -> Result<String> {
+        let notes = notes_template(self.notes.as_deref().unwrap_or("{{guestname}}"));
+        if notes.chars().count() > 1024 {
+            return Err(Error::argument(
+                "notes",
+                "must be at most 1024 characters long, where a line break and a backslash count as \
+                 two",
+            ));
+        }
+        Ok(notes)
+    }
+
+    fn params(&self, mode: Mode, storage: &StorageStatus, notes: &str) -> Params {
+        let compress = self.compress.unwrap_or_default();
+        Params::new()
+            .set("vmid", self.vmid)
+            .set("storage", &storage.storage)
+            .set("mode", mode.as_str())
+            .opt(
+                "compress",
+                (!is_backup_server(storage)).then_some(compress.as_str()),
+            )
+            .opt("notes-template", (!notes.is_empty()).then_some(notes))
+            .opt_flag("protected", self.protected.filter(|protected| *protected))
+            // Without this, vzdump removes older backups beyond the storage's
+            // retention: nobody has asked for that here.
+            .flag("remove", false)
+    }
+}
+
+/// The backups that a vzdump task has made, from its log.
+pub(crate) fn archive_of(pve: &Pve, upid: &Upid) -> Result<Option<String>> {
+    // The names stand before the first line of progress. The backup is there
+    // also where its log cannot be read.
+    let log = TaskLog::page(pve, upid, 0, 500);
+    Ok(log.ok().and_then(|log| archives(&log.lines)))
+}
+
+/// Restores a backup as a new guest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestoreBackup {
+    /// The backup's volid.
+    #[schemars(length(min = 3, max = 255))]
+    archive: String,
+    /// The new guest's; one that is not taken. Default: the next free one.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// For its disks. Default: a VM's original ones, or the only one for containers.
+    storage: Option<String>,
+    /// Default: one that reaches the backup, the original guest's where it can.
+    node: Option<String>,
+    /// A new name.
+    name: Option<String>,
+    /// Keep the MAC addresses. Default false: new ones, so that it may run beside the original.
+    keep_macs: Option<bool>,
+    /// False: answer the task's upid at once instead of following it.
+    wait: Option<bool>,
+}
+
+/// How many times a free vmid is asked for: another client may take it first.
+const ATTEMPTS: u32 = 2;
+
+impl Run for RestoreBackup {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let storage = self.check()?;
+        let places = places(pve)?;
+        let all = guests(pve)?;
+        if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.vmid) {
+            return Err(Error::Conflict(format!(
+                "vmid {} is taken by {}, and a restore only ever makes a new guest: choose another \
+                 vmid, or leave it out for the next free one",
+                taken.vmid,
+                taken.label()
+            )));
+        }
+        let (node, volume) = self.locate(pve, &places, &all, storage)?;
+        let Some(kind) = kind_of(&volume) else {
+            return Err(Error::Conflict(format!(
+                "{} is no backup of a VM or container that can be told by its name",
+                self.archive
+            )));
+        };
+        let target = match kind {
+            Kind::Qemu if self.storage.is_none() => None,
+            Kind::Qemu => Some(choose(
+                pve,
+                &node,
+                Content::Images,
+                self.storage.as_deref(),
+            )?),
+            // Without a word Proxmox would take `local`, fit or not.
+            Kind::Lxc => Some(choose(
+                pve,
+                &node,
+                Content::Rootdir,
+                self.storage.as_deref(),
+            )?),
+        };
+        let target = target.as_ref().map(|storage| storage.storage.as_str());
+        let (vmid, upid) = self.start(pve, &node, kind, target)?;
+        self.report(&node, kind, &volume, vmid, &all)
+            .started(&upid, self.wait)
+    }
+}
+
+impl RestoreBackup {
+    /// All that can be said without asking Proxmox; answers the archive's
+    /// storage.
+    fn check(&self) -> Result<&str> {
+        let wrong = || {
+            Error::argument(
+                "archive",
+                format!(
+                    "must be a backup's volid as {} tells it, such as \
+                     local:backup/vzdump-qemu-100-2026_11_22-08_00_00.vma.zst",
+                    name_of::<ListBackups>()
+                ),
+            )
+        };
+        let Some((storage, path)) = self.archive.split_once(':') else {
+            return Err(wrong());
+        };
+        let plain = !path.is_empty()
+            && !path.contains(char::is_whitespace)
+            && !path.contains(char::is_control)
+            && !path.split('/').any(|part| part == "..");
+        if !Format::Storage.fits(storage) || !plain {
+            return Err(wrong());
+        }
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        Format::Node.check_opt("node", self.node.as_deref())?;
+        Format::DnsName.check_opt("name", self.name.as_deref())?;
+        Ok(storage)
+    }
+
+    /// The node that restores it, and the volume as that node sees it.
+    fn locate(
+        &self,
+        pve: &Pve,
+        places: &[Place],
+        all: &[Guest],
+        storage: &str,
+    ) -> Result<(String, Volume)> {
+        let mut candidates = able(places, storage)?;
+        if let Some(node) = &self.node {
+            let known = listed(candidates.iter().map(|place| place.node.as_str()));
+            candidates.retain(|place| place.node == *node);
+            if candidates.is_empty() {
+                return Err(Error::NotFound(format!(
+                    "node {node} has no storage {storage} with backups: {known} have it"
+                )));
+            }
+        }
+        let away = listed(candidates.iter().map(|place| place.node.as_str()));
+        candidates.retain(|place| place.is_available());
+        if candidates.is_empty() {
+            return Err(Error::Unreachable(format!(
+                "storage {storage} is not available now on {away}: look at the storage and its node"
+            )));
+        }
+        let original = vmid_in(&self.archive)
+            .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
+            .map(|guest| guest.node.as_str());
+        candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        for place in &candidates {
+            let found = volumes(pve, &place.node, storage, Some(Content::Backup), None)?
+                .into_iter()
+                .find(|volume| volume.volid == self.archive);
+            if let Some(volume) = found {
+                return Ok((place.node.clone(), volume));
+            }
+            if place.shared.0 {
+                break;
+            }
+        }
+        Err(Error::NotFound(format!(
+            "there is no backup {} on {}: {} shows what there is",
+            self.archive,
+            listed(candidates.iter().map(|place| place.node.as_str())),
+            name_of::<ListBackups>()
+        )))
+    }
+
+    /// Sends the request. A free vmid that was taken meanwhile is replaced by
+    /// the next one, once.
+    fn start(
+        &self,
+        pve: &Pve,
+        node: &str,
+        kind: Kind,
+        target: Option<&str>,
+    ) -> Result<(u32, Upid)> {
+        let path = Path::new(["nodes", node, kind.as_str()]);
+        let mut attempt = 1;
+        loop {
+            let vmid = match self.vmid {
+                Some(vmid) => vmid,
+                None => {
+                    pve.get::<Num<u32>>(&Path::new(["cluster", "nextid"]), &Params::new())?
+                        .0
+                }
+            };
+            match pve.post::<Upid>(&path, &self.params(kind, vmid, target)) {
+                Ok(upid) => return Ok((vmid, upid)),
+                Err(Failure::Api(error)) if error.says("already exists") => {
+                    if self.vmid.is_some() || attempt == ATTEMPTS {
+                        return Err(Error::Conflict(format!(
+                            "vmid {vmid} is taken by a guest that was made just now, or that the \
+                             token {} does not see; nothing was restored: choose another vmid",
+                            pve.token_name()
+                        )));
+                    }
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// `force`, which would overwrite a guest, is not among them.
+    fn params(&self, kind: Kind, vmid: u32, target: Option<&str>) -> Params {
+        let params = Params::new().set("vmid", vmid);
+        let params = match kind {
+            Kind::Qemu => params
+                .set("archive", &self.archive)
+                .opt("name", self.name.as_deref()),
+            Kind::Lxc => params
+                .set("ostemplate", &self.archive)
+                .flag("restore", true)
+                .opt("hostname", self.name.as_deref()),
+        };
+        params
+            .opt("storage", target)
+            .flag("unique", self.keep_macs != Some(true))
+    }
+
+    fn report(&self, node: &str, kind: Kind, volume: &Volume, vmid: u32, all: &[Guest]) -> Report {
+        let action = format!("restore {} as {} guest {vmid}", self.archive, kind.as_str());
+        let mut report = Report::done(action).created(vmid.to_string());
+        report.vmid = Some(vmid);
+        report.node = Some(node.to_owned());
+        let original = volume
+            .vmid
+            .map(|vmid| vmid.0)
+            .or_else(|| vmid_in(&volume.volid));
+        if let Some(original) = all.iter().find(|guest| Some(guest.vmid) == original) {
+            let macs = if self.keep_macs == Some(true) {
+                ", its MAC addresses"
+            } else {
+                ""
+            };
+            report = report.warn(format!(
+                "{} still exists: the restored guest has its fixed addresses{macs} and host name; \
+                 change them before both run",
+                original.label()
+            ));
+        }
+        report.next(format!(
+            "{} starts it",
+            name_of::<tools::power::StartGuest>()
+        ))
+    }
+}
+
+impl BackupList {
+    fn new(found: Vec<(String, Volume)>, all: &[Guest], limit: usize, now: u64) -> Self {
+        let total = found.len();
+        let total_bytes = found
+            .iter()
+            .filter_map(|(_, volume)| volume.size)
+            .fold(0u64, |sum, size| sum.saturating_add(size.0));
+        let mut by_guest: BTreeMap<Option<u32>, Vec<(String, Volume)>> = BTreeMap::new();
+        for (node, volume) in found {
+            let vmid = volume
+                .vmid
+                .map(|vmid| vmid.0)
+                .or_else(|| vmid_in(&volume.volid));
+            by_guest.entry(vmid).or_default().push((node, volume));
+        }
+        let without = all
+            .iter()
+            .filter(|guest| !guest.template.0 && !by_guest.contains_key(&Some(guest.vmid)))
+            .map(|guest| guest.vmid)
+            .collect();
+        for backups in by_guest.values_mut() {
+            backups.sort_by(|(_, a), (_, b)| {
+                let key = |volume: &Volume| volume.ctime.map_or(0, |time| time.0);
+                (key(b), &b.volid).cmp(&(key(a), &a.volid))
+            });
+        }
+        let shares = shares(&by_guest.values().map(Vec::len).collect::<Vec<_>>(), limit);
+        let shown: usize = shares.iter().sum();
+        let guests = by_guest
+            .into_iter()
+            .zip(shares)
+            .filter(|(_, share)| *share > 0)
+            .map(|((vmid, backups), share)| {
+                let guest = all.iter().find(|guest| Some(guest.vmid) == vmid);
+                GuestBackups {
+                    vmid,
+                    name: guest.and_then(|guest| guest.name.clone()),
+                    exists: guest.is_some(),
+                    count: backups.len(),
+                    backups: backups
+                        .into_iter()
+                        .take(share)
+                        .map(|(node, volume)| Backup::new(node, volume, now))
+                        .collect(),
+                }
+            })
+            .collect();
+        Self {
+            guests,
+            total,
+            total_bytes,
+            guests_without_backup: Some(without),
+            unavailable: Vec::new(),
+            hint: (shown < total).then(|| {
+                format!(
+                    "{shown} of {total} are shown, every guest's newest first: raise limit, or \
+                     narrow by vmid, storage or node"
+                )
+            }),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} of {}, {}",
+            text::count(self.total, "backup"),
+            text::count(self.guests.len(), "guest"),
+            text::bytes(self.total_bytes)
+        );
+        if !self.unavailable.is_empty() {
+            text.push_str(&format!(
+                "; {} could not be read",
+                text::count(self.unavailable.len(), "storage")
+            ));
+        }
+        text
+    }
+}
+
+impl Backup {
+    fn new(node: String, volume: Volume, now: u64) -> Self {
+        let kind = kind_of(&volume);
+        let notes = volume
+            .notes
+            .as_deref()
+            .map(str::trim)
+            .filter(|notes| !notes.is_empty());
+        Self {
+            node,
+            kind,
+            created_at: volume.ctime.map(|time| text::time(time.0)),
+            age_seconds: volume.ctime.map(|time| now.saturating_sub(time.0)),
+            size_bytes: volume.size.map(|size| size.0),
+            protected: volume.protected.0,
+            verification: volume
+                .verification
+                .and_then(|verification| verification.state),
+            notes: notes.map(|notes| text::cut(notes, 160)),
+            volid: volume.volid,
+        }
+    }
+}
+
+/// How many each may show of what it has: the first of all before the second
+/// of any, up to a limit in all.
+fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
+    let mut shares = vec![0; counts.len()];
+    let mut left = limit;
+    let mut gave = true;
+    while left > 0 && gave {
+        gave = false;
+        for (share, count) in shares.iter_mut().zip(counts) {
+            if left > 0 && *share < *count {
+                *share += 1;
+                left -= 1;
+                gave = true;
+            }
+        }
+    }
+    shares
+}
+
+/// Where a storage with backups is; refuses one that is nowhere.
+fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
+    let found: Vec<&Place> = places
+        .iter()
+        .filter(|place| place.storage == storage)
+        .collect();
+    if found.iter().any(|place| may_hold(place)) {
+        return Ok(found.into_iter().filter(|place| may_hold(place)).collect());
+    }
+    let able = places.iter().filter(|place| place.holds(Content::Backup));
+    let known: BTreeSet<&str> = able.map(|place| place.storage.as_str()).collect();
+    let known = if known.is_empty() {
+        "no storage that the token sees does".to_owned()
+    } else {
+        format!("these do: {}", listed(known.into_iter()))
+    };
+    Err(if found.is_empty() {
+        Error::NotFound(format!(
+            "there is no storage {storage} that the token sees, to hold backups; {known}"
+        ))
+    } else {
+        Error::Conflict(format!("storage {storage} does not hold backups; {known}"))
+    })
+}
+
+/// Whether it holds backups: an offline node may not tell.
+fn may_hold(place: &Place) -> bool {
+    place.holds(Content::Backup) || (place.content.is_empty() && !place.is_available())
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<&str> = names.collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+fn is_backup_server(storage: &StorageStatus) -> bool {
+    storage.kind == "pbs"
+}
+
+/// Notes on one line, as vzdump takes them.
+fn notes_template(notes: &str) -> String {
+    notes
+        .replace('\\', "\\\\")
+        .replace("\r\n", "\n")
+        .replace(['\r', '\n'], "\\n")
+}
+
+/// What a backup is of: by what Proxmox says, else by its name.
+fn kind_of(volume: &Volume) -> Option<Kind> {
+    let format = volume.format.as_deref().unwrap_or_default();
+    let name = volume.volid.split_once(':').map_or("", |(_, path)| path);
+    let says = |subtype: &str, marks: [&str; 3]| {
+        volume.subtype.as_deref() == Some(subtype)
+            || marks
+                .iter()
+                .any(|mark| format == *mark || name.contains(mark))
+    };
+    if says("qemu", ["pbs-vm", "vzdump-qemu-", "backup/vm/"]) {
+        Some(Kind::Qemu)
+    } else if says("lxc", ["pbs-ct", "vzdump-lxc-", "backup/ct/"]) {
+        Some(Kind::Lxc)
+    } else {
+        None
+    }
+}
+
+/// The vmid in a backup's name: `…/vzdump-lxc-200-…`, `backup/vm/100/…`.
+fn vmid_in(volid: &str) -> Option<u32> {
+    ["vzdump-qemu-", "vzdump-lxc-", "backup/vm/", "backup/ct/"]
+        .iter()
+        .find_map(|mark| volid.split_once(mark))
+        .and_then(|(_, rest)| rest.split(['-', '/']).next()?.parse().ok())
+}
+
+/// The volids of what a vzdump log says that it made.
+fn archives(lines: &[String]) -> Option<String> {
+    let storage = lines
+        .iter()
+        .find_map(|line| line.split_once("starting new backup job: vzdump "))
+        .and_then(|(_, arguments)| {
+            let mut words = arguments.split_whitespace();
+            words
+                .find_map(|word| match word.strip_prefix("--storage") {
+                    Some("") => Some(None),
+                    Some(rest) => rest.strip_prefix('=').map(Some),
+                    None => None,
+                })?
+                .or_else(|| words.next())
+        });
+    let quoted = |line: &'_ str, before: &str| -> Option<String> {
+        let (_, rest) = line.split_once(before)?;
+        Some(rest.split_once('\'')?.0.to_owned())
+    };
+    let archives: Vec<String> = lines
+        .iter()
+        .filter_map(|line| {
+            if let Some(path) = quoted(line, "creating Proxmox Backup Server archive '") {
+                return Some(
+                    storage.map_or(path.clone(), |storage| format!("{storage}:backup/{path}")),
+                );
+            }
+            let path = quoted(line, "creating vzdump archive '")?;
+            let name = path.rsplit('/').next().unwrap_or(&path);
+            Some(storage.map_or(path.clone(), |storage| format!("{storage}:backup/{name}")))
+        })
+        .collect();
+    (!archives.is_empty()).then(|| archives.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn volume(value: Value) -> Volume {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn storage(kind: &str) -> StorageStatus {
+        serde_json::from_value(json!({"storage": "nas", "type": kind, "content": "backup"}))
+            .unwrap()
+    }
+
+    fn pairs(params: &Params) -> Vec<String> {
+        params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+
+    fn create(arguments: Value) -> CreateBackup {
+        serde_json::from_value(arguments).unwrap()
+    }
+
+    fn restore(arguments: Value) -> RestoreBackup {
+        serde_json::from_value(arguments).unwrap()
+    }
+
+    #[test]
+    fn compression_in_proxmox_words() {
+        for (compress, sent) in [
+            ("zstd", "zstd"),
+            ("gzip", "gzip"),
+            ("lzo", "lzo"),
+            ("none", "0"),
+        ] {
+            let create = create(json!({"vmid": 100, "compress": compress}));
+            let params = create.params(Mode::Snapshot, &storage("dir"), "");
+            assert!(
+                pairs(&params).contains(&format!("compress={sent}")),
+                "{params:?}"
+            );
+        }
+        let plain = create(json!({"vmid": 100}));
+        assert_eq!(
+            pairs(&plain.params(Mode::Stop, &storage("nfs"), &plain.notes().unwrap())),
+            [
+                "vmid=100",
+                "storage=nas",
+                "mode=stop",
+                "compress=zstd",
+                "notes-template={{guestname}}",
+                "remove=0"
+            ]
+        );
+        let pbs = create(json!({"vmid": 100, "protected": true, "notes": ""}));
+        assert_eq!(
+            pairs(&pbs.params(Mode::Snapshot, &storage("pbs"), &pbs.notes().unwrap())),
+            [
+                "vmid=100",
+                "storage=nas",
+                "mode=snapshot",
+                "protected=1",
+                "remove=0"
+            ]
+        );
+    }
+
+    #[test]
+    fn restores_are_never_forced() {
+        let vm =
+            restore(json!({"archive": "nas:backup/vzdump-qemu-100-x.vma.zst", "name": "web02"}));
+        assert_eq!(
+            pairs(&vm.params(Kind::Qemu, 105, None)),
+            [
+                "vmid=105",
+                "archive=nas:backup/vzdump-qemu-100-x.vma.zst",
+                "name=web02",
+                "unique=1"
+            ]
+        );
+        let ct = restore(json!({"archive": "nas:a", "name": "ct3", "keep_macs": true}));
+        assert_eq!(
+            pairs(&ct.params(Kind::Lxc, 106, Some("bulk"))),
+            [
+                "vmid=106",
+                "ostemplate=nas:a",
+                "restore=1",
+                "hostname=ct3",
+                "storage=bulk",
+                "unique=0"
+            ]
+        );
+    }
+
+    #[test]
+    fn archives_that_are_none() {
+        for archive in [
+            "backup",
+            "a:b",
+            "local:",
+            "local: x",
+            "local:../x",
+            "local:backup/../../etc",
+            "/x:y",
+            "local:a\nb",
+        ] {
+            assert!(
+                restore(json!({"archive": archive})).check().is_err(),
+                "{archive}"
+            );
+        }
+        for (name, value) in [("name", "web_1"), ("storage", "x y"), ("node", "a/b")] {
+            let wrong = restore(json!({"archive": "local:backup/x", name: value}));
+            assert!(wrong.check().unwrap_err().message().starts_with(name));
+        }
+        let pbs = restore(json!({"archive": "pbs:backup/vm/100/2026-11-22T08:04:13Z"}));
+        assert_eq!(pbs.check().unwrap(), "pbs");
+    }
+
+    #[test]
+    fn kinds_and_vmids() {
+        for (entry, kind, vmid) in [
+            (
+                json!({"volid": "local:backup/vzdump-lxc-200-2026.tar.zst", "subtype": "lxc"}),
+                Some(Kind::Lxc),
+                Some(200),
+            ),
+            (
+                json!({"volid": "local:backup/vzdump-qemu-100-2026.vma.zst"}),
+                Some(Kind::Qemu),
+                Some(100),
+            ),
+            (
+                json!({"volid": "pbs:backup/vm/100/2026", "format": "pbs-vm"}),
+                Some(Kind::Qemu),
+                Some(100),
+            ),
+            (
+                json!({"volid": "pbs:backup/ct/7/2026"}),
+                Some(Kind::Lxc),
+                Some(7),
+            ),
+            (json!({"volid": "local:backup/other.tgz"}), None, None),
+        ] {
+            let volume = volume(entry);
+            assert_eq!(
+                (kind_of(&volume), vmid_in(&volume.volid)),
+                (kind, vmid),
+                "{}",
+                volume.volid
+            );
+        }
+    }
+
+    #[test]
+    fn made_by_a_task() {
+        let lines = |text: &[&str]| {
+            text.iter()
+                .map(|line| (*line).to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            archives(&lines(&[
+                "INFO: starting new backup job: vzdump 200 --storage local --mode stop --compress zstd",
+                "INFO: Starting Backup of VM 200 (lxc)",
+                "INFO: creating vzdump archive '/var/lib/vz/dump/vzdump-lxc-200-2026_11_22-08_04_13.tar.zst'",
+                "INFO: archive file size: 1MB",
+            ])),
+            Some("local:backup/vzdump-lxc-200-2026_11_22-08_04_13.tar.zst".into())
+        );
+        assert_eq!(
+            archives(&lines(&[
+                "INFO: starting new backup job: vzdump 100 101 --mode snapshot --storage=pbs",
+                "INFO: creating Proxmox Backup Server archive 'vm/100/2026-11-22T08:04:13Z'",
+                "INFO: creating Proxmox Backup Server archive 'vm/101/2026-11-22T08:05:13Z'",
+            ])),
+            Some(
+                "pbs:backup/vm/100/2026-11-22T08:04:13Z, pbs:backup/vm/101/2026-11-22T08:05:13Z"
+                    .into()
+            )
+        );
+        assert_eq!(archives(&lines(&["INFO: nothing"])), None);
+    }
+
+    fn guest(vmid: u32, template: u8) -> Guest {
+        serde_json::from_value(json!({
+            "vmid": vmid, "type": "qemu", "node": "pve1", "status": "running",
+            "name": format!("vm{vmid}"), "template": template
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn by_guest_newest_first() {
+        let backup = |vmid: u32, time: u64| {
+            let volid = format!("nas:backup/vzdump-qemu-{vmid}-{time}.vma.zst");
+            let entry = json!({"volid": volid, "vmid": vmid, "ctime": time, "size": "10",
+                "content": "backup", "protected": 1, "notes": "web\n", "verification": {"state": "ok"}});
+            ("pve1".to_owned(), volume(entry))
+        };
+        let found = vec![
+            backup(100, 10),
+            backup(100, 30),
+            backup(100, 20),
+            backup(77, 5),
+        ];
+        let all = [guest(100, 0), guest(101, 0), guest(9000, 1)];
+        let list = BackupList::new(found, &all, 3, 100);
+        assert_eq!((list.total, list.total_bytes), (4, 40));
+        assert_eq!(list.guests_without_backup, Some(vec![101]));
+        let [gone, web] = list.guests.as_slice() else {
+            panic!("{list:?}");
+        };
+        assert_eq!((gone.vmid, gone.exists, gone.count), (Some(77), false, 1));
+        assert_eq!(
+            (web.name.as_deref(), web.exists, web.count),
+            (Some("vm100"), true, 3)
+        );
+        let ages: Vec<_> = web.backups.iter().map(|one| one.age_seconds).collect();
+        assert_eq!(ages, [Some(70), Some(80)]);
+        let first = &web.backups[0];
+        assert!(first.protected);
+        assert_eq!(first.verification.as_deref(), Some("ok"));
+        assert_eq!(first.notes.as_deref(), Some("web"));
+        assert!(list.hint.unwrap().starts_with("3 of 4"));
+    }
+
+    #[test]
+    fn storages_that_hold_backups() {
+        let places: Vec<Place> = serde_json::from_value(json!([
+            {"storage": "local", "node": "pve1", "status": "available", "content": "iso,backup"},
+            {"storage": "bulk", "node": "pve1", "status": "available", "content": "images"},
+        ]))
+        .unwrap();
+        assert_eq!(able(&places, "local").unwrap().len(), 1);
+        assert!(
+            matches!(able(&places, "bulk"), Err(Error::Conflict(m)) if m.ends_with("these do: local"))
+        );
+        assert!(
+            matches!(able(&places, "nas"), Err(Error::NotFound(m)) if m.ends_with("these do: local"))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_fair(counts in prop::collection::vec(0usize..9, 0..9), limit in 0usize..40) {
+            let shares = shares(&counts, limit);
+            prop_assert_eq!(shares.iter().sum::<usize>(), limit.min(counts.iter().sum()));
+            for (share, count) in shares.iter().zip(&counts) {
+                prop_assert!(share <= count);
+                prop_assert!(share == count || shares.iter().all(|other| *other <= share + 1));
+            }
+        }
+
+        #[test]
+        fn any_notes_survive(notes in "[^\r]{0,40}") {
+            let sent = notes_template(&notes);
+            prop_assert!(!sent.contains('\n'));
+            // As vzdump reads it back.
+            let mut back = String::new();
+            let mut chars = sent.chars();
+            while let Some(c) = chars.next() {
+                match c {
+                    '\\' => match chars.next() {
+                        Some('n') => back.push('\n'),
+                        Some('\\') => back.push('\\'),
+                        other => prop_assert!(false, "{:?}", other),
+                    },
+                    c => back.push(c),
+                }
+            }
+            prop_assert_eq!(back, notes);
+        }
+
+        #[test]
+        fn any_archive_is_safe(archive in any::<String>()) {
+            let restore = RestoreBackup {
+                archive, vmid: None, storage: None, node: None, name: None, keep_macs: None, wait: None,
+            };
+            let _ = (restore.check(), vmid_in(&restore.archive));
+        }
+    }
+}

@@ -73,6 +73,8 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<power::ResumeGuest>(POWER, "resume_guest", "Resume a guest", SET,
         "Continue a paused or suspended guest."),
     // console
+    Tool::new::<console::GetConsoleUrl>(CONSOLE, "get_console_url", "Get a console's address", READ,
+        "The address of a guest's console in the web interface, for a browser that is logged in there."),
     // provisioning
     Tool::new::<templates::ListTemplates>(PROVISIONING, "list_templates", "List templates", READ,
         "VM and container templates to clone, container templates on storages, and those of the appliance index."),
@@ -116,6 +118,16 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<backups::RestoreBackup>(BACKUPS, "restore_backup", "Restore a backup as a new guest", WRITE,
         "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
     // firewall
+    Tool::new::<firewall::AuditFirewall>(FIREWALL, "audit_firewall", "Audit a firewall", READ,
+        "Rules, switches, policies and network card flags of a guest, a node or the cluster read together, with findings. Cluster rules protect the nodes, not the guests."),
+    Tool::new::<firewall::AddFirewallRule>(FIREWALL, "add_firewall_rule", "Add a firewall rule", WRITE,
+        "Add a rule to the firewall of a guest, a node or the cluster, and say whether it has any effect. The first rule that matches decides."),
+    Tool::new::<firewall::UpdateFirewallRule>(FIREWALL, "update_firewall_rule", "Change a firewall rule", DESTROY,
+        "Change or move a rule. Only what is given changes; an empty text removes a field."),
+    Tool::new::<firewall::DeleteFirewallRule>(FIREWALL, "delete_firewall_rule", "Delete a firewall rule", DESTROY,
+        "Remove a rule by its position. The positions of the rules after it shift by one."),
+    Tool::new::<firewall::SetFirewallOptions>(FIREWALL, "set_firewall_options", "Set firewall options", DESTROY.idempotent(),
+        "Switch the firewall of a guest, a node or the cluster on or off, set its policies and filters."),
     // storage
     Tool::new::<storage::ListStorage>(STORAGE, "list_storage", "List storages", READ,
         "Storages with type, allowed content, use and nodes; a shared one stands once."),
@@ -132,7 +144,13 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Follow a running task to its end. A task that failed is an error with the log's last lines."),
     Tool::new::<tasks::StopTask>(CLUSTER, "stop_task", "Stop a task", DESTROY.idempotent(),
         "Abort a running task. What it has done so far is not undone."),
+    Tool::new::<logs::GetClusterLog>(CLUSTER, "get_cluster_log", "Get the cluster's log", READ,
+        "What was done in the cluster, by whom: logins, tasks, failures; newest first."),
+    Tool::new::<logs::GetNodeLog>(CLUSTER, "get_node_log", "Get a node's log", READ,
+        "The last lines of a node's journal, filtered by unit, word and time."),
     // agent
+    Tool::new::<agent::RunInGuest>(AGENT, "run_in_guest", "Run a command in a VM", DESTROY.open().dangerous(),
+        "Run a command inside a running VM by its QEMU guest agent, mostly as root, and tell exit code and output."),
 ];
 
 /// The name of the tool of a type, for messages that point to it.
