@@ -98,7 +98,7 @@ async fn why_there_are_no_addresses() -> anyhow::Result<()> {
     let mut texts = std::collections::BTreeSet::new();
     for (vmid, says) in [
         // The agent is off in the configuration.
-        (103, &["agent", "not"][..]),
+        (103, &["agent", "switched off", "qm set 103"][..]),
         // It is on, but nothing answers within the guest.
         (102, &["agent", "install"]),
         // The VM is stopped.

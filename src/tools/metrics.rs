@@ -153,7 +153,8 @@ impl Metrics {
             disk_read_bytes_per_second: range(|point| point.diskread, 1.0, 0),
             disk_write_bytes_per_second: range(|point| point.diskwrite, 1.0, 0),
             hint: filled.is_empty().then(|| {
-                "no values: the guest was off all the time, or is new; try a longer timeframe"
+                "no values: the guest was off all the time, is new, or its node is offline; try a \
+                 longer timeframe"
                     .to_owned()
             }),
         }
