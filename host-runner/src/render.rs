@@ -85,22 +85,25 @@ pub(crate) fn error_json(error: &ToolError) -> Value {
         ToolError::FailedTask(_) => "failed-task",
         ToolError::Internal(_) => "internal",
     };
-    let mut json = json!({ "error": kind, "message": message(error) });
+    let mut json = Map::new();
+    json.insert("error".to_owned(), json!(kind));
+    json.insert("message".to_owned(), json!(message(error)));
     match error {
         ToolError::InvalidArguments(invalid) => {
             let problems = invalid.problems.iter();
-            json["problems"] = problems
+            let problems = problems
                 .map(|problem| json!({ "pointer": problem.pointer, "message": problem.message }))
                 .collect();
+            json.insert("problems".to_owned(), problems);
         }
         ToolError::FailedTask(failed) => {
-            json["upid"] = json!(failed.upid);
-            json["exit_status"] = json!(failed.exit_status);
-            json["log_tail"] = json!(failed.log_tail);
+            json.insert("upid".to_owned(), json!(failed.upid));
+            json.insert("exit_status".to_owned(), json!(failed.exit_status));
+            json.insert("log_tail".to_owned(), json!(failed.log_tail));
         }
         _ => {}
     }
-    json
+    Value::Object(json)
 }
 
 fn message(error: &ToolError) -> &str {

@@ -30,7 +30,7 @@ pub(crate) async fn run(
         });
     match answer {
         Ok((result, _)) if !io::stdout().is_terminal() => print(&result.structured),
-        Ok((_, structured)) => print(&format!("{structured:#}")),
+        Ok((_, structured)) => print(&render::for_terminal(&format!("{structured:#}"))),
         Err(error) if json => {
             print(&render::error_json(&error).to_string())?;
             Err(CommandError::Reported)

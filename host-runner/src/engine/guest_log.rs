@@ -1,5 +1,6 @@
 //! What a component writes to its stderr: lines in the host's log.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,6 +13,8 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 const MAX_LINE: usize = 1000;
 /// What a call writes beyond this is dropped.
 const MAX_LINES: usize = 200;
+/// A panic takes this many lines.
+const LAST_LINES: usize = 3;
 
 /// Collects a call's stderr, line by line.
 #[derive(Clone, Default)]
@@ -21,15 +24,16 @@ pub(super) struct GuestLog(Arc<Mutex<Lines>>);
 struct Lines {
     count: usize,
     current: Vec<u8>,
-    last: String,
+    last: VecDeque<String>,
 }
 
 impl GuestLog {
-    /// The last line: of a component that panicked, the reason.
-    pub(super) fn last_line(&self) -> String {
+    /// The last lines: of a component that panicked, the reason.
+    pub(super) fn last_lines(&self) -> String {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         lines.end_line();
-        lines.last.clone()
+        let last: Vec<_> = lines.last.iter().map(String::as_str).collect();
+        last.join(" / ")
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -56,7 +60,10 @@ impl Lines {
         tracing::debug!("component: {line}");
         self.count += 1;
         self.current.clear();
-        self.last = line;
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
     }
 }
 
@@ -96,15 +103,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_the_last_line_and_is_bounded() {
+    fn keeps_the_last_lines_and_is_bounded() {
         let log = GuestLog::default();
         log.write(b"first\nsecond: \x1b[31m");
-        assert_eq!(log.last_line(), "second: \\u{1b}[31m");
+        assert_eq!(log.last_lines(), "first / second: \\u{1b}[31m");
         for _ in 0..10_000 {
             log.write(&[b'x'; 5000]);
             log.write(b"\n");
         }
-        assert!(log.last_line().len() <= MAX_LINE);
+        assert!(log.last_lines().len() <= LAST_LINES * (MAX_LINE + 3));
         assert_eq!(log.0.lock().unwrap().count, MAX_LINES);
     }
 }

@@ -18,7 +18,7 @@ use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 #[cfg(test)]
-pub use self::bindings::exports::proxmox::mcp::tools::{
+pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     Annotations, ArgumentProblem, FailedTask, InvalidArguments,
 };
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
@@ -79,6 +79,11 @@ impl Loader {
             environment,
             plugin: OnceCell::new(),
         }
+    }
+
+    /// Does ahead of time what the first request would have to wait for.
+    pub(crate) async fn prepare(&self) {
+        self.sandbox.prepare().await;
     }
 
     /// The component, loaded now if nobody has yet.
@@ -213,33 +218,33 @@ impl Plugin {
         let reason = match tokio::time::timeout(self.limits.wall, call).await {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => self.fault(&error, report),
-            Err(_) => format!("took longer than {} s", self.limits.wall.as_secs()),
+            Err(_) => format!(
+                "took longer than {} s and was stopped",
+                self.limits.wall.as_secs()
+            ),
         };
         Err(ToolError::Internal(format!(
-            "the component {reason} and was stopped: if the call was to change something, look \
-             whether it did before calling again; the log of host-runner tells more"
+            "the component {reason}: if the call was to change something, look whether it did \
+             before calling again; the log of host-runner tells more"
         )))
     }
 
     /// What to say of a trap. The details are for the log.
     fn fault(&self, error: &wasmtime::Error, report: &Report) -> String {
-        tracing::error!(
-            "the component failed: {} ({})",
-            one_line(error),
-            report.log.last_line()
-        );
+        let mut details = one_line(error);
+        let last_words = report.log.last_lines();
+        if !last_words.is_empty() {
+            details = format!("{details}; it wrote: {last_words}");
+        }
+        tracing::error!("the component failed: {details}");
         if error.is::<OutOfTime>() {
-            format!(
-                "used more than {} s of processor time",
-                self.limits.cpu.as_secs()
-            )
+            let seconds = self.limits.cpu.as_secs();
+            format!("used more than {seconds} s of processor time and was stopped")
         } else if report.is_out_of_memory() {
-            format!(
-                "wanted more than {} MiB of memory",
-                self.limits.memory_bytes >> 20
-            )
+            let mebibytes = self.limits.memory_bytes >> 20;
+            format!("wanted more than {mebibytes} MiB of memory and failed")
         } else if error.is::<I32Exit>() {
-            "ended itself".to_owned()
+            "ended itself instead of answering".to_owned()
         } else {
             "failed".to_owned()
         }

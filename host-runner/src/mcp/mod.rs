@@ -22,14 +22,18 @@ use tokio_util::task::TaskTracker;
 use self::stdio::Stdio;
 use crate::engine::{Loader, Pending, Plugin, Tool, ToolError, ToolResult};
 use crate::follow::{self, Listener};
-use crate::offer::{NotOffered, Offer};
+use crate::offer::Offer;
 use crate::render;
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came. The process is to end within 200 ms.
-const GRACE: Duration = Duration::from_millis(120);
+const GRACE: Duration = Duration::from_millis(100);
 /// How long a client may keep what never changes while the process lives.
 const TTL_MS: u64 = 60 * 60 * 1000;
+
+/// The answer to a call that the end of the server cuts short.
+const ENDING: &str =
+    "the server is ending: if the call was to change something, look whether it did";
 
 const INSTRUCTIONS: &str = "Looks after a Proxmox VE cluster. List before you change anything; \
     guests are named by their vmid alone. Whatever takes long in Proxmox is a task: a call waits \
@@ -50,11 +54,8 @@ struct Inner {
     calls: TaskTracker,
 }
 
-/// Why a call has no answer of its own.
-enum Interrupted {
-    Cancelled,
-    Closing,
-}
+/// The client no longer wants an answer.
+struct Cancelled;
 
 impl Server {
     /// Follows a task for `wait` before it answers that the task goes on.
@@ -122,7 +123,12 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let offer = self.0.offer().await.map_err(internal)?;
+        let _running = self.0.calls.token();
+        let offer = tokio::select! {
+            offer = self.0.offer() => offer.map_err(internal)?,
+            () = self.0.closed() => return Err(ErrorData::internal_error(ENDING, None)),
+        };
+        self.0.prepare();
         let tools = offer.tools().iter().map(to_mcp).collect::<Result<_, _>>();
         let list = ListToolsResult::with_all_items(tools.map_err(internal)?);
         if context.protocol_version() < Some(ProtocolVersion::V_2026_07_28) {
@@ -139,29 +145,10 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let _running = self.0.calls.token();
-        let offer = self.0.offer().await.map_err(internal)?;
-        let tool = offer.find(&request.name).map_err(|error| match error {
-            NotOffered::Unknown(_) => ErrorData::invalid_params(error.to_string(), None),
-            NotOffered::Withheld(_) => ErrorData::invalid_params(error.to_string(), None),
-        })?;
-        let arguments = request.arguments.unwrap_or_default();
-        let arguments = serde_json::to_string(&arguments)
-            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let answer = match self.0.call(tool, arguments, &context).await {
-            Ok(answer) => answer,
-            Err(Interrupted::Closing) => Err(ToolError::Internal(
-                "the server is ending: if the call was to change something, look whether it did"
-                    .to_owned(),
-            )),
-            // Nobody gets to see this.
-            Err(Interrupted::Cancelled) => {
-                return Err(ErrorData::internal_error("cancelled", None));
-            }
-        };
-        let result = answer.and_then(to_result).unwrap_or_else(|error| {
-            CallToolResult::error(vec![ContentBlock::text(render::error_text(&error))])
-        });
-        Ok(result.into())
+        tokio::select! {
+            answer = self.0.answer(request, &context) => answer.map(Into::into),
+            () = self.0.closed() => Ok(to_error(&ToolError::Internal(ENDING.to_owned())).into()),
+        }
     }
 }
 
@@ -180,16 +167,34 @@ impl Inner {
         self.offer.get_or_try_init(list).await
     }
 
+    async fn answer(
+        &self,
+        request: CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResult, ErrorData> {
+        let offer = self.offer().await.map_err(internal)?;
+        let tool = offer
+            .find(&request.name)
+            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let arguments = serde_json::to_string(&request.arguments.unwrap_or_default())
+            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let answer = self.call(tool, arguments, context).await?;
+        Ok(answer
+            .and_then(to_result)
+            .unwrap_or_else(|error| to_error(&error)))
+    }
+
     async fn call(
         &self,
         tool: &Tool,
         arguments: String,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<ToolResult, ToolError>, Interrupted> {
+    ) -> Result<Result<ToolResult, ToolError>, Cancelled> {
         let plugin = match self.plugin().await {
             Ok(plugin) => plugin,
             Err(error) => return Ok(Err(error)),
         };
+        // A task of its own, so that it can go on when its client does not.
         let mut call = tokio::spawn({
             let (plugin, name) = (Arc::clone(&plugin), tool.name.clone());
             async move { plugin.call_tool(&name, &arguments).await }
@@ -201,17 +206,15 @@ impl Inner {
                 if tool.annotations.read_only {
                     call.abort();
                 }
-                return Err(Interrupted::Cancelled);
+                return Err(Cancelled);
             }
-            () = self.closed() => return Err(Interrupted::Closing),
         };
         let outcome = match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => return Ok(Err(error)),
             Err(error) => {
-                return Ok(Err(ToolError::Internal(format!(
-                    "the call failed: {error}"
-                ))));
+                let message = format!("the call failed: {error}");
+                return Ok(Err(ToolError::Internal(message)));
             }
         };
 
@@ -225,8 +228,15 @@ impl Inner {
         tokio::select! {
             answer = follow::follow(&plugin, outcome, &mut client, enough) => Ok(answer),
             // The task goes on: half a backup helps nobody.
-            () = context.ct.cancelled() => Err(Interrupted::Cancelled),
+            () = context.ct.cancelled() => Err(Cancelled),
         }
+    }
+
+    /// Makes ready for the first request to Proxmox, which most clients cause
+    /// soon after they have seen the tools.
+    fn prepare(&self) {
+        let loader = Arc::clone(&self.loader);
+        tokio::spawn(async move { loader.prepare().await });
     }
 
     /// The time to end by oneself is over.
@@ -315,6 +325,17 @@ fn to_mcp(tool: &Tool) -> Result<McpTool, ToolError> {
                 .idempotent(annotations.idempotent)
                 .open_world(annotations.open_world),
         ))
+}
+
+fn to_error(error: &ToolError) -> CallToolResult {
+    CallToolResult::error(vec![ContentBlock::text(render::error_text(error))])
+}
+
+impl From<Cancelled> for ErrorData {
+    /// Nobody gets to see this.
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::internal_error("cancelled", None)
+    }
 }
 
 fn internal(error: ToolError) -> ErrorData {

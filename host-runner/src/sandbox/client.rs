@@ -51,6 +51,12 @@ impl Client {
         })
     }
 
+    /// Reads the system's certificates.
+    pub(super) async fn prepare(&self) {
+        // The first request tells of a failure.
+        let _ = self.pools().await;
+    }
+
     /// Sends the request and reads the whole answer, both within `timeout`.
     pub(super) async fn send(
         &self,
@@ -58,7 +64,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<Response<Bytes>, SendError> {
         let answer = tokio::time::timeout(timeout, async {
-            let pools = self.connections.get_or_try_init(|| self.connect()).await?;
+            let pools = self.pools().await?;
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
                 return exchange(&pools.writes, request).await;
             }
@@ -80,7 +86,11 @@ impl Client {
         }
     }
 
-    async fn connect(&self) -> Result<Pools, SendError> {
+    async fn pools(&self) -> Result<&Pools, SendError> {
+        self.connections.get_or_try_init(|| self.make_pools()).await
+    }
+
+    async fn make_pools(&self) -> Result<Pools, SendError> {
         let roots = Arc::clone(&self.roots);
         let config = tokio::task::spawn_blocking(move || roots.client_config())
             .await
@@ -174,11 +184,9 @@ fn too_large() -> SendError {
 /// What one link in the chain of causes tells, if it does.
 fn known_cause(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-        if let Some(error) = inner {
-            return Some(of_tls(error));
-        }
-        return of_io(error);
+        // What an I/O error wraps is not among its sources.
+        let inner = error.get_ref().and_then(|inner| known_cause(inner));
+        return inner.or_else(|| of_io(error));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));

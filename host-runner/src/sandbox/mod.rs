@@ -106,6 +106,14 @@ impl Sandbox {
         Self { exit: None }
     }
 
+    /// Does ahead of time what the first request would have to wait for:
+    /// nothing is sent.
+    pub(crate) async fn prepare(&self) {
+        if let Some(exit) = &self.exit {
+            exit.client.prepare().await;
+        }
+    }
+
     /// Sends a component's request, if it may leave, and returns the whole
     /// answer. Redirects are answers like any other: they are not followed.
     pub(crate) async fn send(
