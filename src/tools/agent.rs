@@ -1,11 +1,381 @@
 //! Commands inside a guest, by its QEMU agent.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, Pve};
-use crate::tool::Outcome;
-use crate::tools::{name_of, power};
+use crate::pve::{Failure, Flag, Guest, Halt, Kind, Num, Params, Pve};
+use crate::text;
+use crate::ticket::Ticket;
+use crate::tool::{Finished, Outcome, Reply, Run, Running};
+use crate::tools::{console, name_of, power};
+
+/// Runs a command in a VM.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunInGuest {
+    /// The VM's number.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// The program and each argument. No shell: for one, give /bin/sh, -c, LINE.
+    #[schemars(length(min = 1, max = 256))]
+    command: Option<Vec<String>>,
+    /// Instead of command: look again at one that goes on.
+    #[schemars(range(min = 1))]
+    pid: Option<u64>,
+    /// What the command reads; ASCII only.
+    #[schemars(length(max = 65536))]
+    stdin: Option<String>,
+    /// How long to follow it; default 60. 0: answer its pid at once.
+    #[schemars(range(min = 0, max = 86_400))]
+    timeout_seconds: Option<u32>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct CommandRun {
+    vmid: u32,
+    node: String,
+    pid: u64,
+    status: CommandStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i64>,
+    /// What killed it; under Windows, its unhandled exception.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stderr: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum CommandStatus {
+    Running,
+    Exited,
+    Killed,
+}
+
+/// A command that goes on inside a guest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExecTicket {
+    vmid: u32,
+    pid: u64,
+    /// From when to when it is followed, in seconds since 1970.
+    since: u64,
+    until: u64,
+}
+
+const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
+
+/// How much of each stream is told: enough to read, not enough to drown in.
+const STREAM_BYTES: usize = 16 * 1024;
+
+impl Run for RunInGuest {
+    type Output = CommandRun;
+
+    fn run(self, pve: &Pve) -> Result<Reply<CommandRun>> {
+        self.check()?;
+        let (guest, pid) = Guest::attempt(pve, self.vmid, |guest| {
+            if guest.kind == Kind::Lxc {
+                return Err(Halt::Refused(Error::Conflict(format!(
+                    "{} is a container, which has no guest agent: {} opens a console in it",
+                    guest.label(),
+                    name_of::<console::GetConsoleUrl>()
+                ))));
+            }
+            Ok(match self.pid {
+                Some(pid) => pid,
+                None => self.start(pve, guest)?,
+            })
+        })?;
+        let since = clock::now();
+        let timeout = self.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS);
+        let ticket = ExecTicket {
+            vmid: self.vmid,
+            pid,
+            since,
+            until: since + u64::from(timeout),
+        };
+        if self.pid.is_some() {
+            // What has ended is told at once.
+            let (run, text) = ticket.look(pve)?;
+            return Ok(match run.status {
+                CommandStatus::Running if timeout > 0 => {
+                    Reply::Running(Ticket::Exec(ticket), run, text)
+                }
+                _ => Reply::Done(run, text),
+            });
+        }
+        let run = CommandRun::running(&guest, pid);
+        let text = run.text(&guest);
+        Ok(if timeout == 0 {
+            Reply::Done(run, text)
+        } else {
+            Reply::Running(Ticket::Exec(ticket), run, text)
+        })
+    }
+}
+
+impl RunInGuest {
+    fn check(&self) -> Result<()> {
+        let command = match (&self.command, self.pid) {
+            (Some(command), None) => command,
+            (None, Some(_)) if self.stdin.is_none() => return Ok(()),
+            (None, Some(_)) => {
+                return Err(Error::argument(
+                    "stdin",
+                    "goes with command only: one that goes on has read its input",
+                ));
+            }
+            (None, None) => {
+                return Err(Error::argument(
+                    "command",
+                    "is missing: give the program and its arguments as a list, or the pid of a \
+                     command that goes on",
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Error::argument(
+                    "pid",
+                    "goes without command: give one of them",
+                ));
+            }
+        };
+        if command.first().is_none_or(String::is_empty) {
+            return Err(Error::argument(
+                "command",
+                "must begin with a program, such as /bin/ls",
+            ));
+        }
+        if command.iter().any(|word| word.contains('\0')) {
+            return Err(Error::argument(
+                "command",
+                "must not hold NUL, which no program can be given",
+            ));
+        }
+        // Proxmox refuses or garbles what is beyond Latin-1.
+        if self.stdin.as_ref().is_some_and(|stdin| !stdin.is_ascii()) {
+            return Err(Error::argument(
+                "stdin",
+                "must be ASCII, since Proxmox garbles all else on its way: encode it with base64, \
+                 and let the command decode it",
+            ));
+        }
+        Ok(())
+    }
+
+    fn start(&self, pve: &Pve, guest: &Guest) -> Result<u64, Halt> {
+        #[derive(Deserialize)]
+        struct Started {
+            pid: Num<u64>,
+        }
+        let words = self.command.iter().flatten();
+        let params = words
+            .fold(Params::new(), |params, word| params.set("command", word))
+            .opt("input-data", self.stdin.as_deref());
+        pve.post::<Started>(&guest.path(["agent", "exec"]), &params)
+            .map(|started| started.pid.0)
+            .map_err(|failure| start_error(guest, failure))
+    }
+}
+
+impl ExecTicket {
+    /// One look at the command.
+    pub(crate) fn resume(self, pve: &Pve) -> Result<Outcome> {
+        let (mut run, text) = self.look(pve)?;
+        if run.status != CommandStatus::Running {
+            return Ok(Outcome::Done(Finished::new(&run, text)?));
+        }
+        let now = clock::now();
+        if now >= self.until {
+            run.hint = Some(format!(
+                "it was followed for {}; {}",
+                text::duration(self.until.saturating_sub(self.since)),
+                how_to_look_again()
+            ));
+            return Ok(Outcome::Done(Finished::new(&run, text)?));
+        }
+        let retry_after_ms = match now.saturating_sub(self.since) {
+            0..5 => 300,
+            5..30 => 1_000,
+            _ => 2_000,
+        };
+        Ok(Outcome::Running(Running {
+            ticket: Ticket::Exec(self),
+            message: text.clone(),
+            progress: None,
+            retry_after_ms,
+            interim: Finished::new(&run, text)?,
+        }))
+    }
+
+    fn look(&self, pve: &Pve) -> Result<(CommandRun, String)> {
+        let (guest, raw) = Guest::attempt(pve, self.vmid, |guest| {
+            pve.get::<RawRun>(
+                &guest.path(["agent", "exec-status"]),
+                &Params::new().set("pid", self.pid),
+            )
+            .map_err(|failure| look_error(guest, self.pid, failure))
+        })?;
+        let run = CommandRun::new(&guest, self.pid, raw);
+        let text = run.text(&guest);
+        Ok((run, text))
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct RawRun {
+    #[serde(default)]
+    exited: Flag,
+    exitcode: Option<Num<i64>>,
+    signal: Option<Num<i64>>,
+    out_data: Option<String>,
+    err_data: Option<String>,
+    #[serde(default)]
+    out_truncated: Flag,
+    #[serde(default)]
+    err_truncated: Flag,
+}
+
+impl CommandRun {
+    fn running(guest: &Guest, pid: u64) -> Self {
+        Self::new(guest, pid, RawRun::default())
+    }
+
+    fn new(guest: &Guest, pid: u64, raw: RawRun) -> Self {
+        let status = match (raw.exited.0, &raw.signal) {
+            (false, _) => CommandStatus::Running,
+            (true, Some(_)) => CommandStatus::Killed,
+            (true, None) => CommandStatus::Exited,
+        };
+        let (stdout, stdout_cut) = stream(raw.out_data);
+        let (stderr, stderr_cut) = stream(raw.err_data);
+        let hint = if status == CommandStatus::Running {
+            Some(how_to_look_again())
+        } else if stdout_cut || stderr_cut {
+            Some(format!(
+                "of each stream the first and the last {} are shown: let the command filter what \
+                 it prints, or write it to a file and read that in parts",
+                text::bytes(STREAM_BYTES as u64 / 2)
+            ))
+        } else if raw.out_truncated.0 || raw.err_truncated.0 {
+            Some("the agent kept a part of the output only".to_owned())
+        } else {
+            None
+        };
+        Self {
+            vmid: guest.vmid,
+            node: guest.node.clone(),
+            pid,
+            status,
+            exit_code: raw.exitcode.map(|code| code.0),
+            signal: raw.signal.map(|signal| signal.0),
+            stdout,
+            stderr,
+            hint,
+        }
+    }
+
+    fn text(&self, guest: &Guest) -> String {
+        let label = guest.label();
+        match (self.status, self.exit_code, self.signal) {
+            (CommandStatus::Running, ..) => {
+                format!("the command in {label} is running, pid {}", self.pid)
+            }
+            (_, _, Some(signal)) => format!("the command in {label} was killed by {signal}"),
+            (_, Some(code), _) => format!("the command in {label} ended with exit code {code}"),
+            _ => format!("the command in {label} ended"),
+        }
+    }
+}
+
+fn how_to_look_again() -> String {
+    format!(
+        "it goes on: {} with this pid in place of command looks again; the agent tells the end \
+         and the output once, then forgets them",
+        name_of::<RunInGuest>()
+    )
+}
+
+/// A stream as text, and whether some of it was left out in the middle.
+fn stream(data: Option<String>) -> (Option<String>, bool) {
+    let Some(data) = data.filter(|data| !data.is_empty()) else {
+        return (None, false);
+    };
+    let data = repaired(data);
+    if data.len() <= STREAM_BYTES {
+        return (Some(data), false);
+    }
+    let head = data.floor_char_boundary(STREAM_BYTES / 2);
+    let tail = data.ceil_char_boundary(data.len() - STREAM_BYTES / 2);
+    let (Some(first), Some(last)) = (data.get(..head), data.get(tail..)) else {
+        return (Some(data), false);
+    };
+    let middle = tail - head;
+    (
+        Some(format!("{first}\n[… {middle} bytes left out …]\n{last}")),
+        true,
+    )
+}
+
+/// Proxmox takes the bytes of a stream for Latin-1, so that "é" arrives as
+/// "Ã©". Where the bytes were UTF-8 they are read as that.
+fn repaired(text: String) -> String {
+    if text.is_ascii() {
+        return text;
+    }
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
+    bytes
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or(text)
+}
+
+fn start_error(guest: &Guest, failure: Failure) -> Halt {
+    match failure {
+        // A guest that has moved is looked for again.
+        Failure::Api(error) if error.is_missing_guest() => Halt::Failed(Failure::Api(error)),
+        Failure::Api(error) if error.says("execute child process") => {
+            Halt::Refused(Error::NotFound(format!(
+                "{} cannot run this program ({}): give its full path, and see that it is there \
+                 and executable",
+                guest.label(),
+                error.message
+            )))
+        }
+        Failure::Transport {
+            call,
+            message,
+            maybe_done: true,
+        } => Halt::Refused(Error::Unreachable(format!(
+            "{call}: {message}; the command may have been started all the same, and nobody knows \
+             its pid: look in the guest before you repeat it"
+        ))),
+        failure => Halt::Refused(agent_error(guest, failure)),
+    }
+}
+
+fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
+    match failure {
+        Failure::Api(error) if error.is_missing_guest() => Halt::Failed(Failure::Api(error)),
+        Failure::Api(error)
+            if error.says("pid")
+                && (error.says("does not exist") || error.says("invalid parameter")) =>
+        {
+            Halt::Refused(Error::NotFound(format!(
+                "the agent of {} knows no command {pid}: it forgets one whose end it has told, \
+                 and all when it restarts",
+                guest.label()
+            )))
+        }
+        failure => Halt::Refused(agent_error(guest, failure)),
+    }
+}
 
 /// What goes wrong on the way to a guest's agent, told apart: Proxmox answers
 /// all of it with status 500.
@@ -47,19 +417,167 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
              restart the agent"
         ));
     }
+    if error.says("agent error:") {
+        return Error::Conflict(format!(
+            "the QEMU guest agent of {label} refused ({})",
+            error.message
+        ));
+    }
     failure.into()
 }
 
-/// A command inside a guest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ExecTicket {
-    vmid: u32,
-    pid: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pve::ApiError;
+    use proptest::prelude::*;
 
-impl ExecTicket {
-    pub(crate) fn resume(self, _pve: &Pve) -> Result<Outcome> {
-        Err(Error::Internal("not yet".into()))
+    fn guest() -> Guest {
+        serde_json::from_str(r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#).unwrap()
+    }
+
+    fn failure(message: &str) -> Failure {
+        Failure::Api(ApiError {
+            status: 500,
+            message: message.into(),
+            ..Default::default()
+        })
+    }
+
+    fn refused(halt: Halt) -> Error {
+        match halt {
+            Halt::Refused(error) => error,
+            Halt::Failed(failure) => panic!("{failure:?}"),
+        }
+    }
+
+    #[test]
+    fn agent_troubles_are_told_apart() {
+        for (message, words) in [
+            ("No QEMU guest agent configured", "--agent enabled=1"),
+            ("QEMU guest agent is not running", "does not answer"),
+            ("VM 100 is not running", "start_guest"),
+            (
+                "VM 100 qga command 'guest-exec' failed - got timeout",
+                "took too long",
+            ),
+            (
+                "Agent error: Command guest-exec has been disabled",
+                "forbids this command",
+            ),
+            ("Agent error: something else", "refused (Agent error"),
+        ] {
+            let error = agent_error(&guest(), failure(message));
+            assert!(
+                matches!(&error, Error::Conflict(text) if text.contains(words)),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_only_commands_meet() {
+        let missing =
+            "Agent error: Failed to execute child process “/bin/no” (No such file or directory)";
+        assert!(matches!(
+            refused(start_error(&guest(), failure(missing))),
+            Error::NotFound(text) if text.contains("/bin/no")
+        ));
+        for message in [
+            "Agent error: PID 7 does not exist",
+            "Agent error: Invalid parameter 'pid'",
+        ] {
+            assert!(matches!(
+                refused(look_error(&guest(), 7, failure(message))),
+                Error::NotFound(text) if text.contains("no command 7")
+            ));
+        }
+        let cut = Failure::Transport {
+            call: "POST /x".into(),
+            message: "the connection broke".into(),
+            maybe_done: true,
+        };
+        assert!(matches!(
+            refused(start_error(&guest(), cut)),
+            Error::Unreachable(text) if text.contains("may have been started")
+        ));
+        let moved = "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist";
+        assert!(matches!(
+            start_error(&guest(), failure(moved)),
+            Halt::Failed(_)
+        ));
+        assert!(matches!(
+            look_error(&guest(), 7, failure(moved)),
+            Halt::Failed(_)
+        ));
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_each_other() {
+        for (arguments, pointer) in [
+            (r#"{"vmid":100}"#, "command: is missing"),
+            (
+                r#"{"vmid":100,"command":["ls"],"pid":7}"#,
+                "pid: goes without",
+            ),
+            (r#"{"vmid":100,"pid":7,"stdin":"x"}"#, "stdin: goes with"),
+            (r#"{"vmid":100,"command":[""]}"#, "command: must begin"),
+            (
+                r#"{"vmid":100,"command":["a","\u0000"]}"#,
+                "command: must not",
+            ),
+            (
+                r#"{"vmid":100,"command":["cat"],"stdin":"é"}"#,
+                "stdin: must be ASCII",
+            ),
+        ] {
+            let tool: RunInGuest = serde_json::from_str(arguments).unwrap();
+            let message = tool.check().unwrap_err().message();
+            assert!(message.starts_with(pointer), "{message}");
+        }
+        let tool: RunInGuest =
+            serde_json::from_str(r#"{"vmid":100,"command":["/bin/echo","é"],"stdin":"x"}"#)
+                .unwrap();
+        assert!(tool.check().is_ok());
+    }
+
+    #[test]
+    fn ends_in_all_ways() {
+        let run = |json: &str| CommandRun::new(&guest(), 7, serde_json::from_str(json).unwrap());
+        let running = run(r#"{"exited":0}"#);
+        assert_eq!(running.status, CommandStatus::Running);
+        assert!(running.hint.unwrap().contains("run_in_guest"));
+        let ended =
+            run(r#"{"exited":1,"exitcode":3,"out-data":"a\n","err-data":"","out-truncated":0}"#);
+        assert_eq!(ended.status, CommandStatus::Exited);
+        assert_eq!(ended.exit_code, Some(3));
+        assert_eq!(ended.stdout.as_deref(), Some("a\n"));
+        assert_eq!((ended.stderr, ended.hint), (None, None));
+        let killed = run(r#"{"exited":true,"signal":9}"#);
+        assert_eq!(killed.status, CommandStatus::Killed);
+        assert!(killed.text(&guest()).ends_with("killed by 9"));
+    }
+
+    #[test]
+    fn long_output_loses_its_middle() {
+        let (text, cut) = stream(Some(format!("first{}last", "é".repeat(STREAM_BYTES))));
+        let text = text.unwrap();
+        assert!(cut && text.starts_with("firsté") && text.ends_with("élast"));
+        assert!(text.contains("bytes left out") && text.len() < STREAM_BYTES + 100);
+        let exact = "x".repeat(STREAM_BYTES);
+        assert_eq!(stream(Some(exact.clone())), (Some(exact), false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_as_it_was_written(text in any::<String>()) {
+            let as_latin1: String = text.bytes().map(char::from).collect();
+            prop_assert_eq!(repaired(as_latin1), text);
+        }
+
+        #[test]
+        fn any_output_is_told(text in any::<String>()) {
+            prop_assert_eq!(stream(Some(text.clone())).0.is_none(), text.is_empty());
+        }
     }
 }

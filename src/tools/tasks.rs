@@ -18,10 +18,10 @@ use crate::tools::name_of;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
-    /// All that this node remembers. Default: the latest of each node.
+    /// All that this node knows; default: each node's latest.
     #[schemars(length(min = 1))]
     node: Option<String>,
-    /// Only tasks on this guest.
+    /// On this guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// How they ended.
@@ -31,7 +31,7 @@ pub(crate) struct ListTasks {
     kind: Option<String>,
     /// Part of the user's name.
     user: Option<String>,
-    /// Started since then: 2h, 3d, or a time in RFC 3339.
+    /// Started since: 2h, 3d or an RFC 3339 time.
     since: Option<String>,
     /// Default 30.
     #[schemars(range(min = 1, max = 500))]
