@@ -12,6 +12,8 @@ mod firewall;
 mod formats;
 mod guest_params;
 mod params;
+#[cfg(test)]
+mod replay;
 mod router;
 #[cfg(test)]
 mod schema;

@@ -125,13 +125,11 @@ impl Endpoint {
 
     /// Every parameter with its type, those in the path included.
     pub(crate) fn declared(&self) -> Vec<Param> {
+        let own = self.params.iter().chain(self.shared).copied();
         let in_path = path_names(self.path)
-            .filter(|name| !self.params.iter().any(|param| param.name == *name))
+            .filter(|name| !own.clone().any(|param| param.name == *name))
             .map(|name| req(name, path_kind(name)));
-        in_path
-            .chain(self.params.iter().copied())
-            .chain(self.shared.iter().copied())
-            .collect()
+        in_path.chain(own.clone()).collect()
     }
 }
 

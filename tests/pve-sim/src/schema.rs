@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::FAMILIES;
 use crate::auth::Access;
@@ -148,21 +148,31 @@ fn compare_params(
 }
 
 fn compare_access(at: &str, access: &Access, spec: &Value, wrong: &mut Vec<String>) {
-    let real = &spec["check"];
-    let ours = match access {
-        Access::Everyone => {
-            if !real.is_null() {
-                wrong.push(format!("{at}: everyone may, the schema has {real}"));
-            }
-            return;
-        }
-        Access::All(path, privileges) => format!("[\"perm\",\"{path}\",{privileges:?}]"),
-        Access::Any(path, privileges) => format!("[\"perm\",\"{path}\",{privileges:?},\"any\",1]"),
-        Access::And(_) | Access::Or(_) | Access::IfParam(..) => return,
-    };
-    let ours: Value = serde_json::from_str(&ours).unwrap();
+    let (ours, real) = (access_json(access), &spec["check"]);
     if ours != *real {
         wrong.push(format!("{at}: access {ours}, the schema has {real}"));
+    }
+}
+
+/// A check as the schema writes it.
+fn access_json(access: &Access) -> Value {
+    let all = |list: &[Access], name: &str| {
+        let inner = list.iter().map(access_json);
+        std::iter::once(json!(name)).chain(inner).collect()
+    };
+    match access {
+        Access::Everyone => Value::Null,
+        Access::All(path, privileges) => json!(["perm", path, privileges]),
+        Access::Any(path, privileges) => json!(["perm", path, privileges, "any", 1]),
+        Access::And(list) => all(list, "and"),
+        Access::Or(list) => all(list, "or"),
+        Access::IfParam(name, access) => {
+            let mut inner = access_json(access);
+            if let Some(list) = inner.as_array_mut() {
+                list.extend([json!("require_param"), json!(name)]);
+            }
+            inner
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::auth::Access::{self, Any};
+use crate::auth::Access::{self, All, Any};
 use crate::clock::now;
+use crate::params::{ARRAY, BOOL, INT, TEXT, opt, req};
 use crate::router::{Answer, Call, Endpoint, Fail, get, post};
 use crate::state::{Guest, GuestKind, Power};
 
@@ -46,7 +47,39 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     get("/nodes/{node}/qemu/{vmid}/agent/get-time", &[], READ, time),
     get("/nodes/{node}/qemu/{vmid}/agent/info", &[], READ, info),
     post("/nodes/{node}/qemu/{vmid}/agent/ping", &[], READ, ping),
+    post(
+        "/nodes/{node}/qemu/{vmid}/agent/exec",
+        &[
+            req("command", ARRAY),
+            opt("input-data", TEXT.max_len(65_536)),
+        ],
+        UNRESTRICTED,
+        exec,
+    ),
+    get(
+        "/nodes/{node}/qemu/{vmid}/agent/exec-status",
+        &[req("pid", INT)],
+        UNRESTRICTED,
+        exec_status,
+    ),
+    get(
+        "/nodes/{node}/qemu/{vmid}/agent/file-read",
+        &[
+            opt("count", INT.min(1).max(16_777_216)),
+            opt("decode", BOOL),
+            req("file", TEXT),
+            opt("offset", INT.min(0)),
+        ],
+        Any(
+            "/vms/{vmid}",
+            &["VM.GuestAgent.FileRead", "VM.GuestAgent.Unrestricted"],
+        ),
+        file_read,
+    ),
 ];
+
+const UNRESTRICTED: Access = All("/vms/{vmid}", &["VM.GuestAgent.Unrestricted"]);
+const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"13\"\nID=debian\n";
 
 /// The guest of the path, if its agent answers.
 pub(crate) fn reached<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Fail> {
@@ -188,4 +221,148 @@ fn info(call: &mut Call<'_>) -> Answer {
 fn ping(call: &mut Call<'_>) -> Answer {
     reached(call)?;
     result(json!({}))
+}
+
+/// Runs one of the few commands that a simulated guest has.
+fn exec(call: &mut Call<'_>) -> Answer {
+    let name = reached(call)?.name();
+    let command = call.list("command");
+    let input = call.get("input-data").unwrap_or_default().to_owned();
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let Some(outcome) = outcome(&name, &words, &input) else {
+        let program = words.first().copied().unwrap_or_default();
+        return Err(Fail::die(format!(
+            "Agent error: Guest agent command failed, error was 'Failed to execute child process \u{201c}{program}\u{201d} (No such file or directory)'"
+        )));
+    };
+    let (node, vmid) = (call.node(), call.vmid());
+    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let pid = 800
+        + u32::try_from(guest.commands.len()).unwrap_or_default() * 3
+        + u32::try_from(now() % 1000).unwrap_or_default();
+    let pid = (pid..)
+        .find(|pid| !guest.commands.contains_key(pid))
+        .unwrap_or(pid);
+    guest.commands.insert(pid, outcome);
+    Ok(json!({"pid": pid}))
+}
+
+/// What a command prints and how it ends; `ready` is when.
+fn outcome(host: &str, words: &[&str], input: &str) -> Option<Value> {
+    let (program, rest) = words.split_first()?;
+    let program = program.rsplit('/').next()?;
+    let done = |code: i32, out: String, err: String| {
+        Some(json!({"code": code, "out": out, "err": err, "ready": now()}))
+    };
+    match (program, rest) {
+        ("busybox", rest) => outcome(host, rest, input),
+        ("true", _) => done(0, String::new(), String::new()),
+        ("false", _) => done(1, String::new(), String::new()),
+        ("echo", rest) => done(0, format!("{}\n", rest.join(" ")), String::new()),
+        ("hostname", _) => done(0, format!("{host}\n"), String::new()),
+        ("whoami", _) => done(0, "root\n".into(), String::new()),
+        ("id", _) => done(
+            0,
+            "uid=0(root) gid=0(root) groups=0(root)\n".into(),
+            String::new(),
+        ),
+        ("uname", ["-a"]) => done(
+            0,
+            format!(
+                "Linux {host} 6.12.48+deb13-cloud-amd64 #1 SMP PREEMPT_DYNAMIC Debian 6.12.48-1 x86_64 GNU/Linux\n"
+            ),
+            String::new(),
+        ),
+        ("uname", _) => done(0, "Linux\n".into(), String::new()),
+        ("cat", []) => done(0, input.to_owned(), String::new()),
+        ("cat", ["/etc/os-release"]) => done(0, OS_RELEASE.into(), String::new()),
+        ("cat" | "ls", [file, ..]) => done(
+            1,
+            String::new(),
+            format!("{program}: {file}: No such file or directory\n"),
+        ),
+        ("ls", []) => done(
+            0,
+            "bin\nboot\netc\nhome\nroot\nusr\nvar\n".into(),
+            String::new(),
+        ),
+        ("seq", [last]) => {
+            let last: u32 = last.parse().ok()?;
+            let lines: String = (1..=last.min(200_000))
+                .map(|number| format!("{number}\n"))
+                .collect();
+            done(0, lines, String::new())
+        }
+        ("sleep", [seconds]) => {
+            let seconds: i64 = seconds.parse().ok()?;
+            Some(json!({"code": 0, "out": "", "err": "", "ready": now() + seconds}))
+        }
+        ("sh" | "bash", ["-c", script]) => match script
+            .strip_prefix("exit ")
+            .and_then(|code| code.trim().parse().ok())
+        {
+            Some(code) => done(code, String::new(), String::new()),
+            None => {
+                let words: Vec<&str> = script.split_whitespace().collect();
+                let name = words.first().copied().unwrap_or_default();
+                outcome(host, &words, input)
+                    .or_else(|| done(127, String::new(), format!("sh: 1: {name}: not found\n")))
+            }
+        },
+        _ => None,
+    }
+}
+
+fn exec_status(call: &mut Call<'_>) -> Answer {
+    reached(call)?;
+    let pid = call.int("pid").unwrap_or_default();
+    let (node, vmid) = (call.node(), call.vmid());
+    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let known = u32::try_from(pid).ok();
+    let Some(outcome) = known.and_then(|pid| guest.commands.get(&pid)).cloned() else {
+        return Err(Fail::die(format!(
+            "Agent error: Guest agent command failed, error was 'PID {pid} does not exist'"
+        )));
+    };
+    if outcome
+        .get("ready")
+        .and_then(Value::as_i64)
+        .is_some_and(|ready| ready > now())
+    {
+        return Ok(json!({"exited": 0}));
+    }
+    // Once told, it is forgotten.
+    guest.commands.retain(|known, _| i64::from(*known) != pid);
+    let mut answer = json!({"exited": 1, "exitcode": outcome.get("code")});
+    if let Some(fields) = answer.as_object_mut() {
+        for (ours, theirs, cut) in [
+            ("out", "out-data", "out-truncated"),
+            ("err", "err-data", "err-truncated"),
+        ] {
+            let text = outcome
+                .get(ours)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            if !text.is_empty() {
+                fields.insert(theirs.into(), json!(text));
+                fields.insert(cut.into(), json!(0));
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn file_read(call: &mut Call<'_>) -> Answer {
+    let name = reached(call)?.name();
+    let file = call.text("file");
+    let content = match file.as_str() {
+        "/etc/os-release" => OS_RELEASE.to_owned(),
+        "/etc/hostname" => format!("{name}\n"),
+        _ => {
+            return Err(Fail::die(format!(
+                "Agent error: Guest agent command failed, error was 'failed to open file '{file}' (mode: 'r'): No such file or directory'"
+            )));
+        }
+    };
+    Ok(json!({"bytes-read": content.len(), "content": content}))
 }

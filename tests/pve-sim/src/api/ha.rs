@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::auth::Access::All;
 use crate::clock::{asctime, now};
 use crate::formats::Format;
-use crate::params::{Kind, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::params::{BOOL, INT, Kind, TEXT, opt, req};
+use crate::router::{Answer, Call, Endpoint, Fail, delete, get, post};
 use crate::state::{Cluster, HaResource, sha1_hex};
 
 const AUDIT: crate::auth::Access = All("/", &["Sys.Audit"]);
@@ -139,4 +139,42 @@ fn show(call: &mut Call<'_>) -> Answer {
         .get(&sid)
         .ok_or_else(|| Fail::die(format!("no such resource '{sid}'")))?;
     Ok(resource(call.cluster, &sid, ha))
+}
+
+/// `vm:100` from either that or `100`.
+fn full_sid(call: &Call<'_>) -> Result<String, Fail> {
+    let sid = call.text("sid");
+    if sid.contains(':') {
+        return Ok(sid);
+    }
+    let guest = sid.parse().ok().and_then(|vmid: u32| call.cluster.guests.get(&vmid));
+    guest.map(crate::state::Guest::ha_sid).ok_or_else(|| Fail::die(format!("unable to find VM '{sid}'")))
+}
+
+fn add(call: &mut Call<'_>) -> Answer {
+    let sid = full_sid(call)?;
+    let vmid = sid.split_once(':').and_then(|(_, vmid)| vmid.parse::<u32>().ok()).unwrap_or_default();
+    if call.cluster.guests.get(&vmid).is_none_or(|guest| guest.ha_sid() != sid) {
+        return Err(Fail::die(format!("unable to find VM '{vmid}'")));
+    }
+    if call.cluster.ha.contains_key(&sid) {
+        return Err(Fail::die(format!("resource ID '{sid}' already defined")));
+    }
+    let number = |name: &str| call.int(name).and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
+    let ha = HaResource {
+        state: call.get("state").unwrap_or("started").to_owned(),
+        comment: call.get("comment").map(str::to_owned),
+        max_restart: number("max_restart"),
+        max_relocate: number("max_relocate"),
+    };
+    call.cluster.ha.insert(sid, ha);
+    Ok(Value::Null)
+}
+
+fn remove(call: &mut Call<'_>) -> Answer {
+    let sid = call.text("sid");
+    match call.cluster.ha.remove(&sid) {
+        Some(_) => Ok(Value::Null),
+        None => Err(Fail::die(format!("cannot delete service '{sid}', not HA managed!"))),
+    }
 }

@@ -2,12 +2,15 @@
 
 mod access;
 mod agent;
+mod backup;
 mod cloudinit;
 mod cluster;
 mod config;
 mod disks;
+mod firewall;
 mod guests;
 mod ha;
+mod images;
 mod migrate;
 mod nodes;
 mod pools;
@@ -24,6 +27,9 @@ use crate::router::Endpoint;
 pub(crate) const FAMILIES: &[&[Endpoint]] = &[
     access::ENDPOINTS,
     agent::ENDPOINTS,
+    backup::ENDPOINTS,
+    images::ENDPOINTS,
+    firewall::ENDPOINTS,
     cloudinit::ENDPOINTS,
     migrate::ENDPOINTS,
     disks::ENDPOINTS,

@@ -21,6 +21,12 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     ),
     get("/nodes/{node}/version", &[], Everyone, version),
     get(
+        "/nodes/{node}/time",
+        &[],
+        All("/nodes/{node}", &["Sys.Audit"]),
+        time,
+    ),
+    get(
         "/nodes/{node}/rrddata",
         &[
             req("timeframe", TEXT.choices(rrd::NODE_TIMEFRAMES)),
@@ -206,6 +212,12 @@ fn rrddata(call: &mut Call<'_>) -> Answer {
             })
         },
     )
+}
+
+/// A node's clock. All of a simulated cluster lives in one time zone.
+fn time(call: &mut Call<'_>) -> Answer {
+    node(call)?;
+    Ok(json!({"time": now(), "localtime": now(), "timezone": "Etc/UTC"}))
 }
 
 /// The lines of a node's journal, with those that its tasks left.
