@@ -23,7 +23,10 @@ impl GuestConfig {
 
     /// Asks for what a snapshot keeps of it.
     pub(crate) fn of_snapshot(pve: &Pve, guest: &Guest, name: &str) -> Result<Self, Failure> {
-        let raw = pve.get(&guest.path(["config"]), &Params::new().set("snapshot", name))?;
+        let raw = pve.get(
+            &guest.path(["config"]),
+            &Params::new().set("snapshot", name),
+        )?;
         Ok(Self::new(guest.kind, raw))
     }
 
@@ -65,6 +68,11 @@ impl GuestConfig {
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
+    }
+
+    /// A switch.
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key).map(|value| value == "1")
     }
 
     /// What to send along with a write, so that it fails where someone else

@@ -243,6 +243,15 @@ impl From<Failure> for Halt {
     }
 }
 
+impl From<Halt> for Error {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Failed(failure) => failure.into(),
+            Halt::Refused(error) => error,
+        }
+    }
+}
+
 impl From<Error> for Halt {
     fn from(error: Error) -> Self {
         Self::Refused(error)

@@ -27,7 +27,6 @@ const SHUTDOWN_SECONDS: u32 = 180;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckMigration {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Only this node. Default: all.
@@ -102,7 +101,11 @@ impl Run for CheckMigration {
         Format::Node.check_opt("target", self.target.as_deref())?;
         let nodes = nodes(pve)?;
         let (guest, survey) = Guest::attempt(pve, self.vmid, |guest| Survey::make(pve, guest))?;
-        if let Some(target) = self.target.as_deref().filter(|target| *target != guest.node) {
+        if let Some(target) = self
+            .target
+            .as_deref()
+            .filter(|target| *target != guest.node)
+        {
             known(&nodes, target)?;
         }
         let check = survey.check(&guest, &nodes, self.target.as_deref());
@@ -126,7 +129,10 @@ impl MigrationCheck {
         };
         let kind = self.kind.as_str();
         if able.is_empty() {
-            format!("{kind} guest {} on {} can move to no node now", self.vmid, self.node)
+            format!(
+                "{kind} guest {} on {} can move to no node now",
+                self.vmid, self.node
+            )
         } else {
             format!(
                 "{kind} guest {} on {} can move {how} to {}",
@@ -142,7 +148,6 @@ impl MigrationCheck {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MigrateGuest {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Node to move it to.
@@ -158,7 +163,7 @@ pub(crate) struct MigrateGuest {
     shutdown_timeout_seconds: Option<u32>,
     /// Limit in KiB/s; 0 for none.
     bandwidth_limit_kibps: Option<u32>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -177,7 +182,11 @@ impl Run for MigrateGuest {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         Format::Node.check("target", &self.target)?;
-        let storages = self.target_storage.as_deref().map(StorageMap::parse).transpose()?;
+        let storages = self
+            .target_storage
+            .as_deref()
+            .map(StorageMap::parse)
+            .transpose()?;
         let guest = Guest::find(pve, self.vmid)?;
         if guest.node == self.target {
             return Ok(Reply::report(self.unchanged(&guest)));
@@ -246,13 +255,21 @@ impl MigrateGuest {
         // That the node is online has been seen to.
         let target = survey.judge(guest, &[], &self.target, storages);
         let blockers = survey.blockers(guest);
-        let mut reasons: Vec<&str> = blockers.iter().chain(&target.reasons).map(String::as_str).collect();
+        let mut reasons: Vec<&str> = blockers
+            .iter()
+            .chain(&target.reasons)
+            .map(String::as_str)
+            .collect();
         let copied = survey.copied();
         let refused;
         if self.with_local_disks == Some(false) && !copied.is_empty() {
             refused = format!(
                 "with_local_disks is false, and {} would have to be copied",
-                copied.iter().map(|disk| disk.volid.as_str()).collect::<Vec<_>>().join(", ")
+                copied
+                    .iter()
+                    .map(|disk| disk.volid.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
             );
             reasons.push(&refused);
         }
@@ -345,11 +362,19 @@ impl MigrateGuest {
             report = report.warn("it is not running, so it is moved offline");
         }
         if !order.local_disks.is_empty() {
-            let bytes: u64 = order.local_disks.iter().filter_map(|disk| disk.size_bytes).sum();
+            let bytes: u64 = order
+                .local_disks
+                .iter()
+                .filter_map(|disk| disk.size_bytes)
+                .sum();
             report = report.warn(format!(
                 "{} on local storage {} copied over the network: {}{}",
                 text::count(order.local_disks.len(), "disk"),
-                if order.local_disks.len() == 1 { "is" } else { "are" },
+                if order.local_disks.len() == 1 {
+                    "is"
+                } else {
+                    "are"
+                },
                 order
                     .local_disks
                     .iter()
@@ -490,10 +515,12 @@ impl Preflight {
     fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
         match pve.get(&guest.path(["migrate"]), &Params::new()) {
             // Before Proxmox VE 9 containers had no preflight.
-            Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => Ok(Self {
-                running: Flag(guest.is_running()),
-                ..Self::default()
-            }),
+            Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => {
+                Ok(Self {
+                    running: Flag(guest.is_running()),
+                    ..Self::default()
+                })
+            }
             other => other,
         }
     }
@@ -664,7 +691,10 @@ impl Survey {
         if target == guest.node {
             reasons.push("the guest is there already".to_owned());
         }
-        if nodes.iter().any(|node| node.node == target && !node.is_online()) {
+        if nodes
+            .iter()
+            .any(|node| node.node == target && !node.is_online())
+        {
             reasons.push("the node is offline".into());
         }
         let mut lifted = false;
@@ -730,7 +760,9 @@ impl Survey {
         let hint = if targets.is_empty() {
             Some("there is no other node in this cluster".to_owned())
         } else if ha_managed {
-            Some("it is managed by HA: the HA manager moves it, some time after it was asked".into())
+            Some(
+                "it is managed by HA: the HA manager moves it, some time after it was asked".into(),
+            )
         } else {
             None
         };
@@ -742,9 +774,13 @@ impl Survey {
             running: self.running,
             how,
             interruption: match how {
-                How::Live => "none to speak of: the VM runs on, with a pause of less than a second as a rule",
+                How::Live => {
+                    "none to speak of: the VM runs on, with a pause of less than a second as a rule"
+                }
                 How::Offline => "none: it is not running",
-                How::Restart => "the container is shut down, moved and started again: it is away meanwhile",
+                How::Restart => {
+                    "the container is shut down, moved and started again: it is away meanwhile"
+                }
             }
             .into(),
             ha_managed,
@@ -767,7 +803,9 @@ impl From<RawDisk> for LocalDisk {
             // Bytes, or as the configuration has it: `32G`.
             size_bytes: raw.size.and_then(|size| match size {
                 Value::String(text) => parse_size(&text),
-                other => serde_json::from_value::<Num<u64>>(other).ok().map(|size| size.0),
+                other => serde_json::from_value::<Num<u64>>(other)
+                    .ok()
+                    .map(|size| size.0),
             }),
             cdrom: raw.cdrom.0,
             unused: raw.is_unused.0,
@@ -790,7 +828,11 @@ fn known(nodes: &[NodeState], target: &str) -> Result<()> {
     }
     Err(Error::NotFound(format!(
         "there is no node {target} (case matters); there are: {}",
-        nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>().join(", ")
+        nodes
+            .iter()
+            .map(|node| node.node.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
     )))
 }
 
@@ -829,7 +871,10 @@ fn refusal_reasons(refusal: &Value) -> Vec<String> {
             match key.as_str() {
                 "unavailable_storages" => unavailable(&names),
                 "unavailable-resources" => {
-                    format!("mapped devices are not available there: {}", names.join(", "))
+                    format!(
+                        "mapped devices are not available there: {}",
+                        names.join(", ")
+                    )
                 }
                 "blocking-ha-resources" => format!("HA rules forbid it: {}", names.join(", ")),
                 other => format!("{other}: {}", names.join(", ")),
@@ -915,7 +960,10 @@ mod tests {
             "allowed-nodes": ["pve2"]
         }))
         .unwrap();
-        assert_eq!(preflight.allowed_nodes.as_deref(), Some(&["pve2".to_owned()][..]));
+        assert_eq!(
+            preflight.allowed_nodes.as_deref(),
+            Some(&["pve2".to_owned()][..])
+        );
         assert_eq!(
             refusal_reasons(&preflight.not_allowed_nodes.unwrap()["pve3"]),
             ["HA rules forbid it: ct:201 is there, and may not be on the same node"]
@@ -932,9 +980,17 @@ mod tests {
         let target = survey.judge(&guest("qemu"), &nodes, "pve2", None);
         assert!(!target.allowed && target.reasons[0].starts_with("storage tank is not available"));
         let map = StorageMap::parse("bulk").unwrap();
-        assert!(survey.judge(&guest("qemu"), &nodes, "pve2", Some(&map)).allowed);
+        assert!(
+            survey
+                .judge(&guest("qemu"), &nodes, "pve2", Some(&map))
+                .allowed
+        );
         // Offline beats all.
-        assert!(!survey.judge(&guest("qemu"), &nodes, "pve3", Some(&map)).allowed);
+        assert!(
+            !survey
+                .judge(&guest("qemu"), &nodes, "pve3", Some(&map))
+                .allowed
+        );
         // Not in the list of a stopped guest, without a reason.
         let silent = vm(json!({"running": 0, "allowed_nodes": []}));
         assert!(!silent.judge(&guest("qemu"), &nodes, "pve2", None).allowed);
@@ -985,17 +1041,40 @@ mod tests {
         assert_eq!(survey.bound, ["mp1 (/mnt/data)"]);
         let nodes = node_list();
         let target = survey.judge(&guest("lxc"), &nodes, "pve2", None);
-        assert!(target.reasons[0].starts_with("storage tank is not available"), "{target:?}");
+        assert!(
+            target.reasons[0].starts_with("storage tank is not available"),
+            "{target:?}"
+        );
         let map = StorageMap::parse("tank:bulk").unwrap();
-        assert!(survey.judge(&guest("lxc"), &nodes, "pve2", Some(&map)).allowed);
+        assert!(
+            survey
+                .judge(&guest("lxc"), &nodes, "pve2", Some(&map))
+                .allowed
+        );
     }
 
     #[test]
     fn storage_maps() {
         let map = StorageMap::parse("local:tank,bulk:nas,rest").unwrap();
-        assert_eq!((map.of("local"), map.of("bulk"), map.of("x1")), ("tank", "nas", "rest"));
-        assert_eq!(map.targets().into_iter().collect::<Vec<_>>(), ["nas", "rest", "tank"]);
-        for nonsense in ["", "a", "1", "a:b:c", "local:", ":tank", "local,tank", "local:tank,local:nas", "lo cal"] {
+        assert_eq!(
+            (map.of("local"), map.of("bulk"), map.of("x1")),
+            ("tank", "nas", "rest")
+        );
+        assert_eq!(
+            map.targets().into_iter().collect::<Vec<_>>(),
+            ["nas", "rest", "tank"]
+        );
+        for nonsense in [
+            "",
+            "a",
+            "1",
+            "a:b:c",
+            "local:",
+            ":tank",
+            "local,tank",
+            "local:tank,local:nas",
+            "lo cal",
+        ] {
             assert!(StorageMap::parse(nonsense).is_err(), "{nonsense}");
         }
     }
