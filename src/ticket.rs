@@ -199,7 +199,10 @@ fn hint(exit: &str) -> String {
              support, or switch it off with mode hard of {}",
             name_of::<tools::power::StopGuest>()
         )
-    } else if says("interrupted by signal") || says("unexpected status") {
+    } else if says("interrupted by signal")
+        || says("received interrupt")
+        || says("unexpected status")
+    {
         "; the task was stopped from outside".into()
     } else if says("no space left") || says("not enough free space") {
         "; the storage is full: choose another or make room".into()
