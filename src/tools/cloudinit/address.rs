@@ -1,0 +1,433 @@
+//! The addresses of a network card: `ip=192.0.2.5/24,gw=192.0.2.1,ip6=auto`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pve::{GuestConfig, Properties};
+
+/// How a network card gets its addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct NicAddress {
+    /// The card: `net0`.
+    pub(crate) nic: String,
+    /// A CIDR or `dhcp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv4: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv4_gateway: Option<String>,
+    /// A CIDR, `dhcp` or `auto`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ipv6_gateway: Option<String>,
+}
+
+impl NicAddress {
+    /// What a configuration says for a card.
+    pub(crate) fn of(config: &GuestConfig, nic: &str) -> Self {
+        let key = nic.replacen("net", "ipconfig", 1);
+        Self::parse(nic, config.get(&key).unwrap_or_default())
+    }
+
+    /// Reads the value of `ipconfig0`.
+    pub(super) fn parse(nic: &str, text: &str) -> Self {
+        let properties = Properties::parse(text);
+        let own = |key: &str| properties.get(key).map(str::to_owned);
+        Self {
+            nic: nic.to_owned(),
+            ipv4: own("ip"),
+            ipv4_gateway: own("gw"),
+            ipv6: own("ip6"),
+            ipv6_gateway: own("gw6"),
+        }
+    }
+}
+
+/// The addresses wanted for a network card. What is not given stays.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wanted {
+    /// 0 for net0.
+    #[schemars(range(min = 0, max = 31))]
+    nic: u8,
+    /// CIDR, dhcp or none.
+    ipv4: Option<String>,
+    /// Address or none.
+    ipv4_gateway: Option<String>,
+    /// CIDR, dhcp, auto or none.
+    ipv6: Option<String>,
+    /// Address or none.
+    ipv6_gateway: Option<String>,
+}
+
+/// A checked wish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub(super) nic: String,
+    v4: Family,
+    v6: Family,
+}
+
+/// What is wanted of the addresses of one family.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Family {
+    address: Option<Wish>,
+    gateway: Option<Wish>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wish {
+    Set(String),
+    Remove,
+}
+
+impl Wanted {
+    /// Checks it. `index` is its place in the list of arguments.
+    pub(super) fn check(&self, index: usize) -> Result<Plan> {
+        let at = |name: &str| format!("addresses/{index}/{name}");
+        let given = [
+            &self.ipv4,
+            &self.ipv4_gateway,
+            &self.ipv6,
+            &self.ipv6_gateway,
+        ];
+        if given.iter().all(|value| value.is_none()) {
+            return Err(Error::argument(
+                &format!("addresses/{index}"),
+                "must give at least one of ipv4, ipv4_gateway, ipv6 and ipv6_gateway",
+            ));
+        }
+        let address = |name: &str,
+                       value: &Option<String>,
+                       words: &[&str],
+                       bits: u8,
+                       example: &str| {
+            let Some(value) = value.as_deref().map(str::trim) else {
+                return Ok(None);
+            };
+            match value {
+                "none" => Ok(Some(Wish::Remove)),
+                _ if words.contains(&value) || is_cidr(value, bits) => {
+                    Ok(Some(Wish::Set(value.to_owned())))
+                }
+                _ => Err(Error::argument(
+                    &at(name),
+                    format!(
+                        "must be an address with its prefix length, such as {example}, or one of \
+                         {}, none",
+                        words.join(", ")
+                    ),
+                )),
+            }
+        };
+        let gateway = |name: &str, value: &Option<String>, v6: bool, address: &Option<Wish>| {
+            let Some(value) = value.as_deref().map(str::trim) else {
+                return Ok(None);
+            };
+            if value == "none" {
+                return Ok(Some(Wish::Remove));
+            }
+            if !value.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6() == v6) {
+                return Err(Error::argument(
+                    &at(name),
+                    format!(
+                        "must be an IPv{} address without a prefix length, or none",
+                        if v6 { 6 } else { 4 }
+                    ),
+                ));
+            }
+            match address {
+                Some(Wish::Set(text)) if !text.contains('/') => Err(Error::argument(
+                    &at(name),
+                    format!("must be left out with {text}, which brings the gateway along"),
+                )),
+                Some(Wish::Remove) => Err(Error::argument(
+                    &at(name),
+                    "must be left out where the address is none",
+                )),
+                _ => Ok(Some(Wish::Set(value.to_owned()))),
+            }
+        };
+        let ipv4 = address("ipv4", &self.ipv4, &["dhcp"], 32, "192.0.2.10/24")?;
+        let ipv6 = address(
+            "ipv6",
+            &self.ipv6,
+            &["dhcp", "auto"],
+            128,
+            "2001:db8::10/64",
+        )?;
+        Ok(Plan {
+            nic: format!("net{}", self.nic),
+            v4: Family {
+                gateway: gateway("ipv4_gateway", &self.ipv4_gateway, false, &ipv4)?,
+                address: ipv4,
+            },
+            v6: Family {
+                gateway: gateway("ipv6_gateway", &self.ipv6_gateway, true, &ipv6)?,
+                address: ipv6,
+            },
+        })
+    }
+}
+
+impl Plan {
+    /// The setting's name: `ipconfig0`.
+    pub(super) fn key(&self) -> String {
+        self.nic.replacen("net", "ipconfig", 1)
+    }
+
+    /// The value that the present one becomes; empty where nothing is left.
+    /// The other family stays as it is, and so does a gateway, unless the
+    /// address now comes from elsewhere.
+    pub(super) fn apply(&self, current: &str) -> Result<String> {
+        let mut value = Properties::parse(current);
+        self.v4.apply(&mut value, "ip", "gw");
+        self.v6.apply(&mut value, "ip6", "gw6");
+        for (address, gateway, name) in [("ip", "gw", "ipv4"), ("ip6", "gw6", "ipv6")] {
+            let is_static = value.get(address).is_some_and(|text| text.contains('/'));
+            if value.get(gateway).is_some() && !is_static {
+                return Err(Error::Conflict(format!(
+                    "{} has no fixed {name} address, and a gateway needs one: give {name} as \
+                     well, as an address with its prefix length",
+                    self.nic
+                )));
+            }
+        }
+        Ok(value.to_string())
+    }
+}
+
+impl Family {
+    fn apply(&self, value: &mut Properties, address: &str, gateway: &str) {
+        match &self.address {
+            Some(Wish::Set(text)) => {
+                value.set(address, text.as_str());
+                if !text.contains('/') {
+                    value.remove(gateway);
+                }
+            }
+            Some(Wish::Remove) => {
+                value.remove(address);
+                value.remove(gateway);
+            }
+            None => {}
+        }
+        match &self.gateway {
+            Some(Wish::Set(text)) => value.set(gateway, text.as_str()),
+            Some(Wish::Remove) => value.remove(gateway),
+            None => {}
+        }
+    }
+}
+
+/// What makes no sense, though Proxmox takes it: a gateway that the address
+/// does not reach.
+pub(super) fn warning(nic: &str, value: &str) -> Option<String> {
+    let properties = Properties::parse(value);
+    [("ip", "gw"), ("ip6", "gw6")]
+        .into_iter()
+        .find_map(|(address, gateway)| {
+            let (address, gateway) = (properties.get(address)?, properties.get(gateway)?);
+            let outside = !same_network(address, gateway)?;
+            outside.then(|| {
+                format!("{nic}: the gateway {gateway} is outside the network of {address}")
+            })
+        })
+}
+
+fn same_network(cidr: &str, other: &str) -> Option<bool> {
+    let (address, prefix) = cidr.split_once('/')?;
+    let prefix: u32 = prefix.parse().ok()?;
+    match (address.parse().ok()?, other.parse().ok()?) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            let shift = 32u32.checked_sub(prefix)?;
+            let differ = Ipv4Addr::to_bits(a) ^ Ipv4Addr::to_bits(b);
+            Some(differ.checked_shr(shift).unwrap_or(0) == 0)
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            // Routers are reached by such addresses from any network.
+            if b.is_unicast_link_local() {
+                return Some(true);
+            }
+            let shift = 128u32.checked_sub(prefix)?;
+            let differ = Ipv6Addr::to_bits(a) ^ Ipv6Addr::to_bits(b);
+            Some(differ.checked_shr(shift).unwrap_or(0) == 0)
+        }
+        _ => Some(false),
+    }
+}
+
+/// An address and a prefix length, as Proxmox takes them.
+fn is_cidr(text: &str, bits: u8) -> bool {
+    let Some((address, prefix)) = text.split_once('/') else {
+        return false;
+    };
+    let is_address = address
+        .parse()
+        .is_ok_and(|address: IpAddr| address.is_ipv6() == (bits == 128));
+    let plain = !prefix.starts_with('0') && prefix.bytes().all(|b| b.is_ascii_digit());
+    // Proxmox takes no network wider than /8.
+    is_address
+        && plain
+        && prefix
+            .parse()
+            .is_ok_and(|prefix: u8| (8..=bits).contains(&prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn plan(wanted: Value) -> Result<Plan> {
+        serde_json::from_value::<Wanted>(wanted).unwrap().check(0)
+    }
+
+    fn applied(wanted: Value, current: &str) -> String {
+        plan(wanted).unwrap().apply(current).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_given_changes() {
+        let current = "ip=192.0.2.50/24,gw=192.0.2.1,ip6=auto";
+        for (wanted, value) in [
+            (
+                json!({"nic": 0, "ipv4": "192.0.2.9/24"}),
+                "ip=192.0.2.9/24,gw=192.0.2.1,ip6=auto",
+            ),
+            (json!({"nic": 0, "ipv4": "dhcp"}), "ip=dhcp,ip6=auto"),
+            (json!({"nic": 0, "ipv4": "none"}), "ip6=auto"),
+            (
+                json!({"nic": 0, "ipv4_gateway": "none"}),
+                "ip=192.0.2.50/24,ip6=auto",
+            ),
+            (
+                json!({"nic": 0, "ipv6": "2001:db8::5/64", "ipv6_gateway": "2001:db8::1"}),
+                "ip=192.0.2.50/24,gw=192.0.2.1,ip6=2001:db8::5/64,gw6=2001:db8::1",
+            ),
+            (json!({"nic": 0, "ipv4": "none", "ipv6": "none"}), ""),
+        ] {
+            assert_eq!(applied(wanted.clone(), current), value, "{wanted}");
+        }
+        assert_eq!(applied(json!({"nic": 3, "ipv6": "dhcp"}), ""), "ip6=dhcp");
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for wanted in [
+            json!({"nic": 0}),
+            json!({"nic": 0, "ipv4": "192.0.2.9"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/33"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/024"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/0"}),
+            json!({"nic": 0, "ipv4": "auto"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/24,gw=1"}),
+            json!({"nic": 0, "ipv6": "192.0.2.9/24"}),
+            json!({"nic": 0, "ipv6": "2001:db8::1"}),
+            json!({"nic": 0, "ipv4": "dhcp", "ipv4_gateway": "192.0.2.1"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/24", "ipv4_gateway": "192.0.2.1/24"}),
+            json!({"nic": 0, "ipv4": "192.0.2.9/24", "ipv4_gateway": "2001:db8::1"}),
+        ] {
+            assert!(plan(wanted.clone()).is_err(), "{wanted}");
+        }
+        assert_eq!(
+            plan(json!({"nic": 0, "ipv4": "192.0.2.9"}))
+                .unwrap_err()
+                .message(),
+            "addresses/0/ipv4: must be an address with its prefix length, such as 192.0.2.10/24, \
+             or one of dhcp, none"
+        );
+    }
+
+    #[test]
+    fn a_gateway_needs_an_address() {
+        let plan = plan(json!({"nic": 0, "ipv4_gateway": "192.0.2.1"})).unwrap();
+        assert!(plan.apply("").is_err());
+        assert!(plan.apply("ip=dhcp").is_err());
+        assert_eq!(
+            plan.apply("ip=192.0.2.5/24").unwrap(),
+            "ip=192.0.2.5/24,gw=192.0.2.1"
+        );
+    }
+
+    #[test]
+    fn far_gateways_are_told() {
+        assert_eq!(warning("net0", "ip=192.0.2.5/24,gw=192.0.2.1"), None);
+        assert_eq!(warning("net0", "ip=dhcp"), None);
+        assert_eq!(warning("net0", "ip6=2001:db8::5/64,gw6=fe80::1"), None);
+        assert!(warning("net0", "ip=192.0.2.5/24,gw=198.51.100.1").is_some());
+        assert!(warning("net0", "ip=192.0.2.5/32,gw=192.0.2.1").is_some());
+    }
+
+    fn address() -> impl Strategy<Value = (Option<String>, Option<String>)> {
+        prop_oneof![
+            Just((None, None)),
+            Just((Some("dhcp".to_owned()), None)),
+            (
+                any::<Ipv4Addr>(),
+                8u8..=32,
+                prop::option::of(any::<Ipv4Addr>())
+            )
+                .prop_map(|(address, prefix, gateway)| {
+                    (
+                        Some(format!("{address}/{prefix}")),
+                        gateway.map(|ip| ip.to_string()),
+                    )
+                }),
+        ]
+    }
+
+    fn address6() -> impl Strategy<Value = (Option<String>, Option<String>)> {
+        prop_oneof![
+            Just((None, None)),
+            Just((Some("auto".to_owned()), None)),
+            (
+                any::<Ipv6Addr>(),
+                8u8..=128,
+                prop::option::of(any::<Ipv6Addr>())
+            )
+                .prop_map(|(address, prefix, gateway)| {
+                    (
+                        Some(format!("{address}/{prefix}")),
+                        gateway.map(|ip| ip.to_string()),
+                    )
+                }),
+        ]
+    }
+
+    proptest! {
+        /// What is set is read back, and the other family stays.
+        #[test]
+        fn round_trip(v4 in address(), v6 in address6()) {
+            let (ipv4, ipv4_gateway) = v4;
+            let (ipv6, ipv6_gateway) = v6;
+            let first = Wanted { nic: 1, ipv4: ipv4.clone(), ipv4_gateway: ipv4_gateway.clone(), ..Wanted::default() };
+            let second = Wanted { nic: 1, ipv6: ipv6.clone(), ipv6_gateway: ipv6_gateway.clone(), ..Wanted::default() };
+            let mut value = String::new();
+            for wanted in [first, second] {
+                if let Ok(plan) = wanted.check(0) {
+                    value = plan.apply(&value).unwrap();
+                }
+            }
+            prop_assert_eq!(
+                NicAddress::parse("net1", &value),
+                NicAddress { nic: "net1".into(), ipv4, ipv4_gateway, ipv6, ipv6_gateway }
+            );
+        }
+
+        /// No text gets a second setting in.
+        #[test]
+        fn any_text(text in any::<String>()) {
+            let wanted = Wanted { ipv4: Some(text.clone()), ipv6_gateway: Some(text), ..Wanted::default() };
+            if let Ok(plan) = wanted.check(0)
+                && let Ok(value) = plan.apply("ip6=2001:db8::1/64")
+            {
+                prop_assert!(value.bytes().all(|b| b.is_ascii_alphanumeric() || b"=,./:".contains(&b)));
+            }
+        }
+    }
+}

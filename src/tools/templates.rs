@@ -1,0 +1,375 @@
+//! Templates: of guests, of containers on storages, and in the appliance index.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::pve::{
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Upid, Volume, choose,
+    choose_node, distinct, guests, nodes, places, volumes,
+};
+use crate::report::Report;
+use crate::text;
+use crate::tool::{Reply, Run};
+use crate::tools::name_of;
+
+/// Templates of every source.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListTemplates {
+    /// guest: VM and container templates to clone. storage: container templates on storages. index: container templates to download. Default: all.
+    source: Option<Source>,
+    /// Only names that contain this.
+    name: Option<String>,
+    /// Default: 50.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Source {
+    Guest,
+    Storage,
+    Index,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TemplateList {
+    templates: Vec<Template>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// A template. A guest has a vmid, a file on a storage a volid.
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Template {
+    source: Source,
+    kind: Kind,
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    volid: Option<String>,
+    /// Absent where every node sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// `system`, `turnkeylinux`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    section: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    headline: Option<String>,
+}
+
+/// An entry of the appliance index.
+#[derive(Debug, Clone, Deserialize)]
+struct Appliance {
+    /// The file's name, by which it is downloaded.
+    #[serde(default)]
+    template: String,
+    #[serde(default)]
+    version: Option<String>,
+    #[serde(default)]
+    section: Option<String>,
+    #[serde(default)]
+    headline: Option<String>,
+}
+
+const DEFAULT_LIMIT: u32 = 50;
+
+impl Run for ListTemplates {
+    type Output = TemplateList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<TemplateList>> {
+        let wants = |source| self.source.is_none_or(|wanted| wanted == source);
+        let mut templates = Vec::new();
+        let mut notes = Vec::new();
+        if wants(Source::Guest) {
+            templates.extend(
+                guests(pve)?
+                    .into_iter()
+                    .filter(|guest| guest.template.0)
+                    .map(Template::from),
+            );
+        }
+        if wants(Source::Storage) {
+            on_storages(pve, &mut templates, &mut notes)?;
+        }
+        if wants(Source::Index) {
+            in_index(pve, &mut templates, &mut notes)?;
+        }
+        let list = self.cut(templates, notes);
+        let text = text::count(list.templates.len(), "template");
+        Ok(Reply::Done(list, text))
+    }
+}
+
+impl ListTemplates {
+    fn cut(&self, mut templates: Vec<Template>, mut notes: Vec<String>) -> TemplateList {
+        let seen = templates.len();
+        if let Some(name) = self.name.as_deref().map(str::to_lowercase) {
+            templates.retain(|template| template.name.to_lowercase().contains(&name));
+        }
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        if templates.len() > limit {
+            notes.push(format!(
+                "{} more are not shown: narrow by source or name, or raise limit",
+                templates.len() - limit
+            ));
+            templates.truncate(limit);
+        } else if templates.is_empty() && seen > 0 {
+            notes.push(format!(
+                "none of {} has such a name",
+                text::count(seen, "template")
+            ));
+        } else if seen == 0 && notes.is_empty() {
+            notes.push(
+                "there are none, or the token may not see them (VM.Audit on /vms, Datastore.Audit \
+                 on /storage)"
+                    .into(),
+            );
+        }
+        TemplateList {
+            templates,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
+        }
+    }
+}
+
+/// What cannot be read now is left out and named: one node that is away must
+/// not hide all others.
+fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
+    for place in distinct(places(pve)?) {
+        if !place.holds(Content::Vztmpl) {
+            continue;
+        }
+        let left_out = || {
+            format!(
+                "storage {} on node {} does not answer and was left out",
+                place.storage, place.node
+            )
+        };
+        if !place.is_available() {
+            notes.push(left_out());
+            continue;
+        }
+        match volumes(
+            pve,
+            &place.node,
+            &place.storage,
+            Some(Content::Vztmpl),
+            None,
+        ) {
+            Ok(found) => templates.extend(found.into_iter().map(|volume| {
+                let node = (!place.shared.0).then(|| place.node.clone());
+                Template::of_volume(volume, node)
+            })),
+            Err(Failure::Api(error)) if error.status >= 500 => notes.push(left_out()),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(())
+}
+
+fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
+    let Some(node) = nodes(pve)?.into_iter().find(|node| node.is_online()) else {
+        notes.push("no node is online to read the appliance index".into());
+        return Ok(());
+    };
+    let mut index = index(pve, &node.node)?;
+    if index.is_empty() {
+        notes.push(EMPTY_INDEX.into());
+    }
+    // The plain systems are what most look for; appliances built on them
+    // follow.
+    index.sort_by(|a, b| {
+        let key = |one: &Appliance| {
+            (
+                one.section.as_deref() != Some("system"),
+                one.template.clone(),
+            )
+        };
+        key(a).cmp(&key(b))
+    });
+    templates.extend(index.into_iter().map(Template::from));
+    Ok(())
+}
+
+const EMPTY_INDEX: &str = "the appliance index is empty: pveam update on a node fetches it";
+
+fn index(pve: &Pve, node: &str) -> Result<Vec<Appliance>, Failure> {
+    let mut index: Vec<Appliance> =
+        pve.get(&Path::new(["nodes", node, "aplinfo"]), &Params::new())?;
+    index.retain(|one| !one.template.is_empty());
+    Ok(index)
+}
+
+impl From<Guest> for Template {
+    fn from(guest: Guest) -> Self {
+        Self {
+            source: Source::Guest,
+            kind: guest.kind,
+            name: guest.name.unwrap_or_default(),
+            vmid: Some(guest.vmid),
+            volid: None,
+            node: Some(guest.node),
+            size_bytes: guest.maxdisk.map(|Num(bytes)| bytes),
+            version: None,
+            section: None,
+            headline: None,
+        }
+    }
+}
+
+impl From<Appliance> for Template {
+    fn from(one: Appliance) -> Self {
+        Self {
+            source: Source::Index,
+            kind: Kind::Lxc,
+            name: one.template,
+            vmid: None,
+            volid: None,
+            node: None,
+            size_bytes: None,
+            version: one.version,
+            section: one.section,
+            headline: one.headline.map(|headline| text::cut(headline.trim(), 80)),
+        }
+    }
+}
+
+impl Template {
+    fn of_volume(volume: Volume, node: Option<String>) -> Self {
+        Self {
+            source: Source::Storage,
+            kind: Kind::Lxc,
+            name: volume.name().to_owned(),
+            vmid: None,
+            size_bytes: volume.size.map(|Num(bytes)| bytes),
+            volid: Some(volume.volid),
+            node,
+            version: None,
+            section: None,
+            headline: None,
+        }
+    }
+}
+
+/// A download of a container template from the appliance index.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DownloadTemplate {
+    /// Its name in the index, such as debian-13-standard_13.1-2_amd64.tar.zst.
+    #[schemars(length(min = 1, max = 255))]
+    template: String,
+    /// Default: the only one online.
+    node: Option<String>,
+    /// Default: the only one that holds container templates.
+    storage: Option<String>,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+impl Run for DownloadTemplate {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        Format::Node.check_opt("node", self.node.as_deref())?;
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        let node = choose_node(pve, "node", self.node.as_deref())?;
+        known(&index(pve, &node)?, &self.template, &node)?;
+        let storage = choose(pve, &node, Content::Vztmpl, self.storage.as_deref())?.storage;
+        let there = volumes(pve, &node, &storage, Some(Content::Vztmpl), None)?;
+        if let Some(volume) = there.iter().find(|volume| volume.name() == self.template) {
+            return Err(Error::Conflict(format!(
+                "{} is on node {node} already: use it as it is",
+                volume.volid
+            )));
+        }
+        let upid: Upid = pve.post(
+            &Path::new(["nodes", &node, "aplinfo"]),
+            &Params::new()
+                .set("storage", &storage)
+                .set("template", &self.template),
+        )?;
+        let mut report = Report::done(format!(
+            "download of template {} to {storage}",
+            self.template
+        ))
+        .created(format!("{storage}:vztmpl/{}", self.template));
+        report.node = Some(node);
+        report.started(&upid, self.wait)
+    }
+}
+
+/// Refuses a template that the index does not know.
+fn known(index: &[Appliance], template: &str, node: &str) -> Result<()> {
+    if index.iter().any(|one| one.template == template) {
+        return Ok(());
+    }
+    if index.is_empty() {
+        return Err(Error::NotFound(format!("{EMPTY_INDEX} (node {node})")));
+    }
+    let near = text::nearest(template, index.iter().map(|one| one.template.as_str()))
+        .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
+    Err(Error::NotFound(format!(
+        "the appliance index of node {node} has no such template{near}: {} with source index \
+         lists it, pveam update on the node refreshes it",
+        name_of::<ListTemplates>(),
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn appliances() -> Vec<Appliance> {
+        serde_json::from_value(json!([
+            {"template": "debian-13-standard_13.1-2_amd64.tar.zst", "section": "system",
+             "version": "13.1-2", "headline": "Debian 13", "type": "lxc", "sha512sum": "00"},
+            {"template": "alpine-3.22-default_20250617_amd64.tar.xz", "section": "system"},
+        ]))
+        .unwrap()
+    }
+
+    #[test]
+    fn unknown_templates_are_refused_with_the_nearest() {
+        let index = appliances();
+        assert!(known(&index, "alpine-3.22-default_20250617_amd64.tar.xz", "pve1").is_ok());
+        let message = known(&index, "debian-13-standard_13.1-1_amd64.tar.zst", "pve1")
+            .unwrap_err()
+            .message();
+        assert!(message.contains("perhaps debian-13-standard_13.1-2_amd64.tar.zst is meant"));
+        let message = known(&[], "x", "pve1").unwrap_err().message();
+        assert!(message.contains("pveam update"));
+    }
+
+    #[test]
+    fn lists_are_cut_and_say_so() {
+        let list = |arguments: serde_json::Value| {
+            let tool: ListTemplates = serde_json::from_value(arguments).unwrap();
+            tool.cut(
+                appliances().into_iter().map(Template::from).collect(),
+                Vec::new(),
+            )
+        };
+        assert_eq!(list(json!({})).templates.len(), 2);
+        assert_eq!(list(json!({})).hint, None);
+        assert_eq!(list(json!({"name": "DEBIAN"})).templates.len(), 1);
+        assert_eq!(
+            list(json!({"limit": 1})).hint.unwrap(),
+            "1 more are not shown: narrow by source or name, or raise limit"
+        );
+        assert!(
+            list(json!({"name": "plan9"}))
+                .hint
+                .unwrap()
+                .contains("none of 2 templates")
+        );
+    }
+}
