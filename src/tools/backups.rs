@@ -40,7 +40,7 @@ pub(crate) struct BackupList {
     /// How many fit the filters, also where not all are shown.
     total: usize,
     total_bytes: u64,
-    /// Guests without any backup, where no filter is set and every storage was read.
+    /// Guests without any backup that could be read, where no filter is set.
     #[serde(skip_serializing_if = "Option::is_none")]
     guests_without_backup: Option<Vec<u32>>,
     /// Storages that could not be read, and why.
@@ -155,14 +155,13 @@ impl Run for ListBackups {
         let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         let mut list = BackupList::new(found, &guests(pve)?, limit, clock::now());
-        if filtered || !unavailable.is_empty() {
-            list.guests_without_backup = None;
-        }
-        list.unavailable = unavailable;
         if none_seen {
             list.hint = Some(pve.empty_hint("Datastore.Audit", "/storage"));
+        }
+        if filtered || none_seen {
             list.guests_without_backup = None;
         }
+        list.tell_unavailable(unavailable);
         let text = list.text();
         Ok(Reply::Done(list, text))
     }
@@ -172,7 +171,6 @@ impl Run for ListBackups {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBackup {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Default: the only one that holds backups.
@@ -186,7 +184,7 @@ pub(crate) struct CreateBackup {
     notes: Option<String>,
     /// Keep it from being removed or pruned. Default false.
     protected: Option<bool>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -322,7 +320,7 @@ pub(crate) struct RestoreBackup {
     name: Option<String>,
     /// Keep the MAC addresses. Default false: new ones, so that it may run beside the original.
     keep_macs: Option<bool>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -422,8 +420,10 @@ impl RestoreBackup {
                 )));
             }
         }
-        let away = listed(candidates.iter().map(|place| place.node.as_str()));
-        candidates.retain(|place| place.is_available());
+        let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
+            .into_iter()
+            .partition(|place| place.is_available());
+        let away = listed(away.iter().map(|place| place.node.as_str()));
         if candidates.is_empty() {
             return Err(Error::Unreachable(format!(
                 "storage {storage} is not available now on {away}: look at the storage and its node"
@@ -433,19 +433,32 @@ impl RestoreBackup {
             .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
             .map(|guest| guest.node.as_str());
         candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        let mut failed = None;
         for place in &candidates {
-            let found = volumes(pve, &place.node, storage, Some(Content::Backup), None)?
-                .into_iter()
-                .find(|volume| volume.volid == self.archive);
-            if let Some(volume) = found {
-                return Ok((place.node.clone(), volume));
-            }
-            if place.shared.0 {
-                break;
+            match volumes(pve, &place.node, storage, Some(Content::Backup), None) {
+                Ok(volumes) => {
+                    let mut volumes = volumes.into_iter();
+                    if let Some(volume) = volumes.find(|volume| volume.volid == self.archive) {
+                        return Ok((place.node.clone(), volume));
+                    }
+                    if place.shared.0 {
+                        break;
+                    }
+                }
+                // Another node may have it.
+                Err(failure) => failed = Some(failure),
             }
         }
+        if let Some(failure) = failed {
+            return Err(failure.into());
+        }
+        let away = if away.is_empty() {
+            String::new()
+        } else {
+            format!(" (on {away} the storage is not available now)")
+        };
         Err(Error::NotFound(format!(
-            "there is no backup {} on {}: {} shows what there is",
+            "there is no backup {} on {}{away}: {} shows what there is",
             self.archive,
             listed(candidates.iter().map(|place| place.node.as_str())),
             name_of::<ListBackups>()
@@ -521,7 +534,7 @@ impl RestoreBackup {
                 ""
             };
             report = report.warn(format!(
-                "{} still exists: the restored guest has its fixed addresses{macs} and host name; \
+                "{} still exists: the restored one may have its fixed addresses{macs} and host name; \
                  change them before both run",
                 original.label()
             ));
@@ -593,6 +606,19 @@ impl BackupList {
                 )
             }),
         }
+    }
+
+    /// What could not be read may hold what seems not to be there.
+    fn tell_unavailable(&mut self, unavailable: Vec<String>) {
+        let without = self.guests_without_backup.as_deref().unwrap_or_default();
+        if !unavailable.is_empty() && !without.is_empty() {
+            let note = "guests_without_backup may have some on the storages that could not be read";
+            self.hint = Some(match self.hint.take() {
+                Some(hint) => format!("{hint}; {note}"),
+                None => note.to_owned(),
+            });
+        }
+        self.unavailable = unavailable;
     }
 
     fn text(&self) -> String {

@@ -19,7 +19,6 @@ use crate::tools::{self, name_of};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListSnapshots {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Default 50: the newest.
@@ -82,7 +81,6 @@ impl Run for ListSnapshots {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSnapshot {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// A letter, then letters, digits, - and _: before_upgrade.
@@ -93,7 +91,7 @@ pub(crate) struct CreateSnapshot {
     description: Option<String>,
     /// Save the RAM too; running VMs only. Default false.
     ram: Option<bool>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -149,7 +147,6 @@ impl Run for CreateSnapshot {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollbackSnapshot {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// The snapshot; case matters.
@@ -159,7 +156,7 @@ pub(crate) struct RollbackSnapshot {
     start: Option<bool>,
     /// True: only say what would be lost.
     preview: Option<bool>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -206,7 +203,7 @@ impl Run for RollbackSnapshot {
                 .report(Report::done(action).on(&guest))
                 .started(&upid, self.wait),
             None => Ok(Reply::report(
-                loss.report(Report::done(format!("look at what it loses to {action}")).on(&guest))
+                loss.report(Report::done(format!("preview: {action}")).on(&guest))
                     .next("nothing has been changed: call again without preview to go back"),
             )),
         }
@@ -217,13 +214,12 @@ impl Run for RollbackSnapshot {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteSnapshot {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// The snapshot; case matters.
     #[schemars(length(min = 1, max = 40))]
     name: String,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
