@@ -58,13 +58,27 @@ impl Client {
 
     /// One request and its result.
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
+        self.request_with(method, params, |_| ())
+    }
+
+    /// The same, and hands on the messages of the progress meanwhile.
+    fn request_with(
+        &mut self,
+        method: &str,
+        params: &Value,
+        mut progress: impl FnMut(&str),
+    ) -> Result<Value> {
         self.last_id += 1;
         let id = self.last_id;
         self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
         loop {
             let message = self.receive()?;
-            // Notifications, such as progress, have no use here.
             if message.get("id").and_then(Value::as_u64) != Some(id) {
+                if message.get("method").and_then(Value::as_str) == Some("notifications/progress")
+                    && let Some(text) = message.pointer("/params/message").and_then(Value::as_str)
+                {
+                    progress(text);
+                }
                 continue;
             }
             if let Some(error) = message.get("error") {
@@ -80,19 +94,22 @@ impl Client {
     /// One tool call.
     pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Answer> {
         let params = json!({"name": tool, "arguments": arguments});
-        let result = self.request("tools/call", &params)?;
-        if result.get("isError").and_then(Value::as_bool) == Some(true) {
-            let text = result
-                .pointer("/content/0/text")
-                .and_then(Value::as_str)
-                .with_context(|| format!("{tool} failed and did not say why"))?;
-            return Ok(Answer::Error(text.to_owned()));
-        }
-        result
-            .get("structuredContent")
-            .cloned()
-            .map(Answer::Content)
-            .with_context(|| format!("{tool} answered without structured content"))
+        Answer::new(tool, &self.request("tools/call", &params)?)
+    }
+
+    /// One tool call whose progress is shown.
+    pub(crate) fn call_with(
+        &mut self,
+        tool: &str,
+        arguments: &Value,
+        progress: impl FnMut(&str),
+    ) -> Result<Answer> {
+        let params = json!({
+            "name": tool,
+            "arguments": arguments,
+            "_meta": {"progressToken": tool},
+        });
+        Answer::new(tool, &self.request_with("tools/call", &params, progress)?)
     }
 
     /// The server's process.
@@ -125,6 +142,23 @@ impl Client {
         }
         serde_json::from_str(&line)
             .with_context(|| format!("the server sent something else than JSON: {line}"))
+    }
+}
+
+impl Answer {
+    fn new(tool: &str, result: &Value) -> Result<Self> {
+        if result.get("isError").and_then(Value::as_bool) == Some(true) {
+            let text = result
+                .pointer("/content/0/text")
+                .and_then(Value::as_str)
+                .with_context(|| format!("{tool} failed and did not say why"))?;
+            return Ok(Answer::Error(text.to_owned()));
+        }
+        result
+            .get("structuredContent")
+            .cloned()
+            .map(Answer::Content)
+            .with_context(|| format!("{tool} answered without structured content"))
     }
 }
 

@@ -74,19 +74,21 @@ fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
         )?;
     }
     ask(&mut client, "list_storage", json!({}), &STORAGES)?;
+    let snapshot = json!({"vmid": 101, "name": "before-upgrade"});
+    ask(&mut client, "create_snapshot", snapshot, &REPORT)?;
     // What a model gets to read when it is wrong.
     ask(&mut client, "get_guest", json!({"vmid": 999}), &GUESTS)?;
     client.close()
 }
 
-/// What to show of an answer: which list in it, and which fields.
+/// What to show of an answer: which list in it (or all of it), and which fields.
 struct View {
-    list: &'static str,
+    list: Option<&'static str>,
     fields: &'static [&'static str],
 }
 
 const NODES: View = View {
-    list: "nodes",
+    list: Some("nodes"),
     fields: &[
         "node",
         "status",
@@ -97,7 +99,7 @@ const NODES: View = View {
     ],
 };
 const GUESTS: View = View {
-    list: "guests",
+    list: Some("guests"),
     fields: &[
         "vmid",
         "name",
@@ -110,11 +112,11 @@ const GUESTS: View = View {
     ],
 };
 const INTERFACES: View = View {
-    list: "interfaces",
+    list: Some("interfaces"),
     fields: &["name", "mac", "addresses"],
 };
 const STORAGES: View = View {
-    list: "storages",
+    list: Some("storages"),
     fields: &[
         "storage",
         "type",
@@ -125,21 +127,30 @@ const STORAGES: View = View {
     ],
 };
 
+const REPORT: View = View {
+    list: None,
+    fields: &["action", "status", "created", "duration_seconds"],
+};
+
 /// Calls a tool, prints question and answer, and returns the rows.
 fn ask(client: &mut Client, tool: &str, arguments: Value, view: &View) -> Result<Vec<Value>> {
     say(&format!("→ {tool} {arguments}"));
-    let content = match client.call(tool, &arguments)? {
+    let progress = |text: &str| say(&format!("  … {text}"));
+    let content = match client.call_with(tool, &arguments, progress)? {
         Answer::Content(content) => content,
         Answer::Error(text) => {
             say(&format!("  error: {text}\n"));
             return Ok(Vec::new());
         }
     };
-    let rows = content
-        .get(view.list)
-        .and_then(Value::as_array)
-        .cloned()
-        .with_context(|| format!("{tool} answered without its list of {}", view.list))?;
+    let rows = match view.list {
+        None => vec![content],
+        Some(list) => content
+            .get(list)
+            .and_then(Value::as_array)
+            .cloned()
+            .with_context(|| format!("{tool} answered without its list of {list}"))?,
+    };
     say(&table::render(&rows, view.fields));
     Ok(rows)
 }
@@ -174,7 +185,7 @@ fn configuration(workspace: &Workspace) -> String {
         "args": ["--demo"],
     }}});
     format!(
-        "\nTo try it in an MCP client without a Proxmox, paste this into its configuration:\n\n\
+        "To try it in an MCP client without a Proxmox, paste this into its configuration:\n\n\
          {demo:#}\n\nWith your own Proxmox (README.md says how to make a token):\n\n{real:#}"
     )
 }
