@@ -98,6 +98,53 @@ async fn a_self_signed_certificate_can_be_accepted() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Flags do what the variables do.
+#[tokio::test]
+async fn certificates_by_flags() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let ca = sim.ca_file.display().to_string();
+    for flag in ["--verify-ssl=false".to_owned(), format!("--ca-file={ca}")] {
+        let host = sim.host()?.env_remove("PROXMOX_CA_FILE").arg(&flag);
+        host.connect().await?.call("list_nodes", json!({})).await?;
+    }
+    let host = sim
+        .host()?
+        .env_remove("PROXMOX_CA_FILE")
+        .env("PROXMOX_VERIFY_SSL", "false")
+        .arg("--verify-ssl=true");
+    fails(host, &["certificate"]).await
+}
+
+/// However much is logged: the harness looks for the secrets in all of it.
+#[tokio::test]
+async fn no_log_holds_a_secret() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let token = sim.token("all")?.clone();
+    let host = || {
+        let host = sim.host()?.arg("--log-level=trace");
+        anyhow::Ok(host.secret(&format!("{}={}", token.id, token.secret)))
+    };
+    let good = host()?.connect().await?;
+    let wrong = "11111111-2222-4333-8444-555555555556";
+    let bad = host()?.env("PROXMOX_TOKEN_SECRET", wrong).connect().await?;
+    let closed = host()?
+        .env("PROXMOX_URL", "https://127.0.0.1:9")
+        .connect()
+        .await?;
+    good.call("list_guests", json!({})).await?;
+    good.call("get_guest", json!({ "vmid": 100 })).await?;
+    bad.error("list_nodes", json!({})).await?;
+    closed.error("list_nodes", json!({})).await?;
+    for kind in ["garbage", "cut", "half-body"] {
+        sim.fault(json!({ "kind": kind })).await?;
+        good.request("list_nodes", json!({})).await??;
+    }
+    for client in [good, bad, closed] {
+        client.finish().await?;
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn something_else_listens() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

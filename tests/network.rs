@@ -93,8 +93,10 @@ async fn loopback_is_shown_on_request() -> anyhow::Result<()> {
 /// Each reason has a text of its own, which says what to do.
 #[tokio::test]
 async fn why_there_are_no_addresses() -> anyhow::Result<()> {
-    let sim = Sim::start().await?;
+    let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
+    sim.control(json!({ "cmd": "guest", "vmid": 100, "running": false }))
+        .await?;
     let mut texts = std::collections::BTreeSet::new();
     for (vmid, says) in [
         // The agent is off in the configuration.
@@ -102,7 +104,7 @@ async fn why_there_are_no_addresses() -> anyhow::Result<()> {
         // It is on, but nothing answers within the guest.
         (102, &["agent", "install"]),
         // The VM is stopped.
-        (101, &["not running", "start_guest"]),
+        (100, &["not running", "start_guest"]),
         // The container is stopped.
         (201, &["not running", "start_guest"]),
         // The node is offline.

@@ -114,6 +114,55 @@ async fn unknown_tools_are_protocol_errors() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What may do more than its arguments show is for the operator to allow.
+#[tokio::test]
+async fn dangerous_tools_need_the_operators_word() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let listed = |tools: &[Value]| tools.iter().any(|tool| tool["name"] == "run_in_guest");
+    assert!(!listed(client.tools()));
+    let arguments = json!({ "vmid": 100, "command": ["id"] });
+    let error = client
+        .protocol_error("run_in_guest", arguments.clone())
+        .await?;
+    assert_eq!(error.code.0, -32602);
+    assert!(
+        error.message.contains("--allow-tool run_in_guest"),
+        "{error:?}"
+    );
+    assert_eq!(sim.served().await?, 0);
+    // On the command line, too.
+    let host = sim.host()?;
+    let output = host
+        .run(&["call", "run_in_guest", &arguments.to_string()])
+        .await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert!(output.stderr.contains("--allow-tool"), "{output:?}");
+    assert_eq!(sim.served().await?, 0);
+
+    let client = sim
+        .host()?
+        .arg("--allow-tool=run_in_guest")
+        .connect()
+        .await?;
+    assert!(listed(client.tools()));
+    // No other name is let in by it.
+    client.protocol_error("delete_guest", json!({})).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_protocol_ends_in_one_line() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.send(r#"{"jsonrpc":"2.0","id":1,"method":"textDocument/hover","params":{}}"#)
+        .await?;
+    let output = raw.finish().await?;
+    assert!(matches!(output.status, Some(0 | 1)), "{output:?}");
+    assert!(output.stderr.lines().count() <= 1, "{output:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn unknown_methods_are_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
