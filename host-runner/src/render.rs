@@ -1,7 +1,5 @@
 //! What a call's result looks like to whoever asked for it.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
 
 use crate::engine::{Tool, ToolError, ToolResult};
@@ -32,30 +30,31 @@ pub(crate) fn schema(tool: &Tool, text: &str) -> Result<Map<String, Value>, Tool
 /// The error for a model or a person: the message, and what else helps to do
 /// better.
 pub(crate) fn error_text(error: &ToolError) -> String {
-    let mut text = message(error).to_owned();
     match error {
-        ToolError::InvalidArguments(invalid) => {
-            for problem in &invalid.problems {
+        ToolError::InvalidArguments(invalid) if !invalid.problems.is_empty() => {
+            // The message says all of it in one sentence: once is enough.
+            let lines = invalid.problems.iter().map(|problem| {
                 let pointer = match problem.pointer.as_str() {
                     "" => "arguments",
                     pointer => pointer,
                 };
-                // Writing to a string cannot fail.
-                let _ = write!(text, "\n- {pointer}: {}", problem.message);
-            }
+                format!("\n- {pointer}: {}", problem.message)
+            });
+            format!("invalid arguments:{}", lines.collect::<String>())
         }
         ToolError::FailedTask(failed) => {
-            let _ = write!(text, "\ntask {} ended: {}", failed.upid, failed.exit_status);
+            let mut lines = vec![
+                failed.message.clone(),
+                format!("task {} ended: {}", failed.upid, failed.exit_status),
+            ];
             if !failed.log_tail.is_empty() {
-                let _ = write!(text, "\nend of its log:");
+                lines.push("end of its log:".to_owned());
             }
-            for line in &failed.log_tail {
-                let _ = write!(text, "\n  {line}");
-            }
+            lines.extend(failed.log_tail.iter().map(|line| format!("  {line}")));
+            lines.join("\n")
         }
-        _ => {}
+        error => message(error).to_owned(),
     }
-    text
 }
 
 /// A text of several lines in which nothing acts on a terminal: it may come
@@ -143,7 +142,7 @@ mod tests {
     fn each_bad_argument_has_its_line() {
         assert_eq!(
             error_text(&invalid()),
-            "2 arguments cannot be used\n\
+            "invalid arguments:\n\
              - /vmid: must be from 100 to 999999999\n\
              - arguments: unknown field \"vm\""
         );

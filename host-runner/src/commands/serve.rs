@@ -1,5 +1,6 @@
 //! `host-runner serve`, or no command at all.
 
+use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,6 +39,12 @@ pub(crate) async fn run(options: &Options) -> Result<(), CommandError> {
         }
     };
 
+    if io::stdin().is_terminal() {
+        tracing::warn!(
+            "waiting for MCP messages on stdin: an MCP client starts this command by itself \
+             (`host-runner tools` and `host-runner call` are for people)"
+        );
+    }
     let server = mcp::Server::new(
         loader,
         options.allowed_tools.clone(),

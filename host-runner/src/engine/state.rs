@@ -89,7 +89,8 @@ impl Report {
         self.out_of_memory.load(Ordering::Relaxed)
     }
 
-    /// Why the last request of the call was not answered.
+    /// Why the last request of the call was not answered, where its code does
+    /// not say.
     pub(super) fn failure(&self) -> Option<String> {
         self.failure
             .lock()
@@ -176,7 +177,7 @@ impl WasiHttpHooks for Door {
         let report = Arc::clone(&self.report);
         Box::new(async move {
             let answer = send(&sandbox, request, options).await;
-            report.note_failure(answer.as_ref().err().map(|error| error.detail.clone()));
+            report.note_failure(answer.as_ref().err().and_then(lost_detail));
             let response = answer.map_err(|error| to_wasi(error.kind))?;
             let response = response.map(|body| {
                 Full::new(body)
@@ -210,6 +211,17 @@ async fn send(
     let timeout = options.and_then(|options| options.first_byte_timeout);
     let request = Request::from_parts(parts, body.to_bytes());
     sandbox.send(request, timeout).await
+}
+
+/// What the component cannot be told by a code of wasi:http.
+fn lost_detail(error: &SendError) -> Option<String> {
+    match error.kind {
+        FailureKind::Certificate
+        | FailureKind::Tls(_)
+        | FailureKind::Unroutable
+        | FailureKind::Protocol => Some(error.detail.clone()),
+        _ => None,
+    }
 }
 
 fn to_wasi(kind: FailureKind) -> HttpError {
