@@ -238,14 +238,6 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    /// `root@pam` of `root@pam!full`.
-    pub(crate) fn user(&self) -> &str {
-        self.token
-            .id
-            .split_once('!')
-            .map_or(self.token.id.as_str(), |(user, _)| user)
-    }
-
     pub(crate) fn has(&self, cluster: &Cluster, path: &str, privilege: &str) -> bool {
         if self.granted(path, privilege) {
             return true;

@@ -16,11 +16,15 @@ mod params;
 mod replay;
 mod router;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod schema;
 mod server;
 mod ssh;
 mod state;
 mod tasks;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod wire;
 mod worlds;
@@ -202,7 +206,6 @@ impl Running {
     }
 
     /// Does what a control line says (see the binary's `--help`), and gives the answer.
-    #[must_use]
     pub fn control(&self, command: &Value) -> Value {
         control::run(&self.server, command)
     }

@@ -151,7 +151,6 @@ pub(crate) struct Snapshot {
     pub(crate) time: i64,
     pub(crate) description: Option<String>,
     pub(crate) vmstate: bool,
-    pub(crate) running: bool,
     pub(crate) config: Config,
     pub(crate) generation: u64,
 }

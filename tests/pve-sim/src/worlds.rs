@@ -403,7 +403,6 @@ fn test(given: &[String]) -> Cluster {
             time: 1_700_000_100,
             description: Some("before upgrade".into()),
             vmstate: false,
-            running: false,
             config: before,
             generation: 0,
         },
@@ -920,7 +919,6 @@ fn demo(given: &[String]) -> Cluster {
             time: now() - 9 * DAY,
             description: Some("before the upgrade to PostgreSQL 17".into()),
             vmstate: false,
-            running: true,
             config,
             generation: 1,
         };

@@ -37,6 +37,28 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         AUDIT,
         show,
     ),
+    post(
+        "/cluster/ha/resources",
+        &[
+            opt("comment", TEXT.max_len(4096)),
+            opt("max_relocate", INT.min(0)),
+            opt("max_restart", INT.min(0)),
+            req("sid", SID),
+            opt(
+                "state",
+                TEXT.choices(&["started", "stopped", "enabled", "disabled", "ignored"]),
+            ),
+            opt("type", TEXT.choices(&["ct", "vm"])),
+        ],
+        All("/", &["Sys.Console"]),
+        add,
+    ),
+    delete(
+        "/cluster/ha/resources/{sid}",
+        &[opt("purge", BOOL), req("sid", SID)],
+        All("/", &["Sys.Console"]),
+        remove,
+    ),
 ];
 
 /// Which node runs a service.
@@ -147,20 +169,37 @@ fn full_sid(call: &Call<'_>) -> Result<String, Fail> {
     if sid.contains(':') {
         return Ok(sid);
     }
-    let guest = sid.parse().ok().and_then(|vmid: u32| call.cluster.guests.get(&vmid));
-    guest.map(crate::state::Guest::ha_sid).ok_or_else(|| Fail::die(format!("unable to find VM '{sid}'")))
+    let guest = sid
+        .parse()
+        .ok()
+        .and_then(|vmid: u32| call.cluster.guests.get(&vmid));
+    guest
+        .map(crate::state::Guest::ha_sid)
+        .ok_or_else(|| Fail::die(format!("unable to find VM '{sid}'")))
 }
 
 fn add(call: &mut Call<'_>) -> Answer {
     let sid = full_sid(call)?;
-    let vmid = sid.split_once(':').and_then(|(_, vmid)| vmid.parse::<u32>().ok()).unwrap_or_default();
-    if call.cluster.guests.get(&vmid).is_none_or(|guest| guest.ha_sid() != sid) {
+    let vmid = sid
+        .split_once(':')
+        .and_then(|(_, vmid)| vmid.parse::<u32>().ok())
+        .unwrap_or_default();
+    if call
+        .cluster
+        .guests
+        .get(&vmid)
+        .is_none_or(|guest| guest.ha_sid() != sid)
+    {
         return Err(Fail::die(format!("unable to find VM '{vmid}'")));
     }
     if call.cluster.ha.contains_key(&sid) {
         return Err(Fail::die(format!("resource ID '{sid}' already defined")));
     }
-    let number = |name: &str| call.int(name).and_then(|number| u32::try_from(number).ok()).unwrap_or(1);
+    let number = |name: &str| {
+        call.int(name)
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(1)
+    };
     let ha = HaResource {
         state: call.get("state").unwrap_or("started").to_owned(),
         comment: call.get("comment").map(str::to_owned),
@@ -175,6 +214,8 @@ fn remove(call: &mut Call<'_>) -> Answer {
     let sid = call.text("sid");
     match call.cluster.ha.remove(&sid) {
         Some(_) => Ok(Value::Null),
-        None => Err(Fail::die(format!("cannot delete service '{sid}', not HA managed!"))),
+        None => Err(Fail::die(format!(
+            "cannot delete service '{sid}', not HA managed!"
+        ))),
     }
 }

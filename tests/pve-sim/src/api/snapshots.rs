@@ -164,7 +164,6 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 time: now(),
                 description,
                 vmstate,
-                running: guest.is_running(),
                 config: kept(&guest.config),
                 generation: guest.generation,
             };
