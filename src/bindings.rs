@@ -1,10 +1,8 @@
 //! The guest side of `wit/world.wit`, as wit-bindgen makes it.
 
-#![expect(
-    unsafe_code,
-    unreachable_pub,
-    clippy::allow_attributes_without_reason,
-    reason = "generated code"
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "the exports are generated code")
 )]
 
 #[cfg(target_family = "wasm")]

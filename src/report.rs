@@ -158,11 +158,11 @@ impl Report {
         if wait == Some(false) {
             return Ok(Reply::Done(interim, text));
         }
-        let ticket = Ticket::Task(TaskTicket {
+        let ticket = Ticket::Task(Box::new(TaskTicket {
             upid: upid.clone(),
             report: self,
             finish,
-        });
+        }));
         Ok(Reply::Running(ticket, interim, text))
     }
 

@@ -121,11 +121,18 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
     };
     if let Some(Value::Array(allowed)) = schema.get("enum") {
         if !allowed.contains(value) {
-            wrong(format!("must be one of {}, not {}", list(allowed), shown(value)));
+            wrong(format!(
+                "must be one of {}, not {}",
+                list(allowed),
+                shown(value)
+            ));
         }
         return;
     }
-    let kind = schema.get("type").and_then(Value::as_str).unwrap_or_default();
+    let kind = schema
+        .get("type")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let fits = match kind {
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -136,7 +143,11 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
         _ => true,
     };
     if !fits {
-        wrong(format!("must be {}, not {}", expected(schema, kind), shown(value)));
+        wrong(format!(
+            "must be {}, not {}",
+            expected(schema, kind),
+            shown(value)
+        ));
         return;
     }
     match value {
@@ -159,7 +170,9 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
                     format!("must be at least {least} characters long")
                 });
             } else if let Some(most) = most.filter(|most| length > *most) {
-                wrong(format!("must be at most {most} characters long, not {length}"));
+                wrong(format!(
+                    "must be at most {most} characters long, not {length}"
+                ));
             }
         }
         Value::Array(items) => {
@@ -203,7 +216,15 @@ fn check_fields(
         if !fields.contains_key(name) {
             let wanted = known
                 .get(name)
-                .map(|inner| expected(inner, inner.get("type").and_then(Value::as_str).unwrap_or_default()))
+                .map(|inner| {
+                    expected(
+                        inner,
+                        inner
+                            .get("type")
+                            .and_then(Value::as_str)
+                            .unwrap_or_default(),
+                    )
+                })
                 .unwrap_or_default();
             problems.push(Problem {
                 pointer: format!("{pointer}/{}", escaped(name)),
@@ -272,7 +293,11 @@ fn expected(schema: &Value, kind: &str) -> String {
 fn list(values: &[Value]) -> String {
     values
         .iter()
-        .map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        .map(|value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        })
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -150,10 +150,7 @@ mod tests {
             ("PROXMOX_TOKEN_SECRET", "s"),
         ])
         .unwrap();
-        assert_eq!(
-            full.authorization().unwrap(),
-            "PVEAPIToken=root@pam!mcp=s"
-        );
+        assert_eq!(full.authorization().unwrap(), "PVEAPIToken=root@pam!mcp=s");
         let bare = settings(&[
             ("PROXMOX_URL", "https://pve"),
             ("PROXMOX_USER", "root@pam"),

@@ -105,7 +105,10 @@ mod tests {
 
     #[test]
     fn nearest_name() {
-        assert_eq!(nearest("list_guest", ["list_guests", "get_guest"]), Some("list_guests"));
+        assert_eq!(
+            nearest("list_guest", ["list_guests", "get_guest"]),
+            Some("list_guests")
+        );
         assert_eq!(nearest("delete_guest", ["list_nodes"]), None);
     }
 }

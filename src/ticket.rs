@@ -22,7 +22,7 @@ const TAIL_LINES: u64 = 12;
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ticket {
     /// A Proxmox task.
-    Task(TaskTicket),
+    Task(Box<TaskTicket>),
     /// A command inside a guest, which is no task.
     Exec(tools::agent::ExecTicket),
 }
@@ -122,7 +122,9 @@ impl TaskTicket {
         }
         let mut report = self.report;
         report.upid = Some(self.upid.to_string());
-        report.node.get_or_insert_with(|| self.upid.node().to_owned());
+        report
+            .node
+            .get_or_insert_with(|| self.upid.node().to_owned());
         report.status = Status::Done;
         report.duration_seconds = status.duration_seconds();
         if exit.starts_with("WARNINGS") {
@@ -161,7 +163,7 @@ impl TaskTicket {
         ));
         let text = message.clone();
         Ok(Outcome::Running(Running {
-            ticket: Ticket::Task(self),
+            ticket: Ticket::Task(Box::new(self)),
             message,
             progress,
             retry_after_ms: 1_000,
@@ -173,7 +175,10 @@ impl TaskTicket {
 /// The error of a failed task, with what to do where its words are known.
 pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String>) -> Error {
     // A backup job's status alone tells nothing.
-    let exit = match log_tail.iter().find_map(|line| line.strip_prefix("ERROR: Backup of ")) {
+    let exit = match log_tail
+        .iter()
+        .find_map(|line| line.strip_prefix("ERROR: Backup of "))
+    {
         Some(why) if exit == "job errors" => &format!("{exit}: backup of {why}"),
         _ => exit,
     };
@@ -244,20 +249,23 @@ mod tests {
             percentage("transferred 1.2 GiB of 32.0 GiB (3.75%)"),
             Some(0.0375)
         );
-        assert_eq!(percentage("INFO:  12% (1.1 GiB of 9.0 GiB) in 3s"), Some(0.12));
+        assert_eq!(
+            percentage("INFO:  12% (1.1 GiB of 9.0 GiB) in 3s"),
+            Some(0.12)
+        );
         assert_eq!(percentage("create full clone of drive scsi0"), None);
         assert_eq!(percentage("250% of nothing"), None);
     }
 
     #[test]
     fn round_trip() {
-        let ticket = Ticket::Task(TaskTicket {
+        let ticket = Ticket::Task(Box::new(TaskTicket {
             upid: "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"
                 .parse()
                 .unwrap(),
             report: Report::done("start qemu guest 100"),
             finish: Finish::Plain,
-        });
+        }));
         assert_eq!(Ticket::decode(&ticket.encode().unwrap()).unwrap(), ticket);
     }
 

@@ -169,7 +169,11 @@ impl Tool {
 
     /// Checks the arguments and calls the handler. The client is made only
     /// when the arguments are right.
-    pub(crate) fn call(&self, pve: impl FnOnce() -> Result<Pve>, arguments: Value) -> Result<Outcome> {
+    pub(crate) fn call(
+        &self,
+        pve: impl FnOnce() -> Result<Pve>,
+        arguments: Value,
+    ) -> Result<Outcome> {
         let problems = schema::check(&(self.input_schema)(), &arguments);
         if !problems.is_empty() {
             return Err(Error::InvalidArguments(problems));

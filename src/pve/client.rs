@@ -130,14 +130,14 @@ impl Pve {
             },
         )?;
         if !(200..300).contains(&answer.status) {
-            return Err(Failure::Api(ApiError::read(
+            return Err(Failure::Api(Box::new(ApiError::read(
                 call,
                 path.node().map(str::to_owned),
                 answer.status,
                 answer.reason.as_deref(),
                 &answer.body,
                 self.token_name(),
-            )));
+            ))));
         }
         read(&answer.body).map_err(|message| {
             if writes {
@@ -160,7 +160,10 @@ pub(crate) enum Removable<'a> {
     /// Stops a task that is running.
     Task { node: &'a str, upid: &'a str },
     /// A guest's snapshot.
-    Snapshot { guest: &'a super::Guest, name: &'a str },
+    Snapshot {
+        guest: &'a super::Guest,
+        name: &'a str,
+    },
     /// A firewall rule, by its position below a firewall's `rules`.
     FirewallRule { rules: &'a Path, position: &'a str },
 }
@@ -196,7 +199,14 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Paged<T>, String> {
             total: body.total,
         })
         // The position is enough: the answer itself may hold anything.
-        .map_err(|error| format!("at line {} column {}: {}", error.line(), error.column(), why(&error)))
+        .map_err(|error| {
+            format!(
+                "at line {} column {}: {}",
+                error.line(),
+                error.column(),
+                why(&error)
+            )
+        })
 }
 
 fn why(error: &serde_json::Error) -> &'static str {
@@ -214,15 +224,34 @@ mod tests {
 
     #[test]
     fn null_data_is_an_answer() {
-        assert!(read::<Option<Vec<u8>>>(br#"{"data":null}"#).unwrap().data.is_none());
+        assert!(
+            read::<Option<Vec<u8>>>(br#"{"data":null}"#)
+                .unwrap()
+                .data
+                .is_none()
+        );
         assert!(read::<()>(br#"{"data":null}"#).is_ok());
-        assert_eq!(read::<Vec<u8>>(br#"{"data":[1],"total":7}"#).unwrap().total, Some(7));
+        assert_eq!(
+            read::<Vec<u8>>(br#"{"data":[1],"total":7}"#).unwrap().total,
+            Some(7)
+        );
     }
 
     #[test]
     fn unreadable_answers_are_told_without_their_text() {
-        assert_eq!(read::<()>(b"<html>").unwrap_err(), "at line 1 column 1: no JSON");
-        assert!(read::<()>(br#"{"data":"#).unwrap_err().ends_with("cut short"));
-        assert!(read::<u8>(br#"{"data":"x"}"#).unwrap_err().ends_with("another shape"));
+        assert_eq!(
+            read::<()>(b"<html>").unwrap_err(),
+            "at line 1 column 1: no JSON"
+        );
+        assert!(
+            read::<()>(br#"{"data":"#)
+                .unwrap_err()
+                .ends_with("cut short")
+        );
+        assert!(
+            read::<u8>(br#"{"data":"x"}"#)
+                .unwrap_err()
+                .ends_with("another shape")
+        );
     }
 }

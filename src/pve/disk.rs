@@ -120,9 +120,7 @@ impl Disk {
         let cdrom = properties.get("media") == Some("cdrom");
         Self {
             id: id.to_owned(),
-            storage: volid
-                .split_once(':')
-                .map(|(storage, _)| storage.to_owned()),
+            storage: volid.split_once(':').map(|(storage, _)| storage.to_owned()),
             size_bytes: properties.get("size").and_then(parse_size),
             cdrom,
             cloud_init: cdrom && volid.contains("cloudinit"),
@@ -214,7 +212,18 @@ mod tests {
         assert_eq!(parse_size("32M"), Some(33_554_432));
         assert_eq!(parse_size("1.5G"), Some(1_610_612_736));
         assert_eq!(parse_size("1048576"), Some(1_048_576));
-        for nonsense in ["", "G", "-1G", "+1G", "1.G", "1e3", "1 G", "32g", "9999999999T", "é"] {
+        for nonsense in [
+            "",
+            "G",
+            "-1G",
+            "+1G",
+            "1.G",
+            "1e3",
+            "1 G",
+            "32g",
+            "9999999999T",
+            "é",
+        ] {
             assert_eq!(parse_size(nonsense), None, "{nonsense}");
         }
     }
@@ -231,7 +240,10 @@ mod tests {
 
     #[test]
     fn disks() {
-        let disk = Disk::parse("scsi0", "local:100/vm-100-disk-0.qcow2,iothread=1,size=32M,backup=0");
+        let disk = Disk::parse(
+            "scsi0",
+            "local:100/vm-100-disk-0.qcow2,iothread=1,size=32M,backup=0",
+        );
         assert_eq!(disk.storage.as_deref(), Some("local"));
         assert_eq!(disk.size_bytes, Some(33_554_432));
         assert_eq!(disk.backup, Some(false));
@@ -246,11 +258,19 @@ mod tests {
 
     #[test]
     fn network_cards() {
-        let nic = Nic::parse(Kind::Qemu, "net0", "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20,firewall=1");
+        let nic = Nic::parse(
+            Kind::Qemu,
+            "net0",
+            "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20,firewall=1",
+        );
         assert_eq!(nic.model.as_deref(), Some("virtio"));
         assert_eq!(nic.mac.as_deref(), Some("BC:24:11:00:00:01"));
         assert_eq!((nic.vlan, nic.firewall), (Some(20), true));
-        let nic = Nic::parse(Kind::Lxc, "net0", "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:02,ip=dhcp,type=veth");
+        let nic = Nic::parse(
+            Kind::Lxc,
+            "net0",
+            "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:02,ip=dhcp,type=veth",
+        );
         assert_eq!(nic.name.as_deref(), Some("eth0"));
         assert_eq!(nic.mac.as_deref(), Some("BC:24:11:00:00:02"));
         assert_eq!(nic.ipv4.as_deref(), Some("dhcp"));

@@ -11,7 +11,7 @@ use crate::error::{Error, Problem};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failure {
     /// Proxmox answered with an error.
-    Api(ApiError),
+    Api(Box<ApiError>),
     /// No whole answer came.
     Transport {
         /// What was asked: `GET /nodes`.
@@ -105,11 +105,6 @@ impl ApiError {
         self.says("configuration file 'nodes/") && self.says("does not exist")
     }
 
-    /// Whether the token lacks a privilege.
-    pub(crate) fn is_denied(&self) -> bool {
-        self.status == 403
-    }
-
     /// Whether a node did not answer the node that was asked.
     pub(crate) fn is_node_away(&self) -> bool {
         matches!(self.status, 595 | 596 | 599) || self.says("hostname lookup '")
@@ -169,7 +164,8 @@ impl ApiError {
                 "{said}: another task holds the guest, or left its lock behind; wait for the \
                  task, and where none is running, unlock it on the node with qm unlock or pct unlock"
             )),
-            _ if self.says("detected modified configuration") => Error::Conflict(
+            // "file changed by other user", "file change by other user".
+            _ if self.says("by other user") => Error::Conflict(
                 "the configuration was changed by someone else in the meantime: nothing was \
                  written; look at it again and repeat the call"
                     .into(),
@@ -181,7 +177,9 @@ impl ApiError {
             {
                 Error::Conflict(said)
             }
-            _ => Error::Internal(format!("proxmox answered {call} with status {status}: {said}")),
+            _ => Error::Internal(format!(
+                "proxmox answered {call} with status {status}: {said}"
+            )),
         }
     }
 }
@@ -278,7 +276,7 @@ mod tests {
     }
 
     fn error(status: u16, reason: &str, body: &str) -> Error {
-        Failure::Api(read(status, reason, body)).into()
+        Failure::Api(Box::new(read(status, reason, body))).into()
     }
 
     #[test]
@@ -299,9 +297,16 @@ mod tests {
 
     #[test]
     fn reason_phrase_serves_where_the_body_is_empty() {
-        assert_eq!(read(595, "No route to host", "").message, "No route to host");
-        assert!(matches!(error(595, "No route to host", ""), Error::Unreachable(m) if m.contains("pve2") && m.contains("no route to host")));
-        assert!(matches!(error(401, "Authentication failed!", ""), Error::Unauthorized(m) if m.contains("(authentication failed)")));
+        assert_eq!(
+            read(595, "No route to host", "").message,
+            "No route to host"
+        );
+        assert!(
+            matches!(error(595, "No route to host", ""), Error::Unreachable(m) if m.contains("pve2") && m.contains("no route to host"))
+        );
+        assert!(
+            matches!(error(401, "Authentication failed!", ""), Error::Unauthorized(m) if m.contains("(authentication failed)"))
+        );
     }
 
     #[test]
@@ -314,7 +319,11 @@ mod tests {
             panic!("not invalid")
         };
         assert_eq!(problems.len(), 2);
-        assert!(problems[1].message.ends_with("value must have a minimum value of 16"));
+        assert!(
+            problems[1]
+                .message
+                .ends_with("value must have a minimum value of 16")
+        );
     }
 
     #[test]
@@ -325,10 +334,17 @@ mod tests {
             "",
         );
         assert!(missing.is_missing_guest());
-        assert!(matches!(error(500, "VM is locked (backup)", ""), Error::Conflict(m) if m.starts_with("VM is locked (backup)")));
-        assert!(matches!(error(500, "snapshot 'nope' does not exist", ""), Error::NotFound(_)));
+        assert!(
+            matches!(error(500, "VM is locked (backup)", ""), Error::Conflict(m) if m.starts_with("VM is locked (backup)"))
+        );
+        assert!(matches!(
+            error(500, "snapshot 'nope' does not exist", ""),
+            Error::NotFound(_)
+        ));
         assert!(matches!(error(302, "Found", ""), Error::Unreachable(_)));
-        assert!(matches!(error(404, "no such file", ""), Error::Unreachable(m) if m.contains("PROXMOX_URL")));
+        assert!(
+            matches!(error(404, "no such file", ""), Error::Unreachable(m) if m.contains("PROXMOX_URL"))
+        );
         assert!(matches!(error(500, "", ""), Error::Internal(_)));
     }
 }

@@ -56,8 +56,6 @@ pub(crate) struct Guest {
     #[serde(default)]
     pub(crate) maxmem: Option<Num<u64>>,
     #[serde(default)]
-    pub(crate) disk: Option<Num<u64>>,
-    #[serde(default)]
     pub(crate) maxdisk: Option<Num<u64>>,
     #[serde(default)]
     pub(crate) uptime: Option<Num<u64>>,
@@ -135,7 +133,13 @@ impl Guest {
 
     /// `/nodes/{node}/{kind}/{vmid}` and more segments.
     pub(crate) fn path<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Path {
-        Path::new(["nodes", &self.node, self.kind.as_str(), &self.vmid.to_string()]).join(segments)
+        Path::new([
+            "nodes",
+            &self.node,
+            self.kind.as_str(),
+            &self.vmid.to_string(),
+        ])
+        .join(segments)
     }
 
     /// "qemu guest 100 (web01)".
@@ -279,13 +283,12 @@ mod tests {
 
     #[test]
     fn offline_guests_have_five_fields() {
-        let guest = guest(
-            r#"{"id":"qemu/300","status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#,
-        );
+        let guest =
+            guest(r#"{"id":"qemu/300","status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#);
         assert_eq!(guest.label(), "qemu guest 300");
         assert!(guest.reachable().is_err());
         assert_eq!(
-            guest.path(["snapshot", "a/b"]).as_str(),
+            guest.path(["snapshot", "a/b"]).to_string(),
             "/nodes/pve2/qemu/300/snapshot/a%2Fb"
         );
     }

@@ -17,7 +17,7 @@ mod transport;
 mod upid;
 mod volume;
 
-pub(crate) use client::{Paged, Pve, Removable};
+pub(crate) use client::{Pve, Removable};
 pub(crate) use config::GuestConfig;
 pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
@@ -28,7 +28,7 @@ pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use path::Path;
 pub(crate) use property::Properties;
-pub(crate) use storage::{StorageStatus, choose, storages};
+pub(crate) use storage::{StorageStatus, choose};
 pub(crate) use task::{TaskLog, TaskStatus};
 pub(crate) use upid::Upid;
 pub(crate) use volume::{Content, Place, Volume, distinct, places, volumes};

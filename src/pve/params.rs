@@ -16,11 +16,7 @@ impl Params {
     }
 
     /// Adds one.
-    pub(crate) fn set(
-        mut self,
-        name: impl Into<Cow<'static, str>>,
-        value: impl ToString,
-    ) -> Self {
+    pub(crate) fn set(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Self {
         self.0.push((name.into(), value.to_string()));
         self
     }
@@ -43,11 +39,7 @@ impl Params {
     }
 
     /// Adds a boolean where there is one.
-    pub(crate) fn opt_flag(
-        self,
-        name: impl Into<Cow<'static, str>>,
-        value: Option<bool>,
-    ) -> Self {
+    pub(crate) fn opt_flag(self, name: impl Into<Cow<'static, str>>, value: Option<bool>) -> Self {
         self.opt(name, value.map(u8::from))
     }
 

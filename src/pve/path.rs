@@ -35,11 +35,6 @@ impl Path {
         Self(path)
     }
 
-    /// The encoded path, with a leading slash.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// The node that has to answer, where the path names one.
     pub(crate) fn node(&self) -> Option<&str> {
         let rest = self.0.strip_prefix("/nodes/")?;
@@ -66,13 +61,16 @@ mod tests {
     #[test]
     fn segments_cannot_climb() {
         let path = Path::new(["nodes", "a/../b", "100?x=1#"]);
-        assert_eq!(path.as_str(), "/nodes/a%2F..%2Fb/100%3Fx%3D1%23");
+        assert_eq!(path.to_string(), "/nodes/a%2F..%2Fb/100%3Fx%3D1%23");
         assert_eq!(path.node(), Some("a%2F..%2Fb"));
     }
 
     #[test]
     fn upids_stay_readable() {
         let path = Path::new(["nodes", "pve1", "tasks", "UPID:pve1:0:0:0:x:1:a@b!c:"]);
-        assert_eq!(path.as_str(), "/nodes/pve1/tasks/UPID:pve1:0:0:0:x:1:a@b!c:");
+        assert_eq!(
+            path.to_string(),
+            "/nodes/pve1/tasks/UPID:pve1:0:0:0:x:1:a@b!c:"
+        );
     }
 }

@@ -94,10 +94,7 @@ mod tests {
         assert_eq!(disk.flag("iothread"), Some(true));
         assert_eq!(disk.get("size"), Some("32M"));
         let nic = Properties::parse("virtio=BC:24:11:00:00:01,bridge=vmbr0,firewall=1");
-        assert_eq!(
-            nic.pairs().next(),
-            Some(("virtio", "BC:24:11:00:00:01"))
-        );
+        assert_eq!(nic.pairs().next(), Some(("virtio", "BC:24:11:00:00:01")));
     }
 
     #[test]

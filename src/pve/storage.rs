@@ -20,13 +20,6 @@ pub(crate) struct StorageStatus {
     /// Whether the node reaches it now.
     #[serde(default)]
     pub(crate) active: Flag,
-    /// Whether other nodes see the same volumes on it.
-    #[serde(default)]
-    pub(crate) shared: Flag,
-    #[serde(default)]
-    pub(crate) total: Option<Num<u64>>,
-    #[serde(default)]
-    pub(crate) used: Option<Num<u64>>,
     #[serde(default)]
     pub(crate) avail: Option<Num<u64>>,
 }

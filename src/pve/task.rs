@@ -77,11 +77,7 @@ impl TaskLog {
             &path(upid, "log"),
             &Params::new().set("start", start).set("limit", limit),
         )?;
-        let lines: Vec<String> = page
-            .data
-            .into_iter()
-            .filter_map(|line| line.t)
-            .collect();
+        let lines: Vec<String> = page.data.into_iter().filter_map(|line| line.t).collect();
         let total = page.total.unwrap_or(start + lines.len() as u64);
         Ok(Self { lines, total })
     }

@@ -68,7 +68,10 @@ impl Place {
 
     /// All that it may hold.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.content.split(',').map(str::trim).filter(|kind| !kind.is_empty())
+        self.content
+            .split(',')
+            .map(str::trim)
+            .filter(|kind| !kind.is_empty())
     }
 }
 
@@ -138,7 +141,10 @@ pub(crate) struct Verification {
 impl Volume {
     /// The part of the volid that people know it by: `debian-12.iso`.
     pub(crate) fn name(&self) -> &str {
-        let path = self.volid.split_once(':').map_or(self.volid.as_str(), |(_, path)| path);
+        let path = self
+            .volid
+            .split_once(':')
+            .map_or(self.volid.as_str(), |(_, path)| path);
         path.rsplit('/').next().unwrap_or(path)
     }
 }
@@ -184,7 +190,10 @@ mod tests {
             .iter()
             .map(|place| (place.storage.as_str(), place.node.as_str()))
             .collect();
-        assert_eq!(found, [("bulk", "pve2"), ("local", "pve2"), ("local", "pve1")]);
+        assert_eq!(
+            found,
+            [("bulk", "pve2"), ("local", "pve2"), ("local", "pve1")]
+        );
     }
 
     #[test]

@@ -15,7 +15,6 @@ use crate::tools::{console, name_of, power};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunInGuest {
-    /// The VM's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// The program and each argument. No shell: for one, give /bin/sh, -c, LINE.
@@ -437,11 +436,11 @@ mod tests {
     }
 
     fn failure(message: &str) -> Failure {
-        Failure::Api(ApiError {
+        Failure::Api(Box::new(ApiError {
             status: 500,
             message: message.into(),
             ..Default::default()
-        })
+        }))
     }
 
     fn refused(halt: Halt) -> Error {

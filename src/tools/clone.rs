@@ -344,7 +344,7 @@ fn addresses(config: &GuestConfig) -> Vec<String> {
 }
 
 /// Proxmox's refusals of a clone that are no fault: they tell what to change.
-fn refused(source: &Guest, error: ApiError) -> Error {
+fn refused(source: &Guest, error: Box<ApiError>) -> Error {
     let label = source.label();
     let said = error.message.clone();
     if error.says("from a snapshot") {

@@ -13,7 +13,6 @@ use crate::tools::{clone, name_of};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetConsoleUrl {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Default: novnc for a VM, xtermjs (a terminal) for a container. For xtermjs a VM needs serial0.

@@ -132,7 +132,10 @@ impl Run for ListGuests {
             None
         };
         let running = found.iter().filter(|guest| guest.is_running()).count();
-        let text = format!("{}, {running} of those shown running", text::count(total, "guest"));
+        let text = format!(
+            "{}, {running} of those shown running",
+            text::count(total, "guest")
+        );
         let guests = found.into_iter().map(GuestSummary::from).collect();
         Ok(Reply::Done(
             GuestList {
@@ -152,12 +155,22 @@ impl ListGuests {
             name.to_lowercase().contains(&part.to_lowercase())
         };
         self.kind.is_none_or(|kind| kind == guest.kind)
-            && self.status.is_none_or(|status| status.as_str() == guest.status)
+            && self
+                .status
+                .is_none_or(|status| status.as_str() == guest.status)
             && self.node.as_ref().is_none_or(|node| *node == guest.node)
             && self.name.as_ref().is_none_or(name_fits)
-            && self.tag.as_ref().is_none_or(|tag| guest.tags().contains(tag))
-            && self.pool.as_ref().is_none_or(|pool| guest.pool.as_ref() == Some(pool))
-            && self.template.is_none_or(|template| template == guest.template.0)
+            && self
+                .tag
+                .as_ref()
+                .is_none_or(|tag| guest.tags().contains(tag))
+            && self
+                .pool
+                .as_ref()
+                .is_none_or(|pool| guest.pool.as_ref() == Some(pool))
+            && self
+                .template
+                .is_none_or(|template| template == guest.template.0)
     }
 }
 
@@ -199,7 +212,6 @@ impl From<Guest> for GuestSummary {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
 }
@@ -417,7 +429,9 @@ impl GuestDetails {
             .take("name")
             .or_else(|| config.take("hostname"))
             .or_else(|| guest.name.clone());
-        let tags = config.take("tags").map_or_else(|| guest.tags(), |tags| split_tags(&tags));
+        let tags = config
+            .take("tags")
+            .map_or_else(|| guest.tags(), |tags| split_tags(&tags));
         Self {
             vmid: guest.vmid,
             kind,
@@ -443,7 +457,9 @@ impl GuestDetails {
                 used_percent: current.cpu.map(|cpu| text::round(cpu.0 * 100.0, 1)),
             },
             memory: GuestMemory {
-                configured_bytes: config.take("memory").map_or(512, |memory| mebibytes(&memory))
+                configured_bytes: config
+                    .take("memory")
+                    .map_or(512, |memory| mebibytes(&memory))
                     * MIB,
                 used_bytes: current.mem.map(|mem| mem.0),
                 balloon_min_bytes: config.number("balloon").map(|balloon: u64| balloon * MIB),
@@ -452,7 +468,9 @@ impl GuestDetails {
             },
             boot: Boot {
                 on_boot: config.flag("onboot").unwrap_or(false),
-                order: config.take("boot").map_or_else(Vec::new, |boot| boot_order(&boot)),
+                order: config
+                    .take("boot")
+                    .map_or_else(Vec::new, |boot| boot_order(&boot)),
                 startup: config.take("startup"),
             },
             tags,
@@ -465,8 +483,7 @@ impl GuestDetails {
                     agent.flag("enabled").unwrap_or(agent.bare() == Some("1"))
                 })
             }),
-            unprivileged: (kind == Kind::Lxc)
-                .then(|| config.flag("unprivileged").unwrap_or(false)),
+            unprivileged: (kind == Kind::Lxc).then(|| config.flag("unprivileged").unwrap_or(false)),
             cloud_init,
             ha: Ha {
                 managed: current.ha.managed.0,
@@ -491,7 +508,9 @@ impl GuestDetails {
             "{} {}{} on {}: {}, {} cores, {}",
             self.kind.as_str(),
             self.vmid,
-            self.name.as_ref().map_or_else(String::new, |name| format!(" ({name})")),
+            self.name
+                .as_ref()
+                .map_or_else(String::new, |name| format!(" ({name})")),
             self.node,
             self.status,
             self.cpu.cores * self.cpu.sockets.unwrap_or(1),
@@ -534,7 +553,9 @@ impl CloudInit {
             drive: disks.iter().any(|disk| disk.cloud_init),
             user: config.take("ciuser"),
             has_password: config.take("cipassword").is_some(),
-            ssh_keys: config.take("sshkeys").map_or_else(Vec::new, |keys| key_names(&keys)),
+            ssh_keys: config
+                .take("sshkeys")
+                .map_or_else(Vec::new, |keys| key_names(&keys)),
             ip: config
                 .matching(|key| key.starts_with("ipconfig"))
                 .into_iter()
@@ -632,11 +653,19 @@ mod tests {
 
     #[test]
     fn filters() {
-        let web = guest(json!({"vmid": 100, "type": "qemu", "node": "pve1", "status": "running",
-            "name": "Web01", "tags": "prod;web", "template": 0}));
-        let fits = |filter: Value| serde_json::from_value::<ListGuests>(filter).unwrap().fits(&web);
+        let web = guest(
+            json!({"vmid": 100, "type": "qemu", "node": "pve1", "status": "running",
+            "name": "Web01", "tags": "prod;web", "template": 0}),
+        );
+        let fits = |filter: Value| {
+            serde_json::from_value::<ListGuests>(filter)
+                .unwrap()
+                .fits(&web)
+        };
         assert!(fits(json!({})));
-        assert!(fits(json!({"kind": "qemu", "status": "running", "name": "web", "tag": "prod"})));
+        assert!(fits(
+            json!({"kind": "qemu", "status": "running", "name": "web", "tag": "prod"})
+        ));
         assert!(!fits(json!({"kind": "lxc"})));
         assert!(!fits(json!({"tag": "pro"})));
         assert!(!fits(json!({"pool": "prod"})));
@@ -668,7 +697,10 @@ mod tests {
                 "uptime": 15, "ha": {"managed": 0}}),
         );
         assert_eq!(details["status"], "paused");
-        assert_eq!(details["cpu"], json!({"cores": 2, "sockets": 1, "used_percent": 25.0}));
+        assert_eq!(
+            details["cpu"],
+            json!({"cores": 2, "sockets": 1, "used_percent": 25.0})
+        );
         assert_eq!(details["memory"]["configured_bytes"], 2_147_483_648u64);
         assert_eq!(details["disks"].as_array().unwrap().len(), 2);
         assert_eq!(details["boot"]["order"], json!(["scsi0", "ide2", "net0"]));

@@ -201,10 +201,10 @@ impl ImageContent {
     }
 
     fn takes(self, filename: &str) -> bool {
-        // Proxmox wants those of an import in lowercase.
+        // Proxmox takes any case for ISO images, and lowercase alone for disks.
         let filename = match self {
-            Self::Import => filename.to_owned(),
-            Self::Iso | Self::Vztmpl => filename.to_ascii_lowercase(),
+            Self::Iso => filename.to_ascii_lowercase(),
+            Self::Vztmpl | Self::Import => filename.to_owned(),
         };
         self.endings()
             .iter()

@@ -12,7 +12,6 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestMetrics {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// How far back. Default hour.
@@ -199,7 +198,12 @@ mod tests {
         assert_eq!(metrics.resolution_seconds, Some(60));
         assert_eq!(
             metrics.cpu_percent,
-            Some(Range { min: 10.0, mean: 20.0, max: 30.0, last: 30.0 })
+            Some(Range {
+                min: 10.0,
+                mean: 20.0,
+                max: 30.0,
+                last: 30.0
+            })
         );
         assert_eq!(metrics.memory_used_bytes.unwrap().mean, 200.0);
         assert_eq!(metrics.network_in_bytes_per_second.unwrap().last, 13.0);
@@ -209,7 +213,11 @@ mod tests {
 
     #[test]
     fn empty_points_are_no_zeros() {
-        let metrics = Metrics::new(100, Timeframe::Day, &points(json!([{"time": 1}, {"time": 2}])));
+        let metrics = Metrics::new(
+            100,
+            Timeframe::Day,
+            &points(json!([{"time": 1}, {"time": 2}])),
+        );
         assert_eq!(metrics.samples, 0);
         assert_eq!(metrics.cpu_percent, None);
         assert!(metrics.hint.is_some());

@@ -706,7 +706,8 @@ impl Survey {
                 reasons.extend(refusal_reasons(refusal));
             }
         }
-        reasons.extend(self.missing_storages(target, storages));
+        let missing = self.missing_storages(target, storages);
+        reasons.extend(missing.filter(|missing| !reasons.contains(missing)));
         if let Some(allowed) = &self.allowed
             && reasons.is_empty()
             && !lifted
@@ -754,6 +755,9 @@ impl Survey {
         if !blockers.is_empty() {
             for target in &mut targets {
                 target.allowed = false;
+                target
+                    .reasons
+                    .push("the blockers stand against every node".into());
             }
         }
         let ha_managed = is_ha_managed(guest);
@@ -849,7 +853,7 @@ fn is_about_storages(refusal: &Value) -> bool {
     refusal.as_object().is_some_and(|fields| {
         fields
             .iter()
-            .all(|(key, value)| key == "unavailable_storages" || is_empty(value))
+            .all(|(key, value)| key.replace('_', "-") == "unavailable-storages" || is_empty(value))
     })
 }
 
@@ -868,8 +872,9 @@ fn refusal_reasons(refusal: &Value) -> Vec<String> {
                 other => vec![item(other)],
             };
             let names: Vec<&str> = items.iter().map(String::as_str).collect();
-            match key.as_str() {
-                "unavailable_storages" => unavailable(&names),
+            // VMs and containers differ in their hyphens here as well.
+            match key.replace('_', "-").as_str() {
+                "unavailable-storages" => unavailable(&names),
                 "unavailable-resources" => {
                     format!(
                         "mapped devices are not available there: {}",

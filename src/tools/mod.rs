@@ -202,9 +202,15 @@ mod tests {
         for tool in TOOLS {
             assert!(seen.insert(tool.name), "{} stands twice", tool.name);
             assert!((2..=41).contains(&tool.name.len()), "{}", tool.name);
-            assert!(tool.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", tool.name);
             assert!(
-                tool.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                tool.name.starts_with(|c: char| c.is_ascii_lowercase()),
+                "{}",
+                tool.name
+            );
+            assert!(
+                tool.name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b == b'_'),
                 "{}",
                 tool.name
             );
@@ -242,7 +248,12 @@ mod tests {
         }
         for tool in TOOLS {
             for schema in [(tool.input_schema)(), (tool.output_schema)()] {
-                assert_eq!(schema.get("type"), Some(&Value::from("object")), "{}", tool.name);
+                assert_eq!(
+                    schema.get("type"),
+                    Some(&Value::from("object")),
+                    "{}",
+                    tool.name
+                );
                 walk(tool.name, &schema);
             }
             let input = (tool.input_schema)();
@@ -281,7 +292,11 @@ mod tests {
         let total: usize = sizes.iter().map(|(size, _)| size).sum();
         assert!(TOOLS.len() <= 48, "{} tools", TOOLS.len());
         assert!(total <= 36 * 1024, "{total} bytes: {sizes:?}");
-        assert!(total / TOOLS.len() <= 900, "{} bytes a tool: {sizes:?}", total / TOOLS.len());
+        assert!(
+            total / TOOLS.len() <= 900,
+            "{} bytes a tool: {sizes:?}",
+            total / TOOLS.len()
+        );
     }
 
     #[test]

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use super::agent;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, Kind, Num, Params, Pve};
-use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::{name_of, power};
 
@@ -14,7 +13,6 @@ use crate::tools::{name_of, power};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestNetwork {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// True: the loopback interface too.
@@ -269,10 +267,16 @@ mod tests {
 
     #[test]
     fn old_containers_tell_cidrs_alone() {
-        let old = interfaces(json!([{"name": "eth0", "inet": "192.0.2.60/24", "inet6": "2001:db8::1/64"}]));
+        let old = interfaces(
+            json!([{"name": "eth0", "inet": "192.0.2.60/24", "inet6": "2001:db8::1/64"}]),
+        );
         assert_eq!(
             old[0].addresses[1],
-            Address { family: Family::Ipv6, address: "2001:db8::1".into(), prefix_length: Some(64) }
+            Address {
+                family: Family::Ipv6,
+                address: "2001:db8::1".into(),
+                prefix_length: Some(64)
+            }
         );
     }
 }

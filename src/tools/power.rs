@@ -17,10 +17,9 @@ use crate::tools::{clone, name_of};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -66,7 +65,6 @@ impl StartGuest {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// shutdown (default): the guest is asked. hard: its power is cut, unsaved data is lost.
@@ -76,7 +74,7 @@ pub(crate) struct StopGuest {
     timeout_seconds: Option<u32>,
     /// True: cut the power where the shutdown has not ended by then.
     force_after_timeout: Option<bool>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -160,7 +158,6 @@ impl StopGuest {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// reboot (default): shut down and start; applies pending changes. reset: a VM's reset button.
@@ -168,7 +165,7 @@ pub(crate) struct RestartGuest {
     /// How long the shutdown of a reboot may take; default 60.
     #[schemars(range(min = 1, max = 7200))]
     timeout_seconds: Option<u32>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -240,7 +237,6 @@ impl RestartGuest {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuspendGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// True: save a VM's memory to disk and stop it. Default: pause it, memory kept.
@@ -248,7 +244,7 @@ pub(crate) struct SuspendGuest {
     /// Where to_disk saves; default: the storage of the VM's disks.
     #[schemars(length(min = 1))]
     state_storage: Option<String>,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -319,10 +315,9 @@ impl SuspendGuest {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeGuest {
-    /// The guest's number.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 

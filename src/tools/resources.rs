@@ -19,7 +19,6 @@ use crate::tools::{self, name_of};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestResources {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// CPU cores; of a VM, per socket.
@@ -234,7 +233,6 @@ struct NodeSize {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResizeDisk {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// scsi0, virtio0, rootfs, mp0, …
@@ -243,7 +241,7 @@ pub(crate) struct ResizeDisk {
     /// +10G: by so much. 40G: to so much. Units K, M, G, T, by 1024.
     #[schemars(length(min = 1, max = 30))]
     size: String,
-    /// False: answer the task's upid at once instead of following it.
+    /// False: do not follow the task.
     wait: Option<bool>,
 }
 
@@ -342,7 +340,6 @@ impl ResizeDisk {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestOptions {
-    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// A DNS name; a container's host name. Empty clears a VM's.

@@ -182,14 +182,21 @@ impl Run for ListStorageContent {
         let fits = all
             .into_iter()
             .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
-            .filter(|place| self.storage.as_ref().is_none_or(|name| *name == place.storage))
+            .filter(|place| {
+                self.storage
+                    .as_ref()
+                    .is_none_or(|name| *name == place.storage)
+            })
             .filter(|place| self.content.is_none_or(|content| place.holds(content)))
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
         for place in distinct(fits) {
             if !place.is_available() {
-                unavailable.push(format!("{} on {}: not available", place.storage, place.node));
+                unavailable.push(format!(
+                    "{} on {}: not available",
+                    place.storage, place.node
+                ));
                 continue;
             }
             match volumes(pve, &place.node, &place.storage, self.content, self.vmid) {

@@ -586,7 +586,7 @@ mod tests {
             errors: [("upid".to_owned(), "no such task".to_owned())].into(),
             ..Default::default()
         };
-        let error = task_error(&parse(UPID).unwrap(), Failure::Api(error));
+        let error = task_error(&parse(UPID).unwrap(), Failure::Api(Box::new(error)));
         assert!(matches!(error, Error::NotFound(message) if message.contains("pve1")));
     }
 }

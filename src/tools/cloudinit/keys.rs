@@ -215,12 +215,13 @@ pub(super) mod tests {
 
     #[test]
     fn every_kind_is_read() {
-        for kind in 0..KINDS.len() {
+        for (kind, name) in KINDS.iter().enumerate() {
             let line = key(kind, 7, "me@home");
             let key = SshKey::parse(&line).unwrap();
-            assert_eq!(key.name(), format!("{} me@home", KINDS[kind]));
+            assert_eq!(key.name(), format!("{name} me@home"));
         }
-        let real = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJustATestKeyJustATestKeyJustATestKeyJustATe";
+        let real =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJustATestKeyJustATestKeyJustATestKeyJustATe";
         assert_eq!(SshKey::parse(real).unwrap().name(), "ssh-ed25519 …yJustATe");
     }
 
