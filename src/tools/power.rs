@@ -480,12 +480,17 @@ impl Order {
     fn report(&self, guest: &Guest, from: Power, upid: &Upid) -> Report {
         let label = guest.label();
         // The task of a guest under high availability only passes the wish on.
-        if matches!(upid.kind(), "hastart" | "hastop") {
+        let place = match upid.kind() {
+            "hastart" => Some(", maybe on another node"),
+            "hastop" => Some(""),
+            _ => None,
+        };
+        if let Some(place) = place {
             return Report::done(format!("ask high availability to {} {label}", self.verb))
                 .on(guest)
                 .next(format!(
-                    "high availability does it by itself within some ten seconds, maybe on \
-                     another node: look at the guest then to see it {}",
+                    "high availability does it by itself within some ten seconds{place}: look at \
+                     the guest then to see it {}",
                     self.to.word()
                 ));
         }
