@@ -349,7 +349,6 @@ async fn replay(folder: &Path, name: &str, wrong: &mut Vec<String>) {
             line = line.replace(from, to);
         }
     }
-    // The directory storage of the recording has no container snapshots; that of ct01 neither.
     let tokens = TOKENS
         .iter()
         .map(|(_, token)| (*token).to_owned())

@@ -165,12 +165,14 @@ fn update(call: &mut Call<'_>, kind: GuestKind, sync: bool) -> Answer {
     guest.check_lock().map_err(Fail::die)?;
     check_values(call.cluster, guest, &change)?;
 
+    let shown = shown_arguments(call);
+    let text = format!("update {} {vmid}: {}", kind.short(), shown.join(" "));
+    call.cluster.note(&node, 156, &call.auth.token.id, text);
     if sync {
         let mut lines = Lines::default();
         apply(call.cluster, vmid, change, &mut lines).map_err(Fail::die)?;
         return Ok(Value::Null);
     }
-    let shown: Vec<String> = shown_arguments(call);
     let plan = Plan::new(
         "qmconfig",
         vmid,
