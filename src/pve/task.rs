@@ -78,6 +78,13 @@ impl TaskLog {
             &Params::new().set("start", start).set("limit", limit),
         )?;
         let lines: Vec<String> = page.data.into_iter().filter_map(|line| line.t).collect();
+        // What Proxmox says in place of a log that holds nothing yet.
+        if start == 0 && lines.len() == 1 && lines.iter().all(|line| line == "no content") {
+            return Ok(Self {
+                lines: Vec::new(),
+                total: 0,
+            });
+        }
         let total = page.total.unwrap_or(start + lines.len() as u64);
         Ok(Self { lines, total })
     }
