@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write as _;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -37,6 +38,9 @@ use crate::{Options, api, clock, wire, worlds};
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 const MAX_BODY: usize = 512 * 1024;
+/// A connection is closed after so many requests, or when none comes for so long.
+const REQUESTS_PER_CONNECTION: u32 = 100;
+const IDLE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Server {
     router: Router,
@@ -45,7 +49,7 @@ pub(crate) struct Server {
     log: Option<Mutex<File>>,
     prefix: String,
     auth_delay: Duration,
-    served: std::sync::atomic::AtomicU64,
+    served: AtomicU64,
 }
 
 /// The connection is closed without an answer.
@@ -89,12 +93,21 @@ pub(crate) async fn accept(
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, server: Arc<Server>) {
+    let count = Arc::new(AtomicU32::new(0));
     let service = service_fn(move |request| {
-        let server = Arc::clone(&server);
-        async move { server.handle(request).await }
+        let (server, count) = (Arc::clone(&server), Arc::clone(&count));
+        async move {
+            let mut response = server.handle(request).await?;
+            if count.fetch_add(1, Ordering::Relaxed) + 1 >= REQUESTS_PER_CONNECTION {
+                let headers = response.headers_mut();
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Cut>(response)
+        }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
     http.timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
         .title_case_headers(true)
         .max_headers(4 * MAX_HEADERS);
     // A cut connection is an error here, and meant to be one.
@@ -133,7 +146,7 @@ impl Server {
             log,
             prefix: options.prefix.trim_end_matches('/').to_owned(),
             auth_delay: options.auth_delay,
-            served: std::sync::atomic::AtomicU64::new(0),
+            served: AtomicU64::new(0),
         })
     }
 
@@ -150,12 +163,11 @@ impl Server {
 
     /// How many requests have come in.
     pub(crate) fn served(&self) -> u64 {
-        self.served.load(std::sync::atomic::Ordering::Relaxed)
+        self.served.load(Ordering::Relaxed)
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
-        self.served
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.served.fetch_add(1, Ordering::Relaxed);
         let header_bytes: usize = request
             .headers()
             .iter()

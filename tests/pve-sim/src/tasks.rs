@@ -166,7 +166,9 @@ pub(crate) fn is_upid(text: &str) -> bool {
 
 impl Cluster {
     /// Starts a task and gives its UPID.
-    pub(crate) fn start(&mut self, node: &str, user: &str, plan: Plan) -> Value {
+    pub(crate) fn start(&mut self, node: &str, user: &str, mut plan: Plan) -> Value {
+        // A log only ever grows at its end.
+        plan.script.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let pid = self.tasks.next_pid;
         self.tasks.next_pid += 7;
         // In hundredths of a second since the node's start, as in /proc.
@@ -317,7 +319,7 @@ impl Cluster {
             Ok(()) => "OK".into(),
         };
         lines.push(last_line(&status));
-        self.note(&node, 156, &user, format!("end task {upid}: {status}"));
+        self.note(&node, 156, &user, format!("end task {upid} {status}"));
         if let Some(task) = self.tasks.list.get_mut(index) {
             task.lines = lines;
             task.end = Some(now());

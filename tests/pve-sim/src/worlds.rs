@@ -1123,7 +1123,7 @@ fn seed_log(cluster: &mut Cluster) {
         if let Some(entry) = cluster.log.last_mut() {
             entry.time = start;
         }
-        cluster.note(&node, pid, &user, format!("end task {upid}: {status}"));
+        cluster.note(&node, pid, &user, format!("end task {upid} {status}"));
         if let Some(entry) = cluster.log.last_mut() {
             entry.time = end;
         }

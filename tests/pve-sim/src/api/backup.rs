@@ -141,6 +141,8 @@ fn check_mail(text: &str) -> Result<(), String> {
 
 /// A backup job as it was asked for.
 struct Job {
+    /// When it began.
+    at: i64,
     node: String,
     storage: String,
     mode: String,
@@ -236,6 +238,7 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
         .get("prune-backups")
         .filter(|_| !call.has("remove") || call.flag("remove"));
     let job = Job {
+        at: now(),
         node,
         mode: call.get("mode").unwrap_or("snapshot").to_owned(),
         compress: call.get("compress").unwrap_or("0").to_owned(),
@@ -292,7 +295,11 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
         }
     }
     let held = locked.clone();
-    let at = stamp(now());
+    let headers = locked
+        .iter()
+        .filter_map(|vmid| call.cluster.guests.get(vmid))
+        .map(|guest| header(call.cluster, &job, guest));
+    let headers: Vec<Vec<(f64, String)>> = headers.collect();
     let mut plan = Plan::new("vzdump", id, {
         let locked = locked.clone();
         move |cluster: &mut Cluster, lines: &mut Lines| {
@@ -326,45 +333,64 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
         Ok(())
     })
     .line(0.0, begun);
-    for vmid in locked {
-        let Some(guest) = call.cluster.guests.get(&vmid) else {
-            continue;
-        };
-        let size = guest.disk_size();
-        plan = plan
-            .line(
-                0.02,
-                format!("INFO: Starting Backup of VM {vmid} ({})", guest.kind.name()),
-            )
-            .line(0.02, format!("INFO: Backup started at {at}"))
-            .line(
-                0.03,
-                format!(
-                    "INFO: status = {}",
-                    if guest.is_running() {
-                        "running"
-                    } else {
-                        "stopped"
-                    }
-                ),
-            );
-        if guest.kind == GuestKind::Qemu {
-            for percent in [10u32, 35, 60, 85, 100] {
-                #[expect(clippy::cast_precision_loss, reason = "a figure for a log")]
-                let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
-                plan = plan.line(
-                    f64::from(percent) / 110.0,
-                    format!(
-                        "INFO: {percent:>3}% ({:.1} GiB of {:.1} GiB) in {}s, read: 412.3 MiB/s, write: 398.1 MiB/s",
-                        gib(size / 100 * u64::from(percent)),
-                        gib(size),
-                        percent / 10
-                    ),
-                );
-            }
+    // One guest after the other.
+    #[expect(clippy::cast_precision_loss, reason = "a handful of guests")]
+    let count = headers.len() as f64;
+    for (index, lines) in (0u32..).zip(headers) {
+        for (at, line) in lines {
+            plan = plan.line((f64::from(index) + at) / count, line);
         }
     }
     call.start(plan)
+}
+
+/// What the log says of a guest until its archive is written, and when.
+fn header(cluster: &Cluster, job: &Job, guest: &Guest) -> Vec<(f64, String)> {
+    let (vmid, size) = (guest.vmid, guest.disk_size());
+    let files = cluster
+        .storage(&job.storage)
+        .and_then(|storage| storage.path.clone())
+        .unwrap_or_default();
+    let state = if guest.is_running() {
+        "running"
+    } else {
+        "stopped"
+    };
+    let mut lines = vec![
+        (
+            0.01,
+            format!("INFO: Starting Backup of VM {vmid} ({})", guest.kind.name()),
+        ),
+        (0.01, format!("INFO: Backup started at {}", stamp(job.at))),
+        (0.02, format!("INFO: status = {state}")),
+        (0.02, format!("INFO: backup mode: {}", job.mode)),
+        (0.02, "INFO: ionice priority: 7".to_owned()),
+        (
+            0.02,
+            format!("INFO: {} Name: {}", guest.kind.short(), guest.name()),
+        ),
+        (
+            0.03,
+            format!(
+                "INFO: creating vzdump archive '{files}/dump/{}'",
+                file_name(guest, job)
+            ),
+        ),
+    ];
+    if guest.kind == GuestKind::Qemu {
+        for percent in [10u32, 35, 60, 85, 100] {
+            #[expect(clippy::cast_precision_loss, reason = "a figure for a log")]
+            let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+            let done = gib(size / 100 * u64::from(percent));
+            let line = format!(
+                "INFO: {percent:>3}% ({done:.1} GiB of {:.1} GiB) in {}s, read: 412.3 MiB/s, write: 398.1 MiB/s",
+                gib(size),
+                percent / 10
+            );
+            lines.push((f64::from(percent) / 110.0, line));
+        }
+    }
+    lines
 }
 
 /// Saves one guest, whose lock is this job's own.
@@ -384,19 +410,7 @@ fn save(
         guest.config.remove("lock");
     }
     guest.check_lock()?;
-    let kind = guest.kind;
-    lines.push(format!("INFO: backup mode: {}", job.mode));
-    lines.push("INFO: ionice priority: 7");
-    lines.push(format!("INFO: {} Name: {}", kind.short(), guest.name()));
     let made = archive(guest, job, &name);
-    let files = cluster
-        .storage(&job.storage)
-        .and_then(|storage| storage.path.clone())
-        .unwrap_or_default();
-    let file = made.volid.rsplit('/').next().unwrap_or_default();
-    lines.push(format!(
-        "INFO: creating vzdump archive '{files}/dump/{file}'"
-    ));
     lines.push(format!("INFO: archive file size: {}MB", made.size >> 20));
     if made.notes.is_some() {
         lines.push("INFO: adding notes to backup");
@@ -419,8 +433,8 @@ fn save(
     Ok(())
 }
 
-fn archive(guest: &Guest, job: &Job, cluster: &str) -> Volume {
-    let suffix = match (guest.kind, job.compress.as_str()) {
+fn suffix(kind: GuestKind, compress: &str) -> &'static str {
+    match (kind, compress) {
         (GuestKind::Qemu, "zstd") => "vma.zst",
         (GuestKind::Qemu, "gzip") => "vma.gz",
         (GuestKind::Qemu, "lzo" | "1") => "vma.lzo",
@@ -429,7 +443,19 @@ fn archive(guest: &Guest, job: &Job, cluster: &str) -> Volume {
         (GuestKind::Lxc, "gzip") => "tar.gz",
         (GuestKind::Lxc, "lzo" | "1") => "tar.lzo",
         (GuestKind::Lxc, _) => "tar",
-    };
+    }
+}
+
+fn file_name(guest: &Guest, job: &Job) -> String {
+    let (kind, suffix) = (guest.kind.name(), suffix(guest.kind, &job.compress));
+    format!(
+        "vzdump-{kind}-{}-{}.{suffix}",
+        guest.vmid,
+        file_stamp(job.at)
+    )
+}
+
+fn archive(guest: &Guest, job: &Job, cluster: &str) -> Volume {
     let notes = job.notes.as_ref().map(|template| {
         template
             .replace("{{guestname}}", &guest.name())
@@ -442,20 +468,14 @@ fn archive(guest: &Guest, job: &Job, cluster: &str) -> Volume {
     let mut config = guest.config.clone();
     config.remove("lock");
     Volume {
-        volid: format!(
-            "{}:backup/vzdump-{}-{}-{}.{suffix}",
-            job.storage,
-            guest.kind.name(),
-            guest.vmid,
-            file_stamp(now())
-        ),
+        volid: format!("{}:backup/{}", job.storage, file_name(guest, job)),
         storage: job.storage.clone(),
         node: None,
         content: "backup",
-        format: suffix.to_owned(),
+        format: suffix(guest.kind, &job.compress).to_owned(),
         size,
         used: size,
-        ctime: now(),
+        ctime: job.at,
         vmid: Some(guest.vmid),
         notes,
         protected: job.protected,
