@@ -17,7 +17,6 @@ const MAGIC: &[u8; 8] = b"PMCWASM\x01";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../wit");
     println!(
         "cargo::rustc-env=HOST_RUNNER_TARGET={}",
         env::var("TARGET")?

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::engine::{ComponentSource, Limits};
+use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::settings::{Settings, SettingsError, Sources, Variable};
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
@@ -169,10 +169,10 @@ impl Options {
     }
 
     /// Which component to run.
-    pub(crate) fn component(&self) -> ComponentSource {
+    pub(crate) fn component(&self, embedded: Embedded) -> ComponentSource {
         match &self.component {
             Some(path) => ComponentSource::File(path.clone()),
-            None => ComponentSource::Embedded,
+            None => ComponentSource::Embedded(embedded),
         }
     }
 

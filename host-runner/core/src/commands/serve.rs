@@ -8,14 +8,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{CommandError, Context};
 use crate::cli::Options;
+use crate::engine::Embedded;
 use crate::mcp;
 
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
 
 /// Serves MCP until the client closes stdin, or a signal comes.
-pub(crate) async fn run(options: &Options) -> Result<(), CommandError> {
-    let Context { loader, demo } = Context::new(options).await?;
+pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), CommandError> {
+    let Context { loader, demo } = Context::new(options, embedded).await?;
     let loader = Arc::new(loader);
 
     // The client need not wait for the component to be greeted.

@@ -2,7 +2,7 @@
 
 // What the component imports is linked by `linking`, not through this world.
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../../wit",
     inline: "
         package proxmox:host;
 

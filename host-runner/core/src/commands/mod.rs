@@ -9,7 +9,7 @@ use std::io::{self, Write as _};
 
 use crate::cli::Options;
 use crate::demo::{Demo, DemoError};
-use crate::engine::{LoadError, Loader, ToolError};
+use crate::engine::{Embedded, LoadError, Loader, ToolError};
 use crate::render;
 use crate::sandbox::{Sandbox, TrustError};
 use crate::settings::SettingsError;
@@ -75,7 +75,7 @@ impl From<ToolError> for CommandError {
 
 impl Context {
     /// With the settings, or the demo's.
-    pub(crate) async fn new(options: &Options) -> Result<Self, CommandError> {
+    pub(crate) async fn new(options: &Options, embedded: Embedded) -> Result<Self, CommandError> {
         let demo = match options.demo {
             true => Some(Demo::start().await?),
             false => None,
@@ -85,7 +85,7 @@ impl Context {
             None => options.settings()?,
         };
         let loader = Loader::new(
-            options.component(),
+            options.component(embedded),
             options.limits(),
             Sandbox::new(&settings)?,
             settings.guest_environment(),

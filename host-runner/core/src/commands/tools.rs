@@ -4,14 +4,18 @@ use serde_json::{Value, json};
 
 use super::{CommandError, print};
 use crate::cli::Options;
-use crate::engine::{Loader, Tool};
+use crate::engine::{Embedded, Loader, Tool};
 use crate::render;
 use crate::sandbox::Sandbox;
 
 /// Lists the tools. Needs no settings, and nothing can leave.
-pub(crate) async fn run(options: &Options, json: bool) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    options: &Options,
+    embedded: Embedded,
+    json: bool,
+) -> Result<(), CommandError> {
     let loader = Loader::new(
-        options.component(),
+        options.component(embedded),
         options.limits(),
         Sandbox::sealed(),
         Vec::new(),

@@ -24,6 +24,7 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     Outcome, Pending, Tool, ToolError, ToolResult,
 };
+pub use self::loading::Embedded;
 pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
 
 use self::bindings::RunnerPre;

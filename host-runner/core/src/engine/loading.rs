@@ -9,8 +9,6 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::Limits;
 use super::state::MAX_TABLE_ELEMENTS;
 
-include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-
 /// Begins what [`precompile`] makes; `build.rs` looks for it.
 const MAGIC: &[u8; 8] = b"PMCWASM\x01";
 
@@ -20,11 +18,23 @@ const CORE_INSTANCES: u32 = 12;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 6;
 
+/// What the binary carries inside.
+#[derive(Clone, Copy)]
+pub struct Embedded {
+    /// The component.
+    pub wasm: Option<&'static [u8]>,
+    /// The same, precompiled: what `host-runner precompile` wrote, without
+    /// its head. It is run as it is, so it must be part of the binary.
+    pub precompiled: Option<&'static [u8]>,
+    /// The target triple that the binary was built for.
+    pub target: &'static str,
+}
+
 /// Where a component comes from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum ComponentSource {
     /// The one inside this program.
-    Embedded,
+    Embedded(Embedded),
     /// A file in WebAssembly's binary format.
     File(PathBuf),
 }
@@ -71,7 +81,7 @@ impl ComponentSource {
     /// What to call it in a message.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Embedded => "the embedded component".to_owned(),
+            Self::Embedded(_) => "the embedded component".to_owned(),
             Self::File(path) => path.display().to_string(),
         }
     }
@@ -79,11 +89,12 @@ impl ComponentSource {
     pub(super) fn component(&self, engine: &Engine) -> Result<Component, LoadError> {
         let read;
         let wasm = match self {
-            Self::Embedded => {
-                if let Some(component) = PRECOMPILED.and_then(|code| map(engine, code)) {
+            Self::Embedded(embedded) => {
+                let precompiled = embedded.precompiled.and_then(|code| map(engine, code));
+                if let Some(component) = precompiled {
                     return Ok(component);
                 }
-                WASM.ok_or(LoadError::NotEmbedded)?
+                embedded.wasm.ok_or(LoadError::NotEmbedded)?
             }
             Self::File(path) => {
                 read = read_file(path)?;
@@ -113,7 +124,7 @@ pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
 
 /// Compiles a component for any processor of this program's kind, in the form
 /// that `build.rs` embeds.
-pub(crate) fn precompile(name: &str, wasm: &[u8]) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8>, LoadError> {
     let invalid = |error: wasmtime::Error| LoadError::Invalid {
         name: name.to_owned(),
         reason: one_line(&error),
@@ -123,7 +134,7 @@ pub(crate) fn precompile(name: &str, wasm: &[u8]) -> Result<Vec<u8>, LoadError> 
         pool(&Limits::default()),
     ));
     // A named target has no more features than every processor of its kind.
-    config.target(env!("HOST_RUNNER_TARGET")).map_err(invalid)?;
+    config.target(target).map_err(invalid)?;
     let engine = Engine::new(&config).map_err(invalid)?;
     let code = engine.precompile_component(wasm).map_err(invalid)?;
     Ok([MAGIC.as_slice(), &Sha256::digest(wasm), &code].concat())
@@ -140,9 +151,9 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
     reason = "a precompiled component can only be loaded this way"
 )]
 fn map(engine: &Engine, code: &[u8]) -> Option<Component> {
-    // SAFETY: the bytes are part of this program, as build.rs embedded them: it
-    // takes only what `precompile` made from the very component that is
-    // embedded too. They are no input from outside: whoever can change them
+    // SAFETY: the bytes are part of this program, as the build script of the
+    // binary embedded them: it takes only what `precompile` made from the very
+    // component that is embedded too. They are no input from outside: whoever can change them
     // can change the program around them. wasmtime itself refuses code of
     // another version, configuration or processor.
     let component = unsafe { Component::deserialize(engine, code) };

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{CommandError, Context, print};
 use crate::cli::Options;
-use crate::engine::{Pending, Plugin, ToolError, ToolResult};
+use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Listener};
 use crate::offer::{NotOffered, Offer};
 use crate::render;
@@ -14,13 +14,14 @@ use crate::render;
 /// Calls a tool and prints its result.
 pub(crate) async fn run(
     options: &Options,
+    embedded: Embedded,
     name: &str,
     arguments: &str,
     json: bool,
 ) -> Result<(), CommandError> {
     let parsed: Result<Map<String, Value>, _> = serde_json::from_str(arguments);
     parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
-    let context = Context::new(options).await?;
+    let context = Context::new(options, embedded).await?;
     let plugin = context.loader.plugin().await?;
     let answer = call(options, &plugin, name, arguments)
         .await

@@ -1,0 +1,93 @@
+//! Runs the proxmox-mcp component in a sandbox and serves its tools over MCP.
+//!
+//! The binary beside this library adds but the component.
+//!
+//! `engine` runs the component, `sandbox` decides what leaves the process and
+//! `mcp` talks to the client; each keeps its libraries to itself.
+
+mod cli;
+mod commands;
+mod demo;
+mod engine;
+mod follow;
+mod mcp;
+mod offer;
+mod render;
+mod sandbox;
+mod secret;
+mod settings;
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+pub use crate::engine::Embedded;
+
+use crate::cli::{Cli, Command};
+use crate::commands::CommandError;
+
+/// The whole program.
+pub fn main(embedded: Embedded) -> ExitCode {
+    let cli = Cli::parse();
+    init_log(cli.options.log_level);
+    match run(&cli, embedded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if !matches!(error, CommandError::Reported) {
+                // There is nowhere else to say it.
+                let error = render::for_terminal(&error.to_string());
+                let _ = writeln!(io::stderr(), "error: {error}");
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(cli: &Cli, embedded: Embedded) -> Result<(), CommandError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .enable_all()
+        .build()?;
+    let options = &cli.options;
+    let result = runtime.block_on(async {
+        match &cli.command {
+            None | Some(Command::Serve) => commands::serve::run(options, embedded).await,
+            Some(Command::Tools { json }) => commands::tools::run(options, embedded, *json).await,
+            Some(Command::Call {
+                name,
+                arguments,
+                json,
+            }) => commands::call::run(options, embedded, name, arguments, *json).await,
+            Some(Command::Precompile { input, output }) => {
+                commands::precompile::run(input, output, embedded.target)
+            }
+        }
+    });
+    // A read of stdin that nothing ends may still block a thread.
+    runtime.shutdown_background();
+    result
+}
+
+/// Logs to stderr. The libraries never log more than their warnings: what they
+/// tell below that may hold arguments, and so secrets.
+fn init_log(level: LevelFilter) {
+    let targets = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("rmcp", level.min(LevelFilter::ERROR))
+        .with_target(env!("CARGO_CRATE_NAME"), level);
+    let format = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_target(false)
+        .without_time();
+    tracing_subscriber::registry()
+        .with(format)
+        .with(targets)
+        .init();
+}
