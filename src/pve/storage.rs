@@ -20,6 +20,9 @@ pub(crate) struct StorageStatus {
     /// Whether the node reaches it now.
     #[serde(default)]
     pub(crate) active: Flag,
+    /// Whether other nodes see the same volumes on it.
+    #[serde(default)]
+    pub(crate) shared: Flag,
     #[serde(default)]
     pub(crate) avail: Option<Num<u64>>,
 }

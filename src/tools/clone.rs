@@ -63,12 +63,20 @@ impl Run for CloneGuest {
                 taken.label()
             )));
         }
-        let target = match &self.target_node {
-            Some(target) => choose_node(pve, "target_node", Some(target))?,
-            None => source.node.clone(),
-        };
+        let target = self.target_node.as_deref();
+        if target.is_some() {
+            choose_node(pve, "target_node", target)?;
+        }
         if let Some(storage) = &self.storage {
-            choose(pve, &target, content(source.kind), Some(storage))?;
+            let node = target.unwrap_or(&source.node);
+            let chosen = choose(pve, node, content(source.kind), Some(storage))?;
+            if node != source.node && !chosen.shared.0 {
+                return Err(Error::Conflict(format!(
+                    "storage {storage} is not shared, and a clone on another node needs one that \
+                     is: clone on node {} and migrate the clone, or give a shared storage",
+                    source.node
+                )));
+            }
         }
         let (source, (state, config)) = source.then(pve, |guest| {
             let config = match &self.snapshot {
@@ -78,8 +86,8 @@ impl Run for CloneGuest {
             Ok((guest.state(pve)?, config))
         })?;
         self.check_state(&source, &state, full)?;
-        let (source, vmid, upid) = self.start(pve, source, full, &target)?;
-        self.report(&source, &state, &config, full, &target, vmid)
+        let (source, vmid, upid) = self.start(pve, source, full)?;
+        self.report(&source, &state, &config, full, vmid)
             .started(&upid, self.wait)
     }
 }
@@ -157,13 +165,7 @@ impl CloneGuest {
 
     /// Sends the request. A free vmid that was taken meanwhile is replaced by
     /// the next one, once.
-    fn start(
-        &self,
-        pve: &Pve,
-        source: Guest,
-        full: bool,
-        target: &str,
-    ) -> Result<(Guest, u32, Upid)> {
+    fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, u32, Upid)> {
         let mut source = source;
         for attempt in 1..=ATTEMPTS {
             let vmid = match self.new_vmid {
@@ -174,7 +176,7 @@ impl CloneGuest {
                 }
             };
             let (guest, answer) = source.then(pve, |guest| {
-                let form = self.form(guest, full, target, vmid);
+                let form = self.form(guest, full, vmid);
                 match pve.post::<Upid>(&guest.path(["clone"]), &form) {
                     Ok(upid) => Ok(Ok(upid)),
                     Err(Failure::Api(error)) if !error.is_missing_guest() => Ok(Err(error)),
@@ -204,7 +206,7 @@ impl CloneGuest {
         Err(Error::Internal("no attempt to clone was made".into()))
     }
 
-    fn form(&self, source: &Guest, full: bool, target: &str, vmid: u32) -> Params {
+    fn form(&self, source: &Guest, full: bool, vmid: u32) -> Params {
         let name = match source.kind {
             Kind::Qemu => "name",
             Kind::Lxc => "hostname",
@@ -213,7 +215,12 @@ impl CloneGuest {
             .set("newid", vmid)
             .opt(name, self.name.as_deref())
             .flag("full", full)
-            .opt("target", (target != source.node).then_some(target))
+            .opt(
+                "target",
+                self.target_node
+                    .as_ref()
+                    .filter(|node| **node != source.node),
+            )
             .opt("storage", self.storage.as_deref())
             .opt("pool", self.pool.as_deref())
             .opt("snapname", self.snapshot.as_deref())
@@ -226,7 +233,6 @@ impl CloneGuest {
         state: &GuestState,
         config: &GuestConfig,
         full: bool,
-        target: &str,
         vmid: u32,
     ) -> Report {
         let mut action = format!(
@@ -242,7 +248,10 @@ impl CloneGuest {
         }
         let mut report = Report::done(action).created(vmid.to_string());
         report.vmid = Some(vmid);
-        report.node = Some(target.to_owned());
+        report.node = self
+            .target_node
+            .clone()
+            .or_else(|| Some(source.node.clone()));
         if state.is_running() && self.snapshot.is_none() {
             report = report.warn(
                 "the source was running: the copy's disks are as after a power cut, without what \
@@ -390,7 +399,7 @@ mod tests {
         let clone = clone(json!({"vmid": 100, "name": "web02", "target_node": "pve1"}));
         let names = |kind| {
             clone
-                .form(&guest(kind, "stopped", 0), true, "pve1", 111)
+                .form(&guest(kind, "stopped", 0), true, 111)
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect::<Vec<_>>()
