@@ -258,7 +258,8 @@ fn journal_lines(call: &Call<'_>, node: &Node) -> Vec<(i64, String)> {
         );
         lines.push((guest.since, text));
     }
-    lines.sort();
+    // Those of one second stay in the order in which they came.
+    lines.sort_by_key(|(time, _)| *time);
     lines
 }
 
