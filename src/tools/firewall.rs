@@ -513,8 +513,8 @@ impl UpdateFirewallRule {
         new.check_since(&old.rule, site.level)?;
         let difference = new.difference(&old.rule);
         let action = format!(
-            "update rule {} of the firewall of {} ({})",
-            self.position, site.label, old.rule
+            "update rule {} of the firewall of {}: {new}",
+            self.position, site.label
         );
         if difference.is_none() && position == self.position {
             return Ok(site.report(Report::unchanged(action)));
@@ -543,7 +543,8 @@ impl UpdateFirewallRule {
         if let Some((form, changes)) = difference {
             pve.put::<()>(&path, &form.opt("digest", digest.as_ref()))?;
             for (name, from, to) in changes {
-                report = report.change(argument_of(name), from, to);
+                let shown = |value: Option<String>| value.map(|value| words(name, &value));
+                report = report.change(argument_of(name), shown(from), shown(to));
             }
             digest = None;
         }
@@ -579,7 +580,6 @@ impl UpdateFirewallRule {
                 )
                 .warn("the rules between the two positions have shifted by one");
         }
-        report.created = Some(format!("rule {position}: {new}"));
         report.warnings.extend(lockout);
         report.warnings.extend(seen.without_effect(site, &new));
         report.warnings.extend(overlaps(&after, position));
@@ -1581,24 +1581,27 @@ impl Seen {
             Level::Cluster => "the nodes",
             Level::Guest | Level::Node => &site.label,
         };
-        let lost: Vec<String> = lost
-            .into_iter()
-            .map(|(port, reach)| {
-                let service = if port == 22 {
-                    "SSH"
-                } else {
-                    "the web interface and API"
-                };
-                match reach {
-                    Reach::Nobody => format!("nobody reaches port {port} ({service}) of {who}"),
-                    Reach::LocalNetwork | Reach::Allowed => format!(
-                        "port {port} ({service}) of {who} is reached from the local network of \
-                         the nodes alone"
-                    ),
-                }
-            })
-            .collect();
-        let lost = lost.join(", and ");
+        let ports = |reach: Reach| {
+            let ports: Vec<&str> = lost
+                .iter()
+                .filter(|(_, now)| *now == reach)
+                .map(|(port, _)| match port {
+                    22 => "22 (SSH)",
+                    _ => "8006 (web interface and API)",
+                })
+                .collect();
+            (!ports.is_empty()).then(|| ports.join(" and "))
+        };
+        let mut losses = Vec::new();
+        if let Some(ports) = ports(Reach::Nobody) {
+            losses.push(format!("nobody reaches port {ports} of {who} any more"));
+        }
+        if let Some(ports) = ports(Reach::LocalNetwork) {
+            losses.push(format!(
+                "only the local network of the nodes reaches port {ports} of {who}"
+            ));
+        }
+        let lost = losses.join(", and ");
         if accepted == Some(true) {
             return Ok(Some(format!(
                 "with this, {lost}: this connection may be cut off as well"

@@ -120,13 +120,16 @@ impl Picture<'_> {
         self.policies(&mut findings);
         let labelled = self.labelled();
         for (index, one) in labelled.iter().enumerate() {
+            let earlier = labelled.get(..index).unwrap_or_default();
+            let hidden = earlier.iter().find(|first| {
+                first.listed.is_active()
+                    && one.listed.is_active()
+                    && hides(&first.listed.rule, &one.listed.rule)
+            });
             self.rule(one, &mut findings);
-            if one.listed.is_active() {
-                hidden(
-                    one,
-                    labelled.get(..index).unwrap_or_default(),
-                    &mut findings,
-                );
+            match hidden {
+                Some(first) => findings.push(one.hidden_by(first)),
+                None => findings.extend(one.open_to_all()),
             }
         }
         self.group_rules(&mut findings);
@@ -350,15 +353,6 @@ impl Picture<'_> {
                 ));
             }
         }
-        if one.listed.is_active() {
-            findings.extend(open_to_all(rule).map(|(severity, text)| {
-                one.finding(
-                    severity,
-                    text,
-                    "restrict its source to the addresses that need it",
-                )
-            }));
-        }
     }
 
     fn is_missing(&self, interface: &str) -> bool {
@@ -418,6 +412,42 @@ impl Labelled<'_> {
             ..Finding::new(severity, format!("{} {text}", self.label), fix)
         }
     }
+
+    /// What it opens to everyone.
+    fn open_to_all(&self) -> Option<Finding> {
+        let (severity, text) =
+            open_to_all(&self.listed.rule).filter(|_| self.listed.is_active())?;
+        let fix = "restrict its source to the addresses that need it";
+        Some(self.finding(severity, text, fix))
+    }
+
+    /// That an earlier rule leaves it nothing to do.
+    fn hidden_by(&self, first: &Self) -> Finding {
+        let (before, rule) = (&first.listed.rule, &self.listed.rule);
+        let label = &first.label;
+        if before.does_as(rule) {
+            self.finding(
+                Severity::Low,
+                format!("is a duplicate of {label}"),
+                "remove one of them",
+            )
+        } else if before.action == rule.action {
+            self.finding(
+                Severity::Low,
+                format!("adds nothing: {label} covers it already"),
+                "remove it",
+            )
+        } else {
+            self.finding(
+                Severity::Medium,
+                format!(
+                    "never applies: {label} comes first, matches all that it matches, and says {}",
+                    before.action
+                ),
+                "move it up or remove it",
+            )
+        }
+    }
 }
 
 impl Finding {
@@ -459,39 +489,6 @@ fn open_to_all(rule: &Rule) -> Option<(Severity, String)> {
             Severity::High,
             format!("opens {} to {world}", few.join(", ")),
         )),
-    }
-}
-
-/// Tells of a rule that an earlier one leaves nothing to do.
-fn hidden(one: &Labelled<'_>, earlier: &[Labelled<'_>], findings: &mut Vec<Finding>) {
-    let Some(first) = earlier
-        .iter()
-        .find(|first| first.listed.is_active() && hides(&first.listed.rule, &one.listed.rule))
-    else {
-        return;
-    };
-    let (before, rule) = (&first.listed.rule, &one.listed.rule);
-    if before.does_as(rule) {
-        findings.push(one.finding(
-            Severity::Low,
-            format!("is a duplicate of {}", first.label),
-            "remove one of them",
-        ));
-    } else if before.action == rule.action {
-        findings.push(one.finding(
-            Severity::Low,
-            format!("adds nothing: {} covers it already", first.label),
-            "remove it",
-        ));
-    } else {
-        findings.push(one.finding(
-            Severity::Medium,
-            format!(
-                "never applies: {} comes first, matches all that it matches, and says {}",
-                first.label, before.action
-            ),
-            "move it up or remove it",
-        ));
     }
 }
 
