@@ -10,9 +10,11 @@ fn says(text: &str, words: &[&str]) {
 }
 
 fn messages(log: &Value) -> Vec<&str> {
-    let entries = log["entries"].as_array().into_iter().flatten();
+    let entries = log.get("entries").and_then(Value::as_array);
     entries
-        .filter_map(|entry| entry["message"].as_str())
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.get("message")?.as_str())
         .collect()
 }
 

@@ -1,5 +1,6 @@
 //! Tasks: following one to its end, and stopping one.
 
+use anyhow::Context as _;
 use proxmox_mcp_tests::{Client, Sim};
 use serde_json::{Value, json};
 
@@ -14,8 +15,8 @@ async fn started(client: &Client) -> anyhow::Result<Value> {
     let report = client
         .call("start_guest", json!({ "vmid": 201, "wait": false }))
         .await?;
-    assert_eq!(report["status"], "running", "{report:#}");
-    Ok(json!({ "upid": report["upid"] }))
+    let upid = report.get("upid").context("no upid")?;
+    Ok(json!({ "upid": upid }))
 }
 
 #[tokio::test]
