@@ -465,11 +465,13 @@ impl Rule {
         Traffic::of(self)
     }
 
-    /// Whether it does the same: comment and logging aside.
+    /// Whether it does the same: comment and logging aside. Proxmox writes a
+    /// macro's name in its own letters, whatever it was given.
     pub(super) fn does_as(&self, other: &Self) -> bool {
         let bare = |rule: &Self| Self {
             comment: None,
             log: None,
+            r#macro: rule.r#macro.as_ref().map(|name| name.to_ascii_lowercase()),
             ..rule.clone()
         };
         bare(self) == bare(other)
@@ -803,6 +805,14 @@ mod tests {
         for part in ["action:", "interface:", "source:"] {
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    #[test]
+    fn rules_that_do_the_same() {
+        let rule = Rule::sample("macro=ssh comment=a");
+        assert!(rule.does_as(&Rule::sample("macro=SSH")));
+        assert!(!rule.does_as(&Rule::sample("macro=SSH enabled=0")));
+        assert!(!rule.does_as(&Rule::sample("macro=SSH source=192.0.2.1")));
     }
 
     #[test]
