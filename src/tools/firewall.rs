@@ -41,7 +41,7 @@ const LOOKED_INTO: usize = 20;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditFirewall {
-    /// A guest's firewall.
+    /// A guest's.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// A node's.
@@ -238,7 +238,7 @@ macro_rules! rule_arguments {
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         pub(crate) struct $name {
-            /// A guest's firewall.
+            /// A guest's.
             #[schemars(range(min = 100, max = 999_999_999))]
             vmid: Option<u32>,
             /// A node's.
@@ -246,15 +246,15 @@ macro_rules! rule_arguments {
             /// True: the cluster's.
             cluster: Option<bool>,
             $($own)*
-            /// Service such as SSH, instead of proto and ports.
+            /// Such as SSH, instead of proto and ports.
             r#macro: Option<String>,
-            /// Such as net0 of a guest.
+            /// Such as net0.
             interface: Option<String>,
             /// IP, CIDR, range a-b, comma list, alias or +ipset.
             source: Option<String>,
             /// As source.
             dest: Option<String>,
-            /// tcp, udp, icmp…; needed for ports.
+            /// tcp, udp…; ports need it.
             proto: Option<String>,
             /// Port, 80:85, service or comma list.
             dport: Option<String>,
@@ -262,11 +262,11 @@ macro_rules! rule_arguments {
             sport: Option<String>,
             /// Such as echo-request.
             icmp_type: Option<String>,
-            /// Log level, such as info.
+            /// Level, such as info.
             log: Option<String>,
             /// One line.
             comment: Option<String>,
-            /// True: even if it locks people out of a node.
+            /// Even if it locks people out of nodes.
             accept_lockout: Option<bool>,
         }
 
@@ -299,11 +299,11 @@ macro_rules! rule_arguments {
 rule_arguments! {
     /// A new rule.
     AddFirewallRule {
-        /// group: the rules of a security group.
+        /// group: a security group.
         direction: Direction,
-        /// ACCEPT, DROP, REJECT, or the name of a security group.
+        /// ACCEPT, DROP, REJECT or the security group.
         action: String,
-        /// Place in the list. Default 0, first.
+        /// Default 0, first.
         position: Option<u32>,
         /// Default true.
         enabled: Option<bool>,
@@ -463,7 +463,7 @@ rule_arguments! {
     UpdateFirewallRule {
         /// Of the rule.
         position: u32,
-        /// From the audit: refuse if rules changed since.
+        /// From the audit: refuse if changed since.
         digest: Option<String>,
         /// New position.
         move_to: Option<u32>,
@@ -471,7 +471,7 @@ rule_arguments! {
         direction: Option<Direction>,
         /// As for a new rule.
         action: Option<String>,
-        /// Switch it on or off.
+        /// On or off.
         enabled: Option<bool>,
     }
 }
@@ -591,7 +591,7 @@ impl UpdateFirewallRule {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteFirewallRule {
-    /// A guest's firewall.
+    /// A guest's.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// A node's.
@@ -600,9 +600,9 @@ pub(crate) struct DeleteFirewallRule {
     cluster: Option<bool>,
     /// Of the rule.
     position: u32,
-    /// From the audit: refuse if rules changed since.
+    /// From the audit: refuse if changed since.
     digest: Option<String>,
-    /// True: even if it locks people out of a node.
+    /// Even if it locks people out of nodes.
     accept_lockout: Option<bool>,
 }
 
@@ -654,7 +654,7 @@ impl DeleteFirewallRule {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetFirewallOptions {
-    /// A guest's firewall.
+    /// A guest's.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// A node's.
@@ -675,7 +675,7 @@ pub(crate) struct SetFirewallOptions {
     ipfilter: Option<bool>,
     /// Others by Proxmox's names, as log_level_in=info, nftables=1.
     more: Option<Vec<String>>,
-    /// True: even if it locks people out of a node.
+    /// Even if it locks people out of nodes.
     accept_lockout: Option<bool>,
 }
 
