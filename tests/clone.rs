@@ -12,7 +12,7 @@ fn posted(sim: &Sim) -> anyhow::Result<Vec<Value>> {
     Ok(sim
         .requests()?
         .into_iter()
-        .filter(|request| request["method"] == "POST")
+        .filter(|request| request.get("method") == Some(&json!("POST")))
         .collect())
 }
 
@@ -24,17 +24,18 @@ fn says(text: &str, words: &[&str]) {
 
 async fn names(client: &Client, arguments: Value) -> anyhow::Result<Vec<String>> {
     let list = client.call("list_templates", arguments).await?;
-    Ok(list["templates"]
-        .as_array()
+    let text = |one: &Value, key: &str| {
+        one.get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Ok(list
+        .get("templates")
+        .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .map(|one| {
-            format!(
-                "{} {}",
-                one["source"].as_str().unwrap_or_default(),
-                one["name"].as_str().unwrap_or_default()
-            )
-        })
+        .map(|one| format!("{} {}", text(one, "source"), text(one, "name")))
         .collect())
 }
 

@@ -1,5 +1,6 @@
 //! Cloud-init settings: what is set, what is kept, what is never told.
 
+use anyhow::Context as _;
 use proxmox_mcp_tests::Sim;
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ const KEY: &str =
 
 async fn config(sim: &mut Sim, vmid: u64) -> anyhow::Result<Value> {
     let guest = sim.control(json!({ "cmd": "get", "vmid": vmid })).await?;
-    Ok(guest["config"].clone())
+    guest.get("config").cloned().context("no configuration")
 }
 
 /// The paths of what was written, oldest first.
@@ -16,8 +17,8 @@ fn written(sim: &Sim) -> anyhow::Result<Vec<String>> {
     Ok(sim
         .requests()?
         .iter()
-        .filter(|request| request["method"] == "PUT")
-        .filter_map(|request| request["path"].as_str())
+        .filter(|request| request.get("method") == Some(&json!("PUT")))
+        .filter_map(|request| request.get("path")?.as_str())
         .map(str::to_owned)
         .collect())
 }

@@ -11,7 +11,7 @@ fn posted(sim: &Sim) -> anyhow::Result<Vec<Value>> {
     Ok(sim
         .requests()?
         .into_iter()
-        .filter(|request| request["method"] == "POST")
+        .filter(|request| request.get("method") == Some(&json!("POST")))
         .collect())
 }
 
