@@ -36,7 +36,8 @@ impl Test {
             fs::create_dir_all(&logs)?;
             let started = Instant::now();
             run(workspace
-                .cargo(["test", "--release", "--workspace"])
+                .cargo(["test"])
+                .args(build::SELECTION)
                 .args(&self.arguments)
                 .env("PVE_SIM_LOG_DIR", &logs))?;
             eprintln!("  cargo test took {:.0} s", started.elapsed().as_secs_f64());
