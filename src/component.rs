@@ -4,6 +4,7 @@
 use crate::bindings::exports::proxmox::mcp::tools as wit;
 use crate::error::{Error, FailedTask};
 use crate::pve::Pve;
+use crate::schema;
 use crate::settings::Settings;
 use crate::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
@@ -44,7 +45,7 @@ impl From<&Tool> for wit::Tool {
             title: tool.title.into(),
             description: tool.description.into(),
             toolset: tool.toolset.0.into(),
-            input_schema: (tool.input_schema)().to_string(),
+            input_schema: schema::published((tool.input_schema)()).to_string(),
             output_schema: (tool.output_schema)().to_string(),
             annotations: wit::Annotations {
                 read_only: tool.effects.read_only,

@@ -105,6 +105,26 @@ fn tidy(value: &mut Value, prose: bool) {
     }
 }
 
+/// The arguments' schema as clients see it: without `additionalProperties`,
+/// which some reject and none needs, since unknown arguments are refused all
+/// the same.
+pub(crate) fn published(mut schema: Value) -> Value {
+    fn open(schema: &mut Value) {
+        let Value::Object(object) = schema else {
+            return;
+        };
+        object.remove("additionalProperties");
+        if let Some(Value::Object(properties)) = object.get_mut("properties") {
+            properties.values_mut().for_each(open);
+        }
+        if let Some(items) = object.get_mut("items") {
+            open(items);
+        }
+    }
+    open(&mut schema);
+    schema
+}
+
 /// All that is wrong with the arguments.
 pub(crate) fn check(schema: &Value, arguments: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();

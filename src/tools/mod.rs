@@ -194,6 +194,7 @@ pub(crate) fn call(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema;
     use std::collections::HashSet;
 
     #[test]
@@ -284,8 +285,8 @@ mod tests {
                 let size = tool.name.len()
                     + tool.title.len()
                     + tool.description.len()
-                    + (tool.input_schema)().to_string().len()
-                    + 120;
+                    + schema::published((tool.input_schema)()).to_string().len()
+                    + 150;
                 (size, tool.name)
             })
             .collect();
