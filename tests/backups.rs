@@ -281,7 +281,7 @@ async fn a_free_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 100).await?;
-    // The answer to nextid is late: someone else is faster.
+    // Someone else has been faster.
     sim.fault(json!({
         "kind": "status", "code": 500, "reason": "unable to restore VM 105 - VM 105 already exists on node 'pve1'",
         "method": "POST", "path": "/qemu$",
@@ -291,8 +291,13 @@ async fn a_free_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
         .call("restore_backup", json!({ "archive": archive }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    let posts = writes(&sim)?.len();
-    assert_eq!(posts, 2);
+    let asked = sim.requests()?;
+    let asked = asked.iter().filter(|request| {
+        request["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("/cluster/nextid"))
+    });
+    assert_eq!(asked.count(), 2);
     Ok(())
 }
 
@@ -429,6 +434,10 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
         (
             json!({ "vmid": 100, "notes": "\n".repeat(600) }),
             &["notes", "1024"],
+        ),
+        (
+            json!({ "vmid": 100, "notes": "of {{date}}" }),
+            &["notes", "{{guestname}}"],
         ),
         (
             json!({ "vmid": 100, "dumpdir": "/etc" }),

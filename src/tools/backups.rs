@@ -266,6 +266,16 @@ impl CreateBackup {
     /// The notes as vzdump takes them: on one line.
     fn notes(&self) -> Result<String> {
         let notes = notes_template(self.notes.as_deref().unwrap_or("{{guestname}}"));
+        if let Some(unknown) = unknown_variable(&notes) {
+            return Err(Error::argument(
+                "notes",
+                format!(
+                    "must not hold {{{{{}}}}}: only {{{{guestname}}}}, {{{{node}}}}, {{{{vmid}}}} and \
+                     {{{{cluster}}}} can be filled in",
+                    text::cut(unknown, 40)
+                ),
+            ));
+        }
         if notes.chars().count() > 1024 {
             return Err(Error::argument(
                 "notes",
@@ -728,6 +738,18 @@ fn notes_template(notes: &str) -> String {
         .replace(['\r', '\n'], "\\n")
 }
 
+/// A variable in notes that vzdump does not know, and refuses.
+fn unknown_variable(notes: &str) -> Option<&str> {
+    notes
+        .split("{{")
+        .skip(1)
+        .filter_map(|part| part.split_once("}}"))
+        .map(|(name, _)| name.trim_start_matches('{'))
+        .filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+        .filter(|name| !name.contains(['{', '}']))
+        .find(|name| !matches!(*name, "cluster" | "guestname" | "node" | "vmid"))
+}
+
 /// What a backup is of: by what Proxmox says, else by its name.
 fn kind_of(volume: &Volume) -> Option<Kind> {
     let format = volume.format.as_deref().unwrap_or_default();
@@ -857,6 +879,27 @@ mod tests {
                 "protected=1",
                 "remove=0"
             ]
+        );
+    }
+
+    #[test]
+    fn variables_in_notes() {
+        for notes in [
+            "{{guestname}} {{vmid}}",
+            "{{ x }}",
+            "{{}}",
+            "{x}",
+            "{{x",
+            "}}{{",
+        ] {
+            assert_eq!(unknown_variable(notes), None, "{notes}");
+        }
+        assert_eq!(unknown_variable("{{node}} {{{date}}}"), Some("date"));
+        let wrong = create(json!({"vmid": 100, "notes": "{{date}}"}));
+        assert_eq!(
+            wrong.notes().unwrap_err().message(),
+            "notes: must not hold {{date}}: only {{guestname}}, {{node}}, {{vmid}} and {{cluster}} \
+             can be filled in"
         );
     }
 

@@ -234,6 +234,9 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
     if call.has("prune-backups") {
         call.require(&format!("/storage/{storage}"), "Datastore.Allocate")?;
     }
+    if let Some(notes) = call.get("notes-template") {
+        check_notes(notes).map_err(|why| Fail::param("notes-template", why))?;
+    }
     let prune = call
         .get("prune-backups")
         .filter(|_| !call.has("remove") || call.flag("remove"));
@@ -455,14 +458,57 @@ fn file_name(guest: &Guest, job: &Job) -> String {
     )
 }
 
+/// `\\n` is a line feed and `\\\\` a backslash; nothing else was let in.
+fn unescaped(template: &str) -> String {
+    let mut text = String::with_capacity(template.len());
+    let mut chars = template.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' if chars.next() == Some('n') => text.push('\n'),
+            c => text.push(c),
+        }
+    }
+    text
+}
+
+/// Notes stand on one line, with two escapes and four variables.
+fn check_notes(template: &str) -> Result<(), String> {
+    if template.contains('\n') {
+        return Err("contains a line-feed".into());
+    }
+    let mut wrong = Vec::new();
+    let mut chars = template.chars();
+    while let Some(c) = chars.next() {
+        if c != '\\' {
+            continue;
+        }
+        match chars.next() {
+            Some('n' | '\\') | None => {}
+            Some(other) => wrong.push(format!("escape sequence '\\{other}'")),
+        }
+    }
+    for part in template.split("{{").skip(1) {
+        let name = part.split_once("}}").map(|(name, _)| name);
+        let is_one = |name: &&str| !name.is_empty() && !name.contains([' ', '{', '}']);
+        if let Some(name) = name.filter(is_one)
+            && !matches!(name, "cluster" | "guestname" | "node" | "vmid")
+        {
+            wrong.push(format!("variable '{name}'"));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(format!("found unknown: {}", wrong.join(", ")))
+}
+
 fn archive(guest: &Guest, job: &Job, cluster: &str) -> Volume {
     let notes = job.notes.as_ref().map(|template| {
-        template
+        unescaped(template)
             .replace("{{guestname}}", &guest.name())
             .replace("{{vmid}}", &guest.vmid.to_string())
             .replace("{{node}}", &job.node)
             .replace("{{cluster}}", cluster)
-            .replace("\\n", "\n")
     });
     let size = guest.disk_size() / 10 * 3 + (1 << 20);
     let mut config = guest.config.clone();
