@@ -117,9 +117,15 @@ pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
     if let Ok(engine) = Engine::new(&config) {
         return Ok(engine);
     }
-    // An address space limit leaves no room for the pool.
+    // An address space limit leaves no room for the pool, nor for reserving
+    // 4 GiB per memory, by which compiled code saves its bounds checks.
     tracing::debug!("no room for a pool of instances: each is allocated on its own");
-    Engine::new(&self::config()).map_err(|error| LoadError::Engine(one_line(&error)))
+    let mut config = self::config();
+    config
+        .memory_reservation(limits.memory_bytes as u64)
+        .memory_reservation_for_growth(0)
+        .memory_guard_size(0);
+    Engine::new(&config).map_err(|error| LoadError::Engine(one_line(&error)))
 }
 
 /// Compiles a component for any processor of this program's kind, in the form
