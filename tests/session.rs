@@ -10,7 +10,8 @@ use anyhow::{Context as _, ensure};
 use proxmox_mcp_tests::{Client, PATIENCE, Sim};
 use serde_json::{Value, json};
 
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBkLnpA0Xkd8TmYyrxkSNsv8vRhVjWrb4MTT6pWAcZ1M anna@laptop";
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBkLnpA0Xkd8TmYyrxkSNsv8vRhVjWrb4MTT6pWAcZ1M anna@laptop";
 
 const HEAD: &str = "# A session
 
@@ -99,7 +100,11 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         "addresses": [{ "nic": 0, "ipv4": "192.0.2.77/24", "ipv4_gateway": "192.0.2.1" }],
     });
     session
-        .step("Give it a user, a key and an address", "set_cloud_init", cloud_init)
+        .step(
+            "Give it a user, a key and an address",
+            "set_cloud_init",
+            cloud_init,
+        )
         .await?;
     session
         .step("Start it", "start_guest", json!({ "vmid": vmid }))
@@ -118,11 +123,19 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
     };
     tokio::time::timeout(PATIENCE, booted).await??;
     let network = session
-        .step("Is it up? Which address has it?", "get_guest_network", network)
+        .step(
+            "Is it up? Which address has it?",
+            "get_guest_network",
+            network,
+        )
         .await?;
-    ensure!(network["ip_addresses"] == json!(["192.0.2.77"]), "{network:#}");
+    ensure!(
+        network["ip_addresses"] == json!(["192.0.2.77"]),
+        "{network:#}"
+    );
 
-    let snapshot = json!({ "vmid": vmid, "name": "fresh", "description": "right after the install" });
+    let snapshot =
+        json!({ "vmid": vmid, "name": "fresh", "description": "right after the install" });
     session
         .step("Take a snapshot", "create_snapshot", snapshot)
         .await?;
@@ -132,7 +145,11 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         .await?;
     ensure!(backup["created"].is_string(), "{backup:#}");
     session
-        .step("Is the backup there?", "list_backups", json!({ "vmid": vmid }))
+        .step(
+            "Is the backup there?",
+            "list_backups",
+            json!({ "vmid": vmid }),
+        )
         .await?;
 
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/session.md");
