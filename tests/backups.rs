@@ -456,17 +456,18 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
         .await?;
     says(&text, &["back up qemu guest 100", "job errors", "UPID:"]);
 
+    let auditor = sim.host_with("audit")?.connect().await?;
+    let text = auditor
+        .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
+        .await?;
+    says(&text, &["VM.Backup"]);
+
+    // Last, as that backup goes on and holds the guest.
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/vzdump$" }))
         .await?;
     let text = client
         .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
         .await?;
     says(&text, &["may have happened all the same", "task list"]);
-
-    let auditor = sim.host_with("audit")?.connect().await?;
-    let text = auditor
-        .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
-        .await?;
-    says(&text, &["VM.Backup"]);
     Ok(())
 }
