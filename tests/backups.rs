@@ -24,10 +24,17 @@ fn says(text: &str, words: &[&str]) {
 /// The backups of a guest, newest first.
 async fn backups_of(client: &Client, vmid: u32) -> anyhow::Result<Vec<Value>> {
     let list = client.call("list_backups", json!({ "vmid": vmid })).await?;
-    let guests = list["guests"].as_array().context("no guests")?;
+    let guests = list
+        .get("guests")
+        .and_then(Value::as_array)
+        .context("no guests")?;
     Ok(match guests.as_slice() {
         [] => Vec::new(),
-        [one] => one["backups"].as_array().context("no backups")?.clone(),
+        [one] => one
+            .get("backups")
+            .and_then(Value::as_array)
+            .context("no backups")?
+            .clone(),
         _ => anyhow::bail!("backups of other guests: {list:#}"),
     })
 }
