@@ -1,5 +1,7 @@
 //! Firewalls: the audit, and changes that are told and cannot lock out.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use proxmox_mcp_tests::{Client, Sim};
 use serde_json::{Value, json};
 

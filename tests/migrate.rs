@@ -1,5 +1,7 @@
 //! Migration: the look beforehand, and the move.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use anyhow::Context as _;
 use proxmox_mcp_tests::Sim;
 use serde_json::{Value, json};

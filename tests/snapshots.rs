@@ -1,5 +1,7 @@
 //! Snapshots: the tree, and taking, going back to and removing one.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use anyhow::Context as _;
 use proxmox_mcp_tests::{Client, Sim};
 use serde_json::{Value, json};
