@@ -34,7 +34,7 @@ pub(super) const STEPS: usize = setup::STEPS + 4;
 pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()> {
     setup::step(workspace, progress)?;
     progress.step("building the component (release, LTO)", || {
-        component(workspace, &["proxmox-mcp"])
+        component(workspace, "proxmox-mcp")
     })?;
     progress.step(
         "building host-runner (release; the first time takes minutes)",
@@ -60,12 +60,22 @@ pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()
     })
 }
 
-/// Builds a package, and what of it the further arguments name, as a component.
-pub(super) fn component(workspace: &Workspace, package: &[&str]) -> Result<Step> {
+/// Builds a package's library as a component.
+///
+/// Of its crate types, only the component's own: beside an rlib, cargo leaves
+/// link-time optimization out.
+pub(super) fn component(workspace: &Workspace, package: &str) -> Result<Step> {
+    run(workspace
+        .cargo(["rustc", "--profile", "component", "--target", WASM_TARGET])
+        .args(["--package", package, "--lib", "--crate-type", "cdylib"]))?;
+    Ok(Step::Done)
+}
+
+/// Builds the examples of a package as components.
+pub(super) fn example_components(workspace: &Workspace, package: &str) -> Result<Step> {
     run(workspace
         .cargo(["build", "--profile", "component", "--target", WASM_TARGET])
-        .arg("--package")
-        .args(package))?;
+        .args(["--package", package, "--examples"]))?;
     Ok(Step::Done)
 }
 

@@ -23,7 +23,10 @@ impl Test {
         build::steps(workspace, &mut progress)?;
         progress.step(
             "building the hostile components for the sandbox tests",
-            || build::component(workspace, &["hostile", "--lib", "--examples"]),
+            || {
+                build::component(workspace, "hostile")?;
+                build::example_components(workspace, "hostile")
+            },
         )?;
         progress.step("building the simulated Proxmox VE", || {
             build::release(workspace, &["pve-sim"])
