@@ -1,0 +1,467 @@
+//! The policy file, and the policy that it makes.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Policy;
+use super::caps::Caps;
+use super::endpoint::Action;
+use super::naming::by_name;
+use super::pattern::Pattern;
+use super::preset::Preset;
+use super::scope::{Scope, range};
+
+/// What the operator of host-runner lets an AI client do with Proxmox VE.
+///
+/// Whatever is left out has its default; a flag of the command line beats the
+/// file. Nothing here allows what is built in: no guest is ever deleted.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyFile {
+    /// What may be done, as a set of actions: `observe` (reads), `operate`
+    /// (the default: reads, and changes that can be undone or only add) or
+    /// `admin` (all, also what loses data or interrupts a guest at once).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
+    /// Lets nothing but reads through, and offers no tool that writes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+    /// Actions to allow beside those of the preset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_actions: Option<BTreeSet<Action>>,
+    /// Actions to take out of the preset.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny_actions: Option<BTreeSet<Action>>,
+    /// The toolsets to offer; all when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toolsets: Option<BTreeSet<String>>,
+    /// The tools to offer, of those toolsets; all when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<BTreeSet<String>>,
+    /// Tools not to offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude_tools: Option<BTreeSet<String>>,
+    /// Tools that are marked dangerous, and to be offered all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_tools: Option<BTreeSet<String>>,
+    /// Which changes the user is asked about first, where the client can ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<Confirm>,
+    /// What happens to such a change where the client cannot ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_fallback: Option<Fallback>,
+    /// Requests to let through beyond the actions, such as
+    /// `GET /nodes/*/disks/**`. For experts: their answers are not filtered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow: Option<Vec<Pattern>>,
+    /// Requests to refuse whatever else allows them, such as
+    /// `POST /nodes/*/qemu/100/**`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deny: Option<Vec<Pattern>>,
+    /// Which part of the cluster there is.
+    #[serde(default, skip_serializing_if = "ScopeSection::is_empty")]
+    pub scope: ScopeSection,
+    /// How much may be changed in a minute.
+    #[serde(default, skip_serializing_if = "LimitsSection::is_empty")]
+    pub limits: LimitsSection,
+    /// The audit log.
+    #[serde(default, skip_serializing_if = "AuditSection::is_empty")]
+    pub audit: AuditSection,
+}
+
+/// Which part of the cluster there is. A guest is in scope when its vmid is in
+/// `vmids`, or its pool in `pools`, or one of its tags in `tags`, as far as any
+/// of these is given, and its node is in `nodes`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeSection {
+    /// Vmids and ranges of them, such as `100` and `"200-299"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vmids: Option<Vec<VmidRange>>,
+    /// Names of pools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pools: Option<BTreeSet<String>>,
+    /// Tags.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tags: Option<BTreeSet<String>>,
+    /// Names of nodes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<BTreeSet<String>>,
+    /// Names of storages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storages: Option<BTreeSet<String>>,
+}
+
+/// How much may be changed in a minute. What is left out has no limit.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSection {
+    /// Requests that change anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes_per_minute: Option<NonZeroU32>,
+    /// Requests that lose data or interrupt a guest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub destructive_per_minute: Option<NonZeroU32>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AuditSection {
+    /// Where to append it to; `-` is stderr. None when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// Whether changes are refused while it cannot be written. On unless said
+    /// otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub required: Option<bool>,
+}
+
+/// Which changes the user is asked about first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Confirm {
+    /// None.
+    #[default]
+    Never,
+    /// Those that lose data or interrupt a guest.
+    Destructive,
+    /// All.
+    Writes,
+}
+
+/// What happens to a change that the user cannot be asked about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fallback {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It is made.
+    Allow,
+}
+
+/// One vmid, or a range of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmidRange(RangeInclusive<u32>);
+
+/// A policy that makes no sense. One line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct PolicyError(String);
+
+impl Confirm {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Never, "never"),
+        (Self::Destructive, "destructive"),
+        (Self::Writes, "writes"),
+    ];
+}
+
+impl Fallback {
+    const ALL: [(Self, &'static str); 2] = [(Self::Refuse, "refuse"), (Self::Allow, "allow")];
+}
+
+by_name!(Confirm, Confirm::ALL, "way to confirm");
+by_name!(Fallback, Fallback::ALL, "fallback");
+
+impl PolicyFile {
+    /// Reads a file's text.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map(|before| before.matches('\n').count() + 1);
+            let message = error.message().trim().replace('\n', ", ");
+            PolicyError(match line {
+                Some(line) => format!("line {line}: {message}"),
+                None => message,
+            })
+        })
+    }
+
+    /// As the text of a file.
+    pub fn to_text(&self) -> Result<String, PolicyError> {
+        toml::to_string_pretty(self).map_err(|error| PolicyError(error.to_string()))
+    }
+
+    /// Puts whatever `flags` says in the place of what is here.
+    #[must_use]
+    pub fn overridden(self, flags: Self) -> Self {
+        Self {
+            preset: flags.preset.or(self.preset),
+            read_only: flags.read_only.or(self.read_only),
+            allow_actions: flags.allow_actions.or(self.allow_actions),
+            deny_actions: flags.deny_actions.or(self.deny_actions),
+            toolsets: flags.toolsets.or(self.toolsets),
+            tools: flags.tools.or(self.tools),
+            exclude_tools: flags.exclude_tools.or(self.exclude_tools),
+            allow_tools: flags.allow_tools.or(self.allow_tools),
+            confirm: flags.confirm.or(self.confirm),
+            confirm_fallback: flags.confirm_fallback.or(self.confirm_fallback),
+            allow: flags.allow.or(self.allow),
+            deny: flags.deny.or(self.deny),
+            scope: ScopeSection {
+                vmids: flags.scope.vmids.or(self.scope.vmids),
+                pools: flags.scope.pools.or(self.scope.pools),
+                tags: flags.scope.tags.or(self.scope.tags),
+                nodes: flags.scope.nodes.or(self.scope.nodes),
+                storages: flags.scope.storages.or(self.scope.storages),
+            },
+            limits: LimitsSection {
+                writes_per_minute: flags
+                    .limits
+                    .writes_per_minute
+                    .or(self.limits.writes_per_minute),
+                destructive_per_minute: flags
+                    .limits
+                    .destructive_per_minute
+                    .or(self.limits.destructive_per_minute),
+            },
+            audit: AuditSection {
+                file: flags.audit.file.or(self.audit.file),
+                required: flags.audit.required.or(self.audit.required),
+            },
+        }
+    }
+
+    /// The policy about requests that it makes. A limit that lets nothing
+    /// through is an error: it looks like one that was forgotten.
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        let scope = &self.scope;
+        let sets = [
+            ("pools", &scope.pools),
+            ("tags", &scope.tags),
+            ("nodes", &scope.nodes),
+            ("storages", &scope.storages),
+            ("toolsets", &self.toolsets),
+            ("tools", &self.tools),
+        ];
+        let mut empty = sets
+            .into_iter()
+            .filter(|(_, set)| set.as_ref().is_some_and(BTreeSet::is_empty))
+            .map(|(name, _)| name)
+            .chain(
+                scope
+                    .vmids
+                    .as_ref()
+                    .filter(|vmids| vmids.is_empty())
+                    .map(|_| "vmids"),
+            );
+        if let Some(name) = empty.next() {
+            return Err(PolicyError(format!(
+                "{name} is an empty list: leave it out for no limit"
+            )));
+        }
+        let set = |set: &Option<BTreeSet<String>>| set.clone().unwrap_or_default();
+        let mut actions: BTreeSet<_> = self.preset.unwrap_or_default().actions().collect();
+        actions.extend(self.allow_actions.iter().flatten());
+        for action in self.deny_actions.iter().flatten() {
+            actions.remove(action);
+        }
+        Ok(Policy {
+            read_only: self.read_only.unwrap_or_default(),
+            actions,
+            scope: Scope {
+                vmids: scope
+                    .vmids
+                    .iter()
+                    .flatten()
+                    .map(|one| one.0.clone())
+                    .collect(),
+                pools: set(&scope.pools),
+                tags: set(&scope.tags),
+                nodes: set(&scope.nodes),
+                storages: set(&scope.storages),
+            },
+            deny: self.deny.clone().unwrap_or_default(),
+            allow: self.allow.clone().unwrap_or_default(),
+        })
+    }
+
+    /// The caps that it sets.
+    pub fn caps(&self) -> Caps {
+        Caps {
+            writes: self.limits.writes_per_minute,
+            destructive: self.limits.destructive_per_minute,
+        }
+    }
+}
+
+impl ScopeSection {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl LimitsSection {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl AuditSection {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The JSON Schema of the policy file.
+pub fn schema() -> Schema {
+    SchemaGenerator::default().into_root_schema_for::<PolicyFile>()
+}
+
+impl std::str::FromStr for VmidRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is no vmid and no range of them: write 100 or \"200-299\", from 100 to \
+                 999999999"
+            )
+        };
+        let vmid = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            let vmid = text.parse().ok().filter(|_| digits);
+            vmid.filter(|vmid| (100..=999_999_999).contains(vmid))
+        };
+        let (start, end) = match text.split_once('-') {
+            Some((start, end)) => (start.trim_end(), end.trim_start()),
+            None => (text, text),
+        };
+        match (vmid(start), vmid(end)) {
+            (Some(start), Some(end)) if start <= end => Ok(Self(start..=end)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl Serialize for VmidRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.start() == self.0.end() {
+            return serializer.serialize_u32(*self.0.start());
+        }
+        serializer.serialize_str(&range(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for VmidRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Either {
+            Number(i64),
+            Text(String),
+        }
+        let text = match Either::deserialize(deserializer)? {
+            Either::Number(number) => number.to_string(),
+            Either::Text(text) => text,
+        };
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for VmidRange {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "VmidRange".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 100, "maximum": 999_999_999 },
+                { "type": "string", "pattern": "^[1-9][0-9]{2,8}( *- *[1-9][0-9]{2,8})?$" }
+            ]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_with_everything_comes_back() {
+        let text = r#"
+            preset = "admin"
+            read_only = false
+            allow_actions = ["guest-exec"]
+            deny_actions = ["rollback"]
+            toolsets = ["guests"]
+            tools = ["list_guests"]
+            exclude_tools = []
+            allow_tools = ["run_in_guest"]
+            confirm = "destructive"
+            confirm_fallback = "allow"
+            allow = ["GET /nodes/*/disks/**"]
+            deny = ["* /nodes/pve2/**"]
+            [scope]
+            vmids = [100, "200-299", "300"]
+            pools = ["lab"]
+            tags = ["web"]
+            nodes = ["pve1"]
+            storages = ["local"]
+            [limits]
+            writes_per_minute = 30
+            destructive_per_minute = 2
+            [audit]
+            file = "audit.jsonl"
+            required = false
+        "#;
+        let file = PolicyFile::parse(text).unwrap();
+        let policy = file.policy().unwrap();
+        assert_eq!(policy.scope.vmids, [100..=100, 200..=299, 300..=300]);
+        assert!(!policy.actions.contains(&Action::Rollback));
+        assert_eq!(file.caps().destructive, NonZeroU32::new(2));
+        let again = PolicyFile::parse(&file.to_text().unwrap()).unwrap();
+        assert_eq!(again, file);
+        assert_eq!(PolicyFile::default().overridden(file.clone()), file);
+        assert_eq!(file.clone().overridden(PolicyFile::default()), file);
+    }
+
+    #[test]
+    fn the_default_is_operate() {
+        let policy = PolicyFile::parse("").unwrap().policy().unwrap();
+        assert!(policy.actions.contains(&Action::Shutdown));
+        assert!(!policy.actions.contains(&Action::HardStop));
+        assert!(!policy.scope.is_limited() && !policy.read_only);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_in_one_line() {
+        for (text, named) in [
+            ("presett = \"admin\"", "presett"),
+            ("preset = \"root\"", "observe, operate, admin"),
+            ("\n\ndeny_actions = [\"delete\"]", "line 3"),
+            ("allow = [\"GET nodes\"]", "leading slash"),
+            ("[scope]\nvmids = [99]", "200-299"),
+            ("[scope]\nvmids = [\"300-200\"]", "300-200"),
+            ("[scope]\nvmid = [100]", "vmids"),
+            ("[limits]\nwrites_per_minute = 0", "line 2"),
+            ("confirm = \"always\"", "destructive"),
+            ("= 1", "line 1"),
+            ("a = {", "line 1"),
+        ] {
+            let error = PolicyFile::parse(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+            assert!(!error.contains('\n'), "{error}");
+        }
+        for text in ["tools = []", "[scope]\nvmids = []", "[scope]\npools = []"] {
+            let error = PolicyFile::parse(text).unwrap().policy().unwrap_err();
+            assert!(error.to_string().contains("empty list"), "{error}");
+        }
+    }
+
+    #[test]
+    fn its_schema_names_every_key() {
+        let schema = schema();
+        let properties = schema.get("properties").unwrap().as_object().unwrap();
+        assert_eq!(properties.len(), 15);
+        assert_eq!(schema.get("additionalProperties").unwrap(), false);
+    }
+}

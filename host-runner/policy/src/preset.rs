@@ -1,0 +1,46 @@
+//! Named sets of actions.
+
+use super::endpoint::{ACTIONS, Action};
+use super::naming::by_name;
+
+/// How much an operator trusts the assistant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Preset {
+    /// Looks, and changes nothing.
+    Observe,
+    /// Runs guests: whatever it does can be undone, or only adds.
+    #[default]
+    Operate,
+    /// May also lose data and interrupt guests.
+    Admin,
+}
+
+by_name!(Preset, Preset::ALL, "preset");
+
+impl Preset {
+    /// All, with their names in a policy.
+    pub const ALL: [(Self, &'static str); 3] = [
+        (Self::Observe, "observe"),
+        (Self::Operate, "operate"),
+        (Self::Admin, "admin"),
+    ];
+
+    /// What it allows.
+    pub fn actions(self) -> impl Iterator<Item = Action> {
+        ACTIONS
+            .into_iter()
+            .map(|(action, _)| action)
+            .filter(move |action| self >= Self::least(*action))
+    }
+
+    /// The mildest preset with an action.
+    pub(crate) fn least(action: Action) -> Self {
+        match action {
+            Action::Read => Self::Observe,
+            Action::HardStop | Action::Rollback | Action::FirewallDelete | Action::GuestExec => {
+                Self::Admin
+            }
+            _ => Self::Operate,
+        }
+    }
+}

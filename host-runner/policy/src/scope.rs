@@ -1,0 +1,279 @@
+//! Which part of the cluster a policy is for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use serde_json::Value;
+
+use super::endpoint::{Action, Meaning};
+
+/// Which guests, nodes and storages there are for a policy. What is not
+/// limited is all.
+///
+/// A guest is in scope when it is in one of the vmid ranges, or in one of the
+/// pools, or has one of the tags, as far as any of these is given; and when its
+/// node is in scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Ranges of vmids.
+    pub vmids: Vec<RangeInclusive<u32>>,
+    /// Pools whose guests are in scope.
+    pub pools: BTreeSet<String>,
+    /// Tags whose guests are in scope.
+    pub tags: BTreeSet<String>,
+    /// Nodes.
+    pub nodes: BTreeSet<String>,
+    /// Storages.
+    pub storages: BTreeSet<String>,
+}
+
+/// What is known of the guests, from the cluster itself.
+pub type Directory = BTreeMap<u32, Resident>;
+
+/// A guest in the directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resident {
+    /// Where it is.
+    pub node: String,
+    /// The pool that it is in.
+    pub pool: Option<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+}
+
+/// What a request names that is not in scope.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Outside {
+    /// A guest.
+    #[error("guest {vmid} is outside of the scope of this server, which is {scope}")]
+    Guest {
+        /// The guest.
+        vmid: u32,
+        /// What is in scope.
+        scope: String,
+    },
+    /// A guest that would be made.
+    #[error(
+        "a new guest {vmid} would be outside of the scope of this server, which is {scope}: choose \
+         another vmid, or a pool, that is in it"
+    )]
+    NewGuest {
+        /// Its vmid.
+        vmid: u32,
+        /// What is in scope.
+        scope: String,
+    },
+    /// A node.
+    #[error("node {0} is outside of the scope of this server")]
+    Node(String),
+    /// A storage.
+    #[error("storage {0} is outside of the scope of this server")]
+    Storage(String),
+    /// No storage, where Proxmox would choose one.
+    #[error("name a storage: {0} are in the scope of this server")]
+    UnnamedStorage(String),
+    /// A pool.
+    #[error("pool {0} is outside of the scope of this server")]
+    Pool(String),
+    /// The whole cluster.
+    #[error("this is about the whole cluster, of which a part is in the scope of this server")]
+    Cluster,
+    /// A log.
+    #[error("the log tells of all guests, and a part of them is in the scope of this server")]
+    Log,
+}
+
+impl Scope {
+    /// Whether guests are limited at all.
+    pub fn limits_guests(&self) -> bool {
+        !(self.vmids.is_empty() && self.pools.is_empty() && self.tags.is_empty())
+    }
+
+    /// Whether deciding needs to know pools, tags or nodes of guests.
+    pub fn needs_directory(&self) -> bool {
+        self.limits_guests() || !self.nodes.is_empty()
+    }
+
+    /// Whether anything is limited.
+    pub fn is_limited(&self) -> bool {
+        self.needs_directory() || !self.storages.is_empty()
+    }
+
+    /// Whether a node is in scope.
+    pub fn has_node(&self, node: &str) -> bool {
+        self.nodes.is_empty() || self.nodes.contains(node)
+    }
+
+    /// Whether a pool is in scope.
+    pub fn has_pool(&self, pool: &str) -> bool {
+        !self.limits_guests() || self.pools.contains(pool)
+    }
+
+    /// Whether a storage is in scope.
+    pub fn has_storage(&self, storage: &str) -> bool {
+        self.storages.is_empty() || self.storages.contains(storage)
+    }
+
+    /// Whether a guest is in scope.
+    pub fn has_guest(&self, vmid: u32, directory: &Directory) -> bool {
+        self.has_resident(vmid, directory.get(&vmid))
+    }
+
+    /// Whether a guest is in scope, of which this is known.
+    pub(crate) fn has_resident(&self, vmid: u32, resident: Option<&Resident>) -> bool {
+        if !self.nodes.is_empty() && !resident.is_some_and(|one| self.has_node(&one.node)) {
+            return false;
+        }
+        !self.limits_guests()
+            || self.has_vmid(vmid)
+            || resident.is_some_and(|resident| {
+                let pool = resident.pool.as_ref();
+                pool.is_some_and(|pool| self.pools.contains(pool)) || self.has_tag_of(resident)
+            })
+    }
+
+    /// Whether all that a request names is in scope.
+    pub fn check(&self, meaning: &Meaning, directory: &Directory) -> Result<(), Outside> {
+        for node in &meaning.nodes {
+            if !self.has_node(node) {
+                return Err(Outside::Node(node.clone()));
+            }
+        }
+        for storage in &meaning.storages {
+            if !self.has_storage(storage) {
+                return Err(Outside::Storage(storage.clone()));
+            }
+        }
+        if meaning.unnamed_storage && !self.storages.is_empty() {
+            return Err(Outside::UnnamedStorage(joined(&self.storages)));
+        }
+        for &vmid in &meaning.vmids {
+            if !self.has_guest(vmid, directory) {
+                let scope = self.guests();
+                return Err(Outside::Guest { vmid, scope });
+            }
+        }
+        for pool in &meaning.pools {
+            if !self.has_pool(pool) {
+                return Err(Outside::Pool(pool.clone()));
+            }
+        }
+        for &vmid in &meaning.new_vmids {
+            if !self.has_new_guest(vmid, meaning, directory) {
+                let scope = self.guests();
+                return Err(Outside::NewGuest { vmid, scope });
+            }
+        }
+        if meaning.tells_of_any_guest && self.limits_guests() {
+            return Err(Outside::Log);
+        }
+        let changes = meaning.actions.iter().any(|action| *action != Action::Read);
+        if changes && meaning.nodes.is_empty() && meaning.vmids.is_empty() && self.is_limited() {
+            return Err(Outside::Cluster);
+        }
+        // A node's own settings touch every guest on it.
+        if changes && meaning.is_of_node() && self.limits_guests() {
+            return Err(Outside::Cluster);
+        }
+        Ok(())
+    }
+
+    /// A guest that does not exist yet is in scope by its vmid, by the pool
+    /// that it is made in, or by the tags that a clone takes from its source.
+    fn has_new_guest(&self, vmid: u32, meaning: &Meaning, directory: &Directory) -> bool {
+        let inherits = meaning.actions.contains(&Action::Clone)
+            && !meaning.vmids.is_empty()
+            && meaning.vmids.iter().all(|source| {
+                directory
+                    .get(source)
+                    .is_some_and(|one| self.has_tag_of(one))
+            });
+        !self.limits_guests() || self.has_vmid(vmid) || !meaning.pools.is_empty() || inherits
+    }
+
+    fn has_vmid(&self, vmid: u32) -> bool {
+        self.vmids.iter().any(|range| range.contains(&vmid))
+    }
+
+    fn has_tag_of(&self, resident: &Resident) -> bool {
+        resident.tags.iter().any(|tag| self.tags.contains(tag))
+    }
+
+    /// Which guests are in scope, in words.
+    fn guests(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.vmids.is_empty() {
+            let ranges: Vec<_> = self.vmids.iter().map(range).collect();
+            parts.push(format!("vmids {}", ranges.join(", ")));
+        }
+        for (name, set) in [("pools", &self.pools), ("tags", &self.tags)] {
+            if !set.is_empty() {
+                parts.push(format!("{name} {}", joined(set)));
+            }
+        }
+        let mut text = parts.join(", or ");
+        if !self.nodes.is_empty() {
+            let nodes = format!("nodes {}", joined(&self.nodes));
+            text = if text.is_empty() {
+                nodes
+            } else {
+                format!("{text}, on {nodes}")
+            };
+        }
+        text
+    }
+}
+
+impl Resident {
+    /// A guest as `/cluster/resources` lists it, with its vmid.
+    pub fn of_resource(resource: &Value) -> Option<(u32, Self)> {
+        let text = |name: &str| resource.get(name).and_then(Value::as_str);
+        if !matches!(text("type"), Some("qemu" | "lxc")) {
+            return None;
+        }
+        let vmid = number(resource.get("vmid")?)?;
+        let resident = Self {
+            node: text("node").unwrap_or_default().to_owned(),
+            pool: text("pool")
+                .filter(|pool| !pool.is_empty())
+                .map(str::to_owned),
+            tags: text("tags")
+                .unwrap_or_default()
+                .split([';', ',', ' '])
+                .filter(|tag| !tag.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        };
+        Some((vmid, resident))
+    }
+}
+
+/// Reads the guests out of an answer of `/cluster/resources`.
+pub fn read_directory(answer: &Value) -> Option<Directory> {
+    let resources = answer.get("data")?.as_array()?;
+    Some(resources.iter().filter_map(Resident::of_resource).collect())
+}
+
+/// Proxmox writes a vmid as a number or as a string.
+pub(crate) fn number(value: &Value) -> Option<u32> {
+    match value {
+        Value::Number(number) => number.as_u64()?.try_into().ok(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A range as a policy file writes it.
+pub(crate) fn range(range: &RangeInclusive<u32>) -> String {
+    match (range.start(), range.end()) {
+        (start, end) if start == end => start.to_string(),
+        (start, end) => format!("{start}-{end}"),
+    }
+}
+
+fn joined(set: &BTreeSet<String>) -> String {
+    set.iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
