@@ -201,8 +201,8 @@ impl From<Failure> for Error {
                 format!("{call}: {message}")
             }),
             Failure::Refused { call } => Self::Denied(format!(
-                "the sandbox let {call} not out: the operator's policy or PROXMOX_URL forbids it; \
-                 the host's log names the rule"
+                "the host did not let {call} out: the policy of its operator, or PROXMOX_URL, \
+                 forbids it"
             )),
             Failure::Unreadable { call, message } => Self::Internal(format!(
                 "the answer to {call} cannot be read ({message}): is PROXMOX_URL the address of a \

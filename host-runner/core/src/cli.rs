@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
 use crate::engine::{ComponentSource, Embedded, Limits};
+use crate::policy::PolicyFlags;
 use crate::settings::{Settings, SettingsError, Sources, Variable};
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
@@ -53,6 +54,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Show the policy, or what it says of a call
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
     Precompile {
@@ -60,6 +64,28 @@ pub(crate) enum Command {
         input: PathBuf,
         /// Where to write the code
         output: PathBuf,
+    },
+}
+
+/// What to do with the policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Print the policy in force as the text of a policy file
+    Show,
+    /// Tell what the policy says of a call, without changing anything
+    ///
+    /// Runs the tool: its reads are sent, and the first request that would
+    /// change something is shown with its verdict and not sent. Without
+    /// settings nothing is sent at all. Exits with 1 where the answer is no.
+    Explain {
+        /// The tool's name, or a request such as "DELETE /nodes/pve1/qemu/100"
+        tool: String,
+        /// The tool's arguments, as a JSON object; the form of a request
+        #[arg(default_value = "")]
+        arguments: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -94,14 +120,6 @@ pub(crate) struct Options {
     /// Run this component instead of the one inside this program
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Offer this tool although it is marked dangerous (may be repeated)
-    #[arg(
-        long = "allow-tool",
-        global = true,
-        value_name = "NAME",
-        value_delimiter = ','
-    )]
-    pub allowed_tools: Vec<String>,
     /// Follow a Proxmox task for this long before answering that it goes on
     /// [default: 50 when serving, no limit for `call`]
     #[arg(long, global = true, value_name = "SECONDS")]
@@ -143,6 +161,20 @@ pub(crate) struct Options {
         help_heading = "Limits"
     )]
     concurrency: NonZeroUsize,
+
+    /// Requests that one call may make
+    #[arg(
+        long,
+        global = true,
+        value_name = "COUNT",
+        default_value = "1000",
+        help_heading = "Limits"
+    )]
+    pub call_requests: u32,
+
+    /// What the operator lets out.
+    #[command(flatten)]
+    pub policy: PolicyFlags,
 
     /// What to log on stderr: off, error, warn, info, debug or trace
     #[arg(

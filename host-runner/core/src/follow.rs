@@ -1,10 +1,12 @@
 //! Follows a Proxmox task until it ends or nobody wants to wait any longer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::engine::{Outcome, Pending, Plugin, ToolError, ToolResult};
+use crate::sandbox::Gate;
 
 /// However soon or late the component wants to be asked again.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
@@ -23,6 +25,7 @@ pub(crate) trait Listener {
 /// interim one, and the task goes on.
 pub(crate) async fn follow(
     plugin: &Plugin,
+    gate: &Arc<Gate>,
     mut outcome: Outcome,
     listener: &mut impl Listener,
     enough: impl Future<Output = ()> + Send,
@@ -37,7 +40,7 @@ pub(crate) async fn follow(
         tokio::select! {
             biased;
             () = &mut enough => return Ok(pending.interim),
-            next = look_again(plugin, &pending) => outcome = next?,
+            next = look_again(plugin, gate, &pending) => outcome = next?,
         }
     }
 }
@@ -50,12 +53,16 @@ pub(crate) async fn after(wait: Option<Duration>) {
     }
 }
 
-async fn look_again(plugin: &Plugin, pending: &Pending) -> Result<Outcome, ToolError> {
+async fn look_again(
+    plugin: &Plugin,
+    gate: &Arc<Gate>,
+    pending: &Pending,
+) -> Result<Outcome, ToolError> {
     let pause = Duration::from_millis(pending.retry_after_ms.into()).clamp(MIN_PAUSE, MAX_PAUSE);
     let mut misses = 0;
     loop {
         tokio::time::sleep(pause).await;
-        match plugin.resume(&pending.ticket).await {
+        match plugin.resume(&pending.ticket, gate).await {
             Err(ToolError::Unreachable(message)) if misses < MAX_MISSES => {
                 tracing::debug!("the task cannot be looked after now: {message}");
                 misses += 1;

@@ -12,6 +12,7 @@ mod engine;
 mod follow;
 mod mcp;
 mod offer;
+mod policy;
 mod render;
 mod sandbox;
 mod secret;
@@ -28,7 +29,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use crate::engine::Embedded;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, PolicyCommand};
 use crate::commands::CommandError;
 
 /// The whole program.
@@ -64,6 +65,12 @@ fn run(cli: &Cli, embedded: Embedded) -> Result<(), CommandError> {
                 arguments,
                 json,
             }) => commands::call::run(options, embedded, name, arguments, *json).await,
+            Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(options),
+            Some(Command::Policy(PolicyCommand::Explain {
+                tool,
+                arguments,
+                json,
+            })) => commands::policy::explain(options, embedded, tool, arguments, *json).await,
             Some(Command::Precompile { input, output }) => {
                 commands::precompile::run(input, output, embedded.target)
             }

@@ -1,43 +1,153 @@
-//! The tools that are offered: the component's, less those that need the
-//! operator's word.
+//! The tools that are offered: of the component's, those that the operator
+//! lets the client have.
 
-use crate::engine::Tool;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tokio::sync::OnceCell;
+
+use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
+use crate::policy::Choice;
+use crate::sandbox::Terms;
+
+/// The component's tools, asked for when they are needed first: they never
+/// change.
+pub(crate) struct Catalog {
+    loader: Loader,
+    choice: Choice,
+    offer: OnceCell<Offer>,
+}
 
 /// The tools that may be listed and called, in the component's order.
+#[derive(Debug)]
 pub(crate) struct Offer {
     tools: Vec<Tool>,
-    withheld: Vec<String>,
+    withheld: Vec<(Tool, Reason)>,
+}
+
+/// Why a tool is not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Dangerous,
+    Writes,
+    NotChosen,
 }
 
 /// A name that cannot be called.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum NotOffered {
     /// There is no such tool.
-    #[error("unknown tool {0:?}: tools/list names those that there are")]
-    Unknown(String),
+    #[error("unknown tool {name:?}{}: tools/list names those that there are", perhaps(.nearest))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest name that is offered.
+        nearest: Option<String>,
+    },
     /// It is dangerous, and nobody allowed it.
     #[error(
         "the tool {0:?} is turned off, as it can do what its arguments do not show: the operator \
          of this server can allow it by starting host-runner with --allow-tool {0}"
     )]
-    Withheld(String),
+    Dangerous(String),
+    /// It writes, and the server only reads.
+    #[error("the tool {0:?} is turned off, as the policy of this server only lets reads through")]
+    Writes(String),
+    /// The operator did not choose it.
+    #[error(
+        "the tool {0:?} is turned off: the operator of this server chose other tools or toolsets"
+    )]
+    NotChosen(String),
+}
+
+/// A choice that cannot be offered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OfferError {
+    /// The component cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The component does not tell its tools.
+    #[error("{}", crate::render::error_text(.0))]
+    Tools(ToolError),
+    /// The policy names what there is not.
+    #[error("{flag} names no {kind} of this component: {name:?}{}", perhaps(.nearest))]
+    Name {
+        /// Where.
+        flag: &'static str,
+        /// A tool or a toolset.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// The nearest one that there is.
+        nearest: Option<String>,
+    },
+    /// Nothing is left.
+    #[error("the policy leaves no tool to offer: look at toolsets, tools and exclude_tools")]
+    Nothing,
+}
+
+impl Catalog {
+    /// The tools of this component that the policy lets through.
+    pub(crate) fn new(loader: Loader, choice: Choice) -> Self {
+        Self {
+            loader,
+            choice,
+            offer: OnceCell::new(),
+        }
+    }
+
+    /// The component.
+    pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
+        self.loader.plugin().await
+    }
+
+    /// Does ahead of time what the first request would have to wait for.
+    pub(crate) async fn prepare(&self) {
+        self.loader.prepare().await;
+    }
+
+    /// What is offered.
+    pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
+        let list = || async {
+            let tools = self.plugin().await?.list_tools().await;
+            Offer::new(tools.map_err(OfferError::Tools)?, &self.choice)
+        };
+        self.offer.get_or_try_init(list).await
+    }
 }
 
 impl Offer {
-    /// Leaves out the dangerous tools that `allowed` does not name.
-    pub(crate) fn new(tools: Vec<Tool>, allowed: &[String]) -> Self {
-        for name in allowed {
-            if !tools.iter().any(|tool| tool.name == *name) {
-                tracing::warn!("--allow-tool {name:?} names no tool");
+    /// Leaves out what the policy does not let through.
+    pub(crate) fn new(tools: Vec<Tool>, choice: &Choice) -> Result<Self, OfferError> {
+        let names = || tools.iter().map(|tool| tool.name.as_str());
+        let toolsets = || tools.iter().map(|tool| tool.toolset.as_str());
+        let (none, some) = (BTreeSet::new(), |set: &Option<BTreeSet<String>>| {
+            set.clone()
+        });
+        check(
+            "toolsets",
+            "toolset",
+            &some(&choice.toolsets).unwrap_or(none.clone()),
+            toolsets,
+        )?;
+        check("tools", "tool", &some(&choice.tools).unwrap_or(none), names)?;
+        check("exclude-tools", "tool", &choice.exclude, names)?;
+        check("allow-tool", "tool", &choice.allowed, names)?;
+
+        let mut offer = Self {
+            tools: Vec::new(),
+            withheld: Vec::new(),
+        };
+        for tool in tools {
+            match choice.withholds(&tool) {
+                None => offer.tools.push(tool),
+                Some(reason) => offer.withheld.push((tool, reason)),
             }
         }
-        let (tools, withheld): (Vec<_>, Vec<_>) = tools
-            .into_iter()
-            .partition(|tool| !tool.annotations.dangerous || allowed.contains(&tool.name));
-        Self {
-            tools,
-            withheld: withheld.into_iter().map(|tool| tool.name).collect(),
+        if offer.tools.is_empty() {
+            return Err(OfferError::Nothing);
         }
+        Ok(offer)
     }
 
     /// Those that are offered.
@@ -50,11 +160,94 @@ impl Offer {
         if let Some(tool) = self.tools.iter().find(|tool| tool.name == name) {
             return Ok(tool);
         }
-        if self.withheld.iter().any(|withheld| withheld == name) {
-            return Err(NotOffered::Withheld(name.to_owned()));
-        }
-        Err(NotOffered::Unknown(name.to_owned()))
+        let withheld = self.withheld.iter().find(|(tool, _)| tool.name == name);
+        let name = name.to_owned();
+        Err(match withheld {
+            None => NotOffered::Unknown {
+                nearest: nearest(&name, self.tools.iter().map(|tool| tool.name.as_str())),
+                name,
+            },
+            Some((_, Reason::Dangerous)) => NotOffered::Dangerous(name),
+            Some((_, Reason::Writes)) => NotOffered::Writes(name),
+            Some((_, Reason::NotChosen)) => NotOffered::NotChosen(name),
+        })
     }
+
+    /// The tool of this name, whether it is offered or not.
+    pub(crate) fn any(&self, name: &str) -> Option<&Tool> {
+        let withheld = self.withheld.iter().map(|(tool, _)| tool);
+        self.tools
+            .iter()
+            .chain(withheld)
+            .find(|tool| tool.name == name)
+    }
+}
+
+impl Tool {
+    /// What its annotations mean to the sandbox.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            read_only: self.annotations.read_only,
+            dangerous: self.annotations.dangerous,
+            ..Terms::default()
+        }
+    }
+}
+
+impl Choice {
+    fn withholds(&self, tool: &Tool) -> Option<Reason> {
+        let within = |set: &Option<BTreeSet<String>>, name| {
+            set.as_ref().is_none_or(|set| set.contains(name))
+        };
+        let named = self.allowed.contains(&tool.name);
+        if self.exclude.contains(&tool.name)
+            || !within(&self.toolsets, &tool.toolset)
+            || !within(&self.tools, &tool.name)
+        {
+            Some(Reason::NotChosen)
+        } else if self.read_only && !tool.annotations.read_only {
+            Some(Reason::Writes)
+        } else if tool.annotations.dangerous && !named && !self.all_dangerous {
+            Some(Reason::Dangerous)
+        } else {
+            None
+        }
+    }
+}
+
+fn check<'a, I: Iterator<Item = &'a str>>(
+    flag: &'static str,
+    kind: &'static str,
+    chosen: &BTreeSet<String>,
+    known: impl Fn() -> I,
+) -> Result<(), OfferError> {
+    match chosen
+        .iter()
+        .find(|name| !known().any(|known| known == *name))
+    {
+        None => Ok(()),
+        Some(name) => Err(OfferError::Name {
+            flag,
+            kind,
+            name: name.clone(),
+            nearest: nearest(name, known()),
+        }),
+    }
+}
+
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known.to_owned())
+}
+
+/// A hint at what may have been meant.
+pub(crate) fn perhaps(nearest: &Option<String>) -> String {
+    nearest
+        .as_ref()
+        .map_or_else(String::new, |nearest| format!(" (perhaps {nearest:?})"))
 }
 
 #[cfg(test)]
@@ -67,11 +260,11 @@ mod tests {
             name: name.to_owned(),
             title: String::new(),
             description: String::new(),
-            toolset: String::new(),
+            toolset: "set".to_owned(),
             input_schema: "{}".to_owned(),
             output_schema: "{}".to_owned(),
             annotations: Annotations {
-                read_only: false,
+                read_only: name == "look",
                 destructive: true,
                 idempotent: false,
                 open_world: false,
@@ -88,16 +281,80 @@ mod tests {
             .collect()
     }
 
+    fn offer(choice: &Choice) -> Result<Offer, OfferError> {
+        let tools = vec![tool("write", false), tool("run", true), tool("look", false)];
+        Offer::new(tools, choice)
+    }
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
     #[test]
     fn dangerous_tools_need_the_operators_word() {
-        let tools = vec![tool("b", false), tool("run", true), tool("a", false)];
-        let offer = Offer::new(tools.clone(), &[]);
-        assert_eq!(names(&offer), ["b", "a"]);
-        assert!(matches!(offer.find("run"), Err(NotOffered::Withheld(_))));
-        assert!(matches!(offer.find("c"), Err(NotOffered::Unknown(_))));
+        let found = offer(&Choice::default()).unwrap();
+        assert_eq!(names(&found), ["write", "look"]);
+        assert!(matches!(found.find("run"), Err(NotOffered::Dangerous(_))));
 
-        let offer = Offer::new(tools, &["run".to_owned()]);
-        assert_eq!(names(&offer), ["b", "run", "a"]);
-        assert!(offer.find("run").is_ok());
+        let allowed = set(&["run"]);
+        let found = offer(&Choice {
+            allowed,
+            ..Choice::default()
+        });
+        assert_eq!(names(&found.unwrap()), ["write", "run", "look"]);
+        let found = offer(&Choice {
+            all_dangerous: true,
+            ..Choice::default()
+        });
+        assert!(found.unwrap().find("run").is_ok());
+    }
+
+    #[test]
+    fn read_only_offers_no_tool_that_writes() {
+        let found = offer(&Choice {
+            read_only: true,
+            all_dangerous: true,
+            ..Choice::default()
+        });
+        let found = found.unwrap();
+        assert_eq!(names(&found), ["look"]);
+        assert!(matches!(found.find("write"), Err(NotOffered::Writes(_))));
+    }
+
+    #[test]
+    fn names_are_chosen_and_excluded() {
+        let found = offer(&Choice {
+            tools: Some(set(&["write", "look"])),
+            exclude: set(&["write"]),
+            ..Choice::default()
+        });
+        let found = found.unwrap();
+        assert_eq!(names(&found), ["look"]);
+        assert!(matches!(found.find("write"), Err(NotOffered::NotChosen(_))));
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_an_error() {
+        let error = offer(&Choice {
+            exclude: set(&["wite"]),
+            ..Choice::default()
+        });
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "exclude-tools names no tool of this component: \"wite\" (perhaps \"write\")"
+        );
+        let error = offer(&Choice {
+            toolsets: Some(set(&["zzz"])),
+            ..Choice::default()
+        });
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "toolsets names no toolset of this component: \"zzz\""
+        );
+        let found = offer(&Choice::default()).unwrap();
+        assert_eq!(
+            found.find("lok").unwrap_err().to_string(),
+            "unknown tool \"lok\" (perhaps \"look\"): tools/list names those that there are"
+        );
     }
 }

@@ -170,6 +170,17 @@ impl Settings {
         })
     }
 
+    /// For looking at what would be sent, where nothing is.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            origin: Origin::nowhere(),
+            user: "nobody@pve".to_owned(),
+            token_name: "none".to_owned(),
+            token_secret: Secret::new(String::new()),
+            trust: Trust::Verified { ca: None },
+        }
+    }
+
     /// What the component gets to see of the settings: never the secret.
     pub(crate) fn guest_environment(&self) -> Vec<(String, String)> {
         vec![

@@ -8,8 +8,9 @@ use super::{CommandError, Context, print};
 use crate::cli::Options;
 use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Listener};
-use crate::offer::{NotOffered, Offer};
+use crate::offer::{self, NotOffered, Offer};
 use crate::render;
+use crate::sandbox::Terms;
 
 /// Calls a tool and prints its result.
 pub(crate) async fn run(
@@ -22,8 +23,10 @@ pub(crate) async fn run(
     let parsed: Result<Map<String, Value>, _> = serde_json::from_str(arguments);
     parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
     let context = Context::new(options, embedded).await?;
-    let plugin = context.loader.plugin().await?;
-    let answer = call(options, &plugin, name, arguments)
+    // A policy that does not fit the component is no error of the call.
+    let offer = context.catalog.offer().await?;
+    let plugin = context.catalog.plugin().await?;
+    let answer = call(options, &plugin, offer, name, arguments)
         .await
         .and_then(|result| {
             let structured = render::structured(&result)?;
@@ -43,20 +46,28 @@ pub(crate) async fn run(
 async fn call(
     options: &Options,
     plugin: &Plugin,
+    offer: &Offer,
     name: &str,
     arguments: &str,
 ) -> Result<ToolResult, ToolError> {
-    let offer = Offer::new(plugin.list_tools().await?, &options.allowed_tools);
-    offer.find(name).map_err(|error| match error {
-        NotOffered::Unknown(_) => ToolError::UnknownTool(format!(
-            "unknown tool {name:?}: `host-runner tools` lists those that there are"
+    let tool = offer.find(name).map_err(|error| match error {
+        NotOffered::Unknown { nearest, .. } => ToolError::UnknownTool(format!(
+            "unknown tool {name:?}{}: `host-runner tools` lists those that there are",
+            offer::perhaps(&nearest)
         )),
-        NotOffered::Withheld(_) => ToolError::Denied(error.to_string()),
+        error => ToolError::Denied(error.to_string()),
     })?;
-    let outcome = plugin.call_tool(name, arguments).await?;
+    // Whoever types a call has been asked.
+    let terms = Terms {
+        confirmed: true,
+        ..tool.terms()
+    };
+    let gate = plugin.gate(terms);
+    let outcome = plugin.call_tool(name, arguments, &gate).await?;
     let mut terminal = Terminal::default();
     follow::follow(
         plugin,
+        &gate,
         outcome,
         &mut terminal,
         follow::after(options.wait()),

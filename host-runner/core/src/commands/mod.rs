@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod call;
+pub(crate) mod policy;
 pub(crate) mod precompile;
 pub(crate) mod serve;
 pub(crate) mod tools;
@@ -10,9 +11,11 @@ use std::io::{self, Write as _};
 use crate::cli::Options;
 use crate::demo::{Demo, DemoError};
 use crate::engine::{Embedded, LoadError, Loader, ToolError};
+use crate::offer::{Catalog, OfferError};
+use crate::policy::{Choice, PolicyFileError};
 use crate::render;
 use crate::sandbox::{Sandbox, TrustError};
-use crate::settings::SettingsError;
+use crate::settings::{Settings, SettingsError};
 
 /// Why a command ends without success. Each message is one line, but for those
 /// of tools.
@@ -27,6 +30,15 @@ pub(crate) enum CommandError {
     /// The component cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyFileError),
+    /// The policy and the component do not fit.
+    #[error(transparent)]
+    Offer(#[from] OfferError),
+    /// A request that is none.
+    #[error("{0:?} is no request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
+    Request(String),
     /// The arguments of a call are no JSON object.
     #[error(
         "the arguments of the call are not a json object ({0}), for example '{{\"vmid\":100}}'"
@@ -51,8 +63,8 @@ pub(crate) enum CommandError {
 
 /// What the commands that call tools need.
 pub(crate) struct Context {
-    /// Loads the component when it is needed.
-    pub loader: Loader,
+    /// The component, loaded when it is needed, and its tools.
+    pub catalog: Catalog,
     /// Lives as long as the calls.
     pub demo: Option<Demo>,
 }
@@ -61,7 +73,13 @@ impl CommandError {
     /// The exit status of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Trust(_) | Self::Load(_) | Self::Arguments(_) => 2,
+            Self::Settings(_)
+            | Self::Trust(_)
+            | Self::Load(_)
+            | Self::Policy(_)
+            | Self::Offer(_)
+            | Self::Request(_)
+            | Self::Arguments(_) => 2,
             Self::Demo(_) | Self::Tool(_) | Self::Reported | Self::Io(_) | Self::Protocol(_) => 1,
         }
     }
@@ -84,14 +102,27 @@ impl Context {
             Some(demo) => demo.settings()?,
             None => options.settings()?,
         };
-        let loader = Loader::new(
-            options.component(embedded),
-            options.limits(),
-            Sandbox::new(&settings)?,
-            settings.guest_environment(),
-        );
-        Ok(Self { loader, demo })
+        let catalog = catalog(options, embedded, &settings)?;
+        Ok(Self { catalog, demo })
     }
+}
+
+/// The component and its tools, with a way out to these settings' Proxmox VE.
+fn catalog(
+    options: &Options,
+    embedded: Embedded,
+    settings: &Settings,
+) -> Result<Catalog, CommandError> {
+    let file = options.policy.effective()?;
+    let rules = crate::policy::rules(&file, options.call_requests)?;
+    let choice = Choice::new(&file, &rules);
+    let loader = Loader::new(
+        options.component(embedded),
+        options.limits(),
+        Sandbox::new(settings, rules)?,
+        settings.guest_environment(),
+    );
+    Ok(Catalog::new(loader, choice))
 }
 
 /// Writes to stdout. A reader that has seen enough is no error.

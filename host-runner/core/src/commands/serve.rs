@@ -16,13 +16,13 @@ const WAIT: Duration = Duration::from_secs(50);
 
 /// Serves MCP until the client closes stdin, or a signal comes.
 pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), CommandError> {
-    let Context { loader, demo } = Context::new(options, embedded).await?;
-    let loader = Arc::new(loader);
+    let Context { catalog, demo } = Context::new(options, embedded).await?;
+    let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.
     let loading = tokio::spawn({
-        let loader = Arc::clone(&loader);
-        async move { loader.plugin().await.map(drop) }
+        let catalog = Arc::clone(&catalog);
+        async move { catalog.offer().await.map(drop) }
     });
     let unusable = async {
         match loading.await {
@@ -46,11 +46,7 @@ pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), Com
              (`host-runner tools` and `host-runner call` are for people)"
         );
     }
-    let server = mcp::Server::new(
-        loader,
-        options.allowed_tools.clone(),
-        options.wait().unwrap_or(WAIT),
-    );
+    let server = mcp::Server::new(catalog, options.wait().unwrap_or(WAIT));
     let served = tokio::select! {
         served = server.serve(stop) => served.map_err(CommandError::Protocol),
         error = unusable => Err(error.into()),

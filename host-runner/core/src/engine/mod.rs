@@ -31,7 +31,7 @@ use self::bindings::RunnerPre;
 use self::loading::one_line;
 use self::state::{Report, State};
 use self::ticker::{OutOfTime, Ticker};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Gate, Sandbox, Terms};
 
 /// What a call may use.
 #[derive(Debug, Clone)]
@@ -142,7 +142,9 @@ impl Plugin {
     /// All tools, in the component's order.
     pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
         let _turn = self.turn().await?;
-        let (mut store, report) = self.store();
+        // Whoever lists tools has nothing to ask of Proxmox.
+        let gate = Arc::new(Sandbox::sealed()).gate(Terms::default());
+        let (mut store, report) = self.store(&gate);
         self.bounded(&report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             plugin.proxmox_mcp_tools().call_list_tools(&mut store).await
@@ -150,14 +152,20 @@ impl Plugin {
         .await
     }
 
+    /// The way out of one call.
+    pub(crate) fn gate(&self, terms: Terms) -> Arc<Gate> {
+        self.sandbox.gate(terms)
+    }
+
     /// Calls a tool. `arguments` is a JSON object.
     pub(crate) async fn call_tool(
         &self,
         name: &str,
         arguments: &str,
+        gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
         let _turn = self.turn().await?;
-        let (mut store, report) = self.store();
+        let (mut store, report) = self.store(gate);
         let answer = self.bounded(&report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             let tools = plugin.proxmox_mcp_tools();
@@ -167,9 +175,13 @@ impl Plugin {
     }
 
     /// Looks after the task behind a ticket.
-    pub(crate) async fn resume(&self, ticket: &str) -> Result<Outcome, ToolError> {
+    pub(crate) async fn resume(
+        &self,
+        ticket: &str,
+        gate: &Arc<Gate>,
+    ) -> Result<Outcome, ToolError> {
         let _turn = self.turn().await?;
-        let (mut store, report) = self.store();
+        let (mut store, report) = self.store(gate);
         let answer = self.bounded(&report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             let tools = plugin.proxmox_mcp_tools();
@@ -190,11 +202,11 @@ impl Plugin {
     }
 
     /// Everything that a call has, made anew and thrown away after it.
-    fn store(&self) -> (Store<State>, Arc<Report>) {
+    fn store(&self, gate: &Arc<Gate>) -> (Store<State>, Arc<Report>) {
         let report = Arc::new(Report::default());
         let state = State::new(
             &self.environment,
-            Arc::clone(&self.sandbox),
+            Arc::clone(gate),
             self.limits.memory_bytes,
             self.ticker.stopwatch(self.limits.cpu),
             Arc::clone(&report),
@@ -269,6 +281,9 @@ fn explained(error: ToolError, report: &Report) -> ToolError {
     match (error, report.failure()) {
         (ToolError::Unreachable(message), Some(detail)) if !message.contains(&detail) => {
             ToolError::Unreachable(format!("{message} ({detail})"))
+        }
+        (ToolError::Denied(message), Some(detail)) if !message.contains(&detail) => {
+            ToolError::Denied(format!("{message} ({detail})"))
         }
         (error, _) => error,
     }

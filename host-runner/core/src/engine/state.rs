@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{
 
 use super::guest_log::GuestLog;
 use super::ticker::Stopwatch;
-use crate::sandbox::{self, FailureKind, MAX_REQUEST_BYTES, Sandbox, SendError};
+use crate::sandbox::{self, FailureKind, Gate, MAX_REQUEST_BYTES, SendError};
 
 /// The most elements that a component's table may have.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
@@ -48,7 +48,7 @@ pub(super) struct MemoryBudget {
 
 /// Between the component's requests and the sandbox.
 struct Door {
-    sandbox: Arc<Sandbox>,
+    gate: Arc<Gate>,
     report: Arc<Report>,
 }
 
@@ -59,7 +59,7 @@ type Transfer = dyn Future<Output = Result<(), HttpError>> + Send;
 impl State {
     pub(super) fn new(
         environment: &[(String, String)],
-        sandbox: Arc<Sandbox>,
+        gate: Arc<Gate>,
         memory_bytes: usize,
         stopwatch: Stopwatch,
         report: Arc<Report>,
@@ -79,7 +79,7 @@ impl State {
             wasi,
             http: WasiHttpCtx::new(),
             table: ResourceTable::new(),
-            door: Door { sandbox, report },
+            door: Door { gate, report },
         }
     }
 }
@@ -173,10 +173,10 @@ impl WasiHttpHooks for Door {
         options: Option<RequestOptions>,
         _: Box<Transfer>,
     ) -> Box<SendFuture> {
-        let sandbox = Arc::clone(&self.sandbox);
+        let gate = Arc::clone(&self.gate);
         let report = Arc::clone(&self.report);
         Box::new(async move {
-            let answer = send(&sandbox, request, options).await;
+            let answer = send(&gate, request, options).await;
             report.note_failure(answer.as_ref().err().and_then(lost_detail));
             let response = answer.map_err(|error| to_wasi(error.kind))?;
             let response = response.map(|body| {
@@ -192,7 +192,7 @@ impl WasiHttpHooks for Door {
 }
 
 async fn send(
-    sandbox: &Sandbox,
+    gate: &Gate,
     request: Request<WasiBody>,
     options: Option<RequestOptions>,
 ) -> Result<Response<Bytes>, SendError> {
@@ -210,13 +210,14 @@ async fn send(
     })?;
     let timeout = options.and_then(|options| options.first_byte_timeout);
     let request = Request::from_parts(parts, body.to_bytes());
-    sandbox.send(request, timeout).await
+    gate.send(request, timeout).await
 }
 
 /// What the component cannot be told by a code of wasi:http.
 fn lost_detail(error: &SendError) -> Option<String> {
     match error.kind {
-        FailureKind::Certificate
+        FailureKind::Denied
+        | FailureKind::Certificate
         | FailureKind::Tls(_)
         | FailureKind::Unroutable
         | FailureKind::Protocol => Some(error.detail.clone()),

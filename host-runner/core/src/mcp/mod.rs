@@ -15,14 +15,13 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
-use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::stdio::Stdio;
-use crate::engine::{Loader, Pending, Plugin, Tool, ToolError, ToolResult};
+use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
 use crate::follow::{self, Listener};
-use crate::offer::Offer;
+use crate::offer::{Catalog, Offer};
 use crate::render;
 
 /// How long calls have to end by themselves once the client is gone, or a
@@ -45,10 +44,8 @@ const INSTRUCTIONS: &str = "Looks after a Proxmox VE cluster. List before you ch
 pub(crate) struct Server(Arc<Inner>);
 
 struct Inner {
-    loader: Arc<Loader>,
-    allowed_tools: Vec<String>,
+    catalog: Arc<Catalog>,
     wait: Duration,
-    offer: OnceCell<Offer>,
     /// The client is gone, or is to be.
     closing: CancellationToken,
     calls: TaskTracker,
@@ -59,12 +56,10 @@ struct Cancelled;
 
 impl Server {
     /// Follows a task for `wait` before it answers that the task goes on.
-    pub(crate) fn new(loader: Arc<Loader>, allowed_tools: Vec<String>, wait: Duration) -> Self {
+    pub(crate) fn new(catalog: Arc<Catalog>, wait: Duration) -> Self {
         Self(Arc::new(Inner {
-            loader,
-            allowed_tools,
+            catalog,
             wait,
-            offer: OnceCell::new(),
             closing: CancellationToken::new(),
             calls: TaskTracker::new(),
         }))
@@ -154,17 +149,13 @@ impl ServerHandler for Server {
 
 impl Inner {
     async fn plugin(&self) -> Result<Arc<Plugin>, ToolError> {
-        let plugin = self.loader.plugin().await;
+        let plugin = self.catalog.plugin().await;
         plugin.map_err(|error| ToolError::Internal(error.to_string()))
     }
 
-    /// The tools, asked for once: a component's list never changes.
     async fn offer(&self) -> Result<&Offer, ToolError> {
-        let list = || async {
-            let tools = self.plugin().await?.list_tools().await?;
-            Ok(Offer::new(tools, &self.allowed_tools))
-        };
-        self.offer.get_or_try_init(list).await
+        let offer = self.catalog.offer().await;
+        offer.map_err(|error| ToolError::Internal(error.to_string()))
     }
 
     async fn answer(
@@ -195,9 +186,10 @@ impl Inner {
             Err(error) => return Ok(Err(error)),
         };
         // A task of its own, so that it can go on when its client does not.
+        let gate = plugin.gate(tool.terms());
         let mut call = tokio::spawn({
-            let (plugin, name) = (Arc::clone(&plugin), tool.name.clone());
-            async move { plugin.call_tool(&name, &arguments).await }
+            let (plugin, gate, name) = (Arc::clone(&plugin), Arc::clone(&gate), tool.name.clone());
+            async move { plugin.call_tool(&name, &arguments, &gate).await }
         });
         let outcome = tokio::select! {
             outcome = &mut call => outcome,
@@ -226,7 +218,7 @@ impl Inner {
             }
         };
         tokio::select! {
-            answer = follow::follow(&plugin, outcome, &mut client, enough) => Ok(answer),
+            answer = follow::follow(&plugin, &gate, outcome, &mut client, enough) => Ok(answer),
             // The task goes on: half a backup helps nobody.
             () = context.ct.cancelled() => Err(Cancelled),
         }
@@ -235,8 +227,8 @@ impl Inner {
     /// Makes ready for the first request to Proxmox, which most clients cause
     /// soon after they have seen the tools.
     fn prepare(&self) {
-        let loader = Arc::clone(&self.loader);
-        tokio::spawn(async move { loader.prepare().await });
+        let catalog = Arc::clone(&self.catalog);
+        tokio::spawn(async move { catalog.prepare().await });
     }
 
     /// The time to end by oneself is over.

@@ -5,20 +5,26 @@
 //! what the component says of it. It knows neither the engine nor MCP.
 
 mod client;
+mod gate;
+mod guests;
 mod headers;
 mod origin;
 mod tls;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, Uri, header};
+use host_runner_policy::{ACTIONS, Caps, Confirm, Meter, Policy, Preset};
+use http::{HeaderValue, Request, Response, header};
 
+pub(crate) use self::gate::{Decision, Fate, Gate, Terms};
 pub(crate) use self::headers::is_forbidden as is_forbidden_header;
 pub(crate) use self::origin::{Origin, OriginError};
 pub(crate) use self::tls::TrustError;
 
 use self::client::Client;
+use self::guests::Guests;
 use crate::settings::Settings;
 
 /// The most that Proxmox VE takes as a request's body.
@@ -33,6 +39,23 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 pub(crate) struct Sandbox {
     /// Without one, nothing leaves.
     exit: Option<Exit>,
+    rules: Rules,
+    /// The same, for tools that are dangerous and allowed.
+    dangerous: Policy,
+    meter: Mutex<Meter>,
+    guests: Guests,
+}
+
+/// What the operator lets out.
+pub(crate) struct Rules {
+    /// Which requests.
+    pub policy: Policy,
+    /// How many in a minute.
+    pub caps: Caps,
+    /// How many a call may make.
+    pub max_requests: u32,
+    /// Which changes the user is asked about first.
+    pub confirm: Confirm,
 }
 
 /// A request that was not answered.
@@ -86,24 +109,50 @@ struct Exit {
 
 impl Sandbox {
     /// The way out to the configured Proxmox VE.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, TrustError> {
+    pub(crate) fn new(settings: &Settings, rules: Rules) -> Result<Self, TrustError> {
         let token = format!("PVEAPIToken={}!{}=", settings.user, settings.token_name);
         let authorization = settings.token_secret.expose_after(&token);
         let mut authorization =
             HeaderValue::from_maybe_shared(authorization).map_err(|_| TrustError::Token)?;
         authorization.set_sensitive(true);
-        Ok(Self {
-            exit: Some(Exit {
-                origin: settings.origin.clone(),
-                authorization,
-                client: Client::new(&settings.trust)?,
-            }),
-        })
+        let exit = Exit {
+            origin: settings.origin.clone(),
+            authorization,
+            client: Client::new(&settings.trust)?,
+        };
+        Ok(Self::with_exit(Some(exit), rules))
     }
 
     /// No way out: for looking at a component without settings.
     pub(crate) fn sealed() -> Self {
-        Self { exit: None }
+        let rules = Rules {
+            policy: Policy::preset(Preset::Observe),
+            caps: Caps::default(),
+            max_requests: 0,
+            confirm: Confirm::Never,
+        };
+        Self::with_exit(None, rules)
+    }
+
+    fn with_exit(exit: Option<Exit>, mut rules: Rules) -> Self {
+        // What a dangerous action does cannot be told by its request: it is
+        // for tools alone that the operator knows to be dangerous.
+        let dangerous = ACTIONS
+            .into_iter()
+            .map(|(action, _)| action)
+            .filter(|action| action.is_dangerous());
+        let mut policy = rules.policy.clone();
+        for action in dangerous {
+            policy.actions.insert(action);
+            rules.policy.actions.remove(&action);
+        }
+        Self {
+            exit,
+            rules,
+            dangerous: policy,
+            meter: Mutex::default(),
+            guests: Guests::default(),
+        }
     }
 
     /// Does ahead of time what the first request would have to wait for:
@@ -114,44 +163,37 @@ impl Sandbox {
         }
     }
 
-    /// Sends a component's request, if it may leave, and returns the whole
-    /// answer. Redirects are answers like any other: they are not followed.
-    pub(crate) async fn send(
+    /// The way out of one call.
+    pub(crate) fn gate(self: &Arc<Self>, terms: Terms) -> Arc<Gate> {
+        Arc::new(Gate::new(Arc::clone(self), terms))
+    }
+
+    fn policy(&self, terms: Terms) -> &Policy {
+        match terms.dangerous {
+            true => &self.dangerous,
+            false => &self.rules.policy,
+        }
+    }
+
+    fn lock_meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exit {
+    /// Sends a request that may leave, with the token.
+    async fn forward(
         &self,
         request: Request<Bytes>,
         timeout: Option<Duration>,
     ) -> Result<Response<Bytes>, SendError> {
-        let Some(exit) = &self.exit else {
-            return Err(SendError::denied(
-                &request,
-                "there are no settings, so nothing may leave",
-            ));
-        };
-        let target = exit
-            .origin
-            .check(request.uri())
-            .map_err(|denial| SendError::denied(&request, &denial.to_string()))?
-            .clone();
-
-        // Of the component's request only the method, the path, the plain
-        // headers and the body go on; the rest is the host's own.
         let (mut parts, body) = request.into_parts();
-        parts.uri = Uri::builder()
-            .scheme("https")
-            .authority(exit.origin.authority())
-            .path_and_query(target)
-            .build()
-            .map_err(|error| SendError::new(FailureKind::Denied, error.to_string()))?;
-        parts.version = http::Version::HTTP_11;
-        parts.extensions.clear();
-        headers::strip(&mut parts.headers);
         parts
             .headers
-            .insert(header::AUTHORIZATION, exit.authorization.clone());
+            .insert(header::AUTHORIZATION, self.authorization.clone());
         let request = Request::from_parts(parts, body);
         let timeout = timeout.map_or(REQUEST_TIMEOUT, |timeout| timeout.min(REQUEST_TIMEOUT));
-
-        let (mut parts, body) = exit.client.send(request, timeout).await?.into_parts();
+        let (mut parts, body) = self.client.send(request, timeout).await?.into_parts();
         let phrase = parts.extensions.remove();
         headers::carry_reason_phrase(&mut parts.headers, parts.status, phrase.as_ref());
         Ok(Response::from_parts(parts, body))
@@ -165,16 +207,5 @@ impl SendError {
             kind,
             detail: detail.into(),
         }
-    }
-
-    fn denied(request: &Request<Bytes>, reason: &str) -> Self {
-        let method = request.method();
-        // The query may hold values that belong in no log.
-        let uri = request.uri();
-        let scheme = uri.scheme_str().unwrap_or_default();
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let target = format!("{scheme}://{authority}{}", uri.path());
-        tracing::warn!("refused {method} {}: {reason}", target.escape_debug());
-        Self::new(FailureKind::Denied, reason)
     }
 }

@@ -18,6 +18,15 @@ pub(crate) struct Origin {
     prefix: String,
 }
 
+/// What to ask the origin for.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    /// From `/api2/json` on, with the query.
+    pub(super) target: String,
+    /// The same with the origin's prefix, as it is sent.
+    pub(super) path_and_query: PathAndQuery,
+}
+
 /// Why a text is no origin. The messages continue "`PROXMOX_URL` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OriginError {
@@ -96,8 +105,17 @@ impl Origin {
         })
     }
 
-    /// Whether a request may go to `uri`; if so, the path and query to ask for.
-    pub(crate) fn check<'a>(&self, uri: &'a Uri) -> Result<&'a PathAndQuery, Denial> {
+    /// A place that there is not.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            host: "pve.invalid".to_owned(),
+            port: 8006,
+            prefix: String::new(),
+        }
+    }
+
+    /// Whether a request may go to `uri`; if so, what to ask for.
+    pub(crate) fn check(&self, uri: &Uri) -> Result<Api, Denial> {
         if uri.scheme() != Some(&Scheme::HTTPS) {
             return Err(Denial::Scheme);
         }
@@ -119,16 +137,24 @@ impl Origin {
             return Err(Denial::Port);
         }
         let path_and_query = uri.path_and_query().ok_or(Denial::Path)?;
-        let below_api = path_and_query
-            .path()
+        let target = path_and_query
+            .as_str()
             .strip_prefix(&self.prefix)
-            .and_then(|path| path.strip_prefix(API))
             .ok_or(Denial::Path)?;
-        if !(below_api.is_empty() || below_api.starts_with('/')) {
+        let below_api = target.strip_prefix(API).ok_or(Denial::Path)?;
+        if !(below_api.is_empty() || below_api.starts_with(['/', '?'])) {
             return Err(Denial::Path);
         }
         check_segments(path_and_query.path())?;
-        Ok(path_and_query)
+        Ok(Api {
+            target: target.to_owned(),
+            path_and_query: path_and_query.clone(),
+        })
+    }
+
+    /// The address of an endpoint, whose path begins with a slash.
+    pub(super) fn api(&self, path: &str) -> String {
+        format!("{self}{API}{path}")
     }
 
     /// Host and port, as the `Host` header and a URL name them.
@@ -211,7 +237,7 @@ mod tests {
     fn verdict(origin: &str, uri: &str) -> Result<String, Denial> {
         let origin = Origin::parse(origin).unwrap();
         let uri: Uri = uri.parse().unwrap();
-        origin.check(&uri).map(ToString::to_string)
+        origin.check(&uri).map(|api| api.path_and_query.to_string())
     }
 
     #[test]

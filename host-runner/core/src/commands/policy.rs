@@ -1,0 +1,246 @@
+//! `host-runner policy`
+
+use serde_json::{Value, json};
+
+use super::{CommandError, Context, catalog, print};
+use crate::cli::Options;
+use crate::engine::{Embedded, ToolError};
+use crate::render;
+use crate::sandbox::{Decision, Fate, Terms};
+use crate::settings::{Settings, SettingsError};
+
+/// Prints the policy in force.
+pub(crate) fn show(options: &Options) -> Result<(), CommandError> {
+    let file = options.policy.effective()?;
+    let rules = crate::policy::rules(&file, options.call_requests)?;
+    let mut shown = file;
+    shown.preset.get_or_insert_default();
+    shown.read_only.get_or_insert_default();
+    shown.confirm.get_or_insert_default();
+    let text = shown
+        .to_text()
+        .map_err(crate::policy::PolicyFileError::Flags)?;
+    let allowed = rules.policy.actions.iter().map(|action| action.name());
+    let allowed: Vec<_> = match rules.policy.read_only {
+        true => allowed.filter(|name| *name == "read").collect(),
+        false => allowed.collect(),
+    };
+    print(&format!(
+        "{}\n\n# these actions are allowed:\n#   {}\n# and by no policy: to delete a guest, a \
+         storage or a volume, to overwrite a guest,\n# to change users or permissions, to run \
+         anything on a node",
+        text.trim_end(),
+        allowed.join(", ")
+    ))
+}
+
+/// Tells what the policy says of a call or of a request.
+pub(crate) async fn explain(
+    options: &Options,
+    embedded: Embedded,
+    tool: &str,
+    arguments: &str,
+    json: bool,
+) -> Result<(), CommandError> {
+    let (context, offline) = match options.settings() {
+        _ if options.demo => (Context::new(options, embedded).await?, false),
+        Ok(_) => (Context::new(options, embedded).await?, false),
+        Err(SettingsError::Missing(_)) => {
+            let catalog = catalog(options, embedded, &Settings::nowhere())?;
+            let context = Context {
+                catalog,
+                demo: None,
+            };
+            (context, true)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let explanation = match tool.split_once(' ') {
+        Some((method, target)) => of_request(&context, method, target, arguments).await?,
+        None => of_tool(&context, tool, arguments, offline).await?,
+    };
+    match json {
+        true => print(&format!("{:#}", explanation.to_json()))?,
+        false => print(&render::for_terminal(&explanation.to_text()))?,
+    }
+    match explanation.is_allowed() {
+        true => Ok(()),
+        false => Err(CommandError::Reported),
+    }
+}
+
+/// What came of a dry run.
+struct Explanation {
+    /// What was asked about.
+    subject: String,
+    /// Why the tool is not offered at all.
+    not_offered: Option<String>,
+    decisions: Vec<Decision>,
+    /// How the tool ended where no change was shown.
+    end: Option<String>,
+    /// No request was sent, for want of settings.
+    offline: bool,
+}
+
+async fn of_tool(
+    context: &Context,
+    name: &str,
+    arguments: &str,
+    offline: bool,
+) -> Result<Explanation, CommandError> {
+    let arguments = match arguments {
+        "" => "{}",
+        arguments => arguments,
+    };
+    let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_str(arguments);
+    parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
+    let offer = context.catalog.offer().await?;
+    let not_offered = offer.find(name).err().map(|error| error.to_string());
+    let mut explanation = Explanation {
+        subject: format!("{name} {arguments}"),
+        not_offered,
+        decisions: Vec::new(),
+        end: None,
+        offline,
+    };
+    // What its requests would be told is of interest all the same.
+    let Some(tool) = offer.any(name) else {
+        return Ok(explanation);
+    };
+    let plugin = context.catalog.plugin().await?;
+    let gate = plugin.gate(Terms {
+        confirmed: true,
+        dry_run: true,
+        offline,
+        dangerous: tool.annotations.dangerous && explanation.not_offered.is_none(),
+        ..tool.terms()
+    });
+    let end = plugin.call_tool(name, arguments, &gate).await;
+    explanation.decisions = gate.decisions();
+    let shown = explanation.decisions.iter().any(Decision::decides);
+    explanation.end = match end {
+        Ok(_) => Some("the tool ends without changing anything".to_owned()),
+        Err(_) if shown => None,
+        Err(ToolError::InvalidArguments(error)) => {
+            return Err(CommandError::Tool(ToolError::InvalidArguments(error)));
+        }
+        Err(_) if offline => None,
+        Err(error) => Some(format!("the tool ends: {}", render::error_text(&error))),
+    };
+    Ok(explanation)
+}
+
+async fn of_request(
+    context: &Context,
+    method: &str,
+    target: &str,
+    form: &str,
+) -> Result<Explanation, CommandError> {
+    let subject = format!("{method} {target}");
+    let malformed = || CommandError::Request(subject.clone());
+    let plugin = context.catalog.plugin().await?;
+    let gate = plugin.gate(Terms {
+        confirmed: true,
+        dry_run: true,
+        offline: true,
+        dangerous: true,
+        ..Terms::default()
+    });
+    let request = gate
+        .request(method, target.trim(), form)
+        .ok_or_else(malformed)?;
+    // The answer is in the decisions.
+    let _ = gate.send(request, None).await;
+    Ok(Explanation {
+        subject,
+        not_offered: None,
+        decisions: gate.decisions(),
+        end: None,
+        offline: false,
+    })
+}
+
+impl Decision {
+    /// Whether it answers the question: a change, or a refusal.
+    fn decides(&self) -> bool {
+        !self.verdict.allowed || self.fate == Fate::Withheld
+    }
+
+    fn to_line(&self) -> String {
+        let params: Vec<_> = self
+            .params
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let params = match params.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", params.join(", ")),
+        };
+        let fate = match self.fate {
+            Fate::Sent(Some(status)) => format!("allowed, sent, answered {status}"),
+            Fate::Sent(None) => "allowed, sent, not answered".to_owned(),
+            _ if self.verdict.allowed => "allowed, not sent".to_owned(),
+            _ => "refused".to_owned(),
+        };
+        let (rule, reason) = (self.verdict.rule, &self.verdict.reason);
+        format!(
+            "{} {}{params}\n  {fate} by rule {rule}: {reason}",
+            self.method, self.path
+        )
+    }
+
+    fn to_json(&self) -> Value {
+        let params = self.params.iter();
+        let params: serde_json::Map<_, _> = params
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        json!({
+            "method": self.method,
+            "path": self.path,
+            "params": params,
+            "allowed": self.verdict.allowed,
+            "sent": matches!(self.fate, Fate::Sent(_)),
+            "rule": self.verdict.rule,
+            "reason": self.verdict.reason,
+        })
+    }
+}
+
+impl Explanation {
+    fn is_allowed(&self) -> bool {
+        let refused = |decision: &Decision| !decision.verdict.allowed;
+        self.not_offered.is_none() && !self.decisions.iter().any(refused)
+    }
+
+    fn to_text(&self) -> String {
+        let mut lines = vec![self.subject.clone()];
+        if let Some(reason) = &self.not_offered {
+            lines.push(format!("not offered by rule tools: {reason}"));
+        }
+        lines.extend(self.decisions.iter().map(Decision::to_line));
+        lines.extend(self.end.clone());
+        if self.offline && !self.decisions.iter().any(Decision::decides) {
+            lines.push(
+                "nothing was sent, as there are no settings: with them the dry run goes on to the \
+                 first change (see `host-runner --help`)"
+                    .to_owned(),
+            );
+        }
+        lines.push(match self.is_allowed() {
+            true => "verdict: allowed, as far as the dry run goes".to_owned(),
+            false => "verdict: refused".to_owned(),
+        });
+        lines.join("\n")
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "subject": self.subject,
+            "allowed": self.is_allowed(),
+            "not_offered": self.not_offered,
+            "requests": self.decisions.iter().map(Decision::to_json).collect::<Vec<_>>(),
+            "end": self.end,
+            "offline": self.offline,
+        })
+    }
+}

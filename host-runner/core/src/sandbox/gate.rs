@@ -1,0 +1,347 @@
+//! One call's way out: each of its requests is judged here before it is sent.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host_runner_policy::{
+    ApiRequest, Confirm, Directory, Listing, Malformed, Meaning, Verb, Verdict, masked,
+};
+use http::{HeaderValue, Request, Response, Uri, header};
+
+use super::origin::Api;
+use super::{Exit, FailureKind, Sandbox, SendError};
+
+/// One call's way out.
+pub(crate) struct Gate {
+    sandbox: Arc<Sandbox>,
+    terms: Terms,
+    requests: AtomicU32,
+    journal: Mutex<Vec<Decision>>,
+}
+
+/// What is known of a call before it begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Terms {
+    /// Its tool says that it changes nothing: that is taken at its word.
+    pub read_only: bool,
+    /// Its tool is dangerous, and the operator allowed it.
+    pub dangerous: bool,
+    /// The user was asked, and agreed.
+    pub confirmed: bool,
+    /// Nothing that changes anything is sent.
+    pub dry_run: bool,
+    /// Nothing is sent at all.
+    pub offline: bool,
+}
+
+/// What was decided about one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Decision {
+    /// Its method.
+    pub method: String,
+    /// Its path, with what is secret in its parameters masked.
+    pub path: String,
+    /// Its parameters, masked alike.
+    pub params: Vec<(String, String)>,
+    /// Whether it may leave, by which rule and why.
+    pub verdict: Verdict,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It was not allowed.
+    Refused,
+    /// It was sent, and answered with this status or not at all.
+    Sent(Option<u16>),
+    /// It is allowed, but the user has to be asked first.
+    Unconfirmed,
+    /// It is allowed, but this call is for show.
+    Withheld,
+}
+
+impl Gate {
+    pub(super) fn new(sandbox: Arc<Sandbox>, terms: Terms) -> Self {
+        Self {
+            sandbox,
+            terms,
+            requests: AtomicU32::new(0),
+            journal: Mutex::default(),
+        }
+    }
+
+    /// What was decided so far, in order.
+    pub(crate) fn decisions(&self) -> Vec<Decision> {
+        self.journal().clone()
+    }
+
+    /// The change that waits for the user's word, if one does: nothing of the
+    /// call was sent but reads.
+    pub(crate) fn unconfirmed(&self) -> Option<Decision> {
+        let journal = self.journal();
+        journal
+            .iter()
+            .find(|decision| decision.fate == Fate::Unconfirmed)
+            .cloned()
+    }
+
+    /// A request that a person wrote: a whole URL, or a path below the API, and
+    /// a form.
+    pub(crate) fn request(&self, method: &str, target: &str, form: &str) -> Option<Request<Bytes>> {
+        let exit = self.sandbox.exit.as_ref()?;
+        let uri = match target.strip_prefix('/') {
+            Some(_) if target.starts_with("/api2/") => format!("{}{target}", exit.origin),
+            Some(_) => exit.origin.api(target),
+            None => target.to_owned(),
+        };
+        let mut request = Request::builder().method(method).uri(uri);
+        if !form.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        }
+        request.body(Bytes::copy_from_slice(form.as_bytes())).ok()
+    }
+
+    /// Sends a component's request, if it may leave, and returns the whole
+    /// answer. Redirects are answers like any other: they are not followed.
+    pub(crate) async fn send(
+        &self,
+        request: Request<Bytes>,
+        timeout: Option<Duration>,
+    ) -> Result<Response<Bytes>, SendError> {
+        let sandbox = &self.sandbox;
+        let count = self.requests.fetch_add(1, Ordering::Relaxed);
+        if count >= sandbox.rules.max_requests {
+            let cap = sandbox.rules.max_requests;
+            let reason = format!("a call makes at most {cap} requests");
+            return Err(self.refuse(&request, None, Verdict::deny("requests", reason)));
+        }
+        let Some(exit) = &sandbox.exit else {
+            let reason = "there are no settings, so nothing may leave";
+            return Err(self.refuse(&request, None, Verdict::deny("settings", reason)));
+        };
+        let api = match exit.origin.check(request.uri()) {
+            Ok(api) => api,
+            Err(denial) => {
+                let verdict = Verdict::deny("origin", denial.to_string());
+                return Err(self.refuse(&request, None, verdict));
+            }
+        };
+        let parsed = read(&request, &api);
+        let directory = match &parsed {
+            Ok(parsed)
+                if !self.terms.offline && sandbox.policy(self.terms).needs_directory(parsed) =>
+            {
+                match sandbox.guests.directory(exit).await {
+                    Ok(directory) => directory,
+                    Err(reason) => {
+                        let verdict = Verdict::deny("scope", reason);
+                        return Err(self.refuse(&request, Some(parsed), verdict));
+                    }
+                }
+            }
+            _ => Arc::default(),
+        };
+        let verdict = self.judge(&parsed, &directory);
+        let parsed = match (parsed, verdict.allowed) {
+            (Ok(parsed), true) => parsed,
+            (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict)),
+        };
+        if let Some(error) = self.withhold(&parsed, &verdict) {
+            return Err(error);
+        }
+
+        let outgoing = exit.outgoing(request, &api)?;
+        let started = Instant::now();
+        let answer = exit.forward(outgoing, timeout).await;
+        let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
+        tracing::debug!(
+            "{} {} took {:?}",
+            parsed.verb.as_str(),
+            parsed.path(),
+            started.elapsed()
+        );
+        self.note(&parsed, &verdict, Fate::Sent(status));
+        let answer = answer?;
+        if parsed.verb != Verb::Get {
+            let done = answer.status().is_success();
+            sandbox.guests.note_change(&verdict.meaning, done);
+        }
+        match verdict.meaning.listing {
+            Some(listing) => self.filtered(listing, answer, &directory),
+            None => Ok(answer),
+        }
+    }
+
+    fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
+        let verdict = self
+            .sandbox
+            .policy(self.terms)
+            .decide(parsed.as_ref(), directory);
+        let Ok(parsed) = parsed else { return verdict };
+        if !verdict.allowed || parsed.verb == Verb::Get {
+            return verdict;
+        }
+        if self.terms.read_only {
+            let reason = "the tool says of itself that it changes nothing";
+            return Verdict::deny("read-only-tool", reason);
+        }
+        verdict
+    }
+
+    /// A change that may leave, but not yet or not now.
+    fn withhold(&self, parsed: &ApiRequest, verdict: &Verdict) -> Option<SendError> {
+        if self.terms.offline {
+            self.note(parsed, verdict, Fate::Withheld);
+            return Some(SendError::new(FailureKind::Unroutable, "nothing is sent"));
+        }
+        if parsed.verb == Verb::Get {
+            return None;
+        }
+        let (fate, reason) = if self.terms.dry_run {
+            (Fate::Withheld, "this call is for show".to_owned())
+        } else if self.needs_word(&verdict.meaning) {
+            let reason = "the user has to be asked first, and was not";
+            (Fate::Unconfirmed, reason.to_owned())
+        } else {
+            let destructive = verdict.meaning.is_destructive();
+            let mut meter = self.sandbox.lock_meter();
+            match meter.take(self.sandbox.rules.caps, destructive, Instant::now()) {
+                Ok(()) => return None,
+                Err(error) => (Fate::Refused, error.to_string()),
+            }
+        };
+        let verdict = match fate {
+            Fate::Refused => Verdict::deny("limits", reason.clone()),
+            _ => verdict.clone(),
+        };
+        self.note(parsed, &verdict, fate);
+        Some(SendError::new(FailureKind::Denied, reason))
+    }
+
+    /// Whether the user's word is needed for a change.
+    fn needs_word(&self, meaning: &Meaning) -> bool {
+        let asked = match self.sandbox.rules.confirm {
+            Confirm::Never => false,
+            Confirm::Destructive => meaning.is_destructive(),
+            Confirm::Writes => true,
+        };
+        asked && !self.terms.confirmed
+    }
+
+    fn filtered(
+        &self,
+        listing: Listing,
+        answer: Response<Bytes>,
+        directory: &Directory,
+    ) -> Result<Response<Bytes>, SendError> {
+        let scope = &self.sandbox.policy(self.terms).scope;
+        // A dry run shows the operator why a request would be refused: its tool
+        // has to find the guest for that.
+        if self.terms.dry_run || !scope.filters(listing) || !answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (mut parts, body) = answer.into_parts();
+        let filtered = serde_json::from_slice(&body).ok().and_then(|mut value| {
+            let known = scope.filter(listing, &mut value, directory);
+            known.then(|| serde_json::to_vec(&value).ok()).flatten()
+        });
+        // Whoever does not understand an answer cannot tell what it shows.
+        let Some(body) = filtered else {
+            return Err(SendError::new(
+                FailureKind::Protocol,
+                "the answer is no list of which a part could be shown",
+            ));
+        };
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, body.len().into());
+        Ok(Response::from_parts(parts, body.into()))
+    }
+
+    /// Refuses a request, and tells the operator.
+    fn refuse(
+        &self,
+        request: &Request<Bytes>,
+        parsed: Option<&ApiRequest>,
+        verdict: Verdict,
+    ) -> SendError {
+        let method = request.method();
+        // The query may hold values that belong in no log.
+        let uri = request.uri();
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        let target = format!("{scheme}://{authority}{}", uri.path())
+            .escape_debug()
+            .to_string();
+        let (rule, reason) = (verdict.rule, &verdict.reason);
+        tracing::warn!("refused {method} {target} by rule {rule}: {reason}");
+        let error = SendError::new(FailureKind::Denied, format!("rule {rule}: {reason}"));
+        match parsed {
+            Some(parsed) => self.note(parsed, &verdict, Fate::Refused),
+            None => self.journal().push(Decision {
+                method: method.to_string(),
+                path: target,
+                params: Vec::new(),
+                verdict,
+                fate: Fate::Refused,
+            }),
+        }
+        error
+    }
+
+    fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
+        let params = parsed.params.iter();
+        self.journal().push(Decision {
+            method: parsed.verb.as_str().to_owned(),
+            path: parsed.path(),
+            params: params
+                .map(|(name, value)| (name.clone(), masked(name, value)))
+                .collect(),
+            verdict: verdict.clone(),
+            fate,
+        });
+    }
+
+    fn journal(&self) -> std::sync::MutexGuard<'_, Vec<Decision>> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Exit {
+    /// Of the component's request only the method, the path, the plain headers
+    /// and the body go on; the rest is the host's own.
+    pub(super) fn outgoing(
+        &self,
+        request: Request<Bytes>,
+        api: &Api,
+    ) -> Result<Request<Bytes>, SendError> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = Uri::builder()
+            .scheme("https")
+            .authority(self.origin.authority())
+            .path_and_query(api.path_and_query.clone())
+            .build()
+            .map_err(|error| SendError::new(FailureKind::Denied, error.to_string()))?;
+        parts.version = http::Version::HTTP_11;
+        parts.extensions.clear();
+        super::headers::strip(&mut parts.headers);
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+/// What Proxmox will understand, if that is certain.
+fn read(request: &Request<Bytes>, api: &Api) -> Result<ApiRequest, Malformed> {
+    let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
+    let kind = kinds.next().map(HeaderValue::to_str).transpose();
+    let kind = match (kind, kinds.next()) {
+        (Ok(kind), None) => kind,
+        _ => return Err(Malformed::BodyFormat),
+    };
+    ApiRequest::parse(request.method().as_str(), &api.target, kind, request.body())
+}

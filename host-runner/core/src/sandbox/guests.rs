@@ -1,0 +1,111 @@
+//! Which guest is where, in which pool and with which tags: asked of Proxmox by
+//! the host itself, since a component could lie about it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
+use http::Request;
+
+use super::{Exit, REQUEST_TIMEOUT};
+
+/// How long an answer is believed. A guest that moves from pool to pool
+/// meanwhile is judged by where it was.
+const BELIEVED: Duration = Duration::from_secs(3);
+
+/// What is known of the guests.
+#[derive(Default)]
+pub(super) struct Guests {
+    /// Held while asking, so that many calls ask once.
+    known: tokio::sync::Mutex<Option<Known>>,
+    /// Guests that were made here, of which Proxmox may not tell yet.
+    made: Mutex<Directory>,
+    /// Something was changed that the answer told of.
+    changed: Mutex<Option<Instant>>,
+}
+
+struct Known {
+    directory: Arc<Directory>,
+    asked: Instant,
+}
+
+impl Guests {
+    /// The guests, or why nobody can tell.
+    pub(super) async fn directory(&self, exit: &Exit) -> Result<Arc<Directory>, String> {
+        let mut known = self.known.lock().await;
+        if let Some(known) = &*known
+            && known.asked.elapsed() < BELIEVED
+            && self
+                .last_change()
+                .is_none_or(|changed| changed < known.asked)
+        {
+            return Ok(Arc::clone(&known.directory));
+        }
+        let asked = Instant::now();
+        let mut directory = ask(exit).await?;
+        for (vmid, resident) in &*self.made.lock().unwrap_or_else(PoisonError::into_inner) {
+            directory.entry(*vmid).or_insert_with(|| resident.clone());
+        }
+        let directory = Arc::new(directory);
+        *known = Some(Known {
+            directory: Arc::clone(&directory),
+            asked,
+        });
+        Ok(directory)
+    }
+
+    /// Something was sent that may change what is known.
+    pub(super) fn note_change(&self, meaning: &Meaning, done: bool) {
+        let touches = |action: &Action| {
+            matches!(
+                action,
+                Action::Clone | Action::Restore | Action::Options | Action::Migrate
+            )
+        };
+        if !meaning.actions.iter().any(touches) {
+            return;
+        }
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if !done {
+            return;
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        for vmid in &meaning.new_vmids {
+            let resident = Resident {
+                // The target of a clone comes after its source.
+                node: meaning.nodes.last().cloned().unwrap_or_default(),
+                pool: meaning.pools.first().cloned(),
+                tags: Vec::new(),
+            };
+            made.insert(*vmid, resident);
+        }
+    }
+
+    fn last_change(&self) -> Option<Instant> {
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ask(exit: &Exit) -> Result<Directory, String> {
+    let failed = |reason: &str| format!("nobody can tell whether this is in the scope: {reason}");
+    let target = exit.origin.api("/cluster/resources?type=vm");
+    let request = Request::get(target)
+        .body(Bytes::new())
+        .map_err(|error| failed(&error.to_string()))?;
+    let answer = exit
+        .forward(request, Some(REQUEST_TIMEOUT))
+        .await
+        .map_err(|error| failed(&error.detail))?;
+    if !answer.status().is_success() {
+        let status = answer.status();
+        return Err(failed(&format!(
+            "proxmox answered {status} to /cluster/resources"
+        )));
+    }
+    let answer = serde_json::from_slice(answer.body()).ok();
+    answer
+        .as_ref()
+        .and_then(read_directory)
+        .ok_or_else(|| failed("proxmox gave no list of guests"))
+}
