@@ -77,6 +77,14 @@ impl HostRunner {
         self
     }
 
+    /// Adds arguments of the command line.
+    #[must_use]
+    pub fn args<'a>(mut self, arguments: impl IntoIterator<Item = &'a str>) -> Self {
+        self.arguments
+            .extend(arguments.into_iter().map(str::to_owned));
+        self
+    }
+
     /// Runs this component instead of the embedded one.
     #[must_use]
     pub fn component(mut self, file: &Path) -> Self {

@@ -1,6 +1,7 @@
 //! The table of (policy, request) → verdict, and what holds for any request.
 
 use proptest::prelude::*;
+use serde_json::json;
 
 use super::*;
 
@@ -45,11 +46,15 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/status", "", "aaaa"),
     ("GET", "/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:/log?limit=12", "", "aaaa"),
     ("GET", "/nodes/pve1/storage/local/content?content=iso", "", "aaaa"),
-    ("GET", "/nodes/pve1/query-url-metadata?url=https%3A%2F%2Fexample.com%2Fa.iso", "", "aaaa"),
+    ("GET", "/nodes/pve1/query-url-metadata?url=https%3A%2F%2Fexample.com%2Fa.iso", "", "-aa-"),
     ("GET", "/nodes/pve1/qemu/100/config", "", "aaaa"),
     ("GET", "/nodes/pve1/lxc/200/interfaces", "", "aaaa"),
     ("GET", "/nodes/pve1/qemu/100/firewall/rules", "", "aaaa"),
     ("GET", "/nodes/pve1/qemu/100/agent/network-get-interfaces", "", "aaaa"),
+    ("GET", "/nodes/pve1/time", "", "aaaa"),
+    ("GET", "/nodes/pve1/syslog?limit=10", "", "aaaa"),
+    ("GET", "/cluster/ha/resources", "", "aaaa"),
+    ("GET", "/pools/prod", "", "aaaa"),
     // power
     ("POST", "/nodes/pve1/qemu/100/status/start", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=60", "-aa-"),
@@ -133,7 +138,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/nodes/pve1/storage/local/upload", "content=iso", "????"),
     ("DELETE", "/nodes/pve1/tasks/UPID:pve1:0:0:0:a:1:b@pam:", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/agent/exec", "command=ls&command=-l", "--a-"),
-    ("GET", "/nodes/pve1/qemu/100/agent/exec-status?pid=1", "", "--aa"),
+    ("GET", "/nodes/pve1/qemu/100/agent/exec-status?pid=1", "", "--a-"),
     ("POST", "/nodes/pve1/qemu/100/agent/file-write", "file=%2Fetc%2Fpasswd&content=x", "????"),
     ("GET", "/nodes/pve1/qemu/100/agent/file-read?file=%2Fetc%2Fshadow", "", "????"),
     ("POST", "/nodes/pve1/qemu/100/agent/set-user-password", "username=root&password=x", "????"),
@@ -350,12 +355,221 @@ fn scopes() {
         "/nodes/pve1/vzdump",
         "vmid=100&storage=nas"
     ));
+    assert!(!allowed(&storage, "POST", "/nodes/pve1/vzdump", "vmid=100"));
+    assert!(allowed(
+        &storage,
+        "POST",
+        "/nodes/pve1/vzdump",
+        "vmid=100&storage=local"
+    ));
     assert!(!allowed(
         &storage,
         "POST",
         "/nodes/pve1/qemu",
         "vmid=500&archive=nas%3Abackup%2Fa"
     ));
+    assert!(!allowed(
+        &storage,
+        "POST",
+        "/nodes/pve1/qemu",
+        "vmid=500&archive=local%3Abackup%2Fa"
+    ));
+    let migrate = "/nodes/pve1/qemu/100/migrate";
+    assert!(!allowed(
+        &storage,
+        "POST",
+        migrate,
+        "target=pve2&targetstorage=nas"
+    ));
+    assert!(!allowed(
+        &storage,
+        "POST",
+        migrate,
+        "target=pve2&targetstorage=local%3Anas"
+    ));
+    assert!(allowed(
+        &storage,
+        "POST",
+        migrate,
+        "target=pve2&targetstorage=nas%3Alocal"
+    ));
+
+    // A task is about the guest in its UPID, and a log is about all guests.
+    let upid = |vmid: u32| {
+        format!("/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:{vmid}:a@pam:")
+    };
+    assert!(allowed(&ids, "GET", &format!("{}/log", upid(100)), ""));
+    assert!(!allowed(&ids, "GET", &format!("{}/log", upid(101)), ""));
+    assert!(!allowed(&ids, "DELETE", &upid(101), ""));
+    assert!(!allowed(&ids, "GET", "/cluster/log", ""));
+    assert!(!allowed(&ids, "GET", "/nodes/pve1/syslog", ""));
+    assert!(allowed(&node, "GET", "/nodes/pve1/syslog", ""));
+    // A node's firewall is every guest's; a vmid that is asked for is none.
+    assert!(!allowed(
+        &ids,
+        "POST",
+        "/nodes/pve1/firewall/rules",
+        "type=in&action=DROP"
+    ));
+    assert!(allowed(
+        &node,
+        "POST",
+        "/nodes/pve1/firewall/rules",
+        "type=in&action=DROP"
+    ));
+    assert!(allowed(&pool, "GET", "/cluster/nextid?vmid=700", ""));
+    assert!(!allowed(&pool, "GET", "/pools/prod", ""));
+    assert!(!allowed(
+        &ids,
+        "GET",
+        "/nodes/pve1/storage/local/content?vmid=101",
+        ""
+    ));
+    // A clone takes the tags of its source along.
+    assert!(allowed(
+        &tag,
+        "POST",
+        "/nodes/pve1/qemu/100/clone",
+        "newid=700"
+    ));
+    assert!(!allowed(
+        &tag,
+        "POST",
+        "/nodes/pve1/qemu",
+        "vmid=700&archive=nas%3Abackup%2Fa"
+    ));
+}
+
+#[test]
+fn side_effects_are_actions_too() {
+    let actions = |path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Admin), "POST", path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.actions
+    };
+    let vzdump = |mode: &str| actions("/nodes/pve1/vzdump", &format!("vmid=100&mode={mode}"));
+    assert_eq!(vzdump("snapshot"), [Action::Backup]);
+    assert_eq!(vzdump("stop"), [Action::Backup, Action::Shutdown]);
+    let shutdown = |body: &str| actions("/nodes/pve1/qemu/100/status/shutdown", body);
+    assert_eq!(
+        shutdown("forceStop=1"),
+        [Action::Shutdown, Action::HardStop]
+    );
+    let restart = actions("/nodes/pve1/lxc/200/migrate", "target=pve2&restart=1");
+    assert_eq!(restart, [Action::Migrate, Action::Shutdown]);
+}
+
+#[test]
+fn reads_are_all_that_a_reader_sends() {
+    let mut policy = Policy::preset(Preset::Admin);
+    policy.read_only = true;
+    let url = "/nodes/pve1/query-url-metadata?url=https%3A%2F%2F10.0.0.1";
+    assert_eq!(decide(&policy, "GET", url, "").rule, "read-only");
+    let exec = "/nodes/pve1/qemu/100/agent/exec-status?pid=1";
+    assert_eq!(decide(&policy, "GET", exec, "").rule, "read-only");
+}
+
+#[test]
+fn lists_show_what_is_in_scope() {
+    let filtered = |scope: &Scope, listing: Listing, data: serde_json::Value| {
+        let mut answer = json!({ "data": data });
+        assert!(scope.filters(listing), "{listing:?}");
+        assert!(
+            scope.filter(listing, &mut answer, &directory()),
+            "{listing:?}"
+        );
+        answer["data"].take()
+    };
+    let pool = scoped(|scope| scope.pools = names(&["lab"])).scope;
+    let node = scoped(|scope| scope.nodes = names(&["pve1"])).scope;
+    let storage = scoped(|scope| scope.storages = names(&["nas"])).scope;
+
+    let resources = json!([
+        { "type": "qemu", "vmid": 100, "node": "pve1", "pool": "prod" },
+        { "type": "lxc", "vmid": "200", "node": "pve2", "pool": "lab" },
+        { "type": "qemu", "vmid": 900, "node": "pve1" },
+        { "type": "node", "node": "pve1" },
+        { "type": "node", "node": "pve2" },
+        { "type": "storage", "storage": "nas", "node": "pve2" },
+        { "type": "storage", "storage": "local", "node": "pve1" },
+        { "type": "pool", "pool": "lab" },
+        { "type": "pool", "pool": "prod" },
+    ]);
+    let count = |scope: &Scope| {
+        let left = filtered(scope, Listing::Resources, resources.clone());
+        left.as_array().unwrap().len()
+    };
+    assert_eq!((count(&pool), count(&node), count(&storage)), (6, 6, 8));
+
+    let guests = json!([{ "vmid": 100 }, { "vmid": 200 }, { "vmid": 999 }]);
+    let left = filtered(&pool, Listing::Guests, guests.clone());
+    assert_eq!(left, json!([{ "vmid": 200 }]));
+    let left = filtered(&node, Listing::Guests, guests);
+    assert_eq!(left, json!([{ "vmid": 100 }]));
+
+    let tasks = json!([
+        { "id": "100", "node": "pve1", "upid": "UPID:pve1:1:1:1:qmstart:100:a@pam:" },
+        { "id": "200", "node": "pve2", "upid": "UPID:pve2:1:1:1:qmstart:200:a@pam:" },
+        { "id": "", "node": "pve1", "upid": "UPID:pve1:1:1:1:aptupdate::a@pam:" },
+        { "node": "pve1", "upid": "UPID:pve1:1:1:1:qmstop:100:a@pam:" },
+    ]);
+    let left = filtered(&pool, Listing::Tasks, tasks);
+    assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
+
+    let content = json!([
+        { "volid": "nas:iso/a.iso" },
+        { "volid": "nas:backup/vzdump-qemu-100.vma", "vmid": 100 },
+        { "volid": "nas:vm-200-disk-0", "vmid": "200" },
+        { "volid": "nas:x", "vmid": 0 },
+    ]);
+    let left = filtered(&pool, Listing::Content, content);
+    assert_eq!(left.as_array().unwrap().len(), 3, "{left}");
+
+    let storages = json!([{ "storage": "nas" }, { "storage": "local" }]);
+    let left = filtered(&storage, Listing::Storages, storages);
+    assert_eq!(left, json!([{ "storage": "nas" }]));
+    let ha = json!([{ "sid": "vm:100" }, { "sid": "ct:200" }, { "id": "quorum" }]);
+    let left = filtered(&pool, Listing::HaResources, ha);
+    assert_eq!(left, json!([{ "sid": "ct:200" }, { "id": "quorum" }]));
+    let paths = json!({ "/": {}, "/vms/100": {}, "/vms/200": {}, "/pool/prod": {} });
+    let left = filtered(&pool, Listing::Permissions, paths);
+    assert_eq!(left, json!({ "/": {}, "/vms/200": {} }));
+    let members = json!({ "poolid": "lab", "members": [
+        { "type": "qemu", "vmid": 100, "pool": "prod" },
+        { "type": "lxc", "vmid": 200, "pool": "lab" },
+    ]});
+    let left = filtered(&pool, Listing::Pool, members);
+    assert_eq!(left["members"].as_array().unwrap().len(), 1);
+    let targets = json!({
+        "allowed_nodes": ["pve1", "pve2"],
+        "not_allowed_nodes": { "pve2": {} },
+        "local_disks": ["x"],
+    });
+    let left = filtered(&node, Listing::Targets, targets);
+    assert_eq!(
+        left,
+        json!({ "allowed_nodes": ["pve1"], "not_allowed_nodes": {}, "local_disks": ["x"] })
+    );
+    let nodes = json!([{ "node": "pve1" }, { "type": "cluster", "name": "c" }, { "name": "pve2", "type": "node" }]);
+    let left = filtered(&node, Listing::Nodes, nodes);
+    assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
+}
+
+/// An answer of another shape could show anything.
+#[test]
+fn what_is_no_list_is_not_shown() {
+    let scope = scoped(|scope| scope.vmids = vec![100..=100]).scope;
+    for answer in [
+        json!({}),
+        json!([]),
+        json!({ "data": "x" }),
+        json!({ "data": { "a": 1 } }),
+    ] {
+        let mut answer = answer;
+        assert!(!scope.filter(Listing::Guests, &mut answer, &directory()));
+    }
+    let mut answer = json!({ "data": null });
+    assert!(scope.filter(Listing::Guests, &mut answer, &directory()));
 }
 
 #[test]

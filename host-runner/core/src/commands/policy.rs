@@ -97,7 +97,8 @@ async fn of_tool(
     let offer = context.catalog.offer().await?;
     let not_offered = offer.find(name).err().map(|error| error.to_string());
     let mut explanation = Explanation {
-        subject: format!("{name} {arguments}"),
+        // The arguments may hold a password.
+        subject: name.to_owned(),
         not_offered,
         decisions: Vec::new(),
         end: None,

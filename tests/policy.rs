@@ -1,0 +1,363 @@
+//! The operator's policy: what the model may not do, whatever it asks.
+
+use std::collections::BTreeSet;
+
+use proxmox_mcp_tests::{HostRunner, Sim};
+use serde_json::{Value, json};
+
+/// How many requests that could change anything came in.
+fn writes(sim: &Sim) -> anyhow::Result<usize> {
+    let requests = sim.requests()?;
+    Ok(requests
+        .iter()
+        .filter(|request| request["method"] != "GET")
+        .count())
+}
+
+fn names(tools: &[Value]) -> BTreeSet<&str> {
+    tools
+        .iter()
+        .filter_map(|tool| tool["name"].as_str())
+        .collect()
+}
+
+fn vmids(list: &Value) -> Vec<u64> {
+    let guests = list["guests"].as_array().into_iter().flatten();
+    let mut vmids: Vec<_> = guests.filter_map(|guest| guest["vmid"].as_u64()).collect();
+    vmids.sort_unstable();
+    vmids
+}
+
+/// Runs `policy explain` and gives its answer, and whether it allowed.
+async fn explain(host: HostRunner, arguments: &[&str]) -> anyhow::Result<(Value, bool)> {
+    let arguments = [&["policy", "explain", "--json"], arguments].concat();
+    let output = host.run(&arguments).await?;
+    let allowed = match output.status {
+        Some(0) => true,
+        Some(1) => false,
+        _ => anyhow::bail!("{output:?}"),
+    };
+    let answer: Value = serde_json::from_str(&output.stdout)?;
+    assert_eq!(answer["allowed"], allowed, "{answer:#}");
+    Ok((answer, allowed))
+}
+
+/// The rule of the last decision.
+fn rule(answer: &Value) -> &str {
+    let requests = answer["requests"].as_array();
+    requests
+        .and_then(|requests| requests.last()?["rule"].as_str())
+        .unwrap_or("none")
+}
+
+#[tokio::test]
+async fn the_default_loses_no_data() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for (tool, arguments, action) in [
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "mode": "hard" }),
+            "hard-stop",
+        ),
+        (
+            "restart_guest",
+            json!({ "vmid": 100, "mode": "reset" }),
+            "hard-stop",
+        ),
+    ] {
+        let error = client.error(tool, arguments).await?;
+        assert!(error.contains("rule actions"), "{error}");
+        assert!(error.contains(action), "{error}");
+        assert!(error.contains("--preset admin"), "{error}");
+    }
+    let snapshot = json!({ "vmid": 103, "name": "before" });
+    client.call("create_snapshot", snapshot.clone()).await?;
+    let error = client.error("rollback_snapshot", snapshot).await?;
+    assert!(error.contains("rollback"), "{error}");
+    client.call("stop_guest", json!({ "vmid": 103 })).await?;
+    assert_eq!(writes(&sim)?, 2);
+
+    let client = sim.host()?.arg("--preset=admin").connect().await?;
+    let hard = json!({ "vmid": 100, "mode": "hard" });
+    client.call("stop_guest", hard).await?;
+    assert_eq!(writes(&sim)?, 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn read_only_offers_reads_and_sends_nothing_else() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for argument in ["--read-only", "--preset=observe"] {
+        let client = sim.host()?.arg(argument).connect().await?;
+        let writing = client
+            .tools()
+            .iter()
+            .find(|tool| tool["annotations"]["readOnlyHint"] != true);
+        assert!(writing.is_none(), "{writing:?}");
+        assert!(names(client.tools()).contains("list_guests"));
+        let error = client
+            .protocol_error("start_guest", json!({ "vmid": 201 }))
+            .await?;
+        assert!(error.message.contains("only lets reads"), "{error:?}");
+        client.call("list_guests", json!({})).await?;
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn toolsets_and_tools_are_chosen() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim
+        .host()?
+        .arg("--toolsets=guests,nodes")
+        .arg("--exclude-tools=get_guest_metrics")
+        .connect()
+        .await?;
+    let listed = names(client.tools());
+    assert_eq!(
+        listed,
+        BTreeSet::from([
+            "list_nodes",
+            "get_node",
+            "list_guests",
+            "get_guest",
+            "get_guest_network",
+        ])
+    );
+    let error = client
+        .protocol_error("get_guest_metrics", json!({}))
+        .await?;
+    assert!(error.message.contains("chose other tools"), "{error:?}");
+    let client = sim.host()?.arg("--tools=list_guests").connect().await?;
+    assert_eq!(names(client.tools()), BTreeSet::from(["list_guests"]));
+
+    for (argument, named) in [
+        ("--toolsets=guest", "perhaps \"guests\""),
+        ("--tools=list_guest", "perhaps \"list_guests\""),
+        ("--exclude-tools=zzz", "exclude-tools names no tool"),
+        ("--allow-tool=run_in_guests", "perhaps \"run_in_guest\""),
+    ] {
+        for arguments in [&["serve"][..], &["call", "list_nodes"]] {
+            let output = sim.host()?.arg(argument).run(arguments).await?;
+            assert_eq!(output.status, Some(2), "{output:?}");
+            assert!(output.stderr.contains(named), "{output:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A guest outside of the scope is neither seen nor reached.
+#[tokio::test]
+async fn guests_outside_of_the_scope_are_not_there() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for (argument, expected, outside) in [
+        ("--vmids=100-103,200", vec![100, 101, 102, 103, 200], 104),
+        ("--pools=prod", vec![100, 104], 103),
+        ("--tags=infra,test", vec![103, 200], 100),
+        ("--nodes=pve2", vec![300], 100),
+    ] {
+        let client = sim.host()?.arg(argument).connect().await?;
+        let list = client.call("list_guests", json!({})).await?;
+        assert_eq!(vmids(&list), expected, "{argument}");
+        for tool in ["get_guest", "start_guest", "stop_guest", "list_snapshots"] {
+            let error = client.error(tool, json!({ "vmid": outside })).await?;
+            assert!(error.contains(&outside.to_string()), "{argument}: {error}");
+        }
+        let tasks = client.call("list_tasks", json!({})).await?.to_string();
+        assert!(
+            !tasks.contains(&format!(":{outside}:")),
+            "{argument}: {tasks}"
+        );
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn storages_and_logs_have_a_scope_too() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.arg("--storages=nas").connect().await?;
+    let list = client.call("list_storage", json!({})).await?;
+    let storages = list["storages"].as_array().unwrap();
+    assert!(
+        storages.iter().all(|line| line["storage"] == "nas"),
+        "{list:#}"
+    );
+    let client = sim.host()?.arg("--vmids=100").connect().await?;
+    let error = client.error("get_cluster_log", json!({})).await?;
+    assert!(error.contains("rule scope"), "{error}");
+    Ok(())
+}
+
+/// What is made within the scope can be followed and used at once.
+#[tokio::test]
+async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let scoped = || anyhow::Ok(sim.host()?.arg("--vmids=500-510,9000"));
+    let client = scoped()?.connect().await?;
+    let outside = json!({ "vmid": 9000, "newid": 600, "name": "out" });
+    let error = client.error("clone_guest", outside).await?;
+    assert!(error.contains("500-510"), "{error}");
+    assert_eq!(writes(&sim)?, 0);
+    let inside = json!({ "vmid": 9000, "newid": 501, "name": "in" });
+    let report = client.call("clone_guest", inside).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    client.call("start_guest", json!({ "vmid": 501 })).await?;
+
+    // By its pool, which it is made in.
+    let client = sim
+        .host()?
+        .args(["--pools=prod", "--vmids=9000"])
+        .connect()
+        .await?;
+    let clone = json!({ "vmid": 9000, "newid": 700, "name": "pooled", "pool": "prod" });
+    client.call("clone_guest", clone).await?;
+    let list = client.call("list_guests", json!({})).await?;
+    assert!(vmids(&list).contains(&700), "{list:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_minute_has_a_cap() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim
+        .host()?
+        .args(["--writes-per-minute=3", "--destructive-per-minute=1"])
+        .connect()
+        .await?;
+    let tags = |vmid: u32, tag: &str| json!({ "vmid": vmid, "add_tags": [tag] });
+    client.call("stop_guest", json!({ "vmid": 103 })).await?;
+    let error = client.error("stop_guest", json!({ "vmid": 200 })).await?;
+    assert!(error.contains("at most 1 destructive"), "{error}");
+    client.call("set_guest_options", tags(103, "a")).await?;
+    client.call("set_guest_options", tags(103, "b")).await?;
+    let error = client.error("set_guest_options", tags(103, "c")).await?;
+    assert!(error.contains("at most 3 changes"), "{error}");
+    assert_eq!(writes(&sim)?, 3);
+    client.call("list_guests", json!({})).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_file_says_the_same_as_flags() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let policy = r#"
+        preset = "admin"
+        deny_actions = ["rollback"]
+        deny = ["POST /nodes/*/qemu/104/**"]
+        exclude_tools = ["run_in_guest"]
+        [scope]
+        pools = ["prod"]
+    "#;
+    let with_file = |text: &str| {
+        let host = sim.host()?.file("policy.toml", text)?;
+        anyhow::Ok(host.args(["--policy", "policy.toml"]))
+    };
+    let client = with_file(policy)?.connect().await?;
+    assert!(!names(client.tools()).contains("run_in_guest"));
+    let list = client.call("list_guests", json!({})).await?;
+    assert_eq!(vmids(&list), [100, 104]);
+    let hard = |vmid| json!({ "vmid": vmid, "mode": "hard" });
+    let error = client.error("stop_guest", hard(104)).await?;
+    assert!(error.contains("rule deny"), "{error}");
+    client.call("stop_guest", hard(100)).await?;
+
+    // A flag beats the file.
+    let output = with_file(policy)?
+        .run(&["policy", "show", "--pools=lab", "--preset=observe"])
+        .await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert!(output.stdout.contains("pools = [\"lab\"]"), "{output:?}");
+    assert!(output.stdout.contains("preset = \"observe\""), "{output:?}");
+
+    for (text, named) in [
+        ("presett = 1", "policy.toml: line 1"),
+        ("\n[scope]\nvmids = [\"9-1\"]", "line 3"),
+        ("tools = []", "empty list"),
+    ] {
+        let output = with_file(text)?.run(&["tools"]).await?;
+        assert_eq!(output.status, Some(2), "{output:?}");
+        assert!(output.stderr.contains(named), "{output:?}");
+    }
+    let output = sim
+        .host()?
+        .args(["--policy", "none.toml"])
+        .run(&["serve"])
+        .await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains("none.toml"), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_names_the_rule_and_changes_nothing() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let stop = json!({ "vmid": 100 }).to_string();
+    let hard = json!({ "vmid": 100, "mode": "hard" }).to_string();
+    let cases: [(&[&str], &[&str], &str); 9] = [
+        (&[], &["stop_guest", &stop], "actions"),
+        (&[], &["DELETE /nodes/pve1/qemu/100"], "built-in"),
+        (
+            &["--preset=admin"],
+            &["DELETE /nodes/pve1/lxc/200?purge=1"],
+            "built-in",
+        ),
+        (
+            &[],
+            &["GET https://evil.example/api2/json/version"],
+            "origin",
+        ),
+        (&["--vmids=200"], &["stop_guest", &stop], "scope"),
+        (
+            &["--read-only"],
+            &["POST /nodes/pve1/qemu/100/status/start"],
+            "read-only",
+        ),
+        (&["--read-only"], &["stop_guest", &stop], "read-only"),
+        (&[], &["stop_guest", &hard], "actions"),
+        (
+            &["--preset=observe"],
+            &["PUT /nodes/pve1/qemu/100/config", "cores=2"],
+            "actions",
+        ),
+    ];
+    for (index, (flags, arguments, expected)) in cases.into_iter().enumerate() {
+        let host = sim.host()?.args(flags.iter().copied());
+        let (answer, allowed) = explain(host, arguments).await?;
+        assert_eq!(
+            rule(&answer),
+            expected,
+            "{flags:?} {arguments:?}: {answer:#}"
+        );
+        assert_eq!(allowed, index == 0, "{answer:#}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn explain_needs_no_settings() -> anyhow::Result<()> {
+    let arguments = ["start_guest", r#"{"vmid":100}"#];
+    let (answer, _) = explain(HostRunner::new()?, &arguments).await?;
+    assert_eq!(answer["offline"], true);
+    assert_eq!(answer["requests"][0]["sent"], false, "{answer:#}");
+    let delete = ["DELETE /nodes/pve1/qemu/100"];
+    let (answer, allowed) = explain(HostRunner::new()?, &delete).await?;
+    assert_eq!((rule(&answer), allowed), ("built-in", false));
+    Ok(())
+}
+
+/// What a secret argument becomes is shown to nobody.
+#[tokio::test]
+async fn explain_masks_passwords() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let arguments = json!({ "vmid": 100, "password": "hunter2-hunter2" }).to_string();
+    let host = sim.host()?.secret("hunter2-hunter2");
+    let output = host
+        .run(&["policy", "explain", "set_cloud_init", &arguments])
+        .await?;
+    assert!(output.stdout.contains("cipassword=***"), "{output:?}");
+    Ok(())
+}
