@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, bail, ensure};
 use jsonschema::Validator;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest, ErrorData,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientInfo, ClientRequest,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData,
     ProgressNotificationParam, ProtocolVersion,
 };
 use rmcp::service::{
-    NotificationContext, PeerRequestOptions, RequestHandle, RunningService, ServiceError,
+    NotificationContext, PeerRequestOptions, RequestContext, RequestHandle, RunningService,
+    ServiceError,
 };
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
 use serde_json::Value;
@@ -42,12 +44,51 @@ pub struct Client {
     watch: Watch,
 }
 
-#[derive(Clone, Default)]
+/// What the user in front of a client says to every question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// The client cannot ask.
+    Absent,
+    /// Yes.
+    Agrees,
+    /// No.
+    Declines,
+}
+
+#[derive(Clone)]
 struct Handler {
     progress: Arc<Mutex<Vec<Progress>>>,
+    user: User,
+    questions: Arc<Mutex<Vec<String>>>,
 }
 
 impl ClientHandler for Handler {
+    fn get_info(&self) -> ClientInfo {
+        let mut info = ClientInfo::default();
+        if self.user != User::Absent {
+            info.capabilities.elicitation = Some(ElicitationCapability::default());
+        }
+        info
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        if let ElicitRequestParams::FormElicitationParams { message, .. } = request {
+            self.questions
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(message);
+        }
+        Ok(match self.user {
+            User::Agrees => ElicitResult::new(ElicitationAction::Accept)
+                .with_content(Value::Object(serde_json::Map::new())),
+            User::Declines | User::Absent => ElicitResult::new(ElicitationAction::Decline),
+        })
+    }
+
     async fn on_progress(
         &self,
         params: ProgressNotificationParam,
@@ -61,7 +102,7 @@ impl ClientHandler for Handler {
 }
 
 impl Client {
-    pub(crate) async fn connect(started: Started, era: Era) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(started: Started, era: Era, user: User) -> anyhow::Result<Self> {
         let Started { mut child, watch } = started;
         let stdin = child.stdin.take().context("no stdin")?;
         let stdout = watch.stdout(child.stdout.take().context("no stdout")?);
@@ -71,7 +112,12 @@ impl Client {
                 preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             },
         };
-        let connect = Handler::default().serve_with_lifecycle((stdout, stdin), mode);
+        let handler = Handler {
+            progress: Arc::default(),
+            user,
+            questions: Arc::default(),
+        };
+        let connect = handler.serve_with_lifecycle((stdout, stdin), mode);
         let service = patient(connect).await??;
         let mut client = Self {
             service,
@@ -163,6 +209,16 @@ impl Client {
         self.service
             .service()
             .progress
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// What the user was asked so far.
+    pub fn questions(&self) -> Vec<String> {
+        self.service
+            .service()
+            .questions
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
 use crate::watch::Watch;
-use crate::{Client, Era, PATIENCE, Raw, programs};
+use crate::{Client, Era, PATIENCE, Raw, User, programs};
 
 /// How to start a host-runner: with an environment and a working directory
 /// that hold nothing but what a test puts there.
@@ -117,7 +117,12 @@ impl HostRunner {
 
     /// Serves MCP, with a client of this era.
     pub async fn connect_as(self, era: Era) -> anyhow::Result<Client> {
-        Client::connect(self.start()?, era).await
+        Client::connect(self.start()?, era, User::Absent).await
+    }
+
+    /// Serves MCP, with a client that can ask its user, who says this.
+    pub async fn connect_with(self, era: Era, user: User) -> anyhow::Result<Client> {
+        Client::connect(self.start()?, era, user).await
     }
 
     /// Serves MCP, with nothing between the test and the lines.

@@ -19,7 +19,7 @@ mod raw;
 mod sim;
 mod watch;
 
-pub use client::{Client, Era, Progress};
+pub use client::{Client, Era, Progress, User};
 pub use host::{HostRunner, Output};
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
 pub use raw::Raw;

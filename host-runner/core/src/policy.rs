@@ -162,6 +162,7 @@ pub(crate) fn rules(file: &PolicyFile, max_requests: u32) -> Result<Rules, Polic
         caps: file.caps(),
         max_requests,
         confirm: file.confirm.unwrap_or_default(),
+        fallback: file.confirm_fallback.unwrap_or_default(),
     })
 }
 

@@ -9,10 +9,10 @@ use super::build;
 use crate::progress::Progress;
 use crate::workspace::{Workspace, output};
 
-/// Write the tool table of both READMEs from the tools themselves
+/// Write what the docs say of tools and of the policy file from the code itself
 #[derive(Args)]
 pub(crate) struct Docs {
-    /// Change nothing, and fail if a table is stale
+    /// Change nothing, and fail if anything is stale
     #[arg(long)]
     check: bool,
 }
@@ -32,25 +32,50 @@ impl Docs {
                 .with_context(|| format!("cannot read {}", path.display()))?;
             let new = with_table(&old, &page.table(tools)?)
                 .with_context(|| format!("{} has no place for the tool table", page.path))?;
-            if new == old {
-                eprintln!("{} is fresh", page.path);
-            } else if self.check {
-                stale.push(page.path);
-            } else {
-                fs::write(&path, new)
-                    .with_context(|| format!("cannot write {}", path.display()))?;
-                eprintln!("{} is updated", page.path);
-            }
+            self.settle(workspace, page.path, &old, &new, &mut stale)?;
         }
+        let old = fs::read_to_string(workspace.root().join(SCHEMA)).unwrap_or_default();
+        let schema = serde_json::to_value(host_runner_policy::schema())?;
+        self.settle(
+            workspace,
+            SCHEMA,
+            &old,
+            &format!("{schema:#}\n"),
+            &mut stale,
+        )?;
         if !stale.is_empty() {
             bail!(
-                "the tool table is stale in {}: run `cargo xtask docs` and commit what it changes",
+                "{} is stale: run `cargo xtask docs` and commit what it changes",
                 stale.join(" and ")
             );
         }
         Ok(())
     }
+
+    /// Writes a file anew, or notes that it would have to be.
+    fn settle(
+        &self,
+        workspace: &Workspace,
+        path: &'static str,
+        old: &str,
+        new: &str,
+        stale: &mut Vec<&'static str>,
+    ) -> Result<()> {
+        if new == old {
+            eprintln!("{path} is fresh");
+        } else if self.check {
+            stale.push(path);
+        } else {
+            fs::write(workspace.root().join(path), new)
+                .with_context(|| format!("cannot write {path}"))?;
+            eprintln!("{path} is updated");
+        }
+        Ok(())
+    }
 }
+
+/// The schema of the policy file, for editors and for whoever writes one.
+const SCHEMA: &str = "docs/policy.schema.json";
 
 const BEGIN: &str = "<!-- tools:begin";
 const END: &str = "<!-- tools:end -->";

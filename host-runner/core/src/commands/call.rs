@@ -10,7 +10,7 @@ use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Listener};
 use crate::offer::{self, NotOffered, Offer};
 use crate::render;
-use crate::sandbox::Terms;
+use crate::sandbox::{Consent, Terms};
 
 /// Calls a tool and prints its result.
 pub(crate) async fn run(
@@ -59,7 +59,7 @@ async fn call(
     })?;
     // Whoever types a call has been asked.
     let terms = Terms {
-        confirmed: true,
+        consent: Consent::All,
         ..tool.terms()
     };
     let gate = plugin.gate(terms);

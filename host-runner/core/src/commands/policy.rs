@@ -6,7 +6,7 @@ use super::{CommandError, Context, catalog, print};
 use crate::cli::Options;
 use crate::engine::{Embedded, ToolError};
 use crate::render;
-use crate::sandbox::{Decision, Fate, Terms};
+use crate::sandbox::{Consent, Decision, Fate, Terms};
 use crate::settings::{Settings, SettingsError};
 
 /// Prints the policy in force.
@@ -110,7 +110,7 @@ async fn of_tool(
     };
     let plugin = context.catalog.plugin().await?;
     let gate = plugin.gate(Terms {
-        confirmed: true,
+        consent: Consent::All,
         dry_run: true,
         offline,
         dangerous: tool.annotations.dangerous && explanation.not_offered.is_none(),
@@ -141,7 +141,7 @@ async fn of_request(
     let malformed = || CommandError::Request(subject.clone());
     let plugin = context.catalog.plugin().await?;
     let gate = plugin.gate(Terms {
-        confirmed: true,
+        consent: Consent::All,
         dry_run: true,
         offline: true,
         dangerous: true,
@@ -168,15 +168,6 @@ impl Decision {
     }
 
     fn to_line(&self) -> String {
-        let params: Vec<_> = self
-            .params
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let params = match params.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", params.join(", ")),
-        };
         let fate = match self.fate {
             Fate::Sent(Some(status)) => format!("allowed, sent, answered {status}"),
             Fate::Sent(None) => "allowed, sent, not answered".to_owned(),
@@ -184,10 +175,7 @@ impl Decision {
             _ => "refused".to_owned(),
         };
         let (rule, reason) = (self.verdict.rule, &self.verdict.reason);
-        format!(
-            "{} {}{params}\n  {fate} by rule {rule}: {reason}",
-            self.method, self.path
-        )
+        format!("{}\n  {fate} by rule {rule}: {reason}", self.subject())
     }
 
     fn to_json(&self) -> Value {

@@ -1,6 +1,7 @@
 //! MCP over stdio, in both protocol eras. Nothing else in this program knows
 //! of rmcp.
 
+mod confirm;
 mod stdio;
 
 use std::borrow::Cow;
@@ -18,11 +19,13 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::confirm::{Questions, Way, Word};
 use self::stdio::Stdio;
 use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
 use crate::follow::{self, Listener};
 use crate::offer::{Catalog, Offer};
 use crate::render;
+use crate::sandbox::{Consent, Decision, Gate, Terms};
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came. The process is to end within 200 ms.
@@ -46,6 +49,7 @@ pub(crate) struct Server(Arc<Inner>);
 struct Inner {
     catalog: Arc<Catalog>,
     wait: Duration,
+    questions: Questions,
     /// The client is gone, or is to be.
     closing: CancellationToken,
     calls: TaskTracker,
@@ -54,12 +58,21 @@ struct Inner {
 /// The client no longer wants an answer.
 struct Cancelled;
 
+/// A change that waits for the user's word.
+enum Waiting {
+    /// Nothing of the call was sent but reads: it can be made anew.
+    Untouched(Decision),
+    /// Something was changed before it.
+    AfterChanges(Decision),
+}
+
 impl Server {
     /// Follows a task for `wait` before it answers that the task goes on.
     pub(crate) fn new(catalog: Arc<Catalog>, wait: Duration) -> Self {
         Self(Arc::new(Inner {
             catalog,
             wait,
+            questions: Questions::new(),
             closing: CancellationToken::new(),
             calls: TaskTracker::new(),
         }))
@@ -141,7 +154,7 @@ impl ServerHandler for Server {
     ) -> Result<CallToolResponse, ErrorData> {
         let _running = self.0.calls.token();
         tokio::select! {
-            answer = self.0.answer(request, &context) => answer.map(Into::into),
+            answer = self.0.answer(request, &context) => answer,
             () = self.0.closed() => Ok(to_error(&ToolError::Internal(ENDING.to_owned())).into()),
         }
     }
@@ -162,33 +175,89 @@ impl Inner {
         &self,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, ErrorData> {
+    ) -> Result<CallToolResponse, ErrorData> {
         let offer = self.offer().await.map_err(internal)?;
         let tool = offer
             .find(&request.name)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let arguments = serde_json::to_string(&request.arguments.unwrap_or_default())
+        let arguments = request.arguments.clone().unwrap_or_default();
+        let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let answer = self.call(tool, arguments, context).await?;
-        Ok(answer
-            .and_then(to_result)
-            .unwrap_or_else(|error| to_error(&error)))
+        let way = self.questions.way(context);
+        let mut word = self.questions.word(&request);
+        loop {
+            let consent = match word {
+                Word::Unasked => Consent::None,
+                Word::Yes(subject) => Consent::To(subject),
+                Word::No => return Ok(to_error(&confirm::declined()).into()),
+            };
+            let terms = Terms {
+                consent,
+                can_ask: way.is_some(),
+                ..tool.terms()
+            };
+            let (answer, waiting) = self.call(tool, &arguments, terms, context).await?;
+            let Some(waiting) = waiting else {
+                let answer = answer.and_then(to_result);
+                return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
+            };
+            let error = match (waiting, way) {
+                (Waiting::AfterChanges(decision), _) => confirm::too_late(&decision),
+                (Waiting::Untouched(decision), None) => confirm::cannot_ask(&decision),
+                (Waiting::Untouched(decision), Some(Way::Result)) => {
+                    match self.questions.result(&request, &decision) {
+                        Some(question) => return Ok(question.into()),
+                        None => confirm::cannot_ask(&decision),
+                    }
+                }
+                (Waiting::Untouched(decision), Some(Way::Request)) => {
+                    word = tokio::select! {
+                        word = self.questions.ask(&tool.name, &decision, context) => word,
+                        () = context.ct.cancelled() => return Err(Cancelled.into()),
+                    };
+                    continue;
+                }
+            };
+            return Ok(to_error(&error).into());
+        }
     }
 
+    /// Makes one call, and tells whether a change of it waits for the user's
+    /// word.
     async fn call(
         &self,
         tool: &Tool,
-        arguments: String,
+        arguments: &str,
+        terms: Terms,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<ToolResult, ToolError>, Cancelled> {
+    ) -> Result<(Result<ToolResult, ToolError>, Option<Waiting>), Cancelled> {
         let plugin = match self.plugin().await {
             Ok(plugin) => plugin,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok((Err(error), None)),
         };
+        let gate = plugin.gate(terms);
+        let answer = self
+            .follow(tool, arguments, &plugin, &gate, context)
+            .await?;
+        let waiting = gate.unconfirmed().map(|decision| match gate.has_written() {
+            true => Waiting::AfterChanges(decision),
+            false => Waiting::Untouched(decision),
+        });
+        Ok((answer, waiting))
+    }
+
+    async fn follow(
+        &self,
+        tool: &Tool,
+        arguments: &str,
+        plugin: &Arc<Plugin>,
+        gate: &Arc<Gate>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<ToolResult, ToolError>, Cancelled> {
         // A task of its own, so that it can go on when its client does not.
-        let gate = plugin.gate(tool.terms());
         let mut call = tokio::spawn({
-            let (plugin, gate, name) = (Arc::clone(&plugin), Arc::clone(&gate), tool.name.clone());
+            let (plugin, gate) = (Arc::clone(plugin), Arc::clone(gate));
+            let (name, arguments) = (tool.name.clone(), arguments.to_owned());
             async move { plugin.call_tool(&name, &arguments, &gate).await }
         });
         let outcome = tokio::select! {
@@ -218,7 +287,7 @@ impl Inner {
             }
         };
         tokio::select! {
-            answer = follow::follow(&plugin, &gate, outcome, &mut client, enough) => Ok(answer),
+            answer = follow::follow(plugin, gate, outcome, &mut client, enough) => Ok(answer),
             // The task goes on: half a backup helps nobody.
             () = context.ct.cancelled() => Err(Cancelled),
         }

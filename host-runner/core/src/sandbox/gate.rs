@@ -1,12 +1,12 @@
 //! One call's way out: each of its requests is judged here before it is sent.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host_runner_policy::{
-    ApiRequest, Confirm, Directory, Listing, Malformed, Meaning, Verb, Verdict, masked,
+    ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict, masked,
 };
 use http::{HeaderValue, Request, Response, Uri, header};
 
@@ -19,21 +19,37 @@ pub(crate) struct Gate {
     terms: Terms,
     requests: AtomicU32,
     journal: Mutex<Vec<Decision>>,
+    /// The user has agreed to what the call does.
+    agreed: AtomicBool,
 }
 
 /// What is known of a call before it begins.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
     /// Its tool says that it changes nothing: that is taken at its word.
     pub read_only: bool,
     /// Its tool is dangerous, and the operator allowed it.
     pub dangerous: bool,
-    /// The user was asked, and agreed.
-    pub confirmed: bool,
+    /// What the user has agreed to.
+    pub consent: Consent,
+    /// The user can be asked.
+    pub can_ask: bool,
     /// Nothing that changes anything is sent.
     pub dry_run: bool,
     /// Nothing is sent at all.
     pub offline: bool,
+}
+
+/// What the user has agreed to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Consent {
+    /// Nothing.
+    #[default]
+    None,
+    /// The call, once its first change is this one.
+    To(String),
+    /// The call, whatever it does.
+    All,
 }
 
 /// What was decided about one request.
@@ -71,6 +87,7 @@ impl Gate {
             terms,
             requests: AtomicU32::new(0),
             journal: Mutex::default(),
+            agreed: AtomicBool::new(false),
         }
     }
 
@@ -79,14 +96,17 @@ impl Gate {
         self.journal().clone()
     }
 
-    /// The change that waits for the user's word, if one does: nothing of the
-    /// call was sent but reads.
+    /// The change that waits for the user's word, if one does.
     pub(crate) fn unconfirmed(&self) -> Option<Decision> {
         let journal = self.journal();
-        journal
-            .iter()
-            .find(|decision| decision.fate == Fate::Unconfirmed)
-            .cloned()
+        let mut waiting = journal.iter().filter(|one| one.fate == Fate::Unconfirmed);
+        waiting.next().cloned()
+    }
+
+    /// Whether anything was sent that could change something.
+    pub(crate) fn has_written(&self) -> bool {
+        let sent = |one: &Decision| one.method != "GET" && matches!(one.fate, Fate::Sent(_));
+        self.journal().iter().any(sent)
     }
 
     /// A request that a person wrote: a whole URL, or a path below the API, and
@@ -133,7 +153,7 @@ impl Gate {
         let parsed = read(&request, &api);
         let directory = match &parsed {
             Ok(parsed)
-                if !self.terms.offline && sandbox.policy(self.terms).needs_directory(parsed) =>
+                if !self.terms.offline && sandbox.policy(&self.terms).needs_directory(parsed) =>
             {
                 match sandbox.guests.directory(exit).await {
                     Ok(directory) => directory,
@@ -179,7 +199,7 @@ impl Gate {
     fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
         let verdict = self
             .sandbox
-            .policy(self.terms)
+            .policy(&self.terms)
             .decide(parsed.as_ref(), directory);
         let Ok(parsed) = parsed else { return verdict };
         if !verdict.allowed || parsed.verb == Verb::Get {
@@ -203,7 +223,7 @@ impl Gate {
         }
         let (fate, reason) = if self.terms.dry_run {
             (Fate::Withheld, "this call is for show".to_owned())
-        } else if self.needs_word(&verdict.meaning) {
+        } else if self.needs_word(parsed, &verdict.meaning) {
             let reason = "the user has to be asked first, and was not";
             (Fate::Unconfirmed, reason.to_owned())
         } else {
@@ -222,14 +242,26 @@ impl Gate {
         Some(SendError::new(FailureKind::Denied, reason))
     }
 
-    /// Whether the user's word is needed for a change.
-    fn needs_word(&self, meaning: &Meaning) -> bool {
-        let asked = match self.sandbox.rules.confirm {
+    /// Whether the user's word is needed for a change, and was not given.
+    fn needs_word(&self, parsed: &ApiRequest, meaning: &Meaning) -> bool {
+        let rules = &self.sandbox.rules;
+        let asked = match rules.confirm {
             Confirm::Never => false,
             Confirm::Destructive => meaning.is_destructive(),
             Confirm::Writes => true,
         };
-        asked && !self.terms.confirmed
+        let nobody = !self.terms.can_ask && rules.fallback == Fallback::Allow;
+        if !asked || nobody || self.agreed.load(Ordering::Relaxed) {
+            return false;
+        }
+        let agreed = match &self.terms.consent {
+            Consent::None => false,
+            Consent::To(subject) => *subject == subject_of(parsed),
+            Consent::All => true,
+        };
+        // One call is one thing to agree to.
+        self.agreed.store(agreed, Ordering::Relaxed);
+        !agreed
     }
 
     fn filtered(
@@ -238,7 +270,7 @@ impl Gate {
         answer: Response<Bytes>,
         directory: &Directory,
     ) -> Result<Response<Bytes>, SendError> {
-        let scope = &self.sandbox.policy(self.terms).scope;
+        let scope = &self.sandbox.policy(&self.terms).scope;
         // A dry run shows the operator why a request would be refused: its tool
         // has to find the guest for that.
         if self.terms.dry_run || !scope.filters(listing) || !answer.status().is_success() {
@@ -296,13 +328,10 @@ impl Gate {
     }
 
     fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
-        let params = parsed.params.iter();
         self.journal().push(Decision {
             method: parsed.verb.as_str().to_owned(),
             path: parsed.path(),
-            params: params
-                .map(|(name, value)| (name.clone(), masked(name, value)))
-                .collect(),
+            params: shown_params(parsed),
             verdict: verdict.clone(),
             fate,
         });
@@ -333,6 +362,34 @@ impl Exit {
         super::headers::strip(&mut parts.headers);
         Ok(Request::from_parts(parts, body))
     }
+}
+
+impl Decision {
+    /// The request, for people.
+    pub(crate) fn subject(&self) -> String {
+        subject(&self.method, &self.path, &self.params)
+    }
+}
+
+fn subject_of(parsed: &ApiRequest) -> String {
+    subject(parsed.verb.as_str(), &parsed.path(), &shown_params(parsed))
+}
+
+fn subject(method: &str, path: &str, params: &[(String, String)]) -> String {
+    let mut text = format!("{method} {path}");
+    for (index, (name, value)) in params.iter().enumerate() {
+        let before = if index == 0 { " with " } else { ", " };
+        text.push_str(before);
+        text.push_str(&format!("{name}={}", value.escape_debug()));
+    }
+    text
+}
+
+fn shown_params(parsed: &ApiRequest) -> Vec<(String, String)> {
+    let params = parsed.params.iter();
+    params
+        .map(|(name, value)| (name.clone(), masked(name, value)))
+        .collect()
 }
 
 /// What Proxmox will understand, if that is certain.

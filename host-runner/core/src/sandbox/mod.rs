@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host_runner_policy::{ACTIONS, Caps, Confirm, Meter, Policy, Preset};
+use host_runner_policy::{ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset};
 use http::{HeaderValue, Request, Response, header};
 
-pub(crate) use self::gate::{Decision, Fate, Gate, Terms};
+pub(crate) use self::gate::{Consent, Decision, Fate, Gate, Terms};
 pub(crate) use self::headers::is_forbidden as is_forbidden_header;
 pub(crate) use self::origin::{Origin, OriginError};
 pub(crate) use self::tls::TrustError;
@@ -56,6 +56,8 @@ pub(crate) struct Rules {
     pub max_requests: u32,
     /// Which changes the user is asked about first.
     pub confirm: Confirm,
+    /// What happens to such a change where nobody can be asked.
+    pub fallback: Fallback,
 }
 
 /// A request that was not answered.
@@ -130,6 +132,7 @@ impl Sandbox {
             caps: Caps::default(),
             max_requests: 0,
             confirm: Confirm::Never,
+            fallback: Fallback::Refuse,
         };
         Self::with_exit(None, rules)
     }
@@ -168,7 +171,7 @@ impl Sandbox {
         Arc::new(Gate::new(Arc::clone(self), terms))
     }
 
-    fn policy(&self, terms: Terms) -> &Policy {
+    fn policy(&self, terms: &Terms) -> &Policy {
         match terms.dangerous {
             true => &self.dangerous,
             false => &self.rules.policy,

@@ -1,0 +1,126 @@
+//! Asking the user before a change, in both protocol eras.
+
+use proxmox_mcp_tests::{Client, Era, Sim, User};
+use serde_json::{Value, json};
+
+const ERAS: [Era; 2] = [Era::Legacy, Era::Stateless];
+
+fn writes(sim: &Sim) -> anyhow::Result<usize> {
+    let requests = sim.requests()?;
+    Ok(requests
+        .iter()
+        .filter(|request| request["method"] != "GET")
+        .count())
+}
+
+async fn client(sim: &Sim, confirm: &str, era: Era, user: User) -> anyhow::Result<Client> {
+    let host = sim.host()?.args(["--confirm", confirm]);
+    host.connect_with(era, user).await
+}
+
+fn vm(vmid: u32) -> Value {
+    json!({ "vmid": vmid })
+}
+
+#[tokio::test]
+async fn a_yes_makes_the_change() -> anyhow::Result<()> {
+    for era in ERAS {
+        let sim = Sim::start().await?;
+        let client = client(&sim, "destructive", era, User::Agrees).await?;
+        let report = client.call("stop_guest", vm(103)).await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+        let questions = client.questions();
+        assert_eq!(questions.len(), 1, "{questions:?}");
+        let question = questions.first().map(String::as_str).unwrap_or_default();
+        for word in ["stop_guest", "POST /nodes/pve1/qemu/103/status/shutdown"] {
+            assert!(question.contains(word), "{question}");
+        }
+        // What interrupts nobody is not asked about.
+        client.call("start_guest", vm(103)).await?;
+        client.call("list_guests", json!({})).await?;
+        assert_eq!(client.questions().len(), 1);
+        assert_eq!(writes(&sim)?, 2);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_no_changes_nothing() -> anyhow::Result<()> {
+    for era in ERAS {
+        let sim = Sim::start().await?;
+        let client = client(&sim, "writes", era, User::Declines).await?;
+        let error = client.error("start_guest", vm(201)).await?;
+        assert!(error.contains("did not agree"), "{error}");
+        assert_eq!(client.questions().len(), 1);
+        client.call("list_guests", json!({})).await?;
+        assert_eq!(writes(&sim)?, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_ask_is_refused_unless_the_operator_says_otherwise()
+-> anyhow::Result<()> {
+    for era in ERAS {
+        let sim = Sim::start().await?;
+        let refused = client(&sim, "destructive", era, User::Absent).await?;
+        let error = refused.error("stop_guest", vm(103)).await?;
+        assert!(error.contains("rule confirm"), "{error}");
+        assert!(error.contains("confirm_fallback"), "{error}");
+        assert_eq!(writes(&sim)?, 0);
+
+        let host = sim.host()?;
+        let host = host.args(["--confirm=destructive", "--confirm-fallback=allow"]);
+        let allowed = host.connect_as(era).await?;
+        allowed.call("stop_guest", vm(103)).await?;
+        assert_eq!(writes(&sim)?, 1);
+    }
+    Ok(())
+}
+
+/// The answer counts for the very call that was asked about.
+#[tokio::test]
+async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.arg("--confirm=writes").raw()?;
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+        "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
+    });
+    let call = |vmid: u32, more: Value| {
+        let mut params = json!({
+            "_meta": meta,
+            "name": "start_guest",
+            "arguments": { "vmid": vmid },
+        });
+        if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
+            params.extend(more.clone());
+        }
+        params
+    };
+    let asked = raw.request("tools/call", call(201, json!({}))).await?;
+    assert_eq!(asked["result"]["resultType"], "input_required", "{asked:#}");
+    let state = asked["result"]["requestState"].clone();
+    let yes = json!({ "confirm": { "action": "accept", "content": {} } });
+    // Another guest, a state that was tampered with, none at all: asked anew.
+    let mut tampered = state.as_str().unwrap_or_default().to_owned();
+    let other = if tampered.ends_with('A') { "B" } else { "A" };
+    tampered.replace_range(tampered.len() - 1.., other);
+    let attempts = [
+        (101, state.clone()),
+        (201, json!(tampered)),
+        (201, json!("")),
+    ];
+    for (vmid, state) in attempts {
+        let more = json!({ "requestState": state, "inputResponses": yes });
+        let again = raw.request("tools/call", call(vmid, more)).await?;
+        assert_ne!(again["result"]["resultType"], "complete", "{again:#}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    let more = json!({ "requestState": state, "inputResponses": yes });
+    let done = raw.request("tools/call", call(201, more)).await?;
+    assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
+    assert_eq!(writes(&sim)?, 1);
+    Ok(())
+}
