@@ -24,7 +24,7 @@ pub(crate) struct RunInGuest {
     #[schemars(range(min = 1))]
     pid: Option<u64>,
     /// What the command reads; ASCII only.
-    #[schemars(length(max = 65536))]
+    #[schemars(length(max = 65536), extend("writeOnly" = true))]
     stdin: Option<String>,
     /// How long to follow it; default 60. 0: answer its pid at once.
     #[schemars(range(min = 0, max = 86_400))]

@@ -34,7 +34,7 @@ pub(crate) struct SetCloudInit {
     #[schemars(length(max = 64))]
     user: Option<String>,
     /// Its password. Empty removes it.
-    #[schemars(length(max = 256))]
+    #[schemars(length(max = 256), extend("writeOnly" = true))]
     password: Option<Secret>,
     /// Public keys, each a whole .pub line; they replace all. [] removes all.
     #[schemars(length(max = 64))]

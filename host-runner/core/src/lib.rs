@@ -5,6 +5,7 @@
 //! `engine` runs the component, `sandbox` decides what leaves the process and
 //! `mcp` talks to the client; each keeps its libraries to itself.
 
+mod audit;
 mod cli;
 mod commands;
 mod demo;

@@ -1,0 +1,348 @@
+//! The lines: what stands in each, and never more than [`MAX_LINE_BYTES`].
+
+use std::fmt::Write as _;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde_json::ser::Formatter;
+use serde_json::{Map, Serializer, Value, json};
+
+use super::{
+    AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, Masked, RequestEnd, Verdict, mask_text,
+};
+
+/// Short enough for pipes and log collectors.
+#[cfg(test)]
+pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
+/// What arguments and parameters may take of a line. All else together stays
+/// below the rest.
+const MAX_VALUE_BYTES: usize = 10 * 1024;
+const MAX_PATH_BYTES: usize = 2 * 1024;
+const MAX_MESSAGE_BYTES: usize = 1024;
+const MAX_NAME_BYTES: usize = 256;
+
+/// How far texts and lists are cut, further for as long as the whole is too
+/// large.
+const CUTS: [(usize, usize); 4] = [(2048, 256), (512, 64), (128, 16), (32, 8)];
+
+/// What a line tells.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub(super) enum Event {
+    Call {
+        call: CallId,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<Client>,
+        tool: String,
+        arguments: Value,
+    },
+    Sending {
+        call: CallId,
+        #[serde(flatten)]
+        request: Request,
+    },
+    Request {
+        call: CallId,
+        #[serde(flatten)]
+        request: Request,
+        verdict: Verdict,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failure: Option<String>,
+        duration_ms: u64,
+    },
+    Outcome {
+        call: CallId,
+        outcome: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        upid: Option<String>,
+        duration_ms: u64,
+    },
+    /// Lines are missing here.
+    Gap { lost: u64 },
+}
+
+#[derive(Serialize)]
+pub(super) struct Client {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Request {
+    method: String,
+    path: String,
+    params: Value,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+impl Event {
+    pub(super) fn call(call: CallId, start: &CallStart<'_>) -> Self {
+        let client = Client {
+            name: start.client_name.map(name),
+            version: start.client_version.map(name),
+        };
+        Self::Call {
+            call,
+            client: (client.name.is_some() || client.version.is_some()).then_some(client),
+            tool: name(start.tool),
+            arguments: fitting(start.arguments),
+        }
+    }
+
+    pub(super) fn sending(call: CallId, request: &AuditedRequest<'_>) -> Self {
+        Self::Sending {
+            call,
+            request: Request::new(request),
+        }
+    }
+
+    pub(super) fn request(
+        call: CallId,
+        request: &AuditedRequest<'_>,
+        end: &RequestEnd<'_>,
+    ) -> Self {
+        Self::Request {
+            call,
+            request: Request::new(request),
+            verdict: end.verdict,
+            rule: end.rule.map(name),
+            reason: end.reason.map(message),
+            status: end.status,
+            failure: end.failure.map(message),
+            duration_ms: milliseconds(end.duration),
+        }
+    }
+
+    pub(super) fn outcome(call: CallId, end: &CallEnd<'_>) -> Self {
+        let (outcome, error) = match end.outcome {
+            CallOutcome::Ok => ("ok", None),
+            CallOutcome::Error(kind) => ("error", Some(name(kind))),
+            CallOutcome::Running => ("running", None),
+            CallOutcome::Cancelled => ("cancelled", None),
+        };
+        Self::Outcome {
+            call,
+            outcome,
+            error,
+            upid: end.upid.map(name),
+            duration_ms: milliseconds(end.duration),
+        }
+    }
+
+    pub(super) fn gap(lost: u64) -> Self {
+        Self::Gap { lost }
+    }
+}
+
+impl Request {
+    fn new(request: &AuditedRequest<'_>) -> Self {
+        // Parameters of a query would not have been masked.
+        let path = request.path.split(['?', '#']).next().unwrap_or_default();
+        Self {
+            method: name(request.method),
+            path: cut(&mask_text(path), MAX_PATH_BYTES),
+            params: fitting(request.params),
+        }
+    }
+}
+
+/// The event as one line, with its newline.
+pub(super) fn encode(event: &Event) -> Vec<u8> {
+    let line = Line {
+        time: time(SystemTime::now()),
+        event,
+    };
+    let mut bytes = json(&line);
+    bytes.push(b'\n');
+    bytes
+}
+
+fn time(now: SystemTime) -> String {
+    // humantime panics before 1970, which a clock without a battery may show.
+    let now = now.max(SystemTime::UNIX_EPOCH);
+    let mut text = String::new();
+    let _ = write!(text, "{}", humantime::format_rfc3339_millis(now));
+    text
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn name(text: &str) -> String {
+    cut(&mask_text(text), MAX_NAME_BYTES)
+}
+
+fn message(text: &str) -> String {
+    cut(&mask_text(text), MAX_MESSAGE_BYTES)
+}
+
+/// The value, cut until it fits into [`MAX_VALUE_BYTES`].
+fn fitting(Masked(value): &Masked) -> Value {
+    for (text, entries) in CUTS {
+        let short = shortened(value, text, entries);
+        if json(&short).len() <= MAX_VALUE_BYTES {
+            return short;
+        }
+    }
+    json!(format!("(cut: {} bytes)", json(value).len()))
+}
+
+fn shortened(value: &Value, text: usize, entries: usize) -> Value {
+    match value {
+        Value::String(value) => cut(value, text).into(),
+        Value::Array(items) => {
+            let mut short: Vec<_> = items
+                .iter()
+                .take(entries)
+                .map(|item| shortened(item, text, entries))
+                .collect();
+            if items.len() > entries {
+                short.push(format!("(cut: {} more)", items.len() - entries).into());
+            }
+            short.into()
+        }
+        Value::Object(fields) => {
+            let mut short: Map<_, _> = fields
+                .iter()
+                .take(entries)
+                .map(|(name, value)| {
+                    let name = cut(name, MAX_NAME_BYTES.min(text));
+                    (name, shortened(value, text, entries))
+                })
+                .collect();
+            if fields.len() > entries {
+                let more = fields.len() - entries;
+                short.insert("(cut)".to_owned(), format!("{more} more").into());
+            }
+            short.into()
+        }
+        other => other.clone(),
+    }
+}
+
+/// The text, cut where it takes more than `limit` bytes of a line.
+fn cut(text: &str, limit: usize) -> String {
+    let mut length = 0;
+    for (at, character) in text.char_indices() {
+        length += encoded_length(character);
+        if length > limit {
+            let start = text.get(..at).unwrap_or_default();
+            return format!("{start}… (cut: {} bytes)", text.len());
+        }
+    }
+    text.to_owned()
+}
+
+fn encoded_length(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        _ if character < ' ' || is_active(character) => 6,
+        _ => character.len_utf8(),
+    }
+}
+
+/// What JSON leaves as it is, but some reader of the log may act on: a
+/// terminal's control codes, other ends of lines, changes of direction.
+fn is_active(character: char) -> bool {
+    matches!(character,
+        '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(512);
+    let mut serializer = Serializer::with_formatter(&mut bytes, Plain);
+    // Nothing here has keys that are no texts, and a Vec takes all.
+    let _ = value.serialize(&mut serializer);
+    bytes
+}
+
+/// JSON without spaces, and without anything that is not to be seen.
+struct Plain;
+
+impl Formatter for Plain {
+    fn write_string_fragment<W: ?Sized + io::Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for part in fragment.split_inclusive(is_active) {
+            match part.chars().next_back() {
+                Some(last) if is_active(last) => {
+                    let plain = part.strip_suffix(last).unwrap_or_default();
+                    write!(writer, "{plain}\\u{:04x}", u32::from(last))?;
+                }
+                _ => writer.write_all(part.as_bytes())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_utc_to_the_millisecond() {
+        let at = SystemTime::UNIX_EPOCH + Duration::from_micros(1_763_838_000_123_456);
+        assert_eq!(time(at), "2025-11-22T19:00:00.123Z");
+        let early = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
+        assert_eq!(time(early), "1970-01-01T00:00:00.000Z");
+        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
+        let _ = time(late);
+    }
+
+    #[test]
+    fn long_texts_are_cut_and_marked() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("äöü", 3), "ä… (cut: 6 bytes)");
+        assert_eq!(cut("a\u{1}b", 6), "a… (cut: 3 bytes)");
+    }
+
+    #[test]
+    fn long_values_fit() {
+        let deep = (0..100).fold(json!("x".repeat(5000)), |value, _| json!([value, 1]));
+        let wide: Map<_, _> = (0..5000)
+            .map(|n| (format!("n{n}"), json!("\u{1}".repeat(100))))
+            .collect();
+        for value in [
+            json!("x".repeat(100_000)),
+            json!(vec!["\u{2028}".repeat(3000); 500]),
+            json!(vec![vec![vec![0; 50]; 50]; 50]),
+            deep,
+            wide.into(),
+        ] {
+            let short = fitting(&Masked(value));
+            assert!(json(&short).len() <= MAX_VALUE_BYTES);
+            assert!(short.to_string().contains("(cut"), "{short}");
+        }
+        let short = json!({"a": [1, "b", null], "c": {"d": true}});
+        assert_eq!(fitting(&Masked(short.clone())), short);
+    }
+
+    #[test]
+    fn nothing_in_a_line_acts_on_its_reader() {
+        let text = "a\u{1b}[2J\u{9b}2J\u{2028}b\u{202e}c\n\u{7f}ä";
+        let line = String::from_utf8(json(&text)).unwrap();
+        assert_eq!(line, r#""a\u001b[2J\u009b2J\u2028b\u202ec\n\u007fä""#,);
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
+    }
+}

@@ -1,0 +1,316 @@
+//! The audit log: who called what, which requests left and with what result,
+//! as JSON lines.
+//!
+//! A line about a change is on the disk before the change is asked for, so
+//! that the log holds at least what happened. It knows neither the engine nor
+//! MCP, and takes values only after [`mask_arguments`] or [`mask_params`] took
+//! the secrets out.
+
+mod file;
+mod line;
+mod masking;
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+pub(crate) use self::masking::{Masked, mask_arguments, mask_params, mask_text};
+
+use self::file::{Log, Written};
+use self::line::Event;
+
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AuditTarget {
+    /// Among the other messages of this program.
+    Stderr,
+    /// Appended to this file, which several processes may share.
+    File(PathBuf),
+}
+
+/// The log. A clone writes to the same one.
+#[derive(Clone)]
+pub(crate) struct Audit(Arc<Inner>);
+
+/// Why the log cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    /// It cannot be opened at the start.
+    #[error("cannot open the audit log {path}: {source}: name a file that can be written, or - for stderr", path = .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A change cannot be logged, and so may not be made.
+    #[error(
+        "the audit log {target} cannot be written ({source}), and nothing is changed without it: \
+         nothing was sent; the operator has to make it writable, then call again"
+    )]
+    Write {
+        /// The log.
+        target: AuditTarget,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Names a call in all lines about it, also among those of other processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CallId {
+    process: u32,
+    number: u64,
+}
+
+/// A call as it begins.
+pub(crate) struct CallStart<'a> {
+    /// What the client says that it is.
+    pub client_name: Option<&'a str>,
+    /// Its version, as it says.
+    pub client_version: Option<&'a str>,
+    pub tool: &'a str,
+    pub arguments: &'a Masked,
+}
+
+/// A request that a component wants to send.
+pub(crate) struct AuditedRequest<'a> {
+    pub method: &'a str,
+    /// Without the query: its parameters are among `params`.
+    pub path: &'a str,
+    pub params: &'a Masked,
+}
+
+/// What became of a request.
+pub(crate) struct RequestEnd<'a> {
+    pub verdict: Verdict,
+    /// The rule that allowed or refused it.
+    pub rule: Option<&'a str>,
+    /// Why it was refused.
+    pub reason: Option<&'a str>,
+    /// The answer's status, where there was an answer.
+    pub status: Option<u16>,
+    /// Why there was none.
+    pub failure: Option<&'a str>,
+    pub duration: Duration,
+}
+
+/// Whether a request may leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verdict {
+    Allowed,
+    Refused,
+}
+
+/// What became of a call.
+pub(crate) struct CallEnd<'a> {
+    pub outcome: CallOutcome<'a>,
+    /// The task that it started, if it did.
+    pub upid: Option<&'a str>,
+    pub duration: Duration,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallOutcome<'a> {
+    Ok,
+    /// With the kind of the error.
+    Error(&'a str),
+    /// Its task goes on.
+    Running,
+    /// The client no longer wanted an answer.
+    Cancelled,
+}
+
+struct Inner {
+    target: AuditTarget,
+    required: bool,
+    process: u32,
+    calls: AtomicU64,
+    state: Mutex<State>,
+}
+
+struct State {
+    log: Log,
+    /// Lines that could not be written since the last one that could.
+    lost: u64,
+    /// The last attempt to bring lines to the disk failed.
+    unsynced: bool,
+}
+
+impl Audit {
+    /// Opens the log. Where it is `required`, changes that it cannot take are
+    /// refused; else they are made, with one warning.
+    pub(crate) fn open(target: AuditTarget, required: bool) -> Result<Self, AuditError> {
+        let log = match &target {
+            AuditTarget::Stderr => Log::stderr(),
+            AuditTarget::File(path) => Log::file(path).map_err(|source| AuditError::Open {
+                path: path.clone(),
+                source,
+            })?,
+        };
+        Ok(Self(Arc::new(Inner {
+            target,
+            required,
+            // Two processes with one log hardly ever get the same.
+            process: RandomState::new().build_hasher().finish() as u32,
+            calls: AtomicU64::new(0),
+            state: Mutex::new(State {
+                log,
+                lost: 0,
+                unsynced: false,
+            }),
+        })))
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&self, start: &CallStart<'_>) -> CallId {
+        let call = CallId {
+            process: self.0.process,
+            number: self.0.calls.fetch_add(1, Ordering::Relaxed) + 1,
+        };
+        // That it failed is told, and counts at the first change.
+        let _ = self.0.append(&line::encode(&Event::call(call, start)));
+        call
+    }
+
+    /// A change is about to be asked for: it may be only when this succeeds.
+    pub(crate) async fn write_ahead(
+        &self,
+        call: CallId,
+        request: &AuditedRequest<'_>,
+    ) -> Result<(), AuditError> {
+        let line = line::encode(&Event::sending(call, request));
+        match self.append_synced(line).await {
+            Err(source) if self.0.required => Err(AuditError::Write {
+                target: self.0.target.clone(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A request was answered, failed or was refused.
+    pub(crate) async fn request(
+        &self,
+        call: CallId,
+        request: &AuditedRequest<'_>,
+        end: &RequestEnd<'_>,
+    ) {
+        let line = line::encode(&Event::request(call, request, end));
+        // That it failed is told, and counts at the next change.
+        let _ = if matches!(request.method, "GET" | "HEAD") {
+            self.0.append(&line).map(drop)
+        } else {
+            self.append_synced(line).await
+        };
+    }
+
+    /// A call has ended.
+    pub(crate) fn outcome(&self, call: CallId, end: &CallEnd<'_>) {
+        // As above.
+        let _ = self.0.append(&line::encode(&Event::outcome(call, end)));
+    }
+
+    /// The line is on the disk when this returns. A caller that no longer
+    /// waits takes nothing of that back.
+    async fn append_synced(&self, line: Vec<u8>) -> io::Result<()> {
+        let inner = Arc::clone(&self.0);
+        let append = move || inner.append_synced(&line);
+        match tokio::task::spawn_blocking(append).await {
+            Ok(result) => result,
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+impl Inner {
+    fn append(&self, line: &[u8]) -> io::Result<Written> {
+        let mut state = self.state();
+        let written = match state.append(line) {
+            Ok(written) => written,
+            Err(error) => {
+                if state.lost == 0 {
+                    self.warn(&error);
+                }
+                state.lost = state.lost.saturating_add(1);
+                return Err(error);
+            }
+        };
+        Ok(written)
+    }
+
+    fn append_synced(&self, line: &[u8]) -> io::Result<()> {
+        // Without the lock: others only want to append.
+        let synced = self.append(line)?.sync();
+        let mut state = self.state();
+        match &synced {
+            Err(error) if !state.unsynced => self.warn(error),
+            _ => {}
+        }
+        state.unsynced = synced.is_err();
+        synced
+    }
+
+    /// Once for each time that it stops working.
+    fn warn(&self, error: &io::Error) {
+        let consequence = if self.required {
+            "changes are refused until it can be"
+        } else {
+            "calls go on unlogged until it can be"
+        };
+        tracing::warn!(
+            "the audit log {} cannot be written: {error}: {consequence}",
+            self.target
+        );
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn append(&mut self, line: &[u8]) -> io::Result<Written> {
+        if self.lost > 0 {
+            // The log itself tells that it is not whole.
+            self.log
+                .append(&line::encode(&Event::gap(self.lost)))
+                .map(drop)?;
+            tracing::warn!("the audit log is written again, {} lines short", self.lost);
+            self.lost = 0;
+        }
+        self.log.append(line)
+    }
+}
+
+impl fmt::Display for AuditTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stderr => f.write_str("on stderr"),
+            Self::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}-{}", self.process, self.number)
+    }
+}
+
+impl Serialize for CallId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn params(pairs: &[(&str, &str)]) -> Masked {
+    let pairs: Vec<_> = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    mask_params(&pairs)
+}
+
+fn sent(verdict: Verdict) -> RequestEnd<'static> {
+    RequestEnd {
+        verdict,
+        rule: Some("preset operate"),
+        reason: None,
+        status: Some(200),
+        failure: None,
+        duration: Duration::from_millis(12),
+    }
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    let parse = |line| serde_json::from_str(line).unwrap();
+    text.lines().map(parse).collect()
+}
+
+/// Without what differs each time.
+fn events(path: &Path) -> Vec<Value> {
+    let mut lines = lines(path);
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        let time = line.remove("time").unwrap();
+        humantime::parse_rfc3339(time.as_str().unwrap()).unwrap();
+        line.remove("call");
+    }
+    lines
+}
+
+#[tokio::test]
+async fn a_call_is_told_from_its_begin_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
+    let arguments = json!({"vmid": 100, "password": "hush"});
+    let arguments = mask_arguments(&arguments, &json!({}));
+    let call = audit.begin(&CallStart {
+        client_name: Some("claude"),
+        client_version: Some("1.2"),
+        tool: "set_cloud_init",
+        arguments: &arguments,
+    });
+    let read = AuditedRequest {
+        method: "GET",
+        path: "/nodes/pve1/qemu/100/config?token=hush",
+        params: &params(&[]),
+    };
+    audit.request(call, &read, &sent(Verdict::Allowed)).await;
+    let write = AuditedRequest {
+        method: "PUT",
+        path: "/nodes/pve1/qemu/100/config",
+        params: &params(&[("cipassword", "hush"), ("ciuser", "ops")]),
+    };
+    audit.write_ahead(call, &write).await.unwrap();
+    audit.request(call, &write, &sent(Verdict::Allowed)).await;
+    let refused = RequestEnd {
+        reason: Some("no guest can be deleted"),
+        status: None,
+        ..sent(Verdict::Refused)
+    };
+    audit.request(call, &write, &refused).await;
+    let upid = "UPID:pve1:0000A1B2:00C3D4E5:66A1B2C3:qmstart:100:root@pam!full:";
+    audit.outcome(
+        call,
+        &CallEnd {
+            outcome: CallOutcome::Running,
+            upid: Some(upid),
+            duration: Duration::from_secs(50),
+        },
+    );
+
+    assert!(!fs::read_to_string(&path).unwrap().contains("hush"));
+    let all = lines(&path);
+    assert_eq!(all.len(), 6);
+    for line in &all {
+        assert_eq!(line["call"], call.to_string(), "{line}");
+    }
+    let changed = json!({"cipassword": "(hidden)", "ciuser": "ops"});
+    let config = "/nodes/pve1/qemu/100/config";
+    assert_eq!(
+        events(&path),
+        [
+            json!({"event": "call", "client": {"name": "claude", "version": "1.2"}, "tool": "set_cloud_init",
+                "arguments": {"vmid": 100, "password": "(hidden)"}}),
+            json!({"event": "request", "method": "GET", "path": config, "params": {}, "verdict": "allowed",
+                "rule": "preset operate", "status": 200, "duration_ms": 12}),
+            json!({"event": "sending", "method": "PUT", "path": config, "params": changed}),
+            json!({"event": "request", "method": "PUT", "path": config, "params": changed, "verdict": "allowed",
+                "rule": "preset operate", "status": 200, "duration_ms": 12}),
+            json!({"event": "request", "method": "PUT", "path": config, "params": changed, "verdict": "refused",
+                "rule": "preset operate", "reason": "no guest can be deleted", "duration_ms": 12}),
+            json!({"event": "outcome", "outcome": "running", "upid": upid, "duration_ms": 50_000}),
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told_in_one_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("none").join("audit.jsonl");
+    let error = Audit::open(AuditTarget::File(path.clone()), false)
+        .err()
+        .unwrap();
+    let message = error.to_string();
+    assert!(message.contains(&path.display().to_string()), "{message}");
+    assert!(!message.contains('\n'), "{message}");
+    assert!(Audit::open(AuditTarget::File(folder.path().into()), false).is_err());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_changes_where_the_log_is_required() {
+    for required in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        symlink("/dev/full", &path).unwrap();
+        let audit = Audit::open(AuditTarget::File(path.clone()), required).unwrap();
+        let call = audit.begin(&CallStart {
+            client_name: None,
+            client_version: None,
+            tool: "start_guest",
+            arguments: &params(&[]),
+        });
+        let write = AuditedRequest {
+            method: "POST",
+            path: "/nodes/pve1/qemu/100/status/start",
+            params: &params(&[]),
+        };
+        for _ in 0..2 {
+            let result = audit.write_ahead(call, &write).await;
+            assert_eq!(result.is_err(), required, "{result:?}");
+        }
+        audit.request(call, &write, &sent(Verdict::Allowed)).await;
+
+        // There is space again.
+        fs::remove_file(&path).unwrap();
+        audit.write_ahead(call, &write).await.unwrap();
+        let end = CallEnd {
+            outcome: CallOutcome::Ok,
+            upid: None,
+            duration: Duration::ZERO,
+        };
+        audit.outcome(call, &end);
+        let events = events(&path);
+        assert_eq!(events.len(), 3, "{events:?}");
+        assert_eq!(events[0], json!({"event": "gap", "lost": 4}));
+        assert_eq!(events[1]["event"], "sending");
+        assert_eq!(
+            events[2],
+            json!({"event": "outcome", "outcome": "ok", "duration_ms": 0})
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_of_many_never_mix() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("audit.jsonl");
+    let mut writers = Vec::new();
+    for _ in 0..2 {
+        // As of two processes.
+        let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
+        for _ in 0..4 {
+            let audit = audit.clone();
+            writers.push(tokio::spawn(async move {
+                let params = params(&[("description", &"ä".repeat(500))]);
+                let start = CallStart {
+                    client_name: None,
+                    client_version: None,
+                    tool: "t",
+                    arguments: &params,
+                };
+                for _ in 0..20 {
+                    let call = audit.begin(&start);
+                    let request = AuditedRequest {
+                        method: "PUT",
+                        path: "/",
+                        params: &params,
+                    };
+                    audit.write_ahead(call, &request).await.unwrap();
+                }
+            }));
+        }
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 2 * 4 * 20 * 2);
+    let calls: std::collections::BTreeSet<_> =
+        lines.iter().map(|line| line["call"].to_string()).collect();
+    assert_eq!(calls.len(), 2 * 4 * 20);
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![any::<String>(), "[\u{1}\"]{0,9000}"];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 64, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..8).prop_map(Value::from),
+            prop::collection::vec((any::<String>(), inner), 0..8)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn each_event_is_one_json_line(
+        texts in prop::collection::vec(prop_oneof![any::<String>(), "[\u{0}\u{9b}\"]{0,9000}"], 6),
+        value in any_json(),
+        status in any::<Option<u16>>(),
+    ) {
+        let call = CallId { process: 1, number: u64::MAX };
+        let params = mask_arguments(&value, &json!({}));
+        let request = AuditedRequest { method: &texts[0], path: &texts[1], params: &params };
+        let end = RequestEnd {
+            verdict: Verdict::Refused,
+            rule: Some(&texts[2]),
+            reason: Some(&texts[3]),
+            status,
+            failure: Some(&texts[4]),
+            duration: Duration::MAX,
+        };
+        let start = CallStart {
+            client_name: Some(&texts[0]),
+            client_version: Some(&texts[1]),
+            tool: &texts[2],
+            arguments: &params,
+        };
+        let ended = CallEnd {
+            outcome: CallOutcome::Error(&texts[3]),
+            upid: Some(&texts[4]),
+            duration: Duration::ZERO,
+        };
+        for event in [
+            Event::call(call, &start),
+            Event::sending(call, &request),
+            Event::request(call, &request, &end),
+            Event::outcome(call, &ended),
+        ] {
+            let line = line::encode(&event);
+            prop_assert!(line.len() <= line::MAX_LINE_BYTES, "{}", line.len());
+            let text = String::from_utf8(line).unwrap();
+            let (line, rest) = text.split_once('\n').unwrap();
+            prop_assert_eq!(rest, "");
+            prop_assert!(!line.contains(char::is_control));
+            let value: Value = serde_json::from_str(line).unwrap();
+            prop_assert!(value.is_object());
+        }
+    }
+}
