@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::audit::CallOutcome;
 use crate::engine::{Outcome, Pending, Plugin, ToolError, ToolResult};
+use crate::render;
 use crate::sandbox::Gate;
 
 /// However soon or late the component wants to be asked again.
@@ -21,6 +23,42 @@ pub(crate) trait Listener {
     fn progress(&mut self, now: &Pending) -> impl Future<Output = ()> + Send;
 }
 
+/// How far a call was followed.
+pub(crate) enum Followed {
+    /// To its end.
+    Ended(ToolResult),
+    /// Not to its end: this is what there is to say now.
+    GoesOn(ToolResult),
+}
+
+impl Followed {
+    /// What there is to say.
+    pub(crate) fn into_result(self) -> ToolResult {
+        match self {
+            Self::Ended(result) | Self::GoesOn(result) => result,
+        }
+    }
+}
+
+/// Closes the call in the audit log.
+pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
+    let upid = |result: &ToolResult| {
+        let value: serde_json::Value = serde_json::from_str(&result.structured).ok()?;
+        Some(value.get("upid")?.as_str()?.to_owned())
+    };
+    match answer {
+        Ok(Followed::Ended(result)) => gate.finish(CallOutcome::Ok, upid(result).as_deref()),
+        Ok(Followed::GoesOn(result)) => gate.finish(CallOutcome::Running, upid(result).as_deref()),
+        Err(error) => {
+            let upid = match error {
+                ToolError::FailedTask(failed) => Some(failed.upid.as_str()),
+                _ => None,
+            };
+            gate.finish(CallOutcome::Error(render::kind(error)), upid);
+        }
+    }
+}
+
 /// Follows a call to its end. When `enough` is over first, the answer is the
 /// interim one, and the task goes on.
 pub(crate) async fn follow(
@@ -29,17 +67,17 @@ pub(crate) async fn follow(
     mut outcome: Outcome,
     listener: &mut impl Listener,
     enough: impl Future<Output = ()> + Send,
-) -> Result<ToolResult, ToolError> {
+) -> Result<Followed, ToolError> {
     let mut enough = std::pin::pin!(enough);
     loop {
         let pending = match outcome {
-            Outcome::Done(result) => return Ok(result),
+            Outcome::Done(result) => return Ok(Followed::Ended(result)),
             Outcome::Running(pending) => pending,
         };
         listener.progress(&pending).await;
         tokio::select! {
             biased;
-            () = &mut enough => return Ok(pending.interim),
+            () = &mut enough => return Ok(Followed::GoesOn(pending.interim)),
             next = look_again(plugin, gate, &pending) => outcome = next?,
         }
     }

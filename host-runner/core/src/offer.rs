@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
+use crate::audit::{Masked, mask_arguments};
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
 use crate::policy::Choice;
 use crate::sandbox::Terms;
@@ -192,6 +193,13 @@ impl Tool {
             ..Terms::default()
         }
     }
+}
+
+/// A call's arguments without what is secret in them, for the audit log.
+pub(crate) fn masked(tool: &Tool, arguments: &str) -> Masked {
+    let arguments = serde_json::from_str(arguments).unwrap_or_default();
+    let schema = serde_json::from_str(&tool.input_schema).unwrap_or_default();
+    mask_arguments(&arguments, &schema)
 }
 
 impl Choice {

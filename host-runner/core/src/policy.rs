@@ -10,6 +10,7 @@ use host_runner_policy::{
     VmidRange,
 };
 
+use crate::audit::AuditTarget;
 use crate::sandbox::Rules;
 
 /// The flags for what a policy file can say, too.
@@ -163,6 +164,15 @@ pub(crate) fn rules(file: &PolicyFile, max_requests: u32) -> Result<Rules, Polic
         max_requests,
         confirm: file.confirm.unwrap_or_default(),
         fallback: file.confirm_fallback.unwrap_or_default(),
+    })
+}
+
+/// Where it wants the audit log.
+pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
+    let path = file.audit.file.as_ref()?;
+    Some(match path.as_os_str() == "-" {
+        true => AuditTarget::Stderr,
+        false => AuditTarget::File(path.clone()),
     })
 }
 

@@ -71,9 +71,9 @@ pub(crate) fn for_terminal(text: &str) -> String {
     shown
 }
 
-/// The error for a program.
-pub(crate) fn error_json(error: &ToolError) -> Value {
-    let kind = match error {
+/// The kind of an error, as programs know it.
+pub(crate) fn kind(error: &ToolError) -> &'static str {
+    match error {
         ToolError::UnknownTool(_) => "unknown-tool",
         ToolError::InvalidArguments(_) => "invalid-arguments",
         ToolError::Denied(_) => "denied",
@@ -83,9 +83,13 @@ pub(crate) fn error_json(error: &ToolError) -> Value {
         ToolError::Unauthorized(_) => "unauthorized",
         ToolError::FailedTask(_) => "failed-task",
         ToolError::Internal(_) => "internal",
-    };
+    }
+}
+
+/// The error for a program.
+pub(crate) fn error_json(error: &ToolError) -> Value {
     let mut json = Map::new();
-    json.insert("error".to_owned(), json!(kind));
+    json.insert("error".to_owned(), json!(kind(error)));
     json.insert("message".to_owned(), json!(message(error)));
     match error {
         ToolError::InvalidArguments(invalid) => {

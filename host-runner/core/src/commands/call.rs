@@ -1,16 +1,18 @@
 //! `host-runner call`
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::{CommandError, Context, print};
+use crate::audit::CallStart;
 use crate::cli::Options;
 use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
-use crate::follow::{self, Listener};
+use crate::follow::{self, Followed, Listener};
 use crate::offer::{self, NotOffered, Offer};
 use crate::render;
-use crate::sandbox::{Consent, Terms};
+use crate::sandbox::{Consent, Gate, Terms};
 
 /// Calls a tool and prints its result.
 pub(crate) async fn run(
@@ -62,12 +64,33 @@ async fn call(
         consent: Consent::All,
         ..tool.terms()
     };
-    let gate = plugin.gate(terms);
-    let outcome = plugin.call_tool(name, arguments, &gate).await?;
+    let masked = offer::masked(tool, arguments);
+    let gate = plugin.gate(
+        terms,
+        Some(&CallStart {
+            client_name: Some("host-runner call"),
+            client_version: Some(env!("CARGO_PKG_VERSION")),
+            tool: name,
+            arguments: &masked,
+        }),
+    );
+    let answer = to_the_end(options, plugin, name, arguments, &gate).await;
+    follow::audit(&gate, &answer);
+    answer.map(Followed::into_result)
+}
+
+async fn to_the_end(
+    options: &Options,
+    plugin: &Plugin,
+    name: &str,
+    arguments: &str,
+    gate: &Arc<Gate>,
+) -> Result<Followed, ToolError> {
+    let outcome = plugin.call_tool(name, arguments, gate).await?;
     let mut terminal = Terminal::default();
     follow::follow(
         plugin,
-        &gate,
+        gate,
         outcome,
         &mut terminal,
         follow::after(options.wait()),

@@ -8,6 +8,7 @@ pub(crate) mod tools;
 
 use std::io::{self, Write as _};
 
+use crate::audit::{Audit, AuditError};
 use crate::cli::Options;
 use crate::demo::{Demo, DemoError};
 use crate::engine::{Embedded, LoadError, Loader, ToolError};
@@ -33,6 +34,9 @@ pub(crate) enum CommandError {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyFileError),
+    /// The audit log cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The policy and the component do not fit.
     #[error(transparent)]
     Offer(#[from] OfferError),
@@ -77,6 +81,7 @@ impl CommandError {
             | Self::Trust(_)
             | Self::Load(_)
             | Self::Policy(_)
+            | Self::Audit(_)
             | Self::Offer(_)
             | Self::Request(_)
             | Self::Arguments(_) => 2,
@@ -116,10 +121,14 @@ fn catalog(
     let file = options.policy.effective()?;
     let rules = crate::policy::rules(&file, options.call_requests)?;
     let choice = Choice::new(&file, &rules);
+    let audit = match crate::policy::audit_target(&file) {
+        Some(target) => Some(Audit::open(target, file.audit.required.unwrap_or(true))?),
+        None => None,
+    };
     let loader = Loader::new(
         options.component(embedded),
         options.limits(),
-        Sandbox::new(settings, rules)?,
+        Sandbox::new(settings, rules, audit)?,
         settings.guest_environment(),
     );
     Ok(Catalog::new(loader, choice))

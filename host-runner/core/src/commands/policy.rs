@@ -109,13 +109,14 @@ async fn of_tool(
         return Ok(explanation);
     };
     let plugin = context.catalog.plugin().await?;
-    let gate = plugin.gate(Terms {
+    let terms = Terms {
         consent: Consent::All,
         dry_run: true,
         offline,
         dangerous: tool.annotations.dangerous && explanation.not_offered.is_none(),
         ..tool.terms()
-    });
+    };
+    let gate = plugin.gate(terms, None);
     let end = plugin.call_tool(name, arguments, &gate).await;
     explanation.decisions = gate.decisions();
     let shown = explanation.decisions.iter().any(Decision::decides);
@@ -140,13 +141,14 @@ async fn of_request(
     let subject = format!("{method} {target}");
     let malformed = || CommandError::Request(subject.clone());
     let plugin = context.catalog.plugin().await?;
-    let gate = plugin.gate(Terms {
+    let terms = Terms {
         consent: Consent::All,
         dry_run: true,
         offline: true,
         dangerous: true,
         ..Terms::default()
-    });
+    };
+    let gate = plugin.gate(terms, None);
     let request = gate
         .request(method, target.trim(), form)
         .ok_or_else(malformed)?;

@@ -31,6 +31,7 @@ use self::bindings::RunnerPre;
 use self::loading::one_line;
 use self::state::{Report, State};
 use self::ticker::{OutOfTime, Ticker};
+use crate::audit::CallStart;
 use crate::sandbox::{Gate, Sandbox, Terms};
 
 /// What a call may use.
@@ -143,7 +144,7 @@ impl Plugin {
     pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
         let _turn = self.turn().await?;
         // Whoever lists tools has nothing to ask of Proxmox.
-        let gate = Arc::new(Sandbox::sealed()).gate(Terms::default());
+        let gate = Arc::new(Sandbox::sealed()).gate(Terms::default(), None);
         let (mut store, report) = self.store(&gate);
         self.bounded(&report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
@@ -153,8 +154,8 @@ impl Plugin {
     }
 
     /// The way out of one call.
-    pub(crate) fn gate(&self, terms: Terms) -> Arc<Gate> {
-        self.sandbox.gate(terms)
+    pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
+        self.sandbox.gate(terms, start)
     }
 
     /// Calls a tool. `arguments` is a JSON object.

@@ -21,9 +21,10 @@ use tokio_util::task::TaskTracker;
 
 use self::confirm::{Questions, Way, Word};
 use self::stdio::Stdio;
+use crate::audit::{CallOutcome, CallStart};
 use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
-use crate::follow::{self, Listener};
-use crate::offer::{Catalog, Offer};
+use crate::follow::{self, Followed, Listener};
+use crate::offer::{self, Catalog, Offer};
 use crate::render;
 use crate::sandbox::{Consent, Decision, Gate, Terms};
 
@@ -235,10 +236,27 @@ impl Inner {
             Ok(plugin) => plugin,
             Err(error) => return Ok((Err(error), None)),
         };
-        let gate = plugin.gate(terms);
-        let answer = self
-            .follow(tool, arguments, &plugin, &gate, context)
-            .await?;
+        let client = client_of(context);
+        let client = client.as_ref();
+        let gate = plugin.gate(
+            terms,
+            Some(&CallStart {
+                client_name: client.map(|client| client.name.as_str()),
+                client_version: client.map(|client| client.version.as_str()),
+                tool: &tool.name,
+                arguments: &offer::masked(tool, arguments),
+            }),
+        );
+        let followed = self.follow(tool, arguments, &plugin, &gate, context).await;
+        let answer = match followed {
+            Ok(answer) => answer,
+            Err(cancelled) => {
+                gate.finish(CallOutcome::Cancelled, None);
+                return Err(cancelled);
+            }
+        };
+        follow::audit(&gate, &answer);
+        let answer = answer.map(Followed::into_result);
         let waiting = gate.unconfirmed().map(|decision| match gate.has_written() {
             true => Waiting::AfterChanges(decision),
             false => Waiting::Untouched(decision),
@@ -253,7 +271,7 @@ impl Inner {
         plugin: &Arc<Plugin>,
         gate: &Arc<Gate>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Result<ToolResult, ToolError>, Cancelled> {
+    ) -> Result<Result<Followed, ToolError>, Cancelled> {
         // A task of its own, so that it can go on when its client does not.
         let mut call = tokio::spawn({
             let (plugin, gate) = (Arc::clone(plugin), Arc::clone(gate));
@@ -360,6 +378,12 @@ impl Meter {
         };
         self.last
     }
+}
+
+/// Who the client says that it is.
+fn client_of(context: &RequestContext<RoleServer>) -> Option<Implementation> {
+    let of_session = || Some(context.peer.peer_info()?.client_info.clone());
+    context.meta.client_info().or_else(of_session)
 }
 
 fn to_result(result: ToolResult) -> Result<CallToolResult, ToolError> {

@@ -12,11 +12,17 @@ use http::{HeaderValue, Request, Response, Uri, header};
 
 use super::origin::Api;
 use super::{Exit, FailureKind, Sandbox, SendError};
+use crate::audit::{
+    self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd, mask_params,
+};
 
 /// One call's way out.
 pub(crate) struct Gate {
     sandbox: Arc<Sandbox>,
     terms: Terms,
+    /// The call in the audit log, and when it began.
+    call: Option<CallId>,
+    began: Instant,
     requests: AtomicU32,
     journal: Mutex<Vec<Decision>>,
     /// The user has agreed to what the call does.
@@ -81,13 +87,32 @@ pub(crate) enum Fate {
 }
 
 impl Gate {
-    pub(super) fn new(sandbox: Arc<Sandbox>, terms: Terms) -> Self {
+    pub(super) fn new(sandbox: Arc<Sandbox>, terms: Terms, start: Option<&CallStart<'_>>) -> Self {
+        let audit = sandbox.audit.as_ref();
+        let call = audit.zip(start).map(|(audit, start)| audit.begin(start));
         Self {
             sandbox,
             terms,
+            call,
+            began: Instant::now(),
             requests: AtomicU32::new(0),
             journal: Mutex::default(),
             agreed: AtomicBool::new(false),
+        }
+    }
+
+    /// The call has ended: this is for the audit log.
+    pub(crate) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
+        if let (Some(audit), Some(call)) = (&self.sandbox.audit, self.call) {
+            let duration = self.began.elapsed();
+            audit.outcome(
+                call,
+                &CallEnd {
+                    outcome,
+                    upid,
+                    duration,
+                },
+            );
         }
     }
 
@@ -137,17 +162,18 @@ impl Gate {
         if count >= sandbox.rules.max_requests {
             let cap = sandbox.rules.max_requests;
             let reason = format!("a call makes at most {cap} requests");
-            return Err(self.refuse(&request, None, Verdict::deny("requests", reason)));
+            let verdict = Verdict::deny("requests", reason);
+            return Err(self.refuse(&request, None, verdict).await);
         }
         let Some(exit) = &sandbox.exit else {
-            let reason = "there are no settings, so nothing may leave";
-            return Err(self.refuse(&request, None, Verdict::deny("settings", reason)));
+            let verdict = Verdict::deny("settings", "there are none, so nothing may leave");
+            return Err(self.refuse(&request, None, verdict).await);
         };
         let api = match exit.origin.check(request.uri()) {
             Ok(api) => api,
             Err(denial) => {
                 let verdict = Verdict::deny("origin", denial.to_string());
-                return Err(self.refuse(&request, None, verdict));
+                return Err(self.refuse(&request, None, verdict).await);
             }
         };
         let parsed = read(&request, &api);
@@ -159,7 +185,7 @@ impl Gate {
                     Ok(directory) => directory,
                     Err(reason) => {
                         let verdict = Verdict::deny("scope", reason);
-                        return Err(self.refuse(&request, Some(parsed), verdict));
+                        return Err(self.refuse(&request, Some(parsed), verdict).await);
                     }
                 }
             }
@@ -168,23 +194,28 @@ impl Gate {
         let verdict = self.judge(&parsed, &directory);
         let parsed = match (parsed, verdict.allowed) {
             (Ok(parsed), true) => parsed,
-            (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict)),
+            (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict).await),
         };
-        if let Some(error) = self.withhold(&parsed, &verdict) {
+        if let Err(error) = self.hold_back(&parsed, &verdict).await {
             return Err(error);
+        }
+        if let Err(verdict) = self.announce(&parsed).await {
+            return Err(self.refuse(&request, Some(&parsed), verdict).await);
         }
 
         let outgoing = exit.outgoing(request, &api)?;
         let started = Instant::now();
         let answer = exit.forward(outgoing, timeout).await;
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
-        tracing::debug!(
-            "{} {} took {:?}",
-            parsed.verb.as_str(),
-            parsed.path(),
-            started.elapsed()
-        );
         self.note(&parsed, &verdict, Fate::Sent(status));
+        self.record(
+            &parsed,
+            &verdict,
+            status,
+            answer.as_ref().err(),
+            started.elapsed(),
+        )
+        .await;
         let answer = answer?;
         if parsed.verb != Verb::Get {
             let done = answer.status().is_success();
@@ -194,6 +225,70 @@ impl Gate {
             Some(listing) => self.filtered(listing, answer, &directory),
             None => Ok(answer),
         }
+    }
+
+    /// A change is in the audit log before it is sent.
+    async fn announce(&self, parsed: &ApiRequest) -> Result<(), Verdict> {
+        let (Some(audit), Some(call)) = (&self.sandbox.audit, self.call) else {
+            return Ok(());
+        };
+        if parsed.verb == Verb::Get {
+            return Ok(());
+        }
+        let params = mask_params(&shown_params(parsed));
+        let request = AuditedRequest {
+            method: parsed.verb.as_str(),
+            path: &parsed.path(),
+            params: &params,
+        };
+        let written = audit.write_ahead(call, &request).await;
+        written.map_err(|error| Verdict::deny("audit", error.to_string()))
+    }
+
+    async fn record(
+        &self,
+        parsed: &ApiRequest,
+        verdict: &Verdict,
+        status: Option<u16>,
+        error: Option<&SendError>,
+        duration: Duration,
+    ) {
+        let params = shown_params(parsed);
+        let subject = (parsed.verb.as_str(), parsed.path(), params);
+        let failure = error.map(|error| error.detail.as_str());
+        self.write(subject, verdict, status, failure, duration)
+            .await;
+    }
+
+    async fn write(
+        &self,
+        (method, path, params): (&str, String, Vec<(String, String)>),
+        verdict: &Verdict,
+        status: Option<u16>,
+        failure: Option<&str>,
+        duration: Duration,
+    ) {
+        let (Some(audit), Some(call)) = (&self.sandbox.audit, self.call) else {
+            return;
+        };
+        let params = mask_params(&params);
+        let request = AuditedRequest {
+            method,
+            path: &path,
+            params: &params,
+        };
+        let end = RequestEnd {
+            verdict: match verdict.allowed {
+                true => audit::Verdict::Allowed,
+                false => audit::Verdict::Refused,
+            },
+            rule: Some(verdict.rule),
+            reason: (!verdict.allowed).then_some(verdict.reason.as_str()),
+            status,
+            failure,
+            duration,
+        };
+        audit.request(call, &request, &end).await;
     }
 
     fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
@@ -212,34 +307,39 @@ impl Gate {
         verdict
     }
 
-    /// A change that may leave, but not yet or not now.
-    fn withhold(&self, parsed: &ApiRequest, verdict: &Verdict) -> Option<SendError> {
+    /// Keeps back what may leave, but not yet or not now.
+    async fn hold_back(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
         if self.terms.offline {
             self.note(parsed, verdict, Fate::Withheld);
-            return Some(SendError::new(FailureKind::Unroutable, "nothing is sent"));
+            return Err(SendError::new(FailureKind::Unroutable, "nothing is sent"));
         }
         if parsed.verb == Verb::Get {
-            return None;
+            return Ok(());
         }
-        let (fate, reason) = if self.terms.dry_run {
-            (Fate::Withheld, "this call is for show".to_owned())
-        } else if self.needs_word(parsed, &verdict.meaning) {
-            let reason = "the user has to be asked first, and was not";
-            (Fate::Unconfirmed, reason.to_owned())
-        } else {
-            let destructive = verdict.meaning.is_destructive();
+        if self.terms.dry_run {
+            self.note(parsed, verdict, Fate::Withheld);
+            return Err(SendError::new(FailureKind::Denied, "this call is for show"));
+        }
+        if self.needs_word(parsed, &verdict.meaning) {
+            self.note(parsed, verdict, Fate::Unconfirmed);
+            let reason = "rule confirm: the user has to be asked first";
+            let refusal = Verdict::deny("confirm", reason);
+            self.record(parsed, &refusal, None, None, Duration::ZERO)
+                .await;
+            return Err(SendError::new(FailureKind::Denied, reason));
+        }
+        let destructive = verdict.meaning.is_destructive();
+        let taken = {
             let mut meter = self.sandbox.lock_meter();
-            match meter.take(self.sandbox.rules.caps, destructive, Instant::now()) {
-                Ok(()) => return None,
-                Err(error) => (Fate::Refused, error.to_string()),
-            }
+            meter.take(self.sandbox.rules.caps, destructive, Instant::now())
         };
-        let verdict = match fate {
-            Fate::Refused => Verdict::deny("limits", reason.clone()),
-            _ => verdict.clone(),
-        };
-        self.note(parsed, &verdict, fate);
-        Some(SendError::new(FailureKind::Denied, reason))
+        let Err(error) = taken else { return Ok(()) };
+        let refusal = Verdict::deny("limits", error.to_string());
+        self.note(parsed, &refusal, Fate::Refused);
+        self.record(parsed, &refusal, None, None, Duration::ZERO)
+            .await;
+        let detail = format!("rule limits: {error}");
+        Err(SendError::new(FailureKind::Denied, detail))
     }
 
     /// Whether the user's word is needed for a change, and was not given.
@@ -296,7 +396,7 @@ impl Gate {
     }
 
     /// Refuses a request, and tells the operator.
-    fn refuse(
+    async fn refuse(
         &self,
         request: &Request<Bytes>,
         parsed: Option<&ApiRequest>,
@@ -315,14 +415,23 @@ impl Gate {
         tracing::warn!("refused {method} {target} by rule {rule}: {reason}");
         let error = SendError::new(FailureKind::Denied, format!("rule {rule}: {reason}"));
         match parsed {
-            Some(parsed) => self.note(parsed, &verdict, Fate::Refused),
-            None => self.journal().push(Decision {
-                method: method.to_string(),
-                path: target,
-                params: Vec::new(),
-                verdict,
-                fate: Fate::Refused,
-            }),
+            Some(parsed) => {
+                self.record(parsed, &verdict, None, None, Duration::ZERO)
+                    .await;
+                self.note(parsed, &verdict, Fate::Refused);
+            }
+            None => {
+                let subject = (method.as_str(), target.clone(), Vec::new());
+                self.write(subject, &verdict, None, None, Duration::ZERO)
+                    .await;
+                self.journal().push(Decision {
+                    method: method.to_string(),
+                    path: target,
+                    params: Vec::new(),
+                    verdict,
+                    fate: Fate::Refused,
+                });
+            }
         }
         error
     }

@@ -25,6 +25,7 @@ pub(crate) use self::tls::TrustError;
 
 use self::client::Client;
 use self::guests::Guests;
+use crate::audit::{Audit, CallStart};
 use crate::settings::Settings;
 
 /// The most that Proxmox VE takes as a request's body.
@@ -44,6 +45,7 @@ pub(crate) struct Sandbox {
     dangerous: Policy,
     meter: Mutex<Meter>,
     guests: Guests,
+    audit: Option<Audit>,
 }
 
 /// What the operator lets out.
@@ -111,7 +113,11 @@ struct Exit {
 
 impl Sandbox {
     /// The way out to the configured Proxmox VE.
-    pub(crate) fn new(settings: &Settings, rules: Rules) -> Result<Self, TrustError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        rules: Rules,
+        audit: Option<Audit>,
+    ) -> Result<Self, TrustError> {
         let token = format!("PVEAPIToken={}!{}=", settings.user, settings.token_name);
         let authorization = settings.token_secret.expose_after(&token);
         let mut authorization =
@@ -122,7 +128,7 @@ impl Sandbox {
             authorization,
             client: Client::new(&settings.trust)?,
         };
-        Ok(Self::with_exit(Some(exit), rules))
+        Ok(Self::with_exit(Some(exit), rules, audit))
     }
 
     /// No way out: for looking at a component without settings.
@@ -134,10 +140,10 @@ impl Sandbox {
             confirm: Confirm::Never,
             fallback: Fallback::Refuse,
         };
-        Self::with_exit(None, rules)
+        Self::with_exit(None, rules, None)
     }
 
-    fn with_exit(exit: Option<Exit>, mut rules: Rules) -> Self {
+    fn with_exit(exit: Option<Exit>, mut rules: Rules, audit: Option<Audit>) -> Self {
         // What a dangerous action does cannot be told by its request: it is
         // for tools alone that the operator knows to be dangerous.
         let dangerous = ACTIONS
@@ -155,6 +161,7 @@ impl Sandbox {
             dangerous: policy,
             meter: Mutex::default(),
             guests: Guests::default(),
+            audit,
         }
     }
 
@@ -166,9 +173,9 @@ impl Sandbox {
         }
     }
 
-    /// The way out of one call.
-    pub(crate) fn gate(self: &Arc<Self>, terms: Terms) -> Arc<Gate> {
-        Arc::new(Gate::new(Arc::clone(self), terms))
+    /// The way out of one call, which the audit log knows as `start`.
+    pub(crate) fn gate(self: &Arc<Self>, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
+        Arc::new(Gate::new(Arc::clone(self), terms, start))
     }
 
     fn policy(&self, terms: &Terms) -> &Policy {
