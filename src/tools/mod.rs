@@ -197,6 +197,15 @@ mod tests {
     use crate::schema;
     use std::collections::HashSet;
 
+    /// A host that keeps a log leaves these out of it.
+    #[test]
+    fn arguments_that_are_secret_say_so() {
+        let passwords = schema::published(schema::input::<cloudinit::SetCloudInit>());
+        assert_eq!(passwords["properties"]["password"]["writeOnly"], true);
+        let commands = schema::published(schema::input::<agent::RunInGuest>());
+        assert_eq!(commands["properties"]["stdin"]["writeOnly"], true);
+    }
+
     #[test]
     fn names_are_unique_and_plain() {
         let mut seen = HashSet::new();
