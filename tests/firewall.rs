@@ -81,7 +81,7 @@ fn writes(sim: &Sim) -> anyhow::Result<Vec<Value>> {
 #[tokio::test]
 async fn findings_in_plain_words() -> anyhow::Result<()> {
     let sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let open = client
         .call("audit_firewall", json!({ "vmid": 101 }))
         .await?;
@@ -126,7 +126,7 @@ async fn findings_in_plain_words() -> anyhow::Result<()> {
 #[tokio::test]
 async fn flags_of_network_cards() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 104 });
     let report = client
         .call(
@@ -177,7 +177,7 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
     let sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });
     let report = client
         .call(
@@ -264,7 +264,7 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
     let sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });
     let drop = json!({ "direction": "in", "action": "DROP", "comment": "the rest" });
     let report = client
@@ -345,7 +345,7 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
 #[tokio::test]
 async fn options_from_and_to() -> anyhow::Result<()> {
     let sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 202 });
     let report = client
         .call(
@@ -408,7 +408,7 @@ async fn options_from_and_to() -> anyhow::Result<()> {
 #[tokio::test]
 async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let cluster = json!({ "cluster": true });
     let on = with(&cluster, json!({ "enabled": true }));
     let text = client.error("set_firewall_options", on.clone()).await?;
@@ -510,7 +510,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     let sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let rule = |more: Value| {
         with(
             &json!({ "vmid": 110, "direction": "in", "action": "ACCEPT" }),
@@ -592,7 +592,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 #[tokio::test]
 async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let rule = |more: Value| {
         with(
             &json!({ "vmid": 110, "direction": "in", "action": "ACCEPT" }),
@@ -764,7 +764,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.fault(json!({
         "kind": "status", "method": "DELETE", "path": "/rules/0$", "code": 500,
         "reason": "detected modified configuration - file changed by other user? Try again.",
@@ -807,7 +807,7 @@ async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });
     sim.fault(json!({ "kind": "cut-after", "method": "DELETE", "path": "/rules/0$" }))
         .await?;

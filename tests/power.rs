@@ -25,7 +25,7 @@ fn says(text: &str, words: &[&str]) {
 #[tokio::test]
 async fn off_and_on_again() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for vmid in [103, 200] {
         let vm = json!({ "vmid": vmid });
         let report = client.call("stop_guest", vm.clone()).await?;
@@ -49,7 +49,7 @@ async fn off_and_on_again() -> anyhow::Result<()> {
 #[tokio::test]
 async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for (tool, vmid) in [
         ("start_guest", 100),
         ("start_guest", 200),
@@ -69,7 +69,7 @@ async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let lock = json!({ "lock": "migrate" });
     sim.control(json!({ "cmd": "guest", "vmid": 103, "config": lock }))
         .await?;
@@ -142,7 +142,7 @@ async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
 #[tokio::test]
 async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for (tool, arguments, words) in [
         ("start_guest", json!({}), &["vmid", "missing"][..]),
         ("start_guest", json!({ "vmid": 5 }), &["vmid", "100"]),
@@ -198,7 +198,7 @@ async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let arguments = json!({ "vmid": 102, "timeout_seconds": 1 });
     let text = client.error("stop_guest", arguments.clone()).await?;
     says(
@@ -239,7 +239,7 @@ async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.fault(json!({
         "kind": "status", "code": 400, "path": "/status/stop$", "times": 1,
         "reason": "Parameter verification failed.",
@@ -257,7 +257,7 @@ async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
 #[tokio::test]
 async fn reboots_and_resets() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for (arguments, kind) in [
         (json!({ "vmid": 103, "timeout_seconds": 20 }), "qmreboot"),
         (json!({ "vmid": 103, "mode": "reset" }), "qmreset"),
@@ -276,7 +276,7 @@ async fn reboots_and_resets() -> anyhow::Result<()> {
 #[tokio::test]
 async fn paused_and_resumed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let vm = json!({ "vmid": 103 });
     let report = client.call("suspend_guest", vm.clone()).await?;
     assert_eq!(report["changes"][0]["to"], "paused", "{report:#}");
@@ -298,7 +298,7 @@ async fn paused_and_resumed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn asleep_on_disk() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let vm = json!({ "vmid": 103 });
     for wake in ["start_guest", "resume_guest"] {
         let report = client
@@ -333,7 +333,7 @@ async fn asleep_on_disk() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let text = client
         .error("suspend_guest", json!({ "vmid": 200 }))
         .await?;
@@ -347,7 +347,7 @@ async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
 #[tokio::test]
 async fn high_availability_is_asked() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let report = client.call("stop_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(report["status"], "done", "{report:#}");
     says(
@@ -365,7 +365,7 @@ async fn high_availability_is_asked() -> anyhow::Result<()> {
 #[tokio::test]
 async fn tasks_that_go_wrong() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.control(json!({ "cmd": "fault", "task": "vzstart", "error": "no space left on device" }))
         .await?;
     let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
@@ -390,7 +390,7 @@ async fn tasks_that_go_wrong() -> anyhow::Result<()> {
 #[tokio::test]
 async fn without_waiting() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let report = client
         .call("start_guest", json!({ "vmid": 201, "wait": false }))
         .await?;
@@ -427,7 +427,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/status/start$" }))
         .await?;
     let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
@@ -446,7 +446,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_guest_that_moves_away() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "latency", "ms": 1500, "path": "/pve1/lxc/201/status/current$" }))
         .await?;
     let before = sim.served().await?;

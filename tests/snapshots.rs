@@ -53,7 +53,7 @@ fn says(text: &str, words: &[&str]) {
 #[tokio::test]
 async fn the_tree_of_a_guest() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let tree = client
         .call("list_snapshots", json!({ "vmid": 100 }))
         .await?;
@@ -79,7 +79,7 @@ async fn the_tree_of_a_guest() -> anyhow::Result<()> {
 #[tokio::test]
 async fn there_and_back() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let report = client
         .call(
             "create_snapshot",
@@ -147,7 +147,7 @@ async fn there_and_back() -> anyhow::Result<()> {
 #[tokio::test]
 async fn ram_goes_along() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let report = client
         .call(
             "create_snapshot",
@@ -179,7 +179,7 @@ async fn ram_goes_along() -> anyhow::Result<()> {
 #[tokio::test]
 async fn children_are_told() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for name in ["one", "two"] {
         client
             .call("create_snapshot", json!({ "vmid": 100, "name": name }))
@@ -206,7 +206,7 @@ async fn children_are_told() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_container_on_zfs() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     for name in ["first", "second"] {
         client
             .call("create_snapshot", json!({ "vmid": 201, "name": name }))
@@ -240,7 +240,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
 #[tokio::test]
 async fn tasks_that_fail() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     // A directory holds no snapshots of containers.
     let text = client
         .error("create_snapshot", json!({ "vmid": 200, "name": "s1" }))
@@ -272,7 +272,7 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let report = client
         .call(
             "create_snapshot",
@@ -293,7 +293,7 @@ async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.control(json!({ "cmd": "guest", "vmid": 103, "running": false }))
         .await?;
     for (tool, arguments, words) in [
@@ -360,7 +360,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 #[tokio::test]
 async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let long = "a".repeat(41);
     for name in ["", "a", "1st", "a b", "a/../b", "é1", "a\n", "-a", &long] {
         for tool in ["create_snapshot", "rollback_snapshot", "delete_snapshot"] {
@@ -413,7 +413,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/snapshot$" }))
         .await?;
     let text = client

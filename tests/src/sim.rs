@@ -93,6 +93,11 @@ impl Sim {
         self.host_with("all")
     }
 
+    /// The same, with a policy that lets everything out that any can.
+    pub fn admin(&self) -> anyhow::Result<HostRunner> {
+        Ok(self.host()?.arg("--preset=admin"))
+    }
+
     /// A host-runner with the token of these rights.
     pub fn host_with(&self, rights: &str) -> anyhow::Result<HostRunner> {
         let token = self.token(rights)?;

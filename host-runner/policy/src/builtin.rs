@@ -60,7 +60,7 @@ pub(crate) fn forbids(request: &ApiRequest) -> Option<&'static str> {
     if writes && (set("skiplock") || set("force")) {
         return Some("it would overwrite a guest, or ignore its lock");
     }
-    if writes && set("purge") || writes && set("destroy-unreferenced-disks") {
+    if writes && (set("purge") || set("destroy-unreferenced-disks")) {
         return Some("it would delete disks");
     }
     if let ["nodes", _, "qemu" | "lxc", _, "config"] = segments.as_slice()
