@@ -2,6 +2,7 @@
 //! asks of its host.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Context as _;
 use proxmox_mcp_tests::{HostRunner, component};
@@ -258,4 +259,32 @@ fn surface(wasm: &[u8]) -> anyhow::Result<(BTreeSet<String>, BTreeSet<String>)> 
         }
     }
     Ok((imports, exports))
+}
+
+/// What docs/security.md promises is shown by tests that there are.
+#[test]
+fn every_promise_has_its_test() -> anyhow::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| {
+        std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))
+    };
+    let page = read("docs/security.md")?;
+    let (_, table) = page.split_once("| Promise |").context("no promises")?;
+    let (table, _) = table.split_once("\n\n").context("an endless table")?;
+    let policy = read("host-runner/policy/src/tests.rs")?;
+    let mut shown = 0;
+    for name in table.split('`').skip(1).step_by(2) {
+        let (source, test) = match name.split_once("::") {
+            Some((file, test)) => (read(&format!("tests/{file}.rs"))?, test),
+            // A file, or a whole suite.
+            None if name.contains('/') || root.join(format!("tests/{name}.rs")).exists() => {
+                continue;
+            }
+            None => (policy.clone(), name),
+        };
+        assert!(source.contains(&format!("fn {test}(")), "no test {name}");
+        shown += 1;
+    }
+    assert!(shown > 20, "{shown}");
+    Ok(())
 }

@@ -34,6 +34,9 @@ use self::ticker::{OutOfTime, Ticker};
 use crate::audit::CallStart;
 use crate::sandbox::{Gate, Sandbox, Terms};
 
+/// How many calls may wait for their turn.
+const MAX_WAITING: usize = 256;
+
 /// What a call may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
@@ -52,6 +55,8 @@ pub(crate) struct Plugin {
     instances: RunnerPre<State>,
     ticker: Ticker,
     turns: Semaphore,
+    /// Places for those that wait for their turn.
+    queue: Semaphore,
     limits: Limits,
     sandbox: Arc<Sandbox>,
     environment: Vec<(String, String)>,
@@ -134,6 +139,7 @@ impl Plugin {
             instances: RunnerPre::new(instances).map_err(invalid)?,
             ticker,
             turns: Semaphore::new(limits.concurrency),
+            queue: Semaphore::new(MAX_WAITING),
             limits,
             sandbox,
             environment,
@@ -192,6 +198,15 @@ impl Plugin {
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, ToolError> {
+        if let Ok(turn) = self.turns.try_acquire() {
+            return Ok(turn);
+        }
+        let _place = self.queue.try_acquire().map_err(|_| {
+            ToolError::Internal(format!(
+                "{MAX_WAITING} calls are waiting already: nothing was done, call again when some \
+                 of them have been answered"
+            ))
+        })?;
         match tokio::time::timeout(self.limits.wall, self.turns.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(ToolError::Internal(format!(

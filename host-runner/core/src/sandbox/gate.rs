@@ -159,9 +159,13 @@ impl Gate {
     ) -> Result<Response<Bytes>, SendError> {
         let sandbox = &self.sandbox;
         let count = self.requests.fetch_add(1, Ordering::Relaxed);
-        if count >= sandbox.rules.max_requests {
-            let cap = sandbox.rules.max_requests;
+        let cap = sandbox.rules.max_requests;
+        if count >= cap {
             let reason = format!("a call makes at most {cap} requests");
+            // Told once: it is not for a component to fill the logs.
+            if count > cap {
+                return Err(SendError::new(FailureKind::Denied, reason));
+            }
             let verdict = Verdict::deny("requests", reason);
             return Err(self.refuse(&request, None, verdict).await);
         }
