@@ -91,7 +91,7 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
     let call = |vmid: u32, more: Value| {
         let mut params = json!({
             "_meta": meta,
-            "name": "start_guest",
+            "name": "stop_guest",
             "arguments": { "vmid": vmid },
         });
         if let (Some(params), Some(more)) = (params.as_object_mut(), more.as_object()) {
@@ -99,7 +99,7 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
         }
         params
     };
-    let asked = raw.request("tools/call", call(201, json!({}))).await?;
+    let asked = raw.request("tools/call", call(103, json!({}))).await?;
     assert_eq!(asked["result"]["resultType"], "input_required", "{asked:#}");
     let state = asked["result"]["requestState"].clone();
     let yes = json!({ "confirm": { "action": "accept", "content": {} } });
@@ -108,9 +108,9 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
     let other = if tampered.ends_with('A') { "B" } else { "A" };
     tampered.replace_range(tampered.len() - 1.., other);
     let attempts = [
-        (101, state.clone()),
-        (201, json!(tampered)),
-        (201, json!("")),
+        (100, state.clone()),
+        (103, json!(tampered)),
+        (103, json!("")),
     ];
     for (vmid, state) in attempts {
         let more = json!({ "requestState": state, "inputResponses": yes });
@@ -119,7 +119,7 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
     }
     assert_eq!(writes(&sim)?, 0);
     let more = json!({ "requestState": state, "inputResponses": yes });
-    let done = raw.request("tools/call", call(201, more)).await?;
+    let done = raw.request("tools/call", call(103, more)).await?;
     assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
     assert_eq!(writes(&sim)?, 1);
     Ok(())

@@ -702,7 +702,11 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
 #[tokio::test]
 async fn rights_are_needed() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
-    let auditor = sim.host_with("audit")?.connect().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     let audit = auditor
         .call("audit_firewall", json!({ "vmid": 110 }))
         .await?;
@@ -724,7 +728,11 @@ async fn rights_are_needed() -> anyhow::Result<()> {
             .await?;
         says(&text, &["VM.Config.Network", "/vms/110"]);
     }
-    let nobody = sim.host_with("none")?.connect().await?;
+    let nobody = sim
+        .host_with("none")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     let text = nobody
         .error("audit_firewall", json!({ "cluster": true }))
         .await?;

@@ -197,11 +197,11 @@ async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let scoped = || anyhow::Ok(sim.host()?.arg("--vmids=500-510,9000"));
     let client = scoped()?.connect().await?;
-    let outside = json!({ "vmid": 9000, "newid": 600, "name": "out" });
+    let outside = json!({ "vmid": 9000, "new_vmid": 600, "name": "out" });
     let error = client.error("clone_guest", outside).await?;
     assert!(error.contains("500-510"), "{error}");
     assert_eq!(writes(&sim)?, 0);
-    let inside = json!({ "vmid": 9000, "newid": 501, "name": "in" });
+    let inside = json!({ "vmid": 9000, "new_vmid": 501, "name": "in" });
     let report = client.call("clone_guest", inside).await?;
     assert_eq!(report["status"], "done", "{report:#}");
     client.call("start_guest", json!({ "vmid": 501 })).await?;
@@ -212,7 +212,7 @@ async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
         .args(["--pools=prod", "--vmids=9000"])
         .connect()
         .await?;
-    let clone = json!({ "vmid": 9000, "newid": 700, "name": "pooled", "pool": "prod" });
+    let clone = json!({ "vmid": 9000, "new_vmid": 700, "name": "pooled", "pool": "prod" });
     client.call("clone_guest", clone).await?;
     let list = client.call("list_guests", json!({})).await?;
     assert!(vmids(&list).contains(&700), "{list:#}");
@@ -277,7 +277,7 @@ async fn a_policy_file_says_the_same_as_flags() -> anyhow::Result<()> {
         ("\n[scope]\nvmids = [\"9-1\"]", "line 3"),
         ("tools = []", "empty list"),
     ] {
-        let output = with_file(text)?.run(&["tools"]).await?;
+        let output = with_file(text)?.run(&["policy", "show"]).await?;
         assert_eq!(output.status, Some(2), "{output:?}");
         assert!(output.stderr.contains(named), "{output:?}");
     }

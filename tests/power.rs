@@ -405,7 +405,11 @@ async fn without_waiting() -> anyhow::Result<()> {
 #[tokio::test]
 async fn rights_that_are_missing() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let auditor = sim.host_with("audit")?.connect().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     for (tool, vmid) in [
         ("start_guest", 201),
         ("stop_guest", 100),
@@ -417,7 +421,11 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
             &["audit@pve!viewer", "VM.PowerMgmt", &format!("/vms/{vmid}")],
         );
     }
-    let nobody = sim.host_with("none")?.connect().await?;
+    let nobody = sim
+        .host_with("none")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     let text = nobody.error("start_guest", json!({ "vmid": 201 })).await?;
     says(&text, &["nobody@pve!none", "VM.Audit", "/vms/201"]);
     Ok(())

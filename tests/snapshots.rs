@@ -390,7 +390,11 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
 #[tokio::test]
 async fn rights_are_needed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let auditor = sim.host_with("audit")?.connect().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     assert_eq!(tree(&auditor, 100).await?.len(), 1);
     for (tool, name) in [
         ("create_snapshot", "s1"),
@@ -402,7 +406,11 @@ async fn rights_are_needed() -> anyhow::Result<()> {
             .await?;
         says(&text, &["VM.Snapshot"]);
     }
-    let nobody = sim.host_with("none")?.connect().await?;
+    let nobody = sim
+        .host_with("none")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     let text = nobody
         .error("list_snapshots", json!({ "vmid": 100 }))
         .await?;

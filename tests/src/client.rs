@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::{Context as _, bail, ensure};
 use jsonschema::Validator;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientInfo, ClientRequest,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest,
     ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData,
     ProgressNotificationParam, ProtocolVersion,
 };
@@ -63,8 +63,8 @@ struct Handler {
 }
 
 impl ClientHandler for Handler {
-    fn get_info(&self) -> ClientInfo {
-        let mut info = ClientInfo::default();
+    fn get_info(&self) -> ClientConfig {
+        let mut info = ClientConfig::default();
         if self.user != User::Absent {
             info.capabilities.elicitation = Some(ElicitationCapability::default());
         }

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::{CommandError, Context};
 use crate::cli::Options;
 use crate::engine::Embedded;
 use crate::mcp;
+use crate::offer::OfferError;
 
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
+
+/// How long to wait for the component when the client has gone meanwhile.
+const LOADING: Duration = Duration::from_millis(100);
 
 /// Serves MCP until the client closes stdin, or a signal comes.
 pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), CommandError> {
@@ -20,16 +25,10 @@ pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), Com
     let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.
-    let loading = tokio::spawn({
+    let mut loading = tokio::spawn({
         let catalog = Arc::clone(&catalog);
         async move { catalog.offer().await.map(drop) }
     });
-    let unusable = async {
-        match loading.await {
-            Ok(Err(error)) => error,
-            _ => std::future::pending().await,
-        }
-    };
 
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
@@ -48,9 +47,23 @@ pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), Com
     }
     let server = mcp::Server::new(catalog, options.wait().unwrap_or(WAIT));
     let served = tokio::select! {
-        served = server.serve(stop) => served.map_err(CommandError::Protocol),
-        error = unusable => Err(error.into()),
+        served = server.serve(stop) => {
+            // Whoever hung up at once is told of a fault all the same.
+            match tokio::time::timeout(LOADING, &mut loading).await {
+                Ok(Ok(Err(error))) => Err(error.into()),
+                _ => served.map_err(CommandError::Protocol),
+            }
+        }
+        error = fault(&mut loading) => Err(error.into()),
     };
     drop(demo);
     served
+}
+
+/// Why nothing can be called, once that is known.
+async fn fault(loading: &mut JoinHandle<Result<(), OfferError>>) -> OfferError {
+    match loading.await {
+        Ok(Err(error)) => error,
+        _ => std::future::pending().await,
+    }
 }

@@ -5,15 +5,20 @@ use serde_json::{Value, json};
 use super::{CommandError, print};
 use crate::cli::Options;
 use crate::engine::{Embedded, Loader, Tool};
+use crate::offer::Offer;
+use crate::policy::Choice;
 use crate::render;
 use crate::sandbox::Sandbox;
 
-/// Lists the tools. Needs no settings, and nothing can leave.
+/// Lists the tools, and which of them the policy offers. Needs no settings, and
+/// nothing can leave.
 pub(crate) async fn run(
     options: &Options,
     embedded: Embedded,
     json: bool,
 ) -> Result<(), CommandError> {
+    let file = options.policy.effective()?;
+    let choice = Choice::new(&file, &crate::policy::rules(&file, options.call_requests)?);
     let loader = Loader::new(
         options.component(embedded),
         options.limits(),
@@ -21,15 +26,17 @@ pub(crate) async fn run(
         Vec::new(),
     );
     let tools = loader.plugin().await?.list_tools().await?;
+    let offer = Offer::new(tools.clone(), &choice)?;
     if json {
-        let tools: Vec<_> = tools.iter().map(to_json).collect::<Result<_, _>>()?;
+        let tools = tools.iter().map(|tool| to_json(tool, &offer));
+        let tools: Vec<_> = tools.collect::<Result<_, _>>()?;
         return print(&format!("{:#}", Value::Array(tools)));
     }
-    let lines: Vec<_> = tools.iter().map(|tool| to_line(tool, &tools)).collect();
-    print(&lines.join("\n"))
+    let lines = tools.iter().map(|tool| to_line(tool, &tools, &offer));
+    print(&lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn to_json(tool: &Tool) -> Result<Value, CommandError> {
+fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
     let annotations = &tool.annotations;
     Ok(json!({
         "name": tool.name,
@@ -43,12 +50,13 @@ fn to_json(tool: &Tool) -> Result<Value, CommandError> {
             "openWorldHint": annotations.open_world,
         },
         "dangerous": annotations.dangerous,
+        "offered": offer.find(&tool.name).is_ok(),
         "inputSchema": render::schema(tool, &tool.input_schema)?,
         "outputSchema": render::schema(tool, &tool.output_schema)?,
     }))
 }
 
-fn to_line(tool: &Tool, tools: &[Tool]) -> String {
+fn to_line(tool: &Tool, tools: &[Tool], offer: &Offer) -> String {
     let width = |text: fn(&Tool) -> &str| tools.iter().map(|tool| text(tool).len()).max();
     let names = width(|tool| &tool.name).unwrap_or_default();
     let toolsets = width(|tool| &tool.toolset).unwrap_or_default();
@@ -58,8 +66,12 @@ fn to_line(tool: &Tool, tools: &[Tool]) -> String {
         annotations if annotations.destructive => "destructive",
         _ => "writes",
     };
+    let note = match offer.find(&tool.name) {
+        Ok(_) => "",
+        Err(_) => " (not offered)",
+    };
     format!(
-        "{:names$}  {:toolsets$}  {effect:11}  {}",
+        "{:names$}  {:toolsets$}  {effect:11}  {}{note}",
         tool.name, tool.toolset, tool.title
     )
 }
