@@ -17,7 +17,8 @@ fn lines(file: &Path) -> anyhow::Result<Vec<Value>> {
 }
 
 fn events<'a>(lines: &'a [Value], event: &str) -> Vec<&'a Value> {
-    lines.iter().filter(|line| line["event"] == event).collect()
+    let of = |line: &&Value| line.get("event").is_some_and(|name| name == event);
+    lines.iter().filter(of).collect()
 }
 
 fn audited(sim: &Sim, file: &Path) -> anyhow::Result<HostRunner> {

@@ -9,7 +9,7 @@ fn writes(sim: &Sim) -> anyhow::Result<usize> {
     let requests = sim.requests()?;
     Ok(requests
         .iter()
-        .filter(|request| request["method"] != "GET")
+        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
         .count())
 }
 

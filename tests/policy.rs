@@ -10,7 +10,7 @@ fn writes(sim: &Sim) -> anyhow::Result<usize> {
     let requests = sim.requests()?;
     Ok(requests
         .iter()
-        .filter(|request| request["method"] != "GET")
+        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
         .count())
 }
 
@@ -38,7 +38,7 @@ async fn explain(host: HostRunner, arguments: &[&str]) -> anyhow::Result<(Value,
         _ => anyhow::bail!("{output:?}"),
     };
     let answer: Value = serde_json::from_str(&output.stdout)?;
-    assert_eq!(answer["allowed"], allowed, "{answer:#}");
+    assert_eq!(answer.get("allowed"), Some(&json!(allowed)), "{answer:#}");
     Ok((answer, allowed))
 }
 

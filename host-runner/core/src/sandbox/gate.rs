@@ -200,9 +200,7 @@ impl Gate {
             (Ok(parsed), true) => parsed,
             (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict).await),
         };
-        if let Err(error) = self.hold_back(&parsed, &verdict).await {
-            return Err(error);
-        }
+        self.hold_back(&parsed, &verdict).await?;
         if let Err(verdict) = self.announce(&parsed).await {
             return Err(self.refuse(&request, Some(&parsed), verdict).await);
         }
