@@ -16,6 +16,8 @@ pub(crate) fn forbids(request: &ApiRequest) -> Option<&'static str> {
                 return Some("it would take guests out of a pool or out of high availability");
             }
             ["nodes", _, "disks", ..] => return Some("it would destroy what is on a node's disks"),
+            ["nodes", _, "ceph", ..] => return Some("it would destroy what is on a storage"),
+            ["nodes", _, "storage", _, "prunebackups"] => return Some("it would delete backups"),
             _ => {}
         }
     }
@@ -49,6 +51,9 @@ pub(crate) fn forbids(request: &ApiRequest) -> Option<&'static str> {
             return Some("it would reach beyond the guest or out of the cluster");
         }
         ["nodes", _, "qemu", _, "unlink"] => return Some("it would delete a guest's disk"),
+        ["nodes", _, "qemu" | "lxc", _, "move_disk" | "move_volume"] if set("delete") => {
+            return Some("it would delete the volume that a disk was on");
+        }
         ["nodes", _, "disks", ..] if writes => {
             return Some("it would destroy what is on a node's disks");
         }

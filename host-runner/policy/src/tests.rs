@@ -111,7 +111,11 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("PUT", "/nodes/pve1/qemu/100/resize", "disk=scsi0&size=%2B1G", "-aa-"),
     ("PUT", "/nodes/pve1/qemu/100/unlink", "idlist=scsi0", "BBBB"),
     ("PUT", "/nodes/pve1/qemu/100/unlink", "idlist=scsi0&force=1", "BBBB"),
-    ("POST", "/nodes/pve1/qemu/100/move_disk", "disk=scsi0&storage=bulk&delete=1", "????"),
+    ("POST", "/nodes/pve1/qemu/100/move_disk", "disk=scsi0&storage=bulk&delete=1", "BBBB"),
+    ("POST", "/nodes/pve1/qemu/100/move_disk", "disk=scsi0&storage=bulk", "????"),
+    ("POST", "/nodes/pve1/lxc/200/move_volume", "volume=rootfs&storage=bulk&delete=1", "BBBB"),
+    ("DELETE", "/nodes/pve1/storage/nas/prunebackups", "", "BBBB"),
+    ("DELETE", "/nodes/pve1/ceph/pool/x", "", "BBBB"),
     // migration, snapshots, backups
     ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&online=1", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&force=1", "BBBB"),
