@@ -25,7 +25,7 @@ pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), Com
     let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.
-    let mut loading = tokio::spawn({
+    let loading = tokio::spawn({
         let catalog = Arc::clone(&catalog);
         async move { catalog.offer().await.map(drop) }
     });
@@ -45,23 +45,24 @@ pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), Com
              (`host-runner tools` and `host-runner call` are for people)"
         );
     }
-    let server = mcp::Server::new(catalog, options.wait().unwrap_or(WAIT));
+    let server = mcp::Server::new(Arc::clone(&catalog), options.wait().unwrap_or(WAIT));
     let served = tokio::select! {
         served = server.serve(stop) => {
-            // Whoever hung up at once is told of a fault all the same.
-            match tokio::time::timeout(LOADING, &mut loading).await {
-                Ok(Ok(Err(error))) => Err(error.into()),
+            // Whoever hung up at once is told of a fault all the same. The task
+            // itself may have been waited for already, which can be done once.
+            match tokio::time::timeout(LOADING, catalog.offer()).await {
+                Ok(Err(error)) => Err(error.into()),
                 _ => served.map_err(CommandError::Protocol),
             }
         }
-        error = fault(&mut loading) => Err(error.into()),
+        error = fault(loading) => Err(error.into()),
     };
     drop(demo);
     served
 }
 
 /// Why nothing can be called, once that is known.
-async fn fault(loading: &mut JoinHandle<Result<(), OfferError>>) -> OfferError {
+async fn fault(loading: JoinHandle<Result<(), OfferError>>) -> OfferError {
     match loading.await {
         Ok(Err(error)) => error,
         _ => std::future::pending().await,
