@@ -1,6 +1,8 @@
 use std::env;
 use std::fs;
+use std::panic;
 use std::path::PathBuf;
+use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -21,15 +23,13 @@ pub(crate) struct Dist {
 
 impl Dist {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(setup::STEPS + 4);
+        let mut progress = Progress::new(setup::STEPS + 3);
         setup::step(workspace, &mut progress)?;
-        progress.step("building the component (release, LTO)", || {
-            build::component(workspace, "proxmox-mcp")
-        })?;
         let host = Toolchain::find()?.host;
-        progress.step("building host-runner (dist, LTO; takes minutes)", || {
-            host_runner(workspace, &host)
-        })?;
+        progress.step(
+            "building the component and, beside it, host-runner (takes minutes)",
+            || both(workspace, &host),
+        )?;
         let built = workspace.target(&host).join("dist/host-runner");
         let built = built.with_extension(env::consts::EXE_EXTENSION);
         let wasm = workspace.component("proxmox_mcp.wasm");
@@ -61,6 +61,18 @@ impl Dist {
         );
         Ok(())
     }
+}
+
+/// Much of the component's build keeps one processor busy only.
+fn both(workspace: &Workspace, host: &str) -> Result<Step> {
+    thread::scope(|scope| {
+        let component = scope.spawn(|| build::component(workspace, "proxmox-mcp"));
+        let step = host_runner(workspace, host)?;
+        match component.join() {
+            Ok(component) => component.map(|_| step),
+            Err(panic) => panic::resume_unwind(panic),
+        }
+    })
 }
 
 /// Static with the C library of the target that the toolchain has anyway.

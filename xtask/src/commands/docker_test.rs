@@ -62,7 +62,7 @@ impl DockerTest {
             base.make(&buildah)
         })?;
         let before = progress.seconds();
-        progress.step("building the image (LTO; takes minutes)", || {
+        progress.step("building the image (takes minutes)", || {
             build_image(workspace, &buildah, self.pull)
         })?;
         let built = progress.seconds() - before;
