@@ -77,11 +77,11 @@ fn both(workspace: &Workspace, host: &str) -> Result<Step> {
 
 /// Static with the C library of the target that the toolchain has anyway.
 ///
-/// glibc has a name for needing shared libraries even so, to look up a host:
-/// since 2.34 it holds what reads /etc/hosts and asks DNS itself, and loads
-/// others only where /etc/nsswitch.conf names them. `cargo xtask docker-test`
-/// looks up names in an image that has no library. So musl, whose target would
-/// have to be installed and whose allocator is slow, gains nothing here.
+/// glibc is said to need shared libraries even so when it looks up a host. But
+/// since 2.34 it can itself read /etc/hosts and ask DNS, and loads libraries
+/// only for what else /etc/nsswitch.conf names: `cargo xtask docker-test` looks
+/// up names in an image that has none. So musl would gain nothing: its target
+/// has to be installed first, and its allocator is slow.
 fn host_runner(workspace: &Workspace, host: &str) -> Result<Step> {
     let mut command = workspace.cargo(["build", "--profile", "dist", "--package", "host-runner"]);
     // The target is named so that the flags are not for build scripts and

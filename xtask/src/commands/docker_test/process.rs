@@ -67,16 +67,15 @@ impl Process {
     /// Whether its root is mounted read-only.
     pub(super) fn has_read_only_root(&self) -> Result<bool> {
         // `36 35 98:0 / / ro,relatime - ext4 /dev/root rw`
-        let options = self
+        let (_, options) = self
             .mounts
             .lines()
+            .rev()
             .filter_map(|line| {
                 let mut words = line.split_whitespace().skip(4);
                 Some((words.next()?, words.next()?))
             })
-            .filter(|(point, _)| *point == "/")
-            .map(|(_, options)| options)
-            .last()
+            .find(|(point, _)| *point == "/")
             .context("the session has no root")?;
         Ok(options.split(',').any(|option| option == "ro"))
     }
