@@ -1,4 +1,5 @@
-//! Embeds the component, and the same precompiled where it is at hand.
+//! Embeds the component, and the same precompiled where it is at hand, both
+//! packed by LZ4.
 //!
 //! `PROXMOX_MCP_COMPONENT` and `PROXMOX_MCP_COMPONENT_CWASM` name the files;
 //! otherwise they are where `cargo xtask build` puts them. A build without
@@ -71,7 +72,7 @@ fn declare(out: &Path, name: &str, bytes: Option<&[u8]>) -> Result<String, Box<d
         return Ok(format!("const {name}: {kind} = None;\n"));
     };
     let path = out.join(name.to_lowercase());
-    fs::write(&path, bytes)?;
+    fs::write(&path, lz4_flex::compress_prepend_size(bytes))?;
     Ok(format!(
         "const {name}: {kind} = Some(include_bytes!({path:?}));\n"
     ))

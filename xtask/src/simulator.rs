@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -49,6 +49,17 @@ impl Simulator {
     pub(crate) fn url(&self) -> &str {
         let [(_, url), ..] = &self.settings;
         url
+    }
+
+    /// The variables that point host-runner at it.
+    pub(crate) fn settings(&self) -> &[(&'static str, String)] {
+        &self.settings
+    }
+
+    /// The authority that its certificate is from.
+    pub(crate) fn ca_file(&self) -> &Path {
+        let [.., (_, file)] = &self.settings;
+        Path::new(file)
     }
 
     /// host-runner with the simulator's settings and none of the user's own,

@@ -48,7 +48,7 @@ pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()
         if fresh {
             return Ok(Step::Fresh);
         }
-        precompile(workspace, &wasm, &precompiled)
+        precompile(&workspace.binary("host-runner"), &wasm, &precompiled)
     })?;
     progress.step("putting both into host-runner", || {
         if fresh {
@@ -100,10 +100,10 @@ pub(super) fn release(workspace: &Workspace, names: &[&str]) -> Result<Step> {
 
 /// Has host-runner compile the component, and leaves the old file alone where
 /// the new one is the same, so that nothing is linked again for it.
-fn precompile(workspace: &Workspace, wasm: &Path, precompiled: &Path) -> Result<Step> {
+pub(super) fn precompile(host_runner: &Path, wasm: &Path, precompiled: &Path) -> Result<Step> {
     let new = precompiled.with_extension("cwasm.new");
     output(
-        Command::new(workspace.binary("host-runner"))
+        Command::new(host_runner)
             .arg("precompile")
             .arg(wasm)
             .arg(&new),

@@ -140,12 +140,12 @@ fn download(work: &Path, release: &str) -> Result<PathBuf> {
 }
 
 /// A Debian archive that the machine is configured for.
-struct Archive {
-    uri: String,
-    signed_by: String,
+pub(super) struct Archive {
+    pub(super) uri: String,
+    pub(super) signed_by: String,
 }
 
-fn archives() -> Result<Vec<Archive>> {
+pub(super) fn archives() -> Result<Vec<Archive>> {
     let targets = output(Command::new("apt-get").args([
         "indextargets",
         "--format",

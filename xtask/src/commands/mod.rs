@@ -5,6 +5,8 @@ mod build;
 mod check_requests;
 mod debian;
 mod demo;
+mod dist;
+mod docker_test;
 mod docs;
 mod setup;
 mod test;
@@ -17,11 +19,13 @@ use crate::workspace::Workspace;
 pub(crate) enum Command {
     Setup(setup::Setup),
     Build(build::Build),
+    Dist(dist::Dist),
     Test(test::Test),
     Demo(demo::Demo),
     Bench(bench::Bench),
     Docs(docs::Docs),
     CheckRequests(check_requests::CheckRequests),
+    DockerTest(docker_test::DockerTest),
 }
 
 impl Command {
@@ -30,11 +34,13 @@ impl Command {
         match self {
             Self::Setup(command) => command.run(&workspace),
             Self::Build(command) => command.run(&workspace),
+            Self::Dist(command) => command.run(&workspace),
             Self::Test(command) => command.run(&workspace),
             Self::Demo(command) => command.run(&workspace),
             Self::Bench(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
             Self::CheckRequests(command) => command.run(&workspace),
+            Self::DockerTest(command) => command.run(&workspace),
         }
     }
 }

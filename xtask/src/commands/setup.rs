@@ -40,6 +40,8 @@ pub(super) fn step(workspace: &Workspace, progress: &mut Progress) -> Result<()>
 pub(super) struct Toolchain {
     /// Its exact version, such as `1.95.0`.
     pub(super) release: String,
+    /// The target triple of this machine.
+    pub(super) host: String,
     /// Where it is installed.
     pub(super) sysroot: PathBuf,
 }
@@ -50,13 +52,17 @@ impl Toolchain {
             output(Command::new("rustc").args(args))
                 .context("no working rustc on PATH; install Rust, see https://rustup.rs")
         };
-        let release = rustc(&["-vV"])?
-            .lines()
-            .find_map(|line| line.strip_prefix("release: "))
-            .map(str::to_owned)
-            .context("`rustc -vV` names no release")?;
+        let version = rustc(&["-vV"])?;
+        let value = |name: &str| {
+            version
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+                .map(str::to_owned)
+                .with_context(|| format!("`rustc -vV` names no {name}"))
+        };
         Ok(Self {
-            release,
+            release: value("release")?,
+            host: value("host")?,
             sysroot: PathBuf::from(rustc(&["--print", "sysroot"])?.trim()),
         })
     }

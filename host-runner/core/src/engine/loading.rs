@@ -18,7 +18,7 @@ const CORE_INSTANCES: u32 = 12;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 6;
 
-/// What the binary carries inside.
+/// What the binary carries inside, packed by LZ4 with the size before it.
 #[derive(Clone, Copy)]
 pub struct Embedded {
     /// The component.
@@ -87,26 +87,26 @@ impl ComponentSource {
     }
 
     pub(super) fn component(&self, engine: &Engine) -> Result<Component, LoadError> {
-        let read;
         let wasm = match self {
             Self::Embedded(embedded) => {
                 let precompiled = embedded.precompiled.and_then(|code| map(engine, code));
                 if let Some(component) = precompiled {
                     return Ok(component);
                 }
-                embedded.wasm.ok_or(LoadError::NotEmbedded)?
+                let packed = embedded.wasm.ok_or(LoadError::NotEmbedded)?;
+                lz4_flex::decompress_size_prepended(packed).map_err(|error| LoadError::Invalid {
+                    name: self.name(),
+                    reason: error.to_string(),
+                })?
             }
-            Self::File(path) => {
-                read = read_file(path)?;
-                &read
-            }
+            Self::File(path) => read_file(path)?,
         };
         let invalid = |error: wasmtime::Error| LoadError::Invalid {
             name: self.name(),
             reason: one_line(&error),
         };
         tracing::debug!("compiling {}", self.name());
-        Component::from_binary(engine, wasm).map_err(invalid)
+        Component::from_binary(engine, &wasm).map_err(invalid)
     }
 }
 
@@ -156,13 +156,14 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
     unsafe_code,
     reason = "a precompiled component can only be loaded this way"
 )]
-fn map(engine: &Engine, code: &[u8]) -> Option<Component> {
+fn map(engine: &Engine, packed: &'static [u8]) -> Option<Component> {
+    let code = lz4_flex::decompress_size_prepended(packed).ok()?;
     // SAFETY: the bytes are part of this program, as the build script of the
     // binary embedded them: it takes only what `precompile` made from the very
     // component that is embedded too. They are no input from outside: whoever can change them
     // can change the program around them. wasmtime itself refuses code of
     // another version, configuration or processor.
-    let component = unsafe { Component::deserialize(engine, code) };
+    let component = unsafe { Component::deserialize(engine, &code) };
     component
         .inspect_err(|error| tracing::debug!("precompiled code is of no use: {error}"))
         .ok()

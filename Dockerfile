@@ -1,0 +1,33 @@
+# host-runner with the component inside, and nothing else but what it reads:
+#
+#   docker build -t proxmox-mcp .
+#   docker run -i --rm --env-file .env proxmox-mcp
+#
+# `cargo xtask docker-test` builds it and looks at the outcome.
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# What cargo has downloaded and compiled stays for the next build.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo xtask dist --out /image/usr/local/bin/host-runner
+# The certificate authorities that the web trusts, and where names are looked
+# up: the C library inside host-runner can do these two without any other file.
+RUN install -D -m 444 /etc/ssl/certs/ca-certificates.crt -t /image/etc/ssl/certs \
+ && install -D -m 444 LICENSE-APACHE LICENSE-MIT -t /image/usr/share/licenses/proxmox-mcp \
+ && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+ && chmod 444 /image/etc/nsswitch.conf \
+ && chmod 555 /image/usr/local/bin/host-runner \
+ && find /image -type d -exec chmod 755 {} +
+
+# No shell, no other program, and no file that its user could change.
+FROM scratch
+COPY --from=build /image /
+USER 65532:65532
+LABEL org.opencontainers.image.title="proxmox-mcp" \
+      org.opencontainers.image.description="MCP server for Proxmox VE, with its tools in a sandbox" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/proxmox-mcp/proxmox-mcp"
+ENTRYPOINT ["/usr/local/bin/host-runner"]

@@ -1,0 +1,99 @@
+use std::env;
+use std::fs;
+use std::panic;
+use std::path::PathBuf;
+use std::thread;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use super::build;
+use super::setup::{self, Toolchain};
+use crate::progress::{Progress, Step};
+use crate::table;
+use crate::workspace::{Workspace, run};
+
+/// Build host-runner to hand out: small, and without shared libraries
+#[derive(Args)]
+pub(crate) struct Dist {
+    /// Also copy it to this file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Dist {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let mut progress = Progress::new(setup::STEPS + 3);
+        setup::step(workspace, &mut progress)?;
+        let host = Toolchain::find()?.host;
+        progress.step(
+            "building the component and, beside it, host-runner (takes minutes)",
+            || both(workspace, &host),
+        )?;
+        let built = workspace.target(&host).join("dist/host-runner");
+        let built = built.with_extension(env::consts::EXE_EXTENSION);
+        let wasm = workspace.component("proxmox_mcp.wasm");
+        let precompiled = workspace.component("proxmox_mcp.cwasm");
+        progress.step("compiling the component to machine code", || {
+            build::precompile(&built, &wasm, &precompiled)
+        })?;
+        progress.step("putting both into host-runner", || {
+            host_runner(workspace, &host)
+        })?;
+
+        let file = match &self.out {
+            None => &built,
+            Some(out) => {
+                if let Some(folder) = out.parent() {
+                    fs::create_dir_all(folder)
+                        .with_context(|| format!("cannot make {}", folder.display()))?;
+                }
+                fs::copy(&built, out).with_context(|| format!("cannot write {}", out.display()))?;
+                out
+            }
+        };
+        let size = fs::metadata(file)?.len();
+        eprintln!(
+            "built {} ({}) in {:.0} s",
+            file.display(),
+            table::bytes(size as f64),
+            progress.seconds()
+        );
+        Ok(())
+    }
+}
+
+/// Much of the component's build keeps one processor busy only.
+fn both(workspace: &Workspace, host: &str) -> Result<Step> {
+    thread::scope(|scope| {
+        let component = scope.spawn(|| build::component(workspace, "proxmox-mcp"));
+        let step = host_runner(workspace, host)?;
+        match component.join() {
+            Ok(component) => component.map(|_| step),
+            Err(panic) => panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// Static with the C library of the target that the toolchain has anyway.
+///
+/// glibc is said to need shared libraries even so when it looks up a host. But
+/// since 2.34 it can itself read /etc/hosts and ask DNS, and loads libraries
+/// only for what else /etc/nsswitch.conf names: `cargo xtask docker-test` looks
+/// up names in an image that has none. So musl would gain nothing: its target
+/// has to be installed first, and its allocator is slow.
+fn host_runner(workspace: &Workspace, host: &str) -> Result<Step> {
+    let mut command = workspace.cargo(["build", "--profile", "dist", "--package", "host-runner"]);
+    // The target is named so that the flags are not for build scripts and
+    // procedural macros, which are loaded as shared libraries.
+    command.args(["--target", host]);
+    if host.contains("linux") {
+        let flags = env::var("RUSTFLAGS").unwrap_or_default();
+        command.env(
+            "RUSTFLAGS",
+            format!("{flags} -C target-feature=+crt-static"),
+        );
+    }
+    run(&mut command)?;
+    Ok(Step::Done)
+}
