@@ -17,7 +17,8 @@ use crate::settings::{Settings, SettingsError, Sources, Variable};
 /// nothing else, and never sees the token. Settings are read from flags, the
 /// environment, the file given by --env-file and a .env in the working
 /// directory, in this order. The token's secret has no flag: give it as
-/// PROXMOX_TOKEN_SECRET.
+/// PROXMOX_TOKEN_SECRET, or name a file that holds it in
+/// PROXMOX_TOKEN_SECRET_FILE.
 #[derive(Debug, Parser)]
 #[command(name = "host-runner", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -108,12 +109,16 @@ pub(crate) struct Options {
     /// Certificates to trust besides the system's, in PEM [PROXMOX_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     ca_file: Option<String>,
+    /// SHA-256 fingerprints of the only certificates to accept
+    /// [PROXMOX_FINGERPRINT]
+    #[arg(long, global = true, value_name = "AA:BB:…", help_heading = "Settings")]
+    fingerprint: Option<String>,
     /// A file of NAME=value lines with settings
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     env_file: Option<PathBuf>,
     /// Use a simulated cluster inside this program instead of a real one
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
-        "url", "user", "token_id", "verify_ssl", "ca_file", "env_file",
+        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "env_file",
     ])]
     pub demo: bool,
 
@@ -197,6 +202,7 @@ impl Options {
         sources.flag(Variable::TokenId, self.token_id.as_deref());
         sources.flag(Variable::VerifySsl, self.verify_ssl.as_deref());
         sources.flag(Variable::CaFile, self.ca_file.as_deref());
+        sources.flag(Variable::Fingerprint, self.fingerprint.as_deref());
         Settings::from_sources(&sources)
     }
 

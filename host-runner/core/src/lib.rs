@@ -9,11 +9,13 @@ mod audit;
 mod cli;
 mod commands;
 mod demo;
+mod digest;
 mod engine;
 mod follow;
 mod mcp;
 mod offer;
 mod policy;
+mod process;
 mod render;
 mod sandbox;
 mod secret;
@@ -37,6 +39,7 @@ use crate::commands::CommandError;
 pub fn main(embedded: Embedded) -> ExitCode {
     let cli = Cli::parse();
     init_log(cli.options.log_level);
+    process::keep_private();
     match run(&cli, embedded) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,14 +2,27 @@
 //!
 //! A flag beats the environment, which beats the file given by `--env-file`,
 //! which beats a `.env` in the working directory. An empty value counts as
-//! none.
+//! none. The token's secret may also be in a file of its own, or a systemd
+//! credential, which comes last.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use crate::digest::Digest;
 use crate::sandbox::{Origin, OriginError};
 use crate::secret::Secret;
+
+/// The name of the systemd credential that holds the token's secret.
+const CREDENTIAL: &str = "proxmox-token-secret";
+
+/// A file that is larger holds something else than a secret.
+const MAX_SECRET_BYTES: usize = 4096;
 
 /// Where Proxmox VE is, and with which token to talk to it.
 #[derive(Debug, Clone)]
@@ -35,6 +48,9 @@ pub(crate) enum Trust {
         /// `PROXMOX_CA_FILE`, as read.
         ca: Option<CaFile>,
     },
+    /// These alone, and as they are: neither their issuer nor their host name
+    /// nor their time matters.
+    Pinned(Vec<Digest>),
     /// All of them.
     Unverified,
 }
@@ -70,6 +86,13 @@ pub(crate) enum SettingsError {
         /// What is wrong with it. Holds no secret.
         problem: String,
     },
+    /// The secret is given in two ways, and none of them is the better one.
+    #[error(
+        "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({0}): keep one of \
+         them, for example {}",
+        examples(&[Variable::TokenSecretFile])
+    )]
+    TwoSecrets(Place),
     /// The file given by `--env-file` cannot be read.
     #[error("cannot read {}: {reason}", .path.display())]
     EnvFile {
@@ -91,8 +114,12 @@ pub(crate) enum Variable {
     TokenId,
     /// `PROXMOX_TOKEN_SECRET`
     TokenSecret,
+    /// `PROXMOX_TOKEN_SECRET_FILE`
+    TokenSecretFile,
     /// `PROXMOX_VERIFY_SSL`
     VerifySsl,
+    /// `PROXMOX_FINGERPRINT`
+    Fingerprint,
     /// `PROXMOX_CA_FILE`
     CaFile,
 }
@@ -106,14 +133,22 @@ pub(crate) enum Place {
     Environment,
     /// A file of `NAME=value` lines.
     File(PathBuf),
+    /// A credential that systemd hands over.
+    Credential,
 }
+
+/// What one place gives. One of the values may be the secret, so all of them
+/// are wiped when they are dropped.
+type Values = HashMap<Variable, Zeroizing<String>>;
 
 /// The places that settings are looked for in.
 #[derive(Default)]
 pub(crate) struct Sources {
-    flags: HashMap<Variable, String>,
-    environment: HashMap<Variable, String>,
-    files: Vec<(PathBuf, HashMap<String, String>)>,
+    flags: Values,
+    environment: Values,
+    files: Vec<(PathBuf, Values)>,
+    /// systemd's credentials.
+    credentials: Option<PathBuf>,
 }
 
 impl Settings {
@@ -129,7 +164,10 @@ impl Settings {
         ];
         let missing: Vec<_> = required
             .into_iter()
-            .filter(|&variable| sources.get(variable).is_none())
+            .filter(|&variable| match variable {
+                Variable::TokenSecret => !sources.has_token_secret(),
+                variable => sources.get(variable).is_none(),
+            })
             .filter(|&variable| !(variable == Variable::User && owned_token))
             .collect();
         if !missing.is_empty() {
@@ -141,7 +179,7 @@ impl Settings {
         })?;
         let user = sources.parse_optional(Variable::User, parse_user)?;
         let (owner, token_name) = sources.parse(Variable::TokenId, parse_token_id)?;
-        let token_secret = sources.parse(Variable::TokenSecret, parse_secret)?;
+        let token_secret = sources.token_secret()?;
         let user = match (user, owner) {
             (Some(user), Some(owner)) if user != owner => {
                 return Err(sources.malformed(
@@ -156,10 +194,11 @@ impl Settings {
             .parse_optional(Variable::VerifySsl, parse_bool)?
             .unwrap_or(true);
         let ca = sources.parse_optional(Variable::CaFile, read_ca_file)?;
-        let trust = if verify {
-            Trust::Verified { ca }
-        } else {
-            Trust::Unverified
+        let pins = sources.parse_optional(Variable::Fingerprint, parse_fingerprints)?;
+        let trust = match pins {
+            Some(pins) => Trust::Pinned(pins),
+            None if verify => Trust::Verified { ca },
+            None => Trust::Unverified,
         };
         Ok(Self {
             origin,
@@ -200,9 +239,10 @@ impl Sources {
                 .into_iter()
                 .filter_map(|variable| {
                     let value = std::env::var(variable.name()).ok()?;
-                    Some((variable, value))
+                    Some((variable, Zeroizing::new(value)))
                 })
                 .collect(),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             ..Self::default()
         };
         if let Some(path) = env_file {
@@ -226,26 +266,73 @@ impl Sources {
     /// Adds what a flag gives.
     pub(crate) fn flag(&mut self, variable: Variable, value: Option<&str>) {
         if let Some(value) = value {
-            self.flags.insert(variable, value.to_owned());
+            self.flags.insert(variable, Zeroizing::new(value.to_owned()));
         }
     }
 
+    fn has_token_secret(&self) -> bool {
+        self.get(Variable::TokenSecret).is_some()
+            || self.get(Variable::TokenSecretFile).is_some()
+            || self.credential().is_some()
+    }
+
+    fn token_secret(&self) -> Result<Secret, SettingsError> {
+        for (place, values) in self.places() {
+            let value = given(values, Variable::TokenSecret);
+            let file = given(values, Variable::TokenSecretFile);
+            let (variable, secret) = match (value, file) {
+                (None, None) => continue,
+                (Some(_), Some(_)) => return Err(SettingsError::TwoSecrets(place)),
+                (Some(value), None) => {
+                    if let Place::File(path) = &place {
+                        warn_of_readers(path);
+                    }
+                    (Variable::TokenSecret, parse_secret(value))
+                }
+                (None, Some(path)) => {
+                    let secret = read_secret(Path::new(path));
+                    let problem = |problem| format!("names {}, which {problem}", quoted(path));
+                    (Variable::TokenSecretFile, secret.map_err(problem))
+                }
+            };
+            return secret.map_err(|problem| SettingsError::Malformed {
+                variable,
+                origin: place,
+                problem,
+            });
+        }
+        let Some(path) = self.credential() else {
+            return Err(SettingsError::Missing(vec![Variable::TokenSecret]));
+        };
+        read_secret(&path).map_err(|problem| SettingsError::Malformed {
+            variable: Variable::TokenSecret,
+            origin: Place::Credential,
+            problem,
+        })
+    }
+
+    fn credential(&self) -> Option<PathBuf> {
+        let path = self.credentials.as_ref()?.join(CREDENTIAL);
+        path.exists().then_some(path)
+    }
+
+    /// The places, the one that counts most first.
+    fn places(&self) -> impl Iterator<Item = (Place, &Values)> {
+        let files = self
+            .files
+            .iter()
+            .map(|(path, values)| (Place::File(path.clone()), values));
+        [
+            (Place::Flag, &self.flags),
+            (Place::Environment, &self.environment),
+        ]
+        .into_iter()
+        .chain(files)
+    }
+
     fn get(&self, variable: Variable) -> Option<(&str, Place)> {
-        let from_flag = self.flags.get(&variable).map(|value| (value, Place::Flag));
-        let from_environment = self
-            .environment
-            .get(&variable)
-            .map(|value| (value, Place::Environment));
-        let from_files = self.files.iter().filter_map(|(path, values)| {
-            let value = values.get(variable.name())?;
-            Some((value, Place::File(path.clone())))
-        });
-        from_flag
-            .into_iter()
-            .chain(from_environment)
-            .chain(from_files)
-            .map(|(value, place)| (value.trim(), place))
-            .find(|(value, _)| !value.is_empty())
+        self.places()
+            .find_map(|(place, values)| Some((given(values, variable)?, place)))
     }
 
     fn parse<T>(
@@ -283,12 +370,14 @@ impl Sources {
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Url,
         Self::User,
         Self::TokenId,
         Self::TokenSecret,
+        Self::TokenSecretFile,
         Self::VerifySsl,
+        Self::Fingerprint,
         Self::CaFile,
     ];
 
@@ -299,7 +388,9 @@ impl Variable {
             Self::User => "PROXMOX_USER",
             Self::TokenId => "PROXMOX_TOKEN_ID",
             Self::TokenSecret => "PROXMOX_TOKEN_SECRET",
+            Self::TokenSecretFile => "PROXMOX_TOKEN_SECRET_FILE",
             Self::VerifySsl => "PROXMOX_VERIFY_SSL",
+            Self::Fingerprint => "PROXMOX_FINGERPRINT",
             Self::CaFile => "PROXMOX_CA_FILE",
         }
     }
@@ -310,7 +401,12 @@ impl Variable {
             Self::User => "root@pam",
             Self::TokenId => "mcp",
             Self::TokenSecret => "12345678-90ab-cdef-1234-567890abcdef",
+            Self::TokenSecretFile => "/etc/proxmox-mcp/token-secret",
             Self::VerifySsl => "true",
+            Self::Fingerprint => {
+                "3F:A8:0C:51:9E:77:D2:4B:16:E0:8D:63:BA:2F:94:C5:\
+                 07:F1:5D:38:AC:E9:42:80:1B:D6:73:2E:C4:59:0F:A7"
+            }
             Self::CaFile => "/etc/pve/pve-root-ca.pem",
         }
     }
@@ -322,6 +418,7 @@ impl fmt::Display for Place {
             Self::Flag => f.write_str("from the command line"),
             Self::Environment => f.write_str("from the environment"),
             Self::File(path) => write!(f, "from {}", path.display()),
+            Self::Credential => write!(f, "from the systemd credential {CREDENTIAL}"),
         }
     }
 }
@@ -395,6 +492,58 @@ fn parse_secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text.to_owned()))
 }
 
+/// The secret that stands in a file of its own.
+fn read_secret(path: &Path) -> Result<Secret, String> {
+    // As large as it may get at once: growing would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_SECRET_BYTES));
+    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(MAX_SECRET_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    if bytes.len() > MAX_SECRET_BYTES {
+        return Err("holds more than a token's secret".to_owned());
+    }
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| "holds characters that no token secret has".to_owned())?;
+    if text.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    warn_of_readers(path);
+    parse_secret(text.trim())
+}
+
+/// Says so where everybody on this machine can read or change a file with the
+/// secret.
+fn warn_of_readers(path: &Path) {
+    let Ok(metadata) = path.metadata() else {
+        return;
+    };
+    if metadata.is_file() && metadata.permissions().mode() & 0o006 != 0 {
+        tracing::warn!(
+            "every user of this machine can read or change {0}, which holds the token's secret: \
+             chmod 600 {0}",
+            path.display()
+        );
+    }
+}
+
+fn parse_fingerprints(text: &str) -> Result<Vec<Digest>, String> {
+    let entries: Vec<_> = text
+        .split([',', ' ', '\t', '\r', '\n'])
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    if entries.is_empty() {
+        return Err("names no fingerprint".to_owned());
+    }
+    let parse = |(at, entry): (usize, &&str)| {
+        Digest::parse(entry).map_err(|error| match entries.len() {
+            1 => error.to_string(),
+            count => format!("has {count} entries, of which number {} {error}", at + 1),
+        })
+    };
+    entries.iter().enumerate().map(parse).collect()
+}
+
 fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -416,11 +565,25 @@ fn read_ca_file(text: &str) -> Result<CaFile, String> {
     })
 }
 
-fn read_env_file(path: &Path) -> Result<HashMap<String, String>, String> {
-    let entries = dotenvy::from_path_iter(path).map_err(without_content)?;
-    entries
-        .map(|entry| entry.map_err(without_content))
-        .collect()
+/// What a place gives for a setting, if anything.
+fn given(values: &Values, variable: Variable) -> Option<&str> {
+    let value = values.get(&variable)?.trim();
+    (!value.is_empty()).then_some(value)
+}
+
+fn read_env_file(path: &Path) -> Result<Values, String> {
+    let mut values = Values::new();
+    for entry in dotenvy::from_path_iter(path).map_err(without_content)? {
+        let (name, value) = entry.map_err(without_content)?;
+        let value = Zeroizing::new(value);
+        let variable = Variable::ALL
+            .into_iter()
+            .find(|variable| variable.name() == name);
+        if let Some(variable) = variable {
+            values.insert(variable, value);
+        }
+    }
+    Ok(values)
 }
 
 /// A malformed line may hold the secret, so it is not repeated.
@@ -446,19 +609,24 @@ mod tests {
     const SECRET: &str = "8a7f3c1e-aaaa-bbbb-cccc-0123456789ab";
 
     fn sources(environment: &[(Variable, &str)]) -> Sources {
-        let mut values = HashMap::from([
-            (Variable::Url, "https://pve.example.com:8006".to_owned()),
-            (Variable::User, "root@pam".to_owned()),
-            (Variable::TokenId, "mcp".to_owned()),
-            (Variable::TokenSecret, SECRET.to_owned()),
-        ]);
-        for (variable, value) in environment {
-            values.insert(*variable, (*value).to_owned());
-        }
+        let complete = [
+            (Variable::Url, "https://pve.example.com:8006"),
+            (Variable::User, "root@pam"),
+            (Variable::TokenId, "mcp"),
+            (Variable::TokenSecret, SECRET),
+        ];
         Sources {
-            environment: values,
+            environment: values(complete.iter().chain(environment)),
             ..Sources::default()
         }
+    }
+
+    fn values<'a>(pairs: impl IntoIterator<Item = &'a (Variable, &'a str)>) -> Values {
+        let value = |text: &str| Zeroizing::new(text.to_owned());
+        pairs
+            .into_iter()
+            .map(|(variable, text)| (*variable, value(text)))
+            .collect()
     }
 
     fn problem(environment: &[(Variable, &str)]) -> String {
@@ -472,8 +640,7 @@ mod tests {
     #[test]
     fn flag_beats_environment_beats_files_in_order() {
         let file = |name: &str, value: &str| {
-            let values = HashMap::from([("PROXMOX_USER".to_owned(), value.to_owned())]);
-            (PathBuf::from(name), values)
+            (PathBuf::from(name), values(&[(Variable::User, value)]))
         };
         let mut sources = Sources {
             files: vec![file("given.env", "given@pam"), file(".env", "dot@pam")],
@@ -483,7 +650,7 @@ mod tests {
         assert_eq!(user(&sources), "given@pam");
         sources
             .environment
-            .insert(Variable::User, "environment@pam".to_owned());
+            .extend(values(&[(Variable::User, "environment@pam")]));
         assert_eq!(user(&sources), "environment@pam");
         sources.flag(Variable::User, Some("flag@pam"));
         assert_eq!(user(&sources), "flag@pam");
@@ -568,6 +735,9 @@ mod tests {
             (Variable::TokenSecret, "8a7f\n3c1e"),
             (Variable::VerifySsl, "maybe"),
             (Variable::CaFile, "/nonexistent/ca.pem"),
+            (Variable::Fingerprint, "AA:BB"),
+            (Variable::Fingerprint, " , "),
+            (Variable::Fingerprint, SECRET),
         ] {
             let text = problem(&[(variable, value)]);
             assert!(text.starts_with(variable.name()), "{text}");
@@ -590,5 +760,89 @@ mod tests {
                 Settings::from_sources(&sources(&[(Variable::VerifySsl, value)])).unwrap();
             assert!(matches!(settings.trust, Trust::Verified { .. }), "{value}");
         }
+    }
+
+    #[test]
+    fn pins_alone_decide() {
+        let (one, other) = (Digest::of(b"one"), Digest::of(b"other"));
+        for between in [",", " ", "\n", ", ", "\r\n\t"] {
+            let both = format!("{}{between}{other}", one.with_colons());
+            for verify in ["", "true", "false"] {
+                let sources = sources(&[
+                    (Variable::Fingerprint, &both),
+                    (Variable::VerifySsl, verify),
+                ]);
+                let settings = Settings::from_sources(&sources).unwrap();
+                let Trust::Pinned(pins) = settings.trust else {
+                    panic!("{:?}", settings.trust);
+                };
+                assert_eq!(pins, [one, other]);
+            }
+        }
+        // One bad pin of several is named.
+        let text = problem(&[(Variable::Fingerprint, &format!("{one}, AB:CD"))]);
+        assert!(text.contains("2 entries, of which number 2"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_may_be_in_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let name = path.display().to_string();
+        let read = |content: &[u8]| {
+            std::fs::write(&path, content).unwrap();
+            let given = [(Variable::TokenSecret, ""), (Variable::TokenSecretFile, &name)];
+            match Settings::from_sources(&sources(&given)) {
+                Ok(settings) => Ok(settings.token_secret.expose_after("")),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        for end in ["", "\n", "\r\n", " \n\n"] {
+            let secret = read(format!("{SECRET}{end}").as_bytes()).unwrap();
+            assert_eq!(secret, SECRET.as_bytes());
+        }
+        let long = "a".repeat(MAX_SECRET_BYTES + 1);
+        let bad = [b"\xff".as_slice(), b"", b"\n", b"8a7f 3c1e", long.as_bytes()];
+        for content in bad {
+            let text = read(content).unwrap_err();
+            assert!(text.starts_with("PROXMOX_TOKEN_SECRET_FILE ("), "{text}");
+            assert!(text.len() < 300, "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        let text = problem(&[
+            (Variable::TokenSecret, ""),
+            (Variable::TokenSecretFile, &name),
+        ]);
+        assert!(text.contains("cannot be read"), "{text}");
+    }
+
+    #[test]
+    fn one_place_gives_one_secret() {
+        let text = problem(&[(Variable::TokenSecretFile, "/nonexistent")]);
+        for name in ["PROXMOX_TOKEN_SECRET ", "PROXMOX_TOKEN_SECRET_FILE "] {
+            assert!(text.contains(name), "{text}");
+        }
+        // Of two places the first counts, and the other is not looked at.
+        let mut sources = sources(&[]);
+        let file = values(&[(Variable::TokenSecretFile, "/nonexistent")]);
+        sources.files.push((PathBuf::from(".env"), file));
+        Settings::from_sources(&sources).unwrap();
+    }
+
+    #[test]
+    fn a_credential_comes_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sources = sources(&[(Variable::TokenSecret, "")]);
+        sources.credentials = Some(folder.path().to_owned());
+        let secret = |sources: &Sources| {
+            let settings = Settings::from_sources(sources);
+            settings.map(|settings| settings.token_secret.expose_after(""))
+        };
+        assert!(matches!(secret(&sources), Err(SettingsError::Missing(_))));
+        std::fs::write(folder.path().join(CREDENTIAL), "of-systemd\n").unwrap();
+        assert_eq!(secret(&sources).unwrap(), "of-systemd");
+        let given = values(&[(Variable::TokenSecret, SECRET)]);
+        sources.files.push((PathBuf::from("given.env"), given));
+        assert_eq!(secret(&sources).unwrap(), SECRET);
     }
 }
