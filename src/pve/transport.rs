@@ -89,8 +89,8 @@ fn lost(error: anyhow::Error) -> Lost {
         ),
         ErrorCode::TlsCertificateError => Lost::NotSent(
             "the certificate of PROXMOX_URL is not trusted: give the cluster's CA \
-             (/etc/pve/pve-root-ca.pem on a node) as PROXMOX_CA_FILE, or set \
-             PROXMOX_VERIFY_SSL=false to trust any certificate"
+             (/etc/pve/pve-root-ca.pem on a node) as PROXMOX_CA_FILE, or the certificate's \
+             SHA-256 fingerprint as PROXMOX_FINGERPRINT, which then decides alone"
                 .into(),
         ),
         ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => Lost::NotSent(

@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::CertificateError;
 use tokio::sync::OnceCell;
 
-use super::tls::{Roots, TrustError};
+use super::tls::{Rejected, Roots, TrustError};
 use super::{FailureKind, MAX_RESPONSE_BYTES, SendError};
 use crate::settings::Trust;
 
@@ -261,13 +261,13 @@ fn of_tls(error: &rustls::Error) -> (FailureKind, String) {
 }
 
 fn of_certificate(error: &CertificateError) -> String {
-    use CertificateError as Bad;
     match error {
-        Bad::UnknownIssuer => "its issuer is not trusted".to_owned(),
-        Bad::Expired | Bad::ExpiredContext { .. } => "it has expired".to_owned(),
-        Bad::NotValidYet | Bad::NotValidYetContext { .. } => "it is not valid yet".to_owned(),
-        Bad::NotValidForName | Bad::NotValidForNameContext { .. } => {
-            "it is not for this host name".to_owned()
+        CertificateError::Other(other) => match other.0.downcast_ref::<Rejected>() {
+            Some(rejected) => rejected.to_string(),
+            None => error.to_string(),
+        },
+        CertificateError::BadSignature => {
+            "the server does not have the key of the certificate that it shows".to_owned()
         }
         error => error.to_string(),
     }

@@ -1,6 +1,7 @@
 //! Which certificates are accepted.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -8,10 +9,20 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
 };
 
+use crate::digest::Digest;
 use crate::settings::{CaFile, Trust};
+
+/// Of so many certificates the fingerprints are shown, where any certificate
+/// will do: whoever makes up more of them fills no log.
+const MAX_SHOWN: usize = 16;
+
+/// Where a person sees the fingerprint that should be there.
+const WHERE_TO_COMPARE: &str = "the web interface of proxmox shows it at node > System > Certificates, and \
+     `pvenode cert info` on the node";
 
 /// Settings of TLS that cannot be used. Each message is one line that names
 /// the variable and gives an example.
@@ -36,6 +47,8 @@ pub(crate) enum TrustError {
 pub(super) enum Roots {
     /// The system's and these.
     System(Vec<CertificateDer<'static>>),
+    /// None: these certificates are accepted, and no others.
+    Pins(Vec<Digest>),
     /// Whatever comes.
     Anything,
 }
@@ -45,6 +58,7 @@ impl Roots {
         match trust {
             Trust::Verified { ca: None } => Ok(Self::System(Vec::new())),
             Trust::Verified { ca: Some(file) } => Ok(Self::System(parse_ca_file(file)?)),
+            Trust::Pinned(pins) => Ok(Self::Pins(pins.clone())),
             Trust::Unverified => {
                 tracing::warn!(
                     "PROXMOX_VERIFY_SSL=false: the certificate of proxmox is not checked, so \
@@ -60,10 +74,8 @@ impl Roots {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = match self {
             Self::System(added) => Verifier::with_roots(added, &provider)?,
-            Self::Anything => Verifier {
-                check: Check::Nothing,
-                provider: Arc::clone(&provider),
-            },
+            Self::Pins(pins) => Verifier::new(Check::Pins(pins.clone()), &provider),
+            Self::Anything => Verifier::new(Check::Nothing(Mutex::default()), &provider),
         };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -104,7 +116,71 @@ enum Check {
         /// is: rustls would not take a self-signed one as its own issuer.
         named: Vec<CertificateDer<'static>>,
     },
-    Nothing,
+    /// Nothing but the certificate itself counts. Not even its time: whoever
+    /// names a certificate means it until they name another.
+    Pins(Vec<Digest>),
+    /// With the fingerprints that were shown already.
+    Nothing(Mutex<Vec<Digest>>),
+}
+
+/// A certificate that is not accepted, for [`CertificateError::Other`].
+#[derive(Debug)]
+pub(super) enum Rejected {
+    /// Nobody who is trusted vouches for it.
+    Unverified {
+        /// Its fingerprint.
+        seen: Digest,
+        /// What is wrong with it.
+        cause: CertificateError,
+    },
+    /// It is none of those in `PROXMOX_FINGERPRINT`.
+    NotPinned {
+        /// Its fingerprint.
+        seen: Digest,
+    },
+}
+
+impl std::error::Error for Rejected {}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unverified { seen, cause } => {
+                match cause {
+                    CertificateError::UnknownIssuer => f.write_str("its issuer is not trusted")?,
+                    CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                        f.write_str("it has expired")?;
+                    }
+                    CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                        f.write_str("it is not valid yet")?;
+                    }
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. } => {
+                        f.write_str("it is not for this host name")?;
+                    }
+                    cause => write!(f, "{cause}")?,
+                }
+                write!(
+                    f,
+                    "; to accept it all the same, set PROXMOX_FINGERPRINT={} if that is its \
+                     fingerprint: {WHERE_TO_COMPARE}",
+                    seen.with_colons()
+                )
+            }
+            Self::NotPinned { seen } => write!(
+                f,
+                "its fingerprint {} is not in PROXMOX_FINGERPRINT: if the certificate was renewed, \
+                 compare it and add it; {WHERE_TO_COMPARE}",
+                seen.with_colons()
+            ),
+        }
+    }
+}
+
+impl From<Rejected> for rustls::Error {
+    fn from(rejected: Rejected) -> Self {
+        CertificateError::Other(OtherError(Arc::new(rejected))).into()
+    }
 }
 
 impl Verifier {
@@ -131,13 +207,18 @@ impl Verifier {
                 .map(Some)
                 .map_err(|error| rustls::Error::General(error.to_string()))?
         };
-        Ok(Self {
-            check: Check::Certificate {
-                roots,
-                named: added.to_vec(),
-            },
+        let check = Check::Certificate {
+            roots,
+            named: added.to_vec(),
+        };
+        Ok(Self::new(check, provider))
+    }
+
+    fn new(check: Check, provider: &Arc<CryptoProvider>) -> Self {
+        Self {
+            check,
             provider: Arc::clone(provider),
-        })
+        }
     }
 }
 
@@ -150,17 +231,39 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let seen = || Digest::of(end_entity);
         let (roots, named) = match &self.check {
-            Check::Nothing => return Ok(ServerCertVerified::assertion()),
             Check::Certificate { roots, named } => (roots, named),
+            Check::Pins(pins) if pins.contains(&seen()) => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Check::Pins(_) => return Err(Rejected::NotPinned { seen: seen() }.into()),
+            Check::Nothing(shown) => {
+                show_once(shown, seen());
+                return Ok(ServerCertVerified::assertion());
+            }
         };
         if named.iter().any(|certificate| certificate == end_entity) {
             return Ok(ServerCertVerified::assertion());
         }
-        let Some(roots) = roots else {
-            return Err(CertificateError::UnknownIssuer.into());
+        let verified = match roots {
+            None => Err(CertificateError::UnknownIssuer.into()),
+            Some(roots) => roots.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                now,
+            ),
         };
-        roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        verified.map_err(|error| match error {
+            rustls::Error::InvalidCertificate(cause) => Rejected::Unverified {
+                seen: seen(),
+                cause,
+            }
+            .into(),
+            error => error,
+        })
     }
 
     fn verify_tls12_signature(
@@ -190,9 +293,139 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// Gives the operator what to paste for a certificate that is accepted
+/// unseen.
+fn show_once(shown: &Mutex<Vec<Digest>>, seen: Digest) {
+    let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+    if shown.len() >= MAX_SHOWN || shown.contains(&seen) {
+        return;
+    }
+    shown.push(seen);
+    tracing::warn!(
+        "a certificate was accepted without a look: to accept this one alone, set \
+         PROXMOX_FINGERPRINT={} if that is its fingerprint: {WHERE_TO_COMPARE}",
+        seen.with_colons()
+    );
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::{ClientConnection, ServerConfig, ServerConnection};
+
     use super::*;
+
+    /// A server with any certificate and any key, whether they belong together
+    /// or not.
+    #[derive(Debug)]
+    struct Server(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Server {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    struct Identity {
+        certificate: CertificateDer<'static>,
+        key: Vec<u8>,
+    }
+
+    impl Identity {
+        /// For another host than the one that is asked for, and long expired.
+        fn new() -> Self {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::new(["elsewhere".to_owned()]).unwrap();
+            params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+            let certificate = params.self_signed(&key).unwrap();
+            Self {
+                certificate: certificate.der().clone(),
+                key: key.serialize_der(),
+            }
+        }
+
+        fn pin(&self) -> Digest {
+            Digest::of(&self.certificate)
+        }
+    }
+
+    /// Shakes hands with a server that shows `certificate` and signs with
+    /// `key`.
+    fn shake(
+        trust: &Trust,
+        version: &'static rustls::SupportedProtocolVersion,
+        certificate: &Identity,
+        key: &Identity,
+    ) -> Result<(), rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::Pkcs8(key.key.clone().into());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let certified = CertifiedKey::new(vec![certificate.certificate.clone()], key);
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(Server(Arc::new(certified))));
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let client = Roots::new(trust).unwrap().client_config()?;
+        let name = ServerName::try_from("pve.example.com").unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        for _ in 0..20 {
+            let mut there = Vec::new();
+            client.write_tls(&mut there).unwrap();
+            let mut there = there.as_slice();
+            while !there.is_empty() {
+                server.read_tls(&mut there).unwrap();
+                server.process_new_packets()?;
+            }
+            let mut back = Vec::new();
+            while server.wants_write() {
+                server.write_tls(&mut back).unwrap();
+            }
+            let mut back = back.as_slice();
+            while !back.is_empty() {
+                client.read_tls(&mut back).unwrap();
+                client.process_new_packets()?;
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        client.writer().write_all(b"secret").unwrap();
+        Ok(())
+    }
+
+    /// The certificate is public: whoever shows it must also have its key.
+    #[test]
+    fn a_pinned_certificate_needs_its_key() {
+        let (pinned, other) = (Identity::new(), Identity::new());
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let pins = Trust::Pinned(vec![other.pin(), pinned.pin()]);
+            shake(&pins, version, &pinned, &pinned).unwrap();
+            let error = shake(&pins, version, &pinned, &other).unwrap_err();
+            assert_eq!(
+                error,
+                rustls::Error::InvalidCertificate(CertificateError::BadSignature)
+            );
+            // Nor is any key enough where any certificate is.
+            shake(&Trust::Unverified, version, &pinned, &pinned).unwrap();
+            shake(&Trust::Unverified, version, &pinned, &other).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn no_other_certificate_passes_a_pin() {
+        let (pinned, other) = (Identity::new(), Identity::new());
+        let pins = Trust::Pinned(vec![pinned.pin()]);
+        for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+            let error = shake(&pins, version, &other, &other).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(&other.pin().with_colons()), "{text}");
+            assert!(text.contains("PROXMOX_FINGERPRINT"), "{text}");
+        }
+    }
 
     #[test]
     fn a_ca_file_without_certificates_is_refused() {
