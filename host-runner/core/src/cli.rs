@@ -1,12 +1,13 @@
 //! The command line.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
+use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::PolicyFlags;
 use crate::settings::{Settings, SettingsError, Sources, Variable};
@@ -58,6 +59,18 @@ pub(crate) enum Command {
     /// Show the policy, or what it says of a call
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Show what a component imports, what it would get and what not
+    ///
+    /// Nothing of it runs, and one that would be refused is shown, too. Needs
+    /// no settings.
+    Inspect {
+        /// A component's file, instead of the one inside this program
+        #[arg(value_name = "COMPONENT")]
+        file: Option<PathBuf>,
+        /// As JSON, with the functions of each interface
+        #[arg(long)]
+        json: bool,
+    },
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
     Precompile {
@@ -125,6 +138,9 @@ pub(crate) struct Options {
     /// Run this component instead of the one inside this program
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
+    /// Run the component only if this is its SHA-256 digest
+    #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
+    component_sha256: Option<Digest>,
     /// Follow a Proxmox task for this long before answering that it goes on
     /// [default: 50 when serving, no limit for `call`]
     #[arg(long, global = true, value_name = "SECONDS")]
@@ -208,10 +224,16 @@ impl Options {
 
     /// Which component to run.
     pub(crate) fn component(&self, embedded: Embedded) -> ComponentSource {
-        match &self.component {
-            Some(path) => ComponentSource::File(path.clone()),
-            None => ComponentSource::Embedded(embedded),
-        }
+        self.component_or(None, embedded)
+    }
+
+    /// The component of this file, else the one to run.
+    pub(crate) fn component_or(&self, file: Option<&Path>, embedded: Embedded) -> ComponentSource {
+        let source = match file.or(self.component.as_deref()) {
+            Some(path) => ComponentSource::file(path.to_owned()),
+            None => ComponentSource::embedded(embedded),
+        };
+        source.expecting(self.component_sha256)
     }
 
     /// What a call may use.

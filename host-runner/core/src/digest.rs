@@ -42,6 +42,11 @@ impl Digest {
         }
     }
 
+    /// The digest itself.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// As Proxmox VE and OpenSSL show a certificate's: `AA:BB:…`.
     pub(crate) fn with_colons(&self) -> String {
         let bytes: Vec<_> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();

@@ -75,6 +75,10 @@ fn run(cli: &Cli, embedded: Embedded) -> Result<(), CommandError> {
                 arguments,
                 json,
             })) => commands::policy::explain(options, embedded, tool, arguments, *json).await,
+            Some(Command::Inspect { file, json }) => {
+                let source = options.component_or(file.as_deref(), embedded);
+                commands::inspect::run(&source, *json)
+            }
             Some(Command::Precompile { input, output }) => {
                 commands::precompile::run(input, output, embedded.target)
             }

@@ -266,7 +266,8 @@ impl Sources {
     /// Adds what a flag gives.
     pub(crate) fn flag(&mut self, variable: Variable, value: Option<&str>) {
         if let Some(value) = value {
-            self.flags.insert(variable, Zeroizing::new(value.to_owned()));
+            self.flags
+                .insert(variable, Zeroizing::new(value.to_owned()));
         }
     }
 
@@ -639,9 +640,8 @@ mod tests {
 
     #[test]
     fn flag_beats_environment_beats_files_in_order() {
-        let file = |name: &str, value: &str| {
-            (PathBuf::from(name), values(&[(Variable::User, value)]))
-        };
+        let file =
+            |name: &str, value: &str| (PathBuf::from(name), values(&[(Variable::User, value)]));
         let mut sources = Sources {
             files: vec![file("given.env", "given@pam"), file(".env", "dot@pam")],
             ..Sources::default()
@@ -791,7 +791,10 @@ mod tests {
         let name = path.display().to_string();
         let read = |content: &[u8]| {
             std::fs::write(&path, content).unwrap();
-            let given = [(Variable::TokenSecret, ""), (Variable::TokenSecretFile, &name)];
+            let given = [
+                (Variable::TokenSecret, ""),
+                (Variable::TokenSecretFile, &name),
+            ];
             match Settings::from_sources(&sources(&given)) {
                 Ok(settings) => Ok(settings.token_secret.expose_after("")),
                 Err(error) => Err(error.to_string()),
@@ -802,7 +805,13 @@ mod tests {
             assert_eq!(secret, SECRET.as_bytes());
         }
         let long = "a".repeat(MAX_SECRET_BYTES + 1);
-        let bad = [b"\xff".as_slice(), b"", b"\n", b"8a7f 3c1e", long.as_bytes()];
+        let bad = [
+            b"\xff".as_slice(),
+            b"",
+            b"\n",
+            b"8a7f 3c1e",
+            long.as_bytes(),
+        ];
         for content in bad {
             let text = read(content).unwrap_err();
             assert!(text.starts_with("PROXMOX_TOKEN_SECRET_FILE ("), "{text}");

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod call;
+pub(crate) mod inspect;
 pub(crate) mod policy;
 pub(crate) mod precompile;
 pub(crate) mod serve;

@@ -45,12 +45,31 @@ pub(super) fn refused_imports(engine: &Engine, component: &Component) -> Vec<Str
         .component_type()
         .imports(engine)
         .map(|(name, _)| name)
-        .filter(|name| {
-            let plain = name.split_once('@').map_or(*name, |(plain, _)| plain);
-            !GRANTED.contains(&plain)
-        })
+        .filter(|name| !is_granted(name))
         .map(str::to_owned)
         .collect()
+}
+
+/// Whether a component may import this.
+pub(super) fn is_granted(import: &str) -> bool {
+    GRANTED.contains(&without_version(import))
+}
+
+/// How little an interface gives that promises more.
+pub(super) fn restriction(import: &str) -> Option<&'static str> {
+    match without_version(import) {
+        "wasi:cli/environment" => Some("PROXMOX_URL, PROXMOX_USER and PROXMOX_TOKEN_ID"),
+        "wasi:cli/stdin" => Some("empty"),
+        "wasi:cli/stdout" => Some("goes nowhere"),
+        "wasi:cli/stderr" => Some("goes to the log"),
+        "wasi:filesystem/preopens" | "wasi:filesystem/types" => Some("no directory is opened"),
+        "wasi:http/outgoing-handler" => Some("what the policy lets out to PROXMOX_URL"),
+        _ => None,
+    }
+}
+
+fn without_version(import: &str) -> &str {
+    import.split_once('@').map_or(import, |(plain, _)| plain)
 }
 
 /// Everything that is granted.

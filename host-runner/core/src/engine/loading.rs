@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::Limits;
 use super::state::MAX_TABLE_ELEMENTS;
+use crate::digest::Digest;
 
 /// Begins what [`precompile`] makes; `build.rs` looks for it.
 const MAGIC: &[u8; 8] = b"PMCWASM\x01";
@@ -30,9 +30,16 @@ pub struct Embedded {
     pub target: &'static str,
 }
 
-/// Where a component comes from.
+/// Where a component comes from, and which it has to be.
 #[derive(Clone)]
-pub(crate) enum ComponentSource {
+pub(crate) struct ComponentSource {
+    place: Place,
+    /// None: whichever is there.
+    digest: Option<Digest>,
+}
+
+#[derive(Clone)]
+enum Place {
     /// The one inside this program.
     Embedded(Embedded),
     /// A file in WebAssembly's binary format.
@@ -64,6 +71,18 @@ pub(crate) enum LoadError {
         /// Why.
         reason: String,
     },
+    /// It is another one than the operator said.
+    #[error(
+        "{name} has the SHA-256 digest {found}, and not {expected}, as --component-sha256 says"
+    )]
+    Digest {
+        /// The file, or what to call the embedded one.
+        name: String,
+        /// What was asked for.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
     /// It imports what no component gets.
     #[error("{name} imports {}, which is granted to no component", .imports.join(", "))]
     Imports {
@@ -78,35 +97,93 @@ pub(crate) enum LoadError {
 }
 
 impl ComponentSource {
+    /// The one inside this program.
+    pub(crate) fn embedded(embedded: Embedded) -> Self {
+        Self {
+            place: Place::Embedded(embedded),
+            digest: None,
+        }
+    }
+
+    /// A file in WebAssembly's binary format.
+    pub(crate) fn file(path: PathBuf) -> Self {
+        Self {
+            place: Place::File(path),
+            digest: None,
+        }
+    }
+
+    /// Refuses any component with another digest.
+    pub(crate) fn expecting(self, digest: Option<Digest>) -> Self {
+        Self { digest, ..self }
+    }
+
     /// What to call it in a message.
     pub(super) fn name(&self) -> String {
-        match self {
-            Self::Embedded(_) => "the embedded component".to_owned(),
-            Self::File(path) => path.display().to_string(),
+        match &self.place {
+            Place::Embedded(_) => "the embedded component".to_owned(),
+            Place::File(path) => path.display().to_string(),
         }
     }
 
     pub(super) fn component(&self, engine: &Engine) -> Result<Component, LoadError> {
-        let wasm = match self {
-            Self::Embedded(embedded) => {
-                let precompiled = embedded.precompiled.and_then(|code| map(engine, code));
-                if let Some(component) = precompiled {
-                    return Ok(component);
-                }
+        if self.digest.is_some() {
+            return self.compile(engine, &self.read()?);
+        }
+        // Without unpacking the component itself.
+        match self.precompiled(engine) {
+            Some(component) => Ok(component),
+            None => self.compile_anew(engine, &self.read()?),
+        }
+    }
+
+    /// The component itself.
+    pub(super) fn read(&self) -> Result<Vec<u8>, LoadError> {
+        let wasm = match &self.place {
+            Place::Embedded(embedded) => {
                 let packed = embedded.wasm.ok_or(LoadError::NotEmbedded)?;
                 lz4_flex::decompress_size_prepended(packed).map_err(|error| LoadError::Invalid {
                     name: self.name(),
                     reason: error.to_string(),
                 })?
             }
-            Self::File(path) => read_file(path)?,
+            Place::File(path) => read_file(path)?,
         };
-        let invalid = |error: wasmtime::Error| LoadError::Invalid {
+        if let Some(expected) = self.digest {
+            let found = Digest::of(&wasm);
+            if found != expected {
+                return Err(LoadError::Digest {
+                    name: self.name(),
+                    expected,
+                    found,
+                });
+            }
+        }
+        Ok(wasm)
+    }
+
+    /// What [`ComponentSource::read`] gave, ready to be linked.
+    pub(super) fn compile(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
+        match self.precompiled(engine) {
+            Some(component) => Ok(component),
+            None => self.compile_anew(engine, wasm),
+        }
+    }
+
+    /// The build script took the code only if it was made from the component.
+    fn precompiled(&self, engine: &Engine) -> Option<Component> {
+        match &self.place {
+            Place::Embedded(embedded) => map(engine, embedded.precompiled?),
+            Place::File(_) => None,
+        }
+    }
+
+    fn compile_anew(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
+        tracing::debug!("compiling {}", self.name());
+        Component::from_binary(engine, wasm).map_err(|error| LoadError::Invalid {
             name: self.name(),
             reason: one_line(&error),
-        };
-        tracing::debug!("compiling {}", self.name());
-        Component::from_binary(engine, &wasm).map_err(invalid)
+        })
     }
 }
 
@@ -143,7 +220,7 @@ pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8
     config.target(target).map_err(invalid)?;
     let engine = Engine::new(&config).map_err(invalid)?;
     let code = engine.precompile_component(wasm).map_err(invalid)?;
-    Ok([MAGIC.as_slice(), &Sha256::digest(wasm), &code].concat())
+    Ok([MAGIC.as_slice(), Digest::of(wasm).bytes(), &code].concat())
 }
 
 /// An error and its causes, in one line.

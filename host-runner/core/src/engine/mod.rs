@@ -4,6 +4,7 @@
 
 mod bindings;
 mod guest_log;
+mod inspection;
 mod linking;
 mod loading;
 mod state;
@@ -24,6 +25,7 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     Outcome, Pending, Tool, ToolError, ToolResult,
 };
+pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub use self::loading::Embedded;
 pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
 

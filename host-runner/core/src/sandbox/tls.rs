@@ -248,13 +248,9 @@ impl ServerCertVerifier for Verifier {
         }
         let verified = match roots {
             None => Err(CertificateError::UnknownIssuer.into()),
-            Some(roots) => roots.verify_server_cert(
-                end_entity,
-                intermediates,
-                server_name,
-                ocsp_response,
-                now,
-            ),
+            Some(roots) => {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
         };
         verified.map_err(|error| match error {
             rustls::Error::InvalidCertificate(cause) => Rejected::Unverified {
