@@ -21,6 +21,7 @@ use tokio::process::Child;
 use crate::PATIENCE;
 use crate::host::{Output, Started};
 use crate::raw::is_json_rpc;
+use crate::transcript;
 use crate::watch::Watch;
 
 /// Which of the two protocol eras a client speaks.
@@ -311,6 +312,7 @@ impl Client {
 }
 
 fn params(tool: &str, arguments: Value) -> anyhow::Result<CallToolRequestParams> {
+    transcript::passwords_in(&arguments);
     let params = CallToolRequestParams::new(tool.to_owned());
     Ok(match arguments {
         Value::Null => params,

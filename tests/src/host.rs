@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
+use crate::transcript;
 use crate::watch::Watch;
 use crate::{Client, Era, PATIENCE, Raw, User, programs};
 
@@ -57,6 +58,7 @@ impl HostRunner {
     pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
         let value = value.into();
         if name.ends_with("SECRET") && !value.is_empty() {
+            transcript::token(&value);
             self.secrets.push(value.clone());
         }
         self.environment.insert(name.to_owned(), value);
@@ -106,6 +108,7 @@ impl HostRunner {
     /// Watches for one more text that must never be written.
     #[must_use]
     pub fn secret(mut self, secret: &str) -> Self {
+        transcript::password(secret);
         self.secrets.push(secret.to_owned());
         self
     }
@@ -134,6 +137,9 @@ impl HostRunner {
     pub async fn run(self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut host = self;
         for argument in arguments {
+            if let Ok(argument) = serde_json::from_str(argument) {
+                transcript::passwords_in(&argument);
+            }
             host = host.arg(*argument);
         }
         let Started { mut child, watch } = host.start()?;

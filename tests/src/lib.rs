@@ -10,13 +10,16 @@
 //!   its text holds the same JSON;
 //! - no error carries structured content;
 //! - stdout holds JSON-RPC lines and nothing else;
-//! - no secret that a process was given shows up in what it writes.
+//! - no secret that a process was given shows up in what it writes; and
+//!   `cargo xtask test` looks for the secrets of all tests in what all processes
+//!   wrote.
 
 mod client;
 mod host;
 mod programs;
 mod raw;
 mod sim;
+mod transcript;
 mod watch;
 
 pub use client::{Client, Era, Progress, User};

@@ -7,6 +7,7 @@ use tokio::process::{Child, ChildStdin};
 
 use crate::PATIENCE;
 use crate::host::{Output, Started};
+use crate::transcript;
 use crate::watch::{Recorder, Watch};
 
 /// A host-runner that a test talks to line by line.
@@ -51,6 +52,9 @@ impl Raw {
 
     /// Sends a line as it is.
     pub async fn send(&mut self, line: &str) -> anyhow::Result<()> {
+        if let Ok(message) = serde_json::from_str(line) {
+            transcript::passwords_in(&message);
+        }
         let stdin = self.stdin.as_mut().context("already hung up")?;
         stdin.write_all(line.as_bytes()).await?;
         stdin.write_all(b"\n").await?;

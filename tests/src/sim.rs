@@ -11,6 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
 use crate::programs;
+use crate::transcript;
 use crate::watch::{Recorder, Watch};
 use crate::{HostRunner, PATIENCE};
 
@@ -57,6 +58,8 @@ pub struct Sim {
     pub url: String,
     /// The certificate authority to trust.
     pub ca_file: PathBuf,
+    /// The SHA-256 fingerprint of its certificate: `AA:BB:…`.
+    pub fingerprint: String,
     /// The tokens that it knows.
     pub tokens: Vec<Token>,
     log: PathBuf,
@@ -206,7 +209,7 @@ impl Sim {
         if !options.self_signed {
             command.arg("--tls");
         }
-        let watch = Watch::prepare(&mut command, directory, Vec::new())?;
+        let watch = Watch::prepare(&mut command, directory, Vec::new())?.tells_secrets();
         let mut child = command.spawn().context("pve-sim does not start")?;
         let stdin = child.stdin.take().context("no stdin")?;
         let mut stdout = BufReader::new(watch.stdout(child.stdout.take().context("no stdout")?));
@@ -223,16 +226,19 @@ impl Sim {
             .with_context(|| format!("no tokens in pve-sim's ready line: {ready}"))?
             .iter()
             .map(|token| {
-                Ok(Token {
+                let token = Token {
                     id: text(token, "id")?,
                     secret: text(token, "secret")?,
                     rights: text(token, "rights")?,
-                })
+                };
+                transcript::token(&token.secret);
+                Ok(token)
             })
             .collect::<anyhow::Result<_>>()?;
         Ok(Self {
             url: text(&ready, "url")?,
             ca_file: text(&ready, "ca_file")?.into(),
+            fingerprint: text(&ready, "fingerprint")?,
             tokens,
             log,
             stdin,

@@ -1,5 +1,6 @@
 //! What a process writes, and that no secret is in it.
 
+use std::ffi::OsString;
 use std::io;
 use std::pin::Pin;
 use std::process::Stdio;
@@ -11,6 +12,8 @@ use tempfile::{NamedTempFile, TempDir};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::process::{ChildStdout, Command};
 
+use crate::transcript;
+
 /// Bytes that were read so far.
 type Seen = Arc<Mutex<Vec<u8>>>;
 
@@ -21,7 +24,11 @@ pub(crate) struct Watch {
     stdout: Seen,
     stderr: NamedTempFile,
     /// The process's working directory, kept as long as it runs.
-    _directory: TempDir,
+    directory: TempDir,
+    /// What the test has put there.
+    given: Vec<OsString>,
+    /// Its stdout and its files hold secrets, as they should.
+    tells_secrets: bool,
 }
 
 impl Watch {
@@ -43,8 +50,17 @@ impl Watch {
             secrets,
             stdout: Seen::default(),
             stderr,
-            _directory: directory,
+            given: files_in(&directory),
+            directory,
+            tells_secrets: false,
         })
+    }
+
+    /// The process is a simulated cluster: it tells the test its secrets, and
+    /// notes what it is sent.
+    pub(crate) fn tells_secrets(mut self) -> Self {
+        self.tells_secrets = true;
+        self
     }
 
     /// The process's stdout, with a copy of what is read from it kept here.
@@ -87,8 +103,25 @@ impl Watch {
     }
 }
 
+/// The names of all files that are there already.
+fn files_in(directory: &TempDir) -> Vec<OsString> {
+    let entries = std::fs::read_dir(directory.path()).into_iter().flatten();
+    entries.flatten().map(|entry| entry.file_name()).collect()
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
+        let stderr = self.stderr_text().unwrap_or_default();
+        if self.tells_secrets {
+            transcript::keep(&[&stderr], None, &[]);
+        } else {
+            let directory = self.directory.path();
+            transcript::keep(
+                &[&self.stdout_text(), &stderr],
+                Some(directory),
+                &self.given,
+            );
+        }
         if let Ok(text) = self.stderr_text() {
             // Shown by cargo where the test fails.
             eprint!("{text}");

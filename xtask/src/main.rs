@@ -3,6 +3,7 @@
 //! few dependencies.
 
 mod commands;
+mod leaks;
 mod mcp;
 mod progress;
 mod simulator;

@@ -88,8 +88,9 @@ pub(crate) enum SettingsError {
     },
     /// The secret is given in two ways, and none of them is the better one.
     #[error(
-        "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({0}): keep one of \
+        "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({}): keep one of \
          them, for example {}",
+        .0,
         examples(&[Variable::TokenSecretFile])
     )]
     TwoSecrets(Place),

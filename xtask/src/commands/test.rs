@@ -1,11 +1,12 @@
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::{build, check_requests};
+use crate::leaks::Transcripts;
 use crate::progress::{Progress, Step};
 use crate::workspace::Workspace;
 
@@ -19,7 +20,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(build::STEPS + 3);
+        let mut progress = Progress::new(build::STEPS + 4);
         build::steps(workspace, &mut progress)?;
         progress.step(
             "building the hostile components for the sandbox tests",
@@ -31,24 +32,49 @@ impl Test {
         progress.step("building the simulated Proxmox VE", || {
             build::release(workspace, &["pve-sim"])
         })?;
+        let transcripts = Transcripts::create(workspace.target("transcripts"))?;
         let mut summary = Summary::default();
         progress.step("building and running the tests", || {
-            self.run_tests(workspace, &mut summary)?;
+            self.run_tests(workspace, &transcripts, &mut summary)?;
             Ok(Step::Done)
         })?;
+        let logs = check_requests::logs(workspace)?;
+        let leaks = progress.step("looking for secrets in all that was written", || {
+            let searched = transcripts.check(&logs)?;
+            // A cluster without a secret means that nobody noted it.
+            if !logs.is_empty() && (searched.secrets == 0 || searched.files <= logs.len() + 1) {
+                bail!(
+                    "the tests left no transcripts in {}",
+                    transcripts.folder().display()
+                );
+            }
+            eprintln!(
+                "none of {} secrets is in {} files ({} MB)",
+                searched.secrets,
+                searched.files,
+                searched.bytes / 1_000_000
+            );
+            Ok(Step::Done)
+        });
         summary.print(progress.seconds());
+        leaks?;
         if !summary.succeeded {
             bail!("the tests failed");
         }
-        let logs = check_requests::logs(workspace)?.len();
         eprintln!(
-            "the requests that they sent are in {} ({logs} files)",
-            check_requests::folder(workspace).display()
+            "the requests that they sent are in {} ({} files)",
+            check_requests::folder(workspace).display(),
+            logs.len()
         );
         Ok(())
     }
 
-    fn run_tests(&self, workspace: &Workspace, summary: &mut Summary) -> Result<()> {
+    fn run_tests(
+        &self,
+        workspace: &Workspace,
+        transcripts: &Transcripts,
+        summary: &mut Summary,
+    ) -> Result<()> {
         let logs = check_requests::folder(workspace);
         if logs.exists() {
             fs::remove_dir_all(&logs)
@@ -60,14 +86,18 @@ impl Test {
             .args(build::SELECTION)
             .args(&self.arguments)
             .env("PVE_SIM_LOG_DIR", &logs)
+            .env(Transcripts::VARIABLE, transcripts.folder())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start cargo test")?;
+        // What a failing test shows is an output like any other.
+        let mut shown = fs::File::create(transcripts.outputs().join("cargo-test.txt"))?;
         let stdout = tests.stdout.take().context("no pipe from cargo test")?;
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             show(&line);
+            writeln!(shown, "{line}")?;
             summary.read(&line);
         }
         summary.succeeded = tests.wait()?.success();
