@@ -144,11 +144,11 @@ async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
     let output = with("")?.run(&CALL).await?;
     assert_refused(&output, &["systemd credential proxmox-token-secret"]);
     // It comes last.
-    let host = with("wrong")?.env("PROXMOX_TOKEN_SECRET", &secret);
-    assert_succeeds(&host.run(&CALL).await?);
-    let host = with("wrong")?;
-    let host = private(host, ".env", &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
-    assert_succeeds(&host.run(&CALL).await?);
+    let given = with("wrong")?.env("PROXMOX_TOKEN_SECRET", &secret);
+    assert_succeeds(&given.run(&CALL).await?);
+    let given = with("wrong")?;
+    let given = private(given, ".env", &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
+    assert_succeeds(&given.run(&CALL).await?);
     // Another service's credentials are none of ours.
     let host = host(&sim)?.file("other", &secret)?;
     let directory = host.directory().display().to_string();
