@@ -18,6 +18,7 @@ mod client;
 mod host;
 mod programs;
 mod raw;
+mod rogue;
 mod sim;
 mod transcript;
 mod watch;
@@ -26,6 +27,7 @@ pub use client::{Client, Era, Progress, User};
 pub use host::{HostRunner, Output};
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
 pub use raw::Raw;
+pub use rogue::{Authority, Piece, Rogue};
 pub use sim::{Sim, SimOptions, Token};
 
 /// No answer within this time fails a test: long enough for a loaded machine,

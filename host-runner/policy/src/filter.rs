@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::answer::{self, Data};
 use super::scope::{Directory, Resident, Scope, number};
 
 /// What an answer lists.
@@ -42,13 +43,56 @@ impl Scope {
     }
 
     /// Takes what is outside of the scope out of an answer, `{"data": …}`.
-    /// False where the answer is none of the shapes that Proxmox gives: then
+    /// None where the answer is none of the shapes that Proxmox gives: then
     /// nobody knows what it shows.
     #[must_use]
-    pub fn filter(&self, listing: Listing, answer: &mut Value, directory: &Directory) -> bool {
-        let Some(data) = answer.get_mut("data") else {
-            return false;
+    pub fn filter(
+        &self,
+        listing: Listing,
+        answer: &[u8],
+        directory: &Directory,
+    ) -> Option<Vec<u8>> {
+        let mut lines = Vec::new();
+        let answer = answer::read(answer, |line| {
+            if self.shows(listing, &line, directory) {
+                lines.push(if lines.is_empty() { b'[' } else { b',' });
+                // Writing to memory does not fail.
+                let _ = serde_json::to_writer(&mut lines, &line);
+            }
+        })?;
+        let data = match answer.data {
+            Data::Lines => {
+                if matches!(
+                    listing,
+                    Listing::Permissions | Listing::Pool | Listing::Targets
+                ) {
+                    return None;
+                }
+                if lines.is_empty() {
+                    lines.push(b'[');
+                }
+                lines.push(b']');
+                lines
+            }
+            Data::Whole(mut data) => {
+                if !self.filter_whole(listing, &mut data, directory) {
+                    return None;
+                }
+                serde_json::to_vec(&data).ok()?
+            }
         };
+        let mut shown = b"{".to_vec();
+        if let Some(total) = answer.total {
+            shown.extend_from_slice(format!("\"total\":{total},").as_bytes());
+        }
+        shown.extend_from_slice(b"\"data\":");
+        shown.extend_from_slice(&data);
+        shown.push(b'}');
+        Some(shown)
+    }
+
+    /// The same for what is no list.
+    fn filter_whole(&self, listing: Listing, data: &mut Value, directory: &Directory) -> bool {
         match (listing, data) {
             (_, Value::Null) => true,
             (Listing::Permissions, Value::Object(paths)) => {
@@ -64,11 +108,6 @@ impl Scope {
             }
             (Listing::Targets, Value::Object(targets)) => {
                 self.filter_targets(targets);
-                true
-            }
-            (Listing::Permissions | Listing::Pool | Listing::Targets, _) => false,
-            (_, Value::Array(lines)) => {
-                lines.retain(|line| self.shows(listing, line, directory));
                 true
             }
             _ => false,

@@ -4,6 +4,7 @@
 //! Pure: it knows requests, rules and what guests there are; it sends nothing.
 //! It is the one place in host-runner that knows the paths of Proxmox.
 
+mod answer;
 mod builtin;
 mod caps;
 mod endpoint;

@@ -59,6 +59,9 @@ pub enum Malformed {
     /// A query beside a body.
     #[error("a {0} request has parameters in its query")]
     Query(&'static str),
+    /// More than pveproxy reads of a request before its body.
+    #[error("the path and the headers together are longer than proxmox takes")]
+    Head,
     /// A name that no parameter has.
     #[error("a parameter's name holds a character that names nothing")]
     ParamName,
@@ -183,7 +186,8 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, Malformed> {
         return Ok(Vec::new());
     }
     let odd = |pair: &str| pair.matches('=').count() != 1 || pair.contains(';');
-    if !text.is_ascii() || has_bad_escape(text) || text.split('&').any(odd) {
+    let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if !text.bytes().all(plain) || has_bad_escape(text) || text.split('&').any(odd) {
         return Err(Malformed::BodyFormat);
     }
     let decoded = text

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use super::answer::{self, Data};
 use super::endpoint::{Action, Meaning};
 
 /// Which guests, nodes and storages there are for a policy. What is not
@@ -171,6 +172,13 @@ impl Scope {
         if changes && meaning.nodes.is_empty() && meaning.vmids.is_empty() && self.is_limited() {
             return Err(Outside::Cluster);
         }
+        // Whose task it is cannot be told.
+        if meaning.actions.contains(&Action::StopTask)
+            && meaning.vmids.is_empty()
+            && self.limits_guests()
+        {
+            return Err(Outside::Cluster);
+        }
         // A node's own settings touch every guest on it.
         if changes && meaning.is_of_node() && self.limits_guests() {
             return Err(Outside::Cluster);
@@ -249,9 +257,12 @@ impl Resident {
 }
 
 /// Reads the guests out of an answer of `/cluster/resources`.
-pub fn read_directory(answer: &Value) -> Option<Directory> {
-    let resources = answer.get("data")?.as_array()?;
-    Some(resources.iter().filter_map(Resident::of_resource).collect())
+pub fn read_directory(answer: &[u8]) -> Option<Directory> {
+    let mut directory = Directory::new();
+    let answer = answer::read(answer, |line| {
+        directory.extend(Resident::of_resource(&line));
+    })?;
+    matches!(answer.data, Data::Lines).then_some(directory)
 }
 
 /// Proxmox writes a vmid as a number or as a string.

@@ -7,8 +7,18 @@ mod system;
 
 use serde_json::Value;
 
-use crate::Attack;
 use crate::bindings::{Outcome, ToolError, ToolResult};
+use crate::{Attack, Claims};
+
+/// Each part of a request. `headers` is a JSON object of lists of values.
+const RAW: &[(&str, &str, bool)] = &[
+    ("method", "string", false),
+    ("scheme", "string", false),
+    ("authority", "string", false),
+    ("path", "string", false),
+    ("headers", "object", false),
+    ("body", "string", false),
+];
 
 /// All of them. `hidden_tool` is left out on purpose.
 pub(crate) const ATTACKS: &[Attack] = &[
@@ -23,6 +33,49 @@ pub(crate) const ATTACKS: &[Attack] = &[
             ("body", "string", false),
         ],
         run: network::send_request,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "send_raw",
+        description: "Send a request of which every part is given as it is.",
+        arguments: RAW,
+        run: network::send_raw,
+        claims: Claims::Writes,
+    },
+    Attack {
+        name: "send_raw_calmly",
+        description: "The same, from a tool that says that it only reads.",
+        arguments: RAW,
+        run: network::send_raw,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "send_raw_dangerously",
+        description: "The same, from a tool that says that it is dangerous.",
+        arguments: RAW,
+        run: network::send_raw,
+        claims: Claims::Danger,
+    },
+    Attack {
+        name: "drip_body",
+        description: "Send a body byte by byte, and never its end.",
+        arguments: &[("url", "string", true)],
+        run: network::drip_body,
+        claims: Claims::Writes,
+    },
+    Attack {
+        name: "hoard_bodies",
+        description: "Fill the bodies of so many requests that are never sent.",
+        arguments: &[("url", "string", true), ("count", "integer", true)],
+        run: network::hoard_bodies,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "hoard_answers",
+        description: "Have so many requests answered, and read none of the answers.",
+        arguments: &[("url", "string", true), ("count", "integer", true)],
+        run: network::hoard_answers,
+        claims: Claims::Reads,
     },
     Attack {
         name: "send_raw_target",
@@ -33,12 +86,14 @@ pub(crate) const ATTACKS: &[Attack] = &[
             ("path", "string", true),
         ],
         run: network::send_raw_target,
+        claims: Claims::Reads,
     },
     Attack {
         name: "follow_redirect",
         description: "Get a URL and then whatever its Location header names.",
         arguments: &[("url", "string", true)],
         run: network::follow_redirect,
+        claims: Claims::Reads,
     },
     Attack {
         name: "set_header",
@@ -49,138 +104,161 @@ pub(crate) const ATTACKS: &[Attack] = &[
             ("value", "string", true),
         ],
         run: network::set_header,
+        claims: Claims::Reads,
     },
     Attack {
         name: "flood",
         description: "Send many requests in one call, one after the other.",
         arguments: &[("url", "string", true), ("count", "integer", true)],
         run: network::flood,
+        claims: Claims::Reads,
     },
     Attack {
         name: "leave_open",
         description: "Start many requests at once and never read an answer.",
         arguments: &[("url", "string", true), ("count", "integer", true)],
         run: network::leave_open,
+        claims: Claims::Reads,
     },
     Attack {
         name: "read_file",
         description: "Read a file of the host.",
         arguments: &[("path", "string", true)],
         run: system::read_file,
+        claims: Claims::Reads,
     },
     Attack {
         name: "write_file",
         description: "Write a file on the host.",
         arguments: &[("path", "string", true)],
         run: system::write_file,
+        claims: Claims::Reads,
     },
     Attack {
         name: "list_files",
         description: "List a directory of the host.",
         arguments: &[("path", "string", true)],
         run: system::list_files,
+        claims: Claims::Reads,
     },
     Attack {
         name: "read_environment",
         description: "Read every environment variable and command line argument.",
         arguments: &[],
         run: system::read_environment,
+        claims: Claims::Reads,
     },
     Attack {
         name: "print_stdout",
         description: "Print to standard output, where the MCP messages go.",
         arguments: &[("text", "string", true)],
         run: system::print_stdout,
+        claims: Claims::Reads,
     },
     Attack {
         name: "print_stderr",
         description: "Print to standard error, where the host logs.",
         arguments: &[("text", "string", true)],
         run: system::print_stderr,
+        claims: Claims::Reads,
     },
     Attack {
         name: "read_stdin",
         description: "Read standard input, where the MCP requests come from.",
         arguments: &[],
         run: system::read_stdin,
+        claims: Claims::Reads,
     },
     Attack {
         name: "exit",
         description: "Exit with status 0.",
         arguments: &[],
         run: system::exit,
+        claims: Claims::Reads,
     },
     Attack {
         name: "panic",
         description: "Panic.",
         arguments: &[],
         run: system::panic,
+        claims: Claims::Reads,
     },
     Attack {
         name: "trap",
         description: "Run an unreachable instruction.",
         arguments: &[],
         run: system::trap,
+        claims: Claims::Reads,
     },
     Attack {
         name: "loop_forever",
         description: "Never return.",
         arguments: &[],
         run: resources::loop_forever,
+        claims: Claims::Reads,
     },
     Attack {
         name: "sleep_forever",
         description: "Sleep and never return.",
         arguments: &[],
         run: resources::sleep_forever,
+        claims: Claims::Reads,
     },
     Attack {
         name: "grow_memory",
         description: "Take as much memory as there is, up to 4 GiB.",
         arguments: &[],
         run: resources::grow_memory,
+        claims: Claims::Reads,
     },
     Attack {
         name: "recurse",
         description: "Recurse until the stack ends.",
         arguments: &[],
         run: resources::recurse,
+        claims: Claims::Reads,
     },
     Attack {
         name: "huge_result",
         description: "Answer with a result of so many bytes.",
         arguments: &[("bytes", "integer", true)],
         run: resources::huge_result,
+        claims: Claims::Reads,
     },
     Attack {
         name: "count_calls",
         description: "Count the calls that this instance has seen.",
         arguments: &[],
         run: contract::count_calls,
+        claims: Claims::Reads,
     },
     Attack {
         name: "answer_with",
         description: "Answer with a structured result that is given as it is.",
         arguments: &[("structured", "string", true), ("text", "string", false)],
         run: contract::answer_with,
+        claims: Claims::Reads,
     },
     Attack {
         name: "fail_with",
         description: "Fail with a message that is given as it is.",
         arguments: &[("message", "string", true)],
         run: contract::fail_with,
+        claims: Claims::Reads,
     },
     Attack {
         name: "finish_after",
         description: "Go on for so many looks, then report what came back with the ticket.",
         arguments: &[("looks", "integer", true)],
         run: contract::finish_after,
+        claims: Claims::Reads,
     },
     Attack {
         name: "run_forever",
         description: "Go on for ever, with a ticket of garbage and no time between two looks.",
         arguments: &[],
         run: contract::run_forever,
+        claims: Claims::Reads,
     },
 ];
 

@@ -23,6 +23,19 @@ struct Attack {
     arguments: &'static [(&'static str, &'static str, bool)],
     /// Carries it out.
     run: fn(&Arguments) -> Result<Outcome, ToolError>,
+    /// What the tool says of itself.
+    claims: Claims,
+}
+
+/// What a tool says of itself: true or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claims {
+    /// That it only reads.
+    Reads,
+    /// That it writes.
+    Writes,
+    /// That it writes and is dangerous.
+    Danger,
 }
 
 /// The arguments of a call.
@@ -86,6 +99,18 @@ impl Arguments {
             .ok_or_else(|| invalid(&format!("/{name}"), "a number is needed"))
     }
 
+    /// Names with lists of texts.
+    fn lists(&self, name: &str) -> Vec<(&str, &str)> {
+        let lists = self.0.get(name).and_then(Value::as_object);
+        let lists = lists.into_iter().flatten();
+        lists
+            .flat_map(|(key, values)| {
+                let values = values.as_array().into_iter().flatten();
+                values.filter_map(|value| Some((key.as_str(), value.as_str()?)))
+            })
+            .collect()
+    }
+
     /// A text that may be left out.
     fn optional_text(&self, name: &str) -> Option<&str> {
         self.0.get(name).and_then(Value::as_str)
@@ -133,11 +158,11 @@ fn describe(attack: &Attack) -> Tool {
         output_schema: output_schema.to_string(),
         // The host must not trust this any more than the rest.
         annotations: Annotations {
-            read_only: true,
+            read_only: attack.claims == Claims::Reads,
             destructive: false,
             idempotent: true,
             open_world: false,
-            dangerous: false,
+            dangerous: attack.claims == Claims::Danger,
         },
     }
 }

@@ -52,6 +52,9 @@ pub(crate) struct Limits {
     pub concurrency: usize,
 }
 
+/// The most that a call may answer.
+const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+
 /// A component, ready to be called from many tasks at once.
 pub(crate) struct Plugin {
     instances: RunnerPre<State>,
@@ -180,7 +183,7 @@ impl Plugin {
             let tools = plugin.proxmox_mcp_tools();
             tools.call_call_tool(&mut store, name, arguments).await
         });
-        answer.await?.map_err(|error| explained(error, &report))
+        measured(answer.await?).map_err(|error| explained(error, &report))
     }
 
     /// Looks after the task behind a ticket.
@@ -196,7 +199,7 @@ impl Plugin {
             let tools = plugin.proxmox_mcp_tools();
             tools.call_resume(&mut store, ticket).await
         });
-        answer.await?.map_err(|error| explained(error, &report))
+        measured(answer.await?).map_err(|error| explained(error, &report))
     }
 
     async fn turn(&self) -> Result<SemaphorePermit<'_>, ToolError> {
@@ -291,6 +294,46 @@ impl Default for Limits {
             concurrency: 16,
         }
     }
+}
+
+/// What a component answers goes to a model, and nobody can read that much.
+fn measured(answer: Result<Outcome, ToolError>) -> Result<Outcome, ToolError> {
+    let of = |result: &ToolResult| result.structured.len() + result.text.len();
+    let bytes = match &answer {
+        Ok(Outcome::Done(result)) => of(result),
+        Ok(Outcome::Running(pending)) => {
+            of(&pending.interim) + pending.ticket.len() + pending.message.len()
+        }
+        Err(ToolError::InvalidArguments(invalid)) => {
+            let problems = invalid.problems.iter();
+            let problems = problems.map(|one| 64 + one.pointer.len() + one.message.len());
+            invalid.message.len() + problems.sum::<usize>()
+        }
+        Err(ToolError::FailedTask(failed)) => {
+            let lines = failed.log_tail.iter().map(|line| 64 + line.len());
+            failed.message.len()
+                + failed.upid.len()
+                + failed.exit_status.len()
+                + lines.sum::<usize>()
+        }
+        Err(
+            ToolError::UnknownTool(message)
+            | ToolError::Denied(message)
+            | ToolError::NotFound(message)
+            | ToolError::Conflict(message)
+            | ToolError::Unreachable(message)
+            | ToolError::Unauthorized(message)
+            | ToolError::Internal(message),
+        ) => message.len(),
+    };
+    if bytes <= MAX_ANSWER_BYTES {
+        return answer;
+    }
+    Err(ToolError::Internal(format!(
+        "the answer is larger than {} MiB and was thrown away: if the call was to change \
+         something, look whether it did; if it was to list something, ask for less",
+        MAX_ANSWER_BYTES >> 20
+    )))
 }
 
 /// wasi:http has but a code for what went wrong: whoever reads the message

@@ -1,12 +1,17 @@
 //! What belongs to one call: its view of the world and its limits.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderName, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::ResourceLimiter;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -21,6 +26,18 @@ use crate::sandbox::{self, FailureKind, Gate, MAX_REQUEST_BYTES, SendError};
 
 /// The most elements that a component's table may have.
 pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
+
+/// The most resources (requests, answers, streams, …) that a component may
+/// have: the host keeps them in its own memory.
+const MAX_RESOURCES: usize = 2048;
+/// The most that the headers of one message may hold.
+const MAX_FIELDS_BYTES: usize = 16 * 1024;
+/// What the host takes at once of a request's body before it is sent.
+const BODY_CHUNK_BYTES: usize = 16 * 1024;
+/// Requests of a call that may be under way, or answered and not yet dropped;
+/// others wait. Each can hold an answer of [`sandbox::MAX_RESPONSE_BYTES`] in
+/// the host's memory.
+const MAX_OPEN_REQUESTS: usize = 8;
 
 /// The data of a call's store.
 pub(super) struct State {
@@ -50,6 +67,13 @@ pub(super) struct MemoryBudget {
 struct Door {
     gate: Arc<Gate>,
     report: Arc<Report>,
+    open: Arc<Semaphore>,
+}
+
+/// An answer, as long as the component has it.
+struct Held {
+    body: Full<Bytes>,
+    _open: Option<OwnedSemaphorePermit>,
 }
 
 type SendFuture =
@@ -70,6 +94,10 @@ impl State {
             .envs(environment)
             .stderr(report.log.clone())
             .build();
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_RESOURCES);
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(MAX_FIELDS_BYTES);
         Self {
             memory: MemoryBudget {
                 left: memory_bytes,
@@ -77,9 +105,13 @@ impl State {
             },
             stopwatch,
             wasi,
-            http: WasiHttpCtx::new(),
-            table: ResourceTable::new(),
-            door: Door { gate, report },
+            http,
+            table,
+            door: Door {
+                gate,
+                report,
+                open: Arc::new(Semaphore::new(MAX_OPEN_REQUESTS)),
+            },
         }
     }
 }
@@ -167,6 +199,10 @@ impl WasiHttpHooks for Door {
         true
     }
 
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_CHUNK_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
@@ -175,19 +211,44 @@ impl WasiHttpHooks for Door {
     ) -> Box<SendFuture> {
         let gate = Arc::clone(&self.gate);
         let report = Arc::clone(&self.report);
+        let open = Arc::clone(&self.open);
         Box::new(async move {
+            // Never closed, so there is always one in the end.
+            let open = open.acquire_owned().await.ok();
             let answer = send(&gate, request, options).await;
             report.note_failure(answer.as_ref().err().and_then(lost_detail));
             let response = answer.map_err(|error| to_wasi(error.kind))?;
             let response = response.map(|body| {
-                Full::new(body)
-                    .map_err(|never| match never {})
-                    .boxed_unsync()
+                let body = Held {
+                    body: Full::new(body),
+                    _open: open,
+                };
+                body.map_err(|never| match never {}).boxed_unsync()
             });
             // The whole answer is here: nothing goes on in the background.
             let transfer: Box<Transfer> = Box::new(std::future::ready(Ok(())));
             Ok((response, transfer))
         })
+    }
+}
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Body;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -138,6 +138,12 @@ async fn exchange(
     let response = connections.request(request).await.map_err(of_request)?;
 
     let (parts, body) = response.into_parts();
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(SendError::new(
+            FailureKind::Protocol,
+            "the server wants another protocol, which was not asked for",
+        ));
+    }
     if let Some(coding) = parts.headers.get(header::CONTENT_ENCODING)
         && coding != "identity"
     {

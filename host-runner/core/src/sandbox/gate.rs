@@ -1,6 +1,6 @@
 //! One call's way out: each of its requests is judged here before it is sent.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,14 @@ use crate::audit::{
     self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd, mask_params,
 };
 
+/// The most that a request may have before its body. pveproxy takes 8 KiB of
+/// headers; the rest is for what the host adds.
+const MAX_HEAD_BYTES: usize = 7 * 1024;
+/// What is kept of a method or a path that could not be read.
+const SHOWN_CHARS: usize = 512;
+/// What is kept of the parameters of all of a call's requests.
+const MAX_JOURNAL_BYTES: usize = 4 * 1024 * 1024;
+
 /// One call's way out.
 pub(crate) struct Gate {
     sandbox: Arc<Sandbox>,
@@ -25,6 +33,7 @@ pub(crate) struct Gate {
     began: Instant,
     requests: AtomicU32,
     journal: Mutex<Vec<Decision>>,
+    journal_bytes: AtomicUsize,
     /// The user has agreed to what the call does.
     agreed: AtomicBool,
 }
@@ -97,6 +106,7 @@ impl Gate {
             began: Instant::now(),
             requests: AtomicU32::new(0),
             journal: Mutex::default(),
+            journal_bytes: AtomicUsize::new(0),
             agreed: AtomicBool::new(false),
         }
     }
@@ -379,10 +389,7 @@ impl Gate {
             return Ok(answer);
         }
         let (mut parts, body) = answer.into_parts();
-        let filtered = serde_json::from_slice(&body).ok().and_then(|mut value| {
-            let known = scope.filter(listing, &mut value, directory);
-            known.then(|| serde_json::to_vec(&value).ok()).flatten()
-        });
+        let filtered = scope.filter(listing, &body, directory);
         // Whoever does not understand an answer cannot tell what it shows.
         let Some(body) = filtered else {
             return Err(SendError::new(
@@ -404,15 +411,16 @@ impl Gate {
         parsed: Option<&ApiRequest>,
         verdict: Verdict,
     ) -> SendError {
-        let method = request.method();
+        let method: String = request.method().as_str().chars().take(32).collect();
         // The query may hold values that belong in no log.
         let uri = request.uri();
         let scheme = uri.scheme_str().unwrap_or_default();
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         let authority = authority.rsplit('@').next().unwrap_or_default();
-        let target = format!("{scheme}://{authority}{}", uri.path())
+        let target: String = format!("{scheme}://{authority}{}", uri.path())
             .escape_debug()
-            .to_string();
+            .take(SHOWN_CHARS)
+            .collect();
         let (rule, reason) = (verdict.rule, &verdict.reason);
         tracing::warn!("refused {method} {target} by rule {rule}: {reason}");
         let error = SendError::new(FailureKind::Denied, format!("rule {rule}: {reason}"));
@@ -427,7 +435,7 @@ impl Gate {
                 self.write(subject, &verdict, None, None, Duration::ZERO)
                     .await;
                 self.journal().push(Decision {
-                    method: method.to_string(),
+                    method,
                     path: target,
                     params: Vec::new(),
                     verdict,
@@ -439,10 +447,21 @@ impl Gate {
     }
 
     fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
+        let mut params = shown_params(parsed);
+        // Of a few hundred bytes in each honest request: a component that sends
+        // more must not fill the host's memory.
+        let bytes = params
+            .iter()
+            .map(|(name, value)| 64 + name.len() + value.len());
+        let bytes = bytes.sum();
+        let before = self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > MAX_JOURNAL_BYTES {
+            params.clear();
+        }
         self.journal().push(Decision {
             method: parsed.verb.as_str().to_owned(),
             path: parsed.path(),
-            params: shown_params(parsed),
+            params,
             verdict: verdict.clone(),
             fate,
         });
@@ -505,6 +524,13 @@ fn shown_params(parsed: &ApiRequest) -> Vec<(String, String)> {
 
 /// What Proxmox will understand, if that is certain.
 fn read(request: &Request<Bytes>, api: &Api) -> Result<ApiRequest, Malformed> {
+    let headers = request.headers().iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if headers + api.path_and_query.as_str().len() > MAX_HEAD_BYTES {
+        return Err(Malformed::Head);
+    }
     let mut kinds = request.headers().get_all(header::CONTENT_TYPE).iter();
     let kind = kinds.next().map(HeaderValue::to_str).transpose();
     let kind = match (kind, kinds.next()) {

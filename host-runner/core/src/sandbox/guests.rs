@@ -103,9 +103,5 @@ async fn ask(exit: &Exit) -> Result<Directory, String> {
             "proxmox answered {status} to /cluster/resources"
         )));
     }
-    let answer = serde_json::from_slice(answer.body()).ok();
-    answer
-        .as_ref()
-        .and_then(read_directory)
-        .ok_or_else(|| failed("proxmox gave no list of guests"))
+    read_directory(answer.body()).ok_or_else(|| failed("proxmox gave no list of guests"))
 }

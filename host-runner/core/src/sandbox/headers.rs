@@ -42,17 +42,20 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Takes out of a request what a component may not set.
+/// What goes on of a component's headers. All others stay here: some proxies
+/// take the method or the path from a header.
+const CARRIED: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, header::USER_AGENT];
+
+/// Leaves of a request's headers what a component has a say in.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    let forbidden: Vec<_> = headers
+    let others: Vec<_> = headers
         .keys()
-        .filter(|name| is_forbidden(name))
+        .filter(|name| !CARRIED.contains(name))
         .cloned()
         .collect();
-    for name in forbidden {
+    for name in others {
         headers.remove(name);
     }
-    headers.remove(header::CONTENT_LENGTH);
 }
 
 /// Puts the reason phrase of an answer where a component finds it, and nothing
@@ -109,13 +112,15 @@ mod tests {
     }
 
     #[test]
-    fn strips_the_forbidden_and_the_length() {
+    fn carries_the_known_alone() {
         let mut headers = HeaderMap::new();
         for name in [
             "accept",
             "authorization",
             "content-length",
             "x-forwarded-for",
+            "x-original-url",
+            "x-method-override",
         ] {
             headers.append(name, HeaderValue::from_static("1"));
             headers.append(name, HeaderValue::from_static("2"));

@@ -5,6 +5,7 @@
 //! what the component says of it. It knows neither the engine nor MCP.
 
 mod client;
+mod echo;
 mod gate;
 mod guests;
 mod headers;
@@ -24,6 +25,7 @@ pub(crate) use self::origin::{Origin, OriginError};
 pub(crate) use self::tls::TrustError;
 
 use self::client::Client;
+use self::echo::Echo;
 use self::guests::Guests;
 use crate::audit::{Audit, CallStart};
 use crate::settings::Settings;
@@ -108,6 +110,7 @@ pub(crate) enum FailureKind {
 struct Exit {
     origin: Origin,
     authorization: HeaderValue,
+    echo: Echo,
     client: Client,
 }
 
@@ -126,6 +129,7 @@ impl Sandbox {
         let exit = Exit {
             origin: settings.origin.clone(),
             authorization,
+            echo: Echo::new(&settings.token_secret),
             client: Client::new(&settings.trust)?,
         };
         Ok(Self::with_exit(Some(exit), rules, audit))
@@ -206,6 +210,7 @@ impl Exit {
         let (mut parts, body) = self.client.send(request, timeout).await?.into_parts();
         let phrase = parts.extensions.remove();
         headers::carry_reason_phrase(&mut parts.headers, parts.status, phrase.as_ref());
+        let body = self.echo.mask(&mut parts.headers, body);
         Ok(Response::from_parts(parts, body))
     }
 }

@@ -11,7 +11,7 @@ use crate::bindings::{Outcome, ToolError};
 use crate::{Arguments, invalid};
 
 /// Answers longer than this are cut in a report.
-const REPORTED_BYTES: usize = 2048;
+const REPORTED_BYTES: usize = 128 * 1024;
 
 pub(crate) fn send_request(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let target = Target::parse(arguments.text("url")?)?;
@@ -22,19 +22,108 @@ pub(crate) fn send_request(arguments: &Arguments) -> Result<Outcome, ToolError> 
             return report(refused("header", &error));
         }
     }
-    let method = match arguments.optional_text("method") {
-        None | Some("GET") => Method::Get,
-        Some("POST") => Method::Post,
-        Some("PUT") => Method::Put,
-        Some("DELETE") => Method::Delete,
-        Some(other) => Method::Other(other.to_owned()),
-    };
+    let method = method(arguments.optional_text("method").unwrap_or("GET"));
     report(send(
         &target,
         &method,
         headers,
         arguments.optional_text("body"),
     ))
+}
+
+pub(crate) fn send_raw(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let fields = Fields::new();
+    for (name, value) in arguments.lists("headers") {
+        if let Err(error) = fields.append(name, value.as_bytes()) {
+            return report(refused("header", &error));
+        }
+    }
+    let method = method(arguments.optional_text("method").unwrap_or("GET"));
+    let scheme = arguments.optional_text("scheme").map(scheme);
+    let request = OutgoingRequest::new(fields);
+    let set = [
+        ("method", request.set_method(&method)),
+        ("scheme", request.set_scheme(scheme.as_ref())),
+        (
+            "authority",
+            request.set_authority(arguments.optional_text("authority")),
+        ),
+        (
+            "path",
+            request.set_path_with_query(arguments.optional_text("path")),
+        ),
+    ];
+    for (part, outcome) in set {
+        if outcome.is_err() {
+            return report(refused("request", &part));
+        }
+    }
+    report(hand_over(request, arguments.optional_text("body")))
+}
+
+pub(crate) fn drip_body(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let Ok(request) = target.request(&Method::Post, Fields::new()) else {
+        return report(json!({ "outcome": "refused" }));
+    };
+    let (Ok(body), drops) = (request.body(), 100_000) else {
+        return report(json!({ "outcome": "refused" }));
+    };
+    let Ok(stream) = body.write() else {
+        return report(json!({ "outcome": "refused" }));
+    };
+    let answer = outgoing_handler::handle(request, None);
+    for _ in 0..drops {
+        if stream.blocking_write_and_flush(b"a").is_err() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    report(json!({ "outcome": "dripped", "answer": answer.is_ok() }))
+}
+
+pub(crate) fn hoard_bodies(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let chunk = [b'x'; 4096];
+    let mut hoard = Vec::new();
+    let mut bytes = 0_usize;
+    for _ in 0..arguments.number("count")? {
+        let Ok(request) = target.request(&Method::Post, Fields::new()) else {
+            break;
+        };
+        let Ok(body) = request.body() else { break };
+        let Ok(stream) = body.write() else { break };
+        while let Ok(room @ 1..) = stream.check_write() {
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            let Some(piece) = chunk.get(..room.min(chunk.len())) else {
+                break;
+            };
+            if stream.write(piece).is_err() {
+                break;
+            }
+            bytes += piece.len();
+        }
+        hoard.push((stream, body, request));
+    }
+    let count = hoard.len();
+    std::mem::forget(hoard);
+    report(json!({ "outcome": "hoarded", "count": count, "bytes": bytes }))
+}
+
+pub(crate) fn hoard_answers(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    let target = Target::parse(arguments.text("url")?)?;
+    let mut hoard = Vec::new();
+    for _ in 0..arguments.number("count")? {
+        let Ok(request) = target.request(&Method::Get, Fields::new()) else {
+            break;
+        };
+        let Ok(answer) = outgoing_handler::handle(request, None) else {
+            break;
+        };
+        answer.subscribe().block();
+        hoard.push(answer);
+    }
+    report(json!({ "outcome": "hoarded", "count": hoard.len() }))
 }
 
 pub(crate) fn send_raw_target(arguments: &Arguments) -> Result<Outcome, ToolError> {
@@ -174,6 +263,20 @@ impl Target {
     }
 }
 
+fn method(name: &str) -> Method {
+    match name {
+        "GET" => Method::Get,
+        "POST" => Method::Post,
+        "PUT" => Method::Put,
+        "DELETE" => Method::Delete,
+        "PATCH" => Method::Patch,
+        "HEAD" => Method::Head,
+        "CONNECT" => Method::Connect,
+        "TRACE" => Method::Trace,
+        other => Method::Other(other.to_owned()),
+    }
+}
+
 fn scheme(name: &str) -> Scheme {
     match name {
         "http" => Scheme::Http,
@@ -188,15 +291,24 @@ fn send(target: &Target, method: &Method, headers: Fields, body: Option<&str>) -
         Ok(request) => request,
         Err(part) => return json!({ "outcome": "refused", "by": "request", "error": part }),
     };
-    if let Some(text) = body
-        && let Err(error) = write_body(&request, text)
-    {
-        return refused("body", &error);
-    }
+    hand_over(request, body)
+}
+
+fn hand_over(request: OutgoingRequest, body: Option<&str>) -> Value {
+    let body = match body.map(|text| (text, request.body())) {
+        None => None,
+        Some((text, Ok(body))) => Some((text, body)),
+        Some((_, Err(()))) => return refused("body", &"no body"),
+    };
     let answer = match outgoing_handler::handle(request, None) {
         Ok(answer) => answer,
         Err(error) => return refused("handler", &error),
     };
+    if let Some((text, body)) = body
+        && let Err(error) = write_body(body, text)
+    {
+        return refused("body", &error);
+    }
     answer.subscribe().block();
     match answer.get() {
         Some(Ok(Ok(response))) => answered(&response),
@@ -205,12 +317,14 @@ fn send(target: &Target, method: &Method, headers: Fields, body: Option<&str>) -
     }
 }
 
-fn write_body(request: &OutgoingRequest, text: &str) -> Result<(), String> {
-    let body = request.body().map_err(|()| "no body".to_owned())?;
+fn write_body(body: OutgoingBody, text: &str) -> Result<(), String> {
     let stream = body.write().map_err(|()| "no stream".to_owned())?;
-    stream
-        .blocking_write_and_flush(text.as_bytes())
-        .map_err(|error| error.to_string())?;
+    // The most that may be written at once.
+    for piece in text.as_bytes().chunks(4096) {
+        stream
+            .blocking_write_and_flush(piece)
+            .map_err(|error| error.to_string())?;
+    }
     drop(stream);
     OutgoingBody::finish(body, None).map_err(|error| error.to_string())
 }
