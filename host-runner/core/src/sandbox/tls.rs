@@ -417,7 +417,10 @@ mod tests {
         let pins = Trust::Pinned(vec![pinned.pin()]);
         for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
             let error = shake(&pins, version, &other, &other).unwrap_err();
-            let text = error.to_string();
+            let rustls::Error::InvalidCertificate(CertificateError::Other(error)) = error else {
+                panic!("{error}");
+            };
+            let text = error.0.to_string();
             assert!(text.contains(&other.pin().with_colons()), "{text}");
             assert!(text.contains("PROXMOX_FINGERPRINT"), "{text}");
         }
