@@ -8,10 +8,15 @@
 //!
 //! Only [`pve`]'s transport does I/O; all else is pure and tested natively.
 
+// The exports of the component are generated code.
+#![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
+
 mod bindings;
 mod clock;
 mod component;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod report;
 mod schema;
 mod settings;

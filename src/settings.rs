@@ -23,7 +23,8 @@ impl Settings {
         Self::new(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    fn new(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
+    /// Reads whatever gives a variable's value.
+    pub(crate) fn new(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let url = var("PROXMOX_URL").ok_or_else(|| {
             Error::Internal(
                 "PROXMOX_URL is not set: give the address of a node, such as \

@@ -1,6 +1,8 @@
 //! Runs the proxmox-mcp component, which it carries inside, in a sandbox, and
 //! serves its tools over MCP.
 
+#![forbid(unsafe_code)]
+
 use std::process::ExitCode;
 
 use host_runner_core::Embedded;

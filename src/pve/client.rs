@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use waki::Method;
 
-use super::transport::{self, Lost};
+use super::transport::{self, Answer, Lost};
 use super::{ApiError, Failure, Params, Path};
 use crate::settings::Settings;
 
@@ -12,6 +12,9 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct Pve {
     settings: Settings,
+    /// Answers instead of Proxmox.
+    #[cfg(any(test, fuzzing))]
+    script: Option<super::Script>,
 }
 
 /// One page of a list, and how long the whole list is where Proxmox says it.
@@ -24,7 +27,20 @@ pub(crate) struct Paged<T> {
 impl Pve {
     /// A client with these settings.
     pub(crate) fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            #[cfg(any(test, fuzzing))]
+            script: None,
+        }
+    }
+
+    /// A client whose requests a script answers.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn scripted(settings: Settings, script: super::Script) -> Self {
+        Self {
+            script: Some(script),
+            ..Self::new(settings)
+        }
     }
 
     /// The address of the web interface, without a trailing slash.
@@ -114,8 +130,9 @@ impl Pve {
             None
         };
         let authorization = self.settings.authorization();
-        let answer = transport::send(method, &url, authorization.as_deref(), form).map_err(
-            |lost| match lost {
+        let answer = self
+            .send(method, &url, authorization.as_deref(), form)
+            .map_err(|lost| match lost {
                 Lost::Refused => Failure::Refused { call: call.clone() },
                 Lost::NotSent(message) => Failure::Transport {
                     call: call.clone(),
@@ -127,8 +144,7 @@ impl Pve {
                     message,
                     maybe_done: writes,
                 },
-            },
-        )?;
+            })?;
         if !(200..300).contains(&answer.status) {
             return Err(Failure::Api(Box::new(ApiError::read(
                 call,
@@ -150,6 +166,20 @@ impl Pve {
             }
             Failure::Unreadable { call, message }
         })
+    }
+
+    fn send(
+        &self,
+        method: Method,
+        url: &str,
+        authorization: Option<&str>,
+        form: Option<String>,
+    ) -> Result<Answer, Lost> {
+        #[cfg(any(test, fuzzing))]
+        if let Some(script) = &self.script {
+            return script.answer(name(&method), url, form);
+        }
+        transport::send(method, url, authorization, form)
     }
 }
 

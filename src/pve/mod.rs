@@ -11,6 +11,8 @@ mod num;
 mod params;
 mod path;
 mod property;
+#[cfg(any(test, fuzzing))]
+mod script;
 mod storage;
 mod task;
 mod transport;
@@ -28,6 +30,8 @@ pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use path::Path;
 pub(crate) use property::Properties;
+#[cfg(any(test, fuzzing))]
+pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose};
 pub(crate) use task::{TaskLog, TaskStatus};
 pub(crate) use upid::Upid;

@@ -14,6 +14,8 @@
 //!   `cargo xtask test` looks for the secrets of all tests in what all processes
 //!   wrote.
 
+#![forbid(unsafe_code)]
+
 mod client;
 mod host;
 mod programs;

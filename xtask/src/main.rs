@@ -2,12 +2,17 @@
 //! commands. It is compiled before all else on a fresh machine, so it keeps to
 //! few dependencies.
 
+#![forbid(unsafe_code)]
+
 mod commands;
+mod gauge;
 mod leaks;
 mod mcp;
 mod progress;
+mod random;
 mod simulator;
 mod table;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;

@@ -1,8 +1,13 @@
-//! A small MCP client over stdio: JSON-RPC, one message a line, one request at
-//! a time. The tests use a full client; this one keeps xtask quick to compile.
+//! A small MCP client over stdio: JSON-RPC, one message a line. The tests use a
+//! full client; this one keeps xtask quick to compile.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -10,9 +15,9 @@ use serde_json::{Value, json};
 /// What a client that speaks the older, stateful era asks for.
 const PROTOCOL: &str = "2025-11-25";
 
-/// A running server and the line to it.
+/// A running server and the line to it, for one request at a time.
 pub(crate) struct Client {
-    child: Child,
+    server: Server,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     last_id: u64,
@@ -37,7 +42,7 @@ impl Client {
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().context("no pipe from the server")?;
         Ok(Self {
-            child,
+            server: Server(child),
             stdin,
             stdout: BufReader::new(stdout),
             last_id: 0,
@@ -114,13 +119,13 @@ impl Client {
 
     /// The server's process.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.server.0.id()
     }
 
     /// Ends the session, as a client does, by closing the server's stdin.
     pub(crate) fn close(mut self) -> Result<()> {
         self.stdin = None;
-        let status = self.child.wait().context("cannot wait for the server")?;
+        let status = self.server.0.wait().context("cannot wait for the server")?;
         if !status.success() {
             bail!("the server ended with {status}");
         }
@@ -162,11 +167,182 @@ impl Answer {
     }
 }
 
-impl Drop for Client {
+/// The process; killed where nobody has waited for its end.
+struct Server(Child);
+
+impl Drop for Server {
     fn drop(&mut self) {
-        self.stdin = None;
-        // After `close` it has ended already; otherwise nobody waits for it.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // After a `wait` these do nothing.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
+}
+
+/// A running server and the line to it, for many calls at once.
+pub(crate) struct Session {
+    server: Server,
+    stdin: Mutex<Option<ChildStdin>>,
+    calls: Arc<Mutex<Calls>>,
+    reader: JoinHandle<Result<()>>,
+}
+
+/// The calls that wait for their answer, by id.
+struct Calls {
+    /// No more answers come.
+    ended: bool,
+    last_id: u64,
+    waiting: HashMap<u64, Sender<Value>>,
+}
+
+/// What a call was answered.
+pub(crate) enum Reply {
+    /// By the tool, well or not.
+    Tool(Answer),
+    /// By the server, which did not let it come to the tool.
+    Refused(String),
+}
+
+impl Client {
+    /// Goes on with many calls at once. No message of the server may hold
+    /// `secret`.
+    pub(crate) fn into_session(self, secret: &str) -> Session {
+        let calls = Arc::new(Mutex::new(Calls {
+            ended: false,
+            last_id: self.last_id,
+            waiting: HashMap::new(),
+        }));
+        let reader = thread::spawn({
+            let (calls, secret) = (Arc::clone(&calls), secret.to_owned());
+            move || {
+                let result = hand_out(self.stdout, &calls, &secret);
+                // Whoever still waits learns that no answer comes.
+                let mut calls = lock(&calls);
+                calls.ended = true;
+                calls.waiting.clear();
+                result
+            }
+        });
+        Session {
+            server: self.server,
+            stdin: Mutex::new(self.stdin),
+            calls,
+            reader,
+        }
+    }
+}
+
+impl Session {
+    /// One tool call among others.
+    pub(crate) fn call(&self, tool: &str, arguments: &Value, patience: Duration) -> Result<Reply> {
+        let (sender, receiver) = mpsc::channel();
+        self.send(tool, arguments, sender)?;
+        let message = match receiver.recv_timeout(patience) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => {
+                bail!(
+                    "{tool} {arguments} got no answer within {} s",
+                    patience.as_secs()
+                )
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                bail!("{tool} {arguments} got no answer, and none will come")
+            }
+        };
+        if let Some(error) = message.get("error") {
+            let text = error.get("message").and_then(Value::as_str);
+            let text = text.with_context(|| format!("{tool} was refused without a reason"))?;
+            return Ok(Reply::Refused(text.to_owned()));
+        }
+        let result = message.get("result");
+        let result = result.with_context(|| format!("the answer to {tool} has no result"))?;
+        Answer::new(tool, result).map(Reply::Tool)
+    }
+
+    /// A tool call whose answer nobody will read.
+    pub(crate) fn call_and_forget(&self, tool: &str, arguments: &Value) -> Result<()> {
+        let (sender, _) = mpsc::channel();
+        self.send(tool, arguments, sender)
+    }
+
+    /// The server's process.
+    pub(crate) fn id(&self) -> u32 {
+        self.server.0.id()
+    }
+
+    /// Closes the server's stdin and waits for its end, which must be clean.
+    /// Tells how long it took.
+    pub(crate) fn close(mut self, patience: Duration) -> Result<Duration> {
+        let started = Instant::now();
+        *lock(&self.stdin) = None;
+        let status = loop {
+            if let Some(status) = self.server.0.try_wait()? {
+                break status;
+            }
+            if started.elapsed() > patience {
+                bail!(
+                    "the server runs on {} s after the end of its input",
+                    patience.as_secs()
+                );
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let took = started.elapsed();
+        if !status.success() {
+            bail!("the server ended with {status}");
+        }
+        match self.reader.join() {
+            Ok(result) => result?,
+            Err(_) => bail!("the reader of the server's answers panicked"),
+        }
+        Ok(took)
+    }
+
+    fn send(&self, tool: &str, arguments: &Value, answer: Sender<Value>) -> Result<()> {
+        let id = {
+            let mut calls = lock(&self.calls);
+            if calls.ended {
+                bail!("the server answers no more");
+            }
+            calls.last_id += 1;
+            let id = calls.last_id;
+            calls.waiting.insert(id, answer);
+            id
+        };
+        let message = json!({
+            "jsonrpc": "2.0",
+            "id": id,
+            "method": "tools/call",
+            "params": {"name": tool, "arguments": arguments},
+        });
+        let mut stdin = lock(&self.stdin);
+        let stdin = stdin.as_mut().context("the session is closed")?;
+        writeln!(stdin, "{message}")
+            .and_then(|()| stdin.flush())
+            .context("the server takes no more messages")
+    }
+}
+
+/// Hands each answer to whoever waits for it, until the server's end.
+fn hand_out(stdout: BufReader<ChildStdout>, calls: &Mutex<Calls>, secret: &str) -> Result<()> {
+    for line in stdout.lines() {
+        let line = line.context("cannot read the server's answers")?;
+        if line.contains(secret) {
+            bail!("the server told the token's secret");
+        }
+        let message: Value = serde_json::from_str(&line)
+            .with_context(|| format!("the server sent something else than JSON: {line}"))?;
+        let Some(id) = message.get("id").and_then(Value::as_u64) else {
+            continue;
+        };
+        let Some(waiting) = lock(calls).waiting.remove(&id) else {
+            bail!("the server answered a call that nobody made, or twice: {line}");
+        };
+        // Nobody may be there to read it.
+        let _ = waiting.send(message);
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,12 +1,13 @@
 //! A running pve-sim, and how host-runner is pointed at it.
 
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::workspace::Workspace;
@@ -14,24 +15,37 @@ use crate::workspace::Workspace;
 /// Ends with its owner.
 pub(crate) struct Simulator {
     child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
     folder: PathBuf,
-    settings: [(&'static str, String); 5],
+    settings: Settings,
 }
 
 impl Simulator {
+    /// The demonstration cluster.
     pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
+        Self::start_with(workspace, ["--demo"])
+    }
+
+    /// The cluster that these arguments ask for.
+    pub(crate) fn start_with<I, S>(workspace: &Workspace, arguments: I) -> Result<Self>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
         let folder = workspace.target("simulated");
         fs::create_dir_all(&folder)?;
         let mut child = Command::new(workspace.binary("pve-sim"))
-            .args(["--demo", "--tls", "--exit-on-eof", "--ca-out"])
+            .args(["--tls", "--exit-on-eof", "--ca-out"])
             .arg(folder.join("ca.pem"))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start pve-sim")?;
-        let settings = read_settings(&mut child);
-        let settings = match settings {
-            Ok(settings) => settings,
+        let ready = connect(&mut child);
+        let (stdin, stdout, settings) = match ready {
+            Ok(ready) => ready,
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -40,6 +54,8 @@ impl Simulator {
         };
         Ok(Self {
             child,
+            stdin,
+            stdout,
             folder,
             settings,
         })
@@ -60,6 +76,25 @@ impl Simulator {
     pub(crate) fn ca_file(&self) -> &Path {
         let [.., (_, file)] = &self.settings;
         Path::new(file)
+    }
+
+    /// The secret of the token in use.
+    pub(crate) fn secret(&self) -> &str {
+        let [.., (_, secret), _] = &self.settings;
+        secret
+    }
+
+    /// Lets it do what a control line says; `pve-sim --help` lists them.
+    pub(crate) fn control(&mut self, command: &Value) -> Result<Value> {
+        writeln!(self.stdin, "{command}").context("pve-sim takes no more control lines")?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let answer: Value =
+            serde_json::from_str(&line).context("pve-sim did not answer a control line")?;
+        if answer.get("ok") != Some(&Value::Bool(true)) {
+            bail!("pve-sim refused {command}: {answer}");
+        }
+        Ok(answer)
     }
 
     /// host-runner with the simulator's settings and none of the user's own,
@@ -85,12 +120,22 @@ impl Drop for Simulator {
     }
 }
 
-/// From the one line that pve-sim prints when it is ready.
-fn read_settings(child: &mut Child) -> Result<[(&'static str, String); 5]> {
+type Settings = [(&'static str, String); 5];
+
+/// Waits until it is ready.
+fn connect(child: &mut Child) -> Result<(ChildStdin, BufReader<ChildStdout>, Settings)> {
+    let stdin = child.stdin.take().context("no pipe to pve-sim")?;
     let stdout = child.stdout.take().context("no pipe from pve-sim")?;
+    let mut stdout = BufReader::new(stdout);
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let ready: Value = serde_json::from_str(&line)
+    stdout.read_line(&mut line)?;
+    let settings = read_settings(&line)?;
+    Ok((stdin, stdout, settings))
+}
+
+/// From the one line that pve-sim prints when it is ready.
+fn read_settings(line: &str) -> Result<Settings> {
+    let ready: Value = serde_json::from_str(line)
         .context("pve-sim did not say that it is ready; its own words are above")?;
     let text = |pointer: &str| {
         ready

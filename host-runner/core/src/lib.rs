@@ -11,6 +11,7 @@ mod commands;
 mod demo;
 mod digest;
 mod engine;
+mod env_file;
 mod follow;
 mod mcp;
 mod offer;

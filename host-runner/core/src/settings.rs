@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::digest::Digest;
+use crate::env_file;
 use crate::sandbox::{Origin, OriginError};
 use crate::secret::Secret;
 
@@ -247,7 +248,7 @@ impl Sources {
             ..Self::default()
         };
         if let Some(path) = env_file {
-            let values = read_env_file(path).map_err(|reason| SettingsError::EnvFile {
+            let values = env_file::read(path).map_err(|reason| SettingsError::EnvFile {
                 path: path.to_owned(),
                 reason,
             })?;
@@ -256,7 +257,7 @@ impl Sources {
         let dot_env = Path::new(".env");
         if dot_env.is_file() {
             // Nobody asked for this file: it may belong to another project.
-            match read_env_file(dot_env) {
+            match env_file::read(dot_env) {
                 Ok(values) => sources.files.push((dot_env.to_owned(), values)),
                 Err(reason) => tracing::warn!("ignoring .env in the working directory: {reason}"),
             }
@@ -575,8 +576,7 @@ fn given(values: &Values, variable: Variable) -> Option<&str> {
 
 fn read_env_file(path: &Path) -> Result<Values, String> {
     let mut values = Values::new();
-    for entry in dotenvy::from_path_iter(path).map_err(without_content)? {
-        let (name, value) = entry.map_err(without_content)?;
+    env_file::read(path, |name, value| {
         let value = Zeroizing::new(value);
         let variable = Variable::ALL
             .into_iter()
@@ -584,16 +584,8 @@ fn read_env_file(path: &Path) -> Result<Values, String> {
         if let Some(variable) = variable {
             values.insert(variable, value);
         }
-    }
+    })?;
     Ok(values)
-}
-
-/// A malformed line may hold the secret, so it is not repeated.
-fn without_content(error: dotenvy::Error) -> String {
-    match error {
-        dotenvy::Error::Io(error) => error.to_string(),
-        _ => "a line is not of the form NAME=value".to_owned(),
-    }
 }
 
 fn is_header_safe(text: &str) -> bool {

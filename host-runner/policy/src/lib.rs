@@ -4,12 +4,16 @@
 //! Pure: it knows requests, rules and what guests there are; it sends nothing.
 //! It is the one place in host-runner that knows the paths of Proxmox.
 
+#![forbid(unsafe_code)]
+
 mod answer;
 mod builtin;
 mod caps;
 mod endpoint;
 mod file;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod masking;
 mod naming;
 mod pattern;

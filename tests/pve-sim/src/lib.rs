@@ -3,6 +3,8 @@
 //!
 //! [`start`] serves a cluster until the [`Running`] it returns is dropped.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod auth;
 mod clock;
@@ -59,6 +61,8 @@ pub struct Options {
     pub auth_delay: Duration,
     /// Every request that reaches parameter parsing is appended here, one JSON object a line.
     pub log: Option<PathBuf>,
+    /// Every request is appended here as it comes in, before any fault strikes it.
+    pub arrivals: Option<PathBuf>,
     /// Faults, as the command line spells them.
     pub faults: Vec<String>,
 }
@@ -96,6 +100,7 @@ impl Default for Options {
             task_seconds: 0.5,
             auth_delay: Duration::from_millis(50),
             log: None,
+            arrivals: None,
             faults: Vec::new(),
         }
     }

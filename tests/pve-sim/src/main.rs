@@ -1,5 +1,7 @@
 //! `pve-sim`: serves a simulated Proxmox VE cluster.
 
+#![forbid(unsafe_code)]
+
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -69,6 +71,9 @@ struct Cli {
     /// Append each request to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Append each request to this file as it comes in, also one that a fault strikes.
+    #[arg(long, value_name = "FILE")]
+    arrivals: Option<PathBuf>,
     /// A fault (repeatable), see below.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<String>,
@@ -99,6 +104,7 @@ impl Cli {
             task_seconds: self.task_seconds.unwrap_or(base.task_seconds),
             auth_delay: Duration::from_millis(self.auth_delay_ms),
             log: self.log.clone(),
+            arrivals: self.arrivals.clone(),
             faults: self.faults.clone(),
         }
     }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,7 @@ pub(crate) struct Server {
     cluster: Mutex<Cluster>,
     pub(crate) faults: Mutex<Vec<Fault>>,
     log: Option<Mutex<File>>,
+    arrivals: Option<Mutex<File>>,
     prefix: String,
     auth_delay: Duration,
     served: AtomicU64,
@@ -130,20 +132,17 @@ impl Server {
                 AnyFault::Task(fault) => cluster.tasks.faults.push(fault),
             }
         }
-        let log = match &options.log {
-            None => None,
-            Some(path) => {
-                let file = File::options().create(true).append(true).open(path);
-                Some(Mutex::new(file.with_context(|| {
-                    format!("cannot write {}", path.display())
-                })?))
-            }
+        let open = |path: &PathBuf| -> anyhow::Result<Mutex<File>> {
+            let file = File::options().create(true).append(true).open(path);
+            let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(Mutex::new(file))
         };
         Ok(Server {
             router: Router::new(api::FAMILIES),
             cluster: Mutex::new(cluster),
             faults: Mutex::new(faults),
-            log,
+            log: options.log.as_ref().map(open).transpose()?,
+            arrivals: options.arrivals.as_ref().map(open).transpose()?,
             prefix: options.prefix.trim_end_matches('/').to_owned(),
             auth_delay: options.auth_delay,
             served: AtomicU64::new(0),
@@ -209,18 +208,26 @@ impl Server {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             faults::strike(&mut faults, method, &path)
         };
+        let auth = self.authenticate(&request);
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let args = read_args(method, request, &query).await?;
+        if let (Some(arrivals), Ok(args)) = (&self.arrivals, &args) {
+            write_line(
+                arrivals,
+                &json!({"method": method.name(), "path": path, "params": shown(args)}),
+            );
+        }
         if let Some(response) = before(fault.as_ref()).await? {
             return Ok(response);
         }
-        let auth = match self.authenticate(&request) {
+        let auth = match auth {
             Ok(auth) => auth,
             Err(reason) => {
                 sleep(self.auth_delay).await;
                 return Ok(bare(401, reason));
             }
         };
-        let query = request.uri().query().unwrap_or_default().to_owned();
-        let args = match read_args(method, request, &query).await? {
+        let args = match args {
             Ok(args) => args,
             Err(fail) => return Ok(bare(fail.status, &fail.message)),
         };
@@ -266,8 +273,11 @@ impl Server {
             Ok(_) => (200, "OK"),
             Err(fail) => (fail.status, fail.message.as_str()),
         };
-        if let Some(args) = logged {
-            self.write_log(method, path, &args, status);
+        if let (Some(log), Some(args)) = (&self.log, logged) {
+            write_line(
+                log,
+                &json!({"method": method.name(), "path": path, "params": shown(&args), "status": status}),
+            );
         }
         match &result {
             Err(fail) if fail.bare => bare(fail.status, &fail.message),
@@ -278,19 +288,18 @@ impl Server {
             ),
         }
     }
+}
 
-    fn write_log(&self, method: Method, path: &str, args: &Args, status: u16) {
-        let Some(log) = &self.log else { return };
-        let params: serde_json::Map<_, _> = args
-            .iter()
-            .map(|(name, value)| (name.clone(), value.to_json()))
-            .collect();
-        let line =
-            json!({"method": method.name(), "path": path, "params": params, "status": status});
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        // A test that reads the log sees at once when this fails: the line is missing.
-        let _ = writeln!(log, "{line}").and_then(|()| log.flush());
-    }
+fn shown(args: &Args) -> serde_json::Map<String, serde_json::Value> {
+    args.iter()
+        .map(|(name, value)| (name.clone(), value.to_json()))
+        .collect()
+}
+
+fn write_line(log: &Mutex<File>, line: &serde_json::Value) {
+    let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+    // A test that reads the log sees at once when this fails: the line is missing.
+    let _ = writeln!(log, "{line}").and_then(|()| log.flush());
 }
 
 /// Query and body together.

@@ -1,11 +1,12 @@
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::build;
+use crate::gauge::{self, milliseconds, percentile};
 use crate::mcp::{Answer, Client};
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
@@ -102,7 +103,7 @@ impl Bench {
                 milliseconds(first)
             ),
         );
-        report.line("resident memory after that", resident(client.id())?);
+        report.line("resident memory after that", resident(client.id()));
         client.close()?;
         report.tool_list(&list)?;
         Ok(Step::Done)
@@ -178,27 +179,7 @@ impl Report {
     }
 }
 
-/// Nearest rank, of sorted times.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-}
-
 /// As the kernel counts it.
-fn resident(process: u32) -> Result<String> {
-    let path = format!("/proc/{process}/status");
-    let Ok(status) = fs::read_to_string(&path) else {
-        return Ok("unknown on this system".to_owned());
-    };
-    let kib: f64 = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .and_then(|rest| rest.trim().strip_suffix(" kB"))
-        .and_then(|number| number.parse().ok())
-        .with_context(|| format!("{path} tells no VmRSS"))?;
-    Ok(table::bytes(kib * 1024.0))
+fn resident(process: u32) -> String {
+    gauge::resident(process).map_or_else(|| "unknown on this system".to_owned(), table::bytes)
 }

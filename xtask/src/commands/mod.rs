@@ -5,10 +5,13 @@ mod build;
 mod check_requests;
 mod debian;
 mod demo;
+mod deny;
 mod dist;
 mod docker_test;
 mod docs;
+mod fuzz;
 mod setup;
+mod soak;
 mod test;
 
 use clap::Subcommand;
@@ -23,6 +26,9 @@ pub(crate) enum Command {
     Test(test::Test),
     Demo(demo::Demo),
     Bench(bench::Bench),
+    Soak(soak::Soak),
+    Deny(deny::Deny),
+    Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
     CheckRequests(check_requests::CheckRequests),
     DockerTest(docker_test::DockerTest),
@@ -38,6 +44,9 @@ impl Command {
             Self::Test(command) => command.run(&workspace),
             Self::Demo(command) => command.run(&workspace),
             Self::Bench(command) => command.run(&workspace),
+            Self::Soak(command) => command.run(&workspace),
+            Self::Deny(command) => command.run(&workspace),
+            Self::Fuzz(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
             Self::CheckRequests(command) => command.run(&workspace),
             Self::DockerTest(command) => command.run(&workspace),
