@@ -9,7 +9,7 @@ const UNSAFE: [(&str, &str); 1] = [
     // Machine code is loaded that this program has made.
     (
         "host-runner/core/src/engine/loading.rs",
-        "let component = unsafe { Component::deserialize(engine, code) };",
+        "let component = unsafe { Component::deserialize(engine, &code) };",
     ),
 ];
 
