@@ -203,8 +203,9 @@ fn sessions(buildah: &Buildah, image: &Image) -> Result<Seen> {
     );
     let user = process.user()?;
     ensure!(
-        user == USER && process.status("Groups")?.is_empty(),
-        "host-runner runs as {user} instead of {USER} in the image"
+        user == USER && process.has_only_its_group()?,
+        "host-runner runs as {user} with the groups {} instead of {USER} in the image",
+        process.status("Groups")?
     );
 
     let root = container.mount()?;
@@ -212,7 +213,9 @@ fn sessions(buildah: &Buildah, image: &Image) -> Result<Seen> {
     command
         .args(["--mount", "--propagation", "private", "sh", "-c"])
         .arg(
-            r#"mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" &&
+            // Every engine brings /dev, and random numbers come from there.
+            r#"mkdir -p "$0/dev" && mount --bind "$0" "$0" && mount --bind /dev "$0/dev" &&
+            mount -o remount,ro,bind "$0" &&
             exec setpriv --no-new-privs chroot --userspec=65532:65532 --groups= "$0" "$@""#,
         )
         .arg(&root)

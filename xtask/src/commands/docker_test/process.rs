@@ -64,6 +64,13 @@ impl Process {
         Ok(all.join(":"))
     }
 
+    /// Whether it is in no other group besides.
+    pub(super) fn has_only_its_group(&self) -> Result<bool> {
+        let own = self.status("Gid")?.split_whitespace().next();
+        let mut groups = self.status("Groups")?.split_whitespace();
+        Ok(groups.all(|group| Some(group) == own))
+    }
+
     /// Whether its root is mounted read-only.
     pub(super) fn has_read_only_root(&self) -> Result<bool> {
         // `36 35 98:0 / / ro,relatime - ext4 /dev/root rw`
