@@ -248,7 +248,7 @@ impl Sources {
             ..Self::default()
         };
         if let Some(path) = env_file {
-            let values = env_file::read(path).map_err(|reason| SettingsError::EnvFile {
+            let values = read_env_file(path).map_err(|reason| SettingsError::EnvFile {
                 path: path.to_owned(),
                 reason,
             })?;
@@ -257,7 +257,7 @@ impl Sources {
         let dot_env = Path::new(".env");
         if dot_env.is_file() {
             // Nobody asked for this file: it may belong to another project.
-            match env_file::read(dot_env) {
+            match read_env_file(dot_env) {
                 Ok(values) => sources.files.push((dot_env.to_owned(), values)),
                 Err(reason) => tracing::warn!("ignoring .env in the working directory: {reason}"),
             }
