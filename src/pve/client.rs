@@ -117,6 +117,10 @@ impl Pve {
         params: &Params,
     ) -> Result<Paged<T>, Failure> {
         let call = format!("{} {path}", name(&method));
+        if !path.is_plain() {
+            let message = "it named something by dots, or by nothing".to_owned();
+            return Err(Failure::Unreadable { call, message });
+        }
         let writes = !matches!(method, Method::Get);
         let mut url = format!("{}/api2/json{path}", self.settings.base);
         // pveproxy takes no body on GET and DELETE.

@@ -35,6 +35,14 @@ impl Path {
         Self(path)
     }
 
+    /// Whether each segment names something. One of dots would lead elsewhere,
+    /// to whoever tidies paths up; no name that Proxmox takes is like that, but
+    /// an answer may hold anything.
+    pub(crate) fn is_plain(&self) -> bool {
+        let mut segments = self.0.split('/').skip(1);
+        segments.all(|segment| !matches!(segment, "" | "." | ".."))
+    }
+
     /// The node that has to answer, where the path names one.
     pub(crate) fn node(&self) -> Option<&str> {
         let rest = self.0.strip_prefix("/nodes/")?;
@@ -57,6 +65,16 @@ impl fmt::Debug for Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dots_and_nothing_are_not_plain() {
+        assert!(Path::new(["nodes", "pve1", "qemu", "100"]).is_plain());
+        assert!(Path::new(["nodes", "..a", "a.b"]).is_plain());
+        for segment in ["", ".", ".."] {
+            assert!(!Path::new(["nodes", segment, "qemu"]).is_plain());
+            assert!(!Path::new(["nodes", segment]).is_plain());
+        }
+    }
 
     #[test]
     fn segments_cannot_climb() {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Format;
+
 /// The identifier of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -72,7 +74,7 @@ impl FromStr for Upid {
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
         };
         let plain = |field: &str| !field.contains(['/', '\\']) && !field.contains(char::is_control);
-        if !(name(node)
+        if !(Format::Node.fits(node)
             && hex(pid, 8, 8)
             && hex(pstart, 8, 9)
             && hex(start, 8, 8)
@@ -137,6 +139,7 @@ mod tests {
             "",
             "garbage",
             "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam",
+            "UPID:..:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
             "UPID:../x:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
             "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:1/0:root@pam:",
             "UPID:pve1:11D:000BED85:6B02AFAA:qmstart:100:root@pam:",

@@ -490,18 +490,25 @@ pub(crate) fn meaning(request: &ApiRequest) -> Result<Meaning, Unknown> {
     Ok(meaning)
 }
 
-/// What a request that is not in the table names, as far as its path tells:
-/// for what an expert's rule lets through.
+/// What a request that is not in the table names, as far as its path and
+/// parameters tell: for what an expert's rule lets through. What looks like the
+/// name of a guest and is none could be any guest.
 pub(crate) fn guess(request: &ApiRequest) -> Meaning {
     let mut meaning = Meaning::default();
     let mut segments = request.segments.iter().map(String::as_str);
     if let (Some("nodes"), Some(node)) = (segments.next(), segments.next()) {
         meaning.nodes.push(node.to_owned());
         match (segments.next(), segments.next()) {
-            (Some("qemu" | "lxc"), Some(segment)) => meaning.vmids.extend(vmid(segment)),
+            (Some("qemu" | "lxc"), Some(segment)) => match vmid(segment) {
+                Ok(vmid) => meaning.vmids.push(vmid),
+                Err(_) => meaning.tells_of_any_guest = true,
+            },
             (Some("storage"), Some(storage)) => meaning.storages.push(storage.to_owned()),
             _ => {}
         }
+    }
+    if meaning.add_params(&read(""), request).is_err() {
+        meaning.tells_of_any_guest = true;
     }
     meaning
 }

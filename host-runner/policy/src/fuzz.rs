@@ -60,6 +60,13 @@ pub fn request(input: &[u8]) {
     scoped.scope.nodes = ["pve1".to_owned()].into();
     scoped.scope.storages = ["local".to_owned()].into();
     if allows(&scoped) {
+        for (name, value) in &form {
+            let mut ids = value.split([',', ';', ' ']).filter(|id| !id.is_empty());
+            assert!(
+                !matches!(name.as_str(), "vmid" | "newid") || ids.all(|id| id == "100"),
+                "{target} {name}={value}"
+            );
+        }
         for path in &reads {
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let ["api2", "json", "nodes", node, rest @ ..] = path.as_slice() else {
@@ -67,6 +74,7 @@ pub fn request(input: &[u8]) {
             };
             assert_eq!(*node, "pve1", "{target}");
             match rest {
+                ["qemu" | "lxc"] => {}
                 ["qemu" | "lxc", vmid, ..] => assert_eq!(*vmid, "100", "{target}"),
                 ["storage", storage, ..] => assert_eq!(*storage, "local", "{target}"),
                 _ => {}
