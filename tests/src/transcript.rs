@@ -1,6 +1,11 @@
 //! What all processes of all tests wrote, and the secrets that were in use, for
 //! `cargo xtask test`: it looks for each secret in everything.
 
+#![expect(
+    clippy::expect_used,
+    reason = "a test whose transcript is lost must not pass"
+)]
+
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

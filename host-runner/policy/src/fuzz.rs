@@ -224,11 +224,13 @@ fn forbidden(method: &str, path: &[String], form: &[(String, String)]) -> Option
         ] => Some("it opens a shell on a node"),
         ["nodes", _, "qemu" | "lxc"] if writes && set("force") => Some("it overwrites a guest"),
         ["nodes", _, "qemu" | "lxc", _, "config"] if writes => {
+            let is_disk = |key: &str| {
+                let disks = ["unused", "scsi", "virtio", "mp"];
+                let number = disks.iter().find_map(|disk| key.strip_prefix(disk));
+                number.is_some_and(|number| number.parse::<u8>().is_ok())
+            };
             let removes = |(name, value): &(String, String)| {
-                name == "delete"
-                    && value
-                        .split([',', ';', ' ', '\0', '\n', '\t'])
-                        .any(|key| key.starts_with("unused") || key.starts_with("scsi"))
+                name == "delete" && value.split([',', ';', ' ', '\0', '\n', '\t']).any(is_disk)
             };
             form.iter()
                 .any(removes)
