@@ -227,7 +227,9 @@ fn forbidden(method: &str, path: &[String], form: &[(String, String)]) -> Option
             let is_disk = |key: &str| {
                 let disks = ["unused", "scsi", "virtio", "mp"];
                 let number = disks.iter().find_map(|disk| key.strip_prefix(disk));
-                number.is_some_and(|number| number.parse::<u8>().is_ok())
+                number.is_some_and(|number| {
+                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                })
             };
             let removes = |(name, value): &(String, String)| {
                 name == "delete" && value.split([',', ';', ' ', '\0', '\n', '\t']).any(is_disk)
