@@ -24,10 +24,12 @@ async fn inspect(file: Option<&Path>) -> anyhow::Result<(Value, String)> {
 
 /// The imports that are granted, or that are not.
 fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
-    let imports = inspection["imports"].as_array().unwrap().iter();
+    let imports = inspection.get("imports").and_then(Value::as_array);
     imports
-        .filter(|import| import["granted"] == granted)
-        .map(|import| import["name"].as_str().unwrap())
+        .into_iter()
+        .flatten()
+        .filter(|import| import.get("granted") == Some(&Value::Bool(granted)))
+        .filter_map(|import| import.get("name")?.as_str())
         .collect()
 }
 
