@@ -1,6 +1,8 @@
 //! Where the code is not all safe, somebody has looked: at these lines and no
 //! others.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
