@@ -1236,21 +1236,24 @@ async fn a_queue_has_an_end() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--concurrency=1").connect().await?;
     let sleeper = client.start("sleep_forever", json!({})).await?;
-    let mut calls = Vec::new();
+    let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for _ in 0..400 {
-        calls.push(client.start("count_calls", json!({})).await?);
+        let call = client.start("count_calls", json!({})).await?;
+        let told = told.clone();
+        tokio::spawn(async move { told.send(call.await_response().await) });
     }
-    // The last one finds no place, and is told so at once.
-    let last = calls.pop().unwrap().await_response().await?;
-    let last = serde_json::to_value(last)?;
-    assert_eq!(last["isError"], true, "{last}");
-    let text = last["content"][0]["text"].as_str().unwrap_or_default();
+    drop(told);
+    // While nobody gets a turn, whoever is answered has found no place.
+    let first = answers.recv().await.unwrap()?;
+    let first = serde_json::to_value(first)?;
+    assert_eq!(first["isError"], true, "{first}");
+    let text = first["content"][0]["text"].as_str().unwrap_or_default();
     assert!(text.contains("waiting already"), "{text}");
     assert!(text.contains("nothing was done"), "{text}");
     sleeper.cancel(None).await?;
     let mut done = 0;
-    for call in calls {
-        let answer = serde_json::to_value(call.await_response().await?)?;
+    while let Some(answer) = answers.recv().await {
+        let answer = serde_json::to_value(answer?)?;
         done += usize::from(answer["structuredContent"]["calls"] == 1);
     }
     assert!(done >= 256, "{done} of those that waited got their turn");
