@@ -6,6 +6,10 @@
 use std::process::ExitCode;
 
 use host_runner_core::Embedded;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
