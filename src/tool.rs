@@ -194,13 +194,13 @@ fn run<T: Run>(pve: &Pve, mut arguments: Value) -> Result<Outcome> {
         }])
     })?;
     match arguments.run(pve)? {
-        Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?)),
+        Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?.skipping(pve))),
         Reply::Running(ticket, value, text) => Ok(Outcome::Running(Running {
             ticket,
             message: text.clone(),
             progress: None,
             retry_after_ms: FIRST_LOOK_MS,
-            interim: Finished::new(&value, text)?,
+            interim: Finished::new(&value, text)?.skipping(pve),
         })),
     }
 }
@@ -211,6 +211,17 @@ impl Finished {
         let structured = serde_json::to_value(value)
             .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))?;
         Ok(Self { structured, text })
+    }
+
+    /// Adds what of Proxmox's answers could not be read and is therefore
+    /// missing, as `skipped`.
+    fn skipping(mut self, pve: &Pve) -> Self {
+        if let (Some(skipped), Value::Object(fields)) = (pve.skipped(), &mut self.structured) {
+            self.text.push_str("\nskipped: ");
+            self.text.push_str(&skipped);
+            fields.insert("skipped".into(), skipped.into());
+        }
+        self
     }
 }
 

@@ -203,7 +203,7 @@ async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
         ),
         (
             json!({ "kind": "status", "code": 200, "body": "" }),
-            "cannot be read",
+            "without data",
         ),
         (
             json!({ "kind": "status", "code": 200, "body": "{\"data\":42}" }),
@@ -211,7 +211,7 @@ async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
         ),
         (
             json!({ "kind": "status", "code": 204, "body": "" }),
-            "cannot be read",
+            "without data",
         ),
         (
             json!({ "kind": "status", "code": 502, "reason": "Bad Gateway", "body": "<html>" }),

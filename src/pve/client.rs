@@ -1,17 +1,24 @@
 //! Requests to the API, and how their answers are read.
 
-use serde::Deserialize;
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use waki::Method;
 
+use super::decode::{self, Decoded, Losses};
 use super::transport::{self, Answer, Lost};
-use super::{ApiError, Failure, Params, Path};
+use super::{ApiError, Failure, Membership, Params, Path};
 use crate::settings::Settings;
 
 /// A client of one Proxmox address.
 #[derive(Debug)]
 pub(crate) struct Pve {
     settings: Settings,
+    /// What could not be read of the answers, by call.
+    losses: RefCell<BTreeMap<String, Losses>>,
+    /// Which nodes are online, once it has been asked for.
+    membership: OnceCell<Membership>,
     /// Answers instead of Proxmox.
     #[cfg(any(test, fuzzing))]
     script: Option<super::Script>,
@@ -29,6 +36,8 @@ impl Pve {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
             settings,
+            losses: RefCell::default(),
+            membership: OnceCell::new(),
             #[cfg(any(test, fuzzing))]
             script: None,
         }
@@ -61,6 +70,56 @@ impl Pve {
              privilege-separated token needs rights of its own, under Datacenter, Permissions)",
             self.token_name()
         )
+    }
+
+    /// Which nodes the cluster has lost; asked for once in a call.
+    pub(crate) fn membership(&self) -> Membership {
+        // Reading it asks this client, so the cell cannot be filled in place.
+        if let Some(known) = self.membership.get() {
+            return known.clone();
+        }
+        let read = Membership::read(self);
+        self.membership.get_or_init(|| read).clone()
+    }
+
+    /// What could not be read of the answers so far, in words for the result
+    /// that was made of them: "1 entry that could not be read (…)".
+    ///
+    /// Reads take what they can, see [`decode`]. The loss is reported once, for
+    /// all tools alike, where a result leaves the component.
+    pub(crate) fn skipped(&self) -> Option<String> {
+        let losses = self.losses.borrow();
+        let entries: usize = losses.values().map(|losses| losses.entries).sum();
+        let mut parts = Vec::new();
+        if entries > 0 {
+            let examples: Vec<String> = losses
+                .iter()
+                .filter_map(|(call, losses)| Some(format!("{call}: {}", losses.example.as_ref()?)))
+                .take(3)
+                .collect();
+            let what = if entries == 1 { "entry" } else { "entries" };
+            parts.push(format!(
+                "{entries} {what} that could not be read ({})",
+                examples.join("; ")
+            ));
+        }
+        for (call, losses) in losses
+            .iter()
+            .filter(|(_, losses)| !losses.fields.is_empty())
+        {
+            let names: Vec<&str> = losses.fields.iter().map(String::as_str).take(8).collect();
+            parts.push(format!(
+                "values that could not be read: {} ({call})",
+                names.join(", ")
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// Forgets what could not be read of the answers to a call, where it has
+    /// nothing to do with the result.
+    pub(crate) fn forget_skipped(&self, path: &Path) {
+        self.losses.borrow_mut().remove(&format!("GET {path}"));
     }
 
     /// Reads.
@@ -118,8 +177,7 @@ impl Pve {
     ) -> Result<Paged<T>, Failure> {
         let call = format!("{} {path}", name(&method));
         if !path.is_plain() {
-            let message = "it named something by dots, or by nothing".to_owned();
-            return Err(Failure::Unreadable { call, message });
+            return Err(Failure::Misnamed { call });
         }
         let writes = !matches!(method, Method::Get);
         let mut url = format!("{}/api2/json{path}", self.settings.base);
@@ -149,27 +207,37 @@ impl Pve {
                     maybe_done: writes,
                 },
             })?;
-        if !(200..300).contains(&answer.status) {
+        let failed = match answer.status {
+            200..=299 => decode::failed_status(&answer.body),
+            other => Some(other),
+        };
+        if let Some(status) = failed {
             return Err(Failure::Api(Box::new(ApiError::read(
                 call,
                 path.node().map(str::to_owned),
-                answer.status,
+                status,
                 answer.reason.as_deref(),
                 &answer.body,
                 self.token_name(),
             ))));
         }
-        read(&answer.body).map_err(|message| {
-            if writes {
-                // Proxmox said yes, in words that cannot be read.
-                return Failure::Transport {
-                    call,
-                    message: format!("the answer cannot be read ({message})"),
-                    maybe_done: true,
-                };
+        match decode::decode(&answer.body) {
+            Ok(Decoded {
+                data,
+                total,
+                losses,
+            }) => {
+                if !losses.is_empty() {
+                    self.losses.borrow_mut().insert(call, losses);
+                }
+                Ok(Paged { data, total })
             }
-            Failure::Unreadable { call, message }
-        })
+            Err(why) => Err(Failure::Unreadable {
+                call,
+                why,
+                maybe_done: writes,
+            }),
+        }
     }
 
     fn send(
@@ -218,74 +286,5 @@ fn name(method: &Method) -> &'static str {
         Method::Put => "PUT",
         Method::Delete => "DELETE",
         _ => "GET",
-    }
-}
-
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<Paged<T>, String> {
-    #[derive(Deserialize)]
-    struct Body<T> {
-        data: T,
-        total: Option<u64>,
-    }
-    serde_json::from_slice::<Body<T>>(body)
-        .map(|body| Paged {
-            data: body.data,
-            total: body.total,
-        })
-        // The position is enough: the answer itself may hold anything.
-        .map_err(|error| {
-            format!(
-                "at line {} column {}: {}",
-                error.line(),
-                error.column(),
-                why(&error)
-            )
-        })
-}
-
-fn why(error: &serde_json::Error) -> &'static str {
-    match error.classify() {
-        serde_json::error::Category::Syntax => "no JSON",
-        serde_json::error::Category::Eof => "cut short",
-        serde_json::error::Category::Data => "JSON of another shape",
-        serde_json::error::Category::Io => "broken",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn null_data_is_an_answer() {
-        assert!(
-            read::<Option<Vec<u8>>>(br#"{"data":null}"#)
-                .unwrap()
-                .data
-                .is_none()
-        );
-        assert!(read::<()>(br#"{"data":null}"#).is_ok());
-        assert_eq!(
-            read::<Vec<u8>>(br#"{"data":[1],"total":7}"#).unwrap().total,
-            Some(7)
-        );
-    }
-
-    #[test]
-    fn unreadable_answers_are_told_without_their_text() {
-        assert_eq!(
-            read::<()>(b"<html>").unwrap_err(),
-            "at line 1 column 1: no JSON"
-        );
-        assert!(
-            read::<()>(br#"{"data":"#)
-                .unwrap_err()
-                .ends_with("cut short")
-        );
-        assert!(
-            read::<u8>(br#"{"data":"x"}"#)
-                .unwrap_err()
-                .ends_with("another shape")
-        );
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::decode::Unreadable;
 use crate::error::{Error, Problem};
 
 /// How a request failed.
@@ -23,8 +24,17 @@ pub(crate) enum Failure {
     },
     /// The host let no such request out.
     Refused { call: String },
-    /// The answer cannot be read.
-    Unreadable { call: String, message: String },
+    /// Nothing was sent: the path named something by dots, or by nothing.
+    Misnamed { call: String },
+    /// An answer of success came that cannot be read.
+    Unreadable {
+        /// What was asked: `GET /nodes`.
+        call: String,
+        /// What came instead.
+        why: Unreadable,
+        /// Whether the request was to change something, which may be done.
+        maybe_done: bool,
+    },
 }
 
 /// An error that Proxmox answered.
@@ -204,11 +214,44 @@ impl From<Failure> for Error {
                 "the host did not let {call} out: the policy of its operator, or PROXMOX_URL, \
                  forbids it"
             )),
-            Failure::Unreadable { call, message } => Self::Internal(format!(
-                "the answer to {call} cannot be read ({message}): is PROXMOX_URL the address of a \
-                 Proxmox VE node?"
+            Failure::Misnamed { call } => Self::Internal(format!(
+                "{call} was not sent: it named something by dots, or by nothing"
             )),
+            Failure::Unreadable {
+                call,
+                why,
+                maybe_done,
+            } => unreadable(&call, &why, maybe_done),
         }
+    }
+}
+
+fn unreadable(call: &str, why: &Unreadable, maybe_done: bool) -> Error {
+    let message = match why {
+        Unreadable::NoData => format!(
+            "Proxmox answered {call} without data: a service of the node may have been \
+             restarting; try again, and where it stays so look at the node's syslog"
+        ),
+        Unreadable::NotApi(seen) => format!(
+            "{call} was answered by {seen}, not by the API of Proxmox VE: a login page or a proxy \
+             in front of it may have answered; check the host, port (8006) and path of PROXMOX_URL"
+        ),
+        Unreadable::Broken(how) => format!(
+            "the answer to {call} cannot be read ({how}): something between here and Proxmox may \
+             have damaged it; try again"
+        ),
+        Unreadable::Shape(wrong) => format!(
+            "the answer to {call} cannot be read ({wrong}): this version of Proxmox VE may be one \
+             that this server does not know"
+        ),
+    };
+    if maybe_done {
+        Error::Unreachable(format!(
+            "{message}; the change may have happened all the same: look at the task list and at \
+             the guest before you repeat it"
+        ))
+    } else {
+        Error::Internal(message)
     }
 }
 

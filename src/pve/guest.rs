@@ -64,17 +64,21 @@ pub(crate) struct Guest {
 impl Guest {
     /// Finds a guest by its vmid, on whatever node it is.
     pub(crate) fn find(pve: &Pve, vmid: u32) -> Result<Self> {
-        guests(pve)?
-            .into_iter()
-            .find(|guest| guest.vmid == vmid)
-            .ok_or_else(|| {
-                Error::NotFound(format!(
-                    "there is no guest {vmid}, or the token {} may not see it (it needs VM.Audit \
-                     on /vms/{vmid}): {} shows the guests that it sees",
-                    pve.token_name(),
-                    name_of::<tools::guests::ListGuests>(),
-                ))
-            })
+        let found = guests(pve)?.into_iter().find(|guest| guest.vmid == vmid);
+        if let Some(guest) = found {
+            // What is odd about other guests has nothing to do with this one.
+            pve.forget_skipped(&resources());
+            return Ok(guest);
+        }
+        let skipped = pve
+            .skipped()
+            .map_or_else(String::new, |skipped| format!("; {skipped}"));
+        Err(Error::NotFound(format!(
+            "there is no guest {vmid}, or the token {} may not see it (it needs VM.Audit on \
+             /vms/{vmid}): {} shows the guests that it sees{skipped}",
+            pve.token_name(),
+            name_of::<tools::guests::ListGuests>(),
+        )))
     }
 
     /// Finds a guest and does something with it, as [`Self::then`] does.
@@ -116,7 +120,7 @@ impl Guest {
         run: impl Fn(&Self) -> Result<T, Halt>,
     ) -> Result<(Self, T)> {
         let guest = Self::find(pve, vmid)?;
-        guest.reachable()?;
+        guest.reachable(pve)?;
         let (guest, outcome) = guest.then(pve, |guest| match run(guest) {
             Ok(value) => Ok(Ok(value)),
             Err(Halt::Refused(error)) => Ok(Err(error)),
@@ -168,9 +172,11 @@ impl Guest {
             .collect()
     }
 
-    /// Refuses a guest that is on a node which does not answer.
-    pub(crate) fn reachable(&self) -> Result<()> {
-        if self.status != "unknown" {
+    /// Refuses a guest whose node is offline. A status that is not known says
+    /// nothing of the node: pvestatd reports a new guest some seconds late, and
+    /// nothing at all where it hangs.
+    pub(crate) fn reachable(&self, pve: &Pve) -> Result<()> {
+        if self.has_known_status() || !pve.membership().has_lost(&self.node) {
             return Ok(());
         }
         Err(Error::Unreachable(format!(
@@ -179,6 +185,12 @@ impl Guest {
             self.label(),
             self.node
         )))
+    }
+
+    /// Whether pvestatd has reported the guest. Where it has not, the list has
+    /// no name, no numbers and no status of it; [`Self::state`] has the status.
+    pub(crate) fn has_known_status(&self) -> bool {
+        !matches!(self.status.as_str(), "" | "unknown")
     }
 }
 
@@ -265,12 +277,13 @@ impl From<Error> for Halt {
 /// All guests that the token sees, by vmid, in one call that offline nodes do
 /// not hold up.
 pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
-    let mut guests: Vec<Guest> = pve.get(
-        &Path::new(["cluster", "resources"]),
-        &Params::new().set("type", "vm"),
-    )?;
+    let mut guests: Vec<Guest> = pve.get(&resources(), &Params::new().set("type", "vm"))?;
     guests.sort_by_key(|guest| guest.vmid);
     Ok(guests)
+}
+
+fn resources() -> Path {
+    Path::new(["cluster", "resources"])
 }
 
 #[cfg(test)]
@@ -286,7 +299,7 @@ mod tests {
         let guest =
             guest(r#"{"id":"qemu/300","status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#);
         assert_eq!(guest.label(), "qemu guest 300");
-        assert!(guest.reachable().is_err());
+        assert!(!guest.has_known_status());
         assert_eq!(
             guest.path(["snapshot", "a/b"]).to_string(),
             "/nodes/pve2/qemu/300/snapshot/a%2Fb"

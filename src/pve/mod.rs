@@ -2,6 +2,7 @@
 
 mod client;
 mod config;
+mod decode;
 mod disk;
 mod failure;
 mod format;
@@ -25,7 +26,7 @@ pub(crate) use disk::{Disk, Nic, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::Format;
 pub(crate) use guest::{Guest, GuestState, Halt, Kind, guests};
-pub(crate) use node::{NodeState, choose_node, nodes};
+pub(crate) use node::{Membership, NodeState, choose_node, nodes};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use path::Path;

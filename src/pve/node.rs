@@ -1,67 +1,169 @@
-//! Nodes: which answer, and the choice of one.
+//! Nodes: which are offline, and the choice of one.
+
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Format, Params, Path, Pve};
+use super::{Flag, Params, Path, Pve};
 use crate::error::{Error, Result};
 use crate::text;
 
-/// A node, and whether it answers.
+/// A node, and what is known of it.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct NodeState {
     pub(crate) node: String,
+    /// `online`, `offline`, or `unknown`: pvestatd has reported nothing of it,
+    /// for some seconds after it has joined or for as long as pvestatd hangs.
     #[serde(default)]
     pub(crate) status: String,
 }
 
 impl NodeState {
-    /// Whether it answers.
-    pub(crate) fn is_online(&self) -> bool {
-        self.status == "online"
+    /// Whether the cluster has lost it. A node of which nothing is known may
+    /// well answer: ask it.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.status == "offline"
     }
 }
 
-/// All nodes, by name.
+/// Which nodes the cluster has, and whether they are online, by
+/// `/cluster/status`: corosync knows, whatever pvestatd does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Membership(BTreeMap<String, bool>);
+
+impl Membership {
+    /// Asks for it. A token without Sys.Audit on / cannot read it, and learns
+    /// of no node: then whether a node is offline shows when it is asked.
+    pub(crate) fn read(pve: &Pve) -> Self {
+        #[derive(Deserialize)]
+        struct Entry {
+            #[serde(rename = "type", default)]
+            kind: String,
+            name: String,
+            #[serde(default)]
+            online: Option<Flag>,
+        }
+        let path = Path::new(["cluster", "status"]);
+        let entries: Vec<Entry> = pve.get(&path, &Params::new()).unwrap_or_default();
+        pve.forget_skipped(&path);
+        Self(
+            entries
+                .into_iter()
+                .filter(|entry| entry.kind == "node")
+                .filter_map(|entry| Some((entry.name, entry.online?.0)))
+                .collect(),
+        )
+    }
+
+    /// Whether the cluster has lost a node. Nothing is known of a node that it
+    /// does not list.
+    pub(crate) fn has_lost(&self, node: &str) -> bool {
+        self.0.get(node) == Some(&false)
+    }
+
+    /// Whether a node is a member of the cluster that is online.
+    fn has(&self, node: &str) -> bool {
+        self.0.get(node) == Some(&true)
+    }
+}
+
+/// All nodes, by name. Where pvestatd reports nothing of a node, corosync's
+/// word counts.
 pub(crate) fn nodes(pve: &Pve) -> Result<Vec<NodeState>> {
     let mut nodes: Vec<NodeState> = pve.get(&Path::new(["nodes"]), &Params::new())?;
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    if nodes
+        .iter()
+        .any(|node| !matches!(node.status.as_str(), "online" | "offline"))
+    {
+        settle(&mut nodes, &pve.membership());
+    }
     Ok(nodes)
 }
 
-/// The wanted node, refused where it does not answer, or the only one that is
-/// online.
-pub(crate) fn choose_node(pve: &Pve, argument: &str, wanted: Option<&str>) -> Result<String> {
-    Format::Node.check_opt(argument, wanted)?;
-    pick(nodes(pve)?, argument, wanted)
+fn settle(nodes: &mut [NodeState], members: &Membership) {
+    for node in nodes {
+        if matches!(node.status.as_str(), "online" | "offline") {
+            continue;
+        }
+        node.status = if members.has(&node.node) {
+            "online"
+        } else if members.has_lost(&node.node) {
+            "offline"
+        } else {
+            "unknown"
+        }
+        .into();
+    }
 }
 
-fn pick(nodes: Vec<NodeState>, argument: &str, wanted: Option<&str>) -> Result<String> {
-    let online = || {
-        nodes
-            .iter()
-            .filter(|node| node.is_online())
-            .map(|node| node.node.as_str())
-            .collect::<Vec<_>>()
-    };
-    if let Some(name) = wanted {
-        return match nodes.iter().find(|node| node.node == name) {
-            Some(node) if node.is_online() => Ok(node.node.clone()),
-            Some(_) => Err(Error::Unreachable(format!(
-                "node {name} is offline; online are: {}",
-                online().join(", ")
-            ))),
-            None => {
-                let all = nodes.iter().map(|node| node.node.as_str());
-                let near = text::nearest(name, all.clone())
-                    .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
-                Err(Error::NotFound(format!(
-                    "there is no node {name}{near} (case matters); there are: {}",
-                    all.collect::<Vec<_>>().join(", ")
-                )))
-            }
-        };
+/// The wanted node, refused where it is offline, or the only one that is not.
+///
+/// Every tool that takes a node's name checks it by this before it asks for
+/// `/nodes/NAME/…`: Proxmox would look up a wrong name in DNS, which takes
+/// seconds, and then blame the network.
+pub(crate) fn choose_node(pve: &Pve, argument: &str, wanted: Option<&str>) -> Result<String> {
+    let nodes = nodes(pve)?;
+    pick(&nodes, argument, wanted)
+}
+
+fn lookup<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a NodeState> {
+    if let Some(node) = nodes.iter().find(|node| node.node == name) {
+        return Ok(node);
     }
-    match online().as_slice() {
+    let all: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
+    // Nobody sees any node: the name may be right, so Proxmox has to say.
+    if all.is_empty() {
+        return Err(Error::NotFound(format!(
+            "there is no node {}: the token sees none at all",
+            text::cut(name, 80)
+        )));
+    }
+    let meant = meant(&all, name).map_or_else(String::new, |meant| {
+        let why = if meant.eq_ignore_ascii_case(name) {
+            " (case matters)"
+        } else {
+            ""
+        };
+        format!(", {meant} is probably meant{why}")
+    });
+    Err(Error::NotFound(format!(
+        "there is no node {}{meant}; the nodes are: {}",
+        text::cut(name, 80),
+        all.join(", ")
+    )))
+}
+
+/// The node that a wrong name most likely means: another case, a full host
+/// name (pve1.example.com), a slip.
+fn meant<'a>(all: &[&'a str], name: &str) -> Option<&'a str> {
+    let same = |name: &str| {
+        all.iter()
+            .copied()
+            .find(|node| node.eq_ignore_ascii_case(name.trim()))
+    };
+    same(name)
+        .or_else(|| same(name.split('.').next()?))
+        .or_else(|| text::nearest(name, all.iter().copied()))
+}
+
+fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<String> {
+    let able: Vec<&str> = nodes
+        .iter()
+        .filter(|node| !node.is_offline())
+        .map(|node| node.node.as_str())
+        .collect();
+    if let Some(name) = wanted {
+        let node = lookup(nodes, name)?;
+        if node.is_offline() {
+            return Err(Error::Unreachable(format!(
+                "node {name} is offline; online are: {}",
+                able.join(", ")
+            )));
+        }
+        return Ok(node.node.clone());
+    }
+    match able.as_slice() {
         [only] => Ok((*only).to_owned()),
         [] => Err(Error::Unreachable(
             "no node is online: look at the cluster's status".into(),
@@ -89,20 +191,55 @@ mod tests {
     #[test]
     fn the_only_one_online_is_chosen() {
         let all = nodes(&[("pve1", "online"), ("pve2", "offline")]);
-        assert_eq!(pick(all.clone(), "node", None).unwrap(), "pve1");
-        assert_eq!(pick(all.clone(), "node", Some("pve1")).unwrap(), "pve1");
+        assert_eq!(pick(&all, "node", None).unwrap(), "pve1");
+        assert_eq!(pick(&all, "node", Some("pve1")).unwrap(), "pve1");
         assert!(matches!(
-            pick(all.clone(), "node", Some("pve2")),
+            pick(&all, "node", Some("pve2")),
             Err(Error::Unreachable(_))
-        ));
-        assert!(matches!(
-            pick(all, "node", Some("PVE1")),
-            Err(Error::NotFound(message)) if message.contains("there are: pve1, pve2")
         ));
         let two = nodes(&[("pve1", "online"), ("pve2", "online")]);
         assert_eq!(
-            pick(two, "node", None).unwrap_err().message(),
+            pick(&two, "node", None).unwrap_err().message(),
             "node: must name a node; online are: pve1, pve2"
         );
+    }
+
+    #[test]
+    fn a_wrong_name_is_answered_with_the_right_ones() {
+        let all = nodes(&[("pve1", "online"), ("alpha", "online")]);
+        for (name, says) in [
+            (
+                "PVE1",
+                "there is no node PVE1, pve1 is probably meant (case matters); ",
+            ),
+            (
+                "pve1.example.com",
+                "there is no node pve1.example.com, pve1 is probably meant; ",
+            ),
+            ("alhpa", "there is no node alhpa, alpha is probably meant; "),
+            ("zz", "there is no node zz; the nodes are: pve1, alpha"),
+            ("../x", "there is no node ../x; "),
+        ] {
+            let Err(Error::NotFound(message)) = lookup(&all, name) else {
+                panic!("{name} is found")
+            };
+            assert!(message.starts_with(says), "{message}");
+            assert!(message.ends_with("the nodes are: pve1, alpha"), "{message}");
+        }
+    }
+
+    #[test]
+    fn unknown_is_what_corosync_says() {
+        let members = Membership(BTreeMap::from([("a".into(), true), ("b".into(), false)]));
+        let mut all = nodes(&[
+            ("a", "unknown"),
+            ("b", ""),
+            ("c", "unknown"),
+            ("d", "online"),
+        ]);
+        settle(&mut all, &members);
+        let states: Vec<_> = all.iter().map(|node| node.status.as_str()).collect();
+        assert_eq!(states, ["online", "offline", "unknown", "online"]);
+        assert!(!all[2].is_offline());
     }
 }

@@ -6,27 +6,30 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
-/// A number that may arrive as a string: `2048`, `"2048"`.
+/// A number that may arrive as a string: `2048`, `"2048"`. An integer may come
+/// as `12.0`, as `1e9` or with a fraction, which is rounded.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub(crate) struct Num<T>(pub(crate) T);
 
 impl<'de, T: FromStr> Deserialize<'de> for Num<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let text = match &value {
+        let text = match Value::deserialize(deserializer)? {
             Value::Number(number) => number.to_string(),
             Value::String(text) => text.trim().to_owned(),
-            Value::Bool(flag) => u8::from(*flag).to_string(),
+            Value::Bool(flag) => u8::from(flag).to_string(),
             _ => return Err(D::Error::custom("not a number")),
         };
-        // An integer may come as `12.0` or, in status calls, as `1e9`.
+        // `NaN` and `inf` are numbers to Rust.
+        let float = text
+            .parse::<f64>()
+            .ok()
+            .filter(|float| float.is_finite())
+            .ok_or_else(|| D::Error::custom("not a number"))?;
+        // Adding 0 makes a plain one of a negative 0.
         text.parse()
-            .or_else(|_| {
-                let float: f64 = text.parse().map_err(|_| ())?;
-                format!("{float:.0}").parse().map_err(|_| ())
-            })
+            .or_else(|_| format!("{}", float.round() + 0.0).parse())
             .map(Num)
-            .map_err(|()| D::Error::custom(format!("not a number: {text:?}")))
+            .map_err(|_| D::Error::custom("a number out of range"))
     }
 }
 
@@ -77,7 +80,21 @@ mod tests {
         assert!(numbers.iter().all(|number| number.0 == 2048));
         let load: Vec<Num<f64>> = serde_json::from_str(r#"["2.91", 1]"#).unwrap();
         assert_eq!(load, [Num(2.91), Num(1.0)]);
-        assert!(serde_json::from_str::<Num<u64>>(r#""abc""#).is_err());
+        let rounded: Vec<Num<u64>> =
+            serde_json::from_str(r#"["1.5e3", 1499.7, "-0.2", 18446744073709551615]"#).unwrap();
+        assert_eq!(rounded, [Num(1500), Num(1500), Num(0), Num(u64::MAX)]);
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused() {
+        for text in [
+            r#""abc""#, r#""""#, "-1", "null", "3.7e19", "[]", r#""NaN""#, r#""inf""#,
+        ] {
+            assert!(serde_json::from_str::<Num<u64>>(text).is_err(), "{text}");
+        }
+        for text in [r#""nan""#, r#""-Infinity""#, "null"] {
+            assert!(serde_json::from_str::<Num<f64>>(text).is_err(), "{text}");
+        }
     }
 
     #[test]

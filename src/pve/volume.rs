@@ -53,12 +53,22 @@ pub(crate) struct Place {
     pub(crate) disk: Option<Num<u64>>,
     #[serde(default)]
     pub(crate) maxdisk: Option<Num<u64>>,
+    /// Whether its node is offline.
+    #[serde(skip)]
+    offline: bool,
 }
 
 impl Place {
-    /// Whether it can be read now.
+    /// Whether pvestatd reports it as available. Where it does not, the status
+    /// is `unknown` and the sizes are absent, but the storage may be read all
+    /// the same: pvestatd may hang, or be late.
     pub(crate) fn is_available(&self) -> bool {
         self.status == "available"
+    }
+
+    /// Whether nothing can be read of it, as its node is offline.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// Whether it may hold this.
@@ -83,25 +93,25 @@ pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
         &Params::new().set("type", "storage"),
     )?;
     places.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
+    if !places.iter().all(Place::is_available) {
+        let members = pve.membership();
+        for place in &mut places {
+            place.offline = !place.is_available() && members.has_lost(&place.node);
+        }
+    }
     Ok(places)
 }
 
 /// The places to look through to see every volume once: each local storage,
-/// and each shared one on the first node where it is available.
-pub(crate) fn distinct(places: Vec<Place>) -> Vec<Place> {
-    let mut available: Vec<Place> = Vec::with_capacity(places.len());
+/// and each shared one on the node that most likely reaches it.
+pub(crate) fn distinct(mut places: Vec<Place>) -> Vec<Place> {
+    places.sort_by_key(|place| (place.offline, !place.is_available()));
     let mut seen = BTreeSet::new();
-    let (ready, away): (Vec<_>, Vec<_>) = places.into_iter().partition(Place::is_available);
-    for place in ready.into_iter().chain(away) {
-        let key = (
-            place.storage.clone(),
-            (!place.shared.0).then(|| place.node.clone()),
-        );
-        if seen.insert(key) {
-            available.push(place);
-        }
-    }
-    available
+    places.retain(|place| {
+        let local = (!place.shared.0).then(|| place.node.clone());
+        seen.insert((place.storage.clone(), local))
+    });
+    places
 }
 
 /// A volume.
@@ -194,6 +204,16 @@ mod tests {
             found,
             [("bulk", "pve2"), ("local", "pve2"), ("local", "pve1")]
         );
+    }
+
+    #[test]
+    fn a_storage_of_unknown_status_comes_before_one_on_an_offline_node() {
+        let mut places = vec![
+            place("bulk", "pve1", "unknown", 1),
+            place("bulk", "pve2", "unknown", 1),
+        ];
+        places[0].offline = true;
+        assert_eq!(distinct(places)[0].node, "pve2");
     }
 
     #[test]

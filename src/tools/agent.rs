@@ -355,6 +355,10 @@ fn start_error(guest: &Guest, failure: Failure) -> Halt {
             "{call}: {message}; the command may have been started all the same, and nobody knows \
              its pid: look in the guest before you repeat it"
         ))),
+        Failure::Unreadable { call, .. } => Halt::Refused(Error::Unreachable(format!(
+            "the answer to {call} cannot be read; the command may have been started all the same, \
+             and nobody knows its pid: look in the guest before you repeat it"
+        ))),
         failure => Halt::Refused(agent_error(guest, failure)),
     }
 }

@@ -123,9 +123,9 @@ impl Run for ListBackups {
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
         for place in distinct(fits) {
-            if !place.is_available() {
+            if place.is_offline() {
                 unavailable.push(format!(
-                    "{} on {}: not available",
+                    "{} on {}: the node is offline",
                     place.storage, place.node
                 ));
                 continue;
@@ -432,7 +432,7 @@ impl RestoreBackup {
         }
         let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
             .into_iter()
-            .partition(|place| place.is_available());
+            .partition(|place| !place.is_offline());
         let away = listed(away.iter().map(|place| place.node.as_str()));
         if candidates.is_empty() {
             return Err(Error::Unreachable(format!(

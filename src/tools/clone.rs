@@ -54,7 +54,7 @@ impl Run for CloneGuest {
         self.check()?;
         let all = guests(pve)?;
         let source = self.source(pve, &all)?;
-        source.reachable()?;
+        source.reachable(pve)?;
         let full = self.full.unwrap_or(!source.template.0);
         self.check_against(&source, full)?;
         if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {

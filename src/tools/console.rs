@@ -40,7 +40,7 @@ impl Run for GetConsoleUrl {
 
     fn run(self, pve: &Pve) -> Result<Reply<Console>> {
         let guest = Guest::find(pve, self.vmid)?;
-        guest.reachable()?;
+        guest.reachable(pve)?;
         if guest.template.0 {
             return Err(Error::Conflict(format!(
                 "{} is a template, which never runs and has no console: make a guest of it with {}",

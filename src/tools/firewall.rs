@@ -207,7 +207,7 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for node in nodes(pve)?
         .iter()
-        .filter(|node| node.is_online())
+        .filter(|node| !node.is_offline())
         .take(LOOKED_INTO)
     {
         // What cannot be read of one node does not hold up the rest.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Num, Params, Path, Pve, Text};
+use crate::pve::{Num, Params, Path, Pve, Text, choose_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -259,6 +259,7 @@ impl Run for GetNodeLog {
             return Err(Error::argument("until", "must be later than since"));
         }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        choose_node(pve, "node", Some(&self.node))?;
         // A range is given in the node's own time.
         let clock: NodeTime = pve.get(&Path::new(["nodes", &self.node, "time"]), &Params::new())?;
         let since = since.unwrap_or_else(|| {

@@ -693,7 +693,7 @@ impl Survey {
         }
         if nodes
             .iter()
-            .any(|node| node.node == target && !node.is_online())
+            .any(|node| node.node == target && node.is_offline())
         {
             reasons.push("the node is offline".into());
         }

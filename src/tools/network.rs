@@ -64,7 +64,7 @@ impl Run for GetGuestNetwork {
 
     fn run(self, pve: &Pve) -> Result<Reply<GuestNetwork>> {
         let guest = Guest::find(pve, self.vmid)?;
-        guest.reachable()?;
+        guest.reachable(pve)?;
         let raw = match guest.kind {
             Kind::Qemu => {
                 let path = guest.path(["agent", "network-get-interfaces"]);

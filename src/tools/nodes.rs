@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::pve::{Num, Params, Path, Pve};
+use crate::pve::{Num, Params, Path, Pve, choose_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -212,9 +212,9 @@ impl Run for GetNode {
     type Output = Node;
 
     fn run(self, pve: &Pve) -> Result<Reply<Node>> {
-        let raw: RawStatus =
-            pve.get(&Path::new(["nodes", &self.node, "status"]), &Params::new())?;
-        let node = Node::new(self.node, raw);
+        let node = choose_node(pve, "node", Some(&self.node))?;
+        let raw: RawStatus = pve.get(&Path::new(["nodes", &node, "status"]), &Params::new())?;
+        let node = Node::new(node, raw);
         let text = format!(
             "{}: {}, CPU {}%, memory {} of {}, up {}",
             node.node,

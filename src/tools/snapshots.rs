@@ -68,7 +68,7 @@ impl Run for ListSnapshots {
 
     fn run(self, pve: &Pve) -> Result<Reply<SnapshotTree>> {
         let guest = Guest::find(pve, self.vmid)?;
-        guest.reachable()?;
+        guest.reachable(pve)?;
         let (guest, snapshots) = guest.then(pve, |guest| Snapshots::read(pve, guest))?;
         let limit = self.limit.unwrap_or(50) as usize;
         let tree = SnapshotTree::new(&guest, &snapshots, limit, clock::now());

@@ -192,9 +192,9 @@ impl Run for ListStorageContent {
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
         for place in distinct(fits) {
-            if !place.is_available() {
+            if place.is_offline() {
                 unavailable.push(format!(
-                    "{} on {}: not available",
+                    "{} on {}: the node is offline",
                     place.storage, place.node
                 ));
                 continue;

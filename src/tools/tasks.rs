@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Num, Params, Path, Pve, TaskLog, TaskStatus, Text, Upid};
+use crate::pve::{Failure, Num, Params, Path, Pve, TaskLog, TaskStatus, Text, Upid, choose_node};
 use crate::report::Report;
 use crate::text;
 use crate::ticket::{self, Finish, TaskTicket};
@@ -113,6 +113,7 @@ impl Run for ListTasks {
         // The cluster's list takes no filters; a node's does.
         let (raw, total) = match &self.node {
             Some(node) => {
+                choose_node(pve, "node", Some(node))?;
                 let page = pve.get_paged::<Vec<RawTask>>(
                     &Path::new(["nodes", node, "tasks"]),
                     &self.query(since, limit),

@@ -153,7 +153,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
                 place.storage, place.node
             )
         };
-        if !place.is_available() {
+        if place.is_offline() {
             notes.push(left_out());
             continue;
         }
@@ -176,7 +176,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
 }
 
 fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
-    let Some(node) = nodes(pve)?.into_iter().find(|node| node.is_online()) else {
+    let Some(node) = nodes(pve)?.into_iter().find(|node| !node.is_offline()) else {
         notes.push("no node is online to read the appliance index".into());
         return Ok(());
     };
