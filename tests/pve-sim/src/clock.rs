@@ -1,21 +1,82 @@
-//! Wall-clock time and how PVE writes it.
+//! Simulated time, and how PVE writes it.
+//!
+//! A cluster's time runs like the wall clock unless a test moves it. Within a
+//! request it stands still.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::cell::Cell;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Seconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+thread_local! {
+    /// The time of the cluster that this thread works on.
+    static PINNED: Cell<Option<f64>> = const { Cell::new(None) };
 }
 
-/// The same with its fraction.
-pub(crate) fn now_exact() -> f64 {
+/// A cluster's clock.
+pub(crate) struct Clock {
+    born: Instant,
+    /// When it was born, in seconds since 1970.
+    wall: f64,
+    speed: f64,
+    /// What tests have added.
+    ahead: Duration,
+    at: Duration,
+}
+
+impl Clock {
+    /// A clock that runs `speed` times as fast as the wall clock.
+    pub(crate) fn new(speed: f64) -> Clock {
+        PINNED.set(None);
+        Clock {
+            born: Instant::now(),
+            wall: real(),
+            speed,
+            ahead: Duration::ZERO,
+            at: Duration::ZERO,
+        }
+    }
+
+    /// The time since its birth, as the cluster has it now.
+    pub(crate) fn at(&self) -> Duration {
+        self.at
+    }
+
+    /// What the clock shows: [`Clock::at`] gets there in steps, one for each event.
+    pub(crate) fn shown(&self) -> Duration {
+        self.born.elapsed().mul_f64(self.speed) + self.ahead
+    }
+
+    pub(crate) fn advance(&mut self, by: Duration) {
+        self.ahead += by;
+    }
+
+    /// Moves the cluster's time, never back, and makes it that of [`now`] on this thread.
+    pub(crate) fn reach(&mut self, at: Duration) {
+        self.at = self.at.max(at);
+        PINNED.set(Some(self.wall + self.at.as_secs_f64()));
+    }
+}
+
+/// Seconds since 1970, as the wall clock has them.
+pub(crate) fn real() -> f64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs_f64()
+}
+
+/// Seconds since 1970, in the time of the cluster that this thread works on.
+pub(crate) fn now() -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seconds since 1970 stay below 2^53"
+    )]
+    let seconds = now_exact() as i64;
+    seconds
+}
+
+/// The same with its fraction.
+pub(crate) fn now_exact() -> f64 {
+    PINNED.get().unwrap_or_else(real)
 }
 
 /// Year, month (1 to 12), day and weekday (0 is Sunday) of a day since 1970.

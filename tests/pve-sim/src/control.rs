@@ -1,11 +1,13 @@
 //! Control for tests: one JSON object in, one JSON object out.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::auth::Token;
 use crate::faults::AnyFault;
+use crate::outage::Outage;
 use crate::server::Server;
 use crate::state::{Cluster, Guest};
 
@@ -28,11 +30,27 @@ pub(crate) fn run(server: &Server, command: &Value) -> Value {
             server.cluster().tasks.faults.clear();
             Ok(json!({}))
         }
+        "outage" => Outage::from_fields(fields).map(|outage| {
+            server.outages.plan(outage);
+            json!({})
+        }),
         "requests" => Ok(json!({"requests": server.served()})),
         "ping" => Ok(json!({})),
         other => {
             let mut cluster = server.cluster();
             match other {
+                "advance" => {
+                    let seconds = fields.get("seconds").and_then(Value::as_f64);
+                    match seconds.map(Duration::try_from_secs_f64) {
+                        Some(Ok(by)) => {
+                            cluster.clock.advance(by);
+                            cluster.settle();
+                            Ok(json!({}))
+                        }
+                        _ => Err("'seconds' is missing or not a length of time".into()),
+                    }
+                }
+                "pvestatd" => run_pvestatd(&mut cluster, &fields),
                 "node" => set_node(&mut cluster, &fields),
                 "guest" => set_guest(&mut cluster, &fields),
                 "get" => guest(&mut cluster, &fields).map(|guest| show(guest)),
@@ -109,32 +127,57 @@ fn guest<'a>(
         .ok_or_else(|| format!("no guest {vmid}"))
 }
 
-/// `{"cmd":"node","node":"pve2","online":true}`.
-fn set_node(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value, String> {
+fn node_name(cluster: &Cluster, fields: &Map<String, Value>) -> Result<String, String> {
     let name = text(fields, "node")?;
-    let node = cluster
-        .nodes
-        .iter_mut()
-        .find(|node| node.name == name)
-        .ok_or_else(|| format!("no node '{name}'"))?;
-    if let Some(online) = fields.get("online").and_then(Value::as_bool) {
+    match cluster.node(name) {
+        Some(_) => Ok(name.to_owned()),
+        None => Err(format!("no node '{name}'")),
+    }
+}
+
+/// `{"cmd":"pvestatd","node":"pve1","runs":false}`.
+fn run_pvestatd(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value, String> {
+    let name = node_name(cluster, fields)?;
+    let runs = fields.get("runs").and_then(Value::as_bool);
+    cluster.run_pvestatd(&name, runs.ok_or("'runs' is missing or not a boolean")?);
+    Ok(json!({}))
+}
+
+/// `{"cmd":"node","node":"pve2","online":true}`, as if it had been so for long; with
+/// `"silent":true`, it has just come and not reported yet.
+fn set_node(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value, String> {
+    let name = node_name(cluster, fields)?;
+    let Some(online) = fields.get("online").and_then(Value::as_bool) else {
+        return Ok(json!({}));
+    };
+    if let Some(node) = cluster.nodes.iter_mut().find(|node| node.name == name) {
         node.online = online;
+    }
+    cluster.forget_reports(&name);
+    if online {
+        cluster.run_pvestatd(&name, true);
+        if fields.get("silent") != Some(&Value::Bool(true)) {
+            cluster.report(&name);
+        }
     }
     Ok(json!({}))
 }
 
 /// `{"cmd":"guest","vmid":100,"config":{"lock":"backup","tags":null},"running":true,"agent":false,"node":"pve2",…}`:
-/// changes a guest behind the API's back.
+/// changes a guest behind the API's back, as if it had been so for long; with `"lag":true`, just
+/// now, so that pvestatd has not reported it yet.
 fn set_guest(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value, String> {
     if let Some(node) = fields.get("node").and_then(Value::as_str)
         && cluster.node(node).is_none()
     {
         return Err(format!("no node '{node}'"));
     }
+    let at = cluster.clock.at();
     let guest = guest(cluster, fields)?;
+    let vmid = guest.vmid;
     for (key, value) in fields {
         match (key.as_str(), value) {
-            ("vmid", _) => {}
+            ("vmid" | "lag", _) => {}
             ("node", Value::String(node)) => guest.node.clone_from(node),
             ("config", Value::Object(config)) => {
                 for (key, value) in config {
@@ -145,12 +188,15 @@ fn set_guest(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value
                     };
                 }
             }
-            ("running", Value::Bool(true)) => guest.power_on(),
+            ("running", Value::Bool(true)) => guest.power_on(at),
             ("running", Value::Bool(false)) => guest.power_off(),
             ("agent", Value::Bool(inside)) => guest.agent_inside = *inside,
             ("obeys_shutdown", Value::Bool(obeys)) => guest.obeys_shutdown = *obeys,
             _ => return Err(format!("'{key}' cannot be set to {value}")),
         }
+    }
+    if fields.get("lag") != Some(&Value::Bool(true)) {
+        cluster.report_guest(vmid);
     }
     Ok(json!({}))
 }

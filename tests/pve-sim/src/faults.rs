@@ -40,6 +40,18 @@ pub(crate) enum Kind {
     Drip { ms: u64 },
     /// The request is taken, and nothing ever comes back.
     Hang,
+    /// The simulated time moves on before the request is handled.
+    Advance { seconds: f64 },
+    /// The daemons restart: this request meets it first, and after it all others for so long.
+    Outage {
+        ms: u64,
+        /// A status to answer, instead of closing the port.
+        #[serde(default)]
+        answer: Option<u16>,
+        /// This request is handled; only its answer is lost.
+        #[serde(default)]
+        after: bool,
+    },
 }
 
 fn found() -> u16 {
@@ -93,10 +105,15 @@ impl AnyFault {
         for part in text.split(',') {
             let (key, value) = part.split_once('=').unwrap_or(("kind", part));
             let value = match key {
-                "ms" | "code" | "bytes" | "times" | "skip" | "warnings" => value
+                "ms" | "code" | "answer" | "bytes" | "times" | "skip" | "warnings" => value
                     .parse::<u64>()
                     .map(|number| json!(number))
                     .map_err(|_| format!("fault '{text}': {key} is no number"))?,
+                "seconds" => value
+                    .parse::<f64>()
+                    .map(|number| json!(number))
+                    .map_err(|_| format!("fault '{text}': {key} is not a number"))?,
+                "after" => json!(value == "true"),
                 _ => json!(value),
             };
             fields.insert(key.to_owned(), value);

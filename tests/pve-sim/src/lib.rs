@@ -13,7 +13,9 @@ mod faults;
 mod firewall;
 mod formats;
 mod guest_params;
+mod outage;
 mod params;
+mod pvestatd;
 #[cfg(test)]
 mod replay;
 mod router;
@@ -49,12 +51,15 @@ pub struct Options {
     pub prefix: String,
     /// Which cluster.
     pub world: World,
-    /// Node names; `:offline` after one takes it down. Empty: the world's own.
+    /// Node names; `:offline` after one takes it down, `:hung` stops its pvestatd, `:silent` is
+    /// one whose pvestatd has never reported. Empty: the world's own.
     pub nodes: Vec<String>,
     /// How many guests to add, spread over the nodes that are online.
     pub guests: usize,
     /// Tokens as `user@realm!name=secret[:rights]`. Empty: three tokens with random secrets.
     pub tokens: Vec<String>,
+    /// How fast the simulated time runs, which `advance` moves on besides.
+    pub speed: f64,
     /// How long a task runs; some take a part or a multiple of it.
     pub task_seconds: f64,
     /// How long a 401 is held back (three seconds on a real node).
@@ -65,6 +70,8 @@ pub struct Options {
     pub arrivals: Option<PathBuf>,
     /// Faults, as the command line spells them.
     pub faults: Vec<String>,
+    /// Outages, as the command line spells them: `1500/4000` for 1.5 s in every 4 s.
+    pub outage: Option<String>,
 }
 
 /// How connections are secured.
@@ -97,11 +104,13 @@ impl Default for Options {
             nodes: Vec::new(),
             guests: 0,
             tokens: Vec::new(),
+            speed: 1.0,
             task_seconds: 0.5,
             auth_delay: Duration::from_millis(50),
             log: None,
             arrivals: None,
             faults: Vec::new(),
+            outage: None,
         }
     }
 }

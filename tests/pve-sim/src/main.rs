@@ -20,15 +20,20 @@ Control: JSON lines on stdin, each answered by a line with "ok":
   {"cmd":"fault","kind":"cut","method":"POST","path":"/clone$","times":1,"skip":0}
   {"cmd":"fault","task":"qmclone","error":"no space left on device"}   or "warnings":2
   {"cmd":"clear-faults"}
-  {"cmd":"node","node":"pve2","online":true}
+  {"cmd":"advance","seconds":10}   moves the simulated time on: tasks end, pvestatd reports, HA acts
+  {"cmd":"pvestatd","node":"pve1","runs":false}   hangs it: old values stay for 5 minutes, then all is unknown
+  {"cmd":"node","node":"pve2","online":true}   "silent":true has it come without a report
   {"cmd":"guest","vmid":100,"config":{"lock":"backup","tags":null},"running":true,"agent":false,"node":"pve2"}
   {"cmd":"get","vmid":100}   {"cmd":"remove-guest","vmid":100}
   {"cmd":"token","id":"ops@pve!t","secret":"s","rights":"/vms/100=VM.Audit+VM.PowerMgmt"}
   {"cmd":"quorate","value":false}   {"cmd":"task-seconds","value":5}
+  {"cmd":"outage","ms":1500}   closes the port and resets all connections for so long (0 ends it; no ms: until then)
+  {"cmd":"outage","ms":1500,"every_ms":4000}   does so in every period   "answer":595 (502, 503) answers that instead
   {"cmd":"requests"}   {"cmd":"ping"}   {"cmd":"quit"}
 
 Faults: kind=latency,ms=300 | cut | cut-after | half-body | garbage | hang | status,code=502,body=… |
-  redirect,url=… | huge,bytes=N | drip,ms=N; each with method=, path= (a regular expression), times= (1), skip= (0).
+  redirect,url=… | huge,bytes=N | drip,ms=N | outage,ms=N[,answer=595][,after=true]: begins an outage with a request
+  (after: which is handled) | advance,seconds=N: moves the simulated time on before this request; each with method=, path= (a regular expression), times= (1), skip= (0).
   task=TYPE with error= or warnings= makes a task of that type end so."#;
 
 /// A simulated Proxmox VE cluster, as strict as the real one.
@@ -53,8 +58,9 @@ struct Cli {
     /// The demonstration cluster instead of the one for tests.
     #[arg(long)]
     demo: bool,
-    /// Node names, `:offline` after those that are down.
-    #[arg(long, value_delimiter = ',', value_name = "NAME[:offline]")]
+    /// Node names: `:offline` after those that are down, `:hung` where pvestatd has just stopped,
+    /// `:silent` where it has never reported.
+    #[arg(long, value_delimiter = ',', value_name = "NAME[:STATE]")]
     nodes: Vec<String>,
     /// How many guests to add.
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -62,6 +68,9 @@ struct Cli {
     /// A token (repeatable): `user@realm!name=secret[:all|audit|none|/path=PRIV+PRIV,…]`.
     #[arg(long = "token", value_name = "TOKEN")]
     tokens: Vec<String>,
+    /// How fast the simulated time runs.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
+    speed: f64,
     /// How long a task runs.
     #[arg(long, value_name = "SECONDS")]
     task_seconds: Option<f64>,
@@ -77,9 +86,20 @@ struct Cli {
     /// A fault (repeatable), see below.
     #[arg(long = "fault", value_name = "FAULT")]
     faults: Vec<String>,
+    /// Go away for MS milliseconds, once in every EVERY: reset connections, refuse new ones; with
+    /// a status (595, 502, 503), answer that instead.
+    #[arg(long, value_name = "MS[/EVERY][:STATUS]")]
+    outage: Option<String>,
     /// Stop when stdin ends.
     #[arg(long)]
     exit_on_eof: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(speed) if (0.0..=10_000.0).contains(&speed) => Ok(speed),
+        _ => Err("a number from 0 to 10000".into()),
+    }
 }
 
 impl Cli {
@@ -101,11 +121,13 @@ impl Cli {
             nodes: self.nodes.clone(),
             guests: self.guests,
             tokens: self.tokens.clone(),
+            speed: self.speed,
             task_seconds: self.task_seconds.unwrap_or(base.task_seconds),
             auth_delay: Duration::from_millis(self.auth_delay_ms),
             log: self.log.clone(),
             arrivals: self.arrivals.clone(),
             faults: self.faults.clone(),
+            outage: self.outage.clone(),
         }
     }
 }

@@ -538,3 +538,54 @@ async fn faults_break_the_answer_and_not_always_the_write() {
     assert_eq!(ask(&sim, "GET /version").await.status, 502);
     assert_eq!(ask(&sim, "GET /version").await.status, 200);
 }
+
+/// The bytes that come back from a bare GET, or the error that it ends with.
+async fn get_version(stream: &mut tokio::net::TcpStream) -> std::io::Result<Vec<u8>> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let head = format!(
+        "GET /api2/json/version HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: {TOKEN}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn an_outage_resets_connections_and_refuses_new_ones() {
+    let sim = sim(Options::default()).await;
+    let address = sim.url().trim_start_matches("http://").to_owned();
+    let connect = || tokio::net::TcpStream::connect(address.clone());
+    let mut open = connect().await.unwrap();
+    sim.control(&json!({"cmd": "outage"}));
+    let answer = get_version(&mut open).await;
+    assert!(answer.is_err() || answer.is_ok_and(|answer| answer.is_empty()));
+    while connect().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    sim.control(&json!({"cmd": "outage", "ms": 0}));
+    let mut again = loop {
+        if let Ok(stream) = connect().await {
+            break stream;
+        }
+        tokio::task::yield_now().await;
+    };
+    let answer = get_version(&mut again).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[tokio::test]
+async fn an_outage_of_pvedaemon_alone_is_answered() {
+    let sim = sim(Options::default()).await;
+    sim.control(&json!({"cmd": "outage", "answer": 595}));
+    let answer = ask(&sim, "POST /nodes/pve1/qemu/100/status/stop").await;
+    assert_eq!(
+        (answer.status, answer.reason.as_str()),
+        (595, "Connection refused")
+    );
+    assert!(answer.body.is_none());
+    sim.control(&json!({"cmd": "outage", "ms": 0}));
+    let state = data(&sim, "GET /nodes/pve1/qemu/100/status/current").await;
+    assert_eq!(state["status"], "running", "nothing was done");
+}

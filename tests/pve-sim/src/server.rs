@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -23,13 +24,16 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::auth::{Auth, Token};
 use crate::faults::{self, AnyFault, Fault, Kind};
+use crate::outage::{Meets, Outage, Outages};
 use crate::params::Args;
 use crate::router::{self, Fail, Method, Router};
 use crate::state::Cluster;
@@ -47,6 +51,7 @@ pub(crate) struct Server {
     router: Router,
     cluster: Mutex<Cluster>,
     pub(crate) faults: Mutex<Vec<Fault>>,
+    pub(crate) outages: Outages,
     log: Option<Mutex<File>>,
     arrivals: Option<Mutex<File>>,
     prefix: String,
@@ -66,21 +71,41 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// Serves connections until the task is aborted.
+/// Serves connections until the task is aborted, with the pauses that outages make.
 pub(crate) async fn accept(
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
     server: Arc<Server>,
 ) {
+    tokio::join!(server.outages.keep(), listen(listener, acceptor, &server));
+}
+
+async fn listen(mut listener: TcpListener, acceptor: Option<TlsAcceptor>, server: &Arc<Server>) {
     let mut connections = JoinSet::new();
+    let mut outage = server.outages.watch();
     loop {
         while connections.try_join_next().is_some() {}
-        let Ok((stream, _)) = listener.accept().await else {
+        if *outage.borrow_and_update() == Some(Meets::Nothing) {
+            let Ok(address) = listener.local_addr() else {
+                return;
+            };
+            drop(listener);
+            let Some(back) = closed(address, &mut outage).await else {
+                return;
+            };
+            listener = back;
+            continue;
+        }
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = outage.changed() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
             sleep(Duration::from_millis(10)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (acceptor, server) = (acceptor.clone(), Arc::clone(&server));
+        let (acceptor, server) = (acceptor.clone(), Arc::clone(server));
         connections.spawn(async move {
             match acceptor {
                 None => serve(stream, server).await,
@@ -94,7 +119,61 @@ pub(crate) async fn accept(
     }
 }
 
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, server: Arc<Server>) {
+/// Keeps the port while nothing listens on it, so that nobody else takes it meanwhile.
+async fn closed(
+    address: SocketAddr,
+    outage: &mut watch::Receiver<Option<Meets>>,
+) -> Option<TcpListener> {
+    loop {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }
+        .ok()?;
+        // The port's old connections linger.
+        socket.set_reuseaddr(true).ok()?;
+        if socket.bind(address).is_err() {
+            sleep(Duration::from_millis(10)).await;
+            continue;
+        }
+        outage
+            .wait_for(|outage| *outage != Some(Meets::Nothing))
+            .await
+            .ok()?;
+        match socket.listen(1024) {
+            Ok(listener) => return Some(listener),
+            Err(_) => sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// A client's connection, which can be reset.
+trait Connection: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    fn socket(&self) -> &TcpStream;
+
+    /// Closes it with RST: what was not read yet is lost.
+    fn reset(self)
+    where
+        Self: Sized,
+    {
+        let _ = self.socket().set_zero_linger();
+    }
+}
+
+impl Connection for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+async fn serve(stream: impl Connection, server: Arc<Server>) {
+    let mut outage = server.outages.watch();
     let count = Arc::new(AtomicU32::new(0));
     let service = service_fn(move |request| {
         let (server, count) = (Arc::clone(&server), Arc::clone(&count));
@@ -112,8 +191,14 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ser
         .header_read_timeout(IDLE)
         .title_case_headers(true)
         .max_headers(4 * MAX_HEADERS);
-    // A cut connection is an error here, and meant to be one.
-    let _ = http.serve_connection(TokioIo::new(stream), service).await;
+    let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        // A cut connection is an error here, and meant to be one.
+        _ = &mut connection => {}
+        Ok(_) = outage.wait_for(|outage| *outage == Some(Meets::Nothing)) => {
+            connection.into_parts().io.into_inner().reset();
+        }
+    }
 }
 
 impl Server {
@@ -132,6 +217,8 @@ impl Server {
                 AnyFault::Task(fault) => cluster.tasks.faults.push(fault),
             }
         }
+        let outage = options.outage.as_deref().map(Outage::parse).transpose();
+        let outage = outage.map_err(anyhow::Error::msg)?;
         let open = |path: &PathBuf| -> anyhow::Result<Mutex<File>> {
             let file = File::options().create(true).append(true).open(path);
             let file = file.with_context(|| format!("cannot write {}", path.display()))?;
@@ -141,6 +228,7 @@ impl Server {
             router: Router::new(api::FAMILIES),
             cluster: Mutex::new(cluster),
             faults: Mutex::new(faults),
+            outages: Outages::new(outage),
             log: options.log.as_ref().map(open).transpose()?,
             arrivals: options.arrivals.as_ref().map(open).transpose()?,
             prefix: options.prefix.trim_end_matches('/').to_owned(),
@@ -166,6 +254,11 @@ impl Server {
     }
 
     async fn handle(&self, request: Request<Incoming>) -> Result<Response<Answer>, Cut> {
+        match self.outages.now() {
+            None => {}
+            Some(Meets::Nothing) => return Err(Cut),
+            Some(Meets::Answer(status)) => return Ok(bare(status, Meets::reason(status))),
+        }
         self.served.fetch_add(1, Ordering::Relaxed);
         let header_bytes: usize = request
             .headers()
@@ -208,6 +301,22 @@ impl Server {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             faults::strike(&mut faults, method, &path)
         };
+        if let Some(Kind::Outage {
+            ms,
+            answer,
+            after: false,
+        }) = fault
+        {
+            self.outages.plan(Outage::once(ms, answer));
+            return match answer {
+                None => Err(Cut),
+                Some(status) => Ok(bare(status, Meets::reason(status))),
+            };
+        }
+        if let Some(Kind::Advance { seconds }) = fault {
+            let by = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            self.cluster().clock.advance(by);
+        }
         let auth = self.authenticate(&request);
         let query = request.uri().query().unwrap_or_default().to_owned();
         let args = read_args(method, request, &query).await?;
@@ -232,6 +341,15 @@ impl Server {
             Err(fail) => return Ok(bare(fail.status, &fail.message)),
         };
         let response = self.answer(method, &path, &auth, args);
+        if let Some(Kind::Outage {
+            ms,
+            answer,
+            after: true,
+        }) = fault
+        {
+            self.outages.plan(Outage::once(ms, answer));
+            return Err(Cut);
+        }
         after(fault, response)
     }
 
@@ -379,9 +497,11 @@ async fn before(fault: Option<&Kind>) -> Result<Option<Response<Answer>>, Cut> {
         }
         Some(Kind::Status { code, reason, body }) => {
             let mut response = rendered(*code, reason.as_deref().unwrap_or_default(), body.clone());
-            response
-                .headers_mut()
-                .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            let headers = response.headers_mut();
+            match body.is_empty() {
+                true => headers.remove(CONTENT_TYPE),
+                false => headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html")),
+            };
             Ok(Some(response))
         }
         Some(Kind::Redirect { url, code }) => {
@@ -463,7 +583,11 @@ fn rendered(status: u16, reason: &str, body: String) -> Response<Answer> {
     {
         response.extensions_mut().insert(reason);
     }
-    let date = clock::http(clock::now());
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "seconds since 1970 stay below 2^53"
+    )]
+    let date = clock::http(clock::real() as i64);
     let headers = response.headers_mut();
     let fixed = [
         ("cache-control", "max-age=0"),

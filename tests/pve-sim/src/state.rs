@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
 use crate::auth::Token;
-use crate::clock::now;
+use crate::clock::{Clock, now};
 use crate::firewall::Firewall;
 use crate::formats::{field, fields, parse_size};
+use crate::pvestatd::{Pvestatd, Reports};
 use crate::router::Fail;
 use crate::tasks::Tasks;
 
@@ -39,6 +40,16 @@ pub(crate) struct Cluster {
     pub(crate) appliances: Vec<Appliance>,
     /// How long a guest needs until its agent answers after a start.
     pub(crate) boot_time: Duration,
+    pub(crate) clock: Clock,
+    pub(crate) reports: Reports,
+    /// What has been put off.
+    pub(crate) later: Vec<Later>,
+}
+
+/// Something that happens later, without a task.
+pub(crate) struct Later {
+    pub(crate) at: Duration,
+    pub(crate) work: Box<dyn FnOnce(&mut Cluster) + Send>,
 }
 
 pub(crate) struct Node {
@@ -46,6 +57,7 @@ pub(crate) struct Node {
     pub(crate) id: u32,
     pub(crate) ip: String,
     pub(crate) online: bool,
+    pub(crate) pvestatd: Pvestatd,
     pub(crate) cpus: u32,
     pub(crate) cpu_model: String,
     pub(crate) memory: u64,
@@ -123,7 +135,7 @@ pub(crate) struct Guest {
     pub(crate) power: Power,
     pub(crate) since: i64,
     /// When it was started by a request; its agent answers some time later.
-    pub(crate) started: Option<Instant>,
+    pub(crate) started: Option<Duration>,
     pub(crate) pid: u32,
     /// Whether an agent runs inside; `agent` in the configuration is another matter.
     pub(crate) agent_inside: bool,
@@ -358,6 +370,18 @@ impl Cluster {
             .unwrap_or(100)
     }
 
+    /// Puts something off, by the simulated clock.
+    pub(crate) fn after(
+        &mut self,
+        delay: Duration,
+        work: impl FnOnce(&mut Cluster) + Send + 'static,
+    ) {
+        self.later.push(Later {
+            at: self.clock.at() + delay,
+            work: Box::new(work),
+        });
+    }
+
     pub(crate) fn note(&mut self, node: &str, pid: u32, user: &str, text: String) {
         let uid = self.log.len() as u64 + 2;
         self.log.push(LogEntry {
@@ -480,7 +504,10 @@ impl Guest {
     }
 
     pub(crate) fn name(&self) -> String {
-        let fallback = || format!("{}{}", self.kind.short(), self.vmid);
+        let fallback = || match self.kind {
+            GuestKind::Qemu => format!("VM {}", self.vmid),
+            GuestKind::Lxc => format!("CT{}", self.vmid),
+        };
         self.get(self.kind.name_key())
             .map_or_else(fallback, str::to_owned)
     }
@@ -590,11 +617,11 @@ impl Guest {
     }
 
     /// Starts it: pending changes become real, and the disk's contents move on.
-    pub(crate) fn power_on(&mut self) {
+    pub(crate) fn power_on(&mut self, at: Duration) {
         self.apply_pending();
         self.power = Power::Running;
         self.since = now();
-        self.started = Some(Instant::now());
+        self.started = Some(at);
         self.pid = 1000 + self.vmid % 30_000;
         self.generation += 1;
         if self.cloudinit_drive().is_some() {

@@ -1,12 +1,13 @@
 //! Tasks: each POST that takes time returns a UPID, and its effects come when
 //! the task ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock::now;
 use crate::faults::TaskFault;
+use crate::pvestatd::AT_ONCE;
 use crate::state::Cluster;
 
 /// What a task does when its time is up.
@@ -109,8 +110,9 @@ pub(crate) struct Task {
     pub(crate) start: i64,
     pub(crate) end: Option<i64>,
     pub(crate) status: Option<String>,
-    started: Instant,
-    ends: Instant,
+    /// Since the cluster's birth, as [`Clock::at`](crate::clock::Clock::at).
+    started: Duration,
+    ends: Duration,
     script: Vec<(f64, String)>,
     lines: Lines,
     work: Option<Work>,
@@ -124,7 +126,6 @@ pub(crate) struct Tasks {
     pub(crate) seconds: f64,
     pub(crate) faults: Vec<TaskFault>,
     next_pid: u32,
-    born: Instant,
 }
 
 impl Tasks {
@@ -134,7 +135,6 @@ impl Tasks {
             seconds,
             faults: Vec::new(),
             next_pid: 0x107,
-            born: Instant::now(),
         }
     }
 
@@ -172,12 +172,11 @@ impl Cluster {
         let pid = self.tasks.next_pid;
         self.tasks.next_pid += 7;
         // In hundredths of a second since the node's start, as in /proc.
-        let pstart =
-            781_000 + u32::try_from(self.tasks.born.elapsed().as_millis() / 10).unwrap_or_default();
+        let pstart = 781_000 + u32::try_from(self.clock.at().as_millis() / 10).unwrap_or_default();
         let start = now();
         let upid = upid(node, pid, pstart, start, plan.kind, &plan.id, user);
         self.note(node, 156, user, format!("starting task {upid}"));
-        let started = Instant::now();
+        let started = self.clock.at();
         self.tasks.list.push(Task {
             upid: upid.clone(),
             node: node.to_owned(),
@@ -220,7 +219,7 @@ impl Cluster {
             warnings: 0,
         };
         lines.push(last_line(status));
-        let at = Instant::now();
+        let at = self.clock.at();
         self.tasks.list.push(Task {
             upid: upid(node, pid, pstart, start, kind, id, user),
             node: node.to_owned(),
@@ -242,20 +241,45 @@ impl Cluster {
         });
     }
 
-    /// Ends the tasks whose time is up, in their order.
+    /// Lets happen what was due since the last request, in its order: tasks end, what was
+    /// put off begins, and pvestatd reports.
     pub(crate) fn settle(&mut self) {
-        let at = Instant::now();
+        let shown = self.clock.shown();
         loop {
-            let due = self
+            let task = self
                 .tasks
                 .list
                 .iter()
                 .enumerate()
-                .filter(|(_, task)| task.status.is_none() && task.ends <= at);
-            let Some((index, _)) = due.min_by_key(|(_, task)| task.ends) else {
-                return;
-            };
-            self.finish(index, None);
+                .filter(|(_, task)| task.status.is_none() && task.ends <= shown)
+                .min_by_key(|(_, task)| task.ends)
+                .map(|(index, task)| (index, task.ends));
+            let later = self
+                .later
+                .iter()
+                .enumerate()
+                .filter(|(_, later)| later.at <= shown)
+                .min_by_key(|(_, later)| later.at)
+                .map(|(index, later)| (index, later.at));
+            let next = [task, later]
+                .into_iter()
+                .flatten()
+                .map(|(_, at)| at)
+                .min()
+                .unwrap_or(shown);
+            self.report_until(next);
+            self.clock.reach(next);
+            match (task, later) {
+                (Some((index, ends)), _) if ends == next => self.finish(index, None),
+                (_, Some((index, _))) => {
+                    let later = self.later.remove(index);
+                    (later.work)(self);
+                }
+                _ => break,
+            }
+        }
+        if AT_ONCE {
+            self.report_all();
         }
     }
 
@@ -282,7 +306,7 @@ impl Cluster {
             return;
         };
         let mut lines = std::mem::take(&mut task.lines);
-        let passed = task.progress();
+        let passed = task.progress(self.clock.at());
         let script = std::mem::take(&mut task.script);
         lines.lines.extend(
             script
@@ -348,21 +372,18 @@ impl Tasks {
 }
 
 impl Task {
-    /// How much of its time has passed, from 0 to 1.
-    fn progress(&self) -> f64 {
-        let whole = self
-            .ends
-            .saturating_duration_since(self.started)
-            .as_secs_f64();
+    /// How much of its time has passed then, from 0 to 1.
+    fn progress(&self, at: Duration) -> f64 {
+        let whole = self.ends.saturating_sub(self.started).as_secs_f64();
         if whole == 0.0 {
             return 1.0;
         }
-        self.started.elapsed().as_secs_f64() / whole
+        at.saturating_sub(self.started).as_secs_f64() / whole
     }
 
-    /// The log as it is now.
-    pub(crate) fn log(&self) -> Vec<&str> {
-        let passed = self.progress();
+    /// The log as it is then.
+    pub(crate) fn log(&self, at: Duration) -> Vec<&str> {
+        let passed = self.progress(at);
         let script = self
             .script
             .iter()
@@ -498,7 +519,10 @@ mod tests {
         assert_eq!(cluster.name, "changed");
         let task = cluster.tasks.find(upid).unwrap();
         assert_eq!(task.status.as_deref(), Some("WARNINGS: 1"));
-        assert_eq!(task.log(), ["WARN: careful", "TASK WARNINGS: 1"]);
+        assert_eq!(
+            task.log(cluster.clock.at()),
+            ["WARN: careful", "TASK WARNINGS: 1"]
+        );
     }
 
     #[test]
@@ -518,7 +542,10 @@ mod tests {
         cluster.stop_task(upid);
         let task = cluster.tasks.find(upid).unwrap();
         assert_eq!(task.status.as_deref(), Some("received interrupt"));
-        assert_eq!(task.log(), ["begun", "TASK ERROR: received interrupt"]);
+        assert_eq!(
+            task.log(cluster.clock.at()),
+            ["begun", "TASK ERROR: received interrupt"]
+        );
         assert_ne!(cluster.name, "changed");
     }
 }

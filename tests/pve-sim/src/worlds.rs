@@ -5,8 +5,9 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use crate::auth::Token;
-use crate::clock::{file_stamp, now};
+use crate::clock::{Clock, file_stamp, now};
 use crate::firewall::{Firewall, Group, IpSet, Rule};
+use crate::pvestatd::{Pvestatd, Reports};
 use crate::state::{
     Appliance, Archive, Cluster, Download, Guest, GuestKind, HaResource, Node, Pool, Power,
     Snapshot, Storage, Volume, parse_conf,
@@ -20,6 +21,7 @@ const DAY: i64 = 86_400;
 
 /// The cluster that the options ask for.
 pub(crate) fn build(options: &Options) -> Cluster {
+    let clock = Clock::new(options.speed);
     let mut cluster = match options.world {
         World::Test => test(&options.nodes),
         World::Demo => demo(&options.nodes),
@@ -34,7 +36,24 @@ pub(crate) fn build(options: &Options) -> Cluster {
     for guest in cluster.guests.values_mut() {
         guest.write_cloudinit();
     }
+    cluster.clock = clock;
+    first_reports(&mut cluster, &options.nodes);
     cluster
+}
+
+/// Every node has just reported, except those that are silent.
+fn first_reports(cluster: &mut Cluster, given: &[String]) {
+    for (name, state) in given.iter().filter_map(|text| text.split_once(':')) {
+        match state {
+            "silent" => cluster.run_pvestatd(name, false),
+            "hung" => {
+                cluster.report(name);
+                cluster.run_pvestatd(name, false);
+            }
+            _ => {}
+        }
+    }
+    cluster.report_all();
 }
 
 /// The tokens of the command line, or three with random secrets.
@@ -101,10 +120,13 @@ fn empty(name: &str, nodes: Vec<Node>) -> Cluster {
         downloads: downloads(),
         appliances: appliances(),
         boot_time: Duration::ZERO,
+        clock: Clock::new(1.0),
+        reports: Reports::default(),
+        later: Vec::new(),
     }
 }
 
-/// `pve1` or `pve2:offline`.
+/// `pve1`, `pve2:offline`, `pve3:hung` or `pve4:silent`.
 fn nodes(given: &[String], default: &[&str], cpus: u32, memory: u64, model: &str) -> Vec<Node> {
     let own: Vec<String> = default.iter().map(|name| (*name).to_owned()).collect();
     let names = if given.is_empty() { &own } else { given };
@@ -119,6 +141,7 @@ fn nodes(given: &[String], default: &[&str], cpus: u32, memory: u64, model: &str
                 id,
                 ip: format!("192.0.2.{}", 10 + id),
                 online: state != "offline",
+                pvestatd: Pvestatd::reported(Duration::ZERO),
                 cpus,
                 cpu_model: model.to_owned(),
                 memory,

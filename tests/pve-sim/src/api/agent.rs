@@ -101,9 +101,9 @@ pub(crate) fn reached<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Fail> {
 /// An agent answers when it is installed, and its guest has booted.
 fn agent_answers(call: &Call<'_>, guest: &Guest) -> bool {
     guest.agent_inside
-        && guest
-            .started
-            .is_none_or(|started| started.elapsed() >= call.cluster.boot_time)
+        && guest.started.is_none_or(|started| {
+            call.cluster.clock.at().saturating_sub(started) >= call.cluster.boot_time
+        })
 }
 
 fn result(value: Value) -> Answer {

@@ -1,6 +1,6 @@
 //! `/cluster`: the whole at once.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::nodes::{cpu, memory_used, rootfs_used, uptime};
 use crate::auth::Access::{All, Everyone};
@@ -8,7 +8,7 @@ use crate::clock::now_exact;
 use crate::formats::VMID;
 use crate::params::{INT, TEXT, opt};
 use crate::router::{Answer, Call, Endpoint, Fail, get};
-use crate::state::{Guest, GuestKind, Node, Storage};
+use crate::state::{Cluster, Guest, GuestKind, Node, Storage};
 
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     get(
@@ -27,7 +27,6 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
 fn resources(call: &mut Call<'_>) -> Answer {
     let wanted = call.get("type");
     let shows = |kind: &str| wanted.is_none_or(|wanted| wanted == kind);
-    let time = now_exact();
     let mut list = Vec::new();
     if wanted.is_none() {
         for name in call
@@ -45,14 +44,14 @@ fn resources(call: &mut Call<'_>) -> Answer {
             .guests
             .values()
             .filter(|guest| call.may(&format!("/vms/{}", guest.vmid), "VM.Audit"));
-        list.extend(visible.map(|guest| guest_resource(call, guest, time)));
+        list.extend(visible.map(|guest| guest_resource(call, guest)));
     }
     if shows("node") {
         list.extend(
             call.cluster
                 .nodes
                 .iter()
-                .map(|node| node_resource(call, node, time)),
+                .map(|node| node_resource(call, node)),
         );
     }
     if shows("storage") {
@@ -98,10 +97,11 @@ pub(crate) fn cpus(count: f64) -> Value {
     }
 }
 
-/// A guest as an entry of `/cluster/resources`.
-pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest, time: f64) -> Value {
+/// A guest as an entry of `/cluster/resources`: what pvestatd last reported, and what the
+/// cluster knows at once.
+pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest) -> Value {
     let kind = guest.kind.name();
-    let mut entry = json!({"id": format!("{kind}/{}", guest.vmid), "vmid": guest.vmid, "type": kind, "node": guest.node});
+    let mut entry = json!({"id": format!("{kind}/{}", guest.vmid), "vmid": guest.vmid, "type": kind, "node": guest.node, "status": "unknown"});
     let Some(fields) = entry.as_object_mut() else {
         return entry;
     };
@@ -113,14 +113,24 @@ pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest, time: f64) -> Value
     if let Some(ha) = call.cluster.ha.get(&guest.ha_sid()) {
         fields.insert("hastate".into(), json!(ha.state));
     }
-    if !call.cluster.is_online(&guest.node) {
-        fields.insert("status".into(), json!("unknown"));
-        return entry;
+    for key in ["tags", "lock"] {
+        if let Some(value) = guest.get(key) {
+            fields.insert(key.into(), json!(value));
+        }
     }
+    if let Some(figures) = call.cluster.reported_guest(guest.vmid) {
+        fields.extend(figures.clone());
+    }
+    entry
+}
+
+/// What pvestatd reports of a guest.
+pub(crate) fn guest_figures(guest: &Guest) -> Value {
+    let time = now_exact();
     let memory = guest.memory_at(time);
     let traffic = traffic(guest);
     let is_ct = guest.kind == GuestKind::Lxc;
-    let figures = json!({
+    json!({
         "status": if guest.is_running() { "running" } else { "stopped" },
         "name": guest.name(),
         "template": i32::from(guest.is_template()),
@@ -136,16 +146,7 @@ pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest, time: f64) -> Value
         "netout": traffic / 3,
         "diskread": traffic * 2,
         "diskwrite": traffic,
-    });
-    if let Value::Object(figures) = figures {
-        fields.extend(figures);
-    }
-    for key in ["tags", "lock"] {
-        if let Some(value) = guest.get(key) {
-            fields.insert(key.into(), json!(value));
-        }
-    }
-    entry
+    })
 }
 
 /// Bytes that have gone through its NICs since it started.
@@ -153,33 +154,58 @@ pub(crate) fn traffic(guest: &Guest) -> i64 {
     guest.uptime() * (700 + i64::from(guest.vmid) * 13)
 }
 
-fn node_resource(call: &Call<'_>, node: &Node, time: f64) -> Value {
-    let mut entry = json!({"id": format!("node/{}", node.name), "node": node.name, "type": "node"});
-    let Some(fields) = entry.as_object_mut() else {
-        return entry;
+/// What pvestatd reports of its node.
+pub(crate) fn node_figures(cluster: &Cluster, node: &Node) -> Value {
+    let time = now_exact();
+    json!({
+        "cpu": cpu(cluster, node, time),
+        "maxcpu": node.cpus,
+        "mem": memory_used(cluster, node, time),
+        "maxmem": node.memory,
+        "disk": rootfs_used(node),
+        "maxdisk": node.rootfs,
+        "uptime": uptime(node),
+    })
+}
+
+/// A node's status as the cluster has it, and its figures if they are known and may be seen.
+/// A node that is online and has not reported for long is `unknown`.
+pub(crate) fn node_status(call: &Call<'_>, node: &Node) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let reported = call.cluster.reported_node(&node.name);
+    let status = match (node.online, reported) {
+        (false, _) => "offline",
+        (true, None) => "unknown",
+        (true, Some(_)) => "online",
     };
-    if !node.online {
-        fields.insert("status".into(), json!("offline"));
-        return entry;
-    }
-    fields.insert("status".into(), json!("online"));
-    fields.insert("level".into(), json!(""));
-    fields.insert("cgroup-mode".into(), json!(2));
-    if call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
-        let figures = json!({
-            "cpu": cpu(call.cluster, node, time),
-            "maxcpu": node.cpus,
-            "mem": memory_used(call.cluster, node, time),
-            "maxmem": node.memory,
-            "disk": rootfs_used(node),
-            "maxdisk": node.rootfs,
-            "uptime": uptime(node),
-        });
-        if let Value::Object(figures) = figures {
-            fields.extend(figures);
+    fields.insert("status".into(), json!(status));
+    if let Some(figures) = reported.filter(|_| node.online) {
+        fields.insert("level".into(), json!(""));
+        if call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
+            fields.extend(figures.clone());
         }
     }
-    entry
+    fields
+}
+
+fn node_resource(call: &Call<'_>, node: &Node) -> Value {
+    let mut fields = node_status(call, node);
+    fields.insert("id".into(), json!(format!("node/{}", node.name)));
+    fields.insert("node".into(), json!(node.name));
+    fields.insert("type".into(), json!("node"));
+    if node.online && call.cluster.has_reported(&node.name) {
+        fields.insert("cgroup-mode".into(), json!(2));
+    }
+    Value::Object(fields)
+}
+
+/// What pvestatd reports of a storage on its node.
+pub(crate) fn storage_figures(cluster: &Cluster, storage: &Storage, node: &str) -> Value {
+    json!({
+        "status": "available",
+        "disk": cluster.used(storage, node),
+        "maxdisk": storage.total,
+    })
 }
 
 /// A storage on a node as an entry of `/cluster/resources`.
@@ -192,13 +218,12 @@ pub(crate) fn storage_resource(call: &Call<'_>, storage: &Storage, node: &Node) 
         "content": storage.content.join(","),
         "plugintype": storage.plugin,
         "shared": i32::from(storage.shared),
-        "status": if node.online { "available" } else { "unknown" },
+        "status": "unknown",
     });
-    if node.online
+    if let Some(figures) = call.cluster.reported_storage(&node.name, &storage.id)
         && let Some(fields) = entry.as_object_mut()
     {
-        fields.insert("disk".into(), json!(call.cluster.used(storage, &node.name)));
-        fields.insert("maxdisk".into(), json!(storage.total));
+        fields.extend(figures.clone());
     }
     entry
 }

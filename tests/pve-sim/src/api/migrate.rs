@@ -1,11 +1,14 @@
 //! Migration: what stands in its way, and doing it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
 
 use crate::auth::Access::{self, All};
 use crate::clock::{now, stamp};
 use crate::formats::{Format, NODE, check_storage, field};
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, opt, req};
+use crate::pvestatd::AT_ONCE;
 use crate::router::{Answer, Call, Endpoint, Fail, get, post};
 use crate::state::{Cluster, Guest, GuestKind, number_of, volid};
 use crate::tasks::{Lines, Plan};
@@ -181,6 +184,9 @@ fn lxc_conditions(call: &mut Call<'_>) -> Answer {
     )
 }
 
+/// How long the HA manager takes to act on a request.
+const HA_MIGRATE: Duration = Duration::from_secs(10);
+
 /// A migration that is about to start.
 #[derive(Clone)]
 struct Move {
@@ -254,9 +260,18 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                     "Requesting HA migration for {} {vmid} to node {to}",
                     kind.short()
                 ));
-                let node = one.from.clone();
-                let plan = plan(cluster, one);
-                cluster.start(&node, "root@pam", plan);
+                cluster.after(
+                    if AT_ONCE { Duration::ZERO } else { HA_MIGRATE },
+                    move |cluster| {
+                        // The manager ignores a request for a node that is not there.
+                        if !cluster.is_online(&one.to) {
+                            return;
+                        }
+                        let node = one.from.clone();
+                        let plan = plan(cluster, one);
+                        cluster.start(&node, "root@pam", plan);
+                    },
+                );
                 Ok(())
             },
         );
@@ -431,6 +446,7 @@ fn arrive(cluster: &mut Cluster, one: &Move) -> Result<(), String> {
         }
         renamed.push((id, new));
     }
+    let at = cluster.clock.at();
     let guest = cluster.guests.get_mut(&one.vmid).ok_or("guest is gone")?;
     guest.config.remove("lock");
     guest.node.clone_from(&one.to);
@@ -444,7 +460,7 @@ fn arrive(cluster: &mut Cluster, one: &Move) -> Result<(), String> {
     // A container is stopped on one side and started on the other.
     if guest.kind == GuestKind::Lxc && guest.is_running() {
         guest.power_off();
-        guest.power_on();
+        guest.power_on(at);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ mod access;
 mod agent;
 mod backup;
 mod cloudinit;
-mod cluster;
+pub(crate) mod cluster;
 mod config;
 mod disks;
 mod firewall;

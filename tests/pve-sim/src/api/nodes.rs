@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::cluster::node_status;
 use crate::api::rrd;
 use crate::auth::Access::{All, Everyone};
 use crate::clock::{now, now_exact, syslog};
@@ -93,36 +94,14 @@ pub(crate) fn uptime(node: &Node) -> i64 {
 }
 
 fn list(call: &mut Call<'_>) -> Answer {
-    let time = now_exact();
     let nodes = call.cluster.nodes.iter().map(|node| {
-        let mut entry =
-            json!({"node": node.name, "id": format!("node/{}", node.name), "type": "node"});
-        let Some(fields) = entry.as_object_mut() else {
-            return entry;
-        };
-        if !node.online {
-            fields.insert("status".into(), json!("offline"));
-            fields.insert("ssl_fingerprint".into(), Value::Null);
-            return entry;
-        }
-        fields.insert("status".into(), json!("online"));
-        fields.insert("level".into(), json!(""));
-        fields.insert("ssl_fingerprint".into(), json!(node.fingerprint));
-        if call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
-            let figures = json!({
-                "cpu": cpu(call.cluster, node, time),
-                "maxcpu": node.cpus,
-                "mem": memory_used(call.cluster, node, time),
-                "maxmem": node.memory,
-                "disk": rootfs_used(node),
-                "maxdisk": node.rootfs,
-                "uptime": uptime(node),
-            });
-            if let Value::Object(figures) = figures {
-                fields.extend(figures);
-            }
-        }
-        entry
+        let mut fields = node_status(call, node);
+        fields.insert("node".into(), json!(node.name));
+        fields.insert("id".into(), json!(format!("node/{}", node.name)));
+        fields.insert("type".into(), json!("node"));
+        let known = node.online.then(|| json!(node.fingerprint));
+        fields.insert("ssl_fingerprint".into(), known.unwrap_or_default());
+        Value::Object(fields)
     });
     Ok(nodes.collect())
 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::api::cluster::{guest_resource, storage_resource};
 use crate::auth::Access::{All, Everyone};
-use crate::clock::now_exact;
 use crate::formats::POOL;
 use crate::params::{TEXT, opt};
 use crate::router::{Answer, Call, Endpoint, Fail, get};
@@ -64,13 +63,12 @@ fn members(call: &Call<'_>, name: &str) -> Answer {
         .get(name)
         .ok_or_else(|| Fail::die(format!("pool '{name}' does not exist")))?;
     let wanted = call.get("type");
-    let time = now_exact();
     let guests = pool
         .guests
         .iter()
         .filter_map(|vmid| call.cluster.guests.get(vmid))
         .filter(|guest| wanted.is_none_or(|kind| kind == guest.kind.name()))
-        .map(|guest| guest_resource(call, guest, time));
+        .map(|guest| guest_resource(call, guest));
     let storages = pool
         .storages
         .iter()

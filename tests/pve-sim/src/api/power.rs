@@ -1,8 +1,11 @@
 //! Starting and stopping guests.
 
+use std::time::Duration;
+
 use crate::auth::Access::{self, All};
 use crate::formats::{NODE, STORAGE};
 use crate::params::{BOOL, INT, Param, TEXT, opt};
+use crate::pvestatd::AT_ONCE;
 use crate::router::{Answer, Call, Endpoint, Fail, post};
 use crate::state::{Cluster, GuestKind, Power, missing};
 use crate::tasks::{Lines, Plan};
@@ -112,22 +115,25 @@ fn named(kind: GuestKind, qemu: &'static str, lxc: &'static str) -> &'static str
     if kind == GuestKind::Qemu { qemu } else { lxc }
 }
 
-/// A guest under HA is started and stopped by its manager: the request only asks for it.
+/// How long the HA manager and the node's resource manager take to act on a request.
+const HA_START: Duration = Duration::from_secs(15);
+const HA_STOP: Duration = Duration::from_secs(9);
+
+/// A guest under HA is started and stopped by its manager: the request's task only asks for it,
+/// and is long over when the guest changes.
 fn ha_request(
     call: &mut Call<'_>,
     kind: GuestKind,
     verb: &'static str,
     task: &'static str,
-    then: Plan,
 ) -> Answer {
     let vmid = call.vmid();
     let sid = format!("{}:{vmid}", kind.ha_type());
-    let wanted = if verb == "start" {
-        "started"
+    let (wanted, delay) = if verb == "start" {
+        ("started", HA_START)
     } else {
-        "stopped"
+        ("stopped", HA_STOP)
     };
-    let node = call.node();
     let plan = Plan::new(
         task,
         vmid,
@@ -136,24 +142,37 @@ fn ha_request(
             if let Some(ha) = cluster.ha.get_mut(&sid) {
                 wanted.clone_into(&mut ha.state);
             }
-            cluster.start(&node, "root@pam", then);
+            cluster.after(
+                if AT_ONCE { Duration::ZERO } else { delay },
+                move |cluster| act(cluster, kind, vmid, &sid),
+            );
             Ok(())
         },
     );
     call.start(plan.length(0.2))
 }
 
+/// The node's resource manager brings a guest into the state that is wanted by now.
+fn act(cluster: &mut Cluster, kind: GuestKind, vmid: u32, sid: &str) {
+    let Some(guest) = cluster.guests.get(&vmid) else {
+        return;
+    };
+    let node = guest.node.clone();
+    let starts = cluster.ha.get(sid).is_some_and(|ha| ha.state == "started");
+    let plan = match (starts, guest.is_running()) {
+        (true, false) => start_plan(cluster, &node, kind, vmid),
+        (false, true) => stop_plan(named(kind, "qmstop", "vzstop"), vmid),
+        _ => return,
+    };
+    cluster.start(&node, "root@pam", plan);
+}
+
 fn start(call: &mut Call<'_>, kind: GuestKind) -> Answer {
-    let plan = start_plan(call.cluster, &call.node(), kind, call.vmid());
-    let is_running = call
-        .cluster
-        .guests
-        .get(&call.vmid())
-        .is_some_and(crate::state::Guest::is_running);
-    if is_running || !is_ha_managed(call, kind) {
-        return call.start(plan);
+    if is_ha_managed(call, kind) {
+        return ha_request(call, kind, "start", "hastart");
     }
-    ha_request(call, kind, "start", "hastart", plan)
+    let plan = start_plan(call.cluster, &call.node(), kind, call.vmid());
+    call.start(plan)
 }
 
 fn is_ha_managed(call: &Call<'_>, kind: GuestKind) -> bool {
@@ -192,6 +211,7 @@ pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestKind, vmid: u
         vmid,
         move |cluster: &mut Cluster, lines: &mut Lines| {
             startable(cluster)?;
+            let at = cluster.clock.at();
             if let Some(guest) = cluster.guests.get_mut(&vmid) {
                 if guest.lock() == Some("suspended") {
                     guest.config.remove("lock");
@@ -201,7 +221,7 @@ pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestKind, vmid: u
                 if kind == GuestKind::Qemu && guest.cloudinit_drive().is_some() {
                     lines.push("generating cloud-init ISO");
                 }
-                guest.power_on();
+                guest.power_on(at);
             }
             Ok(())
         },
@@ -266,7 +286,7 @@ fn stop(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         return call.start(Plan::new(task, vmid, |_, _| Ok(())).length(0.1));
     }
     if is_ha_managed(call, kind) {
-        return ha_request(call, kind, "stop", "hastop", stop_plan(task, vmid));
+        return ha_request(call, kind, "stop", "hastop");
     }
     call.start(stop_plan(task, vmid))
 }
@@ -287,13 +307,7 @@ fn shutdown(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     }
     let plan = shutdown_plan(task, kind, vmid, force, guest.obeys_shutdown);
     if is_ha_managed(call, kind) {
-        return ha_request(
-            call,
-            kind,
-            "stop",
-            "hastop",
-            stop_plan(named(kind, "qmstop", "vzstop"), vmid),
-        );
+        return ha_request(call, kind, "stop", "hastop");
     }
     call.start(plan)
 }
@@ -336,6 +350,7 @@ fn reboot(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         task,
         vmid,
         move |cluster: &mut Cluster, lines: &mut Lines| {
+            let at = cluster.clock.at();
             let Some(guest) = cluster.guests.get_mut(&vmid) else {
                 return Ok(());
             };
@@ -346,7 +361,7 @@ fn reboot(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 return Err("VM quit/powerdown failed - got timeout".into());
             }
             guest.power_off();
-            guest.power_on();
+            guest.power_on(at);
             Ok(())
         },
     );
@@ -372,12 +387,13 @@ fn reset(call: &mut Call<'_>) -> Answer {
         "qmreset",
         vmid,
         move |cluster: &mut Cluster, _: &mut Lines| {
+            let at = cluster.clock.at();
             let Some(guest) = cluster.guests.get_mut(&vmid) else {
                 return Ok(());
             };
             guest.check_lock()?;
             guest.power = Power::Running;
-            guest.started = Some(std::time::Instant::now());
+            guest.started = Some(at);
             Ok(())
         },
     );

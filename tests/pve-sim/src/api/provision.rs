@@ -1,6 +1,7 @@
 //! Guests that come and go: clone, create, restore, template, destroy.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::api::config::{allocate, prepared, settings, with_mac};
 use crate::auth::Access::{self, All, And, Everyone, IfParam, Or};
@@ -313,12 +314,21 @@ struct Copy {
 
 fn start_clone(call: &mut Call<'_>, source: Config, copy: Copy) -> Answer {
     let (kind, from, newid) = (copy.kind, copy.from, copy.newid);
-    // Until it is done, the new guest is there and locked.
+    // Until it is done, the new guest is there and locked. It gets its name a moment later.
     let mut half = Guest::new(newid, kind, &call.node(), "lock: clone");
     half.created = now();
-    half.config
-        .insert(kind.name_key().into(), copy.name.clone());
     call.cluster.guests.insert(newid, half);
+    let name = copy.name.clone();
+    call.cluster
+        .after(Duration::from_millis(100), move |cluster| {
+            if let Some(half) = cluster
+                .guests
+                .get_mut(&newid)
+                .filter(|half| half.lock() == Some("clone"))
+            {
+                half.config.entry(kind.name_key().into()).or_insert(name);
+            }
+        });
     let disks: Vec<(String, u64)> = real_disks(kind, &source)
         .map(|(key, value, _)| {
             (
@@ -637,10 +647,11 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                     config.insert(key, made);
                 }
             }
+            let at = cluster.clock.at();
             let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
             guest.config = config;
             if start {
-                guest.power_on();
+                guest.power_on(at);
             }
             if let Some(pool) = pool.and_then(|pool| cluster.pools.get_mut(&pool)) {
                 pool.guests.push(vmid);
@@ -741,12 +752,13 @@ fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             };
             config.insert(key, made);
         }
+        let at = cluster.clock.at();
         let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
         guest.config = config;
         guest.agent_inside = true;
         guest.write_cloudinit();
         if start {
-            guest.power_on();
+            guest.power_on(at);
         }
         if let Some(pool) = pool.and_then(|pool| cluster.pools.get_mut(&pool)) {
             pool.guests.push(vmid);

@@ -238,6 +238,7 @@ fn rollback(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         task,
         vmid,
         move |cluster: &mut Cluster, lines: &mut Lines| {
+            let at = cluster.clock.at();
             let guest = cluster
                 .guests
                 .get_mut(&vmid)
@@ -259,7 +260,7 @@ fn rollback(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             guest.config = config;
             guest.generation = snapshot.generation;
             if start || snapshot.vmstate {
-                guest.power_on();
+                guest.power_on(at);
                 guest.generation = snapshot.generation;
                 if snapshot.vmstate {
                     lines.push("Resuming suspended VM");

@@ -132,7 +132,7 @@ fn log(call: &mut Call<'_>) -> Answer {
         call.int("start").unwrap_or(0),
         call.int("limit").unwrap_or(50),
     );
-    let lines = task(call)?.log();
+    let lines = task(call)?.log(call.cluster.clock.at());
     let total = lines.len();
     let data = if lines.is_empty() {
         json!([{"n": 1, "t": "no content"}])
