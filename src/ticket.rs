@@ -1,5 +1,5 @@
 //! Tickets: all that a later, fresh instance needs to look after something
-//! that goes on.
+//! that is still running.
 //!
 //! A ticket comes back from outside, so it is read as strictly as arguments
 //! are. It gives nothing away that its holder could not do with the tools: to
@@ -17,13 +17,13 @@ use crate::tools::{self, name_of};
 /// How many of a task's last log lines tell its progress or its failure.
 const TAIL_LINES: u64 = 12;
 
-/// What goes on.
+/// What is still running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ticket {
     /// A Proxmox task.
     Task(Box<TaskTicket>),
-    /// A command inside a guest, which is no task.
+    /// A command inside a guest, which is not a task.
     Exec(tools::agent::ExecTicket),
 }
 
@@ -58,7 +58,7 @@ impl Ticket {
         serde_json::from_str(text).map_err(|_| {
             Error::argument(
                 "ticket",
-                "is no ticket of this component: give one back as it was given",
+                "is not a ticket from this component; pass it back unchanged",
             )
         })
     }
@@ -101,7 +101,12 @@ pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
 
 impl TaskTicket {
     fn resume(self, pve: &Pve) -> Result<Outcome> {
-        let status = TaskStatus::read(pve, &self.upid)?;
+        let status = match TaskStatus::read(pve, &self.upid) {
+            Ok(status) => status,
+            // The task runs on while Proxmox's services are restarted.
+            Err(failure) if failure.is_outage() => return self.out_of_sight(),
+            Err(failure) => return Err(failure.into()),
+        };
         if status.exit().is_none() {
             return self.still_running(pve);
         }
@@ -153,12 +158,25 @@ impl TaskTicket {
         } else if let Some(line) = lines.last() {
             message.push_str(&format!(": {}", text::cut(line, 120)));
         }
+        self.running(message, progress)
+    }
+
+    /// Proxmox cannot be asked at the moment.
+    pub(crate) fn out_of_sight(self) -> Result<Outcome> {
+        let message = format!(
+            "{}: Proxmox does not answer at the moment; the task may still be running",
+            self.report.action
+        );
+        self.running(message, None)
+    }
+
+    fn running(self, message: String, progress: Option<f32>) -> Result<Outcome> {
         let mut interim = self.report.clone();
         interim.status = Status::Running;
         interim.upid = Some(self.upid.to_string());
         interim.created = None;
         interim.next_step = Some(format!(
-            "the task goes on: {} with this upid follows it to its end",
+            "the task is still running: {} with this upid follows it to its end",
             name_of::<tools::tasks::WaitTask>()
         ));
         let text = message.clone();

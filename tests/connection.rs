@@ -214,10 +214,10 @@ async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
             "without data",
         ),
         (
-            json!({ "kind": "status", "code": 502, "reason": "Bad Gateway", "body": "<html>" }),
+            json!({ "kind": "status", "code": 502, "reason": "Bad Gateway", "body": "<html>", "times": 99 }),
             "502",
         ),
-        (json!({ "kind": "status", "code": 503 }), "503"),
+        (json!({ "kind": "status", "code": 503, "times": 99 }), "503"),
         (
             json!({ "kind": "status", "code": 500, "reason": "rbd error: listing images failed" }),
             "rbd error: listing images failed",
@@ -237,6 +237,7 @@ async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
         assert!(text.contains(says), "{fault}: {text}");
         assert!(!text.contains('<'), "the answer itself is shown: {text}");
         // The fault is over, and so is its effect.
+        sim.clear_faults().await?;
         client.call("list_nodes", json!({})).await?;
     }
     Ok(())
@@ -248,7 +249,7 @@ async fn connections_that_break() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     for kind in ["cut", "cut-after", "half-body"] {
         // As often as a read may be tried again.
-        sim.fault(json!({ "kind": kind, "times": 10, "path": "/nodes$" }))
+        sim.fault(json!({ "kind": kind, "times": 99, "path": "/nodes$" }))
             .await?;
         let text = client.error("list_nodes", json!({})).await?;
         assert!(text.contains("connection"), "{kind}: {text}");

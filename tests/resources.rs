@@ -522,7 +522,7 @@ async fn rights_and_cut_connections() -> anyhow::Result<()> {
 
     // Written, but the look at what came of it fails: that is no failure.
     sim.fault(
-        json!({ "kind": "cut", "method": "GET", "path": "/pending$", "skip": 1, "times": 9 }),
+        json!({ "kind": "cut", "method": "GET", "path": "/pending$", "skip": 1, "times": 99 }),
     )
     .await?;
     let report = client

@@ -2,11 +2,14 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use waki::Method;
 
 use super::decode::{self, Decoded, Losses};
+use super::failure::Asked;
 use super::transport::{self, Answer, Lost};
 use super::{ApiError, Failure, Membership, Params, Path};
 use crate::settings::Settings;
@@ -175,11 +178,60 @@ impl Pve {
         path: &Path,
         params: &Params,
     ) -> Result<Paged<T>, Failure> {
-        let call = format!("{} {path}", name(&method));
+        let writes = !matches!(method, Method::Get);
+        let answer = self.answer(&method, path, params)?;
+        match decode::decode(&answer.body) {
+            Ok(Decoded {
+                data,
+                total,
+                losses,
+            }) => {
+                if !losses.is_empty() {
+                    let call = asked(&method, path);
+                    self.losses.borrow_mut().insert(call, losses);
+                }
+                Ok(Paged { data, total })
+            }
+            Err(why) => Err(Failure::Unreadable {
+                call: asked(&method, path),
+                why,
+                maybe_done: writes,
+            }),
+        }
+    }
+
+    /// Asks until there is an answer, for about three seconds in all: services
+    /// of Proxmox are away for a second or two whenever a certificate is
+    /// renewed or a package upgraded. A read may be asked again however it was
+    /// lost; a change is sent again only where it certainly did not arrive, so
+    /// nothing is ever done twice.
+    fn answer(&self, method: &Method, path: &Path, params: &Params) -> Result<Answer, Failure> {
+        let writes = !matches!(method, Method::Get);
+        let mut pauses = self.pauses().iter();
+        let mut earlier = None;
+        loop {
+            let failure = match self.once(method, path, params) {
+                Ok(answer) => return Ok(answer),
+                // What it takes to ask again may be more than the host allows.
+                Err(Failure::Refused { call }) => {
+                    return Err(earlier.unwrap_or(Failure::Refused { call }));
+                }
+                Err(failure) => failure,
+            };
+            let again = failure.is_outage() && (!writes || failure.never_arrived());
+            match pauses.next() {
+                Some(pause) if again => std::thread::sleep(Duration::from_millis(*pause)),
+                _ => return Err(self.look_into(failure)),
+            }
+            earlier = Some(failure);
+        }
+    }
+
+    fn once(&self, method: &Method, path: &Path, params: &Params) -> Result<Answer, Failure> {
+        let call = asked(method, path);
         if !path.is_plain() {
             return Err(Failure::Misnamed { call });
         }
-        let writes = !matches!(method, Method::Get);
         let mut url = format!("{}/api2/json{path}", self.settings.base);
         // pveproxy takes no body on GET and DELETE.
         let form = if matches!(method, Method::Post | Method::Put) {
@@ -191,53 +243,82 @@ impl Pve {
             }
             None
         };
+        let writes = !matches!(method, Method::Get);
+        let lost = |message, maybe_done, outage| Failure::Transport {
+            call: call.clone(),
+            message,
+            maybe_done,
+            outage,
+        };
         let authorization = self.settings.authorization();
         let answer = self
-            .send(method, &url, authorization.as_deref(), form)
-            .map_err(|lost| match lost {
+            .send(method.clone(), &url, authorization.as_deref(), form)
+            .map_err(|why| match why {
                 Lost::Refused => Failure::Refused { call: call.clone() },
-                Lost::NotSent(message) => Failure::Transport {
-                    call: call.clone(),
-                    message,
-                    maybe_done: false,
-                },
-                Lost::Broken(message) => Failure::Transport {
-                    call: call.clone(),
-                    message,
-                    maybe_done: writes,
-                },
+                Lost::Closed(message) => lost(message, false, true),
+                Lost::NotSent(message) => lost(message, false, false),
+                Lost::Cut(message) => lost(message, writes, true),
+                Lost::Broken(message) => lost(message, writes, false),
             })?;
+        let context = || Asked {
+            call: call.clone(),
+            node: path.node().map(str::to_owned),
+            token: self.token_name().to_owned(),
+            sent: Asked::sent(params),
+        };
         let failed = match answer.status {
             200..=299 => decode::failed_status(&answer.body),
             other => Some(other),
         };
-        if let Some(status) = failed {
-            return Err(Failure::Api(Box::new(ApiError::read(
-                call,
-                path.node().map(str::to_owned),
-                status,
-                answer.reason.as_deref(),
-                &answer.body,
-                self.token_name(),
-            ))));
+        let error = match failed {
+            Some(status) => Some(ApiError::read(context(), status, &answer)),
+            None if path.asks_agent() => decode::agent_error(&answer.body)
+                .map(|(class, text)| ApiError::of_agent(context(), &class, &text)),
+            None => None,
+        };
+        match error {
+            Some(error) => Err(Failure::Api(Box::new(error))),
+            None => Ok(answer),
         }
-        match decode::decode(&answer.body) {
-            Ok(Decoded {
-                data,
-                total,
-                losses,
-            }) => {
-                if !losses.is_empty() {
-                    self.losses.borrow_mut().insert(call, losses);
+    }
+
+    /// Asks Proxmox what an error does not say: what the token may do, or which
+    /// version it is that does not know a call.
+    fn look_into(&self, failure: Failure) -> Failure {
+        let Failure::Api(mut error) = failure else {
+            return failure;
+        };
+        if error.foreign.is_some() {
+            return Failure::Api(error);
+        }
+        let read = |path: &[&str]| -> Option<Value> {
+            let path = Path::new(path.iter().copied());
+            let answer = self.once(&Method::Get, &path, &Params::new()).ok()?;
+            let decoded: Decoded<Value> = decode::decode(&answer.body).ok()?;
+            Some(decoded.data)
+        };
+        match error.status {
+            403 => {
+                if let Some(Value::Object(paths)) = read(&["access", "permissions"]) {
+                    error.hold(&paths);
                 }
-                Ok(Paged { data, total })
             }
-            Err(why) => Err(Failure::Unreadable {
-                call,
-                why,
-                maybe_done: writes,
-            }),
+            501 => {
+                error.version = read(&["version"])
+                    .and_then(|version| version.get("version")?.as_str().map(str::to_owned));
+            }
+            _ => {}
         }
+        Failure::Api(error)
+    }
+
+    /// How long to wait before a request is sent again, in milliseconds.
+    fn pauses(&self) -> &'static [u64] {
+        #[cfg(any(test, fuzzing))]
+        if self.script.is_some() {
+            return &[0, 0];
+        }
+        &[100, 200, 400, 600, 800, 900]
     }
 
     fn send(
@@ -278,6 +359,11 @@ impl Removable<'_> {
             Self::FirewallRule { rules, position } => rules.join([*position]),
         }
     }
+}
+
+/// How messages call a request.
+fn asked(method: &Method, path: &Path) -> String {
+    format!("{} {path}", name(method))
 }
 
 fn name(method: &Method) -> &'static str {

@@ -16,7 +16,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
-use super::Num;
+use super::{Num, repair};
 use crate::text;
 
 /// What was read of an answer.
@@ -79,17 +79,28 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unr
             },
         ));
     }
-    let envelope: Envelope<'_> = serde_json::from_str(body).map_err(|error| {
-        Unreadable::Broken(if error.is_eof() {
-            "cut short".into()
-        } else {
-            format!(
-                "not JSON at line {} column {}",
-                error.line(),
-                error.column()
-            )
-        })
-    })?;
+    decode_json(body, true)
+}
+
+fn decode_json<T: DeserializeOwned>(
+    body: &str,
+    may_repair: bool,
+) -> Result<Decoded<T>, Unreadable> {
+    let repaired = || may_repair.then(|| repair::repair(body)).flatten();
+    let envelope: Envelope<'_> = match serde_json::from_str(body) {
+        Ok(envelope) => envelope,
+        Err(error) => match repaired() {
+            Some(body) => return decode_json(&body, false),
+            None if error.is_eof() => return Err(Unreadable::Broken("cut short".into())),
+            None => {
+                return Err(Unreadable::Broken(format!(
+                    "not JSON at line {} column {}",
+                    error.line(),
+                    error.column()
+                )));
+            }
+        },
+    };
     let data = envelope.data.map_or("null", RawValue::get);
     let total = envelope
         .total
@@ -109,6 +120,10 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unr
         Err(_) if data == "null" => return Err(Unreadable::NoData),
         Err(wrong) => wrong,
     };
+    // A number beyond all range is found only when it is read.
+    if let Some(body) = repaired() {
+        return decode_json(&body, false);
+    }
     let check = |json: &str| attempt::<T>(json).err();
     let (json, losses) =
         salvage(data, wrong, &check).map_err(|wrong| Unreadable::Shape(wrong.to_string()))?;
@@ -444,8 +459,9 @@ fn remove(value: &mut Value, wrong: &Wrong, losses: &mut Losses) -> bool {
     };
     match (at(value, holder), last) {
         (Some(Value::Object(fields)), Step::Key(key)) => match fields.shift_remove(key) {
-            // Null says that there is no value.
+            // Both say that there is no value.
             Some(Value::Null) => true,
+            Some(Value::String(text)) if text.trim().is_empty() => true,
             Some(_) => {
                 losses.fields.insert(name(key));
                 true
@@ -478,6 +494,43 @@ impl Losses {
         if self.example.is_none() {
             self.example = other.example;
         }
+    }
+}
+
+/// The class and the description of an error that a guest's agent answered:
+/// Proxmox passes some on with status 200, as `{"result":{"error":{…}}}`.
+pub(super) fn agent_error(body: &[u8]) -> Option<(String, String)> {
+    #[derive(Deserialize)]
+    struct Body {
+        data: Data,
+    }
+    #[derive(Deserialize)]
+    struct Data {
+        #[serde(default)]
+        result: Option<Value>,
+        #[serde(default)]
+        error: Option<Value>,
+    }
+    // A look at the start spares reading each answer once more: an error is
+    // short.
+    if body.len() > 65_536 {
+        return None;
+    }
+    let Data { result, error } = serde_json::from_slice::<Body>(body).ok()?.data;
+    let error = match result {
+        Some(Value::Object(mut result)) => result.remove("error"),
+        _ => error,
+    }?;
+    let text = |key: &str| {
+        let text = error.get(key).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    match &error {
+        Value::Object(_) if error.get("class").is_some() || error.get("desc").is_some() => {
+            Some((text("class"), text("desc")))
+        }
+        Value::String(text) => Some((String::new(), text.clone())),
+        _ => None,
     }
 }
 
@@ -646,6 +699,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_quite_json_is_read() {
+        let body = br#"{"data":[{"id":1,"size":nan},{"id":2,"size":1e999},{"id":3,"size":5}]}"#;
+        let read = decode::<Vec<Thing>>(body).unwrap();
+        assert_eq!(read.data.len(), 3);
+        assert_eq!(read.data[2].size, Some(Num(5)));
+        assert!(read.losses.is_empty());
+    }
+
+    #[test]
     fn odd_bytes_do_not_hide_the_rest() {
         let read = decode::<Vec<Thing>>(b"{\"data\":[{\"id\":1,\"name\":\"caf\xe9\"}]}").unwrap();
         assert_eq!(read.data[0].name, "caf\u{fffd}");
@@ -677,6 +739,23 @@ mod tests {
         );
         assert_eq!(failed_status(br#"{"success":1,"data":[]}"#), None);
         assert_eq!(failed_status(br#"{"data":{"success":0}}"#), None);
+    }
+
+    #[test]
+    fn an_agents_error_is_seen() {
+        let class = |body: &[u8]| agent_error(body).map(|(class, _)| class);
+        assert_eq!(
+            class(br#"{"data":{"result":{"error":{"class":"CommandNotFound","desc":"x"}}}}"#),
+            Some("CommandNotFound".into())
+        );
+        for fine in [
+            &br#"{"data":{"result":[{"name":"lo"}]}}"#[..],
+            br#"{"data":{"result":{"hostname":"web"}}}"#,
+            br#"{"data":{"pid":7}}"#,
+            br#"{"data":{"result":{"error":null}}}"#,
+        ] {
+            assert_eq!(class(fine), None);
+        }
     }
 
     proptest! {

@@ -3,15 +3,19 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Kind, Properties};
+use super::{Format, Kind, Properties};
 
 /// A disk, mount point or drive of a guest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Disk {
     /// The configuration's key: `scsi0`, `rootfs`, `mp0`.
     pub(crate) id: String,
-    /// `storage:volume`, a path, or `none` for an empty drive.
+    /// `storage:volume`, a path, `none` for an empty drive, or `cdrom` for the
+    /// node's own.
     pub(crate) volid: String,
+    /// Absent of a volume on a storage, which most are.
+    #[serde(skip_serializing_if = "Source::is_volume")]
+    pub(crate) source: Source,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) storage: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -27,9 +31,48 @@ pub(crate) struct Disk {
     /// Whether vzdump takes it along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<bool>,
-    /// All else, as it stands: `cache=writeback`.
+    /// All else, as it is written: `cache=writeback`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) options: Vec<String>,
+}
+
+/// What a disk is, as what can be done with it depends on that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    /// A volume on a storage.
+    #[default]
+    Volume,
+    /// A device or folder of the node: a passed-through disk, a bind mount.
+    /// Proxmox can neither resize nor move it, no backup holds it, and it keeps
+    /// the guest on its node.
+    Path,
+    /// An empty drive.
+    Empty,
+    /// The node's own CD-ROM drive.
+    HostDrive,
+}
+
+impl Source {
+    fn is_volume(&self) -> bool {
+        *self == Self::Volume
+    }
+
+    fn of(text: &str) -> Self {
+        match text {
+            "none" => Self::Empty,
+            "cdrom" => Self::HostDrive,
+            _ if split_volid(text).is_some() => Self::Volume,
+            _ => Self::Path,
+        }
+    }
+}
+
+/// The storage and the volume's name within it, by Proxmox's own pattern. A
+/// path is not a volid, also where it holds a colon.
+fn split_volid(text: &str) -> Option<(&str, &str)> {
+    let (storage, name) = text.split_once(':')?;
+    (Format::Storage.fits(storage) && !name.is_empty()).then_some((storage, name))
 }
 
 /// A network card of a guest.
@@ -67,6 +110,9 @@ pub(crate) struct Nic {
     pub(crate) ipv6: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6_gateway: Option<String>,
+    /// All else, as it is written: `queues=4`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) options: Vec<String>,
 }
 
 /// The bytes of a size as configurations and the resize call write it:
@@ -120,7 +166,8 @@ impl Disk {
         let cdrom = properties.get("media") == Some("cdrom");
         Self {
             id: id.to_owned(),
-            storage: volid.split_once(':').map(|(storage, _)| storage.to_owned()),
+            source: Source::of(&volid),
+            storage: split_volid(&volid).map(|(storage, _)| storage.to_owned()),
             size_bytes: properties.get("size").and_then(parse_size),
             cdrom,
             cloud_init: cdrom && volid.contains("cloudinit"),
@@ -128,8 +175,11 @@ impl Disk {
             backup: properties.flag("backup"),
             options: properties
                 .pairs()
-                .filter(|(key, _)| {
-                    !matches!(*key, "file" | "volume" | "size" | "media" | "mp" | "backup")
+                .filter(|(key, value)| match *key {
+                    "file" | "volume" | "mp" | "backup" => false,
+                    "size" => parse_size(value).is_none(),
+                    "media" => *value != "cdrom",
+                    _ => true,
                 })
                 .map(|(key, value)| format!("{key}={value}"))
                 .collect(),
@@ -154,8 +204,23 @@ impl Nic {
             Kind::Lxc => (None, own("hwaddr")),
             Kind::Qemu => model_and_mac(&properties),
         };
+        let is_number = |value: &str| value.parse::<u32>().is_ok();
+        let options = properties
+            .pairs()
+            .filter(|(key, value)| match *key {
+                "name" | "hwaddr" | "macaddr" | "model" | "bridge" | "firewall" | "link_down"
+                | "ip" | "gw" | "ip6" | "gw6" => false,
+                "tag" | "mtu" => !is_number(value),
+                "rate" => value.parse::<f64>().is_err(),
+                // There is no other.
+                "type" => *value != "veth",
+                key => Some(key) != model.as_deref(),
+            })
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
         Self {
             id: id.to_owned(),
+            options,
             model,
             name: own("name"),
             mac,
@@ -254,6 +319,59 @@ mod tests {
         assert_eq!((empty.volid.as_str(), empty.storage), ("none", None));
         let mount = Disk::parse("mp0", "bulk:200/vm-200-disk-1.raw,mp=/srv/data,size=8G");
         assert_eq!(mount.mount_point.as_deref(), Some("/srv/data"));
+    }
+
+    #[test]
+    fn paths_are_not_volumes() {
+        for (text, source, storage) in [
+            (
+                "/dev/disk/by-path/pci-0000:04:00.0-x,backup=0,size=1T",
+                Source::Path,
+                None,
+            ),
+            ("/srv/share/a:b,mp=/data", Source::Path, None),
+            ("volume=/srv/x,mp=/y", Source::Path, None),
+            (
+                "file=local-zfs:vm-7-disk-0,size=4G",
+                Source::Volume,
+                Some("local-zfs"),
+            ),
+            (
+                "volume=nas.1:200/x.raw,mp=/y",
+                Source::Volume,
+                Some("nas.1"),
+            ),
+            ("none,media=cdrom", Source::Empty, None),
+            ("cdrom,media=cdrom", Source::HostDrive, None),
+            ("", Source::Path, None),
+        ] {
+            let disk = Disk::parse("scsi1", text);
+            assert_eq!(
+                (disk.source, disk.storage.as_deref()),
+                (source, storage),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_has_no_field_of_its_own_is_kept() {
+        let nic = Nic::parse(
+            Kind::Qemu,
+            "net0",
+            "virtio=BC:24:11:00:00:03,bridge=vmbr1,queues=4,trunks=5;6,tag=all,mtu=1",
+        );
+        assert_eq!(nic.options, ["queues=4", "trunks=5;6", "tag=all"]);
+        let nic = Nic::parse(
+            Kind::Lxc,
+            "net1",
+            "name=eth1,hwaddr=BC:24:11:00:00:04,host-managed=1,type=veth",
+        );
+        assert_eq!(nic.options, ["host-managed=1"]);
+        assert_eq!(
+            Disk::parse("scsi0", "local:1/a.raw,size=odd,media=disk").options,
+            ["size=odd", "media=disk"]
+        );
     }
 
     #[test]

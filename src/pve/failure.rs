@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::decode::Unreadable;
+use super::transport::Answer;
+use super::{Params, grant};
 use crate::error::{Error, Problem};
+use crate::text;
+use crate::tools::{self, name_of};
 
 /// How a request failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,8 +24,11 @@ pub(crate) enum Failure {
         message: String,
         /// Whether the request may have had its effect all the same.
         maybe_done: bool,
+        /// Whether Proxmox was just not there, as for the seconds in which its
+        /// services are restarted.
+        outage: bool,
     },
-    /// The host let no such request out.
+    /// The host refused to send such a request.
     Refused { call: String },
     /// Nothing was sent: the path named something by dots, or by nothing.
     Misnamed { call: String },
@@ -37,7 +43,30 @@ pub(crate) enum Failure {
     },
 }
 
-/// An error that Proxmox answered.
+impl Failure {
+    /// Whether the same question may be answered in a moment: the services of
+    /// Proxmox are restarted for certificates and upgrades.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_outage(),
+            Self::Transport { outage, .. } => *outage,
+            _ => false,
+        }
+    }
+
+    /// Whether a request certainly had no effect, as it did not arrive.
+    pub(super) fn never_arrived(&self) -> bool {
+        match self {
+            Self::Api(error) => error.never_arrived(),
+            Self::Transport {
+                maybe_done, outage, ..
+            } => *outage && !*maybe_done,
+            _ => false,
+        }
+    }
+}
+
+/// An error that was answered, by Proxmox or by something in front of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ApiError {
     /// What was asked: `GET /nodes`.
@@ -46,59 +75,145 @@ pub(crate) struct ApiError {
     pub(crate) node: Option<String>,
     /// The HTTP status, PVE's own 595, 596 and 599 included.
     pub(crate) status: u16,
-    /// The text, from the body's `message` or the reason phrase.
+    /// The text, from the body's `message` or the reason phrase; empty where
+    /// there is none, or only HTTP's own words for the status.
     pub(crate) message: String,
     /// What is wrong with which parameter.
     pub(crate) errors: BTreeMap<String, String>,
     /// How a message calls the token in use.
     pub(crate) token: String,
+    /// What shows that something in front of Proxmox answered.
+    pub(crate) foreign: Option<Foreign>,
+    /// The parameters that were sent; the values of those alone that say what
+    /// a call is about.
+    pub(crate) sent: Vec<(String, String)>,
+    /// What the token may do, by path, where it was asked for.
+    pub(crate) held: BTreeMap<String, Vec<String>>,
+    /// The version of Proxmox VE that answered, where it was asked for.
+    pub(crate) version: Option<String>,
+}
+
+/// What Proxmox itself never answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// A web page.
+    Page,
+    /// A demand for a user and a password.
+    Login,
+}
+
+/// What was asked, for the error that it was answered with.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Asked {
+    pub(super) call: String,
+    pub(super) node: Option<String>,
+    pub(super) token: String,
+    pub(super) sent: Vec<(String, String)>,
+}
+
+/// Parameters whose values say what a call is about; none is a secret.
+const SUBJECTS: [&str; 3] = ["vmid", "newid", "storage"];
+
+/// The longest message that is shown.
+const MESSAGE_LENGTH: usize = 800;
+
+impl Asked {
+    /// What a refusal needs to know of the parameters.
+    pub(super) fn sent(params: &Params) -> Vec<(String, String)> {
+        params
+            .iter()
+            .map(|(name, value)| {
+                let shown = SUBJECTS.contains(&name);
+                (
+                    name.to_owned(),
+                    if shown {
+                        value.to_owned()
+                    } else {
+                        String::new()
+                    },
+                )
+            })
+            .collect()
+    }
 }
 
 impl ApiError {
     /// Reads an error answer. Older servers tell the reason in the reason
     /// phrase alone, newer ones in the body too.
-    pub(crate) fn read(
-        call: String,
-        node: Option<String>,
-        status: u16,
-        reason: Option<&str>,
-        body: &[u8],
-        token: &str,
-    ) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Body {
-            #[serde(default)]
-            message: Option<String>,
-            #[serde(default)]
-            errors: Option<BTreeMap<String, Value>>,
-        }
-        let body: Body = serde_json::from_slice(body).unwrap_or_default();
-        let message = body
-            .message
-            .as_deref()
-            .or(reason)
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
-        let errors = body
-            .errors
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(name, text)| {
-                let text = match text {
-                    Value::String(text) => text,
-                    other => other.to_string(),
-                };
-                (name, text.trim().replace('\n', ": "))
-            })
-            .collect();
+    pub(super) fn read(asked: Asked, status: u16, answer: &Answer) -> Self {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let said = body
+            .get("message")
+            .and_then(Value::as_str)
+            .or(answer.reason.as_deref())
+            .unwrap_or_default();
+        let message = tidy(said, "; ");
+        // HTTP's own words say no more than the status.
+        let is_empty = CANONICAL
+            .iter()
+            .any(|words| words.eq_ignore_ascii_case(&message));
         Self {
-            call,
-            node,
+            call: asked.call,
+            node: asked.node,
             status,
-            message,
-            errors,
-            token: token.to_owned(),
+            message: if is_empty { String::new() } else { message },
+            errors: parameter_errors(body.get("errors")),
+            token: asked.token,
+            foreign: foreign(answer),
+            sent: asked.sent,
+            held: BTreeMap::new(),
+            version: None,
+        }
+    }
+
+    /// What Proxmox says of an error of a guest's agent, which some calls
+    /// answer with status 200.
+    pub(super) fn of_agent(asked: Asked, class: &str, description: &str) -> Self {
+        let description = tidy(description, "; ");
+        let description = if description.is_empty() {
+            class
+        } else {
+            &description
+        };
+        Self {
+            message: format!("Agent error: {description}"),
+            call: asked.call,
+            node: asked.node,
+            token: asked.token,
+            sent: asked.sent,
+            status: 500,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what the token may do on the path that a refusal names:
+    /// `/access/permissions` lists the paths that have entries of their own,
+    /// and 1 for what holds below them as well.
+    pub(super) fn hold(&mut self, paths: &serde_json::Map<String, Value>) {
+        let path = self
+            .message
+            .split_once('(')
+            .and_then(|(_, rest)| rest.split_once(", "))
+            .map(|(path, _)| path.to_owned());
+        let Some(path) = path.filter(|path| path.starts_with('/')) else {
+            return;
+        };
+        let mut above = path.as_str();
+        loop {
+            if let Some(Value::Object(held)) = paths.get(above) {
+                let held = held
+                    .iter()
+                    .filter(|(_, passed_on)| above == path || passed_on.as_u64() != Some(0))
+                    .map(|(privilege, _)| privilege.clone())
+                    .collect();
+                self.held.insert(path, held);
+                return;
+            }
+            above = match above.rsplit_once('/') {
+                Some(("", _)) if above != "/" => "/",
+                Some((above, _)) if !above.is_empty() => above,
+                _ => return,
+            };
         }
     }
 
@@ -117,59 +232,115 @@ impl ApiError {
 
     /// Whether a node did not answer the node that was asked.
     pub(crate) fn is_node_away(&self) -> bool {
-        matches!(self.status, 595 | 596 | 599) || self.says("hostname lookup '")
+        match self.status {
+            595 | 599 => true,
+            596 => !self.says("broken pipe"),
+            _ => self.says("hostname lookup '"),
+        }
+    }
+
+    /// Whether a service was just not there, as for the seconds in which it is
+    /// restarted.
+    pub(super) fn is_outage(&self) -> bool {
+        match self.status {
+            502 | 503 => true,
+            595 => self.says("connection refused"),
+            _ => false,
+        }
+    }
+
+    /// Whether a change was certainly not even begun: the service that makes
+    /// it could not be reached.
+    pub(super) fn never_arrived(&self) -> bool {
+        self.status == 595 && self.says("connection refused")
+    }
+
+    /// Whether the call asks a guest's agent.
+    fn asks_agent(&self) -> bool {
+        self.call.contains("/agent/")
+    }
+
+    /// Whether a change may have been made although this was the answer.
+    fn maybe_done(&self) -> bool {
+        !self.call.starts_with("GET ") && matches!(self.status, 502..=504 | 596 | 599)
     }
 
     fn into_error(self) -> Error {
+        let after = if self.maybe_done() { MAYBE_DONE } else { "" };
+        match self.explain() {
+            Error::Unreachable(message) => Error::Unreachable(message + after),
+            other => other,
+        }
+    }
+
+    fn explain(self) -> Error {
         let Self {
             call,
-            node,
             status,
             message,
             errors,
             token,
+            ..
         } = &self;
         let said = lower(message);
+        if let Some(foreign) = self.foreign {
+            return self.explain_foreign(foreign, &said);
+        }
         match status {
-            401 => Error::Unauthorized(format!(
-                "proxmox did not accept the token {token} ({said}): check PROXMOX_TOKEN_ID and \
-                 PROXMOX_TOKEN_SECRET, and that the token has not expired or been removed"
+            401 if self.says("no ticket") => Error::Unauthorized(format!(
+                "Proxmox got no token ({said}): PROXMOX_TOKEN_ID or PROXMOX_TOKEN_SECRET may be \
+                 malformed, or a proxy in front of Proxmox took the Authorization header away"
             )),
-            403 => Error::Denied(denied(message, token)),
+            401 => Error::Unauthorized(format!(
+                "Proxmox did not accept the token {token} ({said}): check PROXMOX_TOKEN_ID and \
+                 PROXMOX_TOKEN_SECRET, and that neither the token nor its user is expired, \
+                 disabled or removed"
+            )),
+            403 if self.says("' does not exist") => Error::NotFound(said),
+            403 => Error::Denied(grant::denied(&self, &said)),
             300..=399 => Error::Unreachable(format!(
                 "{call} was answered with a redirect, which is never followed: set PROXMOX_URL to \
-                 the address of Proxmox itself, port 8006 included"
+                 the address of Proxmox itself, https and port 8006 included"
             )),
-            501 => Error::Internal(format!(
-                "this Proxmox does not know {call} ({said}): it needs Proxmox VE 8 or later"
+            500 | 501 if is_base_path(message) => Error::Unreachable(format!(
+                "{call} did not reach the API ({said}): the path of PROXMOX_URL is not where the \
+                 API is, or a proxy in front of Proxmox adds or removes a part of the path; the \
+                 API has to be at /api2/json below PROXMOX_URL"
+            )),
+            501 => Error::Internal(self.explain_unknown_call(&said)),
+            506 | 415 => Error::Internal(format!(
+                "Proxmox did not accept the form of {call} ({said}): a proxy in front of it may \
+                 have changed the Content-Type header"
+            )),
+            413 | 414 | 431 => Error::Internal(format!(
+                "{call} is too large for Proxmox or a proxy in front of it (status {status}): \
+                 send less at once"
+            )),
+            429 => Error::Unreachable(format!(
+                "a proxy in front of Proxmox refused {call} because of too many requests: try \
+                 again later"
             )),
             // Of itself the API answers no 404.
-            404 if self.says("no such file") || self.says("not found") => {
-                Error::Unreachable(format!(
-                    "{call} was answered with status 404 ({said}): what answers at PROXMOX_URL is \
-                     not the API of Proxmox VE; check its host, port (8006) and path"
-                ))
-            }
-            _ if self.is_node_away() => {
-                let node = node.as_deref().unwrap_or("the node");
-                Error::Unreachable(format!(
-                    "node {node} did not answer the node that was asked ({said}): it is offline, \
-                     cut off, or there is no such node; look at the cluster's status"
-                ))
-            }
+            404 => Error::Unreachable(format!(
+                "{call} was answered with status 404 ({said}): what answers at PROXMOX_URL is not \
+                 the API of Proxmox VE; check its host, port (8006) and path"
+            )),
+            _ if self.is_node_away() || *status == 596 => self.explain_node(&said),
             502..=504 => Error::Unreachable(format!(
-                "{call} was answered with status {status} ({said}): the proxy before Proxmox, or \
-                 pveproxy itself, is not well; try again later"
+                "{call} was answered with status {status} ({said}): the proxy in front of Proxmox \
+                 does not reach it, or pveproxy is restarting; try again later"
             )),
             _ if !errors.is_empty() => Error::InvalidArguments(
                 errors
                     .iter()
                     .map(|(name, text)| Problem {
                         pointer: String::new(),
-                        message: format!("proxmox refused {name}: {}", lower(text)),
+                        message: format!("Proxmox refused {name}: {}", lower(text)),
                     })
                     .collect(),
             ),
+            _ if message.is_empty() => self.explain_silence(),
+            _ if self.says("only root") => Error::Denied(grant::denied(&self, &said)),
             _ if self.says("is locked") => Error::Conflict(format!(
                 "{said}: another task holds the guest, or left its lock behind; wait for the \
                  task, and where none is running, unlock it on the node with qm unlock or pct unlock"
@@ -180,6 +351,12 @@ impl ApiError {
                  written; look at it again and repeat the call"
                     .into(),
             ),
+            _ if self.says("rrd error") || self.says("rrdcached") => Error::Internal(format!(
+                "the node's database of load values is at fault, not this call ({said}): on the \
+                 node, restart rrdcached and pvestatd; a file that stays broken has to be moved \
+                 away, and is then begun anew"
+            )),
+            _ if self.says("agent error:") => Error::Conflict(explain_agent(&said)),
             _ if self.says("does not exist") || self.says("no such") => Error::NotFound(said),
             _ if self.says("already exists")
                 || self.says("not running")
@@ -188,9 +365,219 @@ impl ApiError {
                 Error::Conflict(said)
             }
             _ => Error::Internal(format!(
-                "proxmox answered {call} with status {status}: {said}"
+                "Proxmox answered {call} with status {status}: {said}"
             )),
         }
+    }
+
+    /// What something in front of Proxmox answered.
+    fn explain_foreign(&self, foreign: Foreign, said: &str) -> Error {
+        let (call, status) = (&self.call, self.status);
+        let how = match foreign {
+            Foreign::Page => "it is a web page",
+            Foreign::Login => "it asks for a login of its own",
+        };
+        match status {
+            401 => Error::Unauthorized(format!(
+                "{call} was refused with status 401 by something in front of Proxmox ({how}), so \
+                 checking the token alone does not help: let the proxy pass requests to \
+                 /api2/json, Authorization header included, or set PROXMOX_URL to Proxmox itself, \
+                 port 8006"
+            )),
+            403 => Error::Denied(format!(
+                "{call} was refused with status 403 by something in front of Proxmox ({how}), so \
+                 the token's rights do not matter: let the proxy or firewall pass requests to \
+                 /api2/json, or set PROXMOX_URL to Proxmox itself, port 8006"
+            )),
+            300..=399 => Error::Unreachable(format!(
+                "{call} was answered with a redirect, which is never followed: set PROXMOX_URL to \
+                 the address of Proxmox itself, https and port 8006 included"
+            )),
+            502..=504 => Error::Unreachable(format!(
+                "{call} was answered with status {status} ({said}): the proxy in front of Proxmox \
+                 does not reach it, or pveproxy is restarting; try again later"
+            )),
+            _ => Error::Unreachable(format!(
+                "{call} was answered with status {status} ({said}) by something in front of \
+                 Proxmox ({how}), not by its API: check the host, port (8006) and path of \
+                 PROXMOX_URL, and what the proxy does with /api2/json"
+            )),
+        }
+    }
+
+    fn explain_unknown_call(&self, said: &str) -> String {
+        let call = &self.call;
+        let here = self.version.as_ref().map_or_else(
+            || "this Proxmox VE".into(),
+            |version| format!("Proxmox VE {version}, which answered,"),
+        );
+        match since(call) {
+            Some(since) => format!(
+                "{here} does not know {call} ({said}): this call came with Proxmox VE {since}; \
+                 upgrade the node"
+            ),
+            None => format!(
+                "{here} does not know {call} ({said}): the call may be newer than it; upgrade the \
+                 node, since this server is made for Proxmox VE 8 and 9"
+            ),
+        }
+    }
+
+    fn explain_node(&self, said: &str) -> Error {
+        let name = self.node.as_deref().unwrap_or("in question");
+        if self.says("hostname lookup '") || self.says("no such cluster node") {
+            return Error::NotFound(format!(
+                "there is no node {name} ({said}): names have to be exact, and case matters; {} \
+                 shows them",
+                name_of::<tools::nodes::ListNodes>()
+            ));
+        }
+        Error::Unreachable(if self.says("certificate") {
+            format!(
+                "the node that was asked does not trust node {name} ({said}): its name has to be \
+                 exact (case matters), and its certificate valid; on {name}, pvecm updatecerts \
+                 makes it anew"
+            )
+        } else if self.says("broken pipe") {
+            format!(
+                "the service on node {name} broke off before it answered {} ({said}): look at the \
+                 node's syslog",
+                self.call
+            )
+        } else if self.says("connection refused") {
+            format!(
+                "the API service of node {name} refused the connection ({said}): pveproxy or \
+                 pvedaemon is stopped or restarting there; try again, and look at the node's \
+                 services"
+            )
+        } else if self.says("timed out") || self.says("timeout") {
+            format!(
+                "node {name} did not answer in time ({said}): it is offline, cut off or \
+                 overloaded; look at the cluster's status"
+            )
+        } else {
+            format!(
+                "node {name} did not answer the node that was asked ({said}): it is offline or \
+                 cut off; look at the cluster's status"
+            )
+        })
+    }
+
+    /// An error without a reason. Before Proxmox VE 8.4 it is in the reason
+    /// phrase alone, which HTTP/2 does not have and a proxy may drop.
+    fn explain_silence(&self) -> Error {
+        let (call, status) = (&self.call, self.status);
+        let lost = "Proxmox gave no reason: a proxy in front of it may have dropped the reason \
+                    phrase, where versions before 8.4 put it";
+        if self.asks_agent() {
+            return Error::Conflict(format!(
+                "{call} was answered with status {status}, and {lost}; likely the guest is not \
+                 running, its QEMU guest agent is not installed or not started in the guest, or \
+                 it is switched off in the guest's options"
+            ));
+        }
+        Error::Internal(format!(
+            "{call} was answered with status {status}, and {lost}; ask Proxmox directly, port \
+             8006, or look at the node's syslog"
+        ))
+    }
+}
+
+/// What HTTP calls its statuses.
+const CANONICAL: [&str; 9] = [
+    "Bad Request",
+    "Unauthorized",
+    "Forbidden",
+    "Not Found",
+    "Internal Server Error",
+    "Not Implemented",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Gateway Timeout",
+];
+
+/// What a message says about a change that may have been made.
+const MAYBE_DONE: &str = "; the change may have happened all the same: look at the task list and \
+                          at the guest before you repeat it";
+
+/// The first version of Proxmox VE that knows a call, where that is a version
+/// that may still be in use.
+fn since(call: &str) -> Option<&'static str> {
+    let (method, path) = call.split_once(' ')?;
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    match (method, segments.as_slice()) {
+        ("GET", ["nodes", _, "lxc", _, "interfaces"]) => Some("8.1"),
+        ("GET", ["nodes", _, "query-url-metadata"])
+        | ("POST", ["nodes", _, "storage", _, "download-url"]) => Some("7.0"),
+        (_, ["cluster", "ha", "rules", ..]) => Some("9.0"),
+        _ => None,
+    }
+}
+
+/// Whether a message is what pveproxy answers outside of `/api2/json`.
+fn is_base_path(message: &str) -> bool {
+    message.starts_with("no such file '")
+        || message.starts_with("no such uri")
+        || message.starts_with("no formatter")
+}
+
+fn foreign(answer: &Answer) -> Option<Foreign> {
+    if answer.authenticate.is_some() {
+        return Some(Foreign::Login);
+    }
+    let is_page = answer
+        .content_type
+        .as_deref()
+        .is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+        || answer.body.trim_ascii_start().starts_with(b"<");
+    is_page.then_some(Foreign::Page)
+}
+
+fn parameter_errors(errors: Option<&Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => tidy(text, ": "),
+        other => other.to_string(),
+    };
+    match errors {
+        Some(Value::Object(errors)) => errors
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(other) => BTreeMap::from([("the request".to_owned(), text(other))]),
+    }
+}
+
+/// A message on one line, without the places in Proxmox's sources that it may
+/// name: ` at /usr/share/perl5/PVE/Storage.pm line 651.`
+fn tidy(message: &str, between: &str) -> String {
+    let lines: Vec<&str> = message
+        .lines()
+        .map(|line| {
+            let end = line.find(" at /usr/share/perl").unwrap_or(line.len());
+            line.get(..end).unwrap_or(line).trim()
+        })
+        .filter(|line| !line.is_empty())
+        .collect();
+    text::cut(&lines.join(between), MESSAGE_LENGTH)
+}
+
+/// What a guest's agent refused, without a guest's name at hand.
+fn explain_agent(said: &str) -> String {
+    let lowered = said.to_ascii_lowercase();
+    if lowered.contains("has been disabled") {
+        format!(
+            "the guest's QEMU guest agent forbids this command ({said}): allow it in the agent's \
+             own configuration in the guest, and restart the agent"
+        )
+    } else if lowered.contains("has not been found") || lowered.contains("not currently supported")
+    {
+        format!(
+            "the guest's QEMU guest agent does not have this command ({said}): update \
+             qemu-guest-agent in the guest"
+        )
+    } else {
+        format!("the guest's QEMU guest agent refused ({said})")
     }
 }
 
@@ -202,16 +589,14 @@ impl From<Failure> for Error {
                 call,
                 message,
                 maybe_done,
+                ..
             } => Self::Unreachable(if maybe_done {
-                format!(
-                    "{call}: {message}; the change may have happened all the same: look at the \
-                     task list and at the guest before you repeat it"
-                )
+                format!("{call}: {message}{MAYBE_DONE}")
             } else {
                 format!("{call}: {message}")
             }),
             Failure::Refused { call } => Self::Denied(format!(
-                "the host did not let {call} out: the policy of its operator, or PROXMOX_URL, \
+                "the host refused to send {call}: the policy of its operator, or PROXMOX_URL, \
                  forbids it"
             )),
             Failure::Misnamed { call } => Self::Internal(format!(
@@ -246,42 +631,10 @@ fn unreadable(call: &str, why: &Unreadable, maybe_done: bool) -> Error {
         ),
     };
     if maybe_done {
-        Error::Unreachable(format!(
-            "{message}; the change may have happened all the same: look at the task list and at \
-             the guest before you repeat it"
-        ))
+        Error::Unreachable(message + MAYBE_DONE)
     } else {
         Error::Internal(message)
     }
-}
-
-/// `Permission check failed (/vms/100, VM.Audit)` as an instruction.
-fn denied(message: &str, token: &str) -> String {
-    let inside = message
-        .split_once('(')
-        .and_then(|(_, rest)| rest.split_once(')'))
-        .map(|(inside, _)| inside);
-    let Some((path, privileges)) = inside.and_then(|inside| inside.split_once(", ")) else {
-        return format!(
-            "the token {token} may not do this ({}): give it a role that may, under Datacenter, \
-             Permissions; a privilege-separated token needs rights of its own",
-            lower(message)
-        );
-    };
-    let path = if path.is_empty() { "/" } else { path };
-    let role = if privileges.ends_with(".Audit") {
-        "PVEAuditor"
-    } else if privileges.starts_with("VM.") {
-        "PVEVMAdmin"
-    } else if privileges.starts_with("Datastore.") {
-        "PVEDatastoreAdmin"
-    } else {
-        "ROLE"
-    };
-    format!(
-        "the token {token} lacks {privileges} on {path}: grant it, for example with pveum acl \
-         modify {path} --tokens '{token}' --roles {role}"
-    )
 }
 
 /// Messages are lowercase and end without a period; names keep their case.
@@ -308,14 +661,19 @@ mod tests {
     use super::*;
 
     fn read(status: u16, reason: &str, body: &str) -> ApiError {
-        ApiError::read(
-            "GET /x".into(),
-            Some("pve2".into()),
+        let asked = Asked {
+            call: "GET /x".into(),
+            node: Some("pve2".into()),
+            token: "root@pam!mcp".into(),
+            ..Asked::default()
+        };
+        let answer = Answer {
             status,
-            Some(reason),
-            body.as_bytes(),
-            "root@pam!mcp",
-        )
+            reason: Some(reason.into()),
+            body: body.into(),
+            ..Answer::default()
+        };
+        ApiError::read(asked, status, &answer)
     }
 
     fn error(status: u16, reason: &str, body: &str) -> Error {
@@ -323,19 +681,150 @@ mod tests {
     }
 
     #[test]
-    fn missing_right_becomes_an_instruction() {
-        let Error::Denied(message) = error(
-            403,
-            "Permission check failed (/vms/100, VM.Audit)",
-            r#"{"data":null,"message":"Permission check failed (/vms/100, VM.Audit)\n"}"#,
-        ) else {
-            panic!("not denied")
+    fn what_answers_in_front_of_proxmox_is_named() {
+        let page = "<html><title>401</title></html>";
+        for (status, says) in [
+            (401, "checking the token alone does not help"),
+            (403, "the token's rights do not matter"),
+            (500, "not by its API"),
+            (502, "does not reach it"),
+        ] {
+            let message = error(status, "", page).message();
+            assert!(message.contains(says), "{message}");
+            assert!(!message.contains('<'), "{message}");
+        }
+        let mut answer = Answer {
+            status: 401,
+            authenticate: Some("Basic realm=\"x\"".into()),
+            ..Answer::default()
         };
+        let asked = Asked::default;
+        let read = ApiError::read(asked(), 401, &answer);
+        assert_eq!(read.foreign, Some(Foreign::Login));
+        answer.authenticate = None;
+        answer.content_type = Some("text/html; charset=utf-8".into());
         assert_eq!(
-            message,
-            "the token root@pam!mcp lacks VM.Audit on /vms/100: grant it, for example with pveum \
-             acl modify /vms/100 --tokens 'root@pam!mcp' --roles PVEAuditor"
+            ApiError::read(asked(), 401, &answer).foreign,
+            Some(Foreign::Page)
         );
+    }
+
+    #[test]
+    fn a_wrong_base_path_is_named() {
+        for (status, reason) in [
+            (500, "no such file '/nodes'"),
+            (501, "no such uri"),
+            (501, "no formatter for uri /nodes, v2"),
+        ] {
+            let message = error(status, reason, "").message();
+            assert!(message.contains("the path of PROXMOX_URL"), "{message}");
+        }
+        assert!(matches!(
+            error(500, "unable to open '/a' - No such file or directory", ""),
+            Error::NotFound(_)
+        ));
+    }
+
+    #[test]
+    fn a_reason_that_was_lost_is_said_to_be() {
+        let message = error(500, "Internal Server Error", "{\"data\":null}").message();
+        assert!(message.contains("may have dropped the reason"), "{message}");
+        let mut agent = read(500, "Internal Server Error", "");
+        agent.call = "GET /nodes/pve1/qemu/100/agent/get-osinfo".into();
+        assert!(
+            matches!(Failure::Api(Box::new(agent)).into(), Error::Conflict(m) if m.contains("agent is not installed"))
+        );
+    }
+
+    #[test]
+    fn a_call_that_is_newer_than_the_node_names_both_versions() {
+        let mut newer = read(
+            501,
+            "Method 'GET /nodes/pve1/lxc/9/interfaces' not implemented",
+            "",
+        );
+        newer.call = "GET /nodes/pve1/lxc/9/interfaces".into();
+        newer.version = Some("8.0.4".into());
+        let message = Error::from(Failure::Api(Box::new(newer))).message();
+        assert!(
+            message.contains("Proxmox VE 8.0.4, which answered"),
+            "{message}"
+        );
+        assert!(message.contains("came with Proxmox VE 8.1"), "{message}");
+    }
+
+    #[test]
+    fn nodes_are_named_by_what_happened() {
+        for (status, reason, says) in [
+            (596, "no such cluster node 'PVE2'", "there is no node pve2"),
+            (
+                500,
+                "hostname lookup 'pve2' failed - x",
+                "there is no node pve2",
+            ),
+            (
+                596,
+                "error:0A000086:SSL routines::certificate verify failed",
+                "does not trust",
+            ),
+            (595, "Connection refused", "stopped or restarting"),
+            (596, "Connection timed out", "did not answer in time"),
+            (596, "Broken pipe", "broke off"),
+        ] {
+            let message = error(status, reason, "").message();
+            assert!(message.contains(says), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_the_token_holds_is_inherited() {
+        let paths = serde_json::json!({
+            "/": {"Sys.Audit": 1},
+            "/vms": {"VM.Audit": 1, "VM.Console": 0},
+        });
+        let Value::Object(paths) = paths else {
+            panic!("not an object")
+        };
+        let mut refusal = read(403, "Permission check failed (/vms/100, VM.PowerMgmt)", "");
+        refusal.hold(&paths);
+        assert_eq!(refusal.held["/vms/100"], ["VM.Audit"]);
+        let mut refusal = read(403, "Permission check failed (/nodes/pve1, Sys.Syslog)", "");
+        refusal.hold(&paths);
+        assert_eq!(refusal.held["/nodes/pve1"], ["Sys.Audit"]);
+    }
+
+    #[test]
+    fn places_in_sources_are_not_told() {
+        let read = read(
+            500,
+            "",
+            r#"{"message":"create failed: 400 'x' is invalid.\nthe cause at /usr/share/perl5/PVE/A.pm line 7.\n"}"#,
+        );
+        assert_eq!(
+            read.message,
+            "create failed: 400 'x' is invalid.; the cause"
+        );
+    }
+
+    #[test]
+    fn odd_errors_of_parameters_are_told() {
+        for (errors, says) in [
+            (
+                r#"{"errors":{"vms[0]":{"a":1}}}"#,
+                "Proxmox refused vms[0]: ",
+            ),
+            (
+                r#"{"errors":"all wrong"}"#,
+                "Proxmox refused the request: all wrong",
+            ),
+            (
+                r#"{"errors":{"vmid":7},"message":5}"#,
+                "Proxmox refused vmid: 7",
+            ),
+        ] {
+            let message = error(400, "", errors).message();
+            assert!(message.contains(says), "{message}");
+        }
     }
 
     #[test]

@@ -6,12 +6,14 @@ mod decode;
 mod disk;
 mod failure;
 mod format;
+mod grant;
 mod guest;
 mod node;
 mod num;
 mod params;
 mod path;
 mod property;
+mod repair;
 #[cfg(any(test, fuzzing))]
 mod script;
 mod storage;
@@ -22,7 +24,7 @@ mod volume;
 
 pub(crate) use client::{Pve, Removable};
 pub(crate) use config::GuestConfig;
-pub(crate) use disk::{Disk, Nic, parse_size};
+pub(crate) use disk::{Disk, Nic, Source, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::Format;
 pub(crate) use guest::{Guest, GuestState, Halt, Kind, guests};

@@ -43,6 +43,11 @@ impl Path {
         segments.all(|segment| !matches!(segment, "" | "." | ".."))
     }
 
+    /// Whether a guest's agent is asked.
+    pub(crate) fn asks_agent(&self) -> bool {
+        self.0.split('/').nth(5) == Some("agent")
+    }
+
     /// The node that has to answer, where the path names one.
     pub(crate) fn node(&self) -> Option<&str> {
         let rest = self.0.strip_prefix("/nodes/")?;
@@ -74,6 +79,13 @@ mod tests {
             assert!(!Path::new(["nodes", segment, "qemu"]).is_plain());
             assert!(!Path::new(["nodes", segment]).is_plain());
         }
+    }
+
+    #[test]
+    fn an_agents_paths_are_known() {
+        let guest = Path::new(["nodes", "pve1", "qemu", "100"]);
+        assert!(guest.join(["agent", "get-osinfo"]).asks_agent());
+        assert!(!guest.join(["snapshot", "agent"]).asks_agent());
     }
 
     #[test]

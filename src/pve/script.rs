@@ -66,6 +66,7 @@ impl Script {
             status: status.parse().map_err(|_| lost())?,
             reason,
             body: body.strip_prefix(b"\n").unwrap_or(body).to_vec(),
+            ..Answer::default()
         })
     }
 }

@@ -5,21 +5,30 @@ use std::time::Duration;
 use waki::{Client, ErrorCode, Method};
 
 /// A whole answer.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
     /// HTTP's reason phrase. wasi:http has no place for it: a host that knows
-    /// it hands it over as this header.
+    /// it hands it over as a header, `x-reason-phrase`.
     pub(super) reason: Option<String>,
+    pub(super) content_type: Option<String>,
+    /// `WWW-Authenticate`, which Proxmox never sends.
+    pub(super) authenticate: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
 /// Why no whole answer came.
 pub(super) enum Lost {
-    /// The host let the request not out.
+    /// The host refused to send the request.
     Refused,
-    /// Nothing was sent.
+    /// Nothing was sent, as the connection was refused: nobody listens, as
+    /// while a service is restarted.
+    Closed(String),
+    /// Nothing was sent, for a reason that stays.
     NotSent(String),
-    /// Sent, or perhaps sent; then it broke.
+    /// Sent, or perhaps sent; then the connection broke.
+    Cut(String),
+    /// Sent, or perhaps sent; then something else went wrong.
     Broken(String),
 }
 
@@ -48,16 +57,23 @@ pub(super) fn send(
     }
     let response = request.send().map_err(lost)?;
     let status = response.status_code();
-    let reason = response
-        .header("x-reason-phrase")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let header = |name: &str| {
+        response
+            .header(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
+    let reason = header("x-reason-phrase");
+    let content_type = header("content-type");
+    let authenticate = header("www-authenticate");
     let body = response
         .body()
-        .map_err(|_| Lost::Broken("the connection broke in the middle of the answer".into()))?;
+        .map_err(|_| Lost::Cut("the connection broke in the middle of the answer".into()))?;
     Ok(Answer {
         status,
         reason,
+        content_type,
+        authenticate,
         body,
     })
 }
@@ -75,7 +91,7 @@ fn lost(error: anyhow::Error) -> Lost {
                     .into(),
             )
         }
-        ErrorCode::ConnectionRefused => Lost::NotSent(
+        ErrorCode::ConnectionRefused => Lost::Closed(
             "the address in PROXMOX_URL refused the connection: check the port (Proxmox listens \
              on 8006) and that pveproxy is running"
                 .into(),
@@ -101,10 +117,10 @@ fn lost(error: anyhow::Error) -> Lost {
         ErrorCode::HttpResponseTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout => {
-            Lost::Broken("proxmox did not answer in time".into())
+            Lost::Broken("Proxmox did not answer in time".into())
         }
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
-            Lost::Broken("the connection broke before the answer was whole".into())
+            Lost::Cut("the connection broke before the answer was whole".into())
         }
         ErrorCode::HttpResponseBodySize(_) => {
             Lost::Broken("the answer is larger than the host allows".into())

@@ -67,18 +67,19 @@ impl FromStr for Upid {
         let hex = |field: &str, min: usize, max: usize| {
             (min..=max).contains(&field.len()) && field.bytes().all(|b| b.is_ascii_hexdigit())
         };
-        let name = |field: &str| {
-            !field.is_empty()
-                && field
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
+        // Proxmox's own pattern: a user may be DOMAIN\user@realm, or a name
+        // with an @ in it.
+        let plain = |field: &str| {
+            !field
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control() || c == '/')
         };
-        let plain = |field: &str| !field.contains(['/', '\\']) && !field.contains(char::is_control);
         if !(Format::Node.fits(node)
             && hex(pid, 8, 8)
             && hex(pstart, 8, 9)
             && hex(start, 8, 8)
-            && name(kind)
+            && plain(kind)
+            && !kind.is_empty()
             && plain(id)
             && plain(user)
             && !user.is_empty())
@@ -134,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn users_by_the_pattern_of_proxmox() {
+        for user in [
+            r"LAB\jdoe@ad!cli",
+            "jane.roe@lab.example@sso.lab!t-1",
+            "root@pam",
+            "müller@ldap",
+        ] {
+            let text = format!("UPID:pve1:0000011D:000BED85:6B02AFAA:vzdump:100:{user}:");
+            assert_eq!(text.parse::<Upid>().unwrap().user(), user);
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for text in [
             "",
@@ -142,6 +156,8 @@ mod tests {
             "UPID:..:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
             "UPID:../x:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
             "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:1/0:root@pam:",
+            "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root @pam:",
+            "UPID:pve1:0000011D:000BED85:6B02AFAA::100:root@pam:",
             "UPID:pve1:11D:000BED85:6B02AFAA:qmstart:100:root@pam:",
         ] {
             assert!(text.parse::<Upid>().is_err(), "{text}");

@@ -351,6 +351,7 @@ fn start_error(guest: &Guest, failure: Failure) -> Halt {
             call,
             message,
             maybe_done: true,
+            ..
         } => Halt::Refused(Error::Unreachable(format!(
             "{call}: {message}; the command may have been started all the same, and nobody knows \
              its pid: look in the guest before you repeat it"
@@ -418,6 +419,13 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
             "the QEMU guest agent of {label} forbids this command: allow it in the agent's own \
              configuration in the guest (/etc/sysconfig/qemu-ga or /etc/qemu/qemu-ga.conf), and \
              restart the agent"
+        ));
+    }
+    if error.says("has not been found") || error.says("not currently supported") {
+        return Error::Conflict(format!(
+            "the QEMU guest agent of {label} does not have this command ({}): update \
+             qemu-guest-agent in the guest",
+            error.message
         ));
     }
     if error.says("agent error:") {
@@ -499,6 +507,7 @@ mod tests {
             call: "POST /x".into(),
             message: "the connection broke".into(),
             maybe_done: true,
+            outage: true,
         };
         assert!(matches!(
             refused(start_error(&guest(), cut)),

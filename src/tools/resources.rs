@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params, Path, Pve,
-    Text, Upid, parse_size, volumes,
+    Source, Text, Upid, parse_size, volumes,
 };
 use crate::report::{Change, Report};
 use crate::text;
@@ -293,7 +293,7 @@ impl Run for ResizeDisk {
 impl ResizeDisk {
     /// The disk meant, where it is one that can grow.
     fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
-        // A bind mount or a device of a container is no volume.
+        // A bind mount or a device of a container is not a volume.
         let grows =
             |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused") && disk.storage.is_some();
         let known = disks
@@ -319,8 +319,10 @@ impl ResizeDisk {
         if !grows(&disk) {
             let what = if disk.cdrom {
                 "a CD-ROM drive"
+            } else if disk.source == Source::Path {
+                "a path of the node, not a volume on a storage"
             } else if disk.storage.is_none() {
-                "no volume on a storage"
+                "not a volume on a storage"
             } else {
                 "not in use"
             };
@@ -1049,7 +1051,7 @@ mod tests {
         assert_eq!(pick("scsi0").unwrap().id, "scsi0");
         for (disk, why) in [
             ("ide2", "ide2 is a CD-ROM drive"),
-            ("scsi1", "scsi1 is no volume"),
+            ("scsi1", "scsi1 is a path of the node"),
             ("unused0", "unused0 is not in use"),
             ("scsi7", "must be a disk of the guest"),
         ] {

@@ -403,16 +403,21 @@ impl Run for WaitTask {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let upid = parse(&self.upid)?;
-        let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
+        let status = match TaskStatus::read(pve, &upid) {
+            Ok(status) => Some(status),
+            // It is followed until Proxmox answers again.
+            Err(failure) if failure.is_outage() => None,
+            Err(failure) => return Err(task_error(&upid, failure)),
+        };
         let mut report = Report::done(label(&upid));
         report.vmid = upid.id().parse().ok();
         let finish = match upid.kind() {
             "vzdump" => Finish::Backup,
             _ => Finish::Plain,
         };
-        if status.exit().is_none() {
+        let Some(status) = status.filter(|status| status.exit().is_some()) else {
             return report.started_with(&upid, None, finish);
-        }
+        };
         let ticket = TaskTicket {
             upid,
             report,
