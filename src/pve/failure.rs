@@ -432,6 +432,13 @@ impl ApiError {
                 name_of::<tools::nodes::ListNodes>()
             ));
         }
+        if self.says("broken pipe") && self.asks_agent() {
+            return Error::Conflict(format!(
+                "the service on node {name} broke off ({said}), which is what Proxmox does where \
+                 the guest's agent cannot start a program: give its full path, and see that it is \
+                 there and executable"
+            ));
+        }
         Error::Unreachable(if self.says("certificate") {
             format!(
                 "the node that was asked does not trust node {name} ({said}): its name has to be \

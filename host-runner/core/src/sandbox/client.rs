@@ -165,6 +165,15 @@ fn of_request(error: legacy::Error) -> SendError {
     let (kind, detail) = causes(&error)
         .find_map(known_cause)
         .unwrap_or_else(|| unknown_cause(&error, connecting));
+    // While it is being made, nothing of the request has left: a service that
+    // is just ending takes connections and drops them.
+    let (kind, detail) = match kind {
+        FailureKind::ConnectionClosed if connecting => (
+            FailureKind::ConnectionRefused,
+            "the connection was closed as it was being made".to_owned(),
+        ),
+        _ => (kind, detail),
+    };
     tracing::debug!("request failed: {kind:?}: {}", chain(&error));
     SendError::new(kind, detail)
 }

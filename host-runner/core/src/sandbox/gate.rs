@@ -197,8 +197,13 @@ impl Gate {
             {
                 match sandbox.guests.directory(exit).await {
                     Ok(directory) => directory,
-                    Err(reason) => {
-                        let verdict = Verdict::deny("scope", reason);
+                    // Nothing has left, and the same may be asked in a moment.
+                    Err(unknown) if unknown.outage => {
+                        let kind = FailureKind::ConnectionRefused;
+                        return Err(SendError::new(kind, unknown.reason));
+                    }
+                    Err(unknown) => {
+                        let verdict = Verdict::deny("scope", unknown.reason);
                         return Err(self.refuse(&request, Some(parsed), verdict).await);
                     }
                 }

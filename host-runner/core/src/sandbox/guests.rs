@@ -8,7 +8,7 @@ use bytes::Bytes;
 use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
 use http::Request;
 
-use super::{Exit, REQUEST_TIMEOUT};
+use super::{Exit, FailureKind, REQUEST_TIMEOUT};
 
 /// How long an answer is believed. A guest that moves from pool to pool
 /// meanwhile is judged by where it was.
@@ -32,7 +32,7 @@ struct Known {
 
 impl Guests {
     /// The guests, or why nobody can tell.
-    pub(super) async fn directory(&self, exit: &Exit) -> Result<Arc<Directory>, String> {
+    pub(super) async fn directory(&self, exit: &Exit) -> Result<Arc<Directory>, Unknown> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
             && known.asked.elapsed() < BELIEVED
@@ -87,21 +87,41 @@ impl Guests {
     }
 }
 
-async fn ask(exit: &Exit) -> Result<Directory, String> {
-    let failed = |reason: &str| format!("nobody can tell whether this is in the scope: {reason}");
+/// Why nobody can tell which guests there are.
+pub(super) struct Unknown {
+    pub(super) reason: String,
+    /// Proxmox was just not there, as for the seconds in which its services are
+    /// restarted.
+    pub(super) outage: bool,
+}
+
+async fn ask(exit: &Exit) -> Result<Directory, Unknown> {
+    let failed = |reason: &str, outage| Unknown {
+        reason: format!("nobody can tell whether this is in the scope: {reason}"),
+        outage,
+    };
     let target = exit.origin.api("/cluster/resources?type=vm");
     let request = Request::get(target)
         .body(Bytes::new())
-        .map_err(|error| failed(&error.to_string()))?;
+        .map_err(|error| failed(&error.to_string(), false))?;
     let answer = exit
         .forward(request, Some(REQUEST_TIMEOUT))
         .await
-        .map_err(|error| failed(&error.detail))?;
+        .map_err(|error| {
+            let outage = matches!(
+                error.kind,
+                FailureKind::ConnectionRefused
+                    | FailureKind::ConnectionClosed
+                    | FailureKind::ResponseIncomplete
+            );
+            failed(&error.detail, outage)
+        })?;
     if !answer.status().is_success() {
         let status = answer.status();
-        return Err(failed(&format!(
-            "proxmox answered {status} to /cluster/resources"
-        )));
+        return Err(failed(
+            &format!("Proxmox answered {status} to /cluster/resources"),
+            matches!(status.as_u16(), 502 | 503 | 595),
+        ));
     }
-    read_directory(answer.body()).ok_or_else(|| failed("proxmox gave no list of guests"))
+    read_directory(answer.body()).ok_or_else(|| failed("Proxmox gave no list of guests", false))
 }

@@ -59,6 +59,16 @@ fn change(random: &mut Random) -> Value {
                 false => json!({"cmd": "fault", "task": task, "warnings": 2}),
             };
         }
+        34..37 => {
+            let mut outage = json!({"cmd": "outage", "ms": 200 + random.below(1300)});
+            if random.percent(50)
+                && let Some(outage) = outage.as_object_mut()
+            {
+                let status = random.pick(&[595, 502, 503]);
+                outage.insert("answer".into(), json!(status));
+            }
+            return outage;
+        }
         _ => {}
     }
     let mut fault = match random.below(100) {
