@@ -124,3 +124,107 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
     assert_eq!(writes(&sim)?, 1);
     Ok(())
 }
+
+/// A raw client of the newer era, which answers what it likes.
+fn call(name: &str, arguments: Value, answer: Option<(&Value, &str)>) -> Value {
+    let mut params = json!({
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+            "io.modelcontextprotocol/clientCapabilities": { "elicitation": {} },
+        },
+        "name": name,
+        "arguments": arguments,
+    });
+    if let (Some((state, action)), Some(params)) = (answer, params.as_object_mut()) {
+        params.insert("requestState".to_owned(), state.clone());
+        params.insert(
+            "inputResponses".to_owned(),
+            json!({ "confirm": { "action": action, "content": {} } }),
+        );
+    }
+    params
+}
+
+#[tokio::test]
+async fn a_yes_counts_once() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.arg("--confirm=writes").raw()?;
+    let stop = || json!({ "vmid": 103 });
+    let asked = raw
+        .request("tools/call", call("stop_guest", stop(), None))
+        .await?;
+    let state = &asked["result"]["requestState"];
+    let yes = || call("stop_guest", stop(), Some((state, "accept")));
+    let done = raw.request("tools/call", yes()).await?;
+    assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
+    assert_eq!(writes(&sim)?, 1);
+    // The guest runs again, so that there is something to stop.
+    let starter = sim.host()?.connect().await?;
+    starter.call("start_guest", vm(103)).await?;
+    let again = raw.request("tools/call", yes()).await?;
+    assert_eq!(again["result"]["resultType"], "input_required", "{again:#}");
+    assert_eq!(writes(&sim)?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
+    let settings = json!({ "vmid": 100, "user": "ops" });
+    for era in ERAS {
+        let sim = Sim::start().await?;
+        let client = client(&sim, "writes", era, User::Agrees).await?;
+        client.call("set_cloud_init", settings.clone()).await?;
+        let questions = client.questions();
+        assert_eq!(questions.len(), writes(&sim)?, "{questions:?}");
+        assert!(questions.len() >= 2, "{questions:?}");
+    }
+
+    // A yes to the first change is none to the second.
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.arg("--confirm=writes").raw()?;
+    let first = call("set_cloud_init", settings.clone(), None);
+    let first = raw.request("tools/call", first).await?;
+    let state = &first["result"]["requestState"];
+    let yes = call("set_cloud_init", settings.clone(), Some((state, "accept")));
+    let second = raw.request("tools/call", yes).await?;
+    assert_eq!(
+        second["result"]["resultType"], "input_required",
+        "{second:#}"
+    );
+    assert_eq!(writes(&sim)?, 1);
+    let state = &second["result"]["requestState"];
+    let no = call("set_cloud_init", settings, Some((state, "decline")));
+    let declined = raw.request("tools/call", no).await?;
+    assert_eq!(declined["result"]["isError"], true, "{declined:#}");
+    let text = declined["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(text.contains("did not agree"), "{text}");
+    assert!(text.contains("earlier changes"), "{text}");
+    assert_eq!(writes(&sim)?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_question_shows_the_whole_command() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let host = sim
+        .admin()?
+        .args(["--allow-tool=run_in_guest", "--confirm=writes"]);
+    let client = host.connect_with(Era::Legacy, User::Declines).await?;
+    let line = "mysqldump -pHush1 shop > /srv/shop.sql && rm -rf /srv/old";
+    let arguments = json!({ "vmid": 100, "command": ["/bin/sh", "-c", line] });
+    client.error("run_in_guest", arguments).await?;
+    let questions = client.questions().join("\n");
+    for word in [
+        "command = \"/bin/sh\"",
+        "command = \"-c\"",
+        "shop > /srv/shop.sql && rm -rf /srv/old",
+    ] {
+        assert!(questions.contains(word), "{questions}");
+    }
+    assert!(!questions.contains("Hush1"), "{questions}");
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}

@@ -358,6 +358,6 @@ async fn explain_masks_passwords() -> anyhow::Result<()> {
     let output = host
         .run(&["policy", "explain", "set_cloud_init", &arguments])
         .await?;
-    assert!(output.stdout.contains("cipassword=***"), "{output:?}");
+    assert!(output.stdout.contains("cipassword=(hidden)"), "{output:?}");
     Ok(())
 }

@@ -13,23 +13,21 @@ mod digest;
 mod engine;
 mod env_file;
 mod follow;
+mod log;
 mod mcp;
 mod offer;
 mod policy;
 mod process;
+mod redact;
 mod render;
 mod sandbox;
 mod secret;
 mod settings;
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 pub use crate::engine::Embedded;
 
@@ -39,7 +37,7 @@ use crate::commands::CommandError;
 /// The whole program.
 pub fn main(embedded: Embedded) -> ExitCode {
     let cli = Cli::parse();
-    init_log(cli.options.log_level);
+    log::init(cli.options.log_level);
     process::keep_private();
     match run(&cli, embedded) {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,6 +45,8 @@ pub fn main(embedded: Embedded) -> ExitCode {
             if !matches!(error, CommandError::Reported) {
                 // There is nowhere else to say it.
                 let error = render::for_terminal(&error.to_string());
+                // No line of it looks like one of the audit log.
+                let error = error.replace('\n', "\n  ");
                 let _ = writeln!(io::stderr(), "error: {error}");
             }
             ExitCode::from(error.exit_code())
@@ -88,22 +88,4 @@ fn run(cli: &Cli, embedded: Embedded) -> Result<(), CommandError> {
     // A read of stdin that nothing ends may still block a thread.
     runtime.shutdown_background();
     result
-}
-
-/// Logs to stderr. The libraries never log more than their warnings: what they
-/// tell below that may hold arguments, and so secrets.
-fn init_log(level: LevelFilter) {
-    let targets = Targets::new()
-        .with_default(level.min(LevelFilter::WARN))
-        .with_target("rmcp", level.min(LevelFilter::ERROR))
-        .with_target(env!("CARGO_CRATE_NAME"), level);
-    let format = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .without_time();
-    tracing_subscriber::registry()
-        .with(format)
-        .with(targets)
-        .init();
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::OnceCell;
 
-use crate::audit::{Masked, mask_arguments};
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
 use crate::policy::Choice;
+use crate::redact::{self, Masked};
 use crate::sandbox::Terms;
 
 /// The component's tools, asked for when they are needed first: they never
@@ -199,7 +199,7 @@ impl Tool {
 pub(crate) fn masked(tool: &Tool, arguments: &str) -> Masked {
     let arguments = serde_json::from_str(arguments).unwrap_or_default();
     let schema = serde_json::from_str(&tool.input_schema).unwrap_or_default();
-    mask_arguments(&arguments, &schema)
+    redact::arguments(&arguments, &schema)
 }
 
 impl Choice {

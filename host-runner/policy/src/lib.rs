@@ -14,7 +14,6 @@ mod file;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod masking;
 mod naming;
 mod pattern;
 mod preset;
@@ -32,7 +31,6 @@ pub use crate::file::{
     VmidRange, schema,
 };
 pub use crate::filter::Listing;
-pub use crate::masking::{MASK, masked};
 pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
 pub use crate::request::{ApiRequest, Malformed, Verb};

@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::ser::Formatter;
 use serde_json::{Map, Serializer, Value, json};
 
-use super::{
-    AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, Masked, RequestEnd, Verdict, mask_text,
-};
+use crate::redact::{self, Masked};
+
+use super::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd, Verdict};
 
 /// Short enough for pipes and log collectors.
 #[cfg(test)]
@@ -157,7 +157,7 @@ impl Request {
         let path = request.path.split(['?', '#']).next().unwrap_or_default();
         Self {
             method: name(request.method),
-            path: cut(&mask_text(path), MAX_PATH_BYTES),
+            path: cut(&redact::text(path), MAX_PATH_BYTES),
             params: fitting(request.params),
         }
     }
@@ -187,11 +187,11 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn name(text: &str) -> String {
-    cut(&mask_text(text), MAX_NAME_BYTES)
+    cut(&redact::text(text), MAX_NAME_BYTES)
 }
 
 fn message(text: &str) -> String {
-    cut(&mask_text(text), MAX_MESSAGE_BYTES)
+    cut(&redact::text(text), MAX_MESSAGE_BYTES)
 }
 
 /// The value, cut until it fits into [`MAX_VALUE_BYTES`].

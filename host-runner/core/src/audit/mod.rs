@@ -3,12 +3,11 @@
 //!
 //! A line about a change is on the disk before the change is asked for, so
 //! that the log holds at least what happened. It knows neither the engine nor
-//! MCP, and takes values only after [`mask_arguments`] or [`mask_params`] took
-//! the secrets out.
+//! MCP, and takes values only after [`redact`](crate::redact) took the secrets
+//! out.
 
 mod file;
 mod line;
-mod masking;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -20,10 +19,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-pub(crate) use self::masking::{Masked, mask_arguments, mask_params, mask_text};
-
 use self::file::{Log, Written};
 use self::line::Event;
+use crate::redact::Masked;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]

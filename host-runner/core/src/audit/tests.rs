@@ -6,13 +6,14 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::redact;
 
 fn params(pairs: &[(&str, &str)]) -> Masked {
     let pairs: Vec<_> = pairs
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    mask_params(&pairs)
+    redact::params(&pairs)
 }
 
 fn sent(verdict: Verdict) -> RequestEnd<'static> {
@@ -51,7 +52,7 @@ async fn a_call_is_told_from_its_begin_to_its_end() {
     let path = folder.path().join("audit.jsonl");
     let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
     let arguments = json!({"vmid": 100, "password": "hush"});
-    let arguments = mask_arguments(&arguments, &json!({}));
+    let arguments = redact::arguments(&arguments, &json!({}));
     let call = audit.begin(&CallStart {
         client_name: Some("claude"),
         client_version: Some("1.2"),
@@ -236,7 +237,7 @@ proptest! {
         status in any::<Option<u16>>(),
     ) {
         let call = CallId { process: 1, number: u64::MAX };
-        let params = mask_arguments(&value, &json!({}));
+        let params = redact::arguments(&value, &json!({}));
         let request = AuditedRequest { method: &texts[0], path: &texts[1], params: &params };
         let end = RequestEnd {
             verdict: Verdict::Refused,

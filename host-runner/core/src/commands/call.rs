@@ -61,7 +61,7 @@ async fn call(
     })?;
     // Whoever types a call has been asked.
     let terms = Terms {
-        consent: Consent::All,
+        consent: Consent::Given,
         ..tool.terms()
     };
     let masked = offer::masked(tool, arguments);

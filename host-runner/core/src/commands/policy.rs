@@ -110,7 +110,7 @@ async fn of_tool(
     };
     let plugin = context.catalog.plugin().await?;
     let terms = Terms {
-        consent: Consent::All,
+        consent: Consent::Given,
         dry_run: true,
         offline,
         dangerous: tool.annotations.dangerous && explanation.not_offered.is_none(),
@@ -142,7 +142,7 @@ async fn of_request(
     let malformed = || CommandError::Request(subject.clone());
     let plugin = context.catalog.plugin().await?;
     let terms = Terms {
-        consent: Consent::All,
+        consent: Consent::Given,
         dry_run: true,
         offline: true,
         dangerous: true,

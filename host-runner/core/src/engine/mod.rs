@@ -11,7 +11,7 @@ mod state;
 mod ticker;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use wasmtime::component::InstancePre;
@@ -157,7 +157,7 @@ impl Plugin {
         // Whoever lists tools has nothing to ask of Proxmox.
         let gate = Arc::new(Sandbox::sealed()).gate(Terms::default(), None);
         let (mut store, report) = self.store(&gate);
-        self.bounded(&report, async {
+        self.bounded(&gate, &report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             plugin.proxmox_mcp_tools().call_list_tools(&mut store).await
         })
@@ -178,7 +178,7 @@ impl Plugin {
     ) -> Result<Outcome, ToolError> {
         let _turn = self.turn().await?;
         let (mut store, report) = self.store(gate);
-        let answer = self.bounded(&report, async {
+        let answer = self.bounded(gate, &report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             let tools = plugin.proxmox_mcp_tools();
             tools.call_call_tool(&mut store, name, arguments).await
@@ -194,7 +194,7 @@ impl Plugin {
     ) -> Result<Outcome, ToolError> {
         let _turn = self.turn().await?;
         let (mut store, report) = self.store(gate);
-        let answer = self.bounded(&report, async {
+        let answer = self.bounded(gate, &report, async {
             let plugin = self.instances.instantiate_async(&mut store).await?;
             let tools = plugin.proxmox_mcp_tools();
             tools.call_resume(&mut store, ticket).await
@@ -245,14 +245,19 @@ impl Plugin {
 
     async fn bounded<T>(
         &self,
+        gate: &Gate,
         report: &Report,
         call: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, ToolError> {
         let _running = self.ticker.running();
-        let reason = match tokio::time::timeout(self.limits.wall, call).await {
-            Ok(Ok(answer)) => return Ok(answer),
-            Ok(Err(error)) => self.fault(&error, report),
-            Err(_) => format!(
+        let answer = tokio::select! {
+            answer = call => Some(answer),
+            () = self.out_of_time(gate) => None,
+        };
+        let reason = match answer {
+            Some(Ok(answer)) => return Ok(answer),
+            Some(Err(error)) => self.fault(&error, report),
+            None => format!(
                 "took longer than {} s and was stopped",
                 self.limits.wall.as_secs()
             ),
@@ -261,6 +266,21 @@ impl Plugin {
             "the component {reason}: if the call was to change something, look whether it did \
              before calling again; the log of host-runner tells more"
         )))
+    }
+
+    /// Returns when a call that begins now has used up its wall time. What its
+    /// user takes to answer a question does not count.
+    async fn out_of_time(&self, gate: &Gate) {
+        let began = Instant::now();
+        let paused_before = gate.paused();
+        loop {
+            let paused = gate.paused().saturating_sub(paused_before);
+            let used = began.elapsed().saturating_sub(paused);
+            match self.limits.wall.checked_sub(used) {
+                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+                _ => return,
+            }
+        }
     }
 
     /// What to say of a trap. The details are for the log.

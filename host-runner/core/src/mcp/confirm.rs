@@ -1,13 +1,18 @@
 //! Asks the user, through the client, before a change.
 //!
-//! A call that is about to change something the user is to be asked about ends
-//! before that change; with the user's yes it is made anew. A client of the
-//! older era is asked by a request of its own; one of the newer era gets a
-//! result that asks, and repeats its call with the answer.
+//! A call that is about to change something waits inside its [`Gate`] until
+//! the user has answered, and each of its changes is asked about. A client of
+//! the older era is asked by a request of its own. One of the newer era gets a
+//! result that asks, and repeats its call with the answer: until then the call
+//! is kept here.
 //!
-//! This is a convenience and no boundary: the client answers.
+//! This is a convenience and not a boundary: the client answers.
+//!
+//! [`Gate`]: crate::sandbox::Gate
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -17,28 +22,41 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 
+use super::running::Running;
 use crate::engine::ToolError;
-use crate::sandbox::Decision;
+use crate::sandbox::{ANSWER_TIME, Change, Decision, Fate, Question};
 
-/// How long a question may stay open.
-const OPEN: Duration = Duration::from_secs(10 * 60);
+/// How many calls may wait for their users' answers between two requests of
+/// their clients. They count among the calls that run at the same time.
+const MAX_OPEN: usize = 8;
 /// The name of the one question that is asked at a time.
 const QUESTION: &str = "confirm";
 
-/// Seals what was asked, so that a client cannot make up what the user has
-/// agreed to.
+/// The open questions, and the key that seals their numbers, so that a client
+/// cannot make up an answer to a question of another call.
 pub(super) struct Questions {
     codec: Option<RequestStateCodec>,
+    open: Mutex<Open>,
 }
 
-/// What the user said.
-pub(super) enum Word {
-    /// Nobody asked.
-    Unasked,
-    /// Yes, to this request.
-    Yes(String),
-    /// No.
-    No,
+#[derive(Default)]
+struct Open {
+    last: u64,
+    calls: BTreeMap<u64, Parked>,
+}
+
+/// A call that waits for its client to bring the user's answer.
+struct Parked {
+    since: Instant,
+    question: Question,
+    call: Running,
+}
+
+/// A call that a client repeats with an answer.
+pub(super) struct Resumed {
+    pub(super) call: Running,
+    pub(super) question: Question,
+    pub(super) agreed: bool,
 }
 
 /// By which way a client can be asked.
@@ -59,7 +77,10 @@ impl Questions {
             .fill(&mut key)
             .ok()
             .and_then(|()| RequestStateCodec::try_new(key).ok());
-        Self { codec }
+        Self {
+            codec,
+            open: Mutex::default(),
+        }
     }
 
     /// The way by which this client can be asked, if it can.
@@ -77,45 +98,55 @@ impl Questions {
         }
     }
 
-    /// What a repeated call brings along. What cannot be trusted counts as not
-    /// asked: then it is asked anew.
-    pub(super) fn word(&self, request: &CallToolRequestParams) -> Word {
-        let (Some(codec), Some(state), Some(responses)) = (
-            &self.codec,
-            &request.request_state,
-            &request.input_responses,
-        ) else {
-            return Word::Unasked;
-        };
-        let Ok(asked) = codec.open_with(state, &call(request)) else {
-            return Word::Unasked;
-        };
-        let answer = responses.get(QUESTION).cloned();
-        let answer = answer.and_then(|answer| serde_json::from_value::<ElicitResult>(answer).ok());
-        match (answer, String::from_utf8(asked)) {
-            (Some(answer), Ok(asked)) if answer.action == ElicitationAction::Accept => {
-                Word::Yes(asked)
-            }
-            (Some(_), _) => Word::No,
-            _ => Word::Unasked,
-        }
+    /// The call that a request continues with an answer. Each question takes one
+    /// answer: what comes again, too late or for another call starts anew, and
+    /// is asked about anew.
+    pub(super) fn resume(&self, request: &CallToolRequestParams) -> Option<Resumed> {
+        let codec = self.codec.as_ref()?;
+        let state = request.request_state.as_ref()?;
+        let answer = request.input_responses.as_ref()?.get(QUESTION)?;
+        let number = codec.open_with(state, &call(request)).ok()?;
+        let number = u64::from_be_bytes(number.try_into().ok()?);
+        let answer: ElicitResult = serde_json::from_value(answer.clone()).ok()?;
+        let parked = self.open().calls.remove(&number)?;
+        Some(Resumed {
+            call: parked.call,
+            question: parked.question,
+            agreed: answer.action == ElicitationAction::Accept,
+        })
     }
 
-    /// Asks by a result.
-    pub(super) fn result(
+    /// Keeps a call until its client brings the answer, and asks by a result.
+    /// Without one, the call is dropped, and its change with it.
+    pub(super) fn park(
         &self,
         request: &CallToolRequestParams,
-        decision: &Decision,
+        question: Question,
+        running: Running,
     ) -> Option<InputRequiredResult> {
+        let codec = self.codec.as_ref()?;
+        let shown = ElicitRequest::new(form(&request.name, &question.change));
+        let mut open = self.open();
+        open.calls
+            .retain(|_, parked| parked.since.elapsed() < ANSWER_TIME);
+        if open.calls.len() >= MAX_OPEN {
+            return None;
+        }
+        open.last += 1;
+        let number = open.last;
         let call = call(request);
-        let options = SealOptions::new().associated_data(&call).ttl(OPEN);
-        let state = self
-            .codec
-            .as_ref()?
-            .seal_with(decision.subject().as_bytes(), &options);
-        let question = ElicitRequest::new(form(&request.name, decision));
-        let question = InputRequest::Elicitation(question);
-        let questions = InputRequests::from([(QUESTION.to_owned(), question)]);
+        let options = SealOptions::new().associated_data(&call).ttl(ANSWER_TIME);
+        let state = codec.seal_with(&number.to_be_bytes(), &options);
+        open.calls.insert(
+            number,
+            Parked {
+                since: Instant::now(),
+                question,
+                call: running,
+            },
+        );
+        let questions =
+            InputRequests::from([(QUESTION.to_owned(), InputRequest::Elicitation(shown))]);
         Some(InputRequiredResult::new(Some(questions), Some(state)))
     }
 
@@ -123,48 +154,51 @@ impl Questions {
     pub(super) async fn ask(
         &self,
         tool: &str,
-        decision: &Decision,
+        change: &Change,
         context: &RequestContext<RoleServer>,
-    ) -> Word {
-        let question = context.peer.create_elicitation(form(tool, decision));
-        match tokio::time::timeout(OPEN, question).await {
-            Ok(Ok(answer)) if answer.action == ElicitationAction::Accept => {
-                Word::Yes(decision.subject())
-            }
-            Ok(Ok(_)) => Word::No,
-            Ok(Err(error)) => {
+    ) -> bool {
+        match context.peer.create_elicitation(form(tool, change)).await {
+            Ok(answer) => answer.action == ElicitationAction::Accept,
+            Err(error) => {
                 tracing::warn!("the client could not ask the user: {error}");
-                Word::No
+                false
             }
-            Err(_) => Word::No,
         }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The user said no, or was not there.
-pub(super) fn declined() -> ToolError {
-    ToolError::Denied(
-        "the user did not agree to this change: nothing was changed, so ask the user what to do \
-         instead of calling again"
-            .to_owned(),
-    )
+/// A call that ended since a change of it was not agreed to.
+pub(super) fn refused(change: &Decision, has_written: bool) -> ToolError {
+    let subject = change.subject();
+    let (what, next) = match change.fate {
+        Fate::Unconfirmed => (
+            format!(
+                "the operator of this server wants the user to be asked before {subject}, and \
+                 this client cannot ask (rule confirm)"
+            ),
+            "the operator can set confirm_fallback to allow",
+        ),
+        _ => (
+            format!("{subject} was not sent ({})", change.verdict.reason),
+            "ask the user what to do instead of calling again",
+        ),
+    };
+    let before = match has_written {
+        true => "earlier changes of this call were made: look at the guest",
+        false => "nothing was changed",
+    };
+    ToolError::Denied(format!("{what}: {before}; {next}"))
 }
 
-/// The client cannot ask.
-pub(super) fn cannot_ask(decision: &Decision) -> ToolError {
+/// More questions are open than [`MAX_OPEN`].
+pub(super) fn too_many() -> ToolError {
     ToolError::Denied(format!(
-        "the operator of this server wants the user to be asked before {}, and this client cannot \
-         ask: nothing was changed (rule confirm); the operator can set confirm_fallback to allow",
-        decision.subject()
-    ))
-}
-
-/// Something was changed before the question came up.
-pub(super) fn too_late(decision: &Decision) -> ToolError {
-    ToolError::Denied(format!(
-        "the operator of this server wants the user to be asked before {}, which was not sent \
-         (rule confirm); what came before it was: look at the guest before you go on",
-        decision.subject()
+        "{MAX_OPEN} calls are waiting for the user's answer already: the change was not sent; \
+         answer these first, then call again"
     ))
 }
 
@@ -175,17 +209,17 @@ fn call(request: &CallToolRequestParams) -> Vec<u8> {
     format!("{}\n{arguments}", request.name).into_bytes()
 }
 
-fn form(tool: &str, decision: &Decision) -> ElicitRequestParams {
-    let effect = match decision.verdict.meaning.is_destructive() {
-        true => "It interrupts a guest, or something is lost by it.",
-        false => "It changes something.",
+fn form(tool: &str, change: &Change) -> ElicitRequestParams {
+    let effect = match change.is_destructive {
+        true => "This can interrupt a guest or lose data.",
+        false => "This changes something.",
     };
-    let subject = decision.subject();
     ElicitRequestParams::FormElicitationParams {
         meta: None,
         message: format!(
-            "{tool} is about to send this to Proxmox VE: {subject}. {effect} Allow it?"
+            "{tool} is about to send this to Proxmox VE:\n{}\n{effect} Allow it?",
+            change.text
         ),
-        requested_schema: ElicitationSchema::new(std::collections::BTreeMap::new()),
+        requested_schema: ElicitationSchema::new(BTreeMap::new()),
     }
 }

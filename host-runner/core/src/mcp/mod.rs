@@ -2,6 +2,7 @@
 //! of rmcp.
 
 mod confirm;
+mod running;
 mod stdio;
 
 use std::borrow::Cow;
@@ -19,14 +20,12 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::confirm::{Questions, Way, Word};
+use self::confirm::{Questions, Way};
+use self::running::{Event, Progress, Running, Start};
 use self::stdio::Stdio;
-use crate::audit::{CallOutcome, CallStart};
-use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
-use crate::follow::{self, Followed, Listener};
-use crate::offer::{self, Catalog, Offer};
+use crate::engine::{Plugin, Tool, ToolError, ToolResult};
+use crate::offer::{Catalog, Offer};
 use crate::render;
-use crate::sandbox::{Consent, Decision, Gate, Terms};
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came. The process is to end within 200 ms.
@@ -58,14 +57,6 @@ struct Inner {
 
 /// The client no longer wants an answer.
 struct Cancelled;
-
-/// A change that waits for the user's word.
-enum Waiting {
-    /// Nothing of the call was sent but reads: it can be made anew.
-    Untouched(Decision),
-    /// Something was changed before it.
-    AfterChanges(Decision),
-}
 
 impl Server {
     /// Follows a task for `wait` before it answers that the task goes on.
@@ -185,130 +176,66 @@ impl Inner {
         let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
-        let mut word = self.questions.word(&request);
+        let mut call = match self.questions.resume(&request) {
+            Some(resumed) => {
+                resumed.question.answer(resumed.agreed);
+                resumed.call
+            }
+            None => match self.start(tool, arguments, way.is_some(), context).await {
+                Ok(call) => call,
+                Err(error) => return Ok(to_error(&error).into()),
+            },
+        };
+        let mut client = Client::new(context);
         loop {
-            let consent = match word {
-                Word::Unasked => Consent::None,
-                Word::Yes(subject) => Consent::To(subject),
-                Word::No => return Ok(to_error(&confirm::declined()).into()),
+            let event = tokio::select! {
+                event = call.next() => event,
+                () = context.ct.cancelled() => return Err(Cancelled.into()),
             };
-            let terms = Terms {
-                consent,
-                can_ask: way.is_some(),
-                ..tool.terms()
-            };
-            let (answer, waiting) = self.call(tool, &arguments, terms, context).await?;
-            let Some(waiting) = waiting else {
-                let answer = answer.and_then(to_result);
-                return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
-            };
-            let error = match (waiting, way) {
-                (Waiting::AfterChanges(decision), _) => confirm::too_late(&decision),
-                (Waiting::Untouched(decision), None) => confirm::cannot_ask(&decision),
-                (Waiting::Untouched(decision), Some(Way::Result)) => {
-                    match self.questions.result(&request, &decision) {
-                        Some(question) => return Ok(question.into()),
-                        None => confirm::cannot_ask(&decision),
-                    }
+            match (event, way) {
+                (Event::Progress(now), _) => client.progress(now).await,
+                (Event::Ended(answer), _) => {
+                    let answer = answer.and_then(to_result);
+                    return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
                 }
-                (Waiting::Untouched(decision), Some(Way::Request)) => {
-                    word = tokio::select! {
-                        word = self.questions.ask(&tool.name, &decision, context) => word,
+                (Event::Question(mut question), Some(Way::Request)) => {
+                    let change = question.change.clone();
+                    let agreed = tokio::select! {
+                        agreed = self.questions.ask(&tool.name, &change, context) => agreed,
+                        () = question.expired() => continue,
                         () = context.ct.cancelled() => return Err(Cancelled.into()),
                     };
-                    continue;
+                    question.answer(agreed);
                 }
-            };
-            return Ok(to_error(&error).into());
+                (Event::Question(question), _) => {
+                    return Ok(match self.questions.park(&request, question, call) {
+                        Some(asks) => asks.into(),
+                        None => to_error(&confirm::too_many()).into(),
+                    });
+                }
+            }
         }
     }
 
-    /// Makes one call, and tells whether a change of it waits for the user's
-    /// word.
-    async fn call(
+    async fn start(
         &self,
         tool: &Tool,
-        arguments: &str,
-        terms: Terms,
+        arguments: String,
+        can_ask: bool,
         context: &RequestContext<RoleServer>,
-    ) -> Result<(Result<ToolResult, ToolError>, Option<Waiting>), Cancelled> {
-        let plugin = match self.plugin().await {
-            Ok(plugin) => plugin,
-            Err(error) => return Ok((Err(error), None)),
-        };
+    ) -> Result<Running, ToolError> {
+        let plugin = self.plugin().await?;
         let client = client_of(context);
         let client = client.as_ref();
-        let gate = plugin.gate(
-            terms,
-            Some(&CallStart {
-                client_name: client.map(|client| client.name.as_str()),
-                client_version: client.map(|client| client.version.as_str()),
-                tool: &tool.name,
-                arguments: &offer::masked(tool, arguments),
-            }),
-        );
-        let followed = self.follow(tool, arguments, &plugin, &gate, context).await;
-        let answer = match followed {
-            Ok(answer) => answer,
-            Err(cancelled) => {
-                gate.finish(CallOutcome::Cancelled, None);
-                return Err(cancelled);
-            }
+        let start = Start {
+            plugin: &plugin,
+            tool,
+            client_name: client.map(|client| client.name.as_str()),
+            client_version: client.map(|client| client.version.as_str()),
+            wait: self.wait,
+            closing: self.closing.clone(),
         };
-        follow::audit(&gate, &answer);
-        let answer = answer.map(Followed::into_result);
-        let waiting = gate.unconfirmed().map(|decision| match gate.has_written() {
-            true => Waiting::AfterChanges(decision),
-            false => Waiting::Untouched(decision),
-        });
-        Ok((answer, waiting))
-    }
-
-    async fn follow(
-        &self,
-        tool: &Tool,
-        arguments: &str,
-        plugin: &Arc<Plugin>,
-        gate: &Arc<Gate>,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<Result<Followed, ToolError>, Cancelled> {
-        // A task of its own, so that it can go on when its client does not.
-        let mut call = tokio::spawn({
-            let (plugin, gate) = (Arc::clone(plugin), Arc::clone(gate));
-            let (name, arguments) = (tool.name.clone(), arguments.to_owned());
-            async move { plugin.call_tool(&name, &arguments, &gate).await }
-        });
-        let outcome = tokio::select! {
-            outcome = &mut call => outcome,
-            () = context.ct.cancelled() => {
-                // A change that has begun is not left half done.
-                if tool.annotations.read_only {
-                    call.abort();
-                }
-                return Err(Cancelled);
-            }
-        };
-        let outcome = match outcome {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => return Ok(Err(error)),
-            Err(error) => {
-                let message = format!("the call failed: {error}");
-                return Ok(Err(ToolError::Internal(message)));
-            }
-        };
-
-        let mut client = Client::new(context);
-        let enough = async {
-            tokio::select! {
-                () = follow::after(Some(self.wait)) => {}
-                () = self.closing.cancelled() => {}
-            }
-        };
-        tokio::select! {
-            answer = follow::follow(plugin, gate, outcome, &mut client, enough) => Ok(answer),
-            // The task goes on: half a backup helps nobody.
-            () = context.ct.cancelled() => Err(Cancelled),
-        }
+        Ok(Running::start(start, arguments, can_ask))
     }
 
     /// Makes ready for the first request to Proxmox, which most clients cause
@@ -346,17 +273,15 @@ impl<'a> Client<'a> {
             meter: Meter::default(),
         }
     }
-}
 
-impl Listener for Client<'_> {
-    async fn progress(&mut self, now: &Pending) {
+    async fn progress(&mut self, now: Progress) {
         let Some(token) = &self.token else {
             return;
         };
-        let percent = self.meter.advance(now.progress);
-        let mut progress = ProgressNotificationParam::new(token.clone(), percent)
-            .with_message(now.message.clone());
-        if now.progress.is_some() {
+        let percent = self.meter.advance(now.fraction);
+        let mut progress =
+            ProgressNotificationParam::new(token.clone(), percent).with_message(now.message);
+        if now.fraction.is_some() {
             progress = progress.with_total(100.0);
         }
         // A client that is gone hears nothing.

@@ -4,7 +4,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
-use memchr::memmem::Finder;
+use memchr::memchr2_iter;
 
 use crate::secret::Secret;
 
@@ -31,13 +31,10 @@ impl Echo {
         if self.secret.len() < SHORTEST {
             return body;
         }
-        let finder = Finder::new(&self.secret);
         let mut found = false;
-        // A header's name holds small letters alone.
-        let small = self.secret.to_ascii_lowercase();
         let named: Vec<_> = headers
             .keys()
-            .filter(|name| Finder::new(&small).find(name.as_str().as_bytes()).is_some())
+            .filter(|name| self.find(name.as_str().as_bytes()).is_some())
             .cloned()
             .collect();
         for name in named {
@@ -45,13 +42,13 @@ impl Echo {
             found = true;
         }
         for value in headers.values_mut() {
-            if let Some(masked) = self.masked(&finder, value.as_bytes()) {
+            if let Some(masked) = self.masked(value.as_bytes()) {
                 *value = HeaderValue::from_bytes(&masked)
                     .unwrap_or_else(|_| HeaderValue::from_static(""));
                 found = true;
             }
         }
-        let masked = self.masked(&finder, &body);
+        let masked = self.masked(&body);
         if found || masked.is_some() {
             tracing::warn!(
                 "an answer held the secret of the token, which was covered up: look at what \
@@ -61,11 +58,25 @@ impl Echo {
         masked.unwrap_or(body)
     }
 
-    fn masked(&self, finder: &Finder<'_>, text: &[u8]) -> Option<Bytes> {
-        finder.find(text)?;
+    /// Where a text holds the secret, in upper or lower case: it is made of
+    /// hexadecimal digits, and works in the case in which it was made alone,
+    /// but whoever reads it in the other knows it.
+    fn find(&self, text: &[u8]) -> Option<usize> {
+        let first = *self.secret.first()?;
+        let starts = memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text);
+        let mut starts = starts.filter(|start| {
+            let end = start.saturating_add(self.secret.len());
+            text.get(*start..end)
+                .is_some_and(|found| found.eq_ignore_ascii_case(&self.secret))
+        });
+        starts.next()
+    }
+
+    fn masked(&self, text: &[u8]) -> Option<Bytes> {
+        self.find(text)?;
         let mut masked = BytesMut::with_capacity(text.len());
         let mut rest = text;
-        while let Some((before, after)) = finder
+        while let Some((before, after)) = self
             .find(rest)
             .and_then(|at| rest.split_at_checked(at))
             .and_then(|(before, found)| Some((before, found.get(self.secret.len()..)?)))
@@ -98,7 +109,8 @@ mod tests {
         headers.insert("x-reason-phrase", format!("={SECRET}").parse().unwrap());
         headers.insert("x-12345678-90ab-cdef", HeaderValue::from_static("1"));
         headers.insert("x-other", HeaderValue::from_static("1"));
-        let body = format!("a{SECRET}{SECRET}b{SECRET}");
+        let upper = SECRET.to_ascii_uppercase();
+        let body = format!("a{SECRET}{upper}b{SECRET}");
         let masked = mask(SECRET, &mut headers, &body);
         assert_eq!(masked, format!("a{STARS}{STARS}b{STARS}"));
         assert_eq!(headers["x-reason-phrase"], format!("={STARS}"));

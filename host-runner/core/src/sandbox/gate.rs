@@ -1,20 +1,20 @@
 //! One call's way out: each of its requests is judged here before it is sent.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host_runner_policy::{
-    ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict, masked,
+    ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict,
 };
 use http::{HeaderValue, Request, Response, Uri, header};
 
+use super::ask::{Answer, Asker, Change, Pause};
 use super::origin::Api;
 use super::{Exit, FailureKind, Sandbox, SendError};
-use crate::audit::{
-    self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd, mask_params,
-};
+use crate::audit::{self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
+use crate::redact;
 
 /// The most that a request may have before its body. pveproxy takes 8 KiB of
 /// headers; the rest is for what the host adds.
@@ -34,8 +34,8 @@ pub(crate) struct Gate {
     requests: AtomicU32,
     journal: Mutex<Vec<Decision>>,
     journal_bytes: AtomicUsize,
-    /// The user has agreed to what the call does.
-    agreed: AtomicBool,
+    /// The time that the user took to answer.
+    pause: Pause,
 }
 
 /// What is known of a call before it begins.
@@ -45,26 +45,24 @@ pub(crate) struct Terms {
     pub read_only: bool,
     /// Its tool is dangerous, and the operator allowed it.
     pub dangerous: bool,
-    /// What the user has agreed to.
+    /// Who agrees to its changes where the policy asks for that.
     pub consent: Consent,
-    /// The user can be asked.
-    pub can_ask: bool,
     /// Nothing that changes anything is sent.
     pub dry_run: bool,
     /// Nothing is sent at all.
     pub offline: bool,
 }
 
-/// What the user has agreed to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Who agrees to the changes that the policy asks about.
+#[derive(Debug, Clone, Default)]
 pub(crate) enum Consent {
-    /// Nothing.
+    /// Nobody can be asked: the policy's fallback decides.
     #[default]
-    None,
-    /// The call, once its first change is this one.
-    To(String),
-    /// The call, whatever it does.
-    All,
+    Nobody,
+    /// The user, who is asked about each change.
+    User(Asker),
+    /// Whoever makes the call: a dry run sends nothing to agree to.
+    Given,
 }
 
 /// What was decided about one request.
@@ -89,8 +87,10 @@ pub(crate) enum Fate {
     Refused,
     /// It was sent, and answered with this status or not at all.
     Sent(Option<u16>),
-    /// It is allowed, but the user has to be asked first.
+    /// It is allowed, but the user has to be asked first and cannot be.
     Unconfirmed,
+    /// It is allowed, but the user did not agree to it.
+    Declined,
     /// It is allowed, but this call is for show.
     Withheld,
 }
@@ -107,7 +107,7 @@ impl Gate {
             requests: AtomicU32::new(0),
             journal: Mutex::default(),
             journal_bytes: AtomicUsize::new(0),
-            agreed: AtomicBool::new(false),
+            pause: Pause::default(),
         }
     }
 
@@ -131,17 +131,23 @@ impl Gate {
         self.journal().clone()
     }
 
-    /// The change that waits for the user's word, if one does.
+    /// The first change that was not sent for want of the user's agreement.
     pub(crate) fn unconfirmed(&self) -> Option<Decision> {
-        let journal = self.journal();
-        let mut waiting = journal.iter().filter(|one| one.fate == Fate::Unconfirmed);
-        waiting.next().cloned()
+        let lacks_agreement =
+            |one: &&Decision| matches!(one.fate, Fate::Unconfirmed | Fate::Declined);
+        self.journal().iter().find(lacks_agreement).cloned()
     }
 
     /// Whether anything was sent that could change something.
     pub(crate) fn has_written(&self) -> bool {
         let sent = |one: &Decision| one.method != "GET" && matches!(one.fate, Fate::Sent(_));
         self.journal().iter().any(sent)
+    }
+
+    /// How long the call has waited for the user's answers so far, which counts
+    /// against none of its limits.
+    pub(crate) fn paused(&self) -> Duration {
+        self.pause.total()
     }
 
     /// A request that a person wrote: a whole URL, or a path below the API, and
@@ -191,31 +197,21 @@ impl Gate {
             }
         };
         let parsed = read(&request, &api);
-        let directory = match &parsed {
-            Ok(parsed)
-                if !self.terms.offline && sandbox.policy(&self.terms).needs_directory(parsed) =>
-            {
-                match sandbox.guests.directory(exit).await {
-                    Ok(directory) => directory,
-                    // Nothing has left, and the same may be asked in a moment.
-                    Err(unknown) if unknown.outage => {
-                        let kind = FailureKind::ConnectionRefused;
-                        return Err(SendError::new(kind, unknown.reason));
-                    }
-                    Err(unknown) => {
-                        let verdict = Verdict::deny("scope", unknown.reason);
-                        return Err(self.refuse(&request, Some(parsed), verdict).await);
-                    }
-                }
-            }
-            _ => Arc::default(),
-        };
-        let verdict = self.judge(&parsed, &directory);
+        let (mut directory, mut verdict) = self.look_up_and_judge(&parsed, exit).await?;
         let parsed = match (parsed, verdict.allowed) {
             (Ok(parsed), true) => parsed,
             (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict).await),
         };
-        self.hold_back(&parsed, &verdict).await?;
+        self.withhold(&parsed, &verdict)?;
+        if self.confirm(&parsed, &verdict).await? {
+            // The user may have taken minutes, and the guest may have moved.
+            let asked = Ok(parsed.clone());
+            (directory, verdict) = self.look_up_and_judge(&asked, exit).await?;
+            if !verdict.allowed {
+                return Err(self.refuse(&request, Some(&parsed), verdict).await);
+            }
+        }
+        self.count(&parsed, &verdict).await?;
         if let Err(verdict) = self.announce(&parsed).await {
             return Err(self.refuse(&request, Some(&parsed), verdict).await);
         }
@@ -252,7 +248,7 @@ impl Gate {
         if parsed.verb == Verb::Get {
             return Ok(());
         }
-        let params = mask_params(&shown_params(parsed));
+        let params = redact::params(&parsed.params);
         let request = AuditedRequest {
             method: parsed.verb.as_str(),
             path: &parsed.path(),
@@ -270,8 +266,7 @@ impl Gate {
         error: Option<&SendError>,
         duration: Duration,
     ) {
-        let params = shown_params(parsed);
-        let subject = (parsed.verb.as_str(), parsed.path(), params);
+        let subject = (parsed.verb.as_str(), parsed.path(), parsed.params.clone());
         let failure = error.map(|error| error.detail.as_str());
         self.write(subject, verdict, status, failure, duration)
             .await;
@@ -288,7 +283,7 @@ impl Gate {
         let (Some(audit), Some(call)) = (&self.sandbox.audit, self.call) else {
             return;
         };
-        let params = mask_params(&params);
+        let params = redact::params(&params);
         let request = AuditedRequest {
             method,
             path: &path,
@@ -308,6 +303,34 @@ impl Gate {
         audit.request(call, &request, &end).await;
     }
 
+    /// Asks Proxmox for what the policy has to know about a request's guests,
+    /// then judges it. Fails where an outage hides that: nothing has left, and
+    /// the same may be asked in a moment.
+    async fn look_up_and_judge(
+        &self,
+        parsed: &Result<ApiRequest, Malformed>,
+        exit: &Exit,
+    ) -> Result<(Arc<Directory>, Verdict), SendError> {
+        let policy = self.sandbox.policy(&self.terms);
+        let directory = match parsed {
+            Ok(parsed) if !self.terms.offline && policy.needs_directory(parsed) => {
+                match self.sandbox.guests.directory(exit).await {
+                    Ok(directory) => directory,
+                    Err(unknown) if unknown.outage => {
+                        let kind = FailureKind::ConnectionRefused;
+                        return Err(SendError::new(kind, unknown.reason));
+                    }
+                    Err(unknown) => {
+                        return Ok((Arc::default(), Verdict::deny("scope", unknown.reason)));
+                    }
+                }
+            }
+            _ => Arc::default(),
+        };
+        let verdict = self.judge(parsed, &directory);
+        Ok((directory, verdict))
+    }
+
     fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
         let verdict = self
             .sandbox
@@ -324,26 +347,51 @@ impl Gate {
         verdict
     }
 
-    /// Keeps back what may leave, but not yet or not now.
-    async fn hold_back(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
+    /// Keeps back what may leave, but is only to be shown.
+    fn withhold(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
         if self.terms.offline {
             self.note(parsed, verdict, Fate::Withheld);
             return Err(SendError::new(FailureKind::Unroutable, "nothing is sent"));
         }
-        if parsed.verb == Verb::Get {
-            return Ok(());
-        }
-        if self.terms.dry_run {
+        if self.terms.dry_run && parsed.verb != Verb::Get {
             self.note(parsed, verdict, Fate::Withheld);
             return Err(SendError::new(FailureKind::Denied, "this call is for show"));
         }
-        if self.needs_word(parsed, &verdict.meaning) {
-            self.note(parsed, verdict, Fate::Unconfirmed);
-            let reason = "rule confirm: the user has to be asked first";
-            let refusal = Verdict::deny("confirm", reason);
-            self.record(parsed, &refusal, None, None, Duration::ZERO)
-                .await;
-            return Err(SendError::new(FailureKind::Denied, reason));
+        Ok(())
+    }
+
+    /// Has the user agree to a change, where the policy wants that. A yes
+    /// counts for this one request: the next change is asked about again.
+    ///
+    /// Returns whether the user was asked.
+    async fn confirm(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<bool, SendError> {
+        if !self.asks_about(parsed, &verdict.meaning) {
+            return Ok(false);
+        }
+        let (answer, fate) = match &self.terms.consent {
+            Consent::Given => return Ok(false),
+            Consent::Nobody if self.sandbox.rules.fallback == Fallback::Allow => return Ok(false),
+            Consent::Nobody => (Answer::Nobody, Fate::Unconfirmed),
+            Consent::User(asker) => {
+                let change = Change::new(parsed, verdict.meaning.is_destructive());
+                (asker.ask(change, &self.pause).await, Fate::Declined)
+            }
+        };
+        let Some(reason) = answer.refusal() else {
+            return Ok(true);
+        };
+        let refusal = Verdict::deny("confirm", reason);
+        self.note(parsed, &refusal, fate);
+        self.record(parsed, &refusal, None, None, Duration::ZERO)
+            .await;
+        let detail = format!("rule confirm: {reason}");
+        Err(SendError::new(FailureKind::Denied, detail))
+    }
+
+    /// Takes a change from what this minute may have.
+    async fn count(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
+        if parsed.verb == Verb::Get {
+            return Ok(());
         }
         let destructive = verdict.meaning.is_destructive();
         let taken = {
@@ -359,26 +407,14 @@ impl Gate {
         Err(SendError::new(FailureKind::Denied, detail))
     }
 
-    /// Whether the user's word is needed for a change, and was not given.
-    fn needs_word(&self, parsed: &ApiRequest, meaning: &Meaning) -> bool {
-        let rules = &self.sandbox.rules;
-        let asked = match rules.confirm {
-            Confirm::Never => false,
-            Confirm::Destructive => meaning.is_destructive(),
-            Confirm::Writes => true,
-        };
-        let nobody = !self.terms.can_ask && rules.fallback == Fallback::Allow;
-        if !asked || nobody || self.agreed.load(Ordering::Relaxed) {
-            return false;
-        }
-        let agreed = match &self.terms.consent {
-            Consent::None => false,
-            Consent::To(subject) => *subject == subject_of(parsed),
-            Consent::All => true,
-        };
-        // One call is one thing to agree to.
-        self.agreed.store(agreed, Ordering::Relaxed);
-        !agreed
+    /// Whether the policy wants the user to be asked about a request.
+    fn asks_about(&self, parsed: &ApiRequest, meaning: &Meaning) -> bool {
+        parsed.verb != Verb::Get
+            && match self.sandbox.rules.confirm {
+                Confirm::Never => false,
+                Confirm::Destructive => meaning.is_destructive(),
+                Confirm::Writes => true,
+            }
     }
 
     fn filtered(
@@ -452,7 +488,7 @@ impl Gate {
     }
 
     fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
-        let mut params = shown_params(parsed);
+        let mut params = redact::shown(&parsed.params);
         // Of a few hundred bytes in each honest request: a component that sends
         // more must not fill the host's memory.
         let bytes = params
@@ -506,10 +542,6 @@ impl Decision {
     }
 }
 
-fn subject_of(parsed: &ApiRequest) -> String {
-    subject(parsed.verb.as_str(), &parsed.path(), &shown_params(parsed))
-}
-
 fn subject(method: &str, path: &str, params: &[(String, String)]) -> String {
     let mut text = format!("{method} {path}");
     for (index, (name, value)) in params.iter().enumerate() {
@@ -518,13 +550,6 @@ fn subject(method: &str, path: &str, params: &[(String, String)]) -> String {
         text.push_str(&format!("{name}={}", value.escape_debug()));
     }
     text
-}
-
-fn shown_params(parsed: &ApiRequest) -> Vec<(String, String)> {
-    let params = parsed.params.iter();
-    params
-        .map(|(name, value)| (name.clone(), masked(name, value)))
-        .collect()
 }
 
 /// What Proxmox will understand, if that is certain.

@@ -4,6 +4,7 @@
 //! The component asks; this module decides, by the request itself and not by
 //! what the component says of it. It knows neither the engine nor MCP.
 
+mod ask;
 mod client;
 mod echo;
 mod gate;
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use host_runner_policy::{ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset};
 use http::{HeaderValue, Request, Response, header};
 
+pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, Question};
 pub(crate) use self::gate::{Consent, Decision, Fate, Gate, Terms};
 pub(crate) use self::headers::is_forbidden as is_forbidden_header;
 pub(crate) use self::origin::{Origin, OriginError};

@@ -1,28 +1,34 @@
-//! Takes secrets out of what is logged: by the schema where it tells, by name,
-//! and by what they look like. Where in doubt, more is taken out, not less.
+//! Takes secrets out of what is logged or shown: by the schema of a tool, by
+//! name, by the program of a command, and by what they look like. Where in
+//! doubt, more is taken out, not less.
+//!
+//! The audit log, the messages on stderr, `policy explain`, errors and the
+//! questions to the user all take values from here.
+
+mod command;
 
 use serde_json::{Map, Value};
 
-/// What stands in the place of a secret.
+/// Replaces a secret.
 const HIDDEN: &str = "(hidden)";
 
 /// How many schemas may apply to one value. Past it, the value is hidden.
 const MAX_SCHEMAS: usize = 64;
 
-/// A value without secrets.
+/// A JSON value without secrets.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Masked(pub(super) Value);
+pub(crate) struct Masked(pub(crate) Value);
 
 /// A tool's arguments, by its schema: what is `writeOnly` or a `password`
 /// there is hidden, and what its name or its form tells to be a secret.
-pub(crate) fn mask_arguments(arguments: &Value, input_schema: &Value) -> Masked {
+pub(crate) fn arguments(arguments: &Value, input_schema: &Value) -> Masked {
     let schemas = Schemas::new(input_schema);
     Masked(schemas.mask(arguments))
 }
 
 /// A request's parameters, decoded, in order. Several of one name become a
 /// list.
-pub(crate) fn mask_params(params: &[(String, String)]) -> Masked {
+pub(crate) fn params(params: &[(String, String)]) -> Masked {
     let mut grouped: Map<String, Value> = Map::new();
     for (name, value) in params {
         let value = Value::from(value.as_str());
@@ -39,8 +45,61 @@ pub(crate) fn mask_params(params: &[(String, String)]) -> Masked {
 
 /// A text of any kind: without private keys, the user part of URLs, tickets,
 /// tokens, and what follows a name such as `password=`.
-pub(crate) fn mask_text(text: &str) -> String {
-    hide_named(&hide_userinfo(&hide_keys(text)))
+pub(crate) fn text(text: &str) -> String {
+    hide_named(&hide_signatures(&hide_userinfo(&hide_keys(text))))
+}
+
+/// A request's parameters as the user is shown them before agreeing, in order.
+///
+/// A command, and what it reads, stays whole where the part that looks like a
+/// secret could do something: a question must not hide what it asks about.
+pub(crate) fn shown(params: &[(String, String)]) -> Vec<(String, String)> {
+    let command: Vec<&str> = params
+        .iter()
+        .filter(|(name, _)| is_command(name))
+        .map(|(_, value)| value.as_str())
+        .collect();
+    let mut words = command::arguments(&command).into_iter();
+    params
+        .iter()
+        .map(|(name, value)| {
+            let value = if is_command(name) {
+                let word = words.next().unwrap_or_default();
+                unless_active(value, text(&word))
+            } else if name == "input-data" {
+                unless_active(value, command::input(&command, value))
+            } else if is_secret_name(name) {
+                HIDDEN.to_owned()
+            } else {
+                text(value)
+            };
+            (name.clone(), value)
+        })
+        .collect()
+}
+
+/// The redacted text, or the original where what was taken out holds
+/// characters that a shell acts on.
+fn unless_active(original: &str, redacted: String) -> String {
+    let active = |text: &str| {
+        let acts = |c: &char| {
+            matches!(
+                c,
+                '$' | '`' | ';' | '|' | '&' | '<' | '>' | '(' | ')' | '{' | '}' | '\n' | '\r'
+            )
+        };
+        text.chars().filter(acts).count()
+    };
+    let brackets = 2 * redacted.matches(HIDDEN).count();
+    match active(original) + brackets == active(&redacted) {
+        true => redacted,
+        false => original.to_owned(),
+    }
+}
+
+/// A command line, as an argument list or in one text.
+fn is_command(name: &str) -> bool {
+    matches!(name, "command" | "cmd" | "argv" | "args" | "extra-args")
 }
 
 /// The schemas that apply to a value.
@@ -138,7 +197,7 @@ impl<'a> Schemas<'a> {
             };
         }
         match value {
-            Value::String(text) => mask_text(text).into(),
+            Value::String(text) => self::text(text).into(),
             Value::Array(items) => {
                 let schemas = self.items();
                 let mut is_next_secret = false;
@@ -160,15 +219,30 @@ impl<'a> Schemas<'a> {
                 let fields = fields.iter().map(|(name, value)| {
                     let value = if is_secret_name(name) || is_payload(name, value) {
                         hidden(value)
+                    } else if is_command(name) && !self.field(name).are_secret() {
+                        without_arguments(value)
                     } else {
                         self.field(name).mask(value)
                     };
-                    (mask_text(name), value)
+                    (text(name), value)
                 });
                 Value::Object(fields.collect())
             }
             other => other.clone(),
         }
+    }
+}
+
+/// A command without the secrets among its arguments.
+fn without_arguments(value: &Value) -> Value {
+    let plain = Schemas::default();
+    match value {
+        Value::String(line) => plain.mask(&command::line(line).into()),
+        Value::Array(words) if words.iter().all(Value::is_string) => {
+            let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+            plain.mask(&command::arguments(&words).into())
+        }
+        other => plain.mask(other),
     }
 }
 
@@ -308,6 +382,54 @@ fn hide_userinfo(text: &str) -> String {
         out.push_str(host);
     }
     out
+}
+
+/// Values in the query of a URL that give access: signatures of links that
+/// expire, keys, and whatever looks random.
+fn hide_signatures(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['?', '&']) {
+        let (before, query) = split(rest, at + 1);
+        out.push_str(before);
+        rest = query;
+        let Some((name, value)) = query.split_once('=') else {
+            continue;
+        };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '%');
+        if name.is_empty() || !name.chars().all(is_plain) {
+            continue;
+        }
+        let ends =
+            |c: char| c.is_whitespace() || matches!(c, '&' | '#' | '"' | '\'' | '<' | '>' | ')');
+        let length = value.find(ends).unwrap_or(value.len());
+        let (value, after) = split(value, length);
+        if !value.is_empty() && (is_signature(name) || is_random(value)) {
+            out.push_str(name);
+            out.push('=');
+            out.push_str(HIDDEN);
+            rest = after;
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn is_signature(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let parts = ["sig", "hmac", "credential", "accesskey", "auth", "policy"];
+    parts.iter().any(|part| name.contains(part)) || name == "code" || is_secret_name(&name)
+}
+
+/// Long, of letters and digits without a word's breaks.
+fn is_random(value: &str) -> bool {
+    let is_code =
+        |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'%' | b'+' | b'/' | b'=' | b'_');
+    is_uuid(value)
+        || (value.len() >= 24
+            && value.bytes().all(is_code)
+            && value.bytes().any(|b| b.is_ascii_digit())
+            && value.bytes().any(|b| b.is_ascii_alphabetic()))
 }
 
 fn ends_with_scheme(text: &str) -> bool {
@@ -477,8 +599,8 @@ mod tests {
 
     const UUID: &str = "8a7f1c52-0b1e-4c5e-9d61-2f0c5d3e7a90";
 
-    fn arguments(value: Value) -> Value {
-        mask_arguments(&value, &json!({"type": "object"})).0
+    fn masked(value: Value) -> Value {
+        super::arguments(&value, &json!({"type": "object"})).0
     }
 
     #[test]
@@ -504,7 +626,7 @@ mod tests {
             "list": [{"shown": "yes", "four": 1234}, {"four": true}], "map": {"a": "hush", "b": ""},
         });
         assert_eq!(
-            mask_arguments(&value, &schema).0,
+            super::arguments(&value, &schema).0,
             json!({
                 "vmid": 100, "one": HIDDEN, "two": HIDDEN, "three": HIDDEN, "loop": "seen",
                 "list": [{"shown": "yes", "four": HIDDEN}, {"four": HIDDEN}],
@@ -517,10 +639,13 @@ mod tests {
             json!(true),
             json!({"properties": 3, "anyOf": {}}),
         ] {
-            assert_eq!(mask_arguments(&json!({"a": 1}), &schema).0, json!({"a": 1}));
+            assert_eq!(
+                super::arguments(&json!({"a": 1}), &schema).0,
+                json!({"a": 1})
+            );
         }
         let endless = json!({"anyOf": vec![json!({"type": "string"}); 100]});
-        assert_eq!(mask_arguments(&json!("x"), &endless).0, json!(HIDDEN));
+        assert_eq!(super::arguments(&json!("x"), &endless).0, json!(HIDDEN));
     }
 
     #[test]
@@ -552,17 +677,17 @@ mod tests {
             "input-data",
         ] {
             assert_eq!(
-                arguments(json!({name: "hush"})),
+                masked(json!({name: "hush"})),
                 json!({name: HIDDEN}),
                 "{name}"
             );
             assert_eq!(
-                arguments(json!({"a": [{"b": {name: ["hush", 7]}}]})),
+                masked(json!({"a": [{"b": {name: ["hush", 7]}}]})),
                 json!({"a": [{"b": {name: HIDDEN}}]}),
                 "{name}"
             );
-            assert_eq!(arguments(json!({name: ""})), json!({name: ""}));
-            assert_eq!(arguments(json!({name: null})), json!({name: null}));
+            assert_eq!(masked(json!({name: ""})), json!({name: ""}));
+            assert_eq!(masked(json!({name: null})), json!({name: null}));
         }
         for name in [
             "vmid",
@@ -585,13 +710,13 @@ mod tests {
             "config-keys",
         ] {
             assert_eq!(
-                arguments(json!({name: "seen"})),
+                masked(json!({name: "seen"})),
                 json!({name: "seen"}),
                 "{name}"
             );
         }
         assert_eq!(
-            arguments(json!({"has_password": true})),
+            masked(json!({"has_password": true})),
             json!({"has_password": true})
         );
     }
@@ -603,7 +728,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect();
-            mask_params(&pairs).0
+            super::params(&pairs).0
         };
         assert_eq!(
             params(&[
@@ -657,7 +782,7 @@ mod tests {
             ),
             (header, "PVEAPIToken=(hidden)"),
         ] {
-            assert_eq!(mask_text(&text), masked);
+            assert_eq!(super::text(&text), masked);
         }
         for (text, masked) in [
             ("https://user:hush@host/x", "https://(hidden)@host/x"),
@@ -693,6 +818,18 @@ mod tests {
             ("password = hush hush", "password = (hidden)"),
             ("Authorization: Bearer hush", "Authorization: (hidden)"),
             ("x?a=1&token=hush", "x?a=1&token=(hidden)"),
+            (
+                "https://example.com/a.iso?X-Amz-Expires=60&X-Amz-Signature=abc123&v=2",
+                "https://example.com/a.iso?X-Amz-Expires=60&X-Amz-Signature=(hidden)&v=2",
+            ),
+            (
+                "https://example.com/a.iso?sv=2026&sig=hush%2Fhush%3D b",
+                "https://example.com/a.iso?sv=2026&sig=(hidden) b",
+            ),
+            (
+                "https://example.com/?d=Q3JlZGVudGlhbHMxMjM0NTY3ODkw",
+                "https://example.com/?d=(hidden)",
+            ),
             ("PVE:root@pam:64F1::aGhzaA==", "PVE:(hidden)"),
             ("a PVEVNC:64F1::aGhzaA== b", "a PVEVNC:(hidden) b"),
             (
@@ -705,12 +842,13 @@ mod tests {
             ),
             ("password=", "password="),
         ] {
-            assert_eq!(mask_text(text), masked);
+            assert_eq!(super::text(text), masked);
         }
         for text in [
             "",
             "a",
             "https://example.com/a@b",
+            "https://example.com/get?file=debian-12-generic-amd64-20260316.qcow2&v=2",
             "me@example.com",
             "user: me@example.com",
             "UPID:pve1:0000A1B2:00C3D4E5:66A1B2C3:qmstart:100:root@pam!secret:",
@@ -725,7 +863,7 @@ mod tests {
             "the password is wrong",
             "2001:db8::1",
         ] {
-            assert_eq!(mask_text(text), text);
+            assert_eq!(super::text(text), text);
         }
     }
 
@@ -745,7 +883,7 @@ mod tests {
             "//",
             "p ",
         ] {
-            mask_text(&part.repeat(100_000));
+            super::text(&part.repeat(100_000));
         }
     }
 
@@ -757,13 +895,13 @@ mod tests {
                 format!("{before} --password={secret}{after}"),
                 format!("{before} api_token: {secret}{after}"),
             ] {
-                prop_assert!(!mask_text(&text).contains(&secret), "{}", mask_text(&text));
+                prop_assert!(!super::text(&text).contains(&secret), "{}", super::text(&text));
             }
         }
 
         #[test]
         fn no_text_is_too_odd(text in any::<String>()) {
-            mask_text(&text);
+            super::text(&text);
         }
     }
 }

@@ -1,0 +1,209 @@
+//! Asking the user about a change, while the call that wants it waits.
+//!
+//! The request that was shown is the one that is sent: it stays inside the call
+//! until the answer comes. So a yes cannot be used for another request, nor
+//! twice.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use host_runner_policy::ApiRequest;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::redact;
+
+/// How long the user may take to answer.
+pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(10 * 60);
+/// The longest change that is shown to the user, in bytes. What does not fit
+/// is refused: a part of it would hide the rest.
+const MAX_SHOWN_BYTES: usize = 16 * 1024;
+
+/// Takes the questions of one call to whoever can ask its user.
+#[derive(Debug, Clone)]
+pub(crate) struct Asker(mpsc::Sender<Question>);
+
+/// A change that waits for the user's answer. Dropped without one, the answer
+/// is no.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// What is about to be sent.
+    pub change: Change,
+    answer: oneshot::Sender<bool>,
+}
+
+/// A change as it is shown to the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The request: its first line names method and path, each further one a
+    /// parameter.
+    pub text: String,
+    /// It can interrupt a guest or lose data.
+    pub is_destructive: bool,
+}
+
+/// How a question ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    Yes,
+    No,
+    /// Nobody can be asked.
+    Nobody,
+    /// The change is longer than [`MAX_SHOWN_BYTES`].
+    TooLong,
+    /// No answer came within [`ANSWER_TIME`].
+    Late,
+}
+
+/// The time that a call has spent waiting for its user.
+#[derive(Debug, Default)]
+pub(super) struct Pause {
+    /// One question of a call at a time.
+    turn: tokio::sync::Mutex<()>,
+    time: Mutex<Waited>,
+}
+
+#[derive(Debug, Default)]
+struct Waited {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Asker {
+    /// An asker for a call, and where its questions arrive.
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Question>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// Asks, and waits for the answer.
+    pub(super) async fn ask(&self, change: Change, pause: &Pause) -> Answer {
+        if change.text.len() > MAX_SHOWN_BYTES {
+            return Answer::TooLong;
+        }
+        let _turn = pause.turn.lock().await;
+        let _waiting = pause.begin();
+        let (answer, answered) = oneshot::channel();
+        if self.0.send(Question { change, answer }).await.is_err() {
+            return Answer::No;
+        }
+        match tokio::time::timeout(ANSWER_TIME, answered).await {
+            Ok(Ok(true)) => Answer::Yes,
+            Ok(Ok(false) | Err(_)) => Answer::No,
+            Err(_) => Answer::Late,
+        }
+    }
+}
+
+impl Question {
+    /// Returns when the call no longer waits for the answer.
+    pub(crate) async fn expired(&mut self) {
+        self.answer.closed().await;
+    }
+
+    /// Lets the change be sent, or refuses it.
+    pub(crate) fn answer(self, agreed: bool) {
+        // A call that has ended does not wait for it any more.
+        let _ = self.answer.send(agreed);
+    }
+}
+
+impl Change {
+    /// A request, whole: only what is a password, a key or a token is hidden.
+    pub(super) fn new(request: &ApiRequest, is_destructive: bool) -> Self {
+        let mut text = format!("{} {}", request.verb.as_str(), request.path());
+        for (name, value) in redact::shown(&request.params) {
+            text.push_str(&format!("\n  {} = {value:?}", name.escape_debug()));
+        }
+        Self {
+            text,
+            is_destructive,
+        }
+    }
+}
+
+impl Answer {
+    /// Why the change is not sent, unless the user agreed.
+    pub(super) fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Yes => None,
+            Self::No => Some("the user did not agree to this change"),
+            Self::Nobody => Some("the user has to be asked first, and this client cannot ask"),
+            Self::TooLong => Some("the change is too long to be shown to the user as a whole"),
+            Self::Late => Some("the user did not answer within ten minutes"),
+        }
+    }
+}
+
+impl Pause {
+    /// In all, up to now.
+    pub(super) fn total(&self) -> Duration {
+        let time = self.time();
+        time.before + time.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn begin(&self) -> impl Drop {
+        struct End<'a>(&'a Pause);
+        impl Drop for End<'_> {
+            fn drop(&mut self) {
+                let mut time = self.0.time();
+                let last = time.since.take().map_or(Duration::ZERO, |at| at.elapsed());
+                time.before += last;
+            }
+        }
+        self.time().since = Some(Instant::now());
+        End(self)
+    }
+
+    fn time(&self) -> MutexGuard<'_, Waited> {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(params: &[(&str, &str)]) -> Change {
+        let form: Vec<_> = params
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.replace(' ', "+").replace('&', "%26")))
+            .collect();
+        let request = ApiRequest::parse(
+            "POST",
+            "/api2/json/nodes/pve1/qemu/100/agent/exec",
+            Some("application/x-www-form-urlencoded"),
+            form.join("&").as_bytes(),
+        );
+        Change::new(&request.unwrap(), true)
+    }
+
+    #[test]
+    fn a_command_is_shown_whole() {
+        let change = change(&[
+            ("command", "sh"),
+            ("command", "-c"),
+            ("command", "mount /dev/sdb1 /mnt && rm -rf /mnt/x"),
+        ]);
+        assert_eq!(
+            change.text,
+            "POST /nodes/pve1/qemu/100/agent/exec\n  command = \"sh\"\n  command = \"-c\"\n  \
+             command = \"mount /dev/sdb1 /mnt && rm -rf /mnt/x\""
+        );
+    }
+
+    #[tokio::test]
+    async fn an_unanswered_question_is_a_no() {
+        let (asker, mut questions) = Asker::new();
+        let pause = Pause::default();
+        let short = change(&[("command", "id")]);
+        let (answer, ()) = tokio::join!(asker.ask(short.clone(), &pause), async {
+            drop(questions.recv().await);
+        });
+        assert_eq!(answer, Answer::No);
+        drop(questions);
+        assert_eq!(asker.ask(short, &pause).await, Answer::No);
+        let long = "x".repeat(MAX_SHOWN_BYTES);
+        let long = change(&[("command", &long)]);
+        assert_eq!(asker.ask(long, &pause).await, Answer::TooLong);
+    }
+}
