@@ -6,13 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use proxmox_mcp_tests::{Authority, Client, HostRunner, Piece, Rogue, hostile_component};
+use proxmox_mcp_tests::{Authority, Client, HostRunner, Memory, Piece, Rogue, hostile_component};
 use serde_json::{Value, json};
 
 const MEBIBYTE: usize = 1024 * 1024;
-/// What a host-runner may have in memory in all: some answers at their largest,
-/// and the component's own 128 MiB, but not what a bomb unpacks to.
-const MEMORY: usize = 512 * MEBIBYTE;
 
 fn text(text: impl Into<String>) -> Piece {
     Piece::Bytes(text.into().into_bytes())
@@ -50,6 +47,7 @@ struct Stage {
     rogue: Rogue,
     client: Client,
     next: Arc<Mutex<Vec<Piece>>>,
+    memory: Memory,
 }
 
 impl Stage {
@@ -62,8 +60,10 @@ impl Stage {
         })
         .await?;
         let host = attacker(&rogue)?.args(arguments.iter().copied());
+        let client = host.connect().await?;
         Ok(Self {
-            client: host.connect().await?,
+            memory: Memory::idle(&client)?,
+            client,
             rogue,
             next,
         })
@@ -75,7 +75,7 @@ impl Stage {
         let url = format!("{}/api2/json/version", self.rogue.url);
         let arguments = json!({ "url": url });
         let result = self.client.request("send_request", arguments).await??;
-        within_memory(&self.client)?;
+        self.memory.check()?;
         still_serves(&self.client, &self.rogue).await?;
         let report = serde_json::to_value(&result)?;
         Ok(match report.get("structuredContent") {
@@ -90,17 +90,6 @@ async fn still_serves(client: &Client, rogue: &Rogue) -> anyhow::Result<()> {
     let body = json!(r#"{"data":{"version":"9.0"}}"#);
     ensure!(report.get("status") == Some(&json!(200)), "{report}");
     ensure!(report.get("body") == Some(&body), "{report}");
-    Ok(())
-}
-
-/// The most memory that the process ever had.
-fn within_memory(client: &Client) -> anyhow::Result<()> {
-    let id = client.process_id().context("it has ended")?;
-    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let peak = peak.and_then(|line| line.trim().strip_suffix("kB"));
-    let kibibytes: usize = peak.context("no peak")?.trim().parse()?;
-    ensure!(kibibytes * 1024 < MEMORY, "{} MiB", kibibytes >> 10);
     Ok(())
 }
 
@@ -221,6 +210,15 @@ async fn bodies_have_an_end() -> anyhow::Result<()> {
                 Piece::Forever(block()),
             ],
             "",
+        ),
+        (
+            "a chunk for each byte",
+            vec![
+                head("Transfer-Encoding: chunked\r\n"),
+                Piece::Times(b"1\r\nx\r\n".repeat(10_000), 100),
+                Piece::Close,
+            ],
+            "Incomplete",
         ),
         (
             "endless trailers",
@@ -417,6 +415,14 @@ async fn bombs_of_json_go_off_nowhere() -> anyhow::Result<()> {
             fill(r#"{"data":[{}"#, r#",{"type":"lxc","vmid":200}"#, "]}"),
         ),
         ("one text", fill(r#"{"data":[""#, "x", r#""]}"#)),
+        (
+            "many tags",
+            fill(
+                r#"{"data":[{"type":"qemu","vmid":100,"tags":""#,
+                "a;",
+                r#""}]}"#,
+            ),
+        ),
     ];
     // Either the list that host-runner asks for itself, or the component's.
     for own in [true, false] {
@@ -432,12 +438,13 @@ async fn bombs_of_json_go_off_nowhere() -> anyhow::Result<()> {
         })
         .await?;
         let client = attacker(&rogue)?.arg("--vmids=100").connect().await?;
+        let memory = Memory::idle(&client)?;
         for (name, bomb) in &bombs {
             lock(&next).clone_from(bomb);
             let report = get(&client, &rogue, "cluster/resources?type=storage").await?;
             let body = report["body"].as_str().unwrap_or_default();
             assert!(!body.contains("200"), "{name}: out of scope: {body:.200}");
-            within_memory(&client).context(*name)?;
+            memory.check().context(*name)?;
             let report = get(&client, &rogue, "version").await?;
             ensure!(report["status"] == 200, "{name}: {report}");
         }
@@ -462,11 +469,12 @@ async fn bombs_of_json_end_one_call() -> anyhow::Result<()> {
         .await?;
         for scope in [&[][..], &["--vmids=100"]] {
             let client = rogue.host()?.args(scope.iter().copied()).connect().await?;
+            let memory = Memory::idle(&client)?;
             for tool in ["list_guests", "list_nodes", "list_storage", "list_tasks"] {
                 let error = client.error(tool, json!({})).await?;
                 assert!(error.len() < 2000, "{tool}: {} bytes", error.len());
             }
-            within_memory(&client)?;
+            memory.check()?;
             client.finish().await?;
         }
     }
@@ -591,11 +599,12 @@ async fn answers_are_not_hoarded() -> anyhow::Result<()> {
     })
     .await?;
     let client = attacker(&rogue)?.arg("--call-seconds=4").connect().await?;
+    let memory = Memory::idle(&client)?;
     let url = format!("{}/api2/json/version", rogue.url);
     let hoard = json!({ "url": url, "count": 200 });
     let error = client.error("hoard_answers", hoard).await?;
     assert!(error.contains("longer than 4 s"), "{error}");
-    within_memory(&client)?;
+    memory.check()?;
     still_serves(&client, &rogue).await?;
     Ok(())
 }

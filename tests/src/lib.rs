@@ -18,6 +18,7 @@
 
 mod client;
 mod host;
+mod memory;
 mod programs;
 mod raw;
 mod rogue;
@@ -27,6 +28,7 @@ mod watch;
 
 pub use client::{Client, Era, Progress, User};
 pub use host::{HostRunner, Output};
+pub use memory::Memory;
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
 pub use raw::Raw;
 pub use rogue::{Authority, Piece, Rogue};

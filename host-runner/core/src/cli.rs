@@ -146,16 +146,17 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "SECONDS")]
     wait_seconds: Option<u64>,
 
-    /// Memory that one call may use
+    /// Memory that one call's component may use; the whole process takes at most
+    /// this and 192 MiB more than when it is idle, however many calls run
     #[arg(
         long,
         global = true,
         value_name = "MIB",
-        default_value = "128",
+        default_value = "64",
         help_heading = "Limits"
     )]
     memory_mib: NonZeroUsize,
-    /// Processor time that one call may use
+    /// Processor time that one call may use, in the component and in the host
     #[arg(
         long,
         global = true,

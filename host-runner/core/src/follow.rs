@@ -42,9 +42,14 @@ impl Followed {
 
 /// Closes the call in the audit log.
 pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
+    // The rest of a result can be large.
+    #[derive(serde::Deserialize)]
+    struct Task {
+        upid: String,
+    }
     let upid = |result: &ToolResult| {
-        let value: serde_json::Value = serde_json::from_str(&result.structured).ok()?;
-        Some(value.get("upid")?.as_str()?.to_owned())
+        let task = serde_json::from_str::<Task>(&result.structured).ok();
+        task.map(|task| task.upid)
     };
     match answer {
         Ok(Followed::Ended(result)) => gate.finish(CallOutcome::Ok, upid(result).as_deref()),

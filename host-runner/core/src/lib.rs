@@ -6,6 +6,7 @@
 //! `mcp` talks to the client; each keeps its libraries to itself.
 
 mod audit;
+mod budget;
 mod cli;
 mod commands;
 mod demo;

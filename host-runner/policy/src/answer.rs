@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Values that a line of a list may be made of. Proxmox has some thirty.
 const MAX_LINE_VALUES: usize = 4_000;
 /// Values that an answer may be made of that is no list.
-const MAX_VALUES: usize = 200_000;
+const MAX_VALUES: usize = 100_000;
 
 /// An answer.
 #[derive(Debug)]

@@ -52,15 +52,20 @@ impl Scope {
         answer: &[u8],
         directory: &Directory,
     ) -> Option<Vec<u8>> {
-        let mut lines = Vec::new();
+        // One buffer, as an answer can be large: what is shown is no larger,
+        // but for what is written in another way.
+        let mut shown = Vec::with_capacity(answer.len());
+        shown.extend_from_slice(b"{\"data\":");
+        let start = shown.len();
+        let lines = &mut shown;
         let answer = answer::read(answer, |line| {
             if self.shows(listing, &line, directory) {
-                lines.push(if lines.is_empty() { b'[' } else { b',' });
+                lines.push(if lines.len() == start { b'[' } else { b',' });
                 // Writing to memory does not fail.
-                let _ = serde_json::to_writer(&mut lines, &line);
+                let _ = serde_json::to_writer(&mut *lines, &line);
             }
         })?;
-        let data = match answer.data {
+        match answer.data {
             Data::Lines => {
                 if matches!(
                     listing,
@@ -68,25 +73,21 @@ impl Scope {
                 ) {
                     return None;
                 }
-                if lines.is_empty() {
-                    lines.push(b'[');
+                if shown.len() == start {
+                    shown.push(b'[');
                 }
-                lines.push(b']');
-                lines
+                shown.push(b']');
             }
             Data::Whole(mut data) => {
                 if !self.filter_whole(listing, &mut data, directory) {
                     return None;
                 }
-                serde_json::to_vec(&data).ok()?
+                serde_json::to_writer(&mut shown, &data).ok()?;
             }
-        };
-        let mut shown = b"{".to_vec();
-        if let Some(total) = answer.total {
-            shown.extend_from_slice(format!("\"total\":{total},").as_bytes());
         }
-        shown.extend_from_slice(b"\"data\":");
-        shown.extend_from_slice(&data);
+        if let Some(total) = answer.total {
+            shown.extend_from_slice(format!(",\"total\":{total}").as_bytes());
+        }
         shown.push(b'}');
         Some(shown)
     }

@@ -62,10 +62,16 @@ pub enum Malformed {
     /// More than pveproxy reads of a request before its body.
     #[error("the path and the headers together are longer than proxmox takes")]
     Head,
+    /// More parameters than any call of Proxmox takes.
+    #[error("the request has more than {MAX_PARAMS} parameters")]
+    TooManyParams,
     /// A name that no parameter has.
     #[error("a parameter's name holds a character that names nothing")]
     ParamName,
 }
+
+/// Some calls of Proxmox know two hundred parameters.
+const MAX_PARAMS: usize = 400;
 
 /// Where the API begins, after the origin's path prefix.
 const API: &str = "/api2/json";
@@ -184,6 +190,9 @@ fn has_bad_escape(raw: &str) -> bool {
 fn pairs(text: &str) -> Result<Vec<(String, String)>, Malformed> {
     if text.is_empty() {
         return Ok(Vec::new());
+    }
+    if text.split('&').nth(MAX_PARAMS).is_some() {
+        return Err(Malformed::TooManyParams);
     }
     let odd = |pair: &str| pair.matches('=').count() != 1 || pair.contains(';');
     let plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();

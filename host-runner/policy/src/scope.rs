@@ -249,20 +249,44 @@ impl Resident {
                 .unwrap_or_default()
                 .split([';', ',', ' '])
                 .filter(|tag| !tag.is_empty())
+                // A guest is in scope by its tags, never out of it.
+                .take(MAX_TAGS)
                 .map(str::to_owned)
                 .collect(),
         };
         Some((vmid, resident))
     }
+
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|tag| tag.len() + 40).sum();
+        100 + self.node.len() + self.pool.as_ref().map_or(0, String::len) + tags
+    }
 }
+
+/// The tags of a guest that are looked at.
+const MAX_TAGS: usize = 64;
+/// Guests of a cluster: several times as many as any has.
+const MAX_GUESTS: usize = 50_000;
+/// What the names of their nodes, pools and tags may take in memory.
+const MAX_DIRECTORY_BYTES: usize = 16 << 20;
 
 /// Reads the guests out of an answer of `/cluster/resources`.
 pub fn read_directory(answer: &[u8]) -> Option<Directory> {
     let mut directory = Directory::new();
+    let mut bytes = 0;
     let answer = answer::read(answer, |line| {
-        directory.extend(Resident::of_resource(&line));
+        // Whatever more there is makes the answer one to be refused.
+        if let Some((vmid, resident)) = Resident::of_resource(&line)
+            && directory.len() <= MAX_GUESTS
+            && bytes <= MAX_DIRECTORY_BYTES
+        {
+            bytes += resident.bytes();
+            directory.insert(vmid, resident);
+        }
     })?;
-    matches!(answer.data, Data::Lines).then_some(directory)
+    let sane = directory.len() <= MAX_GUESTS && bytes <= MAX_DIRECTORY_BYTES;
+    (sane && matches!(answer.data, Data::Lines)).then_some(directory)
 }
 
 /// Proxmox writes a vmid as a number or as a string.

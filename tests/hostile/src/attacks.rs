@@ -1,8 +1,10 @@
 //! The attacks.
 
 pub(crate) mod contract;
+pub(crate) mod hoards;
 mod network;
 mod resources;
+mod spins;
 mod system;
 
 use serde_json::Value;
@@ -258,6 +260,102 @@ pub(crate) const ATTACKS: &[Attack] = &[
         description: "Go on for ever, with a ticket of garbage and no time between two looks.",
         arguments: &[],
         run: contract::run_forever,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "random_bytes",
+        description: "Take random bytes, many at once and often.",
+        arguments: &[("bytes", "integer", true), ("count", "integer", true)],
+        run: hoards::random_bytes,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "zeroes",
+        description: "Have a stream write so many zeroes at once.",
+        arguments: &[("bytes", "integer", true)],
+        run: hoards::zeroes,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "hoard_streams",
+        description: "Keep so many streams, each with something written to it.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::hoard_streams,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "hoard_timers",
+        description: "Keep so many timers.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::hoard_timers,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "hoard_headers",
+        description: "Keep so many sets of headers, each as full as it gets.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::hoard_headers,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "hoard_requests",
+        description: "Keep so many requests, each part of which is as long as it gets.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::hoard_requests,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "flood_refused",
+        description: "Send many requests that are refused, with FILLER of so many bytes in them.",
+        arguments: &[
+            ("url", "string", true),
+            ("method", "string", false),
+            ("path", "string", true),
+            ("body", "string", false),
+            ("filler", "string", true),
+            ("bytes", "integer", true),
+            ("count", "integer", true),
+        ],
+        run: hoards::flood_refused,
+        claims: Claims::Writes,
+    },
+    Attack {
+        name: "bomb",
+        description: "Answer with a list of small values.",
+        arguments: &[
+            ("bytes", "integer", true),
+            ("piece", "string", true),
+            ("end", "string", true),
+        ],
+        run: hoards::bomb,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "huge_progress",
+        description: "Go on for ever, and say so many bytes each time.",
+        arguments: &[("bytes", "integer", true)],
+        run: hoards::huge_progress,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "many_problems",
+        description: "Fail with so many problems of the arguments.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::many_problems,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "many_lines",
+        description: "Fail with so many lines of a log.",
+        arguments: &[("count", "integer", true)],
+        run: hoards::many_lines,
+        claims: Claims::Reads,
+    },
+    Attack {
+        name: "spin",
+        description: "Call a function of the host for ever.",
+        arguments: &[("on", "string", true)],
+        run: spins::spin,
         claims: Claims::Reads,
     },
 ];

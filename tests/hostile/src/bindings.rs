@@ -1,10 +1,22 @@
-//! The guest side of `wit/world.wit`.
+//! The guest side of `wit/world.wit`, and what std imports anyway.
 
 #![expect(unsafe_code, reason = "generated code")]
 
 wit_bindgen::generate!({
-    path: "../../wit",
-    world: "plugin",
+    path: ["../../wit", "wit/random", "wit/cli"],
+    inline: "
+        package hostile:component;
+
+        world hostile {
+            include proxmox:mcp/plugin@0.1.0;
+            import wasi:clocks/monotonic-clock@0.2.2;
+            import wasi:clocks/wall-clock@0.2.2;
+            import wasi:random/random@0.2.2;
+            import wasi:cli/stdout@0.2.2;
+            import wasi:cli/stderr@0.2.2;
+        }
+    ",
+    world: "hostile:component/hostile",
     generate_all,
 });
 

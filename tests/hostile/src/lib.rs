@@ -45,7 +45,9 @@ struct Hostile;
 
 impl Guest for Hostile {
     fn list_tools() -> Vec<Tool> {
-        ATTACKS.iter().map(describe).collect()
+        // The one thing that an operator can tell a component.
+        let name = std::env::var("PROXMOX_TOKEN_ID").unwrap_or_default();
+        attacks::hoards::tools(&name).unwrap_or_else(|| ATTACKS.iter().map(describe).collect())
     }
 
     fn call_tool(name: String, arguments_json: String) -> Result<Outcome, ToolError> {

@@ -10,6 +10,7 @@ pub(crate) mod tools;
 use std::io::{self, Write as _};
 
 use crate::audit::{Audit, AuditError};
+use crate::budget::Budget;
 use crate::cli::Options;
 use crate::demo::{Demo, DemoError};
 use crate::engine::{Embedded, LoadError, Loader, ToolError};
@@ -126,10 +127,12 @@ fn catalog(
         Some(target) => Some(Audit::open(target, file.audit.required.unwrap_or(true))?),
         None => None,
     };
+    let limits = options.limits();
+    let budget = Budget::new(limits.memory_bytes);
     let loader = Loader::new(
         options.component(embedded),
-        options.limits(),
-        Sandbox::new(settings, rules, audit)?,
+        limits,
+        Sandbox::new(settings, rules, audit, budget)?,
         settings.guest_environment(),
     );
     Ok(Catalog::new(loader, choice))

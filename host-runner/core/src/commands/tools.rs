@@ -19,12 +19,9 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let file = options.policy.effective()?;
     let choice = Choice::new(&file, &crate::policy::rules(&file, options.call_requests)?);
-    let loader = Loader::new(
-        options.component(embedded),
-        options.limits(),
-        Sandbox::sealed(),
-        Vec::new(),
-    );
+    let limits = options.limits();
+    let sealed = Sandbox::sealed(limits.memory_bytes);
+    let loader = Loader::new(options.component(embedded), limits, sealed, Vec::new());
     let tools = loader.plugin().await?.list_tools().await?;
     let offer = Offer::new(tools.clone(), &choice)?;
     if json {

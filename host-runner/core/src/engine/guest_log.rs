@@ -1,13 +1,13 @@
 //! What a component writes to its stderr: lines in the host's log.
 
 use std::collections::VecDeque;
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::OutputStream;
+
+use super::streams::{Sink, Stream};
 
 /// Longer lines are cut.
 const MAX_LINE: usize = 1000;
@@ -35,7 +35,9 @@ impl GuestLog {
         let last: Vec<_> = lines.last.iter().map(String::as_str).collect();
         last.join(" / ")
     }
+}
 
+impl Sink for GuestLog {
     fn write(&self, bytes: &[u8]) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for &byte in bytes {
@@ -75,26 +77,11 @@ impl IsTerminal for GuestLog {
 
 impl StdoutStream for GuestLog {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(self.clone())
-    }
-}
-
-impl AsyncWrite for GuestLog {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.write(bytes);
-        Poll::Ready(Ok(bytes.len()))
+        Box::new(Stream(self.clone()))
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Stream(self.clone()))
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a component may import.
 
-use wasmtime::Engine;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::{Component, Linker, Resource};
+use wasmtime::{Engine, StoreContextMut};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, filesystem, random};
 use wasmtime_wasi::random::{WasiRandom, WasiRandomView};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 
 use super::state::State;
 
@@ -89,5 +92,56 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     cli::terminal_stderr::add_to_linker::<State, WasiCli>(l, State::cli)?;
     filesystem::preopens::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
     filesystem::types::add_to_linker::<State, WasiFilesystem>(l, State::filesystem)?;
+    bound_requests(l)?;
     Ok(linker)
+}
+
+/// The most that a part of a request may hold, which the host keeps until the
+/// request is sent.
+const MAX_METHOD_BYTES: usize = 64;
+const MAX_AUTHORITY_BYTES: usize = 1024;
+const MAX_PATH_BYTES: usize = 8 * 1024;
+
+type Outcome = wasmtime::Result<(Result<(), ()>,)>;
+type Request = Resource<HostOutgoingRequest>;
+
+/// Refuses the parts of a request that are longer than any that is sent:
+/// wasmtime takes methods and authorities of any length.
+fn bound_requests(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance("wasi:http/types@0.2.12")?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, State>, (request, method): (Request, Method)| -> Outcome {
+            if matches!(&method, Method::Other(name) if name.len() > MAX_METHOD_BYTES) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_method(request, method)?,))
+        },
+    )?;
+    let longer = |text: &Option<String>, limit| text.as_ref().is_some_and(|t| t.len() > limit);
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        move |mut store: StoreContextMut<'_, State>,
+              (request, text): (Request, Option<String>)|
+              -> Outcome {
+            if longer(&text, MAX_AUTHORITY_BYTES) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_authority(request, text)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        move |mut store: StoreContextMut<'_, State>,
+              (request, text): (Request, Option<String>)|
+              -> Outcome {
+            if longer(&text, MAX_PATH_BYTES) {
+                return Ok((Err(()),));
+            }
+            Ok((store.data_mut().http().set_path_with_query(request, text)?,))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
 }

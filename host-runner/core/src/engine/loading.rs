@@ -1,5 +1,7 @@
 //! From a component's bytes to something that can be instantiated.
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
@@ -229,6 +231,14 @@ pub(super) fn one_line(error: &wasmtime::Error) -> String {
     causes.join(": ").replace('\n', " ")
 }
 
+/// Whether the component said more than the host copies. wasmtime keeps the
+/// type of this error to itself.
+pub(super) fn is_too_much_to_copy(error: &wasmtime::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
+}
+
 #[expect(
     unsafe_code,
     reason = "a precompiled component can only be loaded this way"
@@ -278,8 +288,25 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
     pool
 }
 
+/// The most that a component's file may hold: compiling takes many times as
+/// much memory.
+const MAX_COMPONENT_BYTES: u64 = 32 << 20;
+
 fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|error| LoadError::Read {
+    let read = || {
+        let file = File::open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MAX_COMPONENT_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_COMPONENT_BYTES {
+            let limit = MAX_COMPONENT_BYTES >> 20;
+            return Err(io::Error::other(format!("it is larger than {limit} MiB")));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| LoadError::Read {
         path: path.to_owned(),
         error,
     })

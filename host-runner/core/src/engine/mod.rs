@@ -7,13 +7,16 @@ mod guest_log;
 mod inspection;
 mod linking;
 mod loading;
+mod processor;
+mod sizes;
 mod state;
+mod streams;
 mod ticker;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -30,21 +33,27 @@ pub use self::loading::Embedded;
 pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
 
 use self::bindings::RunnerPre;
+use self::bindings::exports::proxmox::mcp::tools::Guest;
 use self::loading::one_line;
-use self::state::{Report, State};
-use self::ticker::{OutOfTime, Ticker};
+use self::processor::{Bounded, Meter, OutOfTime, Workers};
+use self::state::{MAX_RESOURCES, Report, State};
+use self::ticker::Ticker;
 use crate::audit::CallStart;
 use crate::sandbox::{Gate, Sandbox, Terms};
 
 /// How many calls may wait for their turn.
 const MAX_WAITING: usize = 256;
 
+/// Handles that a component may have: of its own resources, and of the host's.
+const MAX_HANDLES: usize = 16 * MAX_RESOURCES;
+
 /// What a call may use.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {
-    /// Memory, over all of an instance's memories.
+    /// Memory, over all of an instance's memories. What all calls take together
+    /// is bounded too: see [`crate::budget`].
     pub memory_bytes: usize,
-    /// Processor time.
+    /// Processor time, of the host's functions that it calls too.
     pub cpu: Duration,
     /// Time in all, waiting for Proxmox included.
     pub wall: Duration,
@@ -52,19 +61,32 @@ pub(crate) struct Limits {
     pub concurrency: usize,
 }
 
-/// The most that a call may answer.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-
 /// A component, ready to be called from many tasks at once.
 pub(crate) struct Plugin {
-    instances: RunnerPre<State>,
-    ticker: Ticker,
-    turns: Semaphore,
+    shared: Arc<Shared>,
+    /// Where calls run.
+    workers: Workers,
+    turns: Arc<Semaphore>,
     /// Places for those that wait for their turn.
     queue: Semaphore,
+}
+
+/// What calls need while they run.
+struct Shared {
+    instances: RunnerPre<State>,
+    ticker: Ticker,
     limits: Limits,
     sandbox: Arc<Sandbox>,
     environment: Vec<(String, String)>,
+}
+
+/// One call of one function of the component: everything that it has is made
+/// anew and thrown away after it.
+struct Call {
+    shared: Arc<Shared>,
+    store: Store<State>,
+    report: Arc<Report>,
+    meter: Arc<Meter>,
 }
 
 /// A component that is loaded by whoever needs it first.
@@ -138,35 +160,39 @@ impl Plugin {
         };
         let linker = linking::linker(&engine).map_err(invalid)?;
         let instances: InstancePre<State> = linker.instantiate_pre(&component).map_err(invalid)?;
-        let ticker =
-            Ticker::start(&engine).map_err(|error| LoadError::Engine(error.to_string()))?;
+        let system = |error: std::io::Error| LoadError::Engine(error.to_string());
         Ok(Self {
-            instances: RunnerPre::new(instances).map_err(invalid)?,
-            ticker,
-            turns: Semaphore::new(limits.concurrency),
+            workers: Workers::start().map_err(system)?,
+            turns: Arc::new(Semaphore::new(limits.concurrency)),
             queue: Semaphore::new(MAX_WAITING),
-            limits,
-            sandbox,
-            environment,
+            shared: Arc::new(Shared {
+                instances: RunnerPre::new(instances).map_err(invalid)?,
+                ticker: Ticker::start(&engine).map_err(system)?,
+                limits,
+                sandbox,
+                environment,
+            }),
         })
     }
 
     /// All tools, in the component's order.
     pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
-        let _turn = self.turn().await?;
         // Whoever lists tools has nothing to ask of Proxmox.
-        let gate = Arc::new(Sandbox::sealed()).gate(Terms::default(), None);
-        let (mut store, report) = self.store(&gate);
-        self.bounded(&gate, &report, async {
-            let plugin = self.instances.instantiate_async(&mut store).await?;
-            plugin.proxmox_mcp_tools().call_list_tools(&mut store).await
-        })
-        .await
+        let sealed = Sandbox::sealed(self.shared.limits.memory_bytes);
+        let gate = Arc::new(sealed).gate(Terms::default(), None);
+        let turn = self.turn().await?;
+        let call = Call::new(&self.shared, &gate);
+        let tools = async move {
+            let list = async |tools: &Guest, store: &mut _| tools.call_list_tools(store).await;
+            Ok(call.run(&gate, list).await?.0)
+        };
+        let tools = self.on_workers(turn, tools).await?;
+        sizes::checked_list(tools)
     }
 
     /// The way out of one call.
     pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
-        self.sandbox.gate(terms, start)
+        self.shared.sandbox.gate(terms, start)
     }
 
     /// Calls a tool. `arguments` is a JSON object.
@@ -176,14 +202,16 @@ impl Plugin {
         arguments: &str,
         gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
-        let _turn = self.turn().await?;
-        let (mut store, report) = self.store(gate);
-        let answer = self.bounded(gate, &report, async {
-            let plugin = self.instances.instantiate_async(&mut store).await?;
-            let tools = plugin.proxmox_mcp_tools();
-            tools.call_call_tool(&mut store, name, arguments).await
-        });
-        measured(answer.await?).map_err(|error| explained(error, &report))
+        let turn = self.turn().await?;
+        let call = Call::new(&self.shared, gate);
+        let (gate, name, arguments) = (Arc::clone(gate), name.to_owned(), arguments.to_owned());
+        let answer = async move {
+            let function = async |tools: &Guest, store: &mut _| {
+                tools.call_call_tool(store, &name, &arguments).await
+            };
+            judged(call.run(&gate, function).await?)
+        };
+        self.on_workers(turn, answer).await
     }
 
     /// Looks after the task behind a ticket.
@@ -192,18 +220,19 @@ impl Plugin {
         ticket: &str,
         gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
-        let _turn = self.turn().await?;
-        let (mut store, report) = self.store(gate);
-        let answer = self.bounded(gate, &report, async {
-            let plugin = self.instances.instantiate_async(&mut store).await?;
-            let tools = plugin.proxmox_mcp_tools();
-            tools.call_resume(&mut store, ticket).await
-        });
-        measured(answer.await?).map_err(|error| explained(error, &report))
+        let turn = self.turn().await?;
+        let call = Call::new(&self.shared, gate);
+        let (gate, ticket) = (Arc::clone(gate), ticket.to_owned());
+        let answer = async move {
+            let function =
+                async |tools: &Guest, store: &mut _| tools.call_resume(store, &ticket).await;
+            judged(call.run(&gate, function).await?)
+        };
+        self.on_workers(turn, answer).await
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, ToolError> {
-        if let Ok(turn) = self.turns.try_acquire() {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ToolError> {
+        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
             return Ok(turn);
         }
         let _place = self.queue.try_acquire().map_err(|_| {
@@ -212,54 +241,101 @@ impl Plugin {
                  of them have been answered"
             ))
         })?;
-        match tokio::time::timeout(self.limits.wall, self.turns.acquire()).await {
+        let Limits {
+            wall, concurrency, ..
+        } = self.shared.limits;
+        match tokio::time::timeout(wall, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(ToolError::Internal(format!(
-                "{} calls were running for {} s: nothing was done, call again when they have ended",
-                self.limits.concurrency,
-                self.limits.wall.as_secs()
+                "{concurrency} calls were running for {} s: nothing was done, call again when \
+                 they have ended",
+                wall.as_secs()
             ))),
         }
     }
 
-    /// Everything that a call has, made anew and thrown away after it.
-    fn store(&self, gate: &Arc<Gate>) -> (Store<State>, Arc<Report>) {
+    /// Runs a call where calls run. Its turn ends with it, also when nobody
+    /// wants its answer any more.
+    async fn on_workers<T: Send + 'static>(
+        &self,
+        turn: OwnedSemaphorePermit,
+        call: impl Future<Output = Result<T, ToolError>> + Send + 'static,
+    ) -> Result<T, ToolError> {
+        let failed = |reason: &str| ToolError::Internal(format!("the call failed: {reason}"));
+        let running = self.workers.spawn(async move {
+            let answer = call.await;
+            drop(turn);
+            answer
+        });
+        match running {
+            Some(running) => running
+                .await
+                .unwrap_or_else(|error| Err(failed(&error.to_string()))),
+            None => Err(failed("the server is ending")),
+        }
+    }
+}
+
+impl Call {
+    fn new(shared: &Arc<Shared>, gate: &Arc<Gate>) -> Self {
         let report = Arc::new(Report::default());
+        let meter = Meter::new(shared.limits.cpu);
         let state = State::new(
-            &self.environment,
+            &shared.environment,
             Arc::clone(gate),
-            self.limits.memory_bytes,
-            self.ticker.stopwatch(self.limits.cpu),
+            shared.limits.memory_bytes,
+            Arc::clone(&meter),
             Arc::clone(&report),
         );
-        let mut store = Store::new(self.instances.engine(), state);
-        store.limiter(|state| &mut state.memory);
+        let mut store = Store::new(shared.instances.engine(), state);
+        store.limiter_async(|state| &mut state.memory);
+        store.set_hostcall_fuel(sizes::MAX_COPIED_BYTES);
+        store.set_max_component_handles(MAX_HANDLES);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|mut context| {
-            context.data_mut().stopwatch.tick()?;
-            // Others get their turn, and the time limit its look.
-            Ok(UpdateDeadline::Yield(1))
-        });
-        (store, report)
+        // Others get their turn, and the limits their look.
+        store.epoch_deadline_callback(|_| Ok(UpdateDeadline::Yield(1)));
+        Self {
+            shared: Arc::clone(shared),
+            store,
+            report,
+            meter,
+        }
     }
 
-    async fn bounded<T>(
-        &self,
+    /// Runs one function within the limits.
+    async fn run<T>(
+        self,
         gate: &Gate,
-        report: &Report,
-        call: impl Future<Output = wasmtime::Result<T>>,
-    ) -> Result<T, ToolError> {
-        let _running = self.ticker.running();
+        function: impl AsyncFnOnce(&Guest, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<(T, Arc<Report>), ToolError> {
+        let Self {
+            shared,
+            mut store,
+            report,
+            meter,
+        } = self;
+        let _running = shared.ticker.running();
+        let call = Bounded::new(meter, async {
+            let plugin = shared.instances.instantiate_async(&mut store).await?;
+            function(plugin.proxmox_mcp_tools(), &mut store).await
+        });
         let answer = tokio::select! {
             answer = call => Some(answer),
-            () = self.out_of_time(gate) => None,
+            () = out_of_time(shared.limits.wall, gate) => None,
         };
         let reason = match answer {
-            Some(Ok(answer)) => return Ok(answer),
-            Some(Err(error)) => self.fault(&error, report),
+            Some(Ok(Ok(answer))) => return Ok((answer, report)),
+            Some(Ok(Err(error))) if loading::is_too_much_to_copy(&error) => {
+                return Err(sizes::not_copied());
+            }
+            Some(Ok(Err(error))) => shared.fault(&error, &report),
+            Some(Err(OutOfTime)) => format!(
+                "used more than {} s of processor time and was stopped",
+                shared.limits.cpu.as_secs()
+            ),
             None => format!(
                 "took longer than {} s and was stopped",
-                self.limits.wall.as_secs()
+                shared.limits.wall.as_secs()
             ),
         };
         Err(ToolError::Internal(format!(
@@ -267,22 +343,9 @@ impl Plugin {
              before calling again; the log of host-runner tells more"
         )))
     }
+}
 
-    /// Returns when a call that begins now has used up its wall time. What its
-    /// user takes to answer a question does not count.
-    async fn out_of_time(&self, gate: &Gate) {
-        let began = Instant::now();
-        let paused_before = gate.paused();
-        loop {
-            let paused = gate.paused().saturating_sub(paused_before);
-            let used = began.elapsed().saturating_sub(paused);
-            match self.limits.wall.checked_sub(used) {
-                Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
-                _ => return,
-            }
-        }
-    }
-
+impl Shared {
     /// What to say of a trap. The details are for the log.
     fn fault(&self, error: &wasmtime::Error, report: &Report) -> String {
         let mut details = one_line(error);
@@ -291,10 +354,7 @@ impl Plugin {
             details = format!("{details}; it wrote: {last_words}");
         }
         tracing::error!("the component failed: {details}");
-        if error.is::<OutOfTime>() {
-            let seconds = self.limits.cpu.as_secs();
-            format!("used more than {seconds} s of processor time and was stopped")
-        } else if report.is_out_of_memory() {
+        if report.is_out_of_memory() {
             let mebibytes = self.limits.memory_bytes >> 20;
             format!("wanted more than {mebibytes} MiB of memory and failed")
         } else if error.is::<I32Exit>() {
@@ -308,7 +368,7 @@ impl Plugin {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory_bytes: 128 << 20,
+            memory_bytes: 64 << 20,
             cpu: Duration::from_secs(10),
             wall: Duration::from_secs(120),
             concurrency: 16,
@@ -316,44 +376,26 @@ impl Default for Limits {
     }
 }
 
-/// What a component answers goes to a model, and nobody can read that much.
-fn measured(answer: Result<Outcome, ToolError>) -> Result<Outcome, ToolError> {
-    let of = |result: &ToolResult| result.structured.len() + result.text.len();
-    let bytes = match &answer {
-        Ok(Outcome::Done(result)) => of(result),
-        Ok(Outcome::Running(pending)) => {
-            of(&pending.interim) + pending.ticket.len() + pending.message.len()
+/// Returns when a call that begins now has used up its wall time. What its user
+/// takes to answer a question does not count.
+async fn out_of_time(wall: Duration, gate: &Gate) {
+    let began = Instant::now();
+    let paused_before = gate.paused();
+    loop {
+        let paused = gate.paused().saturating_sub(paused_before);
+        let used = began.elapsed().saturating_sub(paused);
+        match wall.checked_sub(used) {
+            Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
+            _ => return,
         }
-        Err(ToolError::InvalidArguments(invalid)) => {
-            let problems = invalid.problems.iter();
-            let problems = problems.map(|one| 64 + one.pointer.len() + one.message.len());
-            invalid.message.len() + problems.sum::<usize>()
-        }
-        Err(ToolError::FailedTask(failed)) => {
-            let lines = failed.log_tail.iter().map(|line| 64 + line.len());
-            failed.message.len()
-                + failed.upid.len()
-                + failed.exit_status.len()
-                + lines.sum::<usize>()
-        }
-        Err(
-            ToolError::UnknownTool(message)
-            | ToolError::Denied(message)
-            | ToolError::NotFound(message)
-            | ToolError::Conflict(message)
-            | ToolError::Unreachable(message)
-            | ToolError::Unauthorized(message)
-            | ToolError::Internal(message),
-        ) => message.len(),
-    };
-    if bytes <= MAX_ANSWER_BYTES {
-        return answer;
     }
-    Err(ToolError::Internal(format!(
-        "the answer is larger than {} MiB and was thrown away: if the call was to change \
-         something, look whether it did; if it was to list something, ask for less",
-        MAX_ANSWER_BYTES >> 20
-    )))
+}
+
+/// An answer as the caller gets it.
+fn judged(
+    (answer, report): (Result<Outcome, ToolError>, Arc<Report>),
+) -> Result<Outcome, ToolError> {
+    sizes::checked(answer).map_err(|error| explained(error, &report))
 }
 
 /// wasi:http has but a code for what went wrong: whoever reads the message

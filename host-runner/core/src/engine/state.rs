@@ -9,19 +9,21 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderName, Request, Response};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime::ResourceLimiter;
+use wasmtime::ResourceLimiterAsync;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView, async_trait};
 use wasmtime_wasi_http::{
     Error as HttpError, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx,
     WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
 use super::guest_log::GuestLog;
-use super::ticker::Stopwatch;
+use super::processor::{Meter, Metered};
+use super::streams::Nowhere;
+use crate::budget::{Account, SMALL_INSTANCE};
 use crate::sandbox::{self, FailureKind, Gate, MAX_REQUEST_BYTES, SendError};
 
 /// The most elements that a component's table may have.
@@ -29,20 +31,24 @@ pub(super) const MAX_TABLE_ELEMENTS: usize = 20_000;
 
 /// The most resources (requests, answers, streams, …) that a component may
 /// have: the host keeps them in its own memory.
-const MAX_RESOURCES: usize = 2048;
-/// The most that the headers of one message may hold.
-const MAX_FIELDS_BYTES: usize = 16 * 1024;
+pub(super) const MAX_RESOURCES: usize = 256;
+/// The most that the headers of one message may hold, with what the host needs
+/// to keep them.
+const MAX_FIELDS_BYTES: usize = 8 * 1024;
+/// The most random bytes that are made at once.
+const MAX_RANDOM_BYTES: u64 = 64 * 1024;
 /// What the host takes at once of a request's body before it is sent.
-const BODY_CHUNK_BYTES: usize = 16 * 1024;
+const BODY_CHUNK_BYTES: usize = 4 * 1024;
 /// Requests of a call that may be under way, or answered and not yet dropped;
-/// others wait. Each can hold an answer of [`sandbox::MAX_RESPONSE_BYTES`] in
-/// the host's memory.
-const MAX_OPEN_REQUESTS: usize = 8;
+/// others wait.
+const MAX_OPEN_REQUESTS: usize = 4;
+/// What a request takes while it is judged and sent, as a multiple of its body:
+/// as text, as parameters, and as what is logged of it.
+const COPIES_OF_A_BODY: usize = 8;
 
 /// The data of a call's store.
 pub(super) struct State {
     pub(super) memory: MemoryBudget,
-    pub(super) stopwatch: Stopwatch,
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
@@ -59,7 +65,10 @@ pub(super) struct Report {
 
 /// How much memory a call may take, over all its memories.
 pub(super) struct MemoryBudget {
-    left: usize,
+    taken: usize,
+    limit: usize,
+    /// What all calls share.
+    account: Arc<Account>,
     report: Arc<Report>,
 }
 
@@ -67,6 +76,7 @@ pub(super) struct MemoryBudget {
 struct Door {
     gate: Arc<Gate>,
     report: Arc<Report>,
+    meter: Arc<Meter>,
     open: Arc<Semaphore>,
 }
 
@@ -85,14 +95,16 @@ impl State {
         environment: &[(String, String)],
         gate: Arc<Gate>,
         memory_bytes: usize,
-        stopwatch: Stopwatch,
+        meter: Arc<Meter>,
         report: Arc<Report>,
     ) -> Self {
         // No directory, no arguments, nothing to read; stdout goes nowhere,
         // as the process's own belongs to the MCP transport.
         let wasi = WasiCtx::builder()
             .envs(environment)
+            .stdout(Nowhere)
             .stderr(report.log.clone())
+            .max_random_size(MAX_RANDOM_BYTES)
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_RESOURCES);
@@ -100,16 +112,18 @@ impl State {
         http.set_field_size_limit(MAX_FIELDS_BYTES);
         Self {
             memory: MemoryBudget {
-                left: memory_bytes,
+                taken: 0,
+                limit: memory_bytes,
+                account: Arc::clone(gate.account()),
                 report: Arc::clone(&report),
             },
-            stopwatch,
             wasi,
             http,
             table,
             door: Door {
                 gate,
                 report,
+                meter,
                 open: Arc::new(Semaphore::new(MAX_OPEN_REQUESTS)),
             },
         }
@@ -135,26 +149,38 @@ impl Report {
     }
 }
 
-impl ResourceLimiter for MemoryBudget {
-    fn memory_growing(
+/// What all calls share of this much memory.
+fn large(taken: usize) -> usize {
+    taken.saturating_sub(SMALL_INSTANCE)
+}
+
+impl Drop for MemoryBudget {
+    fn drop(&mut self) {
+        self.account.give_back(large(self.taken));
+    }
+}
+
+#[async_trait]
+impl ResourceLimiterAsync for MemoryBudget {
+    /// Refuses what one call may not have, and waits for what all calls
+    /// together may not have at the same time.
+    async fn memory_growing(
         &mut self,
         current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        match self.left.checked_sub(desired.saturating_sub(current)) {
-            Some(left) => {
-                self.left = left;
-                Ok(true)
-            }
-            None => {
-                self.report.out_of_memory.store(true, Ordering::Relaxed);
-                Ok(false)
-            }
+        let taken = self.taken.saturating_add(desired.saturating_sub(current));
+        if taken > self.limit {
+            self.report.out_of_memory.store(true, Ordering::Relaxed);
+            return Ok(false);
         }
+        self.account.take(large(taken) - large(self.taken)).await;
+        self.taken = taken;
+        Ok(true)
     }
 
-    fn table_growing(
+    async fn table_growing(
         &mut self,
         _current: usize,
         desired: usize,
@@ -212,7 +238,8 @@ impl WasiHttpHooks for Door {
         let gate = Arc::clone(&self.gate);
         let report = Arc::clone(&self.report);
         let open = Arc::clone(&self.open);
-        Box::new(async move {
+        // Runs as a task of its own, and yet at the call's expense.
+        Box::new(Metered::new(Arc::clone(&self.meter), async move {
             // Never closed, so there is always one in the end.
             let open = open.acquire_owned().await.ok();
             let answer = send(&gate, request, options).await;
@@ -228,7 +255,7 @@ impl WasiHttpHooks for Door {
             // The whole answer is here: nothing goes on in the background.
             let transfer: Box<Transfer> = Box::new(std::future::ready(Ok(())));
             Ok((response, transfer))
-        })
+        }))
     }
 }
 
@@ -257,20 +284,31 @@ async fn send(
     request: Request<WasiBody>,
     options: Option<RequestOptions>,
 ) -> Result<Response<Bytes>, SendError> {
-    let (parts, body) = request.into_parts();
-    let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await;
-    let body = body.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            SendError::new(
-                FailureKind::RequestTooLarge,
-                format!("the request is larger than {} KiB", MAX_REQUEST_BYTES >> 10),
-            )
-        } else {
-            SendError::new(FailureKind::Protocol, "the request was not finished")
+    let too_large = || {
+        SendError::new(
+            FailureKind::RequestTooLarge,
+            format!("the request is larger than {} KiB", MAX_REQUEST_BYTES >> 10),
+        )
+    };
+    let (parts, mut unread) = request.into_parts();
+    let mut body = Vec::new();
+    let mut hold = gate.account().hold(0).await.map_err(|_| too_large())?;
+    while let Some(frame) = unread.frame().await {
+        let unfinished = |_| SendError::new(FailureKind::Protocol, "the request was not finished");
+        let Ok(data) = frame.map_err(unfinished)?.into_data() else {
+            continue;
+        };
+        let length = body.len() + data.len();
+        if length > MAX_REQUEST_BYTES {
+            return Err(too_large());
         }
-    })?;
+        hold.resize(length * COPIES_OF_A_BODY)
+            .await
+            .map_err(|_| too_large())?;
+        body.extend_from_slice(&data);
+    }
     let timeout = options.and_then(|options| options.first_byte_timeout);
-    let request = Request::from_parts(parts, body.to_bytes());
+    let request = Request::from_parts(parts, body.into());
     gate.send(request, timeout).await
 }
 

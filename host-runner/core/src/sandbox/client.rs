@@ -7,17 +7,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Body;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client as HyperClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::CertificateError;
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::tls::{Rejected, Roots, TrustError};
 use super::{FailureKind, MAX_RESPONSE_BYTES, SendError};
+use crate::budget::{Account, Hold};
 use crate::settings::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,13 +28,26 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// one that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_IDLE_CONNECTIONS: usize = 8;
+/// What is read ahead of an answer; its head has to fit in.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// What an answer takes: itself, and a copy of what a component reads at once.
+pub(super) const COPIES_OF_AN_ANSWER: usize = 2;
 
 type Connections = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Sends requests over HTTPS. The first one reads the system's certificates.
+#[derive(Clone)]
 pub(super) struct Client {
     roots: Arc<Roots>,
-    connections: OnceCell<Pools>,
+    connections: Arc<OnceCell<Pools>>,
+    /// Connections are served where no component can hold them up.
+    home: Option<Handle>,
+}
+
+/// The body of an answer, and the memory that it takes.
+pub(super) struct Kept {
+    pub(super) bytes: Vec<u8>,
+    pub(super) hold: Hold,
 }
 
 struct Pools {
@@ -47,7 +63,8 @@ impl Client {
     pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
         Ok(Self {
             roots: Arc::new(Roots::new(trust)?),
-            connections: OnceCell::new(),
+            connections: Arc::default(),
+            home: Handle::try_current().ok(),
         })
     }
 
@@ -57,24 +74,24 @@ impl Client {
         let _ = self.pools().await;
     }
 
-    /// Sends the request and reads the whole answer, both within `timeout`.
+    /// Sends the request and reads the whole answer, both within `timeout`. The
+    /// account pays for the answer.
     pub(super) async fn send(
         &self,
         request: Request<Bytes>,
         timeout: Duration,
-    ) -> Result<Response<Bytes>, SendError> {
+        account: &Arc<Account>,
+    ) -> Result<Response<Kept>, SendError> {
+        let (client, account) = (self.clone(), Arc::clone(account));
+        let exchange = async move { client.ask(request, &account).await };
         let answer = tokio::time::timeout(timeout, async {
-            let pools = self.pools().await?;
-            if !matches!(*request.method(), Method::GET | Method::HEAD) {
-                return exchange(&pools.writes, request).await;
-            }
-            match exchange(&pools.reads, request.clone()).await {
-                // An idle connection that the server closed meanwhile looks
-                // like this. Asking once more changes nothing there.
-                Err(error) if error.kind == FailureKind::ConnectionClosed => {
-                    exchange(&pools.reads, request).await
-                }
-                answer => answer,
+            match &self.home {
+                Some(home) => AbortOnDropHandle::new(home.spawn(exchange))
+                    .await
+                    .unwrap_or_else(|error| {
+                        Err(SendError::new(FailureKind::Protocol, error.to_string()))
+                    }),
+                None => exchange.await,
             }
         });
         match answer.await {
@@ -83,6 +100,25 @@ impl Client {
                 FailureKind::ResponseTimeout,
                 format!("no answer within {} s", timeout.as_secs()),
             )),
+        }
+    }
+
+    async fn ask(
+        &self,
+        request: Request<Bytes>,
+        account: &Arc<Account>,
+    ) -> Result<Response<Kept>, SendError> {
+        let pools = self.pools().await?;
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return exchange(&pools.writes, request, account).await;
+        }
+        match exchange(&pools.reads, request.clone(), account).await {
+            // An idle connection that the server closed meanwhile looks like
+            // this. Asking once more changes nothing there.
+            Err(error) if error.kind == FailureKind::ConnectionClosed => {
+                exchange(&pools.reads, request, account).await
+            }
+            answer => answer,
         }
     }
 
@@ -110,6 +146,7 @@ impl Client {
                 .pool_timer(TokioTimer::new())
                 .pool_idle_timeout(IDLE_TIMEOUT)
                 .pool_max_idle_per_host(idle)
+                .http1_max_buf_size(READ_BUFFER_BYTES)
                 // Tried again is only what was not begun to be sent.
                 .retry_canceled_requests(true)
                 .build(https.clone())
@@ -124,7 +161,8 @@ impl Client {
 async fn exchange(
     connections: &Connections,
     request: Request<Bytes>,
-) -> Result<Response<Bytes>, SendError> {
+    account: &Arc<Account>,
+) -> Result<Response<Kept>, SendError> {
     let (mut parts, body) = request.into_parts();
     // Always a length, also of nothing: pveproxy refuses chunks, and a POST
     // without either.
@@ -152,12 +190,57 @@ async fn exchange(
             "the answer is compressed, which was not asked for",
         ));
     }
-    if body.size_hint().lower() > MAX_RESPONSE_BYTES as u64 {
-        return Err(too_large());
-    }
-    let body = Limited::new(body, MAX_RESPONSE_BYTES).collect().await;
-    let body = body.map_err(|error| of_body(error.as_ref()))?.to_bytes();
+    let body = read(body, account).await?;
     Ok(Response::from_parts(parts, body))
+}
+
+/// Reads a body into one piece: kept in the pieces that a server chooses, it
+/// could take a hundred times as much.
+async fn read(mut body: Incoming, account: &Arc<Account>) -> Result<Kept, SendError> {
+    let declared = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    let mut kept = Kept {
+        bytes: Vec::new(),
+        hold: account.hold(0).await.map_err(|_| too_large())?,
+    };
+    kept.reserve(declared).await?;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| of_body(&error))?.into_data() else {
+            continue;
+        };
+        let length = kept.bytes.len() + data.len();
+        if length > kept.bytes.capacity() {
+            kept.reserve(
+                length
+                    .max(2 * kept.bytes.capacity())
+                    .min(MAX_RESPONSE_BYTES),
+            )
+            .await?;
+        }
+        if length > MAX_RESPONSE_BYTES {
+            return Err(too_large());
+        }
+        kept.bytes.extend_from_slice(&data);
+    }
+    Ok(kept)
+}
+
+impl Kept {
+    /// Makes room for a body of this length in all.
+    async fn reserve(&mut self, length: usize) -> Result<(), SendError> {
+        if length > MAX_RESPONSE_BYTES {
+            return Err(too_large());
+        }
+        let resized = self.hold.resize(length * COPIES_OF_AN_ANSWER).await;
+        resized.map_err(|_| too_large())?;
+        self.bytes.reserve_exact(length - self.bytes.len());
+        Ok(())
+    }
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 fn of_request(error: legacy::Error) -> SendError {
@@ -179,9 +262,6 @@ fn of_request(error: legacy::Error) -> SendError {
 }
 
 fn of_body(error: &(dyn Error + 'static)) -> SendError {
-    if error.is::<LengthLimitError>() {
-        return too_large();
-    }
     tracing::debug!("answer broke off: {}", chain(error));
     SendError::new(
         FailureKind::ResponseIncomplete,
@@ -309,12 +389,16 @@ fn chain(error: &(dyn Error + 'static)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::Budget;
 
     async fn failure(uri: &str) -> FailureKind {
         let client = Client::new(&Trust::Verified { ca: None }).unwrap();
         let request = Request::get(uri).body(Bytes::new()).unwrap();
-        let answer = client.send(request, Duration::from_secs(20)).await;
-        answer.unwrap_err().kind
+        let account = Budget::new(0).account();
+        let answer = client
+            .send(request, Duration::from_secs(20), &account)
+            .await;
+        answer.map(drop).unwrap_err().kind
     }
 
     #[tokio::test]

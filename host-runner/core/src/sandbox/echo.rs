@@ -2,7 +2,7 @@
 //! model are not to learn it, as from a proxy's error page that shows the
 //! request.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr2_iter;
 
@@ -27,9 +27,9 @@ impl Echo {
 
     /// The body without the secret; the length stays. The answer still counts:
     /// it may be all there is to tell of a change.
-    pub(super) fn mask(&self, headers: &mut HeaderMap, body: Bytes) -> Bytes {
+    pub(super) fn mask(&self, headers: &mut HeaderMap, body: &mut [u8]) {
         if self.secret.len() < SHORTEST {
-            return body;
+            return;
         }
         let mut found = false;
         let named: Vec<_> = headers
@@ -42,20 +42,20 @@ impl Echo {
             found = true;
         }
         for value in headers.values_mut() {
-            if let Some(masked) = self.masked(value.as_bytes()) {
-                *value = HeaderValue::from_bytes(&masked)
-                    .unwrap_or_else(|_| HeaderValue::from_static(""));
+            let mut text = value.as_bytes().to_vec();
+            if self.cover(&mut text) {
+                *value =
+                    HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
                 found = true;
             }
         }
-        let masked = self.masked(&body);
-        if found || masked.is_some() {
+        found |= self.cover(body);
+        if found {
             tracing::warn!(
                 "an answer held the secret of the token, which was covered up: look at what \
                  stands between here and proxmox"
             );
         }
-        masked.unwrap_or(body)
     }
 
     /// Where a text holds the secret, in upper or lower case: it is made of
@@ -72,21 +72,23 @@ impl Echo {
         starts.next()
     }
 
-    fn masked(&self, text: &[u8]) -> Option<Bytes> {
-        self.find(text)?;
-        let mut masked = BytesMut::with_capacity(text.len());
+    /// Whether there was something to cover up. An answer is megabytes at the
+    /// most, so nothing of it is copied.
+    fn cover(&self, text: &mut [u8]) -> bool {
+        let mut found = false;
         let mut rest = text;
-        while let Some((before, after)) = self
-            .find(rest)
-            .and_then(|at| rest.split_at_checked(at))
-            .and_then(|(before, found)| Some((before, found.get(self.secret.len()..)?)))
-        {
-            masked.extend_from_slice(before);
-            masked.resize(masked.len() + self.secret.len(), b'*');
+        while let Some(at) = self.find(rest) {
+            let end = at + self.secret.len();
+            let Some((before, after)) = rest.split_at_mut_checked(end) else {
+                break;
+            };
+            if let Some(secret) = before.get_mut(at..) {
+                secret.fill(b'*');
+            }
+            found = true;
             rest = after;
         }
-        masked.extend_from_slice(rest);
-        Some(masked.freeze())
+        found
     }
 }
 
@@ -99,8 +101,9 @@ mod tests {
 
     fn mask(secret: &str, headers: &mut HeaderMap, body: &str) -> String {
         let echo = Echo::new(&Secret::new(secret.to_owned()));
-        let body = echo.mask(headers, Bytes::copy_from_slice(body.as_bytes()));
-        String::from_utf8(body.to_vec()).unwrap()
+        let mut body = body.as_bytes().to_vec();
+        echo.mask(headers, &mut body);
+        String::from_utf8(body).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One call's way out: each of its requests is judged here before it is sent.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,11 @@ use host_runner_policy::{
 use http::{HeaderValue, Request, Response, Uri, header};
 
 use super::ask::{Answer, Asker, Change, Pause};
+use super::client::{COPIES_OF_AN_ANSWER, Kept};
 use super::origin::Api;
 use super::{Exit, FailureKind, Sandbox, SendError};
 use crate::audit::{self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
+use crate::budget::Account;
 use crate::redact;
 
 /// The most that a request may have before its body. pveproxy takes 8 KiB of
@@ -21,8 +23,13 @@ use crate::redact;
 const MAX_HEAD_BYTES: usize = 7 * 1024;
 /// What is kept of a method or a path that could not be read.
 const SHOWN_CHARS: usize = 512;
-/// What is kept of the parameters of all of a call's requests.
-const MAX_JOURNAL_BYTES: usize = 4 * 1024 * 1024;
+/// What is kept of the reason for a verdict: a component chooses the names in
+/// it.
+const REASON_CHARS: usize = 1000;
+/// What is kept of a call's requests: honest ones take a few hundred bytes.
+const MAX_JOURNAL_BYTES: usize = 128 * 1024;
+/// Answers larger than this are filtered one after the other.
+const LARGE_ANSWER_BYTES: usize = 256 * 1024;
 
 /// One call's way out.
 pub(crate) struct Gate {
@@ -32,10 +39,21 @@ pub(crate) struct Gate {
     call: Option<CallId>,
     began: Instant,
     requests: AtomicU32,
-    journal: Mutex<Vec<Decision>>,
-    journal_bytes: AtomicUsize,
+    journal: Mutex<Journal>,
+    account: Arc<Account>,
     /// The time that the user took to answer.
     pause: Pause,
+}
+
+/// What was decided, as far as there is room for it.
+#[derive(Default)]
+struct Journal {
+    decisions: Vec<Decision>,
+    bytes: usize,
+    /// The first change that was not sent for want of the user's agreement.
+    unconfirmed: Option<Decision>,
+    /// Something was sent that could change something.
+    has_written: bool,
 }
 
 /// What is known of a call before it begins.
@@ -99,6 +117,7 @@ impl Gate {
     pub(super) fn new(sandbox: Arc<Sandbox>, terms: Terms, start: Option<&CallStart<'_>>) -> Self {
         let audit = sandbox.audit.as_ref();
         let call = audit.zip(start).map(|(audit, start)| audit.begin(start));
+        let account = sandbox.budget.account();
         Self {
             sandbox,
             terms,
@@ -106,7 +125,7 @@ impl Gate {
             began: Instant::now(),
             requests: AtomicU32::new(0),
             journal: Mutex::default(),
-            journal_bytes: AtomicUsize::new(0),
+            account,
             pause: Pause::default(),
         }
     }
@@ -126,22 +145,24 @@ impl Gate {
         }
     }
 
+    /// What the call has taken of this process's memory.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
     /// What was decided so far, in order.
     pub(crate) fn decisions(&self) -> Vec<Decision> {
-        self.journal().clone()
+        self.journal().decisions.clone()
     }
 
     /// The first change that was not sent for want of the user's agreement.
     pub(crate) fn unconfirmed(&self) -> Option<Decision> {
-        let lacks_agreement =
-            |one: &&Decision| matches!(one.fate, Fate::Unconfirmed | Fate::Declined);
-        self.journal().iter().find(lacks_agreement).cloned()
+        self.journal().unconfirmed.clone()
     }
 
     /// Whether anything was sent that could change something.
     pub(crate) fn has_written(&self) -> bool {
-        let sent = |one: &Decision| one.method != "GET" && matches!(one.fate, Fate::Sent(_));
-        self.journal().iter().any(sent)
+        self.journal().has_written
     }
 
     /// How long the call has waited for the user's answers so far, which counts
@@ -218,7 +239,7 @@ impl Gate {
 
         let outgoing = exit.outgoing(request, &api)?;
         let started = Instant::now();
-        let answer = exit.forward(outgoing, timeout).await;
+        let answer = exit.forward(outgoing, timeout, &self.account).await;
         let status = answer.as_ref().ok().map(|answer| answer.status().as_u16());
         self.note(&parsed, &verdict, Fate::Sent(status));
         self.record(
@@ -235,7 +256,7 @@ impl Gate {
             sandbox.guests.note_change(&verdict.meaning, done);
         }
         match verdict.meaning.listing {
-            Some(listing) => self.filtered(listing, answer, &directory),
+            Some(listing) => self.filtered(listing, answer, &directory).await,
             None => Ok(answer),
         }
     }
@@ -332,10 +353,14 @@ impl Gate {
     }
 
     fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
-        let verdict = self
+        let mut verdict = self
             .sandbox
             .policy(&self.terms)
             .decide(parsed.as_ref(), directory);
+        if let Some((end, _)) = verdict.reason.char_indices().nth(REASON_CHARS) {
+            verdict.reason.truncate(end);
+            verdict.reason.push('…');
+        }
         let Ok(parsed) = parsed else { return verdict };
         if !verdict.allowed || parsed.verb == Verb::Get {
             return verdict;
@@ -417,7 +442,7 @@ impl Gate {
             }
     }
 
-    fn filtered(
+    async fn filtered(
         &self,
         listing: Listing,
         answer: Response<Bytes>,
@@ -430,7 +455,16 @@ impl Gate {
             return Ok(answer);
         }
         let (mut parts, body) = answer.into_parts();
-        let filtered = scope.filter(listing, &body, directory);
+        let no_room = |_| SendError::new(FailureKind::ResponseTooLarge, "the answer is too large");
+        let mut hold = self.account.hold(body.len()).await.map_err(no_room)?;
+        let filtered = {
+            let _alone = match body.len() > LARGE_ANSWER_BYTES {
+                true => self.sandbox.filtering.acquire().await.ok(),
+                false => None,
+            };
+            scope.filter(listing, &body, directory)
+        };
+        drop(body);
         // Whoever does not understand an answer cannot tell what it shows.
         let Some(body) = filtered else {
             return Err(SendError::new(
@@ -438,11 +472,14 @@ impl Gate {
                 "the answer is no list of which a part could be shown",
             ));
         };
+        let kept = body.len() * COPIES_OF_AN_ANSWER;
+        hold.resize(kept).await.map_err(no_room)?;
         parts.headers.remove(header::TRANSFER_ENCODING);
         parts
             .headers
             .insert(header::CONTENT_LENGTH, body.len().into());
-        Ok(Response::from_parts(parts, body.into()))
+        let body = Bytes::from_owner(Kept { bytes: body, hold });
+        Ok(Response::from_parts(parts, body))
     }
 
     /// Refuses a request, and tells the operator.
@@ -488,28 +525,53 @@ impl Gate {
     }
 
     fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
-        let mut params = redact::shown(&parsed.params);
-        // Of a few hundred bytes in each honest request: a component that sends
-        // more must not fill the host's memory.
-        let bytes = params
-            .iter()
-            .map(|(name, value)| 64 + name.len() + value.len());
-        let bytes = bytes.sum();
-        let before = self.journal_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > MAX_JOURNAL_BYTES {
-            params.clear();
+        let mut journal = self.journal();
+        journal.has_written |= parsed.verb != Verb::Get && matches!(fate, Fate::Sent(_));
+        let lacks_agreement = matches!(fate, Fate::Unconfirmed | Fate::Declined);
+        let waits = lacks_agreement && journal.unconfirmed.is_none();
+        // A component that sends more must not fill the host's memory.
+        if !waits && journal.is_full() {
+            return;
         }
-        self.journal().push(Decision {
+        let decision = Decision {
             method: parsed.verb.as_str().to_owned(),
             path: parsed.path(),
-            params,
+            params: redact::shown(&parsed.params),
             verdict: verdict.clone(),
             fate,
-        });
+        };
+        if waits {
+            journal.unconfirmed = Some(decision.clone());
+        }
+        journal.push(decision);
     }
 
-    fn journal(&self) -> std::sync::MutexGuard<'_, Vec<Decision>> {
+    fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    fn is_full(&self) -> bool {
+        self.bytes >= MAX_JOURNAL_BYTES
+    }
+
+    /// Keeps a decision, while there is room, and of a long one what shows what
+    /// it was.
+    fn push(&mut self, mut decision: Decision) {
+        if self.is_full() {
+            return;
+        }
+        let params = decision.params.iter();
+        let params: usize = params.map(|(name, value)| name.len() + value.len()).sum();
+        let names = params + decision.path.len();
+        if names > MAX_JOURNAL_BYTES / 8 {
+            decision.params.clear();
+            decision.path = decision.path.chars().take(SHOWN_CHARS).collect();
+            decision.verdict.meaning = Meaning::default();
+        }
+        self.bytes += 512 + 2 * names.min(MAX_JOURNAL_BYTES / 8) + decision.verdict.reason.len();
+        self.decisions.push(decision);
     }
 }
 

@@ -8,15 +8,19 @@ use bytes::Bytes;
 use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
 use http::Request;
 
-use super::{Exit, FailureKind, REQUEST_TIMEOUT};
+use super::client::COPIES_OF_AN_ANSWER;
+use super::{Exit, FailureKind, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT};
+use crate::budget::Budget;
 
 /// How long an answer is believed. A guest that moves from pool to pool
 /// meanwhile is judged by where it was.
 const BELIEVED: Duration = Duration::from_secs(3);
 
 /// What is known of the guests.
-#[derive(Default)]
 pub(super) struct Guests {
+    /// Apart from that of the calls: whoever waits for the answer must not hold
+    /// what it needs.
+    budget: Arc<Budget>,
     /// Held while asking, so that many calls ask once.
     known: tokio::sync::Mutex<Option<Known>>,
     /// Guests that were made here, of which Proxmox may not tell yet.
@@ -28,6 +32,17 @@ pub(super) struct Guests {
 struct Known {
     directory: Arc<Directory>,
     asked: Instant,
+}
+
+impl Default for Guests {
+    fn default() -> Self {
+        Self {
+            budget: Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES),
+            known: tokio::sync::Mutex::default(),
+            made: Mutex::default(),
+            changed: Mutex::default(),
+        }
+    }
 }
 
 impl Guests {
@@ -43,7 +58,7 @@ impl Guests {
             return Ok(Arc::clone(&known.directory));
         }
         let asked = Instant::now();
-        let mut directory = ask(exit).await?;
+        let mut directory = ask(exit, &self.budget).await?;
         for (vmid, resident) in &*self.made.lock().unwrap_or_else(PoisonError::into_inner) {
             directory.entry(*vmid).or_insert_with(|| resident.clone());
         }
@@ -95,7 +110,7 @@ pub(super) struct Unknown {
     pub(super) outage: bool,
 }
 
-async fn ask(exit: &Exit) -> Result<Directory, Unknown> {
+async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<Directory, Unknown> {
     let failed = |reason: &str, outage| Unknown {
         reason: format!("nobody can tell whether this is in the scope: {reason}"),
         outage,
@@ -105,7 +120,7 @@ async fn ask(exit: &Exit) -> Result<Directory, Unknown> {
         .body(Bytes::new())
         .map_err(|error| failed(&error.to_string(), false))?;
     let answer = exit
-        .forward(request, Some(REQUEST_TIMEOUT))
+        .forward(request, Some(REQUEST_TIMEOUT), &budget.account())
         .await
         .map_err(|error| {
             let outage = matches!(

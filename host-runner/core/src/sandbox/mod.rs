@@ -19,6 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_runner_policy::{ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset};
 use http::{HeaderValue, Request, Response, header};
+use tokio::sync::Semaphore;
 
 pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, Question};
 pub(crate) use self::gate::{Consent, Decision, Fate, Gate, Terms};
@@ -30,6 +31,7 @@ use self::client::Client;
 use self::echo::Echo;
 use self::guests::Guests;
 use crate::audit::{Audit, CallStart};
+use crate::budget::{Account, Budget};
 use crate::settings::Settings;
 
 /// The most that Proxmox VE takes as a request's body.
@@ -50,6 +52,9 @@ pub(crate) struct Sandbox {
     meter: Mutex<Meter>,
     guests: Guests,
     audit: Option<Audit>,
+    budget: Arc<Budget>,
+    /// Held while a large answer is filtered.
+    filtering: Semaphore,
 }
 
 /// What the operator lets out.
@@ -122,6 +127,7 @@ impl Sandbox {
         settings: &Settings,
         rules: Rules,
         audit: Option<Audit>,
+        budget: Arc<Budget>,
     ) -> Result<Self, TrustError> {
         let token = format!("PVEAPIToken={}!{}=", settings.user, settings.token_name);
         let authorization = settings.token_secret.expose_after(&token);
@@ -134,11 +140,11 @@ impl Sandbox {
             echo: Echo::new(&settings.token_secret),
             client: Client::new(&settings.trust)?,
         };
-        Ok(Self::with_exit(Some(exit), rules, audit))
+        Ok(Self::with_exit(Some(exit), rules, audit, budget))
     }
 
     /// No way out: for looking at a component without settings.
-    pub(crate) fn sealed() -> Self {
+    pub(crate) fn sealed(instance_bytes: usize) -> Self {
         let rules = Rules {
             policy: Policy::preset(Preset::Observe),
             caps: Caps::default(),
@@ -146,10 +152,15 @@ impl Sandbox {
             confirm: Confirm::Never,
             fallback: Fallback::Refuse,
         };
-        Self::with_exit(None, rules, None)
+        Self::with_exit(None, rules, None, Budget::new(instance_bytes))
     }
 
-    fn with_exit(exit: Option<Exit>, mut rules: Rules, audit: Option<Audit>) -> Self {
+    fn with_exit(
+        exit: Option<Exit>,
+        mut rules: Rules,
+        audit: Option<Audit>,
+        budget: Arc<Budget>,
+    ) -> Self {
         // What a dangerous action does cannot be told by its request: it is
         // for tools alone that the operator knows to be dangerous.
         let dangerous = ACTIONS
@@ -168,6 +179,8 @@ impl Sandbox {
             meter: Mutex::default(),
             guests: Guests::default(),
             audit,
+            budget,
+            filtering: Semaphore::new(1),
         }
     }
 
@@ -197,11 +210,13 @@ impl Sandbox {
 }
 
 impl Exit {
-    /// Sends a request that may leave, with the token.
+    /// Sends a request that may leave, with the token. The account pays for the
+    /// answer as long as any part of it is kept.
     async fn forward(
         &self,
         request: Request<Bytes>,
         timeout: Option<Duration>,
+        account: &Arc<Account>,
     ) -> Result<Response<Bytes>, SendError> {
         let (mut parts, body) = request.into_parts();
         parts
@@ -209,11 +224,12 @@ impl Exit {
             .insert(header::AUTHORIZATION, self.authorization.clone());
         let request = Request::from_parts(parts, body);
         let timeout = timeout.map_or(REQUEST_TIMEOUT, |timeout| timeout.min(REQUEST_TIMEOUT));
-        let (mut parts, body) = self.client.send(request, timeout).await?.into_parts();
+        let answer = self.client.send(request, timeout, account).await?;
+        let (mut parts, mut body) = answer.into_parts();
         let phrase = parts.extensions.remove();
         headers::carry_reason_phrase(&mut parts.headers, parts.status, phrase.as_ref());
-        let body = self.echo.mask(&mut parts.headers, body);
-        Ok(Response::from_parts(parts, body))
+        self.echo.mask(&mut parts.headers, &mut body.bytes);
+        Ok(Response::from_parts(parts, Bytes::from_owner(body)))
     }
 }
 

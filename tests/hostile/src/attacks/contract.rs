@@ -54,6 +54,9 @@ pub(crate) fn resume(ticket: &str) -> Result<Outcome, ToolError> {
     if ticket == GARBAGE_TICKET {
         return run_forever(&Arguments(serde_json::Map::new()));
     }
+    if ticket.starts_with(super::hoards::TICKET) {
+        return Ok(super::hoards::resume(ticket));
+    }
     let Some(looks) = ticket
         .strip_prefix("looks:")
         .and_then(|looks| looks.parse::<usize>().ok())

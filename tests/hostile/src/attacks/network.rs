@@ -223,7 +223,7 @@ pub(crate) fn leave_open(arguments: &Arguments) -> Result<Outcome, ToolError> {
 }
 
 /// Where a request goes.
-struct Target {
+pub(super) struct Target {
     scheme: Scheme,
     authority: String,
     path: String,
@@ -231,7 +231,7 @@ struct Target {
 
 impl Target {
     /// Splits a URL without judging it: that is the host's part.
-    fn parse(url: &str) -> Result<Self, ToolError> {
+    pub(super) fn parse(url: &str) -> Result<Self, ToolError> {
         let (name, rest) = url
             .split_once("://")
             .ok_or_else(|| invalid("/url", "a URL is needed"))?;
@@ -244,6 +244,15 @@ impl Target {
             authority: authority.to_owned(),
             path: path.to_owned(),
         })
+    }
+
+    /// The same server, another path.
+    pub(super) fn with_path(&self, path: &str) -> Self {
+        Self {
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            path: path.to_owned(),
+        }
     }
 
     /// A request to it, or what the host refused about it.
@@ -263,7 +272,7 @@ impl Target {
     }
 }
 
-fn method(name: &str) -> Method {
+pub(super) fn method(name: &str) -> Method {
     match name {
         "GET" => Method::Get,
         "POST" => Method::Post,
@@ -286,7 +295,7 @@ fn scheme(name: &str) -> Scheme {
 }
 
 /// Sends one request and reports the answer or who refused it.
-fn send(target: &Target, method: &Method, headers: Fields, body: Option<&str>) -> Value {
+pub(super) fn send(target: &Target, method: &Method, headers: Fields, body: Option<&str>) -> Value {
     let request = match target.request(method, headers) {
         Ok(request) => request,
         Err(part) => return json!({ "outcome": "refused", "by": "request", "error": part }),

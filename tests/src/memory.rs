@@ -1,0 +1,40 @@
+//! How much memory host-runner takes.
+
+use anyhow::{Context as _, ensure};
+
+use crate::Client;
+
+/// What a host-runner takes when it is idle.
+pub struct Memory {
+    process: u32,
+    idle: usize,
+}
+
+impl Memory {
+    /// What host-runner may take beyond that, whatever its calls do: as its
+    /// documentation says.
+    pub const BOUND: usize = 256 * 1024 * 1024;
+
+    /// Of a host-runner that is idle now.
+    pub fn idle(client: &Client) -> anyhow::Result<Self> {
+        let process = client.process_id().context("host-runner has ended")?;
+        let idle = bytes(process, "VmRSS:")?;
+        Ok(Self { process, idle })
+    }
+
+    /// The most that it ever took since it started is within the bound.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let peak = bytes(self.process, "VmHWM:")?;
+        let above = peak.saturating_sub(self.idle);
+        ensure!(above <= Self::BOUND, "{} MiB above idle", above >> 20);
+        Ok(())
+    }
+}
+
+fn bytes(process: u32, field: &str) -> anyhow::Result<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+    let kibibytes: usize = kibibytes.context("no such field")?.trim().parse()?;
+    Ok(kibibytes * 1024)
+}
