@@ -1,6 +1,9 @@
 //! Figures of a running process, and of many measurements.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// Nearest rank, of sorted times.
@@ -16,10 +19,63 @@ pub(crate) fn milliseconds(time: Duration) -> String {
 
 /// The resident memory of a process in bytes, where the system tells it.
 pub(crate) fn resident(process: u32) -> Option<f64> {
+    memory(process, "VmRSS:")
+}
+
+/// The most memory that a process has from here on.
+///
+/// The kernel's own mark is reset where it lets us; where it does not, the
+/// memory is looked at every few milliseconds.
+pub(crate) struct Peak {
+    process: u32,
+    is_reset: bool,
+    ended: Arc<AtomicBool>,
+    samples: JoinHandle<Option<f64>>,
+}
+
+impl Peak {
+    pub(crate) fn begin(process: u32) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let is_reset = fs::write(format!("/proc/{process}/clear_refs"), "5").is_ok();
+        let samples = thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || {
+                let mut peak = resident(process);
+                while !ended.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(4));
+                    // A process that has ended tells nothing more.
+                    if let Some(now) = resident(process) {
+                        peak = Some(now.max(peak.unwrap_or_default()));
+                    }
+                }
+                peak
+            }
+        });
+        Self {
+            process,
+            is_reset,
+            ended,
+            samples,
+        }
+    }
+
+    /// In bytes, where the system tells it.
+    pub(crate) fn end(self) -> Option<f64> {
+        self.ended.store(true, Ordering::Relaxed);
+        let sampled = self.samples.join().ok().flatten();
+        let marked = match self.is_reset {
+            true => memory(self.process, "VmHWM:"),
+            false => None,
+        };
+        marked.or(sampled)
+    }
+}
+
+fn memory(process: u32, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let kib: f64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?
+        .find_map(|line| line.strip_prefix(field))?
         .trim()
         .strip_suffix(" kB")?
         .parse()

@@ -271,16 +271,21 @@ impl Session {
 
     /// Closes the server's stdin and waits for its end, which must be clean.
     /// Tells how long it took.
-    pub(crate) fn close(mut self, patience: Duration) -> Result<Duration> {
-        let started = Instant::now();
+    pub(crate) fn close(self, patience: Duration) -> Result<Duration> {
         *lock(&self.stdin) = None;
+        self.ended(patience)
+    }
+
+    /// Waits for the server's end, which must be clean. Tells how long it took.
+    pub(crate) fn ended(mut self, patience: Duration) -> Result<Duration> {
+        let started = Instant::now();
         let status = loop {
             if let Some(status) = self.server.0.try_wait()? {
                 break status;
             }
             if started.elapsed() > patience {
                 bail!(
-                    "the server runs on {} s after the end of its input",
+                    "the server still runs {} s after it was told to end",
                     patience.as_secs()
                 );
             }

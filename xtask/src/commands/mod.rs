@@ -10,6 +10,7 @@ mod dist;
 mod docker_test;
 mod docs;
 mod fuzz;
+mod redteam;
 mod setup;
 mod soak;
 mod test;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Demo(demo::Demo),
     Bench(bench::Bench),
     Soak(soak::Soak),
+    Redteam(redteam::Redteam),
     Deny(deny::Deny),
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
@@ -45,6 +47,7 @@ impl Command {
             Self::Demo(command) => command.run(&workspace),
             Self::Bench(command) => command.run(&workspace),
             Self::Soak(command) => command.run(&workspace),
+            Self::Redteam(command) => command.run(&workspace),
             Self::Deny(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),

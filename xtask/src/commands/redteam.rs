@@ -1,0 +1,437 @@
+mod cases;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+
+use self::cases::{Attack, Request};
+use super::build;
+use crate::gauge::{self, Peak};
+use crate::mcp::{Client, Reply, Session};
+use crate::progress::Progress;
+use crate::simulator::Simulator;
+use crate::table;
+use crate::workspace::Workspace;
+
+/// What host-runner may take beyond what it takes when it is idle, with as many
+/// hostile calls at once as it runs.
+const MEMORY_BOUND: f64 = 256.0 * 1024.0 * 1024.0;
+/// As many as host-runner runs at once.
+const CALLS: usize = 16;
+/// A call that has got no answer by then gets none.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How soon host-runner ends after SIGTERM, whatever its calls do.
+const END: Duration = Duration::from_secs(1);
+/// Until what calls have taken is given back.
+const REST: Duration = Duration::from_millis(300);
+
+/// Run every attack of the hostile component, against the simulated cluster
+///
+/// Prints what reached the server, how much memory and time each attack took.
+/// Fails where a request arrives that should not, host-runner takes more memory
+/// than documented, or a call stays unanswered.
+#[derive(Args)]
+pub(crate) struct Redteam {
+    /// Only attacks whose name contains this
+    #[arg(default_value = "")]
+    name: String,
+    /// Use what an earlier command built
+    #[arg(long)]
+    no_build: bool,
+}
+
+impl Redteam {
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        if !self.no_build {
+            let mut progress = Progress::new(build::STEPS + 2);
+            build::steps(workspace, &mut progress)?;
+            progress.step("building the simulated Proxmox VE", || {
+                build::release(workspace, &["pve-sim"])
+            })?;
+            progress.step("building the hostile component", || {
+                build::component(workspace, "hostile")
+            })?;
+        }
+        let mut field = Field::prepare(workspace)?;
+        let mut table = Table::default();
+        let is_chosen = |name: &str| name.contains(&self.name);
+        for attack in cases::attacks().filter(|attack| is_chosen(attack.name)) {
+            table.add(attack.name, field.attack(&attack));
+        }
+        for kind in cases::LISTS.iter().filter(|kind| is_chosen(kind)) {
+            table.add(kind, field.list(kind));
+        }
+        if is_chosen(cases::SIGNAL) {
+            table.add(cases::SIGNAL, field.signal());
+        }
+        for request in cases::requests().filter(|request| is_chosen(request.name)) {
+            table.add(request.name, field.request(&request));
+        }
+        table.print();
+        table.judge()
+    }
+}
+
+/// The simulated cluster, and the servers that are attacked, by their flags.
+struct Field<'a> {
+    workspace: &'a Workspace,
+    simulator: Simulator,
+    arrivals: PathBuf,
+    log: PathBuf,
+    folder: PathBuf,
+    servers: HashMap<Vec<&'static str>, Target>,
+}
+
+/// A server that is attacked.
+struct Target {
+    session: Session,
+    idle: f64,
+}
+
+/// How an attack went.
+struct Outcome {
+    /// What reached the simulated cluster.
+    arrived: Vec<Value>,
+    /// What arrived and should not have.
+    forbidden: Vec<String>,
+    peak: Option<f64>,
+    time: Duration,
+    /// What else is wrong.
+    faults: Vec<String>,
+}
+
+impl<'a> Field<'a> {
+    fn prepare(workspace: &'a Workspace) -> Result<Self> {
+        let folder = workspace.target("redteam");
+        fs::create_dir_all(&folder)?;
+        let arrivals = folder.join("arrivals.jsonl");
+        // A record of an earlier run would be appended to.
+        File::create(&arrivals).with_context(|| format!("cannot write {}", arrivals.display()))?;
+        for (name, text) in cases::POLICIES {
+            fs::write(folder.join(name), text)?;
+        }
+        let arguments = ["--arrivals".as_ref(), arrivals.as_os_str()];
+        Ok(Self {
+            workspace,
+            simulator: Simulator::start_with(workspace, arguments)?,
+            log: folder.join("host-runner.log"),
+            arrivals,
+            folder,
+            servers: HashMap::new(),
+        })
+    }
+
+    /// So many calls of the same attack at once.
+    fn attack(&mut self, attack: &Attack) -> Result<Outcome> {
+        self.server(&attack.flags)?;
+        for fault in &attack.faults {
+            self.simulator.control(fault)?;
+        }
+        let arguments = placed(&attack.arguments, self.simulator.url());
+        let target = self.servers.get(&attack.flags).context("no server")?;
+        let before = self.arrived()?.len();
+        let started = Instant::now();
+        let (replies, peak) = target.measured(|session| {
+            at_once(|| session.call(attack.tool, &arguments, PATIENCE).map(drop))
+        });
+        let time = started.elapsed();
+        let mut faults = errors(replies);
+        if !attack.faults.is_empty() {
+            self.simulator.control(&json!({"cmd": "clear-faults"}))?;
+        }
+        let target = self.servers.get(&attack.flags).context("no server")?;
+        faults.extend(target.still_serves().err().map(|error| error.to_string()));
+        let arrived = self.arrived()?.split_off(before);
+        let forbidden = arrived.iter().filter(|one| !attack.lets_out(one));
+        Ok(Outcome {
+            forbidden: forbidden.map(shown).collect(),
+            arrived,
+            peak,
+            time,
+            faults,
+        })
+    }
+
+    /// A request that must not leave.
+    fn request(&mut self, request: &Request) -> Result<Outcome> {
+        self.server(&request.flags)?;
+        let (authority, _) = authority(self.simulator.url());
+        let arguments = request.arguments(authority);
+        let target = self.servers.get(&request.flags).context("no server")?;
+        let before = self.arrived()?.len();
+        let started = Instant::now();
+        let (reply, peak) =
+            target.measured(|session| session.call(request.tool, &arguments, PATIENCE));
+        let time = started.elapsed();
+        let mut faults = Vec::new();
+        match reply {
+            Ok(Reply::Refused(text)) => faults.push(text),
+            Ok(Reply::Tool(_)) => {}
+            Err(error) => faults.push(error.to_string()),
+        }
+        let arrived = self.arrived()?.split_off(before);
+        let forbidden = arrived.iter().filter(|one| !request.lets_out(one));
+        Ok(Outcome {
+            forbidden: forbidden.map(shown).collect(),
+            arrived,
+            peak,
+            time,
+            faults,
+        })
+    }
+
+    /// A component whose tools nobody could list.
+    fn list(&mut self, kind: &str) -> Result<Outcome> {
+        let before = self.arrived()?.len();
+        let mut command = self.command(&[])?;
+        // The one setting that tells the component what to do.
+        let user = "root@pam";
+        command.env("PROXMOX_USER", user);
+        command.env("PROXMOX_TOKEN_ID", kind);
+        let mut client = Client::start(&mut command)?;
+        let process = client.id();
+        let peak = Peak::begin(process);
+        let idle = gauge::resident(process).unwrap_or_default();
+        let started = Instant::now();
+        let mut faults = Vec::new();
+        let list = client
+            .initialize()
+            .and_then(|_| client.request("tools/list", &json!({})));
+        if let Ok(list) = list {
+            faults.push(format!("listed {} bytes", list.to_string().len()));
+        }
+        let time = started.elapsed();
+        let peak = peak.end().map(|peak| peak - idle);
+        drop(client);
+        Ok(Outcome {
+            arrived: self.arrived()?.split_off(before),
+            forbidden: Vec::new(),
+            peak,
+            time,
+            faults,
+        })
+    }
+
+    /// SIGTERM, while every place is taken by a call that never ends.
+    fn signal(&mut self) -> Result<Outcome> {
+        let target = self.start(&[])?;
+        let process = target.session.id();
+        for number in 0..CALLS {
+            let on = ["random", "clock", "stderr", "headers"].get(number % 4);
+            let arguments = json!({ "on": on });
+            target.session.call_and_forget("spin", &arguments)?;
+        }
+        thread::sleep(REST);
+        let started = Instant::now();
+        let killed = Command::new("kill")
+            .args(["-TERM", &process.to_string()])
+            .status()?;
+        ensure!(killed.success(), "kill failed");
+        let end = target.session.ended(PATIENCE);
+        let time = started.elapsed();
+        let mut faults: Vec<_> = end
+            .err()
+            .map(|error| error.to_string())
+            .into_iter()
+            .collect();
+        if time > END {
+            faults.push(format!("ended {:.1} s after SIGTERM", time.as_secs_f64()));
+        }
+        Ok(Outcome {
+            arrived: Vec::new(),
+            forbidden: Vec::new(),
+            peak: None,
+            time,
+            faults,
+        })
+    }
+
+    /// Starts a server with these flags, if there is none yet.
+    fn server(&mut self, flags: &[&'static str]) -> Result<()> {
+        if !self.servers.contains_key(flags) {
+            let target = self.start(flags)?;
+            self.servers.insert(flags.to_vec(), target);
+        }
+        Ok(())
+    }
+
+    fn start(&self, flags: &[&'static str]) -> Result<Target> {
+        let mut client = Client::start(&mut self.command(flags)?)?;
+        client.initialize()?;
+        client.request("tools/list", &json!({}))?;
+        let session = client.into_session(self.simulator.secret());
+        let target = Target { session, idle: 0.0 };
+        // What the first calls load stays.
+        for error in errors(at_once(|| target.still_serves())) {
+            bail!("it does not serve: {error}");
+        }
+        thread::sleep(REST);
+        let idle = gauge::resident(target.session.id()).unwrap_or_default();
+        Ok(Target { idle, ..target })
+    }
+
+    fn command(&self, flags: &[&'static str]) -> Result<Command> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command = self.simulator.host_runner(self.workspace);
+        command
+            .current_dir(&self.folder)
+            .arg("--component")
+            .arg(self.workspace.component("hostile.wasm"))
+            .args(["--cpu-seconds=1", "--call-seconds=2"])
+            .args(flags)
+            .stderr(Stdio::from(log));
+        Ok(command)
+    }
+
+    fn arrived(&self) -> Result<Vec<Value>> {
+        let text = read(&self.arrivals)?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).context("pve-sim recorded no JSON"))
+            .collect()
+    }
+}
+
+impl Target {
+    /// Does this, and tells how much memory the server took beyond what it
+    /// takes when it is idle.
+    fn measured<T>(&self, work: impl FnOnce(&Session) -> T) -> (T, Option<f64>) {
+        let peak = Peak::begin(self.session.id());
+        let outcome = work(&self.session);
+        let peak = peak.end().map(|peak| peak - self.idle);
+        (outcome, peak)
+    }
+
+    fn still_serves(&self) -> Result<()> {
+        match self.session.call("count_calls", &json!({}), PATIENCE)? {
+            Reply::Tool(crate::mcp::Answer::Content(_)) => Ok(()),
+            _ => bail!("it no longer serves"),
+        }
+    }
+}
+
+/// Does the same from so many threads.
+fn at_once(work: impl Fn() -> Result<()> + Sync) -> Vec<Result<()>> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..CALLS).map(|_| scope.spawn(&work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect()
+    })
+}
+
+/// Each error once.
+fn errors(outcomes: Vec<Result<()>>) -> Vec<String> {
+    let errors = outcomes.into_iter().filter_map(Result::err);
+    let mut errors: Vec<_> = errors.map(|error| error.to_string()).collect();
+    errors.sort();
+    errors.dedup();
+    errors
+}
+
+/// Arguments with the simulated cluster's address in them.
+fn placed(arguments: &Value, url: &str) -> Value {
+    match arguments {
+        Value::String(text) => text.replace("URL", url).into(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), placed(value, url)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+fn authority(url: &str) -> (&str, &str) {
+    let rest = url.strip_prefix("https://").unwrap_or(url);
+    rest.split_once('/').unwrap_or((rest, ""))
+}
+
+fn shown(request: &Value) -> String {
+    let text = |name: &str| request.get(name).and_then(Value::as_str).unwrap_or("?");
+    format!("{} {}", text("method"), text("path"))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// All outcomes.
+#[derive(Default)]
+struct Table {
+    rows: Vec<Value>,
+    failed: usize,
+}
+
+impl Table {
+    fn add(&mut self, name: &str, outcome: Result<Outcome>) {
+        let (cells, verdict) = match outcome {
+            Ok(outcome) => (
+                json!({
+                    "requests": outcome.arrived.len(),
+                    "peak_memory_bytes": outcome.peak.map(|peak| peak.max(0.0)),
+                    "time": format!("{:.1} s", outcome.time.as_secs_f64()),
+                }),
+                outcome.verdict(),
+            ),
+            Err(error) => (json!({}), format!("{error:#}")),
+        };
+        self.failed += usize::from(verdict != "ok");
+        eprintln!("{name}: {verdict}");
+        let mut row = json!({ "attack": name, "verdict": verdict });
+        if let (Some(row), Value::Object(cells)) = (row.as_object_mut(), cells) {
+            row.extend(cells);
+        }
+        self.rows.push(row);
+    }
+
+    #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+    fn print(&self) {
+        let fields = ["attack", "requests", "peak_memory_bytes", "time", "verdict"];
+        println!("{}", table::render(&self.rows, &fields));
+        println!(
+            "memory is what host-runner took above idle, with {CALLS} calls at once; {} is allowed",
+            table::bytes(MEMORY_BOUND)
+        );
+    }
+
+    fn judge(&self) -> Result<()> {
+        match self.failed {
+            0 => Ok(()),
+            failed => bail!("{failed} of {} attacks succeeded", self.rows.len()),
+        }
+    }
+}
+
+impl Outcome {
+    fn verdict(&self) -> String {
+        let mut faults = Vec::new();
+        let mut forbidden = self.forbidden.clone();
+        forbidden.dedup();
+        if let Some(first) = forbidden.first() {
+            let others = match self.forbidden.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            faults.push(format!("ARRIVED: {first}{others}"));
+        }
+        if self.peak.is_some_and(|peak| peak > MEMORY_BOUND) {
+            faults.push("TOO MUCH MEMORY".to_owned());
+        }
+        faults.extend(
+            self.faults
+                .iter()
+                .map(|fault| fault.chars().take(100).collect()),
+        );
+        match faults.is_empty() {
+            true => "ok".to_owned(),
+            false => faults.join("; "),
+        }
+    }
+}
