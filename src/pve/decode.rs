@@ -62,11 +62,43 @@ struct Envelope<'a> {
 /// Reads the body of an answer. A type without a value, such as `()`, reads
 /// from any data, and from an empty body.
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unreadable> {
+    // All but this is the same code for all types.
+    let mut read = None;
+    let (total, losses) = read_body(body, size_of::<T>() == 0, &mut |json| {
+        let mut reader = serde_json::Deserializer::from_str(json);
+        match serde_path_to_error::deserialize(&mut reader) {
+            Ok(data) => {
+                read = Some(data);
+                None
+            }
+            Err(error) => Some(wrong(&error)),
+        }
+    })?;
+    let data = read.ok_or(Unreadable::NoData)?;
+    Ok(Decoded {
+        data,
+        total,
+        losses,
+    })
+}
+
+/// Reads JSON as some type and keeps the outcome, or says what is wrong with
+/// it.
+type Read<'a> = dyn FnMut(&str) -> Option<Wrong> + 'a;
+
+fn read_body(
+    body: &[u8],
+    any_data: bool,
+    read: &mut Read<'_>,
+) -> Result<(Option<u64>, Losses), Unreadable> {
     // Odd bytes in a description must not hide the guest that has it.
     let body = String::from_utf8_lossy(body);
     let body = body.trim();
     if body.is_empty() {
-        return done::<T>("null", None).map_err(|_| Unreadable::NoData);
+        return match read("null") {
+            None => Ok((None, Losses::default())),
+            Some(_) => Err(Unreadable::NoData),
+        };
     }
     if body.starts_with('<') {
         return Err(Unreadable::NotApi("a web page".into()));
@@ -79,18 +111,20 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unr
             },
         ));
     }
-    decode_json(body, true)
+    read_json(body, any_data, true, read)
 }
 
-fn decode_json<T: DeserializeOwned>(
+fn read_json(
     body: &str,
+    any_data: bool,
     may_repair: bool,
-) -> Result<Decoded<T>, Unreadable> {
+    read: &mut Read<'_>,
+) -> Result<(Option<u64>, Losses), Unreadable> {
     let repaired = || may_repair.then(|| repair::repair(body)).flatten();
     let envelope: Envelope<'_> = match serde_json::from_str(body) {
         Ok(envelope) => envelope,
         Err(error) => match repaired() {
-            Some(body) => return decode_json(&body, false),
+            Some(body) => return read_json(&body, any_data, false, read),
             None if error.is_eof() => return Err(Unreadable::Broken("cut short".into())),
             None => {
                 return Err(Unreadable::Broken(format!(
@@ -101,45 +135,29 @@ fn decode_json<T: DeserializeOwned>(
             }
         },
     };
-    let data = envelope.data.map_or("null", RawValue::get);
+    let data = match envelope.data {
+        Some(data) if !any_data => data.get(),
+        _ => "null",
+    };
     let total = envelope
         .total
         .and_then(|total| serde_json::from_str::<Num<u64>>(total.get()).ok())
         .map(|total| total.0);
-    if size_of::<T>() == 0 {
-        return done("null", total);
-    }
-    let wrong = match attempt::<T>(data) {
-        Ok(data) => {
-            return Ok(Decoded {
-                data,
-                total,
-                losses: Losses::default(),
-            });
-        }
-        Err(_) if data == "null" => return Err(Unreadable::NoData),
-        Err(wrong) => wrong,
+    let wrong = match read(data) {
+        None => return Ok((total, Losses::default())),
+        Some(_) if data == "null" => return Err(Unreadable::NoData),
+        Some(wrong) => wrong,
     };
     // A number beyond all range is found only when it is read.
     if let Some(body) = repaired() {
-        return decode_json(&body, false);
+        return read_json(&body, any_data, false, read);
     }
-    let check = |json: &str| attempt::<T>(json).err();
-    let (json, losses) =
-        salvage(data, wrong, &check).map_err(|wrong| Unreadable::Shape(wrong.to_string()))?;
-    Ok(Decoded {
-        losses,
-        ..done(&json, total)?
-    })
-}
-
-fn done<T: DeserializeOwned>(json: &str, total: Option<u64>) -> Result<Decoded<T>, Unreadable> {
-    let data = attempt(json).map_err(|wrong| Unreadable::Shape(wrong.to_string()))?;
-    Ok(Decoded {
-        data,
-        total,
-        losses: Losses::default(),
-    })
+    let shape = |wrong: Wrong| Unreadable::Shape(wrong.to_string());
+    let (json, losses) = salvage(data, wrong, read).map_err(shape)?;
+    match read(&json) {
+        None => Ok((total, losses)),
+        Some(wrong) => Err(shape(wrong)),
+    }
 }
 
 /// Where a value is within the data.
@@ -182,11 +200,6 @@ impl std::fmt::Display for Wrong {
 fn name(key: &str) -> String {
     let plain: String = key.chars().filter(|c| !c.is_control()).collect();
     text::cut(&plain, 40)
-}
-
-fn attempt<T: DeserializeOwned>(json: &str) -> Result<T, Wrong> {
-    let mut reader = serde_json::Deserializer::from_str(json);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| wrong(&error))
 }
 
 fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Wrong {
@@ -236,11 +249,7 @@ fn explain(error: &serde_json::Error) -> String {
 /// Finds what of some data can be read, as JSON that `check` finds nothing
 /// wrong with, and what had to be left out. The work is linear in the data's
 /// length, however odd it is.
-fn salvage(
-    data: &str,
-    wrong: Wrong,
-    check: &dyn Fn(&str) -> Option<Wrong>,
-) -> Result<(String, Losses), Wrong> {
+fn salvage(data: &str, wrong: Wrong, check: &mut Read<'_>) -> Result<(String, Losses), Wrong> {
     let mut losses = Losses::default();
     if !data.starts_with('[') {
         let mut value: Value = serde_json::from_str(data).map_err(|_| wrong.clone())?;
@@ -300,7 +309,7 @@ fn fuel(data: &str) -> usize {
 /// Takes out of a value what is wrong with it.
 fn mend(
     value: &mut Value,
-    check: &dyn Fn(&str) -> Option<Wrong>,
+    check: &mut Read<'_>,
     losses: &mut Losses,
     fuel: &mut usize,
 ) -> Result<(), Wrong> {
@@ -341,7 +350,7 @@ fn list_around<'a>(value: &Value, path: &'a [Step]) -> Option<&'a [Step]> {
 fn mend_entries(
     value: &mut Value,
     list: &[Step],
-    check: &dyn Fn(&str) -> Option<Wrong>,
+    check: &mut Read<'_>,
     losses: &mut Losses,
     fuel: &mut usize,
 ) -> Result<(), Wrong> {
@@ -720,12 +729,15 @@ mod tests {
             looks.set(0);
             let parts = vec![json!({"key": 1, "count": {}}); entries];
             let data = json!({"id": 1, "parts": parts}).to_string();
-            let check = |json: &str| {
+            let mut check = |json: &str| {
                 looks.set(looks.get() + json.len());
-                attempt::<Thing>(json).err()
+                let mut reader = serde_json::Deserializer::from_str(json);
+                serde_path_to_error::deserialize::<_, Thing>(&mut reader)
+                    .err()
+                    .map(|error| wrong(&error))
             };
             let wrong = check(&data).unwrap();
-            salvage(&data, wrong, &check).unwrap();
+            salvage(&data, wrong, &mut check).unwrap();
             looks.get()
         };
         assert!(work(4000) < 5 * work(1000));
