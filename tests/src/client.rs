@@ -36,6 +36,22 @@ pub enum Era {
 /// One progress notification: how far it is, and its message.
 pub type Progress = (f64, Option<String>);
 
+/// How a call ended.
+#[derive(Debug)]
+pub enum Answer {
+    /// Well.
+    Success {
+        /// The structured content.
+        structured: Value,
+        /// All of the text.
+        text: String,
+    },
+    /// As an error of the tool, with this text.
+    Error(String),
+    /// As a JSON-RPC error.
+    Protocol(ErrorData),
+}
+
 /// An MCP client and the host-runner that it started.
 pub struct Client {
     service: RunningService<RoleClient, Handler>,
@@ -179,6 +195,27 @@ impl Client {
             Err(other) => bail!("{tool}: {other}"),
             Ok(result) => bail!("{tool} answered {}", serde_json::to_string(&result)?),
         }
+    }
+
+    /// A call that may end in any way. Fails where a success breaks its output
+    /// schema or an error carries structured content.
+    pub async fn answer(&self, tool: &str, arguments: Value) -> anyhow::Result<Answer> {
+        let result = match self.request(tool, arguments).await? {
+            Ok(result) => result,
+            Err(ServiceError::McpError(error)) => return Ok(Answer::Protocol(error)),
+            Err(other) => bail!("{tool}: {other}"),
+        };
+        let text = text_of(&result)?;
+        if result.is_error != Some(true) {
+            let structured = self.success(tool, &result)?;
+            return Ok(Answer::Success { structured, text });
+        }
+        ensure!(
+            result.structured_content.is_none(),
+            "{tool} failed with structured content"
+        );
+        ensure!(!text.trim().is_empty(), "{tool} failed without a word");
+        Ok(Answer::Error(text))
     }
 
     /// A call whose answer is checked by the test alone.

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+pub mod field;
 mod host;
 mod memory;
 mod programs;
@@ -26,7 +27,7 @@ mod sim;
 mod transcript;
 mod watch;
 
-pub use client::{Client, Era, Progress, User};
+pub use client::{Answer, Client, Era, Progress, User};
 pub use host::{HostRunner, Output};
 pub use memory::Memory;
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};

@@ -1,6 +1,7 @@
 //! A server in the place of Proxmox VE that means harm: it has a certificate
 //! that is trusted, and answers with whatever bytes a test wants.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,8 +97,21 @@ impl Authority {
         port: u16,
         script: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
     ) -> anyhow::Result<Rogue> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        self.serve_at(name, name, address, script).await
+    }
+
+    /// A server on this address, with a certificate for `name` and `host` in
+    /// its URL, which differ for IPv6: `::1` and `[::1]`. Port 0 is any.
+    pub async fn serve_at(
+        self: &Arc<Self>,
+        name: &str,
+        host: &str,
+        address: SocketAddr,
+        script: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
+    ) -> anyhow::Result<Rogue> {
         let acceptor = self.acceptor(name)?;
-        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let listener = TcpListener::bind(address).await?;
         let port = listener.local_addr()?.port();
         let seen = Arc::new(Seen::default());
         let task = tokio::spawn(accept(
@@ -107,7 +121,7 @@ impl Authority {
             Arc::new(script),
         ));
         Ok(Rogue {
-            url: format!("https://{name}:{port}"),
+            url: format!("https://{host}:{port}"),
             port,
             authority: Arc::clone(self),
             seen,
