@@ -15,6 +15,7 @@ mod bindings;
 mod clock;
 mod component;
 mod error;
+mod expected;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod report;

@@ -1,22 +1,23 @@
-//! What every tool that changes something answers.
+//! The result of every tool that changes something.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::pve::{Guest, Upid};
+use crate::pve::{Guest, Started, Upid};
 use crate::text;
 use crate::ticket::{Finish, TaskTicket, Ticket};
 use crate::tool::Reply;
 use crate::tools::{self, name_of};
 
-/// What was done, or goes on.
+/// What was done, or is still being done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
     /// "start qemu guest 100 (web01)".
     pub(crate) action: String,
     pub(crate) status: Status,
+    /// The guest; of a clone or a restore, the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) vmid: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,31 +29,43 @@ pub(crate) struct Report {
     /// What has changed, from what to what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) changes: Vec<Change>,
-    /// What came into being: a volid, a snapshot's name.
+    /// The file on a storage that was made: a backup, an image, a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created: Option<String>,
+    pub(crate) volid: Option<String>,
+    /// The snapshot that was taken, restored or removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<String>,
+    /// Where a firewall rule is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) position: Option<u32>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) next_step: Option<String>,
 }
 
-/// How far it is.
+/// How far it got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     Done,
     DoneWithWarnings,
-    /// The task goes on.
+    /// The task is still running.
     Running,
-    /// It was so already; nothing was sent.
+    /// Proxmox has accepted the request, and something else carries it out
+    /// later: the guest has not changed yet.
+    Requested,
+    /// No change was needed, and nothing was sent.
     Unchanged,
+    /// Nothing was changed: this is what the call would do.
+    Preview,
 }
 
-/// One thing that has changed.
+/// One thing that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
+    /// The argument's name where it is a setting: `cores`, `policy_in`.
     pub(crate) what: String,
     /// Absent where it was not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -76,13 +89,15 @@ impl Report {
             upid: None,
             duration_seconds: None,
             changes: Vec::new(),
-            created: None,
+            volid: None,
+            snapshot: None,
+            position: None,
             warnings: Vec::new(),
             next_step: None,
         }
     }
 
-    /// A report of something that was so already.
+    /// A report of something that needed no change.
     pub(crate) fn unchanged(action: impl Into<String>) -> Self {
         Self {
             status: Status::Unchanged,
@@ -90,7 +105,7 @@ impl Report {
         }
     }
 
-    /// Names the guest, and the node that it is on.
+    /// Names the guest and its node.
     pub(crate) fn on(mut self, guest: &Guest) -> Self {
         self.vmid = Some(guest.vmid);
         self.node = Some(guest.node.clone());
@@ -113,9 +128,21 @@ impl Report {
         self
     }
 
-    /// Names what came into being.
-    pub(crate) fn created(mut self, what: impl Into<String>) -> Self {
-        self.created = Some(what.into());
+    /// Names the file that the call makes.
+    pub(crate) fn volid(mut self, volid: impl Into<String>) -> Self {
+        self.volid = Some(volid.into());
+        self
+    }
+
+    /// Names the snapshot that the call is about.
+    pub(crate) fn snapshot(mut self, name: impl Into<String>) -> Self {
+        self.snapshot = Some(name.into());
+        self
+    }
+
+    /// Says where a firewall rule is now.
+    pub(crate) fn position(mut self, position: u32) -> Self {
+        self.position = Some(position);
         self
     }
 
@@ -131,29 +158,30 @@ impl Report {
         self
     }
 
-    /// The task that does it has been started: follow it, or with `wait: false`
-    /// say so at once.
-    pub(crate) fn started(self, upid: &Upid, wait: Option<bool>) -> Result<Reply<Self>> {
-        self.started_with(upid, wait, Finish::Plain)
+    /// Follows the task that was started; with `wait: false` returns at once.
+    pub(crate) fn started(self, started: &Started, wait: Option<bool>) -> Result<Reply<Self>> {
+        self.started_with(started, wait, Finish::Plain)
     }
 
-    /// The same, with something to look up when the task has ended well.
+    /// As [`Self::started`], with something to look up when the task has ended
+    /// well.
     pub(crate) fn started_with(
         self,
-        upid: &Upid,
+        started: &Started,
         wait: Option<bool>,
         finish: Finish,
     ) -> Result<Reply<Self>> {
-        let mut interim = self.clone();
-        interim.status = Status::Running;
-        interim.upid = Some(upid.to_string());
-        interim.node = Some(upid.node().to_owned());
-        // Not yet.
-        interim.created = None;
-        interim.next_step = Some(format!(
-            "the task goes on: {} with this upid follows it to its end",
-            name_of::<tools::tasks::WaitTask>()
-        ));
+        let upid = match started {
+            Started::Task(upid) => upid,
+            Started::WithoutTask(said) => {
+                return Ok(Reply::report(self.without_task(said.as_deref())));
+            }
+        };
+        let interim = match &finish {
+            // Its task does not tell when the guest has changed.
+            Finish::Guest(expected) if expected.is_by_ha() => expected.interim(&self.of_task(upid)),
+            Finish::Guest(_) | Finish::Plain | Finish::Backup => self.running(upid),
+        };
         let text = interim.text();
         if wait == Some(false) {
             return Ok(Reply::Done(interim, text));
@@ -166,19 +194,54 @@ impl Report {
         Ok(Reply::Running(ticket, interim, text))
     }
 
-    /// In a few words.
+    /// Names the task that does it.
+    pub(crate) fn of_task(&self, upid: &Upid) -> Self {
+        let mut report = self.clone();
+        report.upid = Some(upid.to_string());
+        report.node.get_or_insert_with(|| upid.node().to_owned());
+        report
+    }
+
+    /// What to say where Proxmox took the request and named no task.
+    fn without_task(mut self, said: Option<&str>) -> Self {
+        self.status = Status::DoneWithWarnings;
+        let said = said.map_or_else(String::new, |said| format!(" ({:?})", text::cut(said, 80)));
+        self.warn(format!(
+            "Proxmox accepted the request and named no task{said}, so its end could not be \
+             followed: check the result"
+        ))
+    }
+
+    /// What to say while the task is running.
+    pub(crate) fn running(&self, upid: &Upid) -> Self {
+        let mut interim = self.clone();
+        interim.status = Status::Running;
+        interim.upid = Some(upid.to_string());
+        interim.node = Some(upid.node().to_owned());
+        interim.next_step = Some(format!(
+            "the task is still running: {} with this upid follows it to its end",
+            name_of::<tools::tasks::WaitTask>()
+        ));
+        interim
+    }
+
+    /// A one-line summary.
     pub(crate) fn text(&self) -> String {
         let mut text = match self.status {
             Status::Done => format!("{}: done", self.action),
             Status::DoneWithWarnings => format!("{}: done, with warnings", self.action),
             Status::Running => format!("{}: running", self.action),
-            Status::Unchanged => format!("{}: nothing to do, it is so already", self.action),
+            Status::Requested => format!("{}: requested, not done yet", self.action),
+            Status::Unchanged => format!("{}: no change needed", self.action),
+            Status::Preview => format!("preview: {}", self.action),
         };
         if let Some(seconds) = self.duration_seconds.filter(|seconds| *seconds > 0) {
             text.push_str(&format!(" in {}", text::duration(seconds)));
         }
-        if let Some(created) = &self.created {
-            text.push_str(&format!("; created {created}"));
+        if let Some(volid) = &self.volid
+            && !self.action.contains(volid.as_str())
+        {
+            text.push_str(&format!("; {volid}"));
         }
         text
     }

@@ -1,5 +1,5 @@
-//! Tickets: all that a later, fresh instance needs to look after something
-//! that is still running.
+//! Tickets: all that a later, fresh instance needs to follow something that is
+//! still running.
 //!
 //! A ticket comes back from outside, so it is read as strictly as arguments
 //! are. It gives nothing away that its holder could not do with the tools: to
@@ -8,10 +8,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, FailedTask, Result};
+use crate::expected::{Expected, Progress};
 use crate::pve::{Failure, Params, Pve, Removable, TaskLog, TaskStatus, Upid};
 use crate::report::{Report, Status};
 use crate::text;
-use crate::tool::{Finished, Outcome, Running};
+use crate::tool::{Finished, Outcome, Reply, Running};
 use crate::tools::{self, name_of};
 
 /// How many of a task's last log lines tell its progress or its failure.
@@ -37,13 +38,28 @@ pub(crate) struct TaskTicket {
 }
 
 /// What to look up when the task has ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Finish {
     /// Nothing.
     Plain,
     /// The backup that a vzdump task has made, from its log.
     Backup,
+    /// Whether the guest has reached a state: the task ends before it has.
+    Guest(Expected),
+}
+
+impl Finish {
+    /// What the end of a task of any kind leaves to look up.
+    pub(crate) fn of(upid: &Upid) -> Self {
+        match (upid.kind(), upid.id().parse()) {
+            ("vzdump", _) => Self::Backup,
+            (kind, Ok(vmid)) => {
+                Expected::of_ha_task(kind, vmid, upid.started()).map_or(Self::Plain, Self::Guest)
+            }
+            _ => Self::Plain,
+        }
+    }
 }
 
 impl Ticket {
@@ -101,6 +117,12 @@ pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
 
 impl TaskTicket {
     fn resume(self, pve: &Pve) -> Result<Outcome> {
+        if let Finish::Guest(expected) = &self.finish
+            && expected.is_due()
+        {
+            let expected = expected.clone();
+            return self.follow_guest(pve, expected);
+        }
         let status = match TaskStatus::read(pve, &self.upid) {
             Ok(status) => status,
             // The task runs on while Proxmox's services are restarted.
@@ -110,13 +132,45 @@ impl TaskTicket {
         if status.exit().is_none() {
             return self.still_running(pve);
         }
-        let report = self.ended(pve, &status)?;
-        let text = report.text();
-        Ok(Outcome::Done(Finished::new(&report, text)?))
+        match self.ended(pve, &status)? {
+            Reply::Done(report, text) => Ok(Outcome::Done(Finished::new(&report, text)?)),
+            Reply::Running(ticket, ..) => ticket.resume(pve),
+        }
     }
 
-    /// What to say of a task that has ended, well or not.
-    pub(crate) fn ended(self, pve: &Pve, status: &TaskStatus) -> Result<Report> {
+    /// Looks whether the guest has got to where the task was to bring it.
+    fn follow_guest(self, pve: &Pve, expected: Expected) -> Result<Outcome> {
+        let now = match expected.look(pve) {
+            Ok(Progress::Reached(guest)) => {
+                let report = self.report.on(&guest);
+                let text = report.text();
+                return Ok(Outcome::Done(Finished::new(&report, text)?));
+            }
+            Ok(Progress::Now(now)) => now,
+            // Proxmox's services may be restarting.
+            Err(Error::Unreachable(_)) if !expected.is_over() => "out of sight".to_owned(),
+            Err(error) => return Err(error),
+        };
+        let report = expected.waiting(&self.report, &now);
+        let text = report.text();
+        if expected.is_over() {
+            return Ok(Outcome::Done(Finished::new(&report, text)?));
+        }
+        Ok(Outcome::Running(Running {
+            message: format!("{}: the guest is still {now}", self.report.action),
+            progress: None,
+            retry_after_ms: 1_000,
+            interim: Finished::new(&report, text)?,
+            ticket: Ticket::Task(Box::new(Self {
+                finish: Finish::Guest(expected),
+                ..self
+            })),
+        }))
+    }
+
+    /// What a task that has ended, well or not, comes to; where its guest
+    /// changes later, that remains to be followed.
+    pub(crate) fn ended(self, pve: &Pve, status: &TaskStatus) -> Result<Reply<Report>> {
         let exit = status.exit().unwrap_or_default();
         // The log is a courtesy: the exit status tells how the task ended.
         let lines = TaskLog::tail(pve, &self.upid, TAIL_LINES)
@@ -141,10 +195,23 @@ impl TaskTicket {
                 report.warnings.push(exit.to_owned());
             }
         }
-        if self.finish == Finish::Backup {
-            report.created = tools::backups::archive_of(pve, &self.upid)?;
+        match self.finish {
+            Finish::Plain => Ok(Reply::report(report)),
+            Finish::Backup => {
+                report.volid = tools::backups::archive_of(pve, &self.upid)?;
+                Ok(Reply::report(report))
+            }
+            Finish::Guest(expected) => {
+                let interim = expected.interim(&report);
+                let text = interim.text();
+                let ticket = Ticket::Task(Box::new(Self {
+                    upid: self.upid,
+                    report,
+                    finish: Finish::Guest(expected.due()),
+                }));
+                Ok(Reply::Running(ticket, interim, text))
+            }
         }
-        Ok(report)
     }
 
     fn still_running(self, pve: &Pve) -> Result<Outcome> {
@@ -171,14 +238,12 @@ impl TaskTicket {
     }
 
     fn running(self, message: String, progress: Option<f32>) -> Result<Outcome> {
-        let mut interim = self.report.clone();
-        interim.status = Status::Running;
-        interim.upid = Some(self.upid.to_string());
-        interim.created = None;
-        interim.next_step = Some(format!(
-            "the task is still running: {} with this upid follows it to its end",
-            name_of::<tools::tasks::WaitTask>()
-        ));
+        let interim = match &self.finish {
+            Finish::Guest(expected) if expected.is_by_ha() => {
+                expected.interim(&self.report.of_task(&self.upid))
+            }
+            Finish::Guest(_) | Finish::Plain | Finish::Backup => self.report.running(&self.upid),
+        };
         let text = message.clone();
         Ok(Outcome::Running(Running {
             ticket: Ticket::Task(Box::new(self)),
@@ -212,13 +277,13 @@ pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String
 fn hint(exit: &str) -> String {
     let exit = exit.to_ascii_lowercase();
     let says = |text: &str| exit.contains(text);
-    if says("is locked") {
-        "; another task holds the guest, or left its lock behind: wait for it, and where none is \
+    if says("is locked") || says("can't lock file") {
+        "; another task is using the guest, or left its lock behind: wait for that task; if none is \
          running, unlock the guest on its node with qm unlock or pct unlock"
             .into()
     } else if says("got timeout") && says("powerdown") {
         format!(
-            "; the guest ignored the request: give it longer, install its guest agent or ACPI \
+            "; the guest did not shut down in time: give it longer, install its guest agent or ACPI \
              support, or switch it off with mode hard of {}",
             name_of::<tools::power::StopGuest>()
         )
@@ -229,14 +294,31 @@ fn hint(exit: &str) -> String {
         "; the task was stopped from outside".into()
     } else if says("no space left") || says("not enough free space") {
         "; the storage is full: choose another or make room".into()
+    } else if says("bridge '") && says("does not exist") {
+        "; the node has no such bridge: create it there, or give the network card another bridge"
+            .into()
+    } else if says("storage '")
+        && (says("is not online") || says("not available") || says("does not exist"))
+    {
+        format!(
+            "; the node cannot use this storage: {} shows which are active",
+            name_of::<tools::storage::ListStorage>()
+        )
+    } else if says("volume '") && says("does not exist") {
+        format!(
+            "; a disk or image that the guest refers to is missing: {} shows what the storage holds",
+            name_of::<tools::storage::ListStorageContent>()
+        )
+    } else if says("cannot allocate memory") || says("not enough memory") {
+        "; the node has too little free memory: stop another guest, or give this one less".into()
     } else if says("snapshot feature is not available") {
-        "; the storage of one of its volumes cannot do this: LXC snapshots need ZFS, LVM-thin, \
+        "; the storage of one of its volumes does not support it: LXC snapshots need ZFS, LVM-thin, \
          Ceph RBD or Btrfs"
             .into()
     } else if says("checksum mismatch") {
-        "; nothing was kept: check the checksum, its algorithm and the address".into()
+        "; the file was discarded: check the checksum, its algorithm and the address".into()
     } else {
-        "; the log's last lines tell more".into()
+        "; see the last lines of its log".into()
     }
 }
 
@@ -245,7 +327,7 @@ fn is_warning(line: &str) -> bool {
     line.starts_with("warn") || line.contains("warning:") || line.contains("warn:")
 }
 
-/// The percentage that a log line tells, from 0 to 1: "transferred 1.2 GiB of
+/// The percentage in a log line, from 0 to 1: "transferred 1.2 GiB of
 /// 32.0 GiB (3.75%)", "INFO:  12% (…)".
 fn percentage(line: &str) -> Option<f32> {
     let before = line.split_once('%')?.0;

@@ -5,7 +5,7 @@ use std::any::TypeId;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
@@ -18,7 +18,16 @@ pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
     /// What it answers.
     type Output: Serialize + JsonSchema;
 
-    /// Does it.
+    /// Other names that callers give an argument, such as Proxmox's own, and
+    /// the name that it has here. They are taken where the argument itself is
+    /// not given; no schema shows them.
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[];
+
+    /// Brings other ways to write the arguments into the one that the schema
+    /// describes. The schema is checked afterwards.
+    fn adapt(_arguments: &mut Map<String, Value>) {}
+
+    /// Runs the tool.
     fn run(self, pve: &Pve) -> Result<Reply<Self::Output>>;
 }
 
@@ -137,6 +146,8 @@ pub(crate) struct Tool {
     pub(crate) input_schema: fn() -> Value,
     pub(crate) output_schema: fn() -> Value,
     id: fn() -> TypeId,
+    pub(crate) other_names: &'static [(&'static str, &'static str)],
+    adapt: fn(&mut Map<String, Value>),
     run: fn(&Pve, Value) -> Result<Outcome>,
 }
 
@@ -158,6 +169,8 @@ impl Tool {
             input_schema: schema::input::<T>,
             output_schema: schema::output::<T::Output>,
             id: TypeId::of::<T>,
+            other_names: T::OTHER_NAMES,
+            adapt: T::adapt,
             run: run::<T>,
         }
     }
@@ -172,8 +185,18 @@ impl Tool {
     pub(crate) fn call(
         &self,
         pve: impl FnOnce() -> Result<Pve>,
-        arguments: Value,
+        mut arguments: Value,
     ) -> Result<Outcome> {
+        if let Value::Object(fields) = &mut arguments {
+            for (other, name) in self.other_names {
+                if !fields.contains_key(*name)
+                    && let Some(value) = fields.remove(*other)
+                {
+                    fields.insert((*name).to_owned(), value);
+                }
+            }
+            (self.adapt)(fields);
+        }
         let problems = schema::check(&(self.input_schema)(), &arguments);
         if !problems.is_empty() {
             return Err(Error::InvalidArguments(problems));

@@ -85,7 +85,7 @@ async fn by_guest_newest_first() -> anyhow::Result<()> {
     // The offline node's own storage may hold more.
     says(
         &list["unavailable"].to_string(),
-        &["local on pve2", "not available"],
+        &["local on pve2", "offline"],
     );
     says(
         &list["hint"].to_string(),
@@ -167,7 +167,7 @@ async fn a_backup_and_its_restore() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    let volid = report["created"].as_str().context("nothing created")?;
+    let volid = report["volid"].as_str().context("nothing created")?;
     says(volid, &["nas:backup/vzdump-qemu-103-", ".vma.zst"]);
     let backups = backups_of(&client, 103).await?;
     let [made] = backups.as_slice() else {
@@ -181,10 +181,7 @@ async fn a_backup_and_its_restore() -> anyhow::Result<()> {
     says(&write["params"]["remove"].to_string(), &["0"]);
 
     let report = client
-        .call(
-            "restore_backup",
-            json!({ "archive": volid, "name": "again" }),
-        )
+        .call("restore_backup", json!({ "volid": volid, "name": "again" }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["vmid"], 105, "{report:#}");
@@ -211,16 +208,16 @@ async fn a_container_is_restored() -> anyhow::Result<()> {
     let archive = newest(&client, 200).await?;
     // Several storages hold containers: Proxmox would just take local.
     let text = client
-        .error("restore_backup", json!({ "archive": archive }))
+        .error("restore_backup", json!({ "volid": archive }))
         .await?;
     says(&text, &["storage", "several", "bulk", "local"]);
     let report = client
         .call(
             "restore_backup",
-            json!({ "archive": archive, "storage": "bulk", "vmid": 500, "keep_macs": true, "name": "ct05" }),
+            json!({ "volid": archive, "storage": "bulk", "new_vmid": 500, "keep_macs": true, "name": "ct05" }),
         )
         .await?;
-    assert_eq!(report["created"], "500", "{report:#}");
+    assert_eq!(report["vmid"], 500, "{report:#}");
     says(&report["warnings"].to_string(), &["ct01", "MAC addresses"]);
     let (old, new) = (state(&mut sim, 200).await?, state(&mut sim, 500).await?);
     assert_eq!(new["kind"], "lxc");
@@ -237,7 +234,10 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
     let archive = newest(&client, 100).await?;
     let before = state(&mut sim, 100).await?;
     let text = client
-        .error("restore_backup", json!({ "archive": archive, "vmid": 100 }))
+        .error(
+            "restore_backup",
+            json!({ "volid": archive, "new_vmid": 100 }),
+        )
         .await?;
     says(&text, &["100", "taken", "web01", "new guest"]);
     for (argument, value) in [
@@ -248,7 +248,7 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
         let text = client
             .error(
                 "restore_backup",
-                json!({ "archive": archive, "vmid": 100, argument: value }),
+                json!({ "volid": archive, "new_vmid": 100, argument: value }),
             )
             .await?;
         says(&text, &[argument, "not known"]);
@@ -273,7 +273,10 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
         .connect()
         .await?;
     let text = blind
-        .error("restore_backup", json!({ "archive": archive, "vmid": 100 }))
+        .error(
+            "restore_backup",
+            json!({ "volid": archive, "new_vmid": 100 }),
+        )
         .await?;
     assert!(!text.is_empty());
     assert_eq!(state(&mut sim, 100).await?["config"], before["config"]);
@@ -295,7 +298,7 @@ async fn a_free_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
     }))
     .await?;
     let report = client
-        .call("restore_backup", json!({ "archive": archive }))
+        .call("restore_backup", json!({ "volid": archive }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     let asked = sim.requests()?;
@@ -308,6 +311,26 @@ async fn a_free_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Of a guest that has left the node Proxmox says OK, and makes no backup.
+#[tokio::test]
+async fn an_ok_without_a_task_is_not_a_backup() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let mut ok = json!({ "cmd": "fault", "kind": "status", "code": 200, "method": "POST",
+        "path": "/vzdump$", "body": r#"{"data":"OK"}"#, "times": 1 });
+    sim.control(ok.clone()).await?;
+    let backup = json!({ "vmid": 200, "storage": "nas" });
+    let report = client.call("create_backup", backup.clone()).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert!(report["volid"].is_string(), "{report:#}");
+
+    ok["times"] = json!(2);
+    sim.control(ok).await?;
+    let text = client.error("create_backup", backup).await?;
+    says(&text, &["no backup was made", "200", "get_guest"]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -315,24 +338,24 @@ async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
     let archive = newest(&client, 100).await?;
     for (arguments, words) in [
         (
-            json!({ "archive": "nas:backup/vzdump-qemu-100-2020_01_01-00_00_00.vma.zst" }),
+            json!({ "volid": "nas:backup/vzdump-qemu-100-2020_01_01-00_00_00.vma.zst" }),
             &["no backup", "list_backups"][..],
         ),
         (
-            json!({ "archive": "nos:backup/x.vma" }),
+            json!({ "volid": "nos:backup/x.vma" }),
             &["no storage nos", "nas"],
         ),
         (
-            json!({ "archive": "tank:backup/x.vma" }),
+            json!({ "volid": "tank:backup/x.vma" }),
             &["tank", "does not hold backups"],
         ),
-        (json!({ "archive": archive, "node": "pve2" }), &["pve2"]),
+        (json!({ "volid": archive, "node": "pve2" }), &["pve2"]),
         (
-            json!({ "archive": archive, "node": "pve9" }),
+            json!({ "volid": archive, "node": "pve9" }),
             &["pve9", "pve1"],
         ),
         (
-            json!({ "archive": archive, "storage": "nos" }),
+            json!({ "volid": archive, "storage": "nos" }),
             &["no storage nos"],
         ),
     ] {
@@ -342,28 +365,16 @@ async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
     assert!(writes(&sim)?.is_empty());
     let before = sim.served().await?;
     for (arguments, words) in [
+        (json!({ "volid": "vzdump-qemu-100.vma" }), &["volid"][..]),
+        (json!({ "volid": "nas:../../etc/passwd" }), &["volid"]),
+        (json!({ "volid": "nas:backup/a b" }), &["volid"]),
         (
-            json!({ "archive": "vzdump-qemu-100.vma" }),
-            &["archive", "volid"][..],
-        ),
-        (
-            json!({ "archive": "nas:../../etc/passwd" }),
-            &["archive", "volid"],
-        ),
-        (
-            json!({ "archive": "nas:backup/a b" }),
-            &["archive", "volid"],
-        ),
-        (
-            json!({ "archive": archive, "name": "web_2" }),
+            json!({ "volid": archive, "name": "web_2" }),
             &["name", "DNS name"],
         ),
-        (json!({ "archive": archive, "vmid": 99 }), &["vmid"]),
-        (
-            json!({ "archive": archive, "storage": "a/b" }),
-            &["storage"],
-        ),
-        (json!({}), &["archive", "missing"]),
+        (json!({ "volid": archive, "new_vmid": 99 }), &["new_vmid"]),
+        (json!({ "volid": archive, "storage": "a/b" }), &["storage"]),
+        (json!({}), &["volid", "missing"]),
     ] {
         let text = client.error("restore_backup", arguments).await?;
         says(&text, words);
@@ -386,7 +397,7 @@ async fn modes_and_compression() -> anyhow::Result<()> {
         &report["warnings"].to_string(),
         &["shut down", "started again"],
     );
-    let volid = report["created"].as_str().context("nothing created")?;
+    let volid = report["volid"].as_str().context("nothing created")?;
     assert!(volid.ends_with(".vma"), "{report:#}");
     let report = client
         .call(
@@ -394,7 +405,7 @@ async fn modes_and_compression() -> anyhow::Result<()> {
             json!({ "vmid": 200, "storage": "local", "mode": "suspend", "compress": "gzip" }),
         )
         .await?;
-    let volid = report["created"].as_str().context("nothing created")?;
+    let volid = report["volid"].as_str().context("nothing created")?;
     assert!(volid.ends_with(".tar.gz"), "{report:#}");
     Ok(())
 }

@@ -39,7 +39,7 @@ async fn settings_of_a_clone() -> anyhow::Result<()> {
     let arguments = json!({
         "vmid": 105, "user": "ops", "password": "S3same & open=you;",
         "ssh_keys": [format!("{KEY} me+you@home / büro"), KEY],
-        "addresses": [{ "nic": 0, "ipv4": "192.0.2.105/24", "ipv4_gateway": "192.0.2.1", "ipv6": "auto" }],
+        "addresses": [{ "nic": "net0", "ipv4": "192.0.2.105/24", "ipv4_gateway": "192.0.2.1", "ipv6": "auto" }],
         "dns_servers": ["192.0.2.53", "2001:db8::53"], "search_domain": "example.com",
         "upgrade": false,
     });
@@ -100,7 +100,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
     let report = client
         .call(
             "set_cloud_init",
-            json!({ "vmid": 100, "addresses": [{ "nic": 0, "ipv6": "2001:db8::50/64" }] }),
+            json!({ "vmid": 100, "addresses": [{ "nic": "net0", "ipv6": "2001:db8::50/64" }] }),
         )
         .await?;
     assert_eq!(report["changes"][0]["waits_for_reboot"], true, "{report:#}");
@@ -117,7 +117,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
         .call(
             "set_cloud_init",
             json!({ "vmid": 100, "ssh_keys": [], "password": "",
-                "addresses": [{ "nic": 0, "ipv4": "dhcp" }] }),
+                "addresses": [{ "nic": "net0", "ipv4": "dhcp" }] }),
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
@@ -129,7 +129,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
         .call(
             "set_cloud_init",
             json!({ "vmid": 100, "addresses":
-                [{ "nic": 0, "ipv4": "192.0.2.50/32", "ipv4_gateway": "198.51.100.1" }] }),
+                [{ "nic": "net0", "ipv4": "192.0.2.50/32", "ipv4_gateway": "198.51.100.1" }] }),
         )
         .await?;
     says(
@@ -154,7 +154,7 @@ async fn a_drive_that_was_left_behind() -> anyhow::Result<()> {
         &text,
         &[
             "settings are written",
-            "not made anew",
+            "not regenerated",
             "repeat the call",
             "storage is full",
         ],
@@ -205,11 +205,11 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
         ),
         (json!({ "vmid": 101, "user": "ops" }), &["locked (backup)"]),
         (
-            json!({ "vmid": 100, "addresses": [{ "nic": 3, "ipv4": "dhcp" }] }),
+            json!({ "vmid": 100, "addresses": [{ "nic": "net3", "ipv4": "dhcp" }] }),
             &["no network card net3", "net0"],
         ),
         (
-            json!({ "vmid": 9000, "addresses": [{ "nic": 0, "ipv4_gateway": "192.0.2.1" }] }),
+            json!({ "vmid": 9000, "addresses": [{ "nic": "net0", "ipv4_gateway": "192.0.2.1" }] }),
             &["net0 has no fixed ipv4 address"],
         ),
     ] {
@@ -260,19 +260,19 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
             &["private"],
         ),
         (
-            json!({ "addresses": [{ "nic": 0, "ipv4": "192.0.2.5" }] }),
+            json!({ "addresses": [{ "nic": "net0", "ipv4": "192.0.2.5" }] }),
             &["/addresses/0/ipv4", "192.0.2.10/24"],
         ),
         (
-            json!({ "addresses": [{ "nic": 0, "ipv4": "192.0.2.5/24,gw=192.0.2.1" }] }),
+            json!({ "addresses": [{ "nic": "net0", "ipv4": "192.0.2.5/24,gw=192.0.2.1" }] }),
             &["/addresses/0/ipv4"],
         ),
         (
-            json!({ "addresses": [{ "nic": 0, "ipv6": "fe80::1" }, { "nic": 32, "ipv4": "dhcp" }] }),
+            json!({ "addresses": [{ "nic": "net0", "ipv6": "fe80::1" }, { "nic": "net32", "ipv4": "dhcp" }] }),
             &["/addresses/1/nic"],
         ),
         (
-            json!({ "addresses": [{ "nic": 0, "ipv4": "dhcp", "ipv4_gateway": "192.0.2.1" }] }),
+            json!({ "addresses": [{ "nic": "net0", "ipv4": "dhcp", "ipv4_gateway": "192.0.2.1" }] }),
             &["/addresses/0/ipv4_gateway", "dhcp"],
         ),
         (

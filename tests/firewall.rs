@@ -146,8 +146,8 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
     assert_eq!(
         audit["network_cards"],
         json!([
-            { "id": "net0", "bridge": "vmbr0", "firewall": true },
-            { "id": "net1", "bridge": "vmbr1", "firewall": false },
+            { "nic": "net0", "bridge": "vmbr0", "firewall": true },
+            { "nic": "net1", "bridge": "vmbr1", "firewall": false },
         ])
     );
     says(
@@ -191,7 +191,7 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
             ),
         )
         .await?;
-    assert_eq!(report["created"], "rule 0", "{report:#}");
+    assert_eq!(report["position"], 0, "{report:#}");
     assert_eq!(report["vmid"], 110);
     says(
         &report["changes"][0]["to"].to_string(),
@@ -273,7 +273,7 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
             with(&scope, with(&drop, json!({ "position": 2 }))),
         )
         .await?;
-    assert_eq!(report["created"], "rule 2", "{report:#}");
+    assert_eq!(report["position"], 2, "{report:#}");
     assert_eq!(
         rules(&client, &scope).await?,
         [
@@ -301,7 +301,7 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
         let report = client
             .call(
                 "update_firewall_rule",
-                with(&scope, json!({ "position": from, "move_to": to })),
+                with(&scope, json!({ "position": from, "new_position": to })),
             )
             .await?;
         assert_eq!(report["changes"][0]["what"], "position", "{report:#}");
@@ -316,7 +316,7 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
             "update_firewall_rule",
             with(
                 &scope,
-                json!({ "position": 1, "move_to": 0, "action": "REJECT" }),
+                json!({ "position": 1, "new_position": 0, "action": "REJECT" }),
             ),
         )
         .await?;
@@ -406,6 +406,33 @@ async fn options_from_and_to() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn the_firewall_of_the_cluster_is_not_switched_off_unasked() -> anyhow::Result<()> {
+    let sim = guarded().await?;
+    let client = sim.admin()?.connect().await?;
+    let off = json!({ "cluster": true, "enabled": false });
+    let before = writes(&sim)?.len();
+    let text = client.error("set_firewall_options", off.clone()).await?;
+    says(
+        &text,
+        &[
+            "whole cluster",
+            "node or guest",
+            "nothing was changed",
+            "accept_unprotected",
+        ],
+    );
+    assert_eq!(writes(&sim)?.len(), before);
+    let accepted = with(&off, json!({ "accept_unprotected": true }));
+    let report = client.call("set_firewall_options", accepted).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    says(&report["warnings"].to_string(), &["open to whoever"]);
+    // It is off already: nothing to warn of.
+    let again = client.call("set_firewall_options", off).await?;
+    assert_eq!(again["status"], "unchanged", "{again:#}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
@@ -456,7 +483,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
         (
             "add_firewall_rule",
             drop.clone(),
-            &["nobody reaches port 8006"][..],
+            &["port 8006", "no longer be reached by anyone"][..],
         ),
         (
             "update_firewall_rule",
@@ -466,7 +493,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
         (
             "update_firewall_rule",
             json!({ "position": 0, "action": "REJECT", "source": "" }),
-            &["nobody reaches"],
+            &["no longer be reached by anyone"],
         ),
         (
             "delete_firewall_rule",
@@ -493,7 +520,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
             with(&json!({ "node": "pve1" }), drop.clone()),
         )
         .await?;
-    says(&text, &["node pve1", "nobody"]);
+    says(&text, &["node pve1", "by anyone"]);
     let report = client
         .call(
             "delete_firewall_rule",
@@ -502,7 +529,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
         .await?;
     says(
         &report["warnings"].to_string(),
-        &["nobody reaches", "may be cut off"],
+        &["no longer be reached by anyone", "may be cut off"],
     );
     Ok(())
 }
@@ -555,8 +582,8 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
         (
             "update_firewall_rule",
-            json!({ "vmid": 110, "position": 0, "move_to": 2 }),
-            &["move_to", "0 to 1"],
+            json!({ "vmid": 110, "position": 0, "new_position": 2 }),
+            &["new_position", "0 to 1"],
         ),
         (
             "update_firewall_rule",
@@ -683,7 +710,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
         (
             "set_firewall_options",
             json!({ "node": "pve1", "policy_in": "DROP" }),
-            &["policy_in", "a guest and of the cluster"],
+            &["policy_in", "a guest and the cluster"],
         ),
         (
             "set_firewall_options",

@@ -221,7 +221,7 @@ async fn a_vm_in_full() -> anyhow::Result<()> {
         guest["disks"],
         json!([
             {
-                "id": "ide0",
+                "disk": "ide0",
                 "volid": "local:100/vm-100-cloudinit.qcow2",
                 "storage": "local",
                 "size_bytes": 4 * MIB,
@@ -229,14 +229,14 @@ async fn a_vm_in_full() -> anyhow::Result<()> {
                 "cloud_init": true,
             },
             {
-                "id": "ide2",
+                "disk": "ide2",
                 "volid": "local:iso/test.iso",
                 "storage": "local",
                 "size_bytes": MIB,
                 "cdrom": true,
             },
             {
-                "id": "scsi0",
+                "disk": "scsi0",
                 "volid": "local:100/vm-100-disk-0.qcow2",
                 "storage": "local",
                 "size_bytes": 32 * MIB,
@@ -247,7 +247,7 @@ async fn a_vm_in_full() -> anyhow::Result<()> {
     assert_eq!(
         guest["nics"],
         json!([{
-            "id": "net0",
+            "nic": "net0",
             "model": "virtio",
             "mac": "BC:24:11:00:00:01",
             "bridge": "vmbr0",
@@ -256,15 +256,15 @@ async fn a_vm_in_full() -> anyhow::Result<()> {
     );
     assert_eq!(
         guest["boot"],
-        json!({ "on_boot": true, "order": ["scsi0", "ide2", "net0"] })
+        json!({ "start_at_boot": true, "order": ["scsi0", "ide2", "net0"] })
     );
     assert_eq!(
         guest["cloud_init"],
         json!({
-            "drive": true,
+            "has_drive": true,
             "user": "debian",
             "has_password": true,
-            "ssh_keys": ["ssh-ed25519 test"],
+            "ssh_key_names": ["ssh-ed25519 test"],
             "ip": { "net0": "ip=192.0.2.50/24,gw=192.0.2.1" },
         })
     );
@@ -291,7 +291,7 @@ async fn a_container_in_full() -> anyhow::Result<()> {
     assert_eq!(
         guest["disks"],
         json!([{
-            "id": "rootfs",
+            "disk": "rootfs",
             "volid": "local:200/vm-200-disk-0.raw",
             "storage": "local",
             "size_bytes": 64 * MIB,
@@ -300,7 +300,7 @@ async fn a_container_in_full() -> anyhow::Result<()> {
     assert_eq!(
         guest["nics"],
         json!([{
-            "id": "net0",
+            "nic": "net0",
             "name": "eth0",
             "mac": "BC:24:11:00:02:C8",
             "bridge": "vmbr0",
@@ -325,7 +325,7 @@ async fn guests_of_every_sort() -> anyhow::Result<()> {
     // Highly available, with two disks and two networks.
     let guest = client.call("get_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(guest["ha"], json!({ "managed": true, "state": "started" }));
-    assert_eq!(guest["memory"]["balloon_min_bytes"], GIB);
+    assert_eq!(guest["memory"]["min_memory_bytes"], GIB);
     let disks = guest["disks"].as_array().unwrap();
     assert_eq!(disks.len(), 2, "{guest:#}");
     assert_eq!(disks[1]["backup"], false);
@@ -335,7 +335,7 @@ async fn guests_of_every_sort() -> anyhow::Result<()> {
     // Templates.
     let guest = client.call("get_guest", json!({ "vmid": 9000 })).await?;
     assert_eq!(guest["template"], true);
-    assert_eq!(guest["cloud_init"]["drive"], true);
+    assert_eq!(guest["cloud_init"]["has_drive"], true);
     let guest = client.call("get_guest", json!({ "vmid": 9001 })).await?;
     assert_eq!(guest["template"], true);
     assert_eq!(guest["kind"], "lxc");

@@ -33,10 +33,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_eq!(
-        report["created"],
-        "local:iso/debian-13.2.0-amd64-netinst.iso"
-    );
+    assert_eq!(report["volid"], "local:iso/debian-13.2.0-amd64-netinst.iso");
     says(&report["action"].to_string(), &["784 MiB"]);
     assert!(report.get("warnings").is_none(), "{report:#}");
     // The only storage that holds such content is taken by itself.
@@ -48,7 +45,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(
-        report["created"],
+        report["volid"],
         "local:import/debian-13-generic-amd64.qcow2"
     );
     // A name with a path and blanks is made plain, and the report says so.
@@ -58,7 +55,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
             json!({ "url": TEST_ISO, "storage": "local", "filename": "../../my test.iso" }),
         )
         .await?;
-    assert_eq!(report["created"], "local:iso/my_test.iso");
+    assert_eq!(report["volid"], "local:iso/my_test.iso");
     says(
         &report["warnings"].to_string(),
         &["stored as my_test.iso", "without a checksum"],
@@ -71,7 +68,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(
-        report["created"],
+        report["volid"],
         "nas:vztmpl/alpine-3.22-default_20251001_amd64.tar.xz"
     );
     let list = client
@@ -93,7 +90,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     for (arguments, words) in [
         (
             json!({ "url": TEST_ISO, "storage": "local" }),
-            &["local:iso/test.iso is there already", "another filename"][..],
+            &["local:iso/test.iso already exists", "another filename"][..],
         ),
         (
             json!({ "url": TEST_ISO }),
@@ -220,10 +217,7 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
                 "checksum_algorithm": "sha256" }),
         )
         .await?;
-    says(
-        &text,
-        &["checksum mismatch", "nothing was kept", "UPID:pve1:"],
-    );
+    says(&text, &["checksum mismatch", "was discarded", "UPID:pve1:"]);
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/download-url$" }))
         .await?;
     let text = client
@@ -232,7 +226,7 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
     says(&text, &["may have happened all the same", "task list"]);
     let report = client.call("download_template", template).await?;
     assert_eq!(
-        report["created"],
+        report["volid"],
         "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst"
     );
     Ok(())

@@ -61,7 +61,10 @@ async fn where_a_vm_can_go() -> anyhow::Result<()> {
         "local:103/vm-103-disk-0.qcow2"
     );
     let only = client
-        .call("check_migration", json!({ "vmid": 103, "target": "pve3" }))
+        .call(
+            "check_migration",
+            json!({ "vmid": 103, "target_node": "pve3" }),
+        )
         .await?;
     assert_eq!(only["targets"].as_array().map(Vec::len), Some(1));
 
@@ -98,7 +101,7 @@ async fn where_a_container_can_go() -> anyhow::Result<()> {
         check["targets"][1],
         json!({ "node": "pve3", "allowed": true })
     );
-    assert_eq!(check["local_disks"][0]["id"], "rootfs");
+    assert_eq!(check["local_disks"][0]["disk"], "rootfs");
     let check = client
         .call("check_migration", json!({ "vmid": 201 }))
         .await?;
@@ -122,7 +125,10 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     let report = client
-        .call("migrate_guest", json!({ "vmid": 103, "target": "pve3" }))
+        .call(
+            "migrate_guest",
+            json!({ "vmid": 103, "target_node": "pve3" }),
+        )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["node"], "pve3");
@@ -142,7 +148,10 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
     );
     // It is there already.
     let report = client
-        .call("migrate_guest", json!({ "vmid": 103, "target": "pve3" }))
+        .call(
+            "migrate_guest",
+            json!({ "vmid": 103, "target_node": "pve3" }),
+        )
         .await?;
     assert_eq!(report["status"], "unchanged");
     assert_eq!(orders(&sim)?.len(), 1);
@@ -159,7 +168,7 @@ async fn a_stopped_vm_moves_offline() -> anyhow::Result<()> {
         .call(
             "migrate_guest",
             json!({
-                "vmid": 103, "target": "pve3", "online": true, "target_storage": "local:bulk",
+                "vmid": 103, "target_node": "pve3", "online": true, "target_storage": "local:bulk",
                 "bandwidth_limit_kibps": 10240, "wait": false,
             }),
         )
@@ -188,19 +197,19 @@ async fn containers_move_by_restart() -> anyhow::Result<()> {
     let report = client
         .call(
             "migrate_guest",
-            json!({ "vmid": 200, "target": "pve3", "shutdown_timeout_seconds": 30 }),
+            json!({ "vmid": 200, "target_node": "pve3", "shutdown_timeout_seconds": 30 }),
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     says(
         &report["warnings"].to_string(),
-        &["no live migration", "30 s", "started on pve3"],
+        &["cannot be migrated live", "30 s", "started on pve3"],
     );
     assert_eq!(node_of(&mut sim, 200).await?, "pve3");
     let report = client
         .call(
             "migrate_guest",
-            json!({ "vmid": 201, "target": "pve3", "target_storage": "bulk" }),
+            json!({ "vmid": 201, "target_node": "pve3", "target_storage": "bulk" }),
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
@@ -219,16 +228,30 @@ async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     let report = client
-        .call("migrate_guest", json!({ "vmid": 104, "target": "pve3" }))
+        .call(
+            "migrate_guest",
+            json!({ "vmid": 104, "target_node": "pve3" }),
+        )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     says(&report["upid"].to_string(), &[":hamigrate:"]);
-    says(&report["action"].to_string(), &["ask the HA manager"]);
+    assert_eq!(report["node"], "pve3", "{report:#}");
+    assert_eq!(
+        report["changes"],
+        json!([{ "what": "node", "from": "pve1", "to": "pve3" }]),
+        "{report:#}"
+    );
+    let guest = client.call("get_guest", json!({ "vmid": 104 })).await?;
+    assert_eq!(guest["node"], "pve3");
+
+    let back = json!({ "vmid": 104, "target_node": "pve1", "wait": false });
+    let report = client.call("migrate_guest", back).await?;
+    assert_eq!(report["status"], "requested", "{report:#}");
+    assert!(report.get("changes").is_none(), "{report:#}");
     says(
         &report["next_step"].to_string(),
-        &["get_guest", "list_tasks", "pve3"],
+        &["get_guest", "list_tasks", "pve1"],
     );
-    assert!(report.get("changes").is_none(), "{report:#}");
     Ok(())
 }
 
@@ -238,47 +261,47 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
         (
-            json!({ "vmid": 100, "target": "pve3" }),
+            json!({ "vmid": 100, "target_node": "pve3" }),
             &["CD-ROM", "local:iso/test.iso"][..],
         ),
         (
-            json!({ "vmid": 103, "target": "pve2" }),
+            json!({ "vmid": 103, "target_node": "pve2" }),
             &["pve2", "offline", "pve3"],
         ),
         (
-            json!({ "vmid": 103, "target": "pve33" }),
-            &["no node pve33", "perhaps pve3"],
+            json!({ "vmid": 103, "target_node": "pve33" }),
+            &["no node pve33", "pve3 is probably meant"],
         ),
         (
-            json!({ "vmid": 103, "target": "pve3", "online": false }),
+            json!({ "vmid": 103, "target_node": "pve3", "online": false }),
             &["is running", "stop_guest"],
         ),
         (
-            json!({ "vmid": 103, "target": "pve3", "with_local_disks": false }),
+            json!({ "vmid": 103, "target_node": "pve3", "with_local_disks": false }),
             &["with_local_disks", "vm-103-disk-0"],
         ),
         (
-            json!({ "vmid": 200, "target": "pve3", "online": true }),
-            &["online", "no live migration"],
+            json!({ "vmid": 200, "target_node": "pve3", "online": true }),
+            &["online", "cannot be migrated live"],
         ),
         (
-            json!({ "vmid": 201, "target": "pve3" }),
+            json!({ "vmid": 201, "target_node": "pve3" }),
             &["storage tank", "target_storage"],
         ),
         (
-            json!({ "vmid": 201, "target": "pve3", "target_storage": "nas" }),
+            json!({ "vmid": 201, "target_node": "pve3", "target_storage": "nas" }),
             &["storage nas", "container volumes", "bulk"],
         ),
         (
-            json!({ "vmid": 101, "target": "pve3" }),
+            json!({ "vmid": 101, "target_node": "pve3" }),
             &["locked (backup)"],
         ),
         (
-            json!({ "vmid": 300, "target": "pve1" }),
+            json!({ "vmid": 300, "target_node": "pve1" }),
             &["pve2", "offline"],
         ),
         (
-            json!({ "vmid": 999, "target": "pve3" }),
+            json!({ "vmid": 999, "target_node": "pve3" }),
             &["999", "list_guests"],
         ),
     ] {
@@ -289,7 +312,10 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     for (arguments, words) in [
         (json!({ "vmid": 101 }), &["locked"][..]),
         (json!({ "vmid": 300 }), &["offline"]),
-        (json!({ "vmid": 103, "target": "pve9" }), &["no node pve9"]),
+        (
+            json!({ "vmid": 103, "target_node": "pve9" }),
+            &["no node pve9"],
+        ),
     ] {
         let text = client.error("check_migration", arguments).await?;
         says(&text, words);
@@ -303,25 +329,25 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
         (
-            json!({ "vmid": 103, "target": "../pve3" }),
-            &["target", "node's name"][..],
+            json!({ "vmid": 103, "target_node": "../pve3" }),
+            &["target_node", "node's name"][..],
         ),
-        (json!({ "vmid": 103 }), &["target", "missing"]),
-        (json!({ "vmid": 99, "target": "pve3" }), &["vmid"]),
+        (json!({ "vmid": 103 }), &["target_node", "missing"]),
+        (json!({ "vmid": 99, "target_node": "pve3" }), &["vmid"]),
         (
-            json!({ "vmid": 103, "target": "pve3", "target_storage": "a:b:c" }),
+            json!({ "vmid": 103, "target_node": "pve3", "target_storage": "a:b:c" }),
             &["target_storage"],
         ),
         (
-            json!({ "vmid": 103, "target": "pve3", "target_storage": "local:bulk,local:tank" }),
-            &["local stands twice"],
+            json!({ "vmid": 103, "target_node": "pve3", "target_storage": "local:bulk,local:tank" }),
+            &["local is given more than once"],
         ),
         (
-            json!({ "vmid": 103, "target": "pve3", "force": true }),
+            json!({ "vmid": 103, "target_node": "pve3", "force": true }),
             &["force", "not known"],
         ),
         (
-            json!({ "vmid": 200, "target": "pve3", "shutdown_timeout_seconds": 0 }),
+            json!({ "vmid": 200, "target_node": "pve3", "shutdown_timeout_seconds": 0 }),
             &["shutdown_timeout_seconds"],
         ),
     ] {
@@ -339,7 +365,10 @@ async fn a_task_that_fails_is_told() -> anyhow::Result<()> {
     sim.fault(json!({ "task": "qmigrate", "error": "migration aborted" }))
         .await?;
     let text = client
-        .error("migrate_guest", json!({ "vmid": 103, "target": "pve3" }))
+        .error(
+            "migrate_guest",
+            json!({ "vmid": 103, "target_node": "pve3" }),
+        )
         .await?;
     says(
         &text,
@@ -354,7 +383,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
     let auditor = sim.host_with("audit")?.connect().await?;
     for tool in ["check_migration", "migrate_guest"] {
         let text = auditor
-            .error(tool, json!({ "vmid": 103, "target": "pve3" }))
+            .error(tool, json!({ "vmid": 103, "target_node": "pve3" }))
             .await?;
         says(&text, &["VM.Migrate", "/vms/103"]);
     }
@@ -368,7 +397,10 @@ async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/migrate$" }))
         .await?;
     let text = client
-        .error("migrate_guest", json!({ "vmid": 103, "target": "pve3" }))
+        .error(
+            "migrate_guest",
+            json!({ "vmid": 103, "target_node": "pve3" }),
+        )
         .await?;
     says(&text, &["may have happened", "task list"]);
     assert_eq!(orders(&sim)?.len(), 1, "a write is never repeated");

@@ -71,7 +71,7 @@ async fn the_default_loses_no_data() -> anyhow::Result<()> {
         assert!(error.contains(action), "{error}");
         assert!(error.contains("--preset admin"), "{error}");
     }
-    let snapshot = json!({ "vmid": 103, "name": "before" });
+    let snapshot = json!({ "vmid": 103, "snapshot": "before" });
     client.call("create_snapshot", snapshot.clone()).await?;
     let error = client.error("rollback_snapshot", snapshot).await?;
     assert!(error.contains("rollback"), "{error}");

@@ -343,22 +343,37 @@ async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The task of a guest under HA ends before the guest has done anything.
+/// The task of a guest under HA ends before the guest has changed, so the guest
+/// is followed.
 #[tokio::test]
-async fn high_availability_is_asked() -> anyhow::Result<()> {
-    let sim = Sim::start().await?;
+async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client.call("stop_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(
-        report["action"].as_str().unwrap(),
-        &["ask high availability", "db01"],
+    says(&report["upid"].to_string(), &[":hastop:"]);
+    assert_eq!(
+        report["changes"],
+        json!([{ "what": "power", "from": "running", "to": "stopped" }]),
+        "{report:#}"
     );
+    assert_eq!(state(&mut sim, 104).await?["running"], false);
+
+    // Without waiting, nothing is claimed that has not happened.
+    let asked = json!({ "vmid": 104, "wait": false });
+    let report = client.call("start_guest", asked).await?;
+    assert_eq!(report["status"], "requested", "{report:#}");
     assert!(report.get("changes").is_none(), "{report:#}");
     says(
         report["next_step"].as_str().unwrap(),
-        &["by itself", "stopped"],
+        &["get_guest", "get_cluster_status"],
     );
+    // Whoever waits for the task that passes the request on waits for the guest.
+    let report = client
+        .call("wait_task", json!({ "upid": report["upid"] }))
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(state(&mut sim, 104).await?["running"], true);
     Ok(())
 }
 

@@ -40,8 +40,8 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
     assert_eq!(
         report["changes"],
         json!([
-            { "what": "cpulimit", "from": "0", "to": "1.5" },
-            { "what": "memory", "from": "2048 MiB", "to": "4096 MiB", "waits_for_reboot": true },
+            { "what": "cpu_limit", "from": "0", "to": "1.5" },
+            { "what": "memory_mib", "from": "2048", "to": "4096", "waits_for_reboot": true },
         ]),
         "{report:#}"
     );
@@ -55,7 +55,10 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
     let before = writes(&sim)?.len();
     let report = client.call("set_guest_resources", arguments).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    says(&report["warnings"].to_string(), &["memory", "waits"]);
+    says(
+        &report["warnings"].to_string(),
+        &["memory_mib", "next full start"],
+    );
     assert_eq!(writes(&sim)?.len(), before);
 
     // Taken back.
@@ -69,6 +72,40 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
         state(&mut sim, 100).await?["pending"]["memory"].is_null(),
         "{report:#}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_running_container_is_not_squeezed_unasked() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let little = json!({ "vmid": 200, "memory_mib": 16 });
+    let text = client.error("set_guest_resources", little.clone()).await?;
+    says(
+        &text,
+        &[
+            "uses",
+            "may be killed",
+            "nothing was changed",
+            "accept_low_memory",
+        ],
+    );
+    assert!(writes(&sim)?.is_empty());
+    let mut accepted = little.clone();
+    accepted["accept_low_memory"] = json!(true);
+    let report = client.call("set_guest_resources", accepted).await?;
+    says(&report["warnings"].to_string(), &["may be killed"]);
+    assert_eq!(state(&mut sim, 200).await?["config"]["memory"], "16");
+    // One that is stopped uses none, and a VM changes when it starts.
+    for vmid in [201, 103] {
+        let report = client
+            .call(
+                "set_guest_resources",
+                json!({ "vmid": vmid, "memory_mib": 64 }),
+            )
+            .await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+    }
     Ok(())
 }
 
@@ -103,8 +140,8 @@ async fn a_stopped_vm_and_a_container_change_at_once() -> anyhow::Result<()> {
         report["changes"],
         json!([
             { "what": "cores", "from": "1", "to": "2" },
-            { "what": "memory", "from": "512 MiB", "to": "1024 MiB" },
-            { "what": "swap", "from": "512 MiB", "to": "0 MiB" },
+            { "what": "memory_mib", "from": "512", "to": "1024" },
+            { "what": "swap_mib", "from": "512", "to": "0" },
         ])
     );
     // A container's configuration takes PUT alone, and the digest goes along.
@@ -375,8 +412,8 @@ async fn options_of_a_guest() -> anyhow::Result<()> {
             { "what": "name", "from": "web01", "to": "web02" },
             { "what": "description", "from": "web server\nsecond line", "to": "a=b;c & d\nsecond: 100 %" },
             { "what": "tags", "from": "prod;web", "to": report["changes"][2]["to"] },
-            { "what": "onboot", "from": "yes", "to": "no" },
-            { "what": "protection", "from": "no", "to": "yes" },
+            { "what": "start_at_boot", "from": "true", "to": "false" },
+            { "what": "protection", "from": "false", "to": "true" },
         ]),
         "{report:#}"
     );
@@ -392,7 +429,7 @@ async fn options_of_a_guest() -> anyhow::Result<()> {
     tags.sort_unstable();
     assert_eq!(tags, ["blue", "prod"]);
     assert_eq!(guest["protection"], true);
-    assert_eq!(guest["boot"]["on_boot"], false);
+    assert_eq!(guest["boot"]["start_at_boot"], false);
 
     // An empty text, and an empty list, clear.
     let report = client
@@ -429,7 +466,7 @@ async fn options_of_a_container() -> anyhow::Result<()> {
         )
         .await?;
     let changes = report["changes"].as_array().unwrap();
-    assert_eq!(changes[0]["what"], "hostname", "{report:#}");
+    assert_eq!(changes[0]["what"], "name", "{report:#}");
     assert_eq!(changes[0]["to"], "ct09.example.org", "{report:#}");
     assert_eq!(changes[1]["to"], "a;b", "{report:#}");
     let text = client

@@ -97,7 +97,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         "vmid": vmid,
         "user": "anna",
         "ssh_keys": [KEY],
-        "addresses": [{ "nic": 0, "ipv4": "192.0.2.77/24", "ipv4_gateway": "192.0.2.1" }],
+        "addresses": [{ "nic": "net0", "ipv4": "192.0.2.77/24", "ipv4_gateway": "192.0.2.1" }],
     });
     session
         .step(
@@ -135,7 +135,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
     );
 
     let snapshot =
-        json!({ "vmid": vmid, "name": "fresh", "description": "right after the install" });
+        json!({ "vmid": vmid, "snapshot": "fresh", "description": "right after the install" });
     session
         .step("Take a snapshot", "create_snapshot", snapshot)
         .await?;
@@ -143,7 +143,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
     let backup = session
         .step("Back it up, and keep the backup", "create_backup", backup)
         .await?;
-    ensure!(backup["created"].is_string(), "{backup:#}");
+    ensure!(backup["volid"].is_string(), "{backup:#}");
     session
         .step(
             "Is the backup there?",

@@ -17,7 +17,7 @@ async fn tree(client: &Client, vmid: u32) -> anyhow::Result<Vec<(String, u64, bo
         .iter()
         .map(|one| {
             Ok((
-                one["name"].as_str().context("no name")?.to_owned(),
+                one["snapshot"].as_str().context("no name")?.to_owned(),
                 one["depth"].as_u64().context("no depth")?,
                 one["current"].as_bool().context("no current")?,
             ))
@@ -62,7 +62,7 @@ async fn the_tree_of_a_guest() -> anyhow::Result<()> {
     assert_eq!(tree["kind"], "qemu");
     assert_eq!(tree["node"], "pve1");
     let clean = &tree["snapshots"][0];
-    assert_eq!(clean["name"], "clean");
+    assert_eq!(clean["snapshot"], "clean");
     assert_eq!(clean["description"], "before upgrade");
     assert_eq!(clean["with_ram"], false);
     assert_eq!(clean["created_at"], "2023-11-14T22:15:00Z");
@@ -83,11 +83,11 @@ async fn there_and_back() -> anyhow::Result<()> {
     let report = client
         .call(
             "create_snapshot",
-            json!({ "vmid": 100, "name": "before_upgrade", "description": "kernel 6.18, first try" }),
+            json!({ "vmid": 100, "snapshot": "before_upgrade", "description": "kernel 6.18, first try" }),
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_eq!(report["created"], "before_upgrade");
+    assert_eq!(report["snapshot"], "before_upgrade");
     assert_eq!(
         tree(&client, 100).await?,
         owned(&[("clean", 0, false), ("before_upgrade", 1, true)])
@@ -96,7 +96,7 @@ async fn there_and_back() -> anyhow::Result<()> {
     let changed = json!({ "cores": "4", "tags": null });
     sim.control(json!({ "cmd": "guest", "vmid": 100, "config": changed }))
         .await?;
-    let arguments = json!({ "vmid": 100, "name": "before_upgrade" });
+    let arguments = json!({ "vmid": 100, "snapshot": "before_upgrade" });
     let mut preview = arguments.clone();
     preview["preview"] = json!(true);
     let posted = sent(&sim, "POST")?;
@@ -132,7 +132,7 @@ async fn there_and_back() -> anyhow::Result<()> {
     let report = client
         .call(
             "rollback_snapshot",
-            json!({ "vmid": 100, "name": "clean", "start": true }),
+            json!({ "vmid": 100, "snapshot": "clean", "start": true }),
         )
         .await?;
     assert!(report.get("next_step").is_none(), "{report:#}");
@@ -151,7 +151,7 @@ async fn ram_goes_along() -> anyhow::Result<()> {
     let report = client
         .call(
             "create_snapshot",
-            json!({ "vmid": 100, "name": "live", "ram": true }),
+            json!({ "vmid": 100, "snapshot": "live", "with_ram": true }),
         )
         .await?;
     says(&report["action"].to_string(), &["with its RAM"]);
@@ -162,15 +162,21 @@ async fn ram_goes_along() -> anyhow::Result<()> {
     sim.control(json!({ "cmd": "guest", "vmid": 100, "running": false }))
         .await?;
     let report = client
-        .call("rollback_snapshot", json!({ "vmid": 100, "name": "live" }))
+        .call(
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "live" }),
+        )
         .await?;
     says(
         &report["warnings"].to_string(),
-        &["runs on from the snapshot"],
+        &["continues from the snapshot"],
     );
     assert_eq!(state(&mut sim, 100).await?["running"], true);
     let report = client
-        .call("delete_snapshot", json!({ "vmid": 100, "name": "live" }))
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "live" }),
+        )
         .await?;
     says(&report["action"].to_string(), &["and its RAM state"]);
     Ok(())
@@ -182,18 +188,21 @@ async fn children_are_told() -> anyhow::Result<()> {
     let client = sim.admin()?.connect().await?;
     for name in ["one", "two"] {
         client
-            .call("create_snapshot", json!({ "vmid": 100, "name": name }))
+            .call("create_snapshot", json!({ "vmid": 100, "snapshot": name }))
             .await?;
     }
     let report = client
-        .call("delete_snapshot", json!({ "vmid": 100, "name": "one" }))
+        .call("delete_snapshot", json!({ "vmid": 100, "snapshot": "one" }))
         .await?;
     assert_eq!(
         report["changes"],
         json!([{ "what": "parent of snapshot two", "from": "one", "to": "clean" }])
     );
     let report = client
-        .call("delete_snapshot", json!({ "vmid": 100, "name": "clean" }))
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
         .await?;
     assert_eq!(
         report["changes"],
@@ -209,7 +218,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
     let client = sim.admin()?.connect().await?;
     for name in ["first", "second"] {
         client
-            .call("create_snapshot", json!({ "vmid": 201, "name": name }))
+            .call("create_snapshot", json!({ "vmid": 201, "snapshot": name }))
             .await?;
     }
     sim.control(json!({ "cmd": "guest", "vmid": 201, "config": { "memory": "1024" } }))
@@ -217,7 +226,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
     let report = client
         .call(
             "rollback_snapshot",
-            json!({ "vmid": 201, "name": "second" }),
+            json!({ "vmid": 201, "snapshot": "second" }),
         )
         .await?;
     assert_eq!(report["changes"][0]["what"], "memory", "{report:#}");
@@ -226,14 +235,17 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
     let text = client
         .error(
             "create_snapshot",
-            json!({ "vmid": 200, "name": "live", "ram": true }),
+            json!({ "vmid": 200, "snapshot": "live", "with_ram": true }),
         )
         .await?;
-    says(&text, &["ram", "container"]);
+    says(&text, &["with_ram", "container"]);
     let text = client
-        .error("create_snapshot", json!({ "vmid": 200, "name": "vzdump" }))
+        .error(
+            "create_snapshot",
+            json!({ "vmid": 200, "snapshot": "vzdump" }),
+        )
         .await?;
-    says(&text, &["name", "vzdump"]);
+    says(&text, &["snapshot", "vzdump"]);
     Ok(())
 }
 
@@ -243,7 +255,7 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
     let client = sim.admin()?.connect().await?;
     // A directory holds no snapshots of containers.
     let text = client
-        .error("create_snapshot", json!({ "vmid": 200, "name": "s1" }))
+        .error("create_snapshot", json!({ "vmid": 200, "snapshot": "s1" }))
         .await?;
     says(
         &text,
@@ -256,13 +268,19 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
     sim.fault(json!({ "task": "qmrollback", "error": "no space left on device" }))
         .await?;
     let text = client
-        .error("rollback_snapshot", json!({ "vmid": 100, "name": "clean" }))
+        .error(
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
         .await?;
     says(&text, &["no space left on device", "UPID:pve1:"]);
     sim.fault(json!({ "task": "qmdelsnapshot", "warnings": 2 }))
         .await?;
     let report = client
-        .call("delete_snapshot", json!({ "vmid": 100, "name": "clean" }))
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
         .await?;
     assert_eq!(report["status"], "done_with_warnings", "{report:#}");
     assert_ne!(report["warnings"], json!([]), "{report:#}");
@@ -276,11 +294,11 @@ async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
     let report = client
         .call(
             "create_snapshot",
-            json!({ "vmid": 100, "name": "later", "wait": false }),
+            json!({ "vmid": 100, "snapshot": "later", "wait": false }),
         )
         .await?;
     assert_eq!(report["status"], "running", "{report:#}");
-    assert!(report.get("created").is_none(), "{report:#}");
+    assert_eq!(report["snapshot"], "later");
     says(&report["next_step"].to_string(), &["wait_task"]);
     let report = client
         .call("wait_task", json!({ "upid": report["upid"] }))
@@ -299,52 +317,52 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     for (tool, arguments, words) in [
         (
             "create_snapshot",
-            json!({ "vmid": 100, "name": "clean" }),
+            json!({ "vmid": 100, "snapshot": "clean" }),
             &["already has a snapshot clean", "delete_snapshot"][..],
         ),
         (
             "create_snapshot",
-            json!({ "vmid": 103, "name": "live", "ram": true }),
-            &["not running", "leave ram out", "start_guest"],
+            json!({ "vmid": 103, "snapshot": "live", "with_ram": true }),
+            &["not running", "leave with_ram out", "start_guest"],
         ),
         (
             "create_snapshot",
-            json!({ "vmid": 101, "name": "s1" }),
+            json!({ "vmid": 101, "snapshot": "s1" }),
             &["locked (backup)", "unlock"],
         ),
         (
             "create_snapshot",
-            json!({ "vmid": 9000, "name": "s1" }),
+            json!({ "vmid": 9000, "snapshot": "s1" }),
             &["template"],
         ),
         (
             "create_snapshot",
-            json!({ "vmid": 300, "name": "s1" }),
+            json!({ "vmid": 300, "snapshot": "s1" }),
             &["pve2", "offline"],
         ),
         (
             "create_snapshot",
-            json!({ "vmid": 999, "name": "s1" }),
+            json!({ "vmid": 999, "snapshot": "s1" }),
             &["999", "list_guests"],
         ),
         (
             "rollback_snapshot",
-            json!({ "vmid": 100, "name": "claen" }),
+            json!({ "vmid": 100, "snapshot": "claen" }),
             &["no snapshot claen", "perhaps clean"],
         ),
         (
             "rollback_snapshot",
-            json!({ "vmid": 103, "name": "clean" }),
-            &["no snapshot clean", "none at all", "create_snapshot"],
+            json!({ "vmid": 103, "snapshot": "clean" }),
+            &["no snapshot clean", "no snapshots", "create_snapshot"],
         ),
         (
             "delete_snapshot",
-            json!({ "vmid": 100, "name": "current" }),
+            json!({ "vmid": 100, "snapshot": "current" }),
             &["no snapshot current", "it has clean"],
         ),
         (
             "delete_snapshot",
-            json!({ "vmid": 300, "name": "clean" }),
+            json!({ "vmid": 300, "snapshot": "clean" }),
             &["offline"],
         ),
     ] {
@@ -365,21 +383,21 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
     for name in ["", "a", "1st", "a b", "a/../b", "é1", "a\n", "-a", &long] {
         for tool in ["create_snapshot", "rollback_snapshot", "delete_snapshot"] {
             let text = client
-                .error(tool, json!({ "vmid": 100, "name": name }))
+                .error(tool, json!({ "vmid": 100, "snapshot": name }))
                 .await?;
-            says(&text, &["name"]);
+            says(&text, &["snapshot"]);
         }
     }
     for name in ["current", "Pending"] {
         let text = client
-            .error("create_snapshot", json!({ "vmid": 100, "name": name }))
+            .error("create_snapshot", json!({ "vmid": 100, "snapshot": name }))
             .await?;
-        says(&text, &["name", "keeps for itself"]);
+        says(&text, &["snapshot", "reserves"]);
     }
     let text = client
         .error(
             "create_snapshot",
-            json!({ "vmid": 100, "name": "s1", "vmstate": true }),
+            json!({ "vmid": 100, "snapshot": "s1", "vmstate": true }),
         )
         .await?;
     says(&text, &["vmstate", "not known"]);
@@ -402,7 +420,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
         ("delete_snapshot", "clean"),
     ] {
         let text = auditor
-            .error(tool, json!({ "vmid": 100, "name": name }))
+            .error(tool, json!({ "vmid": 100, "snapshot": name }))
             .await?;
         says(&text, &["VM.Snapshot"]);
     }
@@ -425,7 +443,7 @@ async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/snapshot$" }))
         .await?;
     let text = client
-        .error("create_snapshot", json!({ "vmid": 100, "name": "s1" }))
+        .error("create_snapshot", json!({ "vmid": 100, "snapshot": "s1" }))
         .await?;
     says(
         &text,

@@ -9,6 +9,7 @@ use super::{Format, Kind, Properties};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Disk {
     /// The configuration's key: `scsi0`, `rootfs`, `mp0`.
+    #[serde(rename = "disk")]
     pub(crate) id: String,
     /// `storage:volume`, a path, `none` for an empty drive, or `cdrom` for the
     /// node's own.
@@ -79,6 +80,7 @@ fn split_volid(text: &str) -> Option<(&str, &str)> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Nic {
     /// The configuration's key: `net0`.
+    #[serde(rename = "nic")]
     pub(crate) id: String,
     /// The emulated model of a VM's card: `virtio`.
     #[serde(skip_serializing_if = "Option::is_none")]

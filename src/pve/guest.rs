@@ -155,6 +155,15 @@ impl Guest {
         }
     }
 
+    /// What high availability calls it: `vm:100`.
+    pub(crate) fn ha_id(&self) -> String {
+        let kind = match self.kind {
+            Kind::Qemu => "vm",
+            Kind::Lxc => "ct",
+        };
+        format!("{kind}:{}", self.vmid)
+    }
+
     /// Whether it is running; `status` says paused guests are, too.
     pub(crate) fn is_running(&self) -> bool {
         self.status == "running"
@@ -213,6 +222,9 @@ pub(crate) struct GuestState {
 struct HaState {
     #[serde(default)]
     managed: Flag,
+    /// What its manager does with it: `started`, `request_stop`, `error`.
+    #[serde(default)]
+    state: Option<String>,
 }
 
 impl GuestState {
@@ -224,6 +236,11 @@ impl GuestState {
     /// Whether high availability starts and stops it.
     pub(crate) fn is_ha_managed(&self) -> bool {
         self.ha.managed.0
+    }
+
+    /// What the manager of high availability does with it.
+    pub(crate) fn ha_state(&self) -> Option<&str> {
+        self.ha.state.as_deref()
     }
 
     /// What holds it: backup, migrate, suspended.

@@ -36,6 +36,6 @@ pub(crate) use property::Properties;
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose};
-pub(crate) use task::{TaskLog, TaskStatus};
+pub(crate) use task::{Started, TaskLog, TaskStatus};
 pub(crate) use upid::Upid;
 pub(crate) use volume::{Content, Place, Volume, distinct, places, volumes};

@@ -1,11 +1,40 @@
 //! Tasks: their status and their logs.
 
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use super::{Failure, Num, Params, Path, Pve, Text, Upid};
 
+/// The answer of a call that starts a task.
+///
+/// Some calls answer something else with status 200: `vzdump` of a guest that
+/// has left the node answers "OK" and does nothing, older versions resize a
+/// disk at once and answer null.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Started {
+    Task(Upid),
+    /// No task was named; the text of the answer, where it is one.
+    WithoutTask(Option<String>),
+}
+
+impl<'de> Deserialize<'de> for Started {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        let text = value
+            .as_str()
+            .or_else(|| value.get("upid").and_then(Value::as_str))
+            .map(str::trim)
+            .filter(|text| !text.is_empty());
+        Ok(match text.map(|text| (text, text.parse())) {
+            Some((_, Ok(upid))) => Self::Task(upid),
+            Some((text, Err(_))) => Self::WithoutTask(Some(text.to_owned())),
+            None => Self::WithoutTask(None),
+        })
+    }
+}
+
 /// What Proxmox says of a task.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, serde::Deserialize)]
 pub(crate) struct TaskStatus {
     #[serde(default)]
     pub(crate) status: String,
@@ -68,7 +97,7 @@ impl TaskLog {
 
     /// A page of lines, counted from 0.
     pub(crate) fn page(pve: &Pve, upid: &Upid, start: u64, limit: u64) -> Result<Self, Failure> {
-        #[derive(Deserialize)]
+        #[derive(serde::Deserialize)]
         struct Line {
             #[serde(default)]
             t: Option<String>,
@@ -97,6 +126,22 @@ fn path(upid: &Upid, what: &str) -> Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_starts_no_task_is_an_answer() {
+        let started = |json: &str| serde_json::from_str::<Started>(json).unwrap();
+        let upid = "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:";
+        let task = Started::Task(upid.parse().unwrap());
+        assert_eq!(started(&format!("\"{upid}\"")), task);
+        assert_eq!(started(&format!("{{\"upid\":\"{upid}\"}}")), task);
+        assert_eq!(
+            started("\"OK\""),
+            Started::WithoutTask(Some("OK".to_owned()))
+        );
+        for nothing in ["null", "\"\"", "{}", "[]", "1"] {
+            assert_eq!(started(nothing), Started::WithoutTask(None), "{nothing}");
+        }
+    }
 
     #[test]
     fn warnings_are_success_and_running_is_no_end() {

@@ -20,13 +20,13 @@ pub(crate) struct RunInGuest {
     /// The program and each argument. No shell: for one, give /bin/sh, -c, LINE.
     #[schemars(length(min = 1, max = 256))]
     command: Option<Vec<String>>,
-    /// Instead of command: look again at one that goes on.
+    /// Instead of command: look again at one that is still running.
     #[schemars(range(min = 1))]
     pid: Option<u64>,
     /// What the command reads; ASCII only.
     #[schemars(length(max = 65536), extend("writeOnly" = true))]
     stdin: Option<String>,
-    /// How long to follow it; default 60. 0: answer its pid at once.
+    /// How long to follow it. Default 60. 0: return its pid at once.
     #[schemars(range(min = 0, max = 86_400))]
     timeout_seconds: Option<u32>,
 }
@@ -58,7 +58,7 @@ enum CommandStatus {
     Killed,
 }
 
-/// A command that goes on inside a guest.
+/// A command that is still running inside a guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ExecTicket {
@@ -128,20 +128,20 @@ impl RunInGuest {
             (None, Some(_)) => {
                 return Err(Error::argument(
                     "stdin",
-                    "goes with command only: one that goes on has read its input",
+                    "only works with command: one that is running has read its input",
                 ));
             }
             (None, None) => {
                 return Err(Error::argument(
                     "command",
                     "is missing: give the program and its arguments as a list, or the pid of a \
-                     command that goes on",
+                     command that is still running",
                 ));
             }
             (Some(_), Some(_)) => {
                 return Err(Error::argument(
                     "pid",
-                    "goes without command: give one of them",
+                    "must be left out with command: give one of them",
                 ));
             }
         };
@@ -154,15 +154,15 @@ impl RunInGuest {
         if command.iter().any(|word| word.contains('\0')) {
             return Err(Error::argument(
                 "command",
-                "must not hold NUL, which no program can be given",
+                "must not contain NUL, which programs cannot be given",
             ));
         }
         // Proxmox refuses or garbles what is beyond Latin-1.
         if self.stdin.as_ref().is_some_and(|stdin| !stdin.is_ascii()) {
             return Err(Error::argument(
                 "stdin",
-                "must be ASCII, since Proxmox garbles all else on its way: encode it with base64, \
-                 and let the command decode it",
+                "must be ASCII, since Proxmox garbles everything else: encode it with base64, and \
+                 let the command decode it",
             ));
         }
         Ok(())
@@ -264,7 +264,7 @@ impl CommandRun {
                 text::bytes(STREAM_BYTES as u64 / 2)
             ))
         } else if raw.out_truncated.0 || raw.err_truncated.0 {
-            Some("the agent kept a part of the output only".to_owned())
+            Some("the agent kept only a part of the output".to_owned())
         } else {
             None
         };
@@ -296,8 +296,8 @@ impl CommandRun {
 
 fn how_to_look_again() -> String {
     format!(
-        "it goes on: {} with this pid in place of command looks again; the agent tells the end \
-         and the output once, then forgets them",
+        "it is still running: {} with this pid instead of command looks again; the agent gives the \
+         exit code and the output once, then forgets them",
         name_of::<RunInGuest>()
     )
 }
@@ -339,10 +339,20 @@ fn start_error(guest: &Guest, failure: Failure) -> Halt {
     match failure {
         // A guest that has moved is looked for again.
         Failure::Api(error) if error.is_missing_guest() => Halt::Failed(Failure::Api(error)),
+        // What the agent says of a missing program holds typographic quotes,
+        // on which pveproxy breaks the connection.
+        Failure::Api(error) if error.status == 596 && error.says("broken pipe") => {
+            Halt::Refused(Error::NotFound(format!(
+                "{} could not start this program, most likely since it does not exist there ({} \
+             answered 596): give its full path, and check that it exists and is executable",
+                guest.label(),
+                error.call,
+            )))
+        }
         Failure::Api(error) if error.says("execute child process") => {
             Halt::Refused(Error::NotFound(format!(
-                "{} cannot run this program ({}): give its full path, and see that it is there \
-                 and executable",
+                "{} cannot run this program ({}): give its full path, and check that it exists and \
+                 is executable",
                 guest.label(),
                 error.message
             )))
@@ -353,12 +363,12 @@ fn start_error(guest: &Guest, failure: Failure) -> Halt {
             maybe_done: true,
             ..
         } => Halt::Refused(Error::Unreachable(format!(
-            "{call}: {message}; the command may have been started all the same, and nobody knows \
-             its pid: look in the guest before you repeat it"
+            "{call}: {message}; the command may have been started anyway, and its pid is unknown: \
+             check in the guest before you repeat it"
         ))),
         Failure::Unreadable { call, .. } => Halt::Refused(Error::Unreachable(format!(
-            "the answer to {call} cannot be read; the command may have been started all the same, \
-             and nobody knows its pid: look in the guest before you repeat it"
+            "the answer to {call} cannot be read; the command may have been started anyway, \
+             and its pid is unknown: check in the guest before you repeat it"
         ))),
         failure => Halt::Refused(agent_error(guest, failure)),
     }
@@ -372,8 +382,8 @@ fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
                 && (error.says("does not exist") || error.says("invalid parameter")) =>
         {
             Halt::Refused(Error::NotFound(format!(
-                "the agent of {} knows no command {pid}: it forgets one whose end it has told, \
-                 and all when it restarts",
+                "the agent of {} does not know a command {pid}: it forgets a command once it has \
+                 reported its end, and all of them when it restarts",
                 guest.label()
             )))
         }
@@ -390,7 +400,7 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     let label = guest.label();
     if error.says("no qemu guest agent configured") {
         return Error::Conflict(format!(
-            "{label} has its QEMU guest agent switched off: install qemu-guest-agent in the \
+            "the QEMU guest agent of {label} is switched off: install qemu-guest-agent in the \
              guest, switch it on with qm set {} --agent enabled=1 on the node, or in the web \
              interface under Options, then stop and start the guest",
             guest.vmid
@@ -399,12 +409,12 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     if error.says("qemu guest agent is not running") {
         return Error::Conflict(format!(
             "the QEMU guest agent of {label} does not answer: a guest that is still booting needs \
-             a moment; else install qemu-guest-agent in the guest and start its service"
+             a moment; otherwise install qemu-guest-agent in the guest and start its service"
         ));
     }
     if error.says("is not running") {
         return Error::Conflict(format!(
-            "{label} is not running, so there is no agent to ask: start it with {} first",
+            "{label} is not running, and neither is its agent: start it with {} first",
             name_of::<power::StartGuest>()
         ));
     }
@@ -500,7 +510,7 @@ mod tests {
         ] {
             assert!(matches!(
                 refused(look_error(&guest(), 7, failure(message))),
-                Error::NotFound(text) if text.contains("no command 7")
+                Error::NotFound(text) if text.contains("know a command 7")
             ));
         }
         let cut = Failure::Transport {
@@ -530,9 +540,12 @@ mod tests {
             (r#"{"vmid":100}"#, "command: is missing"),
             (
                 r#"{"vmid":100,"command":["ls"],"pid":7}"#,
-                "pid: goes without",
+                "pid: must be left out",
             ),
-            (r#"{"vmid":100,"pid":7,"stdin":"x"}"#, "stdin: goes with"),
+            (
+                r#"{"vmid":100,"pid":7,"stdin":"x"}"#,
+                "stdin: only works with",
+            ),
             (r#"{"vmid":100,"command":[""]}"#, "command: must begin"),
             (
                 r#"{"vmid":100,"command":["a","\u0000"]}"#,

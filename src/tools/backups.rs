@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, Num, Params, Path, Place, Pve, StorageStatus, TaskLog,
-    Upid, Volume, choose, distinct, guests, places, volumes,
+    Content, Disk, Failure, Format, Guest, GuestConfig, Kind, Num, Params, Path, Place, Pve,
+    Started, StorageStatus, TaskLog, Upid, Volume, choose, distinct, guests, places, volumes,
 };
 use crate::report::Report;
 use crate::text;
@@ -175,7 +175,7 @@ pub(crate) struct CreateBackup {
     vmid: u32,
     /// Default: the only one that holds backups.
     storage: Option<String>,
-    /// Default snapshot: the guest runs on. stop shuts it down meanwhile.
+    /// Default snapshot: the guest keeps running. stop shuts it down meanwhile.
     mode: Option<Mode>,
     /// Default zstd.
     compress: Option<Compression>,
@@ -236,19 +236,18 @@ impl Run for CreateBackup {
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         let notes = self.notes()?;
         let mode = self.mode.unwrap_or_default();
-        let (guest, (storage, running, upid)) = Guest::attempt(pve, self.vmid, |guest| {
-            let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
-            let state = guest.state(pve)?;
-            state.unlocked(guest)?;
-            let params = self.params(mode, &storage, &notes);
-            let upid = pve.post::<Upid>(&Path::new(["nodes", &guest.node, "vzdump"]), &params)?;
-            Ok((storage, state.is_running(), upid))
-        })?;
+        let (guest, job) = self.start(pve, mode, &notes)?;
+        let Job {
+            storage,
+            running,
+            left_out,
+            started,
+        } = job;
         let action = format!("back up {} to {}", guest.label(), storage.storage);
         let mut report = Report::done(action).on(&guest);
         if running && mode != Mode::Snapshot {
             report = report.warn(match mode {
-                Mode::Stop => "the guest is shut down for the backup, and started again after it",
+                Mode::Stop => "the guest is shut down for the backup and started again afterwards",
                 _ => "the guest is suspended for a while during the backup",
             });
         }
@@ -258,11 +257,60 @@ impl Run for CreateBackup {
                 storage.storage
             ));
         }
-        report.started_with(&upid, self.wait, Finish::Backup)
+        if !left_out.is_empty() {
+            report = report.warn(format!(
+                "the backup does not hold these: {}",
+                left_out.join(", ")
+            ));
+        }
+        report.started_with(&started, self.wait, Finish::Backup)
     }
 }
 
+/// A backup that was started.
+struct Job {
+    storage: StorageStatus,
+    running: bool,
+    /// Disks that the backup does not hold, and why.
+    left_out: Vec<String>,
+    started: Started,
+}
+
 impl CreateBackup {
+    /// Starts the backup. Of a guest that has left the node in the meantime
+    /// Proxmox says "OK" and makes no backup: such a guest is found again, once.
+    fn start(&self, pve: &Pve, mode: Mode, notes: &str) -> Result<(Guest, Job)> {
+        for _ in 0..ATTEMPTS {
+            let (guest, job) = Guest::attempt(pve, self.vmid, |guest| {
+                let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
+                let state = guest.state(pve)?;
+                state.unlocked(guest)?;
+                // What is not in it is worth a warning, not a failure.
+                let left_out = GuestConfig::read(pve, guest).map_or_else(
+                    |_| Vec::new(),
+                    |config| left_out(guest.kind, &config.disks()),
+                );
+                let params = self.params(mode, &storage, notes);
+                let path = Path::new(["nodes", &guest.node, "vzdump"]);
+                Ok(Job {
+                    storage,
+                    running: state.is_running(),
+                    left_out,
+                    started: pve.post(&path, &params)?,
+                })
+            })?;
+            if matches!(job.started, Started::Task(_)) {
+                return Ok((guest, job));
+            }
+        }
+        Err(Error::Conflict(format!(
+            "no backup was made: the guest {} is not on the node that Proxmox lists it on, most \
+             likely since it is being moved; {} shows where it is, then call again",
+            self.vmid,
+            name_of::<tools::guests::GetGuest>()
+        )))
+    }
+
     /// The notes as vzdump takes them: on one line.
     fn notes(&self) -> Result<String> {
         let notes = notes_template(self.notes.as_deref().unwrap_or("{{guestname}}"));
@@ -299,12 +347,32 @@ impl CreateBackup {
             .opt("notes-template", (!notes.is_empty()).then_some(notes))
             .opt_flag("protected", self.protected.filter(|protected| *protected))
             // Without this, vzdump removes older backups beyond the storage's
-            // retention: nobody has asked for that here.
+            // retention, which is not what the caller asked for.
             .flag("remove", false)
     }
 }
 
-/// The backups that a vzdump task has made, from its log.
+/// The disks that a backup of a guest does not hold.
+fn left_out(kind: Kind, disks: &[Disk]) -> Vec<String> {
+    disks
+        .iter()
+        .filter(|disk| !disk.cdrom && !disk.id.starts_with("unused"))
+        .filter_map(|disk| {
+            let why = match kind {
+                Kind::Lxc if disk.volid.starts_with('/') => "a path of the node, not a volume",
+                // Mount points are backed up only where they say so.
+                Kind::Lxc if disk.id.starts_with("mp") && disk.backup != Some(true) => {
+                    "its backup option is off"
+                }
+                Kind::Qemu if disk.backup == Some(false) => "its backup option is off",
+                _ => return None,
+            };
+            Some(format!("{} ({}: {why})", disk.id, disk.volid))
+        })
+        .collect()
+}
+
+/// The backup that a vzdump task has made, from its log.
 pub(crate) fn archive_of(pve: &Pve, upid: &Upid) -> Result<Option<String>> {
     // The names stand before the first line of progress. The backup is there
     // also where its log cannot be read.
@@ -316,12 +384,12 @@ pub(crate) fn archive_of(pve: &Pve, upid: &Upid) -> Result<Option<String>> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestoreBackup {
-    /// The backup's volid.
+    /// The backup, as list_backups returns it.
     #[schemars(length(min = 3, max = 255))]
-    archive: String,
-    /// The new guest's; one that is not taken. Default: the next free one.
+    volid: String,
+    /// Default: the next free one.
     #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    new_vmid: Option<u32>,
     /// For its disks. Default: a VM's original ones, or the only one for containers.
     storage: Option<String>,
     /// Default: one that reaches the backup, the original guest's where it can.
@@ -339,15 +407,20 @@ const ATTEMPTS: u32 = 2;
 
 impl Run for RestoreBackup {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
+        ("archive", "volid"),
+        ("vmid", "new_vmid"),
+        ("newid", "new_vmid"),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let storage = self.check()?;
         let places = places(pve)?;
         let all = guests(pve)?;
-        if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.vmid) {
+        if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {
             return Err(Error::Conflict(format!(
-                "vmid {} is taken by {}, and a restore only ever makes a new guest: choose another \
-                 vmid, or leave it out for the next free one",
+                "new_vmid {} is taken by {}, and a restore only ever makes a new guest: choose another, \
+                 or leave it out for the next free one",
                 taken.vmid,
                 taken.label()
             )));
@@ -355,8 +428,9 @@ impl Run for RestoreBackup {
         let (node, volume) = self.locate(pve, &places, &all, storage)?;
         let Some(kind) = kind_of(&volume) else {
             return Err(Error::Conflict(format!(
-                "{} is no backup of a VM or container that can be told by its name",
-                self.archive
+                "{} is not a backup of a VM or container: neither its format nor its name says \
+                 which it is",
+                self.volid
             )));
         };
         let target = match kind {
@@ -367,7 +441,7 @@ impl Run for RestoreBackup {
                 Content::Images,
                 self.storage.as_deref(),
             )?),
-            // Without a word Proxmox would take `local`, fit or not.
+            // Proxmox would use `local` by default, suitable or not.
             Kind::Lxc => Some(choose(
                 pve,
                 &node,
@@ -376,27 +450,26 @@ impl Run for RestoreBackup {
             )?),
         };
         let target = target.as_ref().map(|storage| storage.storage.as_str());
-        let (vmid, upid) = self.start(pve, &node, kind, target)?;
+        let (vmid, started) = self.start(pve, &node, kind, target)?;
         self.report(&node, kind, &volume, vmid, &all)
-            .started(&upid, self.wait)
+            .started(&started, self.wait)
     }
 }
 
 impl RestoreBackup {
-    /// All that can be said without asking Proxmox; answers the archive's
-    /// storage.
+    /// Checks what needs no request, and returns the backup's storage.
     fn check(&self) -> Result<&str> {
         let wrong = || {
             Error::argument(
-                "archive",
+                "volid",
                 format!(
-                    "must be a backup's volid as {} tells it, such as \
+                    "must be a backup's volid as {} lists it, such as \
                      local:backup/vzdump-qemu-100-2026_11_22-08_00_00.vma.zst",
                     name_of::<ListBackups>()
                 ),
             )
         };
-        let Some((storage, path)) = self.archive.split_once(':') else {
+        let Some((storage, path)) = self.volid.split_once(':') else {
             return Err(wrong());
         };
         let plain = !path.is_empty()
@@ -439,7 +512,7 @@ impl RestoreBackup {
                 "storage {storage} is not available now on {away}: look at the storage and its node"
             )));
         }
-        let original = vmid_in(&self.archive)
+        let original = vmid_in(&self.volid)
             .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
             .map(|guest| guest.node.as_str());
         candidates.sort_by_key(|place| original != Some(place.node.as_str()));
@@ -448,7 +521,7 @@ impl RestoreBackup {
             match volumes(pve, &place.node, storage, Some(Content::Backup), None) {
                 Ok(volumes) => {
                     let mut volumes = volumes.into_iter();
-                    if let Some(volume) = volumes.find(|volume| volume.volid == self.archive) {
+                    if let Some(volume) = volumes.find(|volume| volume.volid == self.volid) {
                         return Ok((place.node.clone(), volume));
                     }
                     if place.shared.0 {
@@ -468,8 +541,8 @@ impl RestoreBackup {
             format!(" (on {away} the storage is not available now)")
         };
         Err(Error::NotFound(format!(
-            "there is no backup {} on {}{away}: {} shows what there is",
-            self.archive,
+            "there is no backup {} on {}{away}: {} lists the backups",
+            self.volid,
             listed(candidates.iter().map(|place| place.node.as_str())),
             name_of::<ListBackups>()
         )))
@@ -483,21 +556,21 @@ impl RestoreBackup {
         node: &str,
         kind: Kind,
         target: Option<&str>,
-    ) -> Result<(u32, Upid)> {
+    ) -> Result<(u32, Started)> {
         let path = Path::new(["nodes", node, kind.as_str()]);
         let mut attempt = 1;
         loop {
-            let vmid = match self.vmid {
+            let vmid = match self.new_vmid {
                 Some(vmid) => vmid,
                 None => {
                     pve.get::<Num<u32>>(&Path::new(["cluster", "nextid"]), &Params::new())?
                         .0
                 }
             };
-            match pve.post::<Upid>(&path, &self.params(kind, vmid, target)) {
-                Ok(upid) => return Ok((vmid, upid)),
+            match pve.post(&path, &self.params(kind, vmid, target)) {
+                Ok(started) => return Ok((vmid, started)),
                 Err(Failure::Api(error)) if error.says("already exists") => {
-                    if self.vmid.is_some() || attempt == ATTEMPTS {
+                    if self.new_vmid.is_some() || attempt == ATTEMPTS {
                         return Err(Error::Conflict(format!(
                             "vmid {vmid} is taken by a guest that was made just now, or that the \
                              token {} does not see; nothing was restored: choose another vmid",
@@ -516,10 +589,10 @@ impl RestoreBackup {
         let params = Params::new().set("vmid", vmid);
         let params = match kind {
             Kind::Qemu => params
-                .set("archive", &self.archive)
+                .set("archive", &self.volid)
                 .opt("name", self.name.as_deref()),
             Kind::Lxc => params
-                .set("ostemplate", &self.archive)
+                .set("ostemplate", &self.volid)
                 .flag("restore", true)
                 .opt("hostname", self.name.as_deref()),
         };
@@ -529,8 +602,8 @@ impl RestoreBackup {
     }
 
     fn report(&self, node: &str, kind: Kind, volume: &Volume, vmid: u32, all: &[Guest]) -> Report {
-        let action = format!("restore {} as {} guest {vmid}", self.archive, kind.as_str());
-        let mut report = Report::done(action).created(vmid.to_string());
+        let action = format!("restore {} as {} guest {vmid}", self.volid, kind.as_str());
+        let mut report = Report::done(action);
         report.vmid = Some(vmid);
         report.node = Some(node.to_owned());
         let original = volume
@@ -843,6 +916,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_backup_leaves_out() {
+        let disks = [
+            Disk::parse("rootfs", "local:200/vm-200-disk-0.raw,size=8G"),
+            Disk::parse("mp0", "/srv/media,mp=/media"),
+            Disk::parse("mp1", "bulk:200/vm-200-disk-1.raw,mp=/data,size=8G"),
+            Disk::parse(
+                "mp2",
+                "bulk:200/vm-200-disk-2.raw,mp=/kept,backup=1,size=8G",
+            ),
+        ];
+        let told = left_out(Kind::Lxc, &disks).join("; ");
+        assert!(
+            told.contains("mp0 (/srv/media: a path") && told.contains("mp1 (bulk:"),
+            "{told}"
+        );
+        assert!(!told.contains("rootfs") && !told.contains("mp2"), "{told}");
+        let disks = [
+            Disk::parse("scsi0", "local:100/vm-100-disk-0.qcow2,size=8G"),
+            Disk::parse("scsi1", "local:100/vm-100-disk-1.qcow2,backup=0,size=8G"),
+            Disk::parse("ide2", "none,media=cdrom"),
+        ];
+        assert_eq!(
+            left_out(Kind::Qemu, &disks),
+            ["scsi1 (local:100/vm-100-disk-1.qcow2: its backup option is off)"]
+        );
+    }
+
+    #[test]
     fn compression_in_proxmox_words() {
         for (compress, sent) in [
             ("zstd", "zstd"),
@@ -905,8 +1006,7 @@ mod tests {
 
     #[test]
     fn restores_are_never_forced() {
-        let vm =
-            restore(json!({"archive": "nas:backup/vzdump-qemu-100-x.vma.zst", "name": "web02"}));
+        let vm = restore(json!({"volid": "nas:backup/vzdump-qemu-100-x.vma.zst", "name": "web02"}));
         assert_eq!(
             pairs(&vm.params(Kind::Qemu, 105, None)),
             [
@@ -916,7 +1016,7 @@ mod tests {
                 "unique=1"
             ]
         );
-        let ct = restore(json!({"archive": "nas:a", "name": "ct3", "keep_macs": true}));
+        let ct = restore(json!({"volid": "nas:a", "name": "ct3", "keep_macs": true}));
         assert_eq!(
             pairs(&ct.params(Kind::Lxc, 106, Some("bulk"))),
             [
@@ -943,15 +1043,15 @@ mod tests {
             "local:a\nb",
         ] {
             assert!(
-                restore(json!({"archive": archive})).check().is_err(),
+                restore(json!({"volid": archive})).check().is_err(),
                 "{archive}"
             );
         }
         for (name, value) in [("name", "web_1"), ("storage", "x y"), ("node", "a/b")] {
-            let wrong = restore(json!({"archive": "local:backup/x", name: value}));
+            let wrong = restore(json!({"volid": "local:backup/x", name: value}));
             assert!(wrong.check().unwrap_err().message().starts_with(name));
         }
-        let pbs = restore(json!({"archive": "pbs:backup/vm/100/2026-11-22T08:04:13Z"}));
+        let pbs = restore(json!({"volid": "pbs:backup/vm/100/2026-11-22T08:04:13Z"}));
         assert_eq!(pbs.check().unwrap(), "pbs");
     }
 
@@ -1111,11 +1211,11 @@ mod tests {
         }
 
         #[test]
-        fn any_archive_is_safe(archive in any::<String>()) {
+        fn any_volid_is_safe(volid in any::<String>()) {
             let restore = RestoreBackup {
-                archive, vmid: None, storage: None, node: None, name: None, keep_macs: None, wait: None,
+                volid, new_vmid: None, storage: None, node: None, name: None, keep_macs: None, wait: None,
             };
-            let _ = (restore.check(), vmid_in(&restore.archive));
+            let _ = (restore.check(), vmid_in(&restore.volid));
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, Num, Params, Path,
-    Pve, Upid, choose, choose_node, guests,
+    Pve, Started, choose, choose_node, guests,
 };
 use crate::report::Report;
 use crate::text;
@@ -28,9 +28,9 @@ pub(crate) struct CloneGuest {
     new_vmid: Option<u32>,
     /// Name of the clone, a DNS name.
     name: Option<String>,
-    /// True: independent copy. False: linked to the template's disks. Default: linked for a template, else full.
+    /// True: independent copy. False: linked to the template's disks. Default: linked for a template, otherwise full.
     full: Option<bool>,
-    /// Clone this snapshot, not the present state.
+    /// Clone this snapshot instead of the present state.
     snapshot: Option<String>,
     /// Default: the source's node. Others need shared storage.
     target_node: Option<String>,
@@ -49,6 +49,11 @@ const ATTEMPTS: u32 = 2;
 
 impl Run for CloneGuest {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
+        ("newid", "new_vmid"),
+        ("target", "target_node"),
+        ("snapname", "snapshot"),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
@@ -86,14 +91,14 @@ impl Run for CloneGuest {
             Ok((guest.state(pve)?, config))
         })?;
         self.check_state(&source, &state, full)?;
-        let (source, vmid, upid) = self.start(pve, source, full)?;
+        let (source, vmid, started) = self.start(pve, source, full)?;
         self.report(&source, &state, &config, full, vmid)
-            .started(&upid, self.wait)
+            .started(&started, self.wait)
     }
 }
 
 impl CloneGuest {
-    /// All that can be said without asking Proxmox.
+    /// Checks what needs no request.
     fn check(&self) -> Result<()> {
         if self.vmid.is_some() == self.source_name.is_some() {
             return Err(Error::InvalidArguments(vec![Problem {
@@ -132,7 +137,7 @@ impl CloneGuest {
     fn check_against(&self, source: &Guest, full: bool) -> Result<()> {
         if !full && !source.template.0 {
             return Err(Error::Conflict(format!(
-                "{} is no template, and only a template's disks can be linked to: set full to \
+                "{} is not a template, and only a template's disks can be linked to: set full to \
                  true, or leave it out",
                 source.label()
             )));
@@ -140,8 +145,8 @@ impl CloneGuest {
         if !full && self.storage.is_some() {
             return Err(Error::argument(
                 "storage",
-                "needs full set to true: the source is a template, whose clones are linked unless \
-                 said, and a linked clone's disks stay beside the template's",
+                "needs full set to true: the source is a template, whose clones are linked by \
+                 default, and a linked clone's disks stay beside the template's",
             ));
         }
         Ok(())
@@ -165,7 +170,7 @@ impl CloneGuest {
 
     /// Sends the request. A free vmid that was taken meanwhile is replaced by
     /// the next one, once.
-    fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, u32, Upid)> {
+    fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, u32, Started)> {
         let mut source = source;
         for attempt in 1..=ATTEMPTS {
             let vmid = match self.new_vmid {
@@ -177,14 +182,14 @@ impl CloneGuest {
             };
             let (guest, answer) = source.then(pve, |guest| {
                 let form = self.form(guest, full, vmid);
-                match pve.post::<Upid>(&guest.path(["clone"]), &form) {
-                    Ok(upid) => Ok(Ok(upid)),
+                match pve.post::<Started>(&guest.path(["clone"]), &form) {
+                    Ok(started) => Ok(Ok(started)),
                     Err(Failure::Api(error)) if !error.is_missing_guest() => Ok(Err(error)),
                     Err(failure) => Err(failure),
                 }
             })?;
             match answer {
-                Ok(upid) => return Ok((guest, vmid, upid)),
+                Ok(started) => return Ok((guest, vmid, started)),
                 Err(error) if error.says("already exists") => {
                     if self.new_vmid.is_some() || attempt == ATTEMPTS {
                         return Err(Error::Conflict(format!(
@@ -246,7 +251,7 @@ impl CloneGuest {
         if let Some(name) = &self.name {
             action.push_str(&format!(" ({name})"));
         }
-        let mut report = Report::done(action).created(vmid.to_string());
+        let mut report = Report::done(action);
         report.vmid = Some(vmid);
         report.node = self
             .target_node
@@ -341,7 +346,7 @@ fn addresses(config: &GuestConfig) -> Vec<String> {
         .nics()
         .into_iter()
         .flat_map(|nic| {
-            // A VM's are cloud-init's, a container's stand on the card itself.
+            // A VM's are cloud-init's, a container's are part of the card.
             let ip = tools::cloudinit::NicAddress::of(config, &nic.id);
             [nic.ipv4.or(ip.ipv4), nic.ipv6.or(ip.ipv6)]
                 .into_iter()
@@ -352,7 +357,7 @@ fn addresses(config: &GuestConfig) -> Vec<String> {
         .collect()
 }
 
-/// Proxmox's refusals of a clone that are no fault: they tell what to change.
+/// Explains the refusals of a clone that the caller can act on.
 fn refused(source: &Guest, error: Box<ApiError>) -> Error {
     let label = source.label();
     let said = error.message.clone();
@@ -360,6 +365,13 @@ fn refused(source: &Guest, error: Box<ApiError>) -> Error {
         return Error::Conflict(format!(
             "{label} is running, and a running container can be cloned from a snapshot only: give \
              snapshot, or stop it first"
+        ));
+    }
+    // Proxmox answers 403 for a pool that does not exist, to everyone.
+    if error.says("pool") && error.says("does not exist") {
+        return Error::NotFound(format!(
+            "{label} was not cloned: {said}; leave pool out, or create the pool under Datacenter, \
+             Permissions, Pools"
         ));
     }
     if error.says("local storage") || error.says("non-shared storage") {

@@ -9,6 +9,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
@@ -65,6 +66,23 @@ impl fmt::Debug for Secret {
 impl Run for SetCloudInit {
     type Output = Report;
 
+    /// A card may be given by its number alone.
+    fn adapt(arguments: &mut Map<String, Value>) {
+        let Some(Value::Array(addresses)) = arguments.get_mut("addresses") else {
+            return;
+        };
+        for nic in addresses.iter_mut().filter_map(|one| one.get_mut("nic")) {
+            let number = match &*nic {
+                Value::Number(number) => number.to_string(),
+                Value::String(text) => text.clone(),
+                _ => continue,
+            };
+            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+                *nic = Value::String(format!("net{number}"));
+            }
+        }
+    }
+
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let wish = self.check()?;
         let (guest, (state, edit)) = Guest::attempt(pve, self.vmid, |guest| {
@@ -88,10 +106,10 @@ impl Run for SetCloudInit {
         pve.put::<IgnoredAny>(&guest.path(["cloudinit"]), &Params::new())
             .map_err(|failure| {
                 Error::from(failure).context(if written {
-                    "the settings are written, but the cloud-init drive was not made anew: repeat \
+                    "the settings are written, but the cloud-init drive was not regenerated: repeat \
                      the call to do so"
                 } else {
-                    "the cloud-init drive was not made anew"
+                    "the cloud-init drive was not regenerated"
                 })
             })?;
         Ok(Reply::report(report(&guest, &state, edit)))
@@ -131,7 +149,7 @@ impl Read {
         if guest.kind == Kind::Lxc {
             return Err(Halt::Refused(Error::Conflict(format!(
                 "{} is a container, which has no cloud-init: its SSH keys and password can be set \
-                 only when it is created, its addresses stand on its network cards",
+                 only when it is created, its addresses are part of its network cards",
                 guest.label()
             ))));
         }
@@ -143,7 +161,7 @@ impl Read {
 }
 
 impl SetCloudInit {
-    /// All that can be said without asking Proxmox.
+    /// Checks what needs no request.
     fn check(&self) -> Result<Wish> {
         let mut problems = Vec::new();
         let wish = self.wish(&mut problems);
@@ -174,7 +192,7 @@ impl SetCloudInit {
             if !user.is_empty() && !is_user(user) {
                 wrong(
                     "/user".into(),
-                    "must start with a letter or _ and go on with letters, digits, _, -, . and @"
+                    "must start with a letter or _, followed by letters, digits, _, -, . and @"
                         .into(),
                 );
             }
@@ -184,7 +202,7 @@ impl SetCloudInit {
             if password.contains(char::is_control) {
                 wrong(
                     "/password".into(),
-                    "must hold no line break or control character".into(),
+                    "must not contain line breaks or control characters".into(),
                 );
             }
             wish.password = Some(Secret(password.clone()));
@@ -303,7 +321,7 @@ impl Wish {
             edit.put(config, "searchdomain", "search_domain", domain, plain);
         }
         if let Some(upgrade) = self.upgrade
-            // Upgrading is what Proxmox does unless told otherwise.
+            // Proxmox upgrades by default.
             && config.flag("ciupgrade").unwrap_or(true) != upgrade
         {
             let value = u8::from(upgrade).to_string();
@@ -364,8 +382,8 @@ fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<
         Err(Failure::Api(error)) if error.says("ssh public key validation") => {
             Err(Halt::Refused(Error::argument(
                 "ssh_keys",
-                "hold one that ssh-keygen on the node does not take as a public key: check each \
-                 against its .pub file",
+                "contain one that ssh-keygen on the node does not accept as a public key: check \
+                 each against its .pub file",
             )))
         }
         Err(Failure::Api(mut error)) => {
@@ -388,17 +406,17 @@ fn report(guest: &Guest, state: &GuestState, edit: Edit) -> Report {
             change.waits_for_reboot = true;
         }
         report.next(format!(
-            "the drive is up to date, and the guest reads it when it boots: {} reboots it",
+            "the drive is up to date, and the guest reads it at boot: {} reboots it",
             name_of::<tools::power::RestartGuest>()
         ))
     } else if guest.template.0 {
         report.next(format!(
-            "clones take these settings over: {} makes one",
+            "clones get these settings: {} makes one",
             name_of::<tools::clone::CloneGuest>()
         ))
     } else {
         report.next(format!(
-            "{} starts it, and it reads the settings as it boots",
+            "{} starts it, and it reads the settings at boot",
             name_of::<tools::power::StartGuest>()
         ))
     }
@@ -668,7 +686,7 @@ mod tests {
         for same in [
             json!({"user": "debian"}),
             json!({"ssh_keys": [key(0, 1, "me@home"), key(0, 1, "me@home")]}),
-            json!({"addresses": [{"nic": 0, "ipv4": "192.0.2.50/24"}]}),
+            json!({"addresses": [{"nic": "net0", "ipv4": "192.0.2.50/24"}]}),
             json!({"dns_servers": []}),
             json!({"upgrade": true}),
         ] {
@@ -677,7 +695,7 @@ mod tests {
         let edit = edit(json!({
             "user": "admin", "password": "correct horse", "search_domain": "",
             "dns_servers": ["192.0.2.53", "2001:db8::53"], "upgrade": false,
-            "addresses": [{"nic": 0, "ipv6": "auto"}],
+            "addresses": [{"nic": "net0", "ipv6": "auto"}],
         }));
         let set: Vec<_> = edit
             .set
@@ -722,7 +740,7 @@ mod tests {
     fn every_bad_argument_is_told_before_anything_is_sent() {
         let Err(Error::InvalidArguments(problems)) = wish(json!({
             "user": "a: b", "password": "a\nb", "ssh_keys": [key(0, 1, ""), "ssh-rsa x"],
-            "addresses": [{"nic": 0, "ipv4": "x"}, {"nic": 1, "ipv4": "dhcp"}, {"nic": 1, "ipv6": "auto"}],
+            "addresses": [{"nic": "net0", "ipv4": "x"}, {"nic": "net1", "ipv4": "dhcp"}, {"nic": "net1", "ipv6": "auto"}],
             "dns_servers": ["192.0.2.1", "dns.example"], "search_domain": "a b",
         })) else {
             panic!("taken")
@@ -748,7 +766,7 @@ mod tests {
 
     #[test]
     fn a_card_must_be_there() {
-        let wish = wish(json!({"addresses": [{"nic": 1, "ipv4": "dhcp"}]})).unwrap();
+        let wish = wish(json!({"addresses": [{"nic": "net1", "ipv4": "dhcp"}]})).unwrap();
         let message = wish.against(&guest(), &config()).err().unwrap().message();
         assert_eq!(
             message,

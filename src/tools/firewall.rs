@@ -1,13 +1,12 @@
-//! The firewall of a guest, a node or the cluster: read together, and changed
+//! The firewall of a guest, a node or the cluster: read as a whole, and changed
 //! rule by rule.
 //!
-//! What each of the writing tools is marked as in the table: to add a rule
-//! changes nothing that is there and is undone by removing it, so it is a
-//! plain write. To update or delete a rule, or to set options, replaces what
-//! was there, and can cut a guest off from the network, which counts as
-//! interrupting it: those are marked as destructive. What would cut people off
-//! from the nodes themselves is refused unless the caller says that it is
-//! wanted.
+//! How the writing tools are marked in the table: adding a rule replaces
+//! nothing and is undone by removing it, so it is a plain write. Updating or
+//! deleting a rule, or setting options, replaces what was there and can cut a
+//! guest off from the network, so those are marked as destructive. A change
+//! that would lock people out of the nodes, or switch off the firewall of the
+//! whole cluster, is refused unless the caller accepts that explicitly.
 
 mod audit;
 mod rule;
@@ -31,7 +30,7 @@ use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::name_of;
 
-/// How many rules an audit shows where nobody says otherwise.
+/// How many rules an audit shows by default.
 const RULES_SHOWN: usize = 100;
 
 /// How many nodes and security groups an audit of the cluster looks into.
@@ -88,7 +87,7 @@ pub(crate) struct FirewallAudit {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Card {
-    id: String,
+    nic: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     bridge: Option<String>,
     firewall: bool,
@@ -155,7 +154,7 @@ impl FirewallAudit {
                 .nics
                 .into_iter()
                 .map(|nic| Card {
-                    id: nic.id,
+                    nic: nic.id,
                     bridge: nic.bridge,
                     firewall: nic.firewall,
                 })
@@ -170,7 +169,7 @@ impl FirewallAudit {
                 .collect(),
             digest: seen.rules.digest,
             hint: (count > limit).then(|| {
-                format!("{limit} of {count} rules are shown: raise limit for the rest; all were looked at")
+                format!("{limit} of {count} rules are shown: raise limit to see the rest; all were checked")
             }),
         })
     }
@@ -202,7 +201,7 @@ impl FirewallAudit {
     }
 }
 
-/// Tells of the online nodes whose own firewall is off.
+/// Findings about online nodes whose own firewall is off.
 fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for node in nodes(pve)?
@@ -210,7 +209,7 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
         .filter(|node| !node.is_offline())
         .take(LOOKED_INTO)
     {
-        // What cannot be read of one node does not hold up the rest.
+        // A node that cannot be read must not hide the others.
         let Ok(options) = Options::read(pve, &Path::new(["nodes", &node.node, "firewall"])) else {
             continue;
         };
@@ -368,14 +367,11 @@ impl AddFirewallRule {
         );
         let lockout = seen.guard(pve, site, &after, None, self.accept_lockout)?;
         place(pve, site, rule, position)?;
-        let mut report = site
-            .report(Report::done(action))
-            .created(format!("rule {position}"))
-            .change(
-                format!("rule {position}"),
-                None::<String>,
-                Some(rule.to_string()),
-            );
+        let mut report = site.report(Report::done(action)).position(position).change(
+            format!("rule {position}"),
+            None::<String>,
+            Some(rule.to_string()),
+        );
         if position < count {
             report = report.warn(shifted(position, count, position + 1));
         }
@@ -386,8 +382,8 @@ impl AddFirewallRule {
     }
 }
 
-/// Creates a rule. Proxmox puts each new rule first, whatever position it is
-/// told; a rule that belongs elsewhere is created disabled, moved, and only
+/// Creates a rule. Proxmox puts each new rule first, whatever position is
+/// given; a rule that belongs elsewhere is created disabled, moved, and only
 /// then enabled, so that it never applies in the wrong place.
 fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<(), Halt> {
     let rules = site.path.join(["rules"]);
@@ -439,7 +435,7 @@ fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<(), Halt>
     Ok(())
 }
 
-/// The digest of a list where a rule stands in its place, as this call left it.
+/// The digest of a list that has a rule in its place, as this call left it.
 fn expect(rules: &Rules, position: u32, rule: &Rule) -> Result<String, Error> {
     let stands = rules
         .at(position)
@@ -447,7 +443,7 @@ fn expect(rules: &Rules, position: u32, rule: &Rule) -> Result<String, Error> {
     match &rules.digest {
         Some(digest) if stands => Ok(digest.clone()),
         _ => Err(Error::Conflict(
-            "someone else changed the rules in the meantime: look at them again".into(),
+            "someone else changed the rules in the meantime: read them again".into(),
         )),
     }
 }
@@ -465,8 +461,8 @@ rule_arguments! {
         position: u32,
         /// From the audit: refuse if changed since.
         digest: Option<String>,
-        /// New position.
-        move_to: Option<u32>,
+        /// Where to move it.
+        new_position: Option<u32>,
         /// As for a new rule.
         direction: Option<Direction>,
         /// As for a new rule.
@@ -501,10 +497,10 @@ impl UpdateFirewallRule {
         seen.rules.unchanged_since(self.digest.as_deref())?;
         let old = seen.rules.at(self.position)?;
         let last = u32::try_from(seen.rules.len().saturating_sub(1)).unwrap_or(u32::MAX);
-        let position = self.move_to.unwrap_or(self.position);
+        let position = self.new_position.unwrap_or(self.position);
         if position > last {
             return Err(Error::argument(
-                "move_to",
+                "new_position",
                 format!("must be from 0 to {last}, the place of the last rule"),
             )
             .into());
@@ -663,7 +659,7 @@ pub(crate) struct SetFirewallOptions {
     cluster: Option<bool>,
     /// Switch it on or off.
     enabled: Option<bool>,
-    /// For what no rule matches; a guest's or the cluster's.
+    /// For traffic that no rule matches; of a guest or the cluster.
     policy_in: Option<Policy>,
     /// As policy_in.
     policy_out: Option<Policy>,
@@ -673,13 +669,15 @@ pub(crate) struct SetFirewallOptions {
     macfilter: Option<bool>,
     /// Guest: only its own IP addresses.
     ipfilter: Option<bool>,
-    /// Others by Proxmox's names, as log_level_in=info, nftables=1.
+    /// Others by Proxmox's names, such as log_level_in=info, nftables=1.
     more: Option<Vec<String>>,
     /// Even if it locks people out of nodes.
     accept_lockout: Option<bool>,
+    /// Even if it switches the whole cluster's firewall off.
+    accept_unprotected: Option<bool>,
 }
 
-/// What happens to what no rule matches.
+/// What happens to traffic that no rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 enum Policy {
@@ -797,9 +795,9 @@ impl Wanted {
                 .filter(|(_, _, levels)| levels.contains(&level))
                 .map(|(name, _, _)| *name);
             return Err(wrong(match text::nearest(name, names.clone()) {
-                Some(near) => format!("holds an option that is not known, perhaps {near} is meant"),
+                Some(near) => format!("contains an unknown option; {near} exists"),
                 None => format!(
-                    "holds an option that is not known; {} has {}",
+                    "contains an unknown option; {} has {}",
                     level.word(),
                     names.collect::<Vec<_>>().join(", ")
                 ),
@@ -808,10 +806,10 @@ impl Wanted {
         if !levels.contains(&level) {
             let levels: Vec<&str> = levels.iter().map(|level| level.word()).collect();
             return Err(wrong(format!(
-                "{} is no option of {}: it is one of {}",
+                "{} is not an option of {}, but of {}",
                 name,
                 level.word(),
-                levels.join(" and of "),
+                levels.join(" and "),
             )));
         }
         let value = values
@@ -893,14 +891,14 @@ impl SetFirewallOptions {
             let Some((name, value)) = one.split_once('=') else {
                 return Err(Error::argument(
                     "more",
-                    "must hold options as name=value, such as ndp=0",
+                    "must list options as name=value, such as ndp=0",
                 ));
             };
             let one = Wanted::of(None, name.trim(), value.trim(), level)?;
             if wanted.iter().any(|known| known.name == one.name) {
                 return Err(Error::argument(
                     "more",
-                    format!("{} is said twice", one.name),
+                    format!("{} is given more than once", one.name),
                 ));
             }
             wanted.push(one);
@@ -942,6 +940,7 @@ impl SetFirewallOptions {
         if form.is_empty() {
             return Ok(site.report(Report::unchanged(action)));
         }
+        let unprotected = self.check_protection(site, &seen.options, &after)?;
         let lockout = seen.guard(
             pve,
             site,
@@ -953,6 +952,7 @@ impl SetFirewallOptions {
             &site.path.join(["options"]),
             &form.opt("digest", seen.options.get("digest")),
         )?;
+        report.warnings.extend(unprotected);
         report.warnings.extend(lockout);
         report
             .warnings
@@ -960,7 +960,36 @@ impl SetFirewallOptions {
         Ok(report)
     }
 
-    /// What to know of a guest's firewall, now that it is set so.
+    /// Refuses to switch off the firewall of the whole cluster unless the caller
+    /// accepts it, or says what a firewall that is now off no longer does.
+    fn check_protection(
+        &self,
+        site: &Site,
+        before: &Options,
+        after: &Options,
+    ) -> Result<Option<String>> {
+        if !before.is_on(site.level) || after.is_on(site.level) {
+            return Ok(None);
+        }
+        if site.level != Level::Cluster {
+            return Ok(Some(format!(
+                "no rule and no policy protects {} any longer",
+                site.label
+            )));
+        }
+        let lost = "no rule and no policy of any node or guest applies any longer: all their ports \
+                    are open to whoever can reach them";
+        if self.accept_unprotected == Some(true) {
+            return Ok(Some(lost.to_owned()));
+        }
+        Err(Error::Conflict(format!(
+            "this switches off the firewall of the whole cluster, and then {lost}; nothing was \
+             changed: to switch it off for one node or guest give node or vmid instead of cluster, \
+             or set accept_unprotected to true"
+        )))
+    }
+
+    /// What to know about a firewall that is now set like this.
     fn consequences(
         &self,
         pve: &Pve,
@@ -1029,8 +1058,8 @@ struct Site {
 }
 
 impl Scope {
-    /// Exactly one has to be said: a guest left out by mistake must not turn a
-    /// change into one of the whole cluster.
+    /// Exactly one must be given: a guest left out by mistake must not make a
+    /// change apply to the whole cluster.
     fn of(vmid: Option<u32>, node: Option<String>, cluster: Option<bool>) -> Result<Self> {
         match (vmid, node, cluster.unwrap_or(false)) {
             (Some(vmid), None, false) => Ok(Self::Guest(vmid)),
@@ -1041,11 +1070,11 @@ impl Scope {
             (None, None, true) => Ok(Self::Cluster),
             (None, None, false) => Err(Error::argument(
                 "vmid",
-                "is missing: say whose firewall is meant by vmid, by node, or by cluster true",
+                "is missing: say whose firewall by vmid, node or cluster true",
             )),
             _ => Err(Error::argument(
                 "vmid",
-                "must stand alone: give one of vmid, node and cluster",
+                "must be given alone: give one of vmid, node and cluster",
             )),
         }
     }
@@ -1115,7 +1144,7 @@ impl Level {
     }
 }
 
-/// Options, as they stand.
+/// The options that are set.
 #[derive(Debug, Clone, Default)]
 struct Options(BTreeMap<String, String>);
 
@@ -1147,7 +1176,7 @@ impl Options {
     }
 }
 
-/// What Proxmox takes for an option that is not set, where that is certain.
+/// What Proxmox uses for an option that is not set, where that is certain.
 fn default_of(level: Level, name: &str) -> Option<&'static str> {
     match (name, level) {
         ("enable", Level::Node) | ("macfilter", Level::Guest) | ("ebtables", Level::Cluster) => {
@@ -1186,7 +1215,7 @@ fn argument_of(name: &str) -> &str {
     }
 }
 
-/// What became of the positions of rules, from one to before another.
+/// How the positions of rules have shifted, from one to before another.
 fn shifted(from: u32, to: u32, now: u32) -> String {
     if from + 1 == to {
         format!("the rule that was at position {from} is now at {now}")
@@ -1503,7 +1532,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Why a rule has no effect as things are.
+    /// Why a rule has no effect at present.
     fn without_effect(&self, site: &Site, rule: &Rule) -> Vec<String> {
         let mut warnings = Vec::new();
         if !rule.enabled {
@@ -1594,23 +1623,25 @@ impl Seen {
         };
         let mut losses = Vec::new();
         if let Some(ports) = ports(Reach::Nobody) {
-            losses.push(format!("nobody reaches port {ports} of {who} any more"));
+            losses.push(format!(
+                "port {ports} of {who} can no longer be reached by anyone"
+            ));
         }
         if let Some(ports) = ports(Reach::LocalNetwork) {
             losses.push(format!(
-                "only the local network of the nodes reaches port {ports} of {who}"
+                "port {ports} of {who} can be reached only from the local network of the nodes"
             ));
         }
         let lost = losses.join(", and ");
         if accepted == Some(true) {
             return Ok(Some(format!(
-                "with this, {lost}: this connection may be cut off as well"
+                "after this, {lost}: this connection may be cut off as well"
             )));
         }
         Err(Error::Conflict(format!(
-            "with this, {lost}, unless the rules of single nodes let more in: nothing was changed; \
-             first add a rule that accepts tcp 8006 and 22 from your addresses, or put those into \
-             the IP set management; or say accept_lockout if it is wanted so"
+            "after this, {lost}, unless the rules of single nodes allow more: nothing was changed; \
+             first add a rule that accepts tcp 8006 and 22 from your addresses, or add those to the \
+             IP set management; or set accept_lockout to true if that is intended"
         ))
         .into())
     }
@@ -1628,7 +1659,7 @@ impl Seen {
             Level::Guest | Level::Node => self.cluster.as_ref(),
         };
         Gate {
-            // What is not visible is taken for on: better one question more.
+            // What is not visible counts as on: better to ask once too often.
             on: cluster.is_none_or(|cluster| cluster.is_on(Level::Cluster))
                 && options.is_on(self.level),
             policy_in: cluster
@@ -1641,7 +1672,7 @@ impl Seen {
     }
 }
 
-/// Whether the IP set of those who may always manage nodes names anyone.
+/// Whether the IP set of those who may always manage nodes has entries.
 fn has_management(pve: &Pve) -> bool {
     pve.get::<Vec<Value>>(
         &Path::new(["cluster", "firewall", "ipset", "management"]),
@@ -1673,7 +1704,7 @@ fn known_macro(pve: &Pve, name: &str) -> Result<(), Halt> {
         .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
     Err(Error::argument(
         "macro",
-        format!("is not known to proxmox{near}: name a service such as SSH, HTTPS or DNS, or give proto and dport"),
+        format!("is not known to Proxmox{near}: name a service such as SSH, HTTPS or DNS, or give proto and dport"),
     )
     .into())
 }
@@ -1741,17 +1772,17 @@ mod tests {
             (
                 json!({"policy_in": "DROP"}),
                 Level::Node,
-                "policy_in: policy_in is no option of a node: it is one of a guest and of the cluster",
+                "policy_in: policy_in is not an option of a node, but of a guest and the cluster",
             ),
             (
                 json!({"dhcp": true}),
                 Level::Cluster,
-                "dhcp: dhcp is no option of the cluster",
+                "dhcp: dhcp is not an option of the cluster",
             ),
             (
                 json!({"more": ["ndp"]}),
                 Level::Guest,
-                "more: must hold options as name=value",
+                "more: must list options as name=value",
             ),
             (
                 json!({"more": ["policy_forward=REJECT"]}),
@@ -1766,12 +1797,12 @@ mod tests {
             (
                 json!({"more": ["nftable=1"]}),
                 Level::Node,
-                "perhaps nftables is meant",
+                "nftables exists",
             ),
             (
                 json!({"more": ["digest=1"]}),
                 Level::Node,
-                "holds an option that is not known",
+                "contains an unknown option",
             ),
             (
                 json!({"more": ["nf_conntrack_max=5"]}),
@@ -1781,7 +1812,7 @@ mod tests {
             (
                 json!({"enabled": true, "more": ["enable=0"]}),
                 Level::Node,
-                "enable is said twice",
+                "enable is given more than once",
             ),
         ] {
             let message = options(json, level).unwrap_err().message();

@@ -266,7 +266,7 @@ struct GuestCpu {
     model: Option<String>,
     /// At most so many CPUs' worth of time.
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit_cpus: Option<f64>,
+    cpu_limit: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_percent: Option<f64>,
 }
@@ -278,7 +278,7 @@ struct GuestMemory {
     used_bytes: Option<u64>,
     /// A VM's least memory under ballooning; 0 where ballooning is off.
     #[serde(skip_serializing_if = "Option::is_none")]
-    balloon_min_bytes: Option<u64>,
+    min_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     swap_bytes: Option<u64>,
 }
@@ -286,7 +286,7 @@ struct GuestMemory {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Boot {
     /// Started when its node starts.
-    on_boot: bool,
+    start_at_boot: bool,
     /// Devices, first to last.
     order: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,16 +295,16 @@ struct Boot {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct CloudInit {
-    drive: bool,
+    has_drive: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     has_password: bool,
     /// Type and comment of each.
-    ssh_keys: Vec<String>,
+    ssh_key_names: Vec<String>,
     /// By network card: `net0`.
     ip: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dns_servers: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dns_servers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search_domain: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -453,7 +453,7 @@ impl GuestDetails {
                 }),
                 sockets: (kind == Kind::Qemu).then(|| config.number("sockets").unwrap_or(1)),
                 model: config.take("cpu"),
-                limit_cpus: config.number("cpulimit").filter(|limit: &f64| *limit > 0.0),
+                cpu_limit: config.number("cpulimit").filter(|limit: &f64| *limit > 0.0),
                 used_percent: current.cpu.map(|cpu| text::round(cpu.0 * 100.0, 1)),
             },
             memory: GuestMemory {
@@ -462,12 +462,12 @@ impl GuestDetails {
                     .map_or(512, |memory| mebibytes(&memory))
                     * MIB,
                 used_bytes: current.mem.map(|mem| mem.0),
-                balloon_min_bytes: config.number("balloon").map(|balloon: u64| balloon * MIB),
+                min_memory_bytes: config.number("balloon").map(|balloon: u64| balloon * MIB),
                 swap_bytes: (kind == Kind::Lxc)
                     .then(|| config.number("swap").unwrap_or(512u64) * MIB),
             },
             boot: Boot {
-                on_boot: config.flag("onboot").unwrap_or(false),
+                start_at_boot: config.flag("onboot").unwrap_or(false),
                 order: config
                     .take("boot")
                     .map_or_else(Vec::new, |boot| boot_order(&boot)),
@@ -550,10 +550,10 @@ impl Entry {
 impl CloudInit {
     fn take(config: &mut Config, disks: &[Disk]) -> Option<Self> {
         let cloud_init = Self {
-            drive: disks.iter().any(|disk| disk.cloud_init),
+            has_drive: disks.iter().any(|disk| disk.cloud_init),
             user: config.take("ciuser"),
             has_password: config.take("cipassword").is_some(),
-            ssh_keys: config
+            ssh_key_names: config
                 .take("sshkeys")
                 .map_or_else(Vec::new, |keys| key_names(&keys)),
             ip: config
@@ -561,14 +561,16 @@ impl CloudInit {
                 .into_iter()
                 .map(|(key, value)| (key.replace("ipconfig", "net"), value))
                 .collect(),
-            dns_servers: config.take("nameserver"),
+            dns_servers: config.take("nameserver").map_or_else(Vec::new, |servers| {
+                servers.split_whitespace().map(str::to_owned).collect()
+            }),
             search_domain: config.take("searchdomain"),
             upgrade: config.flag("ciupgrade"),
         };
-        let used = cloud_init.drive
+        let used = cloud_init.has_drive
             || cloud_init.user.is_some()
             || cloud_init.has_password
-            || !cloud_init.ssh_keys.is_empty()
+            || !cloud_init.ssh_key_names.is_empty()
             || !cloud_init.ip.is_empty();
         used.then_some(cloud_init)
     }
@@ -706,8 +708,8 @@ mod tests {
         assert_eq!(details["boot"]["order"], json!(["scsi0", "ide2", "net0"]));
         assert_eq!(
             details["cloud_init"],
-            json!({"drive": true, "user": "debian", "has_password": true,
-                "ssh_keys": ["ssh-ed25519 me@home"], "ip": {"net0": "ip=dhcp"}})
+            json!({"has_drive": true, "user": "debian", "has_password": true,
+                "ssh_key_names": ["ssh-ed25519 me@home"], "ip": {"net0": "ip=dhcp"}})
         );
         assert_eq!(
             details["pending"],
@@ -736,7 +738,7 @@ mod tests {
         assert_eq!(details["name"], "ct01");
         assert_eq!(details["cpu"], json!({"cores": 8}));
         assert_eq!(details["memory"]["swap_bytes"], 512 * MIB);
-        assert_eq!(details["disks"][0]["id"], "rootfs");
+        assert_eq!(details["disks"][0]["disk"], "rootfs");
         assert_eq!(details["ha"], json!({"managed": true, "state": "stopped"}));
         assert!(details.get("cloud_init").is_none());
     }

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Num, Params, Path, Pve, StorageStatus, Upid, choose, choose_node,
+    Content, Failure, Format, Num, Params, Path, Pve, Started, StorageStatus, choose, choose_node,
     volumes,
 };
 use crate::report::Report;
@@ -83,7 +83,7 @@ impl Run for DownloadIso {
         Format::Node.check_opt("node", self.node.as_deref())?;
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         if let Some(filename) = &self.filename {
-            // As good as it can be known before the server is asked.
+            // What can be checked before the server is asked.
             destination(&[filename], self.content)?;
         }
         let node = choose_node(pve, "node", self.node.as_deref())?;
@@ -106,8 +106,7 @@ impl Run for DownloadIso {
         )?;
         if there.iter().any(|volume| volume.name() == place.filename) {
             return Err(Error::Conflict(format!(
-                "{volid} is there already on node {node}: use it as it is, or give another \
-                 filename"
+                "{volid} already exists on node {node}: use it, or choose another filename"
             )));
         }
         let mut form = Params::new()
@@ -122,12 +121,12 @@ impl Run for DownloadIso {
                 .set("checksum-algorithm", algorithm.as_str());
         }
         let path = Path::new(["nodes", &node, "storage", &storage.storage, "download-url"]);
-        let upid: Upid = pve.post(&path, &form)?;
+        let started: Started = pve.post(&path, &form)?;
 
         let size = metadata
             .size
             .map_or_else(String::new, |Num(size)| format!(" ({})", text::bytes(size)));
-        let mut report = Report::done(format!("download of {volid}{size}")).created(volid.clone());
+        let mut report = Report::done(format!("download of {volid}{size}")).volid(volid.clone());
         report.node = Some(node);
         if self
             .filename
@@ -138,7 +137,7 @@ impl Run for DownloadIso {
         }
         if checksum.is_none() && url.scheme() == "http" {
             report = report.warn(
-                "fetched over http without a checksum: nothing shows that the file is what its \
+                "fetched over http without a checksum: nothing verifies that the file is what its \
                  author published",
             );
         }
@@ -147,10 +146,9 @@ impl Run for DownloadIso {
             .as_deref()
             .is_some_and(|kind| kind.starts_with("text/html"))
         {
-            report = report
-                .warn("the address answered with a web page, not with a file: check the address");
+            report = report.warn("the address returned a web page, not a file: check the address");
         }
-        report.started(&upid, self.wait)
+        report.started(&started, self.wait)
     }
 }
 
@@ -254,9 +252,9 @@ fn check_url(text: &str) -> Result<Url> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("must be an http or https address"));
     }
-    // It would stand in the task's log, for everyone who may read it.
+    // It would be in the task's log, for everyone who may read that.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must hold no user name or password"));
+        return Err(wrong("must not hold a user name or password"));
     }
     Ok(url)
 }
@@ -289,7 +287,7 @@ fn check_checksum(
                         if hex {
                             ""
                         } else {
-                            ", some of them no such digits"
+                            ", some of them not hexadecimal"
                         },
                     ),
                 ));

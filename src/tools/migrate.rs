@@ -1,4 +1,4 @@
-//! Migration: what stands against it, and the move itself.
+//! Migration: its obstacles, and the move itself.
 //!
 //! Proxmox accepts nearly every migration with a task that then fails, so all
 //! that can be known beforehand is looked up first, by the same code for the
@@ -11,17 +11,22 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
+use crate::expected::{EndState, Expected};
 use crate::pve::{
-    Content, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, NodeState, Num, Params, Place,
-    Pve, Upid, choose, choose_node, nodes, parse_size, places,
+    Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, NodeState, Num, Params,
+    Place, Pve, Started, choose, choose_node, nodes, parse_size, places,
 };
 use crate::report::Report;
 use crate::text;
+use crate::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 
-/// How long a container may take to shut down where nobody says otherwise.
+/// How long a container may take to shut down by default.
 const SHUTDOWN_SECONDS: u32 = 180;
+
+/// How long a guest is followed that the HA manager moves.
+const HA_SECONDS: u32 = 900;
 
 /// Where a guest can move.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,7 +35,7 @@ pub(crate) struct CheckMigration {
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Only this node. Default: all.
-    target: Option<String>,
+    target_node: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -46,7 +51,7 @@ pub(crate) struct MigrationCheck {
     interruption: String,
     ha_managed: bool,
     targets: Vec<Target>,
-    /// What stands against every node.
+    /// Obstacles to a move to any node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     blockers: Vec<String>,
     /// Disks that would be copied over the network.
@@ -64,9 +69,9 @@ pub(crate) struct MigrationCheck {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum How {
-    /// A running VM goes on running.
+    /// A running VM keeps running.
     Live,
-    /// The guest is stopped and stays so.
+    /// The guest is stopped and stays stopped.
     Offline,
     /// A running container is shut down, moved and started.
     Restart,
@@ -84,7 +89,7 @@ struct Target {
 struct LocalDisk {
     /// The configuration's key, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<String>,
+    disk: Option<String>,
     volid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<u64>,
@@ -96,19 +101,20 @@ struct LocalDisk {
 
 impl Run for CheckMigration {
     type Output = MigrationCheck;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<MigrationCheck>> {
-        Format::Node.check_opt("target", self.target.as_deref())?;
+        Format::Node.check_opt("target_node", self.target_node.as_deref())?;
         let nodes = nodes(pve)?;
         let (guest, survey) = Guest::attempt(pve, self.vmid, |guest| Survey::make(pve, guest))?;
         if let Some(target) = self
-            .target
+            .target_node
             .as_deref()
             .filter(|target| *target != guest.node)
         {
             known(&nodes, target)?;
         }
-        let check = survey.check(&guest, &nodes, self.target.as_deref());
+        let check = survey.check(&guest, &nodes, self.target_node.as_deref());
         let text = check.text();
         Ok(Reply::Done(check, text))
     }
@@ -130,7 +136,7 @@ impl MigrationCheck {
         let kind = self.kind.as_str();
         if able.is_empty() {
             format!(
-                "{kind} guest {} on {} can move to no node now",
+                "{kind} guest {} on {} cannot move to any node now",
                 self.vmid, self.node
             )
         } else {
@@ -151,7 +157,7 @@ pub(crate) struct MigrateGuest {
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// Node to move it to.
-    target: String,
+    target_node: String,
     /// Live or not, for a VM. Default: live if it runs.
     online: Option<bool>,
     /// False: refuse if disks on local storage would have to be copied. Default true.
@@ -167,42 +173,42 @@ pub(crate) struct MigrateGuest {
     wait: Option<bool>,
 }
 
-/// What a migration was asked to do, so that it can be said.
+/// What a migration was asked to do, for the report.
 struct Order {
     how: How,
     local_disks: Vec<LocalDisk>,
     moves_along: Vec<String>,
-    ha_managed: bool,
     downgraded: bool,
-    upid: Upid,
+    started: Started,
 }
 
 impl Run for MigrateGuest {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        Format::Node.check("target", &self.target)?;
+        Format::Node.check("target_node", &self.target_node)?;
         let storages = self
             .target_storage
             .as_deref()
             .map(StorageMap::parse)
             .transpose()?;
         let guest = Guest::find(pve, self.vmid)?;
-        if guest.node == self.target {
+        if guest.node == self.target_node {
             return Ok(Reply::report(self.unchanged(&guest)));
         }
-        choose_node(pve, "target", Some(&self.target))?;
+        choose_node(pve, "target_node", Some(&self.target_node))?;
         if let Some(storages) = &storages {
             let content = match guest.kind {
                 Kind::Qemu => Content::Images,
                 Kind::Lxc => Content::Rootdir,
             };
             for name in storages.targets() {
-                choose(pve, &self.target, content, Some(name))?;
+                choose(pve, &self.target_node, content, Some(name))?;
             }
         }
         let (guest, order) = Guest::attempt(pve, self.vmid, |guest| {
-            if guest.node == self.target {
+            if guest.node == self.target_node {
                 return Ok(None);
             }
             self.order(pve, guest, storages.as_ref()).map(Some)
@@ -215,11 +221,27 @@ impl Run for MigrateGuest {
 }
 
 impl MigrateGuest {
+    /// It is on that node already.
     fn unchanged(&self, guest: &Guest) -> Report {
-        Report::unchanged(format!("migrate {} to {}", guest.label(), self.target)).on(guest)
+        let action = format!("migrate {} to {}", guest.label(), self.target_node);
+        let report = Report::unchanged(action).on(guest);
+        match &self.target_storage {
+            None => report,
+            Some(storage) => report
+                .warn(format!(
+                    "the guest is on node {} already, and a migration moves disks only together \
+                     with the guest: its disks were not moved to {storage}",
+                    guest.node
+                ))
+                .next(
+                    "disks move between storages of one node in the web interface (Hardware or \
+                     Resources, Volume Action, Move Storage) or by qm disk move and pct \
+                     move-volume on the node",
+                ),
+        }
     }
 
-    /// Looks at all that stands against the move, and starts it.
+    /// Looks up all obstacles to the move, and starts it.
     fn order(
         &self,
         pve: &Pve,
@@ -232,15 +254,15 @@ impl MigrateGuest {
             (Kind::Lxc, Some(true)) => {
                 return Err(Error::argument(
                     "online",
-                    "must be left out for a container: there is no live migration of containers, \
-                     a running one is shut down, moved and started",
+                    "must be left out for a container: containers cannot be migrated live; a \
+                     running one is shut down, moved and started",
                 )
                 .into());
             }
             (_, Some(false)) if running => {
                 return Err(Error::Conflict(format!(
-                    "{} is running and was not to be moved so: stop it first with {}, or leave \
-                     online out, and it is moved {}",
+                    "{} is running, and online is false: stop it first with {}, or leave online \
+                     out to move it {}",
                     guest.label(),
                     name_of::<tools::power::StopGuest>(),
                     match guest.kind {
@@ -252,8 +274,8 @@ impl MigrateGuest {
             }
             _ => {}
         }
-        // That the node is online has been seen to.
-        let target = survey.judge(guest, &[], &self.target, storages);
+        // The node has been checked.
+        let target = survey.judge(guest, &[], &self.target_node, storages);
         let blockers = survey.blockers(guest);
         let mut reasons: Vec<&str> = blockers
             .iter()
@@ -277,14 +299,14 @@ impl MigrateGuest {
             return Err(Error::Conflict(format!(
                 "{} cannot move to {}: {}; {} shows where it can",
                 guest.label(),
-                self.target,
+                self.target_node,
                 reasons.join("; "),
                 name_of::<CheckMigration>()
             ))
             .into());
         }
         let how = survey.how(guest.kind);
-        let mut form = Params::new().set("target", &self.target);
+        let mut form = Params::new().set("target", &self.target_node);
         form = match guest.kind {
             Kind::Qemu => {
                 if how == How::Live {
@@ -305,14 +327,13 @@ impl MigrateGuest {
             }
         }
         .opt("bwlimit", self.bandwidth_limit_kibps);
-        let upid = pve.post(&guest.path(["migrate"]), &form)?;
+        let started = pve.post(&guest.path(["migrate"]), &form)?;
         Ok(Order {
             how,
             local_disks: copied.into_iter().cloned().collect(),
             moves_along: survey.moves_along,
-            ha_managed: is_ha_managed(guest),
             downgraded: self.online == Some(true) && !running,
-            upid,
+            started,
         })
     }
 
@@ -322,40 +343,37 @@ impl MigrateGuest {
 
     fn report(self, guest: &Guest, order: Order) -> Result<Reply<Report>> {
         // Proxmox hands an HA guest to the HA manager, whose own task does it.
-        let by_ha = order.upid.kind() == "hamigrate" || order.ha_managed;
+        let by_ha = match &order.started {
+            Started::Task(upid) => upid.kind().starts_with("ha"),
+            Started::WithoutTask(_) => false,
+        };
         let how = match order.how {
             How::Live => "live",
             How::Offline => "offline",
             How::Restart => "by restart",
         };
-        let what = format!("{} from {} to {}", guest.label(), guest.node, self.target);
-        let mut report = if by_ha {
-            Report::done(format!("ask the HA manager to migrate {what}"))
-                .on(guest)
-                .warn(
-                    "the guest is managed by HA: the task only hands the request over, and the \
-                     HA manager moves it within the next minutes",
-                )
-                .next(format!(
-                    "look with {} until its node is {}, and with {} for the HA manager's own \
-                     migration task and its end",
-                    name_of::<tools::guests::GetGuest>(),
-                    self.target,
-                    name_of::<tools::tasks::ListTasks>(),
-                ))
+        let what = format!(
+            "{} from {} to {}",
+            guest.label(),
+            guest.node,
+            self.target_node
+        );
+        let mut report = Report::done(format!("migrate {what}, {how}"))
+            .on(guest)
+            .change("node", Some(&guest.node), Some(&self.target_node));
+        let finish = if by_ha {
+            let node = EndState::On(self.target_node.clone());
+            Finish::Guest(Expected::by_ha(guest.vmid, node, HA_SECONDS))
         } else {
-            let mut report = Report::done(format!("migrate {what}, {how}"))
-                .on(guest)
-                .change("node", Some(&guest.node), Some(&self.target));
-            report.node = Some(self.target.clone());
-            report
+            report.node = Some(self.target_node.clone());
+            Finish::Plain
         };
         if order.how == How::Restart {
             report = report.warn(format!(
-                "containers have no live migration: it is shut down (within {} s), moved and \
-                 started on {}, and is away meanwhile",
+                "containers cannot be migrated live: it is shut down (within {} s), moved and \
+                 started on {}, and is unavailable meanwhile",
                 self.shutdown_timeout(),
-                self.target
+                self.target_node
             ));
         }
         if order.downgraded {
@@ -396,11 +414,11 @@ impl MigrateGuest {
         }
         if by_ha && (self.target_storage.is_some() || self.bandwidth_limit_kibps.is_some()) {
             report = report.warn(
-                "the HA manager takes no target storage and no bandwidth limit: both were left \
-                 out",
+                "the HA manager does not take a target storage or a bandwidth limit: both were \
+                 ignored",
             );
         }
-        report.started(&order.upid, self.wait)
+        report.started_with(&order.started, self.wait, finish)
     }
 }
 
@@ -432,16 +450,16 @@ impl StorageMap {
             match part.split_once(':') {
                 Some((from, to)) if Format::Storage.fits(from) && Format::Storage.fits(to) => {
                     if map.pairs.iter().any(|(known, _)| known == from) {
-                        return Err(wrong(&format!("{from} stands twice")));
+                        return Err(wrong(&format!("{from} is given more than once")));
                     }
                     map.pairs.push((from.to_owned(), to.to_owned()));
                 }
                 None if Format::Storage.fits(part) => {
                     if map.rest.replace(part.to_owned()).is_some() {
-                        return Err(wrong("two stand alone"));
+                        return Err(wrong("only one may be without a colon"));
                     }
                 }
-                _ => return Err(wrong("this is no storage's name")),
+                _ => return Err(wrong("this is not the name of a storage")),
             }
         }
         Ok(map)
@@ -455,7 +473,7 @@ impl StorageMap {
             .collect()
     }
 
-    /// Where the volumes of a storage go.
+    /// The storage that the volumes of a storage move to.
     fn of<'a>(&'a self, storage: &'a str) -> &'a str {
         self.pairs
             .iter()
@@ -497,6 +515,9 @@ struct Preflight {
 #[derive(Debug, Deserialize)]
 struct RawDisk {
     volid: String,
+    /// The configuration's key.
+    #[serde(default)]
+    drivename: Option<String>,
     #[serde(default)]
     size: Option<Value>,
     #[serde(default)]
@@ -536,8 +557,10 @@ struct Survey {
     /// Those of them that hold a running VM.
     not_live: Vec<String>,
     moves_along: Vec<String>,
-    /// A container's mount points that lie outside the storages.
+    /// A container's mount points outside the storages.
     bound: Vec<String>,
+    /// A VM's disks that are devices of the node.
+    passed_through: Vec<String>,
     /// Storages that a container's volumes lie on.
     storages: BTreeSet<String>,
     places: Vec<Place>,
@@ -551,7 +574,12 @@ impl Survey {
         guest.state(pve)?.unlocked(guest)?;
         let preflight = Preflight::read(pve, guest)?;
         match guest.kind {
-            Kind::Qemu => Ok(Self::of_vm(guest, preflight)),
+            Kind::Qemu => {
+                // A token that may not read it still gets the preflight.
+                let disks = GuestConfig::read(pve, guest)
+                    .map_or_else(|_| Vec::new(), |config| config.disks());
+                Ok(Self::of_vm(guest, preflight, &disks))
+            }
             Kind::Lxc => {
                 let config = GuestConfig::read(pve, guest)?;
                 Ok(Self::of_container(preflight, &config, places(pve)?))
@@ -559,8 +587,28 @@ impl Survey {
         }
     }
 
-    fn of_vm(guest: &Guest, preflight: Preflight) -> Self {
+    fn of_vm(guest: &Guest, preflight: Preflight, disks: &[Disk]) -> Self {
         let running = preflight.running.0;
+        let (paths, local_disks): (Vec<RawDisk>, Vec<RawDisk>) = preflight
+            .local_disks
+            .unwrap_or_default()
+            .into_iter()
+            .partition(|disk| is_device(&disk.volid));
+        let configured = disks
+            .iter()
+            .filter(|disk| is_device(&disk.volid))
+            .map(|disk| (Some(disk.id.clone()), disk.volid.clone()));
+        let mut passed_through = BTreeMap::new();
+        for (id, path) in paths
+            .into_iter()
+            .map(|disk| (disk.drivename, disk.volid))
+            .chain(configured)
+        {
+            let known = passed_through.entry(path).or_insert_with(|| id.clone());
+            if known.is_none() {
+                *known = id;
+            }
+        }
         let info = preflight.mapped_resource_info.unwrap_or_default();
         let mapped = preflight.mapped_resources.unwrap_or_default();
         // The drive is made anew on the other node.
@@ -572,9 +620,14 @@ impl Survey {
                 .filter(|key| running && !info.get(*key).is_some_and(|one| one.live_migration.0))
                 .cloned()
                 .collect(),
-            local_disks: preflight
-                .local_disks
-                .unwrap_or_default()
+            passed_through: passed_through
+                .into_iter()
+                .map(|(path, id)| match id {
+                    Some(id) => format!("{id} ({path})"),
+                    None => path,
+                })
+                .collect(),
+            local_disks: local_disks
                 .into_iter()
                 .filter(|disk| !disk.volid.contains(&cloud_init))
                 .map(LocalDisk::from)
@@ -611,7 +664,7 @@ impl Survey {
             if !is_shared(&storage) {
                 local_disks.push(LocalDisk {
                     unused: disk.id.starts_with("unused"),
-                    id: Some(disk.id),
+                    disk: Some(disk.id),
                     volid: disk.volid,
                     size_bytes: disk.size_bytes,
                     cdrom: false,
@@ -626,6 +679,7 @@ impl Survey {
             mapped_resources: Vec::new(),
             not_live: Vec::new(),
             moves_along: preflight.dependent.unwrap_or_default(),
+            passed_through: Vec::new(),
             bound,
             storages,
             places,
@@ -648,13 +702,21 @@ impl Survey {
         self.local_disks.iter().filter(|disk| !disk.cdrom).collect()
     }
 
-    /// What stands against every node.
+    /// Obstacles to a move to any node.
     fn blockers(&self, guest: &Guest) -> Vec<String> {
         let mut blockers = Vec::new();
         for disk in self.local_disks.iter().filter(|disk| disk.cdrom) {
             blockers.push(format!(
                 "the CD-ROM drive holds {}, which is on local storage: eject it first",
                 disk.volid
+            ));
+        }
+        if !self.passed_through.is_empty() {
+            blockers.push(format!(
+                "it uses disks or drives of node {} itself, which cannot move: {}; detach them \
+                 first",
+                guest.node,
+                self.passed_through.join(", ")
             ));
         }
         if !self.local_resources.is_empty() {
@@ -679,7 +741,7 @@ impl Survey {
         blockers
     }
 
-    /// What stands against one node.
+    /// Obstacles to a move to one node.
     fn judge(
         &self,
         guest: &Guest,
@@ -689,7 +751,7 @@ impl Survey {
     ) -> Target {
         let mut reasons = Vec::new();
         if target == guest.node {
-            reasons.push("the guest is there already".to_owned());
+            reasons.push("the guest is already on this node".to_owned());
         }
         if nodes
             .iter()
@@ -713,7 +775,7 @@ impl Survey {
             && !lifted
             && !allowed.iter().any(|node| node == target)
         {
-            reasons.push("proxmox does not allow it, and says no reason".into());
+            reasons.push("Proxmox does not allow it and gives no reason".into());
         }
         Target {
             node: target.to_owned(),
@@ -757,16 +819,14 @@ impl Survey {
                 target.allowed = false;
                 target
                     .reasons
-                    .push("the blockers stand against every node".into());
+                    .push("the blockers rule out every node".into());
             }
         }
         let ha_managed = is_ha_managed(guest);
         let hint = if targets.is_empty() {
             Some("there is no other node in this cluster".to_owned())
         } else if ha_managed {
-            Some(
-                "it is managed by HA: the HA manager moves it, some time after it was asked".into(),
-            )
+            Some("it is managed by HA: the HA manager moves it some time after the request".into())
         } else {
             None
         };
@@ -779,11 +839,11 @@ impl Survey {
             how,
             interruption: match how {
                 How::Live => {
-                    "none to speak of: the VM runs on, with a pause of less than a second as a rule"
+                    "almost none: the VM keeps running, with a pause of usually less than a second"
                 }
                 How::Offline => "none: it is not running",
                 How::Restart => {
-                    "the container is shut down, moved and started again: it is away meanwhile"
+                    "the container is shut down, moved and started again: it is unavailable meanwhile"
                 }
             }
             .into(),
@@ -802,7 +862,7 @@ impl Survey {
 impl From<RawDisk> for LocalDisk {
     fn from(raw: RawDisk) -> Self {
         Self {
-            id: None,
+            disk: raw.drivename,
             volid: raw.volid,
             // Bytes, or as the configuration has it: `32G`.
             size_bytes: raw.size.and_then(|size| match size {
@@ -825,7 +885,13 @@ fn is_ha_managed(guest: &Guest) -> bool {
         .is_some_and(|state| !state.is_empty() && state != "ignored")
 }
 
-/// Refuses a node that is not there.
+/// Whether a disk is a device or file of the node, not a volume on a storage.
+/// `cdrom` is the node's own drive.
+fn is_device(volid: &str) -> bool {
+    volid.starts_with('/') || volid == "cdrom"
+}
+
+/// Refuses a node that does not exist.
 fn known(nodes: &[NodeState], target: &str) -> Result<()> {
     if nodes.iter().any(|node| node.node == target) {
         return Ok(());
@@ -857,8 +923,8 @@ fn is_about_storages(refusal: &Value) -> bool {
     })
 }
 
-/// A refusal of Proxmox in words. An empty one is none: Proxmox lists nodes so
-/// that it allows.
+/// A refusal of Proxmox in words. An empty one does not count: Proxmox lists
+/// nodes that it allows like that.
 fn refusal_reasons(refusal: &Value) -> Vec<String> {
     let Value::Object(fields) = refusal else {
         return refusal.as_str().map(str::to_owned).into_iter().collect();
@@ -894,7 +960,7 @@ fn item(value: &Value) -> String {
     match (value, field("sid"), field("cause")) {
         (_, Some(sid), Some("node-affinity")) => format!("{sid} may not run on this node"),
         (_, Some(sid), Some("resource-affinity")) => {
-            format!("{sid} is there, and may not be on the same node")
+            format!("{sid} is on that node, and they must not be on the same one")
         }
         (_, Some(sid), Some(cause)) => format!("{sid} ({cause})"),
         (_, Some(sid), None) => sid.to_owned(),
@@ -935,7 +1001,11 @@ mod tests {
     }
 
     fn vm(preflight: Value) -> Survey {
-        Survey::of_vm(&guest("qemu"), serde_json::from_value(preflight).unwrap())
+        Survey::of_vm(
+            &guest("qemu"),
+            serde_json::from_value(preflight).unwrap(),
+            &[],
+        )
     }
 
     #[test]
@@ -971,7 +1041,7 @@ mod tests {
         );
         assert_eq!(
             refusal_reasons(&preflight.not_allowed_nodes.unwrap()["pve3"]),
-            ["HA rules forbid it: ct:201 is there, and may not be on the same node"]
+            ["HA rules forbid it: ct:201 is on that node, and they must not be on the same one"]
         );
     }
 
@@ -1042,7 +1112,7 @@ mod tests {
         let config = GuestConfig::of(Kind::Lxc, config);
         let survey = Survey::of_container(Preflight::default(), &config, places);
         assert_eq!(survey.local_disks.len(), 1);
-        assert_eq!(survey.local_disks[0].id.as_deref(), Some("rootfs"));
+        assert_eq!(survey.local_disks[0].disk.as_deref(), Some("rootfs"));
         assert_eq!(survey.bound, ["mp1 (/mnt/data)"]);
         let nodes = node_list();
         let target = survey.judge(&guest("lxc"), &nodes, "pve2", None);
@@ -1082,6 +1152,44 @@ mod tests {
         ] {
             assert!(StorageMap::parse(nonsense).is_err(), "{nonsense}");
         }
+    }
+
+    #[test]
+    fn devices_of_the_node_hold_a_vm() {
+        let preflight = json!({
+            "running": 0, "allowed_nodes": ["pve2"], "not_allowed_nodes": {},
+            "local_disks": [
+                {"drivename": "virtio1", "volid": "/dev/disk/by-id/nvme-a:b", "size": null},
+                {"drivename": "scsi0", "volid": "local:100/vm-100-disk-0.qcow2", "size": 64},
+            ],
+        });
+        let disks = [
+            Disk::parse("virtio1", "/dev/disk/by-id/nvme-a:b,size=4G"),
+            Disk::parse("sata3", "/dev/sdq"),
+            Disk::parse("ide0", "cdrom,media=cdrom"),
+            Disk::parse("ide2", "none,media=cdrom"),
+        ];
+        let preflight = serde_json::from_value(preflight).unwrap();
+        let survey = Survey::of_vm(&guest("qemu"), preflight, &disks);
+        let check = survey.check(&guest("qemu"), &node_list(), None);
+        assert!(check.targets.iter().all(|target| !target.allowed));
+        let [blocker] = check.blockers.as_slice() else {
+            panic!("{:?}", check.blockers);
+        };
+        for held in [
+            "virtio1 (/dev/disk/by-id/nvme-a:b)",
+            "sata3 (/dev/sdq)",
+            "ide0 (cdrom)",
+        ] {
+            assert!(blocker.contains(held), "{blocker}");
+        }
+        assert!(!blocker.contains("ide2"), "{blocker}");
+        let copied: Vec<_> = check
+            .local_disks
+            .iter()
+            .map(|disk| disk.disk.as_deref())
+            .collect();
+        assert_eq!(copied, [Some("scsi0")]);
     }
 
     proptest! {

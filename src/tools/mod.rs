@@ -63,7 +63,7 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Min, mean, max and last of a guest's CPU, memory, network and disk load over a timeframe."),
     // power
     Tool::new::<power::StartGuest>(POWER, "start_guest", "Start a guest", SET,
-        "Start a VM or container; one suspended to disk goes on where it was."),
+        "Start a VM or container; one suspended to disk resumes where it left off."),
     Tool::new::<power::StopGuest>(POWER, "stop_guest", "Stop a guest", DESTROY.idempotent(),
         "Shut a guest down, or cut its power."),
     Tool::new::<power::RestartGuest>(POWER, "restart_guest", "Restart a guest", DESTROY,
@@ -71,7 +71,7 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<power::SuspendGuest>(POWER, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
         "Pause a running VM, or save its memory to disk and stop it."),
     Tool::new::<power::ResumeGuest>(POWER, "resume_guest", "Resume a guest", SET,
-        "Continue a paused or suspended guest."),
+        "Resume a paused or suspended guest."),
     // console
     Tool::new::<console::GetConsoleUrl>(CONSOLE, "get_console_url", "Get a console's address", READ,
         "The address of a guest's console in the web interface, for a browser that is logged in there."),
@@ -79,9 +79,9 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<templates::ListTemplates>(PROVISIONING, "list_templates", "List templates", READ,
         "VM and container templates to clone, container templates on storages, and those of the appliance index."),
     Tool::new::<clone::CloneGuest>(PROVISIONING, "clone_guest", "Clone a guest", WRITE,
-        "Make a new VM or container from a template, a guest or a snapshot. The new vmid is in created."),
+        "Make a new VM or container from a template, a guest or a snapshot. vmid in the result is the new guest."),
     Tool::new::<templates::DownloadTemplate>(PROVISIONING, "download_template", "Download a container template", WRITE.open(),
-        "Fetch a container template of the appliance index to a storage."),
+        "Download a container template from the appliance index to a storage."),
     Tool::new::<images::DownloadIso>(PROVISIONING, "download_iso", "Download an ISO or disk image", WRITE.open(),
         "Let a node fetch an ISO, disk image or container template from a URL to a storage. An existing file is never replaced."),
     // cloudinit
@@ -91,7 +91,7 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; only what is given changes. Renews the drive; the VM reads it when it boots."),
     // resources
     Tool::new::<resources::SetGuestResources>(RESOURCES, "set_guest_resources", "Set CPU and memory", SET,
-        "Set a guest's CPU and memory; only what is given changes. Tells what took effect now and what waits for a restart."),
+        "Set a guest's CPU and memory; only what is given changes. Shows what took effect and what waits for a restart."),
     Tool::new::<resources::ResizeDisk>(RESOURCES, "resize_disk", "Grow a disk", WRITE,
         "Grow a guest's disk. Disks never shrink."),
     Tool::new::<resources::SetGuestOptions>(RESOURCES, "set_guest_options", "Set name, notes and tags", SET,
@@ -100,14 +100,14 @@ pub(crate) static TOOLS: &[Tool] = &[
     Tool::new::<migrate::CheckMigration>(MIGRATION, "check_migration", "Check a migration", READ,
         "To which nodes a guest can move now and how (live, offline, by restart); for the others why not; local disks and devices."),
     Tool::new::<migrate::MigrateGuest>(MIGRATION, "migrate_guest", "Migrate a guest", DESTROY.idempotent(),
-        "Move a guest to another node: a running VM live, a running container by shutdown and start. What stands against it is told before anything starts."),
+        "Move a guest to another node: a running VM live, a running container by shutdown and start. Obstacles are reported before anything starts."),
     // snapshots
     Tool::new::<snapshots::ListSnapshots>(SNAPSHOTS, "list_snapshots", "List snapshots", READ,
-        "A guest's snapshots as a tree: parents, which one the present state goes on from, time, description, RAM."),
+        "A guest's snapshots as a tree: parents, which one the present state is based on, time, description, RAM."),
     Tool::new::<snapshots::CreateSnapshot>(SNAPSHOTS, "create_snapshot", "Take a snapshot", WRITE,
         "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
-    Tool::new::<snapshots::RollbackSnapshot>(SNAPSHOTS, "rollback_snapshot", "Go back to a snapshot", DESTROY,
-        "Put a guest's disks and settings back to a snapshot. What was written since is lost; a running guest is switched off. preview tells it without doing it."),
+    Tool::new::<snapshots::RollbackSnapshot>(SNAPSHOTS, "rollback_snapshot", "Roll back to a snapshot", DESTROY,
+        "Roll a guest's disks and settings back to a snapshot. What was written since is lost; a running guest is switched off. preview shows this without doing it."),
     Tool::new::<snapshots::DeleteSnapshot>(SNAPSHOTS, "delete_snapshot", "Remove a snapshot", DESTROY,
         "Remove a snapshot of a guest; the guest's present state stays as it is."),
     // backups
@@ -119,9 +119,9 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
     // firewall
     Tool::new::<firewall::AuditFirewall>(FIREWALL, "audit_firewall", "Audit a firewall", READ,
-        "Rules, switches, policies and network card flags of a guest, a node or the cluster read together, with findings. Cluster rules protect the nodes, not the guests."),
+        "Rules, switches, policies and network card flags of a guest, a node or the cluster, with findings. Cluster rules protect the nodes, not the guests."),
     Tool::new::<firewall::AddFirewallRule>(FIREWALL, "add_firewall_rule", "Add a firewall rule", WRITE,
-        "Add a rule to the firewall of a guest, a node or the cluster, and say whether it has any effect. The first rule that matches decides."),
+        "Add a rule to the firewall of a guest, a node or the cluster, and report whether it has any effect. The first rule that matches decides."),
     Tool::new::<firewall::UpdateFirewallRule>(FIREWALL, "update_firewall_rule", "Change a firewall rule", DESTROY,
         "Change or move a rule. Only what is given changes; an empty text removes a field."),
     Tool::new::<firewall::DeleteFirewallRule>(FIREWALL, "delete_firewall_rule", "Delete a firewall rule", DESTROY,
@@ -130,7 +130,7 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Switch the firewall of a guest, a node or the cluster on or off, set its policies and filters."),
     // storage
     Tool::new::<storage::ListStorage>(STORAGE, "list_storage", "List storages", READ,
-        "Storages with type, allowed content, use and nodes; a shared one stands once."),
+        "Storages with type, allowed content, use and nodes; shared storages are listed once."),
     Tool::new::<storage::ListStorageContent>(STORAGE, "list_storage_content", "List volumes", READ,
         "ISO images, container templates, backups and disks on the storages, filtered."),
     // cluster
@@ -150,7 +150,7 @@ pub(crate) static TOOLS: &[Tool] = &[
         "The last lines of a node's journal, filtered by unit, word and time."),
     // agent
     Tool::new::<agent::RunInGuest>(AGENT, "run_in_guest", "Run a command in a VM", DESTROY.open().dangerous(),
-        "Run a command inside a running VM by its QEMU guest agent, mostly as root, and tell exit code and output."),
+        "Run a command inside a running VM through its QEMU guest agent, usually as root; returns exit code and output."),
 ];
 
 /// The name of the tool of a type, for messages that point to it.
@@ -225,6 +225,212 @@ mod tests {
                 tool.name
             );
             assert!(!tool.title.is_empty() && !tool.description.is_empty());
+        }
+    }
+
+    /// A property of a schema by its path, such as `guests/backups/volid`;
+    /// lists are walked into.
+    fn property(schema: &Value, path: &str) -> Option<Value> {
+        fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+            let mut schema = schema;
+            loop {
+                let named = schema
+                    .get("$ref")
+                    .and_then(Value::as_str)
+                    .and_then(|name| root.pointer(name.trim_start_matches('#')));
+                match (named, schema.get("items")) {
+                    (Some(inner), _) | (None, Some(inner)) => schema = inner,
+                    (None, None) => return schema,
+                }
+            }
+        }
+        let mut found = resolved(schema, schema);
+        for name in path.split('/') {
+            found = resolved(schema, found.get("properties")?.get(name)?);
+        }
+        Some(found.clone())
+    }
+
+    fn tool(name: &str) -> &'static Tool {
+        TOOLS.iter().find(|tool| tool.name == name).unwrap()
+    }
+
+    /// What a tool returns under a name, the next tool takes under that name.
+    /// A second one of its kind has a role before it: `new_vmid`.
+    #[test]
+    fn results_and_arguments_have_the_same_names() {
+        #[rustfmt::skip]
+        let chains: &[(&str, &str, &[(&str, &str)])] = &[
+            ("list_guests", "guests/vmid", &[
+                ("get_guest", "vmid"), ("start_guest", "vmid"), ("clone_guest", "vmid"),
+                ("create_backup", "vmid"), ("list_backups", "vmid"), ("list_tasks", "vmid"),
+                ("audit_firewall", "vmid"), ("run_in_guest", "vmid")]),
+            ("list_guests", "guests/node", &[("get_node", "node"), ("list_tasks", "node")]),
+            ("list_guests", "guests/kind", &[("list_guests", "kind")]),
+            ("list_guests", "guests/name", &[
+                ("list_guests", "name"), ("set_guest_options", "name"),
+                ("clone_guest", "name"), ("restore_backup", "name")]),
+            ("list_guests", "guests/pool", &[("list_guests", "pool"), ("clone_guest", "pool")]),
+            ("list_guests", "guests/tags", &[("set_guest_options", "tags")]),
+            ("get_guest", "disks/disk", &[("resize_disk", "disk")]),
+            ("get_guest", "nics/nic", &[("set_cloud_init", "addresses/nic")]),
+            ("get_guest", "disks/storage", &[("list_storage_content", "storage")]),
+            ("get_guest", "cpu/cores", &[("set_guest_resources", "cores")]),
+            ("get_guest", "cpu/sockets", &[("set_guest_resources", "sockets")]),
+            ("get_guest", "cpu/cpu_limit", &[("set_guest_resources", "cpu_limit")]),
+            ("get_guest", "description", &[
+                ("set_guest_options", "description"), ("clone_guest", "description")]),
+            ("get_guest", "boot/start_at_boot", &[("set_guest_options", "start_at_boot")]),
+            ("get_guest", "protection", &[("set_guest_options", "protection")]),
+            ("get_guest", "cloud_init/user", &[("set_cloud_init", "user")]),
+            ("list_nodes", "nodes/node", &[
+                ("get_node", "node"), ("clone_guest", "target_node"),
+                ("migrate_guest", "target_node"), ("restore_backup", "node")]),
+            ("get_cluster_status", "nodes/node", &[("get_node", "node")]),
+            ("check_migration", "targets/node", &[("migrate_guest", "target_node")]),
+            ("check_migration", "local_disks/disk", &[("resize_disk", "disk")]),
+            ("list_storage", "storages/storage", &[
+                ("list_storage_content", "storage"), ("create_backup", "storage"),
+                ("clone_guest", "storage"), ("migrate_guest", "target_storage"),
+                ("suspend_guest", "state_storage")]),
+            ("list_storage_content", "volumes/volid", &[("restore_backup", "volid")]),
+            ("list_storage_content", "volumes/content", &[("list_storage_content", "content")]),
+            ("list_storage_content", "volumes/vmid", &[("list_backups", "vmid")]),
+            ("list_backups", "guests/backups/volid", &[("restore_backup", "volid")]),
+            ("list_backups", "guests/backups/node", &[("restore_backup", "node")]),
+            ("list_backups", "guests/backups/notes", &[("create_backup", "notes")]),
+            ("list_backups", "guests/backups/protected", &[("create_backup", "protected")]),
+            ("create_backup", "volid", &[("restore_backup", "volid")]),
+            ("restore_backup", "vmid", &[("start_guest", "vmid")]),
+            ("clone_guest", "vmid", &[("start_guest", "vmid"), ("set_cloud_init", "vmid")]),
+            ("clone_guest", "upid", &[
+                ("wait_task", "upid"), ("get_task", "upid"), ("stop_task", "upid")]),
+            ("list_tasks", "tasks/upid", &[("get_task", "upid")]),
+            ("list_tasks", "tasks/status", &[("list_tasks", "status")]),
+            ("list_tasks", "tasks/type", &[("list_tasks", "type")]),
+            ("list_tasks", "tasks/user", &[("list_tasks", "user")]),
+            ("list_templates", "templates/vmid", &[("clone_guest", "vmid")]),
+            ("list_templates", "templates/name", &[("clone_guest", "source_name")]),
+            ("list_templates", "templates/template", &[("download_template", "template")]),
+            ("list_snapshots", "snapshots/snapshot", &[
+                ("create_snapshot", "snapshot"), ("rollback_snapshot", "snapshot"),
+                ("delete_snapshot", "snapshot"), ("clone_guest", "snapshot")]),
+            ("list_snapshots", "snapshots/with_ram", &[("create_snapshot", "with_ram")]),
+            ("create_snapshot", "snapshot", &[("rollback_snapshot", "snapshot")]),
+            ("get_cloud_init", "user", &[("set_cloud_init", "user")]),
+            ("get_cloud_init", "ssh_keys", &[("set_cloud_init", "ssh_keys")]),
+            ("get_cloud_init", "dns_servers", &[("set_cloud_init", "dns_servers")]),
+            ("get_cloud_init", "search_domain", &[("set_cloud_init", "search_domain")]),
+            ("get_cloud_init", "upgrade", &[("set_cloud_init", "upgrade")]),
+            ("get_cloud_init", "addresses/nic", &[("set_cloud_init", "addresses/nic")]),
+            ("get_cloud_init", "addresses/ipv4", &[("set_cloud_init", "addresses/ipv4")]),
+            ("get_cloud_init", "addresses/ipv6_gateway", &[
+                ("set_cloud_init", "addresses/ipv6_gateway")]),
+            ("audit_firewall", "rules/position", &[
+                ("update_firewall_rule", "position"), ("update_firewall_rule", "new_position"),
+                ("delete_firewall_rule", "position"), ("add_firewall_rule", "position")]),
+            ("audit_firewall", "findings/position", &[("delete_firewall_rule", "position")]),
+            ("add_firewall_rule", "position", &[("update_firewall_rule", "position")]),
+            ("audit_firewall", "digest", &[
+                ("update_firewall_rule", "digest"), ("delete_firewall_rule", "digest")]),
+            ("audit_firewall", "enabled", &[("set_firewall_options", "enabled")]),
+            ("audit_firewall", "policy_in", &[("set_firewall_options", "policy_in")]),
+            ("audit_firewall", "policy_out", &[("set_firewall_options", "policy_out")]),
+            ("run_in_guest", "pid", &[("run_in_guest", "pid")]),
+            ("get_node_log", "node", &[("get_node_log", "node")]),
+            ("get_cluster_log", "entries/user", &[("get_cluster_log", "user")]),
+            ("get_cluster_log", "entries/severity", &[("get_cluster_log", "severity")]),
+        ];
+        for (from, result, arguments) in chains {
+            let output = (tool(from).output_schema)();
+            let Some(returned) = property(&output, result) else {
+                panic!("{from} returns no {result}");
+            };
+            let name = result.rsplit('/').next().unwrap();
+            for (to, argument) in *arguments {
+                let Some(taken) = property(&(tool(to).input_schema)(), argument) else {
+                    panic!("{to} takes no {argument}");
+                };
+                let last = argument.rsplit('/').next().unwrap();
+                assert!(
+                    last == name || last.ends_with(&format!("_{name}")),
+                    "{from} returns {name}, {to} takes {last}"
+                );
+                assert_eq!(
+                    returned.get("type"),
+                    taken.get("type"),
+                    "{from}/{result}, {to}/{argument}"
+                );
+            }
+        }
+        // Every field of a rule that an audit shows can be written back.
+        let audit = (tool("audit_firewall").output_schema)();
+        let rules = property(&audit, "rules").unwrap();
+        for name in rules["properties"].as_object().unwrap().keys() {
+            assert!(
+                name == "errors"
+                    || property(&(tool("update_firewall_rule").input_schema)(), name).is_some(),
+                "{name}"
+            );
+        }
+    }
+
+    /// One thing has one name: these are other words for one that is in use.
+    #[test]
+    fn nothing_has_a_second_name() {
+        fn names(schema: &Value, found: &mut Vec<String>) {
+            match schema {
+                Value::Object(object) => {
+                    if let Some(Value::Object(properties)) = object.get("properties") {
+                        found.extend(properties.keys().cloned());
+                    }
+                    object.values().for_each(|inner| names(inner, found));
+                }
+                Value::Array(items) => items.iter().for_each(|inner| names(inner, found)),
+                _ => {}
+            }
+        }
+        const OTHERS: &[&str] = &[
+            "archive",
+            "volume",
+            "volume_id",
+            "vm_id",
+            "guest",
+            "guest_id",
+            "newid",
+            "target",
+            "target_vmid",
+            "host",
+            "hostname",
+            "snapname",
+            "snapshot_name",
+            "task",
+            "task_id",
+            "created",
+            "pos",
+            "iface",
+            "disk_id",
+            "storage_id",
+            "pool_id",
+            "poolid",
+            "on_boot",
+        ];
+        for tool in TOOLS {
+            for schema in [(tool.input_schema)(), (tool.output_schema)()] {
+                let mut found = Vec::new();
+                names(&schema, &mut found);
+                for name in found {
+                    assert!(!OTHERS.contains(&name.as_str()), "{}: {name}", tool.name);
+                }
+            }
+        }
+        // Other words are understood all the same where a tool has them.
+        for tool in TOOLS {
+            for (other, name) in tool.other_names {
+                let input = (tool.input_schema)();
+                assert!(property(&input, name).is_some(), "{}: {name}", tool.name);
+                assert!(property(&input, other).is_none(), "{}: {other}", tool.name);
+            }
         }
     }
 

@@ -1,17 +1,19 @@
 //! Power: starting, stopping, restarting, suspending and resuming guests.
 //!
 //! Proxmox accepts a start of a locked or running guest and lets the task
-//! fail, so the state is read first: what is so already is not asked for, and
-//! what cannot be is told at once.
+//! fail, so the state is read first: nothing is sent where no change is needed,
+//! and what cannot work is refused at once.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestState, Kind, Params, Pve, Upid};
+use crate::expected::{Cause, EndState, Expected};
+use crate::pve::{Failure, Guest, GuestState, Kind, Params, Pve, Started};
 use crate::report::Report;
+use crate::ticket::Finish;
 use crate::tool::{Reply, Run};
-use crate::tools::{clone, name_of};
+use crate::tools::{clone, name_of, storage};
 
 /// Starts a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -36,22 +38,17 @@ impl StartGuest {
         let verb = "start";
         if state.template.0 {
             return Err(Error::Conflict(format!(
-                "{} is a template, which never runs: make a guest of it with {} and start that",
+                "{} is a template, and templates do not run: {} makes a guest of it, which can be \
+                 started",
                 guest.label(),
                 name_of::<clone::CloneGuest>()
             )));
         }
         match Power::of(state) {
             Power::Running => return Ok(Plan::Nothing(verb)),
-            Power::Paused => {
-                return Err(Error::Conflict(format!(
-                    "{} is paused, not stopped: continue it with {}",
-                    guest.label(),
-                    name_of::<ResumeGuest>()
-                )));
-            }
+            Power::Paused => return Err(paused(guest, state)),
             Power::Halted => return Err(halted(guest, state)),
-            // Its lock says that it sleeps, or that a backup has it in hand:
+            // Its lock says that it is suspended, or that a backup uses it:
             // Proxmox starts both.
             Power::OnDisk | Power::Prepared => {}
             Power::Stopped if is_mounted(guest, state) => {}
@@ -67,12 +64,12 @@ impl StartGuest {
 pub(crate) struct StopGuest {
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
-    /// shutdown (default): the guest is asked. hard: its power is cut, unsaved data is lost.
+    /// shutdown (default): ask the guest to shut down. hard: cut its power; unsaved data is lost.
     mode: Option<StopMode>,
-    /// How long a shutdown may take; default 60.
+    /// How long the shutdown may take. Default 60.
     #[schemars(range(min = 1, max = 7200))]
     timeout_seconds: Option<u32>,
-    /// True: cut the power where the shutdown has not ended by then.
+    /// True: cut the power if the shutdown takes longer.
     force_after_timeout: Option<bool>,
     /// False: do not follow the task.
     wait: Option<bool>,
@@ -109,7 +106,7 @@ impl StopGuest {
         if self.mode() == StopMode::Shutdown {
             return Ok(());
         }
-        let only_shutdown = "goes with mode shutdown only: leave it out, or leave out mode";
+        let only_shutdown = "only works with mode shutdown: leave it out, or leave out mode";
         if self.timeout_seconds.is_some() {
             return Err(Error::argument("timeout_seconds", only_shutdown));
         }
@@ -131,7 +128,7 @@ impl StopGuest {
         }
         if power == Power::Paused && !hard && !self.forces() {
             return Err(Error::Conflict(format!(
-                "{} is paused and cannot hear a shutdown: continue it with {} first, or take mode \
+                "{} is paused and cannot react to a shutdown: resume it with {} first, or use mode \
                  hard",
                 guest.label(),
                 name_of::<ResumeGuest>()
@@ -139,7 +136,7 @@ impl StopGuest {
         }
         if hard {
             // A shutdown that hangs would hold the lock until its timeout.
-            // High availability has its own way.
+            // The manager of high availability handles this itself.
             let overrule = (!state.is_ha_managed()).then_some(true);
             return Ok(Order::new(verb, "stop", Power::Stopped)
                 .with(Params::new().opt_flag("overrule-shutdown", overrule))
@@ -148,9 +145,11 @@ impl StopGuest {
         let params = Params::new()
             .opt("timeout", self.timeout_seconds)
             .opt_flag("forceStop", self.forces().then_some(true));
-        Ok(Order::new(verb, "shutdown", Power::Stopped)
-            .with(params)
-            .plan())
+        Ok(Order {
+            seconds: self.timeout_seconds,
+            ..Order::new(verb, "shutdown", Power::Stopped).with(params)
+        }
+        .plan())
     }
 }
 
@@ -183,7 +182,7 @@ impl Run for RestartGuest {
         if self.resets() && self.timeout_seconds.is_some() {
             return Err(Error::argument(
                 "timeout_seconds",
-                "goes with mode reboot only: leave it out, or leave out mode",
+                "only works with mode reboot: leave it out, or leave out mode",
             ));
         }
         order(pve, self.vmid, self.wait, |guest, state| {
@@ -201,7 +200,7 @@ impl RestartGuest {
         if self.resets() && guest.kind == Kind::Lxc {
             return Err(Error::argument(
                 "mode",
-                "reset is for VMs only: this is a container, take reboot",
+                "reset works for VMs only, and this is a container: use reboot",
             ));
         }
         let power = Power::of(state);
@@ -216,7 +215,7 @@ impl RestartGuest {
             }
             Power::Paused if !self.resets() => {
                 return Err(Error::Conflict(format!(
-                    "{} is paused and cannot hear a reboot: continue it with {} first, or take \
+                    "{} is paused and cannot react to a reboot: resume it with {} first, or use \
                      mode reset",
                     guest.label(),
                     name_of::<ResumeGuest>()
@@ -255,7 +254,7 @@ impl Run for SuspendGuest {
         if self.state_storage.is_some() && !self.saves() {
             return Err(Error::argument(
                 "state_storage",
-                "goes with to_disk true only",
+                "only works with to_disk true",
             ));
         }
         order(pve, self.vmid, self.wait, |guest, state| {
@@ -273,7 +272,7 @@ impl SuspendGuest {
         if self.saves() && guest.kind == Kind::Lxc {
             return Err(Error::argument(
                 "to_disk",
-                "is for VMs only: this is a container, leave it out",
+                "works for VMs only, and this is a container: leave it out",
             ));
         }
         let verb = if self.saves() {
@@ -311,7 +310,7 @@ impl SuspendGuest {
     }
 }
 
-/// Continues a suspended guest.
+/// Resumes a suspended guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeGuest {
@@ -342,33 +341,39 @@ impl ResumeGuest {
                 )));
             }
             Power::Halted => return Err(halted(guest, state)),
-            // Its lock is what it is suspended by.
+            // The lock belongs to the suspension.
             Power::OnDisk => {}
             // A suspended container looks like a stopped one: the task tells.
             Power::Stopped | Power::Paused | Power::Prepared => state.unlocked(guest)?,
         }
-        Ok(Order::new(verb, "resume", Power::Running).plan())
+        let order = Order::new(verb, "resume", Power::Running);
+        Ok(match state.qmpstatus.as_deref() {
+            // The task ends well although the guest stops again at once.
+            Some("io-error") => order.check(Cause::Resume).plan(),
+            _ => order.plan(),
+        })
     }
 }
 
 /// A guest's state, as far as power goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Power {
+pub(crate) enum Power {
     Running,
-    /// In memory, without running.
+    /// In memory, not running.
     Paused,
     /// Stopped, its memory saved.
     OnDisk,
     Stopped,
-    /// QEMU is there, the VM has not been started: a backup of a stopped VM
-    /// does this.
+    /// QEMU runs, the VM has not been started: a backup of a stopped VM does
+    /// this.
     Prepared,
-    /// QEMU is there, the VM cannot go on.
+    /// QEMU runs, the VM cannot continue.
     Halted,
 }
 
 impl Power {
-    fn of(state: &GuestState) -> Self {
+    /// Reads it from `status/current`.
+    pub(crate) fn of(state: &GuestState) -> Self {
         if !state.is_running() {
             return match state.lock() {
                 Some("suspended") => Self::OnDisk,
@@ -376,7 +381,7 @@ impl Power {
             };
         }
         match state.qmpstatus.as_deref() {
-            // Suspended: by its own system, a resume wakes it.
+            // `suspended`: by the guest's own system; a resume wakes it.
             Some("paused" | "suspended" | "io-error" | "watchdog" | "debug") => Self::Paused,
             Some("prelaunch") => Self::Prepared,
             Some("guest-panicked" | "internal-error" | "shutdown") => Self::Halted,
@@ -384,7 +389,8 @@ impl Power {
         }
     }
 
-    fn word(self) -> &'static str {
+    /// What messages call it.
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Running => "running",
             Self::Paused => "paused",
@@ -396,10 +402,10 @@ impl Power {
     }
 }
 
-/// What to do with a guest in the state that it is in.
+/// What to do with a guest in its present state.
 #[derive(Debug)]
 enum Plan {
-    /// It is so already.
+    /// No change is needed.
     Nothing(&'static str),
     Order(Order),
 }
@@ -412,16 +418,27 @@ struct Order {
     params: Params,
     to: Power,
     warning: Option<&'static str>,
+    /// Why the task's end does not tell that the guest has changed.
+    check: Option<Cause>,
+    /// How long a shutdown may take.
+    seconds: Option<u32>,
 }
 
-/// Looks at a guest, decides, and starts the task, where one is needed.
+/// How long the manager of high availability may take to act on a request. On
+/// a real cluster it takes 9 to 15 seconds.
+const HA_SECONDS: u32 = 60;
+
+/// How long a guest's shutdown takes at most where nothing else is set.
+const SHUTDOWN_SECONDS: u32 = 180;
+
+/// Reads a guest's state, decides, and starts the task where one is needed.
 fn order(
     pve: &Pve,
     vmid: u32,
     wait: Option<bool>,
     plan: impl Fn(&Guest, &GuestState) -> Result<Plan>,
 ) -> Result<Reply<Report>> {
-    let (_, (report, upid)) = Guest::attempt(pve, vmid, |guest| {
+    let (_, (report, started)) = Guest::attempt(pve, vmid, |guest| {
         let state = guest.state(pve)?;
         Ok(match plan(guest, &state)? {
             Plan::Nothing(verb) => {
@@ -429,13 +446,14 @@ fn order(
                 (Report::unchanged(action).on(guest), None)
             }
             Plan::Order(order) => {
-                let upid = order.send(pve, guest)?;
-                (order.report(guest, Power::of(&state), &upid), Some(upid))
+                let started = order.send(pve, guest)?;
+                let (report, finish) = order.report(guest, Power::of(&state), &started);
+                (report, Some((started, finish)))
             }
         })
     })?;
-    match upid {
-        Some(upid) => report.started(&upid, wait),
+    match started {
+        Some((started, finish)) => report.started_with(&started, wait, finish),
         None => Ok(Reply::report(report)),
     }
 }
@@ -448,6 +466,16 @@ impl Order {
             params: Params::new(),
             to,
             warning: None,
+            check: None,
+            seconds: None,
+        }
+    }
+
+    /// Looks at the guest itself after the task.
+    fn check(self, cause: Cause) -> Self {
+        Self {
+            check: Some(cause),
+            ..self
         }
     }
 
@@ -466,10 +494,10 @@ impl Order {
         Plan::Order(self)
     }
 
-    fn send(&self, pve: &Pve, guest: &Guest) -> Result<Upid, Failure> {
+    fn send(&self, pve: &Pve, guest: &Guest) -> Result<Started, Failure> {
         let path = guest.path(["status", self.command]);
         match pve.post(&path, &self.params) {
-            // Versions before 8.2 do not know it, and do well without.
+            // Versions before 8.2 do not know the parameter.
             Err(Failure::Api(error)) if error.errors.contains_key("overrule-shutdown") => {
                 pve.post(&path, &Params::new())
             }
@@ -477,31 +505,40 @@ impl Order {
         }
     }
 
-    fn report(&self, guest: &Guest, from: Power, upid: &Upid) -> Report {
+    /// What is reported of it, and what its end is known by.
+    fn report(&self, guest: &Guest, from: Power, started: &Started) -> (Report, Finish) {
         let label = guest.label();
-        // The task of a guest under high availability only passes the wish on.
-        let place = match upid.kind() {
-            "hastart" => Some(", maybe on another node"),
-            "hastop" => Some(""),
-            _ => None,
-        };
-        if let Some(place) = place {
-            return Report::done(format!("ask high availability to {} {label}", self.verb))
-                .on(guest)
-                .next(format!(
-                    "high availability does it by itself within some ten seconds{place}: look at \
-                     the guest then to see it {}",
-                    self.to.word()
-                ));
-        }
         let mut report = Report::done(format!("{} {label}", self.verb)).on(guest);
         if from != self.to {
             report = report.change("power", Some(from.word()), Some(self.to.word()));
         }
-        match self.warning {
-            Some(warning) => report.warn(warning),
-            None => report,
+        if let Some(warning) = self.warning {
+            report = report.warn(warning);
         }
+        // The task of a guest under high availability only passes the request
+        // on.
+        let kind = match started {
+            Started::Task(upid) => upid.kind(),
+            Started::WithoutTask(_) => "",
+        };
+        let expected = match (kind, self.check) {
+            ("hastart", _) => Expected::by_ha(guest.vmid, EndState::Running, HA_SECONDS),
+            ("hastop", _) => {
+                let seconds = if self.command == "stop" {
+                    0
+                } else {
+                    self.seconds.unwrap_or(SHUTDOWN_SECONDS)
+                };
+                Expected::by_ha(
+                    guest.vmid,
+                    EndState::Stopped,
+                    seconds.saturating_add(HA_SECONDS),
+                )
+            }
+            (_, Some(cause)) => Expected::new(guest.vmid, EndState::Running, cause, 0),
+            (_, None) => return (report, Finish::Plain),
+        };
+        (report, Finish::Guest(expected))
     }
 }
 
@@ -510,14 +547,48 @@ fn is_mounted(guest: &Guest, state: &GuestState) -> bool {
     guest.kind == Kind::Lxc && state.lock() == Some("mounted")
 }
 
+/// Why a VM that is in memory cannot be started, and what to do.
+fn paused(guest: &Guest, state: &GuestState) -> Error {
+    let label = guest.label();
+    let resume = name_of::<ResumeGuest>();
+    Error::Conflict(match state.qmpstatus.as_deref() {
+        Some("io-error") => format!(
+            "{label} is not stopped: QEMU has paused it after an I/O error (io-error), most likely \
+             since the storage of one of its disks is full or out of reach; make room on it ({} \
+             shows the free space) or bring it back, then resume the guest with {resume}; until \
+             then it stops again at once",
+            name_of::<storage::ListStorage>()
+        ),
+        Some("watchdog") => format!(
+            "{label} is not stopped: its watchdog has paused it, since the guest hung (watchdog); \
+             resume it with {resume}, or restart it with mode reset of {}",
+            name_of::<RestartGuest>()
+        ),
+        Some("suspended") => format!(
+            "{label} is not stopped: its own system has suspended it (suspended); wake it with \
+             {resume}"
+        ),
+        _ => format!("{label} is paused, not stopped: resume it with {resume}"),
+    })
+}
+
 fn halted(guest: &Guest, state: &GuestState) -> Error {
+    let (word, why) = match state.qmpstatus.as_deref() {
+        Some(word @ "guest-panicked") => (word, "its operating system has crashed"),
+        Some(word @ "internal-error") => (
+            word,
+            "QEMU has stopped it after an internal error, which it cannot recover from",
+        ),
+        Some(word @ "shutdown") => (word, "it has shut down, and QEMU still runs"),
+        other => (other.unwrap_or("halted"), "it cannot continue"),
+    };
     Error::Conflict(format!(
-        "{} has halted ({}): restart it with mode reset of {}, or switch it off with mode hard of \
-         {}",
+        "{} has halted ({word}): {why}; restart it with mode reset of {}, or switch it off with \
+         mode hard of {} and start it again; the node's log ({}) tells more",
         guest.label(),
-        state.qmpstatus.as_deref().unwrap_or("halted"),
         name_of::<RestartGuest>(),
-        name_of::<StopGuest>()
+        name_of::<StopGuest>(),
+        name_of::<super::logs::GetNodeLog>(),
     ))
 }
 
@@ -608,7 +679,7 @@ mod tests {
         for state in [STOPPED, ON_DISK, LOCKED] {
             assert_eq!(stop(shutdown, VM, state), "nothing");
         }
-        assert!(stop(shutdown, VM, PAUSED).contains("cannot hear"));
+        assert!(stop(shutdown, VM, PAUSED).contains("cannot react"));
         assert_eq!(stop(firm, VM, PAUSED), "shutdown timeout=30&forceStop=1");
         assert!(stop(hard, VM, BUSY).contains("is locked (migrate)"));
         let mixed = r#"{"vmid":100,"mode":"hard","timeout_seconds":5}"#;
@@ -622,8 +693,8 @@ mod tests {
         assert_eq!(restart(reboot, VM, RUNNING), "reboot timeout=20");
         assert_eq!(restart(reset, VM, PAUSED), "reset");
         assert_eq!(restart(reset, VM, PANICKED), "reset");
-        assert!(restart(reset, CT, CT_RUNNING).starts_with("mode: reset is for VMs only"));
-        assert!(restart(reboot, VM, PAUSED).contains("cannot hear"));
+        assert!(restart(reset, CT, CT_RUNNING).starts_with("mode: reset works for VMs only"));
+        assert!(restart(reboot, VM, PAUSED).contains("cannot react"));
         assert!(restart(reboot, VM, STOPPED).contains("is stopped: start it with start_guest"));
         assert!(restart(reboot, VM, BUSY).contains("is locked"));
     }
@@ -644,7 +715,7 @@ mod tests {
         assert_eq!(suspend(pause, VM, PAUSED), "nothing");
         assert_eq!(suspend(save, VM, ON_DISK), "nothing");
         assert_eq!(suspend(pause, CT, CT_RUNNING), "suspend");
-        assert!(suspend(save, CT, CT_RUNNING).starts_with("to_disk: is for VMs only"));
+        assert!(suspend(save, CT, CT_RUNNING).starts_with("to_disk: works for VMs only"));
         assert!(suspend(pause, VM, STOPPED).contains("nothing to suspend"));
 
         assert_eq!(resume(VM, PAUSED), "resume");
@@ -655,14 +726,37 @@ mod tests {
     }
 
     #[test]
-    fn high_availability_is_asked_only() {
-        let upid: Upid = "UPID:pve1:0000011D:000BED85:6B02AFAA:hastart:100:root@pam:"
-            .parse()
-            .unwrap();
+    fn high_availability_is_followed_on_the_guest() {
+        let upid = |kind: &str| {
+            let upid = format!("UPID:pve1:0000011D:000BED85:6B02AFAA:{kind}:100:root@pam:");
+            Started::Task(upid.parse().unwrap())
+        };
         let order = Order::new("start", "start", Power::Running);
-        let report = order.report(&read(VM), Power::Stopped, &upid);
-        assert!(report.changes.is_empty());
-        assert!(report.action.starts_with("ask high availability to start"));
-        assert!(report.next_step.unwrap().contains("see it running"));
+        let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("hastart"));
+        let expected = Expected::by_ha(100, EndState::Running, HA_SECONDS);
+        assert_eq!(finish, Finish::Guest(expected.clone()));
+        let waiting = expected.waiting(&report, "stopped");
+        assert_eq!(waiting.status, crate::report::Status::Requested);
+        assert!(waiting.changes.is_empty());
+        assert!(waiting.warnings[0].contains("still stopped"));
+        let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("qmstart"));
+        assert_eq!((report.changes.len(), finish), (1, Finish::Plain));
+    }
+
+    #[test]
+    fn a_paused_guest_says_why_and_what_to_do() {
+        for (state, words) in [
+            ("io-error", ["I/O error", "full", "resume_guest"]),
+            ("internal-error", ["internal error", "reset", "stop_guest"]),
+            ("guest-panicked", ["crashed", "reset", "stop_guest"]),
+            ("watchdog", ["watchdog", "hung", "resume_guest"]),
+            ("suspended", ["own system", "wake", "resume_guest"]),
+        ] {
+            let state = format!(r#"{{"status":"running","qmpstatus":"{state}"}}"#);
+            let told = start(VM, &state);
+            for word in words {
+                assert!(told.contains(word), "{word}: {told}");
+            }
+        }
     }
 }

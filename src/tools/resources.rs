@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params, Path, Pve,
-    Source, Text, Upid, parse_size, volumes,
+    ApiError, Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params,
+    Path, Pve, Source, Started, Text, parse_size, volumes,
 };
-use crate::report::{Change, Report};
+use crate::report::{Change, Report, Status};
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
@@ -39,6 +40,8 @@ pub(crate) struct SetGuestResources {
     /// Swap in MiB; containers only.
     #[schemars(range(min = 0, max = 16_777_216))]
     swap_mib: Option<u32>,
+    /// Even if a running container uses more than memory_mib.
+    accept_low_memory: Option<bool>,
 }
 
 impl Run for SetGuestResources {
@@ -50,7 +53,8 @@ impl Run for SetGuestResources {
             self.check_kind(guest)?;
             let before = Settings::read(pve, guest)?;
             self.check_together(&before)?;
-            let warnings = self.check_node(pve, guest, &before)?;
+            let mut warnings = self.check_node(pve, guest, &before)?;
+            warnings.extend(self.check_use(pve, guest, &before)?);
             let mut report = write(pve, guest, &before, self.wishes(guest.kind), "resources")?;
             report.warnings.extend(warnings);
             Ok(report)
@@ -184,6 +188,49 @@ impl SetGuestResources {
             .collect())
     }
 
+    /// A container's memory is limited at once: below what it uses now, its
+    /// kernel kills processes, or the change fails. A VM's changes when it
+    /// starts, or as far as the guest gives memory back.
+    fn check_use(
+        &self,
+        pve: &Pve,
+        guest: &Guest,
+        before: &Settings,
+    ) -> Result<Option<String>, Halt> {
+        #[derive(Deserialize)]
+        struct Use {
+            #[serde(default)]
+            status: String,
+            mem: Option<Num<u64>>,
+        }
+        let Some(wanted) = self.memory_mib.map(u64::from) else {
+            return Ok(None);
+        };
+        if guest.kind != Kind::Lxc || wanted >= before.number("memory").unwrap_or(512) {
+            return Ok(None);
+        }
+        let now: Use = pve.get(&guest.path(["status", "current"]), &Params::new())?;
+        let used = now.mem.map_or(0, |used| used.0);
+        if now.status != "running" || used <= wanted << 20 {
+            return Ok(None);
+        }
+        let why = format!(
+            "it is running and uses {} of memory, more than the {wanted} MiB it would get: its \
+             processes may be killed",
+            text::bytes(used)
+        );
+        if self.accept_low_memory == Some(true) {
+            return Ok(Some(why));
+        }
+        Err(Error::Conflict(format!(
+            "{}: {why}; nothing was changed: choose more, shut the container down first with {}, \
+             or set accept_low_memory to true",
+            guest.label(),
+            name_of::<tools::power::StopGuest>()
+        ))
+        .into())
+    }
+
     fn memory(&self, before: &Settings) -> u64 {
         self.memory_mib
             .map(u64::from)
@@ -202,19 +249,27 @@ impl SetGuestResources {
     }
 
     fn wishes(&self, kind: Kind) -> Vec<Wish> {
-        let whole = |key, default, unit, value: Option<u32>| {
-            Some(Wish::new(key, default, unit, value?.to_string()))
+        let whole = |argument, key, default, value: Option<u32>| {
+            Some(Wish::new(
+                argument,
+                key,
+                default,
+                Unit::Number,
+                value?.to_string(),
+            ))
         };
         // All cores of the node, where a container has no number.
         let cores = (kind == Kind::Qemu).then_some("1");
         [
-            whole("cores", cores, Unit::Number, self.cores),
-            whole("sockets", Some("1"), Unit::Number, self.sockets),
-            self.cpu_limit
-                .map(|limit| Wish::new("cpulimit", Some("0"), Unit::Number, limit.to_string())),
-            whole("memory", Some("512"), Unit::Mebibytes, self.memory_mib),
-            whole("balloon", None, Unit::Mebibytes, self.min_memory_mib),
-            whole("swap", Some("512"), Unit::Mebibytes, self.swap_mib),
+            whole("cores", "cores", cores, self.cores),
+            whole("sockets", "sockets", Some("1"), self.sockets),
+            self.cpu_limit.map(|limit| {
+                let (key, unit) = ("cpulimit", Unit::Number);
+                Wish::new("cpu_limit", key, Some("0"), unit, limit.to_string())
+            }),
+            whole("memory_mib", "memory", Some("512"), self.memory_mib),
+            whole("min_memory_mib", "balloon", None, self.min_memory_mib),
+            whole("swap_mib", "swap", Some("512"), self.swap_mib),
         ]
         .into_iter()
         .flatten()
@@ -247,10 +302,11 @@ pub(crate) struct ResizeDisk {
 
 impl Run for ResizeDisk {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("id", "disk")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let size = Size::parse(&self.size)?;
-        let (guest, (from, to, upid)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (from, to, started)) = Guest::attempt(pve, self.vmid, |guest| {
             let config = GuestConfig::read(pve, guest)?;
             let disk = self.disk(guest, config.disks())?;
             let from = current_size(pve, guest, &disk)?;
@@ -263,8 +319,8 @@ impl Run for ResizeDisk {
                 .set("disk", &disk.id)
                 .set("size", &self.size)
                 .opt("digest", config.digest());
-            let upid = pve.put::<Upid>(&guest.path(["resize"]), &form)?;
-            Ok((from, to, Some(upid)))
+            let started = pve.put::<Started>(&guest.path(["resize"]), &form)?;
+            Ok((from, to, Some(started)))
         })?;
         let action = format!(
             "grow {} of {} to {}",
@@ -272,7 +328,7 @@ impl Run for ResizeDisk {
             guest.label(),
             text::bytes(to)
         );
-        let Some(upid) = upid else {
+        let Some(started) = started else {
             return Ok(Reply::report(Report::unchanged(action).on(&guest)));
         };
         let mut report = Report::done(action).on(&guest).change(
@@ -286,14 +342,15 @@ impl Run for ResizeDisk {
                  their next start",
             );
         }
-        report.started(&upid, self.wait)
+        report.started(&started, self.wait)
     }
 }
 
 impl ResizeDisk {
     /// The disk meant, where it is one that can grow.
     fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
-        // A bind mount or a device of a container is not a volume.
+        // A bind mount, a device passed through and an empty drive are not
+        // volumes.
         let grows =
             |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused") && disk.storage.is_some();
         let known = disks
@@ -318,13 +375,16 @@ impl ResizeDisk {
         };
         if !grows(&disk) {
             let what = if disk.cdrom {
-                "a CD-ROM drive"
+                "a CD-ROM drive".to_owned()
             } else if disk.source == Source::Path {
-                "a path of the node, not a volume on a storage"
+                format!(
+                    "a path of the node ({}), not a volume on a storage",
+                    disk.volid
+                )
             } else if disk.storage.is_none() {
-                "not a volume on a storage"
+                "not a volume on a storage".to_owned()
             } else {
-                "not in use"
+                "not in use".to_owned()
             };
             return Err(Error::argument(
                 "disk",
@@ -374,7 +434,7 @@ impl Run for SetGuestOptions {
             self.check_kind(guest)?;
             let before = Settings::read(pve, guest)?;
             let wishes = self.wishes(guest.kind, &before);
-            Ok(write(pve, guest, &before, wishes, "options")?)
+            write(pve, guest, &before, wishes, "options")
         })?;
         Ok(Reply::report(report.on(&guest)))
     }
@@ -458,24 +518,26 @@ impl SetGuestOptions {
             Kind::Qemu => "name",
             Kind::Lxc => "hostname",
         };
-        let flag = |key, value: Option<bool>| {
+        let flag = |argument, key, value: Option<bool>| {
             Some(Wish::new(
+                argument,
                 key,
                 Some("0"),
                 Unit::YesNo,
                 u8::from(value?).to_string(),
             ))
         };
-        let plain = |key, value: String| Wish::new(key, None, Unit::Plain, value);
+        let plain =
+            |argument, key, value: String| Wish::new(argument, key, None, Unit::Plain, value);
         [
-            self.name.clone().map(|value| plain(name, value)),
+            self.name.clone().map(|value| plain("name", name, value)),
             self.description
                 .as_deref()
-                .map(|value| plain("description", value.trim_end().to_owned())),
+                .map(|value| plain("description", "description", value.trim_end().to_owned())),
             self.wanted_tags(before)
-                .map(|tags| plain("tags", join_tags(&tags))),
-            flag("onboot", self.start_at_boot),
-            flag("protection", self.protection),
+                .map(|tags| plain("tags", "tags", join_tags(&tags))),
+            flag("start_at_boot", "onboot", self.start_at_boot),
+            flag("protection", "protection", self.protection),
         ]
         .into_iter()
         .flatten()
@@ -580,7 +642,10 @@ fn plain<'a>(key: &str, value: &'a str) -> &'a str {
 
 /// A setting as it is to be.
 struct Wish {
+    /// Proxmox's name.
     key: &'static str,
+    /// The argument's name.
+    argument: &'static str,
     /// What counts where it is not set.
     default: Option<&'static str>,
     unit: Unit,
@@ -592,14 +657,20 @@ struct Wish {
 enum Unit {
     Plain,
     Number,
-    Mebibytes,
     YesNo,
 }
 
 impl Wish {
-    fn new(key: &'static str, default: Option<&'static str>, unit: Unit, value: String) -> Self {
+    fn new(
+        argument: &'static str,
+        key: &'static str,
+        default: Option<&'static str>,
+        unit: Unit,
+        value: String,
+    ) -> Self {
         Self {
             key,
+            argument,
             default,
             unit,
             value,
@@ -611,7 +682,7 @@ impl Wish {
         let value = value.or(self.default).unwrap_or_default();
         let number = |text: &str| text.trim().parse::<f64>().ok();
         value == self.value
-            || (matches!(self.unit, Unit::Number | Unit::Mebibytes)
+            || (matches!(self.unit, Unit::Number)
                 && number(value).is_some_and(|value| number(&self.value) == Some(value)))
     }
 
@@ -619,29 +690,28 @@ impl Wish {
         let value = value.or(self.default)?;
         Some(match self.unit {
             Unit::Plain | Unit::Number => text::cut(value, 160),
-            Unit::Mebibytes => format!("{value} MiB"),
-            Unit::YesNo => if value == "1" { "yes" } else { "no" }.to_owned(),
+            Unit::YesNo => (value == "1").to_string(),
         })
     }
 }
 
-/// Sends what differs, and says what of it took effect.
+/// Sends what differs, and says which of it took effect.
 fn write(
     pve: &Pve,
     guest: &Guest,
     before: &Settings,
     mut wishes: Vec<Wish>,
     what: &str,
-) -> Result<Report, Failure> {
+) -> Result<Report, Halt> {
     let action = format!("set {what} of {}", guest.label());
     let waiting: Vec<&str> = wishes
         .iter()
         .filter(|wish| wish.is(before.wanted(wish.key)) && before.waits(wish.key))
-        .map(|wish| wish.key)
+        .map(|wish| wish.argument)
         .collect();
     let note = (!waiting.is_empty()).then(|| {
         format!(
-            "{} was set so before, and waits for the guest's next full start",
+            "{} was set to this value before, and takes effect at the guest's next full start",
             waiting.join(", ")
         )
     });
@@ -649,8 +719,16 @@ fn write(
     let mut report = if wishes.is_empty() {
         Report::unchanged(action)
     } else {
-        pve.put::<()>(&guest.path(["config"]), &form(&wishes, before.digest()))?;
+        let sent = pve.put::<IgnoredAny>(&guest.path(["config"]), &form(&wishes, before.digest()));
+        let refusals = match sent {
+            Ok(_) => Vec::new(),
+            Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),
+            Err(failure) => return Err(failure.into()),
+        };
         match Settings::read(pve, guest) {
+            Ok(after) if !refusals.is_empty() => {
+                partly(Report::done(&action), &wishes, before, &after, refusals)?
+            }
             Ok(after) => outcome(Report::done(&action), &wishes, before, &after),
             // It is written; that must not be lost for this.
             Err(failure) => {
@@ -669,8 +747,69 @@ fn write(
     report.warnings.extend(note);
     if report.changes.iter().any(|change| change.waits_for_reboot) || !waiting.is_empty() {
         report.next_step = Some(format!(
-            "what waits takes effect when the guest is stopped and started: {} does so",
+            "pending changes take effect when the guest is stopped and started: {} does that",
             name_of::<tools::power::RestartGuest>()
+        ));
+    }
+    Ok(report)
+}
+
+/// Whether Proxmox could not change a running guest. A VM keeps such a change as
+/// a pending one, a container does not.
+fn is_hotplug_refusal(error: &ApiError) -> bool {
+    let refused = |said: &String| said.contains("hotplug");
+    error.status == 400 && !error.errors.is_empty() && error.errors.values().all(refused)
+}
+
+/// What Proxmox says of each setting that it could not change.
+fn refusals(error: &ApiError) -> Vec<(String, String)> {
+    let plain = |said: &str| {
+        let said = said.trim();
+        let said = said.strip_prefix("hotplug problem - ").unwrap_or(said);
+        text::cut(said, 200)
+    };
+    error
+        .errors
+        .iter()
+        .map(|(key, said)| (key.clone(), plain(said)))
+        .collect()
+}
+
+/// A report of changes that a running guest did not take: those that a VM keeps
+/// wait for its next start, those of a container are lost. Fails where nothing
+/// has changed.
+fn partly(
+    report: Report,
+    wishes: &[Wish],
+    before: &Settings,
+    after: &Settings,
+    refusals: Vec<(String, String)>,
+) -> Result<Report> {
+    let mut report = outcome(report, wishes, before, after);
+    if report.status == Status::Unchanged {
+        let said = refusals
+            .iter()
+            .map(|(key, said)| format!("{key}: {said}"))
+            .collect::<Vec<_>>()
+            .join("; ");
+        return Err(Error::Conflict(format!(
+            "{} failed: it cannot be changed while the guest runs ({said}); nothing was changed: \
+             shut the guest down with {}, change it, and start it again",
+            report.action,
+            name_of::<tools::power::StopGuest>()
+        )));
+    }
+    report.status = Status::DoneWithWarnings;
+    for (key, said) in refusals {
+        let wish = wishes.iter().find(|wish| wish.key == key);
+        let name = wish.map_or(key.as_str(), |wish| wish.argument);
+        let what = if after.waits(&key) {
+            "it takes effect at the next full start; set the old value to take it back"
+        } else {
+            "it was not changed: change it while the guest is stopped"
+        };
+        report = report.warn(format!(
+            "{name} could not be changed while the guest runs ({said}): {what}"
         ));
     }
     Ok(report)
@@ -692,7 +831,7 @@ fn form(wishes: &[Wish], digest: Option<&str>) -> Params {
         .opt("digest", digest)
 }
 
-/// What Proxmox made of it: it may write a value in another way, such as tags
+/// What Proxmox made of it: it may write a value in another form, such as tags
 /// in lower case.
 fn outcome(mut report: Report, wishes: &[Wish], before: &Settings, after: &Settings) -> Report {
     report.changes = wishes
@@ -716,7 +855,7 @@ impl Wish {
             None => Some(self.value.as_str()).filter(|value| !value.is_empty()),
         };
         Change {
-            what: self.key.to_owned(),
+            what: self.argument.to_owned(),
             from: self.show(before.in_force(self.key)),
             to: self.show(to),
             waits_for_reboot: after.is_some_and(|after| after.waits(self.key)),
@@ -794,8 +933,8 @@ fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<u64, Halt> {
     match found {
         Some(size) => Ok(size.0),
         None => Err(Error::Conflict(format!(
-            "the size of {} ({}) is told neither by the configuration nor by storage {storage}: \
-             rescan the disks on node {} with qm rescan or pct rescan",
+            "neither the configuration nor storage {storage} gives the size of {} ({}): rescan the \
+             disks on node {} with qm rescan or pct rescan",
             disk.id, disk.volid, guest.node
         ))
         .into()),
@@ -942,9 +1081,63 @@ mod tests {
             report.changes,
             [
                 change("cores", "2", "4", false),
-                change("memory", "2048 MiB", "4096 MiB", true)
+                change("memory_mib", "2048", "4096", true)
             ]
         );
+    }
+
+    #[test]
+    fn changes_that_a_running_guest_refuses() {
+        let error: ApiError = ApiError {
+            status: 400,
+            errors: [(
+                "memory".to_owned(),
+                "hotplug problem - no free slot\n".to_owned(),
+            )]
+            .into(),
+            ..ApiError::default()
+        };
+        assert!(is_hotplug_refusal(&error));
+        let wanted = resources(json!({"vmid": 100, "cores": 4, "memory_mib": 4096}));
+        // A VM keeps what it could not do at once.
+        let after = settings(json!([
+            {"key": "memory", "value": "2048", "pending": "4096"},
+            {"key": "cores", "value": 4},
+        ]));
+        let wishes = wanted.wishes(Kind::Qemu);
+        let report = partly(
+            Report::done("x"),
+            &wishes,
+            &before(),
+            &after,
+            refusals(&error),
+        )
+        .unwrap();
+        assert_eq!(report.status, Status::DoneWithWarnings);
+        assert!(report.changes[1].waits_for_reboot && !report.changes[0].waits_for_reboot);
+        let warning = &report.warnings[0];
+        assert!(
+            warning.starts_with("memory_mib could not be changed")
+                && warning.contains("no free slot"),
+            "{warning}"
+        );
+        assert!(warning.contains("next full start"), "{warning}");
+        // A container does not.
+        let message = partly(
+            Report::done("x"),
+            &wishes,
+            &before(),
+            &before(),
+            refusals(&error),
+        )
+        .unwrap_err()
+        .message();
+        assert!(message.contains("nothing was changed"), "{message}");
+        let other = ApiError {
+            errors: [("memory".to_owned(), "value must have a minimum".to_owned())].into(),
+            ..error
+        };
+        assert!(!is_hotplug_refusal(&other));
     }
 
     #[test]

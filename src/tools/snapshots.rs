@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::expected::{Cause, EndState, Expected};
 use crate::pve::{
-    Disk, Failure, Flag, Format, Guest, GuestConfig, Kind, Num, Params, Pve, Removable, Upid,
+    Disk, Failure, Flag, Format, Guest, GuestConfig, Kind, Num, Params, Pve, Removable, Started,
 };
-use crate::report::{Change, Report};
+use crate::report::{Change, Report, Status};
 use crate::text;
+use crate::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 
@@ -35,7 +37,7 @@ pub(crate) struct SnapshotTree {
     snapshots: Vec<SnapshotNode>,
     /// How many there are, also where not all are shown.
     total: usize,
-    /// The snapshot that the guest's present state goes on from.
+    /// The snapshot that the guest's present state is based on.
     #[serde(skip_serializing_if = "Option::is_none")]
     current: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +46,7 @@ pub(crate) struct SnapshotTree {
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct SnapshotNode {
-    name: String,
+    snapshot: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
     /// 0 for one without a parent.
@@ -58,7 +60,7 @@ struct SnapshotNode {
     /// Whether it holds the RAM of a running VM.
     with_ram: bool,
     current: bool,
-    /// What Proxmox was doing with it when it broke off.
+    /// What Proxmox was doing with it when it was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<String>,
 }
@@ -85,40 +87,47 @@ pub(crate) struct CreateSnapshot {
     vmid: u32,
     /// A letter, then letters, digits, - and _: before_upgrade.
     #[schemars(length(min = 2, max = 40))]
-    name: String,
+    snapshot: String,
     /// What it is for.
     #[schemars(length(max = 8192))]
     description: Option<String>,
     /// Save the RAM too; running VMs only. Default false.
-    ram: Option<bool>,
+    with_ram: Option<bool>,
     /// False: do not follow the task.
     wait: Option<bool>,
 }
 
 impl Run for CreateSnapshot {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
+        ("name", "snapshot"),
+        ("snapname", "snapshot"),
+        ("ram", "with_ram"),
+        ("vmstate", "with_ram"),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        check_new_name(&self.name)?;
-        let ram = self.ram == Some(true);
-        let (guest, upid) = Guest::attempt(pve, self.vmid, |guest| {
-            check_kind(guest, &self.name, ram)?;
+        check_new_name(&self.snapshot)?;
+        let ram = self.with_ram == Some(true);
+        let (guest, started) = Guest::attempt(pve, self.vmid, |guest| {
+            check_kind(guest, &self.snapshot, ram)?;
             let snapshots = Snapshots::read(pve, guest)?;
-            if let Some(taken) = snapshots.get(&self.name) {
+            if let Some(taken) = snapshots.get(&self.snapshot) {
                 return Err(taken.is_taken(guest).into());
             }
             let state = guest.state(pve)?;
             state.unlocked(guest)?;
             if state.template.0 {
                 return Err(Error::Conflict(format!(
-                    "{} is a template, which does not change: there is nothing to take a snapshot of",
-                    guest.label()
+                    "{} is a template, which cannot have snapshots: {} makes a guest of it",
+                    guest.label(),
+                    name_of::<tools::clone::CloneGuest>()
                 ))
                 .into());
             }
             if ram && !state.is_running() {
                 return Err(Error::Conflict(format!(
-                    "{} is not running, so there is no RAM to save: leave ram out, or start it \
+                    "{} is not running, so there is no RAM to save: leave with_ram out, or start it \
                      first with {}",
                     guest.label(),
                     name_of::<tools::power::StartGuest>()
@@ -126,24 +135,27 @@ impl Run for CreateSnapshot {
                 .into());
             }
             let params = Params::new()
-                .set("snapname", &self.name)
+                .set("snapname", &self.snapshot)
                 .opt("description", self.description.as_deref())
                 .opt_flag("vmstate", ram.then_some(true));
-            Ok(pve.post::<Upid>(&guest.path(["snapshot"]), &params)?)
+            Ok(pve.post::<Started>(&guest.path(["snapshot"]), &params)?)
         })?;
         let with_ram = if ram { " with its RAM" } else { "" };
         Report::done(format!(
             "take snapshot {} of {}{with_ram}",
-            self.name,
+            self.snapshot,
             guest.label()
         ))
         .on(&guest)
-        .created(self.name)
-        .started(&upid, self.wait)
+        .snapshot(self.snapshot)
+        .started(&started, self.wait)
     }
 }
 
-/// Goes back to a snapshot.
+/// How long a guest that a rollback starts may take to run.
+const START_SECONDS: u32 = 60;
+
+/// Rolls a guest back to a snapshot.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollbackSnapshot {
@@ -151,10 +163,10 @@ pub(crate) struct RollbackSnapshot {
     vmid: u32,
     /// The snapshot; case matters.
     #[schemars(length(min = 1, max = 40))]
-    name: String,
-    /// Start the guest afterwards. Default false; one with RAM runs on anyway.
+    snapshot: String,
+    /// Start the guest afterwards. Default false; with RAM it runs anyway.
     start: Option<bool>,
-    /// True: only say what would be lost.
+    /// True: only show what would be lost.
     preview: Option<bool>,
     /// False: do not follow the task.
     wait: Option<bool>,
@@ -162,25 +174,27 @@ pub(crate) struct RollbackSnapshot {
 
 impl Run for RollbackSnapshot {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] =
+        &[("name", "snapshot"), ("snapname", "snapshot")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        check_name(&self.name)?;
+        check_name(&self.snapshot)?;
         let start = self.start == Some(true);
         let preview = self.preview == Some(true);
-        let (guest, (loss, upid)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (loss, started)) = Guest::attempt(pve, self.vmid, |guest| {
             let snapshots = Snapshots::read(pve, guest)?;
-            let snapshot = snapshots.find(guest, &self.name)?;
+            let snapshot = snapshots.find(guest, &self.snapshot)?;
             if let Some(broken) = &snapshot.snapstate {
                 return Err(Error::Conflict(format!(
-                    "snapshot {} of {} is incomplete ({broken}): there is nothing whole to go back \
-                     to; remove it with {}",
-                    self.name,
+                    "snapshot {} of {} is incomplete ({broken}) and cannot be rolled back \
+                     to: remove it with {}",
+                    self.snapshot,
                     guest.label(),
                     name_of::<DeleteSnapshot>()
                 ))
                 .into());
             }
-            let then = GuestConfig::of_snapshot(pve, guest, &self.name)?;
+            let then = GuestConfig::of_snapshot(pve, guest, &self.snapshot)?;
             let now = GuestConfig::read(pve, guest)?;
             let state = guest.state(pve)?;
             let loss = Loss::new(snapshot, &now, &then, state.is_running(), start);
@@ -188,24 +202,39 @@ impl Run for RollbackSnapshot {
                 return Ok((loss, None));
             }
             state.unlocked(guest)?;
-            let path = guest.path(["snapshot", &self.name, "rollback"]);
+            let path = guest.path(["snapshot", &self.snapshot, "rollback"]);
             let params = Params::new().opt_flag("start", start.then_some(true));
-            Ok((loss, Some(pve.post::<Upid>(&path, &params)?)))
+            Ok((loss, Some(pve.post::<Started>(&path, &params)?)))
         })?;
         let action = format!(
             "roll {} back to snapshot {}{}",
             guest.label(),
-            self.name,
+            self.snapshot,
             loss.when
         );
-        match upid {
-            Some(upid) => loss
-                .report(Report::done(action).on(&guest))
-                .started(&upid, self.wait),
-            None => Ok(Reply::report(
-                loss.report(Report::done(format!("preview: {action}")).on(&guest))
-                    .next("nothing has been changed: call again without preview to go back"),
-            )),
+        // The start is a task of its own, which the rollback does not wait for.
+        let finish = if start {
+            Finish::Guest(Expected::new(
+                self.vmid,
+                EndState::Running,
+                Cause::Start,
+                START_SECONDS,
+            ))
+        } else {
+            Finish::Plain
+        };
+        let report = loss
+            .report(Report::done(action).on(&guest))
+            .snapshot(&self.snapshot);
+        match started {
+            Some(started) => report.started_with(&started, self.wait, finish),
+            None => Ok(Reply::report(Report {
+                status: Status::Preview,
+                next_step: Some(
+                    "nothing has been changed: call again without preview to roll back".into(),
+                ),
+                ..report
+            })),
         }
     }
 }
@@ -218,25 +247,27 @@ pub(crate) struct DeleteSnapshot {
     vmid: u32,
     /// The snapshot; case matters.
     #[schemars(length(min = 1, max = 40))]
-    name: String,
+    snapshot: String,
     /// False: do not follow the task.
     wait: Option<bool>,
 }
 
 impl Run for DeleteSnapshot {
     type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] =
+        &[("name", "snapshot"), ("snapname", "snapshot")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        check_name(&self.name)?;
-        let (guest, (changes, action, upid)) = Guest::attempt(pve, self.vmid, |guest| {
+        check_name(&self.snapshot)?;
+        let (guest, (changes, action, started)) = Guest::attempt(pve, self.vmid, |guest| {
             let snapshots = Snapshots::read(pve, guest)?;
-            let snapshot = snapshots.find(guest, &self.name)?;
+            let snapshot = snapshots.find(guest, &self.snapshot)?;
             guest.state(pve)?.unlocked(guest)?;
             let removable = Removable::Snapshot {
                 guest,
-                name: &self.name,
+                name: &self.snapshot,
             };
-            let upid = pve.delete::<Upid>(&removable, &Params::new())?;
+            let started = pve.delete::<Started>(&removable, &Params::new())?;
             let with_ram = if snapshot.has_ram() {
                 " and its RAM state"
             } else {
@@ -244,21 +275,21 @@ impl Run for DeleteSnapshot {
             };
             let action = format!(
                 "remove snapshot {}{}{with_ram} of {}",
-                self.name,
+                self.snapshot,
                 snapshot.when(),
                 guest.label()
             );
-            Ok((snapshots.orphans(snapshot), action, upid))
+            Ok((snapshots.orphans(snapshot), action, started))
         })?;
-        let mut report = Report::done(action).on(&guest);
+        let mut report = Report::done(action).on(&guest).snapshot(&self.snapshot);
         report.changes = changes;
-        report.started(&upid, self.wait)
+        report.started(&started, self.wait)
     }
 }
 
 /// A snapshot's name that may exist: one that Proxmox takes as part of a path.
 fn check_name(name: &str) -> Result<()> {
-    Format::ConfigId.check("name", name)
+    Format::ConfigId.check("snapshot", name)
 }
 
 /// A new snapshot's name. Proxmox keeps some words for itself.
@@ -266,8 +297,8 @@ fn check_new_name(name: &str) -> Result<()> {
     check_name(name)?;
     if ["current", "pending"].contains(&name.to_ascii_lowercase().as_str()) {
         return Err(Error::argument(
-            "name",
-            "must not be current or pending, which Proxmox keeps for itself",
+            "snapshot",
+            "must not be current or pending, which Proxmox reserves",
         ));
     }
     Ok(())
@@ -280,7 +311,7 @@ fn check_kind(guest: &Guest, name: &str, ram: bool) -> Result<()> {
     }
     if ram {
         return Err(Error::argument(
-            "ram",
+            "with_ram",
             format!(
                 "must be left out: {} is a container, whose RAM cannot be saved",
                 guest.label()
@@ -289,8 +320,8 @@ fn check_kind(guest: &Guest, name: &str, ram: bool) -> Result<()> {
     }
     if name == "vzdump" {
         return Err(Error::argument(
-            "name",
-            "must not be vzdump, which backups of containers keep for themselves",
+            "snapshot",
+            "must not be vzdump, which is reserved for backups of containers",
         ));
     }
     Ok(())
@@ -300,7 +331,7 @@ fn check_kind(guest: &Guest, name: &str, ram: bool) -> Result<()> {
 #[derive(Debug)]
 struct Snapshots {
     all: Vec<Snapshot>,
-    /// The one that the present state goes on from.
+    /// The one that the present state is based on.
     current: Option<String>,
 }
 
@@ -325,8 +356,7 @@ impl Snapshots {
         Ok(Self::new(raw))
     }
 
-    /// Among the snapshots stands `current`, which is none but the present
-    /// state.
+    /// Proxmox lists the present state among the snapshots, as `current`.
     fn new(raw: Vec<Snapshot>) -> Self {
         let (now, all): (Vec<_>, Vec<_>) =
             raw.into_iter().partition(|entry| entry.name == "current");
@@ -346,7 +376,7 @@ impl Snapshots {
             let label = guest.label();
             if names.is_empty() {
                 return Error::NotFound(format!(
-                    "{label} has no snapshot {name}: it has none at all; {} takes one",
+                    "{label} has no snapshot {name}: it has no snapshots; {} takes one",
                     name_of::<CreateSnapshot>()
                 ));
             }
@@ -447,7 +477,7 @@ impl SnapshotTree {
             .into_iter()
             .filter(|(_, one)| one.time() >= oldest)
             .map(|(depth, one)| SnapshotNode {
-                name: one.name.clone(),
+                snapshot: one.name.clone(),
                 parent: one.parent.clone(),
                 depth,
                 created_at: one.snaptime.map(|time| text::time(time.0)),
@@ -485,7 +515,7 @@ impl SnapshotTree {
     fn text(&self, guest: &Guest) -> String {
         let mut text = format!("{}: {}", guest.label(), text::count(self.total, "snapshot"));
         for one in &self.snapshots {
-            text.push_str(&format!("\n{}{}", "  ".repeat(one.depth), one.name));
+            text.push_str(&format!("\n{}{}", "  ".repeat(one.depth), one.snapshot));
             if let Some(time) = &one.created_at {
                 text.push_str(&format!(" ({time})"));
             }
@@ -493,7 +523,7 @@ impl SnapshotTree {
                 text.push_str(" with RAM");
             }
             if one.current {
-                text.push_str(" <- the present state goes on from here");
+                text.push_str(" <- the present state is based on this");
             }
         }
         text
@@ -526,7 +556,7 @@ impl Loss {
         let mut told = Vec::new();
         if !kept.is_empty() {
             told.push(format!(
-                "all that was written {since} to {} is lost",
+                "everything written {since} to {} is lost",
                 kept.join(", ")
             ));
         }
@@ -538,15 +568,15 @@ impl Loss {
         }
         let mut next = None;
         if snapshot.has_ram() {
-            told.push("its RAM goes back too: the guest runs on from the snapshot".into());
+            told.push("the RAM is restored too: the guest continues from the snapshot".into());
         } else if running && start {
             told.push(
-                "the running guest is switched off without a shutdown, and started afresh".into(),
+                "the running guest is switched off without a shutdown and started again".into(),
             );
         } else if running {
             told.push("the running guest is switched off without a shutdown".into());
             next = Some(format!(
-                "the guest is stopped after it: {} starts it",
+                "the guest is stopped afterwards: {} starts it",
                 name_of::<tools::power::StartGuest>()
             ));
         }
@@ -663,7 +693,7 @@ mod tests {
         let order: Vec<_> = tree
             .snapshots
             .iter()
-            .map(|one| (one.depth, one.name.as_str()))
+            .map(|one| (one.depth, one.snapshot.as_str()))
             .collect();
         assert_eq!(order, [(0, "a"), (1, "b1"), (2, "c"), (1, "b2")]);
         assert_eq!(tree.current.as_deref(), Some("b2"));
@@ -677,14 +707,18 @@ mod tests {
             tree.text(&guest("qemu")),
             "qemu guest 100 (web01): 4 snapshots\na (1970-01-01T00:01:40Z) with RAM\n  \
              b1 (1970-01-01T00:03:20Z)\n    c (1970-01-01T00:06:40Z)\n  \
-             b2 (1970-01-01T00:05:00Z) <- the present state goes on from here"
+             b2 (1970-01-01T00:05:00Z) <- the present state is based on this"
         );
     }
 
     #[test]
     fn the_newest_are_shown() {
         let tree = SnapshotTree::new(&guest("qemu"), &branches(), 2, 1_000);
-        let names: Vec<_> = tree.snapshots.iter().map(|one| one.name.as_str()).collect();
+        let names: Vec<_> = tree
+            .snapshots
+            .iter()
+            .map(|one| one.snapshot.as_str())
+            .collect();
         assert_eq!(names, ["c", "b2"]);
         assert!(tree.hint.unwrap().starts_with("the newest 2 of 4"));
     }
@@ -699,7 +733,7 @@ mod tests {
         let Err(Error::NotFound(message)) = none.find(&guest("lxc"), "x1") else {
             panic!("found");
         };
-        assert!(message.contains("it has none at all"), "{message}");
+        assert!(message.contains("it has no snapshots"), "{message}");
     }
 
     #[test]

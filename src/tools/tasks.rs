@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Num, Params, Path, Pve, TaskLog, TaskStatus, Text, Upid, choose_node};
+use crate::pve::{
+    Failure, Num, Params, Path, Pve, Started, TaskLog, TaskStatus, Text, Upid, choose_node,
+};
 use crate::report::Report;
 use crate::text;
 use crate::ticket::{self, Finish, TaskTicket};
@@ -411,19 +413,16 @@ impl Run for WaitTask {
         };
         let mut report = Report::done(label(&upid));
         report.vmid = upid.id().parse().ok();
-        let finish = match upid.kind() {
-            "vzdump" => Finish::Backup,
-            _ => Finish::Plain,
-        };
+        let finish = Finish::of(&upid);
         let Some(status) = status.filter(|status| status.exit().is_some()) else {
-            return report.started_with(&upid, None, finish);
+            return report.started_with(&Started::Task(upid), None, finish);
         };
         let ticket = TaskTicket {
             upid,
             report,
             finish,
         };
-        ticket.ended(pve, &status).map(Reply::report)
+        ticket.ended(pve, &status)
     }
 }
 

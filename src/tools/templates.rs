@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Upid, Volume, choose,
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Started, Volume, choose,
     choose_node, distinct, guests, nodes, places, volumes,
 };
 use crate::report::Report;
@@ -41,12 +41,16 @@ pub(crate) struct TemplateList {
     hint: Option<String>,
 }
 
-/// A template. A guest has a vmid, a file on a storage a volid.
+/// A template. A guest has a vmid, a file on a storage a volid, one of the
+/// index a template to download.
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Template {
     source: Source,
     kind: Kind,
-    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     vmid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,7 +116,7 @@ impl ListTemplates {
     fn cut(&self, mut templates: Vec<Template>, mut notes: Vec<String>) -> TemplateList {
         let seen = templates.len();
         if let Some(name) = self.name.as_deref().map(str::to_lowercase) {
-            templates.retain(|template| template.name.to_lowercase().contains(&name));
+            templates.retain(|template| template.called().to_lowercase().contains(&name));
         }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         if templates.len() > limit {
@@ -213,7 +217,8 @@ impl From<Guest> for Template {
         Self {
             source: Source::Guest,
             kind: guest.kind,
-            name: guest.name.unwrap_or_default(),
+            name: guest.name,
+            template: None,
             vmid: Some(guest.vmid),
             volid: None,
             node: Some(guest.node),
@@ -230,7 +235,8 @@ impl From<Appliance> for Template {
         Self {
             source: Source::Index,
             kind: Kind::Lxc,
-            name: one.template,
+            name: None,
+            template: Some(one.template),
             vmid: None,
             volid: None,
             node: None,
@@ -243,11 +249,20 @@ impl From<Appliance> for Template {
 }
 
 impl Template {
+    /// What people know it by.
+    fn called(&self) -> &str {
+        self.template
+            .as_deref()
+            .or(self.name.as_deref())
+            .unwrap_or_default()
+    }
+
     fn of_volume(volume: Volume, node: Option<String>) -> Self {
         Self {
             source: Source::Storage,
             kind: Kind::Lxc,
-            name: volume.name().to_owned(),
+            name: Some(volume.name().to_owned()),
+            template: None,
             vmid: None,
             size_bytes: volume.size.map(|Num(bytes)| bytes),
             volid: Some(volume.volid),
@@ -286,11 +301,11 @@ impl Run for DownloadTemplate {
         let there = volumes(pve, &node, &storage, Some(Content::Vztmpl), None)?;
         if let Some(volume) = there.iter().find(|volume| volume.name() == self.template) {
             return Err(Error::Conflict(format!(
-                "{} is on node {node} already: use it as it is",
+                "{} is already on node {node}: no download is needed",
                 volume.volid
             )));
         }
-        let upid: Upid = pve.post(
+        let started: Started = pve.post(
             &Path::new(["nodes", &node, "aplinfo"]),
             &Params::new()
                 .set("storage", &storage)
@@ -300,9 +315,9 @@ impl Run for DownloadTemplate {
             "download of template {} to {storage}",
             self.template
         ))
-        .created(format!("{storage}:vztmpl/{}", self.template));
+        .volid(format!("{storage}:vztmpl/{}", self.template));
         report.node = Some(node);
-        report.started(&upid, self.wait)
+        report.started(&started, self.wait)
     }
 }
 

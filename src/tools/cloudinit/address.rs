@@ -50,9 +50,9 @@ impl NicAddress {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    /// 0 for net0.
-    #[schemars(range(min = 0, max = 31))]
-    nic: u8,
+    /// net0 to net31.
+    #[schemars(length(min = 4, max = 5))]
+    nic: String,
     /// CIDR, dhcp or none.
     ipv4: Option<String>,
     /// Address or none.
@@ -88,6 +88,12 @@ impl Wanted {
     /// Checks it. `index` is its place in the list of arguments.
     pub(super) fn check(&self, index: usize) -> Result<Plan> {
         let at = |name: &str| format!("addresses/{index}/{name}");
+        if !is_nic(&self.nic) {
+            return Err(Error::argument(
+                &at("nic"),
+                "must be a network card of the guest, such as net0",
+            ));
+        }
         let given = [
             &self.ipv4,
             &self.ipv4_gateway,
@@ -160,7 +166,7 @@ impl Wanted {
             "2001:db8::10/64",
         )?;
         Ok(Plan {
-            nic: format!("net{}", self.nic),
+            nic: self.nic.clone(),
             v4: Family {
                 gateway: gateway("ipv4_gateway", &self.ipv4_gateway, false, &ipv4)?,
                 address: ipv4,
@@ -171,6 +177,15 @@ impl Wanted {
             },
         })
     }
+}
+
+/// `net0` to `net31`, without leading zeros.
+fn is_nic(text: &str) -> bool {
+    text.strip_prefix("net").is_some_and(|number| {
+        number
+            .parse::<u8>()
+            .is_ok_and(|index| index <= 31 && number == index.to_string())
+    })
 }
 
 impl Plan {
@@ -296,46 +311,49 @@ mod tests {
         let current = "ip=192.0.2.50/24,gw=192.0.2.1,ip6=auto";
         for (wanted, value) in [
             (
-                json!({"nic": 0, "ipv4": "192.0.2.9/24"}),
+                json!({"nic": "net0", "ipv4": "192.0.2.9/24"}),
                 "ip=192.0.2.9/24,gw=192.0.2.1,ip6=auto",
             ),
-            (json!({"nic": 0, "ipv4": "dhcp"}), "ip=dhcp,ip6=auto"),
-            (json!({"nic": 0, "ipv4": "none"}), "ip6=auto"),
+            (json!({"nic": "net0", "ipv4": "dhcp"}), "ip=dhcp,ip6=auto"),
+            (json!({"nic": "net0", "ipv4": "none"}), "ip6=auto"),
             (
-                json!({"nic": 0, "ipv4_gateway": "none"}),
+                json!({"nic": "net0", "ipv4_gateway": "none"}),
                 "ip=192.0.2.50/24,ip6=auto",
             ),
             (
-                json!({"nic": 0, "ipv6": "2001:db8::5/64", "ipv6_gateway": "2001:db8::1"}),
+                json!({"nic": "net0", "ipv6": "2001:db8::5/64", "ipv6_gateway": "2001:db8::1"}),
                 "ip=192.0.2.50/24,gw=192.0.2.1,ip6=2001:db8::5/64,gw6=2001:db8::1",
             ),
-            (json!({"nic": 0, "ipv4": "none", "ipv6": "none"}), ""),
+            (json!({"nic": "net0", "ipv4": "none", "ipv6": "none"}), ""),
         ] {
             assert_eq!(applied(wanted.clone(), current), value, "{wanted}");
         }
-        assert_eq!(applied(json!({"nic": 3, "ipv6": "dhcp"}), ""), "ip6=dhcp");
+        assert_eq!(
+            applied(json!({"nic": "net3", "ipv6": "dhcp"}), ""),
+            "ip6=dhcp"
+        );
     }
 
     #[test]
     fn nonsense_is_refused() {
         for wanted in [
-            json!({"nic": 0}),
-            json!({"nic": 0, "ipv4": "192.0.2.9"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/33"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/024"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/0"}),
-            json!({"nic": 0, "ipv4": "auto"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/24,gw=1"}),
-            json!({"nic": 0, "ipv6": "192.0.2.9/24"}),
-            json!({"nic": 0, "ipv6": "2001:db8::1"}),
-            json!({"nic": 0, "ipv4": "dhcp", "ipv4_gateway": "192.0.2.1"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/24", "ipv4_gateway": "192.0.2.1/24"}),
-            json!({"nic": 0, "ipv4": "192.0.2.9/24", "ipv4_gateway": "2001:db8::1"}),
+            json!({"nic": "net0"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/33"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/024"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/0"}),
+            json!({"nic": "net0", "ipv4": "auto"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/24,gw=1"}),
+            json!({"nic": "net0", "ipv6": "192.0.2.9/24"}),
+            json!({"nic": "net0", "ipv6": "2001:db8::1"}),
+            json!({"nic": "net0", "ipv4": "dhcp", "ipv4_gateway": "192.0.2.1"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/24", "ipv4_gateway": "192.0.2.1/24"}),
+            json!({"nic": "net0", "ipv4": "192.0.2.9/24", "ipv4_gateway": "2001:db8::1"}),
         ] {
             assert!(plan(wanted.clone()).is_err(), "{wanted}");
         }
         assert_eq!(
-            plan(json!({"nic": 0, "ipv4": "192.0.2.9"}))
+            plan(json!({"nic": "net0", "ipv4": "192.0.2.9"}))
                 .unwrap_err()
                 .message(),
             "addresses/0/ipv4: must be an address with its prefix length, such as 192.0.2.10/24, \
@@ -345,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_gateway_needs_an_address() {
-        let plan = plan(json!({"nic": 0, "ipv4_gateway": "192.0.2.1"})).unwrap();
+        let plan = plan(json!({"nic": "net0", "ipv4_gateway": "192.0.2.1"})).unwrap();
         assert!(plan.apply("").is_err());
         assert!(plan.apply("ip=dhcp").is_err());
         assert_eq!(
@@ -405,8 +423,8 @@ mod tests {
         fn round_trip(v4 in address(), v6 in address6()) {
             let (ipv4, ipv4_gateway) = v4;
             let (ipv6, ipv6_gateway) = v6;
-            let first = Wanted { nic: 1, ipv4: ipv4.clone(), ipv4_gateway: ipv4_gateway.clone(), ..Wanted::default() };
-            let second = Wanted { nic: 1, ipv6: ipv6.clone(), ipv6_gateway: ipv6_gateway.clone(), ..Wanted::default() };
+            let first = Wanted { nic: "net1".into(), ipv4: ipv4.clone(), ipv4_gateway: ipv4_gateway.clone(), ..Wanted::default() };
+            let second = Wanted { nic: "net1".into(), ipv6: ipv6.clone(), ipv6_gateway: ipv6_gateway.clone(), ..Wanted::default() };
             let mut value = String::new();
             for wanted in [first, second] {
                 if let Ok(plan) = wanted.check(0) {

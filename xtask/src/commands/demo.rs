@@ -74,7 +74,7 @@ fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
         )?;
     }
     ask(&mut client, "list_storage", json!({}), &STORAGES)?;
-    let snapshot = json!({"vmid": 101, "name": "before-upgrade"});
+    let snapshot = json!({"vmid": 101, "snapshot": "before-upgrade"});
     ask(&mut client, "create_snapshot", snapshot, &REPORT)?;
     // What a model gets to read when it is wrong.
     ask(&mut client, "get_guest", json!({"vmid": 999}), &GUESTS)?;
@@ -129,7 +129,7 @@ const STORAGES: View = View {
 
 const REPORT: View = View {
     list: None,
-    fields: &["action", "status", "created", "duration_seconds"],
+    fields: &["action", "status", "volid", "duration_seconds"],
 };
 
 /// Calls a tool, prints question and answer, and returns the rows.

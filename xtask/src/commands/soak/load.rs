@@ -94,7 +94,7 @@ impl Load {
         let text = |key| call.arguments.get(key);
         if call.tool == "create_snapshot"
             && let Some(vmid) = text("vmid").and_then(Value::as_u64)
-            && let Some(name) = text("name").and_then(Value::as_str)
+            && let Some(name) = text("snapshot").and_then(Value::as_str)
         {
             let mut snapshots = self
                 .snapshots
@@ -106,7 +106,7 @@ impl Load {
 
     fn take_snapshot(&self, vmid: u64, random: &mut Random) -> Call {
         let mark = self.mark();
-        let arguments = json!({"vmid": vmid, "name": mark, "wait": random.percent(70)});
+        let arguments = json!({"vmid": vmid, "snapshot": mark, "wait": random.percent(70)});
         write("create_snapshot", arguments, ledger::snapshot(&mark))
     }
 
@@ -124,7 +124,7 @@ impl Load {
         let removal = ledger::no_snapshot(&name);
         Some(write(
             "delete_snapshot",
-            json!({"vmid": vmid, "name": name}),
+            json!({"vmid": vmid, "snapshot": name}),
             removal,
         ))
     }

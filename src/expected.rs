@@ -1,0 +1,203 @@
+//! The state that a guest is to reach after its task has ended.
+//!
+//! Some tasks end well before the guest has changed: those of a guest under
+//! high availability only pass the request to its manager, which acts within
+//! some 15 seconds, and a rollback leaves the start to another task. The
+//! guest's own state tells, so that is what is followed.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::pve::{Guest, Pve};
+use crate::report::{Report, Status};
+use crate::tools::{self, name_of, power::Power};
+
+/// What is awaited of a guest, for how long.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Expected {
+    vmid: u32,
+    state: EndState,
+    cause: Cause,
+    within_seconds: u32,
+    /// In seconds since 1970; absent until the task has ended.
+    until: Option<u64>,
+}
+
+/// What the guest is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EndState {
+    Running,
+    Stopped,
+    /// On this node.
+    On(String),
+}
+
+/// Who changes the guest after the task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Cause {
+    /// The manager of high availability, which the task has asked.
+    HighAvailability,
+    /// A start that the task has begun.
+    Start,
+    /// The guest itself, which may stop again at once.
+    Resume,
+}
+
+/// How far the guest is.
+pub(crate) enum Progress {
+    Reached(Guest),
+    /// Not yet: what it is now, in a word.
+    Now(String),
+}
+
+impl Expected {
+    /// What high availability is to do; it acts within 15 seconds, and a guest
+    /// may take its time to shut down or move.
+    pub(crate) fn by_ha(vmid: u32, state: EndState, within_seconds: u32) -> Self {
+        Self::new(vmid, state, Cause::HighAvailability, within_seconds)
+    }
+
+    /// What a task asked high availability for, where that was moments ago:
+    /// later, the guest may have been changed again.
+    pub(crate) fn of_ha_task(kind: &str, vmid: u32, started: u64) -> Option<Self> {
+        let state = match kind {
+            "hastart" => EndState::Running,
+            "hastop" => EndState::Stopped,
+            _ => return None,
+        };
+        let is_recent = clock::now().saturating_sub(started) < 60;
+        is_recent.then(|| Self::by_ha(vmid, state, 60))
+    }
+
+    pub(crate) fn new(vmid: u32, state: EndState, cause: Cause, within_seconds: u32) -> Self {
+        Self {
+            vmid,
+            state,
+            cause,
+            within_seconds,
+            until: None,
+        }
+    }
+
+    /// Whether its task has ended, so that only the guest is left to look at.
+    pub(crate) fn is_due(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// The same, once its task has ended.
+    pub(crate) fn due(mut self) -> Self {
+        self.until
+            .get_or_insert_with(|| clock::now().saturating_add(self.within_seconds.into()));
+        self
+    }
+
+    /// Whether it has been awaited for long enough.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| clock::now() >= until)
+    }
+
+    /// One look at the guest. Fails where it will not get there.
+    pub(crate) fn look(&self, pve: &Pve) -> Result<Progress> {
+        let guest = Guest::find(pve, self.vmid)?;
+        let (guest, state) = guest.then(pve, |guest| guest.state(pve))?;
+        let power = Power::of(&state);
+        let reached = match &self.state {
+            EndState::Running => power == Power::Running,
+            EndState::Stopped => matches!(power, Power::Stopped | Power::OnDisk),
+            EndState::On(node) => guest.node == *node,
+        };
+        if reached {
+            return Ok(Progress::Reached(guest));
+        }
+        if self.cause == Cause::HighAvailability && state.ha_state() == Some("error") {
+            return Err(Error::Conflict(format!(
+                "high availability gave up on {}: its state there is error; {} with this vmid shows \
+                 which task failed and why; correct that, then run ha-manager set {} --state \
+                 disabled on a node, and start the guest again",
+                guest.label(),
+                name_of::<tools::tasks::ListTasks>(),
+                guest.ha_id(),
+            )));
+        }
+        Ok(Progress::Now(match &self.state {
+            EndState::On(_) => format!("on node {}", guest.node),
+            EndState::Running | EndState::Stopped => match state.qmpstatus.as_deref() {
+                Some(word) if power != Power::Stopped => word.to_owned(),
+                _ => power.word().to_owned(),
+            },
+        }))
+    }
+
+    /// What to say while the guest has not changed.
+    pub(crate) fn waiting(&self, report: &Report, now: &str) -> Report {
+        let mut report = report.clone();
+        report.next_step = Some(self.next_step());
+        match self.cause {
+            Cause::HighAvailability => {
+                report.status = Status::Requested;
+                // Nothing of it has happened.
+                report.changes.clear();
+                report.warn(format!(
+                    "high availability has accepted the request and carries it out by itself, as a \
+                     rule within 15 seconds; the guest is still {now}"
+                ))
+            }
+            Cause::Start => {
+                report.status = Status::DoneWithWarnings;
+                report.warn(format!("the guest has not started: it is {now}"))
+            }
+            Cause::Resume => {
+                report.status = Status::DoneWithWarnings;
+                report.changes.clear();
+                report.warn(format!(
+                    "the guest stopped again at once: it is {now}, most likely since its storage \
+                     is still full or out of reach"
+                ))
+            }
+        }
+    }
+
+    /// What a caller who does not wait can do.
+    fn next_step(&self) -> String {
+        let get = name_of::<tools::guests::GetGuest>();
+        match (&self.state, self.cause) {
+            (EndState::On(node), _) => format!(
+                "{get} shows when its node is {node}; {} shows the migration that high \
+                 availability starts",
+                name_of::<tools::tasks::ListTasks>()
+            ),
+            (_, Cause::HighAvailability) => format!(
+                "{get} shows when it has changed, {} what high availability does with it",
+                name_of::<tools::cluster::GetClusterStatus>()
+            ),
+            (_, Cause::Start) => format!(
+                "{} with this vmid shows why, {} starts it",
+                name_of::<tools::tasks::ListTasks>(),
+                name_of::<tools::power::StartGuest>()
+            ),
+            (_, Cause::Resume) => format!(
+                "make room on its storage ({} shows the free space), then call {} again",
+                name_of::<tools::storage::ListStorage>(),
+                name_of::<tools::power::ResumeGuest>()
+            ),
+        }
+    }
+
+    /// What to say before anything has been looked at.
+    pub(crate) fn interim(&self, report: &Report) -> Report {
+        let mut report = report.clone();
+        report.status = Status::Requested;
+        report.changes.clear();
+        report.next_step = Some(self.next_step());
+        report
+    }
+
+    /// Whether the task only passes the request on.
+    pub(crate) fn is_by_ha(&self) -> bool {
+        self.cause == Cause::HighAvailability
+    }
+}
