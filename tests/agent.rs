@@ -100,7 +100,7 @@ async fn left_and_looked_at_again() -> anyhow::Result<()> {
     assert_eq!(ended["stdout"], "hi\n", "{ended:#}");
     // The agent tells it once.
     let text = client.error(TOOL, again).await?;
-    says(&text, &["no command", "forgets"]);
+    says(&text, &["does not know a command", "forgets"]);
 
     let followed = run(&client, &["sleep", "1"]).await?;
     assert_eq!(followed["exit_code"], 0);
@@ -205,7 +205,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
         .await?;
     let arguments = json!({ "vmid": 100, "command": ["echo", "hunter2"] });
     let text = client.error(TOOL, arguments).await?;
-    says(&text, &["may have been started all the same", "pid"]);
+    says(&text, &["may have been started anyway", "pid"]);
     assert!(!text.contains("hunter2"), "{text}");
     let posts = sim.requests()?;
     let posts = posts.iter().filter(|one| one["method"] == "POST").count();
