@@ -131,7 +131,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
         (
             json!({ "template": "alpine-3.22-default_20250617_amd64.tar.xz", "storage": "nas" }),
-            &["nas:vztmpl/alpine-3.22-default_20250617_amd64.tar.xz is on node pve1 already"],
+            &["nas:vztmpl/alpine-3.22-default_20250617_amd64.tar.xz is already on node pve1"],
         ),
         (
             json!({ "template": "debian-13-standard_13.1-2_amd64.tar.zst" }),

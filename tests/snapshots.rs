@@ -397,10 +397,10 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
     let text = client
         .error(
             "create_snapshot",
-            json!({ "vmid": 100, "snapshot": "s1", "vmstate": true }),
+            json!({ "vmid": 100, "snapshot": "s1", "quiesce": true }),
         )
         .await?;
-    says(&text, &["vmstate", "not known"]);
+    says(&text, &["quiesce"]);
     assert_eq!(sim.served().await?, 0);
     Ok(())
 }
