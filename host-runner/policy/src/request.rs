@@ -169,7 +169,16 @@ fn segment(raw: &str) -> Result<String, Malformed> {
     // What vmids, names of nodes, storages and snapshots, and UPIDs are made
     // of. A percent sign here would be a second layer of encoding.
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:@!+,~".contains(c);
-    if !decoded.chars().all(plain) {
+    // The last fields of a UPID, the task's object and its user, may hold more:
+    // `DOMAIN\user`, `o'neill@ldap`. To Proxmox they are all but colons, slashes
+    // and white space.
+    let free = |c: char| !c.is_control() && !c.is_whitespace() && !"/%?#;&".contains(c);
+    let is_upid = decoded.starts_with("UPID:");
+    let fits = decoded.split(':').enumerate().all(|(field, text)| {
+        let is_free = is_upid && matches!(field, 6 | 7);
+        text.chars().all(|c| plain(c) || is_free && free(c))
+    });
+    if !fits {
         return Err(Malformed::Segment);
     }
     Ok(decoded.into_owned())
