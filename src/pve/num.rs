@@ -56,7 +56,12 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(text) => Ok(Self(text)),
-            Value::Number(number) => Ok(Self(number.to_string())),
+            // A whole number may come as `2.0`.
+            Value::Number(number) => {
+                let text = number.to_string();
+                let whole = text.strip_suffix(".0").map(str::to_owned);
+                Ok(Self(whole.unwrap_or(text)))
+            }
             Value::Bool(flag) => Ok(Self(u8::from(flag).to_string())),
             _ => Err(D::Error::custom("not a text")),
         }
@@ -95,6 +100,13 @@ mod tests {
         for text in [r#""nan""#, r#""-Infinity""#, "null"] {
             assert!(serde_json::from_str::<Num<f64>>(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_reads_as_one() {
+        let texts: Vec<Text> = serde_json::from_str(r#"["2.0", 2.0, 2, 2.5, true]"#).unwrap();
+        let texts: Vec<&str> = texts.iter().map(|text| text.0.as_str()).collect();
+        assert_eq!(texts, ["2.0", "2", "2", "2.5", "1"]);
     }
 
     #[test]
