@@ -23,7 +23,8 @@ use self::rule::{Direction, Fields, Level, Listed, RawRule, Rule, Rules};
 use self::traffic::Addresses;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Failure, Format, Guest, GuestConfig, Halt, Nic, Params, Path, Pve, Removable, nodes,
+    Failure, Format, Guest, GuestConfig, Halt, Nic, Params, Path, Pve, Removable, choose_node,
+    nodes,
 };
 use crate::report::Report;
 use crate::text;
@@ -1093,13 +1094,16 @@ impl Scope {
         match self {
             Self::Guest(vmid) => Guest::attempt(pve, *vmid, |guest| run(&Site::of_guest(guest)))
                 .map(|(_, value)| value),
-            Self::Node(node) => Ok(run(&Site {
-                level: Level::Node,
-                path: Path::new(["nodes", node, "firewall"]),
-                label: format!("node {node}"),
-                guest: None,
-                node: Some(node.clone()),
-            })?),
+            Self::Node(node) => {
+                let node = choose_node(pve, "node", Some(node))?;
+                Ok(run(&Site {
+                    level: Level::Node,
+                    path: Path::new(["nodes", &node, "firewall"]),
+                    label: format!("node {node}"),
+                    guest: None,
+                    node: Some(node),
+                })?)
+            }
             Self::Cluster => Ok(run(&Site {
                 level: Level::Cluster,
                 path: Path::new(["cluster", "firewall"]),
