@@ -144,6 +144,9 @@ async fn a_linked_clone_of_a_template_by_name() -> anyhow::Result<()> {
     assert_eq!(guest["config"]["name"], "web02");
     assert_eq!(guest["config"]["description"], "a=b; c & d\nsecond line");
     assert!(guest["config"].get("template").is_none(), "{guest:#}");
+    // Lists know its name with pvestatd's next report.
+    sim.control(json!({ "cmd": "advance", "seconds": 10 }))
+        .await?;
     let found = client
         .call("list_guests", json!({ "pool": "prod", "name": "web02" }))
         .await?;

@@ -1,7 +1,6 @@
-//! API tokens, their access lists, and the permission checks of endpoints.
+//! API tokens, and the permission checks of endpoints.
 
-use serde_json::{Map, Value, json};
-
+use crate::access::parse_rights;
 use crate::params::{Arg, Args};
 use crate::router::Fail;
 use crate::state::Cluster;
@@ -57,17 +56,6 @@ pub(crate) const PRIVILEGES: &[&str] = &[
     "VM.Snapshot.Rollback",
 ];
 
-/// What the role PVEAuditor holds.
-const AUDIT: &[&str] = &[
-    "Datastore.Audit",
-    "Mapping.Audit",
-    "Pool.Audit",
-    "SDN.Audit",
-    "Sys.Audit",
-    "VM.Audit",
-    "VM.GuestAgent.Audit",
-];
-
 /// Who may call an endpoint. `{name}` in a path stands for that parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Access {
@@ -117,9 +105,7 @@ impl Access {
                 {
                     return Ok(());
                 }
-                // The last alternative's text is the one that is shown.
-                any.last()
-                    .map_or(Ok(()), |last| last.check(cluster, auth, args))
+                Err(Fail::denied_unnamed())
             }
             Access::IfParam(name, access) => match args.get(*name) {
                 Some(value) if *value != Arg::Undef => access.check(cluster, auth, args),
@@ -164,22 +150,25 @@ pub(crate) struct Token {
     pub(crate) secret: String,
     /// `all`, `audit`, `none` or the access list as it was given.
     pub(crate) rights: String,
-    acl: Vec<(String, Vec<String>)>,
+    /// Whether it may do only what both it and its user may. A full token may what its user may.
+    pub(crate) separated: bool,
 }
 
 impl Token {
+    /// The token of root that may do all is a full one.
     pub(crate) fn new(id: &str, secret: &str, rights: &str) -> Result<Token, String> {
         let (user, name) = id
             .split_once('!')
-            .ok_or_else(|| format!("token id '{id}' is no user@realm!name"))?;
+            .ok_or_else(|| format!("token id '{id}' is not user@realm!name"))?;
         if !user.contains('@') || name.is_empty() {
-            return Err(format!("token id '{id}' is no user@realm!name"));
+            return Err(format!("token id '{id}' is not user@realm!name"));
         }
+        parse_rights(rights)?;
         Ok(Token {
             id: id.into(),
             secret: secret.into(),
             rights: rights.into(),
-            acl: parse_acl(rights)?,
+            separated: !(user == "root@pam" && rights == "all"),
         })
     }
 
@@ -187,48 +176,14 @@ impl Token {
     pub(crate) fn parse(text: &str) -> Result<Token, String> {
         let (id, rest) = text
             .split_once('=')
-            .ok_or_else(|| format!("token '{text}' is no user@realm!name=secret[:rights]"))?;
+            .ok_or_else(|| format!("token '{text}' is not user@realm!name=secret[:rights]"))?;
         let (secret, rights) = rest.split_once(':').unwrap_or((rest, "all"));
         Token::new(id, secret, rights)
     }
-}
 
-/// `all`, `audit`, `none`, or `/vms/100=VM.Audit+VM.PowerMgmt,/storage=audit`.
-fn parse_acl(rights: &str) -> Result<Vec<(String, Vec<String>)>, String> {
-    let role = |name: &str| -> Result<Vec<String>, String> {
-        let owned = |list: &[&str]| {
-            list.iter()
-                .map(|privilege| (*privilege).to_owned())
-                .collect()
-        };
-        match name {
-            "all" => Ok(owned(PRIVILEGES)),
-            "audit" => Ok(owned(AUDIT)),
-            "none" => Ok(Vec::new()),
-            list => list
-                .split('+')
-                .map(|privilege| {
-                    if PRIVILEGES.contains(&privilege) {
-                        Ok(privilege.to_owned())
-                    } else {
-                        Err(format!("no such privilege '{privilege}'"))
-                    }
-                })
-                .collect(),
-        }
-    };
-    if matches!(rights, "all" | "audit" | "none") {
-        return Ok(vec![("/".into(), role(rights)?)]);
+    pub(crate) fn user(&self) -> &str {
+        self.id.split_once('!').map_or("", |(user, _)| user)
     }
-    rights
-        .split(',')
-        .map(|entry| {
-            let (path, privileges) = entry
-                .split_once('=')
-                .ok_or_else(|| format!("access list entry '{entry}' is no /path=PRIVILEGES"))?;
-            Ok((path.to_owned(), role(privileges)?))
-        })
-        .collect()
 }
 
 /// Who makes a request.
@@ -238,65 +193,23 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
+    /// Somebody without a token, who may use what is open.
+    pub(crate) fn nobody() -> Auth {
+        let token = Token {
+            id: String::new(),
+            secret: String::new(),
+            rights: String::new(),
+            separated: true,
+        };
+        Auth { token }
+    }
+
     pub(crate) fn has(&self, cluster: &Cluster, path: &str, privilege: &str) -> bool {
-        if self.granted(path, privilege) {
-            return true;
-        }
-        // Rights on a pool hold for its members.
-        let vmid = path
-            .strip_prefix("/vms/")
-            .and_then(|vmid| vmid.parse().ok());
-        vmid.and_then(|vmid| cluster.pool_of(vmid))
-            .is_some_and(|pool| self.granted(&format!("/pool/{pool}"), privilege))
+        cluster
+            .access
+            .privileges(cluster, &self.token.id, path)
+            .contains_key(privilege)
     }
-
-    fn granted(&self, path: &str, privilege: &str) -> bool {
-        if path.is_empty() {
-            return false;
-        }
-        // The nearest entry decides alone, as in PVE.
-        self.token
-            .acl
-            .iter()
-            .filter(|(prefix, _)| is_within(path, prefix))
-            .max_by_key(|(prefix, _)| prefix.len())
-            .is_some_and(|(_, privileges)| privileges.iter().any(|held| held == privilege))
-    }
-
-    /// `GET /access/permissions`: privileges by path.
-    pub(crate) fn permissions(&self) -> Value {
-        let mut paths: Map<String, Value> = Map::new();
-        let top = [
-            "/",
-            "/access",
-            "/access/groups",
-            "/nodes",
-            "/pool",
-            "/sdn",
-            "/storage",
-            "/vms",
-        ];
-        let own = self.token.acl.iter().map(|(path, _)| path.as_str());
-        for path in top.into_iter().chain(own) {
-            let held: Map<String, Value> = PRIVILEGES
-                .iter()
-                .filter(|privilege| self.granted(path, privilege))
-                .map(|privilege| ((*privilege).to_owned(), json!(1)))
-                .collect();
-            if !held.is_empty() {
-                paths.insert(path.to_owned(), Value::Object(held));
-            }
-        }
-        Value::Object(paths)
-    }
-}
-
-fn is_within(path: &str, prefix: &str) -> bool {
-    prefix == "/"
-        || path == prefix
-        || path
-            .strip_prefix(prefix)
-            .is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -310,16 +223,6 @@ mod tests {
         assert!(Token::parse("root@pam=x").is_err());
         assert!(Token::parse("a@pve!b=s:/vms/100=VM.Nope").is_err());
         assert!(Token::parse("a@pve!b=s:/vms/100=VM.Audit+VM.PowerMgmt,/nodes=audit").is_ok());
-    }
-
-    #[test]
-    fn the_nearest_entry_decides() {
-        let token = Token::parse("a@pve!b=s:/=audit,/vms/100=none,/vms/101=VM.PowerMgmt").unwrap();
-        let auth = Auth { token };
-        assert!(auth.granted("/vms/102", "VM.Audit"));
-        assert!(!auth.granted("/vms/100", "VM.Audit"));
-        assert!(auth.granted("/vms/101", "VM.PowerMgmt"));
-        assert!(!auth.granted("/vms/1010", "VM.PowerMgmt"));
     }
 
     #[test]

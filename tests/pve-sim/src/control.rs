@@ -67,6 +67,11 @@ pub(crate) fn run(server: &Server, command: &Value) -> Value {
                     Ok(json!({}))
                 }
                 "token" => add_token(&mut cluster, &fields),
+                "pveum" => text(&fields, "line")
+                    .and_then(|line| cluster.access.pveum(line))
+                    .map(|()| json!({})),
+                "permissions" => text(&fields, "id")
+                    .map(|who| json!({"permissions": cluster.access.permissions(&cluster, who)})),
                 "task-seconds" => {
                     cluster.tasks.seconds =
                         fields.get("value").and_then(Value::as_f64).unwrap_or(0.5);
@@ -214,14 +219,21 @@ fn show(guest: &Guest) -> Value {
     })
 }
 
-/// `{"cmd":"token","id":"ops@pve!t","secret":"…","rights":"/vms/100=VM.Audit"}`.
+/// `{"cmd":"token","id":"ops@pve!t","secret":"…","rights":"/vms/100=VM.Audit"}`. Its user may the
+/// same, or what `user_rights` says; `"privsep":false` makes a full token.
 fn add_token(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value, String> {
-    let token = Token::new(
+    let mut token = Token::new(
         text(fields, "id")?,
         text(fields, "secret")?,
         text(fields, "rights")?,
     )?;
-    cluster.tokens.retain(|known| known.id != token.id);
-    cluster.tokens.push(token);
+    if let Some(separated) = fields.get("privsep").and_then(Value::as_bool) {
+        token.separated = separated;
+    }
+    let user = token.user().to_owned();
+    cluster.access.add_token(token)?;
+    if let Some(rights) = fields.get("user_rights").and_then(Value::as_str) {
+        cluster.access.grant(&user, rights)?;
+    }
     Ok(json!({}))
 }

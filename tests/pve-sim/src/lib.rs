@@ -5,10 +5,13 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod api;
 mod auth;
 mod clock;
 mod control;
+#[cfg(test)]
+mod exchanges;
 mod faults;
 mod firewall;
 mod formats;
@@ -58,12 +61,16 @@ pub struct Options {
     pub guests: usize,
     /// Tokens as `user@realm!name=secret[:rights]`. Empty: three tokens with random secrets.
     pub tokens: Vec<String>,
+    /// Users whose rights are not those of their tokens, as `user@realm:rights`.
+    pub users: Vec<String>,
     /// How fast the simulated time runs, which `advance` moves on besides.
     pub speed: f64,
     /// How long a task runs; some take a part or a multiple of it.
     pub task_seconds: f64,
     /// How long a 401 is held back (three seconds on a real node).
     pub auth_delay: Duration,
+    /// How long an unknown node's name is looked up (six seconds on a real node).
+    pub lookup_delay: Duration,
     /// Every request that reaches parameter parsing is appended here, one JSON object a line.
     pub log: Option<PathBuf>,
     /// Every request is appended here as it comes in, before any fault strikes it.
@@ -104,9 +111,11 @@ impl Default for Options {
             nodes: Vec::new(),
             guests: 0,
             tokens: Vec::new(),
+            users: Vec::new(),
             speed: 1.0,
             task_seconds: 0.5,
             auth_delay: Duration::from_millis(50),
+            lookup_delay: Duration::from_millis(50),
             log: None,
             arrivals: None,
             faults: Vec::new(),

@@ -26,6 +26,9 @@ Control: JSON lines on stdin, each answered by a line with "ok":
   {"cmd":"guest","vmid":100,"config":{"lock":"backup","tags":null},"running":true,"agent":false,"node":"pve2"}
   {"cmd":"get","vmid":100}   {"cmd":"remove-guest","vmid":100}
   {"cmd":"token","id":"ops@pve!t","secret":"s","rights":"/vms/100=VM.Audit+VM.PowerMgmt"}
+      its user may the same unless "user_rights" says otherwise; "privsep":false makes a full token
+  {"cmd":"pveum","line":"pveum acl modify /vms/100 --users ops@pve --roles PVEVMUser"}   also role add, role modify
+  {"cmd":"permissions","id":"ops@pve!t"}   what a user or token may, by path
   {"cmd":"quorate","value":false}   {"cmd":"task-seconds","value":5}
   {"cmd":"outage","ms":1500}   closes the port and resets all connections for so long (0 ends it; no ms: until then)
   {"cmd":"outage","ms":1500,"every_ms":4000}   does so in every period   "answer":595 (502, 503) answers that instead
@@ -68,6 +71,9 @@ struct Cli {
     /// A token (repeatable): `user@realm!name=secret[:all|audit|none|/path=PRIV+PRIV,…]`.
     #[arg(long = "token", value_name = "TOKEN")]
     tokens: Vec<String>,
+    /// What a user may, where that is not what its tokens may (repeatable): `user@realm:rights`.
+    #[arg(long = "user", value_name = "USER:RIGHTS")]
+    users: Vec<String>,
     /// How fast the simulated time runs.
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
     speed: f64,
@@ -77,6 +83,9 @@ struct Cli {
     /// How long a 401 is held back; a real node takes 3000.
     #[arg(long, default_value_t = 50, value_name = "MS")]
     auth_delay_ms: u64,
+    /// How long an unknown node's name is looked up; a real node takes 6000.
+    #[arg(long, default_value_t = 50, value_name = "MS")]
+    lookup_delay_ms: u64,
     /// Append each request to this file, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -121,9 +130,11 @@ impl Cli {
             nodes: self.nodes.clone(),
             guests: self.guests,
             tokens: self.tokens.clone(),
+            users: self.users.clone(),
             speed: self.speed,
             task_seconds: self.task_seconds.unwrap_or(base.task_seconds),
             auth_delay: Duration::from_millis(self.auth_delay_ms),
+            lookup_delay: Duration::from_millis(self.lookup_delay_ms),
             log: self.log.clone(),
             arrivals: self.arrivals.clone(),
             faults: self.faults.clone(),

@@ -11,9 +11,6 @@ use serde_json::{Map, Value};
 use crate::api::cluster::{guest_figures, node_figures, storage_figures};
 use crate::state::Cluster;
 
-/// Every change is reported at once, until the tools and their tests expect more.
-pub(crate) const AT_ONCE: bool = true;
-
 /// The time from one report to the next.
 pub(crate) const CYCLE: Duration = Duration::from_secs(10);
 /// What is older is not shown.

@@ -89,7 +89,7 @@ const TOLERATED: &[(&str, &str, &str)] = &[
     ("lxc-rrd", "data[]", "the recorded node has no history"),
     ("rrddata", "data[]", "the recorded node has no history"),
     ("node-syslog", "data[]", "the recorded journal is empty"),
-    ("permissions-root", "data", "same privileges on other paths"),
+    ("permissions-", "data", "same privileges on other paths"),
     ("tasks", "data[].status", "exit status of another task"),
     ("ha-", "data[]", "a simulated guest is under HA already"),
     (

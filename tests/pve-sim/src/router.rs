@@ -50,6 +50,8 @@ pub(crate) struct Endpoint {
     pub(crate) access: Access,
     /// Answered by the node that is asked, also for another node in the path.
     pub(crate) local: bool,
+    /// Answered without a token too.
+    pub(crate) open: bool,
     pub(crate) handler: Handler,
 }
 
@@ -70,6 +72,7 @@ const fn endpoint(
         shared: &[],
         access,
         local: false,
+        open: false,
         handler,
     }
 }
@@ -114,6 +117,12 @@ impl Endpoint {
     /// Never proxied to the node that the path names.
     pub(crate) const fn local(mut self) -> Endpoint {
         self.local = true;
+        self
+    }
+
+    /// Answered without a token too.
+    pub(crate) const fn open(mut self) -> Endpoint {
+        self.open = true;
         self
     }
 
@@ -194,6 +203,21 @@ impl Fail {
         Fail {
             status: 403,
             message: format!("Permission check failed ({what})\n"),
+            errors: Errors::new(),
+            bare: false,
+        }
+    }
+
+    /// The name of an unknown node, which the proxying node looks up in vain.
+    pub(crate) fn is_name_lookup(&self) -> bool {
+        self.message.starts_with("hostname lookup ")
+    }
+
+    /// A refusal that does not name what is missing.
+    pub(crate) fn denied_unnamed() -> Fail {
+        Fail {
+            status: 403,
+            message: "Permission check failed\n".into(),
             errors: Errors::new(),
             bare: false,
         }
@@ -342,6 +366,12 @@ impl Router {
             })
     }
 
+    /// Whether a request needs no token.
+    pub(crate) fn is_open(&self, method: Method, path: &str) -> bool {
+        self.find(method, path)
+            .is_some_and(|found| found.route.endpoint.open)
+    }
+
     #[cfg(test)]
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = &'static Endpoint> {
         self.routes.iter().map(|route| route.endpoint)
@@ -416,13 +446,26 @@ impl Found<'_> {
 
 /// Requests for another node go through this one, if it answers.
 fn reach(cluster: &Cluster, node: &str) -> Result<(), Fail> {
-    match cluster.nodes.iter().find(|known| known.name == node) {
-        Some(known) if known.online => Ok(()),
+    let known = |known: &&crate::state::Node| known.name.eq_ignore_ascii_case(node);
+    match cluster.nodes.iter().find(known) {
+        Some(known) if known.name == node && known.online => Ok(()),
+        // The name is found, but no certificate belongs to it in this spelling.
+        Some(known) if known.online => Err(Fail::bare(
+            596,
+            "error:0A000086:SSL routines::certificate verify failed",
+        )),
         Some(_) => Err(Fail::bare(595, "No route to host")),
         None if node == "localhost" => Ok(()),
-        None => Err(Fail::die(format!(
-            "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
-        ))),
+        None => {
+            let why = if node.bytes().all(|byte| byte == b'.') {
+                "Name or service not known"
+            } else {
+                "Temporary failure in name resolution"
+            };
+            Err(Fail::die(format!(
+                "hostname lookup '{node}' failed - failed to get address info for: {node}: {why}"
+            )))
+        }
     }
 }
 

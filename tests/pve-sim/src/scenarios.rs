@@ -499,7 +499,7 @@ async fn downloads_check_what_they_get() {
     );
     assert_eq!(
         refused(&sim, &format!("{base} filename=a.txt url={url}")).await,
-        "filename: wrong file extension"
+        "filename: invalid filename or wrong extension"
     );
     assert!(
         refused(
@@ -588,4 +588,224 @@ async fn an_outage_of_pvedaemon_alone_is_answered() {
     sim.control(&json!({"cmd": "outage", "ms": 0}));
     let state = data(&sim, "GET /nodes/pve1/qemu/100/status/current").await;
     assert_eq!(state["status"], "running", "nothing was done");
+}
+
+fn advance(sim: &Running, seconds: u32) {
+    let answer = sim.control(&json!({"cmd": "advance", "seconds": seconds}));
+    assert_eq!(answer["ok"], true, "{answer}");
+}
+
+/// The entry of `/cluster/resources` with that id.
+async fn resource(sim: &Running, id: &str) -> Value {
+    let list = data(sim, "GET /cluster/resources").await;
+    let entry = list.as_array().unwrap().iter().find(|it| it["id"] == id);
+    entry.unwrap_or_else(|| panic!("no {id}")).clone()
+}
+
+fn keys(entry: &Value) -> Vec<&str> {
+    entry
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+#[tokio::test]
+async fn a_new_guest_is_unknown_until_pvestatd_reports() {
+    let sim = start(Options {
+        tls: Tls::Off,
+        tokens: vec!["root@pam!full=r".to_owned()],
+        task_seconds: 1.0,
+        ..Options::default()
+    })
+    .await
+    .unwrap();
+    let upid = data(
+        &sim,
+        "POST /nodes/pve1/qemu/9000/clone newid=610 name=fresh",
+    )
+    .await;
+    let entry = resource(&sim, "qemu/610").await;
+    assert_eq!(
+        keys(&entry),
+        ["id", "lock", "node", "status", "type", "vmid"]
+    );
+    assert_eq!(
+        (&entry["status"], &entry["lock"]),
+        (&json!("unknown"), &json!("clone"))
+    );
+    let current = data(&sim, "GET /nodes/pve1/qemu/610/status/current").await;
+    assert_eq!(
+        (&current["status"], &current["name"]),
+        (&json!("stopped"), &json!("VM 610"))
+    );
+    advance(&sim, 1);
+    ended(&sim, TOKEN, upid.as_str().unwrap()).await;
+    assert_eq!(resource(&sim, "qemu/610").await["status"], "unknown");
+    let current = data(&sim, "GET /nodes/pve1/qemu/610/status/current").await;
+    assert_eq!(
+        (&current["status"], &current["name"]),
+        (&json!("stopped"), &json!("fresh"))
+    );
+    let list = data(&sim, "GET /nodes/pve1/qemu").await;
+    let listed = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|guest| guest["vmid"] == 610);
+    assert_eq!(listed.unwrap()["name"], "fresh");
+    advance(&sim, 9);
+    let entry = resource(&sim, "qemu/610").await;
+    assert_eq!(
+        (&entry["status"], &entry["name"]),
+        (&json!("stopped"), &json!("fresh"))
+    );
+    // A start is known to the node when its task ends, and to the cluster one round later.
+    data(&sim, "POST /nodes/pve1/qemu/610/status/start").await;
+    advance(&sim, 1);
+    let current = data(&sim, "GET /nodes/pve1/qemu/610/status/current").await;
+    assert_eq!(current["status"], "running");
+    assert_eq!(resource(&sim, "qemu/610").await["status"], "stopped");
+    advance(&sim, 9);
+    assert_eq!(resource(&sim, "qemu/610").await["status"], "running");
+    // A destroyed guest vanishes at once.
+    data(&sim, "POST /nodes/pve1/qemu/610/status/stop").await;
+    advance(&sim, 1);
+    data(&sim, "DELETE /nodes/pve1/qemu/610").await;
+    advance(&sim, 1);
+    let list = data(&sim, "GET /cluster/resources type=vm").await;
+    assert!(list.as_array().unwrap().iter().all(|it| it["vmid"] != 610));
+}
+
+#[tokio::test]
+async fn what_a_hung_pvestatd_has_reported_stays_and_then_is_unknown() {
+    let sim = sim(Options::default()).await;
+    let before = resource(&sim, "qemu/100").await;
+    sim.control(&json!({"cmd": "pvestatd", "node": "pve1", "runs": false}));
+    task(&sim, "POST /nodes/pve1/qemu/100/status/stop").await;
+    advance(&sim, 60);
+    assert_eq!(resource(&sim, "qemu/100").await, before, "frozen");
+    advance(&sim, 310);
+    let entry = resource(&sim, "qemu/100").await;
+    assert_eq!(entry["status"], "unknown");
+    assert!(entry["name"].is_null() && entry["maxmem"].is_null());
+    assert_eq!(
+        resource(&sim, "storage/pve1/local").await["status"],
+        "unknown"
+    );
+    let node = resource(&sim, "node/pve1").await;
+    assert_eq!(keys(&node), ["cgroup-mode", "id", "node", "status", "type"]);
+    let nodes = data(&sim, "GET /nodes").await;
+    assert_eq!(nodes[0]["status"], "unknown");
+    let status = data(&sim, "GET /cluster/status").await;
+    let node = status
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|it| it["id"] == "node/pve1");
+    assert_eq!(node.unwrap()["online"], 1);
+    assert!(data(&sim, "GET /nodes/pve1/status").await["uptime"].is_number());
+    sim.control(&json!({"cmd": "pvestatd", "node": "pve1", "runs": true}));
+    assert_eq!(resource(&sim, "qemu/100").await["status"], "unknown");
+    advance(&sim, 10);
+    assert_eq!(resource(&sim, "qemu/100").await["status"], "stopped");
+}
+
+#[tokio::test]
+async fn a_node_that_has_never_reported_is_online_and_unknown() {
+    let nodes = vec!["pve1".into(), "pve2:silent".into(), "pve3:hung".into()];
+    let sim = sim(Options {
+        nodes,
+        ..Options::default()
+    })
+    .await;
+    let nodes = data(&sim, "GET /nodes").await;
+    let states: Vec<&Value> = nodes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["status"])
+        .collect();
+    assert_eq!(states, ["online", "unknown", "online"]);
+    assert_eq!(
+        keys(&nodes[1]),
+        ["id", "node", "ssl_fingerprint", "status", "type"]
+    );
+    advance(&sim, 400);
+    let nodes = data(&sim, "GET /nodes").await;
+    let states: Vec<&Value> = nodes
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["status"])
+        .collect();
+    assert_eq!(states, ["online", "unknown", "unknown"]);
+    let status = data(&sim, "GET /cluster/status").await;
+    assert!(
+        status
+            .as_array()
+            .unwrap()
+            .iter()
+            .skip(1)
+            .all(|it| it["online"] == 1)
+    );
+    assert!(data(&sim, "GET /nodes/pve2/status").await["uptime"].is_number());
+}
+
+#[tokio::test]
+async fn a_guest_under_ha_changes_long_after_the_task() {
+    let sim = sim(Options::default()).await;
+    data(&sim, "POST /cluster/ha/resources sid=vm:103 state=stopped").await;
+    let state =
+        async || data(&sim, "GET /nodes/pve1/qemu/103/status/current").await["status"].take();
+    let first = state().await;
+    let (verb, after) = match first.as_str().unwrap() {
+        "stopped" => ("start", 15),
+        _ => ("stop", 9),
+    };
+    assert_eq!(
+        task(&sim, &format!("POST /nodes/pve1/qemu/103/status/{verb}")).await,
+        "OK"
+    );
+    advance(&sim, after - 1);
+    assert_eq!(state().await, first);
+    advance(&sim, 1);
+    assert_ne!(state().await, first);
+}
+
+#[tokio::test]
+async fn a_refused_call_works_after_the_smallest_grant_and_nothing_else_does() {
+    let sim = sim(Options::default()).await;
+    sim.control(
+        &json!({"cmd": "token", "id": "ops@pve!t", "secret": "s", "rights": "/vms=VM.Audit"}),
+    );
+    let token = Some("PVEAPIToken=ops@pve!t=s");
+    let before = sim.control(&json!({"cmd": "permissions", "id": "ops@pve!t"}));
+    let start = "POST /nodes/pve1/qemu/103/status/start";
+    let answer = send(&sim, token, start).await;
+    assert_eq!(
+        answer.reason,
+        "Permission check failed (/vms/103, VM.PowerMgmt)"
+    );
+    let pveum = |line: &str| {
+        let answer = sim.control(&json!({"cmd": "pveum", "line": line}));
+        assert_eq!(answer["ok"], true, "{line}: {answer}");
+    };
+    pveum("pveum role add ops-power --privs VM.PowerMgmt,VM.Audit");
+    pveum("pveum acl modify /vms/103 --roles ops-power --tokens 'ops@pve!t'");
+    assert_eq!(
+        send(&sim, token, start).await.status,
+        403,
+        "its user may not yet"
+    );
+    pveum("pveum acl modify /vms/103 --roles ops-power --users ops@pve");
+    assert_eq!(send(&sim, token, start).await.status, 200);
+    let mut after = sim.control(&json!({"cmd": "permissions", "id": "ops@pve!t"}));
+    let granted = after["permissions"]
+        .as_object_mut()
+        .unwrap()
+        .remove("/vms/103");
+    assert_eq!(granted, Some(json!({"VM.Audit": 1, "VM.PowerMgmt": 1})));
+    assert_eq!(after, before, "nothing else was granted");
 }

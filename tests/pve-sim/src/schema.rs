@@ -202,7 +202,9 @@ fn every_endpoint_is_as_the_schema_has_it() {
     };
     let mut wrong = Vec::new();
     let mut count = 0;
-    for endpoint in Router::new(FAMILIES).endpoints() {
+    // The index of all is not in the schema.
+    let router = Router::new(FAMILIES);
+    for endpoint in router.endpoints().filter(|it| it.path != "/") {
         count += 1;
         let found = schema
             .iter()

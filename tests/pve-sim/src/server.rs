@@ -40,6 +40,8 @@ use crate::state::Cluster;
 use crate::tls::Identity;
 use crate::{Options, api, clock, wire, worlds};
 
+/// Where pveproxy dies of a bad body.
+const PROXY_SOURCE: &str = "/usr/share/perl5/PVE/APIServer/AnyEvent.pm";
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 const MAX_BODY: usize = 512 * 1024;
@@ -56,6 +58,8 @@ pub(crate) struct Server {
     arrivals: Option<Mutex<File>>,
     prefix: String,
     auth_delay: Duration,
+    /// How long the lookup of an unknown node's name takes.
+    lookup_delay: Duration,
     served: AtomicU64,
 }
 
@@ -109,6 +113,10 @@ async fn listen(mut listener: TcpListener, acceptor: Option<TlsAcceptor>, server
         connections.spawn(async move {
             match acceptor {
                 None => serve(stream, server).await,
+                // A TLS handshake begins with this byte.
+                Some(_) if !starts_with(&stream, 0x16).await => {
+                    plain_on_tls(stream, server).await;
+                }
                 Some(acceptor) => {
                     if let Ok(stream) = acceptor.accept(stream).await {
                         serve(stream, server).await;
@@ -145,6 +153,34 @@ async fn closed(
             Err(_) => sleep(Duration::from_millis(10)).await,
         }
     }
+}
+
+async fn starts_with(stream: &TcpStream, byte: u8) -> bool {
+    let mut first = [0];
+    // Nothing at all is left to the handshake to judge.
+    !matches!(stream.peek(&mut first).await, Ok(1)) || first == [byte]
+}
+
+/// Sends a client that speaks plain HTTP to the HTTPS address.
+async fn plain_on_tls(stream: TcpStream, server: Arc<Server>) {
+    let address = stream.local_addr().ok();
+    let service = service_fn(move |request: Request<Incoming>| {
+        server.served.fetch_add(1, Ordering::Relaxed);
+        let path = request.uri().path().to_owned();
+        async move {
+            let address = address.ok_or(Cut)?;
+            let mut response = told(301, "Moved Permanently");
+            let location = HeaderValue::from_str(&format!("https://{address}{path}"));
+            let headers = response.headers_mut();
+            headers.insert(LOCATION, location.map_err(|_| Cut)?);
+            Ok::<_, Cut>(response)
+        }
+    });
+    let _ = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 /// A client's connection, which can be reset.
@@ -209,7 +245,21 @@ impl Server {
         {
             node.fingerprint.clone_from(&identity.fingerprint);
         }
-        cluster.tokens = worlds::tokens(&options.tokens).map_err(anyhow::Error::msg)?;
+        for token in worlds::tokens(&options.tokens).map_err(anyhow::Error::msg)? {
+            cluster
+                .access
+                .add_token(token)
+                .map_err(anyhow::Error::msg)?;
+        }
+        for user in &options.users {
+            let (who, rights) = user
+                .split_once(':')
+                .with_context(|| format!("user '{user}' is not user@realm:rights"))?;
+            cluster
+                .access
+                .grant(who, rights)
+                .map_err(anyhow::Error::msg)?;
+        }
         let mut faults = Vec::new();
         for text in &options.faults {
             match AnyFault::parse(text).map_err(anyhow::Error::msg)? {
@@ -233,12 +283,13 @@ impl Server {
             arrivals: options.arrivals.as_ref().map(open).transpose()?,
             prefix: options.prefix.trim_end_matches('/').to_owned(),
             auth_delay: options.auth_delay,
+            lookup_delay: options.lookup_delay,
             served: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn tokens(&self) -> Vec<Token> {
-        self.cluster().tokens.clone()
+        self.cluster().access.tokens.clone()
     }
 
     /// The cluster as it is now, with every task ended whose time is up.
@@ -278,25 +329,31 @@ impl Server {
         if let Some(encoding) = request.headers().get(TRANSFER_ENCODING) {
             let encoding = encoding.to_str().unwrap_or_default();
             return Ok(match encoding.eq_ignore_ascii_case("chunked") {
-                true => bare(501, "chunked transfer encoding not supported"),
-                false => bare(501, &format!("Unknown transfer encoding '{encoding}'")),
+                true => told(501, "chunked transfer encoding not supported"),
+                false => told(501, &format!("Unknown transfer encoding '{encoding}'")),
             });
         }
         let whole = wire::unescape(request.uri().path());
-        let Some(path) = whole
-            .strip_prefix(&self.prefix)
-            .and_then(|path| path.strip_prefix("/api2"))
-        else {
-            return Ok(not_the_api(&whole));
+        let Some(inside) = whole.strip_prefix(&self.prefix) else {
+            return Ok(not_proxied());
         };
-        let Some(path) = path
-            .trim_start_matches('/')
-            .strip_prefix("json")
+        let Some(path) = inside
+            .strip_prefix("/api2")
             .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         else {
-            return Ok(bare(501, "no such uri"));
+            return Ok(not_the_api(inside));
         };
-        let path = if path.is_empty() { "/" } else { path }.to_owned();
+        let (format, path) = match path.trim_start_matches('/').split_once('/') {
+            Some((format, path)) => (format, path),
+            None => (path.trim_start_matches('/'), ""),
+        };
+        let path = format!("/{}", path.trim_start_matches('/').trim_end_matches('/'));
+        let Some(format) = Format::parse(format) else {
+            return Ok(match format {
+                "" => told(501, "no such uri"),
+                other => told(501, &format!("no formatter for uri {path}, {other}")),
+            });
+        };
         let fault = {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             faults::strike(&mut faults, method, &path)
@@ -331,6 +388,7 @@ impl Server {
         }
         let auth = match auth {
             Ok(auth) => auth,
+            Err(_) if self.router.is_open(method, &path) => Auth::nobody(),
             Err(reason) => {
                 sleep(self.auth_delay).await;
                 return Ok(bare(401, reason));
@@ -338,9 +396,9 @@ impl Server {
         };
         let args = match args {
             Ok(args) => args,
-            Err(fail) => return Ok(bare(fail.status, &fail.message)),
+            Err(fail) => return Ok(told(fail.status, &fail.message)),
         };
-        let response = self.answer(method, &path, &auth, args);
+        let response = self.answer(format, method, &path, &auth, args).await;
         if let Some(Kind::Outage {
             ms,
             answer,
@@ -368,25 +426,41 @@ impl Server {
             .and_then(|value| value.to_str().ok())
             .unwrap_or_default();
         let given = header
-            .strip_prefix("PVEAPIToken=")
+            .strip_prefix("PVEAPIToken")
+            .and_then(|token| token.strip_prefix(['=', ' ']))
             .filter(|token| !token.is_empty())
             .ok_or("No ticket")?;
         let known = |token: &&Token| given == format!("{}={}", token.id, token.secret);
-        let token = self.cluster().tokens.iter().find(known).cloned();
+        let token = self.cluster().access.tokens.iter().find(known).cloned();
         token
             .map(|token| Auth { token })
             .ok_or("Authentication failed!")
     }
 
-    fn answer(&self, method: Method, path: &str, auth: &Auth, mut args: Args) -> Response<Answer> {
+    async fn answer(
+        &self,
+        format: Format,
+        method: Method,
+        path: &str,
+        auth: &Auth,
+        mut args: Args,
+    ) -> Response<Answer> {
         args.remove("_dc");
-        let Some(found) = self.router.find(method, path) else {
-            let message = format!("Method '{} {path}' not implemented", method.name());
-            let body = json!({"data": null, "message": message});
-            return rendered(501, &message, body.to_string());
-        };
         let logged = self.log.is_some().then(|| args.clone());
-        let result = found.run(&mut self.cluster(), auth, args);
+        let result = match self.router.find(method, path) {
+            Some(found) => found.run(&mut self.cluster(), auth, args),
+            None => Err(Fail {
+                status: 501,
+                message: format!("Method '{} {path}' not implemented", method.name()),
+                errors: crate::params::Errors::new(),
+                bare: false,
+            }),
+        };
+        if let Err(fail) = &result
+            && fail.is_name_lookup()
+        {
+            sleep(self.lookup_delay).await;
+        }
         let (status, reason) = match &result {
             Ok(_) => (200, "OK"),
             Err(fail) => (fail.status, fail.message.as_str()),
@@ -399,11 +473,60 @@ impl Server {
         }
         match &result {
             Err(fail) if fail.bare => bare(fail.status, &fail.message),
-            _ => rendered(
-                status,
-                reason,
-                serde_json::Value::Object(router::body(&result)).to_string(),
+            _ => format.render(status, reason, router::body(&result)),
+        }
+    }
+}
+
+/// How an answer is written, by the word behind `/api2/`.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Json,
+    /// As the web interface wants it: errors are 200 too.
+    ExtJs,
+    Html,
+    Png,
+}
+
+impl Format {
+    fn parse(name: &str) -> Option<Format> {
+        match name {
+            "json" => Some(Format::Json),
+            "extjs" => Some(Format::ExtJs),
+            "html" => Some(Format::Html),
+            "png" => Some(Format::Png),
+            _ => None,
+        }
+    }
+
+    fn render(
+        self,
+        status: u16,
+        reason: &str,
+        mut body: serde_json::Map<String, serde_json::Value>,
+    ) -> Response<Answer> {
+        let typed = |content_type, body: String| {
+            let mut response = rendered(200, "OK", body);
+            let value = HeaderValue::from_static(content_type);
+            response.headers_mut().insert(CONTENT_TYPE, value);
+            response
+        };
+        match self {
+            Format::Json => {
+                rendered(status, reason, serde_json::Value::Object(body).to_string())
+            }
+            Format::ExtJs => {
+                body.insert("success".into(), json!(i32::from(status < 400)));
+                if status >= 400 {
+                    body.insert("status".into(), json!(status));
+                }
+                rendered(200, "OK", serde_json::Value::Object(body).to_string())
+            }
+            Format::Html => typed(
+                "text/html;charset=UTF-8",
+                "<!DOCTYPE html>\n<html lang=\"en\">\n  <head>\n    <title>Proxmox VE API</title>\n".into(),
             ),
+            Format::Png => typed("image/png", String::new()),
         }
     }
 }
@@ -475,7 +598,10 @@ async fn read_args(
         _ if !takes_body => Args::new(),
         Some("application/json") => match wire::parse_json(&body) {
             Ok(args) => args,
-            Err(error) => return Ok(Err(Fail::bare(501, error))),
+            Err(error) => {
+                let text = format!("{error} at {PROXY_SOURCE} line 934.\n");
+                return Ok(Err(Fail::bare(500, text)));
+            }
         },
         _ => wire::parse_form(&body),
     };
@@ -546,28 +672,40 @@ fn after(fault: Option<Kind>, response: Response<Answer>) -> Result<Response<Ans
     }
 }
 
-/// Requests outside of the API: the web interface, which this is not.
+/// Requests outside of the API: the web interface, of which there is one page.
 fn not_the_api(path: &str) -> Response<Answer> {
-    let mut response = match path {
-        "/" | "" => rendered(
-            200,
-            "OK",
-            "<!DOCTYPE html><title>pve1 - Proxmox Virtual Environment</title>".into(),
-        ),
-        _ => bare(404, "no such file"),
-    };
-    if response.status() == StatusCode::OK {
-        response.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("text/html; charset=utf-8"),
-        );
+    if !matches!(path, "/" | "") {
+        return told(500, &format!("no such file '{path}'\n"));
     }
+    page(
+        200,
+        "OK",
+        "<!DOCTYPE html><title>pve1 - Proxmox Virtual Environment</title>",
+    )
+}
+
+/// What a reverse proxy answers that serves Proxmox under a path of its own.
+fn not_proxied() -> Response<Answer> {
+    page(404, "Not Found", "<html><body>404 Not Found</body></html>")
+}
+
+fn page(status: u16, reason: &str, text: &str) -> Response<Answer> {
+    let mut response = rendered(status, reason, text.to_owned());
+    let value = HeaderValue::from_static("text/html; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, value);
     response
 }
 
 /// An answer that has a reason phrase and no body.
 fn bare(status: u16, reason: &str) -> Response<Answer> {
     let mut response = rendered(status, reason, String::new());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response
+}
+
+/// An answer of pveproxy itself: its reason is its body too, as plain text.
+fn told(status: u16, text: &str) -> Response<Answer> {
+    let mut response = rendered(status, text, text.to_owned());
     response.headers_mut().remove(CONTENT_TYPE);
     response
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
-use crate::auth::Token;
+use crate::access::Access;
 use crate::clock::{Clock, now};
 use crate::firewall::Firewall;
 use crate::formats::{field, fields, parse_size};
@@ -32,7 +32,7 @@ pub(crate) struct Cluster {
     pub(crate) firewall: Firewall,
     /// By guest, whether it exists or not: the files stand apart.
     pub(crate) guest_firewalls: BTreeMap<u32, Firewall>,
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) access: Access,
     pub(crate) tasks: Tasks,
     pub(crate) log: Vec<LogEntry>,
     /// What the nodes can fetch from the network.

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use crate::clock::now;
 use crate::faults::TaskFault;
-use crate::pvestatd::AT_ONCE;
 use crate::state::Cluster;
 
 /// What a task does when its time is up.
@@ -275,11 +274,8 @@ impl Cluster {
                     let later = self.later.remove(index);
                     (later.work)(self);
                 }
-                _ => break,
+                _ => return,
             }
-        }
-        if AT_ONCE {
-            self.report_all();
         }
     }
 

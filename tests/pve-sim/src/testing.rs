@@ -89,6 +89,21 @@ pub(crate) async fn send(sim: &Running, token: Option<&str>, line: &str) -> Exch
     exchange(&answer).unwrap_or_else(|| panic!("{line}: no answer: {answer}"))
 }
 
+/// A GET whose path has nothing added.
+pub(crate) async fn send_as_is(sim: &Running, token: Option<&str>, path: &str) -> Exchange {
+    let authorization = token
+        .map(|token| format!("Authorization: {token}\r\n"))
+        .unwrap_or_default();
+    let text =
+        format!("GET {path} HTTP/1.1\r\nHost: pve\r\nConnection: close\r\n{authorization}\r\n");
+    let address = sim.url().trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    exchange(&answer).unwrap_or_else(|| panic!("{path}: no answer: {answer}"))
+}
+
 pub(crate) const TOKENS: [(&str, &str); 4] = [
     ("ROOT", "root@pam!full=r"),
     ("VIEWER", "audit@pve!viewer=v:audit"),

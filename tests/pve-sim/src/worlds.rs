@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
+use crate::access::Access;
 use crate::auth::Token;
 use crate::clock::{Clock, file_stamp, now};
 use crate::firewall::{Firewall, Group, IpSet, Rule};
@@ -114,7 +115,7 @@ fn empty(name: &str, nodes: Vec<Node>) -> Cluster {
         ha: [].into(),
         firewall: Firewall::default(),
         guest_firewalls: [].into(),
-        tokens: Vec::new(),
+        access: Access::default(),
         tasks: Tasks::new(0.5),
         log: Vec::new(),
         downloads: downloads(),

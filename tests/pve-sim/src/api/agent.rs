@@ -321,7 +321,9 @@ fn exec_status(call: &mut Call<'_>) -> Answer {
     let known = u32::try_from(pid).ok();
     let Some(outcome) = known.and_then(|pid| guest.commands.get(&pid)).cloned() else {
         return Err(Fail::die(format!(
-            "Agent error: Guest agent command failed, error was 'PID {pid} does not exist'"
+            "Agent error: PID {} does not exist",
+            // The real agent loses the number in its message.
+            if pid > 0 { "ld" } else { "0" }
         )));
     };
     if outcome
@@ -360,7 +362,7 @@ fn file_read(call: &mut Call<'_>) -> Answer {
         "/etc/hostname" => format!("{name}\n"),
         _ => {
             return Err(Fail::die(format!(
-                "Agent error: Guest agent command failed, error was 'failed to open file '{file}' (mode: 'r'): No such file or directory'"
+                "Agent error: failed to open file '{file}' (mode: 'r'): No such file or directory"
             )));
         }
     };

@@ -208,6 +208,9 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
         }
         (None, None) => return Err(Fail::param("vmid", "property is missing")),
     };
+    if let Some(storage) = call.get("storage") {
+        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    }
     for vmid in &asked {
         call.require(&format!("/vms/{vmid}"), "VM.Backup")?;
     }
@@ -227,9 +230,8 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
         return Ok(json!("OK"));
     }
     let storage = call.get("storage").unwrap_or("local").to_owned();
-    if call.has("storage") {
-        call.cluster.usable_storage(&storage, &node)?;
-        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    if call.flag("stop") {
+        call.require(&format!("/nodes/{node}"), "Sys.Modify")?;
     }
     if call.has("prune-backups") {
         call.require(&format!("/storage/{storage}"), "Datastore.Allocate")?;
@@ -273,6 +275,13 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
         list.join(" "),
         given.join(" ")
     );
+    if let Err(fail) = call.cluster.usable_storage(&job.storage, &job.node) {
+        let (storage, why) = (&job.storage, fail.message.trim_end().to_owned());
+        let error = format!(
+            "could not activate storage '{storage}': {why} could not get storage information for '{storage}': {why}"
+        );
+        return call.start(Plan::failing("vzdump", id, error));
+    }
     let usable = call
         .cluster
         .storage(&job.storage)
@@ -566,6 +575,12 @@ fn prune(cluster: &mut Cluster, storage: &str, vmid: u32, keep: usize, lines: &m
 
 fn defaults(call: &mut Call<'_>) -> Answer {
     if let Some(storage) = call.get("storage") {
+        let path = format!("/storage/{storage}");
+        if !call.may(&path, "Datastore.Audit") && !call.may(&path, "Datastore.AllocateSpace") {
+            return Err(Fail::denied(&format!(
+                "{path}, Datastore.Audit|Datastore.AllocateSpace"
+            )));
+        }
         call.cluster.usable_storage(storage, &call.node())?;
     }
     Ok(
@@ -575,6 +590,8 @@ fn defaults(call: &mut Call<'_>) -> Answer {
 
 fn extract_config(call: &mut Call<'_>) -> Answer {
     let (node, volume) = (call.node(), call.text("volume"));
+    let storage = volume.split(':').next().unwrap_or_default();
+    call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
     let found = call
         .cluster
         .volume(&volume, &node)

@@ -209,38 +209,71 @@ fn shown_arguments(call: &Call<'_>) -> Vec<String> {
     .collect()
 }
 
+/// Whether a container's features hold nothing that only root@pam may set.
+fn is_nesting_only(value: &str) -> bool {
+    crate::formats::fields(value).all(|(name, _)| name == "nesting")
+}
+
 /// Which privilege a key needs, as `check_vm_modify_config_perm` has it.
-fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail> {
+pub(crate) fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail> {
     let path = format!("/vms/{}", call.vmid());
     let numbered = |prefix: &str| number_of(prefix, key).is_some();
     let privilege = match kind {
         GuestKind::Qemu => match key {
-            "args" | "lock" | "hookscript" => {
+            "args" | "lock" | "hookscript" | "affinity" => {
                 return Err(Fail::die(format!("only root can set '{key}' config")));
             }
-            "cores" | "sockets" | "cpu" | "cpulimit" | "cpuunits" | "numa" | "smp" | "vcpus"
-            | "affinity" => "VM.Config.CPU",
+            "cores" | "sockets" | "cpu" | "cpulimit" | "cpuunits" | "numa" | "smp" | "vcpus" => {
+                "VM.Config.CPU"
+            }
             "memory" | "balloon" | "shares" | "hugepages" | "keephugepages" | "allow-ksm" => {
                 "VM.Config.Memory"
             }
-            "name" | "description" | "tags" | "onboot" | "startup" | "protection" | "boot"
-            | "bootdisk" | "agent" | "autostart" | "hotplug" | "template" | "startdate"
-            | "localtime" | "freeze" | "kvm" | "acpi" | "tablet" | "tdf" | "reboot" => {
-                "VM.Config.Options"
-            }
+            "name" | "description" | "tags" | "onboot" | "protection" | "agent" | "autostart"
+            | "bios" | "keyboard" | "ostype" | "template" | "startdate" | "localtime" | "tdf"
+            | "reboot" | "migrate_speed" | "migrate_downtime" => "VM.Config.Options",
+            "startup" => return call.require("/", "Sys.Modify"),
+            "freeze" => "VM.PowerMgmt",
+            "boot" | "bootdisk" | "vmstatestorage" => "VM.Config.Disk",
             "ciuser" | "cipassword" | "sshkeys" | "citype" | "cicustom" | "ciupgrade"
             | "nameserver" | "searchdomain" => "VM.Config.Cloudinit",
             _ if numbered("ipconfig") => "VM.Config.Cloudinit",
             _ if numbered("net") => "VM.Config.Network",
             _ if is_disk_key(kind, key) || numbered("unused") => "VM.Config.Disk",
-            _ if numbered("hostpci") || numbered("parallel") => {
+            _ if numbered("hostpci") => {
+                return Err(Fail::die(format!(
+                    "only root can set '{key}' config for non-mapped devices"
+                )));
+            }
+            _ if numbered("parallel") => {
                 return Err(Fail::die(format!("only root can set '{key}' config")));
             }
             _ => "VM.Config.HWType",
         },
         GuestKind::Lxc => match key {
-            "lock" | "hookscript" => {
-                return Err(Fail::die(format!("only root can set '{key}' config")));
+            "lock" => return Err(Fail::die(format!("only root can set '{key}' config"))),
+            "hookscript" => {
+                return Err(Fail::denied(
+                    "changing the hookscript is only allowed for root@pam",
+                ));
+            }
+            "features" if call.get(key).is_some_and(|value| !is_nesting_only(value)) => {
+                return Err(Fail::denied(
+                    "changing feature flags (except nesting) is only allowed for root@pam",
+                ));
+            }
+            "features" if call.get("unprivileged") == Some("0") => {
+                return call.require("/", "Sys.Modify");
+            }
+            "unprivileged" if call.get(key) == Some("0") => {
+                return call.require("/", "Sys.Modify");
+            }
+            _ if (numbered("mp") || key == "rootfs")
+                && call.get(key).is_some_and(|value| value.starts_with('/')) =>
+            {
+                return Err(Fail::denied(
+                    "mount point type bind is only allowed for root@pam",
+                ));
             }
             "cores" | "cpulimit" | "cpuunits" => "VM.Config.CPU",
             "memory" | "swap" => "VM.Config.Memory",
@@ -248,7 +281,7 @@ fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail>
             _ if numbered("net") => "VM.Config.Network",
             _ if is_disk_key(kind, key) || numbered("unused") => "VM.Config.Disk",
             _ if numbered("dev") => {
-                return Err(Fail::die(
+                return Err(Fail::denied(
                     "configuring device passthrough is only allowed for root@pam",
                 ));
             }
@@ -258,10 +291,101 @@ fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail>
     let is_cdrom = call
         .get(key)
         .is_some_and(|value| field(value, "media") == Some("cdrom"));
-    if is_cdrom && call.may(&path, "VM.Config.CDROM") {
+    let privilege = if is_cdrom {
+        "VM.Config.CDROM"
+    } else {
+        privilege
+    };
+    call.require(&path, privilege)
+}
+
+/// What a new guest's settings need; nothing is asked for a CD.
+pub(crate) fn check_new_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail> {
+    let is_cdrom = call
+        .get(key)
+        .is_some_and(|value| field(value, "media") == Some("cdrom"));
+    let pool = call.get("pool").map(|pool| format!("/pool/{pool}"));
+    let by_pool = pool.is_some_and(|pool| call.may(&pool, "VM.Allocate"));
+    if is_cdrom {
         return Ok(());
     }
-    call.require(&path, privilege)
+    match check_rights(call, kind, key) {
+        Err(fail) if fail.status == 403 && by_pool => Ok(()),
+        checked => checked,
+    }
+}
+
+pub(crate) const ONLY_ROOT: &str =
+    "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.";
+
+/// What is wrong with a disk whatever the guest is.
+pub(crate) fn check_source(
+    cluster: &Cluster,
+    node: &str,
+    kind: GuestKind,
+    key: &str,
+    value: &str,
+) -> Result<(), Fail> {
+    let only_root = || Err(Fail::die(ONLY_ROOT));
+    if kind == GuestKind::Qemu && value.starts_with('/') {
+        return only_root();
+    }
+    if let Some(source) = field(value, "import-from") {
+        if source.starts_with('/') {
+            return only_root();
+        }
+        if volid(value)
+            .and_then(|id| id.split_once(':'))
+            .is_some_and(|(_, size)| size != "0")
+        {
+            return Err(Fail::param(
+                key,
+                "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>",
+            ));
+        }
+        if let Some(volume) = cluster.volume(source, node)
+            && !matches!(volume.content, "images" | "import")
+        {
+            return Err(Fail::param(
+                key,
+                format!(
+                    "{source} has wrong type '{}' - needs to be 'images' or 'import'",
+                    volume.content
+                ),
+            ));
+        }
+    }
+    let Some((storage, rest)) = volid(value).and_then(|id| id.split_once(':')) else {
+        return Ok(());
+    };
+    if rest.starts_with("iso/") {
+        return if field(value, "media") == Some("cdrom") {
+            Ok(())
+        } else {
+            Err(Fail::param(
+                key,
+                "explicit 'media=cdrom' is required for iso images",
+            ))
+        };
+    }
+    let found = cluster.usable_storage(storage, node)?;
+    let (wanted, what) = match kind {
+        GuestKind::Qemu => ("images", "vm images"),
+        GuestKind::Lxc => ("rootdir", "container directories"),
+    };
+    if new_volume(value).is_some() && !found.holds(wanted) {
+        return Err(Fail::param(
+            "storage",
+            format!("storage '{storage}' does not support {what}"),
+        ));
+    }
+    let with_unit = rest.strip_suffix(['K', 'M', 'G', 'T']);
+    if with_unit.is_some_and(|size| size.parse::<f64>().is_ok()) {
+        return Err(Fail::die(format!(
+            "unable to parse directory volume name '{rest}'"
+        )));
+    }
+    Ok(())
 }
 
 /// What depends on the guest itself or on its storages.
@@ -297,7 +421,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
             .is_some_and(|new| Some(new.as_str()) != guest.get("unprivileged"))
     {
         return Err(Fail::die(
-            "Unable to modify privileged/unprivileged state of an existing container",
+            "unable to modify read-only option: 'unprivileged'",
         ));
     }
     if guest.kind == GuestKind::Lxc && change.delete.iter().any(|key| key == "rootfs") {
@@ -320,6 +444,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
         .iter()
         .filter(|(key, _)| is_disk_key(guest.kind, key))
     {
+        check_source(cluster, &guest.node, guest.kind, key, value)?;
         check_disk(cluster, guest, key, value)?;
     }
     let protected = guest.get("protection") == Some("1");

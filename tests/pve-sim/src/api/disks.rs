@@ -58,6 +58,12 @@ fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     if field(value, "media") == Some("cdrom") {
         return Err(Fail::die("you can't resize a cdrom"));
     }
+    if kind == GuestKind::Lxc && !size.starts_with('+') {
+        let now = field(value, "size").and_then(parse_size);
+        if parse_size(&size) < now {
+            return Err(Fail::die("unable to shrink disk size"));
+        }
+    }
     let plan = Plan::new(
         "resize",
         vmid,

@@ -734,6 +734,12 @@ fn verify(call: &Call<'_>, rule: &Rule) -> Result<(), Fail> {
     let get = |key: &str| rule.get(key).map(String::as_str);
     let action = get("action").unwrap_or_default();
     let is_group = get("type") == Some("group");
+    if get("type") == Some("forward") && call.has("vmid") {
+        errors.insert(
+            "type".into(),
+            "invalid rule type 'forward' for rule_env 'vm'".into(),
+        );
+    }
     if is_group {
         if call.has("group") {
             errors.insert("type".into(), "security groups cannot be nested".into());

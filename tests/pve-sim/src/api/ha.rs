@@ -41,6 +41,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         "/cluster/ha/resources",
         &[
             opt("comment", TEXT.max_len(4096)),
+            opt("failback", BOOL),
             opt("max_relocate", INT.min(0)),
             opt("max_restart", INT.min(0)),
             req("sid", SID),
@@ -190,10 +191,18 @@ fn add(call: &mut Call<'_>) -> Answer {
         .get(&vmid)
         .is_none_or(|guest| guest.ha_sid() != sid)
     {
-        return Err(Fail::die(format!("unable to find VM '{vmid}'")));
+        return Err(Fail::die(match call.cluster.guests.get(&vmid) {
+            None => format!("resource '{sid}' does not exist in cluster"),
+            Some(_) => {
+                let kind = if sid.starts_with("vm") { "VM" } else { "CT" };
+                format!("resource '{sid}' - guest with ID {vmid} is not a {kind}")
+            }
+        }));
     }
     if call.cluster.ha.contains_key(&sid) {
-        return Err(Fail::die(format!("resource ID '{sid}' already defined")));
+        return Err(Fail::die(format!(
+            "create resource failed: resource ID '{sid}' already defined"
+        )));
     }
     let number = |name: &str| {
         call.int(name)

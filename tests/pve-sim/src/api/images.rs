@@ -119,7 +119,7 @@ fn fits(content: &str, filename: &str) -> bool {
     match content {
         "iso" => matches_whole(r"[^/]+\.(iso|img|ISO|IMG)", filename),
         "vztmpl" => matches_whole(r"[^/]+\.tar\.(gz|xz|zst|bz2)", filename),
-        _ => matches_whole(r"[^/]+\.(ova|qcow2|raw|vmdk|img)", filename),
+        _ => matches_whole(r"[^/]+\.(ova|qcow2|raw|vmdk)", filename),
     }
 }
 
@@ -152,7 +152,10 @@ fn download(call: &mut Call<'_>) -> Answer {
         })
         .collect();
     if !fits(&content, &filename) {
-        return Err(Fail::param("filename", "wrong file extension"));
+        return Err(Fail::param(
+            "filename",
+            "invalid filename or wrong extension",
+        ));
     }
     let folder = match content.as_str() {
         "iso" => "template/iso",
@@ -359,35 +362,81 @@ fn download_appliance(call: &mut Call<'_>) -> Answer {
     call.start(plan.length(1.5).line(0.0, begun))
 }
 
-/// The volume of the path, if the token may see it; `local:iso/x.iso` and `iso/x.iso` are the same.
-fn volume(call: &Call<'_>) -> Result<Volume, Fail> {
-    let (id, node, given) = (call.text("storage"), call.node(), call.text("volume"));
-    let storage = call.cluster.usable_storage(&id, &node)?;
-    let volid = if given.starts_with(&format!("{id}:")) {
-        given
-    } else {
-        format!("{id}:{given}")
+/// A volume as the path names it; `local:iso/x.iso` and `iso/x.iso` are the same.
+struct Named {
+    volid: String,
+    content: String,
+    /// The guest that its name tells.
+    vmid: Option<u32>,
+}
+
+fn named(call: &Call<'_>) -> Result<Named, Fail> {
+    let (id, given) = (call.text("storage"), call.text("volume"));
+    let name = match given.split_once(':') {
+        Some((storage, name)) if storage == id => name.to_owned(),
+        Some((storage, _)) => {
+            return Err(Fail::param(
+                "volume",
+                format!("storage ID mismatch ({storage} != {id})\n"),
+            ));
+        }
+        None => given,
     };
-    let path = format!("/storage/{id}");
-    let volume = call.cluster.volume(&volid, &node);
-    let seen = call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace");
-    if !seen
-        && !volume
-            .and_then(|volume| volume.vmid)
-            .is_some_and(|vmid| call.may(&format!("/vms/{vmid}"), "VM.Audit"))
-    {
-        return Err(Fail::denied(&format!(
+    let volid = format!("{id}:{name}");
+    let content = call
+        .cluster
+        .volume(&volid, &call.node())
+        .map(|volume| volume.content.to_owned());
+    let content = content.unwrap_or_else(|| match name.split_once('/') {
+        Some((folder @ ("iso" | "vztmpl" | "import" | "snippets" | "backup"), _)) => folder.into(),
+        _ => "images".into(),
+    });
+    let vmid = match content.as_str() {
+        "backup" => name.split('-').nth(2),
+        "images" | "rootdir" => name
+            .split(['-', '/'])
+            .find(|part| part.parse::<u32>().is_ok()),
+        _ => None,
+    };
+    Ok(Named {
+        vmid: vmid.and_then(|vmid| vmid.parse().ok()),
+        volid,
+        content,
+    })
+}
+
+/// Whether the token may use a volume, as `check_volume_access` has it.
+fn check_access(call: &Call<'_>, named: &Named) -> Result<(), Fail> {
+    let path = format!("/storage/{}", call.text("storage"));
+    match (named.content.as_str(), named.vmid) {
+        ("backup", Some(vmid)) => {
+            call.require(&path, "Datastore.AllocateSpace")?;
+            call.require(&format!("/vms/{vmid}"), "VM.Backup")
+        }
+        ("images" | "rootdir", Some(vmid)) if !call.may(&path, "Datastore.Allocate") => {
+            call.require(&format!("/vms/{vmid}"), "VM.Config.Disk")
+        }
+        _ if call.may(&path, "Datastore.Audit") => Ok(()),
+        _ if call.may(&path, "Datastore.AllocateSpace") => Ok(()),
+        _ => Err(Fail::denied(&format!(
             "{path}, Datastore.Audit|Datastore.AllocateSpace"
-        )));
+        ))),
     }
-    let file = storage.path.as_deref().unwrap_or("/dev").to_owned();
-    let missing = || {
+}
+
+/// The volume of the path, if the token may use it.
+fn volume(call: &Call<'_>) -> Result<Volume, Fail> {
+    let named = named(call)?;
+    let (id, node) = (call.text("storage"), call.node());
+    call.cluster.usable_storage(&id, &node)?;
+    check_access(call, &named)?;
+    let volume = call.cluster.volume(&named.volid, &node).cloned();
+    volume.ok_or_else(|| {
         Fail::die(format!(
-            "volume_size_info on '{file}/{}' failed - no such file",
-            volid.split_once(':').map_or("", |(_, name)| name)
+            "volume_size_info on '{}' failed - no format",
+            named.volid
         ))
-    };
-    volume.cloned().ok_or_else(missing)
+    })
 }
 
 fn show(call: &mut Call<'_>) -> Answer {
@@ -417,14 +466,12 @@ fn show(call: &mut Call<'_>) -> Answer {
 fn change(call: &mut Call<'_>) -> Answer {
     let volume = volume(call)?;
     if volume.content != "backup" {
-        return Err(Fail::die(
-            "unable to update attributes: only backups have them",
-        ));
+        return Err(Fail::die(if call.has("notes") {
+            "only backups can have notes"
+        } else {
+            "only backups support attribute 'protected'"
+        }));
     }
-    call.require(
-        &format!("/storage/{}", volume.storage),
-        "Datastore.Allocate",
-    )?;
     let notes = call.get("notes").map(str::to_owned);
     let protected = call.has("protected").then(|| call.flag("protected"));
     for known in call
@@ -441,27 +488,28 @@ fn change(call: &mut Call<'_>) -> Answer {
     Ok(Value::Null)
 }
 
+/// A volume that is not there is removed with success.
 fn remove(call: &mut Call<'_>) -> Answer {
-    let volume = volume(call)?;
-    let path = format!("/storage/{}", volume.storage);
-    let own_backup = volume.content == "backup"
-        && call.may(&path, "Datastore.AllocateSpace")
-        && volume
-            .vmid
-            .is_some_and(|vmid| call.may(&format!("/vms/{vmid}"), "VM.Backup"));
-    if !own_backup {
-        call.require(&path, "Datastore.Allocate")?;
+    let named = named(call)?;
+    let (id, node) = (call.text("storage"), call.node());
+    call.cluster.usable_storage(&id, &node)?;
+    if named.content == "backup" && named.vmid.is_some() {
+        check_access(call, &named)?;
+    } else {
+        call.require(&format!("/storage/{id}"), "Datastore.Allocate")?;
     }
-    if volume.protected {
-        return Err(Fail::die(format!(
-            "can't remove protected volume '{}'",
-            volume.volid
-        )));
+    let id = named.volid;
+    let task = crate::state::sha1_hex(&id);
+    let known = call.cluster.volume(&id, &node);
+    if known.is_some_and(|volume| volume.protected) {
+        let (storage, name) = id.split_once(':').unwrap_or_default();
+        let why = format!("cannot remove protected volume '{name}' on '{storage}'");
+        return call.start(Plan::failing("imgdel", task, why));
     }
     let used = call.cluster.guests.values().find(|guest| {
         guest
             .disks()
-            .any(|(_, value)| crate::state::volid(value) == Some(&volume.volid))
+            .any(|(_, value)| crate::state::volid(value) == Some(&id))
     });
     if let Some(guest) = used {
         return Err(Fail::die(format!(
@@ -469,10 +517,9 @@ fn remove(call: &mut Call<'_>) -> Answer {
             guest.vmid
         )));
     }
-    let id = volume.volid.clone();
     let plan = Plan::new(
         "imgdel",
-        crate::state::sha1_hex(&id),
+        task,
         move |cluster: &mut Cluster, lines: &mut Lines| {
             cluster.volumes.retain(|known| known.volid != id);
             lines.push(format!("Removed volume '{id}'"));

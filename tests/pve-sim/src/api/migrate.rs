@@ -8,7 +8,6 @@ use crate::auth::Access::{self, All};
 use crate::clock::{now, stamp};
 use crate::formats::{Format, NODE, check_storage, field};
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, opt, req};
-use crate::pvestatd::AT_ONCE;
 use crate::router::{Answer, Call, Endpoint, Fail, get, post};
 use crate::state::{Cluster, Guest, GuestKind, number_of, volid};
 use crate::tasks::{Lines, Plan};
@@ -260,18 +259,15 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                     "Requesting HA migration for {} {vmid} to node {to}",
                     kind.short()
                 ));
-                cluster.after(
-                    if AT_ONCE { Duration::ZERO } else { HA_MIGRATE },
-                    move |cluster| {
-                        // The manager ignores a request for a node that is not there.
-                        if !cluster.is_online(&one.to) {
-                            return;
-                        }
-                        let node = one.from.clone();
-                        let plan = plan(cluster, one);
-                        cluster.start(&node, "root@pam", plan);
-                    },
-                );
+                cluster.after(HA_MIGRATE, move |cluster| {
+                    // The manager ignores a request for a node that is not there.
+                    if !cluster.is_online(&one.to) {
+                        return;
+                    }
+                    let node = one.from.clone();
+                    let plan = plan(cluster, one);
+                    cluster.start(&node, "root@pam", plan);
+                });
                 Ok(())
             },
         );

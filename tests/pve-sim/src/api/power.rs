@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::auth::Access::{self, All};
 use crate::formats::{NODE, STORAGE};
 use crate::params::{BOOL, INT, Param, TEXT, opt};
-use crate::pvestatd::AT_ONCE;
 use crate::router::{Answer, Call, Endpoint, Fail, post};
 use crate::state::{Cluster, GuestKind, Power, missing};
 use crate::tasks::{Lines, Plan};
@@ -142,10 +141,7 @@ fn ha_request(
             if let Some(ha) = cluster.ha.get_mut(&sid) {
                 wanted.clone_into(&mut ha.state);
             }
-            cluster.after(
-                if AT_ONCE { Duration::ZERO } else { delay },
-                move |cluster| act(cluster, kind, vmid, &sid),
-            );
+            cluster.after(delay, move |cluster| act(cluster, kind, vmid, &sid));
             Ok(())
         },
     );
@@ -171,7 +167,11 @@ fn start(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     if is_ha_managed(call, kind) {
         return ha_request(call, kind, "start", "hastart");
     }
-    let plan = start_plan(call.cluster, &call.node(), kind, call.vmid());
+    let (node, vmid) = (call.node(), call.vmid());
+    if kind == GuestKind::Lxc && call.cluster.guest(&node, kind, vmid)?.is_running() {
+        return Err(Fail::die(format!("CT {vmid} already running")));
+    }
+    let plan = start_plan(call.cluster, &node, kind, vmid);
     call.start(plan)
 }
 

@@ -3,7 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::config::{allocate, prepared, settings, with_mac};
+use crate::api::config::{
+    ONLY_ROOT, allocate, check_new_rights, check_source, prepared, settings, with_mac,
+};
+use serde_json::Value;
+
 use crate::auth::Access::{self, All, And, Everyone, IfParam, Or};
 use crate::clock::now;
 use crate::formats::{
@@ -12,6 +16,7 @@ use crate::formats::{
 use crate::guest_params::{LXC, QEMU, QEMU_DISKS};
 use crate::params::{BOOL, INT, NUMBER, Param, TEXT, opt, req};
 use crate::router::{Answer, Call, Endpoint, Fail, delete, post};
+use crate::ssh;
 use crate::state::{Cluster, Config, Guest, GuestKind, Volume, is_disk_key, number_of, volid};
 use crate::tasks::{Lines, Plan};
 use crate::worlds::random_uuid;
@@ -262,9 +267,12 @@ fn clone(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             } else {
                 ""
             };
-            return Err(Fail::die(format!(
-                "Linked clone feature is not supported for {of}'{id}' ({key})"
-            )));
+            return Err(Fail::die(match kind {
+                GuestKind::Qemu => {
+                    format!("Linked clone feature is not supported for {of}'{id}' ({key})")
+                }
+                GuestKind::Lxc => format!("Linked clone feature for '{id}' is not available"),
+            }));
         }
     }
     if let Some(message) = taken(cluster, newid) {
@@ -547,21 +555,21 @@ fn new_id(call: &Call<'_>, kind: GuestKind, verb: &str) -> Result<u32, Fail> {
         || call
             .get("pool")
             .is_some_and(|pool| call.may(&format!("/pool/{pool}"), "VM.Allocate"));
-    if !allowed {
-        return Err(Fail::denied(&format!("/vms/{vmid}, VM.Allocate")));
-    }
     if let Some(pool) = call
         .get("pool")
         .filter(|pool| !call.cluster.pools.contains_key(*pool))
     {
-        return Err(Fail::die(format!("pool '{pool}' does not exist")));
+        return Err(Fail::denied(&format!("pool '{pool}' does not exist")));
+    }
+    if !allowed {
+        return Err(Fail::denied_unnamed());
     }
     let replaces = call.flag("force") && verb == "restore";
     match taken(call.cluster, vmid) {
-        Some(message) if !replaces => Err(Fail::die(format!(
-            "unable to {verb} {} {vmid} - {message}",
-            kind.short()
-        ))),
+        Some(message) if !replaces => Err(Fail::die(match kind {
+            GuestKind::Qemu => format!("unable to {verb} VM {vmid} - {message}"),
+            GuestKind::Lxc => message,
+        })),
         _ => Ok(vmid),
     }
 }
@@ -585,15 +593,34 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         .map(|param| param.name)
         .collect();
     config.retain(|key, _| !own.contains(&key.as_str()));
+    if let Some(keys) = config.get("sshkeys") {
+        ssh::check_keys(&crate::wire::unescape(keys)).map_err(Fail::die)?;
+    }
+    if let Some(keys) = call.get("ssh-public-keys") {
+        ssh::check_keys(keys).map_err(Fail::die)?;
+    }
+    for key in config.keys() {
+        check_new_rights(call, kind, key)?;
+    }
+    for (key, value) in config.iter().filter(|(key, _)| is_disk_key(kind, key)) {
+        check_source(call.cluster, &node, kind, key, value)?;
+    }
+    let mut missing_template = None;
     if kind == GuestKind::Lxc {
         let template = call.text("ostemplate");
-        if call
-            .cluster
-            .volume(&template, &node)
-            .is_none_or(|volume| volume.content != "vztmpl")
-        {
-            return Err(Fail::die(format!("volume '{template}' does not exist")));
+        if !template.contains(':') {
+            return Err(Fail::die(ONLY_ROOT));
         }
+        if !template.contains(":vztmpl/") {
+            return Err(Fail::die(format!(
+                "unable to use volume {template} - content type needs to be 'vztmpl'"
+            )));
+        }
+        // One that is missing is told by the task.
+        missing_template =
+            call.cluster.volume(&template, &node).is_none().then(|| {
+                format!("unable to create CT {vmid} - volume '{template}' does not exist")
+            });
         call.cluster.usable_storage(&storage, &node)?;
         config
             .entry("rootfs".into())
@@ -620,6 +647,9 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     }
     for (key, value) in &mut config {
         *value = prepared(kind, key, value);
+    }
+    if let Some(why) = missing_template {
+        return call.start(Plan::failing("vzcreate", vmid, why));
     }
     let mut half = Guest::new(vmid, kind, &node, "lock: create");
     half.created = now();
@@ -667,23 +697,34 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
 }
 
 fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
-    let vmid = new_id(call, kind, "restore")?;
     let node = call.node();
     let name = call.text(if kind == GuestKind::Qemu {
         "archive"
     } else {
         "ostemplate"
     });
+    if let Some((storage, _)) = name
+        .split_once(':')
+        .filter(|(_, it)| it.starts_with("backup/"))
+    {
+        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    }
+    let vmid = new_id(call, kind, "restore")?;
     let Some(volume) = call.cluster.volume(&name, &node) else {
         return Err(Fail::die(format!("volume '{name}' does not exist")));
     };
+    if volume.content != "backup" {
+        return Err(Fail::die(format!(
+            "unable to use volume {name} - content type needs to be 'backup'"
+        )));
+    }
     let Some(archive) = volume
         .archive
         .clone()
         .filter(|archive| archive.kind == kind)
     else {
         return Err(Fail::die(format!(
-            "unable to restore '{name}': it is no backup of a {}",
+            "unable to restore '{name}': it is not a backup of a {}",
             kind.short()
         )));
     };
@@ -811,7 +852,8 @@ fn template(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     }
     if guest.is_running() {
         return Err(Fail::die(format!(
-            "you can't convert a {short} to template if {short} is running"
+            "you can't convert a {short} to template if {} is running",
+            named(kind, "VM", "the CT")
         )));
     }
     let plan = Plan::new(
@@ -849,7 +891,12 @@ fn template(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             Ok(())
         },
     );
-    call.start(plan.length(0.5))
+    let upid = call.start(plan.length(0.5))?;
+    // A container's task is not named to the caller.
+    Ok(match kind {
+        GuestKind::Qemu => upid,
+        GuestKind::Lxc => Value::Null,
+    })
 }
 
 fn destroy(call: &mut Call<'_>, kind: GuestKind) -> Answer {
@@ -865,9 +912,10 @@ fn destroy(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         )));
     }
     if guest.is_running() && !(kind == GuestKind::Lxc && call.flag("force")) {
-        return Err(Fail::die(format!(
-            "{short} {vmid} is running - destroy failed"
-        )));
+        return Err(Fail::die(match kind {
+            GuestKind::Qemu => format!("VM {vmid} is running - destroy failed"),
+            GuestKind::Lxc => format!("unable to destroy CT {vmid} - container is running"),
+        }));
     }
     if cluster.ha.contains_key(&guest.ha_sid()) && !purge {
         return Err(Fail::die(format!(

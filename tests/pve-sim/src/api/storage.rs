@@ -171,7 +171,11 @@ fn list(call: &mut Call<'_>) -> Answer {
 
 fn status(call: &mut Call<'_>) -> Answer {
     let (id, node) = (call.text("storage"), call.node());
-    let storage = call.cluster.usable_storage(&id, &node)?;
+    let storage = call
+        .cluster
+        .storage(&id)
+        .filter(|storage| storage.on(&node))
+        .ok_or_else(|| Fail::param("storage", "No such storage."))?;
     Ok(Value::Object(figures(call, storage, &node)))
 }
 
@@ -197,9 +201,8 @@ fn readable(call: &Call<'_>, volume: &Volume) -> bool {
         || match volume.content {
             "backup" => {
                 call.may(&storage, "Datastore.AllocateSpace") && call.may(&guest, "VM.Backup")
-                    || call.may(&guest, "VM.Audit")
             }
-            _ => call.may(&guest, "VM.Audit") || call.may(&guest, "VM.Config.Disk"),
+            _ => call.may(&guest, "VM.Config.Disk"),
         }
 }
 
