@@ -1,33 +1,135 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use host_runner_policy::{ApiRequest, Policy, Preset, Verb, row_of, rows};
+use serde_json::Value;
 
 use crate::workspace::{Workspace, run};
 
-/// Check the requests that the tests sent against the real API's schema
+/// Check the requests that the tests sent: against the policy's table, and
+/// against the real API's schema
 ///
-/// The checker is no part of the project: it is looked for beside the
-/// checkout, at ../shared/pve/check-requests.
+/// Every request must be one that the preset `admin` allows, and every row and
+/// every parameter of the table one that a tool sends: run all tests first.
+///
+/// The checker of the schema is not part of the project: it is looked for
+/// beside the checkout, at ../shared/pve/check-requests.
 #[derive(Args)]
 pub(crate) struct CheckRequests {}
 
 impl CheckRequests {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let logs = logs(workspace)?;
+        if logs.is_empty() {
+            bail!("there are no request logs; run `cargo xtask test` first");
+        }
+        check_table(&logs)?;
         let checker = workspace.root().join("../shared/pve/check-requests");
         if !checker.is_file() {
             eprintln!("skipped: there is no checker at {}", checker.display());
             return Ok(());
         }
-        let logs = logs(workspace)?;
-        if logs.is_empty() {
-            bail!("there are no request logs; run `cargo xtask test` first");
-        }
         eprintln!("checking {} request logs…", logs.len());
         run(Command::new(checker).args(&logs))
     }
+}
+
+/// What tests send that no tool does: the tests of the sandbox need a request
+/// that does nothing.
+const NO_TOOL: [&str; 1] = ["version"];
+
+/// Holds the requests against the policy's table, in both directions.
+fn check_table(logs: &[PathBuf]) -> Result<()> {
+    let policy = Policy::preset(Preset::Admin);
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for log in logs {
+        let text = fs::read_to_string(log)?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let request: Value = serde_json::from_str(line)?;
+            let Some(request) = request_of(&request) else {
+                continue;
+            };
+            let verdict = policy.decide(Ok(&request), &Default::default());
+            // Requests of tests that give the host an allow rule, or none.
+            if !verdict.allowed && row_of(&request).is_some() {
+                wrong.push(format!(
+                    "{} {} is refused: {}",
+                    request.verb.as_str(),
+                    request.path(),
+                    verdict.reason
+                ));
+            }
+            if let Some((verb, pattern)) = row_of(&request) {
+                seen.insert((verb.as_str(), pattern, String::new()));
+                for (name, _) in &request.params {
+                    seen.insert((verb.as_str(), pattern, name.clone()));
+                }
+            }
+        }
+    }
+    for (verb, pattern, params) in rows() {
+        let used = |name: &str| {
+            seen.iter().any(|(one, path, param)| {
+                let same = match name.strip_suffix('#') {
+                    Some(prefix) => param.starts_with(prefix),
+                    None => param == name,
+                };
+                same && *one == verb.as_str() && *path == pattern
+            })
+        };
+        if NO_TOOL.contains(&pattern) {
+            continue;
+        }
+        if !used("") {
+            wrong.push(format!("no tool sends {} {pattern}", verb.as_str()));
+            continue;
+        }
+        for name in params {
+            if !used(name) {
+                wrong.push(format!(
+                    "no tool sends {name} to {} {pattern}",
+                    verb.as_str()
+                ));
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    for line in &wrong {
+        eprintln!("{line}");
+    }
+    match wrong.len() {
+        0 => Ok(()),
+        count => bail!("{count} differences between the policy's table and what the tools send"),
+    }
+}
+
+/// A request as the simulator wrote it down.
+fn request_of(line: &Value) -> Option<ApiRequest> {
+    let path = line["path"].as_str()?;
+    let mut params = Vec::new();
+    for (name, value) in line["params"].as_object().into_iter().flatten() {
+        let values = match value {
+            Value::Array(values) => values.iter().collect(),
+            value => vec![value],
+        };
+        for value in values {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            params.push((name.clone(), text));
+        }
+    }
+    Some(ApiRequest {
+        verb: Verb::parse(line["method"].as_str()?)?,
+        segments: path.split('/').skip(1).map(str::to_owned).collect(),
+        params,
+    })
 }
 
 /// The folder that the tests leave their request logs in.
