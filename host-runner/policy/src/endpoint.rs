@@ -186,16 +186,14 @@ const LOG_LEVEL: Kind = K::OneOf(&[
 const VERDICT: Kind = K::OneOf(&["ACCEPT", "REJECT", "DROP"]);
 
 const RRD: &[Param] = &[("timeframe", TIMEFRAME, May), ("cf", CONSOLIDATION, May)];
-const CONFIG_OF: &[Param] = &[("snapshot", K::Id, May), ("current", K::Bool, May)];
+const CONFIG_OF: &[Param] = &[("snapshot", K::Id, May)];
 const CONTENT: Kind = K::OneOf(&[
     "images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import",
 ]);
 const TASK_FILTERS: &[Param] = &[
-    ("errors", K::Bool, May),
     ("limit", COUNT, May),
     ("since", MOMENT, May),
     ("source", K::OneOf(&["archive", "active", "all"]), May),
-    ("start", COUNT, May),
     (
         "statusfilter",
         K::SomeOf(&["ok", "error", "warning", "unknown"]),
@@ -213,10 +211,8 @@ const SYSLOG_FILTERS: &[Param] = &[
     ("start", COUNT, May),
     ("until", K::Time, May),
 ];
-const REFS: &[Param] = &[("type", K::OneOf(&["alias", "ipset"]), May)];
-
-/// A new rule. Without `enable` Proxmox adds it switched off, and without
-/// `pos` as the first: neither default opens or closes anything.
+/// A new rule. Without `enable` Proxmox adds it switched off: the default opens
+/// and closes nothing.
 const NEW_RULE: &[Param] = &[
     ("type", K::OneOf(&["in", "out", "forward", "group"]), May),
     ("action", K::Name, May),
@@ -233,8 +229,6 @@ const NEW_RULE: &[Param] = &[
     // The file of rules is kept line by line: a second line would be another
     // rule, or switch the firewall off.
     ("comment", K::Line, May),
-    ("pos", COUNT, May),
-    ("digest", K::Hex, May),
 ];
 /// A change of a rule. What is left out stays as it is.
 const RULE: &[Param] = &[
@@ -330,34 +324,25 @@ static ENDPOINTS: &[Endpoint] = &[
     read("version", &[]),
     list("access/permissions", L::Permissions, &[]),
     list("pools", L::Pools, &[]),
-    list("pools/{pool}", L::Pool, &[]),
-    list("storage", L::Storages, &[]),
     list("cluster/resources", L::Resources, &[("type", K::OneOf(&["vm", "storage", "node", "sdn"]), May)]),
     list("cluster/status", L::Nodes, &[]),
     list("cluster/tasks", L::Tasks, &[]),
     log("cluster/log", &[("max", K::Int(1, 1_000_000), May)]),
     // With `vmid` it would tell whether that guest exists.
     read("cluster/nextid", &[]),
-    read("cluster/options", &[]),
     list("cluster/ha/status/current", L::HaResources, &[]),
     list("cluster/ha/resources", L::HaResources, &[]),
     read("cluster/firewall/options", &[]),
     read("cluster/firewall/rules", &[]),
-    read("cluster/firewall/rules/{pos}", &[]),
     read("cluster/firewall/groups", &[]),
     read("cluster/firewall/groups/{name}", &[]),
-    read("cluster/firewall/groups/{name}/{pos}", &[]),
-    read("cluster/firewall/aliases", &[]),
-    read("cluster/firewall/ipset", &[]),
     read("cluster/firewall/ipset/{name}", &[]),
     read("cluster/firewall/macros", &[]),
-    read("cluster/firewall/refs", REFS),
+    read("cluster/firewall/refs", &[]),
     list("nodes", L::Nodes, &[]),
     read("nodes/{node}/status", &[]),
-    read("nodes/{node}/version", &[]),
     read("nodes/{node}/time", &[]),
     read("nodes/{node}/network", &[("type", K::OneOf(&["include_sdn", "any_bridge", "any_local_bridge", "bridge", "bond", "eth", "vlan", "vnet"]), May)]),
-    read("nodes/{node}/rrddata", RRD),
     list("nodes/{node}/tasks", L::Tasks, TASK_FILTERS),
     read("nodes/{node}/tasks/{upid}/status", &[]),
     read("nodes/{node}/tasks/{upid}/log", &[("start", COUNT, May), ("limit", COUNT, May)]),
@@ -368,34 +353,22 @@ static ENDPOINTS: &[Endpoint] = &[
     write(Get, "nodes/{node}/query-url-metadata", A::Download, &[("url", K::Url, May), ("verify-certificates", K::Bool, May)]),
     read("nodes/{node}/firewall/options", &[]),
     read("nodes/{node}/firewall/rules", &[]),
-    read("nodes/{node}/firewall/rules/{pos}", &[]),
-    list("nodes/{node}/storage", L::Storages, &[("content", CONTENT, May), ("enabled", K::Bool, May), ("format", K::Bool, May), ("storage", K::Storage, May), ("target", K::Node, May)]),
-    read("nodes/{node}/storage/{storage}/status", &[]),
+    list("nodes/{node}/storage", L::Storages, &[]),
     list("nodes/{node}/storage/{storage}/content", L::Content, &[("content", CONTENT, May), ("vmid", K::Vmid, May)]),
-    list("nodes/{node}/qemu", L::Guests, &[("full", K::Bool, May)]),
+    list("nodes/{node}/qemu", L::Guests, &[]),
     list("nodes/{node}/lxc", L::Guests, &[]),
     read("nodes/{node}/qemu/{vmid}/config", CONFIG_OF),
     read("nodes/{node}/qemu/{vmid}/pending", &[]),
     read("nodes/{node}/qemu/{vmid}/status/current", &[]),
     read("nodes/{node}/qemu/{vmid}/rrddata", RRD),
     read("nodes/{node}/qemu/{vmid}/snapshot", &[]),
-    read("nodes/{node}/qemu/{vmid}/snapshot/{id}/config", &[]),
-    list("nodes/{node}/qemu/{vmid}/migrate", L::Targets, &[("target", K::Node, May)]),
+    list("nodes/{node}/qemu/{vmid}/migrate", L::Targets, &[]),
     read("nodes/{node}/qemu/{vmid}/cloudinit", &[]),
     read("nodes/{node}/qemu/{vmid}/cloudinit/dump", &[("type", K::OneOf(&["user", "network", "meta"]), May)]),
-    read("nodes/{node}/qemu/{vmid}/feature", &[("feature", K::OneOf(&["snapshot", "clone", "copy"]), May), ("snapname", K::Id, May)]),
     read("nodes/{node}/qemu/{vmid}/firewall/options", &[]),
     read("nodes/{node}/qemu/{vmid}/firewall/rules", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/rules/{pos}", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/aliases", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/ipset", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/ipset/{name}", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/refs", REFS),
+    read("nodes/{node}/qemu/{vmid}/firewall/refs", &[]),
     read("nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", &[]),
-    read("nodes/{node}/qemu/{vmid}/agent/get-osinfo", &[]),
-    read("nodes/{node}/qemu/{vmid}/agent/get-host-name", &[]),
-    read("nodes/{node}/qemu/{vmid}/agent/get-fsinfo", &[]),
-    read("nodes/{node}/qemu/{vmid}/agent/info", &[]),
     // What the exec of a policy that allows it has printed.
     write(Get, "nodes/{node}/qemu/{vmid}/agent/exec-status", A::GuestExec, &[("pid", K::Int(0, 4_294_967_295), May)]),
     read("nodes/{node}/lxc/{vmid}/config", CONFIG_OF),
@@ -404,16 +377,10 @@ static ENDPOINTS: &[Endpoint] = &[
     read("nodes/{node}/lxc/{vmid}/rrddata", RRD),
     read("nodes/{node}/lxc/{vmid}/interfaces", &[]),
     read("nodes/{node}/lxc/{vmid}/snapshot", &[]),
-    read("nodes/{node}/lxc/{vmid}/snapshot/{id}/config", &[]),
-    list("nodes/{node}/lxc/{vmid}/migrate", L::Targets, &[("target", K::Node, May)]),
-    read("nodes/{node}/lxc/{vmid}/feature", &[("feature", K::OneOf(&["snapshot", "clone", "copy"]), May), ("snapname", K::Id, May)]),
+    list("nodes/{node}/lxc/{vmid}/migrate", L::Targets, &[]),
     read("nodes/{node}/lxc/{vmid}/firewall/options", &[]),
     read("nodes/{node}/lxc/{vmid}/firewall/rules", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/rules/{pos}", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/aliases", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/ipset", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/ipset/{name}", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/refs", REFS),
+    read("nodes/{node}/lxc/{vmid}/firewall/refs", &[]),
 
     write(Post, "nodes/{node}/qemu/{vmid}/status/start", A::Power, &[]),
     // `forceStop` is off by default, and only high availability forces.
@@ -446,7 +413,6 @@ static ENDPOINTS: &[Endpoint] = &[
         ("storage", K::Storage, May), ("full", K::Bool, May), ("pool", K::Pool, May), ("snapname", K::Id, May),
         ("description", K::Text, May),
     ]).with(effect::unnamed_storage),
-    config(Post, "nodes/{node}/qemu/{vmid}/config", VM_CONFIG),
     config(Put, "nodes/{node}/qemu/{vmid}/config", VM_CONFIG),
     config(Put, "nodes/{node}/lxc/{vmid}/config", CONTAINER_CONFIG),
     write(Put, "nodes/{node}/qemu/{vmid}/cloudinit", A::CloudInit, &[]),

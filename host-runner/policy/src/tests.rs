@@ -73,7 +73,9 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/time", "", "aaaa"),
     ("GET", "/nodes/pve1/syslog?limit=10", "", "aaaa"),
     ("GET", "/cluster/ha/resources", "", "aaaa"),
-    ("GET", "/pools/prod", "", "aaaa"),
+    ("GET", "/pools", "", "aaaa"),
+    ("GET", "/pools?poolid=prod", "", "????"),
+    ("GET", "/pools/prod", "", "????"),
     // power
     ("POST", "/nodes/pve1/qemu/100/status/start", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=60", "-aa-"),
@@ -120,7 +122,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     // configuration
     ("PUT", "/nodes/pve1/qemu/100/config", "cores=4&memory=4096&digest=aa", "-aa-"),
     ("PUT", "/nodes/pve1/lxc/200/config", "swap=0", "-aa-"),
-    ("POST", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "-aa-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "-aa-"),
+    ("POST", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "????"),
     ("POST", "/nodes/pve1/lxc/200/config", "tags=a", "????"),
     ("PUT", "/nodes/pve1/qemu/100/config", "ciuser=debian&sshkeys=ssh-ed25519%2520AAAA&ipconfig0=ip%3Ddhcp", "-aa-"),
     ("PUT", "/nodes/pve1/qemu/100/config", "delete=description%2Ctags", "-aa-"),
@@ -533,7 +536,6 @@ fn scopes() {
         "type=in&action=DROP"
     ));
     assert!(allowed(&pool, "GET", "/cluster/nextid", ""));
-    assert!(!allowed(&pool, "GET", "/pools/prod", ""));
     assert!(!allowed(
         &ids,
         "GET",
