@@ -555,7 +555,7 @@ static FOR_EXPERTS: &[Endpoint] = &[
     write(Post, "nodes/{node}/lxc/{vmid}/firewall/ipset/{name}", A::FirewallRule, IPSET_ENTRY),
     write(Put, "nodes/{node}/qemu/{vmid}/snapshot/{id}/config", A::Options, &[("description", K::Text, May)]),
     write(Put, "nodes/{node}/lxc/{vmid}/snapshot/{id}/config", A::Options, &[("description", K::Text, May)]),
-    write(Post, "nodes/{node}/qemu/{vmid}/agent/ping", A::Read, &[]),
+    write(Post, "nodes/{node}/qemu/{vmid}/agent/ping", A::Options, &[]),
     write(Post, "nodes/{node}/qemu/{vmid}/agent/fstrim", A::Options, &[]),
     // Without `delete` the old volume stays, unused.
     write(Post, "nodes/{node}/qemu/{vmid}/move_disk", A::Migrate, &[
@@ -626,6 +626,7 @@ pub(crate) fn meaning_for_experts(request: &ApiRequest) -> Result<Meaning, Unkno
 /// name of a guest and is none could be any guest.
 pub(crate) fn guess(request: &ApiRequest) -> Result<Meaning, Unknown> {
     let mut meaning = Meaning {
+        actions: vec![Action::Read],
         for_experts: true,
         ..Meaning::default()
     };

@@ -220,7 +220,10 @@ impl Policy {
         {
             return Verdict::deny("actions", reason);
         }
-        if meaning.for_experts && !meaning.actions.is_empty() && self.scope.is_limited() {
+        if meaning.for_experts
+            && meaning.actions.iter().any(|action| writes(&action))
+            && self.scope.is_limited()
+        {
             return Verdict::deny(
                 "scope",
                 "an allow rule lets no change through while this server has a scope",
