@@ -349,6 +349,89 @@ async fn explain_needs_no_settings() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The manager of high availability stops a guest hard that does not shut down
+/// in time: `operate` may not even ask it to.
+#[tokio::test]
+async fn a_shutdown_that_high_availability_forces_is_a_hard_stop() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let error = client.error("stop_guest", json!({ "vmid": 104 })).await?;
+    for words in ["high availability", "hard-stop", "rule actions"] {
+        assert!(error.contains(words), "{error}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    client.call("stop_guest", json!({ "vmid": 103 })).await?;
+    assert_eq!(writes(&sim)?, 1);
+    // Proxmox kills a container that does not reboot in time.
+    let short = json!({ "vmid": 200, "timeout_seconds": 5 });
+    let error = client.error("restart_guest", short).await?;
+    assert!(error.contains("hard-stop"), "{error}");
+    assert_eq!(writes(&sim)?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn denied_actions_beat_allowed_tools() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let policy = r#"
+        allow_tools = ["run_in_guest"]
+        allow = ["POST /nodes/*/qemu/*/agent/exec"]
+        deny_actions = ["guest-exec"]
+    "#;
+    let host = || {
+        let host = sim.host()?.file("policy.toml", policy)?;
+        anyhow::Ok(host.args(["--policy", "policy.toml"]))
+    };
+    let run = json!({ "vmid": 100, "command": ["id"] });
+    let error = host()?.connect().await?.error("run_in_guest", run).await?;
+    assert!(error.contains("rule deny"), "{error}");
+    assert_eq!(writes(&sim)?, 0);
+
+    let exec = ["POST /nodes/pve1/qemu/100/agent/exec", "command=id"];
+    let (answer, _) = explain(host()?, &exec).await?;
+    assert_eq!(rule(&answer), "deny", "{answer:#}");
+    // A command is for the tool alone that the operator allows.
+    let (answer, allowed) = explain(sim.host()?, &exec).await?;
+    assert_eq!((rule(&answer), allowed), ("actions", false), "{answer:#}");
+    let host = sim.host()?.arg("--allow-tool=run_in_guest");
+    assert!(explain(host, &exec).await?.1);
+    Ok(())
+}
+
+/// Each option that the tool offers is one that the policy lets through.
+#[tokio::test]
+async fn every_firewall_option_that_is_offered_is_allowed() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    for (place, options) in [
+        (
+            json!({ "vmid": 100 }),
+            "enable=1 policy_in=REJECT policy_out=DROP dhcp=1 macfilter=0 ipfilter=1 radv=1 ndp=0 \
+             log_level_in=info log_level_out=info",
+        ),
+        (
+            json!({ "node": "pve1" }),
+            "enable=0 ndp=0 log_level_in=info log_level_out=info log_level_forward=info nftables=1 \
+             nosmurfs=1 smurf_log_level=info tcpflags=1 tcp_flags_log_level=info \
+             protection_synflood=1 protection_synflood_rate=100 protection_synflood_burst=100 \
+             log_nf_conntrack=1 nf_conntrack_allow_invalid=1 nf_conntrack_max=65536 \
+             nf_conntrack_tcp_timeout_established=10000 nf_conntrack_tcp_timeout_syn_recv=30",
+        ),
+        (
+            json!({ "cluster": true }),
+            "policy_in=ACCEPT policy_out=DROP policy_forward=DROP ebtables=0 enable=1",
+        ),
+    ] {
+        let options: Vec<&str> = options.split_whitespace().collect();
+        let mut arguments = place;
+        arguments["more"] = json!(options);
+        arguments["accept_lockout"] = json!(true);
+        let report = client.call("set_firewall_options", arguments).await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+    }
+    Ok(())
+}
+
 /// What a secret argument becomes is shown to nobody.
 #[tokio::test]
 async fn explain_masks_passwords() -> anyhow::Result<()> {

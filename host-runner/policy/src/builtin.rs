@@ -1,80 +1,150 @@
 //! What no policy can allow.
+//!
+//! Two ways lead here. This file names what does harm, by path and by
+//! parameter, whatever else the table says. And what the tables do not know is
+//! not a change at all: see [`super::Policy::decide`].
 
+use super::address;
+use super::kind::flag;
 use super::request::{ApiRequest, Verb};
 
 /// Why the request is forbidden whatever the policy says, if it is.
 pub(crate) fn forbids(request: &ApiRequest) -> Option<&'static str> {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-    let set = |name: &str| request.values(name).any(|value| value != "0");
     let writes = request.verb != Verb::Get;
-    if request.verb == Verb::Delete {
-        match segments.as_slice() {
-            ["nodes", _, "qemu" | "lxc", _] => return Some("it would delete a guest"),
-            ["storage", _] => return Some("it would remove a storage"),
-            ["nodes", _, "storage", _, "content", ..] => return Some("it would delete a volume"),
-            ["pools", ..] | ["cluster", "ha", ..] => {
-                return Some("it would take guests out of a pool or out of high availability");
-            }
-            ["nodes", _, "disks", ..] => return Some("it would destroy what is on a node's disks"),
-            ["nodes", _, "ceph", ..] => return Some("it would destroy what is on a storage"),
-            ["nodes", _, "storage", _, "prunebackups"] => return Some("it would delete backups"),
-            _ => {}
-        }
+    if request.verb == Verb::Delete
+        && let Some(reason) = forbids_deletion(&segments)
+    {
+        return Some(reason);
     }
-    match segments.as_slice() {
-        ["access", "permissions"] if !writes => {}
-        ["access", ..] if writes => return Some("it would change users, tokens or permissions"),
+    if let Some(reason) = forbids_path(&segments, writes, request) {
+        return Some(reason);
+    }
+    if let Some(reason) = request.values("url").find_map(address::forbids) {
+        return Some(reason);
+    }
+    if !writes {
+        return None;
+    }
+    if let Some(reason) = request
+        .params
+        .iter()
+        .find_map(|(name, value)| forbids_param(name, value))
+    {
+        return Some(reason);
+    }
+    if let ["nodes", _, "qemu" | "lxc", _, "config"] = segments.as_slice() {
+        return forbids_config(request);
+    }
+    None
+}
+
+fn forbids_deletion(segments: &[&str]) -> Option<&'static str> {
+    Some(match segments {
+        ["nodes", _, "qemu" | "lxc", _] => "it would delete a guest",
+        ["storage", _] => "it would remove a storage",
+        ["nodes", _, "storage", _, "content", ..] => "it would delete a volume",
+        ["nodes", _, "storage", _, "prunebackups"] => "it would delete backups",
+        ["nodes", _, "disks", ..] => "it would destroy what is on a node's disks",
+        ["nodes", _, "ceph", ..] => "it would destroy what is on a storage",
+        ["nodes", _] => "it would remove a node",
+        _ => return None,
+    })
+}
+
+fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option<&'static str> {
+    const NODE: &str = "it would change a node, or what runs on it";
+    const CLUSTER: &str = "it would change how the cluster is set up";
+    Some(match segments {
+        ["access", "permissions"] if !writes => return None,
+        ["access", ..] if writes => "it would change users, tokens or permissions",
         // Tickets and tokens are secrets, even to read.
-        ["access", "ticket" | "vncticket" | "openid" | "tfa", ..] => {
-            return Some("it is about tickets");
-        }
-        _ => {}
-    }
-    match segments.as_slice() {
-        ["nodes", _, "execute"] => return Some("it would run commands on a node"),
+        ["access", "ticket" | "vncticket" | "openid" | "tfa", ..] => "it is about tickets",
+        ["nodes", _, "execute"] => "it would run commands on a node",
         [
             "nodes",
             _,
             "termproxy" | "vncshell" | "spiceshell" | "vncwebsocket",
             ..,
-        ] => {
-            return Some("it would open a shell on a node");
-        }
+        ] => "it would open a shell on a node",
         [
             "nodes",
             _,
             "qemu" | "lxc",
             _,
-            "monitor" | "mtunnel" | "mtunnelwebsocket" | "remote_migrate",
+            "monitor" | "mtunnel" | "mtunnelwebsocket" | "remote_migrate" | "termproxy"
+            | "vncproxy" | "vncwebsocket" | "spiceproxy",
             ..,
-        ] => {
-            return Some("it would reach beyond the guest or out of the cluster");
+        ] => "it would reach beyond the guest or out of the cluster",
+        ["nodes", _, "qemu" | "lxc", _, "unlink"] => "it would delete a guest's disk",
+        ["nodes", _, "qemu" | "lxc", _, "move_disk" | "move_volume"]
+            if is_set(request, "delete") =>
+        {
+            "it would delete the volume that a disk was on"
         }
-        ["nodes", _, "qemu", _, "unlink"] => return Some("it would delete a guest's disk"),
-        ["nodes", _, "qemu" | "lxc", _, "move_disk" | "move_volume"] if set("delete") => {
-            return Some("it would delete the volume that a disk was on");
+        ["nodes", _, "disks" | "ceph", ..] if writes => {
+            "it would destroy what is on a node's disks"
         }
-        ["nodes", _, "disks", ..] if writes => {
-            return Some("it would destroy what is on a node's disks");
+        ["nodes", _, "status" | "wakeonlan"] if writes => "it would switch a node",
+        // All guests of a node at once, whoever's they are.
+        [
+            "nodes",
+            _,
+            "stopall" | "startall" | "suspendall" | "migrateall",
+        ]
+        | ["cluster", "bulk-action", ..]
+            if writes =>
+        {
+            "it would switch all guests of a node, or move them"
         }
-        ["nodes", _, "status" | "wakeonlan"] if writes => {
-            return Some("it would switch a node");
+        ["nodes", _, "replication", ..] | ["cluster", "replication", ..] if writes => {
+            "it would change how guests are replicated, and delete copies"
         }
-        _ => {}
+        ["nodes", _, "services", ..] if writes => "it would switch a service of a node",
+        [
+            "nodes",
+            _,
+            "apt" | "certificates" | "config" | "dns" | "hosts" | "network" | "sdn"
+            | "subscription" | "time" | "capabilities" | "hardware" | "scan",
+            ..,
+        ] if writes => NODE,
+        ["nodes", _] | ["nodes"] if writes => NODE,
+        ["pools", ..] if writes => "it would change pools, by which guests may be in scope",
+        ["cluster", "ha", ..] if writes => "it would change high availability",
+        ["cluster", "backup" | "backup-info" | "jobs", ..] if writes => {
+            "it would change which backups are made, and which are deleted"
+        }
+        [
+            "cluster",
+            "config" | "options" | "acme" | "ceph" | "mapping" | "metrics" | "notifications"
+            | "sdn" | "qemu",
+            ..,
+        ] if writes => CLUSTER,
+        ["storage", ..] if writes => "it would change a storage",
+        _ => return None,
+    })
+}
+
+/// What some parameters do, whatever request they are in. Each is absent by
+/// default, or off; the defaults that do harm are required values in the table.
+fn forbids_param(name: &str, value: &str) -> Option<&'static str> {
+    if flag(value) == Some(false) {
+        return None;
     }
-    if writes && (set("skiplock") || set("force")) {
-        return Some("it would overwrite a guest, or ignore its lock");
-    }
-    if writes && (set("purge") || set("destroy-unreferenced-disks")) {
-        return Some("it would delete disks");
-    }
-    if let ["nodes", _, "qemu" | "lxc", _, "config"] = segments.as_slice()
-        && writes
-        && let Some(reason) = forbids_config(request)
-    {
-        return Some(reason);
-    }
-    None
+    Some(match name {
+        "skiplock" | "force" => "it would overwrite a guest, or ignore its lock",
+        "purge" | "destroy-unreferenced-disks" => "it would delete disks",
+        "remove" | "prune-backups" | "maxfiles" => "it would delete old backups",
+        "args" | "hookscript" | "script" | "tmpdir" | "dumpdir" => {
+            "it would run commands on a node"
+        }
+        "lock" => "it would set a guest's lock",
+        "template" if flag(value) == Some(true) => "it would make a guest a template, for good",
+        "migratedfrom" | "stateuri" | "migration_network" | "migration_type" | "nocheck"
+        | "keepActive" => "it is for Proxmox's own nodes to say",
+        name if name.starts_with("lxc") => "it would run commands on a node",
+        _ => return None,
+    })
 }
 
 /// Taking a disk out of a configuration deletes it, and some settings run
@@ -89,20 +159,20 @@ fn forbids_config(request: &ApiRequest) -> Option<&'static str> {
     if removed.into_iter().any(is_disk) {
         return Some("it would delete a guest's disk");
     }
-    for (name, _) in &request.params {
-        if is_disk(name) {
-            return Some("it would replace a guest's disk");
-        }
-        if matches!(name.as_str(), "args" | "hookscript") || name.starts_with("lxc") {
-            return Some("it would run commands on a node");
-        }
-    }
-    None
+    request
+        .params
+        .iter()
+        .any(|(name, _)| is_disk(name))
+        .then_some("it would replace a guest's disk")
+}
+
+fn is_set(request: &ApiRequest, name: &str) -> bool {
+    request.values(name).any(|value| flag(value) != Some(false))
 }
 
 fn is_disk(key: &str) -> bool {
     let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(key, "rootfs" | "vmstate")
+    matches!(key, "rootfs" | "vmstate" | "cdrom")
         || name.len() < key.len()
             && matches!(
                 name,

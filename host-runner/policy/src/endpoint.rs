@@ -1,127 +1,23 @@
 //! The endpoints that a request may name at all, what each does, and with
 //! which parameters.
 
+use super::action::Action;
+use super::effect;
 use super::filter::Listing;
-use super::naming::by_name;
-use super::preset::Preset;
+use super::kind::{self, Kind};
 use super::request::{ApiRequest, Verb};
 
-/// What a request does, in the words of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Action {
-    /// Changes nothing.
-    Read,
-    /// Starts and resumes.
-    Power,
-    /// Shuts down, reboots and suspends, or interrupts the guest by the way.
-    Shutdown,
-    /// Switches off or resets without asking the guest.
-    HardStop,
-    /// Makes a guest from another.
-    Clone,
-    /// Changes cloud-init settings.
-    CloudInit,
-    /// Changes processors and memory.
-    Resources,
-    /// Changes name, description, tags, start at boot, protection.
-    Options,
-    /// Grows a disk.
-    Resize,
-    /// Moves a guest to another node.
-    Migrate,
-    /// Makes a snapshot.
-    Snapshot,
-    /// Removes a snapshot.
-    SnapshotDelete,
-    /// Goes back to a snapshot.
-    Rollback,
-    /// Makes a backup.
-    Backup,
-    /// Makes a guest from a backup.
-    Restore,
-    /// Adds or changes a firewall rule.
-    FirewallRule,
-    /// Removes a firewall rule.
-    FirewallDelete,
-    /// Switches a firewall, or changes its defaults.
-    FirewallOptions,
-    /// Puts an image or a template on a storage.
-    Download,
-    /// Stops a task.
-    StopTask,
-    /// Runs a command inside a guest.
-    GuestExec,
-}
-
-/// Every action, mildest first, with its name in a policy.
-pub const ACTIONS: [(Action, &str); 21] = [
-    (Action::Read, "read"),
-    (Action::Power, "power"),
-    (Action::Shutdown, "shutdown"),
-    (Action::Snapshot, "snapshot"),
-    (Action::SnapshotDelete, "snapshot-delete"),
-    (Action::Backup, "backup"),
-    (Action::Restore, "restore"),
-    (Action::Clone, "clone"),
-    (Action::CloudInit, "cloud-init"),
-    (Action::Resources, "resources"),
-    (Action::Options, "options"),
-    (Action::Resize, "resize"),
-    (Action::Migrate, "migrate"),
-    (Action::FirewallRule, "firewall-rule"),
-    (Action::FirewallOptions, "firewall-options"),
-    (Action::Download, "download"),
-    (Action::StopTask, "stop-task"),
-    (Action::HardStop, "hard-stop"),
-    (Action::Rollback, "rollback"),
-    (Action::FirewallDelete, "firewall-delete"),
-    (Action::GuestExec, "guest-exec"),
-];
-
-by_name!(Action, ACTIONS, "action");
-
-impl Action {
-    /// Why a request for it is refused, and what allows it.
-    pub(crate) fn refusal(self) -> String {
-        let name = self.name();
-        let preset = Preset::least(self).name();
-        format!(
-            "the policy of this server does not allow {name}: its operator can, by --preset \
-             {preset} or by adding {name:?} to allow_actions in its policy file"
-        )
-    }
-
-    /// Whether it can do what no request shows: it takes more than a preset to
-    /// allow it.
-    pub fn is_dangerous(self) -> bool {
-        self == Self::GuestExec
-    }
-
-    /// Whether it loses data or interrupts a guest.
-    pub fn is_destructive(self) -> bool {
-        matches!(
-            self,
-            Self::Shutdown
-                | Self::HardStop
-                | Self::Rollback
-                | Self::SnapshotDelete
-                | Self::FirewallDelete
-                | Self::StopTask
-                | Self::GuestExec
-        )
-    }
-}
-
 /// One line of the table.
-#[derive(Debug)]
-struct Endpoint {
-    verb: Verb,
-    /// `{node}`, `{vmid}`, `{storage}`, `{pool}` and `{upid}` say what a scope
-    /// looks at; `*` is any other segment.
-    pattern: &'static str,
-    action: Action,
-    params: Params,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint {
+    pub(crate) verb: Verb,
+    /// Segments in braces are named by their kind: see [`segment_kind`].
+    pub(crate) pattern: &'static str,
+    pub(crate) action: Action,
+    pub(crate) params: Params,
     reach: Reach,
+    /// What else it does, by its parameters.
+    effect: Option<fn(&ApiRequest, &mut Meaning)>,
 }
 
 /// What an answer tells beyond the guest, node or storage in its path.
@@ -136,14 +32,29 @@ enum Reach {
 }
 
 /// Which parameters an endpoint takes.
-#[derive(Debug)]
-enum Params {
-    /// Any: a read has no parameter that does harm.
-    Any,
-    /// These alone. A name that ends in `#` stands for it with a number.
-    Only(&'static [&'static str]),
-    /// A guest's configuration: each parameter has an action of its own.
-    Config,
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Params {
+    /// These alone.
+    These(&'static [Param]),
+    /// A guest's configuration: each parameter has an action of its own, and
+    /// `delete` may name each of them. A name that ends in `#` stands for it
+    /// with a number.
+    Config(&'static [(Action, &'static [(&'static str, Kind)])]),
+}
+
+/// A parameter: its name, the grammar of its values, and whether it may be
+/// left out.
+pub(crate) type Param = (&'static str, Kind, Need);
+
+/// Whether a parameter may be left out, and what it may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Need {
+    /// It may be left out: Proxmox's default does no harm.
+    May,
+    /// It has to be there: what Proxmox does without it.
+    Must(&'static str),
+    /// It has to be there with this value: what Proxmox does otherwise.
+    Only(&'static str, &'static str),
 }
 
 /// What a request names, and what it does.
@@ -159,54 +70,71 @@ pub struct Meaning {
     pub new_vmids: Vec<u32>,
     /// The storages that it names.
     pub storages: Vec<String>,
+    /// The volumes that it names, whose owners [`owner_of`](super::owner_of)
+    /// tells. Their storages are among `storages`.
+    pub volids: Vec<String>,
     /// The pools that it names.
     pub pools: Vec<String>,
-    /// Needs a storage that the request does not name: Proxmox would choose.
+    /// Writes to a storage that the request does not name: Proxmox would
+    /// choose.
     pub unnamed_storage: bool,
     /// What its answer lists.
     pub listing: Option<Listing>,
     /// Its answer tells of guests that nobody can take out again.
     pub tells_of_any_guest: bool,
+    /// It is a shutdown, which high availability turns into a hard stop.
+    pub forced_by_ha: bool,
+    /// It may cut nodes off from the network, though nothing is lost.
+    pub may_lock_out: bool,
+    /// No tool sends it: an `allow` rule lets it through.
+    pub for_experts: bool,
 }
 
 /// Why a request has no place in the table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unknown {
-    #[error("no tool has any use for this call")]
+    #[error("no tool sends this request")]
     Endpoint,
-    #[error("parameter {0} has no place in this call")]
+    #[error("parameter {0} has no place in this request")]
     Param(String),
-    #[error("{0} is no vmid")]
-    Vmid(String),
-    #[error("parameter {0} stands there twice")]
+    #[error("{0} must be {1}")]
+    Value(String, &'static str),
+    #[error("parameter {0} is given more than once")]
     Twice(String),
+    #[error("parameter {0} is missing: {1}")]
+    Missing(&'static str, &'static str),
+    #[error("parameter {0} must be {1}: {2}")]
+    Harmful(&'static str, &'static str, &'static str),
 }
 
 use Action as A;
+use Kind as K;
 use Listing as L;
+use Need::{May, Must, Only};
 use Verb::{Delete, Get, Post, Put};
 
-const fn read(pattern: &'static str) -> Endpoint {
+const fn read(pattern: &'static str, params: &'static [Param]) -> Endpoint {
     Endpoint {
         verb: Get,
         pattern,
         action: A::Read,
-        params: Params::Any,
+        params: Params::These(params),
         reach: Reach::Path,
+        effect: None,
     }
 }
 
-const fn list(pattern: &'static str, listing: Listing) -> Endpoint {
+const fn list(pattern: &'static str, listing: Listing, params: &'static [Param]) -> Endpoint {
     Endpoint {
         reach: Reach::List(listing),
-        ..read(pattern)
+        ..read(pattern, params)
     }
 }
 
-const fn log(pattern: &'static str) -> Endpoint {
+const fn log(pattern: &'static str, params: &'static [Param]) -> Endpoint {
     Endpoint {
         reach: Reach::AnyGuest,
-        ..read(pattern)
+        ..read(pattern, params)
     }
 }
 
@@ -214,303 +142,554 @@ const fn write(
     verb: Verb,
     pattern: &'static str,
     action: Action,
-    params: &'static [&'static str],
+    params: &'static [Param],
 ) -> Endpoint {
     Endpoint {
         verb,
         pattern,
         action,
-        params: Params::Only(params),
-        reach: Reach::Path,
+        ..read(pattern, params)
     }
 }
 
-const fn config(verb: Verb, pattern: &'static str) -> Endpoint {
+const fn config(
+    verb: Verb,
+    pattern: &'static str,
+    params: &'static [(Action, &'static [(&'static str, Kind)])],
+) -> Endpoint {
     Endpoint {
-        verb,
-        pattern,
-        action: A::Options,
-        params: Params::Config,
-        reach: Reach::Path,
+        params: Params::Config(params),
+        ..write(verb, pattern, A::Options, &[])
     }
 }
 
-const RULE: &[&str] = &[
-    "type",
-    "action",
-    "enable",
-    "macro",
-    "iface",
-    "source",
-    "dest",
-    "proto",
-    "dport",
-    "sport",
-    "icmp-type",
-    "log",
-    "comment",
-    "pos",
-    "digest",
-    "delete",
-    "moveto",
+impl Endpoint {
+    const fn with(self, effect: fn(&ApiRequest, &mut Meaning)) -> Self {
+        Self {
+            effect: Some(effect),
+            ..self
+        }
+    }
+}
+
+const TIMEFRAME: Kind = K::OneOf(&["hour", "day", "week", "month", "year", "decade"]);
+const CONSOLIDATION: Kind = K::OneOf(&["AVERAGE", "MAX"]);
+const COUNT: Kind = K::Int(0, 1_000_000);
+const SECONDS: Kind = K::Int(0, 86_400);
+/// A moment, in seconds since 1970.
+const MOMENT: Kind = K::Int(0, 99_999_999_999);
+/// KiB/s.
+const BANDWIDTH: Kind = K::Int(0, 1_000_000_000);
+const LOG_LEVEL: Kind = K::OneOf(&[
+    "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "nolog",
+]);
+const VERDICT: Kind = K::OneOf(&["ACCEPT", "REJECT", "DROP"]);
+
+const RRD: &[Param] = &[("timeframe", TIMEFRAME, May), ("cf", CONSOLIDATION, May)];
+const CONFIG_OF: &[Param] = &[("snapshot", K::Id, May)];
+const CONTENT: Kind = K::OneOf(&[
+    "images", "rootdir", "vztmpl", "iso", "backup", "snippets", "import",
+]);
+const TASK_FILTERS: &[Param] = &[
+    ("limit", COUNT, May),
+    ("since", MOMENT, May),
+    ("source", K::OneOf(&["archive", "active", "all"]), May),
+    (
+        "statusfilter",
+        K::SomeOf(&["ok", "error", "warning", "unknown"]),
+        May,
+    ),
+    ("typefilter", K::Word, May),
+    ("until", MOMENT, May),
+    ("userfilter", K::Word, May),
+    ("vmid", K::Vmid, May),
 ];
-const FIREWALL_OPTIONS: &[&str] = &[
-    "enable",
-    "policy_in",
-    "policy_out",
-    "policy_forward",
-    "dhcp",
-    "ndp",
-    "radv",
-    "macfilter",
-    "ipfilter",
-    "log_level_in",
-    "log_level_out",
-    "log_level_forward",
-    "ebtables",
-    "nosmurfs",
-    "tcpflags",
-    "log_ratelimit",
-    "nf_conntrack_max",
-    "nftables",
-    "delete",
-    "digest",
+const SYSLOG_FILTERS: &[Param] = &[
+    ("limit", COUNT, May),
+    ("service", K::Word, May),
+    ("since", K::Time, May),
+    ("start", COUNT, May),
+    ("until", K::Time, May),
+];
+/// A new rule. Without `enable` Proxmox adds it switched off: the default opens
+/// and closes nothing.
+const NEW_RULE: &[Param] = &[
+    ("type", K::OneOf(&["in", "out", "forward", "group"]), May),
+    ("action", K::Name, May),
+    ("enable", K::Int(0, 1), May),
+    ("macro", K::Name, May),
+    ("iface", K::Spec, May),
+    ("source", K::Spec, May),
+    ("dest", K::Spec, May),
+    ("proto", K::Spec, May),
+    ("dport", K::Spec, May),
+    ("sport", K::Spec, May),
+    ("icmp-type", K::Spec, May),
+    ("log", LOG_LEVEL, May),
+    // The file of rules is kept line by line: a second line would be another
+    // rule, or switch the firewall off.
+    ("comment", K::Line, May),
+];
+/// A change of a rule. What is left out stays as it is.
+const RULE: &[Param] = &[
+    ("type", K::OneOf(&["in", "out", "forward", "group"]), May),
+    ("action", K::Name, May),
+    ("enable", K::Int(0, 1), May),
+    ("macro", K::Name, May),
+    ("iface", K::Spec, May),
+    ("source", K::Spec, May),
+    ("dest", K::Spec, May),
+    ("proto", K::Spec, May),
+    ("dport", K::Spec, May),
+    ("sport", K::Spec, May),
+    ("icmp-type", K::Spec, May),
+    ("log", LOG_LEVEL, May),
+    ("comment", K::Line, May),
+    ("moveto", COUNT, May),
+    ("digest", K::Hex, May),
+    (
+        "delete",
+        K::SomeOf(&[
+            "macro",
+            "iface",
+            "source",
+            "dest",
+            "proto",
+            "dport",
+            "sport",
+            "icmp-type",
+            "log",
+            "comment",
+        ]),
+        May,
+    ),
+];
+const DIGEST: &[Param] = &[("digest", K::Hex, May)];
+/// What is left out of the options of a firewall stays as it is: no default
+/// comes into force.
+const CLUSTER_OPTIONS: &[Param] = &[
+    ("enable", K::Int(0, 1), May),
+    ("policy_in", VERDICT, May),
+    ("policy_out", VERDICT, May),
+    ("policy_forward", K::OneOf(&["ACCEPT", "DROP"]), May),
+    ("ebtables", K::Bool, May),
+    ("digest", K::Hex, May),
+];
+const NODE_OPTIONS: &[Param] = &[
+    ("enable", K::Bool, May),
+    ("ndp", K::Bool, May),
+    ("log_level_in", LOG_LEVEL, May),
+    ("log_level_out", LOG_LEVEL, May),
+    ("log_level_forward", LOG_LEVEL, May),
+    ("nftables", K::Bool, May),
+    ("nosmurfs", K::Bool, May),
+    ("smurf_log_level", LOG_LEVEL, May),
+    ("tcpflags", K::Bool, May),
+    ("tcp_flags_log_level", LOG_LEVEL, May),
+    ("protection_synflood", K::Bool, May),
+    ("protection_synflood_rate", COUNT, May),
+    ("protection_synflood_burst", COUNT, May),
+    ("log_nf_conntrack", K::Bool, May),
+    ("nf_conntrack_allow_invalid", K::Bool, May),
+    ("nf_conntrack_max", K::Int(32_768, 4_294_967_295), May),
+    (
+        "nf_conntrack_tcp_timeout_established",
+        K::Int(7_875, 4_294_967_295),
+        May,
+    ),
+    ("nf_conntrack_tcp_timeout_syn_recv", K::Int(30, 60), May),
+    ("digest", K::Hex, May),
+];
+const GUEST_OPTIONS: &[Param] = &[
+    ("enable", K::Bool, May),
+    ("policy_in", VERDICT, May),
+    ("policy_out", VERDICT, May),
+    ("dhcp", K::Bool, May),
+    ("ndp", K::Bool, May),
+    ("radv", K::Bool, May),
+    ("macfilter", K::Bool, May),
+    ("ipfilter", K::Bool, May),
+    ("log_level_in", LOG_LEVEL, May),
+    ("log_level_out", LOG_LEVEL, May),
+    ("digest", K::Hex, May),
 ];
 
 /// Every endpoint that may be called. What is not here is refused.
+///
+/// No row has `force`, `skiplock`, `purge`, `remove` other than 0, or another
+/// parameter that Proxmox deletes or overwrites by: they are built in. Where
+/// the default of a parameter does harm, it has to be there: the row says why.
 #[rustfmt::skip]
 static ENDPOINTS: &[Endpoint] = &[
-    read("version"),
-    list("access/permissions", L::Permissions),
-    list("pools", L::Pools),
-    list("pools/{pool}", L::Pool),
-    list("storage", L::Storages),
-    list("cluster/resources", L::Resources),
-    list("cluster/status", L::Nodes),
-    list("cluster/tasks", L::Tasks),
-    log("cluster/log"),
-    read("cluster/nextid"),
-    read("cluster/options"),
-    list("cluster/ha/status/current", L::HaResources),
-    list("cluster/ha/resources", L::HaResources),
-    read("cluster/firewall/options"),
-    read("cluster/firewall/rules"),
-    read("cluster/firewall/rules/*"),
-    read("cluster/firewall/groups"),
-    read("cluster/firewall/groups/*"),
-    read("cluster/firewall/groups/*/*"),
-    read("cluster/firewall/aliases"),
-    read("cluster/firewall/ipset"),
-    read("cluster/firewall/ipset/*"),
-    read("cluster/firewall/macros"),
-    read("cluster/firewall/refs"),
-    list("nodes", L::Nodes),
-    read("nodes/{node}/status"),
-    read("nodes/{node}/version"),
-    read("nodes/{node}/time"),
-    read("nodes/{node}/network"),
-    read("nodes/{node}/rrddata"),
-    list("nodes/{node}/tasks", L::Tasks),
-    read("nodes/{node}/tasks/{upid}/status"),
-    read("nodes/{node}/tasks/{upid}/log"),
-    log("nodes/{node}/syslog"),
-    log("nodes/{node}/journal"),
-    read("nodes/{node}/aplinfo"),
-    // The node asks that url, whatever it is.
-    Endpoint { verb: Get, pattern: "nodes/{node}/query-url-metadata", action: A::Download, params: Params::Only(&["url", "verify-certificates"]), reach: Reach::Path },
-    read("nodes/{node}/firewall/options"),
-    read("nodes/{node}/firewall/rules"),
-    read("nodes/{node}/firewall/rules/*"),
-    list("nodes/{node}/storage", L::Storages),
-    read("nodes/{node}/storage/{storage}/status"),
-    list("nodes/{node}/storage/{storage}/content", L::Content),
-    list("nodes/{node}/qemu", L::Guests),
-    list("nodes/{node}/lxc", L::Guests),
-    read("nodes/{node}/qemu/{vmid}/config"),
-    read("nodes/{node}/qemu/{vmid}/pending"),
-    read("nodes/{node}/qemu/{vmid}/status/current"),
-    read("nodes/{node}/qemu/{vmid}/rrddata"),
-    read("nodes/{node}/qemu/{vmid}/snapshot"),
-    read("nodes/{node}/qemu/{vmid}/snapshot/*/config"),
-    list("nodes/{node}/qemu/{vmid}/migrate", L::Targets),
-    read("nodes/{node}/qemu/{vmid}/cloudinit"),
-    read("nodes/{node}/qemu/{vmid}/cloudinit/dump"),
-    read("nodes/{node}/qemu/{vmid}/feature"),
-    read("nodes/{node}/qemu/{vmid}/firewall/options"),
-    read("nodes/{node}/qemu/{vmid}/firewall/rules"),
-    read("nodes/{node}/qemu/{vmid}/firewall/rules/*"),
-    read("nodes/{node}/qemu/{vmid}/firewall/aliases"),
-    read("nodes/{node}/qemu/{vmid}/firewall/ipset"),
-    read("nodes/{node}/qemu/{vmid}/firewall/ipset/*"),
-    read("nodes/{node}/qemu/{vmid}/firewall/refs"),
-    read("nodes/{node}/qemu/{vmid}/agent/network-get-interfaces"),
-    read("nodes/{node}/qemu/{vmid}/agent/get-osinfo"),
-    read("nodes/{node}/qemu/{vmid}/agent/get-host-name"),
-    read("nodes/{node}/qemu/{vmid}/agent/get-fsinfo"),
-    read("nodes/{node}/qemu/{vmid}/agent/info"),
+    read("version", &[]),
+    list("access/permissions", L::Permissions, &[]),
+    list("pools", L::Pools, &[]),
+    list("cluster/resources", L::Resources, &[("type", K::OneOf(&["vm", "storage", "node", "sdn"]), May)]),
+    list("cluster/status", L::Nodes, &[]),
+    list("cluster/tasks", L::Tasks, &[]),
+    log("cluster/log", &[("max", K::Int(1, 1_000_000), May)]),
+    // With `vmid` it would tell whether that guest exists.
+    read("cluster/nextid", &[]),
+    list("cluster/ha/status/current", L::HaResources, &[]),
+    list("cluster/ha/resources", L::HaResources, &[]),
+    read("cluster/firewall/options", &[]),
+    read("cluster/firewall/rules", &[]),
+    read("cluster/firewall/groups", &[]),
+    read("cluster/firewall/groups/{name}", &[]),
+    read("cluster/firewall/ipset/{name}", &[]),
+    read("cluster/firewall/macros", &[]),
+    read("cluster/firewall/refs", &[]),
+    list("nodes", L::Nodes, &[]),
+    read("nodes/{node}/status", &[]),
+    read("nodes/{node}/time", &[]),
+    read("nodes/{node}/network", &[("type", K::OneOf(&["include_sdn", "any_bridge", "any_local_bridge", "bridge", "bond", "eth", "vlan", "vnet"]), May)]),
+    list("nodes/{node}/tasks", L::Tasks, TASK_FILTERS),
+    read("nodes/{node}/tasks/{upid}/status", &[]),
+    read("nodes/{node}/tasks/{upid}/log", &[("start", COUNT, May), ("limit", COUNT, May)]),
+    log("nodes/{node}/syslog", SYSLOG_FILTERS),
+    read("nodes/{node}/aplinfo", &[]),
+    // The node asks that address, whatever it is; not, though, those near it,
+    // which are built in.
+    write(Get, "nodes/{node}/query-url-metadata", A::Download, &[("url", K::Url, May), ("verify-certificates", K::Bool, May)]),
+    read("nodes/{node}/firewall/options", &[]),
+    read("nodes/{node}/firewall/rules", &[]),
+    list("nodes/{node}/storage", L::Storages, &[]),
+    list("nodes/{node}/storage/{storage}/content", L::Content, &[("content", CONTENT, May), ("vmid", K::Vmid, May)]),
+    list("nodes/{node}/qemu", L::Guests, &[]),
+    list("nodes/{node}/lxc", L::Guests, &[]),
+    read("nodes/{node}/qemu/{vmid}/config", CONFIG_OF),
+    read("nodes/{node}/qemu/{vmid}/pending", &[]),
+    read("nodes/{node}/qemu/{vmid}/status/current", &[]),
+    read("nodes/{node}/qemu/{vmid}/rrddata", RRD),
+    read("nodes/{node}/qemu/{vmid}/snapshot", &[]),
+    list("nodes/{node}/qemu/{vmid}/migrate", L::Targets, &[]),
+    read("nodes/{node}/qemu/{vmid}/cloudinit", &[]),
+    read("nodes/{node}/qemu/{vmid}/cloudinit/dump", &[("type", K::OneOf(&["user", "network", "meta"]), May)]),
+    read("nodes/{node}/qemu/{vmid}/firewall/options", &[]),
+    read("nodes/{node}/qemu/{vmid}/firewall/rules", &[]),
+    read("nodes/{node}/qemu/{vmid}/firewall/refs", &[]),
+    read("nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", &[]),
     // What the exec of a policy that allows it has printed.
-    Endpoint { verb: Get, pattern: "nodes/{node}/qemu/{vmid}/agent/exec-status", action: A::GuestExec, params: Params::Only(&["pid"]), reach: Reach::Path },
-    read("nodes/{node}/lxc/{vmid}/config"),
-    read("nodes/{node}/lxc/{vmid}/pending"),
-    read("nodes/{node}/lxc/{vmid}/status/current"),
-    read("nodes/{node}/lxc/{vmid}/rrddata"),
-    read("nodes/{node}/lxc/{vmid}/interfaces"),
-    read("nodes/{node}/lxc/{vmid}/snapshot"),
-    read("nodes/{node}/lxc/{vmid}/snapshot/*/config"),
-    list("nodes/{node}/lxc/{vmid}/migrate", L::Targets),
-    read("nodes/{node}/lxc/{vmid}/feature"),
-    read("nodes/{node}/lxc/{vmid}/firewall/options"),
-    read("nodes/{node}/lxc/{vmid}/firewall/rules"),
-    read("nodes/{node}/lxc/{vmid}/firewall/rules/*"),
-    read("nodes/{node}/lxc/{vmid}/firewall/aliases"),
-    read("nodes/{node}/lxc/{vmid}/firewall/ipset"),
-    read("nodes/{node}/lxc/{vmid}/firewall/ipset/*"),
-    read("nodes/{node}/lxc/{vmid}/firewall/refs"),
+    write(Get, "nodes/{node}/qemu/{vmid}/agent/exec-status", A::GuestExec, &[("pid", K::Int(0, 4_294_967_295), May)]),
+    read("nodes/{node}/lxc/{vmid}/config", CONFIG_OF),
+    read("nodes/{node}/lxc/{vmid}/pending", &[]),
+    read("nodes/{node}/lxc/{vmid}/status/current", &[]),
+    read("nodes/{node}/lxc/{vmid}/rrddata", RRD),
+    read("nodes/{node}/lxc/{vmid}/interfaces", &[]),
+    read("nodes/{node}/lxc/{vmid}/snapshot", &[]),
+    list("nodes/{node}/lxc/{vmid}/migrate", L::Targets, &[]),
+    read("nodes/{node}/lxc/{vmid}/firewall/options", &[]),
+    read("nodes/{node}/lxc/{vmid}/firewall/rules", &[]),
+    read("nodes/{node}/lxc/{vmid}/firewall/refs", &[]),
 
-    write(Post, "nodes/{node}/qemu/{vmid}/status/start", A::Power, &["timeout"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/status/shutdown", A::Shutdown, &["timeout", "forceStop"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/status/reboot", A::Shutdown, &["timeout"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/status/suspend", A::Shutdown, &["todisk", "statestorage"]),
+    write(Post, "nodes/{node}/qemu/{vmid}/status/start", A::Power, &[]),
+    // `forceStop` is off by default, and only high availability forces.
+    write(Post, "nodes/{node}/qemu/{vmid}/status/shutdown", A::Shutdown, &[("timeout", SECONDS, May), ("forceStop", K::Bool, May)]).with(effect::shutdown),
+    // A VM that does not shut down in time stays on.
+    write(Post, "nodes/{node}/qemu/{vmid}/status/reboot", A::Shutdown, &[("timeout", SECONDS, May)]),
+    // Pauses unless `todisk` says otherwise.
+    write(Post, "nodes/{node}/qemu/{vmid}/status/suspend", A::Shutdown, &[("todisk", K::Bool, May), ("statestorage", K::Storage, May)]).with(effect::suspend),
     write(Post, "nodes/{node}/qemu/{vmid}/status/resume", A::Power, &[]),
-    write(Post, "nodes/{node}/qemu/{vmid}/status/stop", A::HardStop, &["timeout", "overrule-shutdown"]),
+    write(Post, "nodes/{node}/qemu/{vmid}/status/stop", A::HardStop, &[("overrule-shutdown", K::Bool, May)]),
     write(Post, "nodes/{node}/qemu/{vmid}/status/reset", A::HardStop, &[]),
     write(Post, "nodes/{node}/lxc/{vmid}/status/start", A::Power, &[]),
-    write(Post, "nodes/{node}/lxc/{vmid}/status/shutdown", A::Shutdown, &["timeout", "forceStop"]),
-    write(Post, "nodes/{node}/lxc/{vmid}/status/reboot", A::Shutdown, &["timeout"]),
+    write(Post, "nodes/{node}/lxc/{vmid}/status/shutdown", A::Shutdown, &[("timeout", SECONDS, May), ("forceStop", K::Bool, May)]).with(effect::shutdown),
+    // A container that does not shut down in time, by default in 60 seconds,
+    // is killed.
+    write(Post, "nodes/{node}/lxc/{vmid}/status/reboot", A::Shutdown, &[("timeout", SECONDS, May)]).with(effect::container_reboot),
     write(Post, "nodes/{node}/lxc/{vmid}/status/suspend", A::Shutdown, &[]),
     write(Post, "nodes/{node}/lxc/{vmid}/status/resume", A::Power, &[]),
-    write(Post, "nodes/{node}/lxc/{vmid}/status/stop", A::HardStop, &["overrule-shutdown"]),
+    write(Post, "nodes/{node}/lxc/{vmid}/status/stop", A::HardStop, &[("overrule-shutdown", K::Bool, May)]),
 
-    write(Post, "nodes/{node}/qemu/{vmid}/clone", A::Clone,
-        &["newid", "name", "target", "storage", "full", "pool", "snapname", "description", "format", "bwlimit"]),
-    write(Post, "nodes/{node}/lxc/{vmid}/clone", A::Clone,
-        &["newid", "hostname", "target", "storage", "full", "pool", "snapname", "description", "bwlimit"]),
-    config(Post, "nodes/{node}/qemu/{vmid}/config"),
-    config(Put, "nodes/{node}/qemu/{vmid}/config"),
-    config(Put, "nodes/{node}/lxc/{vmid}/config"),
+    // Without `full` a template is cloned linked, and another guest fully:
+    // neither touches the source.
+    write(Post, "nodes/{node}/qemu/{vmid}/clone", A::Clone, &[
+        ("newid", K::NewVmid, Must("Proxmox needs it")), ("name", K::DnsName, May), ("target", K::Node, May),
+        ("storage", K::Storage, May), ("full", K::Bool, May), ("pool", K::Pool, May), ("snapname", K::Id, May),
+        ("description", K::Text, May),
+    ]).with(effect::unnamed_storage),
+    write(Post, "nodes/{node}/lxc/{vmid}/clone", A::Clone, &[
+        ("newid", K::NewVmid, Must("Proxmox needs it")), ("hostname", K::DnsName, May), ("target", K::Node, May),
+        ("storage", K::Storage, May), ("full", K::Bool, May), ("pool", K::Pool, May), ("snapname", K::Id, May),
+        ("description", K::Text, May),
+    ]).with(effect::unnamed_storage),
+    config(Put, "nodes/{node}/qemu/{vmid}/config", VM_CONFIG),
+    config(Put, "nodes/{node}/lxc/{vmid}/config", CONTAINER_CONFIG),
     write(Put, "nodes/{node}/qemu/{vmid}/cloudinit", A::CloudInit, &[]),
-    write(Put, "nodes/{node}/qemu/{vmid}/resize", A::Resize, &["disk", "size", "digest"]),
-    write(Put, "nodes/{node}/lxc/{vmid}/resize", A::Resize, &["disk", "size", "digest"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/migrate", A::Migrate,
-        &["target", "online", "with-local-disks", "targetstorage", "bwlimit"]),
-    write(Post, "nodes/{node}/lxc/{vmid}/migrate", A::Migrate,
-        &["target", "restart", "online", "timeout", "target-storage", "bwlimit"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/snapshot", A::Snapshot, &["snapname", "description", "vmstate"]),
-    write(Post, "nodes/{node}/lxc/{vmid}/snapshot", A::Snapshot, &["snapname", "description"]),
-    write(Post, "nodes/{node}/qemu/{vmid}/snapshot/*/rollback", A::Rollback, &["start"]),
-    write(Post, "nodes/{node}/lxc/{vmid}/snapshot/*/rollback", A::Rollback, &["start"]),
-    write(Delete, "nodes/{node}/qemu/{vmid}/snapshot/*", A::SnapshotDelete, &[]),
-    write(Delete, "nodes/{node}/lxc/{vmid}/snapshot/*", A::SnapshotDelete, &[]),
-    write(Post, "nodes/{node}/vzdump", A::Backup,
-        &["vmid", "storage", "mode", "compress", "notes-template", "protected", "remove", "bwlimit"]),
-    write(Post, "nodes/{node}/qemu", A::Restore,
-        &["vmid", "archive", "storage", "unique", "name", "pool", "bwlimit"]),
-    write(Post, "nodes/{node}/lxc", A::Restore,
-        &["vmid", "ostemplate", "restore", "storage", "unique", "hostname", "pool", "bwlimit"]),
-    write(Post, "nodes/{node}/storage/{storage}/download-url", A::Download,
-        &["content", "filename", "url", "checksum", "checksum-algorithm", "verify-certificates", "compression"]),
-    write(Post, "nodes/{node}/aplinfo", A::Download, &["storage", "template"]),
+    // Proxmox refuses to shrink.
+    write(Put, "nodes/{node}/qemu/{vmid}/resize", A::Resize, &[("disk", K::Disk, May), ("size", K::Size, May), ("digest", K::Hex, May)]),
+    write(Put, "nodes/{node}/lxc/{vmid}/resize", A::Resize, &[("disk", K::Disk, May), ("size", K::Size, May), ("digest", K::Hex, May)]),
+    // `online` is off by default, and a running guest then is not moved.
+    write(Post, "nodes/{node}/qemu/{vmid}/migrate", A::Migrate, &[
+        ("target", K::Node, Must("Proxmox needs it")), ("online", K::Bool, May), ("with-local-disks", K::Bool, May),
+        ("targetstorage", K::StorageMap, May), ("bwlimit", BANDWIDTH, May),
+    ]).with(effect::migrate),
+    // `restart` shuts the container down, and gives up where it does not in
+    // time; off by default, as is `online`.
+    write(Post, "nodes/{node}/lxc/{vmid}/migrate", A::Migrate, &[
+        ("target", K::Node, Must("Proxmox needs it")), ("restart", K::Bool, May), ("timeout", SECONDS, May),
+        ("target-storage", K::StorageMap, May), ("bwlimit", BANDWIDTH, May),
+    ]).with(effect::migrate),
+    write(Post, "nodes/{node}/qemu/{vmid}/snapshot", A::Snapshot, &[
+        ("snapname", K::Id, Must("Proxmox needs it")), ("description", K::Text, May), ("vmstate", K::Bool, May),
+    ]).with(effect::snapshot),
+    write(Post, "nodes/{node}/lxc/{vmid}/snapshot", A::Snapshot, &[
+        ("snapname", K::Id, Must("Proxmox needs it")), ("description", K::Text, May),
+    ]),
+    // `start` is off by default.
+    write(Post, "nodes/{node}/qemu/{vmid}/snapshot/{id}/rollback", A::Rollback, &[("start", K::Bool, May)]),
+    write(Post, "nodes/{node}/lxc/{vmid}/snapshot/{id}/rollback", A::Rollback, &[("start", K::Bool, May)]),
+    // `force` would forget a snapshot whose volumes could not be removed.
+    write(Delete, "nodes/{node}/qemu/{vmid}/snapshot/{id}", A::SnapshotDelete, &[]),
+    write(Delete, "nodes/{node}/lxc/{vmid}/snapshot/{id}", A::SnapshotDelete, &[]),
+    // `all` and `stop`, which would stop other backups, are off by default.
+    write(Post, "nodes/{node}/vzdump", A::Backup, &[
+        ("vmid", K::Vmids, Must("Proxmox would back up by other rules")),
+        ("storage", K::Storage, May),
+        ("mode", K::OneOf(&["snapshot", "suspend", "stop"]), Must("a node's default may be to stop the guest")),
+        ("compress", K::OneOf(&["0", "1", "gzip", "lzo", "zstd"]), May),
+        ("notes-template", K::Line, May),
+        ("protected", K::Bool, May),
+        ("remove", K::Bool, Only("0", "by default old backups are deleted, by the retention of the storage")),
+    ]).with(effect::backup),
+    // `force` would overwrite a guest; off by default, as are `start` and
+    // `live-restore`. Without `unique` the new guest has the addresses of the
+    // old one, which may be meant.
+    write(Post, "nodes/{node}/qemu", A::Restore, &[
+        ("vmid", K::NewVmid, Must("Proxmox needs it")),
+        ("archive", K::Volid, Must("an empty guest would be made")),
+        ("storage", K::Storage, May), ("unique", K::Bool, May), ("name", K::DnsName, May), ("pool", K::Pool, May),
+    ]).with(effect::unnamed_storage),
+    write(Post, "nodes/{node}/lxc", A::Restore, &[
+        ("vmid", K::NewVmid, Must("Proxmox needs it")),
+        ("ostemplate", K::Volid, Must("Proxmox needs it")),
+        ("restore", K::Bool, Only("1", "an empty container would be made")),
+        ("storage", K::Storage, May), ("unique", K::Bool, May), ("hostname", K::DnsName, May), ("pool", K::Pool, May),
+    ]).with(effect::unnamed_storage),
+    // Proxmox overwrites no file, and verifies certificates unless told
+    // otherwise.
+    write(Post, "nodes/{node}/storage/{storage}/download-url", A::Download, &[
+        ("content", K::OneOf(&["iso", "vztmpl", "import"]), May), ("filename", K::FileName, May), ("url", K::Url, May),
+        ("checksum", K::Hex, May), ("checksum-algorithm", K::OneOf(&["md5", "sha1", "sha224", "sha256", "sha384", "sha512"]), May),
+        ("verify-certificates", K::Bool, May), ("compression", K::OneOf(&["gz", "lzo", "zst", "bz2"]), May),
+    ]),
+    write(Post, "nodes/{node}/aplinfo", A::Download, &[("storage", K::Storage, Must("Proxmox needs it")), ("template", K::FileName, May)]),
     write(Delete, "nodes/{node}/tasks/{upid}", A::StopTask, &[]),
 
-    write(Post, "cluster/firewall/rules", A::FirewallRule, RULE),
-    write(Put, "cluster/firewall/rules/*", A::FirewallRule, RULE),
-    write(Delete, "cluster/firewall/rules/*", A::FirewallDelete, &["digest"]),
-    write(Put, "cluster/firewall/options", A::FirewallOptions, FIREWALL_OPTIONS),
-    write(Post, "nodes/{node}/firewall/rules", A::FirewallRule, RULE),
-    write(Put, "nodes/{node}/firewall/rules/*", A::FirewallRule, RULE),
-    write(Delete, "nodes/{node}/firewall/rules/*", A::FirewallDelete, &["digest"]),
-    write(Put, "nodes/{node}/firewall/options", A::FirewallOptions, FIREWALL_OPTIONS),
-    write(Post, "nodes/{node}/qemu/{vmid}/firewall/rules", A::FirewallRule, RULE),
-    write(Put, "nodes/{node}/qemu/{vmid}/firewall/rules/*", A::FirewallRule, RULE),
-    write(Delete, "nodes/{node}/qemu/{vmid}/firewall/rules/*", A::FirewallDelete, &["digest"]),
-    write(Put, "nodes/{node}/qemu/{vmid}/firewall/options", A::FirewallOptions, FIREWALL_OPTIONS),
-    write(Post, "nodes/{node}/lxc/{vmid}/firewall/rules", A::FirewallRule, RULE),
-    write(Put, "nodes/{node}/lxc/{vmid}/firewall/rules/*", A::FirewallRule, RULE),
-    write(Delete, "nodes/{node}/lxc/{vmid}/firewall/rules/*", A::FirewallDelete, &["digest"]),
-    write(Put, "nodes/{node}/lxc/{vmid}/firewall/options", A::FirewallOptions, FIREWALL_OPTIONS),
+    write(Post, "cluster/firewall/rules", A::FirewallRule, NEW_RULE).with(effect::firewall_of_nodes),
+    write(Put, "cluster/firewall/rules/{pos}", A::FirewallRule, RULE).with(effect::firewall_of_nodes),
+    write(Delete, "cluster/firewall/rules/{pos}", A::FirewallDelete, DIGEST),
+    write(Put, "cluster/firewall/options", A::FirewallOptions, CLUSTER_OPTIONS).with(effect::firewall_of_nodes),
+    write(Post, "nodes/{node}/firewall/rules", A::FirewallRule, NEW_RULE).with(effect::firewall_of_nodes),
+    write(Put, "nodes/{node}/firewall/rules/{pos}", A::FirewallRule, RULE).with(effect::firewall_of_nodes),
+    write(Delete, "nodes/{node}/firewall/rules/{pos}", A::FirewallDelete, DIGEST),
+    write(Put, "nodes/{node}/firewall/options", A::FirewallOptions, NODE_OPTIONS).with(effect::firewall_of_nodes),
+    write(Post, "nodes/{node}/qemu/{vmid}/firewall/rules", A::FirewallRule, NEW_RULE),
+    write(Put, "nodes/{node}/qemu/{vmid}/firewall/rules/{pos}", A::FirewallRule, RULE),
+    write(Delete, "nodes/{node}/qemu/{vmid}/firewall/rules/{pos}", A::FirewallDelete, DIGEST),
+    write(Put, "nodes/{node}/qemu/{vmid}/firewall/options", A::FirewallOptions, GUEST_OPTIONS),
+    write(Post, "nodes/{node}/lxc/{vmid}/firewall/rules", A::FirewallRule, NEW_RULE),
+    write(Put, "nodes/{node}/lxc/{vmid}/firewall/rules/{pos}", A::FirewallRule, RULE),
+    write(Delete, "nodes/{node}/lxc/{vmid}/firewall/rules/{pos}", A::FirewallDelete, DIGEST),
+    write(Put, "nodes/{node}/lxc/{vmid}/firewall/options", A::FirewallOptions, GUEST_OPTIONS),
 
-    write(Post, "nodes/{node}/qemu/{vmid}/agent/exec", A::GuestExec, &["command", "input-data"]),
+    write(Post, "nodes/{node}/qemu/{vmid}/agent/exec", A::GuestExec, &[("command", K::Anything, May), ("input-data", K::Anything, May)]),
 ];
 
-/// Which action a parameter of a guest's configuration is. Disks, network
-/// cards, passed-through devices and hook scripts are not here.
+/// A VM's settings, by action. Disks, network cards, passed-through devices,
+/// arguments of QEMU and hook scripts are not here. What is left out stays as
+/// it is.
 #[rustfmt::skip]
-static CONFIG: &[(Action, &[&str])] = &[
-    (A::Resources, &["cores", "sockets", "memory", "swap", "balloon", "cpulimit", "vcpus"]),
-    (A::Options, &["name", "hostname", "description", "tags", "onboot", "protection"]),
-    (A::CloudInit, &["ciuser", "cipassword", "sshkeys", "ipconfig#", "nameserver", "searchdomain", "ciupgrade", "citype"]),
+const VM_CONFIG: &[(Action, &[(&str, Kind)])] = &[
+    (A::Resources, &[
+        ("cores", COUNT), ("sockets", COUNT), ("memory", K::Int(16, 1_000_000_000)), ("balloon", K::Int(0, 1_000_000_000)),
+        ("cpulimit", K::Decimal), ("vcpus", COUNT),
+    ]),
+    (A::Options, &[
+        ("name", K::DnsName), ("description", K::Text), ("tags", K::Tags), ("onboot", K::Bool), ("protection", K::Bool),
+    ]),
+    (A::CloudInit, &[
+        ("ciuser", K::Line), ("cipassword", K::Line), ("sshkeys", K::Encoded),
+        ("ipconfig#", K::Props(&["ip", "gw", "ip6", "gw6"])), ("nameserver", K::Hosts), ("searchdomain", K::Hosts),
+        ("ciupgrade", K::Bool),
+    ]),
 ];
+
+/// A container's.
+#[rustfmt::skip]
+const CONTAINER_CONFIG: &[(Action, &[(&str, Kind)])] = &[
+    (A::Resources, &[
+        ("cores", COUNT), ("memory", K::Int(16, 1_000_000_000)), ("swap", K::Int(0, 1_000_000_000)), ("cpulimit", K::Decimal),
+    ]),
+    (A::Options, &[
+        ("hostname", K::DnsName), ("description", K::Text), ("tags", K::Tags), ("onboot", K::Bool), ("protection", K::Bool),
+    ]),
+];
+
+/// Changes that no tool makes and an `allow` rule may: what they do is known,
+/// can be undone or only adds, and stays within the cluster's own objects.
+#[rustfmt::skip]
+static FOR_EXPERTS: &[Endpoint] = &[
+    write(Post, "cluster/firewall/groups", A::FirewallRule, &[("group", K::Name, May), ("comment", K::Line, May), ("digest", K::Hex, May), ("rename", K::Name, May)]),
+    write(Delete, "cluster/firewall/groups/{name}", A::FirewallDelete, &[]),
+    write(Post, "cluster/firewall/groups/{name}", A::FirewallRule, NEW_RULE),
+    write(Put, "cluster/firewall/groups/{name}/{pos}", A::FirewallRule, RULE),
+    write(Delete, "cluster/firewall/groups/{name}/{pos}", A::FirewallDelete, DIGEST),
+    write(Post, "cluster/firewall/aliases", A::FirewallRule, ALIAS),
+    write(Put, "cluster/firewall/aliases/{name}", A::FirewallRule, ALIAS),
+    write(Delete, "cluster/firewall/aliases/{name}", A::FirewallDelete, DIGEST),
+    write(Post, "cluster/firewall/ipset", A::FirewallRule, IPSET),
+    write(Delete, "cluster/firewall/ipset/{name}", A::FirewallDelete, &[]),
+    write(Post, "cluster/firewall/ipset/{name}", A::FirewallRule, IPSET_ENTRY),
+    write(Post, "nodes/{node}/qemu/{vmid}/firewall/aliases", A::FirewallRule, ALIAS),
+    write(Put, "nodes/{node}/qemu/{vmid}/firewall/aliases/{name}", A::FirewallRule, ALIAS),
+    write(Delete, "nodes/{node}/qemu/{vmid}/firewall/aliases/{name}", A::FirewallDelete, DIGEST),
+    write(Post, "nodes/{node}/qemu/{vmid}/firewall/ipset", A::FirewallRule, IPSET),
+    write(Delete, "nodes/{node}/qemu/{vmid}/firewall/ipset/{name}", A::FirewallDelete, &[]),
+    write(Post, "nodes/{node}/qemu/{vmid}/firewall/ipset/{name}", A::FirewallRule, IPSET_ENTRY),
+    write(Post, "nodes/{node}/lxc/{vmid}/firewall/aliases", A::FirewallRule, ALIAS),
+    write(Put, "nodes/{node}/lxc/{vmid}/firewall/aliases/{name}", A::FirewallRule, ALIAS),
+    write(Delete, "nodes/{node}/lxc/{vmid}/firewall/aliases/{name}", A::FirewallDelete, DIGEST),
+    write(Post, "nodes/{node}/lxc/{vmid}/firewall/ipset", A::FirewallRule, IPSET),
+    write(Delete, "nodes/{node}/lxc/{vmid}/firewall/ipset/{name}", A::FirewallDelete, &[]),
+    write(Post, "nodes/{node}/lxc/{vmid}/firewall/ipset/{name}", A::FirewallRule, IPSET_ENTRY),
+    write(Put, "nodes/{node}/qemu/{vmid}/snapshot/{id}/config", A::Options, &[("description", K::Text, May)]),
+    write(Put, "nodes/{node}/lxc/{vmid}/snapshot/{id}/config", A::Options, &[("description", K::Text, May)]),
+    write(Post, "nodes/{node}/qemu/{vmid}/agent/ping", A::Options, &[]),
+    write(Post, "nodes/{node}/qemu/{vmid}/agent/fstrim", A::Options, &[]),
+    // Without `delete` the old volume stays, unused.
+    write(Post, "nodes/{node}/qemu/{vmid}/move_disk", A::Migrate, &[
+        ("disk", K::Disk, May), ("storage", K::Storage, Must("another guest would get the disk")),
+        ("format", K::OneOf(&["raw", "qcow2", "vmdk"]), May), ("digest", K::Hex, May), ("bwlimit", BANDWIDTH, May),
+    ]),
+    write(Post, "nodes/{node}/lxc/{vmid}/move_volume", A::Migrate, &[
+        ("volume", K::Disk, May), ("storage", K::Storage, Must("another guest would get the volume")),
+        ("digest", K::Hex, May), ("bwlimit", BANDWIDTH, May),
+    ]),
+];
+
+const ALIAS: &[Param] = &[
+    ("cidr", K::Spec, May),
+    ("comment", K::Line, May),
+    ("name", K::Name, May),
+    ("rename", K::Name, May),
+    ("digest", K::Hex, May),
+];
+const IPSET: &[Param] = &[
+    ("name", K::Name, May),
+    ("comment", K::Line, May),
+    ("digest", K::Hex, May),
+    ("rename", K::Name, May),
+];
+const IPSET_ENTRY: &[Param] = &[
+    ("cidr", K::Spec, May),
+    ("comment", K::Line, May),
+    ("nomatch", K::Bool, May),
+];
+
+/// The grammar of a segment that a pattern has in braces.
+fn segment_kind(part: &str) -> Option<Kind> {
+    Some(match part {
+        "{node}" => K::Node,
+        "{vmid}" => K::Vmid,
+        "{storage}" => K::Storage,
+        "{pool}" => K::Pool,
+        "{upid}" => K::Upid,
+        "{id}" => K::Id,
+        "{name}" => K::Name,
+        "{pos}" => COUNT,
+        _ => return None,
+    })
+}
 
 /// What a request does and names, where the table has it.
 pub(crate) fn meaning(request: &ApiRequest) -> Result<Meaning, Unknown> {
-    let mut meaning = Meaning::default();
-    let endpoint = ENDPOINTS
-        .iter()
-        .find(|endpoint| endpoint.verb == request.verb && endpoint.matches(request))
-        .ok_or(Unknown::Endpoint)?;
-    for (part, segment) in endpoint.pattern.split('/').zip(&request.segments) {
-        match part {
-            "{node}" => meaning.nodes.push(segment.clone()),
-            "{storage}" => meaning.storages.push(segment.clone()),
-            "{vmid}" => meaning.vmids.push(vmid(segment)?),
-            "{pool}" => meaning.pools.push(segment.clone()),
-            "{upid}" => meaning.vmids.extend(upid_vmid(segment)),
+    find(ENDPOINTS, request)
+        .ok_or(Unknown::Endpoint)?
+        .meaning(request)
+}
+
+/// What a change does that no tool makes, and that an `allow` rule may let
+/// through.
+pub(crate) fn meaning_for_experts(request: &ApiRequest) -> Result<Meaning, Unknown> {
+    let meaning = find(FOR_EXPERTS, request)
+        .ok_or(Unknown::Endpoint)?
+        .meaning(request)?;
+    Ok(Meaning {
+        for_experts: true,
+        ..meaning
+    })
+}
+
+/// What a read that is not in the table names, as far as its path and
+/// parameters tell: for what an `allow` rule lets through. What looks like the
+/// name of a guest and is none could be any guest.
+pub(crate) fn guess(request: &ApiRequest) -> Result<Meaning, Unknown> {
+    let mut meaning = Meaning {
+        actions: vec![Action::Read],
+        for_experts: true,
+        ..Meaning::default()
+    };
+    let mut segments = request.segments.iter().map(String::as_str);
+    if let (Some("nodes"), Some(node)) = (segments.next(), segments.next()) {
+        meaning.add("node", K::Node, node)?;
+        match (segments.next(), segments.next()) {
+            (Some("qemu" | "lxc"), Some(segment)) => match kind::vmid(segment) {
+                Some(vmid) => meaning.vmids.push(vmid),
+                None => meaning.tells_of_any_guest = true,
+            },
+            (Some("storage"), Some(storage)) => meaning.add("storage", K::Storage, storage)?,
+            (Some("tasks"), Some(upid)) => meaning.add("upid", K::Upid, upid)?,
             _ => {}
         }
     }
-    match endpoint.reach {
-        Reach::Path => {}
-        Reach::List(listing) => meaning.listing = Some(listing),
-        Reach::AnyGuest => meaning.tells_of_any_guest = true,
+    for (name, value) in &request.params {
+        let kind = match name.as_str() {
+            "node" | "target" => K::Node,
+            "vmid" | "vmids" | "vms" => K::Vmids,
+            "storage" => K::Storage,
+            "poolid" | "pool" => K::Pool,
+            "volume" | "volid" => K::Volid,
+            "url" => K::Url,
+            _ => K::Line,
+        };
+        meaning.add(name, kind, value)?;
     }
-    match endpoint.params {
-        Params::Any => meaning.actions.push(endpoint.action),
-        Params::Only(names) => {
-            meaning.actions.push(endpoint.action);
-            for (name, _) in &request.params {
-                if !names.contains(&name.as_str()) {
-                    return Err(Unknown::Param(name.clone()));
-                }
-            }
-        }
-        Params::Config => meaning.actions = config_actions(request)?,
-    }
-    // A command's arguments are the one list that is sent.
-    for (index, (name, _)) in request.params.iter().enumerate() {
-        let again = request
-            .params
-            .iter()
-            .skip(index + 1)
-            .any(|(other, _)| other == name);
-        if again && name != "command" {
-            return Err(Unknown::Twice(name.clone()));
-        }
-    }
-    meaning.add_params(endpoint, request)?;
     Ok(meaning)
 }
 
-/// What a request that is not in the table names, as far as its path and
-/// parameters tell: for what an expert's rule lets through. What looks like the
-/// name of a guest and is none could be any guest.
-pub(crate) fn guess(request: &ApiRequest) -> Meaning {
-    let mut meaning = Meaning::default();
-    let mut segments = request.segments.iter().map(String::as_str);
-    if let (Some("nodes"), Some(node)) = (segments.next(), segments.next()) {
-        meaning.nodes.push(node.to_owned());
-        match (segments.next(), segments.next()) {
-            (Some("qemu" | "lxc"), Some(segment)) => match vmid(segment) {
-                Ok(vmid) => meaning.vmids.push(vmid),
-                Err(_) => meaning.tells_of_any_guest = true,
-            },
-            (Some("storage"), Some(storage)) => meaning.storages.push(storage.to_owned()),
-            _ => {}
+/// Every row that a tool may use: its method, its path and its parameters.
+#[doc(hidden)]
+pub fn rows() -> Vec<(Verb, &'static str, Vec<&'static str>)> {
+    ENDPOINTS
+        .iter()
+        .map(|row| (row.verb, row.pattern, row.params.names()))
+        .collect()
+}
+
+/// The row that a request is for.
+#[doc(hidden)]
+pub fn row_of(request: &ApiRequest) -> Option<(Verb, &'static str)> {
+    find(ENDPOINTS, request).map(|row| (row.verb, row.pattern))
+}
+
+fn find(table: &'static [Endpoint], request: &ApiRequest) -> Option<&'static Endpoint> {
+    table
+        .iter()
+        .find(|endpoint| endpoint.verb == request.verb && endpoint.matches(request))
+}
+
+impl Params {
+    fn names(self) -> Vec<&'static str> {
+        match self {
+            Self::These(params) => params.iter().map(|(name, ..)| *name).collect(),
+            Self::Config(groups) => {
+                let names = groups.iter().flat_map(|(_, params)| params.iter());
+                let names = names.map(|(name, _)| *name);
+                names.chain(["delete", "digest"]).collect()
+            }
         }
     }
-    if meaning.add_params(&read(""), request).is_err() {
-        meaning.tells_of_any_guest = true;
-    }
-    meaning
 }
 
 impl Endpoint {
@@ -521,7 +700,7 @@ impl Endpoint {
             match (parts.next(), segments.next()) {
                 (None, None) => return true,
                 (Some(part), Some(segment)) => {
-                    if part != "*" && !part.starts_with('{') && part != segment {
+                    if !part.starts_with('{') && part != segment {
                         return false;
                     }
                 }
@@ -529,39 +708,38 @@ impl Endpoint {
             }
         }
     }
-}
 
-fn config_actions(request: &ApiRequest) -> Result<Vec<Action>, Unknown> {
-    let mut actions = Vec::new();
-    let mut add = |name: &str| {
-        let found = CONFIG
-            .iter()
-            .find(|(_, names)| names.iter().any(|known| stands_for(known, name)))
-            .map(|(action, _)| *action)
-            .ok_or_else(|| Unknown::Param(name.to_owned()))?;
-        if !actions.contains(&found) {
-            actions.push(found);
-        }
-        Ok(())
-    };
-    for (name, value) in &request.params {
-        match name.as_str() {
-            "digest" => {}
-            // Removing a disk's setting removes the disk: only what may be set
-            // may be removed.
-            "delete" | "revert" => {
-                let names = value.split([',', ';', ' ', '\0']);
-                for name in names.filter(|name| !name.is_empty()) {
-                    add(name)?;
-                }
+    fn meaning(&self, request: &ApiRequest) -> Result<Meaning, Unknown> {
+        let mut meaning = Meaning::default();
+        for (part, segment) in self.pattern.split('/').zip(&request.segments) {
+            if let Some(kind) = segment_kind(part) {
+                meaning.add(part.trim_matches(['{', '}']), kind, segment)?;
             }
-            name => add(name)?,
         }
+        match self.reach {
+            Reach::Path => {}
+            Reach::List(listing) => meaning.listing = Some(listing),
+            Reach::AnyGuest => meaning.tells_of_any_guest = true,
+        }
+        for (index, (name, _)) in request.params.iter().enumerate() {
+            let mut before = request.params.iter().take(index);
+            // A command's arguments are the one list that is sent.
+            if name != "command" && before.any(|(other, _)| other == name) {
+                return Err(Unknown::Twice(name.clone()));
+            }
+        }
+        match self.params {
+            Params::These(params) => {
+                meaning.actions.push(self.action);
+                meaning.add_params(params, request)?;
+            }
+            Params::Config(groups) => meaning.add_config(groups, request)?,
+        }
+        if let Some(effect) = self.effect {
+            effect(request, &mut meaning);
+        }
+        Ok(meaning)
     }
-    if actions.is_empty() {
-        actions.push(Action::Options);
-    }
-    Ok(actions)
 }
 
 /// `ipconfig#` stands for `ipconfig0` and its like.
@@ -569,15 +747,14 @@ fn stands_for(known: &str, name: &str) -> bool {
     let Some(prefix) = known.strip_suffix('#') else {
         return known == name;
     };
-    name.strip_prefix(prefix).is_some_and(|number| {
-        (1..=3).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
-    })
+    name.strip_prefix(prefix)
+        .is_some_and(|number| number.len() <= 3 && kind::whole(number).is_some())
 }
 
 impl Meaning {
-    /// Whether it loses data or interrupts a guest.
+    /// Whether it loses data, interrupts a guest or may cut nodes off.
     pub fn is_destructive(&self) -> bool {
-        self.actions.iter().any(|action| action.is_destructive())
+        self.may_lock_out || self.actions.iter().any(|action| action.is_destructive())
     }
 
     /// Whether it is about a node's firewall, through which all of its guests
@@ -592,66 +769,124 @@ impl Meaning {
         self.vmids.is_empty() && self.actions.iter().any(firewall)
     }
 
-    /// Parameters name guests, nodes, storages and pools as well.
-    fn add_params(&mut self, endpoint: &Endpoint, request: &ApiRequest) -> Result<(), Unknown> {
-        let makes_guest = matches!(endpoint.action, Action::Clone | Action::Restore);
+    fn add_params(
+        &mut self,
+        params: &'static [Param],
+        request: &ApiRequest,
+    ) -> Result<(), Unknown> {
         for (name, value) in &request.params {
-            match name.as_str() {
-                "newid" => self.new_vmids.push(vmid(value)?),
-                "vmid" if makes_guest => self.new_vmids.push(vmid(value)?),
-                // Asks whether this vmid is free, or for one that is.
-                "vmid" if endpoint.pattern == "cluster/nextid" => {}
-                "vmid" => {
-                    for one in value.split([',', ';', ' ']).filter(|one| !one.is_empty()) {
-                        self.vmids.push(vmid(one)?);
-                    }
-                }
-                "target" => self.nodes.push(value.clone()),
-                "storage" | "statestorage" => self.storages.push(value.clone()),
-                // One for all disks, or pairs of old and new.
-                "targetstorage" | "target-storage" => {
-                    let pairs = value.split([',', ';', ' ']).filter(|pair| !pair.is_empty());
-                    let new = pairs.map(|pair| pair.rsplit(':').next().unwrap_or(pair));
-                    self.storages
-                        .extend(new.filter(|name| *name != "1").map(str::to_owned));
-                }
-                "archive" | "ostemplate" => {
-                    let (storage, _) = value
-                        .split_once(':')
-                        .ok_or_else(|| Unknown::Param(name.clone()))?;
-                    self.storages.push(storage.to_owned());
-                }
-                "pool" => self.pools.push(value.clone()),
-                "forceStop" if value != "0" => self.actions.push(Action::HardStop),
-                "mode" if endpoint.action == Action::Backup && value != "snapshot" => {
-                    self.actions.push(Action::Shutdown);
-                }
-                // Old backups would go.
-                "remove" if value != "0" => return Err(Unknown::Param("remove=1".to_owned())),
-                "restart" if endpoint.action == Action::Migrate && value != "0" => {
-                    self.actions.push(Action::Shutdown);
-                }
-                _ => {}
+            let (known, kind, need) = params
+                .iter()
+                .find(|(known, ..)| known == name)
+                .ok_or_else(|| Unknown::Param(name.clone()))?;
+            self.add(name, *kind, value)?;
+            if let Need::Only(wanted, why) = need
+                && kind::flag(value) != kind::flag(wanted)
+            {
+                return Err(Unknown::Harmful(known, wanted, why));
             }
         }
-        self.unnamed_storage = matches!(endpoint.action, Action::Backup | Action::Restore)
-            && request.values("storage").next().is_none();
+        for (name, _, need) in params {
+            if request.values(name).next().is_some() {
+                continue;
+            }
+            match need {
+                Need::May => {}
+                Need::Must(why) => return Err(Unknown::Missing(name, why)),
+                Need::Only(wanted, why) => return Err(Unknown::Harmful(name, wanted, why)),
+            }
+        }
         Ok(())
     }
-}
 
-/// The guest that a task is about, if its UPID names one.
-fn upid_vmid(upid: &str) -> Option<u32> {
-    vmid(upid.split(':').nth(6)?).ok()
-}
-
-fn vmid(text: &str) -> Result<u32, Unknown> {
-    let wrong = || Unknown::Vmid(text.chars().take(16).collect());
-    if text.starts_with('0') || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(wrong());
+    fn add_config(
+        &mut self,
+        groups: &'static [(Action, &'static [(&'static str, Kind)])],
+        request: &ApiRequest,
+    ) -> Result<(), Unknown> {
+        let find = |name: &str| {
+            groups
+                .iter()
+                .flat_map(|(action, params)| {
+                    params
+                        .iter()
+                        .map(move |(known, kind)| (*action, known, *kind))
+                })
+                .find(|(_, known, _)| stands_for(known, name))
+                .map(|(action, _, kind)| (action, kind))
+                .ok_or_else(|| Unknown::Param(name.to_owned()))
+        };
+        for (name, value) in &request.params {
+            match name.as_str() {
+                "digest" => self.add(name, Kind::Hex, value)?,
+                // Removing a disk's setting removes the disk: only what may be
+                // set may be removed.
+                "delete" => {
+                    if !kind::is_list(value) {
+                        return Err(Unknown::Value(name.clone(), "a list of settings"));
+                    }
+                    for name in kind::list(value) {
+                        self.act(find(name)?.0);
+                    }
+                }
+                _ => {
+                    let (action, kind) = find(name)?;
+                    self.add(name, kind, value)?;
+                    self.act(action);
+                }
+            }
+        }
+        if self.actions.is_empty() {
+            self.act(Action::Options);
+        }
+        Ok(())
     }
-    match text.parse() {
-        Ok(vmid @ 100..=999_999_999) => Ok(vmid),
-        _ => Err(wrong()),
+
+    /// Notes one more thing that it does.
+    pub(crate) fn act(&mut self, action: Action) {
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
+
+    /// Notes what a value names, if it has the form that it must have.
+    fn add(&mut self, name: &str, kind: Kind, value: &str) -> Result<(), Unknown> {
+        if !kind.fits(value) {
+            return Err(Unknown::Value(name.to_owned(), kind.wanted()));
+        }
+        match kind {
+            Kind::Node => self.nodes.push(value.to_owned()),
+            Kind::Vmid => self.vmids.extend(kind::vmid(value)),
+            Kind::Vmids => self.vmids.extend(kind::list(value).filter_map(kind::vmid)),
+            Kind::NewVmid => self.new_vmids.extend(kind::vmid(value)),
+            Kind::Storage => self.storages.push(value.to_owned()),
+            Kind::StorageMap => {
+                let new = kind::list(value).map(|pair| pair.rsplit(':').next().unwrap_or(pair));
+                self.storages
+                    .extend(new.filter(|name| *name != "1").map(str::to_owned));
+            }
+            Kind::Volid => {
+                let storage = value.split(':').next().unwrap_or_default();
+                self.storages.push(storage.to_owned());
+                self.volids.push(value.to_owned());
+            }
+            Kind::Pool => self.pools.push(value.to_owned()),
+            Kind::Upid => self.add_task(value),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A task is about the guest in its UPID, if there is one. Its log may tell
+    /// of any guest otherwise, unless it only fetches a file.
+    fn add_task(&mut self, upid: &str) {
+        let mut fields = upid.split(':').skip(5);
+        let (kind, id) = (fields.next(), fields.next().unwrap_or_default());
+        // A volume's task is named 104@local.
+        match kind::vmid(id.split('@').next().unwrap_or_default()) {
+            Some(vmid) => self.vmids.push(vmid),
+            None if kind == Some("download") => {}
+            None => self.tells_of_any_guest = true,
+        }
     }
 }

@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Policy;
+use super::action::Action;
 use super::caps::Caps;
-use super::endpoint::Action;
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
@@ -266,6 +266,7 @@ impl PolicyFile {
         Ok(Policy {
             read_only: self.read_only.unwrap_or_default(),
             actions,
+            denied: self.deny_actions.iter().flatten().copied().collect(),
             scope: Scope {
                 vmids: scope
                     .vmids

@@ -6,14 +6,18 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
+mod address;
 mod answer;
 mod builtin;
 mod caps;
+mod effect;
 mod endpoint;
 mod file;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod kind;
 mod naming;
 mod pattern;
 mod preset;
@@ -21,11 +25,15 @@ mod request;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod volume;
 
 use std::collections::BTreeSet;
 
+use crate::endpoint::Unknown;
+
+pub use crate::action::{ACTIONS, Action};
 pub use crate::caps::{Caps, Meter, TooMany};
-pub use crate::endpoint::{ACTIONS, Action, Meaning};
+pub use crate::endpoint::{Meaning, row_of, rows};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
     VmidRange, schema,
@@ -35,6 +43,7 @@ pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
 pub use crate::request::{ApiRequest, Malformed, Verb};
 pub use crate::scope::{Directory, Outside, Resident, Scope, read_directory};
+pub use crate::volume::owner_of;
 
 /// A policy in force.
 #[derive(Debug, Clone)]
@@ -43,12 +52,15 @@ pub struct Policy {
     pub read_only: bool,
     /// What the preset and the file allow.
     pub actions: BTreeSet<Action>,
+    /// What the file denies, whatever else allows it.
+    pub denied: BTreeSet<Action>,
     /// Which guests, nodes, storages and pools there are for it.
     pub scope: Scope,
     /// Refused before all that may be allowed.
     pub deny: Vec<Pattern>,
-    /// Allowed beyond the table and the actions, but never beyond what is
-    /// built in, read-only and the scope.
+    /// Allowed beyond the actions: reads that no tool makes, and a few changes
+    /// whose harmlessness is known. Never beyond what is built in, what is
+    /// denied, read-only and the scope.
     pub allow: Vec<Pattern>,
 }
 
@@ -71,6 +83,7 @@ impl Policy {
         Self {
             read_only: false,
             actions: preset.actions().collect(),
+            denied: BTreeSet::new(),
             scope: Scope::default(),
             deny: Vec::new(),
             allow: Vec::new(),
@@ -79,8 +92,9 @@ impl Policy {
 
     /// Decides about a request that has been read, or could not be.
     ///
-    /// `directory` tells which guest is in which pool and has which tags: it is
-    /// looked at only where [`Policy::needs_directory`].
+    /// `directory` tells which guest is in which pool, has which tags and is
+    /// under high availability: it is looked at only where
+    /// [`Policy::needs_directory`].
     pub fn decide(
         &self,
         request: Result<&ApiRequest, &Malformed>,
@@ -91,7 +105,10 @@ impl Policy {
             Err(malformed) => return Verdict::deny("request-shape", malformed.to_string()),
         };
         if let Some(reason) = builtin::forbids(request) {
-            return Verdict::deny("built-in", format!("{reason}, which no policy can allow"));
+            return Verdict::built_in(reason);
+        }
+        if let Err(harm @ Unknown::Harmful(..)) = endpoint::meaning(request) {
+            return Verdict::built_in(&harm.to_string());
         }
         if self.read_only && request.verb != Verb::Get {
             return Verdict::deny("read-only", "this server only reads");
@@ -100,23 +117,56 @@ impl Policy {
             return Verdict::deny("deny", format!("its operator denies {pattern}"));
         }
         let granted = self.allow.iter().find(|pattern| pattern.matches(request));
-        let meaning = match endpoint::meaning(request) {
-            Ok(meaning) => meaning,
-            Err(_) if granted.is_some() => endpoint::guess(request),
-            Err(unknown) => {
-                return Verdict::deny(
-                    "unknown-call",
-                    format!("{unknown}: an allow rule of the policy could name it"),
-                );
+        match self.meaning(request, granted.is_some()) {
+            Ok(meaning) => {
+                let verdict = self.decide_meaning(&meaning, granted, directory);
+                Verdict { meaning, ..verdict }
             }
+            Err(verdict) => verdict,
+        }
+    }
+
+    /// What a request means, or why it cannot be allowed.
+    ///
+    /// An `allow` rule lets any read through, but only those changes whose
+    /// harmlessness is known, each with the parameters that the tables have.
+    fn meaning(&self, request: &ApiRequest, granted: bool) -> Result<Meaning, Verdict> {
+        let unknown = match endpoint::meaning(request) {
+            Ok(meaning) => return Ok(meaning),
+            Err(unknown) => unknown,
         };
-        let verdict = self.decide_meaning(&meaning, granted, directory);
-        Verdict { meaning, ..verdict }
+        let is_beyond = matches!(unknown, Unknown::Endpoint | Unknown::Param(_));
+        match (request.verb, unknown) {
+            (Verb::Get, _) if is_beyond && granted => endpoint::guess(request)
+                .map_err(|unknown| Verdict::deny("unknown-call", unknown.to_string())),
+            (Verb::Get, unknown) if is_beyond => Err(Verdict::deny(
+                "unknown-call",
+                format!("{unknown}; an allow rule of the policy can name it"),
+            )),
+            (_, Unknown::Endpoint) => match endpoint::meaning_for_experts(request) {
+                Ok(meaning) if granted => Ok(meaning),
+                Ok(_) => Err(Verdict::deny(
+                    "unknown-call",
+                    format!(
+                        "{}; an allow rule of the policy can name it",
+                        Unknown::Endpoint
+                    ),
+                )),
+                Err(Unknown::Endpoint) if granted => Err(Verdict::built_in(
+                    "it is a change of which this server does not know what it does",
+                )),
+                Err(unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
+            },
+            (_, unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
+        }
     }
 
     /// Whether deciding about this request, or filtering its answer, needs to
     /// know where guests are, and in which pools.
     pub fn needs_directory(&self, request: &ApiRequest) -> bool {
+        if self.needs_ha_state(request) {
+            return true;
+        }
         if !self.scope.needs_directory() {
             return false;
         }
@@ -125,6 +175,15 @@ impl Policy {
             // An expert's rule may let it through.
             Err(_) => true,
         }
+    }
+
+    /// Whether deciding about this request needs to know whether its guest is
+    /// under high availability: its shutdown is a hard stop then.
+    pub fn needs_ha_state(&self, request: &ApiRequest) -> bool {
+        !self.actions.contains(&Action::HardStop)
+            && self.actions.contains(&Action::Shutdown)
+            && !self.read_only
+            && endpoint::meaning(request).is_ok_and(|meaning| meaning.forced_by_ha)
     }
 
     fn decide_meaning(
@@ -140,12 +199,35 @@ impl Policy {
             let reason = format!("this server only reads, and this is for {}", action.name());
             return Verdict::deny("read-only", reason);
         }
+        // An allow rule names paths; which actions are denied is above it.
+        if let Some(denied) = meaning
+            .actions
+            .iter()
+            .find(|action| self.denied.contains(action))
+        {
+            let reason = format!("its operator denies {} (deny_actions)", denied.name());
+            return Verdict::deny("deny", reason);
+        }
         let missing = meaning
             .actions
             .iter()
             .find(|action| !self.actions.contains(action));
         if let (Some(missing), None) = (missing, granted) {
             return Verdict::deny("actions", missing.refusal());
+        }
+        if granted.is_none()
+            && let Some(reason) = self.forced(meaning, directory)
+        {
+            return Verdict::deny("actions", reason);
+        }
+        if meaning.for_experts
+            && meaning.actions.iter().any(|action| writes(&action))
+            && self.scope.is_limited()
+        {
+            return Verdict::deny(
+                "scope",
+                "an allow rule lets no change through while this server has a scope",
+            );
         }
         if let Err(outside) = self.scope.check(meaning, directory) {
             return Verdict::deny("scope", outside.to_string());
@@ -158,9 +240,30 @@ impl Policy {
             }
         }
     }
+
+    /// Why a shutdown would be a hard stop that the policy does not allow. A
+    /// guest that the cluster does not list could be under high availability;
+    /// an empty directory means that nothing was asked.
+    fn forced(&self, meaning: &Meaning, directory: &Directory) -> Option<String> {
+        if !meaning.forced_by_ha || self.actions.contains(&Action::HardStop) || directory.is_empty()
+        {
+            return None;
+        }
+        let forced = |vmid: &&u32| directory.get(vmid).is_none_or(|guest| guest.is_under_ha);
+        let vmid = meaning.vmids.iter().find(forced)?;
+        Some(format!(
+            "guest {vmid} is under high availability, which stops a guest hard that does not shut \
+             down in time; {}",
+            Action::HardStop.refusal()
+        ))
+    }
 }
 
 impl Verdict {
+    fn built_in(reason: &str) -> Self {
+        Self::deny("built-in", format!("{reason}, which no policy can allow"))
+    }
+
     /// A refusal by a rule that is not the policy's.
     pub fn deny(rule: &'static str, reason: impl Into<String>) -> Self {
         Self {

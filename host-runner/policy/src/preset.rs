@@ -1,6 +1,6 @@
 //! Named sets of actions.
 
-use super::endpoint::{ACTIONS, Action};
+use super::action::{ACTIONS, Action};
 use super::naming::by_name;
 
 /// How much an operator trusts the assistant.

@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
+use super::action::Action;
 use super::answer::{self, Data};
-use super::endpoint::{Action, Meaning};
+use super::endpoint::Meaning;
 
 /// Which guests, nodes and storages there are for a policy. What is not
 /// limited is all.
@@ -40,6 +41,8 @@ pub struct Resident {
     pub pool: Option<String>,
     /// Its tags.
     pub tags: Vec<String>,
+    /// High availability looks after it, and so is asked to stop it.
+    pub is_under_ha: bool,
 }
 
 /// What a request names that is not in scope.
@@ -253,6 +256,8 @@ impl Resident {
                 .take(MAX_TAGS)
                 .map(str::to_owned)
                 .collect(),
+            // An ignored guest is stopped by its node.
+            is_under_ha: text("hastate").is_some_and(|state| !matches!(state, "" | "ignored")),
         };
         Some((vmid, resident))
     }

@@ -21,10 +21,17 @@ fn directory() -> Directory {
         node: node.into(),
         pool: pool.map(str::to_owned),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        is_under_ha: false,
     };
     Directory::from([
         (100, resident("pve1", Some("prod"), &["web"])),
-        (101, resident("pve1", None, &[])),
+        (
+            101,
+            Resident {
+                is_under_ha: true,
+                ..resident("pve1", None, &[])
+            },
+        ),
         (200, resident("pve2", Some("lab"), &["web", "db"])),
     ])
 }
@@ -52,6 +59,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:qm%5Cstart:100:a@pam:/status", "", "SSSS"),
     ("GET", "/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:a%20b@pam:/status", "", "SSSS"),
     ("GET", "/nodes/pve1/query-url-metadata?url=https%3A%2F%2Fexample.com%2Fa.iso", "", "-aa-"),
+    ("GET", "/nodes/pve1/query-url-metadata?url=http%3A%2F%2F169.254.169.254%2Flatest", "", "BBBB"),
+    ("GET", "/nodes/pve1/query-url-metadata?url=http%3A%2F%2F%5B%3A%3Affff%3A127.0.0.1%5D%3A8006%2F", "", "BBBB"),
+    ("GET", "/nodes/pve1/query-url-metadata?url=http%3A%2F%2F0x7f.1%2F", "", "BBBB"),
+    ("GET", "/nodes/pve1/query-url-metadata?url=file%3A%2F%2F%2Fetc%2Fpasswd", "", "????"),
+    ("GET", "/nodes/localhost/status", "", "????"),
+    ("GET", "/nodes/pve1.example.com/status", "", "????"),
+    ("GET", "/nodes/pve1/qemu/100/config?snapshot=before", "", "aaaa"),
+    ("GET", "/nodes/pve1/qemu/100/config?snapshot=before%00", "", "????"),
+    ("GET", "/nodes/pve1/qemu/100/config?other=1", "", "????"),
+    ("GET", "/nodes/pve1/tasks?statusfilter=error,unknown&source=archive&limit=5", "", "aaaa"),
+    ("GET", "/nodes/pve1/tasks?statusfilter=error%0Aok", "", "????"),
+    ("GET", "/cluster/nextid?vmid=100", "", "????"),
     ("GET", "/nodes/pve1/qemu/100/config", "", "aaaa"),
     ("GET", "/nodes/pve1/lxc/200/interfaces", "", "aaaa"),
     ("GET", "/nodes/pve1/qemu/100/firewall/rules", "", "aaaa"),
@@ -59,13 +78,25 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/time", "", "aaaa"),
     ("GET", "/nodes/pve1/syslog?limit=10", "", "aaaa"),
     ("GET", "/cluster/ha/resources", "", "aaaa"),
-    ("GET", "/pools/prod", "", "aaaa"),
+    ("GET", "/pools", "", "aaaa"),
+    ("GET", "/pools?poolid=prod", "", "????"),
+    ("GET", "/pools/prod", "", "????"),
     // power
     ("POST", "/nodes/pve1/qemu/100/status/start", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=60", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=60&forceStop=0", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/shutdown", "forceStop=1", "--a-"),
     ("POST", "/nodes/pve1/lxc/200/status/shutdown", "forceStop=yes", "--a-"),
+    ("POST", "/nodes/pve1/lxc/200/status/shutdown", "forceStop=maybe", "????"),
+    ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=0", "--a-"),
+    ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=00", "????"),
+    ("POST", "/nodes/pve1/qemu/100/status/shutdown", "timeout=-1", "????"),
+    ("POST", "/nodes/pve1/qemu/101/status/shutdown", "timeout=60", "--a-"),
+    ("POST", "/nodes/pve1/qemu/999/status/shutdown", "timeout=60", "--a-"),
+    ("POST", "/nodes/pve1/lxc/200/status/reboot", "", "-aa-"),
+    ("POST", "/nodes/pve1/lxc/200/status/reboot", "timeout=60", "-aa-"),
+    ("POST", "/nodes/pve1/lxc/200/status/reboot", "timeout=5", "--a-"),
+    ("POST", "/nodes/pve1/qemu/100/status/reboot", "timeout=5", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/reboot", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/suspend", "todisk=1", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/status/stop", "", "--a-"),
@@ -84,14 +115,20 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/nodes/pve1/qemu", "vmid=105&archive=local%3Abackup%2Fa.vma.zst&unique=1", "-aa-"),
     ("POST", "/nodes/pve1/qemu", "vmid=100&archive=local%3Abackup%2Fa.vma.zst&force=1", "BBBB"),
     ("POST", "/nodes/pve1/qemu", "vmid=105&scsi0=local%3A8", "????"),
-    ("POST", "/nodes/pve1/qemu", "vmid=105&args=-device%20x", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&args=-device%20x", "BBBB"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&archive=%2Fvar%2Fa.vma", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&archive=local%3Abackup%2F..%2Fa.vma", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&archive=local%3Abackup%2Fa.vma.zst&start=1", "????"),
+    ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst", "BBBB"),
     ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Abackup%2Fa.tar.zst&restore=1", "-aa-"),
     ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Abackup%2Fa.tar.zst&restore=1&force=1", "BBBB"),
     ("POST", "/nodes/pve1/qemu/100/template", "", "????"),
     // configuration
     ("PUT", "/nodes/pve1/qemu/100/config", "cores=4&memory=4096&digest=aa", "-aa-"),
     ("PUT", "/nodes/pve1/lxc/200/config", "swap=0", "-aa-"),
-    ("POST", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "-aa-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "-aa-"),
+    ("POST", "/nodes/pve1/qemu/100/config", "tags=a%3Bb", "????"),
     ("POST", "/nodes/pve1/lxc/200/config", "tags=a", "????"),
     ("PUT", "/nodes/pve1/qemu/100/config", "ciuser=debian&sshkeys=ssh-ed25519%2520AAAA&ipconfig0=ip%3Ddhcp", "-aa-"),
     ("PUT", "/nodes/pve1/qemu/100/config", "delete=description%2Ctags", "-aa-"),
@@ -124,20 +161,39 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     // migration, snapshots, backups
     ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&online=1", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&force=1", "BBBB"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=localhost", "????"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&targetstorage=local%3Abulk,tank%3Alocal", "-aa-"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&targetstorage=local%3Abulk%09tank%3Alocal", "????"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&targetstorage=local%3Abulk%C2%A0tank%3Alocal", "????"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&targetstorage=local%3Abulk%E3%80%80tank%3Alocal", "????"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "target=pve2&targetstorage=local%00tank", "????"),
+    ("POST", "/nodes/pve1/qemu/100/migrate", "online=1", "????"),
     ("POST", "/nodes/pve1/lxc/200/migrate", "target=pve2&restart=1", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/remote_migrate", "target-vmid=1", "BBBB"),
     ("POST", "/nodes/pve1/qemu/100/snapshot", "snapname=a1&vmstate=1", "-aa-"),
     ("DELETE", "/nodes/pve1/qemu/100/snapshot/a1", "", "-aa-"),
     ("DELETE", "/nodes/pve1/qemu/100/snapshot/a1?force=1", "", "BBBB"),
     ("POST", "/nodes/pve1/qemu/100/snapshot/a1/rollback", "start=1", "--a-"),
-    ("POST", "/nodes/pve1/vzdump", "vmid=100&storage=nas&mode=snapshot&compress=zstd", "-aa-"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&storage=nas&mode=snapshot&compress=zstd&remove=0", "-aa-"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&storage=nas&mode=snapshot&compress=zstd", "BBBB"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&storage=nas&remove=0", "????"),
+    ("POST", "/nodes/pve1/vzdump", "storage=nas&remove=0&mode=snapshot", "????"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=0&mode=stop&stop=1", "????"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=0&mode=snapshot&prune-backups=keep-last%3D1", "BBBB"),
     ("POST", "/nodes/pve1/vzdump", "all=1&storage=nas", "????"),
-    ("POST", "/nodes/pve1/vzdump", "vmid=100&script=%2Fx", "????"),
-    ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=1", "????"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&script=%2Fx", "BBBB"),
+    ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=1", "BBBB"),
     // firewall
     ("POST", "/nodes/pve1/qemu/100/firewall/rules", "type=in&action=ACCEPT&enable=1", "-aa-"),
     ("PUT", "/nodes/pve1/qemu/100/firewall/rules/0", "enable=0&digest=aa", "-aa-"),
     ("DELETE", "/nodes/pve1/qemu/100/firewall/rules/0?digest=aa", "", "--a-"),
+    ("POST", "/nodes/pve1/qemu/100/firewall/rules", "type=in&action=ACCEPT&comment=a%20caf%C3%A9", "-aa-"),
+    ("POST", "/nodes/pve1/qemu/100/firewall/rules", "type=in&action=ACCEPT&comment=a%0A%5BOPTIONS%5D%0Aenable%3A%200", "????"),
+    ("PUT", "/cluster/firewall/rules/0", "comment=a%0Db", "????"),
+    ("PUT", "/cluster/firewall/rules/0", "comment=a%E2%80%A8b", "????"),
+    ("PUT", "/cluster/firewall/rules/0", "delete=source%09type", "????"),
+    ("PUT", "/nodes/pve1/firewall/options", "protection_synflood=1&nf_conntrack_max=32768", "-aa-"),
+    ("PUT", "/cluster/firewall/options", "nftables=1", "????"),
     ("PUT", "/nodes/pve1/qemu/100/firewall/options", "enable=1", "-aa-"),
     ("PUT", "/cluster/firewall/options", "enable=1", "-aa-"),
     ("DELETE", "/cluster/firewall/groups/web", "", "????"),
@@ -177,8 +233,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     // not in the table
     ("GET", "/nodes/pve1/report", "", "????"),
     ("GET", "/cluster/backup", "", "????"),
-    ("POST", "/cluster/backup", "vmid=100", "????"),
-    ("POST", "/nodes/pve1/stopall", "", "????"),
+    ("POST", "/cluster/backup", "vmid=100", "BBBB"),
+    ("POST", "/nodes/pve1/stopall", "", "BBBB"),
+    ("POST", "/cluster/bulk-action/guest/shutdown", "", "BBBB"),
+    ("DELETE", "/cluster/replication/100-0", "", "BBBB"),
+    ("POST", "/nodes/pve1/replication/100-0/schedule_now", "", "BBBB"),
+    ("DELETE", "/cluster/config/nodes/pve2", "", "BBBB"),
+    ("POST", "/nodes/pve1/services/pveproxy/stop", "", "BBBB"),
+    ("PUT", "/nodes/pve1/network", "", "BBBB"),
+    ("POST", "/cluster/ha/resources", "sid=vm%3A100", "BBBB"),
+    ("PUT", "/pools", "poolid=lab&vms=100", "BBBB"),
+    ("POST", "/storage", "storage=x&type=dir", "BBBB"),
+    ("PUT", "/cluster/options", "max_workers=1", "BBBB"),
     ("GET", "/nodes/pve1/qemu/100/config/x", "", "????"),
     ("GET", "/nodes/pve1/qemu/abc/config", "", "????"),
     ("GET", "/nodes/pve1/qemu/0100/config", "", "????"),
@@ -301,7 +367,7 @@ fn scopes() {
         &ids,
         "POST",
         "/nodes/pve1/vzdump",
-        "vmid=100%2C101"
+        "vmid=100%2C101&storage=local&mode=snapshot&remove=0"
     ));
     assert!(!allowed(
         &ids,
@@ -362,14 +428,19 @@ fn scopes() {
         &storage,
         "POST",
         "/nodes/pve1/vzdump",
-        "vmid=100&storage=nas"
+        "vmid=100&storage=nas&mode=snapshot&remove=0"
     ));
-    assert!(!allowed(&storage, "POST", "/nodes/pve1/vzdump", "vmid=100"));
+    assert!(!allowed(
+        &storage,
+        "POST",
+        "/nodes/pve1/vzdump",
+        "vmid=100&mode=snapshot&remove=0"
+    ));
     assert!(allowed(
         &storage,
         "POST",
         "/nodes/pve1/vzdump",
-        "vmid=100&storage=local"
+        "vmid=100&storage=local&mode=snapshot&remove=0"
     ));
     assert!(!allowed(
         &storage,
@@ -403,6 +474,38 @@ fn scopes() {
         "target=pve2&targetstorage=nas%3Alocal"
     ));
 
+    // What Proxmox would put where it likes.
+    for (path, body) in [
+        ("/nodes/pve1/qemu/100/clone", "newid=500&full=1"),
+        ("/nodes/pve1/qemu/100/clone", "newid=500"),
+        ("/nodes/pve1/qemu/100/clone", "newid=500&full=1&storage=nas"),
+        ("/nodes/pve1/qemu/100/status/suspend", "todisk=1"),
+        ("/nodes/pve1/qemu/100/snapshot", "snapname=a1&vmstate=1"),
+        (migrate, "target=pve2&targetstorage=1"),
+        (migrate, "target=pve2&targetstorage=local,1"),
+        (migrate, "target=pve2"),
+        (migrate, "target=pve2&online=1&with-local-disks=1"),
+        ("/nodes/pve2/lxc/200/migrate", "target=pve1&restart=1"),
+        ("/nodes/pve1/qemu", "vmid=500&archive=local%3Abackup%2Fa"),
+    ] {
+        assert!(!allowed(&storage, "POST", path, body), "{path} {body}");
+    }
+    for (path, body) in [
+        (
+            "/nodes/pve1/qemu/100/clone",
+            "newid=500&full=1&storage=local",
+        ),
+        (
+            "/nodes/pve1/qemu/100/status/suspend",
+            "todisk=1&statestorage=local",
+        ),
+        ("/nodes/pve1/qemu/100/status/suspend", ""),
+        ("/nodes/pve1/qemu/100/snapshot", "snapname=a1"),
+        (migrate, "target=pve2&online=1"),
+    ] {
+        assert!(allowed(&storage, "POST", path, body), "{path} {body}");
+    }
+
     // A task is about the guest in its UPID, and a log is about all guests.
     let upid = |vmid: u32| {
         format!("/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:{vmid}:a@pam:")
@@ -413,6 +516,17 @@ fn scopes() {
     assert!(!allowed(&ids, "GET", "/cluster/log", ""));
     assert!(!allowed(&ids, "GET", "/nodes/pve1/syslog", ""));
     assert!(allowed(&node, "GET", "/nodes/pve1/syslog", ""));
+    // A task that names no guest may tell of any, unless it fetches a file.
+    for (task, shown) in [
+        ("vzdump:", false),
+        ("startall:", false),
+        ("imgdel:101@local", false),
+        ("imgdel:100@local", true),
+        ("download:a.iso", true),
+    ] {
+        let log = format!("/nodes/pve1/tasks/UPID:pve1:1:1:1:{task}:a@pam:/log");
+        assert_eq!(allowed(&ids, "GET", &log, ""), shown, "{task}");
+    }
     // A node's firewall is every guest's; a vmid that is asked for is none.
     assert!(!allowed(
         &ids,
@@ -426,8 +540,7 @@ fn scopes() {
         "/nodes/pve1/firewall/rules",
         "type=in&action=DROP"
     ));
-    assert!(allowed(&pool, "GET", "/cluster/nextid?vmid=700", ""));
-    assert!(!allowed(&pool, "GET", "/pools/prod", ""));
+    assert!(allowed(&pool, "GET", "/cluster/nextid", ""));
     assert!(!allowed(
         &ids,
         "GET",
@@ -456,7 +569,12 @@ fn side_effects_are_actions_too() {
         assert!(verdict.allowed, "{verdict:?}");
         verdict.meaning.actions
     };
-    let vzdump = |mode: &str| actions("/nodes/pve1/vzdump", &format!("vmid=100&mode={mode}"));
+    let vzdump = |mode: &str| {
+        actions(
+            "/nodes/pve1/vzdump",
+            &format!("vmid=100&remove=0&mode={mode}"),
+        )
+    };
     assert_eq!(vzdump("snapshot"), [Action::Backup]);
     assert_eq!(vzdump("stop"), [Action::Backup, Action::Shutdown]);
     let shutdown = |body: &str| actions("/nodes/pve1/qemu/100/status/shutdown", body);
@@ -466,6 +584,126 @@ fn side_effects_are_actions_too() {
     );
     let restart = actions("/nodes/pve1/lxc/200/migrate", "target=pve2&restart=1");
     assert_eq!(restart, [Action::Migrate, Action::Shutdown]);
+}
+
+/// An expert's rule lets no harm through, and nothing of which nobody knows
+/// whether it is harm.
+#[test]
+fn no_rule_allows_what_is_built_in() {
+    let mut policy = Policy::preset(Preset::Admin);
+    policy.allow = vec!["* /**".parse().unwrap()];
+    for (method, path, body) in [
+        ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=1"),
+        ("POST", "/nodes/pve1/vzdump", "vmid=100&mode=snapshot"),
+        (
+            "POST",
+            "/nodes/pve1/vzdump",
+            "vmid=100&remove=0&mode=snapshot&stop=1",
+        ),
+        (
+            "PUT",
+            "/nodes/pve1/qemu/100/config",
+            "hookscript=local:snippets/a",
+        ),
+        ("PUT", "/nodes/pve1/qemu/100/config", "args=-x"),
+        ("PUT", "/nodes/pve1/qemu/100/config", "delete=net0"),
+        ("PUT", "/nodes/pve1/qemu/100/config", "vmstatestorage=nas"),
+        (
+            "POST",
+            "/nodes/pve1/qemu",
+            "vmid=105&hookscript=local:snippets/a",
+        ),
+        ("POST", "/nodes/pve1/qemu/100/template", ""),
+        ("DELETE", "/cluster/replication/100-0", ""),
+        ("DELETE", "/cluster/config/nodes/pve2", ""),
+        ("DELETE", "/nodes/pve2", ""),
+        ("POST", "/nodes/pve1/services/pvedaemon/stop", ""),
+        ("PUT", "/cluster/ha/resources/vm:100", "state=disabled"),
+        ("DELETE", "/cluster/ha/rules/a", ""),
+        ("PUT", "/pools/lab", "vms=101"),
+        ("POST", "/nodes/pve1/stopall", ""),
+        ("POST", "/nodes/pve1/migrateall", "target=pve2"),
+        ("POST", "/cluster/bulk-action/guest/shutdown", ""),
+        ("DELETE", "/cluster/backup/job", ""),
+        ("POST", "/nodes/pve1/qemu/100/agent/file-write", "file=a"),
+        ("POST", "/nodes/pve1/qemu/100/agent/shutdown", ""),
+        ("PUT", "/nodes/pve1/qemu/100/sendkey", "key=ctrl-alt-delete"),
+        (
+            "POST",
+            "/nodes/pve1/qemu/100/move_disk",
+            "disk=scsi0&target-vmid=101",
+        ),
+        ("DELETE", "/nodes/pve1/something/new", ""),
+        ("POST", "/something/new", "a=b"),
+    ] {
+        let verdict = decide(&policy, method, path, body);
+        assert!(!verdict.allowed, "{method} {path} {body}: {verdict:?}");
+    }
+    for (method, path, body) in [
+        (
+            "POST",
+            "/nodes/pve1/qemu/100/move_disk",
+            "disk=scsi0&storage=bulk",
+        ),
+        ("POST", "/cluster/firewall/groups", "group=web"),
+        ("GET", "/nodes/pve1/disks/list", ""),
+    ] {
+        let verdict = decide(&policy, method, path, body);
+        assert_eq!(verdict.rule, "allow", "{method} {path} {body}: {verdict:?}");
+        let mut scoped = policy.clone();
+        scoped.scope.vmids = vec![100..=100];
+        let verdict = decide(&scoped, method, path, body);
+        assert_eq!(
+            verdict.allowed,
+            method == "GET",
+            "{method} {path}: {verdict:?}"
+        );
+    }
+}
+
+/// What the operator denies by name is denied, whatever else allows it.
+#[test]
+fn denied_actions_are_above_all_that_allows() {
+    let mut policy = Policy::preset(Preset::Admin);
+    policy.allow = vec!["* /**".parse().unwrap()];
+    policy.denied = [Action::GuestExec].into();
+    let exec = "/nodes/pve1/qemu/100/agent/exec";
+    assert_eq!(decide(&policy, "POST", exec, "command=id").rule, "deny");
+}
+
+#[test]
+fn what_may_lock_out_is_destructive() {
+    let meaning = |method: &str, path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Operate), method, path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.is_destructive()
+    };
+    let options = "/cluster/firewall/options";
+    assert!(meaning("PUT", options, "enable=1"));
+    assert!(meaning("PUT", options, "policy_in=DROP"));
+    assert!(!meaning("PUT", options, "policy_in=ACCEPT&enable=0"));
+    let rules = "/nodes/pve1/firewall/rules";
+    assert!(meaning("POST", rules, "type=in&action=DROP&enable=1"));
+    assert!(!meaning("POST", rules, "type=in&action=ACCEPT&enable=1"));
+    assert!(meaning("PUT", "/nodes/pve1/firewall/rules/0", "enable=0"));
+    let guest = "/nodes/pve1/qemu/100/firewall/options";
+    assert!(!meaning("PUT", guest, "enable=1"));
+}
+
+#[test]
+fn volumes_are_named() {
+    let archive = "vmid=105&archive=nas%3Abackup%2Fvzdump-qemu-101-a.vma";
+    let verdict = decide(
+        &Policy::preset(Preset::Operate),
+        "POST",
+        "/nodes/pve1/qemu",
+        archive,
+    );
+    assert!(verdict.allowed, "{verdict:?}");
+    let [volid] = verdict.meaning.volids.as_slice() else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(owner_of(volid), Some(101));
 }
 
 #[test]
@@ -597,6 +835,11 @@ fn expert_rules() {
     assert_eq!(rule("GET", "/nodes/pve2/status"), "deny");
     assert_eq!(rule("DELETE", "/nodes/pve1/qemu/100"), "built-in");
     assert_eq!(rule("DELETE", "/cluster/firewall/groups/web"), "allow");
+    assert_eq!(rule("GET", "/nodes/localhost/disks/list"), "unknown-call");
+    assert_eq!(
+        rule("GET", "/nodes/pve1/disks/list?a=b%00c"),
+        "unknown-call"
+    );
     for wrong in [
         "/nodes",
         "FETCH /nodes",

@@ -1,33 +1,125 @@
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use host_runner_policy::{ApiRequest, Verb, row_of, rows};
+use serde_json::Value;
 
 use crate::workspace::{Workspace, run};
 
-/// Check the requests that the tests sent against the real API's schema
+/// Check the requests that the tests sent: against the policy's table, and
+/// against the real API's schema
 ///
-/// The checker is no part of the project: it is looked for beside the
-/// checkout, at ../shared/pve/check-requests.
+/// Every row and every parameter of the table must be one that a tool sends:
+/// run all tests first.
+///
+/// The checker of the schema is not part of the project: it is looked for
+/// beside the checkout, at ../shared/pve/check-requests.
 #[derive(Args)]
 pub(crate) struct CheckRequests {}
 
 impl CheckRequests {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let logs = logs(workspace)?;
+        if logs.is_empty() {
+            bail!("there are no request logs; run `cargo xtask test` first");
+        }
+        check_table(&logs)?;
         let checker = workspace.root().join("../shared/pve/check-requests");
         if !checker.is_file() {
             eprintln!("skipped: there is no checker at {}", checker.display());
             return Ok(());
         }
-        let logs = logs(workspace)?;
-        if logs.is_empty() {
-            bail!("there are no request logs; run `cargo xtask test` first");
-        }
         eprintln!("checking {} request logs…", logs.len());
         run(Command::new(checker).args(&logs))
     }
+}
+
+/// What no tool sends, and the tests of the sandbox do: a request that does
+/// nothing, and lists that have to be filtered.
+const NO_TOOL: [&str; 3] = ["version", "access/permissions", "cluster/ha/resources"];
+
+/// Finds what the policy's table has and no tool sends. The other way round
+/// there is nothing to find: what the table does not have was not sent.
+fn check_table(logs: &[PathBuf]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for log in logs {
+        let text = fs::read_to_string(log)?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let request: Value = serde_json::from_str(line)?;
+            let Some(request) = request_of(&request) else {
+                continue;
+            };
+            if let Some((verb, pattern)) = row_of(&request) {
+                seen.insert((verb.as_str(), pattern, String::new()));
+                for (name, _) in &request.params {
+                    seen.insert((verb.as_str(), pattern, name.clone()));
+                }
+            }
+        }
+    }
+    for (verb, pattern, params) in rows() {
+        let used = |name: &str| {
+            seen.iter().any(|(one, path, param)| {
+                let same = match name.strip_suffix('#') {
+                    Some(prefix) => param.starts_with(prefix),
+                    None => param == name,
+                };
+                same && *one == verb.as_str() && *path == pattern
+            })
+        };
+        if NO_TOOL.contains(&pattern) {
+            continue;
+        }
+        if !used("") {
+            wrong.push(format!("no tool sends {} {pattern}", verb.as_str()));
+            continue;
+        }
+        for name in params {
+            if !used(name) {
+                wrong.push(format!(
+                    "no tool sends {name} to {} {pattern}",
+                    verb.as_str()
+                ));
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    for line in &wrong {
+        eprintln!("{line}");
+    }
+    match wrong.len() {
+        0 => Ok(()),
+        count => bail!("the policy's table has {count} rows and parameters that no tool sends"),
+    }
+}
+
+/// A request as the simulator wrote it down.
+fn request_of(line: &Value) -> Option<ApiRequest> {
+    let path = line["path"].as_str()?;
+    let mut params = Vec::new();
+    for (name, value) in line["params"].as_object().into_iter().flatten() {
+        let values = match value {
+            Value::Array(values) => values.iter().collect(),
+            value => vec![value],
+        };
+        for value in values {
+            let text = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            params.push((name.clone(), text));
+        }
+    }
+    Some(ApiRequest {
+        verb: Verb::parse(line["method"].as_str()?)?,
+        segments: path.split('/').skip(1).map(str::to_owned).collect(),
+        params,
+    })
 }
 
 /// The folder that the tests leave their request logs in.

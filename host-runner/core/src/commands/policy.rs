@@ -141,11 +141,14 @@ async fn of_request(
     let subject = format!("{method} {target}");
     let malformed = || CommandError::Request(subject.clone());
     let plugin = context.catalog.plugin().await?;
+    // A dangerous action is for the tools alone that the operator allows.
+    let offer = context.catalog.offer().await?;
+    let dangerous = offer.tools().iter().any(|tool| tool.annotations.dangerous);
     let terms = Terms {
         consent: Consent::Given,
         dry_run: true,
         offline: true,
-        dangerous: true,
+        dangerous,
         ..Terms::default()
     };
     let gate = plugin.gate(terms, None);

@@ -336,6 +336,14 @@ impl Gate {
         let directory = match parsed {
             Ok(parsed) if !self.terms.offline && policy.needs_directory(parsed) => {
                 match self.sandbox.guests.directory(exit).await {
+                    Ok(directory) if directory.is_empty() && policy.needs_ha_state(parsed) => {
+                        let verdict = Verdict::deny(
+                            "actions",
+                            "the token sees no guest, so nobody can tell whether high availability \
+                             would stop this one hard: grant the token VM.Audit",
+                        );
+                        return Ok((directory, verdict));
+                    }
                     Ok(directory) => directory,
                     Err(unknown) if unknown.outage => {
                         let kind = FailureKind::ConnectionRefused;

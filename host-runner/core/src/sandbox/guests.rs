@@ -92,6 +92,7 @@ impl Guests {
                 node: meaning.nodes.last().cloned().unwrap_or_default(),
                 pool: meaning.pools.first().cloned(),
                 tags: Vec::new(),
+                is_under_ha: false,
             };
             made.insert(*vmid, resident);
         }

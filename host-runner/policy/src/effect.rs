@@ -1,0 +1,102 @@
+//! What else a request does, by its parameters.
+//!
+//! The values have the form that the table says.
+
+use super::action::Action;
+use super::endpoint::Meaning;
+use super::kind::{flag, whole};
+use super::request::ApiRequest;
+
+/// The shortest time for a container's reboot, which is Proxmox's default: a
+/// container that takes longer is killed.
+const REBOOT_SECONDS: u64 = 60;
+
+/// A shutdown with `forceStop` ends in a hard stop, and so does any of a guest
+/// under high availability: its manager forces after the timeout, and does not
+/// wait at all for a timeout of 0.
+pub(crate) fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
+    if is_on(request, "forceStop") || seconds(request) == Some(0) {
+        meaning.act(Action::HardStop);
+    } else {
+        meaning.forced_by_ha = true;
+    }
+}
+
+/// A container that does not reboot in time is killed.
+pub(crate) fn container_reboot(request: &ApiRequest, meaning: &mut Meaning) {
+    if seconds(request).is_some_and(|seconds| seconds < REBOOT_SECONDS) {
+        meaning.act(Action::HardStop);
+    }
+}
+
+/// The memory of a VM that is suspended to disk has to go somewhere.
+pub(crate) fn suspend(request: &ApiRequest, meaning: &mut Meaning) {
+    meaning.unnamed_storage = is_on(request, "todisk") && !has(request, "statestorage");
+}
+
+/// The memory in a snapshot goes where Proxmox chooses.
+pub(crate) fn snapshot(request: &ApiRequest, meaning: &mut Meaning) {
+    meaning.unnamed_storage = is_on(request, "vmstate");
+}
+
+/// A clone goes, without a storage, to that of its source; a restored guest to
+/// that of the guest in the backup.
+pub(crate) fn unnamed_storage(request: &ApiRequest, meaning: &mut Meaning) {
+    meaning.unnamed_storage = !has(request, "storage");
+}
+
+/// A backup in another mode than `snapshot` interrupts its guest.
+pub(crate) fn backup(request: &ApiRequest, meaning: &mut Meaning) {
+    unnamed_storage(request, meaning);
+    if request.values("mode").any(|mode| mode != "snapshot") {
+        meaning.act(Action::Shutdown);
+    }
+}
+
+/// Local volumes go, unless a storage is named, to one of the same name on the
+/// other node. Only a live migration without local disks moves none.
+pub(crate) fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
+    if is_on(request, "restart") {
+        meaning.act(Action::Shutdown);
+    }
+    let moves_none = is_on(request, "online") && !is_on(request, "with-local-disks");
+    let same = ["targetstorage", "target-storage"]
+        .into_iter()
+        .flat_map(|name| request.values(name))
+        .any(|value| super::kind::list(value).any(|one| one == "1"));
+    meaning.unnamed_storage = same || meaning.storages.is_empty() && !moves_none;
+}
+
+/// A rule or a policy for nodes may cut them off, and whoever manages them;
+/// what only lets something in does not.
+pub(crate) fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
+    let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
+    let is_new_rule = !request.segments.iter().any(|segment| segment == "options")
+        && request.segments.last().is_some_and(|last| last == "rules");
+    meaning.may_lock_out = if is_new_rule {
+        is("action", "DROP") || is("action", "REJECT") || is("type", "group")
+    } else if request
+        .segments
+        .last()
+        .is_some_and(|last| last == "options")
+    {
+        is_on(request, "enable")
+            || ["policy_in", "policy_out", "policy_forward"]
+                .into_iter()
+                .any(|name| is(name, "DROP") || is(name, "REJECT"))
+    } else {
+        true
+    };
+}
+
+fn is_on(request: &ApiRequest, name: &str) -> bool {
+    request.values(name).any(|value| flag(value) != Some(false))
+}
+
+fn has(request: &ApiRequest, name: &str) -> bool {
+    request.values(name).next().is_some()
+}
+
+fn seconds(request: &ApiRequest) -> Option<u64> {
+    request.values("timeout").find_map(whole)
+}

@@ -1,0 +1,488 @@
+//! What the value of a parameter, or a segment of a path, may look like.
+//!
+//! Narrower than Proxmox's own formats: a value has one reading only. Perl's
+//! lists split at any white space and at NUL, its numbers may have leading
+//! zeros, and a line break ends an entry in files that Proxmox keeps line by
+//! line. So a value outside of its grammar is refused, whatever Proxmox would
+//! make of it.
+
+use super::address;
+
+/// The grammar of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A node's name. `localhost` is not one: Proxmox takes it for whichever
+    /// node answers.
+    Node,
+    /// An existing guest.
+    Vmid,
+    /// A guest that the request makes.
+    NewVmid,
+    /// Existing guests: a list.
+    Vmids,
+    /// A storage.
+    Storage,
+    /// Where volumes go: one storage for all, pairs `from:to`, or `1` for the
+    /// storages that they are on.
+    StorageMap,
+    /// A volume, `storage:name`.
+    Volid,
+    /// A pool, nested by slashes.
+    Pool,
+    /// A task.
+    Upid,
+    /// `0`, `1` and the other words that Proxmox takes.
+    Bool,
+    /// A whole number in a range, without a sign or leading zeros.
+    Int(u64, u64),
+    /// A number with decimals.
+    Decimal,
+    /// A disk's size, such as `+10G`.
+    Size,
+    /// One of these.
+    OneOf(&'static [&'static str]),
+    /// A list of these.
+    SomeOf(&'static [&'static str]),
+    /// A checksum in hexadecimal digits: of a configuration, or of a file.
+    Hex,
+    /// What Proxmox calls a configid, such as a snapshot's name.
+    Id,
+    /// A disk's slot, such as `scsi0`.
+    Disk,
+    /// The name of a firewall object, or of what a rule does.
+    Name,
+    /// A DNS name.
+    DnsName,
+    /// DNS names or IP addresses: a list.
+    Hosts,
+    /// Tags: a list.
+    Tags,
+    /// `key=value` pairs with these keys.
+    Props(&'static [&'static str]),
+    /// An address that a node fetches from.
+    Url,
+    /// A file's name, without a folder.
+    FileName,
+    /// One word of printable ASCII characters, such as a user or the kind of a
+    /// task.
+    Word,
+    /// Printable ASCII characters of an address list or a port list.
+    Spec,
+    /// A local time, `2026-07-01 10:00:00`.
+    Time,
+    /// Text that is percent-encoded once more, such as SSH keys.
+    Encoded,
+    /// Free text of one line: it ends in files that Proxmox keeps line by
+    /// line.
+    Line,
+    /// Free text of several lines: a description, which Proxmox encodes.
+    Text,
+    /// Whatever a command inside a guest is given.
+    Anything,
+}
+
+impl Kind {
+    /// Whether a value has this form.
+    pub(crate) fn fits(self, value: &str) -> bool {
+        let max = match self {
+            Self::Anything | Self::Encoded => usize::MAX,
+            Self::Text => 8192,
+            _ => 4096,
+        };
+        if value.len() > max {
+            return false;
+        }
+        match self {
+            Self::Node => is_label(value) && !value.eq_ignore_ascii_case("localhost"),
+            Self::Vmid | Self::NewVmid => vmid(value).is_some(),
+            Self::Vmids => all(value, |one| vmid(one).is_some()),
+            Self::Storage => is_storage(value),
+            Self::StorageMap => all(value, |one| match one.split_once(':') {
+                Some((from, to)) => is_storage(from) && is_storage(to),
+                None => one == "1" || is_storage(one),
+            }),
+            Self::Volid => is_volid(value),
+            Self::Pool => {
+                value.split('/').count() <= 3 && value.split('/').all(|part| is_word(part, b"-_."))
+            }
+            Self::Upid => is_upid(value),
+            Self::Bool => flag(value).is_some(),
+            Self::Int(min, max) => whole(value).is_some_and(|number| (min..=max).contains(&number)),
+            Self::Decimal => match value.split_once('.') {
+                Some((whole_part, rest)) => {
+                    whole(whole_part).is_some() && rest.len() <= 9 && is_number(rest)
+                }
+                None => whole(value).is_some(),
+            },
+            Self::Size => {
+                let size = value.strip_prefix('+').unwrap_or(value);
+                let number = size.trim_end_matches(['K', 'M', 'G', 'T']);
+                size.len() - number.len() <= 1 && Self::Decimal.fits(number)
+            }
+            Self::OneOf(words) => words.contains(&value),
+            Self::SomeOf(words) => all(value, |one| words.contains(&one)),
+            Self::Hex => {
+                value.len() <= 128
+                    && !value.is_empty()
+                    && value.bytes().all(|b| b.is_ascii_hexdigit())
+            }
+            Self::Id => value.len() <= 40 && starts_with_letter(value) && is_word(value, b"-_"),
+            Self::Disk => value == "rootfs" || is_slot(value),
+            Self::Name => {
+                value.len() <= 64 && is_word(value, b"-_+.") && !value.starts_with(['-', '+', '.'])
+            }
+            Self::DnsName => is_dns_name(value),
+            Self::Hosts => all(value, |one| {
+                is_dns_name(one) || one.parse::<std::net::IpAddr>().is_ok()
+            }),
+            Self::Tags => all(value, |one| {
+                is_word(one, b"-_+.") && !one.starts_with(['-', '+', '.'])
+            }),
+            Self::Props(keys) => {
+                !value.is_empty()
+                    && value.split(',').all(|pair| {
+                        pair.split_once('=').is_some_and(|(key, value)| {
+                            keys.contains(&key) && is_word(value, b"-_.:/")
+                        })
+                    })
+            }
+            Self::Url => address::is_plain(value),
+            Self::FileName => is_word(value, b"-_.+~@") && !value.starts_with('.'),
+            Self::Word => !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()),
+            Self::Spec => is_word(value, b"-_.:/,+!@"),
+            Self::Time => is_time(value),
+            Self::Encoded => is_word(value, b"-%_.!~*'()"),
+            Self::Line => value.chars().all(is_text),
+            Self::Text => value
+                .chars()
+                .all(|c| matches!(c, '\n' | '\r' | '\t') || is_text(c)),
+            Self::Anything => true,
+        }
+    }
+
+    /// What a value must be, for messages.
+    pub(crate) fn wanted(self) -> &'static str {
+        match self {
+            Self::Node => "a node's name",
+            Self::Vmid | Self::NewVmid => "a vmid",
+            Self::Vmids => "a list of vmids",
+            Self::Storage => "a storage's name",
+            Self::StorageMap => "a storage's name, or pairs of them",
+            Self::Volid => "a volume id",
+            Self::Pool => "a pool's name",
+            Self::Upid => "a UPID",
+            Self::Bool => "0 or 1",
+            Self::Int(..) => "a whole number in its range",
+            Self::Decimal => "a number",
+            Self::Size => "a size such as +10G",
+            Self::OneOf(_) | Self::SomeOf(_) => "one of the values that Proxmox documents",
+            Self::Hex => "hexadecimal digits",
+            Self::Id => "a letter, then letters, digits, - and _",
+            Self::Disk => "a disk's slot",
+            Self::Name => "a name",
+            Self::DnsName => "a DNS name",
+            Self::Hosts => "addresses or DNS names",
+            Self::Tags => "tags",
+            Self::Props(_) => "key=value pairs with known keys",
+            Self::Url => "a plain http or https address",
+            Self::FileName => "a plain file name",
+            Self::Word => "one word of ASCII characters",
+            Self::Spec => "addresses, names, numbers or ports",
+            Self::Time => "a time such as 2026-07-01 10:00:00",
+            Self::Encoded => "percent-encoded",
+            Self::Line => "one line of text without control characters",
+            Self::Text => "text without control characters",
+            Self::Anything => "anything",
+        }
+    }
+}
+
+/// A list as Proxmox splits one, in a value that holds no other white space.
+pub(crate) fn list(value: &str) -> impl Iterator<Item = &str> {
+    value
+        .split([',', ';', ' '])
+        .filter(|element| !element.is_empty())
+}
+
+/// Whether a list holds no white space but spaces, at which Proxmox would split
+/// it too.
+pub(crate) fn is_list(value: &str) -> bool {
+    value.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
+}
+
+/// The truth of a value, by the words that Proxmox takes.
+pub(crate) fn flag(value: &str) -> Option<bool> {
+    let is = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
+    match value {
+        _ if is(["1", "on", "yes", "true"]) => Some(true),
+        _ if is(["0", "off", "no", "false"]) => Some(false),
+        _ => None,
+    }
+}
+
+/// A vmid, 100 to 999999999.
+pub(crate) fn vmid(text: &str) -> Option<u32> {
+    let vmid = whole(text)?.try_into().ok()?;
+    (100..=999_999_999).contains(&vmid).then_some(vmid)
+}
+
+/// A number as anyone writes it: Perl takes `00` for true and for zero.
+pub(crate) fn whole(text: &str) -> Option<u64> {
+    let plain = is_number(text) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn all(value: &str, fits: impl Fn(&str) -> bool) -> bool {
+    is_list(value) && list(value).next().is_some() && list(value).all(fits)
+}
+
+fn is_word(text: &str, also: &[u8]) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || also.contains(&b))
+}
+
+fn starts_with_letter(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+}
+
+fn is_label(text: &str) -> bool {
+    text.len() <= 63 && is_word(text, b"-") && !text.starts_with('-') && !text.ends_with('-')
+}
+
+fn is_dns_name(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_storage(text: &str) -> bool {
+    text.len() <= 100
+        && starts_with_letter(text)
+        && is_word(text, b"-_.")
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+}
+
+fn is_volid(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(storage, name)| {
+        let parts = || name.split('/');
+        is_storage(storage)
+            && parts().all(|part| is_word(part, b"-_.+:~@") && !matches!(part, "." | ".."))
+    })
+}
+
+/// `UPID:node:pid:pstart:start:type:id:user:`.
+fn is_upid(text: &str) -> bool {
+    let fields: Vec<&str> = text.split(':').collect();
+    match fields.as_slice() {
+        ["UPID", node, pid, pstart, start, kind, _, user, last] => {
+            let number =
+                |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+            is_label(node)
+                && [pid, pstart, start].into_iter().all(number)
+                && is_word(kind, b"-_")
+                && !user.is_empty()
+                // A token's secret never is in one, but its name may be cut.
+                && (last.is_empty() || is_word(last, b"-_."))
+        }
+        _ => false,
+    }
+}
+
+fn is_slot(text: &str) -> bool {
+    let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = text.get(name.len()..).unwrap_or_default();
+    number.len() <= 3
+        && whole(number).is_some()
+        && matches!(
+            name,
+            "scsi" | "virtio" | "sata" | "ide" | "mp" | "efidisk" | "tpmstate" | "unused"
+        )
+}
+
+fn is_time(text: &str) -> bool {
+    let shape = text
+        .bytes()
+        .map(|b| if b.is_ascii_digit() { b'0' } else { b });
+    let shape: Vec<u8> = shape.collect();
+    [
+        &b"0000-00-00"[..],
+        b"0000-00-00 00:00",
+        b"0000-00-00 00:00:00",
+    ]
+    .contains(&shape.as_slice())
+}
+
+/// No control character, no line break of any script, and nothing that turns
+/// the direction of writing, by which a text looks like another.
+fn is_text(c: char) -> bool {
+    !c.is_control()
+        && !matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_with_one_reading_fit() {
+        for (kind, good) in [
+            (Kind::Node, &["pve1", "PVE-2"][..]),
+            (Kind::Vmid, &["100", "999999999"]),
+            (Kind::Vmids, &["100", "100,101", "100 101;102"]),
+            (Kind::Storage, &["local", "local-lvm", "nas.1"]),
+            (
+                Kind::StorageMap,
+                &["local", "local:bulk,tank:local", "1", "a1:b2,rest"],
+            ),
+            (
+                Kind::Volid,
+                &[
+                    "local:backup/vzdump-qemu-100-2026_07_01-10_00_00.vma.zst",
+                    "pbs:backup/vm/100/2026-07-01T10:00:00Z",
+                    "tank:vm-100-disk-0",
+                ],
+            ),
+            (Kind::Pool, &["lab", "a/b/c"]),
+            (Kind::Bool, &["0", "1", "yes", "Off"]),
+            (Kind::Int(0, 10), &["0", "10"]),
+            (Kind::Decimal, &["0", "1.5", "128"]),
+            (Kind::Size, &["10G", "+1.5T", "4096"]),
+            (Kind::SomeOf(&["a", "b"]), &["a", "a,b", "b;a"]),
+            (Kind::Disk, &["scsi0", "rootfs", "mp12"]),
+            (Kind::Hosts, &["192.0.2.1 2001:db8::1", "example.com"]),
+            (Kind::Tags, &["a;b_c", "1.2"]),
+            (
+                Kind::Props(&["ip", "gw"]),
+                &["ip=dhcp", "ip=192.0.2.2/24,gw=192.0.2.1"],
+            ),
+            (
+                Kind::Url,
+                &[
+                    "https://example.com/a.iso?x=1",
+                    "http://user:pw@192.0.2.1:8080/a",
+                ],
+            ),
+            (Kind::Time, &["2026-07-01", "2026-07-01 10:00:00"]),
+            (Kind::Encoded, &["ssh-ed25519%20AAAA"]),
+            (Kind::Line, &["", "caf\u{e9}\u{a0}: ouvert", "a # b"]),
+            (Kind::Text, &["a\nb\tc"]),
+            (
+                Kind::Upid,
+                &["UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"],
+            ),
+        ] {
+            for value in good {
+                assert!(kind.fits(value), "{kind:?} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_with_another_reading_do_not() {
+        for (kind, bad) in [
+            (
+                Kind::Node,
+                &[
+                    "",
+                    "localhost",
+                    "LocalHost",
+                    "127.0.0.1",
+                    "a.b",
+                    "-a",
+                    "pv\u{e9}",
+                ][..],
+            ),
+            (
+                Kind::Vmid,
+                &["99", "0100", "+100", "100 ", "1e3", "\u{661}00", "100,101"],
+            ),
+            (
+                Kind::Vmids,
+                &[
+                    "",
+                    "100\t101",
+                    "100\n101",
+                    "100\u{a0}101",
+                    "100\0101",
+                    "all",
+                ],
+            ),
+            (Kind::Storage, &["", "1", "local:", "a/b", "local\u{3000}"]),
+            (
+                Kind::StorageMap,
+                &[
+                    "",
+                    "local:bulk\ttank:local",
+                    "a1:b2:c3",
+                    "a1:1",
+                    "0",
+                    "a1:b2\u{a0}c3:d4",
+                ],
+            ),
+            (
+                Kind::Volid,
+                &[
+                    "a",
+                    "local:",
+                    "local:../x",
+                    "local:a//b",
+                    "/dev/sda",
+                    "local:a b",
+                    "local:a\0",
+                ],
+            ),
+            (Kind::Pool, &["", "/", "a/b/c/d", "a b"]),
+            (Kind::Bool, &["", "2", "00", "tru", "1\n"]),
+            (
+                Kind::Int(0, 10),
+                &["", "11", "-1", "01", "0x1", "1.0", " 1"],
+            ),
+            (Kind::Size, &["", "-1G", "1GB", "1 G", "G"]),
+            (Kind::OneOf(&["a"]), &["", "A", "a "]),
+            (Kind::SomeOf(&["a", "b"]), &["", "c", "a\tb", "a,c"]),
+            (Kind::Disk, &["scsi", "scsi00", "net0", "scsi0\n"]),
+            (Kind::Hosts, &["", "192.0.2.1\n192.0.2.2", "a b_c"]),
+            (
+                Kind::Props(&["ip"]),
+                &["", "gw=1", "ip", "ip=a,gw=b", "ip=a\n"],
+            ),
+            (
+                Kind::Time,
+                &["", "now", "2026-7-1", "2026-07-01 10:00:00\n"],
+            ),
+            (
+                Kind::Line,
+                &[
+                    "a\nb",
+                    "a\rb",
+                    "a\u{85}b",
+                    "a\u{2028}b",
+                    "a\0b",
+                    "a\u{b}b",
+                    "a\u{202e}b",
+                ],
+            ),
+            (Kind::Text, &["a\0b", "a\u{1b}[1m", "a\u{202e}b"]),
+            (
+                Kind::Upid,
+                &[
+                    "",
+                    "UPID:a",
+                    "UPID:a:0:0:0:t:1:u@pam",
+                    "UPID:a:x:0:0:t:1:u@pam:",
+                ],
+            ),
+        ] {
+            for value in bad {
+                assert!(!kind.fits(value), "{kind:?} {value:?}");
+            }
+        }
+    }
+}
