@@ -103,9 +103,13 @@ fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
         };
         match value {
             Value::Null => false,
-            Value::String(text) if text.trim().is_empty() && !required(name) => {
+            Value::String(text) if !required(name) => {
                 let is_text = inner.get("type").and_then(Value::as_str) == Some("string");
-                is_text && (clears || marked(inner))
+                if is_text {
+                    !text.is_empty() || clears || marked(inner)
+                } else {
+                    !text.trim().is_empty()
+                }
             }
             _ => true,
         }
@@ -528,7 +532,7 @@ mod tests {
     fn what_is_empty_is_not_given_unless_it_clears() {
         assert_eq!(
             read_args(
-                json!({"vmid": 100, "state": "", "tags": "", "wait": "", "since": " ",
+                json!({"vmid": 100, "state": "", "tags": "", "wait": " ", "since": "",
                 "memory_mib": null, "description": ""})
             ),
             Ok(json!({"vmid": 100, "description": ""}))

@@ -295,7 +295,7 @@ pub(crate) struct ResizeDisk {
     /// scsi0, virtio0, rootfs, mp0, …
     #[schemars(length(min = 1, max = 20))]
     disk: String,
-    /// +10G: by so much. 40G: to so much. Units K, M, G, T (GB, GiB), all by 1024.
+    /// +10G: by so much. 40G: to so much. Units K, M, G, T or GB, GiB, by 1024.
     #[schemars(length(min = 1, max = 30))]
     size: String,
     /// False: do not follow the task.

@@ -21,10 +21,10 @@ use crate::tools::nodes::check_node;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
-    /// Only of this node, as far back as it remembers. Default: all nodes.
+    /// Only of this node. Default: all.
     #[schemars(length(min = 1))]
     node: Option<String>,
-    /// On this guest, backup jobs of several guests included.
+    /// On this guest, also in backups of several.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// How they ended.
