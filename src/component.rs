@@ -40,12 +40,14 @@ fn client() -> Result<Pve, Error> {
 
 impl From<&Tool> for wit::Tool {
     fn from(tool: &Tool) -> Self {
+        let input_schema = (tool.input_schema)();
         Self {
             name: tool.name.into(),
             title: tool.title.into(),
             description: tool.description.into(),
             toolset: tool.toolset.0.into(),
-            input_schema: schema::published((tool.input_schema)()).to_string(),
+            secret_arguments: schema::secrets(&input_schema),
+            input_schema: schema::published(input_schema).to_string(),
             output_schema: (tool.output_schema)().to_string(),
             annotations: wit::Annotations {
                 read_only: tool.effects.read_only,

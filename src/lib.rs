@@ -11,6 +11,7 @@
 // The exports of the component are generated code.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
+mod arguments;
 mod bindings;
 mod clock;
 mod component;
@@ -21,6 +22,7 @@ pub mod fuzz;
 mod report;
 mod schema;
 mod settings;
+mod size;
 mod text;
 mod ticket;
 mod tool;

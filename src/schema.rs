@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
+use crate::arguments;
 use crate::error::Problem;
 
 /// The schema of a tool's arguments. Whole, without `$ref`: some clients do
@@ -105,24 +106,56 @@ fn tidy(value: &mut Value, prose: bool) {
     }
 }
 
-/// The arguments' schema as clients see it: without `additionalProperties`,
-/// which some reject and none needs, since unknown arguments are refused all
-/// the same.
+/// The keywords that the function declarations of Gemini and of OpenAI both
+/// know. One that they do not know makes some clients refuse every tool.
+const PUBLISHED: [&str; 12] = [
+    "type",
+    "description",
+    "enum",
+    "properties",
+    "required",
+    "items",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+    "minLength",
+    "maxLength",
+];
+
+/// The arguments' schema as clients see it. What is left out of it, such as
+/// `additionalProperties`, holds all the same.
 pub(crate) fn published(mut schema: Value) -> Value {
-    fn open(schema: &mut Value) {
+    fn publish(schema: &mut Value) {
         let Value::Object(object) = schema else {
             return;
         };
-        object.remove("additionalProperties");
+        object.retain(|keyword, _| PUBLISHED.contains(&keyword.as_str()));
         if let Some(Value::Object(properties)) = object.get_mut("properties") {
-            properties.values_mut().for_each(open);
+            properties.values_mut().for_each(publish);
         }
         if let Some(items) = object.get_mut("items") {
-            open(items);
+            publish(items);
         }
     }
-    open(&mut schema);
+    publish(&mut schema);
     schema
+}
+
+/// The names of the arguments whose values are secret.
+pub(crate) fn secrets(schema: &Value) -> Vec<String> {
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter(|(_, inner)| is_secret(inner))
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+fn is_secret(schema: &Value) -> bool {
+    schema.get("writeOnly") == Some(&Value::Bool(true))
 }
 
 /// All that is wrong with the arguments.
@@ -144,7 +177,7 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
             wrong(format!(
                 "must be one of {}, not {}",
                 list(allowed),
-                shown(value)
+                shown(schema, value)
             ));
         }
         return;
@@ -166,7 +199,7 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
         wrong(format!(
             "must be {}, not {}",
             expected(schema, kind),
-            shown(value)
+            shown(schema, value)
         ));
         return;
     }
@@ -176,7 +209,11 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
             let low = schema.get("minimum").and_then(Value::as_f64);
             let high = schema.get("maximum").and_then(Value::as_f64);
             if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
-                wrong(format!("must be {}, not {number}", expected(schema, kind)));
+                wrong(format!(
+                    "must be {}, not {}",
+                    expected(schema, kind),
+                    shown(schema, value)
+                ));
             }
         }
         Value::String(text) => {
@@ -255,33 +292,15 @@ fn check_fields(
     for (name, value) in fields {
         let pointer = format!("{pointer}/{}", escaped(name));
         if let Some(inner) = known.get(name) {
-            // A null counts as not given: clients send it for what they leave out.
-            let required = schema
-                .get("required")
-                .and_then(Value::as_array)
-                .is_some_and(|names| names.iter().any(|one| one == name));
-            if !value.is_null() || required {
-                check_value(inner, value, &pointer, problems);
-            }
+            check_value(inner, value, &pointer, problems);
         } else if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             problems.push(Problem {
                 pointer,
-                message: unknown(name, known),
+                message: arguments::unknown(name, known),
             });
         } else if let Some(inner) = schema.get("additionalProperties") {
             check_value(inner, value, &pointer, problems);
         }
-    }
-}
-
-fn unknown(name: &str, known: &Map<String, Value>) -> String {
-    if known.is_empty() {
-        return "is not known: there are no arguments".into();
-    }
-    let all = known.keys().cloned().collect::<Vec<_>>().join(", ");
-    match crate::text::nearest(name, known.keys().map(String::as_str)) {
-        Some(near) => format!("is not known, perhaps {near} is meant; known are {all}"),
-        None => format!("is not known; known are {all}"),
     }
 }
 
@@ -322,16 +341,26 @@ fn list(values: &[Value]) -> String {
         .join(", ")
 }
 
-/// A value in a message. Texts are not shown: one may be a password in the
-/// wrong place.
-fn shown(value: &Value) -> String {
+/// How much of a refused text a message quotes.
+const QUOTED_LENGTH: usize = 60;
+
+/// A refused value, as a message quotes it. Secrets are not shown.
+fn shown(schema: &Value, value: &Value) -> String {
+    if is_secret(schema) {
+        return "the given value".into();
+    }
     match value {
         Value::Null => "null".into(),
-        Value::String(_) => "a text of another kind".into(),
+        Value::String(text) => quoted(text),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
         other => other.to_string(),
     }
+}
+
+/// A refused text in quotes, shortened.
+pub(crate) fn quoted(text: &str) -> String {
+    Value::from(crate::text::cut(text, QUOTED_LENGTH)).to_string()
 }
 
 fn escaped(name: &str) -> String {
@@ -390,14 +419,14 @@ mod tests {
 
     #[test]
     fn every_problem_is_told() {
-        assert!(messages(json!({"vmid": 100, "color": null})).is_empty());
+        assert!(messages(json!({"vmid": 100})).is_empty());
         assert_eq!(
             messages(json!({"vmid": 5, "color": "green", "names": [1], "wiat": true})),
             [
                 "/vmid must be an integer from 100 to 999999999, not 5",
-                "/color must be one of red, blue, not a text of another kind",
+                "/color must be one of red, blue, not \"green\"",
                 "/names/0 must be a text, not 1",
-                "/wiat is not known, perhaps wait is meant; known are vmid, color, names, wait",
+                "/wiat is not known: give wait instead; known are vmid, color, names, wait",
             ]
         );
         assert_eq!(

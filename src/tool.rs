@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::arguments;
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
 use crate::report::Report;
@@ -197,19 +198,13 @@ impl Tool {
             }
             (self.adapt)(fields);
         }
-        let problems = schema::check(&(self.input_schema)(), &arguments);
-        if !problems.is_empty() {
-            return Err(Error::InvalidArguments(problems));
-        }
+        let arguments =
+            arguments::read(&(self.input_schema)(), arguments).map_err(Error::InvalidArguments)?;
         (self.run)(&pve()?, arguments)
     }
 }
 
-fn run<T: Run>(pve: &Pve, mut arguments: Value) -> Result<Outcome> {
-    // Clients send null for what they leave out.
-    if let Value::Object(fields) = &mut arguments {
-        fields.retain(|_, value| !value.is_null());
-    }
+fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
     let arguments: T = serde_json::from_value(arguments).map_err(|error| {
         Error::InvalidArguments(vec![Problem {
             pointer: String::new(),

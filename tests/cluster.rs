@@ -16,7 +16,7 @@ async fn the_cluster_with_a_node_away() -> anyhow::Result<()> {
     assert_eq!(nodes.len(), 2, "{status:#}");
     assert_eq!(nodes[0]["node"], "pve1");
     assert_eq!(nodes[0]["online"], true);
-    assert_eq!(nodes[0]["answering"], true);
+    assert_eq!(status["read_from_node"], "pve1");
     assert_eq!(nodes[0]["ip"], "192.0.2.11");
     assert_eq!(nodes[1]["node"], "pve2");
     assert_eq!(nodes[1]["online"], false);
@@ -149,6 +149,20 @@ async fn tasks_are_listed_and_filtered() -> anyhow::Result<()> {
             json!({ "since": "1970-01-01T00:00:00Z", "limit": 1 }),
             &["vzstart"],
         ),
+        (
+            json!({ "until": "270m" }),
+            &["qmstart", "qmstart", "qmigrate"],
+        ),
+        (json!({ "since": "290m", "until": "270m" }), &["qmstart"]),
+        // Proxmox itself takes whole types only, and minds a user's case.
+        (
+            json!({ "node": "pve1", "type": "START", "user": "ROOT@" }),
+            &["vzstart", "qmstart", "qmstart"],
+        ),
+        (
+            json!({ "node": "pve1", "user": "!full", "type": "migrate" }),
+            &["qmigrate"],
+        ),
         // The same, filtered by the node.
         (json!({ "node": "pve1", "vmid": 102 }), &["qmstart"]),
         (json!({ "node": "pve1", "status": "failed" }), &["qmigrate"]),
@@ -201,7 +215,10 @@ async fn tasks_that_cannot_be_listed() -> anyhow::Result<()> {
         (json!({ "since": "yesterday" }), &["since", "2h"]),
         (json!({ "limit": 0 }), &["limit", "1", "500"]),
         (json!({ "vmid": 1 }), &["vmid", "100"]),
-        (json!({ "node": "" }), &["node", "empty"]),
+        (
+            json!({ "since": "2026-11-22", "until": "2026-11-21" }),
+            &["until", "before"],
+        ),
     ] {
         let text = client.error("list_tasks", filter.clone()).await?;
         for say in says {

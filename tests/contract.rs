@@ -89,13 +89,45 @@ async fn schemas_suit_every_client() -> anyhow::Result<()> {
             check_schema(schema, &format!("{name}: {key}"))?;
         }
         let input = &tool["inputSchema"];
-        // Some clients reject it. Unknown arguments are refused without it.
-        assert!(input.get("additionalProperties").is_none(), "{name}");
+        check_keywords(input, &format!("{name}: inputSchema"))?;
         for (argument, schema) in input["properties"].as_object().unwrap() {
             // A vmid is Proxmox's own word.
             let described = schema["description"].is_string() || argument == "vmid";
             assert!(described, "{name}: {argument} is not described");
         }
+    }
+    Ok(())
+}
+
+/// The function declarations of Gemini and of OpenAI both know these keywords.
+/// Gemini's SDK refuses every tool for one that it does not know.
+fn check_keywords(schema: &Value, at: &str) -> anyhow::Result<()> {
+    const KNOWN: [&str; 12] = [
+        "type",
+        "description",
+        "enum",
+        "properties",
+        "required",
+        "items",
+        "minimum",
+        "maximum",
+        "minItems",
+        "maxItems",
+        "minLength",
+        "maxLength",
+    ];
+    let object = schema
+        .as_object()
+        .with_context(|| format!("{at} is not an object"))?;
+    for keyword in object.keys() {
+        anyhow::ensure!(KNOWN.contains(&keyword.as_str()), "{at}: {keyword}");
+    }
+    let properties = object.get("properties").and_then(Value::as_object);
+    for (name, inner) in properties.into_iter().flatten() {
+        check_keywords(inner, &format!("{at}/{name}"))?;
+    }
+    if let Some(items) = object.get("items") {
+        check_keywords(items, &format!("{at}/items"))?;
     }
     Ok(())
 }

@@ -49,12 +49,18 @@ async fn what_was_done_in_the_cluster() -> anyhow::Result<()> {
     assert_eq!(messages(&found).len(), 2, "{found:#}");
     for nothing in [
         json!({ "contains": "no such thing" }),
-        json!({ "node": "pve9" }),
         json!({ "user": "nobody" }),
     ] {
         let log = client.call("get_cluster_log", nothing).await?;
         assert_eq!(log["entries"], json!([]));
     }
+    let text = client
+        .error("get_cluster_log", json!({ "node": "pve9" }))
+        .await?;
+    assert!(
+        text.contains("pve9") && text.contains("pve1, pve2"),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -43,6 +43,7 @@ async fn a_container_tells_the_same_in_the_same_shape() -> anyhow::Result<()> {
         network["interfaces"],
         json!([{
             "name": "eth0",
+            "nic": "net0",
             "mac": "bc:24:11:00:02:c8",
             "addresses": [
                 { "family": "ipv4", "address": "192.0.2.60", "prefix_length": 24 },

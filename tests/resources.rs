@@ -202,8 +202,8 @@ async fn what_does_not_go_together_is_refused() -> anyhow::Result<()> {
         (json!({ "vmid": 100, "cores": 1.5 }), &["cores", "integer"]),
         (json!({ "vmid": 100, "cpu_limit": -1 }), &["cpu_limit"]),
         (
-            json!({ "vmid": 100, "memory_mib": "2G" }),
-            &["memory_mib", "integer"],
+            json!({ "vmid": 100, "memory_mib": "2 apples" }),
+            &["memory_mib", "integer", "2 apples"],
         ),
         (
             json!({ "vmid": 100, "memory": 2048 }),
@@ -375,8 +375,7 @@ async fn disks_do_not_shrink() -> anyhow::Result<()> {
         "10",
         "+10",
         "-1G",
-        "10GB",
-        "10 G",
+        "4 apples",
         "+",
         "1e3G",
         "99999999999T",
@@ -499,7 +498,7 @@ async fn bad_options_are_refused_before_anything_is_asked() -> anyhow::Result<()
             json!({ "vmid": 100, "add_tags": ["ok", "c!"] }),
             &["/add_tags/1", "tag"],
         ),
-        (json!({ "vmid": 100, "tags": "prod" }), &["tags", "list"]),
+        (json!({ "vmid": 100, "tags": [true] }), &["tags", "text"]),
         (
             json!({ "vmid": 100, "tags": ["a"], "remove_tags": ["b"] }),
             &["tags", "remove_tags"],

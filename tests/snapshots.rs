@@ -19,7 +19,7 @@ async fn tree(client: &Client, vmid: u32) -> anyhow::Result<Vec<(String, u64, bo
             Ok((
                 one["snapshot"].as_str().context("no name")?.to_owned(),
                 one["depth"].as_u64().context("no depth")?,
-                one["current"].as_bool().context("no current")?,
+                tree["current"] == one["snapshot"],
             ))
         })
         .collect()

@@ -12,6 +12,8 @@ use super::{Disk, Failure, Guest, Kind, Nic, Params, Pve};
 pub(crate) struct GuestConfig {
     kind: Kind,
     values: BTreeMap<String, String>,
+    /// `lxc.mount.entry = …`
+    raw_lxc: Vec<String>,
 }
 
 impl GuestConfig {
@@ -30,9 +32,10 @@ impl GuestConfig {
         Ok(Self::new(guest.kind, raw))
     }
 
-    fn new(kind: Kind, raw: Raw) -> Self {
+    fn new(kind: Kind, mut raw: Raw) -> Self {
         Self {
             kind,
+            raw_lxc: raw.0.remove("lxc").map(raw_lines).unwrap_or_default(),
             values: raw
                 .0
                 .into_iter()
@@ -40,7 +43,6 @@ impl GuestConfig {
                     Value::String(text) => Some((key, text)),
                     Value::Number(number) => Some((key, number.to_string())),
                     Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
-                    // `lxc`, the raw lines of a container's configuration.
                     _ => None,
                 })
                 .collect(),
@@ -62,7 +64,14 @@ impl GuestConfig {
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
+            raw_lxc: Vec::new(),
         }
+    }
+
+    /// The lines of a container's configuration that Proxmox hands to LXC
+    /// unread, such as `lxc.mount.entry = …`. `/pending` leaves them out.
+    pub(crate) fn raw_lxc(&self) -> &[String] {
+        &self.raw_lxc
     }
 
     /// The value of a key.
@@ -105,6 +114,20 @@ impl GuestConfig {
     }
 }
 
+/// `[["lxc.mount.entry", "…"], …]` as lines.
+fn raw_lines(value: Value) -> Vec<String> {
+    let Value::Array(pairs) = value else {
+        return Vec::new();
+    };
+    pairs
+        .iter()
+        .filter_map(|pair| match pair.as_array()?.as_slice() {
+            [Value::String(key), Value::String(value)] => Some(format!("{key} = {value}")),
+            _ => None,
+        })
+        .collect()
+}
+
 #[derive(Deserialize)]
 struct Raw(BTreeMap<String, Value>);
 
@@ -122,6 +145,7 @@ mod tests {
         let config = GuestConfig::new(Kind::Lxc, raw);
         assert_eq!(config.get("cores"), Some("2"));
         assert_eq!(config.get("lxc"), None);
+        assert_eq!(config.raw_lxc(), ["lxc.a = b"]);
         assert_eq!(config.digest(), Some("ab"));
         assert_eq!(config.disks().len(), 1);
         assert!(config.nics().iter().all(|nic| nic.firewall));

@@ -1,6 +1,7 @@
 //! Names as Proxmox takes them, checked before anything is sent.
 
 use crate::error::{Error, Result};
+use crate::schema;
 
 /// A kind of name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,11 @@ impl Format {
         if self.fits(text) {
             return Ok(());
         }
-        Err(Error::argument(argument, self.wanted()))
+        let wanted = self.wanted();
+        Err(Error::argument(
+            argument,
+            format!("{wanted}, not {}", schema::quoted(text)),
+        ))
     }
 
     /// The same for an argument that may be absent.
@@ -128,7 +133,7 @@ mod tests {
         assert!(!Format::DnsName.fits(&"a".repeat(64)));
         assert_eq!(
             Format::Node.check("node", "a b").unwrap_err().message(),
-            "node: must be a node's name: letters, digits and hyphens, such as pve1"
+            "node: must be a node's name: letters, digits and hyphens, such as pve1, not \"a b\""
         );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Flag, Num, Params, Path, Pve};
+use super::{Failure, Flag, Num, Params, Path, Pve, Text};
 use crate::error::Result;
 
 /// What a storage can hold.
@@ -127,6 +127,9 @@ pub(crate) struct Volume {
     pub(crate) subtype: Option<String>,
     #[serde(default)]
     pub(crate) size: Option<Num<u64>>,
+    /// In place of the size where the storage can only estimate it.
+    #[serde(default, rename = "approximate-size")]
+    approximate_size: Option<Num<u64>>,
     #[serde(default)]
     pub(crate) used: Option<Num<u64>>,
     #[serde(default)]
@@ -139,6 +142,9 @@ pub(crate) struct Volume {
     pub(crate) protected: Flag,
     #[serde(default)]
     pub(crate) verification: Option<Verification>,
+    /// The fingerprint of the key, or 1 where it is not known.
+    #[serde(default)]
+    encrypted: Option<Text>,
 }
 
 /// What a Proxmox Backup Server says of a backup.
@@ -149,6 +155,32 @@ pub(crate) struct Verification {
 }
 
 impl Volume {
+    /// Its size, or an estimate: see [`Self::has_approximate_size`].
+    pub(crate) fn size_bytes(&self) -> Option<u64> {
+        self.size.or(self.approximate_size).map(|size| size.0)
+    }
+
+    /// Whether the storage can only estimate the size.
+    pub(crate) fn has_approximate_size(&self) -> bool {
+        self.size.is_none() && self.approximate_size.is_some()
+    }
+
+    /// Whether it is a backup that is still being made or was interrupted: a
+    /// Proxmox Backup Server lists such a one with a size of 1 or none.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.content == Content::Backup.as_str() && self.size.is_some_and(|size| size.0 <= 1)
+    }
+
+    /// The fingerprint of the key that a backup is encrypted with, or "true"
+    /// where only that it is encrypted is known.
+    pub(crate) fn encryption(&self) -> Option<String> {
+        match self.encrypted.as_ref()?.0.as_str() {
+            "" | "0" => None,
+            "1" => Some("true".to_owned()),
+            fingerprint => Some(fingerprint.to_owned()),
+        }
+    }
+
     /// The part of the volid that people know it by: `debian-12.iso`.
     pub(crate) fn name(&self) -> &str {
         let path = self
@@ -214,6 +246,26 @@ mod tests {
         ];
         places[0].offline = true;
         assert_eq!(distinct(places)[0].node, "pve2");
+    }
+
+    #[test]
+    fn sizes_and_marks() {
+        let volume = |json: &str| serde_json::from_str::<Volume>(json).unwrap();
+        let rough =
+            volume(r#"{"volid":"zfs:vm-100-disk-0","content":"images","approximate-size":5}"#);
+        assert_eq!(
+            (rough.size_bytes(), rough.has_approximate_size()),
+            (Some(5), true)
+        );
+        let backup = volume(
+            r#"{"volid":"pbs:backup/vm/100/x","content":"backup","size":1,"encrypted":"ab:cd"}"#,
+        );
+        assert!(backup.is_unfinished() && !backup.has_approximate_size());
+        assert_eq!(backup.encryption().as_deref(), Some("ab:cd"));
+        let plain = volume(r#"{"volid":"nas:backup/x","content":"backup","size":9,"encrypted":0}"#);
+        assert!(!plain.is_unfinished() && plain.encryption().is_none());
+        let known = volume(r#"{"volid":"pbs:backup/x","content":"backup","encrypted":1}"#);
+        assert_eq!(known.encryption().as_deref(), Some("true"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::text;
 use crate::ticket::Finish;
 use crate::tool::{Reply, Run};
+use crate::tools::storage::unknown_node;
 use crate::tools::{self, name_of};
 
 /// The backups of all guests.
@@ -40,9 +41,14 @@ pub(crate) struct BackupList {
     /// How many fit the filters, also where not all are shown.
     total: usize,
     total_bytes: u64,
-    /// Guests without any backup that could be read, where no filter is set.
+    /// Guests without any finished backup, where no filter is set and every
+    /// storage could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     guests_without_backup: Option<Vec<u32>>,
+    /// In its place where storages could not be read: guests of which no
+    /// finished backup was found, and which may have some there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guests_whose_backup_is_not_known: Option<Vec<u32>>,
     /// Storages that could not be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unavailable: Vec<String>,
@@ -68,8 +74,12 @@ struct GuestBackups {
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 struct Backup {
     volid: String,
-    /// Where it can be read; on a shared storage, one of the nodes.
-    node: String,
+    /// Where it is; absent on a shared storage, where every node of the storage
+    /// sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<Kind>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,8 +88,16 @@ struct Backup {
     age_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    size_is_approximate: bool,
+    /// It is being made, or broke off: it cannot be restored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unfinished: bool,
     /// Whether it is kept from being removed.
     protected: bool,
+    /// The fingerprint of the key that it is encrypted with, or true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<String>,
     /// What a Proxmox Backup Server's check of it said: ok, failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<String>,
@@ -93,8 +111,6 @@ impl Run for ListBackups {
     type Output = BackupList;
 
     fn run(self, pve: &Pve) -> Result<Reply<BackupList>> {
-        Format::Storage.check_opt("storage", self.storage.as_deref())?;
-        Format::Node.check_opt("node", self.node.as_deref())?;
         let all = places(pve)?;
         if let Some(storage) = &self.storage {
             able(&all, storage)?;
@@ -103,11 +119,7 @@ impl Run for ListBackups {
             && !all.is_empty()
             && !all.iter().any(|place| place.node == *node)
         {
-            let known = listed(all.iter().map(|place| place.node.as_str()));
-            return Err(Error::NotFound(format!(
-                "there is no node {node} with storages that the token sees (case matters): there \
-                 are {known}"
-            )));
+            return Err(unknown_node(pve, node, &all));
         }
         let none_seen = all.is_empty();
         let fits = all
@@ -141,7 +153,7 @@ impl Run for ListBackups {
                     volumes
                         .into_iter()
                         .filter(|volume| volume.content == Content::Backup.as_str())
-                        .map(|volume| (place.node.clone(), volume)),
+                        .map(|volume| (home(&place), volume)),
                 ),
                 // One storage that does not answer must not hide the others.
                 Err(failure) => unavailable.push(format!(
@@ -161,7 +173,7 @@ impl Run for ListBackups {
         if filtered || none_seen {
             list.guests_without_backup = None;
         }
-        list.tell_unavailable(unavailable);
+        list.set_unavailable(unavailable);
         let text = list.text();
         Ok(Reply::Done(list, text))
     }
@@ -630,13 +642,13 @@ impl RestoreBackup {
 }
 
 impl BackupList {
-    fn new(found: Vec<(String, Volume)>, all: &[Guest], limit: usize, now: u64) -> Self {
+    fn new(found: Vec<(Option<String>, Volume)>, all: &[Guest], limit: usize, now: u64) -> Self {
         let total = found.len();
         let total_bytes = found
             .iter()
-            .filter_map(|(_, volume)| volume.size)
-            .fold(0u64, |sum, size| sum.saturating_add(size.0));
-        let mut by_guest: BTreeMap<Option<u32>, Vec<(String, Volume)>> = BTreeMap::new();
+            .filter_map(|(_, volume)| volume.size_bytes())
+            .fold(0u64, u64::saturating_add);
+        let mut by_guest: BTreeMap<Option<u32>, Vec<(Option<String>, Volume)>> = BTreeMap::new();
         for (node, volume) in found {
             let vmid = volume
                 .vmid
@@ -646,7 +658,11 @@ impl BackupList {
         }
         let without = all
             .iter()
-            .filter(|guest| !guest.template.0 && !by_guest.contains_key(&Some(guest.vmid)))
+            .filter(|guest| {
+                let backups = by_guest.get(&Some(guest.vmid)).into_iter().flatten();
+                let mut finished = backups.filter(|(_, volume)| !volume.is_unfinished());
+                !guest.template.0 && finished.next().is_none()
+            })
             .map(|guest| guest.vmid)
             .collect();
         for backups in by_guest.values_mut() {
@@ -681,6 +697,7 @@ impl BackupList {
             total,
             total_bytes,
             guests_without_backup: Some(without),
+            guests_whose_backup_is_not_known: None,
             unavailable: Vec::new(),
             hint: (shown < total).then(|| {
                 format!(
@@ -692,14 +709,9 @@ impl BackupList {
     }
 
     /// What could not be read may hold what seems not to be there.
-    fn tell_unavailable(&mut self, unavailable: Vec<String>) {
-        let without = self.guests_without_backup.as_deref().unwrap_or_default();
-        if !unavailable.is_empty() && !without.is_empty() {
-            let note = "guests_without_backup may have some on the storages that could not be read";
-            self.hint = Some(match self.hint.take() {
-                Some(hint) => format!("{hint}; {note}"),
-                None => note.to_owned(),
-            });
+    fn set_unavailable(&mut self, unavailable: Vec<String>) {
+        if !unavailable.is_empty() {
+            self.guests_whose_backup_is_not_known = self.guests_without_backup.take();
         }
         self.unavailable = unavailable;
     }
@@ -722,7 +734,7 @@ impl BackupList {
 }
 
 impl Backup {
-    fn new(node: String, volume: Volume, now: u64) -> Self {
+    fn new(node: Option<String>, volume: Volume, now: u64) -> Self {
         let kind = kind_of(&volume);
         let notes = volume
             .notes
@@ -730,11 +742,15 @@ impl Backup {
             .map(str::trim)
             .filter(|notes| !notes.is_empty());
         Self {
+            shared: node.is_none(),
             node,
             kind,
+            size_is_approximate: volume.has_approximate_size(),
+            unfinished: volume.is_unfinished(),
+            encrypted: volume.encryption(),
             created_at: volume.ctime.map(|time| text::time(time.0)),
             age_seconds: volume.ctime.map(|time| now.saturating_sub(time.0)),
-            size_bytes: volume.size.map(|size| size.0),
+            size_bytes: volume.size_bytes(),
             protected: volume.protected.0,
             verification: volume
                 .verification
@@ -743,6 +759,11 @@ impl Backup {
             volid: volume.volid,
         }
     }
+}
+
+/// The node that a storage belongs to; none has a shared one to itself.
+fn home(place: &Place) -> Option<String> {
+    (!place.shared.0).then(|| place.node.clone())
 }
 
 /// How many each may show of what it has: the first of all before the second
@@ -1134,7 +1155,7 @@ mod tests {
             let volid = format!("nas:backup/vzdump-qemu-{vmid}-{time}.vma.zst");
             let entry = json!({"volid": volid, "vmid": vmid, "ctime": time, "size": "10",
                 "content": "backup", "protected": 1, "notes": "web\n", "verification": {"state": "ok"}});
-            ("pve1".to_owned(), volume(entry))
+            (Some("pve1".to_owned()), volume(entry))
         };
         let found = vec![
             backup(100, 10),
@@ -1161,6 +1182,21 @@ mod tests {
         assert_eq!(first.verification.as_deref(), Some("ok"));
         assert_eq!(first.notes.as_deref(), Some("web"));
         assert!(list.hint.unwrap().starts_with("3 of 4"));
+    }
+
+    #[test]
+    fn a_guest_is_without_backup_only_where_that_is_known() {
+        let broken = volume(
+            json!({"volid": "pbs:backup/vm/100/2026-11-01T02:00:00Z", "vmid": 100,
+            "content": "backup", "size": 1, "ctime": 30}),
+        );
+        let mut list = BackupList::new(vec![(None, broken)], &[guest(100, 0)], 9, 100);
+        let backup = &list.guests[0].backups[0];
+        assert!(backup.unfinished && backup.shared && backup.node.is_none());
+        assert_eq!(list.guests_without_backup, Some(vec![100]));
+        list.set_unavailable(vec!["nas on pve1: not reachable".into()]);
+        assert_eq!(list.guests_without_backup, None);
+        assert_eq!(list.guests_whose_backup_is_not_known, Some(vec![100]));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    Failure, Format, Guest, GuestConfig, GuestState, Halt, Kind, Num, Params, Pve, Text,
+    Failure, Format, Guest, GuestConfig, GuestState, Halt, Kind, Num, Params, Properties, Pve, Text,
 };
 use crate::report::{Change, Report};
 use crate::text;
@@ -32,10 +32,10 @@ pub(crate) struct SetCloudInit {
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// The account that cloud-init sets up. Empty removes the setting.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-clears" = true))]
     user: Option<String>,
     /// Its password. Empty removes it.
-    #[schemars(length(max = 256), extend("writeOnly" = true))]
+    #[schemars(length(max = 256), extend("writeOnly" = true, "x-clears" = true))]
     password: Option<Secret>,
     /// Public keys, each a whole .pub line; they replace all. [] removes all.
     #[schemars(length(max = 64))]
@@ -47,6 +47,7 @@ pub(crate) struct SetCloudInit {
     #[schemars(length(max = 8))]
     dns_servers: Option<Vec<String>>,
     /// Empty removes it.
+    #[schemars(extend("x-clears" = true))]
     search_domain: Option<String>,
     /// Upgrade packages at the first boot.
     upgrade: Option<bool>,
@@ -146,18 +147,23 @@ struct Read {
 
 impl Read {
     fn new(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
-        if guest.kind == Kind::Lxc {
-            return Err(Halt::Refused(Error::Conflict(format!(
-                "{} is a container, which has no cloud-init: its SSH keys and password can be set \
-                 only when it is created, its addresses are part of its network cards",
-                guest.label()
-            ))));
-        }
+        no_container(guest)?;
         Ok(Self {
             config: GuestConfig::read(pve, guest)?,
             state: guest.state(pve)?,
         })
     }
+}
+
+fn no_container(guest: &Guest) -> Result<(), Halt> {
+    if guest.kind != Kind::Lxc {
+        return Ok(());
+    }
+    Err(Halt::Refused(Error::Conflict(format!(
+        "{} is a container, which has no cloud-init: its SSH keys and password can be set only \
+         when it is created, its addresses are settings of its network cards",
+        guest.label()
+    ))))
 }
 
 impl SetCloudInit {
@@ -446,6 +452,9 @@ pub(crate) struct CloudInit {
     /// Whole public keys.
     ssh_keys: Vec<String>,
     addresses: Vec<NicAddress>,
+    /// Addresses set for network cards that the VM does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses_without_card: Vec<NicAddress>,
     dns_servers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     search_domain: Option<String>,
@@ -453,10 +462,14 @@ pub(crate) struct CloudInit {
     /// Documents of the operator that take the place of Proxmox's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<String>,
-    /// What is set, but not on the drive yet.
-    pending: Vec<Pending>,
+    /// What is set, but not on the drive yet. Absent where it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending: Option<Vec<Pending>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     documents: Option<Documents>,
+    /// What could not be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -471,12 +484,24 @@ struct Pending {
     wanted: Option<String>,
 }
 
-/// What the guest reads, passwords taken out.
-#[derive(Debug, Serialize, JsonSchema)]
+/// What the guest reads, passwords taken out. One that Proxmox cannot make is
+/// absent.
+#[derive(Debug, Default, Serialize, JsonSchema)]
 struct Documents {
-    user: String,
-    network: String,
-    meta: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<String>,
+}
+
+/// The settings, and what is known beside them.
+struct Found {
+    config: GuestConfig,
+    pending: Option<Vec<Pending>>,
+    documents: Option<Documents>,
+    unavailable: Vec<String>,
 }
 
 /// The most characters shown of a document.
@@ -486,55 +511,110 @@ impl Run for GetCloudInit {
     type Output = CloudInit;
 
     fn run(self, pve: &Pve) -> Result<Reply<CloudInit>> {
-        let (guest, (config, pending, documents)) = Guest::attempt(pve, self.vmid, |guest| {
-            let Read { config, .. } = Read::new(pve, guest)?;
-            let pending = pending(pve, guest)?;
-            let documents = match drive(&config) {
-                Some(_) => Some(Documents::read(pve, guest)?),
-                None => None,
-            };
-            Ok((config, pending, documents))
-        })?;
-        let found = CloudInit::new(guest, &config, pending, documents);
-        let text = format!(
-            "cloud-init of guest {}: {}, {}, {} pending",
+        let (guest, found) = Guest::attempt(pve, self.vmid, |guest| Found::read(pve, guest))?;
+        let found = CloudInit::new(guest, found);
+        let mut text = format!(
+            "cloud-init of guest {}: {}, {}",
             found.vmid,
             found.user.as_deref().unwrap_or("default user"),
             text::count(found.ssh_keys.len(), "key"),
-            text::count(found.pending.len(), "change"),
         );
+        if let Some(pending) = &found.pending {
+            text.push_str(&format!(
+                ", {} pending",
+                text::count(pending.len(), "change")
+            ));
+        }
         Ok(Reply::Done(found, text))
     }
 }
 
-impl CloudInit {
-    fn new(
-        guest: Guest,
-        config: &GuestConfig,
-        pending: Vec<Pending>,
-        documents: Option<Documents>,
-    ) -> Self {
-        let own = |key: &str| config.get(key).map(str::to_owned);
-        let hint = if drive(config).is_none() {
-            Some(no_drive(&guest).message())
-        } else if pending.is_empty() {
-            None
-        } else {
-            Some("what is pending is put on the drive when the guest starts".into())
+impl Found {
+    fn read(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
+        no_container(guest)?;
+        let config = GuestConfig::read(pve, guest)?;
+        let mut unavailable = Vec::new();
+        // Neither of these must hide the settings.
+        let pending = told("pending changes", pending(pve, guest), &mut unavailable)?;
+        let documents = match drive(&config) {
+            Some(_) => Some(Documents::read(pve, guest, &mut unavailable)?),
+            None => None,
         };
+        Ok(Self {
+            config,
+            pending,
+            documents,
+            unavailable,
+        })
+    }
+}
+
+/// What was read, or a note of why not. A guest that has moved is an error: it
+/// is looked for anew.
+fn told<T>(
+    what: &str,
+    read: Result<T, Failure>,
+    unavailable: &mut Vec<String>,
+) -> Result<Option<T>, Failure> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(Failure::Api(error)) if error.is_missing_guest() => Err(Failure::Api(error)),
+        Err(failure) => {
+            unavailable.push(format!(
+                "{what}: {}",
+                text::cut(&Error::from(failure).message(), 300)
+            ));
+            Ok(None)
+        }
+    }
+}
+
+impl CloudInit {
+    fn new(guest: Guest, found: Found) -> Self {
+        let Found {
+            config,
+            pending,
+            documents,
+            unavailable,
+        } = found;
+        let config = &config;
+        let own = |key: &str| config.get(key).map(str::to_owned);
+        let mut notes = Vec::new();
+        if drive(config).is_none() {
+            notes.push(no_drive(&guest).message());
+        } else if pending.as_ref().is_some_and(|all| !all.is_empty()) {
+            notes.push("what is pending is put on the drive when the guest starts".into());
+        }
+        if let Some(custom) = config.get("cicustom") {
+            notes.extend(replaced(custom));
+        }
+        let cards: Vec<String> = config.nics().into_iter().map(|nic| nic.id).collect();
+        let mut addresses_without_card = Vec::new();
+        for (key, _) in config.iter() {
+            let nic = match key.strip_prefix("ipconfig") {
+                Some(number) => format!("net{number}"),
+                None => continue,
+            };
+            if !cards.contains(&nic) {
+                notes.push(format!(
+                    "{key} is set, but the VM has no network card {nic}"
+                ));
+                addresses_without_card.push(NicAddress::of(config, &nic));
+            }
+        }
         Self {
             vmid: guest.vmid,
-            name: guest.name,
+            name: own("name").or(guest.name),
             node: guest.node,
             drive: drive(config),
             user: own("ciuser"),
             has_password: config.get("cipassword").is_some(),
             ssh_keys: config.get("sshkeys").map_or_else(Vec::new, keys::decode),
-            addresses: config
-                .nics()
+            addresses: cards
                 .iter()
-                .map(|nic| NicAddress::of(config, &nic.id))
+                .map(|nic| NicAddress::of(config, nic))
                 .collect(),
+            addresses_without_card,
             dns_servers: config
                 .get("nameserver")
                 .unwrap_or_default()
@@ -547,19 +627,24 @@ impl CloudInit {
             custom: own("cicustom"),
             pending,
             documents,
-            hint,
+            unavailable,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
         }
     }
 }
 
 impl Documents {
-    fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        let read = |kind: &str| {
-            pve.get::<Option<String>>(
+    fn read(pve: &Pve, guest: &Guest, unavailable: &mut Vec<String>) -> Result<Self, Failure> {
+        let mut read = |kind: &str| {
+            let document = pve.get::<Option<String>>(
                 &guest.path(["cloudinit", "dump"]),
                 &Params::new().set("type", kind),
+            );
+            let document = told(&format!("the {kind} document"), document, unavailable)?;
+            Ok::<_, Failure>(
+                document
+                    .map(|text| text::cut(&mask(&text.unwrap_or_default()), DOCUMENT_CHARACTERS)),
             )
-            .map(|document| text::cut(&mask(&document.unwrap_or_default()), DOCUMENT_CHARACTERS))
         };
         Ok(Self {
             user: read("user")?,
@@ -567,6 +652,24 @@ impl Documents {
             meta: read("meta")?,
         })
     }
+}
+
+/// Which settings a document of the operator puts out of effect.
+fn replaced(custom: &str) -> Option<String> {
+    let custom = Properties::parse(custom);
+    let parts: Vec<String> = [
+        ("user", "user, password, SSH keys and upgrade"),
+        ("network", "addresses and DNS"),
+        ("meta", "the instance's identity"),
+        ("vendor", "vendor data"),
+    ]
+    .into_iter()
+    .filter_map(|(key, what)| {
+        let volid = custom.get(key)?;
+        Some(format!("{what} come from {volid}"))
+    })
+    .collect();
+    (!parts.is_empty()).then(|| format!("{}, not from the settings", parts.join(", ")))
 }
 
 /// A setting, as it is on the drive and as it is wanted.
@@ -792,10 +895,39 @@ mod tests {
         );
     }
 
+    fn found(config: GuestConfig) -> Found {
+        Found {
+            config,
+            pending: Some(Vec::new()),
+            documents: None,
+            unavailable: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_for_a_card_that_is_not_there() {
+        let config = GuestConfig::sample(
+            Kind::Qemu,
+            json!({"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0", "ipconfig7": "ip6=dhcp",
+                "ide2": "local:100/vm-100-cloudinit.qcow2,media=cdrom",
+                "cicustom": "user=local:snippets/u.yml,network=local:snippets/n.yml"}),
+        );
+        let shown = serde_json::to_value(CloudInit::new(guest(), found(config))).unwrap();
+        assert_eq!(shown["addresses"], json!([{"nic": "net0"}]));
+        assert_eq!(
+            shown["addresses_without_card"],
+            json!([{"nic": "net7", "ipv6": "dhcp"}])
+        );
+        let hint = shown["hint"].as_str().unwrap();
+        assert!(
+            hint.contains("addresses and DNS come from local:snippets/n.yml"),
+            "{hint}"
+        );
+    }
+
     #[test]
     fn settings_are_shown_whole() {
-        let shown =
-            serde_json::to_value(CloudInit::new(guest(), &config(), Vec::new(), None)).unwrap();
+        let shown = serde_json::to_value(CloudInit::new(guest(), found(config()))).unwrap();
         assert_eq!(shown["drive"], "ide2");
         assert_eq!(shown["ssh_keys"], json!([key(0, 1, "me@home")]));
         assert_eq!(
@@ -804,7 +936,7 @@ mod tests {
         );
         assert!(!shown.to_string().contains("***"));
         let bare = GuestConfig::sample(Kind::Qemu, json!({"ide2": "none,media=cdrom"}));
-        let shown = CloudInit::new(guest(), &bare, Vec::new(), None);
+        let shown = CloudInit::new(guest(), found(bare));
         assert!(shown.hint.unwrap().contains("has no cloud-init drive"));
     }
 }

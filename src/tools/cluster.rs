@@ -19,6 +19,9 @@ pub(crate) struct ClusterStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster: Option<Cluster>,
     nodes: Vec<Member>,
+    /// The node that this was read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_from_node: Option<String>,
     ha: Ha,
     /// What needs a person's attention.
     problems: Vec<String>,
@@ -40,8 +43,6 @@ struct Member {
     ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node_id: Option<u64>,
-    /// The node that answered.
-    answering: bool,
 }
 
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -130,6 +131,7 @@ impl ClusterStatus {
     fn new(entries: Vec<Entry>, ha: Ha) -> Self {
         let mut cluster = None;
         let mut nodes = Vec::new();
+        let mut read_from_node = None;
         for entry in entries {
             match entry {
                 Entry::Cluster {
@@ -151,13 +153,17 @@ impl ClusterStatus {
                     ip,
                     nodeid,
                     local,
-                } => nodes.push(Member {
-                    node: name,
-                    online: online.0,
-                    ip,
-                    node_id: nodeid.map(|id| id.0),
-                    answering: local.0,
-                }),
+                } => {
+                    if local.0 {
+                        read_from_node = Some(name.clone());
+                    }
+                    nodes.push(Member {
+                        node: name,
+                        online: online.0,
+                        ip,
+                        node_id: nodeid.map(|id| id.0),
+                    });
+                }
                 Entry::Other => {}
             }
         }
@@ -181,6 +187,7 @@ impl ClusterStatus {
         Self {
             cluster,
             nodes,
+            read_from_node,
             ha,
             problems,
         }

@@ -234,9 +234,9 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
 /// unknown fields.)
 macro_rules! rule_arguments {
     ($(#[$meta:meta])* $name:ident { $($own:tt)* }) => {
-        $(#[$meta])*
         #[derive(Debug, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
+        $(#[$meta])*
         pub(crate) struct $name {
             /// A guest's.
             #[schemars(range(min = 100, max = 999_999_999))]
@@ -457,6 +457,7 @@ fn move_target(from: u32, to: u32) -> u32 {
 
 rule_arguments! {
     /// Changes to a rule.
+    #[schemars(extend("x-clears" = true))]
     UpdateFirewallRule {
         /// Of the rule.
         position: u32,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Num, Params, Path, Pve, Text, choose_node};
+use crate::pve::{Num, Params, Path, Pve, Text};
 use crate::text;
 use crate::tool::{Reply, Run};
+use crate::tools::nodes::{check_node, known_node};
 
 /// The cluster's log.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,7 +22,7 @@ pub(crate) struct GetClusterLog {
     contains: Option<String>,
     /// At least so grave.
     severity: Option<Severity>,
-    /// Since: 2h, 3d or an RFC 3339 time.
+    /// Since: 2h, 3d, a date (UTC) or a time.
     since: Option<String>,
     /// Default 50.
     #[schemars(range(min = 1, max = 500))]
@@ -105,6 +106,12 @@ impl Run for GetClusterLog {
             &Params::new().set("max", max),
         )?;
         let none_seen = raw.is_empty();
+        // A node that is gone may still have entries.
+        if let Some(node) = &self.node
+            && !raw.iter().any(|entry| entry.node == *node)
+        {
+            known_node(pve, node)?;
+        }
         let mut found: Vec<RawEntry> = raw
             .into_iter()
             .filter(|entry| self.fits(entry, since))
@@ -205,7 +212,7 @@ pub(crate) struct GetNodeLog {
     service: Option<String>,
     /// Part of a line, in any case.
     contains: Option<String>,
-    /// Since: 2h, 3d or an RFC 3339 time; default 1d.
+    /// Since: 2h, 3d, a date (UTC) or a time; default 1d.
     since: Option<String>,
     /// Until, likewise.
     until: Option<String>,
@@ -248,18 +255,17 @@ impl Run for GetNodeLog {
     type Output = NodeLog;
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeLog>> {
-        let moment = |name: &str, text: &Option<String>| {
-            text.as_deref()
-                .map(|text| clock::moment(name, text))
-                .transpose()
-        };
-        let since = moment("since", &self.since)?;
-        let until = moment("until", &self.until)?;
+        let since = self.since.as_deref();
+        let until = self.until.as_deref();
+        let since = since.map(|text| clock::moment("since", text)).transpose()?;
+        let until = until
+            .map(|text| clock::last_moment("until", text))
+            .transpose()?;
         if since.zip(until).is_some_and(|(since, until)| since > until) {
             return Err(Error::argument("until", "must be later than since"));
         }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        choose_node(pve, "node", Some(&self.node))?;
+        check_node(pve, "node", &self.node)?;
         // A range is given in the node's own time.
         let clock: NodeTime = pve.get(&Path::new(["nodes", &self.node, "time"]), &Params::new())?;
         let since = since.unwrap_or_else(|| {

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::pve::{Guest, Num, Params, Pve};
+use crate::error::{Error, Result};
+use crate::pve::{ApiError, Failure, Guest, Num, Params, Pve};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -99,9 +99,15 @@ impl Run for GetGuestMetrics {
         let query = Params::new()
             .set("timeframe", timeframe.as_str())
             .set("cf", "AVERAGE");
-        let (guest, points): (_, Vec<Point>) = Guest::on(pve, self.vmid, |guest| {
-            pve.get(&guest.path(["rrddata"]), &query)
+        let guest = Guest::find(pve, self.vmid)?;
+        let (guest, points) = guest.then(pve, |guest| {
+            match pve.get::<Option<Vec<Point>>>(&guest.path(["rrddata"]), &query) {
+                Ok(points) => Ok(Ok(points.unwrap_or_default())),
+                Err(Failure::Api(error)) if error.says("rrd") => Ok(Err(broken(guest, &error))),
+                Err(failure) => Err(failure),
+            }
         })?;
+        let points: Vec<Point> = points?;
         let metrics = Metrics::new(self.vmid, timeframe, &points);
         let text = match (&metrics.cpu_percent, &metrics.memory_used_bytes) {
             (Some(cpu), Some(memory)) => format!(
@@ -112,15 +118,34 @@ impl Run for GetGuestMetrics {
                 cpu.max,
                 text::bytes(memory.mean as u64)
             ),
+            _ if metrics.samples > 0 => format!(
+                "{} over the last {}: {}",
+                guest.label(),
+                timeframe.as_str(),
+                text::count(metrics.samples, "sample")
+            ),
             _ => format!("{}: no values in this timeframe", guest.label()),
         };
         Ok(Reply::Done(metrics, text))
     }
 }
 
+/// The node's load database has a fault of its own, which no other call of the
+/// API meets.
+fn broken(guest: &Guest, error: &ApiError) -> Error {
+    Error::Conflict(format!(
+        "the load database (RRD) of node {} cannot be read for {} ({}): the guest itself is not \
+         affected; look at rrdcached and pvestatd on the node, and let an administrator move the \
+         guest's damaged file out of /var/lib/rrdcached/db, which pvestatd then makes anew",
+        guest.node,
+        guest.label(),
+        text::cut(error.message.trim(), 200)
+    ))
+}
+
 impl Metrics {
     fn new(vmid: u32, timeframe: Timeframe, points: &[Point]) -> Self {
-        let filled: Vec<&Point> = points.iter().filter(|point| point.cpu.is_some()).collect();
+        let filled: Vec<&Point> = points.iter().filter(|point| point.is_filled()).collect();
         let range = |value: fn(&Point) -> Option<Num<f64>>, scale: f64, decimals: i32| {
             Range::of(
                 filled
@@ -157,6 +182,24 @@ impl Metrics {
                     .to_owned()
             }),
         }
+    }
+}
+
+impl Point {
+    /// Whether it holds any load. The sizes alone are there while a guest is
+    /// off, too.
+    fn is_filled(&self) -> bool {
+        [
+            self.cpu,
+            self.mem,
+            self.netin,
+            self.netout,
+            self.diskread,
+            self.diskwrite,
+        ]
+        .iter()
+        .flatten()
+        .any(|value| value.0.is_finite())
     }
 }
 

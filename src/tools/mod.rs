@@ -8,6 +8,7 @@ pub(crate) mod cloudinit;
 pub(crate) mod cluster;
 pub(crate) mod console;
 pub(crate) mod firewall;
+pub(crate) mod freshness;
 pub(crate) mod guests;
 pub(crate) mod images;
 pub(crate) mod logs;
@@ -199,11 +200,65 @@ mod tests {
 
     /// A host that keeps a log leaves these out of it.
     #[test]
-    fn arguments_that_are_secret_say_so() {
-        let passwords = schema::published(schema::input::<cloudinit::SetCloudInit>());
-        assert_eq!(passwords["properties"]["password"]["writeOnly"], true);
-        let commands = schema::published(schema::input::<agent::RunInGuest>());
-        assert_eq!(commands["properties"]["stdin"]["writeOnly"], true);
+    fn arguments_that_are_secret_are_named() {
+        let secrets: Vec<_> = TOOLS
+            .iter()
+            .map(|tool| (tool.name, schema::secrets(&(tool.input_schema)())))
+            .filter(|(_, names)| !names.is_empty())
+            .collect();
+        assert_eq!(
+            secrets,
+            [
+                ("set_cloud_init", vec!["password".to_owned()]),
+                ("run_in_guest", vec!["stdin".to_owned()]),
+            ]
+        );
+        // A secret further inside would have no name that a host could match.
+        for tool in TOOLS {
+            let inner = (tool.input_schema)().to_string();
+            assert_eq!(
+                inner.matches("writeOnly").count(),
+                schema::secrets(&(tool.input_schema)()).len(),
+                "{}",
+                tool.name
+            );
+        }
+    }
+
+    /// What is published of a schema says all that it holds, but for what is
+    /// checked without being said.
+    #[test]
+    fn publishing_a_schema_loses_nothing_that_a_client_needs() {
+        fn without_unsaid(schema: &Value) -> Value {
+            let mut schema = schema.clone();
+            if let Value::Object(object) = &mut schema {
+                for keyword in [
+                    "additionalProperties",
+                    "writeOnly",
+                    crate::arguments::CLEARS,
+                ] {
+                    object.remove(keyword);
+                }
+                if let Some(Value::Object(properties)) = object.get_mut("properties") {
+                    for inner in properties.values_mut() {
+                        *inner = without_unsaid(inner);
+                    }
+                }
+                if let Some(items) = object.get_mut("items") {
+                    *items = without_unsaid(items);
+                }
+            }
+            schema
+        }
+        for tool in TOOLS {
+            let whole = (tool.input_schema)();
+            assert_eq!(
+                schema::published(whole.clone()),
+                without_unsaid(&whole),
+                "{}",
+                tool.name
+            );
+        }
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! A guest's addresses, from its QEMU agent or its container.
 
+use std::cmp::Reverse;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agent;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Num, Params, Pve};
+use crate::pve::{Failure, Guest, GuestConfig, Kind, Nic, Num, Params, Pve};
+use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::{name_of, power};
 
@@ -17,6 +20,9 @@ pub(crate) struct GetGuestNetwork {
     vmid: u32,
     /// True: the loopback interface too.
     include_loopback: Option<bool>,
+    /// Of interfaces. Default 20.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -25,16 +31,24 @@ pub(crate) struct GuestNetwork {
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// All addresses that others can reach, without link-local ones.
+    /// Addresses that others can reach, without link-local ones: first those of
+    /// the guest's own network cards. Those of bridges and containers inside
+    /// the guest are left out where there are others.
     ip_addresses: Vec<String>,
+    /// The guest's own network cards first.
     interfaces: Vec<Interface>,
+    /// How many interfaces there are, also where not all are shown.
+    interfaces_total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct Interface {
     name: String,
+    /// The guest's network card that it is, by its MAC address: `net0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nic: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mac: Option<String>,
     addresses: Vec<Address>,
@@ -44,7 +58,7 @@ struct Interface {
     sent_bytes: Option<u64>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct Address {
     family: Family,
     address: String,
@@ -58,6 +72,15 @@ enum Family {
     Ipv4,
     Ipv6,
 }
+
+const DEFAULT_LIMIT: u32 = 20;
+
+/// How many addresses are shown of one interface, and how many in
+/// `ip_addresses`. The guest decides how many there are.
+const MOST_ADDRESSES: usize = 16;
+
+/// How much of a name that the guest gave is shown.
+const NAME_LENGTH: usize = 64;
 
 impl Run for GetGuestNetwork {
     type Output = GuestNetwork;
@@ -73,44 +96,149 @@ impl Run for GetGuestNetwork {
                     .result
             }
             // A stopped container answers null.
-            Kind::Lxc => pve
-                .get::<Option<Vec<RawInterface>>>(&guest.path(["interfaces"]), &Params::new())?
-                .ok_or_else(|| stopped(&guest))?,
+            Kind::Lxc => {
+                match pve
+                    .get::<Option<Vec<RawInterface>>>(&guest.path(["interfaces"]), &Params::new())
+                {
+                    Ok(raw) => raw.ok_or_else(|| stopped(&guest))?,
+                    Err(Failure::Api(error)) if error.status == 501 => {
+                        return configured(pve, guest);
+                    }
+                    Err(failure) => return Err(failure.into()),
+                }
+            }
         };
+        // Which interface is whose is worth knowing; the addresses are worth
+        // showing without it.
+        let cards = GuestConfig::read(pve, &guest)
+            .map(|config| config.nics())
+            .unwrap_or_default();
         let with_loopback = self.include_loopback.unwrap_or(false);
-        let interfaces: Vec<Interface> = raw
+        let all = raw
             .into_iter()
             .filter(|raw| with_loopback || !raw.is_loopback())
-            .map(Interface::from)
+            .map(|raw| Interface::new(raw, &cards))
             .collect();
-        let ip_addresses: Vec<String> = interfaces
-            .iter()
-            .flat_map(|interface| &interface.addresses)
-            .filter(|address| address.is_reachable())
-            .map(|address| address.address.clone())
-            .collect();
-        let hint = ip_addresses.is_empty().then(|| {
-            "no address yet: a guest that has just started needs a moment; else look at its DHCP \
-             or cloud-init settings"
-                .to_owned()
-        });
-        let text = if ip_addresses.is_empty() {
-            format!("{}: no address", guest.label())
-        } else {
-            format!("{}: {}", guest.label(), ip_addresses.join(", "))
-        };
-        Ok(Reply::Done(
-            GuestNetwork {
-                vmid: guest.vmid,
-                kind: guest.kind,
-                name: guest.name,
-                ip_addresses,
-                interfaces,
-                hint,
-            },
-            text,
-        ))
+        let network = GuestNetwork::new(guest, all, self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        let text = network.text();
+        Ok(Reply::Done(network, text))
     }
+}
+
+/// How much an interface matters to whoever wants to reach the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// One of the guest's network cards.
+    Own,
+    Other,
+    /// A bridge, tunnel or pair that containers inside the guest use.
+    Inner,
+}
+
+impl GuestNetwork {
+    fn new(guest: Guest, mut all: Vec<Interface>, limit: usize) -> Self {
+        all.sort_by_key(|one| (one.rank(), Reverse(one.addresses.len().min(1))));
+        let of = |rank: Rank| {
+            all.iter()
+                .filter(move |one| one.rank() == rank)
+                .flat_map(|one| &one.addresses)
+                .filter(|address| address.is_reachable())
+                .map(|address| address.address.clone())
+        };
+        let mut ip_addresses: Vec<String> = of(Rank::Own).chain(of(Rank::Other)).collect();
+        if ip_addresses.is_empty() {
+            ip_addresses = of(Rank::Inner).collect();
+        }
+        let mut notes = Vec::new();
+        if ip_addresses.is_empty() {
+            notes.push(
+                "no address yet: a guest that has just started needs a moment; else look at its \
+                 DHCP or cloud-init settings"
+                    .to_owned(),
+            );
+        }
+        let interfaces_total = all.len();
+        // What has neither an address nor a card is mostly one end of a pair
+        // whose other end is in a container inside the guest.
+        let is_idle = |one: &Interface| one.addresses.is_empty() && one.rank() == Rank::Inner;
+        let idle = all.iter().filter(|one| is_idle(one)).count();
+        all.retain(|one| !is_idle(one));
+        let more = all.len().saturating_sub(limit);
+        all.truncate(limit);
+        let mut cut = ip_addresses.len() > MOST_ADDRESSES;
+        ip_addresses.truncate(MOST_ADDRESSES);
+        for one in &mut all {
+            cut |= one.addresses.len() > MOST_ADDRESSES;
+            one.addresses.truncate(MOST_ADDRESSES);
+        }
+        if more > 0 {
+            notes.push(format!(
+                "{} of {interfaces_total} interfaces are shown: raise limit",
+                all.len()
+            ));
+        }
+        if idle > 0 {
+            notes.push(format!(
+                "{} of containers inside the guest without an address left out",
+                text::count(idle, "interface")
+            ));
+        }
+        if cut {
+            notes.push(format!(
+                "at most {MOST_ADDRESSES} addresses are shown in ip_addresses and of an interface"
+            ));
+        }
+        Self {
+            vmid: guest.vmid,
+            kind: guest.kind,
+            name: guest.name,
+            ip_addresses,
+            interfaces: all,
+            interfaces_total,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
+        }
+    }
+
+    fn text(&self) -> String {
+        let label = format!("{} guest {}", self.kind.as_str(), self.vmid);
+        let label = match &self.name {
+            Some(name) => format!("{label} ({name})"),
+            None => label,
+        };
+        if self.ip_addresses.is_empty() {
+            format!("{label}: no address")
+        } else {
+            format!("{label}: {}", self.ip_addresses.join(", "))
+        }
+    }
+}
+
+/// What a container's configuration tells where its node cannot: the call for
+/// a container's interfaces came with Proxmox VE 8.1.
+fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
+    let why = format!(
+        "node {} cannot tell a container's interfaces: that call came with Proxmox VE 8.1",
+        guest.node
+    );
+    let cards = GuestConfig::read(pve, &guest)?.nics();
+    let interfaces: Vec<Interface> = cards
+        .iter()
+        .filter_map(|card| Interface::configured(card))
+        .collect();
+    if interfaces.is_empty() {
+        return Err(Error::Conflict(format!(
+            "{why}, and the configuration of {} has no fixed address: upgrade the node, or look at \
+             the DHCP server",
+            guest.label()
+        )));
+    }
+    let total = interfaces.len();
+    let mut network = GuestNetwork::new(guest, interfaces, total);
+    network.hint = Some(format!(
+        "{why}; these are the fixed addresses of its configuration"
+    ));
+    let text = network.text();
+    Ok(Reply::Done(network, text))
 }
 
 fn stopped(guest: &Guest) -> Error {
@@ -173,8 +301,8 @@ impl RawInterface {
     }
 }
 
-impl From<RawInterface> for Interface {
-    fn from(raw: RawInterface) -> Self {
+impl Interface {
+    fn new(raw: RawInterface, cards: &[Nic]) -> Self {
         let mut addresses: Vec<Address> = raw
             .ip_addresses
             .into_iter()
@@ -184,7 +312,7 @@ impl From<RawInterface> for Interface {
                 } else {
                     Family::Ipv4
                 },
-                address: address.ip_address,
+                address: text::cut(&address.ip_address, NAME_LENGTH),
                 prefix_length: address.prefix.map(|prefix| prefix.0),
             })
             .collect();
@@ -195,16 +323,67 @@ impl From<RawInterface> for Interface {
                 .filter_map(|(family, cidr)| Some(Address::from_cidr(family, &cidr?)))
                 .collect();
         }
+        // What can be reached comes before link-local addresses.
+        addresses.sort_by_key(|address| !address.is_reachable());
         let (received, sent) = raw
             .statistics
             .map_or((None, None), |counts| (counts.rx_bytes, counts.tx_bytes));
+        let mac = raw.hardware_address.or(raw.hwaddr);
+        let nic = mac.as_deref().and_then(|mac| {
+            cards
+                .iter()
+                .find(|card| {
+                    card.mac
+                        .as_deref()
+                        .is_some_and(|own| own.eq_ignore_ascii_case(mac))
+                })
+                .map(|card| card.id.clone())
+        });
         Self {
-            name: raw.name,
-            mac: raw.hardware_address.or(raw.hwaddr),
+            name: text::cut(&raw.name, NAME_LENGTH),
+            nic,
+            mac: mac.map(|mac| text::cut(&mac, NAME_LENGTH)),
             addresses,
             received_bytes: received.map(|bytes| bytes.0),
             sent_bytes: sent.map(|bytes| bytes.0),
         }
+    }
+
+    /// A container's network card with a fixed address.
+    fn configured(card: &Nic) -> Option<Self> {
+        let fixed = [(Family::Ipv4, &card.ipv4), (Family::Ipv6, &card.ipv6)];
+        let addresses: Vec<Address> = fixed
+            .into_iter()
+            .filter_map(|(family, value)| {
+                let cidr = value
+                    .as_deref()
+                    .filter(|value| value.contains(['.', ':']))?;
+                Some(Address::from_cidr(family, cidr))
+            })
+            .collect();
+        (!addresses.is_empty()).then(|| Self {
+            name: card.name.clone().unwrap_or_else(|| card.id.clone()),
+            nic: Some(card.id.clone()),
+            mac: card.mac.clone(),
+            addresses,
+            received_bytes: None,
+            sent_bytes: None,
+        })
+    }
+
+    fn rank(&self) -> Rank {
+        // As Docker, libvirt, LXD, Podman and Kubernetes' networks name them.
+        const INNER: [&str; 15] = [
+            "docker", "br-", "veth", "virbr", "vnet", "lxcbr", "lxdbr", "lxc", "podman", "cni",
+            "cali", "flannel", "cilium", "kube-", "tunl",
+        ];
+        if self.nic.is_some() {
+            return Rank::Own;
+        }
+        let is_inner = INNER.iter().any(|prefix| self.name.starts_with(prefix))
+            // What Calico gives its ends of pairs.
+            || self.mac.as_deref() == Some("ee:ee:ee:ee:ee:ee");
+        if is_inner { Rank::Inner } else { Rank::Other }
     }
 }
 
@@ -236,8 +415,70 @@ mod tests {
         let raw: Vec<RawInterface> = serde_json::from_value(raw).unwrap();
         raw.into_iter()
             .filter(|raw| !raw.is_loopback())
-            .map(Interface::from)
+            .map(|raw| Interface::new(raw, &[]))
             .collect()
+    }
+
+    fn network(interfaces: Vec<Interface>, limit: usize) -> GuestNetwork {
+        let guest = serde_json::from_value(json!({"vmid": 100, "type": "qemu", "node": "pve1"}));
+        GuestNetwork::new(guest.unwrap(), interfaces, limit)
+    }
+
+    fn interface(name: &str, nic: Option<&str>, addresses: &[&str]) -> Interface {
+        Interface {
+            name: name.into(),
+            nic: nic.map(str::to_owned),
+            mac: None,
+            addresses: addresses
+                .iter()
+                .map(|cidr| Address::from_cidr(Family::Ipv4, cidr))
+                .collect(),
+            received_bytes: None,
+            sent_bytes: None,
+        }
+    }
+
+    #[test]
+    fn own_cards_come_first_and_what_runs_inside_is_counted() {
+        let mut all = vec![interface("docker0", None, &["172.17.0.1/16"])];
+        for number in 0..300 {
+            all.push(interface(&format!("veth{number}"), None, &[]));
+            all.push(interface(&format!("br-{number}"), None, &["172.18.0.1/16"]));
+        }
+        all.push(interface("wg0", None, &["198.51.100.1/24"]));
+        all.push(interface("ens18", Some("net0"), &["192.0.2.60/24"]));
+        let network = network(all, 20);
+        assert_eq!(network.ip_addresses, ["192.0.2.60", "198.51.100.1"]);
+        assert_eq!(network.interfaces.len(), 20);
+        assert_eq!(network.interfaces[0].nic.as_deref(), Some("net0"));
+        assert_eq!(network.interfaces_total, 603);
+        let hint = network.hint.unwrap();
+        assert!(
+            hint.contains("20 of 603") && hint.contains("300 interfaces"),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn an_interface_without_an_address_is_shown() {
+        let network = network(vec![interface("eth0", None, &[])], 20);
+        assert_eq!(network.interfaces.len(), 1);
+        assert!(network.hint.unwrap().starts_with("no address yet"));
+    }
+
+    #[test]
+    fn a_card_is_known_by_its_mac() {
+        let cards = [Nic::parse(
+            Kind::Qemu,
+            "net1",
+            "virtio=BC:24:11:00:00:38,bridge=vmbr0",
+        )];
+        let raw =
+            serde_json::from_value(json!({"name": "br0", "hardware-address": "bc:24:11:00:00:38"}));
+        assert_eq!(
+            Interface::new(raw.unwrap(), &cards).nic.as_deref(),
+            Some("net1")
+        );
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::pve::{Num, Params, Path, Pve, choose_node};
+use crate::error::{Error, Result};
+use crate::pve::{Format, Num, Params, Path, Pve, choose_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -83,9 +83,43 @@ impl Run for ListNodes {
             .filter(|node| node.status == NodeStatus::Online)
             .count();
         let text = format!("{}, {online} online", text::count(nodes.len(), "node"));
-        let hint = (seen == 0).then(|| pve.empty_hint("Sys.Audit", "/nodes"));
+        let silent: Vec<&str> = nodes
+            .iter()
+            .filter(|node| node.status == NodeStatus::Unknown)
+            .map(|node| node.node.as_str())
+            .collect();
+        let hint = if seen == 0 {
+            Some(pve.empty_hint("Sys.Audit", "/nodes"))
+        } else if silent.is_empty() {
+            None
+        } else {
+            Some(why_unknown(pve, &silent))
+        };
         Ok(Reply::Done(NodeList { nodes, hint }, text))
     }
+}
+
+/// Why nothing is known of nodes.
+fn why_unknown(pve: &Pve, silent: &[&str]) -> String {
+    let members = pve.membership();
+    let lost: Vec<&str> = silent
+        .iter()
+        .copied()
+        .filter(|node| members.has_lost(node))
+        .collect();
+    let mut why = format!(
+        "nothing is known of {}, as its pvestatd has not reported for minutes, or the node has \
+         only just joined: tools still reach it; if it lasts, run systemctl restart pvestatd on the \
+         node",
+        silent.join(", ")
+    );
+    if !lost.is_empty() {
+        why.push_str(&format!(
+            "; the cluster has lost {}, which is offline",
+            lost.join(", ")
+        ));
+    }
+    why
 }
 
 impl From<RawNode> for NodeSummary {
@@ -120,9 +154,12 @@ pub(crate) struct GetNode {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Node {
     node: String,
-    proxmox_version: String,
-    kernel: String,
-    uptime_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxmox_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
     cpu: Cpu,
     memory: Space,
     swap: Space,
@@ -133,54 +170,54 @@ pub(crate) struct Node {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Cpu {
-    model: String,
-    sockets: u64,
-    cores: u64,
-    threads: u64,
-    used_percent: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sockets: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cores: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threads: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_percent: Option<f64>,
     /// Share of time in which it waited for I/O.
-    io_wait_percent: f64,
-    /// Over 1, 5 and 15 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    io_wait_percent: Option<f64>,
+    /// Over 1, 5 and 15 minutes, as far as they are known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     load_average: Vec<f64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Space {
-    used_bytes: u64,
-    total_bytes: u64,
-    used_percent: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_percent: Option<f64>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RawStatus {
-    #[serde(default)]
-    pveversion: String,
-    #[serde(default)]
-    kversion: String,
+    pveversion: Option<String>,
+    kversion: Option<String>,
     current_kernel: Option<RawKernel>,
-    #[serde(default)]
-    uptime: Num<u64>,
-    #[serde(default)]
-    cpu: Num<f64>,
-    #[serde(default)]
-    wait: Num<f64>,
-    #[serde(default)]
-    loadavg: Vec<Num<f64>>,
-    #[serde(default)]
-    cpuinfo: RawCpu,
-    #[serde(default)]
-    memory: RawSpace,
-    #[serde(default)]
-    swap: RawSpace,
-    #[serde(default)]
-    rootfs: RawSpace,
+    uptime: Option<Num<u64>>,
+    cpu: Option<Num<f64>>,
+    wait: Option<Num<f64>>,
+    loadavg: Option<Vec<Option<Num<f64>>>>,
+    cpuinfo: Option<RawCpu>,
+    memory: Option<RawSpace>,
+    swap: Option<RawSpace>,
+    rootfs: Option<RawSpace>,
     boot_info: Option<RawBoot>,
 }
 
 #[derive(Deserialize)]
 struct RawKernel {
-    release: String,
+    release: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -190,63 +227,79 @@ struct RawBoot {
 
 #[derive(Default, Deserialize)]
 struct RawCpu {
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    sockets: Num<u64>,
-    #[serde(default)]
-    cores: Num<u64>,
-    #[serde(default)]
-    cpus: Num<u64>,
+    model: Option<String>,
+    sockets: Option<Num<u64>>,
+    cores: Option<Num<u64>>,
+    cpus: Option<Num<u64>>,
 }
 
 #[derive(Default, Deserialize)]
 struct RawSpace {
-    #[serde(default)]
-    used: Num<u64>,
-    #[serde(default)]
-    total: Num<u64>,
+    used: Option<Num<u64>>,
+    total: Option<Num<u64>>,
 }
 
 impl Run for GetNode {
     type Output = Node;
 
     fn run(self, pve: &Pve) -> Result<Reply<Node>> {
-        let node = choose_node(pve, "node", Some(&self.node))?;
-        let raw: RawStatus = pve.get(&Path::new(["nodes", &node, "status"]), &Params::new())?;
-        let node = Node::new(node, raw);
-        let text = format!(
-            "{}: {}, CPU {}%, memory {} of {}, up {}",
-            node.node,
-            node.proxmox_version,
-            node.cpu.used_percent,
-            text::bytes(node.memory.used_bytes),
-            text::bytes(node.memory.total_bytes),
-            text::duration(node.uptime_seconds),
-        );
+        check_node(pve, "node", &self.node)?;
+        let raw: RawStatus =
+            pve.get(&Path::new(["nodes", &self.node, "status"]), &Params::new())?;
+        let node = Node::new(self.node, raw);
+        let text = node.text();
         Ok(Reply::Done(node, text))
+    }
+}
+
+/// Refuses the name of a node that is not there or is offline, before Proxmox
+/// looks it up in DNS for seconds. Where the list of nodes cannot be had, the
+/// node itself has to say.
+pub(crate) fn check_node(pve: &Pve, argument: &str, name: &str) -> Result<()> {
+    match choose_node(pve, argument, Some(name)) {
+        Err(error @ (Error::NotFound(_) | Error::Unreachable(_))) => Err(error),
+        _ => Format::Node.check(argument, name),
+    }
+}
+
+/// Refuses the name of a node that is not there; one that is offline may pass.
+pub(crate) fn known_node(pve: &Pve, name: &str) -> Result<()> {
+    match choose_node(pve, "node", Some(name)) {
+        Err(error @ Error::NotFound(_)) => Err(error),
+        _ => Ok(()),
     }
 }
 
 impl Node {
     fn new(node: String, raw: RawStatus) -> Self {
-        // "pve-manager/9.2.11/14a22df35955d97d"
-        let version = raw.pveversion.split('/').nth(1).unwrap_or(&raw.pveversion);
+        let cpuinfo = raw.cpuinfo.unwrap_or_default();
+        let percent = |share: Option<Num<f64>>| share.map(|share| text::round(share.0 * 100.0, 1));
+        let kernel = raw.current_kernel.and_then(|kernel| kernel.release);
         Self {
             node,
-            proxmox_version: version.to_owned(),
-            kernel: raw
-                .current_kernel
-                .map_or(raw.kversion, |kernel| kernel.release),
-            uptime_seconds: raw.uptime.0,
+            // "pve-manager/9.2.11/14a22df35955d97d"
+            proxmox_version: raw.pveversion.map(|version| {
+                version
+                    .split('/')
+                    .nth(1)
+                    .map_or_else(|| version.clone(), str::to_owned)
+            }),
+            kernel: kernel.or(raw.kversion),
+            uptime_seconds: raw.uptime.map(|seconds| seconds.0),
             cpu: Cpu {
-                model: raw.cpuinfo.model,
-                sockets: raw.cpuinfo.sockets.0,
-                cores: raw.cpuinfo.cores.0,
-                threads: raw.cpuinfo.cpus.0,
-                used_percent: text::round(raw.cpu.0 * 100.0, 1),
-                io_wait_percent: text::round(raw.wait.0 * 100.0, 1),
-                load_average: raw.loadavg.into_iter().map(|load| load.0).collect(),
+                model: cpuinfo.model,
+                sockets: cpuinfo.sockets.map(|number| number.0),
+                cores: cpuinfo.cores.map(|number| number.0),
+                threads: cpuinfo.cpus.map(|number| number.0),
+                used_percent: percent(raw.cpu),
+                io_wait_percent: percent(raw.wait),
+                // Behind a gap nobody could tell which is which.
+                load_average: raw
+                    .loadavg
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map_while(|load| load.map(|load| load.0))
+                    .collect(),
             },
             memory: raw.memory.into(),
             swap: raw.swap.into(),
@@ -254,14 +307,43 @@ impl Node {
             boot_mode: raw.boot_info.and_then(|boot| boot.mode),
         }
     }
+
+    fn text(&self) -> String {
+        let mut text = self.node.clone();
+        if let Some(version) = &self.proxmox_version {
+            text.push_str(&format!(": {version}"));
+        }
+        if let Some(percent) = self.cpu.used_percent {
+            text.push_str(&format!(", CPU {percent}%"));
+        }
+        if let (Some(used), Some(total)) = (self.memory.used_bytes, self.memory.total_bytes) {
+            text.push_str(&format!(
+                ", memory {} of {}",
+                text::bytes(used),
+                text::bytes(total)
+            ));
+        }
+        if let Some(seconds) = self.uptime_seconds {
+            text.push_str(&format!(", up {}", text::duration(seconds)));
+        }
+        text
+    }
 }
 
-impl From<RawSpace> for Space {
-    fn from(raw: RawSpace) -> Self {
+impl From<Option<RawSpace>> for Space {
+    fn from(raw: Option<RawSpace>) -> Self {
+        let raw = raw.unwrap_or_default();
+        let (used, total) = (
+            raw.used.map(|bytes| bytes.0),
+            raw.total.map(|bytes| bytes.0),
+        );
         Self {
-            used_bytes: raw.used.0,
-            total_bytes: raw.total.0,
-            used_percent: text::percent(raw.used.0 as f64, raw.total.0 as f64),
+            used_bytes: used,
+            total_bytes: total,
+            // A node without swap uses 0% of it.
+            used_percent: used
+                .zip(total)
+                .map(|(used, total)| text::percent(used as f64, total as f64)),
         }
     }
 }
@@ -298,11 +380,31 @@ mod tests {
         }))
         .unwrap();
         let node = Node::new("pve1".into(), raw);
-        assert_eq!(node.proxmox_version, "9.2.11");
-        assert_eq!(node.kernel, "6.18.44");
+        assert_eq!(node.proxmox_version.as_deref(), Some("9.2.11"));
+        assert_eq!(node.kernel.as_deref(), Some("6.18.44"));
         assert_eq!(node.cpu.load_average, [2.91, 2.41, 3.05]);
-        assert_eq!(node.cpu.used_percent, 12.5);
-        assert_eq!(node.root.used_percent, 33.3);
-        assert_eq!(node.swap.used_percent, 0.0);
+        assert_eq!(node.cpu.used_percent, Some(12.5));
+        assert_eq!(node.root.used_percent, Some(33.3));
+        assert_eq!(node.swap.used_percent, Some(0.0));
+    }
+
+    #[test]
+    fn what_is_absent_is_no_zero() {
+        let raw: RawStatus = serde_json::from_value(json!({
+            "uptime": null, "cpu": null, "loadavg": ["0.1", null, "0.3"], "pveversion": null,
+            "kversion": "Linux 6.8", "cpuinfo": {"model": null, "cpus": "8"}, "swap": null,
+            "rootfs": {"used": "15", "total": "90"}
+        }))
+        .unwrap();
+        let node = serde_json::to_value(Node::new("pve1".into(), raw)).unwrap();
+        assert_eq!(
+            node,
+            json!({
+                "node": "pve1", "kernel": "Linux 6.8",
+                "cpu": {"threads": 8, "load_average": [0.1]},
+                "memory": {}, "swap": {},
+                "root": {"used_bytes": 15, "total_bytes": 90, "used_percent": 16.7},
+            })
+        );
     }
 }

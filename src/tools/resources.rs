@@ -9,9 +9,11 @@ use serde::de::IgnoredAny;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params,
-    Path, Pve, Source, Started, Text, parse_size, volumes,
+    Path, Pve, Source, Started, Text, volumes,
 };
 use crate::report::{Change, Report, Status};
+use crate::schema;
+use crate::size;
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
@@ -293,7 +295,7 @@ pub(crate) struct ResizeDisk {
     /// scsi0, virtio0, rootfs, mp0, …
     #[schemars(length(min = 1, max = 20))]
     disk: String,
-    /// +10G: by so much. 40G: to so much. Units K, M, G, T, by 1024.
+    /// +10G: by so much. 40G: to so much. Units K, M, G, T or GB, GiB, by 1024.
     #[schemars(length(min = 1, max = 30))]
     size: String,
     /// False: do not follow the task.
@@ -317,7 +319,7 @@ impl Run for ResizeDisk {
             guest.state(pve)?.unlocked(guest)?;
             let form = Params::new()
                 .set("disk", &disk.id)
-                .set("size", &self.size)
+                .set("size", size.parameter())
                 .opt("digest", config.digest());
             let started = pve.put::<Started>(&guest.path(["resize"]), &form)?;
             Ok((from, to, Some(started)))
@@ -405,10 +407,10 @@ pub(crate) struct SetGuestOptions {
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: u32,
     /// A DNS name; a container's host name. Empty clears a VM's.
-    #[schemars(length(max = 253))]
+    #[schemars(length(max = 253), extend("x-clears" = true))]
     name: Option<String>,
     /// Notes, in Markdown. Empty clears them.
-    #[schemars(length(max = 8192))]
+    #[schemars(length(max = 8192), extend("x-clears" = true))]
     description: Option<String>,
     /// All tags, instead of those it has.
     #[schemars(length(max = 64))]
@@ -875,22 +877,33 @@ impl Size {
         let wrong = || {
             Error::argument(
                 "size",
-                "must be +10G to grow by so much or 40G to grow to so much: digits, perhaps with a \
-                 decimal point, and one of K, M, G, T",
+                format!(
+                    "must be +10G to grow by so much or 40G to grow to so much, a number with one \
+                     of the units K, M, G, T, not {}",
+                    schema::quoted(text)
+                ),
             )
         };
-        let (by, digits) = match text.strip_prefix('+') {
+        let (by, digits) = match text.trim().strip_prefix('+') {
             Some(rest) => (true, rest),
             None => (false, text),
         };
         // Proxmox takes a number alone as bytes, which nobody means.
-        if !digits.ends_with(['K', 'M', 'G', 'T']) {
+        if !digits.contains(|letter: char| letter.is_ascii_alphabetic()) {
             return Err(wrong());
         }
-        match parse_size(digits).filter(|size| *size > 0) {
+        match size::bytes(digits).filter(|size| *size > 0) {
             Some(size) if by => Ok(Self::By(size)),
             Some(size) => Ok(Self::To(size)),
             None => Err(wrong()),
+        }
+    }
+
+    /// The size as Proxmox takes it.
+    fn parameter(self) -> String {
+        match self {
+            Self::By(bytes) => format!("+{}", size::parameter(bytes)),
+            Self::To(bytes) => size::parameter(bytes),
         }
     }
 
@@ -1186,15 +1199,17 @@ mod tests {
         const GIB: u64 = 1 << 30;
         assert_eq!(Size::parse("+10G").unwrap(), Size::By(10 * GIB));
         assert_eq!(Size::parse("1.5T").unwrap(), Size::To(1536 * GIB));
+        for text in ["10GB", "10 GiB", "10g", "10240M"] {
+            let size = Size::parse(text).unwrap();
+            assert_eq!(size, Size::To(10 * GIB), "{text}");
+            assert_eq!(size.parameter(), "10G", "{text}");
+        }
         for nonsense in [
             "",
             "abc",
             "10",
             "+10",
             "-5G",
-            "10GB",
-            "10 G",
-            "10g",
             "+",
             "G",
             "+0G",

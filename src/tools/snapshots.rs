@@ -59,7 +59,6 @@ struct SnapshotNode {
     description: Option<String>,
     /// Whether it holds the RAM of a running VM.
     with_ram: bool,
-    current: bool,
     /// What Proxmox was doing with it when it was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<String>,
@@ -489,7 +488,6 @@ impl SnapshotTree {
                     .filter(|text| !text.is_empty())
                     .map(|text| text::cut(text, 200)),
                 with_ram: one.has_ram(),
-                current: snapshots.current.as_deref() == Some(one.name.as_str()),
                 incomplete: one.snapstate.clone(),
             })
             .collect();
@@ -522,7 +520,7 @@ impl SnapshotTree {
             if one.with_ram {
                 text.push_str(" with RAM");
             }
-            if one.current {
+            if self.current.as_ref() == Some(&one.snapshot) {
                 text.push_str(" <- the present state is based on this");
             }
         }
@@ -699,7 +697,7 @@ mod tests {
         assert_eq!(tree.current.as_deref(), Some("b2"));
         let first = &tree.snapshots[0];
         assert_eq!(first.description.as_deref(), Some("first"));
-        assert!(first.with_ram && !first.current);
+        assert!(first.with_ram);
         assert_eq!(first.age_seconds, Some(900));
         assert_eq!(tree.snapshots[1].incomplete.as_deref(), Some("delete"));
         assert_eq!(tree.snapshots[3].description, None);

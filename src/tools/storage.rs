@@ -1,12 +1,15 @@
 //! Storages, and what lies on them.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{Content, Place, Pve, Volume, distinct, places, volumes};
+use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, Volume, distinct, places, volumes};
 use crate::text;
 use crate::tool::{Reply, Run};
+use crate::tools::nodes::known_node;
 
 /// Storages of the cluster or of one node.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -33,8 +36,10 @@ struct StorageSummary {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
     content: Vec<String>,
-    /// Whether at least one of the nodes reaches it.
-    active: bool,
+    /// Whether at least one of the nodes reaches it; absent where that is not
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active: Option<bool>,
     shared: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_bytes: Option<u64>,
@@ -54,24 +59,95 @@ impl Run for ListStorage {
             && !none_seen
             && !all.iter().any(|place| place.node == *node)
         {
-            return Err(unknown_node(node, &all));
+            return Err(unknown_node(pve, node, &all));
         }
-        let found = all
+        let found: Vec<Place> = all
             .into_iter()
             .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
-            .filter(|place| self.content.is_none_or(|content| place.holds(content)));
-        let storages = merge(found);
+            .filter(|place| self.content.is_none_or(|content| place.holds(content)))
+            .collect();
+        let mut notes = Vec::new();
+        let own = own_lists(pve, &found, &mut notes);
+        let storages = merge(found.into_iter().map(|place| {
+            let listed = own.get(&(place.node.clone(), place.storage.clone()));
+            StorageSummary::new(place, listed)
+        }));
         let text = text::count(storages.len(), "storage");
-        let hint = none_seen.then(|| pve.empty_hint("Datastore.Audit", "/storage"));
+        if none_seen {
+            notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
+        }
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Reply::Done(StorageList { storages, hint }, text))
     }
 }
 
+/// How many nodes are asked for what pvestatd has not reported.
+const MOST_NODES: usize = 8;
+
+/// A storage in its node's own list, which the node makes anew when it is
+/// asked.
+#[derive(Debug, Clone, Deserialize)]
+struct Listed {
+    storage: String,
+    #[serde(default)]
+    active: Option<Flag>,
+    #[serde(default)]
+    used: Option<Num<u64>>,
+    #[serde(default)]
+    total: Option<Num<u64>>,
+}
+
+/// What the nodes themselves say of storages whose status pvestatd has not
+/// reported, by node and storage; and why it was not known.
+fn own_lists(
+    pve: &Pve,
+    places: &[Place],
+    reasons: &mut Vec<String>,
+) -> BTreeMap<(String, String), Listed> {
+    let mut own = BTreeMap::new();
+    let mut nodes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for place in places.iter().filter(|place| !place.is_available()) {
+        if place.is_offline() {
+            let why = format!("node {} is offline", place.node);
+            if !reasons.contains(&why) {
+                reasons.push(why);
+            }
+        } else {
+            nodes.entry(&place.node).or_default().push(&place.storage);
+        }
+    }
+    for (asked, (node, storages)) in nodes.into_iter().enumerate() {
+        let why = format!(
+            "the status of {} is unknown: the pvestatd of node {node} has not reported",
+            storages.join(", ")
+        );
+        if asked >= MOST_NODES {
+            reasons.push(why);
+            continue;
+        }
+        let path = Path::new(["nodes", node, "storage"]);
+        match pve.get::<Vec<Listed>>(&path, &Params::new()) {
+            Ok(listed) => {
+                own.extend(
+                    listed
+                        .into_iter()
+                        .map(|one| ((node.to_owned(), one.storage.clone()), one)),
+                );
+                reasons.push(format!("{why} (what is shown is from the node itself)"));
+            }
+            Err(failure) => reasons.push(format!(
+                "{why}, and the node's own list cannot be read: {}",
+                text::cut(&Error::from(failure).message(), 300)
+            )),
+        }
+    }
+    own
+}
+
 /// Shared storages become one entry.
-fn merge(places: impl Iterator<Item = Place>) -> Vec<StorageSummary> {
+fn merge(all: impl Iterator<Item = StorageSummary>) -> Vec<StorageSummary> {
     let mut merged: Vec<StorageSummary> = Vec::new();
-    for place in places {
-        let next = StorageSummary::from(place);
+    for next in all {
         let twin = merged
             .iter_mut()
             .find(|one| next.shared && one.shared && one.storage == next.storage);
@@ -79,8 +155,11 @@ fn merge(places: impl Iterator<Item = Place>) -> Vec<StorageSummary> {
             None => merged.push(next),
             Some(twin) => {
                 twin.nodes.extend(next.nodes);
-                if next.active && !twin.active {
-                    twin.active = true;
+                let is_better = next.active == Some(true) && twin.active != Some(true);
+                if is_better || (next.active.is_none() && twin.active == Some(false)) {
+                    twin.active = next.active;
+                }
+                if is_better {
                     twin.used_bytes = next.used_bytes;
                     twin.total_bytes = next.total_bytes;
                     twin.used_percent = next.used_percent;
@@ -91,13 +170,30 @@ fn merge(places: impl Iterator<Item = Place>) -> Vec<StorageSummary> {
     merged
 }
 
-impl From<Place> for StorageSummary {
-    fn from(place: Place) -> Self {
-        let active = place.is_available();
-        let mut content: Vec<String> = place.kinds().map(str::to_owned).collect();
+impl StorageSummary {
+    fn new(place: Place, listed: Option<&Listed>) -> Self {
+        let is_available = place.is_available();
+        let active = if is_available {
+            Some(true)
+        } else if let Some(listed) = listed {
+            listed.active.map(|active| active.0)
+        } else {
+            place.is_offline().then_some(false)
+        };
+        let (used, total) = if is_available {
+            (place.disk, place.maxdisk)
+        } else {
+            listed.map_or((None, None), |listed| (listed.used, listed.total))
+        };
+        // One without a size of its own, such as iSCSI, says 0.
+        let total = total.map(|bytes| bytes.0).filter(|bytes| *bytes > 0);
+        let used = used.map(|bytes| bytes.0).filter(|_| total.is_some());
+        let mut content: Vec<String> = place
+            .kinds()
+            .filter(|kind| *kind != "none")
+            .map(str::to_owned)
+            .collect();
         content.sort_unstable();
-        let used = place.disk.filter(|_| active).map(|bytes| bytes.0);
-        let total = place.maxdisk.filter(|_| active).map(|bytes| bytes.0);
         Self {
             storage: place.storage,
             nodes: vec![place.node],
@@ -149,8 +245,12 @@ pub(crate) struct VolumeList {
 #[derive(Debug, Serialize, JsonSchema)]
 struct VolumeSummary {
     volid: String,
-    /// Where it can be read; on a shared storage, one of the nodes.
-    node: String,
+    /// Where it is; absent on a shared storage, where every node of the storage
+    /// sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
     content: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<String>,
@@ -158,12 +258,24 @@ struct VolumeSummary {
     size_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_bytes: Option<u64>,
+    /// Whether the size is a rough one, as the storage cannot tell better.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    size_is_approximate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     vmid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     protected: bool,
+    /// A backup that is being made, or that broke off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unfinished: bool,
+    /// By a Proxmox Backup Server's client: the fingerprint of the key, or true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<String>,
+    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notes: Option<String>,
 }
@@ -177,7 +289,7 @@ impl Run for ListStorageContent {
         let all = places(pve)?;
         let none_seen = all.is_empty();
         if !none_seen {
-            self.check_names(&all)?;
+            self.check_names(pve, &all)?;
         }
         let fits = all
             .into_iter()
@@ -204,7 +316,7 @@ impl Run for ListStorageContent {
                     volumes
                         .into_iter()
                         .filter(|volume| self.fits(volume))
-                        .map(|volume| VolumeSummary::new(volume, &place.node)),
+                        .map(|volume| VolumeSummary::new(volume, &place)),
                 ),
                 // One storage that does not answer must not hide the others.
                 Err(failure) => unavailable.push(format!(
@@ -243,18 +355,30 @@ impl Run for ListStorageContent {
 }
 
 impl ListStorageContent {
-    fn check_names(&self, all: &[Place]) -> Result<()> {
+    fn check_names(&self, pve: &Pve, all: &[Place]) -> Result<()> {
         if let Some(node) = &self.node
             && !all.iter().any(|place| place.node == *node)
         {
-            return Err(unknown_node(node, all));
+            return Err(unknown_node(pve, node, all));
         }
-        if let Some(storage) = &self.storage
-            && !all.iter().any(|place| place.storage == *storage)
+        let Some(storage) = &self.storage else {
+            return Ok(());
+        };
+        if !all.iter().any(|place| place.storage == *storage) {
+            return Err(unknown_storage(storage, all));
+        }
+        if let Some(node) = &self.node
+            && !all
+                .iter()
+                .any(|place| place.storage == *storage && place.node == *node)
         {
-            let known = names(all.iter().map(|place| place.storage.as_str()));
+            let known = names(
+                all.iter()
+                    .filter(|place| place.storage == *storage)
+                    .map(|place| place.node.as_str()),
+            );
             return Err(Error::NotFound(format!(
-                "there is no storage {storage}, or the token may not see it: there are {known}"
+                "node {node} has no storage {storage}; it is on {known}"
             )));
         }
         Ok(())
@@ -268,27 +392,55 @@ impl ListStorageContent {
 }
 
 impl VolumeSummary {
-    fn new(volume: Volume, node: &str) -> Self {
+    fn new(volume: Volume, place: &Place) -> Self {
+        let shared = place.shared.0;
         Self {
+            unfinished: volume.is_unfinished(),
+            size_is_approximate: volume.has_approximate_size(),
+            size_bytes: volume.size_bytes(),
+            encrypted: volume.encryption(),
             volid: volume.volid,
-            node: node.to_owned(),
+            node: (!shared).then(|| place.node.clone()),
+            shared,
             content: volume.content,
             format: volume.format,
-            size_bytes: volume.size.map(|bytes| bytes.0),
             used_bytes: volume.used.map(|bytes| bytes.0),
             vmid: volume.vmid.map(|vmid| vmid.0),
             created_at: volume.ctime.map(|time| text::time(time.0)),
             protected: volume.protected.0,
+            verification: volume
+                .verification
+                .and_then(|verification| verification.state),
             notes: volume.notes.map(|notes| text::cut(notes.trim(), 200)),
         }
     }
 }
 
-fn unknown_node(node: &str, all: &[Place]) -> Error {
+/// No storage is known of such a node: the node's name may be wrong, or the
+/// token sees none of its storages.
+pub(crate) fn unknown_node(pve: &Pve, node: &str, all: &[Place]) -> Error {
+    if let Err(error) = known_node(pve, node) {
+        return error;
+    }
     let known = names(all.iter().map(|place| place.node.as_str()));
     Error::NotFound(format!(
-        "there is no node {node} with storages that the token sees: there are {known} (case \
-         matters)"
+        "the token sees no storage of node {node}; it sees those of {known}"
+    ))
+}
+
+/// There is no such storage, or the token may not see it.
+pub(crate) fn unknown_storage(storage: &str, all: &[Place]) -> Error {
+    let same = |place: &&Place| place.storage.eq_ignore_ascii_case(storage);
+    let near = all
+        .iter()
+        .find(same)
+        .map(|place| place.storage.as_str())
+        .or_else(|| text::nearest(storage, all.iter().map(|place| place.storage.as_str())));
+    let meant = near.map_or_else(String::new, |near| format!(", {near} is probably meant"));
+    let known = names(all.iter().map(|place| place.storage.as_str()));
+    Error::NotFound(format!(
+        "there is no storage {}{meant}, or the token may not see it: there are {known}",
+        text::cut(storage, 80)
     ))
 }
 
@@ -296,7 +448,7 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut names: Vec<&str> = names.collect();
     names.sort_unstable();
     names.dedup();
-    names.join(", ")
+    text::cut(&names.join(", "), 400)
 }
 
 #[cfg(test)]
@@ -320,12 +472,43 @@ mod tests {
                 json!({"storage": "local", "node": "pve2", "status": "available", "shared": 0, "content": "iso"}),
             ]
             .into_iter()
-            .map(place),
+            .map(|value| StorageSummary::new(place(value), None)),
         );
         assert_eq!(merged.len(), 3);
         assert_eq!(merged[0].nodes, ["pve1", "pve2"]);
-        assert!(merged[0].active);
+        assert_eq!(merged[0].active, Some(true));
         assert_eq!(merged[0].used_percent, Some(25.0));
         assert_eq!(merged[1].content, ["backup", "iso"]);
+    }
+
+    #[test]
+    fn unknown_is_neither_active_nor_inactive() {
+        let unknown = || place(json!({"storage": "pbs", "node": "pve1", "status": "unknown"}));
+        assert_eq!(StorageSummary::new(unknown(), None).active, None);
+        let listed =
+            serde_json::from_value(json!({"storage": "pbs", "active": 1, "used": 1, "total": "4"}))
+                .unwrap();
+        let summary = StorageSummary::new(unknown(), Some(&listed));
+        assert_eq!(
+            (summary.active, summary.used_percent),
+            (Some(true), Some(25.0))
+        );
+    }
+
+    #[test]
+    fn a_storage_without_a_size_claims_none() {
+        let iscsi = StorageSummary::new(
+            place(
+                json!({"storage": "iSCSI.NAS", "node": "pve1", "status": "available",
+                "content": "none", "disk": 0, "maxdisk": 0}),
+            ),
+            None,
+        );
+        assert_eq!(iscsi.active, Some(true));
+        assert_eq!(
+            (iscsi.used_bytes, iscsi.total_bytes, iscsi.used_percent),
+            (None, None, None)
+        );
+        assert!(iscsi.content.is_empty());
     }
 }

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::freshness;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Started, Volume, choose,
@@ -93,9 +94,10 @@ impl Run for ListTemplates {
         let mut templates = Vec::new();
         let mut notes = Vec::new();
         if wants(Source::Guest) {
+            let mut all = guests(pve)?;
+            notes.extend(freshness::complete(pve, &mut all));
             templates.extend(
-                guests(pve)?
-                    .into_iter()
+                all.into_iter()
                     .filter(|guest| guest.template.0)
                     .map(Template::from),
             );
@@ -104,7 +106,15 @@ impl Run for ListTemplates {
             on_storages(pve, &mut templates, &mut notes)?;
         }
         if wants(Source::Index) {
-            in_index(pve, &mut templates, &mut notes)?;
+            match in_index(pve, &mut templates, &mut notes) {
+                Ok(()) => {}
+                Err(error) if self.source == Some(Source::Index) => return Err(error),
+                // It is one source of several.
+                Err(error) => notes.push(format!(
+                    "the appliance index cannot be read: {}",
+                    text::cut(&error.message(), 300)
+                )),
+            }
         }
         let list = self.cut(templates, notes);
         let text = text::count(list.templates.len(), "template");
@@ -151,14 +161,16 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
         if !place.holds(Content::Vztmpl) {
             continue;
         }
-        let left_out = || {
+        let left_out = |why: &str| {
             format!(
-                "storage {} on node {} does not answer and was left out",
-                place.storage, place.node
+                "storage {} on node {} was left out: {}",
+                place.storage,
+                place.node,
+                text::cut(why, 300)
             )
         };
         if place.is_offline() {
-            notes.push(left_out());
+            notes.push(left_out("the node is offline"));
             continue;
         }
         match volumes(
@@ -172,8 +184,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
                 let node = (!place.shared.0).then(|| place.node.clone());
                 Template::of_volume(volume, node)
             })),
-            Err(Failure::Api(error)) if error.status >= 500 => notes.push(left_out()),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => notes.push(left_out(&Error::from(failure).message())),
         }
     }
     Ok(())

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
@@ -199,7 +200,24 @@ impl Tool {
 pub(crate) fn masked(tool: &Tool, arguments: &str) -> Masked {
     let arguments = serde_json::from_str(arguments).unwrap_or_default();
     let schema = serde_json::from_str(&tool.input_schema).unwrap_or_default();
-    redact::arguments(&arguments, &schema)
+    redact::arguments(&arguments, &marking(schema, &tool.secret_arguments))
+}
+
+/// A schema in which the arguments that a component names as secret are so.
+fn marking(schema: Value, secret: &[String]) -> Value {
+    let mut root = match schema {
+        Value::Object(root) => root,
+        _ => Map::new(),
+    };
+    let mut properties = match root.remove("properties") {
+        Some(Value::Object(properties)) => properties,
+        _ => Map::new(),
+    };
+    for name in secret {
+        properties.insert(name.clone(), json!({"writeOnly": true}));
+    }
+    root.insert("properties".to_owned(), Value::Object(properties));
+    Value::Object(root)
 }
 
 impl Choice {
@@ -270,6 +288,7 @@ mod tests {
             description: String::new(),
             toolset: "set".to_owned(),
             input_schema: "{}".to_owned(),
+            secret_arguments: Vec::new(),
             output_schema: "{}".to_owned(),
             annotations: Annotations {
                 read_only: name == "look",
@@ -296,6 +315,20 @@ mod tests {
 
     fn set(names: &[&str]) -> BTreeSet<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn arguments_that_the_component_names_as_secret_are_hidden() {
+        let tool = Tool {
+            input_schema: r#"{"type":"object","properties":{"word":{"type":"string"}}}"#.to_owned(),
+            secret_arguments: vec!["word".to_owned(), "other".to_owned()],
+            ..tool("write", false)
+        };
+        let shown = masked(&tool, r#"{"word":"hush","other":[7],"plain":"seen"}"#);
+        assert_eq!(
+            shown.0,
+            json!({"word": "(hidden)", "other": "(hidden)", "plain": "seen"})
+        );
     }
 
     #[test]

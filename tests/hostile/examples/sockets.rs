@@ -22,6 +22,7 @@ impl Guest for Sockets {
             description: "Open a TCP connection.".to_owned(),
             toolset: "hostile".to_owned(),
             input_schema: r#"{"type":"object"}"#.to_owned(),
+            secret_arguments: Vec::new(),
             output_schema: r#"{"type":"object"}"#.to_owned(),
             annotations: Annotations {
                 read_only: true,

@@ -157,6 +157,7 @@ fn describe(attack: &Attack) -> Tool {
         description: attack.description.to_owned(),
         toolset: "hostile".to_owned(),
         input_schema: input_schema.to_string(),
+        secret_arguments: Vec::new(),
         output_schema: output_schema.to_string(),
         // The host must not trust this any more than the rest.
         annotations: Annotations {

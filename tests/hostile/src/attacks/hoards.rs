@@ -192,6 +192,7 @@ pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
         description: String::new(),
         toolset: String::new(),
         input_schema: schema,
+        secret_arguments: Vec::new(),
         output_schema: "{\"type\":\"object\"}".to_owned(),
         annotations: Annotations {
             read_only: true,

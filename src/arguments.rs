@@ -1,0 +1,612 @@
+//! Arguments as models send them, read by a tool's schema: numbers and switches
+//! as text, one value where a list is wanted, empty texts for what is left out.
+//!
+//! What cannot be meant is refused with the value and the name of its argument;
+//! an unknown name is always refused, and the likely right one is named.
+
+use serde_json::{Map, Number, Value};
+
+use crate::error::Problem;
+use crate::schema;
+use crate::size;
+use crate::text;
+
+/// Marks an argument, or all of a tool's, whose empty text clears a value.
+/// Elsewhere an empty text counts as not given.
+pub(crate) const CLEARS: &str = "x-clears";
+
+/// Reads arguments by their schema, or says all that is wrong with them.
+pub(crate) fn read(schema: &Value, mut arguments: Value) -> Result<Value, Vec<Problem>> {
+    let clears = marked(schema);
+    adapt(schema, &mut arguments, "", true, clears);
+    let problems = schema::check(schema, &arguments);
+    if problems.is_empty() {
+        Ok(arguments)
+    } else {
+        Err(problems)
+    }
+}
+
+fn marked(schema: &Value) -> bool {
+    schema.get(CLEARS) == Some(&Value::Bool(true))
+}
+
+/// Changes a value into what its schema asks for, where there is no doubt.
+/// Numbers become texts only where they are `loose`: a number is no name of
+/// anything that a tool cannot do without.
+fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: bool) {
+    if let Some(Value::Array(allowed)) = schema.get("enum") {
+        choose(allowed, value);
+        return;
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("object") => {
+            parse_nested(value, '{');
+            if let Value::Object(fields) = value {
+                adapt_fields(schema, fields, clears);
+            }
+        }
+        Some("array") => {
+            parse_nested(value, '[');
+            if !matches!(value, Value::Array(_) | Value::Null) {
+                *value = Value::Array(vec![value.take()]);
+            }
+            if let (Value::Array(items), Some(inner)) = (value, schema.get("items")) {
+                for item in items {
+                    adapt(inner, item, name, true, clears);
+                }
+            }
+        }
+        Some("integer") => {
+            if let Some(whole) = integer(value).or_else(|| mebibytes(name, value)) {
+                *value = Value::Number(whole);
+            }
+        }
+        Some("number") => {
+            if let Value::String(text) = value
+                && let Ok(number) = text.trim().parse::<f64>()
+                && let Some(number) = Number::from_f64(number)
+            {
+                *value = Value::Number(number);
+            }
+        }
+        Some("boolean") => {
+            if let Some(switch) = switch(value) {
+                *value = Value::Bool(switch);
+            }
+        }
+        Some("string") if loose => {
+            if let Value::Number(number) = value {
+                *value = integer(&Value::Number(number.clone()))
+                    .unwrap_or_else(|| number.clone())
+                    .to_string()
+                    .into();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
+    let Some(Value::Object(known)) = schema.get("properties") else {
+        return;
+    };
+    let required = |name: &str| {
+        schema
+            .get("required")
+            .and_then(Value::as_array)
+            .is_some_and(|names| names.iter().any(|one| one == name))
+    };
+    fields.retain(|name, value| {
+        let Some(inner) = known.get(name) else {
+            return true;
+        };
+        match value {
+            Value::Null => false,
+            Value::String(text) if !required(name) => {
+                let is_text = inner.get("type").and_then(Value::as_str) == Some("string");
+                if is_text {
+                    !text.is_empty() || clears || marked(inner)
+                } else {
+                    !text.trim().is_empty()
+                }
+            }
+            _ => true,
+        }
+    });
+    for (name, value) in fields {
+        if let Some(inner) = known.get(name) {
+            let clears = clears || marked(inner);
+            adapt(inner, value, name, !required(name), clears);
+        }
+    }
+}
+
+/// A list or an object that was sent as its JSON text.
+fn parse_nested(value: &mut Value, opening: char) {
+    if let Value::String(text) = value
+        && text.trim_start().starts_with(opening)
+        && let Ok(parsed) = serde_json::from_str(text)
+    {
+        *value = parsed;
+    }
+}
+
+/// The allowed value that differs from the given one in case, or in `_` for
+/// `-`, only.
+fn choose(allowed: &[Value], value: &mut Value) {
+    let plain = |text: &str| text.trim().to_ascii_lowercase().replace(['_', ' '], "-");
+    if allowed.contains(value) {
+        return;
+    }
+    let Value::String(text) = &*value else { return };
+    let wanted = plain(text);
+    let same = |one: &&Value| one.as_str().is_some_and(|one| plain(one) == wanted);
+    if let Some(found) = allowed.iter().find(same) {
+        *value = found.clone();
+    }
+}
+
+/// `100`, `100.0`, `"100"` and `"100.0"`.
+fn integer(value: &Value) -> Option<Number> {
+    let text = match value {
+        Value::Number(number) if number.is_f64() => number.to_string(),
+        Value::Number(number) => return Some(number.clone()),
+        Value::String(text) => text.trim().to_owned(),
+        _ => return None,
+    };
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) => {
+            let zeros = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
+            zeros.then_some(whole)?
+        }
+        None => text.as_str(),
+    };
+    let digits = whole.strip_prefix('-').unwrap_or(whole);
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    whole
+        .parse::<i64>()
+        .map(Number::from)
+        .or_else(|_| whole.parse::<u64>().map(Number::from))
+        .ok()
+}
+
+/// A size with its unit, for an argument that is a number of MiB.
+fn mebibytes(name: &str, value: &Value) -> Option<Number> {
+    const MIB: u64 = 1 << 20;
+    let text = value.as_str().filter(|_| name.ends_with("_mib"))?;
+    let bytes = size::bytes(text)?;
+    bytes.is_multiple_of(MIB).then(|| (bytes / MIB).into())
+}
+
+fn switch(value: &Value) -> Option<bool> {
+    match value {
+        Value::Number(number) => match number.as_f64()? {
+            0.0 => Some(false),
+            1.0 => Some(true),
+            _ => None,
+        },
+        Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(true),
+            "false" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Words that mean the same argument. Of a group, the first that a tool knows
+/// is the one that is named.
+const SYNONYMS: &[&[&str]] = &[
+    &[
+        "vmid",
+        "vm_id",
+        "id",
+        "guest",
+        "guest_id",
+        "vm",
+        "ct",
+        "ctid",
+        "container",
+        "container_id",
+        "guest_vmid",
+        "source_vmid",
+        "source",
+    ],
+    &[
+        "new_vmid",
+        "newid",
+        "new_id",
+        "clone_id",
+        "target_vmid",
+        "vmid",
+    ],
+    &[
+        "node",
+        "node_name",
+        "nodename",
+        "host",
+        "hostname",
+        "server",
+        "target_node",
+    ],
+    &[
+        "target",
+        "target_node",
+        "destination_node",
+        "to_node",
+        "destination",
+        "node",
+    ],
+    &["target_node", "target", "node"],
+    &[
+        "storage",
+        "storage_id",
+        "storage_name",
+        "datastore",
+        "target_storage",
+        "disk_storage",
+        "state_storage",
+    ],
+    &["target_storage", "targetstorage", "storage"],
+    &[
+        "name",
+        "snapshot",
+        "snapname",
+        "snapshot_name",
+        "snap",
+        "hostname",
+        "new_name",
+        "search",
+        "filter",
+        "query",
+    ],
+    &["snapshot", "snapname", "snapshot_name", "name"],
+    &["upid", "task", "task_id", "taskid", "id"],
+    &[
+        "volid",
+        "archive",
+        "backup",
+        "backup_id",
+        "volume",
+        "volume_id",
+        "file",
+        "ostemplate",
+    ],
+    &["archive", "volid", "backup", "volume"],
+    &["description", "notes", "note", "comment"],
+    &["notes", "description", "comment", "notes_template"],
+    &["comment", "description", "note"],
+    &["tag", "tags"],
+    &["tags", "tag", "add_tags"],
+    &[
+        "limit",
+        "max",
+        "max_results",
+        "count",
+        "lines",
+        "log_lines",
+        "page_size",
+        "n",
+    ],
+    &["log_lines", "lines", "limit"],
+    &["log_start", "start", "offset"],
+    &["since", "start", "start_time", "from", "after", "begin"],
+    &["until", "end", "end_time", "to", "before"],
+    &["status", "state", "exit_status", "exitstatus"],
+    &["kind", "type", "guest_type", "vm_type"],
+    &["type", "kind", "task_type", "typefilter"],
+    &["content", "content_type", "type"],
+    &["sort", "sort_by", "order_by", "order"],
+    &["user", "username", "ciuser", "userfilter"],
+    &["password", "passwd", "cipassword", "pass"],
+    &[
+        "ssh_keys",
+        "sshkeys",
+        "ssh_key",
+        "ssh_public_keys",
+        "public_keys",
+        "keys",
+    ],
+    &[
+        "addresses",
+        "ip",
+        "ips",
+        "ipconfig",
+        "ipconfig0",
+        "ip_config",
+        "address",
+        "ip_address",
+    ],
+    &["nic", "interface", "iface", "net", "card"],
+    &["ipv4", "ip", "address"],
+    &["ipv4_gateway", "gateway", "gw"],
+    &["ipv6", "ip6"],
+    &["ipv6_gateway", "gateway6", "gw6"],
+    &[
+        "dns_servers",
+        "nameserver",
+        "nameservers",
+        "dns",
+        "dns_server",
+    ],
+    &["search_domain", "searchdomain", "domain", "dns_domain"],
+    &["upgrade", "ciupgrade"],
+    &["cores", "cpus", "cpu", "vcpus", "cpu_cores"],
+    &["cpu_limit", "cpulimit"],
+    &[
+        "memory_mib",
+        "memory",
+        "memory_mb",
+        "ram",
+        "mem",
+        "memory_bytes",
+    ],
+    &["min_memory_mib", "balloon", "balloon_mib", "min_memory"],
+    &["swap_mib", "swap", "swap_mb"],
+    &["size", "disk_size", "new_size", "grow_by"],
+    &["disk", "disk_id", "device", "drive"],
+    &["start_at_boot", "onboot", "on_boot", "autostart"],
+    &["enabled", "enable"],
+    &["enable", "enabled"],
+    &[
+        "dport",
+        "dest_port",
+        "destination_port",
+        "dst_port",
+        "port",
+        "ports",
+    ],
+    &["sport", "source_port", "src_port"],
+    &["source", "src", "source_ip"],
+    &["dest", "destination", "dst", "destination_ip"],
+    &["proto", "protocol"],
+    &["interface", "iface", "nic", "net"],
+    &["position", "pos", "rule", "index", "number"],
+    &["direction", "type", "dir"],
+    &["icmp_type", "icmptype"],
+    &["log", "log_level", "loglevel"],
+    &["ram", "vmstate", "include_ram", "with_ram", "memory"],
+    &["preview", "dry_run", "dryrun", "simulate"],
+    &["mode", "force", "hard", "method"],
+    &["force_after_timeout", "force", "force_stop"],
+    &["timeout_seconds", "timeout", "shutdown_timeout_seconds"],
+    &["shutdown_timeout_seconds", "timeout", "timeout_seconds"],
+    &["online", "live"],
+    &["with_local_disks", "withlocaldisks", "local_disks"],
+    &[
+        "bandwidth_limit_kibps",
+        "bwlimit",
+        "bandwidth",
+        "bandwidth_limit",
+    ],
+    &["timeframe", "time_frame", "period", "range", "window"],
+    &["unit", "service", "units"],
+    &[
+        "match", "contains", "word", "pattern", "grep", "filter", "search", "text", "query",
+    ],
+    &[
+        "contains", "word", "pattern", "grep", "filter", "search", "text", "query",
+    ],
+    &["command", "cmd", "args", "argv"],
+    &["stdin", "input", "input_data"],
+    &["template", "is_template", "templates"],
+    &["full", "full_clone", "linked"],
+    &["pool", "pool_id", "poolid", "resource_pool"],
+    &["wait", "follow", "wait_for_task", "background"],
+    &["protected", "protect", "protection"],
+    &["protection", "protected"],
+    &["compress", "compression"],
+    &["filename", "file_name", "name"],
+    &["checksum_algorithm", "algorithm", "checksum_type"],
+    &["verify_certificates", "verify", "verify_ssl", "insecure"],
+];
+
+/// What is said of an argument that a tool does not know.
+pub(crate) fn unknown(name: &str, known: &Map<String, Value>) -> String {
+    if known.is_empty() {
+        return "is not known: this tool takes no arguments".into();
+    }
+    let all = known.keys().cloned().collect::<Vec<_>>().join(", ");
+    match meant(name, known) {
+        Some(near) => {
+            format!("is not known: give {near} instead; known are {all}")
+        }
+        None => format!("is not known; known are {all}"),
+    }
+}
+
+fn meant<'a>(name: &str, known: &'a Map<String, Value>) -> Option<&'a str> {
+    let plain = |name: &str| {
+        let mut name = name.to_ascii_lowercase();
+        name.retain(|letter| letter.is_ascii_alphanumeric());
+        name
+    };
+    let wanted = plain(name);
+    let names = || known.keys().map(String::as_str);
+    names()
+        .find(|known| plain(known) == wanted)
+        .or_else(|| {
+            SYNONYMS
+                .iter()
+                .filter(|group| group.iter().any(|word| plain(word) == wanted))
+                .flat_map(|group| group.iter())
+                .find_map(|word| names().find(|known| known == word))
+        })
+        .or_else(|| text::nearest(name, names()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    #[derive(Deserialize, Serialize, JsonSchema)]
+    #[serde(rename_all = "kebab-case")]
+    enum State {
+        Running,
+        IoError,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "its schema is the test")]
+    struct Address {
+        nic: u8,
+        ip: Option<String>,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "its schema is the test")]
+    struct Args {
+        #[schemars(range(min = 100, max = 999_999_999))]
+        vmid: u32,
+        state: Option<State>,
+        tags: Option<Vec<String>>,
+        wait: Option<bool>,
+        since: Option<String>,
+        memory_mib: Option<u32>,
+        cpu_limit: Option<f64>,
+        addresses: Option<Vec<Address>>,
+        #[schemars(extend("x-clears" = true))]
+        description: Option<String>,
+        #[schemars(length(max = 8), extend("writeOnly" = true))]
+        password: Option<String>,
+    }
+
+    fn read_args(arguments: Value) -> Result<Value, Vec<String>> {
+        read(&schema::input::<Args>(), arguments).map_err(|problems| {
+            problems
+                .into_iter()
+                .map(|problem| format!("{} {}", problem.pointer, problem.message))
+                .collect()
+        })
+    }
+
+    #[test]
+    fn values_in_another_dress_are_read() {
+        for (given, read) in [
+            (json!({"vmid": 100.0}), json!({"vmid": 100})),
+            (json!({"vmid": " 100 "}), json!({"vmid": 100})),
+            (json!({"vmid": "100.0"}), json!({"vmid": 100})),
+            (
+                json!({"vmid": 100, "state": "Running", "wait": "False"}),
+                json!({"vmid": 100, "state": "running", "wait": false}),
+            ),
+            (
+                json!({"vmid": 100, "state": "IO_ERROR", "wait": 1}),
+                json!({"vmid": 100, "state": "io-error", "wait": true}),
+            ),
+            (
+                json!({"vmid": 100, "tags": "prod", "since": 1_795_338_154}),
+                json!({"vmid": 100, "tags": ["prod"], "since": "1795338154"}),
+            ),
+            (
+                json!({"vmid": 100, "tags": "[\"a\", 7]", "cpu_limit": "1.5"}),
+                json!({"vmid": 100, "tags": ["a", "7"], "cpu_limit": 1.5}),
+            ),
+            (
+                json!({"vmid": 100, "addresses": {"nic": "0", "ip": ""}}),
+                json!({"vmid": 100, "addresses": [{"nic": 0}]}),
+            ),
+            (
+                json!({"vmid": 100, "memory_mib": "4GB"}),
+                json!({"vmid": 100, "memory_mib": 4096}),
+            ),
+            (
+                json!({"vmid": 100, "memory_mib": "10240M"}),
+                json!({"vmid": 100, "memory_mib": 10240}),
+            ),
+        ] {
+            assert_eq!(read_args(given.clone()), Ok(read), "{given}");
+        }
+    }
+
+    #[test]
+    fn what_is_empty_is_not_given_unless_it_clears() {
+        assert_eq!(
+            read_args(
+                json!({"vmid": 100, "state": "", "tags": "", "wait": " ", "since": "",
+                "memory_mib": null, "description": ""})
+            ),
+            Ok(json!({"vmid": 100, "description": ""}))
+        );
+        assert_eq!(
+            read_args(json!({"vmid": ""})),
+            Err(vec![
+                "/vmid must be an integer from 100 to 999999999, not \"\"".to_owned()
+            ])
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_quoted_unless_it_is_secret() {
+        assert_eq!(
+            read_args(json!({"vmid": "web01", "state": "gone", "wait": "maybe",
+                "memory_mib": 1.5, "password": "much too long"})),
+            Err(vec![
+                "/vmid must be an integer from 100 to 999999999, not \"web01\"".to_owned(),
+                "/state must be one of running, io-error, not \"gone\"".to_owned(),
+                "/wait must be true or false, not \"maybe\"".to_owned(),
+                "/memory_mib must be an integer of at least 0, not 1.5".to_owned(),
+                "/password must be at most 8 characters long, not 13".to_owned(),
+            ])
+        );
+        let long = read_args(json!({"vmid": "x".repeat(4000)})).unwrap_err();
+        assert!(long.concat().len() < 200, "{long:?}");
+        let secret = read_args(json!({"vmid": 100, "password": ["hunter2", "x"]})).unwrap_err();
+        assert!(!secret.concat().contains("hunter2"), "{secret:?}");
+    }
+
+    #[test]
+    fn a_guessed_name_is_refused_and_the_right_one_named() {
+        let known = |names: &[&str]| -> Map<String, Value> {
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), json!({})))
+                .collect()
+        };
+        for (guessed, right) in [
+            ("id", "vmid"),
+            ("vm_id", "vmid"),
+            ("vmId", "vmid"),
+            ("guest", "vmid"),
+            ("enable", "enabled"),
+            ("dest_port", "dport"),
+            ("port", "dport"),
+            ("snapshot", "name"),
+            ("memory", "memory_mib"),
+            ("nmae", "name"),
+        ] {
+            let all = known(&["vmid", "enabled", "dport", "name", "memory_mib"]);
+            let message = unknown(guessed, &all);
+            assert!(
+                message.contains(&format!("give {right} instead")),
+                "{message}"
+            );
+        }
+        assert!(unknown("snapshot", &known(&["vmid", "snapshot_name"])).contains("snapshot_name"));
+        assert!(!unknown("colour", &known(&["vmid"])).contains("instead"));
+        assert_eq!(
+            read_args(json!({"vmid": 100, "enable": true, "wiat": true}))
+                .unwrap_err()
+                .len(),
+            2
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_value_is_safe(vmid in any::<String>(), number in any::<f64>()) {
+            let _ = read_args(json!({"vmid": vmid.clone(), "state": vmid.clone(), "tags": vmid.clone(),
+                "memory_mib": vmid.clone(), "cpu_limit": vmid, "wait": number}));
+            let _ = read_args(json!({"vmid": number}));
+        }
+    }
+}

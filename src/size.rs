@@ -1,0 +1,82 @@
+//! Sizes as callers give them.
+
+use crate::pve::parse_size;
+
+/// Reads `10GB`, `10G`, `10 GiB`, `10240M` and `1.5T` as bytes. Every unit
+/// counts by 1024, as Proxmox's own do, and a number without a unit is bytes.
+pub(crate) fn bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    let unit = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => "",
+        "k" | "kb" | "kib" => "K",
+        "m" | "mb" | "mib" => "M",
+        "g" | "gb" | "gib" => "G",
+        "t" | "tb" | "tib" => "T",
+        _ => return None,
+    };
+    parse_size(&format!("{number}{unit}"))
+}
+
+/// A number of bytes as Proxmox takes it: `10G`, or `1536M` where it is no whole
+/// number of the larger unit.
+pub(crate) fn parameter(bytes: u64) -> String {
+    for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
+        if bytes > 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn units_count_by_1024() {
+        const GIB: u64 = 1 << 30;
+        for text in [
+            "10GB", "10G", "10 GiB", "10g", "10240M", "10240 MB", "10.0G", " 10 gib ",
+        ] {
+            assert_eq!(bytes(text), Some(10 * GIB), "{text}");
+        }
+        assert_eq!(bytes("1.5T"), Some(1536 * GIB));
+        assert_eq!(bytes("1.7G"), Some(1_825_361_100));
+        assert_eq!(bytes("512"), Some(512));
+        assert_eq!(bytes("0"), Some(0));
+        for text in [
+            "",
+            "G",
+            "-1G",
+            "1.2.3G",
+            "10 X",
+            "1e9",
+            "ten",
+            "99999999999T",
+            ".",
+            "1,5G",
+        ] {
+            assert_eq!(bytes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_whole() {
+        for text in ["10G", "1536M", "2T", "512", "0", "3K"] {
+            assert_eq!(parameter(bytes(text).unwrap()), text);
+        }
+        assert_eq!(parameter(bytes("1024G").unwrap()), "1T");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_safe(text in any::<String>()) {
+            let _ = bytes(&text);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Guests of which pvestatd has reported nothing.
+//!
+//! `/cluster/resources` knows of a guest's status, name and load only what the
+//! pvestatd of its node reports every ten seconds. Of a new guest it knows
+//! nothing for that long, and of all guests of a node where pvestatd hangs, for
+//! ever. The node's own list is right at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::pve::{Flag, Guest, Num, Params, Path, Pve};
+use crate::text;
+
+/// How many nodes are asked for what pvestatd has not reported.
+const MOST_NODES: usize = 8;
+
+/// A guest in its node's own list.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    vmid: Num<u32>,
+    status: Option<String>,
+    qmpstatus: Option<String>,
+    name: Option<String>,
+    tags: Option<String>,
+    lock: Option<String>,
+    #[serde(default)]
+    template: Flag,
+    cpu: Option<Num<f64>>,
+    cpus: Option<Num<f64>>,
+    mem: Option<Num<u64>>,
+    maxmem: Option<Num<u64>>,
+    maxdisk: Option<Num<u64>>,
+    uptime: Option<Num<u64>>,
+}
+
+/// Completes the guests whose status is unknown from the lists of their nodes,
+/// and says for each such node why it was unknown. Sends nothing where every
+/// status is known.
+pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
+    let mut missing: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+    for guest in guests.iter().filter(|guest| !guest.has_known_status()) {
+        missing
+            .entry(guest.node.clone())
+            .or_default()
+            .insert(guest.kind.as_str());
+    }
+    if missing.is_empty() {
+        return Vec::new();
+    }
+    let members = pve.membership();
+    let mut reasons = Vec::new();
+    for (asked, (node, kinds)) in missing.into_iter().enumerate() {
+        if members.has_lost(&node) {
+            reasons.push(format!(
+                "node {node} is offline: the status of its guests is unknown"
+            ));
+            continue;
+        }
+        let silent = format!(
+            "Proxmox does not know the status of some guests, as the pvestatd of node {node} has not \
+             reported them: this is normal for about ten seconds after a guest is made or the node \
+             joins; if it lasts, run systemctl restart pvestatd on the node"
+        );
+        if asked >= MOST_NODES {
+            reasons.push(silent);
+            continue;
+        }
+        let mut failed = None;
+        for kind in kinds {
+            let path = Path::new(["nodes", &node, kind]);
+            match pve.get::<Vec<Listed>>(&path, &Params::new()) {
+                Ok(listed) => fill(guests, &node, kind, listed),
+                Err(failure) => failed = Some(Error::from(failure)),
+            }
+        }
+        reasons.push(match failed {
+            None => format!("{silent} (what is shown of them is from the node itself)"),
+            Some(Error::Unreachable(message)) => text::cut(&message, 300),
+            Some(error) => format!(
+                "{silent}; the node's own list cannot be read: {}",
+                text::cut(&error.message(), 300)
+            ),
+        });
+    }
+    reasons
+}
+
+fn fill(guests: &mut [Guest], node: &str, kind: &str, listed: Vec<Listed>) {
+    let mut listed: BTreeMap<u32, Listed> =
+        listed.into_iter().map(|one| (one.vmid.0, one)).collect();
+    let unknown = guests.iter_mut().filter(|guest| {
+        guest.node == node && guest.kind.as_str() == kind && !guest.has_known_status()
+    });
+    for guest in unknown {
+        let Some(one) = listed.remove(&guest.vmid) else {
+            continue;
+        };
+        if let Some(status) = one.qmpstatus.or(one.status) {
+            guest.status = status;
+        }
+        guest.name = one.name.or(guest.name.take());
+        guest.tags = one.tags.or(guest.tags.take());
+        guest.lock = one.lock.or(guest.lock.take());
+        guest.template = Flag(guest.template.0 || one.template.0);
+        guest.cpu = one.cpu.or(guest.cpu);
+        guest.maxcpu = one.cpus.or(guest.maxcpu);
+        guest.mem = one.mem.or(guest.mem);
+        guest.maxmem = one.maxmem.or(guest.maxmem);
+        guest.maxdisk = one.maxdisk.or(guest.maxdisk);
+        guest.uptime = one.uptime.or(guest.uptime);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_node_knows_fills_what_the_cluster_does_not() {
+        let mut guests: Vec<Guest> = serde_json::from_value(json!([
+            {"vmid": 100, "type": "qemu", "node": "pve1", "status": "running", "name": "web01"},
+            {"vmid": 610, "type": "qemu", "node": "pve1", "status": "unknown", "lock": "clone"},
+            {"vmid": 611, "type": "qemu", "node": "pve2", "status": "unknown"},
+        ]))
+        .unwrap();
+        let listed = serde_json::from_value(json!([
+            {"vmid": 100, "status": "stopped", "name": "other"},
+            {"vmid": "610", "status": "stopped", "name": "new", "cpus": 2, "maxmem": 5},
+            {"vmid": 611, "status": "running"},
+        ]))
+        .unwrap();
+        fill(&mut guests, "pve1", "qemu", listed);
+        let of = |index: usize| (guests[index].status.as_str(), guests[index].name.as_deref());
+        assert_eq!(of(0), ("running", Some("web01")));
+        assert_eq!(of(1), ("stopped", Some("new")));
+        assert_eq!(guests[1].lock.as_deref(), Some("clone"));
+        assert_eq!(of(2), ("unknown", None));
+    }
+}
