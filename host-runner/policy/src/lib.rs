@@ -9,6 +9,7 @@
 mod answer;
 mod builtin;
 mod caps;
+mod ceiling;
 mod endpoint;
 mod file;
 mod filter;
@@ -25,6 +26,7 @@ mod tests;
 use std::collections::BTreeSet;
 
 pub use crate::caps::{Caps, Meter, TooMany};
+pub use crate::ceiling::Widening;
 pub use crate::endpoint::{ACTIONS, Action, Meaning};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
