@@ -444,3 +444,140 @@ async fn explain_masks_passwords() -> anyhow::Result<()> {
     assert!(output.stdout.contains("cipassword=(hidden)"), "{output:?}");
     Ok(())
 }
+
+const LOCKED: &str = "locked = true\npreset = \"observe\"\n[scope]\nvmids = [\"100-199\"]\n";
+
+/// Flags take away from a locked policy, and add nothing to it.
+#[tokio::test]
+async fn a_locked_policy_is_only_narrowed() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let host = || {
+        let host = sim.host()?.file("locked.toml", LOCKED)?;
+        anyhow::Ok(host.arg("--policy=locked.toml"))
+    };
+    for (argument, key) in [
+        ("--preset=admin", "preset"),
+        ("--preset=operate", "preset"),
+        ("--vmids=100-200", "scope.vmids"),
+        ("--pools=lab", "scope.pools"),
+        ("--allow-tool=run_in_guest", "allow_tools"),
+    ] {
+        for command in [
+            &["call", "list_guests"][..],
+            &["policy", "show"],
+            &["tools"],
+        ] {
+            let output = host()?.arg(argument).run(command).await?;
+            assert_eq!(output.status, Some(2), "{output:?}");
+            for say in ["locked.toml", "locked", key] {
+                assert!(output.stderr.contains(say), "{say}: {output:?}");
+            }
+        }
+    }
+    assert_eq!(sim.requests()?.len(), 0);
+    let client = host()?.arg("--vmids=100-101").connect().await?;
+    let list = client.call("list_guests", json!({})).await?;
+    assert_eq!(vmids(&list), [100, 101]);
+    // Each part says where it comes from, and the whole is still a policy.
+    let output = host()?.arg("--vmids=100-101").run(&["policy", "show"]);
+    let output = output.await?;
+    for line in [
+        "preset: locked.toml",
+        "scope.vmids: the command line",
+        "confirm: the default",
+    ] {
+        assert!(output.stdout.contains(line), "{line}: {output:?}");
+    }
+    let again = sim.host()?.file("again.toml", &output.stdout)?;
+    let again = again.args(["--policy", "again.toml"]);
+    assert_eq!(again.run(&["policy", "show"]).await?.status, Some(0));
+    Ok(())
+}
+
+/// A policy for the whole machine. A mount namespace of its own shows it to
+/// this process alone; without the right to make one, there is nothing to see.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_systems_policy_is_a_ceiling() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let wrapped = || {
+        let host = sim.host()?.file("own.toml", "preset = \"operate\"\n")?;
+        let etc = host.directory().join("etc/proxmox-mcp");
+        std::fs::create_dir_all(&etc)?;
+        std::fs::write(etc.join("policy.toml"), "preset = \"observe\"\n")?;
+        anyhow::Ok(host.wrapper(&[
+            "unshare",
+            "--mount",
+            "--map-root-user",
+            "sh",
+            "-c",
+            "mount --bind etc /etc && exec \"$0\" \"$@\"",
+        ]))
+    };
+    let output = wrapped()?.run(&["policy", "show"]).await?;
+    if output.stderr.contains("unshare") || output.stderr.contains("mount") {
+        eprintln!("not shown here: {}", output.stderr);
+        return Ok(());
+    }
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let line = "preset: /etc/proxmox-mcp/policy.toml";
+    assert!(output.stdout.contains(line), "{output:?}");
+    for argument in ["--preset=admin", "--policy=own.toml"] {
+        let output = wrapped()?
+            .arg(argument)
+            .run(&["call", "list_nodes"])
+            .await?;
+        assert_eq!(output.status, Some(2), "{output:?}");
+        for say in ["/etc/proxmox-mcp/policy.toml", "preset"] {
+            assert!(output.stderr.contains(say), "{say}: {output:?}");
+        }
+    }
+    let start = ["call", "start_guest", r#"{"vmid":201}"#];
+    let output = wrapped()?.run(&start).await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+/// What is to be confirmed is shown by `explain`, and `call` does not pass it
+/// over where nobody can be asked.
+#[tokio::test]
+async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let stop = r#"{"vmid":103}"#;
+    let host = |confirm: &str| anyhow::Ok(sim.host()?.arg(format!("--confirm={confirm}")));
+    for (confirm, tool, arguments, asks) in [
+        ("never", "stop_guest", stop, false),
+        ("destructive", "stop_guest", stop, true),
+        ("destructive", "start_guest", r#"{"vmid":201}"#, false),
+        ("writes", "start_guest", r#"{"vmid":201}"#, true),
+        ("writes", "list_nodes", "{}", false),
+    ] {
+        let (answer, allowed) = explain(host(confirm)?, &[tool, arguments]).await?;
+        assert!(allowed, "{answer:#}");
+        let requests = answer["requests"].as_array().unwrap();
+        let asked = requests.iter().any(|one| one["asks_user"] == true);
+        assert_eq!(asked, asks, "{confirm} {tool}: {answer:#}");
+        let command = ["policy", "explain", tool, arguments];
+        let output = host(confirm)?.run(&command).await?;
+        assert_eq!(output.stdout.contains("rule confirm"), asks, "{output:?}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    let output = host("destructive")?
+        .run(&["call", "stop_guest", stop])
+        .await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    for say in ["rule confirm", "--yes", "nothing was changed"] {
+        assert!(output.stderr.contains(say), "{say}: {output:?}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    let fallback = host("destructive")?.arg("--confirm-fallback=allow");
+    let output = fallback.run(&["call", "stop_guest", stop]).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let output = host("writes")?
+        .run(&["call", "--yes", "start_guest", stop])
+        .await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_eq!(writes(&sim)?, 2);
+    Ok(())
+}

@@ -170,11 +170,106 @@ async fn unknown_methods_are_refused() -> anyhow::Result<()> {
     raw.initialize().await?;
     let answer = raw.request("tools/destroy", json!({})).await?;
     assert_eq!(answer["error"]["code"], -32601, "{answer}");
-    let answer = raw
-        .request("tools/call", json!({ "arguments": {} }))
-        .await?;
-    // rmcp does not tell a call without a name from a method that it has not.
-    assert!(answer["error"]["code"].is_i64(), "{answer}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn malformed_calls_are_told_what_is_wrong() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    for (params, says) in [
+        (json!({ "arguments": {} }), "name is missing"),
+        (json!({ "name": 5 }), "name is a number"),
+        (
+            json!({ "name": "get_guest", "arguments": "{\"vmid\":100}" }),
+            "arguments is a string",
+        ),
+        (
+            json!({ "name": "get_guest", "arguments": [100] }),
+            "arguments is a list",
+        ),
+        (json!(["get_guest"]), "params is a list"),
+        (json!("get_guest"), "params is a string"),
+        (json!(null), "params is missing"),
+    ] {
+        let answer = raw.request("tools/call", params.clone()).await?;
+        assert_eq!(answer["error"]["code"], -32602, "{params}: {answer}");
+        let message = answer["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(says), "{params}: {answer}");
+    }
+    let answer = raw.request("tools/list", json!([])).await?;
+    assert_eq!(answer["error"]["code"], -32602, "{answer}");
+    // No arguments at all are as good as empty ones.
+    for params in [
+        json!({ "name": "list_nodes" }),
+        json!({ "name": "list_nodes", "arguments": null }),
+    ] {
+        assert_eq!(sim.served().await? > 0, params.get("arguments").is_some());
+        let answer = raw.request("tools/call", params).await?;
+        assert!(
+            answer["result"]["structuredContent"].is_object(),
+            "{answer}"
+        );
+    }
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
+/// Each line that is not a message is answered, by an id where it has one.
+#[tokio::test]
+async fn lines_that_are_not_messages_are_answered() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for greeted in [false, true] {
+        let mut raw = sim.host()?.raw()?;
+        if greeted {
+            raw.initialize().await?;
+        }
+        for (line, id, code) in [
+            ("not json", json!(null), -32700),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,", json!(null), -32700),
+            ("\u{0}\u{1}", json!(null), -32700),
+            (
+                r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+                json!(null),
+                -32600,
+            ),
+            ("42", json!(null), -32600),
+            ("{}", json!(null), -32600),
+            (r#"{"jsonrpc":"2.0","id":90}"#, json!(90), -32600),
+            (
+                r#"{"jsonrpc":"1.0","id":90,"method":"ping"}"#,
+                json!(90),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+                json!(null),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":{},"method":"ping"}"#,
+                json!(null),
+                -32600,
+            ),
+        ] {
+            raw.send(line).await?;
+            let answer = raw.next().await?;
+            assert_eq!(answer["error"]["code"], code, "{line}: {answer}");
+            assert_eq!(answer["id"], id, "{line}: {answer}");
+            let message = answer["error"]["message"].as_str();
+            assert!(message.is_some_and(|text| !text.is_empty()), "{answer}");
+        }
+        // A line without an end, and one that nobody keeps.
+        raw.send(&"x".repeat(17 * 1024 * 1024)).await?;
+        assert_eq!(raw.next().await?["error"]["code"], -32600);
+        if !greeted {
+            raw.initialize().await?;
+        }
+        let answer = raw.request("ping", json!({})).await?;
+        assert_eq!(answer["result"], json!({}), "{answer}");
+        assert_eq!(raw.finish().await?.status, Some(0));
+    }
     Ok(())
 }
 
@@ -276,6 +371,65 @@ async fn a_call_in_flight_is_answered_at_the_end() -> anyhow::Result<()> {
         assert!(done || text.contains("ending"), "{fault}: {answer}");
         let output = raw.finish().await?;
         assert_eq!(output.status, Some(0), "{output:?}");
+    }
+    Ok(())
+}
+
+/// How to end a host-runner.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    HangUp,
+    Signal(&'static str),
+}
+
+/// A client that does not read keeps nothing from ending: not the end of
+/// stdin, not a signal, with answers waiting and a call under way.
+#[tokio::test]
+async fn a_client_that_does_not_read_holds_up_no_end() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    for end in [End::HangUp, End::Signal("TERM"), End::Signal("INT")] {
+        for calls in [false, true] {
+            let mut raw = sim.host()?.raw()?;
+            raw.initialize().await?;
+            raw.request("tools/list", json!({})).await?;
+            // More than any pipe holds.
+            for id in 0..100 {
+                let list = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/list" });
+                raw.send_json(list).await?;
+            }
+            // The end of stdin is noticed behind all that, too.
+            if calls {
+                let before = sim.served().await?;
+                sim.fault(json!({ "kind": "hang" })).await?;
+                raw.send_json(json!({
+                    "jsonrpc": "2.0", "id": "last", "method": "tools/call",
+                    "params": { "name": "list_nodes", "arguments": {} },
+                }))
+                .await?;
+                sim.serves_more_than(before).await?;
+            }
+            match end {
+                End::HangUp => raw.hang_up(),
+                End::Signal(name) => raw.signal(name)?,
+            }
+            let output = raw.ended_unread().await?;
+            assert_eq!(output.status, Some(0), "{end:?}: {output:?}");
+            sim.clear_faults().await?;
+        }
+    }
+    Ok(())
+}
+
+/// With stdin open, a signal ends it in order.
+#[tokio::test]
+async fn a_signal_ends_the_process() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for name in ["TERM", "INT"] {
+        let mut raw = sim.host()?.raw()?;
+        raw.initialize().await?;
+        raw.signal(name)?;
+        let output = raw.ended().await?;
+        assert_eq!(output.status, Some(0), "{name}: {output:?}");
     }
     Ok(())
 }

@@ -51,9 +51,9 @@ async fn a_file_may_hold_it() -> anyhow::Result<()> {
         let path = host.directory().join("secret").display().to_string();
         assert_succeeds(&host.env(FILE, path).run(&CALL).await?);
     }
-    // The variable may itself be in a .env.
-    let host = private(host(&sim)?, "secret", &secret)?;
-    let host = host.file(".env", &format!("{FILE}=secret\n"))?;
+    // The variable may itself be in a file.
+    let host = private(HostRunner::new()?.secret(&secret), "secret", &secret)?;
+    let host = host.file(".env", &lines(&sim, &format!("{FILE}=secret\n"))?)?;
     assert_succeeds(&host.run(&CALL).await?);
     Ok(())
 }
@@ -86,10 +86,14 @@ async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
 async fn a_file_for_everybody_is_warned_of() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
-    let line = format!("PROXMOX_TOKEN_SECRET={secret}\n");
-    for (name, content) in [("secret", secret), (".env", line)] {
+    let line = lines(&sim, &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
+    for (name, content) in [("secret", secret.clone()), (".env", line)] {
         for (mode, warnings) in [(0o644, 1), (0o602, 1), (0o600, 0), (0o640, 0)] {
-            let host = host(&sim)?.file(name, &content)?;
+            let host = match name {
+                ".env" => HostRunner::new()?.secret(&secret),
+                _ => host(&sim)?,
+            };
+            let host = host.file(name, &content)?;
             let path = host.directory().join(name);
             fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
             let host = match name {
@@ -106,8 +110,17 @@ async fn a_file_for_everybody_is_warned_of() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As with every setting, the place that comes first counts; within one place
-/// there is no better one.
+/// All settings but the secret, and these lines.
+fn lines(sim: &Sim, more: &str) -> anyhow::Result<String> {
+    Ok(format!(
+        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_CA_FILE={}\n{more}",
+        sim.url,
+        sim.token("all")?.id,
+        sim.ca_file.display()
+    ))
+}
+
+/// Within one place no way of giving it has precedence.
 #[tokio::test]
 async fn one_place_gives_one_secret() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -115,18 +128,23 @@ async fn one_place_gives_one_secret() -> anyhow::Result<()> {
     let both = private(sim.host()?, "secret", &secret)?;
     let output = both.env(FILE, "secret").run(&CALL).await?;
     assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, "environment"]);
-    let lines = format!("PROXMOX_TOKEN_SECRET={secret}\n{FILE}=secret\n");
-    let output = private(host(&sim)?, ".env", &lines)?.run(&CALL).await?;
+    let more = format!("PROXMOX_TOKEN_SECRET={secret}\n{FILE}=secret\n");
+    let host = HostRunner::new()?.secret(&secret);
+    let output = private(host, ".env", &lines(&sim, &more)?)?
+        .run(&CALL)
+        .await?;
     assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, ".env"]);
-
-    let environment = sim.host()?.file(".env", &format!("{FILE}=absent\n"))?;
-    assert_succeeds(&environment.run(&CALL).await?);
-    let file = private(host(&sim)?, "secret", &secret)?;
-    let file = file.file(
-        ".env",
-        "PROXMOX_TOKEN_SECRET=00000000-1111-2222-3333-444444444444\n",
+    // Of two places neither has precedence either.
+    let given = private(
+        sim.host()?,
+        "given.env",
+        &lines(&sim, &format!("{FILE}=absent\n"))?,
     )?;
-    assert_succeeds(&file.env(FILE, "secret").run(&CALL).await?);
+    let output = given.arg("--env-file=given.env").run(&CALL).await?;
+    assert_refused(
+        &output,
+        &["PROXMOX_TOKEN_SECRET", FILE, "given.env", "environment"],
+    );
     Ok(())
 }
 
@@ -146,9 +164,19 @@ async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
     // It comes last.
     let given = with("wrong")?.env("PROXMOX_TOKEN_SECRET", &secret);
     assert_succeeds(&given.run(&CALL).await?);
-    let given = with("wrong")?;
-    let given = private(given, ".env", &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
-    assert_succeeds(&given.run(&CALL).await?);
+    // It goes with a file that the operator named, and with no other.
+    let with_file = |name: &str| -> anyhow::Result<HostRunner> {
+        let host = private(HostRunner::new()?.secret(&secret), name, &lines(&sim, "")?)?;
+        let host = private(host, "proxmox-token-secret", &secret)?;
+        let directory = host.directory().display().to_string();
+        Ok(host.env("CREDENTIALS_DIRECTORY", directory))
+    };
+    let named = with_file("given.env")?.arg("--env-file=given.env");
+    assert_succeeds(&named.run(&CALL).await?);
+    assert_succeeds(&with_file(".env")?.arg("--dotenv").run(&CALL).await?);
+    let output = with_file(".env")?.run(&CALL).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains("--dotenv"), "{output:?}");
     // Another service's credentials are none of ours.
     let host = host(&sim)?.file("other", &secret)?;
     let directory = host.directory().display().to_string();

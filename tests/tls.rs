@@ -1,5 +1,7 @@
 //! Certificates that are known by their fingerprint.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use anyhow::ensure;
 use proxmox_mcp_tests::{HostRunner, Output, Sim};
 use serde_json::json;
@@ -55,9 +57,17 @@ async fn a_pinned_certificate_is_accepted() -> anyhow::Result<()> {
         }
         let flag = host(&sim)?.arg(format!("--fingerprint={pin}"));
         assert_succeeds(&flag.run(&CALL).await?);
-        let dot_env = format!("PROXMOX_FINGERPRINT='{other}\n{pin}'\n");
-        let file = host(&sim)?.file(".env", &dot_env)?;
-        assert_succeeds(&file.run(&CALL).await?);
+        let token = sim.token("all")?;
+        let given = format!(
+            "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_TOKEN_SECRET={}\n\
+             PROXMOX_FINGERPRINT='{other}\n{pin}'\n",
+            sim.url, token.id, token.secret
+        );
+        let file = HostRunner::new()?.secret(&token.secret);
+        let file = file.file("given.env", &given)?;
+        let path = file.directory().join("given.env");
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        assert_succeeds(&file.arg("--env-file=given.env").run(&CALL).await?);
     }
     Ok(())
 }

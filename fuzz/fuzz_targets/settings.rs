@@ -3,7 +3,6 @@
 #![no_main]
 
 #[path = "../../host-runner/core/src/env_file.rs"]
-#[expect(dead_code, reason = "this reads no files")]
 mod env_file;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {

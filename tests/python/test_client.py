@@ -4,7 +4,7 @@
 usage: test_client.py [HOST_RUNNER]
 
 Uses the embedded simulated cluster (`host-runner --demo`), so that nothing else
-is needed. The program is the argument, else $HOST_RUNNER, else
+is needed, and then host-runner without any settings. The program is the argument, else $HOST_RUNNER, else
 target/release/host-runner. Prints a line for each check that fails, then
 "N passed, N failed"; the exit status is 1 if any failed.
 """
@@ -167,16 +167,28 @@ async def session(program, mode, checks):
             )
 
 
+async def faulty_session(program, mode, checks):
+    """Without any settings: greeted, tools listed, and each call says what is missing."""
+    checks.era = f"{mode}, no settings"
+    server = StdioServerParameters(command=str(program), args=[], env={})
+    async with Client(server, mode=mode) as client:
+        await check_list(client, checks)
+        for name, arguments in [("list_nodes", {}), ("start_guest", {"vmid": 100})]:
+            says = ["PROXMOX_URL", "PROXMOX_TOKEN_SECRET", "nothing was sent"]
+            await check_failure(client, checks, name, arguments, says)
+
+
 async def main():
     program = Path(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("HOST_RUNNER", DEFAULT))
     if not program.is_file():
         sys.exit(f"no {program}: run cargo xtask build first")
     checks = Checks()
     for mode in ("auto", "legacy"):
-        try:
-            await asyncio.wait_for(session(program, mode, checks), PATIENCE_SECONDS)
-        except Exception as error:
-            checks.that(False, f"the session ends well: {error!r}")
+        for drive in (session, faulty_session):
+            try:
+                await asyncio.wait_for(drive(program, mode, checks), PATIENCE_SECONDS)
+            except Exception as error:
+                checks.that(False, f"the session ends well: {error!r}")
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed or not checks.passed else 0
 

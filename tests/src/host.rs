@@ -20,6 +20,7 @@ pub struct HostRunner {
     directory: TempDir,
     secrets: Vec<String>,
     component: Option<PathBuf>,
+    wrapper: Vec<String>,
 }
 
 /// What a finished host-runner leaves.
@@ -49,6 +50,7 @@ impl HostRunner {
             secrets: Vec::new(),
             // Not needed where the one under test is embedded.
             component: std::env::var_os("PROXMOX_MCP_COMPONENT").map(PathBuf::from),
+            wrapper: Vec::new(),
         })
     }
 
@@ -91,6 +93,14 @@ impl HostRunner {
     #[must_use]
     pub fn component(mut self, file: &Path) -> Self {
         self.component = Some(file.to_owned());
+        self
+    }
+
+    /// Starts it by this program, which gets the host-runner and its arguments
+    /// as its last ones.
+    #[must_use]
+    pub fn wrapper(mut self, program: &[&str]) -> Self {
+        self.wrapper = program.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -160,7 +170,15 @@ impl HostRunner {
     }
 
     fn start(self) -> anyhow::Result<Started> {
-        let mut command = Command::new(programs::host_runner()?);
+        let host_runner = programs::host_runner()?;
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(host_runner),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(host_runner);
+                command
+            }
+        };
         command.env_clear().envs(self.environment);
         if let Some(component) = self.component {
             command.arg("--component").arg(component);

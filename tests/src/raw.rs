@@ -98,6 +98,25 @@ impl Raw {
         self.stdin = None;
     }
 
+    /// Sends the process a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let process = self.child.id().context("it has ended")?;
+        let status = std::process::Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(process.to_string())
+            .status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
+    }
+
+    /// Waits until host-runner has ended by itself, and reads nothing before.
+    pub async fn ended_unread(mut self) -> anyhow::Result<Output> {
+        tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("host-runner does not end")??;
+        self.ended().await
+    }
+
     /// Hangs up, reads the rest and waits until host-runner has ended.
     pub async fn finish(mut self) -> anyhow::Result<Output> {
         self.hang_up();

@@ -1,24 +1,29 @@
 //! The command line.
 
+use std::io::{self, IsTerminal as _};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use host_runner_policy::PolicyFile;
 use tracing::level_filters::LevelFilter;
 
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
-use crate::policy::PolicyFlags;
-use crate::settings::{Settings, SettingsError, Sources, Variable};
+use crate::policy::{Layers, PolicyFileError, PolicyFlags};
+use crate::sandbox::Rules;
+use crate::settings::{EnvFile, Place, Settings, SettingsError, Sources, Variable, mask_secrets};
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
 ///
 /// The component runs in a sandbox: it reaches the configured Proxmox VE and
-/// nothing else, and never sees the token. Settings are read from flags, the
-/// environment, the file given by --env-file and a .env in the working
-/// directory, in this order. The token's secret has no flag: give it as
-/// PROXMOX_TOKEN_SECRET, or name a file that holds it in
+/// nothing else, and never sees the token. The address, the token and the
+/// certificates to accept come from one place: from flags and the environment,
+/// or from the file given by --env-file, or from a .env in the working
+/// directory. Such a .env is used only if no other place gives any of these
+/// settings, and by the server only with --dotenv. The token's secret has no
+/// flag: give it as PROXMOX_TOKEN_SECRET, or name a file that holds it in
 /// PROXMOX_TOKEN_SECRET_FILE.
 #[derive(Debug, Parser)]
 #[command(name = "host-runner", version, disable_help_subcommand = true)]
@@ -55,6 +60,9 @@ pub(crate) enum Command {
         /// Print an error as JSON, too
         #[arg(long)]
         json: bool,
+        /// Agree to the changes that the policy wants to be confirmed
+        #[arg(long)]
+        yes: bool,
     },
     /// Show the policy, or what it says of a call
     #[command(subcommand)]
@@ -129,9 +137,17 @@ pub(crate) struct Options {
     /// A file of NAME=value lines with settings
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     env_file: Option<PathBuf>,
+    /// Read settings from the .env in the working directory, also when serving
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Settings",
+        conflicts_with = "env_file"
+    )]
+    dotenv: bool,
     /// Use a simulated cluster inside this program instead of a real one
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
-        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "env_file",
+        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "env_file", "dotenv",
     ])]
     pub demo: bool,
 
@@ -199,30 +215,132 @@ pub(crate) struct Options {
     pub policy: PolicyFlags,
 
     /// What to log on stderr: off, error, warn, info, debug or trace
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        env = "PROXMOX_MCP_LOG",
-        hide_env_values = true,
-        default_value = "warn"
-    )]
-    pub log_level: LevelFilter,
+    /// [PROXMOX_MCP_LOG] [default: warn]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<LevelFilter>,
+}
+
+/// What the operator says, in all places together.
+pub(crate) struct Operator<'a> {
+    /// The flags.
+    pub options: &'a Options,
+    sources: Sources,
+}
+
+impl<'a> Operator<'a> {
+    /// Reads the environment and the file of settings that counts.
+    pub(crate) fn new(cli: &'a Cli) -> Result<Self, SettingsError> {
+        let options = &cli.options;
+        let flags = [
+            (Variable::Url, options.url.as_deref()),
+            (Variable::User, options.user.as_deref()),
+            (Variable::TokenId, options.token_id.as_deref()),
+            (Variable::VerifySsl, options.verify_ssl.as_deref()),
+            (Variable::CaFile, options.ca_file.as_deref()),
+            (Variable::Fingerprint, options.fingerprint.as_deref()),
+        ];
+        let sources = Sources::collect(&flags, &cli.env_file())?;
+        // Said here, so that every command says it.
+        sources.log_level()?;
+        Ok(Self { options, sources })
+    }
+
+    /// Where Proxmox VE is, and with which token to talk to it.
+    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
+        Settings::from_sources(&self.sources)
+    }
+
+    /// The policy in force.
+    pub(crate) fn policy(&self) -> Result<PolicyFile, PolicyFileError> {
+        Ok(self.policy_layers()?.effective().clone())
+    }
+
+    /// The parts of the policy in force.
+    pub(crate) fn policy_layers(&self) -> Result<Layers, PolicyFileError> {
+        let flags = &self.options.policy;
+        if let Some(path) = flags.file() {
+            return flags.layers(Some(path), true);
+        }
+        let Some((path, place)) = self.sources.policy() else {
+            return flags.layers(None, true);
+        };
+        let unnamed = matches!(place, Place::File(_)) && self.sources.unnamed_file().is_some();
+        flags.layers(Some(path), !unnamed)
+    }
+
+    /// What the policy says about requests.
+    pub(crate) fn rules(&self, policy: &PolicyFile) -> Result<Rules, PolicyFileError> {
+        crate::policy::rules(policy, self.options.call_requests)
+    }
+
+    /// What to log.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        let given = self.sources.log_level().unwrap_or_default();
+        let level = self.options.log_level.or(given);
+        level.unwrap_or(LevelFilter::WARN)
+    }
+
+    /// What the operator should know of the settings.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.sources.warnings()
+    }
+}
+
+/// What to tell the client of a command line that cannot be understood. None
+/// where a person typed it, or asked for help: then clap says it all.
+pub(crate) fn client_fault(error: &clap::Error) -> Option<String> {
+    let mut commands = Cli::command();
+    commands.build();
+    // Another command than `serve` has no client.
+    let is_command = |arg: String| {
+        let named = commands.find_subcommand(&arg);
+        named.is_some_and(|command| command.get_name() != "serve")
+    };
+    let has_command = std::env::args_os()
+        .skip(1)
+        .any(|arg| arg.into_string().is_ok_and(is_command));
+    if !error.use_stderr() || has_command || io::stdin().is_terminal() {
+        return None;
+    }
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim);
+    let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For "));
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let text = lines.join("; ");
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    Some(format!(
+        "the command line of host-runner cannot be used: {}",
+        mask_secrets(text)
+    ))
+}
+
+impl Cli {
+    /// Without any arguments.
+    pub(crate) fn serving() -> Self {
+        Self::parse_from(["host-runner"])
+    }
+
+    /// Whether this serves MCP.
+    pub(crate) fn serves(&self) -> bool {
+        matches!(self.command, None | Some(Command::Serve))
+    }
+
+    /// Which file of settings may count.
+    fn env_file(&self) -> EnvFile {
+        let needs_settings = matches!(
+            self.command,
+            Some(Command::Call { .. } | Command::Policy(_) | Command::Tools { .. })
+        );
+        match &self.options.env_file {
+            Some(path) => EnvFile::Named(path.clone()),
+            None if self.options.dotenv => EnvFile::DotEnv,
+            None if needs_settings && !self.options.demo => EnvFile::Fallback,
+            None => EnvFile::None,
+        }
+    }
 }
 
 impl Options {
-    /// The settings, from all their places.
-    pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
-        let mut sources = Sources::new(self.env_file.as_deref())?;
-        sources.flag(Variable::Url, self.url.as_deref());
-        sources.flag(Variable::User, self.user.as_deref());
-        sources.flag(Variable::TokenId, self.token_id.as_deref());
-        sources.flag(Variable::VerifySsl, self.verify_ssl.as_deref());
-        sources.flag(Variable::CaFile, self.ca_file.as_deref());
-        sources.flag(Variable::Fingerprint, self.fingerprint.as_deref());
-        Settings::from_sources(&sources)
-    }
-
     /// Which component to run.
     pub(crate) fn component(&self, embedded: Embedded) -> ComponentSource {
         self.component_or(None, embedded)
@@ -255,8 +373,6 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

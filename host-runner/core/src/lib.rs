@@ -17,6 +17,7 @@ mod follow;
 mod log;
 mod mcp;
 mod offer;
+mod operator_file;
 mod policy;
 mod process;
 mod redact;
@@ -29,64 +30,119 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use tracing::level_filters::LevelFilter;
 
 pub use crate::engine::Embedded;
 
-use crate::cli::{Cli, Command, PolicyCommand};
+use crate::cli::{Cli, Command, Operator, PolicyCommand};
 use crate::commands::CommandError;
+use crate::commands::call::Call;
 
 /// The whole program.
 pub fn main(embedded: Embedded) -> ExitCode {
-    let cli = Cli::parse();
-    log::init(cli.options.log_level);
     process::keep_private();
-    match run(&cli, embedded) {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => match cli::client_fault(&error) {
+            None => error.exit(),
+            Some(fault) => {
+                log::init(LevelFilter::WARN);
+                let fault = CommandError::Usage(fault);
+                return exit_code(run(&Cli::serving(), Err(fault), embedded));
+            }
+        },
+    };
+    let operator = Operator::new(&cli);
+    log::init(match &operator {
+        Ok(operator) => operator.log_level(),
+        Err(_) => LevelFilter::WARN,
+    });
+    let operator = operator.map_err(CommandError::from);
+    exit_code(run(&cli, operator, embedded))
+}
+
+fn exit_code(result: Result<(), CommandError>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error, CommandError::Reported) {
-                // There is nowhere else to say it.
-                let error = render::for_terminal(&error.to_string());
-                // No line of it looks like one of the audit log.
-                let error = error.replace('\n', "\n  ");
-                let _ = writeln!(io::stderr(), "error: {error}");
+            if !matches!(error, CommandError::Reported | CommandError::Faulty) {
+                report(&error);
             }
             ExitCode::from(error.exit_code())
         }
     }
 }
 
-fn run(cli: &Cli, embedded: Embedded) -> Result<(), CommandError> {
+fn run(
+    cli: &Cli,
+    operator: Result<Operator<'_>, CommandError>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(8)
         .enable_all()
         .build()?;
-    let options = &cli.options;
-    let result = runtime.block_on(async {
-        match &cli.command {
-            None | Some(Command::Serve) => commands::serve::run(options, embedded).await,
-            Some(Command::Tools { json }) => commands::tools::run(options, embedded, *json).await,
-            Some(Command::Call {
-                name,
-                arguments,
-                json,
-            }) => commands::call::run(options, embedded, name, arguments, *json).await,
-            Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(options),
-            Some(Command::Policy(PolicyCommand::Explain {
-                tool,
-                arguments,
-                json,
-            })) => commands::policy::explain(options, embedded, tool, arguments, *json).await,
-            Some(Command::Inspect { file, json }) => {
-                let source = options.component_or(file.as_deref(), embedded);
-                commands::inspect::run(&source, *json)
-            }
-            Some(Command::Precompile { input, output }) => {
-                commands::precompile::run(input, output, embedded.target)
-            }
-        }
-    });
+    let result = runtime.block_on(dispatch(cli, operator, embedded));
     // A read of stdin that nothing ends may still block a thread.
     runtime.shutdown_background();
     result
+}
+
+async fn dispatch(
+    cli: &Cli,
+    operator: Result<Operator<'_>, CommandError>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    // These two need no settings at all.
+    match &cli.command {
+        Some(Command::Inspect { file, json }) => {
+            let source = cli.options.component_or(file.as_deref(), embedded);
+            return commands::inspect::run(&source, *json);
+        }
+        Some(Command::Precompile { input, output }) => {
+            return commands::precompile::run(input, output, embedded.target);
+        }
+        _ => {}
+    }
+    for warning in operator.iter().flat_map(|operator| operator.warnings()) {
+        tracing::warn!("{warning}");
+    }
+    if cli.serves() {
+        return commands::serve::run(&cli.options, operator, embedded).await;
+    }
+    let operator = operator?;
+    match &cli.command {
+        Some(Command::Tools { json }) => commands::tools::run(&operator, embedded, *json).await,
+        Some(Command::Call {
+            name,
+            arguments,
+            json,
+            yes,
+        }) => {
+            let call = Call {
+                name,
+                arguments,
+                json: *json,
+                yes: *yes,
+            };
+            commands::call::run(&operator, embedded, &call).await
+        }
+        Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(&operator),
+        Some(Command::Policy(PolicyCommand::Explain {
+            tool,
+            arguments,
+            json,
+        })) => commands::policy::explain(&operator, embedded, tool, arguments, *json).await,
+        _ => Ok(()),
+    }
+}
+
+/// Says on stderr why a command ends, in one line.
+fn report(error: &CommandError) {
+    // There is nowhere else to say it.
+    let error = render::for_terminal(&error.to_string());
+    // No line of it looks like one of the audit log.
+    let error = error.replace('\n', "\n  ");
+    let _ = writeln!(io::stderr(), "error: {error}");
 }

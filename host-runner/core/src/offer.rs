@@ -108,6 +108,20 @@ impl Catalog {
         self.loader.prepare().await;
     }
 
+    /// The tools that would be offered if the operator had chosen none. None
+    /// where the component cannot be used.
+    pub(crate) async fn without_choice(&self) -> Vec<Tool> {
+        let Ok(plugin) = self.plugin().await else {
+            return Vec::new();
+        };
+        let tools = plugin.list_tools().await.unwrap_or_default();
+        let choice = Choice::default();
+        let offered = tools.into_iter();
+        offered
+            .filter(|tool| choice.withholds(tool).is_none())
+            .collect()
+    }
+
     /// What is offered.
     pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
         let list = || async {

@@ -1,30 +1,28 @@
 //! The operator's policy: from a file and from flags, which beat it.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use host_runner_policy::{
     Action, AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, Preset, ScopeSection,
-    VmidRange,
+    VmidRange, Widening,
 };
 
 use crate::audit::AuditTarget;
+use crate::operator_file::{self, FileError, MAX_POLICY_BYTES};
 use crate::sandbox::Rules;
+use crate::settings::file_name;
 
 /// The flags for what a policy file can say, too.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
-    /// A TOML file with the policy; the flags below beat it
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "PROXMOX_MCP_POLICY",
-        hide_env_values = true
-    )]
+    /// A TOML file with the policy; the flags below beat it, unless it is locked
+    /// [PROXMOX_MCP_POLICY]
+    #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// What may be done: observe, operate or admin [default: operate]
     #[arg(long, global = true, value_name = "NAME")]
@@ -92,12 +90,32 @@ pub(crate) struct PolicyFlags {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PolicyFileError {
     /// The file cannot be read.
-    #[error("cannot read the policy {}: {error}", .path.display())]
+    #[error("the policy {} {error}", file_name(&.path.to_string_lossy()))]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
-        error: std::io::Error,
+        error: FileError,
+    },
+    /// A `.env` that nobody named names it, and it wants a file to be written.
+    #[error(
+        "the policy {} writes an audit log, which a .env in the working directory may ask for \
+         only if you trust it: pass --dotenv, or name it by --env-file",
+        .path.display()
+    )]
+    Untrusted {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is locked, and something would widen it.
+    #[error("the policy {} is locked, and {by} would widen it: {error}", .path.display())]
+    Locked {
+        /// The locked one.
+        path: PathBuf,
+        /// What would widen it.
+        by: String,
+        /// In which way.
+        error: Widening,
     },
     /// It makes no sense.
     #[error("the policy {}: {error}", .path.display())]
@@ -113,17 +131,43 @@ pub(crate) enum PolicyFileError {
 }
 
 impl PolicyFlags {
-    /// The file and the flags together.
-    pub(crate) fn effective(&self) -> Result<PolicyFile, PolicyFileError> {
-        let file = match &self.policy {
-            Some(path) if !path.as_os_str().is_empty() => read(path)?,
-            _ => PolicyFile::default(),
+    /// The file that `--policy` names.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        let file = self.policy.as_deref();
+        file.filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The policy in force, of all its parts. A file that is not `trusted` may
+    /// not have an audit log written: a `.env` that nobody named has named it.
+    pub(crate) fn layers(
+        &self,
+        file: Option<&Path>,
+        trusted: bool,
+    ) -> Result<Layers, PolicyFileError> {
+        let system = Path::new(SYSTEM_POLICY);
+        let system = match system.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            // Also one that cannot be looked at: it may forbid everything.
+            _ => Some(read(system)?),
         };
-        Ok(file.overridden(self.as_file()))
+        let file = match file {
+            Some(path) => {
+                let policy = read(path)?;
+                if !trusted && policy.audit.file.is_some() {
+                    return Err(PolicyFileError::Untrusted {
+                        path: path.to_owned(),
+                    });
+                }
+                Some((path.to_owned(), policy))
+            }
+            None => None,
+        };
+        Layers::new(system, file, self.as_file())
     }
 
     fn as_file(&self) -> PolicyFile {
         PolicyFile {
+            locked: None,
             preset: self.preset,
             // A flag that is not there takes nothing back.
             read_only: self.read_only.then_some(true),
@@ -154,6 +198,126 @@ impl PolicyFlags {
             },
         }
     }
+}
+
+/// A policy that is read before all others, for all users of a machine. Nothing
+/// widens it.
+const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
+
+/// The parts of a policy, and what they come to.
+pub(crate) struct Layers {
+    system: Option<PolicyFile>,
+    file: Option<(PathBuf, PolicyFile)>,
+    flags: PolicyFile,
+    effective: PolicyFile,
+}
+
+impl Layers {
+    /// The flags beat the file, but they only narrow one that is locked; and
+    /// both of them only narrow the system's.
+    fn new(
+        system: Option<PolicyFile>,
+        file: Option<(PathBuf, PolicyFile)>,
+        flags: PolicyFile,
+    ) -> Result<Self, PolicyFileError> {
+        let system = system.map(|system| PolicyFile {
+            locked: Some(true),
+            ..system
+        });
+        let own = match &file {
+            None => flags.clone(),
+            Some((path, file)) if file.locked == Some(true) => file
+                .clone()
+                .narrowed(flags.clone())
+                .map_err(|error| PolicyFileError::Locked {
+                    path: path.clone(),
+                    by: "the command line".to_owned(),
+                    error,
+                })?,
+            Some((_, file)) => file.clone().overridden(flags.clone()),
+        };
+        let effective = match &system {
+            None => own,
+            Some(ceiling) => {
+                let by = match &file {
+                    Some((path, _)) => format!("{} or the command line", path.display()),
+                    None => "the command line".to_owned(),
+                };
+                ceiling
+                    .clone()
+                    .narrowed(own)
+                    .map_err(|error| PolicyFileError::Locked {
+                        path: SYSTEM_POLICY.into(),
+                        by,
+                        error,
+                    })?
+            }
+        };
+        Ok(Self {
+            system,
+            file,
+            flags,
+            effective,
+        })
+    }
+
+    /// What is in force.
+    pub(crate) fn effective(&self) -> &PolicyFile {
+        &self.effective
+    }
+
+    /// Each key that is in force, and where it comes from.
+    pub(crate) fn origins(&self) -> Vec<(String, String)> {
+        let file = self.file.as_ref();
+        let layers = [
+            (self.system.as_ref(), SYSTEM_POLICY.to_owned()),
+            (
+                file.map(|(_, file)| file),
+                file.map_or_else(String::new, |(path, _)| path.display().to_string()),
+            ),
+            (Some(&self.flags), "the command line".to_owned()),
+        ];
+        let layers = layers.map(|(layer, name)| (layer.map(keys).unwrap_or_default(), name));
+        let described = keys(&self.effective).into_iter().map(|(key, value)| {
+            let mut places: Vec<_> = layers
+                .iter()
+                .filter(|(keys, _)| keys.iter().any(|(one, _)| *one == key))
+                .collect();
+            // The last one that gives the value as it is has decided alone.
+            let decides =
+                |(keys, _): &&(Keys, String)| keys.contains(&(key.clone(), value.clone()));
+            if let Some(alone) = places.iter().rev().copied().find(decides) {
+                places = vec![alone];
+            }
+            let places: Vec<_> = places.iter().map(|(_, name)| name.as_str()).collect();
+            let place = match places.is_empty() {
+                true => "the default".to_owned(),
+                false => places.join(" and "),
+            };
+            (key, place)
+        });
+        described.collect()
+    }
+}
+
+type Keys = Vec<(String, serde_json::Value)>;
+
+/// The keys of a file that are given, with those of its sections.
+fn keys(file: &PolicyFile) -> Keys {
+    let serde_json::Value::Object(all) = serde_json::to_value(file).unwrap_or_default() else {
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    for (key, value) in all {
+        match value {
+            serde_json::Value::Object(section) => {
+                let section = section.into_iter();
+                keys.extend(section.map(|(name, value)| (format!("{key}.{name}"), value)));
+            }
+            value => keys.push((key, value)),
+        }
+    }
+    keys
 }
 
 /// What it says about requests.
@@ -212,13 +376,14 @@ impl Choice {
     }
 }
 
-fn read(path: &PathBuf) -> Result<PolicyFile, PolicyFileError> {
-    let text = std::fs::read_to_string(path).map_err(|error| PolicyFileError::Read {
-        path: path.clone(),
+fn read(path: &Path) -> Result<PolicyFile, PolicyFileError> {
+    let text = operator_file::read_text(path, MAX_POLICY_BYTES);
+    let text = text.map_err(|error| PolicyFileError::Read {
+        path: path.to_owned(),
         error,
     })?;
     let malformed = |error| PolicyFileError::File {
-        path: path.clone(),
+        path: path.to_owned(),
         error,
     };
     let file = PolicyFile::parse(&text).map_err(malformed)?;
@@ -232,4 +397,68 @@ fn set(names: &Option<Vec<String>>) -> Option<BTreeSet<String>> {
         .map(|name| name.trim())
         .filter(|name| !name.is_empty());
     Some(names.map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> PolicyFile {
+        PolicyFile::parse(text).unwrap()
+    }
+
+    fn named(text: &str) -> Option<(PathBuf, PolicyFile)> {
+        Some((PathBuf::from("own.toml"), file(text)))
+    }
+
+    fn origin(layers: &Layers, key: &str) -> String {
+        let origins = layers.origins();
+        let found = origins.iter().find(|(name, _)| name == key);
+        found.map_or_else(String::new, |(_, place)| place.clone())
+    }
+
+    #[test]
+    fn flags_beat_a_file_and_narrow_a_locked_one() {
+        let flags = file("preset = \"admin\"");
+        let layers = Layers::new(None, named("preset = \"observe\""), flags.clone()).unwrap();
+        assert_eq!(layers.effective().preset, Some(Preset::Admin));
+        assert_eq!(origin(&layers, "preset"), "the command line");
+
+        let locked = "locked = true\npreset = \"observe\"";
+        let error = Layers::new(None, named(locked), flags).err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains("own.toml") && text.contains("preset"),
+            "{text}"
+        );
+        let flags = file("exclude_tools = [\"get_guest\"]");
+        let layers = Layers::new(None, named(locked), flags).unwrap();
+        assert_eq!(layers.effective().preset, Some(Preset::Observe));
+        assert_eq!(origin(&layers, "preset"), "own.toml");
+        assert_eq!(origin(&layers, "exclude_tools"), "the command line");
+    }
+
+    #[test]
+    fn nothing_widens_the_systems_policy() {
+        // It need not say that it is locked.
+        let system = || Some(file("preset = \"observe\"\ndeny = [\"GET /version\"]"));
+        for (own, flags) in [
+            (named("preset = \"operate\""), ""),
+            (None, "preset = \"operate\""),
+            (named(""), "preset = \"admin\""),
+            (named("allow = [\"POST /nodes/*/wakeonlan\"]"), ""),
+        ] {
+            let error = Layers::new(system(), own, file(flags)).err().unwrap();
+            assert!(error.to_string().contains(SYSTEM_POLICY), "{error}");
+        }
+        // What the flags take back of a file is no widening.
+        let own = named("preset = \"admin\"\ndeny = [\"GET /cluster/log\"]");
+        let layers = Layers::new(system(), own, file("preset = \"observe\"")).unwrap();
+        assert_eq!(origin(&layers, "preset"), "the command line");
+        let both = format!("{SYSTEM_POLICY} and own.toml");
+        assert_eq!(origin(&layers, "deny"), both);
+        assert_eq!(origin(&layers, "locked"), SYSTEM_POLICY);
+        let layers = Layers::new(system(), None, file("")).unwrap();
+        assert_eq!(layers.effective().preset, Some(Preset::Observe));
+    }
 }

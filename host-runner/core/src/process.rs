@@ -1,6 +1,51 @@
-//! What others on this machine can learn of this process.
+//! What others on this machine can learn of this process, and how it ends.
+
+use std::io;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long the process may take to end. Whoever started it is promised a
+/// second.
+const LAST_MOMENT: Duration = Duration::from_millis(850);
+
+/// Cancels `closing` when a signal asks the process to end. From then on, or
+/// from when somebody else cancels `closing`, the process ends within a second,
+/// whatever blocks it: a client that reads neither stdout nor stderr, or calls
+/// that use all of the processor.
+///
+/// This is a thread with a runtime of its own, which nothing else can keep
+/// busy.
+pub(crate) fn end_in_time(closing: CancellationToken) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut terminated, mut interrupted) = {
+        let _runtime = runtime.enter();
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
+    };
+    let watch = async move {
+        tokio::select! {
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+            () = closing.cancelled() => {}
+        }
+        closing.cancel();
+        tokio::time::sleep(LAST_MOMENT).await;
+    };
+    std::thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(move || {
+            runtime.block_on(watch);
+            std::process::exit(0);
+        })?;
+    Ok(())
+}
 
 /// Sees to it that no core dump holds the token, and that only root can read
 /// the process's memory and environment.

@@ -16,6 +16,11 @@ impl Secret {
         Self(Zeroizing::new(text))
     }
 
+    /// Whether this holds for the text.
+    pub(crate) fn is_a(&self, holds: impl FnOnce(&str) -> bool) -> bool {
+        holds(&self.0)
+    }
+
     /// `prefix` and the secret, in bytes that are wiped too. They can back a
     /// header value without being copied.
     pub(crate) fn expose_after(&self, prefix: &str) -> Bytes {

@@ -23,6 +23,10 @@ use super::scope::{Scope, range};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
+    /// Nothing may widen this policy: flags that would allow more are refused.
+    /// Of the system's own file this always holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub locked: Option<bool>,
     /// What may be done, as a set of actions: `observe` (reads), `operate`
     /// (the default: reads, and changes that can be undone or only add) or
     /// `admin` (all, also what loses data or interrupts a guest at once).
@@ -193,6 +197,7 @@ impl PolicyFile {
     #[must_use]
     pub fn overridden(self, flags: Self) -> Self {
         Self {
+            locked: flags.locked.or(self.locked),
             preset: flags.preset.or(self.preset),
             read_only: flags.read_only.or(self.read_only),
             allow_actions: flags.allow_actions.or(self.allow_actions),
@@ -258,14 +263,9 @@ impl PolicyFile {
             )));
         }
         let set = |set: &Option<BTreeSet<String>>| set.clone().unwrap_or_default();
-        let mut actions: BTreeSet<_> = self.preset.unwrap_or_default().actions().collect();
-        actions.extend(self.allow_actions.iter().flatten());
-        for action in self.deny_actions.iter().flatten() {
-            actions.remove(action);
-        }
         Ok(Policy {
             read_only: self.read_only.unwrap_or_default(),
-            actions,
+            actions: self.actions(),
             denied: self.deny_actions.iter().flatten().copied().collect(),
             scope: Scope {
                 vmids: scope
@@ -290,6 +290,13 @@ impl PolicyFile {
             writes: self.limits.writes_per_minute,
             destructive: self.limits.destructive_per_minute,
         }
+    }
+}
+
+impl VmidRange {
+    /// From the first vmid to the last.
+    pub(crate) fn range(&self) -> RangeInclusive<u32> {
+        self.0.clone()
     }
 }
 
@@ -389,6 +396,7 @@ mod tests {
     #[test]
     fn a_file_with_everything_comes_back() {
         let text = r#"
+            locked = true
             preset = "admin"
             read_only = false
             allow_actions = ["guest-exec"]

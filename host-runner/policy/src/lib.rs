@@ -11,6 +11,7 @@ mod address;
 mod answer;
 mod builtin;
 mod caps;
+mod ceiling;
 mod effect;
 mod endpoint;
 mod file;
@@ -33,6 +34,7 @@ use crate::endpoint::Unknown;
 
 pub use crate::action::{ACTIONS, Action};
 pub use crate::caps::{Caps, Meter, TooMany};
+pub use crate::ceiling::Widening;
 pub use crate::endpoint::{Meaning, row_of, rows};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,

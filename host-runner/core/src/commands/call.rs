@@ -7,28 +7,38 @@ use serde_json::{Map, Value};
 
 use super::{CommandError, Context, print};
 use crate::audit::CallStart;
-use crate::cli::Options;
+use crate::cli::Operator;
 use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer::{self, NotOffered, Offer};
 use crate::render;
-use crate::sandbox::{Consent, Gate, Terms};
+use crate::sandbox::{Asker, Change, Consent, Decision, Fate, Gate, Terms};
+
+/// A call as it was typed.
+pub(crate) struct Call<'a> {
+    /// The tool's name.
+    pub name: &'a str,
+    /// A JSON object.
+    pub arguments: &'a str,
+    /// Whether to print an error as JSON.
+    pub json: bool,
+    /// Whether whoever typed it agrees to all changes.
+    pub yes: bool,
+}
 
 /// Calls a tool and prints its result.
 pub(crate) async fn run(
-    options: &Options,
+    operator: &Operator<'_>,
     embedded: Embedded,
-    name: &str,
-    arguments: &str,
-    json: bool,
+    call: &Call<'_>,
 ) -> Result<(), CommandError> {
-    let parsed: Result<Map<String, Value>, _> = serde_json::from_str(arguments);
+    let parsed: Result<Map<String, Value>, _> = serde_json::from_str(call.arguments);
     parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
-    let context = Context::new(options, embedded).await?;
+    let context = Context::new(operator, embedded).await?;
     // A policy that does not fit the component is no error of the call.
     let offer = context.catalog.offer().await?;
     let plugin = context.catalog.plugin().await?;
-    let answer = call(options, &plugin, offer, name, arguments)
+    let answer = confirmed(operator, &plugin, offer, call)
         .await
         .and_then(|result| {
             let structured = render::structured(&result)?;
@@ -37,7 +47,7 @@ pub(crate) async fn run(
     match answer {
         Ok((result, _)) if !io::stdout().is_terminal() => print(&result.structured),
         Ok((_, structured)) => print(&render::for_terminal(&format!("{structured:#}"))),
-        Err(error) if json => {
+        Err(error) if call.json => {
             print(&render::error_json(&error).to_string())?;
             Err(CommandError::Reported)
         }
@@ -45,13 +55,17 @@ pub(crate) async fn run(
     }
 }
 
-async fn call(
-    options: &Options,
+/// Makes a call. Before each change that the policy wants to be confirmed,
+/// whoever sits at the terminal is asked.
+async fn confirmed(
+    operator: &Operator<'_>,
     plugin: &Plugin,
     offer: &Offer,
-    name: &str,
-    arguments: &str,
+    call: &Call<'_>,
 ) -> Result<ToolResult, ToolError> {
+    let Call {
+        name, arguments, ..
+    } = *call;
     let tool = offer.find(name).map_err(|error| match error {
         NotOffered::Unknown { nearest, .. } => ToolError::UnknownTool(format!(
             "unknown tool {name:?}{}: `host-runner tools` lists those that there are",
@@ -59,9 +73,17 @@ async fn call(
         )),
         error => ToolError::Denied(error.to_string()),
     })?;
-    // Whoever types a call has been asked.
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    let (consent, questions) = match (call.yes, can_ask) {
+        (true, _) => (Consent::Given, None),
+        (false, true) => {
+            let (asker, questions) = Asker::new();
+            (Consent::User(asker), Some(questions))
+        }
+        (false, false) => (Consent::Nobody, None),
+    };
     let terms = Terms {
-        consent: Consent::Given,
+        consent,
         ..tool.terms()
     };
     let masked = offer::masked(tool, arguments);
@@ -74,13 +96,68 @@ async fn call(
             arguments: &masked,
         }),
     );
-    let answer = to_the_end(options, plugin, name, arguments, &gate).await;
+    let asking = async {
+        if let Some(mut questions) = questions {
+            while let Some(question) = questions.recv().await {
+                let agreed = ask(name, &question.change).await;
+                question.answer(agreed);
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let answer = to_the_end(operator, plugin, name, arguments, &gate);
+    let answer = tokio::select! {
+        answer = answer => answer,
+        () = asking => Err(ToolError::Internal("nobody asks any more".to_owned())),
+    };
     follow::audit(&gate, &answer);
-    answer.map(Followed::into_result)
+    let answer = answer.map(Followed::into_result);
+    answer.map_err(|error| match gate.unconfirmed() {
+        Some(change) => refused(&change, gate.has_written()),
+        None => error,
+    })
+}
+
+/// A call that ended since a change of it was not agreed to.
+fn refused(change: &Decision, has_written: bool) -> ToolError {
+    let subject = change.subject();
+    let what = match change.fate {
+        Fate::Unconfirmed => format!(
+            "the policy wants {subject} to be confirmed (rule confirm): call again in a terminal, \
+             or with --yes"
+        ),
+        _ => format!("{subject} was not sent ({})", change.verdict.reason),
+    };
+    let before = match has_written {
+        true => "earlier changes of this call were made: look at the guest",
+        false => "nothing was changed",
+    };
+    ToolError::Denied(format!("{what}; {before}"))
+}
+
+/// Asks at the terminal. Anything but a yes is a no.
+async fn ask(tool: &str, change: &Change) -> bool {
+    let effect = match change.is_destructive {
+        true => "This can interrupt a guest or lose data.",
+        false => "This changes something.",
+    };
+    let question = render::for_terminal(&format!(
+        "{tool} is about to send this to Proxmox VE:\n{}\n{effect} Allow it? [y/N] ",
+        change.text
+    ));
+    let answer = tokio::task::spawn_blocking(move || {
+        let mut answer = String::new();
+        write!(io::stderr(), "{question}")?;
+        io::stdin().read_line(&mut answer)?;
+        io::Result::Ok(answer)
+    });
+    let answer = answer.await.map(|answer| answer.unwrap_or_default());
+    let answer = answer.unwrap_or_default();
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
 async fn to_the_end(
-    options: &Options,
+    operator: &Operator<'_>,
     plugin: &Plugin,
     name: &str,
     arguments: &str,
@@ -93,7 +170,7 @@ async fn to_the_end(
         gate,
         outcome,
         &mut terminal,
-        follow::after(options.wait()),
+        follow::after(operator.options.wait()),
     )
     .await
 }

@@ -11,7 +11,7 @@ use std::io::{self, Write as _};
 
 use crate::audit::{Audit, AuditError};
 use crate::budget::Budget;
-use crate::cli::Options;
+use crate::cli::{Operator, Options};
 use crate::demo::{Demo, DemoError};
 use crate::engine::{Embedded, LoadError, Loader, ToolError};
 use crate::offer::{Catalog, OfferError};
@@ -59,6 +59,12 @@ pub(crate) enum CommandError {
     /// The same, and it was printed already.
     #[error("the tool reported an error")]
     Reported,
+    /// The command line cannot be understood.
+    #[error("{0}")]
+    Usage(String),
+    /// The server could not be used, and that was said already.
+    #[error("the server could not be used")]
+    Faulty,
     /// Reading or writing fails.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -86,7 +92,9 @@ impl CommandError {
             | Self::Audit(_)
             | Self::Offer(_)
             | Self::Request(_)
-            | Self::Arguments(_) => 2,
+            | Self::Arguments(_)
+            | Self::Usage(_)
+            | Self::Faulty => 2,
             Self::Demo(_) | Self::Tool(_) | Self::Reported | Self::Io(_) | Self::Protocol(_) => 1,
         }
     }
@@ -100,37 +108,61 @@ impl From<ToolError> for CommandError {
 
 impl Context {
     /// With the settings, or the demo's.
-    pub(crate) async fn new(options: &Options, embedded: Embedded) -> Result<Self, CommandError> {
-        let demo = match options.demo {
+    pub(crate) async fn new(
+        operator: &Operator<'_>,
+        embedded: Embedded,
+    ) -> Result<Self, CommandError> {
+        let demo = match operator.options.demo {
             true => Some(Demo::start().await?),
             false => None,
         };
         let settings = match &demo {
             Some(demo) => demo.settings()?,
-            None => options.settings()?,
+            None => operator.settings()?,
         };
-        let catalog = catalog(options, embedded, &settings)?;
+        let catalog = catalog(operator, embedded, &settings)?;
         Ok(Self { catalog, demo })
+    }
+
+    /// For showing the tools where nothing may be sent: those that the policy
+    /// offers, as far as it can be read.
+    pub(crate) fn sealed(
+        options: &Options,
+        operator: Option<&Operator<'_>>,
+        embedded: Embedded,
+    ) -> Self {
+        let choice = operator.and_then(|operator| {
+            let file = operator.policy().ok()?;
+            let rules = operator.rules(&file).ok()?;
+            Some(Choice::new(&file, &rules))
+        });
+        let limits = options.limits();
+        let sealed = Sandbox::sealed(limits.memory_bytes);
+        let loader = Loader::new(options.component(embedded), limits, sealed, Vec::new());
+        Self {
+            catalog: Catalog::new(loader, choice.unwrap_or_default()),
+            demo: None,
+        }
     }
 }
 
 /// The component and its tools, with a way out to these settings' Proxmox VE.
 fn catalog(
-    options: &Options,
+    operator: &Operator<'_>,
     embedded: Embedded,
     settings: &Settings,
 ) -> Result<Catalog, CommandError> {
-    let file = options.policy.effective()?;
-    let rules = crate::policy::rules(&file, options.call_requests)?;
+    let file = operator.policy()?;
+    let rules = operator.rules(&file)?;
     let choice = Choice::new(&file, &rules);
     let audit = match crate::policy::audit_target(&file) {
         Some(target) => Some(Audit::open(target, file.audit.required.unwrap_or(true))?),
         None => None,
     };
-    let limits = options.limits();
+    let limits = operator.options.limits();
     let budget = Budget::new(limits.memory_bytes);
     let loader = Loader::new(
-        options.component(embedded),
+        operator.options.component(embedded),
         limits,
         Sandbox::new(settings, rules, audit, budget)?,
         settings.guest_environment(),

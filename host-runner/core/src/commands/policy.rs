@@ -1,19 +1,20 @@
 //! `host-runner policy`
 
+use host_runner_policy::{Confirm, Fallback};
 use serde_json::{Value, json};
 
 use super::{CommandError, Context, catalog, print};
-use crate::cli::Options;
+use crate::cli::Operator;
 use crate::engine::{Embedded, ToolError};
 use crate::render;
 use crate::sandbox::{Consent, Decision, Fate, Terms};
 use crate::settings::{Settings, SettingsError};
 
 /// Prints the policy in force.
-pub(crate) fn show(options: &Options) -> Result<(), CommandError> {
-    let file = options.policy.effective()?;
-    let rules = crate::policy::rules(&file, options.call_requests)?;
-    let mut shown = file;
+pub(crate) fn show(operator: &Operator<'_>) -> Result<(), CommandError> {
+    let layers = operator.policy_layers()?;
+    let mut shown = layers.effective().clone();
+    let rules = operator.rules(&shown)?;
     shown.preset.get_or_insert_default();
     shown.read_only.get_or_insert_default();
     shown.confirm.get_or_insert_default();
@@ -25,28 +26,38 @@ pub(crate) fn show(options: &Options) -> Result<(), CommandError> {
         true => allowed.filter(|name| *name == "read").collect(),
         false => allowed.collect(),
     };
+    let mut origins = layers.origins();
+    for key in ["preset", "read_only", "confirm"] {
+        if !origins.iter().any(|(one, _)| one == key) {
+            origins.push((key.to_owned(), "the default".to_owned()));
+        }
+    }
+    let origins = origins.iter();
+    let origins = origins.map(|(key, place)| format!("#   {key}: {place}\n"));
+    let origins: String = origins.collect();
     print(&format!(
-        "{}\n\n# these actions are allowed:\n#   {}\n# and by no policy: to delete a guest, a \
+        "{}\n\n# where this comes from:\n{}\n# these actions are allowed:\n#   {}\n# and by no policy: to delete a guest, a \
          storage or a volume, to overwrite a guest,\n# to change users or permissions, to run \
          anything on a node",
         text.trim_end(),
+        render::for_terminal(&origins),
         allowed.join(", ")
     ))
 }
 
 /// Tells what the policy says of a call or of a request.
 pub(crate) async fn explain(
-    options: &Options,
+    operator: &Operator<'_>,
     embedded: Embedded,
     tool: &str,
     arguments: &str,
     json: bool,
 ) -> Result<(), CommandError> {
-    let (context, offline) = match options.settings() {
-        _ if options.demo => (Context::new(options, embedded).await?, false),
-        Ok(_) => (Context::new(options, embedded).await?, false),
-        Err(SettingsError::Missing(_)) => {
-            let catalog = catalog(options, embedded, &Settings::nowhere())?;
+    let (context, offline) = match operator.settings() {
+        _ if operator.options.demo => (Context::new(operator, embedded).await?, false),
+        Ok(_) => (Context::new(operator, embedded).await?, false),
+        Err(SettingsError::Missing { .. }) => {
+            let catalog = catalog(operator, embedded, &Settings::nowhere())?;
             let context = Context {
                 catalog,
                 demo: None,
@@ -55,10 +66,13 @@ pub(crate) async fn explain(
         }
         Err(error) => return Err(error.into()),
     };
-    let explanation = match tool.split_once(' ') {
+    let mut explanation = match tool.split_once(' ') {
         Some((method, target)) => of_request(&context, method, target, arguments).await?,
         None => of_tool(&context, tool, arguments, offline).await?,
     };
+    let file = operator.policy()?;
+    explanation.confirm = file.confirm.unwrap_or_default();
+    explanation.fallback = file.confirm_fallback.unwrap_or_default();
     match json {
         true => print(&format!("{:#}", explanation.to_json()))?,
         false => print(&render::for_terminal(&explanation.to_text()))?,
@@ -80,6 +94,10 @@ struct Explanation {
     end: Option<String>,
     /// No request was sent, for want of settings.
     offline: bool,
+    /// Which changes the user is asked about.
+    confirm: Confirm,
+    /// What happens where the client cannot ask.
+    fallback: Fallback,
 }
 
 async fn of_tool(
@@ -103,6 +121,8 @@ async fn of_tool(
         decisions: Vec::new(),
         end: None,
         offline,
+        confirm: Confirm::Never,
+        fallback: Fallback::Refuse,
     };
     // What its requests would be told is of interest all the same.
     let Some(tool) = offer.any(name) else {
@@ -163,6 +183,8 @@ async fn of_request(
         decisions: gate.decisions(),
         end: None,
         offline: false,
+        confirm: Confirm::Never,
+        fallback: Fallback::Refuse,
     })
 }
 
@@ -172,7 +194,18 @@ impl Decision {
         !self.verdict.allowed || self.fate == Fate::Withheld
     }
 
-    fn to_line(&self) -> String {
+    /// Whether the user would be asked before it.
+    fn asks(&self, confirm: Confirm) -> bool {
+        self.verdict.allowed
+            && self.method != "GET"
+            && match confirm {
+                Confirm::Never => false,
+                Confirm::Destructive => self.verdict.meaning.is_destructive(),
+                Confirm::Writes => true,
+            }
+    }
+
+    fn to_line(&self, confirm: Confirm, fallback: Fallback) -> String {
         let fate = match self.fate {
             Fate::Sent(Some(status)) => format!("allowed, sent, answered {status}"),
             Fate::Sent(None) => "allowed, sent, not answered".to_owned(),
@@ -180,10 +213,22 @@ impl Decision {
             _ => "refused".to_owned(),
         };
         let (rule, reason) = (self.verdict.rule, &self.verdict.reason);
-        format!("{}\n  {fate} by rule {rule}: {reason}", self.subject())
+        let question = match (self.asks(confirm), fallback) {
+            (false, _) => "",
+            (true, Fallback::Refuse) => {
+                "\n  asked about first by rule confirm, and refused where the client cannot ask"
+            }
+            (true, Fallback::Allow) => {
+                "\n  asked about first by rule confirm, and allowed where the client cannot ask"
+            }
+        };
+        format!(
+            "{}\n  {fate} by rule {rule}: {reason}{question}",
+            self.subject()
+        )
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, confirm: Confirm) -> Value {
         let params = self.params.iter();
         let params: serde_json::Map<_, _> = params
             .map(|(name, value)| (name.clone(), json!(value)))
@@ -193,6 +238,7 @@ impl Decision {
             "path": self.path,
             "params": params,
             "allowed": self.verdict.allowed,
+            "asks_user": self.asks(confirm),
             "sent": matches!(self.fate, Fate::Sent(_)),
             "rule": self.verdict.rule,
             "reason": self.verdict.reason,
@@ -211,7 +257,8 @@ impl Explanation {
         if let Some(reason) = &self.not_offered {
             lines.push(format!("not offered by rule tools: {reason}"));
         }
-        lines.extend(self.decisions.iter().map(Decision::to_line));
+        let decisions = self.decisions.iter();
+        lines.extend(decisions.map(|one| one.to_line(self.confirm, self.fallback)));
         lines.extend(self.end.clone());
         if self.offline && !self.decisions.iter().any(Decision::decides) {
             lines.push(
@@ -228,11 +275,12 @@ impl Explanation {
     }
 
     fn to_json(&self) -> Value {
+        let requests = self.decisions.iter().map(|one| one.to_json(self.confirm));
         json!({
             "subject": self.subject,
             "allowed": self.is_allowed(),
             "not_offered": self.not_offered,
-            "requests": self.decisions.iter().map(Decision::to_json).collect::<Vec<_>>(),
+            "requests": requests.collect::<Vec<_>>(),
             "end": self.end,
             "offline": self.offline,
         })

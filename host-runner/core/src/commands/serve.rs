@@ -2,16 +2,15 @@
 
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
-
 use super::{CommandError, Context};
-use crate::cli::Options;
-use crate::engine::Embedded;
+use crate::cli::{Operator, Options};
+use crate::engine::{Embedded, LoadError};
 use crate::mcp;
-use crate::offer::OfferError;
+use crate::offer::{Catalog, OfferError};
+use crate::process;
 
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
@@ -20,51 +19,89 @@ const WAIT: Duration = Duration::from_secs(50);
 const LOADING: Duration = Duration::from_millis(100);
 
 /// Serves MCP until the client closes stdin, or a signal comes.
-pub(crate) async fn run(options: &Options, embedded: Embedded) -> Result<(), CommandError> {
-    let Context { catalog, demo } = Context::new(options, embedded).await?;
+///
+/// What the operator got wrong does not keep a client from being greeted, as it
+/// would show its user nothing but a server that has gone: the tools are listed,
+/// and each call is answered with what is wrong. In a terminal, or where no
+/// client says a word, the program ends with that. A component that must not
+/// run ends the program in any case, since there is nothing to list.
+pub(crate) async fn run(
+    options: &Options,
+    operator: Result<Operator<'_>, CommandError>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    let terminal = io::stdin().is_terminal();
+    let (context, fault) = match operator {
+        Ok(operator) => match Context::new(&operator, embedded).await {
+            Ok(context) => (context, None),
+            Err(error) => {
+                let context = Context::sealed(options, Some(&operator), embedded);
+                (context, Some(error))
+            }
+        },
+        Err(error) => (Context::sealed(options, None, embedded), Some(error)),
+    };
+    let fault = match fault {
+        Some(error) if terminal => return Err(error),
+        fault => fault,
+    };
+    if let Some(fault) = &fault {
+        crate::report(fault);
+    }
+    let Context { catalog, demo } = context;
     let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.
-    let loading = tokio::spawn({
+    tokio::spawn({
         let catalog = Arc::clone(&catalog);
         async move { catalog.offer().await.map(drop) }
     });
 
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let stop = async move {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
-        }
-    };
-
-    if io::stdin().is_terminal() {
+    if terminal {
         tracing::warn!(
             "waiting for MCP messages on stdin: an MCP client starts this command by itself \
              (`host-runner tools` and `host-runner call` are for people)"
         );
     }
-    let server = mcp::Server::new(Arc::clone(&catalog), options.wait().unwrap_or(WAIT));
-    let served = tokio::select! {
-        served = server.serve(stop) => {
-            // Whoever hung up at once is told of a fault all the same. The task
-            // itself may have been waited for already, which can be done once.
-            match tokio::time::timeout(LOADING, catalog.offer()).await {
-                Ok(Err(error)) => Err(error.into()),
-                _ => served.map_err(CommandError::Protocol),
-            }
-        }
-        error = fault(loading) => Err(error.into()),
+    let server = mcp::Server::new(
+        Arc::clone(&catalog),
+        options.wait().unwrap_or(WAIT),
+        fault.as_ref().map(ToString::to_string),
+    );
+    process::end_in_time(server.closing())?;
+    let said = AtomicBool::new(fault.is_some());
+    let greeted = tokio::select! {
+        served = server.serve() => served.map_err(CommandError::Protocol),
+        error = unusable(&catalog, terminal, &said) => Err(error.into()),
     };
     drop(demo);
-    served
+    if greeted? {
+        return Ok(());
+    }
+    // Whoever hung up at once is told of a fault all the same.
+    match tokio::time::timeout(LOADING, catalog.offer()).await {
+        _ if said.load(Ordering::Relaxed) => Err(CommandError::Faulty),
+        Ok(Err(error)) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
-/// Why nothing can be called, once that is known.
-async fn fault(loading: JoinHandle<Result<(), OfferError>>) -> OfferError {
-    match loading.await {
-        Ok(Err(error)) => error,
-        _ => std::future::pending().await,
+/// Why the server has to end, once that is known. What the operator can correct
+/// is said on stderr, and to the client with each call.
+async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> OfferError {
+    match catalog.offer().await {
+        Err(error) if terminal || is_final(&error) => return error,
+        // A fault of the settings has been said already.
+        Err(error) if !said.swap(true, Ordering::Relaxed) => crate::report(&error.into()),
+        _ => {}
+    }
+    std::future::pending().await
+}
+
+fn is_final(error: &OfferError) -> bool {
+    match error {
+        OfferError::Load(error) => !matches!(error, LoadError::Read { .. }),
+        OfferError::Tools(_) => true,
+        OfferError::Name { .. } | OfferError::Nothing => false,
     }
 }

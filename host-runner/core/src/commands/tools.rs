@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{CommandError, print};
-use crate::cli::Options;
+use crate::cli::Operator;
 use crate::engine::{Embedded, Loader, Tool};
 use crate::offer::Offer;
 use crate::policy::Choice;
@@ -13,15 +13,16 @@ use crate::sandbox::Sandbox;
 /// Lists the tools, and which of them the policy offers. Needs no settings, and
 /// nothing can leave.
 pub(crate) async fn run(
-    options: &Options,
+    operator: &Operator<'_>,
     embedded: Embedded,
     json: bool,
 ) -> Result<(), CommandError> {
-    let file = options.policy.effective()?;
-    let choice = Choice::new(&file, &crate::policy::rules(&file, options.call_requests)?);
-    let limits = options.limits();
+    let file = operator.policy()?;
+    let choice = Choice::new(&file, &operator.rules(&file)?);
+    let limits = operator.options.limits();
     let sealed = Sandbox::sealed(limits.memory_bytes);
-    let loader = Loader::new(options.component(embedded), limits, sealed, Vec::new());
+    let component = operator.options.component(embedded);
+    let loader = Loader::new(component, limits, sealed, Vec::new());
     let tools = loader.plugin().await?.list_tools().await?;
     let offer = Offer::new(tools.clone(), &choice)?;
     if json {

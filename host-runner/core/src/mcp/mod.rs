@@ -2,11 +2,13 @@
 //! of rmcp.
 
 mod confirm;
+mod message;
 mod running;
 mod stdio;
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rmcp::model::{
@@ -24,12 +26,14 @@ use self::confirm::{Questions, Way};
 use self::running::{Event, Progress, Running, Start};
 use self::stdio::Stdio;
 use crate::engine::{Plugin, Tool, ToolError, ToolResult};
-use crate::offer::{Catalog, Offer};
+use crate::offer::Catalog;
 use crate::render;
 
 /// How long calls have to end by themselves once the client is gone, or a
-/// signal came. The process is to end within 200 ms.
+/// signal came.
 const GRACE: Duration = Duration::from_millis(100);
+/// How long the rest may take: to write what a client has not read yet.
+const ENDING_TIME: Duration = Duration::from_millis(600);
 /// How long a client may keep what never changes while the process lives.
 const TTL_MS: u64 = 60 * 60 * 1000;
 
@@ -50,6 +54,8 @@ struct Inner {
     catalog: Arc<Catalog>,
     wait: Duration,
     questions: Questions,
+    /// Why no call can be made: settings that cannot be used.
+    fault: Option<String>,
     /// The client is gone, or is to be.
     closing: CancellationToken,
     calls: TaskTracker,
@@ -59,23 +65,33 @@ struct Inner {
 struct Cancelled;
 
 impl Server {
-    /// Follows a task for `wait` before it answers that the task goes on.
-    pub(crate) fn new(catalog: Arc<Catalog>, wait: Duration) -> Self {
+    /// Follows a task for `wait` before returning with the task still running.
+    /// With a `fault` the tools are listed, and every call is answered with it.
+    pub(crate) fn new(catalog: Arc<Catalog>, wait: Duration, fault: Option<String>) -> Self {
         Self(Arc::new(Inner {
             catalog,
             wait,
             questions: Questions::new(),
+            fault,
             closing: CancellationToken::new(),
             calls: TaskTracker::new(),
         }))
     }
 
-    /// Serves stdin and stdout until the client closes its end or `stop`
-    /// comes. Calls that run then get a moment to end.
-    pub(crate) async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), String> {
+    /// Cancelling this ends the server, and it is cancelled when the client
+    /// closes its end.
+    pub(crate) fn closing(&self) -> CancellationToken {
+        self.0.closing.clone()
+    }
+
+    /// Serves stdin and stdout until [`Self::closing`] is cancelled. Calls that
+    /// run then get a moment to end. Tells whether a client has sent a request.
+    pub(crate) async fn serve(self) -> Result<bool, String> {
         let Inner { closing, calls, .. } = &*self.0;
         let ended = CancellationToken::new();
-        let transport = Stdio::new(closing.clone());
+        let transport =
+            Stdio::start(closing.clone()).map_err(|error| format!("cannot read stdin: {error}"))?;
+        let (outgoing, greeted) = (transport.outgoing(), transport.greeted());
         let served = async {
             let service = self.clone().serve_with_ct(transport, ended.clone()).await?;
             // A join error is a panic in rmcp's loop, which it has reported.
@@ -83,20 +99,32 @@ impl Server {
             Ok(())
         };
         let stopped = async {
-            stop.await;
-            closing.cancel();
+            closing.cancelled().await;
             calls.close();
             calls.wait().await;
             ended.cancel();
             std::future::pending::<()>().await;
         };
-        let served: Result<(), ServerInitializeError> = tokio::select! {
+        // A client that does not read holds nothing up.
+        let overdue = async {
+            closing.cancelled().await;
+            tokio::time::sleep(ENDING_TIME).await;
+        };
+        let served = async {
+            let served: Result<(), ServerInitializeError> = tokio::select! {
+                served = served => served,
+                () = stopped => Ok(()),
+            };
+            outgoing.drained().await;
+            served
+        };
+        let served = tokio::select! {
             served = served => served,
-            () = stopped => Ok(()),
+            () = overdue => Ok(()),
         };
         match served {
             Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled)
-            | Ok(()) => Ok(()),
+            | Ok(()) => Ok(greeted.load(Ordering::Relaxed)),
             Err(error) => Err(format!("cannot serve this client: {error}")),
         }
     }
@@ -104,11 +132,15 @@ impl Server {
 
 impl ServerHandler for Server {
     fn get_info(&self) -> ServerConfig {
+        let instructions = match &self.0.fault {
+            None => INSTRUCTIONS.to_owned(),
+            Some(fault) => format!("{INSTRUCTIONS} At present no call works: {}.", blame(fault)),
+        };
         let implementation =
             Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(implementation)
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(instructions)
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
@@ -124,12 +156,12 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let _running = self.0.calls.token();
-        let offer = tokio::select! {
-            offer = self.0.offer() => offer.map_err(internal)?,
+        let listed = tokio::select! {
+            listed = self.0.listed() => listed,
             () = self.0.closed() => return Err(ErrorData::internal_error(ENDING, None)),
         };
         self.0.prepare();
-        let tools = offer.tools().iter().map(to_mcp).collect::<Result<_, _>>();
+        let tools = listed.iter().map(to_mcp).collect::<Result<_, _>>();
         let list = ListToolsResult::with_all_items(tools.map_err(internal)?);
         if context.protocol_version() < Some(ProtocolVersion::V_2026_07_28) {
             return Ok(list);
@@ -158,9 +190,13 @@ impl Inner {
         plugin.map_err(|error| ToolError::Internal(error.to_string()))
     }
 
-    async fn offer(&self) -> Result<&Offer, ToolError> {
-        let offer = self.catalog.offer().await;
-        offer.map_err(|error| ToolError::Internal(error.to_string()))
+    /// The tools to list: those that can be called, else those that could be
+    /// if the policy fitted the component.
+    async fn listed(&self) -> Vec<Tool> {
+        match self.catalog.offer().await {
+            Ok(offer) => offer.tools().to_vec(),
+            Err(_) => self.catalog.without_choice().await,
+        }
     }
 
     async fn answer(
@@ -168,7 +204,13 @@ impl Inner {
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let offer = self.offer().await.map_err(internal)?;
+        if let Some(fault) = &self.fault {
+            return Ok(faulty(fault).into());
+        }
+        let offer = match self.catalog.offer().await {
+            Ok(offer) => offer,
+            Err(error) => return Ok(faulty(&error.to_string()).into()),
+        };
         let tool = offer
             .find(&request.name)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
@@ -241,6 +283,9 @@ impl Inner {
     /// Makes ready for the first request to Proxmox, which most clients cause
     /// soon after they have seen the tools.
     fn prepare(&self) {
+        if self.fault.is_some() {
+            return;
+        }
         let catalog = Arc::clone(&self.catalog);
         tokio::spawn(async move { catalog.prepare().await });
     }
@@ -335,6 +380,21 @@ fn to_mcp(tool: &Tool) -> Result<McpTool, ToolError> {
                 .idempotent(annotations.idempotent)
                 .open_world(annotations.open_world),
         ))
+}
+
+/// The answer to every call while the settings cannot be used.
+fn faulty(fault: &str) -> CallToolResult {
+    let text = blame(fault);
+    CallToolResult::error(vec![ContentBlock::text(text)])
+}
+
+/// What is wrong, and who can do what about it.
+fn blame(fault: &str) -> String {
+    format!(
+        "this server cannot be used as it was started, and nothing was sent to Proxmox VE: \
+         {fault}. Whoever runs it has to correct this in the configuration of the MCP client and \
+         start it again; calling again does not help"
+    )
 }
 
 fn to_error(error: &ToolError) -> CallToolResult {

@@ -1,33 +1,82 @@
-//! Stdin and stdout as rmcp's transport.
+//! Stdin and stdout as rmcp's transport, one message per line.
+//!
+//! A thread reads and another one writes, so that neither a client that does
+//! not read nor one that does not write can hold up the rest: the end of stdin
+//! is noticed while stdout is blocked. What waits to be written is bounded.
 
-use std::io;
+use std::io::{self, BufRead, Read as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as blocking;
 
 use rmcp::RoleServer;
 use rmcp::model::JsonRpcMessage;
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
-use rmcp::transport::async_rw::AsyncRwTransport;
-use rmcp::transport::{StdioReader, StdioWriter, Transport, stdio_pipes};
+use rmcp::transport::Transport;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-/// Stdin and stdout, one message a line.
+use super::message::{self, Line};
+
+/// The longest line that is read. Longer ones are answered and left out.
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+/// The most that may wait for the client to read it: a tool list has about
+/// 100 KiB, and the longest answers have a few MiB.
+const MAX_UNREAD_BYTES: usize = 64 * 1024 * 1024;
+/// The most messages that may wait to be handled.
+const MAX_WAITING: usize = 1024;
+
+/// Stdin and stdout.
 pub(super) struct Stdio {
-    inner: AsyncRwTransport<RoleServer, StdioReader, StdioWriter>,
+    incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
+    outgoing: Outgoing,
     /// Cancelled at the end of stdin: rmcp itself tells the handlers only
     /// after it has waited 5 s for them.
     closing: CancellationToken,
-    greeted: bool,
+    greeted: Arc<AtomicBool>,
     complained: bool,
 }
 
+/// The way to stdout.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    lines: blocking::Sender<Vec<u8>>,
+    /// How many bytes are not written yet.
+    unread: watch::Sender<usize>,
+    closing: CancellationToken,
+}
+
 impl Stdio {
-    pub(super) fn new(closing: CancellationToken) -> Self {
-        let (stdin, stdout) = stdio_pipes();
-        Self {
-            inner: AsyncRwTransport::new_server(stdin, stdout),
+    /// Begins to read stdin and to write stdout.
+    pub(super) fn start(closing: CancellationToken) -> io::Result<Self> {
+        let (lines, to_write) = blocking::channel();
+        let outgoing = Outgoing {
+            lines,
+            unread: watch::Sender::new(0),
+            closing: closing.clone(),
+        };
+        let (messages, incoming) = mpsc::channel(MAX_WAITING);
+        let writer = outgoing.writer();
+        thread("stdout", move || writer.run(&to_write))?;
+        let answers = outgoing.clone();
+        thread("stdin", move || read_all(&messages, &answers))?;
+        Ok(Self {
+            incoming,
+            outgoing,
             closing,
-            greeted: false,
+            greeted: Arc::default(),
             complained: false,
-        }
+        })
+    }
+
+    /// The way to stdout.
+    pub(super) fn outgoing(&self) -> Outgoing {
+        self.outgoing.clone()
+    }
+
+    /// Whether a client has sent a request.
+    pub(super) fn greeted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.greeted)
     }
 }
 
@@ -38,18 +87,21 @@ impl Transport<RoleServer> for Stdio {
         &mut self,
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
-        self.inner.send(item)
+        let outgoing = self.outgoing.clone();
+        async move { outgoing.push(serde_json::to_vec(&item)?) }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            let Some(message) = self.inner.receive().await else {
+            let Some(message) = self.incoming.recv().await else {
                 self.closing.cancel();
                 return None;
             };
             // rmcp would end the session over anything but a request here.
-            self.greeted |= matches!(message, JsonRpcMessage::Request(_));
-            if self.greeted {
+            if matches!(message, JsonRpcMessage::Request(_)) {
+                self.greeted.store(true, Ordering::Relaxed);
+            }
+            if self.greeted.load(Ordering::Relaxed) {
                 return Some(message);
             }
             if !self.complained {
@@ -62,7 +114,136 @@ impl Transport<RoleServer> for Stdio {
         }
     }
 
-    fn close(&mut self) -> impl Future<Output = Result<(), Self::Error>> + Send {
-        self.inner.close()
+    async fn close(&mut self) -> Result<(), Self::Error> {
+        Ok(())
     }
+}
+
+impl Outgoing {
+    /// Waits until all is written.
+    pub(super) async fn drained(&self) {
+        // The sender is this one's own: it is never gone.
+        let _ = self
+            .unread
+            .subscribe()
+            .wait_for(|unread| *unread == 0)
+            .await;
+    }
+
+    fn push(&self, mut line: Vec<u8>) -> io::Result<()> {
+        line.push(b'\n');
+        let size = line.len();
+        let mut unread = 0;
+        self.unread.send_modify(|bytes| {
+            *bytes += size;
+            unread = *bytes;
+        });
+        if unread > MAX_UNREAD_BYTES && unread > size {
+            tracing::error!("ending, as the client does not read what it is sent");
+            self.closing.cancel();
+        }
+        let pushed = match self.closing.is_cancelled() && unread > MAX_UNREAD_BYTES {
+            true => Err(()),
+            false => self.lines.send(line).map_err(drop),
+        };
+        pushed.map_err(|()| {
+            self.unread.send_modify(|bytes| *bytes -= size);
+            io::ErrorKind::BrokenPipe.into()
+        })
+    }
+
+    fn writer(&self) -> Writer {
+        Writer {
+            unread: self.unread.clone(),
+            closing: self.closing.clone(),
+        }
+    }
+}
+
+/// Writes stdout.
+struct Writer {
+    unread: watch::Sender<usize>,
+    closing: CancellationToken,
+}
+
+impl Writer {
+    fn run(&self, lines: &blocking::Receiver<Vec<u8>>) {
+        let mut stdout = io::stdout().lock();
+        for line in lines {
+            let written = stdout.write_all(&line).and_then(|()| stdout.flush());
+            self.unread.send_modify(|bytes| *bytes -= line.len());
+            if let Err(error) = written {
+                tracing::debug!("the client is gone: {error}");
+                self.closing.cancel();
+                break;
+            }
+        }
+        // What is left is for nobody.
+        for line in lines.try_iter() {
+            self.unread.send_modify(|bytes| *bytes -= line.len());
+        }
+    }
+}
+
+/// Reads stdin to its end.
+fn read_all(messages: &mpsc::Sender<RxJsonRpcMessage<RoleServer>>, answers: &Outgoing) {
+    let mut stdin = io::stdin().lock();
+    let mut line = Vec::new();
+    loop {
+        let answer = match next_line(&mut stdin, &mut line) {
+            Ok(Read::End) => return,
+            Ok(Read::TooLong) => message::too_long(MAX_LINE_BYTES),
+            Ok(Read::Line) => match message::read(&line) {
+                Line::Nothing => continue,
+                Line::Answer(answer) => answer,
+                Line::Message(message) => match messages.blocking_send(*message) {
+                    Ok(()) => continue,
+                    // The server has ended.
+                    Err(_) => return,
+                },
+            },
+            Err(error) => {
+                tracing::error!("cannot read stdin: {error}");
+                return;
+            }
+        };
+        if answers.push(answer.to_string().into_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+enum Read {
+    Line,
+    TooLong,
+    End,
+}
+
+/// Reads the next line into `line`, and no more of it than a line may have.
+fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
+    line.clear();
+    line.shrink_to(64 * 1024);
+    let max = MAX_LINE_BYTES as u64 + 1;
+    let count = input.by_ref().take(max).read_until(b'\n', line)?;
+    if count == 0 {
+        return Ok(Read::End);
+    }
+    if (count as u64) < max || line.ends_with(b"\n") {
+        return Ok(Read::Line);
+    }
+    loop {
+        line.clear();
+        let count = input.by_ref().take(max).read_until(b'\n', line)?;
+        if count == 0 || line.ends_with(b"\n") {
+            line.clear();
+            return Ok(Read::TooLong);
+        }
+    }
+}
+
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(run)
+        .map(drop)
 }

@@ -1,29 +1,24 @@
 //! The settings: where Proxmox VE is and with which token to talk to it.
 //!
-//! A flag beats the environment, which beats the file given by `--env-file`,
-//! which beats a `.env` in the working directory. An empty value counts as
-//! none. The token's secret may also be in a file of its own, or a systemd
-//! credential, which comes last.
+//! An empty value counts as none. No message holds a value: whoever swaps two
+//! of them must not see the secret in an error. The names of files are the
+//! exception, as far as they are names of files.
 
-use std::collections::HashMap;
+mod sources;
+mod variable;
+
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
+pub(crate) use self::sources::{EnvFile, Sources};
+pub(crate) use self::variable::{Variable, file_name, mask_secrets};
 
+use self::sources::{CREDENTIAL, given};
+use self::variable::is_like_a_secret;
 use crate::digest::Digest;
-use crate::env_file;
-use crate::sandbox::{Origin, OriginError};
+use crate::sandbox::Origin;
 use crate::secret::Secret;
-
-/// The name of the systemd credential that holds the token's secret.
-const CREDENTIAL: &str = "proxmox-token-secret";
-
-/// A file that is larger holds something else than a secret.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// Where Proxmox VE is, and with which token to talk to it.
 #[derive(Debug, Clone)]
@@ -66,17 +61,23 @@ pub(crate) struct CaFile {
 }
 
 /// Settings that cannot be used. Each message is one line that names the
-/// variable and gives an example.
+/// variable and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
     /// Some that have no default are not there.
     #[error(
-        "{} not set: give {} in the environment or in a .env file, for example {}",
-        names(.0),
-        if .0.len() == 1 { "it" } else { "them" },
-        examples(.0)
+        "{} not set: give {} in the environment or in a file named by --env-file, for example {}{}",
+        names(.variables),
+        if .variables.len() == 1 { "it" } else { "them" },
+        examples(.variables),
+        .passed_over.map_or_else(String::new, |why| format!("; .env in the working directory {why}"))
     )]
-    Missing(Vec<Variable>),
+    Missing {
+        /// Which.
+        variables: Vec<Variable>,
+        /// Why a `.env` in the working directory does not count.
+        passed_over: Option<&'static str>,
+    },
     /// One cannot be understood.
     #[error("{} ({origin}) {problem}, for example {}", .variable.name(), examples(&[*.variable]))]
     Malformed {
@@ -84,10 +85,26 @@ pub(crate) enum SettingsError {
         variable: Variable,
         /// Where it came from.
         origin: Place,
-        /// What is wrong with it. Holds no secret.
+        /// What is wrong with it. Holds no value.
         problem: String,
     },
-    /// The secret is given in two ways, and none of them is the better one.
+    /// The settings of the connection come from two places.
+    #[error(
+        "{}, but {} from {file}: address, token and certificates must come from one place, so \
+         give all of them in {file}, or all of them outside of it",
+        from_outside(.outside),
+        names(.inside),
+        file = .path.display()
+    )]
+    Mixed {
+        /// Those that the operator gives beside the file.
+        outside: Vec<(Variable, Place)>,
+        /// Those that the file gives.
+        inside: Vec<Variable>,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The secret is given in two ways, and neither has precedence.
     #[error(
         "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({}): keep one of \
          them, for example {}",
@@ -95,35 +112,14 @@ pub(crate) enum SettingsError {
         examples(&[Variable::TokenSecretFile])
     )]
     TwoSecrets(Place),
-    /// The file given by `--env-file` cannot be read.
-    #[error("cannot read {}: {reason}", .path.display())]
+    /// The file given by `--env-file` cannot be used.
+    #[error("cannot use the settings in {}: {reason}", .path.display())]
     EnvFile {
         /// The file.
         path: PathBuf,
         /// Why. Holds nothing from the file.
         reason: String,
     },
-}
-
-/// One setting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Variable {
-    /// `PROXMOX_URL`
-    Url,
-    /// `PROXMOX_USER`
-    User,
-    /// `PROXMOX_TOKEN_ID`
-    TokenId,
-    /// `PROXMOX_TOKEN_SECRET`
-    TokenSecret,
-    /// `PROXMOX_TOKEN_SECRET_FILE`
-    TokenSecretFile,
-    /// `PROXMOX_VERIFY_SSL`
-    VerifySsl,
-    /// `PROXMOX_FINGERPRINT`
-    Fingerprint,
-    /// `PROXMOX_CA_FILE`
-    CaFile,
 }
 
 /// Where a setting came from.
@@ -139,25 +135,12 @@ pub(crate) enum Place {
     Credential,
 }
 
-/// What one place gives. One of the values may be the secret, so all of them
-/// are wiped when they are dropped.
-type Values = HashMap<Variable, Zeroizing<String>>;
-
-/// The places that settings are looked for in.
-#[derive(Default)]
-pub(crate) struct Sources {
-    flags: Values,
-    environment: Values,
-    files: Vec<(PathBuf, Values)>,
-    /// systemd's credentials.
-    credentials: Option<PathBuf>,
-}
-
 impl Settings {
     /// Reads and checks the settings.
     pub(crate) fn from_sources(sources: &Sources) -> Result<Self, SettingsError> {
-        let token = sources.get(Variable::TokenId);
-        let owned_token = token.as_ref().is_some_and(|(value, _)| value.contains('!'));
+        let owned_token = sources
+            .get(Variable::TokenId)
+            .is_some_and(|(value, _)| value.contains('!'));
         let required = [
             Variable::Url,
             Variable::User,
@@ -173,30 +156,45 @@ impl Settings {
             .filter(|&variable| !(variable == Variable::User && owned_token))
             .collect();
         if !missing.is_empty() {
-            return Err(SettingsError::Missing(missing));
+            return Err(sources.missing(missing));
         }
 
-        let origin = sources.parse(Variable::Url, |text| {
-            Origin::parse(text).map_err(|error: OriginError| error.to_string())
-        })?;
-        let user = sources.parse_optional(Variable::User, parse_user)?;
-        let (owner, token_name) = sources.parse(Variable::TokenId, parse_token_id)?;
+        let origin = sources.parse(Variable::Url, variable::parse_url)?;
+        let user = sources.parse_optional(Variable::User, variable::parse_user)?;
+        let (owner, token_name) = sources.parse(Variable::TokenId, variable::parse_token_id)?;
         let token_secret = sources.token_secret()?;
+        let malformed = |variable, problem: &str| {
+            let place = sources.get(variable).map(|(_, place)| place);
+            let place = place.unwrap_or(Place::Environment);
+            SettingsError::malformed(variable, place, problem.to_owned())
+        };
+        if is_like_a_secret(&token_name) && !token_secret.is_a(is_like_a_secret) {
+            return Err(malformed(
+                Variable::TokenId,
+                "looks like the token's secret, and the secret does not: they may be swapped",
+            ));
+        }
+        if token_secret.is_a(|secret| secret == token_name) {
+            return Err(malformed(
+                Variable::TokenId,
+                "is the same as the token's secret: give the token's name",
+            ));
+        }
         let user = match (user, owner) {
             (Some(user), Some(owner)) if user != owner => {
-                return Err(sources.malformed(
+                return Err(malformed(
                     Variable::TokenId,
-                    format!("is a token of {owner}, but PROXMOX_USER is {user}"),
+                    "names another owner than PROXMOX_USER: leave out one of the two",
                 ));
             }
             (Some(user), _) | (None, Some(user)) => user,
-            (None, None) => return Err(SettingsError::Missing(vec![Variable::User])),
+            (None, None) => return Err(sources.missing(vec![Variable::User])),
         };
         let verify = sources
-            .parse_optional(Variable::VerifySsl, parse_bool)?
+            .parse_optional(Variable::VerifySsl, variable::parse_bool)?
             .unwrap_or(true);
-        let ca = sources.parse_optional(Variable::CaFile, read_ca_file)?;
-        let pins = sources.parse_optional(Variable::Fingerprint, parse_fingerprints)?;
+        let ca = sources.parse_optional(Variable::CaFile, variable::read_ca_file)?;
+        let pins = sources.parse_optional(Variable::Fingerprint, variable::parse_fingerprints)?;
         let trust = match pins {
             Some(pins) => Trust::Pinned(pins),
             None if verify => Trust::Verified { ca },
@@ -232,47 +230,17 @@ impl Settings {
     }
 }
 
+impl SettingsError {
+    fn malformed(variable: Variable, origin: Place, problem: String) -> Self {
+        Self::Malformed {
+            variable,
+            origin,
+            problem,
+        }
+    }
+}
+
 impl Sources {
-    /// The environment, the file given by `--env-file`, and the `.env` of the
-    /// working directory.
-    pub(crate) fn new(env_file: Option<&Path>) -> Result<Self, SettingsError> {
-        let mut sources = Self {
-            environment: Variable::ALL
-                .into_iter()
-                .filter_map(|variable| {
-                    let value = std::env::var(variable.name()).ok()?;
-                    Some((variable, Zeroizing::new(value)))
-                })
-                .collect(),
-            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-            ..Self::default()
-        };
-        if let Some(path) = env_file {
-            let values = read_env_file(path).map_err(|reason| SettingsError::EnvFile {
-                path: path.to_owned(),
-                reason,
-            })?;
-            sources.files.push((path.to_owned(), values));
-        }
-        let dot_env = Path::new(".env");
-        if dot_env.is_file() {
-            // Nobody asked for this file: it may belong to another project.
-            match read_env_file(dot_env) {
-                Ok(values) => sources.files.push((dot_env.to_owned(), values)),
-                Err(reason) => tracing::warn!("ignoring .env in the working directory: {reason}"),
-            }
-        }
-        Ok(sources)
-    }
-
-    /// Adds what a flag gives.
-    pub(crate) fn flag(&mut self, variable: Variable, value: Option<&str>) {
-        if let Some(value) = value {
-            self.flags
-                .insert(variable, Zeroizing::new(value.to_owned()));
-        }
-    }
-
     fn has_token_secret(&self) -> bool {
         self.get(Variable::TokenSecret).is_some()
             || self.get(Variable::TokenSecretFile).is_some()
@@ -290,127 +258,44 @@ impl Sources {
                     if let Place::File(path) = &place {
                         warn_of_readers(path);
                     }
-                    (Variable::TokenSecret, parse_secret(value))
+                    let secret = variable::check(value);
+                    let secret = secret.and_then(|()| variable::parse_secret(value));
+                    (Variable::TokenSecret, secret)
                 }
                 (None, Some(path)) => {
-                    let secret = read_secret(Path::new(path));
-                    let problem = |problem| format!("names {}, which {problem}", quoted(path));
+                    let secret = self.may_name(Path::new(path));
+                    let secret = secret.and_then(|()| variable::read_secret(Path::new(path)));
+                    let problem = |problem| format!("names {}, which {problem}", file_name(path));
                     (Variable::TokenSecretFile, secret.map_err(problem))
                 }
             };
-            return secret.map_err(|problem| SettingsError::Malformed {
-                variable,
-                origin: place,
-                problem,
-            });
+            return secret.map_err(|problem| SettingsError::malformed(variable, place, problem));
         }
         let Some(path) = self.credential() else {
-            return Err(SettingsError::Missing(vec![Variable::TokenSecret]));
+            return Err(self.missing(vec![Variable::TokenSecret]));
         };
-        read_secret(&path).map_err(|problem| SettingsError::Malformed {
-            variable: Variable::TokenSecret,
-            origin: Place::Credential,
-            problem,
+        variable::read_secret(&path).map_err(|problem| {
+            SettingsError::malformed(Variable::TokenSecret, Place::Credential, problem)
         })
     }
 
-    fn credential(&self) -> Option<PathBuf> {
-        let path = self.credentials.as_ref()?.join(CREDENTIAL);
-        path.exists().then_some(path)
-    }
-
-    /// The places, the one that counts most first.
-    fn places(&self) -> impl Iterator<Item = (Place, &Values)> {
-        let files = self
-            .files
-            .iter()
-            .map(|(path, values)| (Place::File(path.clone()), values));
-        [
-            (Place::Flag, &self.flags),
-            (Place::Environment, &self.environment),
-        ]
-        .into_iter()
-        .chain(files)
-    }
-
-    fn get(&self, variable: Variable) -> Option<(&str, Place)> {
-        self.places()
-            .find_map(|(place, values)| Some((given(values, variable)?, place)))
-    }
-
-    fn parse<T>(
-        &self,
-        variable: Variable,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<T, SettingsError> {
-        self.parse_optional(variable, parse)?
-            .ok_or_else(|| SettingsError::Missing(vec![variable]))
-    }
-
-    fn parse_optional<T>(
-        &self,
-        variable: Variable,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, SettingsError> {
-        let Some((value, _)) = self.get(variable) else {
-            return Ok(None);
-        };
-        parse(value)
-            .map(Some)
-            .map_err(|problem| self.malformed(variable, problem))
-    }
-
-    fn malformed(&self, variable: Variable, problem: String) -> SettingsError {
-        SettingsError::Malformed {
-            variable,
-            origin: self
-                .get(variable)
-                .map_or(Place::Environment, |(_, place)| place),
-            problem,
+    /// Whether the file that counts may name this one as the secret's. One that
+    /// nobody named may not: it could have any file sent to an address of its
+    /// own.
+    fn may_name(&self, secret: &Path) -> Result<(), String> {
+        if self.unnamed_file().is_none() {
+            return Ok(());
         }
-    }
-}
-
-impl Variable {
-    /// All of them.
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Url,
-        Self::User,
-        Self::TokenId,
-        Self::TokenSecret,
-        Self::TokenSecretFile,
-        Self::VerifySsl,
-        Self::Fingerprint,
-        Self::CaFile,
-    ];
-
-    /// Its name in the environment.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Url => "PROXMOX_URL",
-            Self::User => "PROXMOX_USER",
-            Self::TokenId => "PROXMOX_TOKEN_ID",
-            Self::TokenSecret => "PROXMOX_TOKEN_SECRET",
-            Self::TokenSecretFile => "PROXMOX_TOKEN_SECRET_FILE",
-            Self::VerifySsl => "PROXMOX_VERIFY_SSL",
-            Self::Fingerprint => "PROXMOX_FINGERPRINT",
-            Self::CaFile => "PROXMOX_CA_FILE",
-        }
-    }
-
-    fn example(self) -> &'static str {
-        match self {
-            Self::Url => "https://pve.example.com:8006",
-            Self::User => "root@pam",
-            Self::TokenId => "mcp",
-            Self::TokenSecret => "12345678-90ab-cdef-1234-567890abcdef",
-            Self::TokenSecretFile => "/etc/proxmox-mcp/token-secret",
-            Self::VerifySsl => "true",
-            Self::Fingerprint => {
-                "3F:A8:0C:51:9E:77:D2:4B:16:E0:8D:63:BA:2F:94:C5:\
-                 07:F1:5D:38:AC:E9:42:80:1B:D6:73:2E:C4:59:0F:A7"
-            }
-            Self::CaFile => "/etc/pve/pve-root-ca.pem",
+        let folder = Path::new(".").canonicalize();
+        let secret = secret.canonicalize();
+        match (folder, secret) {
+            (Ok(folder), Ok(secret)) if !secret.starts_with(&folder) => Err(
+                "is outside of the working directory, as no .env may want that nobody named: \
+                 pass --dotenv if you trust it"
+                    .to_owned(),
+            ),
+            // Reading it will say what is wrong.
+            _ => Ok(()),
         }
     }
 }
@@ -441,78 +326,27 @@ fn names(variables: &[Variable]) -> String {
     }
 }
 
+/// Which settings come from where outside of a file.
+fn from_outside(settings: &[(Variable, Place)]) -> String {
+    let of = |wanted: &Place| -> Vec<_> {
+        let settings = settings.iter().filter(|(_, place)| place == wanted);
+        settings.map(|(variable, _)| *variable).collect()
+    };
+    let places = [Place::Flag, Place::Environment];
+    let texts = places.iter().map(|place| (of(place), place));
+    let texts = texts.filter(|(variables, _)| !variables.is_empty());
+    let texts: Vec<_> = texts
+        .map(|(variables, place)| format!("{} {place}", names(&variables)))
+        .collect();
+    texts.join(" and ")
+}
+
 fn examples(variables: &[Variable]) -> String {
     let examples: Vec<_> = variables
         .iter()
         .map(|variable| format!("{}={}", variable.name(), variable.example()))
         .collect();
     examples.join(" ")
-}
-
-fn parse_user(text: &str) -> Result<String, String> {
-    let Some((name, realm)) = text.rsplit_once('@') else {
-        return Err(format!("has no realm: {}", quoted(text)));
-    };
-    if text.contains('!') {
-        return Err("names a token, whose place is PROXMOX_TOKEN_ID".to_owned());
-    }
-    if name.is_empty() || realm.is_empty() || !is_header_safe(text) {
-        return Err(format!("is not a user with a realm: {}", quoted(text)));
-    }
-    Ok(text.to_owned())
-}
-
-/// The owner, if named, and the token's own name.
-fn parse_token_id(text: &str) -> Result<(Option<String>, String), String> {
-    if text.contains('=') {
-        return Err(
-            "holds more than the token's name: its secret's place is PROXMOX_TOKEN_SECRET"
-                .to_owned(),
-        );
-    }
-    let (owner, name) = match text.split_once('!') {
-        None => (None, text),
-        Some((owner, name)) => {
-            let owner = parse_user(owner)
-                .map_err(|_| "does not name the token's owner as user@realm!name".to_owned())?;
-            (Some(owner), name)
-        }
-    };
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(format!("is not the name of a token: {}", quoted(text)));
-    }
-    Ok((owner, name.to_owned()))
-}
-
-fn parse_secret(text: &str) -> Result<Secret, String> {
-    if text.contains('!') && text.contains('=') {
-        return Err("holds more than the secret: give the part after '='".to_owned());
-    }
-    if !is_header_safe(text) {
-        return Err("holds characters that no token secret has".to_owned());
-    }
-    Ok(Secret::new(text.to_owned()))
-}
-
-/// The secret that stands in a file of its own.
-fn read_secret(path: &Path) -> Result<Secret, String> {
-    // As large as it may get at once: growing would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(2 * MAX_SECRET_BYTES));
-    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-    file.take(MAX_SECRET_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| format!("cannot be read: {error}"))?;
-    if bytes.len() > MAX_SECRET_BYTES {
-        return Err("holds more than a token's secret".to_owned());
-    }
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| "holds characters that no token secret has".to_owned())?;
-    if text.trim().is_empty() {
-        return Err("is empty".to_owned());
-    }
-    warn_of_readers(path);
-    parse_secret(text.trim())
 }
 
 /// Says so where everybody on this machine can read or change a file with the
@@ -523,94 +357,32 @@ fn warn_of_readers(path: &Path) {
     };
     if metadata.is_file() && metadata.permissions().mode() & 0o006 != 0 {
         tracing::warn!(
-            "every user of this machine can read or change {0}, which holds the token's secret: \
-             chmod 600 {0}",
+            "every user of this machine can read or change {0}, which holds the token's secret \
+             (chmod 600 {0} prevents that)",
             path.display()
         );
     }
 }
 
-fn parse_fingerprints(text: &str) -> Result<Vec<Digest>, String> {
-    let entries: Vec<_> = text
-        .split([',', ' ', '\t', '\r', '\n'])
-        .filter(|entry| !entry.is_empty())
-        .collect();
-    if entries.is_empty() {
-        return Err("names no fingerprint".to_owned());
-    }
-    let parse = |(at, entry): (usize, &&str)| {
-        Digest::parse(entry).map_err(|error| match entries.len() {
-            1 => error.to_string(),
-            count => format!("has {count} entries, of which number {} {error}", at + 1),
-        })
-    };
-    entries.iter().enumerate().map(parse).collect()
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        _ => Err(format!("is neither true nor false: {}", quoted(text))),
-    }
-}
-
-fn read_ca_file(text: &str) -> Result<CaFile, String> {
-    let pem = std::fs::read(text).map_err(|error| {
-        format!(
-            "names a file that cannot be read: {}: {error}",
-            quoted(text)
-        )
-    })?;
-    Ok(CaFile {
-        name: text.to_owned(),
-        pem,
-    })
-}
-
-/// What a place gives for a setting, if anything.
-fn given(values: &Values, variable: Variable) -> Option<&str> {
-    let value = values.get(&variable)?.trim();
-    (!value.is_empty()).then_some(value)
-}
-
-fn read_env_file(path: &Path) -> Result<Values, String> {
-    let mut values = Values::new();
-    env_file::read(path, |name, value| {
-        let value = Zeroizing::new(value);
-        let variable = Variable::ALL
-            .into_iter()
-            .find(|variable| variable.name() == name);
-        if let Some(variable) = variable {
-            values.insert(variable, value);
-        }
-    })?;
-    Ok(values)
-}
-
-fn is_header_safe(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
-}
-
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
+    use super::sources::Values;
     use super::*;
 
     const SECRET: &str = "8a7f3c1e-aaaa-bbbb-cccc-0123456789ab";
 
+    const COMPLETE: [(Variable, &str); 4] = [
+        (Variable::Url, "https://pve.example.com:8006"),
+        (Variable::User, "root@pam"),
+        (Variable::TokenId, "mcp"),
+        (Variable::TokenSecret, SECRET),
+    ];
+
     fn sources(environment: &[(Variable, &str)]) -> Sources {
-        let complete = [
-            (Variable::Url, "https://pve.example.com:8006"),
-            (Variable::User, "root@pam"),
-            (Variable::TokenId, "mcp"),
-            (Variable::TokenSecret, SECRET),
-        ];
         Sources {
-            environment: values(complete.iter().chain(environment)),
+            environment: values(COMPLETE.iter().chain(environment)),
             ..Sources::default()
         }
     }
@@ -632,23 +404,121 @@ mod tests {
     }
 
     #[test]
-    fn flag_beats_environment_beats_files_in_order() {
-        let file =
-            |name: &str, value: &str| (PathBuf::from(name), values(&[(Variable::User, value)]));
-        let mut sources = Sources {
-            files: vec![file("given.env", "given@pam"), file(".env", "dot@pam")],
-            ..Sources::default()
-        };
+    fn a_flag_beats_the_environment() {
+        let mut sources = Sources::default();
         let user = |sources: &Sources| sources.get(Variable::User).unwrap().0.to_owned();
-        assert_eq!(user(&sources), "given@pam");
-        sources
-            .environment
-            .extend(values(&[(Variable::User, "environment@pam")]));
+        sources.environment = values(&[(Variable::User, "environment@pam")]);
         assert_eq!(user(&sources), "environment@pam");
-        sources.flag(Variable::User, Some("flag@pam"));
+        sources.flags = values(&[(Variable::User, "flag@pam")]);
         assert_eq!(user(&sources), "flag@pam");
-        sources.flag(Variable::User, Some("  "));
+        sources.flags = values(&[(Variable::User, "  ")]);
         assert_eq!(user(&sources), "environment@pam");
+    }
+
+    /// Whatever two values are swapped, no message holds the secret, and
+    /// nothing would be sent.
+    #[test]
+    fn swapped_values_are_refused_without_being_shown() {
+        for other in Variable::ALL {
+            if other == Variable::TokenSecret || other == Variable::TokenSecretFile {
+                continue;
+            }
+            let value = COMPLETE
+                .into_iter()
+                .find(|(variable, _)| *variable == other)
+                .map_or(other.example(), |(_, value)| value);
+            let swapped = [(other, SECRET), (Variable::TokenSecret, value)];
+            match other {
+                Variable::Log => {
+                    let error = sources(&swapped).log_level().unwrap_err().to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
+                Variable::Policy => {}
+                _ => drop(problem(&swapped)),
+            }
+        }
+        problem(&[
+            (Variable::TokenSecret, ""),
+            (Variable::TokenSecretFile, SECRET),
+        ]);
+        problem(&[(Variable::TokenId, SECRET)]);
+    }
+
+    /// Each form of a token that people write is explained.
+    #[test]
+    fn forms_of_a_token_are_explained() {
+        let quoted = format!("\"{SECRET}\"");
+        let header = format!("PVEAPIToken=root@pam!t={SECRET}");
+        let whole = format!("root@pam!t={SECRET}");
+        for (variable, value, says) in [
+            (Variable::TokenSecret, quoted.as_str(), "in quotes"),
+            (Variable::TokenSecret, &header, "whole header"),
+            (Variable::TokenSecret, &whole, "more than the secret"),
+            (
+                Variable::TokenSecret,
+                "${PVE_SECRET}",
+                "refers to another variable",
+            ),
+            (
+                Variable::TokenSecret,
+                "$PVE_SECRET",
+                "refers to another variable",
+            ),
+            (Variable::TokenSecret, "root@pam!t", "PROXMOX_TOKEN_ID"),
+            (Variable::TokenSecret, "root@pam", "PROXMOX_USER"),
+            (
+                Variable::TokenSecret,
+                "https://pve.example.com",
+                "PROXMOX_URL",
+            ),
+            (Variable::TokenId, &whole, "PROXMOX_TOKEN_SECRET"),
+            (Variable::TokenId, &header, "PROXMOX_TOKEN_SECRET"),
+            (Variable::TokenId, "root@pam", "user@realm!name"),
+            (Variable::TokenId, "'mcp'", "in quotes"),
+            (Variable::User, "root", "no realm"),
+            (Variable::User, "root@pam!t", "PROXMOX_TOKEN_ID"),
+            (Variable::User, &whole, "PROXMOX_TOKEN_ID"),
+            (Variable::Url, "'https://pve.example.com'", "in quotes"),
+            (Variable::Url, "root@pam", "PROXMOX_USER"),
+        ] {
+            let text = problem(&[(variable, value)]);
+            assert!(text.starts_with(variable.name()), "{text}");
+            assert!(text.contains(says), "{variable:?}: {text}");
+        }
+        for (user, token) in [
+            ("user.name@corp.example@entra-id.corp", "tok"),
+            ("", "user.name@company-example.com!terraform-token"),
+            ("DOMAIN\\user@ad", "a.b_c-d"),
+        ] {
+            let given = [(Variable::User, user), (Variable::TokenId, token)];
+            Settings::from_sources(&sources(&given)).unwrap();
+        }
+    }
+
+    #[test]
+    fn secrets_are_covered_up_in_what_others_say() {
+        let text = format!("é {SECRET}={SECRET} 8a7f3c1e-aaaa");
+        assert_eq!(mask_secrets(&text), "é ***=*** 8a7f3c1e-aaaa");
+    }
+
+    #[test]
+    fn unknown_names_have_a_nearest_one() {
+        for (name, nearest) in [
+            ("PROXMOX_VERIFY_TLS", Variable::VerifySsl),
+            ("PROXMOX_FINGERPRNT", Variable::Fingerprint),
+            ("PROXMOX_TOKEN_SECRET_FILES", Variable::TokenSecretFile),
+            ("PROXMOX_TOKENID", Variable::TokenId),
+            ("proxmox_url", Variable::Url),
+            ("PROXMOX_HOST", Variable::Url),
+            ("PROXMOX_MCP_POLICY_FILE", Variable::Policy),
+            ("PROXMOX_MCP_LOG_LEVEL", Variable::Log),
+        ] {
+            assert!(variable::is_unknown(name), "{name}");
+            assert_eq!(variable::nearest(name), Some(nearest), "{name}");
+        }
+        for name in ["PROXMOX_URL", "PROXMOX", "PATH", "MY_PROXMOX_URL"] {
+            assert!(!variable::is_unknown(name), "{name}");
+        }
     }
 
     #[test]
@@ -682,10 +552,7 @@ mod tests {
             ("ops@pve", "ai")
         );
         let text = problem(&[(Variable::TokenId, "ops@pve!ai")]);
-        assert!(
-            text.contains("ops@pve") && text.contains("root@pam"),
-            "{text}"
-        );
+        assert!(text.contains("another owner than PROXMOX_USER"), "{text}");
     }
 
     #[test]
@@ -694,7 +561,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "PROXMOX_URL, PROXMOX_USER, PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET are not set: \
-             give them in the environment or in a .env file, for example \
+             give them in the environment or in a file named by --env-file, for example \
              PROXMOX_URL=https://pve.example.com:8006 PROXMOX_USER=root@pam PROXMOX_TOKEN_ID=mcp \
              PROXMOX_TOKEN_SECRET=12345678-90ab-cdef-1234-567890abcdef"
         );
@@ -797,7 +664,7 @@ mod tests {
             let secret = read(format!("{SECRET}{end}").as_bytes()).unwrap();
             assert_eq!(secret, SECRET.as_bytes());
         }
-        let long = "a".repeat(MAX_SECRET_BYTES + 1);
+        let long = "a".repeat(crate::operator_file::MAX_SECRET_BYTES + 1);
         let bad = [
             b"\xff".as_slice(),
             b"",
@@ -824,11 +691,6 @@ mod tests {
         for name in ["PROXMOX_TOKEN_SECRET ", "PROXMOX_TOKEN_SECRET_FILE "] {
             assert!(text.contains(name), "{text}");
         }
-        // Of two places the first counts, and the other is not looked at.
-        let mut sources = sources(&[]);
-        let file = values(&[(Variable::TokenSecretFile, "/nonexistent")]);
-        sources.files.push((PathBuf::from(".env"), file));
-        Settings::from_sources(&sources).unwrap();
     }
 
     #[test]
@@ -840,11 +702,30 @@ mod tests {
             let settings = Settings::from_sources(sources);
             settings.map(|settings| settings.token_secret.expose_after(""))
         };
-        assert!(matches!(secret(&sources), Err(SettingsError::Missing(_))));
+        assert!(matches!(
+            secret(&sources),
+            Err(SettingsError::Missing { .. })
+        ));
         std::fs::write(folder.path().join(CREDENTIAL), "of-systemd\n").unwrap();
         assert_eq!(secret(&sources).unwrap(), "of-systemd");
-        let given = values(&[(Variable::TokenSecret, SECRET)]);
-        sources.files.push((PathBuf::from("given.env"), given));
+        sources
+            .environment
+            .extend(values(&[(Variable::TokenSecret, SECRET)]));
         assert_eq!(secret(&sources).unwrap(), SECRET);
+
+        // A file that the operator named may go with it, another one not.
+        let mut rest = values(&COMPLETE);
+        rest.remove(&Variable::TokenSecret);
+        let mut sources = Sources {
+            file: Some((PathBuf::from(".env"), rest)),
+            credentials: Some(folder.path().to_owned()),
+            ..Sources::default()
+        };
+        assert!(matches!(
+            secret(&sources),
+            Err(SettingsError::Missing { .. })
+        ));
+        sources.named = true;
+        assert_eq!(secret(&sources).unwrap(), "of-systemd");
     }
 }

@@ -1,0 +1,335 @@
+//! One line of stdin: a message for rmcp, or the answer to one that is none.
+//!
+//! rmcp drops a line that is not JSON, and takes a call whose parameters are
+//! malformed for a method that it does not know. Both are answered here, by
+//! what JSON-RPC has for them. Nothing but requests is ever answered twice: an
+//! answer that comes back is not answered again.
+
+use rmcp::RoleServer;
+use rmcp::model::{ClientRequest, ErrorCode, JsonRpcMessage};
+use rmcp::service::RxJsonRpcMessage;
+use serde_json::{Map, Value, json};
+
+/// What is to be done with a line.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// rmcp can read it.
+    Message(Box<RxJsonRpcMessage<RoleServer>>),
+    /// It cannot be read, and this is the answer to it.
+    Answer(Value),
+    /// There is nothing in it, or nothing to answer.
+    Nothing,
+}
+
+/// The methods that this server or rmcp has: their parameters are known.
+const METHODS: [&str; 15] = [
+    "initialize",
+    "ping",
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "completion/complete",
+    "logging/setLevel",
+    "prompts/get",
+    "prompts/list",
+    "resources/list",
+    "resources/read",
+    "resources/subscribe",
+    "resources/templates/list",
+    "resources/unsubscribe",
+    "subscriptions/listen",
+];
+
+const CALL_EXAMPLE: &str = r#"for example {"name":"get_guest","arguments":{"vmid":100}}"#;
+
+/// Reads a line, with or without the characters that end it.
+pub(super) fn read(line: &[u8]) -> Line {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    if line.trim_ascii().is_empty() {
+        return Line::Nothing;
+    }
+    let message = match serde_json::from_slice(line) {
+        Ok(Value::Object(message)) => message,
+        Ok(Value::Array(_)) => {
+            let problem = "batches are not supported: send one message per line";
+            return answer(Value::Null, ErrorCode::INVALID_REQUEST, problem);
+        }
+        Ok(_) => {
+            let problem = "a message is a JSON object with jsonrpc, method and id";
+            return answer(Value::Null, ErrorCode::INVALID_REQUEST, problem);
+        }
+        Err(error) => {
+            // Its text names a position and nothing from the line.
+            let problem = format!("the line is not JSON: {error}");
+            return answer(Value::Null, ErrorCode::PARSE_ERROR, &problem);
+        }
+    };
+    match message.contains_key("method") {
+        true => read_request(message),
+        false => read_response(message),
+    }
+}
+
+/// The answer to a line that is too long to be kept.
+pub(super) fn too_long(max: usize) -> Value {
+    let problem = format!("the line is longer than {max} bytes");
+    error(Value::Null, ErrorCode::INVALID_REQUEST, &problem)
+}
+
+fn read_request(mut message: Map<String, Value>) -> Line {
+    // A notification is never answered.
+    let Some(id) = message.get("id").cloned() else {
+        return serde_json::from_value(Value::Object(message))
+            .map_or(Line::Nothing, |message| Line::Message(Box::new(message)));
+    };
+    let invalid = |id, problem: &str| answer(id, ErrorCode::INVALID_REQUEST, problem);
+    if !(id.is_string() || id.is_i64() || id.is_u64()) {
+        return invalid(Value::Null, "id is neither a string nor an integer");
+    }
+    if message.get("jsonrpc") != Some(&json!("2.0")) {
+        return invalid(id, "jsonrpc is not \"2.0\"");
+    }
+    let Some(method) = message.get("method").and_then(Value::as_str) else {
+        return invalid(id, "method is not a string");
+    };
+    let method = method.to_owned();
+    if message.contains_key("result") || message.contains_key("error") {
+        return invalid(id, "a request has neither result nor error");
+    }
+    if message.get("params").is_some_and(Value::is_null) {
+        message.remove("params");
+    }
+    if let Err(problem) = check_params(&method, message.get("params")) {
+        return answer(id, ErrorCode::INVALID_PARAMS, &problem);
+    }
+    let known = METHODS.contains(&method.as_str());
+    match serde_json::from_value(Value::Object(message)) {
+        // rmcp takes what it cannot read for a method that it does not know.
+        Ok(JsonRpcMessage::Request(request))
+            if known && matches!(request.request, ClientRequest::CustomRequest(_)) =>
+        {
+            let problem = format!("the parameters of {method} do not have their form");
+            answer(id, ErrorCode::INVALID_PARAMS, &problem)
+        }
+        Ok(message) => Line::Message(Box::new(message)),
+        Err(_) if known => {
+            let problem = format!("the parameters of {method} do not have their form");
+            answer(id, ErrorCode::INVALID_PARAMS, &problem)
+        }
+        Err(_) => invalid(id, "the message is not a request"),
+    }
+}
+
+/// What a person would want to know of parameters that do not fit.
+fn check_params(method: &str, params: Option<&Value>) -> Result<(), String> {
+    let call = method == "tools/call";
+    let params = match params {
+        Some(Value::Object(params)) => params,
+        None if !call => return Ok(()),
+        None => return Err(format!("params is missing, {CALL_EXAMPLE}")),
+        Some(other) => {
+            let example = if call { CALL_EXAMPLE } else { "for example {}" };
+            return Err(format!(
+                "params is {}: give an object, {example}",
+                kind(other)
+            ));
+        }
+    };
+    if !call {
+        return Ok(());
+    }
+    match params.get("name") {
+        Some(Value::String(_)) => {}
+        Some(other) => {
+            return Err(format!(
+                "name is {}: give the name of a tool, {CALL_EXAMPLE}",
+                kind(other)
+            ));
+        }
+        None => {
+            return Err(format!(
+                "name is missing: give the name of a tool, {CALL_EXAMPLE}"
+            ));
+        }
+    }
+    match params.get("arguments") {
+        None | Some(Value::Null | Value::Object(_)) => Ok(()),
+        Some(other) => Err(format!(
+            "arguments is {}: give an object, {CALL_EXAMPLE}",
+            kind(other)
+        )),
+    }
+}
+
+fn read_response(message: Map<String, Value>) -> Line {
+    let answers = message.contains_key("result") || message.contains_key("error");
+    if !answers {
+        let id = message.get("id").cloned();
+        let id = id.filter(|id| id.is_string() || id.is_number());
+        let problem = "the message has no method";
+        return answer(id.unwrap_or_default(), ErrorCode::INVALID_REQUEST, problem);
+    }
+    serde_json::from_value(Value::Object(message))
+        .map_or(Line::Nothing, |message| Line::Message(Box::new(message)))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn answer(id: Value, code: ErrorCode, problem: &str) -> Line {
+    Line::Answer(error(id, code, problem))
+}
+
+fn error(id: Value, code: ErrorCode, problem: &str) -> Value {
+    json!({
+        "jsonrpc": "2.0",
+        "id": id,
+        "error": { "code": code.0, "message": problem },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(line: &str) -> (Value, i64, String) {
+        match read(line.as_bytes()) {
+            Line::Answer(answer) => (
+                answer["id"].clone(),
+                answer["error"]["code"].as_i64().unwrap(),
+                answer["error"]["message"].as_str().unwrap().to_owned(),
+            ),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_answered() {
+        for (line, id, code) in [
+            ("not json", json!(null), -32700),
+            ("{", json!(null), -32700),
+            ("\u{0}", json!(null), -32700),
+            ("[]", json!(null), -32600),
+            (
+                r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#,
+                json!(null),
+                -32600,
+            ),
+            ("42", json!(null), -32600),
+            ("{}", json!(null), -32600),
+            (r#"{"jsonrpc":"2.0","id":7}"#, json!(7), -32600),
+            (r#"{"id":7,"method":"ping"}"#, json!(7), -32600),
+            (
+                r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#,
+                json!("a"),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#,
+                json!(null),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#,
+                json!(null),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":[],"method":"ping"}"#,
+                json!(null),
+                -32600,
+            ),
+            (r#"{"jsonrpc":"2.0","id":7,"method":5}"#, json!(7), -32600),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"ping","result":{}}"#,
+                json!(7),
+                -32600,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"ping","params":[]}"#,
+                json!(7),
+                -32602,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"initialize","params":{}}"#,
+                json!(7),
+                -32602,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":7,"method":"initialize"}"#,
+                json!(7),
+                -32602,
+            ),
+        ] {
+            let (got_id, got_code, _) = answered(line);
+            assert_eq!((got_id, got_code), (id, code), "{line}");
+        }
+        assert_eq!(answered("\u{feff}{").1, -32700);
+        let line = [b"{\"a\":\"".as_slice(), b"\xff\"}"].concat();
+        assert!(matches!(read(&line), Line::Answer(_)));
+    }
+
+    #[test]
+    fn malformed_calls_are_answered_by_what_is_wrong() {
+        let call = |params: &str| {
+            answered(&format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#
+            ))
+        };
+        for (params, says) in [
+            (r#"{"arguments":{}}"#, "name is missing"),
+            (r#"{"name":5}"#, "name is a number"),
+            (r#"{"name":null}"#, "name is null"),
+            (r#"{"name":"a","arguments":"{}"}"#, "arguments is a string"),
+            (r#"{"name":"a","arguments":[1]}"#, "arguments is a list"),
+            (r#"{"name":"a","arguments":true}"#, "arguments is a boolean"),
+            (r#"{"name":"a","_meta":5}"#, "do not have their form"),
+            (r#"["a"]"#, "params is a list"),
+            (r#""a""#, "params is a string"),
+            ("null", "params is missing"),
+        ] {
+            let (id, code, message) = call(params);
+            assert_eq!((id, code), (json!(1), -32602), "{params}: {message}");
+            assert!(message.contains(says), "{params}: {message}");
+        }
+    }
+
+    #[test]
+    fn messages_go_to_rmcp_and_nothing_else_is_answered() {
+        for line in [
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":null}}"#,
+            r#"{"jsonrpc":"2.0","id":"x","method":"tools/list","params":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
+            r#"{"jsonrpc":"2.0","id":9,"result":{}}"#,
+            "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\r\n",
+        ] {
+            assert!(matches!(read(line.as_bytes()), Line::Message(_)), "{line}");
+        }
+        for line in [
+            "",
+            " \r\n",
+            r#"{"jsonrpc":"2.0","method":"tools/call","params":5}"#,
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":"x"}}"#,
+        ] {
+            assert!(matches!(read(line.as_bytes()), Line::Nothing), "{line}");
+        }
+        // Our own answers come back from a client that echoes.
+        for line in ["{", "[]", "{}"] {
+            let Line::Answer(answer) = read(line.as_bytes()) else {
+                panic!("{line}");
+            };
+            let again = read(answer.to_string().as_bytes());
+            assert!(!matches!(again, Line::Answer(_)), "{line}");
+        }
+    }
+}

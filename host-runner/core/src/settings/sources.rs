@@ -1,0 +1,333 @@
+//! The places that settings come from, and which of them counts.
+//!
+//! The address, the token and the certificates to accept are one unit: all of
+//! them come from one place. Otherwise a file could send a token that it does
+//! not hold to an address of its own, or weaken how an address is checked that
+//! it did not choose. There are three places:
+//!
+//! 1. The operator's own: the flags, the environment and systemd's credential,
+//!    which all come from whoever starts the program. Within it a flag beats a
+//!    variable.
+//! 2. The file that the operator names by `--env-file`, or by `--dotenv`.
+//! 3. A `.env` in the working directory that nobody named. It may belong to
+//!    somebody else, so it counts only if no other place gives any of these
+//!    settings, and never when serving.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use tracing::level_filters::LevelFilter;
+use zeroize::Zeroizing;
+
+use super::variable::{self, Variable};
+use super::{Place, SettingsError};
+use crate::env_file;
+use crate::operator_file::{self, MAX_ENV_BYTES};
+
+/// The name of the systemd credential that holds the token's secret.
+pub(super) const CREDENTIAL: &str = "proxmox-token-secret";
+
+/// The `.env` of the working directory.
+const DOT_ENV: &str = ".env";
+
+/// What one place gives. One of the values may be the secret, so all of them
+/// are wiped when they are dropped.
+pub(super) type Values = HashMap<Variable, Zeroizing<String>>;
+
+/// Which files to look for settings in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum EnvFile {
+    /// None.
+    #[default]
+    None,
+    /// The one that the operator names.
+    Named(PathBuf),
+    /// The `.env` of the working directory, since the operator asks for it. It
+    /// may be absent.
+    DotEnv,
+    /// The `.env` of the working directory, if no other place gives any setting
+    /// of the connection.
+    Fallback,
+}
+
+/// The settings of all places.
+#[derive(Default)]
+pub(crate) struct Sources {
+    pub(super) flags: Values,
+    pub(super) environment: Values,
+    pub(super) file: Option<(PathBuf, Values)>,
+    /// Where systemd's credentials are.
+    pub(super) credentials: Option<PathBuf>,
+    /// Whether the file was named by the operator.
+    pub(super) named: bool,
+    /// What the operator should know.
+    pub(super) warnings: Vec<String>,
+    /// Why the `.env` of the working directory does not count.
+    pub(super) passed_over: Option<&'static str>,
+}
+
+impl Sources {
+    /// Collects what the flags, the environment and a file give.
+    pub(crate) fn collect(
+        flags: &[(Variable, Option<&str>)],
+        env_file: &EnvFile,
+    ) -> Result<Self, SettingsError> {
+        let mut sources = Self {
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            ..Self::default()
+        };
+        for (variable, value) in flags {
+            if let Some(value) = value {
+                let value = Zeroizing::new((*value).to_owned());
+                sources.flags.insert(*variable, value);
+            }
+        }
+        sources.read_environment();
+        sources.read_file(env_file)?;
+        sources.check_unit()?;
+        Ok(sources)
+    }
+
+    /// What the operator should know, to be logged.
+    pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.warnings.iter().map(String::as_str)
+    }
+
+    /// What to log.
+    pub(crate) fn log_level(&self) -> Result<Option<LevelFilter>, SettingsError> {
+        self.parse_optional(Variable::Log, variable::parse_log_level)
+    }
+
+    /// The policy's file.
+    pub(crate) fn policy(&self) -> Option<(&Path, Place)> {
+        let (path, place) = self.get(Variable::Policy)?;
+        Some((Path::new(path), place))
+    }
+
+    /// The file that counts, if there is one that the operator did not name.
+    pub(crate) fn unnamed_file(&self) -> Option<&Path> {
+        let (path, _) = self.file.as_ref()?;
+        (!self.named).then_some(path)
+    }
+
+    /// What a setting is, and which place gives it.
+    pub(super) fn get(&self, variable: Variable) -> Option<(&str, Place)> {
+        self.places()
+            .find_map(|(place, values)| Some((given(values, variable)?, place)))
+    }
+
+    /// The places, the one that counts most first.
+    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Values)> {
+        let file = self.file.iter();
+        let file = file.map(|(path, values)| (Place::File(path.clone()), values));
+        [
+            (Place::Flag, &self.flags),
+            (Place::Environment, &self.environment),
+        ]
+        .into_iter()
+        .chain(file)
+    }
+
+    /// The credential, where it is there and may be used: not with a file that
+    /// nobody named, which would choose the address that it is sent to.
+    pub(super) fn credential(&self) -> Option<PathBuf> {
+        if self.unnamed_file().is_some() {
+            return None;
+        }
+        let path = self.credentials.as_ref()?.join(CREDENTIAL);
+        path.exists().then_some(path)
+    }
+
+    pub(super) fn parse<T>(
+        &self,
+        variable: Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, SettingsError> {
+        self.parse_optional(variable, parse)?
+            .ok_or_else(|| self.missing(vec![variable]))
+    }
+
+    pub(super) fn parse_optional<T>(
+        &self,
+        variable: Variable,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, SettingsError> {
+        let Some((value, place)) = self.get(variable) else {
+            return Ok(None);
+        };
+        variable::check(value)
+            .and_then(|()| parse(value))
+            .map(Some)
+            .map_err(|problem| SettingsError::malformed(variable, place, problem))
+    }
+
+    pub(super) fn missing(&self, variables: Vec<Variable>) -> SettingsError {
+        SettingsError::Missing {
+            variables,
+            passed_over: self.passed_over,
+        }
+    }
+
+    fn read_environment(&mut self) {
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str() else { continue };
+            if variable::is_unknown(name) {
+                self.warn_of(name, "in the environment");
+            }
+            let (Some(variable), Some(value)) = (Variable::named(name), value.to_str()) else {
+                continue;
+            };
+            let value = Zeroizing::new(value.to_owned());
+            self.environment.insert(variable, value);
+        }
+        self.warnings.sort_unstable();
+    }
+
+    fn read_file(&mut self, env_file: &EnvFile) -> Result<(), SettingsError> {
+        let dot_env = Path::new(DOT_ENV);
+        let (path, named) = match env_file {
+            EnvFile::Named(path) => (path.as_path(), true),
+            EnvFile::DotEnv if exists(dot_env) => (dot_env, true),
+            EnvFile::Fallback if exists(dot_env) => (dot_env, false),
+            EnvFile::None if exists(dot_env) => {
+                self.passed_over =
+                    Some("is not read when serving: name it by --env-file, or pass --dotenv");
+                return Ok(());
+            }
+            EnvFile::None | EnvFile::DotEnv | EnvFile::Fallback => return Ok(()),
+        };
+        let (values, unknown) = match read_env_file(path) {
+            Ok(read) => read,
+            // It may belong to another program.
+            Err(reason) if !named => {
+                self.warnings
+                    .push(format!("ignoring .env in the working directory: {reason}"));
+                return Ok(());
+            }
+            Err(reason) => {
+                return Err(SettingsError::EnvFile {
+                    path: path.to_owned(),
+                    reason,
+                });
+            }
+        };
+        if !named && let Some(place) = self.elsewhere() {
+            self.passed_over = Some(
+                "is read only if nothing of them is given elsewhere: name it by --env-file, or \
+                 pass --dotenv",
+            );
+            if !values.is_empty() {
+                let names: Vec<_> = in_order(&values).map(Variable::name).collect();
+                self.warnings.push(format!(
+                    "ignoring .env in the working directory, which gives {}, since settings come \
+                     {place}: name it by --env-file, or pass --dotenv, to use it instead",
+                    names.join(", ")
+                ));
+            }
+            return Ok(());
+        }
+        for name in unknown {
+            self.warn_of(&name, &format!("in {}", path.display()));
+        }
+        self.file = Some((path.to_owned(), values));
+        self.named = named;
+        Ok(())
+    }
+
+    /// A place other than a file that gives a setting of the connection.
+    fn elsewhere(&self) -> Option<Place> {
+        let gives = |values: &Values| of_the_connection(values).next().is_some();
+        if gives(&self.flags) {
+            return Some(Place::Flag);
+        }
+        if gives(&self.environment) {
+            return Some(Place::Environment);
+        }
+        self.credential().map(|_| Place::Credential)
+    }
+
+    /// Refuses settings of the connection that come from two places. The same
+    /// value in both is no contradiction.
+    fn check_unit(&self) -> Result<(), SettingsError> {
+        let Some((path, file)) = &self.file else {
+            return Ok(());
+        };
+        let inside: Vec<_> = of_the_connection(file).collect();
+        if inside.is_empty() {
+            return Ok(());
+        }
+        let mut outside = Vec::new();
+        for variable in Variable::ALL {
+            let flag = given(&self.flags, variable).map(|value| (value, Place::Flag));
+            let value = given(&self.environment, variable);
+            let value = flag.or_else(|| Some((value?, Place::Environment)));
+            let Some((value, place)) = value else {
+                continue;
+            };
+            if variable.is_of_the_connection() && given(file, variable) != Some(value) {
+                outside.push((variable, place));
+            }
+        }
+        match outside.is_empty() {
+            true => Ok(()),
+            false => Err(SettingsError::Mixed {
+                outside,
+                inside,
+                path: path.clone(),
+            }),
+        }
+    }
+
+    fn warn_of(&mut self, name: &str, place: &str) {
+        let name: String = name.escape_debug().take(64).collect();
+        let hint = variable::nearest(&name)
+            .map_or_else(String::new, |known| format!(" (perhaps {})", known.name()));
+        let warning = format!("ignoring the unknown setting {name} {place}{hint}");
+        self.warnings.push(warning);
+    }
+}
+
+/// What a place gives for a setting, if anything.
+pub(super) fn given(values: &Values, variable: Variable) -> Option<&str> {
+    let value = values.get(&variable)?.trim();
+    (!value.is_empty()).then_some(value)
+}
+
+/// The settings of the connection that a place gives.
+fn of_the_connection(values: &Values) -> impl Iterator<Item = Variable> {
+    in_order(values).filter(|variable| variable.is_of_the_connection())
+}
+
+fn in_order(values: &Values) -> impl Iterator<Item = Variable> {
+    Variable::ALL
+        .into_iter()
+        .filter(|variable| given(values, *variable).is_some())
+}
+
+/// Whether there is anything of this name, even a link that leads nowhere.
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The settings in a file, and the names in it that are like those of settings.
+/// The reason of a failure holds nothing from the file.
+fn read_env_file(path: &Path) -> Result<(Values, Vec<String>), String> {
+    let text = operator_file::read(path, MAX_ENV_BYTES).map_err(|error| error.to_string())?;
+    let (mut values, mut unknown, mut twice) = (Values::new(), Vec::new(), None);
+    env_file::parse(&text, |name, value| {
+        let value = Zeroizing::new(value);
+        match Variable::named(name) {
+            None if variable::is_unknown(name) => unknown.push(name.to_owned()),
+            None => {}
+            Some(variable) => {
+                let before = values.insert(variable, value);
+                twice = twice.or(before.map(|_| variable));
+            }
+        }
+    })
+    .map_err(|error| error.to_string())?;
+    match twice {
+        Some(variable) => Err(format!("it gives {} more than once", variable.name())),
+        None => Ok((values, unknown)),
+    }
+}

@@ -1,0 +1,338 @@
+//! The settings by name, and what their values may look like.
+
+use std::path::Path;
+
+use tracing::level_filters::LevelFilter;
+
+use super::{CaFile, warn_of_readers};
+use crate::digest::Digest;
+use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
+use crate::sandbox::{Origin, OriginError};
+use crate::secret::Secret;
+
+/// One setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Variable {
+    /// `PROXMOX_URL`
+    Url,
+    /// `PROXMOX_USER`
+    User,
+    /// `PROXMOX_TOKEN_ID`
+    TokenId,
+    /// `PROXMOX_TOKEN_SECRET`
+    TokenSecret,
+    /// `PROXMOX_TOKEN_SECRET_FILE`
+    TokenSecretFile,
+    /// `PROXMOX_VERIFY_SSL`
+    VerifySsl,
+    /// `PROXMOX_FINGERPRINT`
+    Fingerprint,
+    /// `PROXMOX_CA_FILE`
+    CaFile,
+    /// `PROXMOX_MCP_POLICY`
+    Policy,
+    /// `PROXMOX_MCP_LOG`
+    Log,
+}
+
+/// What every name of a setting begins with.
+const PREFIX: &str = "PROXMOX_";
+
+impl Variable {
+    /// All of them.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Url,
+        Self::User,
+        Self::TokenId,
+        Self::TokenSecret,
+        Self::TokenSecretFile,
+        Self::VerifySsl,
+        Self::Fingerprint,
+        Self::CaFile,
+        Self::Policy,
+        Self::Log,
+    ];
+
+    /// Its name in the environment and in files.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Url => "PROXMOX_URL",
+            Self::User => "PROXMOX_USER",
+            Self::TokenId => "PROXMOX_TOKEN_ID",
+            Self::TokenSecret => "PROXMOX_TOKEN_SECRET",
+            Self::TokenSecretFile => "PROXMOX_TOKEN_SECRET_FILE",
+            Self::VerifySsl => "PROXMOX_VERIFY_SSL",
+            Self::Fingerprint => "PROXMOX_FINGERPRINT",
+            Self::CaFile => "PROXMOX_CA_FILE",
+            Self::Policy => "PROXMOX_MCP_POLICY",
+            Self::Log => "PROXMOX_MCP_LOG",
+        }
+    }
+
+    /// The setting of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    /// Whether it says where Proxmox VE is, with which token to talk to it, or
+    /// which certificates to accept: these all come from one place.
+    pub(super) fn is_of_the_connection(self) -> bool {
+        !matches!(self, Self::Policy | Self::Log)
+    }
+
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Self::Url => "https://pve.example.com:8006",
+            Self::User => "root@pam",
+            Self::TokenId => "mcp",
+            Self::TokenSecret => "12345678-90ab-cdef-1234-567890abcdef",
+            Self::TokenSecretFile => "/etc/proxmox-mcp/token-secret",
+            Self::VerifySsl => "true",
+            Self::Fingerprint => {
+                "3F:A8:0C:51:9E:77:D2:4B:16:E0:8D:63:BA:2F:94:C5:\
+                 07:F1:5D:38:AC:E9:42:80:1B:D6:73:2E:C4:59:0F:A7"
+            }
+            Self::CaFile => "/etc/pve/pve-root-ca.pem",
+            Self::Policy => "/etc/proxmox-mcp/observe.toml",
+            Self::Log => "info",
+        }
+    }
+}
+
+/// Whether this looks like the name of a setting, but is not one.
+pub(super) fn is_unknown(name: &str) -> bool {
+    let ours = name
+        .get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX));
+    ours && Variable::named(name).is_none()
+}
+
+/// The setting that an unknown name may have meant.
+pub(super) fn nearest(name: &str) -> Option<Variable> {
+    let name = name.to_ascii_uppercase();
+    let bare = name.strip_prefix(PREFIX).unwrap_or(&name);
+    // As other programs for Proxmox call them.
+    let other = match bare {
+        "HOST" | "ENDPOINT" | "ADDRESS" | "SERVER" | "BASE_URL" => Some(Variable::Url),
+        "USERNAME" => Some(Variable::User),
+        "TOKEN_NAME" | "API_TOKEN_ID" => Some(Variable::TokenId),
+        "TOKEN_VALUE" | "API_TOKEN" | "API_TOKEN_SECRET" | "SECRET" | "PASSWORD" => {
+            Some(Variable::TokenSecret)
+        }
+        "INSECURE" | "TLS_INSECURE" | "VERIFY_TLS" => Some(Variable::VerifySsl),
+        _ => None,
+    };
+    let likeness = |variable: &Variable| {
+        let known = variable.name().strip_prefix(PREFIX).unwrap_or_default();
+        strsim::jaro_winkler(bare, known)
+    };
+    let most_alike = Variable::ALL
+        .into_iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .filter(|variable| likeness(variable) > 0.6);
+    other.or(most_alike)
+}
+
+/// What is wrong with a value whatever setting it is of.
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let marks = ['"', '\'', '`', '\u{201c}', '\u{201d}'];
+    if text.starts_with(marks) || text.ends_with(marks) {
+        return Err("is in quotes, which would be part of it: leave them out".to_owned());
+    }
+    let variable = text.strip_prefix('$').is_some_and(|name| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !name.is_empty() && name.chars().all(plain)
+    });
+    if variable || text.contains("${") {
+        return Err(
+            "refers to another variable, which nothing replaces: give the value itself".to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// Whether a text has the form of a token's secret: Proxmox VE makes them all
+/// alike.
+pub(super) fn is_like_a_secret(text: &str) -> bool {
+    let groups: Vec<_> = text.split('-').collect();
+    let lengths = [8, 4, 4, 4, 12];
+    groups.len() == lengths.len()
+        && groups.iter().zip(lengths).all(|(group, length)| {
+            group.len() == length && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+}
+
+/// Covers up whatever has the form of a token's secret.
+pub(crate) fn mask_secrets(text: &str) -> String {
+    const LENGTH: usize = 36;
+    let mut masked = String::new();
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let length = match rest.get(..LENGTH) {
+            Some(start) if is_like_a_secret(start) => {
+                masked.push_str("***");
+                LENGTH
+            }
+            _ => {
+                masked.push(c);
+                c.len_utf8()
+            }
+        };
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    masked
+}
+
+const IS_A_SECRET: &str = "looks like the token's secret, which belongs in PROXMOX_TOKEN_SECRET";
+const IS_AN_ADDRESS: &str = "holds an address, which belongs in PROXMOX_URL";
+const NOT_A_SECRET: &str = "holds characters that no token secret has";
+
+pub(super) fn parse_url(text: &str) -> Result<Origin, String> {
+    if is_like_a_secret(text) {
+        return Err(IS_A_SECRET.to_owned());
+    }
+    if !text.contains("://") && text.contains('@') {
+        return Err("holds a user, which belongs in PROXMOX_USER".to_owned());
+    }
+    Origin::parse(text).map_err(|error: OriginError| error.to_string())
+}
+
+pub(super) fn parse_user(text: &str) -> Result<String, String> {
+    if is_like_a_secret(text) {
+        return Err(IS_A_SECRET.to_owned());
+    }
+    if text.contains("://") {
+        return Err(IS_AN_ADDRESS.to_owned());
+    }
+    if text.contains('!') {
+        return Err(
+            "names a token: keep the part before '!', and put the rest into PROXMOX_TOKEN_ID"
+                .to_owned(),
+        );
+    }
+    let Some((name, realm)) = text.rsplit_once('@') else {
+        return Err("has no realm".to_owned());
+    };
+    if name.is_empty() || realm.is_empty() || !is_header_safe(text) {
+        return Err("is not a user with a realm".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The owner, if named, and the token's own name.
+pub(super) fn parse_token_id(text: &str) -> Result<(Option<String>, String), String> {
+    if text.contains("://") {
+        return Err(IS_AN_ADDRESS.to_owned());
+    }
+    if text.contains('=') {
+        return Err(
+            "holds more than the token's name: its secret belongs in PROXMOX_TOKEN_SECRET"
+                .to_owned(),
+        );
+    }
+    let (owner, name) = match text.split_once('!') {
+        None => (None, text),
+        Some((owner, name)) => {
+            let owner = parse_user(owner)
+                .map_err(|_| "does not name the token's owner as user@realm!name".to_owned())?;
+            (Some(owner), name)
+        }
+    };
+    if owner.is_none() && name.contains('@') {
+        return Err("names a user and no token of it: write user@realm!name".to_owned());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if name.is_empty() || !name.chars().all(plain) {
+        return Err("is not the name of a token".to_owned());
+    }
+    Ok((owner, name.to_owned()))
+}
+
+pub(super) fn parse_secret(text: &str) -> Result<Secret, String> {
+    if text.contains("PVEAPIToken") {
+        return Err("holds a whole header: give the part after the last '=' alone".to_owned());
+    }
+    if text.contains('!') && text.contains('=') {
+        return Err("holds more than the secret: give the part after '=' alone".to_owned());
+    }
+    if text.contains("://") {
+        return Err(IS_AN_ADDRESS.to_owned());
+    }
+    if text.contains('!') {
+        return Err("names a token, which belongs in PROXMOX_TOKEN_ID".to_owned());
+    }
+    if text.contains('@') {
+        return Err("names a user, which belongs in PROXMOX_USER".to_owned());
+    }
+    if !is_header_safe(text) {
+        return Err(NOT_A_SECRET.to_owned());
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+/// The secret that is in a file of its own.
+pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
+    let bytes = operator_file::read(path, MAX_SECRET_BYTES).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| NOT_A_SECRET.to_owned())?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    warn_of_readers(path);
+    check(text)?;
+    parse_secret(text)
+}
+
+pub(super) fn parse_fingerprints(text: &str) -> Result<Vec<Digest>, String> {
+    let entries: Vec<_> = text
+        .split([',', ' ', '\t', '\r', '\n'])
+        .filter(|entry| !entry.is_empty())
+        .collect();
+    if entries.is_empty() {
+        return Err("names no fingerprint".to_owned());
+    }
+    let parse = |(at, entry): (usize, &&str)| {
+        Digest::parse(entry).map_err(|error| match entries.len() {
+            1 => error.to_string(),
+            count => format!("has {count} entries, of which number {} {error}", at + 1),
+        })
+    };
+    entries.iter().enumerate().map(parse).collect()
+}
+
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("is neither true nor false".to_owned()),
+    }
+}
+
+pub(super) fn read_ca_file(text: &str) -> Result<CaFile, String> {
+    let pem = operator_file::read(Path::new(text), MAX_CA_BYTES)
+        .map_err(|error| format!("names {}, which {error}", file_name(text)))?;
+    Ok(CaFile {
+        name: text.to_owned(),
+        pem: pem.to_vec(),
+    })
+}
+
+pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
+    text.parse()
+        .map_err(|_| "is none of off, error, warn, info, debug and trace".to_owned())
+}
+
+/// The name of a file, for a message: one that does not exist may be a secret
+/// in the wrong place, so it is shown only if it consists of plain words.
+pub(crate) fn file_name(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphabetic() || matches!(c, '/' | '.' | '_' | '-');
+    let exists = Path::new(text).symlink_metadata().is_ok();
+    match exists || text.chars().all(plain) {
+        true => format!("{text:?}"),
+        false => "a file".to_owned(),
+    }
+}
+
+fn is_header_safe(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
