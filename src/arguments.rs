@@ -15,6 +15,10 @@ use crate::text;
 /// Elsewhere an empty text counts as not given.
 pub(crate) const CLEARS: &str = "x-clears";
 
+/// Texts that say what a call is about: of a tool whose other texts clear a
+/// value, an empty one counts as not given all the same.
+const NEVER_CLEARED: [&str; 2] = ["node", "digest"];
+
 /// Reads arguments by their schema, or says all that is wrong with them.
 pub(crate) fn read(schema: &Value, mut arguments: Value) -> Result<Value, Vec<Problem>> {
     let clears = marked(schema);
@@ -106,7 +110,8 @@ fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
             Value::String(text) if !required(name) => {
                 let is_text = inner.get("type").and_then(Value::as_str) == Some("string");
                 if is_text {
-                    !text.is_empty() || clears || marked(inner)
+                    let cleared = clears && !NEVER_CLEARED.contains(&name.as_str());
+                    !text.is_empty() || cleared || marked(inner)
                 } else {
                     !text.trim().is_empty()
                 }
