@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use super::endpoint::Action;
+use super::action::Action;
 use super::file::{AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection};
 
 /// Something that would allow more than a locked policy does.
