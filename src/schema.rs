@@ -123,14 +123,20 @@ const PUBLISHED: [&str; 12] = [
     "maxLength",
 ];
 
+/// A bound from which on a model needs no telling: the highest vmid.
+const OBVIOUS_MAXIMUM: u64 = 999_999_999;
+
 /// The arguments' schema as clients see it. What is left out of it, such as
-/// `additionalProperties`, holds all the same.
+/// `additionalProperties` and the highest vmid, holds all the same.
 pub(crate) fn published(mut schema: Value) -> Value {
     fn publish(schema: &mut Value) {
         let Value::Object(object) = schema else {
             return;
         };
-        object.retain(|keyword, _| PUBLISHED.contains(&keyword.as_str()));
+        object.retain(|keyword, value| {
+            let is_obvious = keyword == "maximum" && value.as_u64() >= Some(OBVIOUS_MAXIMUM);
+            PUBLISHED.contains(&keyword.as_str()) && !is_obvious
+        });
         if let Some(Value::Object(properties)) = object.get_mut("properties") {
             properties.values_mut().for_each(publish);
         }

@@ -475,7 +475,8 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
     let text = auditor
         .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
         .await?;
-    says(&text, &["VM.Backup"]);
+    // Proxmox asks for the storage first.
+    says(&text, &["Datastore.AllocateSpace"]);
 
     // Last, as that backup goes on and holds the guest.
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/vzdump$" }))

@@ -496,7 +496,7 @@ async fn the_token_does_not_come_back() -> anyhow::Result<()> {
         match path.rsplit('/').next().unwrap_or_default() {
             "version" => answer("200 OK", &format!("X-Echo: {value}\r\n"), &body),
             "nodes" => answer(&format!("500 no good {value}"), "", &body),
-            "storage" => {
+            "resources" => {
                 let name = format!("X-{}: 1\r\n", Rogue::SECRET);
                 answer("403 No", &name, "{}")
             }
@@ -512,12 +512,18 @@ async fn the_token_does_not_come_back() -> anyhow::Result<()> {
     let rogue = Rogue::start(echo).await?;
     let host = || anyhow::Ok(attacker(&rogue)?.arg("--log-level=trace"));
     let client = host()?.connect().await?;
-    for path in ["version", "nodes", "storage", "pools", "cluster/status"] {
+    for path in [
+        "version",
+        "nodes",
+        "cluster/resources",
+        "pools",
+        "cluster/status",
+    ] {
         let report = get(&client, &rogue, path).await?.to_string();
         assert!(report.contains("answered"), "{path}: {report}");
         assert!(!report.contains(Rogue::SECRET), "{path}: {report}");
         assert!(
-            report.contains("****") || path == "storage",
+            report.contains("****") || path == "cluster/resources",
             "{path}: {report}"
         );
     }

@@ -151,7 +151,7 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
     for (name, value) in names.into_iter().zip(values) {
         for flags in [false, true] {
             let host = sim.host()?.secret(secret);
-            let host = host.env("PROXMOX_TOKEN_SECRET", value);
+            let host = host.env_mistaken("PROXMOX_TOKEN_SECRET", value);
             let flag = name.trim_start_matches("PROXMOX_").to_lowercase();
             let host = match flags && !name.contains("MCP") {
                 true => host.arg(format!("--{}={secret}", flag.replace('_', "-"))),
@@ -371,6 +371,9 @@ async fn nothing_is_substituted_in_a_file() -> anyhow::Result<()> {
             }
         }
         text.push_str(&format!("{name}={value}\n"));
+        if name == "PROXMOX_TOKEN_ID" {
+            text.push_str("PROXMOX_USER=root@pam\n");
+        }
         for file in [".env", "given.env"] {
             let host = private(HostRunner::new()?, file, &text)?;
             let host = host.env("OTHER_SECRET", hidden).secret(&secret);

@@ -151,6 +151,20 @@ impl RunInGuest {
                 "must begin with a program, such as /bin/ls",
             ));
         }
+        // A program may have blanks in its path, but a name alone has none.
+        if let [line] = command.as_slice()
+            && line.contains(' ')
+            && !line.contains(['/', '\\'])
+        {
+            return Err(Error::argument(
+                "command",
+                format!(
+                    "must be a list of the program and each of its arguments, such as {:?}; for a \
+                     shell's line, give [\"/bin/sh\", \"-c\", {line:?}]",
+                    line.split_whitespace().collect::<Vec<_>>()
+                ),
+            ));
+        }
         if command.iter().any(|word| word.contains('\0')) {
             return Err(Error::argument(
                 "command",

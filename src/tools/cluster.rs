@@ -31,8 +31,10 @@ pub(crate) struct ClusterStatus {
 struct Cluster {
     name: String,
     quorate: bool,
-    expected_nodes: u64,
-    config_version: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected_nodes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_version: Option<u64>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -66,30 +68,24 @@ struct Service {
     requested: Option<String>,
 }
 
+/// An entry of the cluster's status: the cluster, or one of its nodes. One
+/// struct for both, so that an odd field is left out by itself, not with all of
+/// its entry: without the cluster's entry a node seems to stand alone.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-enum Entry {
-    Cluster {
-        #[serde(default)]
-        name: String,
-        #[serde(default)]
-        quorate: Flag,
-        #[serde(default)]
-        nodes: Num<u64>,
-        #[serde(default)]
-        version: Num<u64>,
-    },
-    Node {
-        name: String,
-        #[serde(default)]
-        online: Flag,
-        ip: Option<String>,
-        nodeid: Option<Num<u64>>,
-        #[serde(default)]
-        local: Flag,
-    },
-    #[serde(other)]
-    Other,
+struct Entry {
+    #[serde(rename = "type", default)]
+    kind: String,
+    name: Option<String>,
+    #[serde(default)]
+    quorate: Flag,
+    nodes: Option<Num<u64>>,
+    version: Option<Num<u64>>,
+    #[serde(default)]
+    online: Flag,
+    ip: Option<String>,
+    nodeid: Option<Num<u64>>,
+    #[serde(default)]
+    local: Flag,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,38 +129,27 @@ impl ClusterStatus {
         let mut nodes = Vec::new();
         let mut read_from_node = None;
         for entry in entries {
-            match entry {
-                Entry::Cluster {
-                    name,
-                    quorate,
-                    nodes,
-                    version,
-                } => {
+            match (entry.kind.as_str(), entry.name) {
+                ("cluster", name) => {
                     cluster = Some(Cluster {
-                        name,
-                        quorate: quorate.0,
-                        expected_nodes: nodes.0,
-                        config_version: version.0,
+                        name: name.unwrap_or_default(),
+                        quorate: entry.quorate.0,
+                        expected_nodes: entry.nodes.map(|nodes| nodes.0),
+                        config_version: entry.version.map(|version| version.0),
                     });
                 }
-                Entry::Node {
-                    name,
-                    online,
-                    ip,
-                    nodeid,
-                    local,
-                } => {
-                    if local.0 {
+                ("node", Some(name)) => {
+                    if entry.local.0 {
                         read_from_node = Some(name.clone());
                     }
                     nodes.push(Member {
                         node: name,
-                        online: online.0,
-                        ip,
-                        node_id: nodeid.map(|id| id.0),
+                        online: entry.online.0,
+                        ip: entry.ip,
+                        node_id: entry.nodeid.map(|id| id.0),
                     });
                 }
-                Entry::Other => {}
+                _ => {}
             }
         }
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
@@ -256,6 +241,23 @@ mod tests {
             status.problems,
             ["node pve2 is offline", "vm:9000 is in HA state error"]
         );
+    }
+
+    #[test]
+    fn an_odd_field_hides_no_entry() {
+        let entries: Vec<Entry> = serde_json::from_value(json!([
+            {"type": "cluster", "name": "lab", "quorate": "1", "nodes": "2", "version": null},
+            {"type": "node", "name": "pve1", "online": null, "nodeid": null, "local": 1},
+            {"type": "node", "online": 1},
+            {"type": "qdevice", "name": "q"},
+        ]))
+        .unwrap();
+        let status = ClusterStatus::new(entries, Ha::default());
+        let cluster = status.cluster.unwrap();
+        assert!(cluster.quorate && cluster.config_version.is_none());
+        assert_eq!(cluster.expected_nodes, Some(2));
+        assert_eq!(status.nodes.len(), 1);
+        assert_eq!(status.problems, ["node pve1 is offline"]);
     }
 
     #[test]

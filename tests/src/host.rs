@@ -67,6 +67,13 @@ impl HostRunner {
         self
     }
 
+    /// Sets a variable that should hold a secret to a value that is none.
+    #[must_use]
+    pub fn env_mistaken(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
     /// Removes an environment variable.
     #[must_use]
     pub fn env_remove(mut self, name: &str) -> Self {

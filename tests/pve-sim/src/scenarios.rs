@@ -602,13 +602,12 @@ async fn resource(sim: &Running, id: &str) -> Value {
     entry.unwrap_or_else(|| panic!("no {id}")).clone()
 }
 
+/// The names of an entry's fields, sorted.
 fn keys(entry: &Value) -> Vec<&str> {
-    entry
-        .as_object()
-        .unwrap()
-        .keys()
-        .map(String::as_str)
-        .collect()
+    let fields = entry.as_object().unwrap();
+    let mut keys: Vec<&str> = fields.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use crate::process;
 const WAIT: Duration = Duration::from_secs(50);
 
 /// How long to wait for the component when the client has gone meanwhile.
-const LOADING: Duration = Duration::from_millis(100);
+/// Less than the process may take to end.
+const LOADING: Duration = Duration::from_millis(700);
 
 /// Serves MCP until the client closes stdin, or a signal comes.
 ///
@@ -63,6 +64,7 @@ pub(crate) async fn run(
              (`host-runner tools` and `host-runner call` are for people)"
         );
     }
+    tracing::debug!("serving MCP on stdin and stdout");
     let server = mcp::Server::new(
         Arc::clone(&catalog),
         options.wait().unwrap_or(WAIT),
