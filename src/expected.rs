@@ -49,7 +49,7 @@ pub(crate) enum Cause {
 
 /// How far the guest is.
 pub(crate) enum Progress {
-    Reached(Guest),
+    Reached(Box<Guest>),
     /// Not yet: what it is now, in a word.
     Now(String),
 }
@@ -111,7 +111,7 @@ impl Expected {
             EndState::On(node) => guest.node == *node,
         };
         if reached {
-            return Ok(Progress::Reached(guest));
+            return Ok(Progress::Reached(Box::new(guest)));
         }
         if self.cause == Cause::HighAvailability && state.ha_state() == Some("error") {
             return Err(Error::Conflict(format!(

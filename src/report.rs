@@ -204,7 +204,9 @@ impl Report {
 
     /// What to say where Proxmox took the request and named no task.
     fn without_task(mut self, said: Option<&str>) -> Self {
-        self.status = Status::DoneWithWarnings;
+        // Nothing tells that it has happened, or ever will.
+        self.status = Status::Requested;
+        self.changes.clear();
         let said = said.map_or_else(String::new, |said| format!(" ({:?})", text::cut(said, 80)));
         self.warn(format!(
             "Proxmox accepted the request and named no task{said}, so its end could not be \

@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 /// The entry of a guest in `list_guests`.
 async fn listed(client: &Client, vmid: u64) -> anyhow::Result<Value> {
     let list = client.call("list_guests", json!({})).await?;
-    let guests = list["guests"].as_array().cloned().unwrap_or_default();
-    let found = guests.into_iter().find(|guest| guest["vmid"] == vmid);
+    let guests = list.get("guests").and_then(Value::as_array).cloned();
+    let is_it = |guest: &Value| guest.get("vmid").and_then(Value::as_u64) == Some(vmid);
+    let found = guests.unwrap_or_default().into_iter().find(is_it);
     Ok(found.unwrap_or_default())
 }
 

@@ -445,13 +445,13 @@ fn coerce(value: &mut Value, wrong: &Wrong) -> bool {
         },
         ("u8" | "u16" | "u32" | "u64" | "usize", Value::String(_) | Value::Number(_)) => {
             match Num::<u64>::deserialize(&*value) {
-                Ok(number) if *value != Value::from(number.0) => number.0.into(),
+                Ok(number) if value.as_u64() != Some(number.0) => number.0.into(),
                 _ => return false,
             }
         }
         ("i8" | "i16" | "i32" | "i64" | "isize", Value::String(_) | Value::Number(_)) => {
             match Num::<i64>::deserialize(&*value) {
-                Ok(number) if *value != Value::from(number.0) => number.0.into(),
+                Ok(number) if value.as_i64() != Some(number.0) => number.0.into(),
                 _ => return false,
             }
         }

@@ -40,7 +40,7 @@ pub(super) fn denied(error: &ApiError, said: &str) -> String {
                 path => path.into(),
             },
         })
-        .filter(|wanted| wanted.path.starts_with('/'));
+        .filter(|wanted| wanted.path.starts_with('/') && !wanted.privileges.is_empty());
     let (wanted, sure) = match named {
         Some(wanted) => (vec![wanted], true),
         None => (unnamed(error), false),
@@ -139,6 +139,21 @@ fn role(privileges: &BTreeSet<&str>) -> String {
 /// Of several privileges, each of which is enough, the one that allows least.
 /// A change of a configuration needs one for each kind of key.
 fn least(privileges: &str, error: &ApiError) -> Vec<String> {
+    // Several with commas between them are all needed. The text comes from a
+    // server, and the result goes into a command: nothing but names may.
+    if privileges.contains(',') {
+        return privileges
+            .split(',')
+            .flat_map(|one| least(one, error))
+            .collect();
+    }
+    let is_name = |one: &str| {
+        one.split('.')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphabetic()))
+    };
+    if !privileges.split('|').all(|one| is_name(one.trim())) {
+        return Vec::new();
+    }
     let all: Vec<&str> = privileges
         .split('|')
         .map(str::trim)
@@ -290,6 +305,23 @@ mod tests {
             message.contains("--privs VM.Audit,VM.Console,VM.PowerMgmt"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn only_names_of_privileges_get_into_a_command() {
+        let message = denied(
+            &refusal("Permission check failed (/vms/9, VM.PowerMgmt, VM.Console)"),
+            "",
+        );
+        assert!(
+            message.contains("--privs VM.PowerMgmt,VM.Console`"),
+            "{message}"
+        );
+        for privileges in ["VM.PowerMgmt;reboot", "VM.Audit|$(reboot)", "VM. Audit`x`"] {
+            let text = format!("Permission check failed (/vms/9, {privileges})");
+            let message = denied(&refusal(&text), "");
+            assert!(!message.contains("pveum"), "{message}");
+        }
     }
 
     #[test]

@@ -311,7 +311,10 @@ impl CreateBackup {
                     started: pve.post(&path, &params)?,
                 })
             })?;
-            if matches!(job.started, Started::Task(_)) {
+            // Any other answer may mean a backup that is being made.
+            let is_elsewhere =
+                matches!(&job.started, Started::WithoutTask(Some(said)) if said == "OK");
+            if !is_elsewhere {
                 return Ok((guest, job));
             }
         }

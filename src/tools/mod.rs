@@ -318,8 +318,13 @@ mod tests {
     /// A second one of its kind has a role before it: `new_vmid`.
     #[test]
     fn results_and_arguments_have_the_same_names() {
+        type Chain = (
+            &'static str,
+            &'static str,
+            &'static [(&'static str, &'static str)],
+        );
         #[rustfmt::skip]
-        let chains: &[(&str, &str, &[(&str, &str)])] = &[
+        let chains: &[Chain] = &[
             ("list_guests", "guests/vmid", &[
                 ("get_guest", "vmid"), ("start_guest", "vmid"), ("clone_guest", "vmid"),
                 ("create_backup", "vmid"), ("list_backups", "vmid"), ("list_tasks", "vmid"),

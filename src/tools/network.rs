@@ -221,10 +221,7 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
         guest.node
     );
     let cards = GuestConfig::read(pve, &guest)?.nics();
-    let interfaces: Vec<Interface> = cards
-        .iter()
-        .filter_map(|card| Interface::configured(card))
-        .collect();
+    let interfaces: Vec<Interface> = cards.iter().filter_map(Interface::configured).collect();
     if interfaces.is_empty() {
         return Err(Error::Conflict(format!(
             "{why}, and the configuration of {} has no fixed address: upgrade the node, or look at \

@@ -352,9 +352,13 @@ impl ResizeDisk {
     /// The disk meant, where it is one that can grow.
     fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
         // A bind mount, a device passed through and an empty drive are not
-        // volumes.
-        let grows =
-            |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused") && disk.storage.is_some();
+        // volumes. The firmware's and the TPM's have to keep their size.
+        let grows = |disk: &Disk| {
+            let is_fixed = ["unused", "efidisk", "tpmstate"]
+                .iter()
+                .any(|kind| disk.id.starts_with(kind));
+            !disk.cdrom && !is_fixed && disk.storage.is_some()
+        };
         let known = disks
             .iter()
             .filter(|disk| grows(disk))

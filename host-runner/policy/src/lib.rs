@@ -132,6 +132,10 @@ impl Policy {
     ///
     /// An `allow` rule lets any read through, but only those changes whose
     /// harmlessness is known, each with the parameters that the tables have.
+    #[expect(
+        clippy::result_large_err,
+        reason = "made once for a request, which is sent over a network"
+    )]
     fn meaning(&self, request: &ApiRequest, granted: bool) -> Result<Meaning, Verdict> {
         let unknown = match endpoint::meaning(request) {
             Ok(meaning) => return Ok(meaning),
@@ -173,7 +177,9 @@ impl Policy {
             return false;
         }
         match endpoint::meaning(request) {
-            Ok(meaning) => !meaning.vmids.is_empty() || meaning.listing.is_some(),
+            Ok(meaning) => {
+                !meaning.vmids.is_empty() || !meaning.volids.is_empty() || meaning.listing.is_some()
+            }
             // An expert's rule may let it through.
             Err(_) => true,
         }

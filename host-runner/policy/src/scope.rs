@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::action::Action;
 use super::answer::{self, Data};
 use super::endpoint::Meaning;
+use super::volume::owner_of;
 
 /// Which guests, nodes and storages there are for a policy. What is not
 /// limited is all.
@@ -76,6 +77,17 @@ pub enum Outside {
     /// No storage, where Proxmox would choose one.
     #[error("name a storage: {0} are in the scope of this server")]
     UnnamedStorage(String),
+    /// A volume of a guest that is outside, or of which nobody knows whose it is.
+    #[error(
+        "volume {volid} is not of a guest in the scope of this server, which is {scope}, or its \
+         name does not tell whose it is"
+    )]
+    Volume {
+        /// The volume.
+        volid: String,
+        /// What is in scope.
+        scope: String,
+    },
     /// A pool.
     #[error("pool {0} is outside of the scope of this server")]
     Pool(String),
@@ -136,6 +148,18 @@ impl Scope {
             })
     }
 
+    /// Whether a volume is of a guest in scope, or of no guest: an image or a
+    /// template.
+    fn has_volume(&self, volid: &str, directory: &Directory) -> bool {
+        match owner_of(volid) {
+            Some(owner) => self.has_guest(owner, directory),
+            None => volid.split_once(':').is_some_and(|(_, name)| {
+                let folder = name.split_once('/').map(|(folder, _)| folder);
+                matches!(folder, Some("iso" | "vztmpl" | "import"))
+            }),
+        }
+    }
+
     /// Whether all that a request names is in scope.
     pub fn check(&self, meaning: &Meaning, directory: &Directory) -> Result<(), Outside> {
         for node in &meaning.nodes {
@@ -157,6 +181,14 @@ impl Scope {
                 return Err(Outside::Guest { vmid, scope });
             }
         }
+        for volid in &meaning.volids {
+            if self.limits_guests() && !self.has_volume(volid, directory) {
+                return Err(Outside::Volume {
+                    volid: volid.clone(),
+                    scope: self.guests(),
+                });
+            }
+        }
         for pool in &meaning.pools {
             if !self.has_pool(pool) {
                 return Err(Outside::Pool(pool.clone()));
@@ -169,6 +201,10 @@ impl Scope {
             }
         }
         if meaning.tells_of_any_guest && self.limits_guests() {
+            return Err(Outside::Log);
+        }
+        // The log of the cluster tells of all nodes.
+        if meaning.tells_of_any_guest && meaning.nodes.is_empty() && !self.nodes.is_empty() {
             return Err(Outside::Log);
         }
         let changes = meaning.actions.iter().any(|action| *action != Action::Read);

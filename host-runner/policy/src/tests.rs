@@ -707,6 +707,43 @@ fn volumes_are_named() {
 }
 
 #[test]
+fn a_backup_of_a_guest_outside_is_not_restored() {
+    let ids = scoped(|scope| scope.vmids = vec![100..=105]);
+    let restore = |archive: &str| {
+        let form = format!("vmid=105&archive={archive}&unique=1");
+        decide(&ids, "POST", "/nodes/pve1/qemu", &form)
+    };
+    for own in [
+        "nas%3Abackup%2Fvzdump-qemu-101-a.vma.zst",
+        "pbs%3Abackup%2Fvm%2F101%2F2026-01-01T00%3A00%3A00Z",
+    ] {
+        let verdict = restore(own);
+        assert!(verdict.allowed, "{verdict:?}");
+    }
+    for other in [
+        "nas%3Abackup%2Fvzdump-qemu-201-a.vma.zst",
+        "pbs%3Abackup%2Fvm%2F201%2F2026-01-01T00%3A00%3A00Z",
+        // Nobody can tell whose it is.
+        "nas%3Abackup%2Fa.vma.zst",
+    ] {
+        let verdict = restore(other);
+        assert_eq!(
+            (verdict.allowed, verdict.rule),
+            (false, "scope"),
+            "{verdict:?}"
+        );
+    }
+    // The cluster's log tells of every node.
+    let nodes = scoped(|scope| scope.nodes = names(&["pve1"]));
+    let verdict = decide(&nodes, "GET", "/cluster/log", "");
+    assert_eq!(
+        (verdict.allowed, verdict.rule),
+        (false, "scope"),
+        "{verdict:?}"
+    );
+}
+
+#[test]
 fn reads_are_all_that_a_reader_sends() {
     let mut policy = Policy::preset(Preset::Admin);
     policy.read_only = true;

@@ -8,6 +8,12 @@
 //! The schema is not a part of this repository. Without it the tests say so and
 //! end.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test ends with what does not fit"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

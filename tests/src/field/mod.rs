@@ -101,8 +101,9 @@ impl Host {
         let mut last = None;
         for line in text.lines() {
             let line: Value = serde_json::from_str(line).context("in the audit log")?;
-            if line["event"] == "outcome" {
-                last = line["error"].as_str().map(str::to_owned);
+            let text = |name: &str| line.get(name).and_then(Value::as_str);
+            if text("event") == Some("outcome") {
+                last = text("error").map(str::to_owned);
             }
         }
         Ok(last)

@@ -42,11 +42,12 @@ impl CheckRequests {
 /// nothing, and lists that have to be filtered.
 const NO_TOOL: [&str; 3] = ["version", "access/permissions", "cluster/ha/resources"];
 
-/// Finds what the policy's table has and no tool sends. The other way round
-/// there is nothing to find: what the table does not have was not sent.
+/// Names what the policy's table has and no request of the tests had. The other
+/// way round there is nothing to find: what the table does not have was not
+/// sent.
 fn check_table(logs: &[PathBuf]) -> Result<()> {
     let mut seen = BTreeSet::new();
-    let mut wrong = Vec::new();
+    let mut unseen = Vec::new();
     for log in logs {
         let text = fs::read_to_string(log)?;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
@@ -76,27 +77,24 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
             continue;
         }
         if !used("") {
-            wrong.push(format!("no tool sends {} {pattern}", verb.as_str()));
+            unseen.push(format!("{} {pattern}", verb.as_str()));
             continue;
         }
         for name in params {
             if !used(name) {
-                wrong.push(format!(
-                    "no tool sends {name} to {} {pattern}",
-                    verb.as_str()
-                ));
+                unseen.push(format!("{name} of {} {pattern}", verb.as_str()));
             }
         }
     }
-    wrong.sort();
-    wrong.dedup();
-    for line in &wrong {
-        eprintln!("{line}");
+    // A tool may send them, and no test have it do so: this is for reading.
+    if !unseen.is_empty() {
+        eprintln!(
+            "{} rows and parameters of the policy's table were in no request of the tests:\n  {}",
+            unseen.len(),
+            unseen.join("\n  ")
+        );
     }
-    match wrong.len() {
-        0 => Ok(()),
-        count => bail!("the policy's table has {count} rows and parameters that no tool sends"),
-    }
+    Ok(())
 }
 
 /// A request as the simulator wrote it down.

@@ -269,7 +269,7 @@ impl<'a> Field<'a> {
         let session = client.into_session(self.simulator.secret());
         let target = Target { session, idle: 0.0 };
         // What the first calls load stays.
-        for error in errors(at_once(|| target.still_serves())) {
+        if let Some(error) = errors(at_once(|| target.still_serves())).into_iter().next() {
             bail!("it does not serve: {error}");
         }
         thread::sleep(REST);
@@ -362,6 +362,13 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// Attacks that are known to succeed, each with what is missing. One that no
+/// longer does has to leave this list.
+const OPEN: [(&str, &str); 1] = [(
+    "node-unknown",
+    "host-runner does not ask yet which nodes the cluster has",
+)];
+
 /// All outcomes.
 #[derive(Default)]
 struct Table {
@@ -382,7 +389,16 @@ impl Table {
             ),
             Err(error) => (json!({}), format!("{error:#}")),
         };
-        self.failed += usize::from(verdict != "ok");
+        let open = OPEN.iter().find(|(open, _)| *open == name);
+        let verdict = match (open, verdict.as_str()) {
+            (Some(_), "ok") => "no longer OPEN: take it off the list".to_owned(),
+            (Some((_, missing)), _) => {
+                eprintln!("{name}: known: {missing}");
+                format!("OPEN: {verdict}")
+            }
+            (None, _) => verdict,
+        };
+        self.failed += usize::from(verdict != "ok" && !verdict.starts_with("OPEN"));
         eprintln!("{name}: {verdict}");
         let mut row = json!({ "attack": name, "verdict": verdict });
         if let (Some(row), Value::Object(cells)) = (row.as_object_mut(), cells) {

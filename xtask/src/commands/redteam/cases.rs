@@ -392,14 +392,14 @@ pub(super) fn requests() -> impl Iterator<Item = Request> {
     cases
         .into_iter()
         .map(|(name, flags, method, path, body)| Request {
-            name: name,
+            name,
             tool: match method {
                 "GET" => "send_raw_calmly",
                 _ => "send_raw",
             },
             flags: flags.to_vec(),
-            method: method,
+            method,
             path,
-            body: body,
+            body,
         })
 }
