@@ -314,7 +314,7 @@ mod tests {
             "",
         );
         assert!(
-            message.contains("--privs VM.PowerMgmt,VM.Console`"),
+            message.contains("--privs VM.Console,VM.PowerMgmt`"),
             "{message}"
         );
         for privileges in ["VM.PowerMgmt;reboot", "VM.Audit|$(reboot)", "VM. Audit`x`"] {
