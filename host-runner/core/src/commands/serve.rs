@@ -80,7 +80,7 @@ pub(crate) async fn run(
     if greeted? {
         return Ok(());
     }
-    // Whoever hung up at once is told of a fault all the same.
+    // A client that hung up at once still gets the fault reported.
     match tokio::time::timeout(LOADING, catalog.offer()).await {
         _ if said.load(Ordering::Relaxed) => Err(CommandError::Faulty),
         Ok(Err(error)) => Err(error.into()),
