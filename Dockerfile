@@ -1,9 +1,9 @@
-# host-runner with the component inside, and nothing else but what it reads:
+# host-runner with the component embedded, and the files it reads:
 #
 #   docker build -t proxmox-mcp .
 #   docker run -i --rm --env-file .env proxmox-mcp
 #
-# `cargo xtask docker-test` builds it and looks at the outcome.
+# `cargo xtask docker-test` builds and inspects it.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
