@@ -46,7 +46,7 @@ async fn output_and_exit_code() -> anyhow::Result<()> {
     says(uname["stdout"].as_str().unwrap(), &["Linux web01"]);
     assert!(uname.get("stderr").is_none() && uname.get("hint").is_none());
 
-    // A command that fails has still been run: that is no error of the tool.
+    // A command that fails has still been run, so the tool succeeds.
     let missing = run(&client, &["cat", "/etc/nothing"]).await?;
     assert_eq!(missing["exit_code"], 1);
     says(missing["stderr"].as_str().unwrap(), &["No such file"]);
@@ -213,7 +213,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A look that fails is repeated: the command goes on meanwhile.
+/// A failed poll is repeated: the command is still running.
 #[tokio::test]
 async fn a_look_that_fails_is_repeated() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;

@@ -253,7 +253,7 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
     assert!(writes(&sim)?.is_empty());
     assert_eq!(state(&mut sim, 100).await?["config"], before["config"]);
 
-    // A guest that the token does not see is no more in danger.
+    // A guest that the token does not see is in no more danger.
     sim.control(json!({
         "cmd": "token", "id": "ops@pve!restore", "secret": "4f0d2a52-0000-4000-8000-000000000002",
         "rights": "/vms=VM.Allocate,/vms/100=none,/storage=Datastore.Audit+Datastore.AllocateSpace+Datastore.Allocate,/=Sys.Audit",
@@ -478,7 +478,7 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
     // Proxmox asks for the storage first.
     says(&text, &["Datastore.AllocateSpace"]);
 
-    // Last, as that backup goes on and holds the guest.
+    // Last, as that backup keeps running and locks the guest.
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/vzdump$" }))
         .await?;
     let text = client

@@ -55,7 +55,7 @@ async fn lost_quorum_is_the_first_thing_said() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the state of HA cannot be read, the rest is told all the same.
+/// If the state of HA cannot be read, the rest is reported all the same.
 #[tokio::test]
 async fn ha_that_does_not_answer_hides_nothing() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;

@@ -35,7 +35,7 @@ async fn a_yes_makes_the_change() -> anyhow::Result<()> {
         for word in ["stop_guest", "POST /nodes/pve1/qemu/103/status/shutdown"] {
             assert!(question.contains(word), "{question}");
         }
-        // What interrupts nobody is not asked about.
+        // A change that interrupts no guest is not asked about.
         client.call("start_guest", vm(103)).await?;
         client.call("list_guests", json!({})).await?;
         assert_eq!(client.questions().len(), 1);

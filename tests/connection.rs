@@ -48,7 +48,7 @@ async fn the_certificate_is_not_trusted() -> anyhow::Result<()> {
         .host()?
         .env("PROXMOX_CA_FILE", other.ca_file.display().to_string());
     fails(host, &["certificate", "PROXMOX_CA_FILE"]).await?;
-    // The token went to nobody.
+    // The token was not sent.
     assert_eq!(sim.served().await?, 0);
     Ok(())
 }
@@ -73,7 +73,7 @@ async fn proxmox_may_be_below_a_path() -> anyhow::Result<()> {
         let client = host.connect().await?;
         client.call("list_nodes", json!({})).await?;
     }
-    // One that is not there is told from Proxmox.
+    // A missing one is told apart from Proxmox's answer.
     let wrong = format!("https://127.0.0.1:{}/elsewhere", sim.port()?);
     fails(sim.host()?.env("PROXMOX_URL", wrong), &["PROXMOX_URL"]).await
 }
@@ -253,7 +253,7 @@ async fn connections_that_break() -> anyhow::Result<()> {
             .await?;
         let text = client.error("list_nodes", json!({})).await?;
         assert!(text.contains("connection"), "{kind}: {text}");
-        // Reads change nothing: nobody is to look for a change.
+        // Reads change nothing, so the message does not ask to look for a change.
         assert!(!text.contains("may have happened"), "{kind}: {text}");
         sim.clear_faults().await?;
         client.call("list_nodes", json!({})).await?;

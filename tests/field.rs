@@ -79,7 +79,7 @@ fn case(expect: &str) -> anyhow::Result<Case> {
 
 #[tokio::test]
 async fn each_wrong_expectation_is_reported() -> anyhow::Result<()> {
-    let unasked = "nobody asked for GET /version";
+    let unasked = "no call asked for GET /version";
     for (expect, report) in [
         (r#"{"error": "any"}"#, "ended with success"),
         (r#"{"equal": {"/nodes/0/node": "n2"}}"#, "not \"n2\""),

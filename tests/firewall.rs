@@ -157,7 +157,7 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
             "datacenter is off",
         ],
     );
-    // A rule for net0 alone has nothing to do with the other card.
+    // A rule for net0 alone does not apply to the other card.
     let report = client
         .call(
             "add_firewall_rule",
@@ -260,7 +260,7 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Proxmox puts a new rule first, whatever position it is told.
+/// Proxmox puts a new rule first, whatever position is sent.
 #[tokio::test]
 async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
     let sim = guarded().await?;
@@ -433,7 +433,7 @@ async fn the_firewall_of_the_cluster_is_not_switched_off_unasked() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
+async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let cluster = json!({ "cluster": true });
@@ -507,7 +507,7 @@ async fn nobody_is_locked_out_unasked() -> anyhow::Result<()> {
         says(&text, &["accept_lockout"]);
         assert_eq!(writes(&sim)?.len(), before);
     }
-    // At the end it stops nobody who is let in, and on a node it counts for that node.
+    // At the end it blocks no one whom another rule accepts, and on a node it applies to that node.
     client
         .call(
             "add_firewall_rule",
@@ -812,7 +812,7 @@ async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
         )
         .await?;
     says(&text, &["changed by someone else", "nothing was written"]);
-    // Between the steps of one call: what has been done is told.
+    // Between the steps of one call: what has been done is reported.
     sim.fault(json!({
         "kind": "status", "method": "PUT", "path": "/rules/0$", "code": 500,
         "reason": "detected modified configuration - file changed by other user? Try again.",

@@ -1,6 +1,6 @@
 //! A Proxmox VE that means harm, or somebody in its place: whatever it answers,
 //! host-runner neither follows, crashes, swells nor gives the token away, and
-//! goes on serving.
+//! keeps serving.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -333,7 +333,7 @@ async fn what_is_not_http_1_is_refused() -> anyhow::Result<()> {
     .await
 }
 
-/// A second answer behind the first is nobody's answer.
+/// A second answer behind the first is ignored.
 #[tokio::test]
 async fn answers_do_not_queue() -> anyhow::Result<()> {
     let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";

@@ -36,7 +36,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
     assert_eq!(report["volid"], "local:iso/debian-13.2.0-amd64-netinst.iso");
     says(&report["action"].to_string(), &["784 MiB"]);
     assert!(report.get("warnings").is_none(), "{report:#}");
-    // The only storage that holds such content is taken by itself.
+    // The only storage that holds such content is chosen automatically.
     let report = client
         .call(
             "download_iso",

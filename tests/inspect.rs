@@ -7,7 +7,7 @@ use proxmox_mcp_tests::{
 };
 use serde_json::Value;
 
-/// What is told of a component, or of the one inside.
+/// What is shown about a component, or about the embedded one.
 async fn inspect(file: Option<&Path>) -> anyhow::Result<(Value, String)> {
     let file = file.map(|file| file.display().to_string());
     let mut arguments = vec!["inspect"];
@@ -118,7 +118,7 @@ async fn one_of_another_world_is_told() -> anyhow::Result<()> {
     assert_eq!(json["would_run"], false, "{json}");
     assert!(text.contains("not proxmox:mcp/plugin"), "{text}");
 
-    // And what is no component at all.
+    // And a file that is not a component at all.
     std::fs::write(&file, b"\0asm\x01\0\0\0")?;
     let name = file.display().to_string();
     for name in [name.as_str(), "/nonexistent.wasm", "/etc/passwd"] {

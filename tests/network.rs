@@ -82,7 +82,7 @@ async fn loopback_is_shown_on_request() -> anyhow::Result<()> {
             let interfaces = network["interfaces"].as_array().unwrap();
             let found = interfaces.iter().any(|interface| interface["name"] == "lo");
             assert_eq!(found, shown, "{vmid}: {network:#}");
-            // It is no address to reach the guest by, shown or not.
+            // The guest cannot be reached by this address, whether it is shown or not.
             let addresses = network["ip_addresses"].to_string();
             assert!(!addresses.contains("127.0.0.1"), "{vmid}: {network:#}");
             assert!(!addresses.contains("::1\""), "{vmid}: {network:#}");

@@ -63,7 +63,7 @@ async fn nodes_are_filtered_by_status() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A node that went away in the meantime is no error of the list.
+/// A node that disappears between two requests does not fail the list.
 #[tokio::test]
 async fn a_node_that_goes_is_listed_as_offline() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=a,b,c").start().await?;

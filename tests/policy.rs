@@ -432,7 +432,7 @@ async fn every_firewall_option_that_is_offered_is_allowed() -> anyhow::Result<()
     Ok(())
 }
 
-/// What a secret argument becomes is shown to nobody.
+/// A parameter made from a secret argument is never shown.
 #[tokio::test]
 async fn explain_masks_passwords() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -540,7 +540,7 @@ async fn the_systems_policy_is_a_ceiling() -> anyhow::Result<()> {
 }
 
 /// What is to be confirmed is shown by `explain`, and `call` does not pass it
-/// over where nobody can be asked.
+/// over where no user can be asked.
 #[tokio::test]
 async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

@@ -45,7 +45,7 @@ async fn off_and_on_again() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is so already is told without asking for it.
+/// A guest already in the wanted state is reported without a request.
 #[tokio::test]
 async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

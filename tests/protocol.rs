@@ -69,7 +69,7 @@ async fn stateless_requests_need_no_session() -> anyhow::Result<()> {
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
     });
-    // No discover before it: each request stands for itself.
+    // No discover before it: each request is self-contained.
     let answer = raw.request("tools/list", json!({ "_meta": meta })).await?;
     let result = &answer["result"];
     assert!(
@@ -260,7 +260,7 @@ async fn lines_that_are_not_messages_are_answered() -> anyhow::Result<()> {
             let message = answer["error"]["message"].as_str();
             assert!(message.is_some_and(|text| !text.is_empty()), "{answer}");
         }
-        // A line without an end, and one that nobody keeps.
+        // A line without an end, and one that is too long to keep.
         raw.send(&"x".repeat(17 * 1024 * 1024)).await?;
         assert_eq!(raw.next().await?["error"]["code"], -32600);
         if !greeted {

@@ -51,7 +51,7 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
     assert_eq!(guest["pending"]["memory"], "4096", "{guest:#}");
     assert_eq!(guest["config"]["cpulimit"], "1.5", "{guest:#}");
 
-    // Once is as good as twice, and what still waits is told again.
+    // A repeated call changes nothing, and what is still pending is reported again.
     let before = writes(&sim)?.len();
     let report = client.call("set_guest_resources", arguments).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
@@ -556,7 +556,7 @@ async fn rights_and_cut_connections() -> anyhow::Result<()> {
     says(&text, &["PUT", "may have happened all the same"]);
     assert_eq!(state(&mut sim, 100).await?["config"]["name"], "x1");
 
-    // Written, but the look at what came of it fails: that is no failure.
+    // Written, but reading the outcome fails: the call still succeeds.
     sim.fault(
         json!({ "kind": "cut", "method": "GET", "path": "/pending$", "skip": 1, "times": 99 }),
     )

@@ -23,7 +23,7 @@ const LIFTED: [&str; 4] = [
     "tests/hostile/src/bindings.rs",
 ];
 
-/// The crates where nobody can lift it.
+/// The crates in which it cannot be lifted.
 const FORBIDDEN: [&str; 7] = [
     "host-runner/policy/src/lib.rs",
     "host-runner/src/main.rs",

@@ -1,5 +1,5 @@
 //! What a component cannot do: each attack of `tests/hostile` is refused, and
-//! the server goes on serving.
+//! the server keeps serving.
 
 use anyhow::{Context as _, ensure};
 use proxmox_mcp_tests::{
@@ -7,7 +7,7 @@ use proxmox_mcp_tests::{
 };
 use serde_json::{Value, json};
 
-/// A cluster whose log nobody mistakes for the product's requests.
+/// A cluster whose log is not mistaken for the product's requests.
 async fn start_sim() -> anyhow::Result<Sim> {
     Sim::options().private_log().start().await
 }
@@ -213,7 +213,7 @@ async fn no_way_after_a_redirect() -> anyhow::Result<()> {
     let report = client
         .call("follow_redirect", json!({ "url": url }))
         .await?;
-    // The host did not follow it by itself, and did not let the component.
+    // Neither the host nor the component followed it.
     assert_eq!(report["first"]["status"], 302, "{report}");
     assert_eq!(report["location"], away, "{report}");
     assert_eq!(report["outcome"], "refused", "{report}");
@@ -640,7 +640,7 @@ async fn tools_that_are_not_listed_are_not_called() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_flood_of_requests_hurts_nobody() -> anyhow::Result<()> {
+async fn a_flood_of_requests_disturbs_no_other_call() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let url = format!("{}/api2/json/version", sim.url);
@@ -675,7 +675,7 @@ async fn errors_on_the_command_line_are_harmless() -> anyhow::Result<()> {
 }
 
 /// Whatever shape a request has that Proxmox could understand otherwise than
-/// host-runner: it is refused, by the rule that stands there, and even under
+/// host-runner: it is refused, by the rule named there, and even under
 /// the preset that allows most. Nothing of it arrives.
 #[tokio::test]
 async fn no_request_in_disguise() -> anyhow::Result<()> {
@@ -1072,7 +1072,7 @@ async fn lies_of_a_tool_allow_nothing() -> anyhow::Result<()> {
     assert_eq!(sim.served().await?, 0);
     ends_well(client).await?;
 
-    // Dangerous by its own word: then nobody gets it unasked.
+    // It calls itself dangerous, so it is not offered by default.
     let client = hostile(&sim)?.connect().await?;
     let error = client
         .protocol_error("send_raw_dangerously", exec.clone())
@@ -1146,7 +1146,7 @@ async fn no_look_beyond_the_scope() -> anyhow::Result<()> {
         let report = client.call("send_request", get(path)).await?;
         assert_eq!(report["outcome"], "refused", "{path}: {report}");
     }
-    // Whose task it is has to stand there.
+    // The owner of the task has to be named.
     let stop = json!({
         "method": "DELETE",
         "scheme": "https",
@@ -1375,7 +1375,7 @@ async fn a_queue_has_an_end() -> anyhow::Result<()> {
         tokio::spawn(async move { told.send(call.await_response().await) });
     }
     drop(told);
-    // While nobody gets a turn, whoever is answered has found no place.
+    // While no call gets a turn, an answer means that the queue was full.
     let first = answers.recv().await.unwrap()?;
     let first = serde_json::to_value(first)?;
     assert_eq!(first["isError"], true, "{first}");

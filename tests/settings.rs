@@ -266,7 +266,7 @@ async fn each_place_is_enough() -> anyhow::Result<()> {
     let both = host_with(&sim, "given.env", &lines)?;
     let both = both.file(".env", &format!("PROXMOX_URL={wrong}\n"))?;
     assert_nodes(&both.arg("--env-file=given.env").run(&CALL).await?);
-    // The same value in two places is no contradiction.
+    // The same value in two places is not a contradiction.
     let same = host_with(&sim, "given.env", &lines)?.env("PROXMOX_URL", &sim.url);
     assert_nodes(&same.arg("--env-file=given.env").run(&CALL).await?);
     Ok(())
@@ -295,7 +295,7 @@ async fn one_place_gives_address_token_and_trust() -> anyhow::Result<()> {
         for place in ["given.env", "environment", "PROXMOX_TOKEN_SECRET"] {
             assert!(output.stderr.contains(place), "{place}: {output:?}");
         }
-        // A `.env` that nobody named does not count, and that is said.
+        // A `.env` that was not named does not count, and a message says so.
         let host = sim.host()?.file(".env", line)?;
         let output = host.run(&CALL).await?;
         assert_nodes(&output);
@@ -329,7 +329,7 @@ async fn one_place_gives_address_token_and_trust() -> anyhow::Result<()> {
 
 /// Nor with a client's `env` and a `.env` in the folder that it works in.
 #[tokio::test]
-async fn the_server_reads_no_dot_env_that_nobody_named() -> anyhow::Result<()> {
+async fn the_server_reads_no_unnamed_dot_env() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let lines = lines(&sim)?;
     let client = host_with(&sim, ".env", &lines)?.connect().await?;
@@ -391,9 +391,9 @@ async fn nothing_is_substituted_in_a_file() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A `.env` that nobody named gets no file of the user's sent to its address.
+/// An unnamed `.env` cannot have a file of the user's sent to its address.
 #[tokio::test]
-async fn a_dot_env_that_nobody_named_reads_no_secrets_elsewhere() -> anyhow::Result<()> {
+async fn an_unnamed_dot_env_reads_no_secrets_elsewhere() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let token = sim.token("all")?.clone();
     let elsewhere = tempfile::TempDir::new()?;
@@ -532,9 +532,9 @@ async fn every_setting_works_from_every_place() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A policy that a `.env` nobody named brings along writes no files.
+/// A policy named by an unnamed `.env` writes no files.
 #[tokio::test]
-async fn a_dot_env_that_nobody_named_writes_no_files() -> anyhow::Result<()> {
+async fn an_unnamed_dot_env_writes_no_files() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let lines = format!("{}PROXMOX_MCP_POLICY=policy.toml\n", lines(&sim)?);
     let policy = "[audit]\nfile = \"audit.jsonl\"\n";
@@ -544,7 +544,7 @@ async fn a_dot_env_that_nobody_named_writes_no_files() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A misspelt setting would be missed by nobody otherwise.
+/// A misspelt setting would go unnoticed otherwise.
 #[tokio::test]
 async fn unknown_settings_are_warned_of() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

@@ -56,7 +56,7 @@ async fn a_failure_is_an_error_with_the_log() -> anyhow::Result<()> {
         ],
     );
 
-    // One that ended long ago is told in the same way.
+    // One that ended long ago is reported in the same way.
     let failed = client
         .call(
             "list_tasks",
@@ -134,7 +134,7 @@ async fn stopped_before_its_end() -> anyhow::Result<()> {
     let text = client.error("wait_task", upid.clone()).await?;
     says(&text, &["stopped from outside"]);
 
-    // One that has ended cannot be stopped, which nobody needs to be asked.
+    // One that has ended cannot be stopped, so the user is not asked.
     let deletes = |sim: &Sim| -> anyhow::Result<usize> {
         let requests = sim.requests()?;
         Ok(requests

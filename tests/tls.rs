@@ -31,7 +31,7 @@ fn assert_fails(output: &Output, says: &[&str]) {
     }
 }
 
-/// A fingerprint that is no certificate's.
+/// A fingerprint that belongs to no certificate.
 fn other_than(fingerprint: &str) -> String {
     let (first, rest) = fingerprint.split_at(1);
     let first = if first == "0" { "1" } else { "0" };
@@ -126,7 +126,7 @@ async fn no_other_certificate_is_accepted() -> anyhow::Result<()> {
         .env("PROXMOX_FINGERPRINT", &other)
         .env("PROXMOX_VERIFY_SSL", "false");
     assert_fails(&unchecked.run(&CALL).await?, &says);
-    // The token went to nobody.
+    // The token was not sent.
     assert_eq!(sim.served().await?, 0);
 
     // And the right pin makes it right, without a warning.

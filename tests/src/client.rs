@@ -272,7 +272,7 @@ impl Client {
         self.child.id()
     }
 
-    /// Hangs up and waits until host-runner has ended by itself.
+    /// Hangs up and waits until host-runner has exited.
     pub async fn finish(self) -> anyhow::Result<Output> {
         let Self {
             service,

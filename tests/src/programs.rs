@@ -43,14 +43,14 @@ pub(crate) fn pve_sim() -> anyhow::Result<PathBuf> {
     find("PVE_SIM", "release/pve-sim")
 }
 
-/// What the environment names, else what stands in this test's target
+/// The path that the environment names, otherwise the one in this test's target
 /// directory, else in the workspace's own.
 fn find(variable: &str, path: &str) -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os(variable) {
         let named = PathBuf::from(named);
         ensure!(
             named.is_file(),
-            "{variable} names {}, which is no file",
+            "{variable} names {}, which is not a file",
             named.display()
         );
         return Ok(named);

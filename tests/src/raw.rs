@@ -109,7 +109,7 @@ impl Raw {
         Ok(())
     }
 
-    /// Waits until host-runner has ended by itself, and reads nothing before.
+    /// Waits until host-runner has exited, without reading its output before.
     pub async fn ended_unread(mut self) -> anyhow::Result<Output> {
         tokio::time::timeout(PATIENCE, self.child.wait())
             .await
@@ -123,7 +123,7 @@ impl Raw {
         self.ended().await
     }
 
-    /// Reads the rest and waits until host-runner has ended by itself.
+    /// Reads the rest and waits until host-runner has exited.
     pub async fn ended(mut self) -> anyhow::Result<Output> {
         let rest = async {
             let mut line = String::new();

@@ -28,7 +28,7 @@ pub enum Piece {
     Bytes(Vec<u8>),
     /// These bytes so many times.
     Times(Vec<u8>, usize),
-    /// These bytes until nobody takes them any more.
+    /// These bytes until the client stops reading.
     Forever(Vec<u8>),
     /// The same, with a pause before each.
     Drip(Vec<u8>, Duration),

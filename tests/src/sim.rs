@@ -39,7 +39,7 @@ impl SimOptions {
         self
     }
 
-    /// Has a certificate that nobody but itself has signed.
+    /// Has a self-signed certificate.
     #[must_use]
     pub fn self_signed(mut self) -> Self {
         self.self_signed = true;

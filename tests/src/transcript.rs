@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// Names the folder. Without it nothing is kept.
 const FOLDER: &str = "PROXMOX_MCP_TRANSCRIPTS";
 
-/// Shorter ones stand in texts by chance. Each process is watched for its own
+/// Shorter ones occur in texts by chance. Each process is watched for its own
 /// all the same.
 const MIN_LENGTH: usize = 8;
 

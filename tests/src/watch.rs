@@ -92,7 +92,7 @@ impl Watch {
         }
         ensure!(
             !stderr.contains('\u{1b}'),
-            "stderr is no terminal, but holds an escape sequence: {stderr:?}"
+            "stderr is not a terminal, but contains an escape sequence: {stderr:?}"
         );
         // A component's panic is quoted within a line.
         ensure!(

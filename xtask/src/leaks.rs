@@ -82,7 +82,7 @@ impl Transcripts {
             );
         }
         if !leaks.is_empty() {
-            bail!("a secret stands in {}", leaks.join(", "));
+            bail!("a secret was written to {}", leaks.join(", "));
         }
         Ok(searched)
     }

@@ -167,7 +167,7 @@ impl Answer {
     }
 }
 
-/// The process; killed where nobody has waited for its end.
+/// The process; killed on drop unless its end was awaited.
 struct Server(Child);
 
 impl Drop for Server {
@@ -258,7 +258,7 @@ impl Session {
         Answer::new(tool, result).map(Reply::Tool)
     }
 
-    /// A tool call whose answer nobody will read.
+    /// A tool call whose answer is never read.
     pub(crate) fn call_and_forget(&self, tool: &str, arguments: &Value) -> Result<()> {
         let (sender, _) = mpsc::channel();
         self.send(tool, arguments, sender)
@@ -327,7 +327,7 @@ impl Session {
     }
 }
 
-/// Hands each answer to whoever waits for it, until the server's end.
+/// Hands each answer to the call that waits for it, until the server ends.
 fn hand_out(stdout: BufReader<ChildStdout>, calls: &Mutex<Calls>, secret: &str) -> Result<()> {
     for line in stdout.lines() {
         let line = line.context("cannot read the server's answers")?;
@@ -340,7 +340,7 @@ fn hand_out(stdout: BufReader<ChildStdout>, calls: &Mutex<Calls>, secret: &str) 
             continue;
         };
         let Some(waiting) = lock(calls).waiting.remove(&id) else {
-            bail!("the server answered a call that nobody made, or twice: {line}");
+            bail!("the server answered an unknown call, or answered twice: {line}");
         };
         // Nobody may be there to read it.
         let _ = waiting.send(message);

@@ -28,7 +28,7 @@ impl Progress {
         }
     }
 
-    /// Runs one step between a line that says what goes on and one that says
+    /// Runs one step between a line that says what is being done and one that says
     /// how long it took.
     pub(crate) fn step(&mut self, what: &str, work: impl FnOnce() -> Result<Step>) -> Result<()> {
         self.done += 1;

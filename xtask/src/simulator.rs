@@ -148,7 +148,7 @@ fn read_settings(line: &str) -> Result<Settings> {
     let token = text("/tokens/0/id")?;
     let (user, _) = token
         .split_once('!')
-        .with_context(|| format!("{token} is no token of pve-sim's"))?;
+        .with_context(|| format!("pve-sim has no token {token}"))?;
     Ok([
         ("PROXMOX_URL", text("/url")?),
         ("PROXMOX_USER", user.to_owned()),

@@ -12,7 +12,7 @@ use crate::workspace::{Workspace, output, run};
 /// A subcommand of cargo, and where it is.
 pub(crate) struct Tool {
     name: &'static str,
-    /// Where it is, unless cargo finds it by itself.
+    /// Where it is, unless cargo finds it without help.
     folder: Option<PathBuf>,
 }
 

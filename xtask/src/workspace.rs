@@ -122,8 +122,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    String::from_utf8(output.stdout)
-        .with_context(|| format!("{} printed something that is no text", shown(command)))
+    String::from_utf8(output.stdout).with_context(|| {
+        format!(
+            "{} printed something that is not UTF-8 text",
+            shown(command)
+        )
+    })
 }
 
 /// A command as a person would type it.

@@ -56,7 +56,7 @@ pub(crate) const PRIVILEGES: &[&str] = &[
     "VM.Snapshot.Rollback",
 ];
 
-/// Who may call an endpoint. `{name}` in a path stands for that parameter.
+/// Who may call an endpoint. `{name}` in a path is replaced by that parameter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Access {
     /// Everyone with a valid token; the handler filters what it shows.
@@ -115,7 +115,7 @@ impl Access {
     }
 }
 
-/// A path with its parameters; one that is no path at all is shown empty, as PVE does.
+/// A path with its parameters; an invalid one is shown empty, as PVE does.
 fn filled(template: &str, args: &Args) -> String {
     let mut path = String::new();
     for segment in template.split('/').filter(|segment| !segment.is_empty()) {

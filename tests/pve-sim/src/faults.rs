@@ -108,7 +108,7 @@ impl AnyFault {
                 "ms" | "code" | "answer" | "bytes" | "times" | "skip" | "warnings" => value
                     .parse::<u64>()
                     .map(|number| json!(number))
-                    .map_err(|_| format!("fault '{text}': {key} is no number"))?,
+                    .map_err(|_| format!("fault '{text}': {key} is not a number"))?,
                 "seconds" => value
                     .parse::<f64>()
                     .map(|number| json!(number))

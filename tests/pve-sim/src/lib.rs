@@ -88,7 +88,7 @@ pub enum Tls {
     Off,
     /// A certificate signed by an authority of its own.
     OwnAuthority,
-    /// A certificate signed by itself alone.
+    /// A self-signed certificate.
     SelfSigned,
 }
 

@@ -127,7 +127,7 @@ async fn listen(mut listener: TcpListener, acceptor: Option<TlsAcceptor>, server
     }
 }
 
-/// Keeps the port while nothing listens on it, so that nobody else takes it meanwhile.
+/// Keeps the port while nothing listens on it, so that no other program takes it meanwhile.
 async fn closed(
     address: SocketAddr,
     outage: &mut watch::Receiver<Option<Meets>>,

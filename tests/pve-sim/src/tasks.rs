@@ -296,7 +296,7 @@ impl Cluster {
         }
     }
 
-    /// Ends one task: by itself, or with `stopped` as its status.
+    /// Ends one task: normally, or with `stopped` as its status.
     fn finish(&mut self, index: usize, stopped: Option<String>) {
         let Some(task) = self.tasks.list.get_mut(index) else {
             return;

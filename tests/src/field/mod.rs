@@ -56,7 +56,7 @@ impl Case {
         }
         if self.every_answer_is_asked {
             let unasked = server.unasked().into_iter();
-            problems.extend(unasked.map(|line| format!("nobody asked for {line}")));
+            problems.extend(unasked.map(|line| format!("no call asked for {line}")));
         }
         Ok(problems)
     }

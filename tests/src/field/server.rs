@@ -88,7 +88,7 @@ impl Server {
         self.seen().requests.clone()
     }
 
-    /// The lines of the case whose answers nobody asked for.
+    /// The lines of the case whose answers no call asked for.
     pub(super) fn unasked(&self) -> Vec<String> {
         let seen = self.seen();
         let unasked = seen.answers.iter().filter(|answer| answer.asked == 0);

@@ -403,7 +403,9 @@ fn clear(folder: &Path) -> Result<()> {
 
 /// A path for apt's configuration, which quotes by `"` alone.
 fn shown(path: &Path) -> Result<String> {
-    let text = path.to_str().context("the checkout's path is no text")?;
+    let text = path
+        .to_str()
+        .context("the checkout's path is not UTF-8 text")?;
     ensure!(!text.contains('"'), "the checkout's path holds a quote");
     Ok(text.to_owned())
 }

@@ -161,7 +161,7 @@ fn check(image: &Image) -> Result<()> {
         "the image holds {paths:?} instead of {expected:?}"
     );
     for file in image.files() {
-        // Read-only for the image's user, whatever the engine is told.
+        // Read-only for the image's user, whatever options the engine gets.
         let allowed = match file.path.as_str() {
             "usr/local/bin/host-runner" => "-r-xr-xr-x",
             path if path.ends_with('/') => "drwxr-xr-x",
@@ -322,9 +322,9 @@ fn names(workspace: &Workspace, buildah: &Buildah, image: &Image) -> Result<()> 
     let said = String::from_utf8_lossy(&ended.stderr);
     ensure!(
         !ended.status.success() && !said.contains("no root certificates"),
-        "a certificate that nobody vouches for should be refused, by the image's own roots: {said}"
+        "an untrusted certificate should be refused, by the image's own roots: {said}"
     );
-    // A name that nobody knows is an error of that call, and no crash.
+    // An unknown name is an error of that call, not a crash.
     let ended = list_nodes("nowhere.example", &unverified).output()?;
     ensure!(
         ended.status.code() == Some(1),
@@ -360,5 +360,5 @@ fn report(image: &Image, built: f64, seen: &Seen) {
 /// A path as an argument of buildah's.
 fn text(path: &Path) -> Result<&str> {
     path.to_str()
-        .with_context(|| format!("{} is no text", path.display()))
+        .with_context(|| format!("{} is not UTF-8 text", path.display()))
 }

@@ -23,7 +23,7 @@ impl Docs {
         let host_runner = workspace.binary("host-runner");
         let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
         let list: Value = serde_json::from_str(&list)?;
-        let tools = list.as_array().context("the tool list is no list")?;
+        let tools = list.as_array().context("the tool list is not an array")?;
 
         let mut stale = Vec::new();
         for page in &PAGES {
@@ -74,7 +74,7 @@ impl Docs {
     }
 }
 
-/// The schema of the policy file, for editors and for whoever writes one.
+/// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";
 
 const BEGIN: &str = "<!-- tools:begin";

@@ -27,7 +27,7 @@ use crate::workspace::Workspace;
 /// How long a call may take. It waits for its turn, and then for requests that
 /// Proxmox never answers, each of which host-runner gives up after 35 s.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// Longer than host-runner keeps a connection that nobody uses.
+/// Longer than host-runner keeps an idle connection.
 const REST: Duration = Duration::from_secs(6);
 /// What the process may grow by after the warm-up.
 const GROWTH: f64 = 1.10;
@@ -39,7 +39,7 @@ const GROWTH: f64 = 1.10;
 /// up, or the server does not end cleanly.
 #[derive(Args)]
 pub(crate) struct Soak {
-    /// How long the clients go on calling
+    /// How long the clients keep calling
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..))]
     seconds: u64,
     /// How many calls run at once

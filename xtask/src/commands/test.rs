@@ -41,7 +41,7 @@ impl Test {
         let logs = check_requests::logs(workspace)?;
         let leaks = progress.step("looking for secrets in all that was written", || {
             let searched = transcripts.check(&logs)?;
-            // A cluster without a secret means that nobody noted it.
+            // A cluster without a secret means that it was not recorded.
             if !logs.is_empty() && (searched.secrets == 0 || searched.files <= logs.len() + 1) {
                 bail!(
                     "the tests left no transcripts in {}",

@@ -124,7 +124,7 @@ pub(crate) fn bomb(arguments: &Arguments) -> Result<Outcome, ToolError> {
     }))
 }
 
-/// A task that goes on and says so many bytes each time.
+/// A task that keeps running and returns this many bytes each time.
 pub(crate) fn huge_progress(arguments: &Arguments) -> Result<Outcome, ToolError> {
     Ok(going_on(arguments.number("bytes")?))
 }
@@ -169,7 +169,7 @@ pub(crate) fn many_lines(arguments: &Arguments) -> Result<Outcome, ToolError> {
     }))
 }
 
-/// A list of tools that nobody can read: with schemas of many values, or so
+/// A list of tools that is too large to read: with schemas of many values, or so
 /// many tools. None where this is not asked for.
 pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
     let (count, bytes, piece) = match kind {

@@ -1,4 +1,4 @@
-//! Migration: what stands in its way, and doing it.
+//! Migration: its obstacles, and the migration itself.
 
 use std::time::Duration;
 

@@ -616,7 +616,7 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 "unable to use volume {template} - content type needs to be 'vztmpl'"
             )));
         }
-        // One that is missing is told by the task.
+        // A missing one is reported by the task.
         missing_template =
             call.cluster.volume(&template, &node).is_none().then(|| {
                 format!("unable to create CT {vmid} - volume '{template}' does not exist")

@@ -52,7 +52,7 @@ fn apt() -> Command {
     command
         .arg("-qq")
         .env("DEBIAN_FRONTEND", "noninteractive")
-        // What it tells is of interest to nobody.
+        // Its output is of no interest.
         .stdout(Stdio::null());
     command
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// The name that has the address 127.0.0.1.
 pub(super) const NAME: &str = "in-dns.example";
 
-/// The loopback network is large: nobody else is here.
+/// The loopback network is large: no other program listens here.
 const ADDRESS: &str = "127.111.53.1";
 
 /// Answers for as long as xtask runs.

@@ -26,7 +26,7 @@ pub(super) struct Request {
     body: &'static str,
 }
 
-/// Lists of tools that nobody could read.
+/// Lists of tools that are too large to read.
 pub(super) const LISTS: [&str; 5] = [
     "wide-schemas",
     "long-schemas",

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_nobody_called_for_is_found() {
+    fn a_write_without_a_call_is_found() {
         let ledger = Ledger::default();
         assert!(ledger.check(TAKEN).is_err());
         let unknown = r#"{"method":"DELETE","path":"/nodes/pve1/qemu/1000","params":{}}"#;
