@@ -213,9 +213,7 @@ impl Pve {
             let failure = match self.once(method, path, params) {
                 Ok(answer) => return Ok(answer),
                 // What it takes to ask again may be more than the host allows.
-                Err(Failure::Refused { call }) => {
-                    return Err(earlier.unwrap_or(Failure::Refused { call }));
-                }
+                Err(refused @ Failure::Refused { .. }) => return Err(earlier.unwrap_or(refused)),
                 Err(failure) => failure,
             };
             let again = failure.is_outage() && (!writes || failure.never_arrived());
@@ -254,7 +252,10 @@ impl Pve {
         let answer = self
             .send(method.clone(), &url, authorization.as_deref(), form)
             .map_err(|why| match why {
-                Lost::Refused => Failure::Refused { call: call.clone() },
+                Lost::Refused(reason) => Failure::Refused {
+                    call: call.clone(),
+                    reason,
+                },
                 Lost::Closed(message) => lost(message, false, true),
                 Lost::NotSent(message) => lost(message, false, false),
                 Lost::Cut(message) => lost(message, writes, true),

@@ -29,7 +29,11 @@ pub(crate) enum Failure {
         outage: bool,
     },
     /// The host refused to send such a request.
-    Refused { call: String },
+    Refused {
+        call: String,
+        /// Why, where the host said it.
+        reason: Option<String>,
+    },
     /// Nothing was sent: the path named something by dots, or by nothing.
     Misnamed { call: String },
     /// An answer of success came that cannot be read.
@@ -115,7 +119,7 @@ pub(super) struct Asked {
 const SUBJECTS: [&str; 3] = ["vmid", "newid", "storage"];
 
 /// The longest message that is shown.
-const MESSAGE_LENGTH: usize = 800;
+pub(super) const MESSAGE_LENGTH: usize = 800;
 
 impl Asked {
     /// What a refusal needs to know of the parameters.
@@ -602,10 +606,14 @@ impl From<Failure> for Error {
             } else {
                 format!("{call}: {message}")
             }),
-            Failure::Refused { call } => Self::Denied(format!(
-                "the host refused to send {call}: the policy of its operator, or PROXMOX_URL, \
-                 forbids it"
-            )),
+            Failure::Refused { call, reason } => {
+                let reason = reason.map(|reason| format!(" ({reason})"));
+                Self::Denied(format!(
+                    "the host refused to send {call}: the policy of its operator, or PROXMOX_URL, \
+                     forbids it{}",
+                    reason.unwrap_or_default()
+                ))
+            }
             Failure::Misnamed { call } => Self::Internal(format!(
                 "{call} was not sent: it named something by dots, or by nothing"
             )),

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use waki::{Client, ErrorCode, Method};
 
+use super::failure::MESSAGE_LENGTH;
+use crate::text;
+
 /// A whole answer.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
@@ -19,8 +22,8 @@ pub(super) struct Answer {
 
 /// Why no whole answer came.
 pub(super) enum Lost {
-    /// The host refused to send the request.
-    Refused,
+    /// The host refused to send the request, and may have said why.
+    Refused(Option<String>),
     /// Nothing was sent, as the connection was refused: nobody listens, as
     /// while a service is restarted.
     Closed(String),
@@ -64,11 +67,15 @@ pub(super) fn send(
             .map(str::to_owned)
     };
     let reason = header("x-reason-phrase");
+    let unanswered = header(FORWARD_ERROR);
     let content_type = header("content-type");
     let authenticate = header("www-authenticate");
     let body = response
         .body()
         .map_err(|_| Lost::Cut("the connection broke in the middle of the answer".into()))?;
+    if let Some(what) = unanswered {
+        return Err(not_forwarded(&what, &body));
+    }
     Ok(Answer {
         status,
         reason,
@@ -78,12 +85,31 @@ pub(super) fn send(
     })
 }
 
+/// `host-runner forward` has no codes of wasi:http for a request that it did not
+/// send, or that Proxmox did not answer: it answers itself, in Proxmox's form,
+/// with this header.
+const FORWARD_ERROR: &str = "x-forward-error";
+
+fn not_forwarded(what: &str, body: &[u8]) -> Lost {
+    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let message = body.get("message").and_then(serde_json::Value::as_str);
+    let message = message.unwrap_or("host-runner forward gave no reason");
+    let message = text::cut(message, MESSAGE_LENGTH);
+    match what {
+        "denied" => Lost::Refused(Some(message)),
+        "closed" => Lost::Closed(message),
+        "not-sent" => Lost::NotSent(message),
+        "cut" => Lost::Cut(message),
+        _ => Lost::Broken(message),
+    }
+}
+
 fn lost(error: anyhow::Error) -> Lost {
     let Some(code) = error.downcast_ref::<ErrorCode>() else {
         return Lost::Broken(format!("the request failed ({error})"));
     };
     match code {
-        ErrorCode::HttpRequestDenied => Lost::Refused,
+        ErrorCode::HttpRequestDenied => Lost::Refused(None),
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
             Lost::NotSent(
                 "the host name in PROXMOX_URL is not known: check its spelling, and that this \
@@ -126,5 +152,24 @@ fn lost(error: anyhow::Error) -> Lost {
             Lost::Broken("the answer is larger than the host allows".into())
         }
         other => Lost::Broken(format!("the request failed ({other:?})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_forwarder_says_what_became_of_a_request() {
+        let body = br#"{"data":null,"message":"rule actions: not allowed"}"#;
+        assert!(matches!(
+            not_forwarded("denied", body),
+            Lost::Refused(Some(reason)) if reason == "rule actions: not allowed"
+        ));
+        assert!(matches!(not_forwarded("closed", body), Lost::Closed(_)));
+        assert!(matches!(not_forwarded("not-sent", body), Lost::NotSent(_)));
+        assert!(matches!(not_forwarded("cut", body), Lost::Cut(_)));
+        // What is not known may have been sent.
+        assert!(matches!(not_forwarded("", b"<html>"), Lost::Broken(_)));
     }
 }

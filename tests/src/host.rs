@@ -10,7 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::transcript;
 use crate::watch::Watch;
-use crate::{Client, Era, PATIENCE, Raw, User, programs};
+use crate::{Client, Era, Forward, PATIENCE, Raw, User, programs};
 
 /// How to start a host-runner: with an environment and a working directory
 /// that hold nothing but what a test puts there.
@@ -122,6 +122,11 @@ impl HostRunner {
         self.directory.path()
     }
 
+    /// What must never be written.
+    pub(crate) fn secrets(&self) -> &[String] {
+        &self.secrets
+    }
+
     /// Watches for one more text that must never be written.
     #[must_use]
     pub fn secret(mut self, secret: &str) -> Self {
@@ -150,6 +155,11 @@ impl HostRunner {
         Raw::new(self.start()?)
     }
 
+    /// Forwards requests on a free port.
+    pub async fn forward(self) -> anyhow::Result<Forward> {
+        Forward::start(self).await
+    }
+
     /// Runs a subcommand to its end.
     pub async fn run(self, arguments: &[&str]) -> anyhow::Result<Output> {
         let mut host = self;
@@ -176,7 +186,7 @@ impl HostRunner {
         })
     }
 
-    fn start(self) -> anyhow::Result<Started> {
+    pub(crate) fn start(self) -> anyhow::Result<Started> {
         let host_runner = programs::host_runner()?;
         let mut command = match self.wrapper.split_first() {
             None => Command::new(host_runner),

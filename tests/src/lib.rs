@@ -18,6 +18,7 @@
 
 mod client;
 pub mod field;
+mod forward;
 mod host;
 mod memory;
 mod programs;
@@ -28,6 +29,7 @@ mod transcript;
 mod watch;
 
 pub use client::{Answer, Client, Era, Progress, User};
+pub use forward::{Forward, HttpAnswer, KEY};
 pub use host::{HostRunner, Output};
 pub use memory::Memory;
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};

@@ -9,6 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use host_runner_policy::PolicyFile;
 use tracing::level_filters::LevelFilter;
 
+use crate::commands::forward::ForwardArgs;
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
@@ -64,6 +65,13 @@ pub(crate) enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Forward the requests of a component in another host to Proxmox VE
+    ///
+    /// Listens on a loopback address without TLS. What the policy allows is sent
+    /// to the configured Proxmox VE, with its token and its certificate checked;
+    /// the component needs a key instead of the token, and never sees the token.
+    /// In any --call-seconds, at most --call-requests requests are sent.
+    Forward(ForwardArgs),
     /// Show the policy, or what it says of a call
     #[command(subcommand)]
     Policy(PolicyCommand),

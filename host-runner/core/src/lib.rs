@@ -128,6 +128,7 @@ async fn dispatch(
             };
             commands::call::run(&operator, embedded, &call).await
         }
+        Some(Command::Forward(args)) => commands::forward::run(&operator, embedded, args).await,
         Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(&operator),
         Some(Command::Policy(PolicyCommand::Explain {
             tool,

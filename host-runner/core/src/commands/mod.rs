@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod call;
+pub(crate) mod forward;
 pub(crate) mod inspect;
 pub(crate) mod policy;
 pub(crate) mod precompile;
@@ -77,6 +78,8 @@ pub(crate) enum CommandError {
 pub(crate) struct Context {
     /// The component, loaded when it is needed, and its tools.
     pub catalog: Catalog,
+    /// Where Proxmox VE is, and with which token to talk to it.
+    pub settings: Settings,
     /// Lives as long as the calls.
     pub demo: Option<Demo>,
 }
@@ -121,7 +124,11 @@ impl Context {
             None => operator.settings()?,
         };
         let catalog = catalog(operator, embedded, &settings)?;
-        Ok(Self { catalog, demo })
+        Ok(Self {
+            catalog,
+            settings,
+            demo,
+        })
     }
 
     /// For showing the tools where nothing may be sent: those that the policy
@@ -141,6 +148,7 @@ impl Context {
         let loader = Loader::new(options.component(embedded), limits, sealed, Vec::new());
         Self {
             catalog: Catalog::new(loader, choice.unwrap_or_default()),
+            settings: Settings::nowhere(),
             demo: None,
         }
     }

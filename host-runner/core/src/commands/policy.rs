@@ -57,9 +57,10 @@ pub(crate) async fn explain(
         _ if operator.options.demo => (Context::new(operator, embedded).await?, false),
         Ok(_) => (Context::new(operator, embedded).await?, false),
         Err(SettingsError::Missing { .. }) => {
-            let catalog = catalog(operator, embedded, &Settings::nowhere())?;
+            let settings = Settings::nowhere();
             let context = Context {
-                catalog,
+                catalog: catalog(operator, embedded, &settings)?,
+                settings,
                 demo: None,
             };
             (context, true)

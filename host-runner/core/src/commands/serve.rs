@@ -49,7 +49,7 @@ pub(crate) async fn run(
     if let Some(fault) = &fault {
         crate::report(fault);
     }
-    let Context { catalog, demo } = context;
+    let Context { catalog, demo, .. } = context;
     let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.

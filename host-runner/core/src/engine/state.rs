@@ -42,9 +42,6 @@ const BODY_CHUNK_BYTES: usize = 4 * 1024;
 /// Requests of a call that may be under way, or answered and not yet dropped;
 /// others wait.
 const MAX_OPEN_REQUESTS: usize = 4;
-/// What a request takes while it is judged and sent, as a multiple of its body:
-/// as text, as parameters, and as what is logged of it.
-const COPIES_OF_A_BODY: usize = 8;
 
 /// The data of a call's store.
 pub(super) struct State {
@@ -284,31 +281,10 @@ async fn send(
     request: Request<WasiBody>,
     options: Option<RequestOptions>,
 ) -> Result<Response<Bytes>, SendError> {
-    let too_large = || {
-        SendError::new(
-            FailureKind::RequestTooLarge,
-            format!("the request is larger than {} KiB", MAX_REQUEST_BYTES >> 10),
-        )
-    };
-    let (parts, mut unread) = request.into_parts();
-    let mut body = Vec::new();
-    let mut hold = gate.account().hold(0).await.map_err(|_| too_large())?;
-    while let Some(frame) = unread.frame().await {
-        let unfinished = |_| SendError::new(FailureKind::Protocol, "the request was not finished");
-        let Ok(data) = frame.map_err(unfinished)?.into_data() else {
-            continue;
-        };
-        let length = body.len() + data.len();
-        if length > MAX_REQUEST_BYTES {
-            return Err(too_large());
-        }
-        hold.resize(length * COPIES_OF_A_BODY)
-            .await
-            .map_err(|_| too_large())?;
-        body.extend_from_slice(&data);
-    }
+    let (parts, body) = request.into_parts();
+    let (body, _hold) = gate.read_body(body).await?;
     let timeout = options.and_then(|options| options.first_byte_timeout);
-    let request = Request::from_parts(parts, body.into());
+    let request = Request::from_parts(parts, body);
     gate.send(request, timeout).await
 }
 

@@ -187,6 +187,20 @@ impl Gate {
         request.body(Bytes::copy_from_slice(form.as_bytes())).ok()
     }
 
+    /// A request for a path, addressed to the configured Proxmox VE.
+    pub(crate) fn addressed(&self, request: Request<Bytes>) -> Result<Request<Bytes>, SendError> {
+        let denied = |reason: String| SendError::new(FailureKind::Denied, reason);
+        let Some(exit) = &self.sandbox.exit else {
+            return Err(denied(
+                "there are no settings, so nothing may leave".to_owned(),
+            ));
+        };
+        let (mut parts, body) = request.into_parts();
+        let uri = format!("{}{}", exit.origin, parts.uri);
+        parts.uri = Uri::try_from(uri).map_err(|error| denied(error.to_string()))?;
+        Ok(Request::from_parts(parts, body))
+    }
+
     /// Sends a component's request, if it may leave, and returns the whole
     /// answer. Redirects are answers like any other: they are not followed.
     pub(crate) async fn send(

@@ -5,6 +5,7 @@
 //! what the component says of it. It knows neither the engine nor MCP.
 
 mod ask;
+mod body;
 mod client;
 mod echo;
 mod gate;

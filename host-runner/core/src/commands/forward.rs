@@ -1,0 +1,164 @@
+//! `host-runner forward`: the door of host-runner for components that run in
+//! another host.
+//!
+//! It listens on a loopback address, speaks plain HTTP, and sends what the
+//! policy allows to the configured Proxmox VE, with the token added here. It
+//! sees requests and not calls of tools: each request has a [`Gate`] of its
+//! own, and [`rate`] bounds how many there are.
+//!
+//! # Layout
+//!
+//! - [`key`]: the key that a client must present.
+//! - [`server`]: connections, and their limits.
+//! - [`exchange`]: one request and its answer.
+//! - [`rate`]: how many requests there may be.
+//!
+//! [`Gate`]: crate::sandbox::Gate
+
+mod exchange;
+mod key;
+mod rate;
+mod server;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::exchange::Forwarder;
+use self::key::Key;
+use self::rate::Rate;
+use super::{CommandError, Context};
+use crate::cli::Operator;
+use crate::engine::Embedded;
+use crate::process;
+use crate::render;
+use crate::sandbox::Terms;
+
+/// Where to listen, and for whom.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// The loopback address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8007")]
+    listen: String,
+    /// The file with the key that a client must give as the token's secret;
+    /// made if there is none [default:
+    /// ~/.local/state/proxmox-mcp/forward-key]
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+}
+
+/// Forwards until a signal comes.
+pub(crate) async fn run(
+    operator: &Operator<'_>,
+    embedded: Embedded,
+    args: &ForwardArgs,
+) -> Result<(), CommandError> {
+    let address = loopback(&args.listen)?;
+    let context = Context::new(operator, embedded).await?;
+    // A policy that does not fit the component is refused here as elsewhere.
+    let offer = context.catalog.offer().await?;
+    // What a dangerous action does cannot be told by its request. The operator
+    // who offers such a tool lets its requests out here, too.
+    let dangerous = offer.tools().iter().any(|tool| tool.annotations.dangerous);
+    let plugin = context.catalog.plugin().await?;
+    context.catalog.prepare().await;
+    let key_file = match &args.key_file {
+        Some(path) => path.clone(),
+        None => key::default_file().map_err(CommandError::Usage)?,
+    };
+    let key = Key::read_or_make(&key_file).map_err(CommandError::Usage)?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        CommandError::Usage(format!(
+            "cannot listen on {address} ({error}): give another address with --listen"
+        ))
+    })?;
+    let address = listener.local_addr()?;
+
+    let policy = operator.policy()?;
+    if policy.toolsets.is_some() || policy.tools.is_some() || policy.exclude_tools.is_some() {
+        tracing::warn!(
+            "forward sees requests and not tools: the choice of tools (toolsets, tools, \
+             exclude_tools) has no effect on what it sends; scope, actions and rules have"
+        );
+    }
+    let limits = operator.options.limits();
+    let forwarder = Arc::new(Forwarder {
+        plugin,
+        terms: Terms {
+            dangerous,
+            ..Terms::default()
+        },
+        key,
+        rate: Mutex::new(Rate::new(operator.options.call_requests, limits.wall)),
+    });
+    let closing = CancellationToken::new();
+    process::end_in_time(closing.clone())?;
+    announce(address, &context, &key_file)?;
+    server::serve(listener, forwarder, limits.concurrency, closing).await;
+    Ok(())
+}
+
+fn loopback(text: &str) -> Result<SocketAddr, CommandError> {
+    let address: Option<SocketAddr> = text.parse().ok();
+    address
+        .filter(|address| address.ip().is_loopback())
+        .ok_or_else(|| {
+            CommandError::Usage(format!(
+                "--listen {text:?} is not a loopback address with a port: forward speaks plain \
+                 http, so it listens on this machine only, for example 127.0.0.1:8007"
+            ))
+        })
+}
+
+/// Says on stderr what to configure. Never the key itself.
+fn announce(address: SocketAddr, context: &Context, key_file: &Path) -> Result<(), CommandError> {
+    let settings = &context.settings;
+    let text = format!(
+        "forwarding http://{address} to {origin}\n\
+         settings for the component in the other host:\n  \
+         PROXMOX_URL=http://{address}\n  \
+         PROXMOX_TOKEN_ID={user}!{token}\n  \
+         PROXMOX_TOKEN_SECRET=(the content of {key_file})",
+        origin = settings.origin,
+        user = settings.user,
+        token = settings.token_name,
+        // Whoever reads this may be in another folder.
+        key_file = key_file
+            .canonicalize()
+            .as_deref()
+            .unwrap_or(key_file)
+            .display(),
+    );
+    match writeln!(io::stderr(), "{}", render::for_terminal(&text)) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_are_listened_on() {
+        for good in ["127.0.0.1:8007", "127.1.2.3:0", "[::1]:8007"] {
+            assert!(loopback(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "0.0.0.0:8007",
+            "192.0.2.7:8007",
+            "[::]:8007",
+            "[::ffff:127.0.0.1]:8007",
+            "localhost",
+            "8007",
+            "",
+        ] {
+            assert!(loopback(bad).is_err(), "{bad}");
+        }
+    }
+}

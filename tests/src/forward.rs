@@ -1,0 +1,159 @@
+//! `host-runner forward`, as a process, and plain HTTP to it.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+
+use crate::PATIENCE;
+use crate::host::{HostRunner, Output, Started};
+use crate::watch::Watch;
+
+/// The key of every [`Forward`].
+pub const KEY: &str = "a-key-of-the-tests-0123456789abcdef";
+
+/// A running `host-runner forward`.
+pub struct Forward {
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+    child: Child,
+    watch: Watch,
+    secrets: Vec<String>,
+}
+
+/// An answer of [`Forward`].
+#[derive(Debug)]
+pub struct HttpAnswer {
+    /// The status.
+    pub status: u16,
+    /// The head, as it came.
+    pub head: String,
+    /// The body, as text.
+    pub body: String,
+}
+
+impl HttpAnswer {
+    /// The body as JSON.
+    pub fn json(&self) -> anyhow::Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("no JSON: {self:?}"))
+    }
+
+    /// The value of a header, whose name is in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+}
+
+impl Forward {
+    pub(crate) async fn start(host: HostRunner) -> anyhow::Result<Self> {
+        let host = host
+            .file("forward-key", KEY)?
+            .args(["forward", "--listen=127.0.0.1:0", "--key-file=forward-key"])
+            .secret(KEY);
+        let key_file = host.directory().join("forward-key");
+        std::fs::set_permissions(key_file, std::fs::Permissions::from_mode(0o600))?;
+        let secrets = host.secrets().to_vec();
+        let Started { mut child, watch } = host.start()?;
+        let address = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(address) = address(&watch.stderr_text()?) {
+                    return Ok(address);
+                }
+                if let Some(status) = child.try_wait()? {
+                    anyhow::bail!("forward ended, {status}: {}", watch.stderr_text()?);
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        });
+        let address = address.await.context("forward does not start")??;
+        Ok(Self {
+            address,
+            child,
+            watch,
+            secrets,
+        })
+    }
+
+    /// All that it wrote to stderr so far.
+    pub fn stderr(&self) -> anyhow::Result<String> {
+        self.watch.stderr_text()
+    }
+
+    /// Asks as a component does: with the key, and `form` as the body if it is
+    /// not empty.
+    pub async fn ask(&self, method: &str, path: &str, form: &str) -> anyhow::Result<HttpAnswer> {
+        let address = &self.address;
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Authorization: PVEAPIToken=root@pam!mcp={KEY}\r\nAccept: application/json\r\n"
+        );
+        if method != "GET" {
+            request += &format!(
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n",
+                form.len()
+            );
+        }
+        self.send(&format!("{request}\r\n{form}")).await
+    }
+
+    /// Sends bytes as they are, and reads until the connection ends.
+    pub async fn send(&self, request: &str) -> anyhow::Result<HttpAnswer> {
+        let exchange = async {
+            let mut stream = TcpStream::connect(&self.address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).await?;
+            anyhow::Ok(bytes)
+        };
+        let bytes = tokio::time::timeout(PATIENCE, exchange)
+            .await
+            .context("no answer")??;
+        let text = String::from_utf8(bytes)?;
+        for secret in &self.secrets {
+            ensure!(!text.contains(secret), "the answer holds a secret: {text}");
+        }
+        let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
+        let status = head.split(' ').nth(1).context("no status")?;
+        Ok(HttpAnswer {
+            status: status.parse()?,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("it has ended")?;
+        let status = std::process::Command::new("kill")
+            .arg(pid.to_string())
+            .status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> anyhow::Result<Output> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("forward does not end")??;
+        Ok(Output {
+            status: status.code(),
+            stdout: String::new(),
+            stderr: self.watch.stderr_text()?,
+        })
+    }
+}
+
+/// Where it listens, once it says so.
+fn address(stderr: &str) -> Option<String> {
+    let line = stderr.split_once("PROXMOX_TOKEN_SECRET=").map(|_| stderr)?;
+    let (_, rest) = line.split_once("PROXMOX_URL=http://")?;
+    let (address, _) = rest.split_once('\n')?;
+    Some(address.to_owned())
+}
