@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Pve};
+use crate::pve::{Guest, Kind, Pve};
 use crate::report::{Report, Status};
 use crate::tools::{self, name_of, power::Power};
 
@@ -31,6 +31,8 @@ pub(crate) struct Expected {
 pub(crate) enum EndState {
     Running,
     Stopped,
+    /// In memory and not running, or saved to disk.
+    Suspended,
     /// On this node.
     On(String),
 }
@@ -45,6 +47,8 @@ pub(crate) enum Cause {
     Start,
     /// The guest itself, which may stop again at once.
     Resume,
+    /// Whatever Proxmox has begun without naming a task.
+    Unnamed,
 }
 
 /// How far the guest is.
@@ -83,11 +87,6 @@ impl Expected {
         }
     }
 
-    /// Whether its task has ended, so that only the guest is left to look at.
-    pub(crate) fn is_due(&self) -> bool {
-        self.until.is_some()
-    }
-
     /// The same, once its task has ended.
     pub(crate) fn due(mut self) -> Self {
         self.until
@@ -108,6 +107,11 @@ impl Expected {
         let reached = match &self.state {
             EndState::Running => power == Power::Running,
             EndState::Stopped => matches!(power, Power::Stopped | Power::OnDisk),
+            // A suspended container looks like a stopped one.
+            EndState::Suspended => {
+                matches!(power, Power::Paused | Power::OnDisk)
+                    || (guest.kind == Kind::Lxc && power == Power::Stopped)
+            }
             EndState::On(node) => guest.node == *node,
         };
         if reached {
@@ -125,10 +129,12 @@ impl Expected {
         }
         Ok(Progress::Now(match &self.state {
             EndState::On(_) => format!("on node {}", guest.node),
-            EndState::Running | EndState::Stopped => match state.qmpstatus.as_deref() {
-                Some(word) if power != Power::Stopped => word.to_owned(),
-                _ => power.word().to_owned(),
-            },
+            EndState::Running | EndState::Stopped | EndState::Suspended => {
+                match state.qmpstatus.as_deref() {
+                    Some(word) if power != Power::Stopped => word.to_owned(),
+                    _ => power.word().to_owned(),
+                }
+            }
         }))
     }
 
@@ -142,8 +148,17 @@ impl Expected {
                 // Nothing of it has happened.
                 report.changes.clear();
                 report.warn(format!(
-                    "high availability has accepted the request and carries it out by itself, as a \
-                     rule within 15 seconds; the guest is still {now}"
+                    "high availability has accepted the request and usually acts on it within 15 \
+                     seconds; the guest is still {now}"
+                ))
+            }
+            Cause::Unnamed => {
+                report.status = Status::Requested;
+                // Nothing shows that it has happened.
+                report.changes.clear();
+                report.warn(format!(
+                    "Proxmox accepted the request and named no task that could be followed; the \
+                     guest is still {now}"
                 ))
             }
             Cause::Start => {
@@ -173,6 +188,11 @@ impl Expected {
             (_, Cause::HighAvailability) => format!(
                 "{get} shows when it has changed, {} what high availability does with it",
                 name_of::<tools::cluster::GetClusterStatus>()
+            ),
+            (_, Cause::Unnamed) => format!(
+                "{get} shows when it has changed, {} with this vmid which tasks there were; do not \
+                 repeat the call before that",
+                name_of::<tools::tasks::ListTasks>()
             ),
             (_, Cause::Start) => format!(
                 "{} with this vmid shows why, {} starts it",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::pve::{Guest, Started, Upid};
 use crate::text;
-use crate::ticket::{Finish, TaskTicket, Ticket};
+use crate::ticket::{Finish, GuestTicket, TaskTicket, Ticket};
 use crate::tool::Reply;
 use crate::tools::{self, name_of};
 
@@ -174,7 +174,24 @@ impl Report {
         let upid = match started {
             Started::Task(upid) => upid,
             Started::WithoutTask(said) => {
-                return Ok(Reply::report(self.without_task(said.as_deref())));
+                return Ok(match finish {
+                    // The guest itself shows whether it has happened.
+                    Finish::Guest(expected) => {
+                        let interim = expected.interim(&self);
+                        let text = interim.text();
+                        if wait == Some(false) {
+                            return Ok(Reply::Done(interim, text));
+                        }
+                        let ticket = Ticket::Guest(Box::new(GuestTicket {
+                            report: self,
+                            expected: expected.due(),
+                        }));
+                        Reply::Running(ticket, interim, text)
+                    }
+                    Finish::Plain | Finish::Backup => {
+                        Reply::report(self.without_task(said.as_deref()))
+                    }
+                });
             }
         };
         let interim = match &finish {
@@ -186,11 +203,7 @@ impl Report {
         if wait == Some(false) {
             return Ok(Reply::Done(interim, text));
         }
-        let ticket = Ticket::Task(Box::new(TaskTicket {
-            upid: upid.clone(),
-            report: self,
-            finish,
-        }));
+        let ticket = Ticket::Task(Box::new(TaskTicket::new(upid.clone(), self, finish)));
         Ok(Reply::Running(ticket, interim, text))
     }
 

@@ -50,6 +50,16 @@ impl Settings {
         })
     }
 
+    /// Some for a test.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self {
+            base: "https://pve.example.com:8006".into(),
+            token_id: Some("mcp@pve!test".into()),
+            secret: None,
+        }
+    }
+
     /// The value of the `Authorization` header, where it is for the component
     /// to send.
     pub(crate) fn authorization(&self) -> Option<String> {

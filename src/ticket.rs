@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, FailedTask, Result};
 use crate::expected::{Expected, Progress};
-use crate::pve::{Failure, Params, Pve, Removable, TaskLog, TaskStatus, Upid};
+use crate::pve::{Failure, Params, Pve, Removable, TaskLog, TaskStatus, Upid, is_unknown_exit};
 use crate::report::{Report, Status};
 use crate::text;
 use crate::tool::{Finished, Outcome, Reply, Running};
@@ -18,12 +18,29 @@ use crate::tools::{self, name_of};
 /// How many of a task's last log lines tell its progress or its failure.
 const TAIL_LINES: u64 = 12;
 
+/// How many looks in a row may say nothing of a task that is followed. Proxmox
+/// that is away does not count: its services are restarted again and again.
+const MOST_GAPS: u32 = 30;
+
+/// The same where Proxmox itself refuses to tell.
+const MOST_REFUSALS: u32 = 5;
+
+/// A task's failure may be a whole command line, and a line of its log a
+/// progress bar.
+const EXIT_LENGTH: usize = 800;
+const LINE_LENGTH: usize = 500;
+
+/// How long to wait after such a look.
+const GAP_PAUSE_MS: u32 = 2_000;
+
 /// What is still running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ticket {
     /// A Proxmox task.
     Task(Box<TaskTicket>),
+    /// A guest that is to reach a state, without a task to follow.
+    Guest(Box<GuestTicket>),
     /// A command inside a guest, which is not a task.
     Exec(tools::agent::ExecTicket),
 }
@@ -35,6 +52,25 @@ pub(crate) struct TaskTicket {
     pub(crate) upid: Upid,
     pub(crate) report: Report,
     pub(crate) finish: Finish,
+    /// How many looks in a row said nothing of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) gaps: u32,
+}
+
+/// A guest that Proxmox has accepted to change, and what to say when it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GuestTicket {
+    pub(crate) report: Report,
+    pub(crate) expected: Expected,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What to look up when the task has ended well.
@@ -83,6 +119,7 @@ impl Ticket {
     pub(crate) fn resume(self, pve: &Pve) -> Result<Outcome> {
         match self {
             Self::Task(task) => task.resume(pve),
+            Self::Guest(guest) => guest.resume(pve),
             Self::Exec(exec) => exec.resume(pve),
         }
     }
@@ -96,6 +133,10 @@ impl Ticket {
                 let text = report.text();
                 Finished::new(&report, text)
             }
+            Self::Guest(guest) => Err(Error::Conflict(format!(
+                "{}: Proxmox has accepted the request, and no task is left that could be stopped",
+                guest.report.action
+            ))),
             Self::Exec(_) => Err(Error::Conflict(
                 "a command inside a guest cannot be stopped from outside: end it in the guest"
                     .into(),
@@ -116,19 +157,22 @@ pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
 }
 
 impl TaskTicket {
-    fn resume(self, pve: &Pve) -> Result<Outcome> {
-        if let Finish::Guest(expected) = &self.finish
-            && expected.is_due()
-        {
-            let expected = expected.clone();
-            return self.follow_guest(pve, expected);
+    /// A task that has just been started.
+    pub(crate) fn new(upid: Upid, report: Report, finish: Finish) -> Self {
+        Self {
+            upid,
+            report,
+            finish,
+            gaps: 0,
         }
+    }
+
+    fn resume(mut self, pve: &Pve) -> Result<Outcome> {
         let status = match TaskStatus::read(pve, &self.upid) {
             Ok(status) => status,
-            // The task runs on while Proxmox's services are restarted.
-            Err(failure) if failure.is_outage() => return self.out_of_sight(),
-            Err(failure) => return Err(failure.into()),
+            Err(failure) => return self.out_of_sight(failure),
         };
+        self.gaps = 0;
         if status.exit().is_none() {
             return self.still_running(pve);
         }
@@ -136,36 +180,6 @@ impl TaskTicket {
             Reply::Done(report, text) => Ok(Outcome::Done(Finished::new(&report, text)?)),
             Reply::Running(ticket, ..) => ticket.resume(pve),
         }
-    }
-
-    /// Looks whether the guest has got to where the task was to bring it.
-    fn follow_guest(self, pve: &Pve, expected: Expected) -> Result<Outcome> {
-        let now = match expected.look(pve) {
-            Ok(Progress::Reached(guest)) => {
-                let report = self.report.on(&guest);
-                let text = report.text();
-                return Ok(Outcome::Done(Finished::new(&report, text)?));
-            }
-            Ok(Progress::Now(now)) => now,
-            // Proxmox's services may be restarting.
-            Err(Error::Unreachable(_)) if !expected.is_over() => "out of sight".to_owned(),
-            Err(error) => return Err(error),
-        };
-        let report = expected.waiting(&self.report, &now);
-        let text = report.text();
-        if expected.is_over() {
-            return Ok(Outcome::Done(Finished::new(&report, text)?));
-        }
-        Ok(Outcome::Running(Running {
-            message: format!("{}: the guest is still {now}", self.report.action),
-            progress: None,
-            retry_after_ms: 1_000,
-            interim: Finished::new(&report, text)?,
-            ticket: Ticket::Task(Box::new(Self {
-                finish: Finish::Guest(expected),
-                ..self
-            })),
-        }))
     }
 
     /// What a task that has ended, well or not, comes to; where its guest
@@ -188,9 +202,12 @@ impl TaskTicket {
         report.duration_seconds = status.duration_seconds();
         if exit.starts_with("WARNINGS") {
             report.status = Status::DoneWithWarnings;
-            report
-                .warnings
-                .extend(lines.iter().filter(|line| is_warning(line)).cloned());
+            report.warnings.extend(
+                lines
+                    .iter()
+                    .filter(|line| is_warning(line))
+                    .map(|line| text::cut(line, LINE_LENGTH)),
+            );
             if report.warnings.is_empty() {
                 report.warnings.push(exit.to_owned());
             }
@@ -204,10 +221,9 @@ impl TaskTicket {
             Finish::Guest(expected) => {
                 let interim = expected.interim(&report);
                 let text = interim.text();
-                let ticket = Ticket::Task(Box::new(Self {
-                    upid: self.upid,
+                let ticket = Ticket::Guest(Box::new(GuestTicket {
                     report,
-                    finish: Finish::Guest(expected.due()),
+                    expected: expected.due(),
                 }));
                 Ok(Reply::Running(ticket, interim, text))
             }
@@ -228,13 +244,35 @@ impl TaskTicket {
         self.running(message, progress)
     }
 
-    /// Proxmox cannot be asked at the moment.
-    pub(crate) fn out_of_sight(self) -> Result<Outcome> {
+    /// A look that said nothing of the task. The task runs on, so it is looked
+    /// at again; how often is bounded, except where Proxmox is just away.
+    fn out_of_sight(mut self, failure: Failure) -> Result<Outcome> {
+        let most = if failure.was_not_sent() {
+            0
+        } else if failure.may_pass() {
+            MOST_GAPS
+        } else {
+            MOST_REFUSALS
+        };
+        if !failure.is_outage() {
+            self.gaps = self.gaps.saturating_add(1);
+            if self.gaps > most {
+                return Err(accepted(&self.report.action, &self.upid, failure.into()));
+            }
+        }
         let message = format!(
-            "{}: Proxmox does not answer at the moment; the task may still be running",
+            "{}: Proxmox does not say how the task is doing at the moment; it may still be running",
             self.report.action
         );
-        self.running(message, None)
+        let Outcome::Running(running) = self.running(message, None)? else {
+            return Err(Error::Internal(
+                "a task that is followed has no ticket".into(),
+            ));
+        };
+        Ok(Outcome::Running(Running {
+            retry_after_ms: GAP_PAUSE_MS,
+            ..running
+        }))
     }
 
     fn running(self, message: String, progress: Option<f32>) -> Result<Outcome> {
@@ -255,6 +293,82 @@ impl TaskTicket {
     }
 }
 
+impl GuestTicket {
+    /// Looks whether the guest has reached the state that was asked for.
+    fn resume(self, pve: &Pve) -> Result<Outcome> {
+        let report = self.report;
+        let expected = self.expected.due();
+        let now = match expected.look(pve) {
+            Ok(Progress::Reached(guest)) => {
+                let report = report.on(&guest);
+                let text = report.text();
+                return Ok(Outcome::Done(Finished::new(&report, text)?));
+            }
+            Ok(Progress::Now(now)) => now,
+            // It will not get there.
+            Err(error @ Error::Conflict(_)) => return Err(error),
+            Err(error) if expected.is_over() => {
+                return Err(match report.upid.as_deref().map(str::parse) {
+                    Some(Ok(upid)) => accepted(&report.action, &upid, error),
+                    _ => unseen(&report.action, error),
+                });
+            }
+            // One look that failed says nothing of the guest.
+            Err(_) => "out of sight".to_owned(),
+        };
+        let waiting = expected.waiting(&report, &now);
+        let text = waiting.text();
+        if expected.is_over() {
+            return Ok(Outcome::Done(Finished::new(&waiting, text)?));
+        }
+        Ok(Outcome::Running(Running {
+            message: format!("{}: the guest is still {now}", report.action),
+            progress: None,
+            retry_after_ms: 1_000,
+            interim: Finished::new(&waiting, text)?,
+            ticket: Ticket::Guest(Box::new(Self { report, expected })),
+        }))
+    }
+}
+
+/// The error of losing sight of a task: what was asked for has been accepted,
+/// so it must not be asked for again.
+fn accepted(action: &str, upid: &Upid, error: Error) -> Error {
+    let wait = name_of::<tools::tasks::WaitTask>();
+    told_of(
+        format!(
+            "{action}: Proxmox accepted the request as task {upid}, but how the task is doing cannot \
+             be read ({}): follow it with {wait} upid={upid}; do not repeat the call",
+            error.message()
+        ),
+        error,
+    )
+}
+
+/// The same where there is no task.
+fn unseen(action: &str, error: Error) -> Error {
+    let get = name_of::<tools::guests::GetGuest>();
+    told_of(
+        format!(
+            "{action}: Proxmox accepted the request, but the state of the guest cannot be read \
+             ({}): look with {get} whether it has changed; do not repeat the call before that",
+            error.message()
+        ),
+        error,
+    )
+}
+
+/// An error of the same kind with another message, as far as the kind is one of
+/// reading.
+fn told_of(message: String, error: Error) -> Error {
+    match error {
+        Error::Denied(_) => Error::Denied(message),
+        Error::Unauthorized(_) => Error::Unauthorized(message),
+        Error::NotFound(_) => Error::NotFound(message),
+        _ => Error::Unreachable(message),
+    }
+}
+
 /// The error of a failed task, with what to do where its words are known.
 pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String>) -> Error {
     // A backup job's status alone tells nothing.
@@ -265,9 +379,21 @@ pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String
         Some(why) if exit == "job errors" => &format!("{exit}: backup of {why}"),
         _ => exit,
     };
-    let hint = hint(exit);
+    let exit = &text::cut(exit, EXIT_LENGTH);
+    let log_tail = log_tail
+        .iter()
+        .map(|line| text::cut(line, LINE_LENGTH))
+        .collect();
+    let message = if is_unknown_exit(exit) {
+        format!(
+            "{action}: the task has ended, and Proxmox does not know how ({exit}), as when its \
+             node lost power or the task was killed: check what it has done before you repeat it"
+        )
+    } else {
+        format!("{action} failed: {exit}{}", hint(exit))
+    };
     Error::FailedTask(FailedTask {
-        message: format!("{action} failed: {exit}{hint}"),
+        message,
         upid: upid.to_string(),
         exit_status: exit.to_owned(),
         log_tail,
@@ -287,10 +413,7 @@ fn hint(exit: &str) -> String {
              support, or switch it off with mode hard of {}",
             name_of::<tools::power::StopGuest>()
         )
-    } else if says("interrupted by signal")
-        || says("received interrupt")
-        || says("unexpected status")
-    {
+    } else if says("interrupted by signal") || says("received interrupt") {
         "; the task was stopped from outside".into()
     } else if says("no space left") || says("not enough free space") {
         "; the storage is full: choose another or make room".into()
@@ -341,6 +464,8 @@ fn percentage(line: &str) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::Script;
+    use crate::settings::Settings;
     use proptest::prelude::*;
 
     #[test]
@@ -365,8 +490,78 @@ mod tests {
                 .unwrap(),
             report: Report::done("start qemu guest 100"),
             finish: Finish::Plain,
+            gaps: 2,
         }));
         assert_eq!(Ticket::decode(&ticket.encode().unwrap()).unwrap(), ticket);
+    }
+
+    /// Looks at a started task as often as it is followed, with one answer each
+    /// time.
+    fn follow(answer: &str, looks: usize) -> Result<Outcome> {
+        let mut ticket = Ticket::Task(Box::new(TaskTicket::new(
+            "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"
+                .parse()
+                .unwrap(),
+            Report::done("start qemu guest 100"),
+            Finish::Plain,
+        )));
+        for _ in 0..looks {
+            // A read is tried a few times where Proxmox is just away.
+            let script = Script::new(vec![answer.as_bytes().to_vec(); 3]);
+            let settings = Settings::sample();
+            match ticket.resume(&Pve::scripted(settings, script))? {
+                Outcome::Running(running) => ticket = running.ticket,
+                done @ Outcome::Done(_) => return Ok(done),
+            }
+        }
+        ticket.encode().and_then(|text| Ticket::decode(&text))?;
+        Ok(Outcome::Done(Finished::new(&"followed", String::new())?))
+    }
+
+    #[test]
+    fn odd_looks_at_a_task_are_gaps_up_to_a_bound() {
+        const PAGE: &str = "<html>a proxy</html>";
+        for answer in [
+            "200 OK\n{\"data\":null}".to_owned(),
+            "200 OK\n".to_owned(),
+            format!("200 OK\n{PAGE}"),
+            "500 got timeout\n".to_owned(),
+            format!("401 Unauthorized\n{PAGE}"),
+            format!("403 Forbidden\n{PAGE}"),
+            "595 No route to host\n".to_owned(),
+            "596 Connection timed out\n".to_owned(),
+        ] {
+            assert!(follow(&answer, MOST_GAPS as usize).is_ok(), "{answer}");
+            let message = follow(&answer, 1 + MOST_GAPS as usize)
+                .unwrap_err()
+                .message();
+            for says in [
+                "accepted the request as task UPID:pve1:",
+                "wait_task upid=UPID:pve1:",
+                "do not repeat the call",
+            ] {
+                assert!(message.contains(says), "{message}");
+            }
+        }
+        for answer in ["502 Bad Gateway\n", "503 \n", "595 Connection refused\n"] {
+            assert!(follow(answer, 3 * MOST_GAPS as usize).is_ok(), "{answer}");
+        }
+        for refusal in [
+            "403 Permission check failed (/nodes/pve1, Sys.Audit)\n",
+            "400 x\n{\"errors\":{\"upid\":\"no such task\"}}",
+        ] {
+            assert!(follow(refusal, MOST_REFUSALS as usize).is_ok(), "{refusal}");
+            let error = follow(refusal, 1 + MOST_REFUSALS as usize).unwrap_err();
+            assert!(error.message().contains("do not repeat"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_ended_without_a_word_is_not_said_to_have_failed() {
+        let answer = "200 OK\n{\"data\":{\"status\":\"stopped\"}}";
+        let message = follow(answer, 1).unwrap_err().message();
+        assert!(message.contains("does not know how"), "{message}");
+        assert!(!message.contains("failed"), "{message}");
     }
 
     proptest! {

@@ -132,7 +132,9 @@ impl Guest {
     /// Its state at this moment: the list that it was found in lags some
     /// seconds behind.
     pub(crate) fn state(&self, pve: &Pve) -> Result<GuestState, Failure> {
-        pve.get(&self.path(["status", "current"]), &Params::new())
+        let mut state: GuestState = pve.get(&self.path(["status", "current"]), &Params::new())?;
+        state.complete(self);
+        Ok(state)
     }
 
     /// `/nodes/{node}/{kind}/{vmid}` and more segments.
@@ -206,6 +208,7 @@ impl Guest {
 /// A guest's state at this moment.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct GuestState {
+    #[serde(default)]
     status: String,
     /// What QEMU says of a VM: running, paused and more.
     #[serde(default)]
@@ -228,6 +231,27 @@ struct HaState {
 }
 
 impl GuestState {
+    /// Fills a status that the answer lacks: from what QEMU says, or else from
+    /// the list that the guest was found in.
+    fn complete(&mut self, guest: &Guest) {
+        if self.is_known() {
+            return;
+        }
+        self.status = match self.qmpstatus.as_deref() {
+            Some("stopped") => "stopped".into(),
+            Some(said) if !matches!(said, "" | "unknown") => "running".into(),
+            _ => match guest.status.as_str() {
+                status @ ("running" | "stopped") => status.to_owned(),
+                _ => "unknown".into(),
+            },
+        };
+    }
+
+    /// Whether Proxmox says what state it is in.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self.status.as_str(), "" | "unknown")
+    }
+
     /// Whether it runs; a paused VM does.
     pub(crate) fn is_running(&self) -> bool {
         self.status == "running"
@@ -321,6 +345,23 @@ mod tests {
             guest.path(["snapshot", "a/b"]).to_string(),
             "/nodes/pve2/qemu/300/snapshot/a%2Fb"
         );
+    }
+
+    #[test]
+    fn a_status_that_is_missing_is_looked_up_elsewhere() {
+        let running = guest(r#"{"status":"running","type":"qemu","vmid":300,"node":"pve2"}"#);
+        let fresh = guest(r#"{"status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#);
+        for (json, guest, status) in [
+            (r#"{"status":"stopped"}"#, &running, "stopped"),
+            ("{}", &running, "running"),
+            ("{}", &fresh, "unknown"),
+            (r#"{"qmpstatus":"paused"}"#, &fresh, "running"),
+            (r#"{"qmpstatus":"stopped"}"#, &running, "stopped"),
+        ] {
+            let mut state: GuestState = serde_json::from_str(json).unwrap();
+            state.complete(guest);
+            assert_eq!(state.status, status, "{json}");
+        }
     }
 
     #[test]

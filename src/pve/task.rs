@@ -33,6 +33,15 @@ impl<'de> Deserialize<'de> for Started {
     }
 }
 
+/// The exit status of a task of which nobody knows how it ended.
+pub(crate) const UNKNOWN_EXIT: &str = "unknown";
+
+/// Whether an exit status says that nobody knows how the task ended: Proxmox
+/// calls it an unexpected status where the log breaks off.
+pub(crate) fn is_unknown_exit(exit: &str) -> bool {
+    matches!(exit.trim(), "" | UNKNOWN_EXIT | "unexpected status")
+}
+
 /// What Proxmox says of a task.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub(crate) struct TaskStatus {
@@ -52,16 +61,20 @@ impl TaskStatus {
         pve.get(&path(upid, "status"), &Params::new())
     }
 
-    /// The exit status of a task that has ended.
+    /// The exit status of a task that has ended; [`UNKNOWN_EXIT`] where Proxmox
+    /// has none, as after a power cut.
     pub(crate) fn exit(&self) -> Option<&str> {
-        if self.status != "stopped" {
-            return None;
+        let exit = self
+            .exitstatus
+            .as_ref()
+            .map(|text| text.0.trim())
+            .filter(|exit| !exit.is_empty());
+        match self.status.as_str() {
+            "stopped" => Some(exit.unwrap_or(UNKNOWN_EXIT)),
+            "running" => None,
+            // An odd status; only an ended task has an exit status.
+            _ => exit,
         }
-        Some(
-            self.exitstatus
-                .as_ref()
-                .map_or("unknown", |text| text.0.as_str()),
-        )
     }
 
     /// Whether it has ended well: warnings count as well.
@@ -152,5 +165,17 @@ mod tests {
         assert!(!failed.is_ok());
         assert_eq!(failed.exit(), Some("VM is locked (backup)"));
         assert_eq!(status(r#"{"status":"running"}"#).exit(), None);
+        for odd in [
+            r#"{"status":"stopped"}"#,
+            r#"{"status":"stopped","exitstatus":""}"#,
+        ] {
+            assert_eq!(status(odd).exit(), Some(UNKNOWN_EXIT));
+            assert!(!status(odd).is_ok());
+        }
+        assert_eq!(
+            status(r#"{"status":"","exitstatus":"OK"}"#).exit(),
+            Some("OK")
+        );
+        assert_eq!(status("{}").exit(), None);
     }
 }

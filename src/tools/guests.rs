@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freshness;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{
     Disk, Failure, Flag, Guest, GuestConfig, Kind, Nic, Num, Params, Path, Properties, Pve, Text,
@@ -315,7 +316,9 @@ impl From<Guest> for GuestSummary {
             vmid: guest.vmid,
             kind: guest.kind,
             node: guest.node,
-            status: guest.status,
+            status: Some(guest.status)
+                .filter(|status| !status.is_empty())
+                .unwrap_or_else(|| "unknown".into()),
             name: guest.name,
             cpu_percent: guest.cpu.map(|cpu| text::round(cpu.0 * 100.0, 1)),
             cpus: guest.maxcpu.map(|cpus| cpus.0),
@@ -640,14 +643,6 @@ const MOST_OTHER: usize = 150;
 const VALUE_LENGTH: usize = 1_000;
 const DESCRIPTION_LENGTH: usize = 2_000;
 
-/// Leaves out what is beyond a bound, and notes how many there are.
-fn bound<T>(all: &mut Vec<T>, most: usize, what: &str, notes: &mut Vec<String>) {
-    if all.len() > most {
-        notes.push(format!("{most} of {} {what} are shown", all.len()));
-        all.truncate(most);
-    }
-}
-
 impl GuestDetails {
     /// What the cluster's list knows.
     fn known(guest: Guest) -> Self {
@@ -657,7 +652,9 @@ impl GuestDetails {
             kind: guest.kind,
             node: guest.node,
             name: guest.name,
-            status: guest.status,
+            status: Some(guest.status)
+                .filter(|status| !status.is_empty())
+                .unwrap_or_else(|| "unknown".into()),
             incomplete: None,
             lock: guest.lock,
             template: guest.template.0,
@@ -690,7 +687,7 @@ impl GuestDetails {
         let all_cores = guest.maxcpu.map_or(1, |cpus| cpus.0 as u64);
         let mut notes = Vec::new();
         let mut pending: Vec<Pending> = read.entries.iter().filter_map(Entry::waiting).collect();
-        bound(&mut pending, MOST_PENDING, "pending changes", &mut notes);
+        bounds::keep(&mut pending, MOST_PENDING, "pending changes", &mut notes);
         let mut config = Config(
             read.entries
                 .into_iter()
@@ -714,21 +711,21 @@ impl GuestDetails {
             Kind::Qemu => CloudInit::take(&mut config, &disks),
             Kind::Lxc => None,
         };
-        bound(&mut disks, MOST_DISKS, "disks", &mut notes);
-        bound(&mut nics, MOST_NICS, "network cards", &mut notes);
+        bounds::keep(&mut disks, MOST_DISKS, "disks", &mut notes);
+        bounds::keep(&mut nics, MOST_NICS, "network cards", &mut notes);
         let known = Self::known(guest);
         let current = read.current;
         let live = current.as_ref();
         let mut tags = config
             .take("tags")
             .map_or(known.tags, |tags| split_tags(&tags));
-        bound(&mut tags, MOST_TAGS, "tags", &mut notes);
+        bounds::keep(&mut tags, MOST_TAGS, "tags", &mut notes);
         let mut raw_lxc: Vec<String> = read
             .raw_lxc
             .iter()
             .map(|line| text::cut(line, VALUE_LENGTH))
             .collect();
-        bound(&mut raw_lxc, MOST_RAW, "raw LXC settings", &mut notes);
+        bounds::keep(&mut raw_lxc, MOST_RAW, "raw LXC settings", &mut notes);
         let agent_enabled = (kind == Kind::Qemu).then(|| config.agent());
         let description = config.take("description").map(|description| {
             let description = description.trim();
@@ -746,7 +743,7 @@ impl GuestDetails {
                 .take("name")
                 .or_else(|| config.take("hostname"))
                 .or(known.name),
-            status: live.map_or(known.status, Current::shown),
+            status: live.and_then(Current::shown).unwrap_or(known.status),
             incomplete: (!read.incomplete.is_empty()).then(|| read.incomplete.join("; ")),
             lock: config
                 .take("lock")
@@ -810,7 +807,7 @@ impl GuestDetails {
             .into_iter()
             .map(|(key, value)| (key, text::cut(&value, VALUE_LENGTH)))
             .collect();
-        bound(&mut other, MOST_OTHER, "other settings", &mut notes);
+        bounds::keep(&mut other, MOST_OTHER, "other settings", &mut notes);
         details.other = Some(other.into_iter().collect());
         details.hint = (!notes.is_empty()).then(|| notes.join("; "));
         details
@@ -851,12 +848,14 @@ impl GuestDetails {
 
 impl Current {
     /// The state in QEMU's own word, where it says more.
-    fn shown(&self) -> String {
+    fn shown(&self) -> Option<String> {
         self.qmpstatus
             .as_ref()
             .filter(|status| *status != "prelaunch" || self.status == "running")
-            .unwrap_or(&self.status)
-            .clone()
+            .into_iter()
+            .chain([&self.status])
+            .find(|status| !status.is_empty())
+            .cloned()
     }
 }
 

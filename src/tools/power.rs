@@ -52,7 +52,7 @@ impl StartGuest {
             // Proxmox starts both.
             Power::OnDisk | Power::Prepared => {}
             Power::Stopped if is_mounted(guest, state) => {}
-            Power::Stopped => state.unlocked(guest)?,
+            Power::Stopped | Power::Unknown => state.unlocked(guest)?,
         }
         Ok(Order::new(verb, "start", Power::Running).plan())
     }
@@ -291,7 +291,9 @@ impl SuspendGuest {
                 )));
             }
             Power::Halted => return Err(halted(guest, state)),
-            Power::Running | Power::Paused | Power::Prepared => state.unlocked(guest)?,
+            Power::Running | Power::Paused | Power::Prepared | Power::Unknown => {
+                state.unlocked(guest)?;
+            }
         }
         if guest.kind == Kind::Lxc {
             return Ok(Order::new("suspend", "suspend", Power::OnDisk)
@@ -344,7 +346,9 @@ impl ResumeGuest {
             // The lock belongs to the suspension.
             Power::OnDisk => {}
             // A suspended container looks like a stopped one: the task tells.
-            Power::Stopped | Power::Paused | Power::Prepared => state.unlocked(guest)?,
+            Power::Stopped | Power::Paused | Power::Prepared | Power::Unknown => {
+                state.unlocked(guest)?;
+            }
         }
         let order = Order::new(verb, "resume", Power::Running);
         Ok(match state.qmpstatus.as_deref() {
@@ -369,11 +373,16 @@ pub(crate) enum Power {
     Prepared,
     /// QEMU runs, the VM cannot continue.
     Halted,
+    /// Proxmox does not know, so its own answer to the order decides.
+    Unknown,
 }
 
 impl Power {
     /// Reads it from `status/current`.
     pub(crate) fn of(state: &GuestState) -> Self {
+        if !state.is_known() {
+            return Self::Unknown;
+        }
         if !state.is_running() {
             return match state.lock() {
                 Some("suspended") => Self::OnDisk,
@@ -398,6 +407,7 @@ impl Power {
             Self::Stopped => "stopped",
             Self::Prepared => "prepared",
             Self::Halted => "halted",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -519,7 +529,7 @@ impl Order {
         // on.
         let kind = match started {
             Started::Task(upid) => upid.kind(),
-            Started::WithoutTask(_) => "",
+            Started::WithoutTask(_) => return (report, self.without_task(guest, from)),
         };
         let expected = match (kind, self.check) {
             ("hastart", _) => Expected::by_ha(guest.vmid, EndState::Running, HA_SECONDS),
@@ -539,6 +549,31 @@ impl Order {
             (_, None) => return (report, Finish::Plain),
         };
         (report, Finish::Guest(expected))
+    }
+}
+
+impl Order {
+    /// What to follow where Proxmox named no task: the guest, as far as its state
+    /// can show that the order was carried out. A running guest that restarts
+    /// ends as it began.
+    fn without_task(&self, guest: &Guest, from: Power) -> Finish {
+        let state = match self.to {
+            to if to == from => return Finish::Plain,
+            Power::Running => EndState::Running,
+            Power::Stopped => EndState::Stopped,
+            Power::Paused | Power::OnDisk => EndState::Suspended,
+            Power::Prepared | Power::Halted | Power::Unknown => return Finish::Plain,
+        };
+        let seconds = match self.command {
+            "shutdown" => self.seconds.unwrap_or(SHUTDOWN_SECONDS),
+            _ => 0,
+        };
+        Finish::Guest(Expected::new(
+            guest.vmid,
+            state,
+            Cause::Unnamed,
+            seconds.saturating_add(HA_SECONDS),
+        ))
     }
 }
 
@@ -741,6 +776,45 @@ mod tests {
         assert!(waiting.warnings[0].contains("still stopped"));
         let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("qmstart"));
         assert_eq!((report.changes.len(), finish), (1, Finish::Plain));
+    }
+
+    #[test]
+    fn without_a_task_the_guest_is_followed() {
+        let nothing = Started::WithoutTask(None);
+        let followed = |order: &Order, from| match order.report(&read(VM), from, &nothing).1 {
+            Finish::Guest(expected) => Some(expected),
+            _ => None,
+        };
+        let expected = |state, seconds| Some(Expected::new(100, state, Cause::Unnamed, seconds));
+        let stop = Order {
+            seconds: Some(30),
+            ..Order::new("shut down", "shutdown", Power::Stopped)
+        };
+        assert_eq!(
+            followed(&stop, Power::Running),
+            expected(EndState::Stopped, 30 + HA_SECONDS)
+        );
+        let start = Order::new("start", "start", Power::Running);
+        assert_eq!(
+            followed(&start, Power::Stopped),
+            expected(EndState::Running, HA_SECONDS)
+        );
+        // What is running before and after shows nothing.
+        let reboot = Order::new("reboot", "reboot", Power::Running);
+        assert_eq!(followed(&reboot, Power::Running), None);
+    }
+
+    #[test]
+    fn where_no_state_is_known_proxmox_decides() {
+        for state in [r#"{"status":"unknown"}"#, "{}"] {
+            assert_eq!(start(VM, state), "start");
+            assert_eq!(stop(r#"{"vmid":100}"#, VM, state), "shutdown");
+            assert_eq!(resume(VM, state), "resume");
+            assert_eq!(restart(r#"{"vmid":100}"#, VM, state), "reboot");
+            assert_eq!(suspend(r#"{"vmid":100}"#, VM, state), "suspend");
+        }
+        let locked = r#"{"status":"","lock":"backup"}"#;
+        assert!(start(VM, locked).contains("is locked"));
     }
 
     #[test]

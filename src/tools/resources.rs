@@ -213,11 +213,11 @@ impl SetGuestResources {
         }
         let now: Use = pve.get(&guest.path(["status", "current"]), &Params::new())?;
         let used = now.mem.map_or(0, |used| used.0);
-        if now.status != "running" || used <= wanted << 20 {
+        if now.status == "stopped" || used <= wanted << 20 {
             return Ok(None);
         }
         let why = format!(
-            "it is running and uses {} of memory, more than the {wanted} MiB it would get: its \
+            "it uses {} of memory, more than the {wanted} MiB it would get: its \
              processes may be killed",
             text::bytes(used)
         );
@@ -417,13 +417,13 @@ pub(crate) struct SetGuestOptions {
     #[schemars(length(max = 8192), extend("x-clears" = true))]
     description: Option<String>,
     /// All tags, instead of those it has.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
     tags: Option<Vec<String>>,
     /// Tags to add.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
     add_tags: Option<Vec<String>>,
     /// Tags to take away.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
     remove_tags: Option<Vec<String>>,
     /// Start it when its node starts.
     start_at_boot: Option<bool>,
@@ -896,7 +896,10 @@ impl Size {
         if !digits.contains(|letter: char| letter.is_ascii_alphabetic()) {
             return Err(wrong());
         }
-        match size::bytes(digits).filter(|size| *size > 0) {
+        match size::bytes(digits)
+            .filter(|size| *size > 0)
+            .map(size::whole)
+        {
             Some(size) if by => Ok(Self::By(size)),
             Some(size) => Ok(Self::To(size)),
             None => Err(wrong()),
@@ -1382,9 +1385,12 @@ mod tests {
             let digits = text.trim_start_matches('+').trim_end_matches(['K', 'M', 'G', 'T']);
             let scale = match unit.as_str() { "K" => 10, "M" => 20, "G" => 30, _ => 40 };
             let bytes = (digits.parse::<f64>().unwrap() * (1u64 << scale) as f64) as u64;
+            // To the nearest MiB, or to the nearest KiB below one.
+            let step: u64 = if bytes < 1 << 20 { 1 << 10 } else { 1 << 19 };
+            let off = step + bytes / (1 << 50);
             match Size::parse(&text) {
-                Ok(Size::By(size)) => prop_assert!(by && size.abs_diff(bytes) <= 1 + bytes / (1 << 50)),
-                Ok(Size::To(size)) => prop_assert!(!by && size.abs_diff(bytes) <= 1 + bytes / (1 << 50)),
+                Ok(Size::By(size)) => prop_assert!(by && size.abs_diff(bytes) <= off),
+                Ok(Size::To(size)) => prop_assert!(!by && size.abs_diff(bytes) <= off),
                 Err(_) => prop_assert_eq!(bytes, 0),
             }
         }

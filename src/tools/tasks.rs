@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Failure, Num, Params, Path, Pve, Started, TaskLog, TaskStatus, Text, Upid, nodes,
+    Failure, Num, Params, Path, Pve, Started, TaskLog, TaskStatus, Text, Upid, find_node,
+    is_unknown_exit, nodes,
 };
 use crate::report::Report;
 use crate::text;
@@ -50,6 +51,8 @@ enum TaskState {
     Ok,
     Warnings,
     Failed,
+    // It has ended, and Proxmox does not know how.
+    Unknown,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -238,7 +241,8 @@ impl Filter {
             Some(TaskState::Running) => ("active", None),
             Some(TaskState::Ok) => ("archive", Some("ok")),
             Some(TaskState::Warnings) => ("archive", Some("warning")),
-            Some(TaskState::Failed) => ("archive", Some("error,unknown")),
+            Some(TaskState::Failed) => ("archive", Some("error")),
+            Some(TaskState::Unknown) => ("archive", Some("unknown")),
         };
         Params::new()
             .set("source", source)
@@ -445,8 +449,8 @@ fn backs_up(log: &[String], vmid: u32) -> bool {
 impl RawTask {
     fn state(&self) -> TaskState {
         match self.status.as_ref().map(|status| status.0.as_str()) {
-            // One that ended without leaving a word has not ended well.
-            None | Some("") if self.endtime.is_some() => TaskState::Failed,
+            // It may have ended well or not.
+            None | Some("") if self.endtime.is_some() => TaskState::Unknown,
             None | Some("" | "RUNNING") => TaskState::Running,
             Some(exit) => state_of(exit),
         }
@@ -464,6 +468,7 @@ fn state_of(exit: &str) -> TaskState {
     match exit {
         "OK" => TaskState::Ok,
         exit if exit.starts_with("WARNINGS") => TaskState::Warnings,
+        exit if is_unknown_exit(exit) => TaskState::Unknown,
         _ => TaskState::Failed,
     }
 }
@@ -475,7 +480,9 @@ impl From<RawTask> for TaskSummary {
             user: raw.full_user(),
             exit_status: raw
                 .status
-                .filter(|_| !matches!(status, TaskState::Running | TaskState::Ok))
+                .filter(|exit| {
+                    !exit.0.is_empty() && !matches!(status, TaskState::Running | TaskState::Ok)
+                })
                 .map(|exit| text::cut(&exit.0, EXIT_STATUS_LENGTH)),
             status,
             id: raw.id.map(|id| id.0).filter(|id| !id.is_empty()),
@@ -536,7 +543,7 @@ impl Run for GetTask {
     type Output = Task;
 
     fn run(self, pve: &Pve) -> Result<Reply<Task>> {
-        let upid = parse(&self.upid)?;
+        let upid = known(pve, &self.upid)?;
         let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let lines = u64::from(self.log_lines.unwrap_or(DEFAULT_LOG_LINES));
         let log = match self.log_start {
@@ -587,7 +594,7 @@ impl Task {
             id: Some(upid.id().to_owned()).filter(|id| !id.is_empty()),
             user: upid.user().to_owned(),
             status,
-            exit_status: exit,
+            exit_status: exit.map(|exit| text::cut(&exit, LINE_LENGTH)),
             started_at: text::time(upid.started()),
             ended_at: ended.map(text::time),
             duration_seconds: ended.map(|ended| ended.saturating_sub(upid.started())),
@@ -608,6 +615,7 @@ impl Task {
             TaskState::Ok => "done",
             TaskState::Warnings => "done, with warnings",
             TaskState::Failed => "failed",
+            TaskState::Unknown => "over, with an unknown outcome",
         }
     }
 }
@@ -640,11 +648,11 @@ impl Run for WaitTask {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let upid = parse(&self.upid)?;
+        let upid = known(pve, &self.upid)?;
         let status = match TaskStatus::read(pve, &upid) {
             Ok(status) => Some(status),
             // It is followed until Proxmox answers again.
-            Err(failure) if failure.is_outage() => None,
+            Err(failure) if failure.may_pass() => None,
             Err(failure) => return Err(task_error(&upid, failure)),
         };
         let mut report = Report::done(label(&upid));
@@ -653,12 +661,7 @@ impl Run for WaitTask {
         let Some(status) = status.filter(|status| status.exit().is_some()) else {
             return report.started_with(&Started::Task(upid), None, finish);
         };
-        let ticket = TaskTicket {
-            upid,
-            report,
-            finish,
-        };
-        ticket.ended(pve, &status)
+        TaskTicket::new(upid, report, finish).ended(pve, &status)
     }
 }
 
@@ -674,7 +677,7 @@ impl Run for StopTask {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let upid = parse(&self.upid)?;
+        let upid = known(pve, &self.upid)?;
         let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let action = format!("ask {} to stop", label(&upid));
         let about = |mut report: Report| {
@@ -711,6 +714,26 @@ fn parse(text: &str) -> Result<Upid> {
     text.trim()
         .parse()
         .map_err(|message: String| Error::argument("upid", message))
+}
+
+/// A task's identifier whose node there is: Proxmox would look up the name of
+/// another in DNS. Where no list of nodes can be had, the node has to say.
+fn known(pve: &Pve, text: &str) -> Result<Upid> {
+    let upid = parse(text)?;
+    let nodes = nodes(pve).unwrap_or_default();
+    if nodes.is_empty() {
+        return Ok(upid);
+    }
+    let node = find_node(&nodes, upid.node()).map_err(|error| {
+        Error::NotFound(format!("the upid names another node: {}", error.message()))
+    })?;
+    if node.is_offline() {
+        return Err(Error::Unreachable(format!(
+            "node {} is offline: its tasks and their logs cannot be read until it is back",
+            node.node
+        )));
+    }
+    Ok(upid)
 }
 
 /// Proxmox calls a task that is not there a bad parameter.
@@ -761,8 +784,10 @@ mod tests {
         assert_eq!(ended("OK"), TaskState::Ok);
         assert_eq!(ended("WARNINGS: 2"), TaskState::Warnings);
         assert_eq!(ended("VM is locked (backup)"), TaskState::Failed);
-        assert_eq!(ended(""), TaskState::Failed);
-        assert_eq!(one(r#","endtime":1795338155"#).state(), TaskState::Failed);
+        for unknown in ["", "unexpected status"] {
+            assert_eq!(ended(unknown), TaskState::Unknown);
+        }
+        assert_eq!(one(r#","endtime":1795338155"#).state(), TaskState::Unknown);
     }
 
     #[test]
@@ -807,7 +832,7 @@ mod tests {
         // Proxmox takes whole types only, and minds the case of users.
         assert_eq!(
             query(r#"{"status":"failed","type":"clone","user":"Root"}"#),
-            "source=archive&statusfilter=error%2Cunknown"
+            "source=archive&statusfilter=error"
         );
         assert_eq!(
             query(r#"{"since":"1795338154","until":"1795338155"}"#),
