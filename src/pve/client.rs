@@ -9,7 +9,7 @@ use serde_json::Value;
 use waki::Method;
 
 use super::decode::{self, Decoded, Losses};
-use super::failure::Asked;
+use super::failure::{Asked, Held};
 use super::transport::{self, Answer, Lost};
 use super::{ApiError, Failure, Membership, Params, Path};
 use crate::settings::Settings;
@@ -68,6 +68,9 @@ impl Pve {
     /// What to say where a list came back empty: a token without rights sees
     /// nothing, and Proxmox does not call that an error.
     pub(crate) fn empty_hint(&self, privilege: &str, path: &str) -> String {
+        if self.skipped().is_some() {
+            return "nothing of what Proxmox answered could be read: see skipped".into();
+        }
         format!(
             "nothing is visible: there is nothing, or the token {} lacks {privilege} on {path} (a \
              privilege-separated token needs rights of its own, under Datacenter, Permissions)",
@@ -301,7 +304,7 @@ impl Pve {
         match error.status {
             403 => {
                 if let Some(Value::Object(paths)) = read(&["access", "permissions"]) {
-                    error.hold(&paths);
+                    error.held = Some(Held::read(&paths));
                 }
             }
             501 => {

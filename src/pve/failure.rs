@@ -58,6 +58,23 @@ impl Failure {
         }
     }
 
+    /// Whether a look at a task that is known to run says nothing of it: the
+    /// same look may succeed in a moment. A proxy that shows a page, an answer
+    /// without data and a node that took too long are such; that Proxmox
+    /// itself refuses, or knows no such task, is an answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Api(error) => error.foreign.is_some() || !error.is_definite(),
+            Self::Transport { .. } | Self::Unreadable { .. } => true,
+            Self::Refused { .. } | Self::Misnamed { .. } => false,
+        }
+    }
+
+    /// Whether asking again is pointless, as the request is never sent.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Misnamed { .. })
+    }
+
     /// Whether a request certainly had no effect, as it did not arrive.
     pub(super) fn never_arrived(&self) -> bool {
         match self {
@@ -91,10 +108,53 @@ pub(crate) struct ApiError {
     /// The parameters that were sent; the values of those alone that say what
     /// a call is about.
     pub(crate) sent: Vec<(String, String)>,
-    /// What the token may do, by path, where it was asked for.
-    pub(crate) held: BTreeMap<String, Vec<String>>,
+    /// What the token may do, where it was asked for and could be read.
+    pub(crate) held: Option<Held>,
     /// The version of Proxmox VE that answered, where it was asked for.
     pub(crate) version: Option<String>,
+}
+
+/// What a token may do: by path, the names of the privileges, and whether each
+/// holds below the path as well. `/access/permissions` lists the paths that have
+/// entries of their own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Held(BTreeMap<String, BTreeMap<String, bool>>);
+
+impl Held {
+    pub(super) fn read(paths: &serde_json::Map<String, Value>) -> Self {
+        let held = |privileges: &Value| {
+            let privileges = privileges.as_object().into_iter().flatten();
+            privileges
+                .map(|(privilege, passed_on)| (privilege.clone(), passed_on.as_u64() != Some(0)))
+                .collect()
+        };
+        Self(
+            paths
+                .iter()
+                .map(|(path, privileges)| (path.clone(), held(privileges)))
+                .collect(),
+        )
+    }
+
+    /// What the token may do on a path: by the entries of the path, or else by
+    /// those of the nearest path above it that has any.
+    pub(super) fn on(&self, path: &str) -> Vec<&str> {
+        let mut above = path;
+        loop {
+            if let Some(held) = self.0.get(above) {
+                return held
+                    .iter()
+                    .filter(|(_, passed_on)| above == path || **passed_on)
+                    .map(|(privilege, _)| privilege.as_str())
+                    .collect();
+            }
+            above = match above.rsplit_once('/') {
+                Some(("", _)) if above != "/" => "/",
+                Some((above, _)) if !above.is_empty() => above,
+                _ => return Vec::new(),
+            };
+        }
+    }
 }
 
 /// What Proxmox itself never answers.
@@ -165,7 +225,7 @@ impl ApiError {
             token: asked.token,
             foreign: foreign(answer),
             sent: asked.sent,
-            held: BTreeMap::new(),
+            held: None,
             version: None,
         }
     }
@@ -187,37 +247,6 @@ impl ApiError {
             sent: asked.sent,
             status: 500,
             ..Self::default()
-        }
-    }
-
-    /// Takes over what the token may do on the path that a refusal names:
-    /// `/access/permissions` lists the paths that have entries of their own,
-    /// and 1 for what holds below them as well.
-    pub(super) fn hold(&mut self, paths: &serde_json::Map<String, Value>) {
-        let path = self
-            .message
-            .split_once('(')
-            .and_then(|(_, rest)| rest.split_once(", "))
-            .map(|(path, _)| path.to_owned());
-        let Some(path) = path.filter(|path| path.starts_with('/')) else {
-            return;
-        };
-        let mut above = path.as_str();
-        loop {
-            if let Some(Value::Object(held)) = paths.get(above) {
-                let held = held
-                    .iter()
-                    .filter(|(_, passed_on)| above == path || passed_on.as_u64() != Some(0))
-                    .map(|(privilege, _)| privilege.clone())
-                    .collect();
-                self.held.insert(path, held);
-                return;
-            }
-            above = match above.rsplit_once('/') {
-                Some(("", _)) if above != "/" => "/",
-                Some((above, _)) if !above.is_empty() => above,
-                _ => return,
-            };
         }
     }
 
@@ -251,6 +280,15 @@ impl ApiError {
             595 => self.says("connection refused"),
             _ => false,
         }
+    }
+
+    /// Whether Proxmox itself has decided, so that the same request is answered
+    /// in the same way.
+    fn is_definite(&self) -> bool {
+        matches!(self.status, 300..=499 | 501 | 506)
+            || !self.errors.is_empty()
+            || self.says("hostname lookup '")
+            || self.says("no such cluster node")
     }
 
     /// Whether a change was certainly not even begun: the service that makes
@@ -800,12 +838,11 @@ mod tests {
         let Value::Object(paths) = paths else {
             panic!("not an object")
         };
-        let mut refusal = read(403, "Permission check failed (/vms/100, VM.PowerMgmt)", "");
-        refusal.hold(&paths);
-        assert_eq!(refusal.held["/vms/100"], ["VM.Audit"]);
-        let mut refusal = read(403, "Permission check failed (/nodes/pve1, Sys.Syslog)", "");
-        refusal.hold(&paths);
-        assert_eq!(refusal.held["/nodes/pve1"], ["Sys.Audit"]);
+        let held = Held::read(&paths);
+        assert_eq!(held.on("/vms/100"), ["VM.Audit"]);
+        assert_eq!(held.on("/vms"), ["VM.Audit", "VM.Console"]);
+        assert_eq!(held.on("/nodes/pve1"), ["Sys.Audit"]);
+        assert!(Held::default().on("/vms/100").is_empty());
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! A privilege-separated token may do what both it and its user may. Who lacks
 //! a privilege does not show in a refusal, so the commands are for both. An
 //! entry of the access list replaces what is inherited from the paths above
-//! it: the role that is granted must hold what the token has there already, or
-//! the token would lose it.
+//! it, and what groups have on the same path. The role that is granted holds
+//! what the token has there already, so that the token loses nothing. What its
+//! user has is not told to a token: the words say what may be lost.
 
 use std::collections::BTreeSet;
 
@@ -81,40 +82,64 @@ fn is_for_root(message: &str) -> bool {
 }
 
 fn commands(wanted: &Wanted, error: &ApiError) -> String {
-    let held = error.held.get(&wanted.path);
+    let at_root = wanted.path == "/";
+    let held = match &error.held {
+        // Entries of one path add up, and there is no path above this one.
+        Some(held) if !at_root => held.on(&wanted.path),
+        _ => Vec::new(),
+    };
     let mut privileges: BTreeSet<&str> = wanted.privileges.iter().map(String::as_str).collect();
     let fresh = privileges.len();
-    privileges.extend(held.into_iter().flatten().map(String::as_str));
+    privileges.extend(held);
     let role = role(&privileges);
     let kept = if privileges.len() > fresh {
-        " (the role also holds what the token has there now, which the new entry replaces)"
+        "; the role also holds what the token has there now, which the new entry replaces"
     } else {
         ""
     };
     let path = quote(&wanted.path);
     let add = format!(
-        "`pveum role add {role} --privs {}`",
+        "`pveum role add {role} --privs {}` (skip it where the role exists already{kept})",
         privileges.into_iter().collect::<Vec<_>>().join(",")
     );
     let Some((user, _)) = error.token.split_once('!') else {
         return format!(
-            "{add}{kept} and `pveum acl modify {path} --roles {role}` with --tokens or --users for \
-             the token in use"
+            "{add} and `pveum acl modify {path} --roles {role}` with --tokens or --users for the \
+             token in use{}",
+            careful("its", &wanted.path)
         );
     };
-    let for_token = format!(
+    let mut for_token = format!(
         "`pveum acl modify {path} --tokens {} --roles {role}`",
         quote(&error.token)
     );
+    if error.held.is_none() && !at_root {
+        for_token.push_str(&careful("the token's", &wanted.path));
+    }
     // root@pam has all privileges.
     if user == "root@pam" {
-        return format!("{add}{kept} and {for_token}");
+        return format!("{add} and {for_token}");
     }
     format!(
-        "{add}{kept} and {for_token}, and where the user lacks it too, as a token has at most its \
-         user's rights, `pveum acl modify {path} --users {} --roles {role}` (this alone where the \
-         token is not privilege-separated)",
-        quote(user)
+        "{add} and {for_token}; if the call is refused again, the user lacks it too, and a token has \
+         at most its user's rights: run `pveum acl modify {path} --users {} --roles {role}` (this \
+         alone where the token is not privilege-separated){}",
+        quote(user),
+        careful(&format!("{user}'s"), &wanted.path)
+    )
+}
+
+/// What an entry of the access list may take away. A token cannot see it.
+fn careful(whose: &str, path: &str) -> String {
+    if path == "/" {
+        return format!(
+            ", which replaces {whose} roles on / from groups: name those in --roles as well to keep \
+             them (pveum acl list shows them)"
+        );
+    }
+    format!(
+        ", which on {path} replaces {whose} roles from groups and from the paths above: name those \
+         in --roles as well to keep them (pveum acl list shows them)"
     )
 }
 
@@ -262,8 +287,12 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::failure::Held;
     use super::*;
-    use std::collections::BTreeMap;
+
+    fn held(paths: serde_json::Value) -> Held {
+        Held::read(paths.as_object().unwrap())
+    }
 
     fn refusal(message: &str) -> ApiError {
         ApiError {
@@ -277,14 +306,18 @@ mod tests {
 
     #[test]
     fn commands_are_for_the_token_and_its_user() {
-        let error = refusal("Permission check failed (/vms/100, VM.Audit)");
+        let mut error = refusal("Permission check failed (/vms/100, VM.Audit)");
+        error.held = Some(Held::default());
         assert_eq!(
             denied(&error, ""),
             "the token ai@pve!mcp lacks VM.Audit on /vms/100: as root on a node, run `pveum role \
-             add MCPVMAudit --privs VM.Audit` and `pveum acl modify /vms/100 --tokens 'ai@pve!mcp' \
-             --roles MCPVMAudit`, and where the user lacks it too, as a token has at most its \
-             user's rights, `pveum acl modify /vms/100 --users ai@pve --roles MCPVMAudit` (this \
-             alone where the token is not privilege-separated)"
+             add MCPVMAudit --privs VM.Audit` (skip it where the role exists already) and `pveum acl \
+             modify /vms/100 --tokens 'ai@pve!mcp' --roles MCPVMAudit`; if the call is refused \
+             again, the user lacks it too, and a token has at most its user's rights: run `pveum \
+             acl modify /vms/100 --users ai@pve --roles MCPVMAudit` (this alone where the token is \
+             not privilege-separated), which on /vms/100 replaces ai@pve's roles from groups and \
+             from the paths above: name those in --roles as well to keep them (pveum acl list \
+             shows them)"
         );
         let root = ApiError {
             token: "root@pam!mcp".into(),
@@ -296,15 +329,48 @@ mod tests {
     #[test]
     fn what_the_token_has_on_the_path_is_kept() {
         let mut error = refusal("Permission check failed (/vms/100, VM.PowerMgmt)");
-        error.held = BTreeMap::from([(
-            "/vms/100".to_owned(),
-            vec!["VM.Audit".to_owned(), "VM.Console".to_owned()],
-        )]);
+        error.held = Some(held(serde_json::json!({
+            "/vms": {"VM.Audit": 1, "VM.Console": 1}, "/storage": {"Datastore.Audit": 1},
+        })));
         let message = denied(&error, "");
         assert!(
             message.contains("--privs VM.Audit,VM.Console,VM.PowerMgmt"),
             "{message}"
         );
+        // Each path of a call that names none, too.
+        error.message = "Permission check failed".into();
+        error.call = "POST /nodes/pve1/qemu".into();
+        error.sent = vec![
+            ("vmid".into(), "310".into()),
+            ("storage".into(), "bulk".into()),
+        ];
+        let message = denied(&error, "");
+        for kept in [
+            "--privs VM.Allocate,VM.Audit,VM.Console`",
+            "--privs Datastore.AllocateSpace,Datastore.Audit`",
+        ] {
+            assert!(message.contains(kept), "{message}");
+        }
+    }
+
+    #[test]
+    fn entries_of_the_root_add_up() {
+        let mut error = refusal("Permission check failed (/, Sys.Modify)");
+        error.held = Some(held(serde_json::json!({"/": {"Sys.Audit": 1}})));
+        let message = denied(&error, "");
+        assert!(message.contains("--privs Sys.Modify`"), "{message}");
+        assert!(!message.contains("paths above"), "{message}");
+    }
+
+    #[test]
+    fn what_a_line_may_take_away_is_said() {
+        let mut error = refusal("Permission check failed (/vms/100, VM.PowerMgmt)");
+        let message = denied(&error, "");
+        assert!(message.contains("replaces the token's roles"), "{message}");
+        assert!(message.contains("replaces ai@pve's roles"), "{message}");
+        error.held = Some(held(serde_json::json!({})));
+        let message = denied(&error, "");
+        assert!(!message.contains("the token's roles"), "{message}");
     }
 
     #[test]
