@@ -13,6 +13,7 @@
 
 mod arguments;
 mod bindings;
+mod bounds;
 mod clock;
 mod component;
 mod error;

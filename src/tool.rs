@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::arguments;
+use crate::bounds;
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
 use crate::report::Report;
@@ -37,7 +38,7 @@ pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
 pub(crate) enum Reply<T> {
     /// The result, and the same in a few words.
     Done(T, String),
-    /// Something goes on: how to look after it, and what to say meanwhile.
+    /// Something is still running: how to look after it, and what to say meanwhile.
     Running(Ticket, T, String),
 }
 
@@ -48,14 +49,14 @@ pub(crate) struct Finished {
     pub(crate) text: String,
 }
 
-/// How a call went on.
+/// How a call has ended, or what it is waiting for.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Done(Finished),
     Running(Running),
 }
 
-/// Something that goes on.
+/// Something that is still running.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) ticket: Ticket,
@@ -87,7 +88,7 @@ pub(crate) const READ: Effects = Effects {
     dangerous: false,
 };
 
-/// Changes something; nothing is lost by it.
+/// Changes something without losing anything.
 pub(crate) const WRITE: Effects = Effects {
     read_only: false,
     idempotent: false,
@@ -198,9 +199,15 @@ impl Tool {
             }
             (self.adapt)(fields);
         }
-        let arguments =
-            arguments::read(&(self.input_schema)(), arguments).map_err(Error::InvalidArguments)?;
-        (self.run)(&pve()?, arguments)
+        let schema = (self.input_schema)();
+        let arguments = arguments::read(&schema, arguments).map_err(Error::InvalidArguments)?;
+        let given = arguments.clone();
+        (self.run)(&pve()?, arguments).map_err(|error| match error {
+            Error::InvalidArguments(problems) => {
+                Error::InvalidArguments(schema::quoting(&schema, &given, problems))
+            }
+            error => error,
+        })
     }
 }
 
@@ -226,8 +233,16 @@ fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
 impl Finished {
     /// A result as JSON.
     pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
-        let structured = serde_json::to_value(value)
+        let mut structured = serde_json::to_value(value)
             .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))?;
+        let mut text = bounds::words(text);
+        if let Some(shortened) = bounds::shorten(&mut structured)
+            && let Value::Object(fields) = &mut structured
+        {
+            text.push_str("\nshortened: ");
+            text.push_str(&shortened);
+            fields.insert("shortened".into(), shortened.into());
+        }
         Ok(Self { structured, text })
     }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Flag, Num, Params, Path, Pve};
 use crate::text;
@@ -30,7 +31,9 @@ pub(crate) struct ClusterStatus {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Cluster {
     name: String,
-    quorate: bool,
+    /// Absent where Proxmox does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expected_nodes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +43,9 @@ struct Cluster {
 #[derive(Debug, Serialize, JsonSchema)]
 struct Member {
     node: String,
-    online: bool,
+    /// Absent where Proxmox does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    online: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +57,11 @@ struct Ha {
     /// The node that decides, where anything is managed.
     #[serde(skip_serializing_if = "Option::is_none")]
     master: Option<String>,
+    /// Those with a problem first.
     services: Vec<Service>,
+    /// How many there are, where not all are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    services_total: Option<usize>,
     /// Why there is nothing to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
@@ -68,6 +77,17 @@ struct Service {
     requested: Option<String>,
 }
 
+/// How many HA services and problems are shown: a cluster may have thousands of
+/// guests.
+const MOST_SERVICES: usize = 100;
+const MOST_PROBLEMS: usize = 100;
+
+impl Service {
+    fn has_problem(&self) -> bool {
+        matches!(self.state.as_str(), "error" | "fence" | "recovery")
+    }
+}
+
 /// An entry of the cluster's status: the cluster, or one of its nodes. One
 /// struct for both, so that an odd field is left out by itself, not with all of
 /// its entry: without the cluster's entry a node seems to stand alone.
@@ -76,12 +96,10 @@ struct Entry {
     #[serde(rename = "type", default)]
     kind: String,
     name: Option<String>,
-    #[serde(default)]
-    quorate: Flag,
+    quorate: Option<Flag>,
     nodes: Option<Num<u64>>,
     version: Option<Num<u64>>,
-    #[serde(default)]
-    online: Flag,
+    online: Option<Flag>,
     ip: Option<String>,
     nodeid: Option<Num<u64>>,
     #[serde(default)]
@@ -133,7 +151,7 @@ impl ClusterStatus {
                 ("cluster", name) => {
                     cluster = Some(Cluster {
                         name: name.unwrap_or_default(),
-                        quorate: entry.quorate.0,
+                        quorate: entry.quorate.map(|quorate| quorate.0),
                         expected_nodes: entry.nodes.map(|nodes| nodes.0),
                         config_version: entry.version.map(|version| version.0),
                     });
@@ -144,7 +162,7 @@ impl ClusterStatus {
                     }
                     nodes.push(Member {
                         node: name,
-                        online: entry.online.0,
+                        online: entry.online.map(|online| online.0),
                         ip: entry.ip,
                         node_id: entry.nodeid.map(|id| id.0),
                     });
@@ -154,21 +172,35 @@ impl ClusterStatus {
         }
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
         let mut problems = Vec::new();
-        if cluster.as_ref().is_some_and(|cluster| !cluster.quorate) {
+        let quorate = cluster.as_ref().map(|cluster| cluster.quorate);
+        if quorate == Some(Some(false)) {
             problems.push(
                 "no quorum: guests keep running, but nothing can be changed until most nodes are \
                  back"
                     .to_owned(),
             );
         }
-        for node in nodes.iter().filter(|node| !node.online) {
-            problems.push(format!("node {} is offline", node.node));
+        if quorate == Some(None) {
+            problems.push("Proxmox does not say whether the cluster has quorum".to_owned());
+        }
+        for node in &nodes {
+            match node.online {
+                Some(true) => {}
+                Some(false) => problems.push(format!("node {} is offline", node.node)),
+                None => problems.push(format!(
+                    "Proxmox does not say whether node {} is online",
+                    node.node
+                )),
+            }
         }
         for service in &ha.services {
-            if matches!(service.state.as_str(), "error" | "fence" | "recovery") {
+            if service.has_problem() {
                 problems.push(format!("{} is in HA state {}", service.sid, service.state));
             }
         }
+        let mut more = Vec::new();
+        bounds::keep(&mut problems, MOST_PROBLEMS, "problems", &mut more);
+        problems.extend(more);
         Self {
             cluster,
             nodes,
@@ -179,11 +211,18 @@ impl ClusterStatus {
     }
 
     fn text(&self) -> String {
-        let online = self.nodes.iter().filter(|node| node.online).count();
+        let online = self
+            .nodes
+            .iter()
+            .filter(|node| node.online == Some(true))
+            .count();
         let nodes = text::count(self.nodes.len(), "node");
         let name = match &self.cluster {
-            Some(cluster) if cluster.quorate => format!("cluster {}, quorate", cluster.name),
-            Some(cluster) => format!("cluster {}, without quorum", cluster.name),
+            Some(cluster) => match cluster.quorate {
+                Some(true) => format!("cluster {}, quorate", cluster.name),
+                Some(false) => format!("cluster {}, without quorum", cluster.name),
+                None => format!("cluster {}, quorum unknown", cluster.name),
+            },
             None => "no cluster".to_owned(),
         };
         format!("{name}: {nodes}, {online} online")
@@ -196,7 +235,7 @@ impl Ha {
             .iter()
             .find(|entry| entry.kind == "master")
             .map(|entry| entry.node.clone());
-        let services = entries
+        let mut services: Vec<Service> = entries
             .into_iter()
             .filter(|entry| entry.kind == "service")
             .filter_map(|entry| {
@@ -208,8 +247,12 @@ impl Ha {
                 })
             })
             .collect();
+        services.sort_by_key(|service| !service.has_problem());
+        let total = services.len();
+        services.truncate(MOST_SERVICES);
         Self {
             master,
+            services_total: (services.len() < total).then_some(total),
             services,
             unavailable: None,
         }
@@ -254,10 +297,14 @@ mod tests {
         .unwrap();
         let status = ClusterStatus::new(entries, Ha::default());
         let cluster = status.cluster.unwrap();
-        assert!(cluster.quorate && cluster.config_version.is_none());
+        assert!(cluster.quorate == Some(true) && cluster.config_version.is_none());
         assert_eq!(cluster.expected_nodes, Some(2));
         assert_eq!(status.nodes.len(), 1);
-        assert_eq!(status.problems, ["node pve1 is offline"]);
+        assert_eq!(status.nodes[0].online, None);
+        assert_eq!(
+            status.problems,
+            ["Proxmox does not say whether node pve1 is online"]
+        );
     }
 
     #[test]

@@ -21,10 +21,11 @@ use serde_json::Value;
 use self::audit::{Finding, Gate, Names, Picture, Reach, Severity};
 use self::rule::{Direction, Fields, Level, Listed, RawRule, Rule, Rules};
 use self::traffic::Addresses;
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Failure, Format, Guest, GuestConfig, Halt, Nic, Params, Path, Pve, Removable, choose_node,
-    nodes,
+    Failure, Guest, GuestConfig, Halt, Nic, Params, Path, Pve, Removable, check_node_name,
+    choose_node, nodes,
 };
 use crate::report::Report;
 use crate::text;
@@ -33,6 +34,11 @@ use crate::tools::name_of;
 
 /// How many rules an audit shows by default.
 const RULES_SHOWN: usize = 100;
+
+/// How many findings, network cards and options an audit shows.
+const FINDINGS_SHOWN: usize = 100;
+const CARDS_SHOWN: usize = 32;
+const OPTIONS_SHOWN: usize = 100;
 
 /// How many nodes and security groups an audit of the cluster looks into.
 const LOOKED_INTO: usize = 20;
@@ -72,7 +78,11 @@ pub(crate) struct FirewallAudit {
     options: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     network_cards: Vec<Card>,
+    /// The most serious first.
     findings: Vec<Finding>,
+    /// How many there are of each severity, where not all are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings_total: Option<FindingsTotal>,
     rules: Vec<Listed>,
     /// Those that apply to a node after its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -84,6 +94,31 @@ pub(crate) struct FirewallAudit {
     digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, JsonSchema)]
+struct FindingsTotal {
+    high: usize,
+    medium: usize,
+    low: usize,
+    info: usize,
+}
+
+impl FindingsTotal {
+    fn of(findings: &[Finding]) -> Self {
+        let count = |severity| {
+            findings
+                .iter()
+                .filter(|finding| finding.severity == severity)
+                .count()
+        };
+        Self {
+            high: count(Severity::High),
+            medium: count(Severity::Medium),
+            low: count(Severity::Low),
+            info: count(Severity::Info),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -128,9 +163,35 @@ impl FirewallAudit {
         let in_effect = seen.picture(&groups, None, None).in_effect();
         let policy_in = seen.policy("policy_in").to_owned();
         let policy_out = seen.policy("policy_out").to_owned();
-        let count = seen.rules.len();
+        let mut notes = Vec::new();
+        let counts = FindingsTotal::of(&findings);
+        let all = findings.len();
+        bounds::keep(&mut findings, FINDINGS_SHOWN, "findings", &mut notes);
+        let findings_total = (findings.len() < all).then_some(counts);
         let mut rules = seen.rules.list;
-        rules.truncate(limit);
+        bounds::keep(&mut rules, limit, "rules", &mut notes);
+        let mut cluster_rules = seen.cluster_rules;
+        bounds::keep(&mut cluster_rules, limit, "cluster rules", &mut notes);
+        let mut left = limit;
+        let mut security_groups = Vec::new();
+        for (group, mut rules) in groups.rules {
+            let what = format!("rules of the security group {}", text::cut(&group, 40));
+            bounds::keep(&mut rules, left, &what, &mut notes);
+            left = left.saturating_sub(rules.len());
+            security_groups.push(SecurityGroup {
+                group,
+                rules: rules.into_iter().map(Listed::shortened).collect(),
+            });
+        }
+        let mut network_cards = seen.nics;
+        bounds::keep(&mut network_cards, CARDS_SHOWN, "network cards", &mut notes);
+        let hint = (!notes.is_empty()).then(|| {
+            format!(
+                "{}; all were checked: raise limit to see more rules, and correct the findings \
+                 that are shown to see others",
+                notes.join("; ")
+            )
+        });
         Ok(Self {
             firewall: site.label.clone(),
             vmid: site.guest.as_ref().map(|guest| guest.vmid),
@@ -139,7 +200,10 @@ impl FirewallAudit {
             enabled: seen.options.is_on(site.level),
             cluster_enabled: match site.level {
                 Level::Cluster => None,
-                _ => seen.cluster.as_ref().map(|options| options.is_on(Level::Cluster)),
+                _ => seen
+                    .cluster
+                    .as_ref()
+                    .map(|options| options.is_on(Level::Cluster)),
             },
             policy_in,
             policy_out,
@@ -148,11 +212,15 @@ impl FirewallAudit {
                 .0
                 .into_iter()
                 .filter(|(name, _)| {
-                    !matches!(name.as_str(), "enable" | "policy_in" | "policy_out" | "digest")
+                    !matches!(
+                        name.as_str(),
+                        "enable" | "policy_in" | "policy_out" | "digest"
+                    )
                 })
+                .take(OPTIONS_SHOWN)
+                .map(|(name, value)| (name, text::cut(&value, 300)))
                 .collect(),
-            network_cards: seen
-                .nics
+            network_cards: network_cards
                 .into_iter()
                 .map(|nic| Card {
                     nic: nic.id,
@@ -161,17 +229,12 @@ impl FirewallAudit {
                 })
                 .collect(),
             findings,
-            rules,
-            cluster_rules: seen.cluster_rules,
-            security_groups: groups
-                .rules
-                .into_iter()
-                .map(|(group, rules)| SecurityGroup { group, rules })
-                .collect(),
+            findings_total,
+            rules: rules.into_iter().map(Listed::shortened).collect(),
+            cluster_rules: cluster_rules.into_iter().map(Listed::shortened).collect(),
+            security_groups,
             digest: seen.rules.digest,
-            hint: (count > limit).then(|| {
-                format!("{limit} of {count} rules are shown: raise limit to see the rest; all were checked")
-            }),
+            hint,
         })
     }
 
@@ -181,16 +244,15 @@ impl FirewallAudit {
             Some(false) => "not in effect",
             None => "perhaps in effect",
         };
-        let high = self
-            .findings
-            .iter()
-            .filter(|finding| finding.severity == Severity::High)
-            .count();
+        let own = FindingsTotal::of(&self.findings);
+        let counts = self.findings_total.as_ref().unwrap_or(&own);
+        let high = counts.high;
+        let all = high + counts.medium + counts.low + counts.info;
         let mut text = format!(
             "firewall of {}: {effect}, {}, {}",
             self.firewall,
             text::count(self.rules.len(), "rule"),
-            text::count(self.findings.len(), "finding"),
+            text::count(all, "finding"),
         );
         if high > 0 {
             text.push_str(&format!(", {high} of them serious"));
@@ -1066,7 +1128,7 @@ impl Scope {
         match (vmid, node, cluster.unwrap_or(false)) {
             (Some(vmid), None, false) => Ok(Self::Guest(vmid)),
             (None, Some(node), false) => {
-                Format::Node.check("node", &node)?;
+                check_node_name("node", Some(&node))?;
                 Ok(Self::Node(node))
             }
             (None, None, true) => Ok(Self::Cluster),

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::rule::{Direction, Level, Listed, Rule};
+use super::traffic::Traffic;
 use crate::pve::Nic;
 
 /// Something to know about a firewall.
@@ -119,13 +120,20 @@ impl Picture<'_> {
         self.switches(&mut findings);
         self.policies(&mut findings);
         let labelled = self.labelled();
-        for (index, one) in labelled.iter().enumerate() {
-            let earlier = labelled.get(..index).unwrap_or_default();
-            let hidden = earlier.iter().find(|first| {
-                first.listed.is_active()
-                    && one.listed.is_active()
-                    && hides(&first.listed.rule, &one.listed.rule)
-            });
+        // What a rule matches is worked out once: each is compared with all
+        // before it.
+        let traffic: Vec<Traffic> = labelled
+            .iter()
+            .map(|one| one.listed.rule.traffic())
+            .collect();
+        for (index, (one, own)) in labelled.iter().zip(&traffic).enumerate() {
+            let earlier = labelled.iter().zip(&traffic).take(index);
+            let hidden = earlier
+                .filter(|(first, _)| first.listed.is_active() && one.listed.is_active())
+                .find(|(first, matched)| {
+                    hides_with(&first.listed.rule, matched, &one.listed.rule, own)
+                })
+                .map(|(first, _)| first);
             self.rule(one, &mut findings);
             match hidden {
                 Some(first) => findings.push(one.hidden_by(first)),
@@ -494,6 +502,10 @@ fn open_to_all(rule: &Rule) -> Option<(Severity, String)> {
 
 /// Whether a rule leaves a later one nothing to match.
 pub(super) fn hides(first: &Rule, later: &Rule) -> bool {
+    hides_with(first, &first.traffic(), later, &later.traffic())
+}
+
+fn hides_with(first: &Rule, matched: &Traffic, later: &Rule, own: &Traffic) -> bool {
     if first.direction != later.direction {
         return false;
     }
@@ -501,7 +513,7 @@ pub(super) fn hides(first: &Rule, later: &Rule) -> bool {
         return first.action == later.action
             && (first.interface.is_none() || first.interface == later.interface);
     }
-    first.traffic().covers(&later.traffic())
+    matched.covers(own)
 }
 
 /// Who can reach a port of a node.

@@ -104,6 +104,34 @@ pub(super) struct Fields {
     pub(super) comment: Option<String>,
 }
 
+impl Listed {
+    /// For showing: what others wrote into a rule may be of any length.
+    pub(super) fn shortened(mut self) -> Self {
+        const VALUE: usize = 600;
+        let rule = &mut self.rule;
+        rule.comment = rule.comment.take().map(|text| crate::text::cut(&text, 300));
+        for value in [
+            &mut rule.source,
+            &mut rule.dest,
+            &mut rule.sport,
+            &mut rule.dport,
+            &mut rule.interface,
+            &mut rule.r#macro,
+            &mut rule.log,
+            &mut rule.proto,
+            &mut rule.icmp_type,
+        ] {
+            *value = value.take().map(|text| crate::text::cut(&text, VALUE));
+        }
+        rule.action = crate::text::cut(&rule.action, VALUE);
+        self.errors.truncate(8);
+        for error in &mut self.errors {
+            *error = crate::text::cut(error, VALUE);
+        }
+        self
+    }
+}
+
 impl Direction {
     fn as_str(self) -> &'static str {
         match self {
@@ -346,7 +374,7 @@ impl Rule {
             } else if comment == "-" {
                 wrong(
                     "comment",
-                    "must be more than a dash, which means none to proxmox".into(),
+                    "must be more than a dash, which means none to Proxmox".into(),
                 );
             }
         }

@@ -1,0 +1,261 @@
+//! Bounds of results: what a server or a guest says may be of any length, and a
+//! model's context is not.
+//!
+//! Tools keep the useful part of what they know to be long. This is the bound
+//! below all of them: no result is larger than [`MOST_BYTES`], and what was left
+//! out is said as `shortened`.
+
+use serde_json::Value;
+
+use crate::text;
+
+/// The largest result, as JSON.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// From this length on a text is cut. The output of a command is the longest
+/// that a tool shows on purpose.
+const LONG_TEXT: usize = 32 * 1024;
+
+/// The same for a text in a list; a long SSH key has 3,000 characters.
+const LONG_ENTRY: usize = 4_000;
+
+/// What a text that is too long is cut to.
+const CUT_TEXT: usize = 4_000;
+const CUT_ENTRY: usize = 1_000;
+
+/// What texts in lists are cut to where the whole is too long.
+const SHORT_ENTRY: usize = 300;
+
+/// The longest words to go with a result.
+const MOST_WORDS: usize = 32 * 1024;
+
+/// Keeps the first of what there is, and notes how many there were: "100 of 340
+/// disks are shown".
+pub(crate) fn keep<T>(all: &mut Vec<T>, most: usize, what: &str, notes: &mut Vec<String>) {
+    if all.len() > most {
+        notes.push(format!("{most} of {} {what} are shown", all.len()));
+        all.truncate(most);
+    }
+}
+
+/// Names in a message: as many as fit, and how many there are beyond them.
+pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 20;
+    let all: Vec<&str> = names.into_iter().collect();
+    let mut shown: Vec<String> = all
+        .iter()
+        .take(MOST)
+        .map(|name| text::cut(name, 80))
+        .collect();
+    if all.len() > MOST {
+        shown.push(format!("and {} more", all.len() - MOST));
+    }
+    shown.join(", ")
+}
+
+/// Shortens a result that is too long. Says what is missing.
+pub(crate) fn shorten(result: &mut Value) -> Option<String> {
+    let mut cut = 0;
+    cut_texts(
+        result, false, LONG_TEXT, CUT_TEXT, LONG_ENTRY, CUT_ENTRY, &mut cut,
+    );
+    let mut parts = Vec::new();
+    if size(result) > MOST_BYTES {
+        cut_texts(
+            result,
+            false,
+            LONG_TEXT,
+            CUT_TEXT,
+            SHORT_ENTRY,
+            SHORT_ENTRY,
+            &mut cut,
+        );
+    }
+    let mut dropped: Vec<(String, usize, usize)> = Vec::new();
+    // Each round halves a list; what is left has no long list.
+    for _ in 0..64 {
+        if size(result) <= MOST_BYTES {
+            break;
+        }
+        let Some((path, _)) = largest(result, "") else {
+            break;
+        };
+        let Some(Value::Array(entries)) = result.pointer_mut(&path) else {
+            break;
+        };
+        let all = entries.len();
+        entries.truncate(all / 2);
+        let kept = entries.len();
+        match dropped.iter_mut().find(|(known, ..)| *known == path) {
+            Some((_, shown, _)) => *shown = kept,
+            None => dropped.push((path, kept, all)),
+        }
+    }
+    for (path, shown, all) in dropped {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        parts.push(format!("{shown} of {all} {name} are shown"));
+    }
+    if cut > 0 {
+        parts.push(format!("{} cut, where … is", text::count(cut, "long text")));
+    }
+    (!parts.is_empty()).then(|| {
+        format!(
+            "the result was too long: {}; narrow the call, or lower its limit",
+            parts.join(", ")
+        )
+    })
+}
+
+/// The words that go with a result, at a bearable length.
+pub(crate) fn words(words: String) -> String {
+    if words.len() <= MOST_WORDS {
+        return words;
+    }
+    text::cut(&words, MOST_WORDS)
+}
+
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(_) => 5,
+        Value::Number(number) => number.to_string().len(),
+        Value::String(text) => text.len() + 2,
+        Value::Array(entries) => 2 + entries.iter().map(|entry| 1 + size(entry)).sum::<usize>(),
+        Value::Object(fields) => {
+            2 + fields
+                .iter()
+                .map(|(key, field)| key.len() + 4 + size(field))
+                .sum::<usize>()
+        }
+    }
+}
+
+fn cut_texts(
+    value: &mut Value,
+    in_list: bool,
+    long: usize,
+    to: usize,
+    long_entry: usize,
+    entry_to: usize,
+    cut: &mut usize,
+) {
+    match value {
+        Value::String(text) => {
+            let (long, to) = if in_list {
+                (long_entry, entry_to)
+            } else {
+                (long, to)
+            };
+            if text.len() > long && text.chars().count() > long {
+                *text = text::cut(text, to);
+                *cut += 1;
+            }
+        }
+        Value::Array(entries) => {
+            for entry in entries {
+                cut_texts(entry, true, long, to, long_entry, entry_to, cut);
+            }
+        }
+        Value::Object(fields) => {
+            for field in fields.values_mut() {
+                cut_texts(field, in_list, long, to, long_entry, entry_to, cut);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The list that takes most room, of those with several entries.
+fn largest(value: &Value, path: &str) -> Option<(String, usize)> {
+    let inner = match value {
+        Value::Array(entries) => entries
+            .iter()
+            .enumerate()
+            .filter_map(|(index, entry)| largest(entry, &format!("{path}/{index}")))
+            .max_by_key(|(_, size)| *size),
+        Value::Object(fields) => fields
+            .iter()
+            .filter_map(|(key, field)| {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                largest(field, &format!("{path}/{key}"))
+            })
+            .max_by_key(|(_, size)| *size),
+        _ => None,
+    };
+    match value {
+        Value::Array(entries) if entries.len() > 1 => {
+            let own = size(value);
+            match inner {
+                // One entry may be nearly all of it.
+                Some((path, size)) if size > own / 2 => Some((path, size)),
+                _ => Some((path.to_owned(), own)),
+            }
+        }
+        _ => inner,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_usual_result_stays_as_it_is() {
+        let usual = json!({"guests": vec![json!({"vmid": 100, "name": "web"}); 500], "stdout": "x".repeat(16_500)});
+        let mut result = usual.clone();
+        assert_eq!(shorten(&mut result), None);
+        assert_eq!(result, usual);
+    }
+
+    #[test]
+    fn a_long_list_keeps_its_first_entries_and_says_so() {
+        let rules: Vec<Value> = (0..5_000)
+            .map(|position| json!({"position": position, "comment": "x".repeat(200)}))
+            .collect();
+        let mut result = json!({"rules": rules, "groups": [{"rules": [1, 2]}]});
+        let said = shorten(&mut result).unwrap();
+        assert!(said.contains("of 5000 rules are shown"), "{said}");
+        assert!(result.to_string().len() <= MOST_BYTES);
+        assert_eq!(result["rules"][0]["position"], 0);
+        assert_eq!(result["groups"][0]["rules"], json!([1, 2]));
+    }
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let mut result =
+            json!({"rules": [{"comment": "x".repeat(1 << 20)}], "notes": "y".repeat(1 << 20)});
+        let said = shorten(&mut result).unwrap();
+        assert!(said.contains("2 long texts cut"), "{said}");
+        assert!(result.to_string().len() < 10_000);
+    }
+
+    #[test]
+    fn names_are_counted_where_they_are_many() {
+        let all: Vec<String> = (0..30).map(|number| format!("n{number}")).collect();
+        let said = names(all.iter().map(String::as_str));
+        assert!(
+            said.starts_with("n0, n1, ") && said.ends_with("n19, and 10 more"),
+            "{said}"
+        );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn no_result_of_lists_is_too_large(lists in prop::collection::vec((1usize..800, 0usize..2_000), 1..4)) {
+            let mut result = Value::Object(
+                lists
+                    .iter()
+                    .enumerate()
+                    .map(|(name, (entries, length))| {
+                        (name.to_string(), json!(vec![json!({"text": "x".repeat(*length)}); *entries]))
+                    })
+                    .collect(),
+            );
+            shorten(&mut result);
+            prop_assert!(result.to_string().len() <= MOST_BYTES);
+        }
+    }
+}
