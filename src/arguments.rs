@@ -15,6 +15,10 @@ use crate::text;
 /// Elsewhere an empty text counts as not given.
 pub(crate) const CLEARS: &str = "x-clears";
 
+/// Marks a list whose entries a lone text may hold: `words`, with commas,
+/// semicolons or blanks between them, or `lines`.
+pub(crate) const SPLITS: &str = "x-splits";
+
 /// Texts that say what a call is about: of a tool whose other texts clear a
 /// value, an empty one counts as not given all the same.
 const NEVER_CLEARED: [&str; 2] = ["node", "digest"];
@@ -52,6 +56,10 @@ fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: boo
         }
         Some("array") => {
             parse_nested(value, '[');
+            parse_nested(value, '{');
+            if let Some(parts) = split(schema, value) {
+                *value = Value::Array(parts);
+            }
             if !matches!(value, Value::Array(_) | Value::Null) {
                 *value = Value::Array(vec![value.take()]);
             }
@@ -127,6 +135,23 @@ fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
     }
 }
 
+/// A lone text that holds several entries of a list, where the list's schema
+/// says what is between them.
+fn split(schema: &Value, value: &Value) -> Option<Vec<Value>> {
+    let text = value.as_str()?;
+    let between: &[char] = match schema.get(SPLITS)?.as_str()? {
+        "lines" => &['\n', '\r'],
+        _ => &[',', ';', ' ', '\t', '\n', '\r'],
+    };
+    let parts = text.split(between).map(str::trim);
+    Some(
+        parts
+            .filter(|part| !part.is_empty())
+            .map(Value::from)
+            .collect(),
+    )
+}
+
 /// A list or an object that was sent as its JSON text.
 fn parse_nested(value: &mut Value, opening: char) {
     if let Value::String(text) = value
@@ -183,7 +208,7 @@ fn mebibytes(name: &str, value: &Value) -> Option<Number> {
     const MIB: u64 = 1 << 20;
     let text = value.as_str().filter(|_| name.ends_with("_mib"))?;
     let bytes = size::bytes(text)?;
-    bytes.is_multiple_of(MIB).then(|| (bytes / MIB).into())
+    (bytes == 0 || bytes >= MIB).then(|| (size::whole(bytes) / MIB).into())
 }
 
 fn switch(value: &Value) -> Option<bool> {
@@ -194,8 +219,8 @@ fn switch(value: &Value) -> Option<bool> {
             _ => None,
         },
         Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
+            "true" | "1" | "yes" | "y" | "on" => Some(true),
+            "false" | "0" | "no" | "n" | "off" => Some(false),
             _ => None,
         },
         _ => None,
@@ -473,6 +498,7 @@ mod tests {
         #[schemars(range(min = 100, max = 999_999_999))]
         vmid: u32,
         state: Option<State>,
+        #[schemars(extend("x-splits" = "words"))]
         tags: Option<Vec<String>>,
         wait: Option<bool>,
         since: Option<String>,
@@ -519,6 +545,14 @@ mod tests {
             (
                 json!({"vmid": 100, "addresses": {"nic": "0", "ip": ""}}),
                 json!({"vmid": 100, "addresses": [{"nic": 0}]}),
+            ),
+            (
+                json!({"vmid": 100, "tags": "prod, web;db", "wait": "off"}),
+                json!({"vmid": 100, "tags": ["prod", "web", "db"], "wait": false}),
+            ),
+            (
+                json!({"vmid": 100, "tags": ["a;b"], "wait": "Yes", "memory_mib": "0.3TB"}),
+                json!({"vmid": 100, "tags": ["a;b"], "wait": true, "memory_mib": 314_573}),
             ),
             (
                 json!({"vmid": 100, "memory_mib": "4GB"}),

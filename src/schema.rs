@@ -364,6 +364,57 @@ fn shown(schema: &Value, value: &Value) -> String {
     }
 }
 
+/// Arguments whose refused values no message shows: a private key may have been
+/// pasted, an address may hold a password, a command anything.
+const UNQUOTED: [&str; 4] = ["ssh_keys", "url", "command", "stdin"];
+
+/// Adds the refused value to what a tool says of an argument, where its words do
+/// not hold it.
+pub(crate) fn quoting(schema: &Value, given: &Value, problems: Vec<Problem>) -> Vec<Problem> {
+    problems
+        .into_iter()
+        .map(|problem| {
+            let Some(value) = refused(schema, given, &problem) else {
+                return problem;
+            };
+            Problem {
+                message: format!("{} (given: {value})", problem.message),
+                ..problem
+            }
+        })
+        .collect()
+}
+
+fn refused(schema: &Value, given: &Value, problem: &Problem) -> Option<String> {
+    let name = problem.pointer.split('/').nth(1)?;
+    let own = schema.get("properties")?.get(name)?;
+    if is_secret(own) || UNQUOTED.contains(&name) {
+        return None;
+    }
+    // It is not the value that is wrong, but that there is one.
+    let message = &problem.message;
+    if !message.starts_with("must ")
+        || [
+            "must be left out",
+            "must be given",
+            "must name",
+            "must give",
+        ]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
+        return None;
+    }
+    let (shown, bare) = match given.pointer(&problem.pointer)? {
+        Value::String(text) => (quoted(text), text.clone()),
+        Value::Number(number) => (number.to_string(), format!("not {number}")),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let is_told = message.contains(&shown) && shown.starts_with('"')
+        || bare.chars().count() > 3 && message.contains(&bare);
+    (!is_told).then_some(shown)
+}
+
 /// A refused text in quotes, shortened.
 pub(crate) fn quoted(text: &str) -> String {
     Value::from(crate::text::cut(text, QUOTED_LENGTH)).to_string()

@@ -21,6 +21,22 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
     parse_size(&format!("{number}{unit}"))
 }
 
+/// A number of bytes as a whole number of MiB, or of KiB below one MiB: disks
+/// and memory come in no smaller parts, and `0.3T` means no odd number of bytes.
+pub(crate) fn whole(bytes: u64) -> u64 {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    let part = if bytes < MIB { KIB } else { MIB };
+    let over = bytes % part;
+    if over == 0 {
+        bytes
+    } else if over < part / 2 && bytes > part {
+        bytes - over
+    } else {
+        bytes.saturating_add(part - over)
+    }
+}
+
 /// A number of bytes as Proxmox takes it: `10G`, or `1536M` where it is no whole
 /// number of the larger unit.
 pub(crate) fn parameter(bytes: u64) -> String {
@@ -71,6 +87,24 @@ mod tests {
             assert_eq!(parameter(bytes(text).unwrap()), text);
         }
         assert_eq!(parameter(bytes("1024G").unwrap()), "1T");
+    }
+
+    #[test]
+    fn odd_numbers_of_bytes_are_rounded() {
+        for (text, parameter_of) in [
+            ("0.3TB", "314573M"),
+            ("1.7G", "1741M"),
+            ("10G", "10G"),
+            ("512K", "512K"),
+            ("0.7K", "1K"),
+            ("0", "0"),
+        ] {
+            assert_eq!(
+                parameter(whole(bytes(text).unwrap())),
+                parameter_of,
+                "{text}"
+            );
+        }
     }
 
     proptest! {

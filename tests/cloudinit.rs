@@ -280,7 +280,7 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
             &["/dns_servers/0"],
         ),
         (json!({ "search_domain": "a b" }), &["/search_domain"]),
-        (json!({ "upgrade": "yes" }), &["/upgrade"]),
+        (json!({ "upgrade": "maybe" }), &["/upgrade"]),
     ] {
         let mut arguments = arguments;
         arguments["vmid"] = json!(100);

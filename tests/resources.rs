@@ -512,7 +512,7 @@ async fn bad_options_are_refused_before_anything_is_asked() -> anyhow::Result<()
             &["description", "8192"],
         ),
         (
-            json!({ "vmid": 100, "protection": "yes" }),
+            json!({ "vmid": 100, "protection": "maybe" }),
             &["protection", "true or false"],
         ),
     ] {

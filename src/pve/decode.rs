@@ -192,7 +192,34 @@ impl std::fmt::Display for Wrong {
         if place.is_empty() {
             place.push_str("data");
         }
-        write!(f, "{place}: {}", self.message)
+        match self.message.rsplit_once(", expected ") {
+            Some((found, expected)) => write!(f, "{place}: {found}, expected {}", plain(expected)),
+            None => match self
+                .message
+                .strip_prefix("missing field `")
+                .and_then(|rest| rest.strip_suffix('`'))
+            {
+                Some(field) => write!(f, "{place}: {} is missing", name(field)),
+                None => write!(f, "{place}: {}", self.message),
+            },
+        }
+    }
+}
+
+/// What a type expects, without the words of a programming language.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a whole number",
+        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "an integer",
+        "f32" | "f64" => "a number",
+        "a string" | "a borrowed string" | "a character" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" | "a tuple" => "a list",
+        "a map" => "an object",
+        "unit" => "null",
+        other if other.contains("struct ") => "an object",
+        other if other.contains("enum ") || other.contains("variant") => "a known value",
+        other => other,
     }
 }
 
@@ -650,10 +677,7 @@ mod tests {
         ]));
         assert_eq!(read.data.len(), 2);
         assert_eq!(read.losses.entries, 4);
-        assert_eq!(
-            read.losses.example.as_deref(),
-            Some("[1]: missing field `id`")
-        );
+        assert_eq!(read.losses.example.as_deref(), Some("[1]: id is missing"));
     }
 
     #[test]
@@ -679,11 +703,11 @@ mod tests {
     fn what_is_wrong_is_told_without_the_value() {
         assert_eq!(
             fail::<Thing>(r#"{"data":{"id":"hush"}}"#),
-            Unreadable::Shape("id: a text, expected u32".into())
+            Unreadable::Shape("id: a text, expected a whole number".into())
         );
         assert_eq!(
             fail::<Vec<Thing>>(r#"{"data":"hush, expected u32 hush"}"#),
-            Unreadable::Shape("data: a text, expected a sequence".into())
+            Unreadable::Shape("data: a text, expected a list".into())
         );
         assert_eq!(
             fail::<Thing>("<!doctype html><title>Sign in</title>"),

@@ -87,6 +87,18 @@ impl Format {
     }
 }
 
+/// Refuses what cannot be meant as a node's name, before anything is sent. A full
+/// host name, another case and blanks around a name pass: the lookup of the
+/// node says which one is probably meant.
+pub(crate) fn check_node_name(argument: &str, name: Option<&str>) -> Result<()> {
+    match name {
+        Some(name) if !name.trim().trim_end_matches('.').split('.').all(is_label) => {
+            Format::Node.check(argument, name)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
@@ -131,6 +143,22 @@ mod tests {
             }
         }
         assert!(!Format::DnsName.fits(&"a".repeat(64)));
+        for (name, passes) in [
+            ("pve1", true),
+            (" pve1", true),
+            ("PVE1.example.com.", true),
+            ("../pve1", false),
+            ("a/b", false),
+            ("", false),
+            ("a b", false),
+        ] {
+            assert_eq!(
+                check_node_name("node", Some(name)).is_ok(),
+                passes,
+                "{name}"
+            );
+        }
+        assert!(check_node_name("node", None).is_ok());
         assert_eq!(
             Format::Node.check("node", "a b").unwrap_err().message(),
             "node: must be a node's name: letters, digits and hyphens, such as pve1, not \"a b\""

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Flag, Params, Path, Pve};
+use super::{Flag, Format, Params, Path, Pve};
+use crate::bounds;
 use crate::error::{Error, Result};
+use crate::schema;
 use crate::text;
 
 /// A node, and what is known of it.
@@ -62,7 +64,7 @@ impl Membership {
     }
 
     /// Whether a node is a member of the cluster that is online.
-    fn has(&self, node: &str) -> bool {
+    pub(crate) fn has(&self, node: &str) -> bool {
         self.0.get(node) == Some(&true)
     }
 }
@@ -107,16 +109,22 @@ pub(crate) fn choose_node(pve: &Pve, argument: &str, wanted: Option<&str>) -> Re
     pick(&nodes, argument, wanted)
 }
 
-fn lookup<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a NodeState> {
+/// A node by its name. A name that is none is refused with the right one, where
+/// it is likely which is meant.
+pub(crate) fn find_node<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a NodeState> {
     if let Some(node) = nodes.iter().find(|node| node.node == name) {
         return Ok(node);
     }
     let all: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
-    // Nobody sees any node: the name may be right, so Proxmox has to say.
+    // A name with odd letters in it is easier to see in quotes.
+    let shown = if Format::Node.fits(name) {
+        text::cut(name, 80)
+    } else {
+        schema::quoted(name)
+    };
     if all.is_empty() {
         return Err(Error::NotFound(format!(
-            "there is no node {}: the token sees none at all",
-            text::cut(name, 80)
+            "there is no node {shown}: the token sees none at all"
         )));
     }
     let meant = meant(&all, name).map_or_else(String::new, |meant| {
@@ -128,9 +136,8 @@ fn lookup<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a NodeState> {
         format!(", {meant} is probably meant{why}")
     });
     Err(Error::NotFound(format!(
-        "there is no node {}{meant}; the nodes are: {}",
-        text::cut(name, 80),
-        all.join(", ")
+        "there is no node {shown}{meant}; the nodes are: {}",
+        bounds::names(all)
     )))
 }
 
@@ -143,8 +150,8 @@ fn meant<'a>(all: &[&'a str], name: &str) -> Option<&'a str> {
             .find(|node| node.eq_ignore_ascii_case(name.trim()))
     };
     same(name)
-        .or_else(|| same(name.split('.').next()?))
-        .or_else(|| text::nearest(name, all.iter().copied()))
+        .or_else(|| same(name.trim().split(['.', ':', '/']).next()?))
+        .or_else(|| text::nearest(name.trim(), all.iter().copied()))
 }
 
 fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<String> {
@@ -154,11 +161,11 @@ fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<Str
         .map(|node| node.node.as_str())
         .collect();
     if let Some(name) = wanted {
-        let node = lookup(nodes, name)?;
+        let node = find_node(nodes, name)?;
         if node.is_offline() {
             return Err(Error::Unreachable(format!(
                 "node {name} is offline; online are: {}",
-                able.join(", ")
+                bounds::names(able)
             )));
         }
         return Ok(node.node.clone());
@@ -170,7 +177,10 @@ fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<Str
         )),
         several => Err(Error::argument(
             argument,
-            format!("must name a node; online are: {}", several.join(", ")),
+            format!(
+                "must name a node; online are: {}",
+                bounds::names(several.iter().copied())
+            ),
         )),
     }
 }
@@ -214,13 +224,21 @@ mod tests {
             ),
             (
                 "pve1.example.com",
-                "there is no node pve1.example.com, pve1 is probably meant; ",
+                "there is no node \"pve1.example.com\", pve1 is probably meant; ",
             ),
             ("alhpa", "there is no node alhpa, alpha is probably meant; "),
             ("zz", "there is no node zz; the nodes are: pve1, alpha"),
-            ("../x", "there is no node ../x; "),
+            (
+                " pve1",
+                "there is no node \" pve1\", pve1 is probably meant",
+            ),
+            (
+                "Alpha.example.com.",
+                "there is no node \"Alpha.example.com.\", alpha is probably meant",
+            ),
+            ("../x", "there is no node \"../x\"; "),
         ] {
-            let Err(Error::NotFound(message)) = lookup(&all, name) else {
+            let Err(Error::NotFound(message)) = find_node(&all, name) else {
                 panic!("{name} is found")
             };
             assert!(message.starts_with(says), "{message}");

@@ -71,12 +71,24 @@ impl Place {
         self.offline
     }
 
-    /// Whether it may hold this.
+    /// Whether it is set up to hold this.
     pub(crate) fn holds(&self, content: Content) -> bool {
         self.kinds().any(|kind| kind == content.as_str())
     }
 
-    /// All that it may hold.
+    /// Whether it may hold this, as far as is known: of a storage that pvestatd
+    /// has not reported, the content may be missing too, and then only the
+    /// storage itself can tell.
+    pub(crate) fn may_hold(&self, content: Content) -> bool {
+        self.holds(content) || self.has_unknown_content()
+    }
+
+    /// Whether what it holds is not known.
+    pub(crate) fn has_unknown_content(&self) -> bool {
+        self.content.is_empty() && !self.is_available()
+    }
+
+    /// All that it is set up to hold.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
         self.content
             .split(',')
@@ -155,6 +167,11 @@ pub(crate) struct Verification {
 }
 
 impl Volume {
+    /// Whether it is such content, as far as the answer says.
+    pub(crate) fn is(&self, content: Content) -> bool {
+        self.content.is_empty() || self.content == content.as_str()
+    }
+
     /// Its size, or an estimate: see [`Self::has_approximate_size`].
     pub(crate) fn size_bytes(&self) -> Option<u64> {
         self.size.or(self.approximate_size).map(|size| size.0)
@@ -277,5 +294,9 @@ mod tests {
         assert_eq!(volume.name(), "test.iso");
         assert!(place("a", "b", "available", 0).holds(Content::Iso));
         assert!(!place("a", "b", "available", 0).holds(Content::Images));
+        let mut fresh = place("a", "b", "unknown", 0);
+        assert!(!fresh.may_hold(Content::Images));
+        fresh.content.clear();
+        assert!(fresh.may_hold(Content::Images) && !fresh.holds(Content::Images));
     }
 }

@@ -5,16 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Disk, Failure, Format, Guest, GuestConfig, Kind, Num, Params, Path, Place, Pve,
-    Started, StorageStatus, TaskLog, Upid, Volume, choose, distinct, guests, places, volumes,
+    Started, StorageStatus, TaskLog, Upid, Volume, check_node_name, choose, distinct, guests,
+    places, volumes,
 };
 use crate::report::Report;
 use crate::text;
 use crate::ticket::Finish;
 use crate::tool::{Reply, Run};
+use crate::tools::nodes::check_node;
 use crate::tools::storage::unknown_node;
 use crate::tools::{self, name_of};
 
@@ -107,6 +110,10 @@ struct Backup {
 
 const DEFAULT_LIMIT: u32 = 50;
 
+/// How many are named of a cluster's guests and storages.
+const MOST_GUESTS: usize = 500;
+const MOST_UNAVAILABLE: usize = 50;
+
 impl Run for ListBackups {
     type Output = BackupList;
 
@@ -124,7 +131,7 @@ impl Run for ListBackups {
         let none_seen = all.is_empty();
         let fits = all
             .into_iter()
-            .filter(may_hold)
+            .filter(|place| place.may_hold(Content::Backup))
             .filter(|place| {
                 self.storage
                     .as_ref()
@@ -174,6 +181,7 @@ impl Run for ListBackups {
             list.guests_without_backup = None;
         }
         list.set_unavailable(unavailable);
+        list.shorten();
         let text = list.text();
         Ok(Reply::Done(list, text))
     }
@@ -430,6 +438,9 @@ impl Run for RestoreBackup {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let storage = self.check()?;
+        if let Some(node) = &self.node {
+            check_node(pve, "node", node)?;
+        }
         let places = places(pve)?;
         let all = guests(pve)?;
         if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {
@@ -495,7 +506,7 @@ impl RestoreBackup {
             return Err(wrong());
         }
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
-        Format::Node.check_opt("node", self.node.as_deref())?;
+        check_node_name("node", self.node.as_deref())?;
         Format::DnsName.check_opt("name", self.name.as_deref())?;
         Ok(storage)
     }
@@ -719,6 +730,24 @@ impl BackupList {
         self.unavailable = unavailable;
     }
 
+    /// Leaves out what is beyond all reading, and says so.
+    fn shorten(&mut self) {
+        let mut notes: Vec<String> = self.hint.take().into_iter().collect();
+        for list in [
+            &mut self.guests_without_backup,
+            &mut self.guests_whose_backup_is_not_known,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let what = "guests without a known backup";
+            bounds::keep(list, MOST_GUESTS, what, &mut notes);
+        }
+        let what = "storages that could not be read";
+        bounds::keep(&mut self.unavailable, MOST_UNAVAILABLE, what, &mut notes);
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
+    }
+
     fn text(&self) -> String {
         let mut text = format!(
             "{} of {}, {}",
@@ -794,8 +823,13 @@ fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
         .iter()
         .filter(|place| place.storage == storage)
         .collect();
-    if found.iter().any(|place| may_hold(place)) {
-        return Ok(found.into_iter().filter(|place| may_hold(place)).collect());
+    let able: Vec<&Place> = found
+        .iter()
+        .copied()
+        .filter(|place| place.may_hold(Content::Backup))
+        .collect();
+    if !able.is_empty() {
+        return Ok(able);
     }
     let able = places.iter().filter(|place| place.holds(Content::Backup));
     let known: BTreeSet<&str> = able.map(|place| place.storage.as_str()).collect();
@@ -811,11 +845,6 @@ fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
     } else {
         Error::Conflict(format!("storage {storage} does not hold backups; {known}"))
     })
-}
-
-/// Whether it holds backups: an offline node may not tell.
-fn may_hold(place: &Place) -> bool {
-    place.holds(Content::Backup) || (place.content.is_empty() && !place.is_available())
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, Num, Params, Path,
-    Pve, Started, choose, choose_node, guests,
+    Pve, Started, check_node_name, choose, choose_node, guests,
 };
 use crate::report::Report;
 use crate::text;
 use crate::tool::{Reply, Run};
-use crate::tools::{self, name_of};
+use crate::tools::{self, freshness, name_of};
 
 /// A clone of a guest or template.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,8 +57,14 @@ impl Run for CloneGuest {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
-        let all = guests(pve)?;
-        let source = self.source(pve, &all)?;
+        let mut all = guests(pve)?;
+        let unread = self.complete(pve, &mut all);
+        let source = self.source(pve, &all).map_err(|error| match error {
+            Error::NotFound(message) if !unread.is_empty() => {
+                Error::NotFound(format!("{message}; {}", unread.join("; ")))
+            }
+            error => error,
+        })?;
         source.reachable(pve)?;
         let full = self.full.unwrap_or(!source.template.0);
         self.check_against(&source, full)?;
@@ -109,7 +115,7 @@ impl CloneGuest {
         }
         Format::DnsName.check_opt("name", self.name.as_deref())?;
         Format::ConfigId.check_opt("snapshot", self.snapshot.as_deref())?;
-        Format::Node.check_opt("target_node", self.target_node.as_deref())?;
+        check_node_name("target_node", self.target_node.as_deref())?;
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         Format::Pool.check_opt("pool", self.pool.as_deref())?;
         if self.full == Some(false) && self.storage.is_some() {
@@ -120,6 +126,21 @@ impl CloneGuest {
             ));
         }
         Ok(())
+    }
+
+    /// Looks up the names, and whether they are templates, of guests that
+    /// pvestatd has not reported, as far as the source may be among them. Says
+    /// what remains unknown.
+    fn complete(&self, pve: &Pve, all: &mut [Guest]) -> Vec<String> {
+        match self.vmid {
+            None => freshness::complete(pve, all),
+            Some(vmid) => all
+                .iter_mut()
+                .find(|guest| guest.vmid == vmid)
+                .map_or_else(Vec::new, |guest| {
+                    freshness::complete(pve, std::slice::from_mut(guest))
+                }),
+        }
     }
 
     fn source(&self, pve: &Pve, all: &[Guest]) -> Result<Guest> {

@@ -38,13 +38,13 @@ pub(crate) struct SetCloudInit {
     #[schemars(length(max = 256), extend("writeOnly" = true, "x-clears" = true))]
     password: Option<Secret>,
     /// Public keys, each a whole .pub line; they replace all. [] removes all.
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = 64), extend("x-splits" = "lines"))]
     ssh_keys: Option<Vec<String>>,
     /// Per network card; cards and values that are not given stay.
     #[schemars(length(max = 32))]
     addresses: Option<Vec<Wanted>>,
     /// IP addresses; they replace all. [] removes all.
-    #[schemars(length(max = 8))]
+    #[schemars(length(max = 8), extend("x-splits" = "words"))]
     dns_servers: Option<Vec<String>>,
     /// Empty removes it.
     #[schemars(extend("x-clears" = true))]
@@ -69,12 +69,25 @@ impl Run for SetCloudInit {
 
     /// A card may be given by its number alone.
     fn adapt(arguments: &mut Map<String, Value>) {
-        let Some(Value::Array(addresses)) = arguments.get_mut("addresses") else {
+        let Some(addresses) = arguments.get_mut("addresses") else {
             return;
+        };
+        if let Value::String(text) = addresses
+            && let Ok(parsed) = serde_json::from_str(text)
+        {
+            *addresses = parsed;
+        }
+        let addresses = match addresses {
+            Value::Array(several) => several.as_mut_slice(),
+            one @ Value::Object(_) => std::slice::from_mut(one),
+            _ => return,
         };
         for nic in addresses.iter_mut().filter_map(|one| one.get_mut("nic")) {
             let number = match &*nic {
-                Value::Number(number) => number.to_string(),
+                Value::Number(number) => {
+                    let number = number.to_string();
+                    number.strip_suffix(".0").unwrap_or(&number).to_owned()
+                }
                 Value::String(text) => text.clone(),
                 _ => continue,
             };

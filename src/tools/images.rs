@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Num, Params, Path, Pve, Started, StorageStatus, choose, choose_node,
-    volumes,
+    Content, Failure, Format, Num, Params, Path, Pve, Started, StorageStatus, check_node_name,
+    choose, choose_node, volumes,
 };
 use crate::report::Report;
 use crate::text;
@@ -80,7 +80,7 @@ impl Run for DownloadIso {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let url = check_url(&self.url)?;
         let checksum = check_checksum(self.checksum.as_deref(), self.checksum_algorithm)?;
-        Format::Node.check_opt("node", self.node.as_deref())?;
+        check_node_name("node", self.node.as_deref())?;
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         if let Some(filename) = &self.filename {
             // What can be checked before the server is asked.

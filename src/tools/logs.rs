@@ -62,7 +62,7 @@ struct LogEntry {
 
 #[derive(Debug, Deserialize)]
 struct RawEntry {
-    #[serde(default)]
+    /// Without it nothing is known of an entry: it is left out, and counted.
     time: Num<u64>,
     #[serde(default)]
     node: String,
@@ -401,7 +401,8 @@ mod tests {
             (shown.severity, shown.service.as_str()),
             (Severity::Warning, "pvedaemon")
         );
-        assert_eq!(entry("{}").severity(), Severity::Info);
+        assert_eq!(entry(r#"{"time":1}"#).severity(), Severity::Info);
+        assert!(serde_json::from_str::<RawEntry>("{}").is_err());
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::expected::{EndState, Expected};
 use crate::pve::{
     Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, NodeState, Num, Params,
-    Place, Pve, Started, choose, choose_node, nodes, parse_size, places,
+    Place, Pve, Started, check_node_name, choose, choose_node, find_node, nodes, parse_size,
+    places,
 };
 use crate::report::Report;
 use crate::text;
@@ -104,15 +105,18 @@ impl Run for CheckMigration {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<MigrationCheck>> {
-        Format::Node.check_opt("target_node", self.target_node.as_deref())?;
+        check_node_name("target_node", self.target_node.as_deref())?;
         let nodes = nodes(pve)?;
+        if let Some(target) = self.target_node.as_deref().filter(|_| !nodes.is_empty()) {
+            find_node(&nodes, target)?;
+        }
         let (guest, survey) = Guest::attempt(pve, self.vmid, |guest| Survey::make(pve, guest))?;
         if let Some(target) = self
             .target_node
             .as_deref()
             .filter(|target| *target != guest.node)
         {
-            known(&nodes, target)?;
+            find_node(&nodes, target)?;
         }
         let check = survey.check(&guest, &nodes, self.target_node.as_deref());
         let text = check.text();
@@ -187,7 +191,7 @@ impl Run for MigrateGuest {
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        Format::Node.check("target_node", &self.target_node)?;
+        check_node_name("target_node", Some(&self.target_node))?;
         let storages = self
             .target_storage
             .as_deref()
@@ -889,21 +893,6 @@ fn is_ha_managed(guest: &Guest) -> bool {
 /// `cdrom` is the node's own drive.
 fn is_device(volid: &str) -> bool {
     volid.starts_with('/') || volid == "cdrom"
-}
-
-/// Refuses a node that does not exist.
-fn known(nodes: &[NodeState], target: &str) -> Result<()> {
-    if nodes.iter().any(|node| node.node == target) {
-        return Ok(());
-    }
-    Err(Error::NotFound(format!(
-        "there is no node {target} (case matters); there are: {}",
-        nodes
-            .iter()
-            .map(|node| node.node.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    )))
 }
 
 fn unavailable(storages: &[&str]) -> String {

@@ -236,6 +236,7 @@ mod tests {
                     "additionalProperties",
                     "writeOnly",
                     crate::arguments::CLEARS,
+                    crate::arguments::SPLITS,
                 ] {
                     object.remove(keyword);
                 }
@@ -577,6 +578,77 @@ mod tests {
             "{} bytes a tool: {sizes:?}",
             total / TOOLS.len()
         );
+    }
+
+    /// Calls a tool whose arguments are refused before anything is sent.
+    fn refusal(name: &str, arguments: &str) -> String {
+        let pve = || Ok(Pve::new(crate::settings::Settings::sample()));
+        match call(pve, name, arguments) {
+            Err(error @ Error::InvalidArguments(_)) => error.message(),
+            other => panic!("{name} {arguments}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn refused_values_are_quoted_unless_they_may_be_secret() {
+        for (name, arguments, quotes) in [
+            (
+                "set_guest_options",
+                r#"{"vmid":100,"tags":["no good"]}"#,
+                "\"no good\"",
+            ),
+            (
+                "set_cloud_init",
+                r#"{"vmid":100,"dns_servers":["resolver"]}"#,
+                "\"resolver\"",
+            ),
+            (
+                "set_cloud_init",
+                r#"{"vmid":100,"addresses":[{"nic":"eth0","ipv4":"dhcp"}]}"#,
+                "\"eth0\"",
+            ),
+            (
+                "set_cloud_init",
+                r#"{"vmid":100,"search_domain":"a b"}"#,
+                "\"a b\"",
+            ),
+            (
+                "add_firewall_rule",
+                r#"{"vmid":100,"direction":"in","action":"ALLOW"}"#,
+                "\"ALLOW\"",
+            ),
+            (
+                "add_firewall_rule",
+                r#"{"vmid":100,"direction":"in","action":"DROP","proto":"tcp","dport":"a b"}"#,
+                "\"a b\"",
+            ),
+            (
+                "resize_disk",
+                r#"{"vmid":100,"disk":"scsi0","size":"ten"}"#,
+                "\"ten\"",
+            ),
+            ("clone_guest", r#"{"vmid":100,"name":"web_2"}"#, "\"web_2\""),
+        ] {
+            let message = refusal(name, arguments);
+            assert_eq!(message.matches(quotes).count(), 1, "{message}");
+        }
+        for (name, arguments) in [
+            (
+                "set_cloud_init",
+                r#"{"vmid":100,"password":"hunter2\u0007"}"#,
+            ),
+            (
+                "set_cloud_init",
+                r#"{"vmid":100,"ssh_keys":["-----BEGIN OPENSSH PRIVATE KEY----- hunter2"]}"#,
+            ),
+            (
+                "download_iso",
+                r#"{"url":"https://joe:hunter2@example.com/a.iso","content":"iso"}"#,
+            ),
+        ] {
+            let message = refusal(name, arguments);
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
 
     #[test]

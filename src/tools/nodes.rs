@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{Format, Num, Params, Path, Pve, choose_node};
+use crate::pve::{Format, Membership, Num, Params, Path, Pve, choose_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -72,54 +72,92 @@ impl Run for ListNodes {
     fn run(self, pve: &Pve) -> Result<Reply<NodeList>> {
         let raw: Vec<RawNode> = pve.get(&Path::new(["nodes"]), &Params::new())?;
         let seen = raw.len();
-        let mut nodes: Vec<NodeSummary> = raw
-            .into_iter()
-            .map(NodeSummary::from)
-            .filter(|node| self.status.is_none_or(|status| status == node.status))
-            .collect();
+        let mut nodes: Vec<NodeSummary> = raw.into_iter().map(NodeSummary::from).collect();
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        let silent: Vec<String> = nodes
+            .iter()
+            .filter(|node| node.status == NodeStatus::Unknown)
+            .map(|node| node.node.clone())
+            .collect();
+        if !silent.is_empty() {
+            let members = pve.membership();
+            for node in &mut nodes {
+                node.settle(&members);
+            }
+        }
+        nodes.retain(|node| self.status.is_none_or(|status| status == node.status));
         let online = nodes
             .iter()
             .filter(|node| node.status == NodeStatus::Online)
             .count();
         let text = format!("{}, {online} online", text::count(nodes.len(), "node"));
-        let silent: Vec<&str> = nodes
-            .iter()
-            .filter(|node| node.status == NodeStatus::Unknown)
-            .map(|node| node.node.as_str())
-            .collect();
         let hint = if seen == 0 {
             Some(pve.empty_hint("Sys.Audit", "/nodes"))
         } else if silent.is_empty() {
             None
         } else {
-            Some(why_unknown(pve, &silent))
+            Some(why_silent(pve, &silent))
         };
         Ok(Reply::Done(NodeList { nodes, hint }, text))
     }
 }
 
-/// Why nothing is known of nodes.
-fn why_unknown(pve: &Pve, silent: &[&str]) -> String {
+/// Why no load is known of nodes, and whether they are online.
+fn why_silent(pve: &Pve, silent: &[String]) -> String {
     let members = pve.membership();
-    let lost: Vec<&str> = silent
+    let (lost, here): (Vec<&str>, Vec<&str>) = silent
         .iter()
-        .copied()
-        .filter(|node| members.has_lost(node))
-        .collect();
-    let mut why = format!(
-        "nothing is known of {}, as its pvestatd has not reported for minutes, or the node has \
-         only just joined: tools still reach it; if it lasts, run systemctl restart pvestatd on the \
-         node",
-        silent.join(", ")
-    );
+        .map(String::as_str)
+        .partition(|node| members.has_lost(node));
+    let mut parts = Vec::new();
+    if !here.is_empty() {
+        let (online, open): (Vec<&str>, Vec<&str>) =
+            here.iter().partition(|node| members.has(node));
+        let mut why = format!(
+            "the load of {} is unknown, as its pvestatd has not reported for minutes, or the node \
+             has only just joined: tools still reach it; if it lasts, run systemctl restart \
+             pvestatd on the node",
+            names(&here)
+        );
+        if !online.is_empty() {
+            why.push_str(&format!(
+                "; the cluster's status shows that {} is online",
+                names(&online)
+            ));
+        }
+        if !open.is_empty() {
+            why.push_str(&format!(
+                "; whether {} is online is not known either",
+                names(&open)
+            ));
+        }
+        parts.push(why);
+    }
     if !lost.is_empty() {
-        why.push_str(&format!(
-            "; the cluster has lost {}, which is offline",
-            lost.join(", ")
+        parts.push(format!(
+            "the cluster has lost {}, which is offline",
+            names(&lost)
         ));
     }
-    why
+    parts.join("; ")
+}
+
+fn names(names: &[&str]) -> String {
+    text::cut(&names.join(", "), 400)
+}
+
+impl NodeSummary {
+    /// Takes corosync's word for a node of which pvestatd reports nothing.
+    fn settle(&mut self, members: &Membership) {
+        if self.status != NodeStatus::Unknown {
+            return;
+        }
+        if members.has(&self.node) {
+            self.status = NodeStatus::Online;
+        } else if members.has_lost(&self.node) {
+            self.status = NodeStatus::Offline;
+        }
+    }
 }
 
 impl From<RawNode> for NodeSummary {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, Volume, distinct, places, volumes};
 use crate::text;
@@ -31,7 +32,7 @@ pub(crate) struct StorageList {
 #[derive(Debug, Serialize, JsonSchema)]
 struct StorageSummary {
     storage: String,
-    /// A shared storage stands once, with all its nodes.
+    /// All its nodes: a shared storage is listed once.
     nodes: Vec<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
@@ -61,18 +62,31 @@ impl Run for ListStorage {
         {
             return Err(unknown_node(pve, node, &all));
         }
-        let found: Vec<Place> = all
+        let mut found: Vec<Place> = all
             .into_iter()
             .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
-            .filter(|place| self.content.is_none_or(|content| place.holds(content)))
+            .filter(|place| self.content.is_none_or(|content| place.may_hold(content)))
             .collect();
         let mut notes = Vec::new();
         let own = own_lists(pve, &found, &mut notes);
+        let of = |place: &Place| own.get(&(place.node.clone(), place.storage.clone()));
+        for place in &mut found {
+            if let Some(listed) = of(place) {
+                listed.complete(place);
+            }
+        }
+        found.retain(|place| self.content.is_none_or(|content| place.may_hold(content)));
         let storages = merge(found.into_iter().map(|place| {
-            let listed = own.get(&(place.node.clone(), place.storage.clone()));
+            let listed = of(&place);
             StorageSummary::new(place, listed)
         }));
+        let mut storages = storages;
         let text = text::count(storages.len(), "storage");
+        let narrow = storages.len() > MOST_STORAGES;
+        bounds::keep(&mut storages, MOST_STORAGES, "storages", &mut notes);
+        if narrow {
+            notes.push("narrow by node or content".into());
+        }
         if none_seen {
             notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
         }
@@ -95,6 +109,25 @@ struct Listed {
     used: Option<Num<u64>>,
     #[serde(default)]
     total: Option<Num<u64>>,
+    #[serde(default)]
+    content: String,
+    #[serde(default, rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    shared: Flag,
+}
+
+impl Listed {
+    /// Fills what the cluster does not know of a storage.
+    fn complete(&self, place: &mut Place) {
+        if place.content.is_empty() {
+            place.content.clone_from(&self.content);
+        }
+        if place.plugintype.is_none() {
+            place.plugintype.clone_from(&self.kind);
+            place.shared = Flag(place.shared.0 || self.shared.0);
+        }
+    }
 }
 
 /// What the nodes themselves say of storages whose status pvestatd has not
@@ -282,6 +315,10 @@ struct VolumeSummary {
 
 const DEFAULT_LIMIT: u32 = 50;
 
+/// How many storages of a large cluster are named.
+const MOST_STORAGES: usize = 300;
+const MOST_UNAVAILABLE: usize = 50;
+
 impl Run for ListStorageContent {
     type Output = VolumeList;
 
@@ -299,7 +336,7 @@ impl Run for ListStorageContent {
                     .as_ref()
                     .is_none_or(|name| *name == place.storage)
             })
-            .filter(|place| self.content.is_none_or(|content| place.holds(content)))
+            .filter(|place| self.content.is_none_or(|content| place.may_hold(content)))
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
@@ -330,17 +367,18 @@ impl Run for ListStorageContent {
         found.sort_by(|a, b| (&a.volid, &a.node).cmp(&(&b.volid, &b.node)));
         let total = found.len();
         found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
-        let hint = if none_seen {
-            Some(pve.empty_hint("Datastore.Audit", "/storage"))
-        } else {
-            (found.len() < total).then(|| {
-                format!(
-                    "{} of {total} are shown: raise limit, or narrow by storage, content, vmid or \
-                     name",
-                    found.len()
-                )
-            })
-        };
+        let mut notes = Vec::new();
+        if none_seen {
+            notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
+        } else if found.len() < total {
+            notes.push(format!(
+                "{} of {total} are shown: raise limit, or narrow by storage, content, vmid or name",
+                found.len()
+            ));
+        }
+        let what = "storages that could not be read";
+        bounds::keep(&mut unavailable, MOST_UNAVAILABLE, what, &mut notes);
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
         let text = text::count(total, "volume");
         Ok(Reply::Done(
             VolumeList {
@@ -385,9 +423,11 @@ impl ListStorageContent {
     }
 
     fn fits(&self, volume: &Volume) -> bool {
-        self.name
-            .as_ref()
-            .is_none_or(|part| volume.name().to_lowercase().contains(&part.to_lowercase()))
+        self.content.is_none_or(|content| volume.is(content))
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|part| volume.name().to_lowercase().contains(&part.to_lowercase()))
     }
 }
 
@@ -493,6 +533,14 @@ mod tests {
             (summary.active, summary.used_percent),
             (Some(true), Some(25.0))
         );
+        let listed: Listed = serde_json::from_value(
+            json!({"storage": "pbs", "type": "pbs", "content": "backup", "shared": 1}),
+        )
+        .unwrap();
+        let mut place = unknown();
+        listed.complete(&mut place);
+        assert!(place.holds(Content::Backup) && place.shared.0);
+        assert_eq!(place.plugintype.as_deref(), Some("pbs"));
     }
 
     #[test]

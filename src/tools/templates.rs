@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::freshness;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Started, Volume, choose,
-    choose_node, distinct, guests, nodes, places, volumes,
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Started, Volume,
+    check_node_name, choose, choose_node, distinct, guests, nodes, places, volumes,
 };
 use crate::report::Report;
 use crate::text;
@@ -116,6 +116,9 @@ impl Run for ListTemplates {
                 )),
             }
         }
+        if templates.is_empty() && pve.skipped().is_some() {
+            notes.push("nothing of what Proxmox answered could be read: see skipped".into());
+        }
         let list = self.cut(templates, notes);
         let text = text::count(list.templates.len(), "template");
         Ok(Reply::Done(list, text))
@@ -158,7 +161,7 @@ impl ListTemplates {
 /// not hide all others.
 fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
     for place in distinct(places(pve)?) {
-        if !place.holds(Content::Vztmpl) {
+        if !place.may_hold(Content::Vztmpl) {
             continue;
         }
         let left_out = |why: &str| {
@@ -180,10 +183,15 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
             Some(Content::Vztmpl),
             None,
         ) {
-            Ok(found) => templates.extend(found.into_iter().map(|volume| {
-                let node = (!place.shared.0).then(|| place.node.clone());
-                Template::of_volume(volume, node)
-            })),
+            Ok(found) => templates.extend(
+                found
+                    .into_iter()
+                    .filter(|volume| volume.is(Content::Vztmpl))
+                    .map(|volume| {
+                        let node = (!place.shared.0).then(|| place.node.clone());
+                        Template::of_volume(volume, node)
+                    }),
+            ),
             Err(failure) => notes.push(left_out(&Error::from(failure).message())),
         }
     }
@@ -304,7 +312,7 @@ impl Run for DownloadTemplate {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        Format::Node.check_opt("node", self.node.as_deref())?;
+        check_node_name("node", self.node.as_deref())?;
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         let node = choose_node(pve, "node", self.node.as_deref())?;
         known(&index(pve, &node)?, &self.template, &node)?;
