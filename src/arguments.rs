@@ -40,8 +40,8 @@ fn marked(schema: &Value) -> bool {
 }
 
 /// Changes a value into what its schema asks for, where there is no doubt.
-/// Numbers become texts only where they are `loose`: a number is no name of
-/// anything that a tool cannot do without.
+/// Numbers become texts only where they are `loose`: a required name is never a
+/// number.
 fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: bool) {
     if let Some(Value::Array(allowed)) = schema.get("enum") {
         choose(allowed, value);

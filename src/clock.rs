@@ -70,7 +70,7 @@ fn read(text: &str, now: u64, end: u64) -> Option<u64> {
 /// `+0200`, `+02`; none or `Z` is 0.
 fn offset(text: &str) -> (&str, i64) {
     let text = text.strip_suffix(['Z', 'z']).unwrap_or(text);
-    // Behind the date, whose own dashes are no signs.
+    // After the date, whose own dashes are not signs.
     let sign = text
         .char_indices()
         .skip(11)

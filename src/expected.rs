@@ -3,7 +3,7 @@
 //! Some tasks end well before the guest has changed: those of a guest under
 //! high availability only pass the request to its manager, which acts within
 //! some 15 seconds, and a rollback leaves the start to another task. The
-//! guest's own state tells, so that is what is followed.
+//! guest's own state shows it, so that is what is followed.
 
 use serde::{Deserialize, Serialize};
 

@@ -20,7 +20,7 @@ use crate::tools;
 
 const BASE: &str = "https://pve.example.com:8006/prefix";
 const SECRET: &str = "7c1e5c0a-secret-of-the-token";
-/// What stands between the parts of an input.
+/// What separates the parts of an input.
 const LINE: &[u8] = b"\n===\n";
 /// How often a task is looked after.
 const LOOKS: usize = 4;

@@ -217,7 +217,7 @@ impl Report {
 
     /// What to say where Proxmox took the request and named no task.
     fn without_task(mut self, said: Option<&str>) -> Self {
-        // Nothing tells that it has happened, or ever will.
+        // Nothing shows whether it has happened, or ever will.
         self.status = Status::Requested;
         self.changes.clear();
         let said = said.map_or_else(String::new, |said| format!(" ({:?})", text::cut(said, 80)));

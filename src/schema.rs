@@ -43,7 +43,7 @@ fn clean(schema: Schema, prose: bool) -> Value {
     value
 }
 
-/// Takes away what costs bytes and tells nothing, and what clients choke on:
+/// Removes what costs bytes without informing, and what some clients refuse:
 /// `null` in a union, number formats, titles, boolean schemas.
 fn tidy(value: &mut Value, prose: bool) {
     if let Value::Bool(_) = value {

@@ -90,7 +90,7 @@ fn base_url(text: &str) -> Result<String, Error> {
             "PROXMOX_URL {why}: give it as https://pve.example.com:8006"
         ))
     };
-    let url = Url::parse(text.trim()).map_err(|_| bad("is no URL"))?;
+    let url = Url::parse(text.trim()).map_err(|_| bad("is not a URL"))?;
     if url.scheme() != "https" {
         return Err(bad("is not https"));
     }

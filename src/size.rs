@@ -22,7 +22,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
 }
 
 /// A number of bytes as a whole number of MiB, or of KiB below one MiB: disks
-/// and memory come in no smaller parts, and `0.3T` means no odd number of bytes.
+/// and memory have no smaller parts, and `0.3T` is not meant to the byte.
 pub(crate) fn whole(bytes: u64) -> u64 {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
@@ -37,8 +37,8 @@ pub(crate) fn whole(bytes: u64) -> u64 {
     }
 }
 
-/// A number of bytes as Proxmox takes it: `10G`, or `1536M` where it is no whole
-/// number of the larger unit.
+/// A number of bytes as Proxmox takes it: `10G`, or `1536M` where it is not a
+/// whole number of the larger unit.
 pub(crate) fn parameter(bytes: u64) -> String {
     for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
         if bytes > 0 && bytes.trailing_zeros() >= shift {

@@ -4,8 +4,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Seconds since 1970 as `2026-11-22T15:28:00Z`.
 pub(crate) fn time(seconds: u64) -> String {
-    // Far beyond the year 9999 humantime cannot write, and nobody can have
-    // meant it.
+    // Far beyond the year 9999 humantime cannot write, and
+    // such a time is a mistake.
     let seconds = seconds.min(253_402_300_799);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }

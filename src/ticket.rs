@@ -65,10 +65,6 @@ pub(crate) struct GuestTicket {
     pub(crate) expected: Expected,
 }
 
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -186,7 +182,7 @@ impl TaskTicket {
     /// changes later, that remains to be followed.
     pub(crate) fn ended(self, pve: &Pve, status: &TaskStatus) -> Result<Reply<Report>> {
         let exit = status.exit().unwrap_or_default();
-        // The log is a courtesy: the exit status tells how the task ended.
+        // The log is optional: the exit status says how the task ended.
         let lines = TaskLog::tail(pve, &self.upid, TAIL_LINES)
             .map(|log| log.lines)
             .unwrap_or_default();
@@ -371,7 +367,7 @@ fn told_of(message: String, error: Error) -> Error {
 
 /// The error of a failed task, with what to do where its words are known.
 pub(crate) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String>) -> Error {
-    // A backup job's status alone tells nothing.
+    // A backup job's status alone names no cause.
     let exit = match log_tail
         .iter()
         .find_map(|line| line.strip_prefix("ERROR: Backup of "))

@@ -1,4 +1,4 @@
-//! A guest's configuration, as its keys and values stand.
+//! A guest's configuration: its keys and values.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! How a request to Proxmox fails, and what to tell about it.
+//! How a request to Proxmox fails, and what a message says about it.
 
 use std::collections::BTreeMap;
 
@@ -362,7 +362,7 @@ impl ApiError {
                 "a proxy in front of Proxmox refused {call} because of too many requests: try \
                  again later"
             )),
-            // Of itself the API answers no 404.
+            // The API never answers 404.
             404 => Error::Unreachable(format!(
                 "{call} was answered with status 404 ({said}): what answers at PROXMOX_URL is not \
                  the API of Proxmox VE; check its host, port (8006) and path"

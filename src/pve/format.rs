@@ -72,7 +72,7 @@ impl Format {
                  separated by dots, each with a letter or digit at both ends, such as web-01"
             }
             Self::ConfigId => {
-                "must start with a letter and go on with letters, digits, - and _, 2 to 40 \
+                "must start with a letter, followed by letters, digits, - and _, 2 to 40 \
                  characters in all, such as before_upgrade"
             }
             Self::Node => "must be a node's name: letters, digits and hyphens, such as pve1",

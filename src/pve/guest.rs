@@ -25,7 +25,7 @@ impl Kind {
     }
 }
 
-/// A guest as `/cluster/resources` tells of it. On an offline node only the
+/// A guest by `/cluster/resources`. On an offline node only the
 /// first three and the status are known.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Guest {
@@ -91,7 +91,7 @@ impl Guest {
     }
 
     /// Does something with a guest that was found. Where it has left its node
-    /// since, which Proxmox tells before it does anything, it is found and
+    /// since, which Proxmox reports before it does anything, it is found and
     /// tried again, once.
     pub(crate) fn then<T>(
         self,

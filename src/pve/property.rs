@@ -33,7 +33,7 @@ impl Properties {
             .map(|value| matches!(value, "1" | "on" | "yes" | "true"))
     }
 
-    /// The value that stands without a name, such as a disk's volid.
+    /// The value without a name, such as a disk's volid.
     pub(crate) fn bare(&self) -> Option<&str> {
         self.0
             .iter()

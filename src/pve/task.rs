@@ -33,11 +33,11 @@ impl<'de> Deserialize<'de> for Started {
     }
 }
 
-/// The exit status of a task of which nobody knows how it ended.
+/// The exit status of a task whose outcome is unknown.
 pub(crate) const UNKNOWN_EXIT: &str = "unknown";
 
-/// Whether an exit status says that nobody knows how the task ended: Proxmox
-/// calls it an unexpected status where the log breaks off.
+/// Whether an exit status says that the task's outcome is unknown: Proxmox calls
+/// it an unexpected status where the log breaks off.
 pub(crate) fn is_unknown_exit(exit: &str) -> bool {
     matches!(exit.trim(), "" | UNKNOWN_EXIT | "unexpected status")
 }

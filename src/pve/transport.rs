@@ -24,7 +24,7 @@ pub(super) struct Answer {
 pub(super) enum Lost {
     /// The host refused to send the request, and may have said why.
     Refused(Option<String>),
-    /// Nothing was sent, as the connection was refused: nobody listens, as
+    /// Nothing was sent, as the connection was refused: no service listens, as
     /// while a service is restarted.
     Closed(String),
     /// Nothing was sent, for a reason that stays.

@@ -36,7 +36,7 @@ impl Content {
     }
 }
 
-/// A storage as one node sees it, as `/cluster/resources` tells of it.
+/// A storage as one node sees it, by `/cluster/resources`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Place {
     pub(crate) storage: String,

@@ -71,7 +71,7 @@ pub(crate) struct ExecTicket {
 
 const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 
-/// How much of each stream is told: enough to read, not enough to drown in.
+/// How much of each stream is shown.
 const STREAM_BYTES: usize = 16 * 1024;
 
 impl Run for RunInGuest {
@@ -101,7 +101,7 @@ impl Run for RunInGuest {
             until: since + u64::from(timeout),
         };
         if self.pid.is_some() {
-            // What has ended is told at once.
+            // A command that has ended is reported at once.
             let (run, text) = ticket.look(pve)?;
             return Ok(match run.status {
                 CommandStatus::Running if timeout > 0 => {
@@ -405,8 +405,8 @@ fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
     }
 }
 
-/// What goes wrong on the way to a guest's agent, told apart: Proxmox answers
-/// all of it with status 500.
+/// What can fail between Proxmox and a guest's agent: all of it has status 500,
+/// and the words tell the causes apart.
 pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     let Failure::Api(error) = &failure else {
         return failure.into();

@@ -273,7 +273,7 @@ impl Run for CreateBackup {
         }
         if is_backup_server(&storage) && self.compress.is_some() {
             report = report.warn(format!(
-                "{} is a Proxmox Backup Server, which compresses by itself: compress was left out",
+                "{} is a Proxmox Backup Server, which does its own compression: compress was left out",
                 storage.storage
             ));
         }

@@ -154,7 +154,7 @@ impl CloneGuest {
         }
     }
 
-    /// What Proxmox would refuse, and why, where the list of guests tells.
+    /// What Proxmox would refuse, and why, as far as the list of guests shows it.
     fn check_against(&self, source: &Guest, full: bool) -> Result<()> {
         if !full && !source.template.0 {
             return Err(Error::Conflict(format!(

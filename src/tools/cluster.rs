@@ -62,7 +62,7 @@ struct Ha {
     /// How many there are, where not all are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     services_total: Option<usize>,
-    /// Why there is nothing to tell.
+    /// Why the state is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
 }
@@ -89,8 +89,8 @@ impl Service {
 }
 
 /// An entry of the cluster's status: the cluster, or one of its nodes. One
-/// struct for both, so that an odd field is left out by itself, not with all of
-/// its entry: without the cluster's entry a node seems to stand alone.
+/// struct for both, so that an odd field alone is left out, not all of its
+/// entry: without the cluster's entry a node seems to stand alone.
 #[derive(Debug, Deserialize)]
 struct Entry {
     #[serde(rename = "type", default)]

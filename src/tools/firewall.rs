@@ -1088,7 +1088,7 @@ impl SetFirewallOptions {
             ));
         }
         if seen.policy("policy_in") != "ACCEPT" {
-            // The change is made: what cannot be read any more is left out.
+            // The change is made: what cannot be read afterwards is left out.
             let groups = Groups::read(pve, seen.rules.list.iter(), false).unwrap_or_default();
             if !seen.picture(&groups, None, None).lets_in() {
                 warnings.push(format!(
@@ -1346,7 +1346,7 @@ fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
 }
 
 impl Rules {
-    /// Refuses to go on where a caller has seen other rules.
+    /// Refuses a change where the caller has seen other rules.
     fn unchanged_since(&self, digest: Option<&str>) -> Result<()> {
         if digest.is_none_or(|digest| self.digest.as_deref() == Some(digest)) {
             return Ok(());
@@ -1423,7 +1423,7 @@ struct Seen {
 
 impl Seen {
     fn read(pve: &Pve, site: &Site) -> Result<Self, Failure> {
-        // First, since it tells a guest that has moved away.
+        // First, since it shows whether the guest has moved away.
         let nics = match &site.guest {
             Some(guest) => GuestConfig::read(pve, guest)?.nics(),
             None => Vec::new(),

@@ -395,7 +395,7 @@ pub(crate) struct GuestDetails {
     /// mounts, rights.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     raw_lxc: Vec<String>,
-    /// All other settings, as they stand.
+    /// All other settings, as they are in the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -527,7 +527,7 @@ impl Run for GetGuest {
     }
 }
 
-/// What a guest's node tells of it.
+/// What a guest's node knows of it.
 #[derive(Debug, Default)]
 struct Read {
     entries: Vec<Entry>,

@@ -337,9 +337,9 @@ fn destination(names: &[&str], content: Option<ImageContent>) -> Result<Destinat
     Err(Error::argument(
         "filename",
         match first {
-            Some(_) => format!("must have an ending that tells what the file is: {endings}"),
+            Some(_) => format!("must have an ending that shows what the file is: {endings}"),
             None => format!(
-                "must be given, as the address holds no usable one, with an ending that tells \
+                "must be given, as the address holds no usable one, with an ending that shows \
                  what the file is: {endings}"
             ),
         },
@@ -362,7 +362,7 @@ fn sanitized(name: &str) -> String {
         })
         .collect();
     let plain = plain.trim_start_matches('.');
-    // The ending tells the kind: a name too long loses its start.
+    // The ending shows the kind: a name that is too long loses its start.
     let start = plain.len().saturating_sub(MOST_CHARACTERS);
     plain
         .get(start..)

@@ -95,7 +95,7 @@ impl Run for GetClusterLog {
             .map(|since| clock::moment("since", since))
             .transpose()?;
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        // One more than wanted tells whether there are more.
+        // One more than wanted shows whether there are more.
         let max = if self.is_filtered() {
             ALL_ENTRIES
         } else {

@@ -171,7 +171,7 @@ pub(crate) fn call(
     let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
         return Err(Error::UnknownTool(
             match text::nearest(name, TOOLS.iter().map(|tool| tool.name)) {
-                Some(near) => format!("there is no tool of this name, perhaps {near} is meant"),
+                Some(near) => format!("there is no tool of this name, {near} is probably meant"),
                 None => "there is no tool of this name: the tool list shows what there is".into(),
             },
         ));
@@ -182,7 +182,7 @@ pub(crate) fn call(
             Error::InvalidArguments(vec![Problem {
                 pointer: String::new(),
                 message: format!(
-                    "the arguments are no JSON (line {}, column {}): give a JSON object",
+                    "the arguments are not JSON (line {}, column {}): give a JSON object",
                     error.line(),
                     error.column()
                 ),

@@ -213,7 +213,7 @@ impl GuestNetwork {
     }
 }
 
-/// What a container's configuration tells where its node cannot: the call for
+/// What a container's configuration shows where its node cannot: the call for
 /// a container's interfaces came with Proxmox VE 8.1.
 fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     let why = format!(

@@ -331,7 +331,7 @@ impl Node {
                 threads: cpuinfo.cpus.map(|number| number.0),
                 used_percent: percent(raw.cpu),
                 io_wait_percent: percent(raw.wait),
-                // Behind a gap nobody could tell which is which.
+                // After a gap it is unknown which value is which.
                 load_average: raw
                     .loadavg
                     .unwrap_or_default()

@@ -345,7 +345,7 @@ impl ResumeGuest {
             Power::Halted => return Err(halted(guest, state)),
             // The lock belongs to the suspension.
             Power::OnDisk => {}
-            // A suspended container looks like a stopped one: the task tells.
+            // A suspended container looks like a stopped one: the task shows it.
             Power::Stopped | Power::Paused | Power::Prepared | Power::Unknown => {
                 state.unlocked(guest)?;
             }
@@ -619,7 +619,7 @@ fn halted(guest: &Guest, state: &GuestState) -> Error {
     };
     Error::Conflict(format!(
         "{} has halted ({word}): {why}; restart it with mode reset of {}, or switch it off with \
-         mode hard of {} and start it again; the node's log ({}) tells more",
+         mode hard of {} and start it again; the node's log ({}) has details",
         guest.label(),
         name_of::<RestartGuest>(),
         name_of::<StopGuest>(),

@@ -892,7 +892,7 @@ impl Size {
             Some(rest) => (true, rest),
             None => (false, text),
         };
-        // Proxmox takes a number alone as bytes, which nobody means.
+        // Proxmox takes a number alone as bytes, which is never meant.
         if !digits.contains(|letter: char| letter.is_ascii_alphabetic()) {
             return Err(wrong());
         }

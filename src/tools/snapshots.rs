@@ -418,7 +418,7 @@ impl Snapshots {
         order
     }
 
-    /// What goes on from another snapshot when this one is gone.
+    /// What is based on another snapshot once this one is removed.
     fn orphans(&self, gone: &Snapshot) -> Vec<Change> {
         let parent_of = |what: String| Change {
             what,
@@ -640,7 +640,7 @@ fn differences(now: &BTreeMap<String, String>, then: &BTreeMap<String, String>) 
                 return None;
             }
             if key == "cipassword" {
-                // Masked in one place or both, so only its being there tells.
+                // Masked in one place or both: only its presence can be compared.
                 return (from.is_some() != to.is_some()).then(|| Change {
                     what: key.clone(),
                     from: from.map(|_| "a password".into()),

@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_storages_stand_once() {
+    fn shared_storages_are_listed_once() {
         let merged = merge(
             [
                 json!({"storage": "bulk", "node": "pve1", "status": "unknown", "shared": 1, "content": "images"}),

@@ -429,8 +429,8 @@ impl Found {
     }
 }
 
-/// Whether the log of a backup job tells of a guest: in the command that began
-/// it, or where the guest's turn came.
+/// Whether the log of a backup job names a guest: in the command that started
+/// it, or where the guest's backup begins.
 fn backs_up(log: &[String], vmid: u32) -> bool {
     let vmid = vmid.to_string();
     log.iter().any(|line| {
@@ -547,7 +547,7 @@ impl Run for GetTask {
         let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let lines = u64::from(self.log_lines.unwrap_or(DEFAULT_LOG_LINES));
         let log = match self.log_start {
-            // To Proxmox a limit of 0 is no limit.
+            // Proxmox takes a limit of 0 as none.
             _ if lines == 0 => TaskLog {
                 lines: Vec::new(),
                 total: TaskLog::page(pve, &upid, 0, 1)?.total,
@@ -696,7 +696,7 @@ impl Run for StopTask {
         ticket::stop(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let report = about(Report::done(action));
         Ok(Reply::report(report.next(format!(
-            "it ends in a moment: {} tells how; what it has done so far may stay half-done, and a \
+            "it ends in a moment, and {} shows how; what it has done so far may stay half-done, and a \
              guest may keep its lock",
             name_of::<GetTask>()
         ))))

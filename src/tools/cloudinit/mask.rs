@@ -1,6 +1,6 @@
 //! Takes passwords out of cloud-init documents.
 
-/// What stands in the place of a password.
+/// What is shown instead of a password.
 pub(super) const HIDDEN: &str = "(hidden)";
 
 /// The document without the values of its passwords, in whatever way YAML or
@@ -85,7 +85,7 @@ impl<'a> Key<'a> {
         is_secret(&self.name)
     }
 
-    /// `lock_passwd: true` tells no password.
+    /// `lock_passwd: true` reveals no password.
     fn is_switch(&self) -> bool {
         matches!(
             self.value

@@ -21,7 +21,7 @@ pub(super) struct Finding {
     pub(super) fix: Option<String>,
 }
 
-/// From what needs a hand first.
+/// The most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Severity {
@@ -304,7 +304,7 @@ impl Picture<'_> {
             findings.push(one.finding(
                 Severity::Low,
                 "is disabled".into(),
-                "remove it if it is not needed any more",
+                "remove it if it is no longer needed",
             ));
             return;
         }
@@ -344,7 +344,7 @@ impl Picture<'_> {
                 super::traffic::Addresses::parse(value),
                 Ok(super::traffic::Addresses::Named(_))
             );
-            // Proxmox's own word on it, where there is one, has been told.
+            // Proxmox's own error, where there is one, is reported already.
             if is_name
                 && one.listed.errors.is_empty()
                 && self.names.is_some_and(|names| !names.has(value))
@@ -521,7 +521,7 @@ fn hides_with(first: &Rule, matched: &Traffic, later: &Rule, own: &Traffic) -> b
 pub(super) enum Reach {
     /// A rule stops it for everyone.
     Nobody,
-    /// The node's own network, which Proxmox lets in by itself.
+    /// The node's own network, which Proxmox always lets in.
     LocalNetwork,
     /// Whom the rules or the policy let in.
     Allowed,

@@ -78,7 +78,7 @@ pub(super) struct Rules {
     pub(super) digest: Option<String>,
 }
 
-/// Which firewall a rule stands in: not all take the same rules.
+/// Which firewall a rule belongs to: not all take the same rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     Guest,
@@ -86,7 +86,7 @@ pub(super) enum Level {
     Cluster,
 }
 
-/// What a caller says of a rule. Absent means unsaid; an empty text removes.
+/// What a caller gives of a rule. Absent: unchanged; empty: removed.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Fields {
     pub(super) direction: Option<Direction>,
