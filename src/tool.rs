@@ -218,7 +218,18 @@ fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
             message: error.to_string(),
         }])
     })?;
-    match arguments.run(pve)? {
+    let reply = arguments
+        .run(pve)
+        .map_err(|error| match (error, pve.scope()) {
+            // Whatever was looked for, the lists that it was looked for in are cut.
+            (Error::NotFound(message), Some(scope)) if !message.contains("scope") => {
+                Error::NotFound(format!(
+                    "{message}; what is outside this server's scope ({scope}) is not shown"
+                ))
+            }
+            (error, _) => error,
+        });
+    match reply? {
         Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?.skipping(pve))),
         Reply::Running(ticket, value, text) => Ok(Outcome::Running(Running {
             ticket,

@@ -168,6 +168,47 @@ async fn a_yes_counts_once() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A call that waits for its user holds up none of the others, and only so many
+/// can wait.
+#[tokio::test]
+async fn calls_that_wait_for_the_user_hold_up_no_others() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let host = sim.host()?.args(["--confirm=writes", "--concurrency=1"]);
+    let mut raw = host.raw()?;
+    let stop = || call("stop_guest", json!({ "vmid": 103 }), None);
+    let mut asked = Vec::new();
+    for _ in 0..8 {
+        let answer = raw.request("tools/call", stop()).await?;
+        assert_eq!(
+            answer["result"]["resultType"], "input_required",
+            "{answer:#}"
+        );
+        asked.push(answer["result"]["requestState"].clone());
+    }
+    let list = raw
+        .request("tools/call", call("list_guests", json!({}), None))
+        .await?;
+    assert_eq!(list["result"]["resultType"], "complete", "{list:#}");
+    let ninth = raw.request("tools/call", stop()).await?;
+    let text = ninth["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(
+        text.contains("already wait for the user's answer"),
+        "{ninth:#}"
+    );
+    assert_eq!(writes(&sim)?, 0);
+    let yes = call(
+        "stop_guest",
+        json!({ "vmid": 103 }),
+        Some((&asked[3], "accept")),
+    );
+    let done = raw.request("tools/call", yes).await?;
+    assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
+    assert_eq!(writes(&sim)?, 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
     let settings = json!({ "vmid": 100, "user": "ops" });

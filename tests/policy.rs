@@ -164,6 +164,8 @@ async fn guests_outside_of_the_scope_are_not_there() -> anyhow::Result<()> {
         for tool in ["get_guest", "start_guest", "stop_guest", "list_snapshots"] {
             let error = client.error(tool, json!({ "vmid": outside })).await?;
             assert!(error.contains(&outside.to_string()), "{argument}: {error}");
+            assert!(error.contains("outside this server's scope"), "{error}");
+            assert!(!error.contains("VM.Audit"), "{error}");
         }
         let tasks = client.call("list_tasks", json!({})).await?.to_string();
         assert!(
@@ -172,6 +174,106 @@ async fn guests_outside_of_the_scope_are_not_there() -> anyhow::Result<()> {
         );
     }
     assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+/// Whatever is looked for and lies outside reads as that, and not as a right
+/// that the token lacks.
+#[tokio::test]
+async fn what_is_outside_of_the_scope_is_no_missing_right() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.arg("--vmids=899").connect().await?;
+    let list = client.call("list_guests", json!({})).await?.to_string();
+    assert!(
+        list.contains("outside this server's scope (vmids 899)"),
+        "{list}"
+    );
+    assert!(!list.contains("VM.Audit"), "{list}");
+    let by_name = json!({ "source_name": "web01", "name": "copy" });
+    let error = client.error("clone_guest", by_name).await?;
+    assert!(error.contains("outside this server's scope"), "{error}");
+    let client = sim.host()?.arg("--storages=none-such").connect().await?;
+    let list = client.call("list_storage", json!({})).await?.to_string();
+    assert!(
+        list.contains("outside this server's scope (storages none-such)"),
+        "{list}"
+    );
+    assert!(!list.contains("Datastore.Audit"), "{list}");
+    Ok(())
+}
+
+/// A scope that names what the cluster does not have is most likely misspelt.
+#[tokio::test]
+async fn a_scope_with_unknown_names_is_warned_of() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let flags = ["--vmids=100,899", "--pools=labb", "--nodes=pve9,pve1"];
+    let stop = ["stop_guest", r#"{"vmid":100}"#];
+    let (answer, _) = explain(sim.host()?.args(flags), &stop).await?;
+    let warnings = answer["warnings"].to_string();
+    let output = sim
+        .host()?
+        .args(flags)
+        .run(&["call", "list_guests"])
+        .await?;
+    for text in [&warnings, &output.stderr] {
+        for says in ["guest 899", "pool labb", "node pve9", "pve1, pve2"] {
+            assert!(text.contains(says), "{says}: {text}");
+        }
+        assert!(!text.contains("guest 100 "), "{text}");
+    }
+    let (answer, _) = explain(sim.host()?.arg("--vmids=100"), &stop).await?;
+    assert_eq!(answer["warnings"], json!([]), "{answer:#}");
+    Ok(())
+}
+
+/// Proxmox looks up any other name, and so would carry it out of the cluster.
+#[tokio::test]
+async fn only_nodes_of_the_cluster_are_nodes() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let upid = "UPID:nosuchnode:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:";
+    let error = client.error("get_task", json!({ "upid": upid })).await?;
+    assert!(
+        error.contains("nosuchnode") && error.contains("pve1, pve2"),
+        "{error}"
+    );
+    let asked = sim.requests()?;
+    let named = |request: &Value| request["path"].to_string().contains("nosuchnode");
+    assert!(!asked.iter().any(named), "{asked:#?}");
+    // The list is asked for once, whatever is done with its nodes.
+    for vmid in [100, 103, 300] {
+        client.call("get_guest", json!({ "vmid": vmid })).await?;
+    }
+    let lists = sim.requests()?;
+    let lists = lists.iter().filter(|request| request["path"] == "/nodes");
+    assert_eq!(lists.count(), 1);
+
+    // What cannot be asked is said as it is, and nothing goes to a node.
+    let refused = json!({
+        "kind": "status", "code": 403, "path": "^/nodes$", "times": 10,
+        "body": r#"{"data":null,"message":"Permission check failed (/, Sys.Audit)\n"}"#,
+    });
+    sim.fault(refused).await?;
+    let before = sim.requests()?.len();
+    let client = sim.host()?.connect().await?;
+    let error = client
+        .error("list_snapshots", json!({ "vmid": 100 }))
+        .await?;
+    assert!(
+        error.contains("403") || error.contains("permission"),
+        "{error}"
+    );
+    let sent = sim.requests()?.split_off(before);
+    let to_node = |request: &Value| request["path"].to_string().contains("/nodes/");
+    assert!(!sent.iter().any(to_node), "{sent:#?}");
+    sim.clear_faults().await?;
+    // An outage is waited for.
+    sim.fault(json!({ "kind": "status", "code": 503, "path": "^/nodes$", "times": 2 }))
+        .await?;
+    let client = sim.host()?.connect().await?;
+    client
+        .call("list_snapshots", json!({ "vmid": 100 }))
+        .await?;
     Ok(())
 }
 

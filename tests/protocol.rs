@@ -420,6 +420,36 @@ async fn a_client_that_does_not_read_holds_up_no_end() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is answered and not read is bounded: of a client that does not read,
+/// nothing more is read. When it does, it gets all of its answers.
+#[tokio::test]
+async fn answers_that_are_not_read_are_bounded() -> anyhow::Result<()> {
+    const LISTS: u64 = 900;
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    raw.request("tools/list", json!({})).await?;
+    let idle = raw.memory("VmRSS:")?;
+    // They fit into the pipe, so that nothing holds this up.
+    for id in 0..LISTS {
+        raw.send(&format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/list"}}"#
+        ))
+        .await?;
+    }
+    raw.logged("does not read what it is sent").await?;
+    for _ in 0..LISTS {
+        let answer = raw.next().await?;
+        assert!(answer["result"]["tools"].is_array(), "{answer}");
+    }
+    // The lists have some 100 KiB each.
+    let peak = raw.memory("VmHWM:")?.saturating_sub(idle);
+    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
+    let output = raw.finish().await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    Ok(())
+}
+
 /// With stdin open, a signal ends it in order.
 #[tokio::test]
 async fn a_signal_ends_the_process() -> anyhow::Result<()> {

@@ -1034,7 +1034,9 @@ async fn no_form_that_reads_two_ways() -> anyhow::Result<()> {
         "x-http-method": ["DELETE"],
     }});
     assert_eq!(refused(&client, with(&good, other)).await?, "answered");
-    let requests = sim.requests()?;
+    let mut requests = sim.requests()?;
+    // The host itself asks which nodes there are.
+    requests.retain(|request| request["path"] != "/nodes");
     assert_eq!(requests.len(), 1);
     assert_eq!(
         requests[0]["params"],
@@ -1095,11 +1097,71 @@ async fn lies_of_a_tool_allow_nothing() -> anyhow::Result<()> {
     let client = hostile(&sim)?.arg(allowed).connect().await?;
     let rule = refused_as(&client, "send_raw_dangerously", exec).await?;
     assert_eq!(rule, "answered");
-    assert_eq!(sim.served().await?, 1);
+    let asked = paths(&sim)?;
+    assert_eq!(asked, ["/nodes", "/nodes/pve1/qemu/100/agent/exec"]);
     ends_well(client).await
 }
 
 /// host-runner itself takes out of an answer what is not in scope.
+/// The names of nodes carry nothing away, and asking which there are is not a
+/// way to hammer Proxmox.
+#[tokio::test]
+async fn no_node_that_the_cluster_does_not_have() -> anyhow::Result<()> {
+    let sim = start_sim().await?;
+    let policy = "preset = \"admin\"\nallow = [\"GET /cluster/mapping/pci\"]\n";
+    let client = hostile(&sim)?
+        .file("policy.toml", policy)?
+        .args(["--policy", "policy.toml"])
+        .connect()
+        .await?;
+    let request = |method: &str, path: &str, body: &str| {
+        json!({
+            "method": method, "scheme": "https",
+            "authority": format!("127.0.0.1:{}", sim.port().unwrap_or_default()),
+            "path": format!("/api2/json{path}"), "headers": form(body), "body": body,
+        })
+    };
+    for number in 0..20 {
+        let path = format!("/nodes/736563726574{number}/status");
+        let rule = refused_as(&client, "send_raw_calmly", request("GET", &path, "")).await?;
+        assert_eq!(rule, "unknown-node", "{path}");
+    }
+    let upper = request("GET", "/nodes/PVE1/status", "");
+    assert_eq!(
+        refused_as(&client, "send_raw_calmly", upper).await?,
+        "unknown-node"
+    );
+    let guest = "/nodes/pve1/qemu/100";
+    for (method, path, body) in [
+        ("POST", format!("{guest}/migrate"), "target=7365637265"),
+        (
+            "POST",
+            format!("{guest}/clone"),
+            "newid=900&target=7365637265",
+        ),
+        (
+            "POST",
+            "/nodes/7365637265/aplinfo".to_owned(),
+            "storage=local&template=a",
+        ),
+        (
+            "GET",
+            "/cluster/mapping/pci?check-node=7365637265".to_owned(),
+            "",
+        ),
+    ] {
+        let rule = refused(&client, request(method, &path, body)).await?;
+        assert_eq!(rule, "unknown-node", "{method} {path}");
+    }
+    let asked = paths(&sim)?;
+    assert!(asked.iter().all(|path| path == "/nodes"), "{asked:?}");
+    assert!(asked.len() <= 3, "{asked:?}");
+    let url = format!("{}/api2/json/nodes/pve1/status", sim.url);
+    let report = client.call("send_request", json!({ "url": url })).await?;
+    assert_eq!(report["status"], 200, "{report}");
+    ends_well(client).await
+}
+
 #[tokio::test]
 async fn no_look_beyond_the_scope() -> anyhow::Result<()> {
     let sim = start_sim().await?;

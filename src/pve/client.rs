@@ -20,6 +20,8 @@ pub(crate) struct Pve {
     settings: Settings,
     /// What could not be read of the answers, by call.
     losses: RefCell<BTreeMap<String, Losses>>,
+    /// What the host lets this server see, if that is not all.
+    scope: RefCell<Option<String>>,
     /// Which nodes are online, once it has been asked for.
     membership: OnceCell<Membership>,
     /// Answers instead of Proxmox.
@@ -40,6 +42,7 @@ impl Pve {
         Self {
             settings,
             losses: RefCell::default(),
+            scope: RefCell::default(),
             membership: OnceCell::new(),
             #[cfg(any(test, fuzzing))]
             script: None,
@@ -71,9 +74,34 @@ impl Pve {
         if self.skipped().is_some() {
             return "nothing of what Proxmox answered could be read: see skipped".into();
         }
+        if let Some(scope) = self.scope() {
+            return format!(
+                "nothing is visible: all of it is outside this server's scope ({scope}), or there \
+                 is nothing"
+            );
+        }
         format!(
             "nothing is visible: there is nothing, or the token {} lacks {privilege} on {path} (a \
              privilege-separated token needs rights of its own, under Datacenter, Permissions)",
+            self.token_name()
+        )
+    }
+
+    /// What the host lets this server see, such as `vmids 200-299`; absent where
+    /// it has taken nothing out of the answers so far.
+    pub(crate) fn scope(&self) -> Option<String> {
+        self.scope.borrow().clone()
+    }
+
+    /// Why a guest is not among those that are listed, as far as that can be
+    /// told: it does not exist, or this.
+    pub(crate) fn unseen(&self, vmid: Option<u32>) -> String {
+        if let Some(scope) = self.scope() {
+            return format!("it is outside this server's scope ({scope})");
+        }
+        let path = vmid.map_or_else(|| "/vms".to_owned(), |vmid| format!("/vms/{vmid}"));
+        format!(
+            "the token {} may not see it (it needs VM.Audit on {path})",
             self.token_name()
         )
     }
@@ -264,6 +292,9 @@ impl Pve {
                 Lost::Cut(message) => lost(message, writes, true),
                 Lost::Broken(message) => lost(message, writes, false),
             })?;
+        if answer.scope.is_some() {
+            self.scope.replace(answer.scope.clone());
+        }
         let context = || Asked {
             call: call.clone(),
             node: path.node().map(str::to_owned),

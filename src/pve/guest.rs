@@ -74,9 +74,8 @@ impl Guest {
             .skipped()
             .map_or_else(String::new, |skipped| format!("; {skipped}"));
         Err(Error::NotFound(format!(
-            "there is no guest {vmid}, or the token {} may not see it (it needs VM.Audit on \
-             /vms/{vmid}): {} shows the guests that it sees{skipped}",
-            pve.token_name(),
+            "there is no guest {vmid}, or {}: {} shows the guests that can be seen{skipped}",
+            pve.unseen(Some(vmid)),
             name_of::<tools::guests::ListGuests>(),
         )))
     }

@@ -15,6 +15,9 @@ pub(super) struct Answer {
     /// it hands it over as a header, `x-reason-phrase`.
     pub(super) reason: Option<String>,
     pub(super) content_type: Option<String>,
+    /// What the host lets this server see, where it has taken the rest out of
+    /// the answer: `x-scope`, such as `vmids 200-299`.
+    pub(super) scope: Option<String>,
     /// `WWW-Authenticate`, which Proxmox never sends.
     pub(super) authenticate: Option<String>,
     pub(super) body: Vec<u8>,
@@ -68,6 +71,7 @@ pub(super) fn send(
     };
     let reason = header("x-reason-phrase");
     let unanswered = header(FORWARD_ERROR);
+    let scope = header("x-scope");
     let content_type = header("content-type");
     let authenticate = header("www-authenticate");
     let body = response
@@ -79,6 +83,7 @@ pub(super) fn send(
     Ok(Answer {
         status,
         reason,
+        scope,
         content_type,
         authenticate,
         body,

@@ -145,7 +145,7 @@ impl CloneGuest {
 
     fn source(&self, pve: &Pve, all: &[Guest]) -> Result<Guest> {
         match (&self.source_name, self.vmid) {
-            (Some(name), _) => by_name(pve.token_name(), all, name),
+            (Some(name), _) => by_name(&pve.unseen(None), all, name),
             (None, Some(vmid)) => match all.iter().find(|guest| guest.vmid == vmid) {
                 Some(guest) => Ok(guest.clone()),
                 None => Guest::find(pve, vmid),
@@ -311,7 +311,7 @@ fn content(kind: Kind) -> Content {
     }
 }
 
-fn by_name(token: &str, all: &[Guest], name: &str) -> Result<Guest> {
+fn by_name(unseen: &str, all: &[Guest], name: &str) -> Result<Guest> {
     let named = |same: fn(&str, &str) -> bool| {
         all.iter()
             .filter(|guest| guest.name.as_deref().is_some_and(|own| same(own, name)))
@@ -327,8 +327,7 @@ fn by_name(token: &str, all: &[Guest], name: &str) -> Result<Guest> {
             let near = text::nearest(name, all.iter().filter_map(|guest| guest.name.as_deref()))
                 .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
             Err(Error::NotFound(format!(
-                "there is no guest or template of this name that the token {token} sees{near}: {} \
-                 shows the templates",
+                "there is no guest or template of this name, or {unseen}{near}: {} shows the templates",
                 name_of::<tools::templates::ListTemplates>(),
             )))
         }
@@ -514,15 +513,15 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(
-            by_name("root@pam!mcp", &all, "debian-13").unwrap().vmid,
+            by_name("it is hidden", &all, "debian-13").unwrap().vmid,
             9000
         );
         assert_eq!(
-            by_name("root@pam!mcp", &all, "web").unwrap_err().message(),
+            by_name("it is hidden", &all, "web").unwrap_err().message(),
             "source_name: is the name of several guests: give one of them as vmid: 100 (qemu \
              guest on pve1, running), 200 (lxc guest on pve2, stopped)"
         );
-        let message = by_name("root@pam!mcp", &all, "Debian-12")
+        let message = by_name("it is hidden", &all, "Debian-12")
             .unwrap_err()
             .message();
         assert!(message.contains("perhaps Debian-13 is meant"), "{message}");

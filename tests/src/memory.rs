@@ -31,7 +31,7 @@ impl Memory {
     }
 }
 
-fn bytes(process: u32, field: &str) -> anyhow::Result<usize> {
+pub(crate) fn bytes(process: u32, field: &str) -> anyhow::Result<usize> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));

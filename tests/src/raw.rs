@@ -93,6 +93,25 @@ impl Raw {
         }
     }
 
+    /// Memory of the process, by its name in `/proc`.
+    pub fn memory(&self, field: &str) -> anyhow::Result<usize> {
+        let process = self.child.id().context("it has ended")?;
+        crate::memory::bytes(process, field)
+    }
+
+    /// Waits until the log holds this.
+    pub async fn logged(&self, words: &str) -> anyhow::Result<()> {
+        let logged = async {
+            while !self.watch.stderr_text()?.contains(words) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, logged)
+            .await
+            .with_context(|| format!("host-runner does not log {words:?}"))?
+    }
+
     /// Closes stdin.
     pub fn hang_up(&mut self) {
         self.stdin = None;

@@ -119,6 +119,12 @@ impl Account {
         self.release(Purpose::Instance, bytes);
     }
 
+    /// Whether the call holds nothing but what each may have without asking.
+    pub(crate) fn is_empty(&self) -> bool {
+        let ledger = self.budget.lock();
+        ledger.holders.iter().all(|one| one.account != self.id)
+    }
+
     /// Takes memory for what the host keeps. Waits until there is some.
     pub(crate) async fn hold(self: &Arc<Self>, bytes: usize) -> Result<Hold, TooMuch> {
         let mut hold = Hold {

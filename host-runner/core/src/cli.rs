@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// Call a tool and wait for its end
     ///
     /// Prints its result as JSON. Exits with 1 if the tool reports an error,
-    /// with 2 if the settings or the arguments cannot be used.
+    /// with 2 if the settings or the arguments are invalid.
     Call {
         /// The tool's name
         name: String,
@@ -72,13 +72,13 @@ pub(crate) enum Command {
     /// the component needs a key instead of the token, and never sees the token.
     /// In any --call-seconds, at most --call-requests requests are sent.
     Forward(ForwardArgs),
-    /// Show the policy, or what it says of a call
+    /// Show the policy, or what it decides about a call
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Show what a component imports, what it would get and what not
+    /// Show what a component imports, and which imports are granted or refused
     ///
-    /// Nothing of it runs, and one that would be refused is shown, too. Needs
-    /// no settings.
+    /// The component is not run, and may be one that would be refused. Needs no
+    /// settings.
     Inspect {
         /// A component's file, instead of the one inside this program
         #[arg(value_name = "COMPONENT")]
@@ -102,11 +102,11 @@ pub(crate) enum Command {
 pub(crate) enum PolicyCommand {
     /// Print the policy in force as the text of a policy file
     Show,
-    /// Tell what the policy says of a call, without changing anything
+    /// Show what the policy decides about a call, without changing anything
     ///
     /// Runs the tool: its reads are sent, and the first request that would
     /// change something is shown with its verdict and not sent. Without
-    /// settings nothing is sent at all. Exits with 1 where the answer is no.
+    /// settings nothing is sent at all. Exits with 1 if it is refused.
     Explain {
         /// The tool's name, or a request such as "DELETE /nodes/pve1/qemu/100"
         tool: String,
@@ -165,13 +165,13 @@ pub(crate) struct Options {
     /// Run the component only if this is its SHA-256 digest
     #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
     component_sha256: Option<Digest>,
-    /// Follow a Proxmox task for this long before answering that it goes on
+    /// Follow a Proxmox task for this long before returning with the task still running
     /// [default: 50 when serving, no limit for `call`]
     #[arg(long, global = true, value_name = "SECONDS")]
     wait_seconds: Option<u64>,
 
     /// Memory that one call's component may use; the whole process takes at most
-    /// this and 192 MiB more than when it is idle, however many calls run
+    /// this and 192 MiB more than when it is idle, whatever the calls do
     #[arg(
         long,
         global = true,
@@ -218,7 +218,7 @@ pub(crate) struct Options {
     )]
     pub call_requests: u32,
 
-    /// What the operator lets out.
+    /// What the operator permits.
     #[command(flatten)]
     pub policy: PolicyFlags,
 

@@ -1,4 +1,4 @@
-//! Follows a Proxmox task until it ends or nobody wants to wait any longer.
+//! Follows a Proxmox task until it ends or is no longer waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::sandbox::Gate;
 /// However soon or late the component wants to be asked again.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Looks in a row that may find Proxmox unreachable: the task goes on
+/// Looks in a row that may find Proxmox unreachable: the task continues
 /// meanwhile.
 const MAX_MISSES: u32 = 3;
 
-/// Hears how a task goes on.
+/// Hears how a task progresses.
 pub(crate) trait Listener {
     /// The task is here now.
     fn progress(&mut self, now: &Pending) -> impl Future<Output = ()> + Send;
@@ -65,7 +65,7 @@ pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
 }
 
 /// Follows a call to its end. When `enough` is over first, the answer is the
-/// interim one, and the task goes on.
+/// interim one, and the task is still running.
 pub(crate) async fn follow(
     plugin: &Plugin,
     gate: &Arc<Gate>,

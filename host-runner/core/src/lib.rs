@@ -25,6 +25,7 @@ mod render;
 mod sandbox;
 mod secret;
 mod settings;
+mod turn;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;

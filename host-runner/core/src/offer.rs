@@ -46,7 +46,7 @@ pub(crate) enum NotOffered {
         /// The nearest name that is offered.
         nearest: Option<String>,
     },
-    /// It is dangerous, and nobody allowed it.
+    /// It is dangerous, and was not allowed.
     #[error(
         "the tool {0:?} is turned off, as it can do what its arguments do not show: the operator \
          of this server can allow it by starting host-runner with --allow-tool {0}"

@@ -41,7 +41,7 @@ impl PolicyFile {
             && fallback(self.confirm_fallback) == Fallback::Refuse
             && by.confirm_fallback == Some(Fallback::Allow)
         {
-            let reason = "it makes changes that the user was not asked about";
+            let reason = "it makes changes without asking the user";
             return Err(widening("confirm_fallback", reason));
         }
         if self.read_only == Some(true) && by.read_only == Some(false) {

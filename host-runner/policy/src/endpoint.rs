@@ -1,6 +1,8 @@
 //! The endpoints that a request may name at all, what each does, and with
 //! which parameters.
 
+use std::borrow::Cow;
+
 use super::action::Action;
 use super::effect;
 use super::filter::Listing;
@@ -27,7 +29,7 @@ enum Reach {
     Path,
     /// A list, out of which can be taken what is outside of a scope.
     List(Listing),
-    /// Words about any guest: nothing for whoever may see some of them alone.
+    /// Text about any guest: refused under a scope on guests.
     AnyGuest,
 }
 
@@ -80,7 +82,9 @@ pub struct Meaning {
     pub unnamed_storage: bool,
     /// What its answer lists.
     pub listing: Option<Listing>,
-    /// Its answer tells of guests that nobody can take out again.
+    /// Its answer lists all nodes of the cluster.
+    pub lists_nodes: bool,
+    /// Its answer is about any guest, in a form that cannot be filtered.
     pub tells_of_any_guest: bool,
     /// It is a shutdown, which high availability turns into a hard stop.
     pub forced_by_ha: bool,
@@ -90,15 +94,15 @@ pub struct Meaning {
     pub for_experts: bool,
 }
 
-/// Why a request has no place in the table.
+/// Why the table does not permit a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unknown {
     #[error("no tool sends this request")]
     Endpoint,
-    #[error("parameter {0} has no place in this request")]
+    #[error("parameter {0} is not allowed in this request")]
     Param(String),
     #[error("{0} must be {1}")]
-    Value(String, &'static str),
+    Value(String, Cow<'static, str>),
     #[error("parameter {0} is given more than once")]
     Twice(String),
     #[error("parameter {0} is missing: {1}")]
@@ -338,7 +342,7 @@ static ENDPOINTS: &[Endpoint] = &[
     read("cluster/firewall/groups/{name}", &[]),
     read("cluster/firewall/ipset/{name}", &[]),
     read("cluster/firewall/macros", &[]),
-    read("cluster/firewall/refs", &[]),
+    list("cluster/firewall/refs", L::References, &[]),
     list("nodes", L::Nodes, &[]),
     read("nodes/{node}/status", &[]),
     read("nodes/{node}/time", &[]),
@@ -367,7 +371,7 @@ static ENDPOINTS: &[Endpoint] = &[
     read("nodes/{node}/qemu/{vmid}/cloudinit/dump", &[("type", K::OneOf(&["user", "network", "meta"]), May)]),
     read("nodes/{node}/qemu/{vmid}/firewall/options", &[]),
     read("nodes/{node}/qemu/{vmid}/firewall/rules", &[]),
-    read("nodes/{node}/qemu/{vmid}/firewall/refs", &[]),
+    list("nodes/{node}/qemu/{vmid}/firewall/refs", L::References, &[]),
     read("nodes/{node}/qemu/{vmid}/agent/network-get-interfaces", &[]),
     // What the exec of a policy that allows it has printed.
     write(Get, "nodes/{node}/qemu/{vmid}/agent/exec-status", A::GuestExec, &[("pid", K::Int(0, 4_294_967_295), May)]),
@@ -380,7 +384,7 @@ static ENDPOINTS: &[Endpoint] = &[
     list("nodes/{node}/lxc/{vmid}/migrate", L::Targets, &[]),
     read("nodes/{node}/lxc/{vmid}/firewall/options", &[]),
     read("nodes/{node}/lxc/{vmid}/firewall/rules", &[]),
-    read("nodes/{node}/lxc/{vmid}/firewall/refs", &[]),
+    list("nodes/{node}/lxc/{vmid}/firewall/refs", L::References, &[]),
 
     write(Post, "nodes/{node}/qemu/{vmid}/status/start", A::Power, &[]),
     // `forceStop` is off by default, and only high availability forces.
@@ -645,7 +649,8 @@ pub(crate) fn guess(request: &ApiRequest) -> Result<Meaning, Unknown> {
     }
     for (name, value) in &request.params {
         let kind = match name.as_str() {
-            "node" | "target" => K::Node,
+            "node" | "nodes" | "target" | "targetnode" | "target-node" | "check-node"
+            | "node-list" => K::Nodes,
             "vmid" | "vmids" | "vms" => K::Vmids,
             "storage" => K::Storage,
             "poolid" | "pool" => K::Pool,
@@ -718,7 +723,10 @@ impl Endpoint {
         }
         match self.reach {
             Reach::Path => {}
-            Reach::List(listing) => meaning.listing = Some(listing),
+            Reach::List(listing) => {
+                meaning.listing = Some(listing);
+                meaning.lists_nodes = self.pattern == "nodes";
+            }
             Reach::AnyGuest => meaning.tells_of_any_guest = true,
         }
         for (index, (name, _)) in request.params.iter().enumerate() {
@@ -823,7 +831,7 @@ impl Meaning {
                 // set may be removed.
                 "delete" => {
                     if !kind::is_list(value) {
-                        return Err(Unknown::Value(name.clone(), "a list of settings"));
+                        return Err(Unknown::Value(name.clone(), "a list of settings".into()));
                     }
                     for name in kind::list(value) {
                         self.act(find(name)?.0);
@@ -856,6 +864,7 @@ impl Meaning {
         }
         match kind {
             Kind::Node => self.nodes.push(value.to_owned()),
+            Kind::Nodes => self.nodes.extend(kind::list(value).map(str::to_owned)),
             Kind::Vmid => self.vmids.extend(kind::vmid(value)),
             Kind::Vmids => self.vmids.extend(kind::list(value).filter_map(kind::vmid)),
             Kind::NewVmid => self.new_vmids.extend(kind::vmid(value)),

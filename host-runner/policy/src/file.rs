@@ -329,7 +329,7 @@ impl std::str::FromStr for VmidRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no vmid and no range of them: write 100 or \"200-299\", from 100 to \
+                "{text:?} is neither a vmid nor a range of vmids: write 100 or \"200-299\", from 100 to \
                  999999999"
             )
         };

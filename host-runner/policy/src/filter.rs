@@ -3,7 +3,9 @@
 use serde_json::Value;
 
 use super::answer::{self, Data};
+use super::kind;
 use super::scope::{Directory, Resident, Scope, number};
+use super::volume::owner_of;
 
 /// What an answer lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +24,9 @@ pub enum Listing {
     Storages,
     /// Pools.
     Pools,
-    /// One pool, with its members.
-    Pool,
+    /// Names that firewall rules can refer to. Proxmox keeps a set of addresses
+    /// for each guest of a zone with IPAM: `guest-ipam-100`.
+    References,
     /// What high availability looks after, by `sid`.
     HaResources,
     /// What the token may do, by path.
@@ -37,14 +40,13 @@ impl Scope {
     pub fn filters(&self, listing: Listing) -> bool {
         match listing {
             Listing::Storages => !self.storages.is_empty(),
-            Listing::Targets => !self.nodes.is_empty(),
             _ => self.is_limited(),
         }
     }
 
     /// Takes what is outside of the scope out of an answer, `{"data": …}`.
     /// None where the answer is none of the shapes that Proxmox gives: then
-    /// nobody knows what it shows.
+    /// it is not known what it shows.
     #[must_use]
     pub fn filter(
         &self,
@@ -67,10 +69,7 @@ impl Scope {
         })?;
         match answer.data {
             Data::Lines => {
-                if matches!(
-                    listing,
-                    Listing::Permissions | Listing::Pool | Listing::Targets
-                ) {
+                if matches!(listing, Listing::Permissions | Listing::Targets) {
                     return None;
                 }
                 if shown.len() == start {
@@ -85,7 +84,8 @@ impl Scope {
                 serde_json::to_writer(&mut shown, &data).ok()?;
             }
         }
-        if let Some(total) = answer.total {
+        // It counts what is outside of the scope too.
+        if let Some(total) = answer.total.filter(|_| !self.needs_directory()) {
             shown.extend_from_slice(format!(",\"total\":{total}").as_bytes());
         }
         shown.push(b'}');
@@ -100,15 +100,8 @@ impl Scope {
                 paths.retain(|path, _| self.shows_path(path, directory));
                 true
             }
-            (Listing::Pool, Value::Object(pool)) => {
-                match pool.get_mut("members").and_then(Value::as_array_mut) {
-                    Some(members) => members.retain(|member| self.shows_resource(member)),
-                    None => drop(pool.remove("members")),
-                }
-                true
-            }
             (Listing::Targets, Value::Object(targets)) => {
-                self.filter_targets(targets);
+                self.filter_targets(targets, directory);
                 true
             }
             _ => false,
@@ -116,8 +109,12 @@ impl Scope {
     }
 
     fn shows(&self, listing: Listing, line: &Value, directory: &Directory) -> bool {
+        // Proxmox lists objects alone.
+        if !line.is_object() {
+            return false;
+        }
         let text = |name: &str| line.get(name).and_then(Value::as_str);
-        let guest = |vmid: Option<u32>| vmid.is_none_or(|vmid| self.has_guest(vmid, directory));
+        let on_node = || text("node").is_none_or(|node| self.has_node(node));
         let vmid = || line.get("vmid").and_then(number);
         match listing {
             Listing::Resources => self.shows_resource(line),
@@ -125,22 +122,46 @@ impl Scope {
                 (Some("cluster"), _) | (_, None) => true,
                 (_, Some(node)) => self.has_node(node),
             },
-            Listing::Guests => guest(vmid()),
+            Listing::Guests => vmid().is_some_and(|vmid| self.has_guest(vmid, directory)),
             Listing::Tasks => {
-                let id = text("id").and_then(|id| id.parse().ok());
-                let upid = || text("upid")?.split(':').nth(6)?.parse().ok();
-                text("node").is_none_or(|node| self.has_node(node)) && guest(id.or_else(upid))
+                let of_upid = |field| text("upid").and_then(|upid| upid.split(':').nth(field));
+                // What a file is called that is downloaded is not about a guest.
+                let kind = text("type").or_else(|| of_upid(5));
+                let id = text("id").into_iter().chain(of_upid(6));
+                on_node()
+                    && (kind == Some("download")
+                        || id.into_iter().all(|id| self.has_all_in(id, directory)))
             }
-            // 0 stands for "no guest's".
-            Listing::Content => guest(vmid().filter(|vmid| *vmid != 0)),
+            Listing::Content => {
+                let volid = text("volid").unwrap_or_default();
+                // 0 stands for "no guest's".
+                let vmid = vmid().filter(|vmid| *vmid != 0);
+                vmid.is_none_or(|vmid| self.has_guest(vmid, directory))
+                    && (!self.limits_guests() && self.nodes.is_empty()
+                        || self.has_volume(volid, directory)
+                        || vmid.is_some() && owner_of(volid).is_none())
+            }
             Listing::Storages => text("storage").is_none_or(|storage| self.has_storage(storage)),
             Listing::Pools => text("poolid").is_some_and(|pool| self.has_pool(pool)),
             Listing::HaResources => {
-                let vmid = text("sid").and_then(|sid| sid.split_once(':')?.1.parse().ok());
-                text("node").is_none_or(|node| self.has_node(node)) && guest(vmid)
+                // `vm:100`, and `service:vm:100` as the id of its service.
+                let sid = text("sid").or_else(|| text("id")?.strip_prefix("service:"));
+                on_node() && sid.is_none_or(|sid| self.has_all_in(sid, directory))
             }
-            Listing::Pool | Listing::Permissions | Listing::Targets => false,
+            Listing::References => {
+                let vmid = text("name").and_then(|name| name.rsplit_once("guest-ipam-"));
+                vmid.is_none_or(|(_, vmid)| self.has_all_in(vmid, directory))
+            }
+            Listing::Permissions | Listing::Targets => false,
         }
+    }
+
+    /// Whether each number in a text that could be a vmid is of a guest in
+    /// scope: tasks are called `100`, `100@local` or `100-0`.
+    fn has_all_in(&self, text: &str, directory: &Directory) -> bool {
+        text.split(|c: char| !c.is_ascii_digit())
+            .filter_map(kind::vmid)
+            .all(|vmid| self.has_guest(vmid, directory))
     }
 
     /// A line of `/cluster/resources` tells itself which pool and which tags a
@@ -155,7 +176,8 @@ impl Scope {
                 on_node && text("storage").is_some_and(|storage| self.has_storage(storage))
             }
             Some("pool") => text("pool").is_some_and(|pool| self.has_pool(pool)),
-            _ => on_node,
+            Some("node" | "sdn" | "network") => on_node,
+            _ => false,
         }
     }
 
@@ -172,13 +194,38 @@ impl Scope {
         }
     }
 
-    fn filter_targets(&self, targets: &mut serde_json::Map<String, Value>) {
-        if let Some(Value::Array(nodes)) = targets.get_mut("allowed_nodes") {
-            nodes.retain(|node| node.as_str().is_some_and(|node| self.has_node(node)));
-        }
-        // Why a node is none, by node.
-        if let Some(Value::Object(nodes)) = targets.get_mut("not_allowed_nodes") {
-            nodes.retain(|node, _| self.has_node(node));
+    /// Where a guest can go, spelled `allowed_nodes` for a VM and
+    /// `allowed-nodes` for a container. High availability names other guests:
+    /// those that go with it, and those that keep it from a node.
+    fn filter_targets(&self, targets: &mut serde_json::Map<String, Value>, directory: &Directory) {
+        let guest = |sid: Option<&str>| sid.is_some_and(|sid| self.has_all_in(sid, directory));
+        for (name, value) in targets.iter_mut() {
+            match (name.replace('_', "-").as_str(), value) {
+                ("allowed-nodes", Value::Array(nodes)) => {
+                    nodes.retain(|node| node.as_str().is_some_and(|node| self.has_node(node)));
+                }
+                // Why a node is none, by node.
+                ("not-allowed-nodes", Value::Object(nodes)) => {
+                    nodes.retain(|node, _| self.has_node(node));
+                    for reasons in nodes.values_mut().filter_map(Value::as_object_mut) {
+                        if let Some(Value::Array(storages)) =
+                            reasons.get_mut("unavailable_storages")
+                        {
+                            storages.retain(|storage| {
+                                storage.as_str().is_some_and(|one| self.has_storage(one))
+                            });
+                        }
+                        if let Some(Value::Array(guests)) = reasons.get_mut("blocking-ha-resources")
+                        {
+                            guests.retain(|one| guest(one.get("sid").and_then(Value::as_str)));
+                        }
+                    }
+                }
+                (name, Value::Array(guests)) if name.ends_with("-ha-resources") => {
+                    guests.retain(|sid| guest(sid.as_str()));
+                }
+                _ => {}
+            }
         }
     }
 }

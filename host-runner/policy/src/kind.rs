@@ -6,6 +6,8 @@
 //! line. So a value outside of its grammar is refused, whatever Proxmox would
 //! make of it.
 
+use std::borrow::Cow;
+
 use super::address;
 
 /// The grammar of a value.
@@ -14,6 +16,8 @@ pub(crate) enum Kind {
     /// A node's name. `localhost` is not one: Proxmox takes it for whichever
     /// node answers.
     Node,
+    /// Names of nodes: a list.
+    Nodes,
     /// An existing guest.
     Vmid,
     /// A guest that the request makes.
@@ -94,6 +98,7 @@ impl Kind {
         }
         match self {
             Self::Node => is_label(value) && !value.eq_ignore_ascii_case("localhost"),
+            Self::Nodes => all(value, |one| Self::Node.fits(one)),
             Self::Vmid | Self::NewVmid => vmid(value).is_some(),
             Self::Vmids => all(value, |one| vmid(one).is_some()),
             Self::Storage => is_storage(value),
@@ -160,40 +165,47 @@ impl Kind {
         }
     }
 
-    /// What a value must be, for messages.
-    pub(crate) fn wanted(self) -> &'static str {
+    /// What a value must be, for messages, with its range or the words that are
+    /// allowed.
+    pub(crate) fn wanted(self) -> Cow<'static, str> {
         match self {
-            Self::Node => "a node's name",
-            Self::Vmid | Self::NewVmid => "a vmid",
-            Self::Vmids => "a list of vmids",
+            Self::Node => "a node's name (letters, digits and -; not localhost)",
+            Self::Nodes => "a list of nodes' names",
+            Self::Vmid | Self::NewVmid => "a vmid, from 100 to 999999999",
+            Self::Vmids => "a list of vmids, each from 100 to 999999999",
             Self::Storage => "a storage's name",
-            Self::StorageMap => "a storage's name, or pairs of them",
-            Self::Volid => "a volume id",
+            Self::StorageMap => "a storage's name, 1, or a list of pairs from:to",
+            Self::Volid => "a volume id such as local:iso/debian.iso",
             Self::Pool => "a pool's name",
             Self::Upid => "a UPID",
             Self::Bool => "0 or 1",
-            Self::Int(..) => "a whole number in its range",
-            Self::Decimal => "a number",
+            Self::Int(min, max) => return format!("a whole number from {min} to {max}").into(),
+            Self::Decimal => "a number such as 2 or 1.5",
             Self::Size => "a size such as +10G",
-            Self::OneOf(_) | Self::SomeOf(_) => "one of the values that Proxmox documents",
-            Self::Hex => "hexadecimal digits",
-            Self::Id => "a letter, then letters, digits, - and _",
-            Self::Disk => "a disk's slot",
-            Self::Name => "a name",
+            Self::OneOf([only]) => only,
+            Self::OneOf(words) => return format!("one of {}", words.join(", ")).into(),
+            Self::SomeOf(words) => return format!("a list of {}", words.join(", ")).into(),
+            Self::Hex => "at most 128 hexadecimal digits",
+            Self::Id => "a letter, then letters, digits, - and _, at most 40 characters",
+            Self::Disk => "a disk's slot such as scsi0 or rootfs",
+            Self::Name => "at most 64 letters, digits, -, _, + and .",
             Self::DnsName => "a DNS name",
-            Self::Hosts => "addresses or DNS names",
-            Self::Tags => "tags",
-            Self::Props(_) => "key=value pairs with known keys",
+            Self::Hosts => "a list of addresses or DNS names",
+            Self::Tags => "a list of tags (letters, digits, -, _, + and .)",
+            Self::Props(keys) => {
+                return format!("key=value pairs with the keys {}", keys.join(", ")).into();
+            }
             Self::Url => "a plain http or https address",
-            Self::FileName => "a plain file name",
-            Self::Word => "one word of ASCII characters",
+            Self::FileName => "a file name without a folder (letters, digits and -_.+~@)",
+            Self::Word => "one word of printable ASCII characters",
             Self::Spec => "addresses, names, numbers or ports",
             Self::Time => "a time such as 2026-07-01 10:00:00",
             Self::Encoded => "percent-encoded",
             Self::Line => "one line of text without control characters",
-            Self::Text => "text without control characters",
+            Self::Text => "text without control characters, at most 8192 bytes",
             Self::Anything => "anything",
         }
+        .into()
     }
 }
 
@@ -381,6 +393,22 @@ mod tests {
             for value in good {
                 assert!(kind.fits(value), "{kind:?} {value:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_ranges_and_words() {
+        for (kind, wanted) in [
+            (Kind::Int(30, 60), "a whole number from 30 to 60"),
+            (Kind::OneOf(&["user", "meta"]), "one of user, meta"),
+            (Kind::SomeOf(&["ok", "error"]), "a list of ok, error"),
+            (
+                Kind::Props(&["ip", "gw"]),
+                "key=value pairs with the keys ip, gw",
+            ),
+            (Kind::Vmid, "a vmid, from 100 to 999999999"),
+        ] {
+            assert_eq!(kind.wanted(), wanted);
         }
     }
 

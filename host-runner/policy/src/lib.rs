@@ -44,7 +44,9 @@ pub use crate::filter::Listing;
 pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
 pub use crate::request::{ApiRequest, Malformed, Verb};
-pub use crate::scope::{Directory, Outside, Resident, Scope, read_directory};
+pub use crate::scope::{
+    Directory, Inventory, Outside, Resident, Scope, read_directory, read_inventory, read_nodes,
+};
 pub use crate::volume::owner_of;
 
 /// A policy in force.
@@ -116,7 +118,10 @@ impl Policy {
             return Verdict::deny("read-only", "this server only reads");
         }
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(request)) {
-            return Verdict::deny("deny", format!("its operator denies {pattern}"));
+            return Verdict::deny(
+                "deny",
+                format!("the operator of this server denies {pattern}"),
+            );
         }
         let granted = self.allow.iter().find(|pattern| pattern.matches(request));
         match self.meaning(request, granted.is_some()) {
@@ -159,7 +164,7 @@ impl Policy {
                     ),
                 )),
                 Err(Unknown::Endpoint) if granted => Err(Verdict::built_in(
-                    "it is a change of which this server does not know what it does",
+                    "the effect of this change is not known to this server",
                 )),
                 Err(unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
             },
@@ -213,7 +218,10 @@ impl Policy {
             .iter()
             .find(|action| self.denied.contains(action))
         {
-            let reason = format!("its operator denies {} (deny_actions)", denied.name());
+            let reason = format!(
+                "the operator of this server denies {} (deny_actions)",
+                denied.name()
+            );
             return Verdict::deny("deny", reason);
         }
         let missing = meaning
@@ -234,14 +242,17 @@ impl Policy {
         {
             return Verdict::deny(
                 "scope",
-                "an allow rule lets no change through while this server has a scope",
+                "allow rules permit no changes while this server has a scope",
             );
         }
         if let Err(outside) = self.scope.check(meaning, directory) {
             return Verdict::deny("scope", outside.to_string());
         }
         match granted {
-            Some(pattern) => Verdict::allow("allow", format!("its operator allows {pattern}")),
+            Some(pattern) => Verdict::allow(
+                "allow",
+                format!("the operator of this server allows {pattern}"),
+            ),
             None => {
                 let names: Vec<_> = meaning.actions.iter().map(|action| action.name()).collect();
                 Verdict::allow("actions", format!("the policy allows {}", names.join(", ")))

@@ -21,7 +21,7 @@ macro_rules! by_name {
                 $all.iter()
                     .find(|(_, name)| *name == text)
                     .map(|(value, _)| *value)
-                    .ok_or_else(|| format!("{text:?} is no {}: there are {}", $what, names()))
+                    .ok_or_else(|| format!("unknown {} {text:?}; choose one of {}", $what, names()))
             }
         }
 

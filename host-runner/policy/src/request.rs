@@ -54,7 +54,7 @@ pub enum Malformed {
     #[error("a {0} request has a body")]
     Body(&'static str),
     /// A body that is no form.
-    #[error("the body is no form of plain name=value pairs")]
+    #[error("the body is not a form of plain name=value pairs")]
     BodyFormat,
     /// A query beside a body.
     #[error("a {0} request has parameters in its query")]

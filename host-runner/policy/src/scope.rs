@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::action::Action;
 use super::answer::{self, Data};
 use super::endpoint::Meaning;
+use super::kind::Kind;
 use super::volume::owner_of;
 
 /// Which guests, nodes and storages there are for a policy. What is not
@@ -50,7 +51,7 @@ pub struct Resident {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Outside {
     /// A guest.
-    #[error("guest {vmid} is outside of the scope of this server, which is {scope}")]
+    #[error("guest {vmid} is outside this server's scope ({scope})")]
     Guest {
         /// The guest.
         vmid: u32,
@@ -59,8 +60,8 @@ pub enum Outside {
     },
     /// A guest that would be made.
     #[error(
-        "a new guest {vmid} would be outside of the scope of this server, which is {scope}: choose \
-         another vmid, or a pool, that is in it"
+        "a new guest {vmid} would be outside this server's scope ({scope}): choose another vmid, or \
+         a pool, that is in it"
     )]
     NewGuest {
         /// Its vmid.
@@ -69,18 +70,18 @@ pub enum Outside {
         scope: String,
     },
     /// A node.
-    #[error("node {0} is outside of the scope of this server")]
+    #[error("node {0} is outside this server's scope")]
     Node(String),
     /// A storage.
-    #[error("storage {0} is outside of the scope of this server")]
+    #[error("storage {0} is outside this server's scope")]
     Storage(String),
     /// No storage, where Proxmox would choose one.
-    #[error("name a storage: {0} are in the scope of this server")]
+    #[error("name a storage in this server's scope: {0}")]
     UnnamedStorage(String),
-    /// A volume of a guest that is outside, or of which nobody knows whose it is.
+    /// A volume of a guest that is outside, or whose owner is not known.
     #[error(
-        "volume {volid} is not of a guest in the scope of this server, which is {scope}, or its \
-         name does not tell whose it is"
+        "volume {volid} does not belong to a guest in this server's scope ({scope}), or its name \
+         does not show whose it is"
     )]
     Volume {
         /// The volume.
@@ -89,13 +90,13 @@ pub enum Outside {
         scope: String,
     },
     /// A pool.
-    #[error("pool {0} is outside of the scope of this server")]
+    #[error("pool {0} is outside this server's scope")]
     Pool(String),
     /// The whole cluster.
-    #[error("this is about the whole cluster, of which a part is in the scope of this server")]
+    #[error("this affects the whole cluster, but this server may act on only part of it")]
     Cluster,
     /// A log.
-    #[error("the log tells of all guests, and a part of them is in the scope of this server")]
+    #[error("this log covers all guests, but only some of them are in this server's scope")]
     Log,
 }
 
@@ -150,7 +151,7 @@ impl Scope {
 
     /// Whether a volume is of a guest in scope, or of no guest: an image or a
     /// template.
-    fn has_volume(&self, volid: &str, directory: &Directory) -> bool {
+    pub(crate) fn has_volume(&self, volid: &str, directory: &Directory) -> bool {
         match owner_of(volid) {
             Some(owner) => self.has_guest(owner, directory),
             None => volid.split_once(':').is_some_and(|(_, name)| {
@@ -246,6 +247,18 @@ impl Scope {
         resident.tags.iter().any(|tag| self.tags.contains(tag))
     }
 
+    /// What is in scope, in words.
+    pub fn in_words(&self) -> String {
+        let mut text = self.guests();
+        if !self.storages.is_empty() {
+            if !text.is_empty() {
+                text.push_str("; ");
+            }
+            text.push_str(&format!("storages {}", joined(&self.storages)));
+        }
+        text
+    }
+
     /// Which guests are in scope, in words.
     fn guests(&self) -> String {
         let mut parts = Vec::new();
@@ -328,6 +341,112 @@ pub fn read_directory(answer: &[u8]) -> Option<Directory> {
     })?;
     let sane = directory.len() <= MAX_GUESTS && bytes <= MAX_DIRECTORY_BYTES;
     (sane && matches!(answer.data, Data::Lines)).then_some(directory)
+}
+
+/// Nodes of a cluster: several times as many as any has.
+const MAX_NODES: usize = 1_000;
+
+/// Reads the names out of an answer of `/nodes`.
+pub fn read_nodes(answer: &[u8]) -> Option<BTreeSet<String>> {
+    let mut nodes = BTreeSet::new();
+    let answer = answer::read(answer, |line| {
+        let name = line.get("node").and_then(Value::as_str);
+        // One more than there may be makes the answer one to be refused.
+        if let Some(name) = name.filter(|name| Kind::Node.fits(name) && nodes.len() <= MAX_NODES) {
+            nodes.insert(name.to_owned());
+        }
+    })?;
+    (nodes.len() <= MAX_NODES && matches!(answer.data, Data::Lines)).then_some(nodes)
+}
+
+/// What a cluster has that a scope can name, as far as the token sees it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Its nodes.
+    pub nodes: BTreeSet<String>,
+    vmids: BTreeSet<u32>,
+    pools: BTreeSet<String>,
+    tags: BTreeSet<String>,
+    storages: BTreeSet<String>,
+}
+
+/// Reads an answer of `/cluster/resources`.
+pub fn read_inventory(answer: &[u8]) -> Option<Inventory> {
+    let mut found = Inventory::default();
+    let (mut lines, mut bytes) = (0_usize, 0);
+    let answer = answer::read(answer, |line| {
+        lines += 1;
+        if lines > MAX_GUESTS || bytes > MAX_DIRECTORY_BYTES {
+            return;
+        }
+        if let Some((vmid, resident)) = Resident::of_resource(&line) {
+            bytes += resident.bytes();
+            found.vmids.insert(vmid);
+            found.pools.extend(resident.pool);
+            found.tags.extend(resident.tags);
+        }
+        for (name, set) in [
+            ("node", &mut found.nodes),
+            ("pool", &mut found.pools),
+            ("storage", &mut found.storages),
+        ] {
+            let name = line.get(name).and_then(Value::as_str);
+            if let Some(name) = name.filter(|name| !name.is_empty()) {
+                bytes += name.len();
+                set.insert(name.to_owned());
+            }
+        }
+    })?;
+    matches!(answer.data, Data::Lines).then_some(found)
+}
+
+impl Scope {
+    /// What the scope names and the cluster does not show, each with what there
+    /// is instead. A range of vmids may be for guests to come.
+    pub fn missing(&self, inventory: &Inventory) -> Vec<String> {
+        let single = self
+            .vmids
+            .iter()
+            .filter(|range| range.start() == range.end());
+        let vmids: BTreeSet<String> = single.map(|range| range.start().to_string()).collect();
+        let known: BTreeSet<String> = inventory.vmids.iter().map(u32::to_string).collect();
+        [
+            ("guest", "vmids", &vmids, &known),
+            ("pool", "pools", &self.pools, &inventory.pools),
+            ("tag", "tags", &self.tags, &inventory.tags),
+            ("node", "nodes", &self.nodes, &inventory.nodes),
+            ("storage", "storages", &self.storages, &inventory.storages),
+        ]
+        .into_iter()
+        .flat_map(|(what, key, named, known)| {
+            let known_ones = match known.is_empty() {
+                true => "the token sees none".to_owned(),
+                false => format!("it sees {}", few(known)),
+            };
+            named.difference(known).map(move |name| {
+                format!(
+                    "the policy's scope names {what} {name} (scope.{key}), which the cluster does \
+                     not have or the token does not see; {known_ones}"
+                )
+            })
+        })
+        .take(MAX_MISSING)
+        .collect()
+    }
+}
+
+/// Warnings about names that do not exist.
+const MAX_MISSING: usize = 20;
+
+/// The first of many.
+fn few(set: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<&str> = set.iter().map(String::as_str).take(SHOWN).collect();
+    let more = match set.len() > SHOWN {
+        true => format!(" and {} more", set.len() - SHOWN),
+        false => String::new(),
+    };
+    format!("{}{more}", shown.join(", "))
 }
 
 /// Proxmox writes a vmid as a number or as a string.

@@ -805,7 +805,7 @@ fn lists_show_what_is_in_scope() {
         { "volid": "nas:x", "vmid": 0 },
     ]);
     let left = filtered(&pool, Listing::Content, content);
-    assert_eq!(left.as_array().unwrap().len(), 3, "{left}");
+    assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
 
     let storages = json!([{ "storage": "nas" }, { "storage": "local" }]);
     let left = filtered(&storage, Listing::Storages, storages);
@@ -816,12 +816,6 @@ fn lists_show_what_is_in_scope() {
     let paths = json!({ "/": {}, "/vms/100": {}, "/vms/200": {}, "/pool/prod": {} });
     let left = filtered(&pool, Listing::Permissions, paths);
     assert_eq!(left, json!({ "/": {}, "/vms/200": {} }));
-    let members = json!({ "poolid": "lab", "members": [
-        { "type": "qemu", "vmid": 100, "pool": "prod" },
-        { "type": "lxc", "vmid": 200, "pool": "lab" },
-    ]});
-    let left = filtered(&pool, Listing::Pool, members);
-    assert_eq!(left["members"].as_array().unwrap().len(), 1);
     let targets = json!({
         "allowed_nodes": ["pve1", "pve2"],
         "not_allowed_nodes": { "pve2": {} },
@@ -835,6 +829,222 @@ fn lists_show_what_is_in_scope() {
     let nodes = json!([{ "node": "pve1" }, { "type": "cluster", "name": "c" }, { "name": "pve2", "type": "node" }]);
     let left = filtered(&node, Listing::Nodes, nodes);
     assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
+}
+
+/// Each shape that the answer to a listed read can have, with something of a
+/// guest, node or storage outside of the scope in it.
+#[test]
+fn no_shape_of_an_answer_shows_what_is_outside() {
+    let guests = scoped(|scope| scope.vmids = vec![100..=100]).scope;
+    let node = scoped(|scope| scope.nodes = names(&["pve1"])).scope;
+    let storage = scoped(|scope| scope.storages = names(&["nas"])).scope;
+    let lines = |scope: &Scope, listing, data: serde_json::Value| {
+        let answer = json!({ "data": data, "total": 77 }).to_string();
+        let shown = scope
+            .filter(listing, answer.as_bytes(), &directory())
+            .unwrap();
+        String::from_utf8(shown).unwrap()
+    };
+    for (listing, line) in [
+        (
+            Listing::Tasks,
+            json!({ "id": "104@local", "type": "imgdel", "node": "pve1" }),
+        ),
+        (Listing::Tasks, json!({ "id": "104-0", "node": "pve1" })),
+        (
+            Listing::Tasks,
+            json!({ "id": "100", "upid": "UPID:pve1:1:1:1:qmstart:104:a@pam:" }),
+        ),
+        (
+            Listing::Tasks,
+            json!({ "upid": "UPID:pve1:1:1:1:imgdel:104@local:a@pam:" }),
+        ),
+        (Listing::Tasks, json!("UPID:pve1:1:1:1:qmstart:104:a@pam:")),
+        (
+            Listing::Content,
+            json!({ "volid": "nas:backup/vzdump-qemu-104-2026_01_01-00_00_00.vma.zst" }),
+        ),
+        (
+            Listing::Content,
+            json!({ "volid": "nas:vm-104-disk-0", "vmid": 100 }),
+        ),
+        (
+            Listing::Content,
+            json!({ "volid": "nas:snippets/104.yaml" }),
+        ),
+        (
+            Listing::Resources,
+            json!({ "type": "openvz", "vmid": 104, "node": "pve1" }),
+        ),
+        (Listing::Resources, json!({ "vmid": 104 })),
+        (
+            Listing::Guests,
+            json!({ "name": "a guest 104 without a vmid" }),
+        ),
+        (
+            Listing::HaResources,
+            json!({ "id": "service:vm:104", "status": "vm:104" }),
+        ),
+        (
+            Listing::References,
+            json!({ "name": "guest-ipam-104", "ref": "+sdn/guest-ipam-104" }),
+        ),
+    ] {
+        let shown = lines(&guests, listing, json!([line.clone()]));
+        assert_eq!(shown, r#"{"data":[]}"#, "{listing:?} {line}");
+    }
+    for (listing, line) in [
+        (
+            Listing::Tasks,
+            json!({ "id": "100@local", "type": "imgdel", "node": "pve1" }),
+        ),
+        (
+            Listing::Tasks,
+            json!({ "id": "debian-2404.iso", "type": "download", "node": "pve1" }),
+        ),
+        (
+            Listing::Tasks,
+            json!({ "id": "pveproxy", "type": "srvreload", "node": "pve1" }),
+        ),
+        (Listing::Content, json!({ "volid": "nas:iso/a.iso" })),
+        (
+            Listing::Content,
+            json!({ "volid": "nas:vm-100-disk-0", "vmid": 100 }),
+        ),
+        (
+            Listing::Resources,
+            json!({ "type": "sdn", "sdn": "zone1", "node": "pve1" }),
+        ),
+        (
+            Listing::HaResources,
+            json!({ "id": "service:vm:100", "sid": "vm:100" }),
+        ),
+        (
+            Listing::HaResources,
+            json!({ "id": "lrm:pve1", "type": "lrm", "node": "pve1" }),
+        ),
+        (
+            Listing::References,
+            json!({ "name": "web", "ref": "+dc/web" }),
+        ),
+        (Listing::References, json!({ "name": "guest-ipam-100" })),
+    ] {
+        let shown = lines(&guests, listing, json!([line.clone()]));
+        assert_eq!(shown, format!(r#"{{"data":[{line}]}}"#), "{listing:?}");
+    }
+    // Where a guest can go, as a VM and as a container have it.
+    let targets = json!({
+        "allowed_nodes": ["pve1", "pve2"],
+        "allowed-nodes": ["pve1", "pve2"],
+        "not_allowed_nodes": {
+            "pve1": { "blocking-ha-resources": [{ "sid": "vm:104" }, { "sid": "vm:100" }] },
+            "pve2": { "unavailable_storages": ["tank"] },
+        },
+        "not-allowed-nodes": { "pve2": {} },
+        "dependent-ha-resources": ["vm:104", "vm:100"],
+    });
+    let of = |scope: &Scope| -> serde_json::Value {
+        serde_json::from_str(&lines(scope, Listing::Targets, targets.clone())).unwrap()
+    };
+    let shown = of(&guests);
+    assert!(!shown.to_string().contains("104"), "{shown}");
+    assert!(shown.to_string().contains("vm:100"), "{shown}");
+    let shown = of(&node);
+    assert!(!shown.to_string().contains("pve2"), "{shown}");
+    let shown = of(&storage);
+    assert!(!shown.to_string().contains("tank"), "{shown}");
+}
+
+/// A parameter of a read that selects another shape of its answer is refused
+/// unless the table has it.
+#[test]
+fn reads_have_listed_parameters() {
+    let mut policy = Policy::preset(Preset::Admin);
+    for path in [
+        "/pools?poolid=prod",
+        "/pools?type=qemu",
+        "/access/permissions?userid=root@pam",
+        "/access/permissions?path=/vms/104",
+        "/cluster/nextid?vmid=104",
+        "/cluster/ha/resources?type=vm",
+        "/nodes/pve1/qemu?full=1",
+        "/nodes/pve1/storage?target=pve2",
+        "/nodes/pve1/storage?format=1",
+        "/nodes/pve1/qemu/100/config?current=1",
+        "/nodes/pve1/qemu/100/migrate?target=pve2",
+        "/nodes/pve1/tasks/UPID:pve1:0:0:0:a:100:b@pam:/log?download=1",
+        "/nodes?verbose=1",
+    ] {
+        assert_eq!(
+            decide(&policy, "GET", path, "").rule,
+            "unknown-call",
+            "{path}"
+        );
+    }
+    // A filter cannot name what is outside.
+    policy.scope.vmids = vec![100..=100];
+    for path in [
+        "/nodes/pve1/tasks?vmid=104",
+        "/nodes/pve1/storage/nas/content?vmid=104",
+    ] {
+        assert_eq!(decide(&policy, "GET", path, "").rule, "scope", "{path}");
+    }
+}
+
+#[test]
+fn names_that_the_cluster_does_not_have_are_reported() {
+    let resources = json!({ "data": [
+        { "type": "qemu", "vmid": 100, "node": "pve1", "pool": "prod", "tags": "web" },
+        { "type": "node", "node": "pve1" },
+        { "type": "storage", "storage": "local", "node": "pve1" },
+        { "type": "pool", "pool": "lab" },
+    ]});
+    let inventory = read_inventory(resources.to_string().as_bytes()).unwrap();
+    let scope = scoped(|scope| {
+        scope.vmids = vec![100..=100, 101..=101, 500..=599];
+        scope.pools = names(&["lab", "prod", "labb"]);
+        scope.nodes = names(&["pve1", "pve9"]);
+        scope.storages = names(&["local", "nass"]);
+    })
+    .scope;
+    let missing = scope.missing(&inventory);
+    assert_eq!(missing.len(), 4, "{missing:#?}");
+    for (line, says) in missing.iter().zip([
+        ["guest 101 (scope.vmids)", "it sees 100"],
+        ["pool labb (scope.pools)", "it sees lab, prod"],
+        ["node pve9 (scope.nodes)", "it sees pve1"],
+        ["storage nass (scope.storages)", "it sees local"],
+    ]) {
+        assert!(says.iter().all(|words| line.contains(words)), "{line}");
+    }
+    let nothing = scope.missing(&Inventory::default());
+    assert!(
+        nothing
+            .iter()
+            .all(|line| line.contains("the token sees none"))
+    );
+}
+
+#[test]
+fn the_nodes_of_a_cluster_are_read() {
+    let answer = json!({ "data": [
+        { "node": "pve1", "status": "online" },
+        { "node": "pve2", "status": "offline" },
+        { "node": "a.example" },
+        { "type": "node" },
+    ]});
+    let nodes = read_nodes(answer.to_string().as_bytes()).unwrap();
+    assert_eq!(nodes, names(&["pve1", "pve2"]));
+    let many: Vec<_> = (0..2000)
+        .map(|n| json!({ "node": format!("n{n}") }))
+        .collect();
+    for wrong in [
+        json!({ "data": null }),
+        json!({ "data": {} }),
+        json!({ "data": many }),
+    ] {
+        assert_eq!(read_nodes(wrong.to_string().as_bytes()), None, "{wrong}");
+    }
 }
 
 /// An answer of another shape could show anything.

@@ -32,7 +32,9 @@ pub struct Case {
     #[serde(default)]
     pub options: Vec<String>,
     /// What the API answers, by `METHOD /path?parameters`; `*` answers all else
-    /// that no other line does. Without it, that is 501 as of Proxmox.
+    /// that no other line does. Without it, that is 501 as of Proxmox. When
+    /// host-runner itself asks which nodes the cluster has, it gets those that
+    /// these answers name; that question counts nowhere.
     #[serde(deserialize_with = "answers")]
     pub answers: Vec<(String, Vec<Reply>)>,
     /// Fails the case if one of its answers was never asked for.

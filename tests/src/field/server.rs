@@ -1,5 +1,6 @@
 //! The server that answers as a case says.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,6 +106,14 @@ impl Seen {
         let Some(request) = Request::read(text) else {
             return vec![Piece::Close];
         };
+        // host-runner itself asks which nodes the cluster has, which is no part
+        // of a case: it has those that the answers name.
+        if request.path == "/nodes" && is_of_the_host(text) {
+            let nodes = self.nodes();
+            if !nodes.is_empty() {
+                return list_of(&nodes).pieces();
+            }
+        }
         // The line that names the most.
         let best = self
             .answers
@@ -124,6 +133,62 @@ impl Seen {
         let reply = reply.unwrap_or_else(|| not_implemented(&request));
         self.requests.push(request);
         reply.pieces()
+    }
+}
+
+impl Seen {
+    /// The nodes that the answers are about: in their data and in the paths of
+    /// the requests that they are for.
+    fn nodes(&self) -> BTreeSet<String> {
+        let mut nodes = BTreeSet::new();
+        for answer in &self.answers {
+            let path = answer.line.split_once("/nodes/").map(|(_, rest)| rest);
+            let name = path.and_then(|rest| rest.split(['/', '?']).next());
+            nodes.extend(name.filter(|name| !name.contains('*')).map(str::to_owned));
+            let data = answer
+                .replies
+                .iter()
+                .filter_map(|reply| reply.data.as_ref());
+            data.for_each(|data| find_nodes(data, &mut nodes));
+        }
+        nodes
+    }
+}
+
+fn find_nodes(data: &Value, nodes: &mut BTreeSet<String>) {
+    match data {
+        Value::Array(items) => items.iter().for_each(|item| find_nodes(item, nodes)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(node) if name == "node" => {
+                        nodes.insert(node.clone());
+                    }
+                    value => find_nodes(value, nodes),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// host-runner calls itself by name in its own questions; a component does not.
+fn is_of_the_host(request: &str) -> bool {
+    request.lines().any(|line| {
+        line.to_ascii_lowercase()
+            .starts_with("user-agent: host-runner/")
+    })
+}
+
+fn list_of(nodes: &BTreeSet<String>) -> Reply {
+    let nodes = nodes
+        .iter()
+        .map(|node| json!({ "node": node, "type": "node" }));
+    Reply {
+        status: 200,
+        data: Some(nodes.collect()),
+        message: None,
+        ..not_implemented(&Request::parse("GET", "/nodes"))
     }
 }
 

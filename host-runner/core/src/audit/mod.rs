@@ -262,7 +262,7 @@ impl Inner {
         let consequence = if self.required {
             "changes are refused until it can be"
         } else {
-            "calls go on unlogged until it can be"
+            "calls continue unlogged until it can be"
         };
         tracing::warn!(
             "the audit log {} cannot be written: {error}: {consequence}",

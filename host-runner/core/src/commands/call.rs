@@ -108,9 +108,11 @@ async fn confirmed(
     let answer = to_the_end(operator, plugin, name, arguments, &gate);
     let answer = tokio::select! {
         answer = answer => answer,
-        () = asking => Err(ToolError::Internal("nobody asks any more".to_owned())),
+        () = asking => Err(ToolError::Internal("the user can no longer be asked".to_owned())),
     };
     follow::audit(&gate, &answer);
+    // Names of the policy that mean nothing are in the log before this ends.
+    plugin.missing_of_scope().await;
     let answer = answer.map(Followed::into_result);
     answer.map_err(|error| match gate.unconfirmed() {
         Some(change) => refused(&change, gate.has_written()),

@@ -44,7 +44,7 @@ pub(crate) enum CommandError {
     #[error(transparent)]
     Offer(#[from] OfferError),
     /// A request that is none.
-    #[error("{0:?} is no request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
+    #[error("{0:?} is not a request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
     Request(String),
     /// The arguments of a call are no JSON object.
     #[error(

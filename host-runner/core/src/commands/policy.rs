@@ -91,6 +91,8 @@ struct Explanation {
     /// Why the tool is not offered at all.
     not_offered: Option<String>,
     decisions: Vec<Decision>,
+    /// What the policy's scope names and the cluster does not have.
+    warnings: Vec<String>,
     /// How the tool ended where no change was shown.
     end: Option<String>,
     /// No request was sent, for want of settings.
@@ -120,6 +122,7 @@ async fn of_tool(
         subject: name.to_owned(),
         not_offered,
         decisions: Vec::new(),
+        warnings: Vec::new(),
         end: None,
         offline,
         confirm: Confirm::Never,
@@ -140,6 +143,9 @@ async fn of_tool(
     let gate = plugin.gate(terms, None);
     let end = plugin.call_tool(name, arguments, &gate).await;
     explanation.decisions = gate.decisions();
+    if !offline {
+        explanation.warnings = plugin.missing_of_scope().await.to_vec();
+    }
     let shown = explanation.decisions.iter().any(Decision::decides);
     explanation.end = match end {
         Ok(_) => Some("the tool ends without changing anything".to_owned()),
@@ -182,6 +188,7 @@ async fn of_request(
         subject,
         not_offered: None,
         decisions: gate.decisions(),
+        warnings: Vec::new(),
         end: None,
         offline: false,
         confirm: Confirm::Never,
@@ -217,10 +224,10 @@ impl Decision {
         let question = match (self.asks(confirm), fallback) {
             (false, _) => "",
             (true, Fallback::Refuse) => {
-                "\n  asked about first by rule confirm, and refused where the client cannot ask"
+                "\n  needs the user's consent by rule confirm, and is refused where the client cannot ask"
             }
             (true, Fallback::Allow) => {
-                "\n  asked about first by rule confirm, and allowed where the client cannot ask"
+                "\n  needs the user's consent by rule confirm, and is allowed where the client cannot ask"
             }
         };
         format!(
@@ -261,9 +268,10 @@ impl Explanation {
         let decisions = self.decisions.iter();
         lines.extend(decisions.map(|one| one.to_line(self.confirm, self.fallback)));
         lines.extend(self.end.clone());
+        lines.extend(self.warnings.iter().map(|line| format!("warning: {line}")));
         if self.offline && !self.decisions.iter().any(Decision::decides) {
             lines.push(
-                "nothing was sent, as there are no settings: with them the dry run goes on to the \
+                "nothing was sent, as there are no settings: with them the dry run continues to the \
                  first change (see `host-runner --help`)"
                     .to_owned(),
             );
@@ -283,6 +291,7 @@ impl Explanation {
             "not_offered": self.not_offered,
             "requests": requests.collect::<Vec<_>>(),
             "end": self.end,
+            "warnings": self.warnings,
             "offline": self.offline,
         })
     }

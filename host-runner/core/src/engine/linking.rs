@@ -66,7 +66,7 @@ pub(super) fn restriction(import: &str) -> Option<&'static str> {
         "wasi:cli/stdout" => Some("goes nowhere"),
         "wasi:cli/stderr" => Some("goes to the log"),
         "wasi:filesystem/preopens" | "wasi:filesystem/types" => Some("no directory is opened"),
-        "wasi:http/outgoing-handler" => Some("what the policy lets out to PROXMOX_URL"),
+        "wasi:http/outgoing-handler" => Some("requests to PROXMOX_URL that the policy permits"),
         _ => None,
     }
 }

@@ -10,6 +10,7 @@ use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConf
 use super::Limits;
 use super::state::MAX_TABLE_ELEMENTS;
 use crate::digest::Digest;
+use crate::sandbox::MAX_WAITING;
 
 /// Begins what [`precompile`] makes; `build.rs` looks for it.
 const MAGIC: &[u8; 8] = b"PMCWASM\x01";
@@ -269,7 +270,9 @@ fn config() -> Config {
 }
 
 fn pool(limits: &Limits) -> PoolingAllocationConfig {
-    let calls = u32::try_from(limits.concurrency).unwrap_or(u32::MAX);
+    // Those that wait for their users have given up their turns.
+    let calls = limits.concurrency.saturating_add(MAX_WAITING);
+    let calls = u32::try_from(calls).unwrap_or(u32::MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(calls)
         .total_core_instances(calls.saturating_mul(CORE_INSTANCES))

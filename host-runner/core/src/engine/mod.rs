@@ -182,12 +182,18 @@ impl Plugin {
         let gate = Arc::new(sealed).gate(Terms::default(), None);
         let turn = self.turn().await?;
         let call = Call::new(&self.shared, &gate);
+        let gate_of_turn = Arc::clone(&gate);
         let tools = async move {
             let list = async |tools: &Guest, store: &mut _| tools.call_list_tools(store).await;
             Ok(call.run(&gate, list).await?.0)
         };
-        let tools = self.on_workers(turn, tools).await?;
+        let tools = self.on_workers(turn, &gate_of_turn, tools).await?;
         sizes::checked_list(tools)
+    }
+
+    /// What the policy's scope names and the cluster does not show.
+    pub(crate) async fn missing_of_scope(&self) -> &[String] {
+        self.shared.sandbox.missing_of_scope().await
     }
 
     /// The way out of one call.
@@ -204,14 +210,14 @@ impl Plugin {
     ) -> Result<Outcome, ToolError> {
         let turn = self.turn().await?;
         let call = Call::new(&self.shared, gate);
-        let (gate, name, arguments) = (Arc::clone(gate), name.to_owned(), arguments.to_owned());
+        let (own, name, arguments) = (Arc::clone(gate), name.to_owned(), arguments.to_owned());
         let answer = async move {
             let function = async |tools: &Guest, store: &mut _| {
                 tools.call_call_tool(store, &name, &arguments).await
             };
-            judged(call.run(&gate, function).await?)
+            judged(call.run(&own, function).await?)
         };
-        self.on_workers(turn, answer).await
+        self.on_workers(turn, gate, answer).await
     }
 
     /// Looks after the task behind a ticket.
@@ -222,13 +228,13 @@ impl Plugin {
     ) -> Result<Outcome, ToolError> {
         let turn = self.turn().await?;
         let call = Call::new(&self.shared, gate);
-        let (gate, ticket) = (Arc::clone(gate), ticket.to_owned());
+        let (own, ticket) = (Arc::clone(gate), ticket.to_owned());
         let answer = async move {
             let function =
                 async |tools: &Guest, store: &mut _| tools.call_resume(store, &ticket).await;
-            judged(call.run(&gate, function).await?)
+            judged(call.run(&own, function).await?)
         };
-        self.on_workers(turn, answer).await
+        self.on_workers(turn, gate, answer).await
     }
 
     async fn turn(&self) -> Result<OwnedSemaphorePermit, ToolError> {
@@ -254,18 +260,19 @@ impl Plugin {
         }
     }
 
-    /// Runs a call where calls run. Its turn ends with it, also when nobody
-    /// wants its answer any more.
+    /// Runs a call where calls run. Its turn ends with it, also when its answer
+    /// is no longer wanted.
     async fn on_workers<T: Send + 'static>(
         &self,
         turn: OwnedSemaphorePermit,
+        gate: &Arc<Gate>,
         call: impl Future<Output = Result<T, ToolError>> + Send + 'static,
     ) -> Result<T, ToolError> {
         let failed = |reason: &str| ToolError::Internal(format!("the call failed: {reason}"));
+        let gate = Arc::clone(gate);
         let running = self.workers.spawn(async move {
-            let answer = call.await;
-            drop(turn);
-            answer
+            let _running = gate.turn().begin(turn);
+            call.await
         });
         match running {
             Some(running) => running

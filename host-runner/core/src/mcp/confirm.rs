@@ -26,9 +26,6 @@ use super::running::Running;
 use crate::engine::ToolError;
 use crate::sandbox::{ANSWER_TIME, Change, Decision, Fate, Question};
 
-/// How many calls may wait for their users' answers between two requests of
-/// their clients. They count among the calls that run at the same time.
-const MAX_OPEN: usize = 8;
 /// The name of the one question that is asked at a time.
 const QUESTION: &str = "confirm";
 
@@ -129,9 +126,6 @@ impl Questions {
         let mut open = self.open();
         open.calls
             .retain(|_, parked| parked.since.elapsed() < ANSWER_TIME);
-        if open.calls.len() >= MAX_OPEN {
-            return None;
-        }
         open.last += 1;
         let number = open.last;
         let call = call(request);
@@ -177,8 +171,8 @@ pub(super) fn refused(change: &Decision, has_written: bool) -> ToolError {
     let (what, next) = match change.fate {
         Fate::Unconfirmed => (
             format!(
-                "the operator of this server wants the user to be asked before {subject}, and \
-                 this client cannot ask (rule confirm)"
+                "the operator of this server requires the user's consent to {subject}, and this \
+                 client cannot ask for it (rule confirm)"
             ),
             "the operator can set confirm_fallback to allow",
         ),
@@ -194,12 +188,9 @@ pub(super) fn refused(change: &Decision, has_written: bool) -> ToolError {
     ToolError::Denied(format!("{what}: {before}; {next}"))
 }
 
-/// More questions are open than [`MAX_OPEN`].
-pub(super) fn too_many() -> ToolError {
-    ToolError::Denied(format!(
-        "{MAX_OPEN} calls are waiting for the user's answer already: the change was not sent; \
-         answer these first, then call again"
-    ))
+/// The question cannot be sealed.
+pub(super) fn unasked() -> ToolError {
+    ToolError::Denied("the user cannot be asked: the change was not sent".to_owned())
 }
 
 /// What an answer is bound to.

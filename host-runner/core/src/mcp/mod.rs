@@ -1,6 +1,7 @@
 //! MCP over stdio, in both protocol eras. Nothing else in this program knows
 //! of rmcp.
 
+mod backlog;
 mod confirm;
 mod message;
 mod running;
@@ -22,6 +23,7 @@ use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::backlog::Backlog;
 use self::confirm::{Questions, Way};
 use self::running::{Event, Progress, Running, Start};
 use self::stdio::Stdio;
@@ -54,6 +56,7 @@ struct Inner {
     catalog: Arc<Catalog>,
     wait: Duration,
     questions: Questions,
+    backlog: Backlog,
     /// Why no call can be made: settings that cannot be used.
     fault: Option<String>,
     /// The client is gone, or is to be.
@@ -72,6 +75,7 @@ impl Server {
             catalog,
             wait,
             questions: Questions::new(),
+            backlog: Backlog::new(),
             fault,
             closing: CancellationToken::new(),
             calls: TaskTracker::new(),
@@ -87,10 +91,15 @@ impl Server {
     /// Serves stdin and stdout until [`Self::closing`] is cancelled. Calls that
     /// run then get a moment to end. Tells whether a client has sent a request.
     pub(crate) async fn serve(self) -> Result<bool, String> {
-        let Inner { closing, calls, .. } = &*self.0;
+        let Inner {
+            closing,
+            calls,
+            backlog,
+            ..
+        } = &*self.0;
         let ended = CancellationToken::new();
-        let transport =
-            Stdio::start(closing.clone()).map_err(|error| format!("cannot read stdin: {error}"))?;
+        let transport = Stdio::start(closing.clone(), backlog.clone())
+            .map_err(|error| format!("cannot read stdin: {error}"))?;
         let (outgoing, greeted) = (transport.outgoing(), transport.greeted());
         let served = async {
             let service = self.clone().serve_with_ct(transport, ended.clone()).await?;
@@ -207,6 +216,7 @@ impl Inner {
         if let Some(fault) = &self.fault {
             return Ok(faulty(fault).into());
         }
+        self.backlog.room().await;
         let offer = match self.catalog.offer().await {
             Ok(offer) => offer,
             Err(error) => return Ok(faulty(&error.to_string()).into()),
@@ -252,7 +262,7 @@ impl Inner {
                 (Event::Question(question), _) => {
                     return Ok(match self.questions.park(&request, question, call) {
                         Some(asks) => asks.into(),
-                        None => to_error(&confirm::too_many()).into(),
+                        None => to_error(&confirm::unasked()).into(),
                     });
                 }
             }
@@ -297,7 +307,7 @@ impl Inner {
     }
 }
 
-/// Tells the client how a task goes on, if it wants to know.
+/// Tells the client how a task progresses, if it wants to know.
 struct Client<'a> {
     peer: &'a Peer<RoleServer>,
     token: Option<ProgressToken>,
@@ -402,7 +412,7 @@ fn to_error(error: &ToolError) -> CallToolResult {
 }
 
 impl From<Cancelled> for ErrorData {
-    /// Nobody gets to see this.
+    /// The client does not see this.
     fn from(Cancelled: Cancelled) -> Self {
         Self::internal_error("cancelled", None)
     }

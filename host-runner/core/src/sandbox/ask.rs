@@ -11,9 +11,13 @@ use host_runner_policy::ApiRequest;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::redact;
+use crate::turn::Turn;
 
 /// How long the user may take to answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(10 * 60);
+/// Calls that may wait for their users at the same time. Each may hold what an
+/// instance takes without asking, beside the calls that run.
+pub(crate) const MAX_WAITING: usize = 8;
 /// The longest change that is shown to the user, in bytes. What does not fit
 /// is refused: a part of it would hide the rest.
 const MAX_SHOWN_BYTES: usize = 16 * 1024;
@@ -48,6 +52,8 @@ pub(super) enum Answer {
     No,
     /// Nobody can be asked.
     Nobody,
+    /// [`MAX_WAITING`] calls wait already.
+    Crowd,
     /// The change is longer than [`MAX_SHOWN_BYTES`].
     TooLong,
     /// No answer came within [`ANSWER_TIME`].
@@ -57,8 +63,8 @@ pub(super) enum Answer {
 /// The time that a call has spent waiting for its user.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
-    /// One question of a call at a time.
-    turn: tokio::sync::Mutex<()>,
+    /// Held while a question of the call is open.
+    one: tokio::sync::Mutex<()>,
     time: Mutex<Waited>,
 }
 
@@ -75,13 +81,23 @@ impl Asker {
         (Self(sender), receiver)
     }
 
-    /// Asks, and waits for the answer.
-    pub(super) async fn ask(&self, change: Change, pause: &Pause) -> Answer {
+    /// Asks, and waits for the answer. Meanwhile another call has this one's
+    /// `turn`, if it is given.
+    pub(super) async fn ask(&self, change: Change, pause: &Pause, turn: Option<&Turn>) -> Answer {
         if change.text.len() > MAX_SHOWN_BYTES {
             return Answer::TooLong;
         }
-        let _turn = pause.turn.lock().await;
+        let _one = pause.one.lock().await;
         let _waiting = pause.begin();
+        let given_up = turn.and_then(|turn| Some((turn, turn.give_up()?)));
+        let answer = self.answer(change).await;
+        if let Some((turn, given_up)) = given_up {
+            turn.take_back(given_up).await;
+        }
+        answer
+    }
+
+    async fn answer(&self, change: Change) -> Answer {
         let (answer, answered) = oneshot::channel();
         if self.0.send(Question { change, answer }).await.is_err() {
             return Answer::No;
@@ -127,7 +143,13 @@ impl Answer {
         match self {
             Self::Yes => None,
             Self::No => Some("the user did not agree to this change"),
-            Self::Nobody => Some("the user has to be asked first, and this client cannot ask"),
+            Self::Nobody => {
+                Some("the policy requires the user's consent, and this client cannot ask for it")
+            }
+            Self::Crowd => Some(
+                "8 other calls already wait for the user's answer: answer these first, then call \
+                 again",
+            ),
             Self::TooLong => Some("the change is too long to be shown to the user as a whole"),
             Self::Late => Some("the user did not answer within ten minutes"),
         }
@@ -196,14 +218,14 @@ mod tests {
         let (asker, mut questions) = Asker::new();
         let pause = Pause::default();
         let short = change(&[("command", "id")]);
-        let (answer, ()) = tokio::join!(asker.ask(short.clone(), &pause), async {
+        let (answer, ()) = tokio::join!(asker.ask(short.clone(), &pause, None), async {
             drop(questions.recv().await);
         });
         assert_eq!(answer, Answer::No);
         drop(questions);
-        assert_eq!(asker.ask(short, &pause).await, Answer::No);
+        assert_eq!(asker.ask(short, &pause, None).await, Answer::No);
         let long = "x".repeat(MAX_SHOWN_BYTES);
         let long = change(&[("command", &long)]);
-        assert_eq!(asker.ask(long, &pause).await, Answer::TooLong);
+        assert_eq!(asker.ask(long, &pause, None).await, Answer::TooLong);
     }
 }

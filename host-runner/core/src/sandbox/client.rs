@@ -296,7 +296,7 @@ fn known_cause(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
         if error.is_parse() {
             return Some((
                 FailureKind::Protocol,
-                format!("the answer is not http: {error}"),
+                format!("the answer is not HTTP: {error}"),
             ));
         }
         return None;
@@ -345,13 +345,13 @@ fn of_tls(error: &rustls::Error) -> (FailureKind, String) {
         ),
         rustls::Error::AlertReceived(alert) => (
             FailureKind::Tls(Some(u8::from(*alert))),
-            format!("the server ended the tls handshake: {alert:?}"),
+            format!("the server ended the TLS handshake: {alert:?}"),
         ),
         rustls::Error::InvalidMessage(_) => (
             FailureKind::Tls(None),
-            "the port does not speak tls".to_owned(),
+            "the port does not speak TLS".to_owned(),
         ),
-        error => (FailureKind::Tls(None), format!("tls failed: {error}")),
+        error => (FailureKind::Tls(None), format!("TLS failed: {error}")),
     }
 }
 

@@ -52,8 +52,8 @@ impl Echo {
         found |= self.cover(body);
         if found {
             tracing::warn!(
-                "an answer held the secret of the token, which was covered up: look at what \
-                 stands between here and proxmox"
+                "an answer contained the secret of the token, which was masked: check what is \
+                 between this server and Proxmox"
             );
         }
     }

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use host_runner_policy::{
     ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict,
+    read_nodes,
 };
 use http::{HeaderValue, Request, Response, Uri, header};
 
 use super::ask::{Answer, Asker, Change, Pause};
 use super::client::{COPIES_OF_AN_ANSWER, Kept};
+use super::nodes::{self, Unlisted};
 use super::origin::Api;
-use super::{Exit, FailureKind, Sandbox, SendError};
+use super::{Exit, FailureKind, Sandbox, SendError, headers};
 use crate::audit::{self, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
 use crate::budget::Account;
 use crate::redact;
+use crate::turn::Turn;
 
 /// The most that a request may have before its body. pveproxy takes 8 KiB of
 /// headers; the rest is for what the host adds.
@@ -28,6 +31,8 @@ const SHOWN_CHARS: usize = 512;
 const REASON_CHARS: usize = 1000;
 /// What is kept of a call's requests: honest ones take a few hundred bytes.
 const MAX_JOURNAL_BYTES: usize = 128 * 1024;
+/// What a component is told of the scope.
+const SCOPE_CHARS: usize = 300;
 /// Answers larger than this are filtered one after the other.
 const LARGE_ANSWER_BYTES: usize = 256 * 1024;
 
@@ -43,6 +48,7 @@ pub(crate) struct Gate {
     account: Arc<Account>,
     /// The time that the user took to answer.
     pause: Pause,
+    turn: Turn,
 }
 
 /// What was decided, as far as there is room for it.
@@ -59,7 +65,7 @@ struct Journal {
 /// What is known of a call before it begins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
-    /// Its tool says that it changes nothing: that is taken at its word.
+    /// Its tool is annotated as read-only, and is held to that.
     pub read_only: bool,
     /// Its tool is dangerous, and the operator allowed it.
     pub dangerous: bool,
@@ -127,6 +133,7 @@ impl Gate {
             journal: Mutex::default(),
             account,
             pause: Pause::default(),
+            turn: Turn::default(),
         }
     }
 
@@ -148,6 +155,11 @@ impl Gate {
     /// What the call has taken of this process's memory.
     pub(crate) fn account(&self) -> &Arc<Account> {
         &self.account
+    }
+
+    /// The call's turn among those that run.
+    pub(crate) fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// What was decided so far, in order.
@@ -213,7 +225,7 @@ impl Gate {
         let cap = sandbox.rules.max_requests;
         if count >= cap {
             let reason = format!("a call makes at most {cap} requests");
-            // Told once: it is not for a component to fill the logs.
+            // Reported once: a component must not fill the logs.
             if count > cap {
                 return Err(SendError::new(FailureKind::Denied, reason));
             }
@@ -221,7 +233,7 @@ impl Gate {
             return Err(self.refuse(&request, None, verdict).await);
         }
         let Some(exit) = &sandbox.exit else {
-            let verdict = Verdict::deny("settings", "there are none, so nothing may leave");
+            let verdict = Verdict::deny("settings", "there are none, so nothing is sent");
             return Err(self.refuse(&request, None, verdict).await);
         };
         let api = match exit.origin.check(request.uri()) {
@@ -233,6 +245,20 @@ impl Gate {
         };
         let parsed = read(&request, &api);
         let (mut directory, mut verdict) = self.look_up_and_judge(&parsed, exit).await?;
+        let is_read = parsed.as_ref().is_ok_and(|parsed| parsed.verb == Verb::Get);
+        if verdict.allowed
+            && !self.terms.offline
+            && let Err(unlisted) = sandbox.nodes.check(exit, &verdict.meaning.nodes).await
+        {
+            match unlisted {
+                Unlisted::Unanswered(why) => return why.for_request(is_read),
+                Unlisted::Unknown(missing, known) => {
+                    let scope = &sandbox.policy(&self.terms).scope;
+                    let reason = nodes::refusal(&missing, &known, scope);
+                    verdict = Verdict::deny("unknown-node", reason);
+                }
+            }
+        }
         let parsed = match (parsed, verdict.allowed) {
             (Ok(parsed), true) => parsed,
             (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict).await),
@@ -265,6 +291,14 @@ impl Gate {
         )
         .await;
         let answer = answer?;
+        sandbox.warn_of_missing();
+        // The component has asked what the host would have to ask.
+        if verdict.meaning.lists_nodes
+            && answer.status().is_success()
+            && let Some(names) = read_nodes(answer.body())
+        {
+            sandbox.nodes.learn(names);
+        }
         if parsed.verb != Verb::Get {
             let done = answer.status().is_success();
             sandbox.guests.note_change(&verdict.meaning, done);
@@ -353,7 +387,7 @@ impl Gate {
                     Ok(directory) if directory.is_empty() && policy.needs_ha_state(parsed) => {
                         let verdict = Verdict::deny(
                             "actions",
-                            "the token sees no guest, so nobody can tell whether high availability \
+                            "the token sees no guest, so it is not known whether high availability \
                              would stop this one hard: grant the token VM.Audit",
                         );
                         return Ok((directory, verdict));
@@ -388,7 +422,7 @@ impl Gate {
             return verdict;
         }
         if self.terms.read_only {
-            let reason = "the tool says of itself that it changes nothing";
+            let reason = "the tool is annotated as read-only";
             return Verdict::deny("read-only-tool", reason);
         }
         verdict
@@ -408,7 +442,7 @@ impl Gate {
     }
 
     /// Has the user agree to a change, where the policy wants that. A yes
-    /// counts for this one request: the next change is asked about again.
+    /// is valid for this one request: the user is asked about the next one again.
     ///
     /// Returns whether the user was asked.
     async fn confirm(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<bool, SendError> {
@@ -419,10 +453,15 @@ impl Gate {
             Consent::Given => return Ok(false),
             Consent::Nobody if self.sandbox.rules.fallback == Fallback::Allow => return Ok(false),
             Consent::Nobody => (Answer::Nobody, Fate::Unconfirmed),
-            Consent::User(asker) => {
-                let change = Change::new(parsed, verdict.meaning.is_destructive());
-                (asker.ask(change, &self.pause).await, Fate::Declined)
-            }
+            Consent::User(asker) => match self.sandbox.waiting.try_acquire() {
+                Ok(_place) => {
+                    let change = Change::new(parsed, verdict.meaning.is_destructive());
+                    // One that holds much could keep others from their memory.
+                    let turn = Some(&self.turn).filter(|_| self.account.is_empty());
+                    (asker.ask(change, &self.pause, turn).await, Fate::Declined)
+                }
+                Err(_) => (Answer::Crowd, Fate::Declined),
+            },
         };
         let Some(reason) = answer.refusal() else {
             return Ok(true);
@@ -491,7 +530,7 @@ impl Gate {
         let Some(body) = filtered else {
             return Err(SendError::new(
                 FailureKind::Protocol,
-                "the answer is no list of which a part could be shown",
+                "the answer cannot be filtered to this server's scope",
             ));
         };
         let kept = body.len() * COPIES_OF_AN_ANSWER;
@@ -500,6 +539,10 @@ impl Gate {
         parts
             .headers
             .insert(header::CONTENT_LENGTH, body.len().into());
+        let words: String = scope.in_words().chars().take(SCOPE_CHARS).collect();
+        if let Ok(words) = HeaderValue::from_str(&words) {
+            parts.headers.insert(headers::SCOPE, words);
+        }
         let body = Bytes::from_owner(Kept { bytes: body, hold });
         Ok(Response::from_parts(parts, body))
     }

@@ -4,12 +4,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
-use http::Request;
 
-use super::client::COPIES_OF_AN_ANSWER;
-use super::{Exit, FailureKind, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT};
+use super::{Exit, FailureKind, REQUEST_TIMEOUT};
 use crate::budget::Budget;
 
 /// How long an answer is believed. A guest that moves from pool to pool
@@ -18,8 +15,6 @@ const BELIEVED: Duration = Duration::from_secs(3);
 
 /// What is known of the guests.
 pub(super) struct Guests {
-    /// Apart from that of the calls: whoever waits for the answer must not hold
-    /// what it needs.
     budget: Arc<Budget>,
     /// Held while asking, so that many calls ask once.
     known: tokio::sync::Mutex<Option<Known>>,
@@ -34,19 +29,17 @@ struct Known {
     asked: Instant,
 }
 
-impl Default for Guests {
-    fn default() -> Self {
+impl Guests {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
         Self {
-            budget: Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES),
+            budget,
             known: tokio::sync::Mutex::default(),
             made: Mutex::default(),
             changed: Mutex::default(),
         }
     }
-}
 
-impl Guests {
-    /// The guests, or why nobody can tell.
+    /// The guests, or why they are not known.
     pub(super) async fn directory(&self, exit: &Exit) -> Result<Arc<Directory>, Unknown> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
@@ -103,7 +96,7 @@ impl Guests {
     }
 }
 
-/// Why nobody can tell which guests there are.
+/// Why it is not known which guests there are.
 pub(super) struct Unknown {
     pub(super) reason: String,
     /// Proxmox was just not there, as for the seconds in which its services are
@@ -113,15 +106,12 @@ pub(super) struct Unknown {
 
 async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<Directory, Unknown> {
     let failed = |reason: &str, outage| Unknown {
-        reason: format!("nobody can tell whether this is in the scope: {reason}"),
+        reason: format!("it is not known whether this is in this server's scope: {reason}"),
         outage,
     };
-    let target = exit.origin.api("/cluster/resources?type=vm");
-    let request = Request::get(target)
-        .body(Bytes::new())
-        .map_err(|error| failed(&error.to_string(), false))?;
+    let path = "/cluster/resources?type=vm";
     let answer = exit
-        .forward(request, Some(REQUEST_TIMEOUT), &budget.account())
+        .question(path, REQUEST_TIMEOUT, &budget.account())
         .await
         .map_err(|error| {
             let outage = matches!(
@@ -139,5 +129,6 @@ async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<Directory, Unknown> {
             matches!(status.as_u16(), 502 | 503 | 595),
         ));
     }
-    read_directory(answer.body()).ok_or_else(|| failed("Proxmox gave no list of guests", false))
+    read_directory(answer.body())
+        .ok_or_else(|| failed("the answer of Proxmox is not a list of guests", false))
 }

@@ -7,6 +7,10 @@ use hyper::ext::ReasonPhrase;
 /// for which wasi:http has no place.
 const REASON_PHRASE: HeaderName = HeaderName::from_static("x-reason-phrase");
 
+/// Tells a component what the server's scope is, with each answer out of which
+/// something may have been taken: a guest that it does not find may be outside.
+pub(super) const SCOPE: HeaderName = HeaderName::from_static("x-scope");
+
 /// Whether a component may not set this header, nor see it in an answer.
 ///
 /// It has no say in who asks (`authorization`, `cookie`, …), where to (`host`,

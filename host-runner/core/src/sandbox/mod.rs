@@ -11,26 +11,31 @@ mod echo;
 mod gate;
 mod guests;
 mod headers;
+mod nodes;
 mod origin;
 mod tls;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use host_runner_policy::{ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset};
+use host_runner_policy::{
+    ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset, read_inventory, read_nodes,
+};
 use http::{HeaderValue, Request, Response, header};
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
 
-pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, Question};
+pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, MAX_WAITING, Question};
 pub(crate) use self::gate::{Consent, Decision, Fate, Gate, Terms};
 pub(crate) use self::headers::is_forbidden as is_forbidden_header;
 pub(crate) use self::origin::{Origin, OriginError};
 pub(crate) use self::tls::TrustError;
 
-use self::client::Client;
+use self::client::{COPIES_OF_AN_ANSWER, Client};
 use self::echo::Echo;
 use self::guests::Guests;
+use self::nodes::Nodes;
 use crate::audit::{Audit, CallStart};
 use crate::budget::{Account, Budget};
 use crate::settings::Settings;
@@ -43,6 +48,9 @@ pub(crate) const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 /// after 30 s.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(35);
 
+/// What the host calls itself in its own questions.
+const OWN_NAME: &str = concat!("host-runner/", env!("CARGO_PKG_VERSION"));
+
 /// The way out, for all calls.
 pub(crate) struct Sandbox {
     /// Without one, nothing leaves.
@@ -52,13 +60,24 @@ pub(crate) struct Sandbox {
     dangerous: Policy,
     meter: Mutex<Meter>,
     guests: Guests,
+    nodes: Nodes,
+    /// What the scope names and the cluster does not have, once it was looked
+    /// for.
+    missing: OnceCell<Vec<String>>,
+    /// Whether somebody looks for it already.
+    looks_for_missing: AtomicBool,
     audit: Option<Audit>,
     budget: Arc<Budget>,
+    /// For the host's own questions, apart from what the calls have: whoever
+    /// waits for the answer must not hold what it needs.
+    own_budget: Arc<Budget>,
     /// Held while a large answer is filtered.
     filtering: Semaphore,
+    /// Places for calls that wait for their users.
+    waiting: Semaphore,
 }
 
-/// What the operator lets out.
+/// What the operator permits.
 pub(crate) struct Rules {
     /// Which requests.
     pub policy: Policy,
@@ -73,7 +92,7 @@ pub(crate) struct Rules {
 }
 
 /// A request that was not answered.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub(crate) struct SendError {
     /// What kind of failure.
@@ -173,15 +192,21 @@ impl Sandbox {
             policy.actions.insert(action);
             rules.policy.actions.remove(&action);
         }
+        let own_budget = Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES);
         Self {
             exit,
             rules,
             dangerous: policy,
             meter: Mutex::default(),
-            guests: Guests::default(),
+            guests: Guests::new(Arc::clone(&own_budget)),
+            nodes: Nodes::new(Arc::clone(&own_budget)),
+            missing: OnceCell::new(),
+            looks_for_missing: AtomicBool::new(false),
+            own_budget,
             audit,
             budget,
             filtering: Semaphore::new(1),
+            waiting: Semaphore::new(ask::MAX_WAITING),
         }
     }
 
@@ -198,6 +223,48 @@ impl Sandbox {
         Arc::new(Gate::new(Arc::clone(self), terms, start))
     }
 
+    /// What the policy's scope names and the cluster does not show to this
+    /// token, in words. It is asked for once, and then written to the log;
+    /// nothing is said where Proxmox cannot be asked.
+    pub(crate) async fn missing_of_scope(&self) -> &[String] {
+        let missing = self.missing.get_or_try_init(|| async {
+            let missing = self.look_for_missing().await.ok_or(())?;
+            for line in &missing {
+                tracing::warn!("{line}");
+            }
+            Ok::<_, ()>(missing)
+        });
+        missing.await.map_or(&[], Vec::as_slice)
+    }
+
+    async fn look_for_missing(&self) -> Option<Vec<String>> {
+        let scope = &self.rules.policy.scope;
+        let Some(exit) = self.exit.as_ref().filter(|_| scope.is_limited()) else {
+            return Some(Vec::new());
+        };
+        let account = self.own_budget.account();
+        let ask = async |path: &str| {
+            let answer = exit.question(path, REQUEST_TIMEOUT, &account).await.ok()?;
+            answer.status().is_success().then(|| answer.into_body())
+        };
+        let mut inventory = read_inventory(&ask("/cluster/resources").await?)?;
+        if !scope.nodes.is_empty() {
+            // A token without rights sees the nodes here.
+            inventory.nodes.extend(read_nodes(&ask("/nodes").await?)?);
+        }
+        Some(scope.missing(&inventory))
+    }
+
+    /// The same in the background, for a server whose operator reads the log.
+    fn warn_of_missing(self: &Arc<Self>) {
+        if self.rules.policy.scope.is_limited()
+            && !self.looks_for_missing.swap(true, Ordering::Relaxed)
+        {
+            let sandbox = Arc::clone(self);
+            tokio::spawn(async move { sandbox.missing_of_scope().await.len() });
+        }
+    }
+
     fn policy(&self, terms: &Terms) -> &Policy {
         match terms.dangerous {
             true => &self.dangerous,
@@ -211,6 +278,21 @@ impl Sandbox {
 }
 
 impl Exit {
+    /// Asks something that the host itself has to know. It calls itself by
+    /// name, which tells its questions from those of the component.
+    async fn question(
+        &self,
+        path: &str,
+        timeout: Duration,
+        account: &Arc<Account>,
+    ) -> Result<Response<Bytes>, SendError> {
+        let request = Request::get(self.origin.api(path))
+            .header(header::USER_AGENT, OWN_NAME)
+            .body(Bytes::new())
+            .map_err(|error| SendError::new(FailureKind::Protocol, error.to_string()))?;
+        self.forward(request, Some(timeout), account).await
+    }
+
     /// Sends a request that may leave, with the token. The account pays for the
     /// answer as long as any part of it is kept.
     async fn forward(
@@ -228,9 +310,25 @@ impl Exit {
         let answer = self.client.send(request, timeout, account).await?;
         let (mut parts, mut body) = answer.into_parts();
         let phrase = parts.extensions.remove();
+        parts.headers.remove(headers::SCOPE);
         headers::carry_reason_phrase(&mut parts.headers, parts.status, phrase.as_ref());
         self.echo.mask(&mut parts.headers, &mut body.bytes);
         Ok(Response::from_parts(parts, Bytes::from_owner(body)))
+    }
+}
+
+impl FailureKind {
+    /// Whether it certainly happened before anything was sent.
+    fn is_before_sending(self) -> bool {
+        matches!(
+            self,
+            Self::NameNotFound
+                | Self::ConnectionRefused
+                | Self::Unroutable
+                | Self::ConnectTimeout
+                | Self::Certificate
+                | Self::Tls(_)
+        )
     }
 }
 

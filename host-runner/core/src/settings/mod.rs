@@ -290,8 +290,8 @@ impl Sources {
         let secret = secret.canonicalize();
         match (folder, secret) {
             (Ok(folder), Ok(secret)) if !secret.starts_with(&folder) => Err(
-                "is outside of the working directory, as no .env may want that nobody named: \
-                 pass --dotenv if you trust it"
+                "is outside the working directory, which is not allowed in a .env that was found \
+                 there: pass --dotenv if you trust it"
                     .to_owned(),
             ),
             // Reading it will say what is wrong.

@@ -1,0 +1,205 @@
+//! Which nodes the cluster has: asked of Proxmox by the host itself.
+//!
+//! Proxmox looks up any other name in DNS and connects to what it finds, so a
+//! component could send data away in the name of a node. `GET /nodes` lists all
+//! members, those that are offline too, to every token, and on a single node.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use host_runner_policy::{Scope, read_nodes};
+use http::{Response, header};
+
+use super::{Exit, FailureKind, REQUEST_TIMEOUT, SendError};
+use crate::budget::Budget;
+
+/// How soon a name that is not listed may have the list read again: a node that
+/// joins is found, and a component that makes up names asks for nothing.
+const PAUSE: Duration = Duration::from_secs(10);
+/// The most that is kept of an error of Proxmox.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
+
+/// What is known of the nodes.
+pub(super) struct Nodes {
+    budget: Arc<Budget>,
+    known: Mutex<Known>,
+    /// Held while asking, so that many calls ask once.
+    asking: tokio::sync::Mutex<Option<Failed>>,
+}
+
+#[derive(Default)]
+struct Known {
+    names: Arc<BTreeSet<String>>,
+    asked: Option<Instant>,
+}
+
+/// How the last question failed, for all who were waiting for its answer.
+struct Failed {
+    at: Instant,
+    why: Unanswered,
+}
+
+/// Why the list could not be read.
+#[derive(Debug, Clone)]
+pub(super) enum Unanswered {
+    /// By this answer of Proxmox, which is an error.
+    By(Response<Bytes>),
+    /// Without an answer that could be read.
+    Without(SendError),
+}
+
+/// Why a request may not go to a node.
+pub(super) enum Unlisted {
+    /// The cluster does not have it. These it has.
+    Unknown(String, Arc<BTreeSet<String>>),
+    /// Nobody can tell.
+    Unanswered(Unanswered),
+}
+
+impl Nodes {
+    pub(super) fn new(budget: Arc<Budget>) -> Self {
+        Self {
+            budget,
+            known: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Fails unless the cluster has all of these nodes. A name that was listed
+    /// stays listed while this process lives, or until another one is looked
+    /// for.
+    pub(super) async fn check(&self, exit: &Exit, wanted: &[String]) -> Result<(), Unlisted> {
+        if self.missing(wanted).is_none() {
+            return Ok(());
+        }
+        let since = Instant::now();
+        let mut failed = self.asking.lock().await;
+        let Some(missing) = self.missing(wanted) else {
+            return Ok(());
+        };
+        if let Some(failed) = &*failed
+            && failed.at >= since
+        {
+            return Err(Unlisted::Unanswered(failed.why.clone()));
+        }
+        if self.asked().is_some_and(|asked| asked.elapsed() < PAUSE) {
+            return Err(Unlisted::Unknown(missing, self.names()));
+        }
+        match ask(exit, &self.budget).await {
+            Ok(names) => self.learn(names),
+            Err(why) => {
+                let at = Instant::now();
+                let why_too = why.clone();
+                *failed = Some(Failed { at, why });
+                return Err(Unlisted::Unanswered(why_too));
+            }
+        }
+        match self.missing(wanted) {
+            Some(missing) => Err(Unlisted::Unknown(missing, self.names())),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes note of a list that a component has asked for.
+    pub(super) fn learn(&self, names: BTreeSet<String>) {
+        *self.lock() = Known {
+            names: Arc::new(names),
+            asked: Some(Instant::now()),
+        };
+    }
+
+    fn missing(&self, wanted: &[String]) -> Option<String> {
+        let known = self.lock();
+        wanted
+            .iter()
+            .find(|name| !known.names.contains(*name))
+            .cloned()
+    }
+
+    fn names(&self) -> Arc<BTreeSet<String>> {
+        Arc::clone(&self.lock().names)
+    }
+
+    fn asked(&self) -> Option<Instant> {
+        self.lock().asked
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<BTreeSet<String>, Unanswered> {
+    let answer = exit
+        .question("/nodes", REQUEST_TIMEOUT, &budget.account())
+        .await
+        .map_err(Unanswered::Without)?;
+    if !answer.status().is_success() {
+        let (mut parts, body) = answer.into_parts();
+        // What the host keeps of its own answers is not for a component to hold.
+        let body = match body.len() <= MAX_ERROR_BYTES {
+            true => Bytes::copy_from_slice(&body),
+            false => Bytes::new(),
+        };
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        parts
+            .headers
+            .insert(header::CONTENT_LENGTH, body.len().into());
+        return Err(Unanswered::By(Response::from_parts(parts, body)));
+    }
+    read_nodes(answer.body()).ok_or_else(|| {
+        Unanswered::Without(SendError::new(
+            FailureKind::Protocol,
+            "the answer to GET /nodes is not a list of nodes",
+        ))
+    })
+}
+
+impl Unanswered {
+    /// What a component gets in place of an answer to its own request. To a
+    /// read, whatever Proxmox said to the host; after a change, the component
+    /// must be able to tell that nothing was sent.
+    pub(super) fn for_request(self, is_read: bool) -> Result<Response<Bytes>, SendError> {
+        match self {
+            Self::By(answer) if is_read || matches!(answer.status().as_u16(), 401 | 403) => {
+                Ok(answer)
+            }
+            Self::By(answer) => Err(SendError::new(
+                FailureKind::ConnectionRefused,
+                format!(
+                    "Proxmox answered {} to GET /nodes, so it is not known whether the cluster \
+                     has this node",
+                    answer.status().as_u16()
+                ),
+            )),
+            Self::Without(error) if is_read || error.kind.is_before_sending() => Err(error),
+            Self::Without(error) => Err(SendError::new(
+                FailureKind::ConnectionRefused,
+                format!(
+                    "it is not known whether the cluster has this node: {}",
+                    error.detail
+                ),
+            )),
+        }
+    }
+}
+
+/// What to say of a node that the cluster does not have. Of those that it has,
+/// only those in scope are named.
+pub(super) fn refusal(missing: &str, known: &BTreeSet<String>, scope: &Scope) -> String {
+    let names: Vec<&str> = known
+        .iter()
+        .map(String::as_str)
+        .filter(|name| scope.has_node(name))
+        .take(50)
+        .collect();
+    let nodes = match names.as_slice() {
+        [] => "Proxmox lists none".to_owned(),
+        names => format!("its nodes are {}", names.join(", ")),
+    };
+    let case = names.iter().find(|name| name.eq_ignore_ascii_case(missing));
+    let case = case.map_or_else(String::new, |name| format!(" (case matters: {name})"));
+    format!("the cluster has no node {missing:?}{case}; {nodes}")
+}
