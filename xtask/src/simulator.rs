@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -33,7 +34,10 @@ impl Simulator {
         I: IntoIterator<Item = S>,
         S: AsRef<OsStr>,
     {
-        let folder = workspace.target("simulated");
+        // Each has a certificate authority of its own.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
+        let folder = workspace.target("simulated").join(number);
         fs::create_dir_all(&folder)?;
         let mut child = Command::new(workspace.binary("pve-sim"))
             .args(["--tls", "--exit-on-eof", "--ca-out"])

@@ -62,6 +62,11 @@ impl Attack {
         }
     }
 
+    /// Whether it is about what Proxmox VE answers.
+    pub(super) fn needs_the_cluster(&self) -> bool {
+        !self.reads.is_empty() || !self.faults.is_empty()
+    }
+
     fn reading(self, reads: &'static [&'static str]) -> Self {
         Self { reads, ..self }
     }
