@@ -6,6 +6,7 @@ use crate::error::{Error, FailedTask};
 use crate::pve::Pve;
 use crate::schema;
 use crate::settings::Settings;
+use crate::text;
 use crate::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
 use crate::tools;
@@ -77,6 +78,10 @@ impl TryFrom<Outcome> for wit::Outcome {
     }
 }
 
+/// The longest message of an error, and the most problems that are listed.
+const MOST_CHARACTERS: usize = 4_000;
+const MOST_PROBLEMS: usize = 50;
+
 impl From<Finished> for wit::ToolResult {
     fn from(finished: Finished) -> Self {
         Self {
@@ -88,16 +93,18 @@ impl From<Finished> for wit::ToolResult {
 
 impl From<Error> for wit::ToolError {
     fn from(error: Error) -> Self {
-        let message = error.message();
+        // Names and words of Proxmox in it may be of any length.
+        let message = text::cut(&error.message(), MOST_CHARACTERS);
         match error {
             Error::UnknownTool(_) => Self::UnknownTool(message),
             Error::InvalidArguments(problems) => Self::InvalidArguments(wit::InvalidArguments {
                 message,
                 problems: problems
                     .into_iter()
+                    .take(MOST_PROBLEMS)
                     .map(|problem| wit::ArgumentProblem {
                         pointer: problem.pointer,
-                        message: problem.message,
+                        message: text::cut(&problem.message, MOST_CHARACTERS),
                     })
                     .collect(),
             }),

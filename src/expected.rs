@@ -180,7 +180,7 @@ impl Expected {
     fn next_step(&self) -> String {
         let get = name_of::<tools::guests::GetGuest>();
         match (&self.state, self.cause) {
-            (EndState::On(node), _) => format!(
+            (EndState::On(node), Cause::HighAvailability) => format!(
                 "{get} shows when its node is {node}; {} shows the migration that high \
                  availability starts",
                 name_of::<tools::tasks::ListTasks>()

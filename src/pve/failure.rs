@@ -304,13 +304,19 @@ impl ApiError {
 
     /// Whether a change may have been made although this was the answer.
     fn maybe_done(&self) -> bool {
-        !self.call.starts_with("GET ") && matches!(self.status, 502..=504 | 596 | 599)
+        if self.call.starts_with("GET ") {
+            return false;
+        }
+        // A lock that was not had in time is a change that was not begun.
+        let ran_out = self.status == 500 && self.says("got timeout") && !self.says("lock");
+        ran_out || matches!(self.status, 502..=504 | 596 | 599)
     }
 
     fn into_error(self) -> Error {
         let after = if self.maybe_done() { MAYBE_DONE } else { "" };
         match self.explain() {
             Error::Unreachable(message) => Error::Unreachable(message + after),
+            Error::Internal(message) => Error::Internal(message + after),
             other => other,
         }
     }
@@ -776,6 +782,17 @@ mod tests {
             error(500, "unable to open '/a' - No such file or directory", ""),
             Error::NotFound(_)
         ));
+    }
+
+    #[test]
+    fn a_change_that_took_too_long_may_be_made() {
+        let post = |reason: &str| {
+            let mut error = read(500, reason, "");
+            error.call = "POST /nodes/pve1/qemu/100/config".into();
+            Error::from(Failure::Api(Box::new(error))).message()
+        };
+        assert!(post("got timeout").contains("may have happened"));
+        assert!(!post("can't lock file '/var/lock/x' - got timeout").contains("may have happened"));
     }
 
     #[test]

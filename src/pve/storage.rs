@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Content, Failure, Flag, Num, Params, Path, Pve};
+use crate::bounds;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -109,7 +110,10 @@ fn pick(
              under Datacenter, Storage"
         )
     } else {
-        format!("these can: {}", able.join(", "))
+        format!(
+            "these can: {}",
+            bounds::names(able.iter().map(String::as_str))
+        )
     };
     if let Some(name) = wanted {
         let Some(storage) = storages.into_iter().find(|one| one.storage == name) else {

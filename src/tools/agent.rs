@@ -64,6 +64,9 @@ enum CommandStatus {
 pub(crate) struct ExecTicket {
     vmid: u32,
     pid: u64,
+    /// Where it runs. Old tickets do not say.
+    #[serde(default)]
+    node: String,
     /// From when to when it is followed, in seconds since 1970.
     since: u64,
     until: u64,
@@ -97,12 +100,13 @@ impl Run for RunInGuest {
         let ticket = ExecTicket {
             vmid: self.vmid,
             pid,
+            node: guest.node.clone(),
             since,
             until: since + u64::from(timeout),
         };
         if self.pid.is_some() {
             // A command that has ended is reported at once.
-            let (run, text) = ticket.look(pve)?;
+            let (run, text) = ticket.look(pve)?.map_err(Error::from)?;
             return Ok(match run.status {
                 CommandStatus::Running if timeout > 0 => {
                     Reply::Running(Ticket::Exec(ticket), run, text)
@@ -200,11 +204,21 @@ impl RunInGuest {
 impl ExecTicket {
     /// One look at the command.
     pub(crate) fn resume(self, pve: &Pve) -> Result<Outcome> {
-        let (mut run, text) = self.look(pve)?;
+        let now = clock::now();
+        let (mut run, text) = match self.look(pve) {
+            Ok(Ok(seen)) => seen,
+            // A look that failed says nothing of the command.
+            Ok(Err(_)) if now < self.until => self.out_of_sight(),
+            Ok(Err(failure)) => return Err(self.lost(failure.into())),
+            Err(Error::Unreachable(_)) if now < self.until => self.out_of_sight(),
+            Err(error @ (Error::Unreachable(_) | Error::Internal(_) | Error::Unauthorized(_))) => {
+                return Err(self.lost(error));
+            }
+            Err(error) => return Err(error),
+        };
         if run.status != CommandStatus::Running {
             return Ok(Outcome::Done(Finished::new(&run, text)?));
         }
-        let now = clock::now();
         if now >= self.until {
             run.hint = Some(format!(
                 "it was followed for {}; {}",
@@ -227,17 +241,45 @@ impl ExecTicket {
         }))
     }
 
-    fn look(&self, pve: &Pve) -> Result<(CommandRun, String)> {
+    /// What to say of a command that cannot be seen at the moment.
+    fn out_of_sight(&self) -> (CommandRun, String) {
+        let run = CommandRun::still_running(self.vmid, self.node.clone(), self.pid);
+        let text = format!(
+            "the command in guest {} cannot be seen at the moment; it may still be running, pid {}",
+            self.vmid, self.pid
+        );
+        (run, text)
+    }
+
+    /// The error of losing sight of a command, which must not be run again.
+    fn lost(&self, error: Error) -> Error {
+        error.context(&format!(
+            "the command was started in guest {} with pid {}, but how it is doing cannot be read: \
+             {} with this pid instead of command looks again; do not repeat the command",
+            self.vmid,
+            self.pid,
+            name_of::<RunInGuest>()
+        ))
+    }
+
+    /// One look. The inner error is of a look that says nothing of the command.
+    fn look(&self, pve: &Pve) -> Result<Result<(CommandRun, String), Failure>> {
         let (guest, raw) = Guest::attempt(pve, self.vmid, |guest| {
-            pve.get::<RawRun>(
+            let read = pve.get::<RawRun>(
                 &guest.path(["agent", "exec-status"]),
                 &Params::new().set("pid", self.pid),
-            )
-            .map_err(|failure| look_error(guest, self.pid, failure))
+            );
+            match read {
+                Ok(raw) => Ok(Ok(raw)),
+                Err(failure) if says_nothing(&failure) => Ok(Err(failure)),
+                Err(failure) => Err(look_error(guest, self.pid, failure)),
+            }
         })?;
-        let run = CommandRun::new(&guest, self.pid, raw);
-        let text = run.text(&guest);
-        Ok((run, text))
+        Ok(raw.map(|raw| {
+            let run = CommandRun::new(&guest, self.pid, raw);
+            let text = run.text(&guest);
+            (run, text)
+        }))
     }
 }
 
@@ -259,6 +301,20 @@ struct RawRun {
 impl CommandRun {
     fn running(guest: &Guest, pid: u64) -> Self {
         Self::new(guest, pid, RawRun::default())
+    }
+
+    fn still_running(vmid: u32, node: String, pid: u64) -> Self {
+        Self {
+            vmid,
+            node,
+            pid,
+            status: CommandStatus::Running,
+            exit_code: None,
+            signal: None,
+            stdout: None,
+            stderr: None,
+            hint: Some(how_to_look_again()),
+        }
     }
 
     fn new(guest: &Guest, pid: u64, raw: RawRun) -> Self {
@@ -347,6 +403,20 @@ fn repaired(text: String) -> String {
     bytes
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .unwrap_or(text)
+}
+
+/// Whether a failed look says nothing of the command: something in front of
+/// Proxmox answered, nothing did, or the guest's agent was busy.
+fn says_nothing(failure: &Failure) -> bool {
+    match failure {
+        Failure::Api(error) => {
+            error.foreign.is_some()
+                || matches!(error.status, 502..=504 | 595 | 596 | 599)
+                || error.says("got timeout")
+        }
+        Failure::Transport { .. } | Failure::Unreadable { .. } => true,
+        Failure::Refused { .. } | Failure::Misnamed { .. } => false,
+    }
 }
 
 fn start_error(guest: &Guest, failure: Failure) -> Halt {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::bounds;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, Num, Params, Path,
@@ -335,11 +336,14 @@ fn by_name(unseen: &str, all: &[Guest], name: &str) -> Result<Guest> {
             "source_name",
             format!(
                 "is the name of several guests: give one of them as vmid: {}",
-                several
-                    .iter()
-                    .map(|guest| candidate(guest))
-                    .collect::<Vec<_>>()
-                    .join(", ")
+                bounds::names(
+                    several
+                        .iter()
+                        .map(|guest| candidate(guest))
+                        .collect::<Vec<_>>()
+                        .iter()
+                        .map(String::as_str)
+                )
             ),
         )),
     }

@@ -40,6 +40,9 @@ const FINDINGS_SHOWN: usize = 100;
 const CARDS_SHOWN: usize = 32;
 const OPTIONS_SHOWN: usize = 100;
 
+/// How many rules a warning names that a new one leaves without effect.
+const OVERLAPS_SHOWN: usize = 10;
+
 /// How many nodes and security groups an audit of the cluster looks into.
 const LOOKED_INTO: usize = 20;
 
@@ -1323,10 +1326,19 @@ fn overlaps(rules: &[Listed], position: u32) -> Vec<String> {
         .map(|(one, place)| format!("{place} ({})", one.rule))
         .collect();
     if !hidden.is_empty() {
+        let shown: Vec<&str> = hidden
+            .iter()
+            .take(OVERLAPS_SHOWN)
+            .map(String::as_str)
+            .collect();
+        let more = match hidden.len() - shown.len() {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
         warnings.push(format!(
-            "it comes before {} and matches all that they match: {}",
+            "it comes before {} and matches all that they match: {}{more}",
             text::count(hidden.len(), "rule"),
-            hidden.join("; ")
+            shown.join("; ")
         ));
     }
     warnings

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::expected::{EndState, Expected};
+use crate::expected::{Cause, EndState, Expected};
 use crate::pve::{
     Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, NodeState, Num, Params,
     Place, Pve, Started, check_node_name, choose, choose_node, find_node, nodes, parse_size,
@@ -368,6 +368,9 @@ impl MigrateGuest {
         let finish = if by_ha {
             let node = EndState::On(self.target_node.clone());
             Finish::Guest(Expected::by_ha(guest.vmid, node, HA_SECONDS))
+        } else if matches!(order.started, Started::WithoutTask(_)) {
+            let node = EndState::On(self.target_node.clone());
+            Finish::Guest(Expected::new(guest.vmid, node, Cause::Unnamed, HA_SECONDS))
         } else {
             report.node = Some(self.target_node.clone());
             Finish::Plain

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::bounds;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params,
@@ -344,11 +345,25 @@ impl Run for ResizeDisk {
                  their next start",
             );
         }
+        // Older versions grow it at once and name no task.
+        if matches!(started, Started::WithoutTask(_)) && self.has_grown(pve, &guest, to) {
+            return Ok(Reply::report(report));
+        }
         report.started(&started, self.wait)
     }
 }
 
 impl ResizeDisk {
+    fn has_grown(&self, pve: &Pve, guest: &Guest, to: u64) -> bool {
+        GuestConfig::read(pve, guest).is_ok_and(|config| {
+            let mut disks = config.disks().into_iter();
+            disks
+                .find(|disk| disk.id == self.disk)
+                .and_then(|disk| disk.size_bytes)
+                .is_some_and(|size| size >= to)
+        })
+    }
+
     /// The disk meant, where it is one that can grow.
     fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
         // A bind mount, a device passed through and an empty drive are not
@@ -366,8 +381,8 @@ impl ResizeDisk {
                 Some(size) => format!("{} ({})", disk.id, text::bytes(size)),
                 None => disk.id.clone(),
             })
-            .collect::<Vec<_>>()
-            .join(", ");
+            .collect::<Vec<_>>();
+        let known = bounds::names(known.iter().map(String::as_str));
         let known = if known.is_empty() {
             format!("{} has none", guest.label())
         } else {
