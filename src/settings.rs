@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::error::Error;
 
@@ -84,6 +84,9 @@ impl fmt::Debug for Settings {
 
 /// `https://pve:8006/prefix/` and `https://pve:8006/prefix/api2/json` become
 /// `https://pve:8006/prefix`.
+///
+/// Plain http is for this machine alone: hosts that know no private authority
+/// reach Proxmox through a program on loopback that speaks TLS to it.
 fn base_url(text: &str) -> Result<String, Error> {
     let bad = |why: &str| {
         Error::Internal(format!(
@@ -91,8 +94,15 @@ fn base_url(text: &str) -> Result<String, Error> {
         ))
     };
     let url = Url::parse(text.trim()).map_err(|_| bad("is not a URL"))?;
-    if url.scheme() != "https" {
-        return Err(bad("is not https"));
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => {
+            return Err(bad(
+                "is http, which is accepted for localhost, 127.0.0.1 and [::1] only",
+            ));
+        }
+        _ => return Err(bad("is not https")),
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("holds a user or a password"));
@@ -103,6 +113,15 @@ fn base_url(text: &str) -> Result<String, Error> {
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix("/api2/json").unwrap_or(base);
     Ok(base.trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn full_token_id(id: &str, user: Option<&str>) -> Option<String> {
@@ -145,12 +164,34 @@ mod tests {
         for url in [
             "pve",
             "http://pve:8006",
+            "http://192.0.2.10:8006",
+            "http://localhost.example.com:8006",
+            "http://127.0.0.1.example.com:8006",
+            "http://128.0.0.1:8006",
+            "http://[::2]:8006",
+            "http://[::ffff:127.0.0.1]:8006",
+            "http://root@127.0.0.1:8006",
+            "ftp://127.0.0.1:8006",
             "https://root:x@pve:8006",
             "https://pve/?a",
         ] {
             let error = base_url(url).unwrap_err();
             assert!(error.message().starts_with("PROXMOX_URL "), "{error:?}");
         }
+    }
+
+    #[test]
+    fn http_is_for_this_machine_alone() {
+        for (url, base) in [
+            ("http://127.0.0.1:8006/", "http://127.0.0.1:8006"),
+            ("http://127.9.9.9:8006", "http://127.9.9.9:8006"),
+            ("http://LocalHost:8006/api2/json", "http://localhost:8006"),
+            ("http://[::1]:8006", "http://[::1]:8006"),
+        ] {
+            assert_eq!(base_url(url).unwrap(), base, "{url}");
+        }
+        let error = base_url("http://192.0.2.10:8006").unwrap_err();
+        assert!(error.message().contains("127.0.0.1"), "{error:?}");
     }
 
     #[test]
