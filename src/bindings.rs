@@ -11,7 +11,7 @@ use crate::component::Component;
 wit_bindgen::generate!({
     path: "wit",
     world: "plugin",
-    // waki brings the bindings of wasi:http that are really called.
+    // What the transport calls of wasi:http too.
     generate_all,
 });
 

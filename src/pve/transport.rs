@@ -1,10 +1,15 @@
-//! The only I/O of the component: one request over wasi:http, by waki.
+//! The only I/O of the component: one request over wasi:http.
 
-use std::time::Duration;
-
-use waki::{Client, ErrorCode, Method};
+use url::Url;
+use waki::Method;
 
 use super::failure::MESSAGE_LENGTH;
+use crate::bindings::wasi::http::outgoing_handler;
+use crate::bindings::wasi::http::types::{
+    ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method as WireMethod,
+    OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
+};
+use crate::bindings::wasi::io::streams::StreamError;
 use crate::text;
 
 /// A whole answer.
@@ -45,38 +50,39 @@ pub(super) fn send(
     authorization: Option<&str>,
     form: Option<String>,
 ) -> Result<Answer, Lost> {
-    let mut request = Client::new()
-        .request(method, url)
-        .connect_timeout(Duration::from_secs(10))
-        .header("accept", "application/json");
+    let mut headers = vec![("accept", "application/json".to_owned())];
     if let Some(authorization) = authorization {
-        request = request.header("authorization", authorization);
+        headers.push(("authorization", authorization.to_owned()));
     }
-    if let Some(form) = form {
+    let form = form.map(String::into_bytes);
+    if let Some(form) = &form {
         // Without a length the body would travel chunked, which pveproxy
         // answers with 501.
-        request = request.header("content-length", form.len().to_string());
+        headers.push(("content-length", form.len().to_string()));
         if !form.is_empty() {
-            request = request.header("content-type", "application/x-www-form-urlencoded");
+            headers.push(("content-type", "application/x-www-form-urlencoded".into()));
         }
-        request = request.body(form.into_bytes());
     }
-    let response = request.send().map_err(lost)?;
-    let status = response.status_code();
+    let request = request(&method, url, headers)
+        .ok_or_else(|| Lost::NotSent("the request cannot be put into words of http".into()))?;
+    let response = exchange(request, &form.unwrap_or_default()).map_err(lost)?;
+
+    let status = response.status();
+    let headers = response.headers();
     let header = |name: &str| {
-        response
-            .header(name)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned)
+        let values = headers.get(name);
+        values
+            .into_iter()
+            .next()
+            .and_then(|value| String::from_utf8(value).ok())
     };
     let reason = header("x-reason-phrase");
     let unanswered = header(FORWARD_ERROR);
     let scope = header("x-scope");
     let content_type = header("content-type");
     let authenticate = header("www-authenticate");
-    let body = response
-        .body()
-        .map_err(|_| Lost::Cut("the connection broke in the middle of the answer".into()))?;
+    drop(headers);
+    let body = read(response)?;
     if let Some(what) = unanswered {
         return Err(not_forwarded(&what, &body));
     }
@@ -89,6 +95,108 @@ pub(super) fn send(
         body,
     })
 }
+
+/// None where wasi:http refuses a part of it.
+fn request(method: &Method, url: &str, headers: Vec<(&str, String)>) -> Option<OutgoingRequest> {
+    let headers: Vec<_> = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into_bytes()))
+        .collect();
+    let url = Url::parse(url).ok()?;
+    let scheme = match url.scheme() {
+        "http" => Scheme::Http,
+        _ => Scheme::Https,
+    };
+    let path = url.query().map_or_else(
+        || url.path().to_owned(),
+        |query| format!("{}?{query}", url.path()),
+    );
+    let request = OutgoingRequest::new(Fields::from_list(&headers).ok()?);
+    let wire_method = match method {
+        Method::Post => WireMethod::Post,
+        Method::Put => WireMethod::Put,
+        Method::Delete => WireMethod::Delete,
+        _ => WireMethod::Get,
+    };
+    request.set_method(&wire_method).ok()?;
+    request.set_scheme(Some(&scheme)).ok()?;
+    request.set_authority(Some(url.authority())).ok()?;
+    request.set_path_with_query(Some(&path)).ok()?;
+    Some(request)
+}
+
+/// Sends a request and waits for the head of its answer.
+///
+/// What becomes of the body decides nothing: a host stops taking it as soon as
+/// its length is reached, and may call the stream closed then, before it was
+/// flushed. Had the body not arrived, the answer would say so.
+fn exchange(request: OutgoingRequest, form: &[u8]) -> Result<IncomingResponse, ErrorCode> {
+    let body = request
+        .body()
+        .map_err(|()| ErrorCode::InternalError(Some("the request has no body".into())))?;
+    let options = RequestOptions::new();
+    // Where a host knows no such limit, its own applies.
+    let _ = options.set_connect_timeout(Some(CONNECT_TIMEOUT_NS));
+    let response = outgoing_handler::handle(request, Some(options))?;
+    if write(&body, form).is_ok() {
+        let _ = OutgoingBody::finish(body, None);
+    } else {
+        // Unfinished, so that the host ends the request.
+        drop(body);
+    }
+    answer(&response)
+}
+
+const CONNECT_TIMEOUT_NS: u64 = 10_000_000_000;
+
+/// Fails where the host did not take all of it.
+fn write(body: &OutgoingBody, mut form: &[u8]) -> Result<(), StreamError> {
+    if form.is_empty() {
+        return Ok(());
+    }
+    let Ok(stream) = body.write() else {
+        return Err(StreamError::Closed);
+    };
+    let ready = stream.subscribe();
+    while !form.is_empty() {
+        ready.block();
+        let room = usize::try_from(stream.check_write()?).unwrap_or(usize::MAX);
+        let (now, later) = form.split_at(form.len().min(room));
+        stream.write(now)?;
+        form = later;
+    }
+    if stream.flush().is_ok() {
+        ready.block();
+    }
+    Ok(())
+}
+
+fn answer(response: &FutureIncomingResponse) -> Result<IncomingResponse, ErrorCode> {
+    let taken = || ErrorCode::InternalError(Some("the host gave no answer".into()));
+    loop {
+        match response.get() {
+            Some(answer) => return answer.map_err(|()| taken())?,
+            None => response.subscribe().block(),
+        }
+    }
+}
+
+/// The whole body.
+fn read(response: IncomingResponse) -> Result<Vec<u8>, Lost> {
+    let cut = || Lost::Cut("the connection broke in the middle of the answer".into());
+    let body = response.consume().map_err(|()| cut())?;
+    let stream = body.stream().map_err(|()| cut())?;
+    let mut bytes = Vec::new();
+    loop {
+        match stream.blocking_read(CHUNK_BYTES) {
+            Ok(chunk) => bytes.extend(chunk),
+            Err(StreamError::Closed) => return Ok(bytes),
+            Err(StreamError::LastOperationFailed(_)) => return Err(cut()),
+        }
+    }
+}
+
+const CHUNK_BYTES: u64 = 64 * 1024;
 
 /// `host-runner forward` has no codes of wasi:http for a request that it did not
 /// send, or that Proxmox did not answer: it answers itself, in Proxmox's form,
@@ -109,10 +217,7 @@ fn not_forwarded(what: &str, body: &[u8]) -> Lost {
     }
 }
 
-fn lost(error: anyhow::Error) -> Lost {
-    let Some(code) = error.downcast_ref::<ErrorCode>() else {
-        return Lost::Broken(format!("the request failed ({error})"));
-    };
+fn lost(code: ErrorCode) -> Lost {
     match code {
         ErrorCode::HttpRequestDenied => Lost::Refused(None),
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
