@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod commands;
 mod gauge;
 mod leaks;

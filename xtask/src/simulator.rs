@@ -39,10 +39,18 @@ impl Simulator {
         let number = COUNT.fetch_add(1, Ordering::Relaxed).to_string();
         let folder = workspace.target("simulated").join(number);
         fs::create_dir_all(&folder)?;
-        let mut child = Command::new(workspace.binary("pve-sim"))
+        let mut command = Command::new(workspace.binary("pve-sim"));
+        command
             .args(["--tls", "--exit-on-eof", "--ca-out"])
             .arg(folder.join("ca.pem"))
-            .args(arguments)
+            .args(arguments);
+        Self::spawn(workspace, &mut command)
+    }
+
+    fn spawn(workspace: &Workspace, command: &mut Command) -> Result<Self> {
+        let folder = workspace.target("simulated");
+        fs::create_dir_all(&folder)?;
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,6 +71,18 @@ impl Simulator {
             folder,
             settings,
         })
+    }
+
+    /// The cluster that these arguments ask for, without TLS: hosts that know no
+    /// private authority reach it so, on loopback.
+    pub(crate) fn start_plain<I, S>(workspace: &Workspace, arguments: I) -> Result<Self>
+    where
+        I: IntoIterator<Item = S>,
+        S: AsRef<OsStr>,
+    {
+        let mut command = Command::new(workspace.binary("pve-sim"));
+        command.arg("--exit-on-eof").args(arguments);
+        Self::spawn(workspace, &mut command)
     }
 
     /// Where it listens.
@@ -158,6 +178,7 @@ fn read_settings(line: &str) -> Result<Settings> {
         ("PROXMOX_USER", user.to_owned()),
         ("PROXMOX_TOKEN_ID", token.clone()),
         ("PROXMOX_TOKEN_SECRET", text("/tokens/0/secret")?),
-        ("PROXMOX_CA_FILE", text("/ca_file")?),
+        // Empty without TLS.
+        ("PROXMOX_CA_FILE", text("/ca_file").unwrap_or_default()),
     ])
 }

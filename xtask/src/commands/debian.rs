@@ -139,6 +139,31 @@ fn download(work: &Path, release: &str) -> Result<PathBuf> {
     )
 }
 
+/// Unpacks the newest packages of a suite into a folder.
+pub(super) fn unpack(work: &Path, suite: &str, packages: &[&str], folder: &Path) -> Result<()> {
+    let archive = archives()?;
+    let archive = archive.first().context("apt knows no archive")?;
+    let apt = Apt::new(&work.join("apt"), archive, suite)?;
+    apt.update()?;
+    let versions = packages
+        .iter()
+        .map(|package| Ok((*package, apt.version(package, |_| true)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let versions: Vec<(&str, &str)> = versions
+        .iter()
+        .map(|(package, version)| (*package, version.as_str()))
+        .collect();
+    let files = work.join("files");
+    clear(&files)?;
+    apt.download(&files, &versions)?;
+    clear(folder)?;
+    for file in fs::read_dir(&files)? {
+        let file = file?.path();
+        output(Command::new("dpkg-deb").arg("-x").arg(file).arg(folder))?;
+    }
+    Ok(())
+}
+
 /// A Debian archive that the machine is configured for.
 pub(super) struct Archive {
     pub(super) uri: String,

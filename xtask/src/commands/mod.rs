@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod adapters;
 mod bench;
 mod build;
 mod check_requests;
@@ -10,6 +11,7 @@ mod dist;
 mod docker_test;
 mod docs;
 mod fuzz;
+mod hosts;
 mod redteam;
 mod setup;
 mod soak;
@@ -23,6 +25,8 @@ use crate::workspace::Workspace;
 pub(crate) enum Command {
     Setup(setup::Setup),
     Build(build::Build),
+    Adapters(adapters::Adapters),
+    Hosts(hosts::Hosts),
     Dist(dist::Dist),
     Test(test::Test),
     Demo(demo::Demo),
@@ -42,6 +46,8 @@ impl Command {
         match self {
             Self::Setup(command) => command.run(&workspace),
             Self::Build(command) => command.run(&workspace),
+            Self::Adapters(command) => command.run(&workspace),
+            Self::Hosts(command) => command.run(&workspace),
             Self::Dist(command) => command.run(&workspace),
             Self::Test(command) => command.run(&workspace),
             Self::Demo(command) => command.run(&workspace),

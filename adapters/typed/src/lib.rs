@@ -1,0 +1,26 @@
+//! A typed function for each tool, for hosts that turn every function which a
+//! component exports into a tool: Wassette, and `wasmtime run --invoke`.
+//!
+//! `wit/root.wit` and `src/generated.rs` are made from the tool list by
+//! `cargo xtask adapters`; only the way from arguments to a call is written
+//! here.
+//!
+//! # What is optional
+//!
+//! Wassette refuses a call that leaves out a parameter or a field of a record,
+//! even one of type `option`. So a function has a parameter for each required
+//! argument, and one list, `options`, of a variant with a case for each optional
+//! argument: `[]`, or `[{"tag": "status", "val": "running"}]`. What is left out
+//! is not given, and an empty text or 0 is a value like any other, so that what
+//! an empty text clears can be cleared.
+
+// The exports of the component are generated code.
+#![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
+
+mod arguments;
+mod bindings;
+mod generated;
+
+/// What `bindings` exports.
+#[derive(Debug)]
+pub struct Adapter;

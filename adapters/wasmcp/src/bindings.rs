@@ -1,0 +1,19 @@
+//! The exports of `wit/world.wit`, as wit-bindgen makes them.
+
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "the exports are generated code")
+)]
+
+#[cfg(target_family = "wasm")]
+use crate::Adapter;
+
+wit_bindgen::generate!({
+    path: "wit",
+    world: "adapter",
+    generate_all,
+});
+
+// A native library cannot export names such as these; the tests need none.
+#[cfg(target_family = "wasm")]
+export!(Adapter);
