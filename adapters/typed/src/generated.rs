@@ -872,6 +872,7 @@ impl From<wit::ListTasksStatus> for Value {
             wit::ListTasksStatus::Ok => "ok".into(),
             wit::ListTasksStatus::Warnings => "warnings".into(),
             wit::ListTasksStatus::Failed => "failed".into(),
+            wit::ListTasksStatus::Unknown => "unknown".into(),
         }
     }
 }
