@@ -318,7 +318,11 @@ fn every_promise_has_its_test() -> anyhow::Result<()> {
     let (_, table) = page.split_once("| Promise |").context("no promises")?;
     let (table, _) = table.split_once("\n\n").context("an endless table")?;
     let mut all = read("host-runner/policy/tests/schema.rs")?;
-    for folder in ["host-runner/core/src", "host-runner/policy/src"] {
+    for folder in [
+        "adapters/http/src",
+        "host-runner/core/src",
+        "host-runner/policy/src",
+    ] {
         all.push_str(&sources(&root.join(folder))?);
     }
     for file in std::fs::read_dir(root.join("tests"))? {

@@ -74,6 +74,7 @@ const ADMIN_ONLY: [&str; 3] = ["rollback_snapshot", "delete_firewall_rule", "run
 pub(crate) const ADAPTERS: [&str; 4] = ["typed", "act", "wasmcp", "http"];
 
 impl Adapters {
+    #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         if !self.no_build {
             build::steps(workspace, &mut Progress::new(build::STEPS))?;
@@ -84,7 +85,7 @@ impl Adapters {
             return Ok(());
         }
         let out = self.out.unwrap_or_else(|| workspace.target("adapters"));
-        let built = compose(workspace, &tools, &self.choice, &out)?;
+        let built = compose(workspace, &tools, &self.choice, &out, &ADAPTERS)?;
         println!("{}", sizes(&built)?);
         Ok(())
     }
@@ -126,18 +127,19 @@ fn settle(workspace: &Workspace, tools: &[Value], check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Builds every adapter that the checkout has and composes it with the tools
-/// component.
+/// Builds those of these adapters that the checkout has, and composes each with
+/// the tools component.
 pub(crate) fn compose(
     workspace: &Workspace,
     tools: &[Value],
     choice: &Choice,
     out: &Path,
+    adapters: &[&'static str],
 ) -> Result<Vec<Built>> {
     let chosen = choice.of(tools)?;
     let names: Vec<&str> = chosen.iter().filter_map(|tool| name(tool)).collect();
     fs::create_dir_all(out)?;
-    let adapters = ADAPTERS.into_iter().filter(|adapter| {
+    let adapters = adapters.iter().copied().filter(|adapter| {
         let manifest = format!("adapters/{adapter}/Cargo.toml");
         workspace.root().join(manifest).exists()
     });

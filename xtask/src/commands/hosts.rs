@@ -1,6 +1,16 @@
+#![expect(
+    clippy::indexing_slicing,
+    reason = "reading a JSON value by a name that it lacks gives null and does not panic"
+)]
+
 mod act;
+mod balancer;
+mod conformance;
+mod http;
 mod install;
 mod invoke;
+mod load;
+mod serve;
 mod tour;
 mod typed;
 mod wassette;
@@ -32,9 +42,13 @@ pub(crate) struct Hosts {
     /// Take the tools component, host-runner and pve-sim as they were built last
     #[arg(long)]
     no_build: bool,
-    /// Only these hosts: wassette, wasmtime-run, act
+    /// Only these hosts: wassette, wasmtime-run, act, wasmtime-serve
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     only: Vec<String>,
+    /// Then measure how many requests one and four processes of wasmtime serve
+    /// answer behind one address
+    #[arg(long)]
+    load: bool,
 }
 
 /// How long a call waits for its task here, in seconds: longer than a task that
@@ -48,23 +62,33 @@ impl Hosts {
             build::release(workspace, &["pve-sim"])?;
         }
         let tools = adapters::tools(workspace)?;
-        let compose = |preset: Preset, folder: &str| {
+        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|one| one == name);
+        let needed = |adapter: &&str| match *adapter {
+            "typed" => wanted("wassette") || wanted("wasmtime-run"),
+            "act" => wanted("act"),
+            "http" => wanted("wasmtime-serve") || self.load,
+            _ => self.only.is_empty(),
+        };
+        let compose = |preset: Preset, folder: &str, without: &str| {
             let choice = Choice {
                 preset: Some(preset),
                 ..Choice::default()
             };
             let out = workspace.target("hosts").join(folder);
-            adapters::compose(workspace, &tools, &choice, &out)
+            let adapters = adapters::ADAPTERS.into_iter().filter(needed);
+            let adapters: Vec<_> = adapters.filter(|adapter| *adapter != without).collect();
+            adapters::compose(workspace, &tools, &choice, &out, &adapters)
         };
         let scene = Scene {
             workspace,
             tools: &tools,
-            narrow: compose(Preset::Observe, "observe")?,
-            all: compose(Preset::Admin, "admin")?,
+            // What a narrow component has is the same code in the http adapter.
+            narrow: compose(Preset::Observe, "observe", "http")?,
+            all: compose(Preset::Admin, "admin", "")?,
         };
 
-        let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|one| one == name);
         let mut rows = Vec::new();
+        let mut loads = Vec::new();
         match install::programs(workspace) {
             Err(error) => rows.push(json!({
                 "host": "all",
@@ -86,9 +110,18 @@ impl Hosts {
                         act::visit(&scene, &programs.act, simulator)
                     }));
                 }
+                if wanted("wasmtime-serve") {
+                    rows.push(scene.try_serve(&programs.wasmtime));
+                }
+                if self.load {
+                    loads = load::measure(&scene, &programs.wasmtime)?;
+                }
             }
         }
         print(&rows);
+        if !loads.is_empty() {
+            print_loads(&loads);
+        }
         if rows.iter().any(|row| row.get("failed").is_some()) {
             bail!("a host did not do what it should");
         }
@@ -168,10 +201,29 @@ impl Scene<'_> {
         adapter: &str,
         visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
     ) -> Value {
+        let simulator = Simulator::start_plain(self.workspace, ["--task-seconds", "1"]);
+        self.row(host, adapter, simulator, visit)
+    }
+
+    /// The same for `wasmtime serve`, which reaches a cluster with TLS through
+    /// `host-runner forward`.
+    fn try_serve(&self, program: &install::Program) -> Value {
+        let simulator = Simulator::start_with(self.workspace, ["--task-seconds", "1"]);
+        self.row("wasmtime serve", "http", simulator, |simulator| {
+            serve::visit(self, program, simulator)
+        })
+    }
+
+    fn row(
+        &self,
+        host: &str,
+        adapter: &str,
+        simulator: Result<Simulator>,
+        visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
+    ) -> Value {
         eprintln!("trying {host}…");
         let started = Instant::now();
-        let outcome = Simulator::start_plain(self.workspace, ["--task-seconds", "1"])
-            .and_then(|mut simulator| visit(&mut simulator));
+        let outcome = simulator.and_then(|mut simulator| visit(&mut simulator));
         let size = self
             .all(adapter)
             .ok()
@@ -221,6 +273,19 @@ fn settings(simulator: &Simulator) -> Vec<(&'static str, String)> {
         .collect();
     settings.push(("PROXMOX_MCP_WAIT_SECONDS", WAIT_SECONDS.to_string()));
     settings
+}
+
+#[expect(clippy::print_stdout, reason = "the table is what was asked for")]
+fn print_loads(rows: &[Value]) {
+    let fields = [
+        "processes",
+        "clients",
+        "request",
+        "per_second",
+        "median",
+        "p99",
+    ];
+    println!("{}", table::render(rows, &fields));
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
