@@ -18,7 +18,7 @@ mod bindings;
 #[cfg(target_family = "wasm")]
 mod component;
 #[cfg_attr(
-    not(target_family = "wasm"),
+    not(any(target_family = "wasm", test)),
     expect(dead_code, reason = "only the component uses it; its tests are native")
 )]
 mod words;

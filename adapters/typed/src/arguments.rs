@@ -27,6 +27,7 @@ impl Arguments {
     }
 
     /// Calls the tool: its result as JSON text, or an error as text.
+    #[cfg(target_family = "wasm")]
     pub(crate) fn call(self, tool: &str) -> Result<String, String> {
         outcome(adapter_common::call(
             tool,

@@ -1,11 +1,7 @@
 //! The exports of `wit/root.wit`, as wit-bindgen makes them.
 
-#![cfg_attr(
-    target_family = "wasm",
-    expect(unsafe_code, reason = "the exports are generated code")
-)]
+#![expect(unsafe_code, reason = "the exports are generated code")]
 
-#[cfg(target_family = "wasm")]
 use crate::Adapter;
 
 wit_bindgen::generate!({
@@ -13,6 +9,4 @@ wit_bindgen::generate!({
     world: "root",
 });
 
-// A native library cannot export names such as these; the tests need none.
-#[cfg(target_family = "wasm")]
 export!(Adapter);

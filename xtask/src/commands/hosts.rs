@@ -118,6 +118,15 @@ impl Hosts {
                 }
             }
         }
+        if self.only.is_empty() {
+            rows.push(json!({
+                "host": "wasmcp",
+                "component": "wasmcp",
+                "size_bytes": fs::metadata(scene.all("wasmcp")?)?.len(),
+                "outcome": "composed, then skipped: the rest of its server comes from a registry \
+                            of its own",
+            }));
+        }
         print(&rows);
         if !loads.is_empty() {
             print_loads(&loads);
