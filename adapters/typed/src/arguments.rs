@@ -57,6 +57,7 @@ pub(crate) fn record<const N: usize>(fields: [(&str, Value); N]) -> Value {
 #[cfg(test)]
 mod tests {
     use adapter_common::Kind;
+    use serde_json::json;
 
     use super::*;
 
@@ -67,8 +68,8 @@ mod tests {
         arguments.option("wait", false).unwrap();
         arguments.option("tags", Vec::<String>::new()).unwrap();
         assert_eq!(
-            Value::Object(arguments.0).to_string(),
-            r#"{"description":"","tags":[],"vmid":100,"wait":false}"#
+            Value::Object(arguments.0),
+            json!({ "vmid": 100, "description": "", "wait": false, "tags": [] })
         );
         let fields = [
             ("nic", "net0".into()),
