@@ -155,7 +155,7 @@ async fn the_agent_may_come_and_go() -> anyhow::Result<()> {
 async fn bad_arguments_are_named() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let arguments = json!({ "vmid": 100, "include_loopback": "yes" });
+    let arguments = json!({ "vmid": 100, "include_loopback": "maybe" });
     let text = client.error("get_guest_network", arguments).await?;
     assert!(text.contains("include_loopback"), "{text}");
     assert!(text.contains("true or false"), "{text}");
