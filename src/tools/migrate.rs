@@ -13,9 +13,9 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::expected::{Cause, EndState, Expected};
 use crate::pve::{
-    Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, NodeState, Num, Params,
-    Place, Pve, Started, check_node_name, choose, choose_node, find_node, nodes, parse_size,
-    places,
+    Content, Disk, Failure, Flag, Format, Guest, GuestConfig, GuestState, Halt, Kind, NodeState,
+    Num, Params, Place, Pve, Started, check_node_name, choose, choose_node, find_node, nodes,
+    parse_size, places,
 };
 use crate::report::Report;
 use crate::text;
@@ -182,6 +182,7 @@ struct Order {
     how: How,
     local_disks: Vec<LocalDisk>,
     moves_along: Vec<String>,
+    warnings: Vec<String>,
     downgraded: bool,
     started: Started,
 }
@@ -336,6 +337,7 @@ impl MigrateGuest {
             how,
             local_disks: copied.into_iter().cloned().collect(),
             moves_along: survey.moves_along,
+            warnings: survey.warnings,
             downgraded: self.online == Some(true) && !running,
             started,
         })
@@ -418,6 +420,9 @@ impl MigrateGuest {
                 "an HA rule keeps these with it, so they move along: {}",
                 order.moves_along.join(", ")
             ));
+        }
+        for warning in order.warnings {
+            report = report.warn(warning);
         }
         if by_ha && (self.target_storage.is_some() || self.bandwidth_limit_kibps.is_some()) {
             report = report.warn(
@@ -540,17 +545,18 @@ struct RawMapped {
 }
 
 impl Preflight {
-    fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        match pve.get(&guest.path(["migrate"]), &Params::new()) {
+    /// Asks for it. Whether the guest runs is what its node says where the
+    /// preflight says nothing of it: the list of guests lags behind.
+    fn read(pve: &Pve, guest: &Guest, state: &GuestState) -> Result<Self, Failure> {
+        let mut preflight = match pve.get(&guest.path(["migrate"]), &Params::new()) {
             // Before Proxmox VE 9 containers had no preflight.
             Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => {
-                Ok(Self {
-                    running: Flag(guest.is_running()),
-                    ..Self::default()
-                })
+                Self::default()
             }
-            other => other,
-        }
+            other => other?,
+        };
+        preflight.running.0 |= state.is_running();
+        Ok(preflight)
     }
 }
 
@@ -573,20 +579,31 @@ struct Survey {
     places: Vec<Place>,
     allowed: Option<Vec<String>>,
     refused: BTreeMap<String, Value>,
+    /// What may go wrong all the same.
+    warnings: Vec<String>,
 }
 
 impl Survey {
     /// Asks for all of it, and refuses a guest that is locked.
     fn make(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
-        guest.state(pve)?.unlocked(guest)?;
-        let preflight = Preflight::read(pve, guest)?;
+        let state = guest.state(pve)?;
+        state.unlocked(guest)?;
+        let preflight = Preflight::read(pve, guest, &state)?;
         match guest.kind {
-            Kind::Qemu => {
+            Kind::Qemu => match GuestConfig::read(pve, guest) {
+                Ok(config) => Ok(Self::of_vm(guest, preflight, &config.disks())),
                 // A token that may not read it still gets the preflight.
-                let disks = GuestConfig::read(pve, guest)
-                    .map_or_else(|_| Vec::new(), |config| config.disks());
-                Ok(Self::of_vm(guest, preflight, &disks))
-            }
+                Err(failure) => {
+                    let mut survey = Self::of_vm(guest, preflight, &[]);
+                    survey.warnings.push(format!(
+                        "the configuration could not be read, so disks and drives of node {} \
+                         itself, which would hold the VM there, may have been missed: {}",
+                        guest.node,
+                        text::cut(&Error::from(failure).message(), 300)
+                    ));
+                    Ok(survey)
+                }
+            },
             Kind::Lxc => {
                 let config = GuestConfig::read(pve, guest)?;
                 Ok(Self::of_container(preflight, &config, places(pve)?))
@@ -647,6 +664,7 @@ impl Survey {
             places: Vec::new(),
             allowed: preflight.allowed_nodes.filter(|_| !running),
             refused: preflight.not_allowed_nodes.unwrap_or_default(),
+            warnings: Vec::new(),
         }
     }
 
@@ -693,6 +711,7 @@ impl Survey {
             // It holds for a running container as well, which is shut down.
             allowed: preflight.allowed_nodes,
             refused: preflight.not_allowed_nodes.unwrap_or_default(),
+            warnings: node_parts(config).into_iter().collect(),
         }
     }
 
@@ -830,13 +849,16 @@ impl Survey {
             }
         }
         let ha_managed = is_ha_managed(guest);
-        let hint = if targets.is_empty() {
-            Some("there is no other node in this cluster".to_owned())
+        let mut notes = Vec::new();
+        if targets.is_empty() {
+            notes.push("there is no other node in this cluster".to_owned());
         } else if ha_managed {
-            Some("it is managed by HA: the HA manager moves it some time after the request".into())
-        } else {
-            None
-        };
+            notes.push(
+                "it is managed by HA: the HA manager moves it some time after the request".into(),
+            );
+        }
+        notes.extend(self.warnings);
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
         MigrationCheck {
             vmid: guest.vmid,
             name: guest.name.clone(),
@@ -882,6 +904,38 @@ impl From<RawDisk> for LocalDisk {
             unused: raw.is_unused.0,
         }
     }
+}
+
+/// What of a container is made of its node's own devices and folders. Proxmox
+/// moves such a container without a word, and it may not start on a node that
+/// lacks them.
+fn node_parts(config: &GuestConfig) -> Option<String> {
+    let is_device = |key: &str| {
+        key.strip_prefix("dev")
+            .is_some_and(|index| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
+    };
+    let mut parts: Vec<String> = config
+        .iter()
+        .filter(|(key, _)| is_device(key))
+        .map(|(key, value)| format!("{key}: {value}"))
+        .collect();
+    parts.extend(
+        config
+            .raw_lxc()
+            .iter()
+            .filter(|line| {
+                ["lxc.mount.", "lxc.cgroup2.devices", "lxc.cgroup.devices"]
+                    .iter()
+                    .any(|key| line.starts_with(key))
+            })
+            .cloned(),
+    );
+    (!parts.is_empty()).then(|| {
+        format!(
+            "it uses devices or folders of its node, and may not start where they are missing: {}",
+            text::cut(&parts.join(", "), 600)
+        )
+    })
 }
 
 /// Whether the HA manager moves it.
@@ -1106,6 +1160,7 @@ mod tests {
         assert_eq!(survey.local_disks.len(), 1);
         assert_eq!(survey.local_disks[0].disk.as_deref(), Some("rootfs"));
         assert_eq!(survey.bound, ["mp1 (/mnt/data)"]);
+        assert!(survey.warnings.is_empty());
         let nodes = node_list();
         let target = survey.judge(&guest("lxc"), &nodes, "pve2", None);
         assert!(
@@ -1117,6 +1172,24 @@ mod tests {
             survey
                 .judge(&guest("lxc"), &nodes, "pve2", Some(&map))
                 .allowed
+        );
+    }
+
+    #[test]
+    fn parts_of_the_node_in_a_container() {
+        let config = GuestConfig::sample(
+            Kind::Lxc,
+            json!({
+                "dev0": "/dev/ttyUSB0,mode=0660", "description": "dev",
+                "lxc": [["lxc.cgroup2.devices.allow", "c 226:* rwm"], ["lxc.apparmor.profile", "x"]]
+            }),
+        );
+        let warning = node_parts(&config).unwrap();
+        assert!(
+            warning.ends_with(
+                "missing: dev0: /dev/ttyUSB0,mode=0660, lxc.cgroup2.devices.allow = c 226:* rwm"
+            ),
+            "{warning}"
         );
     }
 
