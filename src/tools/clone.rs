@@ -67,8 +67,6 @@ impl Run for CloneGuest {
             error => error,
         })?;
         source.reachable(pve)?;
-        let full = self.full.unwrap_or(!source.template.0);
-        self.check_against(&source, full)?;
         if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {
             return Err(Error::Conflict(format!(
                 "new_vmid is taken by {}: choose another, or leave it out for the next free one",
@@ -90,13 +88,17 @@ impl Run for CloneGuest {
                 )));
             }
         }
-        let (source, (state, config)) = source.then(pve, |guest| {
+        let (mut source, (state, config)) = source.then(pve, |guest| {
             let config = match &self.snapshot {
                 Some(name) => GuestConfig::of_snapshot(pve, guest, name)?,
                 None => GuestConfig::read(pve, guest)?,
             };
             Ok((guest.state(pve)?, config))
         })?;
+        // The list that it was found in lags behind, and a template stays one.
+        source.template.0 |= state.template.0 || config.flag("template") == Some(true);
+        let full = self.full.unwrap_or(!source.template.0);
+        self.check_against(&source, full)?;
         self.check_state(&source, &state, full)?;
         let (source, vmid, started) = self.start(pve, source, full)?;
         self.report(&source, &state, &config, full, vmid)
@@ -155,7 +157,7 @@ impl CloneGuest {
         }
     }
 
-    /// What Proxmox would refuse, and why, as far as the list of guests shows it.
+    /// What Proxmox would refuse, and why, for what the guest is.
     fn check_against(&self, source: &Guest, full: bool) -> Result<()> {
         if !full && !source.template.0 {
             return Err(Error::Conflict(format!(
