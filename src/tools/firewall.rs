@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use self::audit::{Finding, Gate, Names, Picture, Reach, Severity};
-use self::rule::{Direction, Fields, Level, Listed, RawRule, Rule, Rules};
+use self::rule::{Direction, Fields, Level, Listed, Rule, Rules};
 use self::traffic::Addresses;
 use crate::bounds;
 use crate::error::{Error, Result};
@@ -1345,8 +1345,7 @@ fn overlaps(rules: &[Listed], position: u32) -> Vec<String> {
 }
 
 fn read_rules(pve: &Pve, firewall: &Path) -> Result<Rules, Failure> {
-    let raw: Vec<RawRule> = pve.get(&firewall.join(["rules"]), &Params::new())?;
-    Ok(Rules::new(raw))
+    pve.get(&firewall.join(["rules"]), &Params::new())
 }
 
 /// What the token may see, or this Proxmox knows.
@@ -1409,10 +1408,10 @@ impl Groups {
             .filter(|name| all || used.contains(name.as_str()))
             .take(LOOKED_INTO)
         {
-            let raw: Option<Vec<RawRule>> =
+            let read: Option<Rules> =
                 visible(pve.get(&groups.join([name.as_str()]), &Params::new()))?;
-            if let Some(raw) = raw {
-                rules.insert(name.clone(), Rules::new(raw).list);
+            if let Some(read) = read {
+                rules.insert(name.clone(), read.list);
             }
         }
         Ok(Self { names, rules })

@@ -71,7 +71,8 @@ pub(super) struct Listed {
 }
 
 /// The rules of a firewall, in order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(try_from = "Vec<RawRule>")]
 pub(super) struct Rules {
     pub(super) list: Vec<Listed>,
     /// Absent where there is no rule.
@@ -146,9 +147,9 @@ impl Direction {
 /// A rule as Proxmox sends it.
 #[derive(Debug, Deserialize)]
 pub(super) struct RawRule {
-    #[serde(default)]
-    pos: Num<u32>,
-    #[serde(rename = "type")]
+    /// Its place in the list, from 0.
+    pos: Option<Num<u32>>,
+    #[serde(rename = "type", default)]
     direction: String,
     #[serde(default)]
     action: String,
@@ -168,15 +169,30 @@ pub(super) struct RawRule {
     errors: Option<BTreeMap<String, Text>>,
 }
 
-impl Rules {
-    /// Reads a list as Proxmox sends it.
-    pub(super) fn new(raw: Vec<RawRule>) -> Self {
-        let digest = raw.first().and_then(|rule| rule.digest.clone());
-        let mut list: Vec<Listed> = raw.into_iter().map(Listed::from).collect();
-        list.sort_by_key(|listed| listed.position);
-        Self { list, digest }
-    }
+impl TryFrom<Vec<RawRule>> for Rules {
+    type Error = &'static str;
 
+    /// Reads a list as Proxmox sends it, in the order of the positions. A
+    /// position that is missing is the place in the list, as long as all others
+    /// are; else it is not known which rule a position means, and as changes go
+    /// by positions, the list is refused.
+    fn try_from(raw: Vec<RawRule>) -> Result<Self, Self::Error> {
+        let digest = raw.iter().find_map(|rule| rule.digest.clone());
+        let unplaced = raw.iter().any(|rule| rule.pos.is_none());
+        let mut list = Vec::with_capacity(raw.len());
+        for (index, rule) in (0..).zip(raw) {
+            let position = rule.pos.map_or(index, |pos| pos.0);
+            if unplaced && position != index {
+                return Err("a firewall rule without a position that the others would show");
+            }
+            list.push(Listed::new(position, rule));
+        }
+        list.sort_by_key(|listed| listed.position);
+        Ok(Self { list, digest })
+    }
+}
+
+impl Rules {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.list.len()
@@ -200,8 +216,8 @@ impl Rules {
     }
 }
 
-impl From<RawRule> for Listed {
-    fn from(raw: RawRule) -> Self {
+impl Listed {
+    fn new(position: u32, raw: RawRule) -> Self {
         let mut errors: Vec<String> = raw
             .errors
             .unwrap_or_default()
@@ -222,7 +238,7 @@ impl From<RawRule> for Listed {
         let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
         let written = |text: Option<Text>| filled(text.map(|text| text.0));
         Self {
-            position: raw.pos.0,
+            position,
             rule: Rule {
                 enabled: raw.enable.is_some_and(|enable| enable.0 > 0),
                 direction,
@@ -695,15 +711,31 @@ mod tests {
     }
 
     #[test]
+    fn a_position_that_is_missing_is_the_place_in_the_list() {
+        let read = |places: &[Option<u32>]| {
+            let raw: Vec<serde_json::Value> = places
+                .iter()
+                .map(|place| json!({"pos": place, "type": "in", "action": "DROP"}))
+                .collect();
+            serde_json::from_value::<Rules>(raw.into())
+        };
+        let rules = read(&[Some(0), None, Some(2)]).unwrap();
+        let positions: Vec<u32> = rules.list.iter().map(|rule| rule.position).collect();
+        assert_eq!(positions, [0, 1, 2]);
+        // Whether the nameless one is rule 1 or 2 cannot be known.
+        assert!(read(&[Some(0), None, Some(3)]).is_err());
+        assert_eq!(read(&[Some(1), Some(0)]).unwrap().list[0].position, 0);
+    }
+
+    #[test]
     fn a_recorded_list() {
-        let raw = serde_json::from_value(json!([
+        let rules: Rules = serde_json::from_value(json!([
             {"ipversion": 4, "pos": 0, "source": "192.0.2.0/24", "type": "in", "comment": "ssh",
              "action": "ACCEPT", "digest": "727758", "proto": "tcp", "dport": "22", "enable": 1},
             {"pos": "1", "type": "in", "action": "DROP", "enable": 0, "source": "nowhere",
              "errors": {"source": "no such alias 'nowhere'\n"}, "digest": "727758"}
         ]))
         .unwrap();
-        let rules = Rules::new(raw);
         assert_eq!(rules.digest.as_deref(), Some("727758"));
         assert_eq!(
             rules.at(0).unwrap().rule.to_string(),
@@ -903,7 +935,7 @@ mod tests {
             .collect();
         raw.insert("pos".into(), 0.into());
         raw.insert("digest".into(), "ab".into());
-        Listed::from(serde_json::from_value::<RawRule>(raw.into()).unwrap()).rule
+        Listed::new(0, serde_json::from_value(raw.into()).unwrap()).rule
     }
 
     fn pick(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
