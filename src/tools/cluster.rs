@@ -65,6 +65,10 @@ struct Ha {
     /// Why the state is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
+    /// What is wrong with HA itself, and the node whose part of it that is
+    /// about.
+    #[serde(skip)]
+    problems: Vec<(Option<String>, String)>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -95,6 +99,8 @@ impl Service {
 struct Entry {
     #[serde(rename = "type", default)]
     kind: String,
+    /// `node/pve1`.
+    id: Option<String>,
     name: Option<String>,
     quorate: Option<Flag>,
     nodes: Option<Num<u64>>,
@@ -110,6 +116,8 @@ struct Entry {
 struct HaEntry {
     #[serde(rename = "type", default)]
     kind: String,
+    /// `service:vm:100`, `lrm:pve1`.
+    id: Option<String>,
     #[serde(default)]
     node: String,
     sid: Option<String>,
@@ -117,6 +125,7 @@ struct HaEntry {
     request_state: Option<String>,
     #[serde(default)]
     status: String,
+    quorate: Option<Flag>,
 }
 
 impl Run for GetClusterStatus {
@@ -146,8 +155,13 @@ impl ClusterStatus {
         let mut cluster = None;
         let mut nodes = Vec::new();
         let mut read_from_node = None;
+        let mut nameless = Vec::new();
         for entry in entries {
-            match (entry.kind.as_str(), entry.name) {
+            let name = entry.name.filter(|name| !name.is_empty()).or_else(|| {
+                let name = entry.id.as_deref()?.strip_prefix("node/")?;
+                (!name.is_empty()).then(|| name.to_owned())
+            });
+            match (entry.kind.as_str(), name) {
                 ("cluster", name) => {
                     cluster = Some(Cluster {
                         name: name.unwrap_or_default(),
@@ -167,6 +181,11 @@ impl ClusterStatus {
                         node_id: entry.nodeid.map(|id| id.0),
                     });
                 }
+                ("node", None) => nameless.push(match entry.online.map(|online| online.0) {
+                    Some(true) => "Proxmox lists a node without its name, which is online",
+                    Some(false) => "a node that Proxmox lists without its name is offline",
+                    None => "Proxmox lists a node without its name, nor whether it is online",
+                }),
                 _ => {}
             }
         }
@@ -191,6 +210,16 @@ impl ClusterStatus {
                     "Proxmox does not say whether node {} is online",
                     node.node
                 )),
+            }
+        }
+        problems.extend(nameless.into_iter().map(str::to_owned));
+        for (node, problem) in &ha.problems {
+            // Of an offline node nothing else is to be expected.
+            let is_offline = nodes
+                .iter()
+                .any(|one| Some(&one.node) == node.as_ref() && one.online == Some(false));
+            if !is_offline {
+                problems.push(problem.clone());
             }
         }
         for service in &ha.services {
@@ -229,24 +258,75 @@ impl ClusterStatus {
     }
 }
 
+impl HaEntry {
+    /// What is wrong with this part of HA, and on which node. The manager of
+    /// all (CRM, the master) and that of each node (LRM) write the time down
+    /// every few seconds; Proxmox calls one that has not for 30 s dead.
+    fn problem(&self) -> Option<(Option<String>, String)> {
+        let said = text::cut(self.status.trim(), 160);
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let is_lost = says(&["dead?", "unable to read", "lost_", "wait_for_quorum"]);
+        let node = Some(self.node.clone()).filter(|node| !node.is_empty());
+        match self.kind.as_str() {
+            "quorum" if self.quorate.is_some_and(|quorate| !quorate.0) => Some((
+                None,
+                "HA has no quorum: it starts, stops and moves nothing".to_owned(),
+            )),
+            "master" if is_lost => Some((
+                None,
+                format!(
+                    "the HA master does not work: {said}; look at pve-ha-crm on the nodes, as no \
+                     guest is recovered until one is active"
+                ),
+            )),
+            "lrm" if is_lost => Some((
+                node,
+                format!(
+                    "HA does not work on a node: {said}; look at pve-ha-lrm there, as its guests \
+                     under HA are neither started nor stopped"
+                ),
+            )),
+            "fencing" if says(&["disarm"]) => {
+                Some((None, format!("HA is disarmed, or about to be: {said}")))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Ha {
     fn new(entries: Vec<HaEntry>) -> Self {
         let master = entries
             .iter()
             .find(|entry| entry.kind == "master")
             .map(|entry| entry.node.clone());
-        let mut services: Vec<Service> = entries
-            .into_iter()
-            .filter(|entry| entry.kind == "service")
-            .filter_map(|entry| {
-                Some(Service {
-                    sid: entry.sid?,
+        let mut problems: Vec<_> = entries.iter().filter_map(HaEntry::problem).collect();
+        let mut services = Vec::new();
+        for entry in entries {
+            if entry.kind != "service" {
+                continue;
+            }
+            let sid = entry.sid.filter(|sid| !sid.is_empty()).or_else(|| {
+                let sid = entry.id.as_deref()?.strip_prefix("service:")?;
+                (!sid.is_empty()).then(|| sid.to_owned())
+            });
+            let state = entry.state.unwrap_or(entry.status);
+            match sid {
+                Some(sid) => services.push(Service {
+                    sid,
                     node: entry.node,
-                    state: entry.state.unwrap_or(entry.status),
+                    state,
                     requested: entry.request_state,
-                })
-            })
-            .collect();
+                }),
+                None => problems.push((
+                    None,
+                    format!(
+                        "Proxmox lists an HA service without saying which, in state {}",
+                        text::cut(&state, 80)
+                    ),
+                )),
+            }
+        }
         services.sort_by_key(|service| !service.has_problem());
         let total = services.len();
         services.truncate(MOST_SERVICES);
@@ -255,6 +335,7 @@ impl Ha {
             services_total: (services.len() < total).then_some(total),
             services,
             unavailable: None,
+            problems,
         }
     }
 }
@@ -303,8 +384,52 @@ mod tests {
         assert_eq!(status.nodes[0].online, None);
         assert_eq!(
             status.problems,
-            ["Proxmox does not say whether node pve1 is online"]
+            [
+                "Proxmox does not say whether node pve1 is online",
+                "Proxmox lists a node without its name, which is online"
+            ]
         );
+    }
+
+    #[test]
+    fn ha_that_does_not_work_is_a_problem() {
+        let entries: Vec<Entry> = serde_json::from_value(json!([
+            {"type": "cluster", "name": "lab", "quorate": 1},
+            {"type": "node", "name": "pve1", "online": 1},
+            {"type": "node", "id": "node/pve2", "name": null, "online": 0},
+            {"type": "node", "name": null, "online": 0},
+        ]))
+        .unwrap();
+        let ha: Vec<HaEntry> = serde_json::from_value(json!([
+            {"type": "quorum", "status": "No quorum!", "quorate": "0", "node": "pve1"},
+            {"type": "master", "node": "pve1", "status": "pve1 (old timestamp - dead?, Thu)"},
+            {"type": "lrm", "node": "pve1", "status": "pve1 (unable to read lrm status)"},
+            {"type": "lrm", "node": "pve2", "status": "pve2 (old timestamp - dead?, Thu)"},
+            {"type": "lrm", "node": "pve3", "status": "pve3 (idle, Thu)"},
+            {"type": "fencing", "status": "armed (CRM watchdog active)"},
+            {"type": "service", "sid": null, "id": "service:vm:100", "state": "started"},
+            {"type": "service", "sid": null, "state": "error"},
+        ]))
+        .unwrap();
+        let status = ClusterStatus::new(entries, Ha::new(ha));
+        assert_eq!(status.ha.services[0].sid, "vm:100");
+        let expected = [
+            "node pve2 is offline",
+            "a node that Proxmox lists without its name is offline",
+            "HA has no quorum",
+            "the HA master does not work: pve1 (old timestamp",
+            "HA does not work on a node: pve1 (unable",
+            "Proxmox lists an HA service without saying which, in state error",
+        ];
+        assert_eq!(
+            status.problems.len(),
+            expected.len(),
+            "{:?}",
+            status.problems
+        );
+        for (problem, start) in status.problems.iter().zip(expected) {
+            assert!(problem.starts_with(start), "{problem}");
+        }
     }
 
     #[test]
