@@ -2,11 +2,14 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The last second of the year 9999. A later time is a mistake.
+pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
+
 /// Seconds since 1970 as `2026-11-22T15:28:00Z`.
 pub(crate) fn time(seconds: u64) -> String {
     // Far beyond the year 9999 humantime cannot write, and
     // such a time is a mistake.
-    let seconds = seconds.min(253_402_300_799);
+    let seconds = seconds.min(LAST_SECOND);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 

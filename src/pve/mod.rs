@@ -38,4 +38,4 @@ pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose};
 pub(crate) use task::{Started, TaskLog, TaskStatus, is_unknown_exit};
 pub(crate) use upid::Upid;
-pub(crate) use volume::{Content, Place, Volume, distinct, places, volumes};
+pub(crate) use volume::{Content, Place, Shelf, Volume, places, shelves, volumes};

@@ -1,12 +1,13 @@
 //! Volumes on storages: ISO images, templates, backups, disks.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, Flag, Num, Params, Path, Pve, Text};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::text;
 
 /// What a storage can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -114,16 +115,79 @@ pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// The places to look through to see every volume once: each local storage,
-/// and each shared one on the node that most likely reaches it.
-pub(crate) fn distinct(mut places: Vec<Place>) -> Vec<Place> {
+/// On how many nodes a shared storage is read: one that is down would
+/// otherwise be asked for on every node of the cluster, each for seconds.
+const MOST_TRIES: usize = 3;
+
+/// What a storage holds, or why that is not known.
+pub(crate) struct Shelf {
+    /// The storage, on the node that answered.
+    pub(crate) place: Place,
+    /// Or why it could not be read.
+    pub(crate) volumes: Result<Vec<Volume>>,
+}
+
+/// Looks through places so that every volume is seen once: through each local
+/// storage, and each shared one on the node that most likely reaches it. Where
+/// that node cannot read it, another may.
+pub(crate) fn shelves(
+    pve: &Pve,
+    places: Vec<Place>,
+    content: Option<Content>,
+    vmid: Option<u32>,
+) -> Vec<Shelf> {
+    distinct(places)
+        .into_iter()
+        .filter_map(|places| {
+            let mut failed: Option<Shelf> = None;
+            for place in places.into_iter().take(MOST_TRIES) {
+                let read = if place.offline {
+                    Err(None)
+                } else {
+                    volumes(pve, &place.node, &place.storage, content, vmid).map_err(Some)
+                };
+                let (volumes, is_final) = match read {
+                    Ok(volumes) => (Ok(volumes), true),
+                    // The others are offline, too: those come last.
+                    Err(None) => (Err(Error::Unreachable("the node is offline".into())), true),
+                    Err(Some(failure)) => {
+                        // What the token may not, it may not on any node.
+                        let is_final = matches!(
+                            &failure,
+                            Failure::Api(error) if matches!(error.status, 401 | 403)
+                        ) || failure.was_not_sent();
+                        (Err(failure.into()), is_final)
+                    }
+                };
+                if volumes.is_ok() || failed.is_none() {
+                    failed = Some(Shelf { place, volumes });
+                }
+                if is_final {
+                    break;
+                }
+            }
+            failed
+        })
+        .collect()
+}
+
+/// Each local storage, and each shared one with all its nodes, the one that
+/// most likely reaches it first.
+fn distinct(mut places: Vec<Place>) -> Vec<Vec<Place>> {
     places.sort_by_key(|place| (place.offline, !place.is_available()));
-    let mut seen = BTreeSet::new();
-    places.retain(|place| {
+    let mut groups: Vec<Vec<Place>> = Vec::new();
+    let mut seen = BTreeMap::new();
+    for place in places {
         let local = (!place.shared.0).then(|| place.node.clone());
-        seen.insert((place.storage.clone(), local))
-    });
-    places
+        let index = *seen
+            .entry((place.storage.clone(), local))
+            .or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.push(place),
+            None => groups.push(vec![place]),
+        }
+    }
+    groups
 }
 
 /// A volume.
@@ -216,12 +280,16 @@ pub(crate) fn volumes(
     content: Option<Content>,
     vmid: Option<u32>,
 ) -> Result<Vec<Volume>, Failure> {
-    pve.get(
+    let mut volumes: Vec<Volume> = pve.get(
         &Path::new(["nodes", node, "storage", storage, "content"]),
         &Params::new()
             .opt("content", content.map(Content::as_str))
             .opt("vmid", vmid),
-    )
+    )?;
+    for volume in &mut volumes {
+        volume.ctime = volume.ctime.filter(|ctime| ctime.0 <= text::LAST_SECOND);
+    }
+    Ok(volumes)
 }
 
 #[cfg(test)]
@@ -247,7 +315,7 @@ mod tests {
         ]);
         let found: Vec<_> = found
             .iter()
-            .map(|place| (place.storage.as_str(), place.node.as_str()))
+            .map(|group| (group[0].storage.as_str(), group[0].node.as_str()))
             .collect();
         assert_eq!(
             found,
@@ -262,7 +330,8 @@ mod tests {
             place("bulk", "pve2", "unknown", 1),
         ];
         places[0].offline = true;
-        assert_eq!(distinct(places)[0].node, "pve2");
+        let groups = distinct(places);
+        assert_eq!(groups[0][0].node, "pve2");
     }
 
     #[test]

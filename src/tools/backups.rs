@@ -10,8 +10,8 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Disk, Failure, Format, Guest, GuestConfig, Kind, Num, Params, Path, Place, Pve,
-    Started, StorageStatus, TaskLog, Upid, Volume, check_node_name, choose, distinct, guests,
-    places, volumes,
+    Started, StorageStatus, TaskLog, Upid, Volume, check_node_name, choose, guests, places,
+    shelves, volumes,
 };
 use crate::report::Report;
 use crate::text;
@@ -141,21 +141,9 @@ impl Run for ListBackups {
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
-        for place in distinct(fits) {
-            if place.is_offline() {
-                unavailable.push(format!(
-                    "{} on {}: the node is offline",
-                    place.storage, place.node
-                ));
-                continue;
-            }
-            match volumes(
-                pve,
-                &place.node,
-                &place.storage,
-                Some(Content::Backup),
-                self.vmid,
-            ) {
+        for shelf in shelves(pve, fits, Some(Content::Backup), self.vmid) {
+            let place = shelf.place;
+            match shelf.volumes {
                 Ok(volumes) => found.extend(
                     volumes
                         .into_iter()
@@ -163,11 +151,11 @@ impl Run for ListBackups {
                         .map(|volume| (home(&place), volume)),
                 ),
                 // One storage that does not answer must not hide the others.
-                Err(failure) => unavailable.push(format!(
+                Err(error) => unavailable.push(format!(
                     "{} on {}: {}",
                     place.storage,
                     place.node,
-                    Error::from(failure).message()
+                    error.message()
                 )),
             }
         }
@@ -277,11 +265,20 @@ impl Run for CreateBackup {
                 storage.storage
             ));
         }
-        if !left_out.is_empty() {
-            report = report.warn(format!(
-                "the backup does not hold these: {}",
-                left_out.join(", ")
-            ));
+        match left_out {
+            Ok(disks) if disks.is_empty() => {}
+            Ok(disks) => {
+                report = report.warn(format!(
+                    "the backup does not hold these: {}",
+                    disks.join(", ")
+                ));
+            }
+            Err(why) => {
+                report = report.warn(format!(
+                    "the configuration could not be read, so whether the backup leaves out any \
+                     disk is not known: {why}"
+                ));
+            }
         }
         report.started_with(&started, self.wait, Finish::Backup)
     }
@@ -291,8 +288,8 @@ impl Run for CreateBackup {
 struct Job {
     storage: StorageStatus,
     running: bool,
-    /// Disks that the backup does not hold, and why.
-    left_out: Vec<String>,
+    /// Disks that the backup does not hold, and why; or why they are not known.
+    left_out: Result<Vec<String>, String>,
     started: Started,
 }
 
@@ -306,10 +303,9 @@ impl CreateBackup {
                 let state = guest.state(pve)?;
                 state.unlocked(guest)?;
                 // What is not in it is worth a warning, not a failure.
-                let left_out = GuestConfig::read(pve, guest).map_or_else(
-                    |_| Vec::new(),
-                    |config| left_out(guest.kind, &config.disks()),
-                );
+                let left_out = GuestConfig::read(pve, guest)
+                    .map(|config| left_out(guest.kind, &config.disks()))
+                    .map_err(|failure| text::cut(&Error::from(failure).message(), 300));
                 let params = self.params(mode, &storage, notes);
                 let path = Path::new(["nodes", &guest.node, "vzdump"]);
                 Ok(Job {

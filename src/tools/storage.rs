@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bounds;
 use crate::error::{Error, Result};
-use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, Volume, distinct, places, volumes};
+use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, Volume, places, shelves};
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::nodes::known_node;
@@ -238,6 +238,7 @@ impl StorageSummary {
             total_bytes: total,
             used_percent: used
                 .zip(total)
+                .filter(|(used, total)| used <= total)
                 .map(|(used, total)| text::percent(used as f64, total as f64)),
         }
     }
@@ -340,15 +341,9 @@ impl Run for ListStorageContent {
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
-        for place in distinct(fits) {
-            if place.is_offline() {
-                unavailable.push(format!(
-                    "{} on {}: the node is offline",
-                    place.storage, place.node
-                ));
-                continue;
-            }
-            match volumes(pve, &place.node, &place.storage, self.content, self.vmid) {
+        for shelf in shelves(pve, fits, self.content, self.vmid) {
+            let place = shelf.place;
+            match shelf.volumes {
                 Ok(volumes) => found.extend(
                     volumes
                         .into_iter()
@@ -356,11 +351,11 @@ impl Run for ListStorageContent {
                         .map(|volume| VolumeSummary::new(volume, &place)),
                 ),
                 // One storage that does not answer must not hide the others.
-                Err(failure) => unavailable.push(format!(
+                Err(error) => unavailable.push(format!(
                     "{} on {}: {}",
                     place.storage,
                     place.node,
-                    Error::from(failure).message()
+                    error.message()
                 )),
             }
         }

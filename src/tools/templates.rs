@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::freshness;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Started, Volume,
-    check_node_name, choose, choose_node, distinct, guests, nodes, places, volumes,
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Shelf, Started, Volume,
+    check_node_name, choose, choose_node, guests, nodes, places, shelves, volumes,
 };
 use crate::report::Report;
 use crate::text;
@@ -160,10 +160,9 @@ impl ListTemplates {
 /// What cannot be read now is left out and named: one node that is away must
 /// not hide all others.
 fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
-    for place in distinct(places(pve)?) {
-        if !place.may_hold(Content::Vztmpl) {
-            continue;
-        }
+    let mut places = places(pve)?;
+    places.retain(|place| place.may_hold(Content::Vztmpl));
+    for Shelf { place, volumes } in shelves(pve, places, Some(Content::Vztmpl), None) {
         let left_out = |why: &str| {
             format!(
                 "storage {} on node {} was left out: {}",
@@ -172,17 +171,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
                 text::cut(why, 300)
             )
         };
-        if place.is_offline() {
-            notes.push(left_out("the node is offline"));
-            continue;
-        }
-        match volumes(
-            pve,
-            &place.node,
-            &place.storage,
-            Some(Content::Vztmpl),
-            None,
-        ) {
+        match volumes {
             Ok(found) => templates.extend(
                 found
                     .into_iter()
@@ -192,7 +181,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
                         Template::of_volume(volume, node)
                     }),
             ),
-            Err(failure) => notes.push(left_out(&Error::from(failure).message())),
+            Err(error) => notes.push(left_out(&error.message())),
         }
     }
     Ok(())
@@ -203,8 +192,13 @@ fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -
         notes.push("no node is online to read the appliance index".into());
         return Ok(());
     };
-    let mut index = index(pve, &node.node)?;
-    if index.is_empty() {
+    let (mut index, nameless) = index(pve, &node.node)?;
+    if nameless > 0 {
+        notes.push(format!(
+            "{} of the appliance index left out for want of a name",
+            text::count(nameless, "template")
+        ));
+    } else if index.is_empty() {
         notes.push(EMPTY_INDEX.into());
     }
     // The plain systems are what most look for; appliances built on them
@@ -224,11 +218,14 @@ fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -
 
 const EMPTY_INDEX: &str = "the appliance index is empty: pveam update on a node fetches it";
 
-fn index(pve: &Pve, node: &str) -> Result<Vec<Appliance>, Failure> {
+/// What the index of a node holds, and how many entries have no name.
+fn index(pve: &Pve, node: &str) -> Result<(Vec<Appliance>, usize), Failure> {
     let mut index: Vec<Appliance> =
         pve.get(&Path::new(["nodes", node, "aplinfo"]), &Params::new())?;
+    let all = index.len();
     index.retain(|one| !one.template.is_empty());
-    Ok(index)
+    let nameless = all.saturating_sub(index.len());
+    Ok((index, nameless))
 }
 
 impl From<Guest> for Template {
@@ -315,7 +312,7 @@ impl Run for DownloadTemplate {
         check_node_name("node", self.node.as_deref())?;
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
         let node = choose_node(pve, "node", self.node.as_deref())?;
-        known(&index(pve, &node)?, &self.template, &node)?;
+        known(&index(pve, &node)?.0, &self.template, &node)?;
         let storage = choose(pve, &node, Content::Vztmpl, self.storage.as_deref())?.storage;
         let there = volumes(pve, &node, &storage, Some(Content::Vztmpl), None)?;
         if let Some(volume) = there.iter().find(|volume| volume.name() == self.template) {
