@@ -45,8 +45,8 @@ pub(crate) enum Source {
     #[default]
     Volume,
     /// A device or folder of the node: a passed-through disk, a bind mount.
-    /// Proxmox can neither resize nor move it, no backup holds it, and it keeps
-    /// the guest on its node.
+    /// Proxmox can neither resize nor move it, no backup of a container holds
+    /// it, and it keeps the guest on its node.
     Path,
     /// An empty drive.
     Empty,

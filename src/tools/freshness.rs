@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::pve::{Flag, Guest, Num, Params, Path, Pve};
+use crate::pve::{Flag, Guest, Num, Params, Path, Pve, nodes};
 use crate::text;
 
 /// How many nodes are asked for what pvestatd has not reported.
@@ -52,7 +52,13 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
     let members = pve.membership();
     let mut reasons = Vec::new();
     for (asked, (node, kinds)) in missing.into_iter().enumerate() {
-        if members.has_lost(&node) {
+        // Where corosync's list lacks a node, the list of nodes may know of it.
+        let is_offline = members.has_lost(&node)
+            || !members.has(&node)
+                && nodes(pve).is_ok_and(|nodes| {
+                    nodes.iter().any(|one| one.node == node && one.is_offline())
+                });
+        if is_offline {
             reasons.push(format!(
                 "node {node} is offline: the status of its guests is unknown"
             ));

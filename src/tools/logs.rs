@@ -240,8 +240,8 @@ struct RawLine {
 
 #[derive(Debug, Deserialize)]
 struct NodeTime {
-    time: Num<i64>,
-    localtime: Num<i64>,
+    time: Option<Num<i64>>,
+    localtime: Option<Num<i64>>,
     #[serde(default)]
     timezone: String,
 }
@@ -303,6 +303,13 @@ impl Run for GetNodeLog {
         } else {
             None
         };
+        let zone_unknown = clock.offset().is_none().then(|| {
+            "the node does not tell its local time: since and until were taken as if it were UTC, \
+             and may be hours off"
+                .to_owned()
+        });
+        let notes: Vec<String> = hint.into_iter().chain(zone_unknown).collect();
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
         let text = match lines.last() {
             Some(last) => format!("{} lines, the last: {}", lines.len(), text::cut(last, 160)),
             None => "no line".to_owned(),
@@ -356,9 +363,16 @@ impl GetNodeLog {
 }
 
 impl NodeTime {
-    /// A moment as the node's clock shows it: `2026-11-22 08:04:13`.
+    /// How many seconds its local time is ahead of UTC.
+    fn offset(&self) -> Option<i64> {
+        let (local, utc) = self.localtime.zip(self.time)?;
+        Some(local.0.saturating_sub(utc.0))
+    }
+
+    /// A moment as the node's clock shows it: `2026-11-22 08:04:13`. In UTC
+    /// where its local time is not known.
     fn local(&self, seconds: u64) -> String {
-        let offset = self.localtime.0.saturating_sub(self.time.0);
+        let offset = self.offset().unwrap_or(0);
         text::time(seconds.saturating_add_signed(offset))
             .trim_end_matches('Z')
             .replace('T', " ")

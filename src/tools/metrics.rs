@@ -204,8 +204,11 @@ impl Point {
 }
 
 impl Range {
+    /// Of values that can be: none of them is ever below 0.
     fn of(values: impl Iterator<Item = f64>, decimals: i32) -> Option<Self> {
-        let values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+        let values: Vec<f64> = values
+            .filter(|value| value.is_finite() && *value >= 0.0)
+            .collect();
         let last = *values.last()?;
         let sum: f64 = values.iter().sum();
         let round = |value| text::round(value, decimals);
@@ -252,6 +255,18 @@ mod tests {
         assert_eq!(metrics.network_in_bytes_per_second.unwrap().last, 13.0);
         assert_eq!(metrics.disk_read_bytes_per_second, None);
         assert_eq!(metrics.hint, None);
+    }
+
+    #[test]
+    fn impossible_values_count_for_nothing() {
+        let cpu = Metrics::new(
+            100,
+            Timeframe::Hour,
+            &points(json!([{"time": 60, "cpu": 0.2}, {"time": 120, "cpu": -0.1}])),
+        )
+        .cpu_percent
+        .unwrap();
+        assert_eq!((cpu.min, cpu.mean, cpu.last), (20.0, 20.0, 20.0));
     }
 
     #[test]

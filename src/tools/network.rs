@@ -73,6 +73,17 @@ enum Family {
     Ipv6,
 }
 
+impl Family {
+    /// The address shows it; its type may be missing, or be of another dialect.
+    fn of(address: &str) -> Self {
+        if address.contains(':') {
+            Self::Ipv6
+        } else {
+            Self::Ipv4
+        }
+    }
+}
+
 const DEFAULT_LIMIT: u32 = 20;
 
 /// How many addresses are shown of one interface, and how many in
@@ -94,6 +105,13 @@ impl Run for GetGuestNetwork {
                 pve.get::<AgentAnswer>(&path, &Params::new())
                     .map_err(|failure| agent::agent_error(&guest, failure))?
                     .result
+                    .ok_or_else(|| {
+                        Error::Conflict(format!(
+                            "the guest agent of {} answered without its interfaces: try again in \
+                             a moment, and where it stays so, look at the agent inside the guest",
+                            guest.label()
+                        ))
+                    })?
             }
             // A stopped container answers null.
             Kind::Lxc => {
@@ -249,7 +267,7 @@ fn stopped(guest: &Guest) -> Error {
 #[derive(Debug, Deserialize)]
 struct AgentAnswer {
     #[serde(default)]
-    result: Vec<RawInterface>,
+    result: Option<Vec<RawInterface>>,
 }
 
 /// The agent and containers tell the same in two dialects.
@@ -271,7 +289,6 @@ struct RawInterface {
 #[serde(rename_all = "kebab-case")]
 struct RawAddress {
     ip_address: String,
-    ip_address_type: String,
     prefix: Option<Num<u8>>,
 }
 
@@ -304,11 +321,7 @@ impl Interface {
             .ip_addresses
             .into_iter()
             .map(|address| Address {
-                family: if matches!(address.ip_address_type.as_str(), "ipv6" | "inet6") {
-                    Family::Ipv6
-                } else {
-                    Family::Ipv4
-                },
+                family: Family::of(&address.ip_address),
                 address: text::cut(&address.ip_address, NAME_LENGTH),
                 prefix_length: address.prefix.map(|prefix| prefix.0),
             })

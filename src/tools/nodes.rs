@@ -76,10 +76,10 @@ impl Run for ListNodes {
         nodes.sort_by(|a, b| a.node.cmp(&b.node));
         let silent: Vec<String> = nodes
             .iter()
-            .filter(|node| node.status == NodeStatus::Unknown)
+            .filter(|node| node.status == NodeStatus::Unknown && !node.has_load())
             .map(|node| node.node.clone())
             .collect();
-        if !silent.is_empty() {
+        if nodes.iter().any(|node| node.status == NodeStatus::Unknown) {
             let members = pve.membership();
             for node in &mut nodes {
                 node.settle(&members);
@@ -147,6 +147,11 @@ fn names(names: &[&str]) -> String {
 }
 
 impl NodeSummary {
+    /// Whether pvestatd has reported something of it.
+    fn has_load(&self) -> bool {
+        self.cpu_percent.is_some() || self.memory_used_bytes.is_some()
+    }
+
     /// Takes corosync's word for a node of which pvestatd reports nothing.
     fn settle(&mut self, members: &Membership) {
         if self.status != NodeStatus::Unknown {
@@ -169,7 +174,7 @@ impl From<RawNode> for NodeSummary {
                 _ => NodeStatus::Unknown,
             },
             node: raw.node,
-            cpu_percent: raw.cpu.map(|cpu| text::round(cpu.0 * 100.0, 1)),
+            cpu_percent: raw.cpu.and_then(share),
             cpus: raw.maxcpu.map(|number| number.0),
             memory_used_bytes: raw.mem.map(|number| number.0),
             memory_total_bytes: raw.maxmem.map(|number| number.0),
@@ -178,6 +183,14 @@ impl From<RawNode> for NodeSummary {
             uptime_seconds: raw.uptime.map(|number| number.0),
         }
     }
+}
+
+/// A share of a node's time in percent. One below nothing or beyond all is a
+/// mistake.
+fn share(number: Num<f64>) -> Option<f64> {
+    (0.0..=1.0)
+        .contains(&number.0)
+        .then(|| text::round(number.0 * 100.0, 1))
 }
 
 /// One node in full.
@@ -311,7 +324,6 @@ pub(crate) fn known_node(pve: &Pve, name: &str) -> Result<()> {
 impl Node {
     fn new(node: String, raw: RawStatus) -> Self {
         let cpuinfo = raw.cpuinfo.unwrap_or_default();
-        let percent = |share: Option<Num<f64>>| share.map(|share| text::round(share.0 * 100.0, 1));
         let kernel = raw.current_kernel.and_then(|kernel| kernel.release);
         Self {
             node,
@@ -329,8 +341,8 @@ impl Node {
                 sockets: cpuinfo.sockets.map(|number| number.0),
                 cores: cpuinfo.cores.map(|number| number.0),
                 threads: cpuinfo.cpus.map(|number| number.0),
-                used_percent: percent(raw.cpu),
-                io_wait_percent: percent(raw.wait),
+                used_percent: raw.cpu.and_then(share),
+                io_wait_percent: raw.wait.and_then(share),
                 // After a gap it is unknown which value is which.
                 load_average: raw
                     .loadavg
@@ -381,6 +393,7 @@ impl From<Option<RawSpace>> for Space {
             // A node without swap uses 0% of it.
             used_percent: used
                 .zip(total)
+                .filter(|(used, total)| used <= total)
                 .map(|(used, total)| text::percent(used as f64, total as f64)),
         }
     }
@@ -402,6 +415,20 @@ mod tests {
             serde_json::to_value(NodeSummary::from(raw)).unwrap(),
             json!({"node": "pve2", "status": "offline"})
         );
+    }
+
+    #[test]
+    fn shares_beyond_all_are_left_out() {
+        let raw: RawStatus = serde_json::from_value(json!({
+            "cpu": 1.5, "wait": -0.1, "rootfs": {"used": 50, "total": 10}
+        }))
+        .unwrap();
+        let node = Node::new("pve1".into(), raw);
+        assert_eq!(
+            (node.cpu.used_percent, node.root.used_percent),
+            (None, None)
+        );
+        assert_eq!(node.cpu.io_wait_percent, None);
     }
 
     #[test]

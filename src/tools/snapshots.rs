@@ -345,8 +345,14 @@ struct Snapshot {
     description: Option<String>,
     #[serde(default)]
     vmstate: Option<Flag>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "filled")]
     snapstate: Option<String>,
+}
+
+/// An empty state is none.
+fn filled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.is_empty()))
 }
 
 impl Snapshots {

@@ -78,13 +78,32 @@ struct TaskSummary {
     /// What Proxmox says, where it is more than OK.
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_status: Option<String>,
-    started_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    started_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<String>,
 }
 
+/// A task of a list. What a list leaves out, its identifier may tell.
 #[derive(Debug, Deserialize)]
+#[serde(from = "ListedTask")]
 struct RawTask {
+    upid: String,
+    node: String,
+    kind: String,
+    id: Option<Text>,
+    user: String,
+    tokenid: Option<Text>,
+    status: Option<Text>,
+    /// Whether the identifier is one.
+    is_named: bool,
+    starttime: Option<u64>,
+    endtime: Option<Num<u64>>,
+}
+
+/// A task as Proxmox lists it.
+#[derive(Debug, Deserialize)]
+struct ListedTask {
     upid: String,
     node: String,
     #[serde(rename = "type", default)]
@@ -98,9 +117,37 @@ struct RawTask {
     #[serde(default)]
     status: Option<Text>,
     #[serde(default)]
-    starttime: Num<u64>,
+    starttime: Option<Num<u64>>,
     #[serde(default)]
     endtime: Option<Num<u64>>,
+}
+
+impl From<ListedTask> for RawTask {
+    fn from(listed: ListedTask) -> Self {
+        let upid = listed.upid.parse::<Upid>().ok();
+        let or_told = |text: String, told: fn(&Upid) -> &str| match &upid {
+            Some(upid) if text.is_empty() => told(upid).to_owned(),
+            _ => text,
+        };
+        let starttime = listed
+            .starttime
+            .map(|time| time.0)
+            .filter(|time| (1..=text::LAST_SECOND).contains(time));
+        Self {
+            kind: or_told(listed.kind, Upid::kind),
+            user: or_told(listed.user, Upid::user),
+            id: listed
+                .id
+                .or_else(|| Some(Text(upid.as_ref()?.id().to_owned()))),
+            is_named: upid.is_some(),
+            starttime: starttime.or_else(|| Some(upid.as_ref()?.started())),
+            upid: listed.upid,
+            node: listed.node,
+            tokenid: listed.tokenid,
+            status: listed.status,
+            endtime: listed.endtime,
+        }
+    }
 }
 
 const DEFAULT_LIMIT: u32 = 30;
@@ -152,7 +199,7 @@ impl Run for ListTasks {
         } else {
             filter.of_cluster(pve)?
         };
-        found.tasks.sort_by_key(|task| Reverse(task.starttime.0));
+        found.tasks.sort_by_key(|task| Reverse(task.starttime));
         found.tasks.truncate(limit as usize);
         let hint = self.hint(pve, &filter, &found);
         let tasks: Vec<TaskSummary> = found.tasks.into_iter().map(TaskSummary::from).collect();
@@ -413,8 +460,12 @@ impl Filter {
     }
 
     fn is_in_time(&self, task: &RawTask) -> bool {
-        self.since.is_none_or(|since| task.starttime.0 >= since)
-            && self.until.is_none_or(|until| task.starttime.0 <= until)
+        // Proxmox has compared the time of one that shows none.
+        let Some(started) = task.starttime else {
+            return true;
+        };
+        self.since.is_none_or(|since| started >= since)
+            && self.until.is_none_or(|until| started <= until)
     }
 }
 
@@ -450,7 +501,7 @@ impl RawTask {
     fn state(&self) -> TaskState {
         match self.status.as_ref().map(|status| status.0.as_str()) {
             // It may have ended well or not.
-            None | Some("") if self.endtime.is_some() => TaskState::Unknown,
+            None | Some("") if self.endtime.is_some() || !self.is_named => TaskState::Unknown,
             None | Some("" | "RUNNING") => TaskState::Running,
             Some(exit) => state_of(exit),
         }
@@ -489,7 +540,7 @@ impl From<RawTask> for TaskSummary {
             upid: raw.upid,
             node: raw.node,
             kind: raw.kind,
-            started_at: text::time(raw.starttime.0),
+            started_at: raw.starttime.map(text::time),
             ended_at: raw.endtime.map(|seconds| text::time(seconds.0)),
         }
     }
