@@ -58,6 +58,19 @@ pub(crate) enum Progress {
     Now(String),
 }
 
+/// Why high availability does nothing for a guest, and what to do.
+pub(crate) fn given_up(guest: &Guest) -> Error {
+    Error::Conflict(format!(
+        "high availability gave up on {}: its state there is error; {} with this vmid shows which \
+         task failed and why; correct that, run ha-manager set {} --state disabled on a node, wait \
+         until {} no longer shows the state error (some 10 seconds), and start the guest again",
+        guest.label(),
+        name_of::<tools::tasks::ListTasks>(),
+        guest.ha_id(),
+        name_of::<tools::cluster::GetClusterStatus>(),
+    ))
+}
+
 impl Expected {
     /// What high availability is to do; it acts within 15 seconds, and a guest
     /// may take its time to shut down or move.
@@ -118,14 +131,7 @@ impl Expected {
             return Ok(Progress::Reached(Box::new(guest)));
         }
         if self.cause == Cause::HighAvailability && state.ha_state() == Some("error") {
-            return Err(Error::Conflict(format!(
-                "high availability gave up on {}: its state there is error; {} with this vmid shows \
-                 which task failed and why; correct that, then run ha-manager set {} --state \
-                 disabled on a node, and start the guest again",
-                guest.label(),
-                name_of::<tools::tasks::ListTasks>(),
-                guest.ha_id(),
-            )));
+            return Err(given_up(&guest));
         }
         Ok(Progress::Now(match &self.state {
             EndState::On(_) => format!("on node {}", guest.node),

@@ -36,6 +36,10 @@ fn clean(schema: Schema, prose: bool) -> Value {
         root.remove("title");
         root.remove("description");
         root.entry("type").or_insert_with(|| json!("object"));
+        if !prose {
+            // `skipped` and `shortened` may be added to any result.
+            root.remove("additionalProperties");
+        }
         if prose {
             root.entry("properties").or_insert_with(|| json!({}));
         }

@@ -156,6 +156,22 @@ impl Pve {
         self.losses.borrow_mut().remove(&format!("GET {path}"));
     }
 
+    /// Notes values of the answer to a call that could not be read, where their
+    /// reader has found it out.
+    pub(crate) fn note_unreadable<'a>(
+        &self,
+        path: &Path,
+        names: impl IntoIterator<Item = &'a str>,
+    ) {
+        let mut names = names.into_iter().peekable();
+        if names.peek().is_none() {
+            return;
+        }
+        let mut losses = self.losses.borrow_mut();
+        let losses = losses.entry(format!("GET {path}")).or_default();
+        losses.fields.extend(names.map(decode::name));
+    }
+
     /// Reads.
     pub(crate) fn get<T: DeserializeOwned>(
         &self,

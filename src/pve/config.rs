@@ -1,6 +1,6 @@
 //! A guest's configuration: its keys and values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +12,8 @@ use super::{Disk, Failure, Guest, Kind, Nic, Params, Pve};
 pub(crate) struct GuestConfig {
     kind: Kind,
     values: BTreeMap<String, String>,
+    /// The keys that are set to something that is neither a text nor a number.
+    unreadable: BTreeSet<String>,
     /// `lxc.mount.entry = …`
     raw_lxc: Vec<String>,
 }
@@ -19,33 +21,48 @@ pub(crate) struct GuestConfig {
 impl GuestConfig {
     /// Asks for it, changes that wait for a reboot included.
     pub(crate) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        let raw = pve.get(&guest.path(["config"]), &Params::new())?;
-        Ok(Self::new(guest.kind, raw))
+        Self::ask(pve, guest, &Params::new())
     }
 
     /// Asks for what a snapshot keeps of it.
     pub(crate) fn of_snapshot(pve: &Pve, guest: &Guest, name: &str) -> Result<Self, Failure> {
-        let raw = pve.get(
-            &guest.path(["config"]),
-            &Params::new().set("snapshot", name),
-        )?;
-        Ok(Self::new(guest.kind, raw))
+        Self::ask(pve, guest, &Params::new().set("snapshot", name))
+    }
+
+    fn ask(pve: &Pve, guest: &Guest, query: &Params) -> Result<Self, Failure> {
+        let path = guest.path(["config"]);
+        let config = Self::new(guest.kind, pve.get(&path, query)?);
+        pve.note_unreadable(&path, config.unreadable.iter().map(String::as_str));
+        Ok(config)
     }
 
     fn new(kind: Kind, mut raw: Raw) -> Self {
+        let mut unreadable = BTreeSet::new();
+        let raw_lxc = raw.0.remove("lxc").map(|lines| {
+            raw_lines(&lines).unwrap_or_else(|| {
+                unreadable.insert("lxc".to_owned());
+                Vec::new()
+            })
+        });
+        let mut values = BTreeMap::new();
+        for (key, value) in raw.0 {
+            let text = match value {
+                Value::String(text) => text,
+                Value::Number(number) => number.to_string(),
+                Value::Bool(flag) => u8::from(flag).to_string(),
+                Value::Null => continue,
+                Value::Array(_) | Value::Object(_) => {
+                    unreadable.insert(key);
+                    continue;
+                }
+            };
+            values.insert(key, text);
+        }
         Self {
             kind,
-            raw_lxc: raw.0.remove("lxc").map(raw_lines).unwrap_or_default(),
-            values: raw
-                .0
-                .into_iter()
-                .filter_map(|(key, value)| match value {
-                    Value::String(text) => Some((key, text)),
-                    Value::Number(number) => Some((key, number.to_string())),
-                    Value::Bool(flag) => Some((key, u8::from(flag).to_string())),
-                    _ => None,
-                })
-                .collect(),
+            values,
+            unreadable,
+            raw_lxc: raw_lxc.unwrap_or_default(),
         }
     }
 
@@ -64,6 +81,7 @@ impl GuestConfig {
                 .into_iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
+            unreadable: BTreeSet::new(),
             raw_lxc: Vec::new(),
         }
     }
@@ -77,6 +95,12 @@ impl GuestConfig {
     /// The value of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         self.values.get(key).map(String::as_str)
+    }
+
+    /// Whether a key is set, to a value that cannot be read: no new value may be
+    /// made out of the old one then.
+    pub(crate) fn is_unreadable(&self, key: &str) -> bool {
+        self.unreadable.contains(key)
     }
 
     /// A switch.
@@ -115,13 +139,15 @@ impl GuestConfig {
 }
 
 /// `[["lxc.mount.entry", "…"], …]` as lines.
-fn raw_lines(value: Value) -> Vec<String> {
-    let Value::Array(pairs) = value else {
-        return Vec::new();
+fn raw_lines(value: &Value) -> Option<Vec<String>> {
+    let pairs = match value {
+        Value::Null => return Some(Vec::new()),
+        Value::Array(pairs) => pairs,
+        _ => return None,
     };
     pairs
         .iter()
-        .filter_map(|pair| match pair.as_array()?.as_slice() {
+        .map(|pair| match pair.as_array()?.as_slice() {
             [Value::String(key), Value::String(value)] => Some(format!("{key} = {value}")),
             _ => None,
         })
@@ -149,5 +175,19 @@ mod tests {
         assert_eq!(config.digest(), Some("ab"));
         assert_eq!(config.disks().len(), 1);
         assert!(config.nics().iter().all(|nic| nic.firewall));
+        assert!(config.unreadable.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_known_to_be_set() {
+        let config = GuestConfig::sample(
+            Kind::Lxc,
+            serde_json::json!({"net0": {"bridge": "vmbr0"}, "tags": ["a"], "lxc": [["lxc.a"]],
+                "memory": null, "cores": 2}),
+        );
+        for key in ["net0", "tags", "lxc"] {
+            assert!(config.is_unreadable(key) && config.get(key).is_none());
+        }
+        assert!(!config.is_unreadable("memory") && !config.is_unreadable("cores"));
     }
 }

@@ -224,7 +224,7 @@ fn plain(expected: &str) -> &str {
 }
 
 /// A field's name in a message. A hostile one may hold anything.
-fn name(key: &str) -> String {
+pub(super) fn name(key: &str) -> String {
     let plain: String = key.chars().filter(|c| !c.is_control()).collect();
     text::cut(&plain, 40)
 }

@@ -164,6 +164,8 @@ pub(crate) enum Foreign {
     Page,
     /// A demand for a user and a password.
     Login,
+    /// A text that is not JSON.
+    Text,
 }
 
 /// What was asked, for the error that it was answered with.
@@ -223,7 +225,7 @@ impl ApiError {
             message: if is_empty { String::new() } else { message },
             errors: parameter_errors(body.get("errors")),
             token: asked.token,
-            foreign: foreign(answer),
+            foreign: foreign(answer, status),
             sent: asked.sent,
             held: None,
             version: None,
@@ -309,7 +311,9 @@ impl ApiError {
         }
         // A lock that was not had in time is a change that was not begun.
         let ran_out = self.status == 500 && self.says("got timeout") && !self.says("lock");
-        ran_out || matches!(self.status, 502..=504 | 596 | 599)
+        // The node that was asked did not trust the other one, and sent nothing.
+        let untrusted = self.status == 596 && self.says("certificate");
+        ran_out || (!untrusted && matches!(self.status, 502..=504 | 596 | 599))
     }
 
     fn into_error(self) -> Error {
@@ -339,12 +343,25 @@ impl ApiError {
                 "Proxmox got no token ({said}): PROXMOX_TOKEN_ID or PROXMOX_TOKEN_SECRET may be \
                  malformed, or a proxy in front of Proxmox took the Authorization header away"
             )),
+            401 if message.is_empty() => Error::Unauthorized(format!(
+                "{call} was refused with status 401 and without a reason: where Proxmox itself \
+                 answered, it did not accept the token {token}, so check PROXMOX_TOKEN_ID and \
+                 PROXMOX_TOKEN_SECRET, and that neither the token nor its user is expired, disabled \
+                 or removed; a proxy in front of Proxmox may have answered, or have dropped the \
+                 reason: PROXMOX_URL with Proxmox's own address, port 8006, shows which"
+            )),
             401 => Error::Unauthorized(format!(
                 "Proxmox did not accept the token {token} ({said}): check PROXMOX_TOKEN_ID and \
                  PROXMOX_TOKEN_SECRET, and that neither the token nor its user is expired, \
                  disabled or removed"
             )),
             403 if self.says("' does not exist") => Error::NotFound(said),
+            403 if message.is_empty() => Error::Denied(format!(
+                "{call} was refused with status 403 and without a reason: a proxy or firewall in \
+                 front of Proxmox may have answered, or have dropped the reason, and PROXMOX_URL with \
+                 Proxmox's own address, port 8006, shows which; where Proxmox itself answered, {}",
+                grant::denied(&self, &said)
+            )),
             403 => Error::Denied(grant::denied(&self, &said)),
             300..=399 => Error::Unreachable(format!(
                 "{call} was answered with a redirect, which is never followed: set PROXMOX_URL to \
@@ -393,6 +410,28 @@ impl ApiError {
                 "{said}: another task holds the guest, or left its lock behind; wait for the \
                  task, and where none is running, unlock it on the node with qm unlock or pct unlock"
             )),
+            // "can't lock file '/var/lock/…' - got timeout".
+            _ if self.says("can't lock file") || self.says("can't get lock") => {
+                Error::Conflict(format!(
+                    "{said}: another task holds the lock, and nothing was begun; try again in a moment"
+                ))
+            }
+            _ if self.says("unable to get any free vmid") => Error::Conflict(format!(
+                "{said}: give a vmid that is free, or widen the range under Datacenter, Options, Next \
+                 Free VMID Range"
+            )),
+            _ if self.says("can't take snapshot") || self.says("snapshot feature is not") => {
+                Error::Conflict(format!(
+                    "{said}: nothing was changed; the storage or the format of one of its disks has \
+                     no snapshots, or the guest's present state allows none: {} shows its disks",
+                    name_of::<tools::guests::GetGuest>()
+                ))
+            }
+            _ if self.says("storage '") && self.says("is not online") => Error::Conflict(format!(
+                "{said}: the server of this storage is off or out of reach from the node; {} shows \
+                 its state, and the call can be repeated once it is back",
+                name_of::<tools::storage::ListStorage>()
+            )),
             // "file changed by other user", "file change by other user".
             _ if self.says("by other user") => Error::Conflict(
                 "the configuration was changed by someone else in the meantime: nothing was \
@@ -424,6 +463,7 @@ impl ApiError {
         let how = match foreign {
             Foreign::Page => "it is a web page",
             Foreign::Login => "it asks for a login of its own",
+            Foreign::Text => "it is a text that is not JSON",
         };
         match status {
             401 => Error::Unauthorized(format!(
@@ -576,7 +616,7 @@ fn is_base_path(message: &str) -> bool {
         || message.starts_with("no formatter")
 }
 
-fn foreign(answer: &Answer) -> Option<Foreign> {
+fn foreign(answer: &Answer, status: u16) -> Option<Foreign> {
     if answer.authenticate.is_some() {
         return Some(Foreign::Login);
     }
@@ -585,7 +625,15 @@ fn foreign(answer: &Answer) -> Option<Foreign> {
         .as_deref()
         .is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
         || answer.body.trim_ascii_start().starts_with(b"<");
-    is_page.then_some(Foreign::Page)
+    if is_page {
+        return Some(Foreign::Page);
+    }
+    // A refusal by Proxmox has JSON, or nothing at all.
+    let body = answer.body.trim_ascii();
+    let is_text = matches!(status, 401 | 403)
+        && !body.is_empty()
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err();
+    is_text.then_some(Foreign::Text)
 }
 
 fn parameter_errors(errors: Option<&Value>) -> BTreeMap<String, String> {
@@ -761,6 +809,10 @@ mod tests {
         let read = ApiError::read(asked(), 401, &answer);
         assert_eq!(read.foreign, Some(Foreign::Login));
         answer.authenticate = None;
+        answer.body = "error code: 1020".into();
+        let read = ApiError::read(asked(), 403, &answer);
+        assert_eq!(read.foreign, Some(Foreign::Text));
+        assert_eq!(ApiError::read(asked(), 500, &answer).foreign, None);
         answer.content_type = Some("text/html; charset=utf-8".into());
         assert_eq!(
             ApiError::read(asked(), 401, &answer).foreign,
@@ -792,6 +844,14 @@ mod tests {
             Error::from(Failure::Api(Box::new(error))).message()
         };
         assert!(post("got timeout").contains("may have happened"));
+        assert!(post("can't lock file '/var/lock/x' - got timeout").contains("in a moment"));
+        let reached = |reason: &str| {
+            let mut error = read(596, reason, "");
+            error.call = "POST /nodes/pve2/qemu/100/status/start".into();
+            Error::from(Failure::Api(Box::new(error))).message()
+        };
+        assert!(reached("Connection timed out").contains("may have happened"));
+        assert!(!reached("certificate verify failed").contains("may have happened"));
         assert!(!post("can't lock file '/var/lock/x' - got timeout").contains("may have happened"));
     }
 

@@ -85,7 +85,11 @@ fn commands(wanted: &Wanted, error: &ApiError) -> String {
     let at_root = wanted.path == "/";
     let held = match &error.held {
         // Entries of one path add up, and there is no path above this one.
-        Some(held) if !at_root => held.on(&wanted.path),
+        Some(held) if !at_root => held
+            .on(&wanted.path)
+            .into_iter()
+            .filter(|privilege| matters(privilege, &wanted.path))
+            .collect(),
         _ => Vec::new(),
     };
     let mut privileges: BTreeSet<&str> = wanted.privileges.iter().map(String::as_str).collect();
@@ -102,45 +106,74 @@ fn commands(wanted: &Wanted, error: &ApiError) -> String {
         "`pveum role add {role} --privs {}` (skip it where the role exists already{kept})",
         privileges.into_iter().collect::<Vec<_>>().join(",")
     );
-    let Some((user, _)) = error.token.split_once('!') else {
+    let Some((user, name)) = error.token.split_once('!') else {
         return format!(
-            "{add} and `pveum acl modify {path} --roles {role}` with --tokens or --users for the \
-             token in use{}",
-            careful("its", &wanted.path)
+            "{add}; {}; then run `pveum acl modify {path} --roles {role}` with --tokens or --users \
+             for the token in use",
+            careful("its", &wanted.path, "pveum user permissions")
         );
     };
-    let mut for_token = format!(
+    let for_token = format!(
         "`pveum acl modify {path} --tokens {} --roles {role}`",
         quote(&error.token)
     );
-    if error.held.is_none() && !at_root {
-        for_token.push_str(&careful("the token's", &wanted.path));
-    }
+    let for_token = if error.held.is_none() && !at_root {
+        let look = format!(
+            "pveum user token permissions {} {}",
+            quote(user),
+            quote(name)
+        );
+        format!(
+            "{}; then run {for_token}",
+            careful("the token's", &wanted.path, &look)
+        )
+    } else {
+        for_token
+    };
     // root@pam has all privileges.
     if user == "root@pam" {
         return format!("{add} and {for_token}");
     }
     format!(
         "{add} and {for_token}; if the call is refused again, the user lacks it too, and a token has \
-         at most its user's rights: run `pveum acl modify {path} --users {} --roles {role}` (this \
-         alone where the token is not privilege-separated){}",
+         at most its user's rights: {}; then run `pveum acl modify {path} --users {} --roles {role}` \
+         (this alone where the token is not privilege-separated)",
+        careful(
+            &format!("{user}'s"),
+            &wanted.path,
+            &format!("pveum user permissions {}", quote(user))
+        ),
         quote(user),
-        careful(&format!("{user}'s"), &wanted.path)
     )
 }
 
-/// What an entry of the access list may take away. A token cannot see it.
-fn careful(whose: &str, path: &str) -> String {
-    if path == "/" {
-        return format!(
-            ", which replaces {whose} roles on / from groups: name those in --roles as well to keep \
-             them (pveum acl list shows them)"
-        );
-    }
+/// What an entry of the access list may take away, and how to see it before:
+/// a token cannot.
+fn careful(whose: &str, path: &str, look: &str) -> String {
+    let from = if path == "/" {
+        "from groups"
+    } else {
+        "from groups and from the paths above"
+    };
     format!(
-        ", which on {path} replaces {whose} roles from groups and from the paths above: name those \
-         in --roles as well to keep them (pveum acl list shows them)"
+        "first look with {look} --path {}, since an entry on {path} replaces {whose} roles {from}: \
+         to keep those (pveum acl list shows them), name them in --roles as well",
+        quote(path)
     )
+}
+
+/// Whether a privilege means anything on a path: those of guests nothing on a
+/// storage, for example.
+fn matters(privilege: &str, path: &str) -> bool {
+    let families: &[&str] = match path.split('/').nth(1) {
+        Some("vms") => &["VM.", "Permissions."],
+        Some("storage") => &["Datastore.", "Permissions."],
+        Some("nodes") => &["Sys.", "Permissions."],
+        Some("sdn") => &["SDN.", "Permissions."],
+        Some("mapping") => &["Mapping.", "Permissions."],
+        _ => return true,
+    };
+    families.iter().any(|family| privilege.starts_with(family))
 }
 
 /// A name that tells what the role holds, so that a role of this name is the
@@ -272,6 +305,20 @@ fn unnamed(error: &ApiError) -> Vec<Wanted> {
         ("GET", ["nodes", node, "disks", "list"]) => {
             vec![wanted("Sys.Audit", format!("/nodes/{node}"))]
         }
+        (
+            "GET",
+            [
+                "nodes",
+                _,
+                "qemu" | "lxc",
+                vmid,
+                "config" | "pending" | "status" | "snapshot",
+                ..,
+            ],
+        ) if error.message.is_empty() => vec![wanted("VM.Audit", format!("/vms/{vmid}"))],
+        ("POST", ["nodes", _, "qemu" | "lxc", vmid, "status", _]) if error.message.is_empty() => {
+            vec![wanted("VM.PowerMgmt", format!("/vms/{vmid}"))]
+        }
         _ => Vec::new(),
     }
 }
@@ -313,11 +360,11 @@ mod tests {
             "the token ai@pve!mcp lacks VM.Audit on /vms/100: as root on a node, run `pveum role \
              add MCPVMAudit --privs VM.Audit` (skip it where the role exists already) and `pveum acl \
              modify /vms/100 --tokens 'ai@pve!mcp' --roles MCPVMAudit`; if the call is refused \
-             again, the user lacks it too, and a token has at most its user's rights: run `pveum \
-             acl modify /vms/100 --users ai@pve --roles MCPVMAudit` (this alone where the token is \
-             not privilege-separated), which on /vms/100 replaces ai@pve's roles from groups and \
-             from the paths above: name those in --roles as well to keep them (pveum acl list \
-             shows them)"
+             again, the user lacks it too, and a token has at most its user's rights: first look \
+             with pveum user permissions ai@pve --path /vms/100, since an entry on /vms/100 replaces ai@pve's roles from groups \
+             and from the paths above: to keep those (pveum acl list shows them), name them in \
+             --roles as well; then run `pveum acl modify /vms/100 --users ai@pve --roles MCPVMAudit` \
+             (this alone where the token is not privilege-separated)"
         );
         let root = ApiError {
             token: "root@pam!mcp".into(),
@@ -354,6 +401,20 @@ mod tests {
     }
 
     #[test]
+    fn what_means_nothing_on_the_path_is_left_out() {
+        let mut error =
+            refusal("Permission check failed (/storage/local, Datastore.AllocateSpace)");
+        error.held = Some(held(serde_json::json!({
+            "/": {"VM.Audit": 1, "Sys.Audit": 1, "Datastore.Audit": 1},
+        })));
+        let message = denied(&error, "");
+        assert!(
+            message.contains("--privs Datastore.AllocateSpace,Datastore.Audit`"),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn entries_of_the_root_add_up() {
         let mut error = refusal("Permission check failed (/, Sys.Modify)");
         error.held = Some(held(serde_json::json!({"/": {"Sys.Audit": 1}})));
@@ -368,6 +429,16 @@ mod tests {
         let message = denied(&error, "");
         assert!(message.contains("replaces the token's roles"), "{message}");
         assert!(message.contains("replaces ai@pve's roles"), "{message}");
+        // Before the line that does it.
+        for (warning, line) in [
+            (
+                "user token permissions ai@pve mcp --path /vms/100",
+                "--tokens",
+            ),
+            ("user permissions ai@pve --path /vms/100", "--users"),
+        ] {
+            assert!(message.find(warning).unwrap() < message.find(line).unwrap());
+        }
         error.held = Some(held(serde_json::json!({})));
         let message = denied(&error, "");
         assert!(!message.contains("the token's roles"), "{message}");

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Failure, Flag, Num, Params, Path, Pve};
 use crate::error::{Error, Result};
@@ -70,9 +71,16 @@ impl Guest {
             pve.forget_skipped(&resources());
             return Ok(guest);
         }
-        let skipped = pve
-            .skipped()
-            .map_or_else(String::new, |skipped| format!("; {skipped}"));
+        let skipped = pve.skipped();
+        if let Some(skipped) = &skipped
+            && is_listed(pve, vmid)
+        {
+            return Err(Error::Conflict(format!(
+                "guest {vmid} is there, but its entry in the list of guests cannot be read, so that \
+                 nothing can be done with it here: {skipped}; look at it in the web interface"
+            )));
+        }
+        let skipped = skipped.map_or_else(String::new, |skipped| format!("; {skipped}"));
         Err(Error::NotFound(format!(
             "there is no guest {vmid}, or {}: {} shows the guests that can be seen{skipped}",
             pve.unseen(Some(vmid)),
@@ -320,6 +328,16 @@ pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
     let mut guests: Vec<Guest> = pve.get(&resources(), &Params::new().set("type", "vm"))?;
     guests.sort_by_key(|guest| guest.vmid);
     Ok(guests)
+}
+
+/// Whether the list has an entry of a vmid, readable or not.
+fn is_listed(pve: &Pve, vmid: u32) -> bool {
+    let entries = pve.get::<Vec<Value>>(&resources(), &Params::new().set("type", "vm"));
+    let is = |entry: &Value| {
+        let read = |key| serde_json::from_value::<Num<u32>>(entry.get(key)?.clone()).ok();
+        read("vmid").is_some_and(|found| found.0 == vmid)
+    };
+    entries.is_ok_and(|entries| entries.iter().any(is))
 }
 
 fn resources() -> Path {

@@ -9,7 +9,7 @@ use crate::pve::{Failure, Flag, Guest, Halt, Kind, Num, Params, Pve};
 use crate::text;
 use crate::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Reply, Run, Running};
-use crate::tools::{console, name_of, power};
+use crate::tools::{console, guests, name_of, power};
 
 /// Runs a command in a VM.
 #[derive(Deserialize, JsonSchema)]
@@ -155,10 +155,8 @@ impl RunInGuest {
                 "must begin with a program, such as /bin/ls",
             ));
         }
-        // A program may have blanks in its path, but a name alone has none.
         if let [line] = command.as_slice()
-            && line.contains(' ')
-            && !line.contains(['/', '\\'])
+            && is_line(line)
         {
             return Err(Error::argument(
                 "command",
@@ -211,10 +209,7 @@ impl ExecTicket {
             Ok(Err(_)) if now < self.until => self.out_of_sight(),
             Ok(Err(failure)) => return Err(self.lost(failure.into())),
             Err(Error::Unreachable(_)) if now < self.until => self.out_of_sight(),
-            Err(error @ (Error::Unreachable(_) | Error::Internal(_) | Error::Unauthorized(_))) => {
-                return Err(self.lost(error));
-            }
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.lost(error)),
         };
         if run.status != CommandStatus::Running {
             return Ok(Outcome::Done(Finished::new(&run, text)?));
@@ -253,6 +248,14 @@ impl ExecTicket {
 
     /// The error of losing sight of a command, which must not be run again.
     fn lost(&self, error: Error) -> Error {
+        // The guest or its agent has lost the command: another look is in vain.
+        if matches!(error, Error::NotFound(_) | Error::Conflict(_)) {
+            return error.context(&format!(
+                "the command was started in guest {} with pid {}, and how it ended is not known; do \
+                 not repeat it before you have looked at what it did",
+                self.vmid, self.pid
+            ));
+        }
         error.context(&format!(
             "the command was started in guest {} with pid {}, but how it is doing cannot be read: \
              {} with this pid instead of command looks again; do not repeat the command",
@@ -405,6 +408,21 @@ fn repaired(text: String) -> String {
         .unwrap_or(text)
 }
 
+/// Whether a program's name is a whole line, arguments included. A program may
+/// have blanks in its path, as under Windows, but nothing in a path begins with
+/// `-`, `/` or a quote after a blank, and a name without a path has no blanks.
+fn is_line(program: &str) -> bool {
+    let mut words = program.split_whitespace();
+    let is_path = words
+        .next()
+        .is_some_and(|first| first.contains(['/', '\\']));
+    let mut others = words.peekable();
+    others.peek().is_some()
+        && (!is_path
+            || others
+                .any(|word| word.starts_with(['-', '/', '"', '\'', '|', '>', '<', '&', ';', '$'])))
+}
+
 /// Whether a failed look says nothing of the command: something in front of
 /// Proxmox answered, nothing did, or the guest's agent was busy.
 fn says_nothing(failure: &Failure) -> bool {
@@ -469,6 +487,17 @@ fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
                 "the agent of {} does not know a command {pid}: it forgets a command once it has \
                  reported its end, and all of them when it restarts",
                 guest.label()
+            )))
+        }
+        // "QEMU guest agent is not running", "VM 100 is not running".
+        Failure::Api(error) if error.says("is not running") => {
+            Halt::Refused(Error::Conflict(format!(
+                "{} or its agent has stopped since ({}): the command with pid {pid} may have done its \
+                 work, as a reboot, a shutdown or a restart of the agent ends like this; {} shows \
+                 whether the guest runs",
+                guest.label(),
+                error.message,
+                name_of::<guests::GetGuest>()
             )))
         }
         failure => Halt::Refused(agent_error(guest, failure)),
@@ -632,6 +661,14 @@ mod tests {
             ),
             (r#"{"vmid":100,"command":[""]}"#, "command: must begin"),
             (
+                r#"{"vmid":100,"command":["ls -l /tmp"]}"#,
+                "command: must be a list",
+            ),
+            (
+                r#"{"vmid":100,"command":["/bin/ls -l"]}"#,
+                "command: must be a list",
+            ),
+            (
                 r#"{"vmid":100,"command":["a","\u0000"]}"#,
                 "command: must not",
             ),
@@ -648,6 +685,7 @@ mod tests {
             serde_json::from_str(r#"{"vmid":100,"command":["/bin/echo","é"],"stdin":"x"}"#)
                 .unwrap();
         assert!(tool.check().is_ok());
+        assert!(!is_line(r"C:\Program Files\App\app.exe") && !is_line("/opt/my app/run"));
     }
 
     #[test]

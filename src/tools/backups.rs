@@ -539,12 +539,18 @@ impl RestoreBackup {
             .map(|guest| guest.node.as_str());
         candidates.sort_by_key(|place| original != Some(place.node.as_str()));
         let mut failed = None;
+        let mut unfinished = None;
         for place in &candidates {
             match volumes(pve, &place.node, storage, Some(Content::Backup), None) {
                 Ok(volumes) => {
                     let mut volumes = volumes.into_iter();
-                    if let Some(volume) = volumes.find(|volume| volume.volid == self.volid) {
-                        return Ok((place.node.clone(), volume));
+                    match volumes.find(|volume| volume.volid == self.volid) {
+                        // Another node may have a whole one of this name.
+                        Some(volume) if volume.is_unfinished() => {
+                            unfinished.get_or_insert(place.node.as_str());
+                        }
+                        Some(volume) => return Ok((place.node.clone(), volume)),
+                        None => {}
                     }
                     if place.shared.0 {
                         break;
@@ -553,6 +559,16 @@ impl RestoreBackup {
                 // Another node may have it.
                 Err(failure) => failed = Some(failure),
             }
+        }
+        if let Some(node) = unfinished {
+            return Err(Error::Conflict(format!(
+                "backup {} on {node} is unfinished: it is still being made, or was interrupted, and \
+                 a restore of it would lack data; nothing was restored: wait for its task ({}), or \
+                 choose another backup ({})",
+                self.volid,
+                name_of::<tools::tasks::ListTasks>(),
+                name_of::<ListBackups>()
+            )));
         }
         if let Some(failure) = failed {
             return Err(failure.into());

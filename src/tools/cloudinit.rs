@@ -303,12 +303,25 @@ impl Wish {
             let value = keys::encode(keys);
             let lines = |value: &str| keys::decode(value);
             // Proxmox keeps the value as it was written, by whatever encoder.
-            if lines(&value) != lines(config.get("sshkeys").unwrap_or_default()) {
+            if config.is_unreadable("sshkeys")
+                || lines(&value) != lines(config.get("sshkeys").unwrap_or_default())
+            {
                 edit.put(config, "sshkeys", "ssh_keys", &value, key_names);
             }
         }
         for plan in &self.addresses {
             let cards = config.nics();
+            let key = plan.key();
+            for key in [plan.nic.as_str(), key.as_str()] {
+                if config.is_unreadable(key) {
+                    return Err(Error::Conflict(format!(
+                        "{key} of {}, as Proxmox answered it, cannot be read, and a change would lose \
+                         what is there: nothing was changed; look at it in the web interface, and \
+                         change it there",
+                        guest.label()
+                    )));
+                }
+            }
             if !cards.iter().any(|nic| nic.id == plan.nic) {
                 let there: Vec<&str> = cards.iter().map(|nic| nic.id.as_str()).collect();
                 return Err(Error::Conflict(format!(
@@ -322,7 +335,6 @@ impl Wish {
                     }
                 )));
             }
-            let key = plan.key();
             let value = plan.apply(config.get(&key).unwrap_or_default())?;
             edit.warnings.extend(address::warning(&plan.nic, &value));
             edit.put(
@@ -341,7 +353,8 @@ impl Wish {
         }
         if let Some(upgrade) = self.upgrade
             // Proxmox upgrades by default.
-            && config.flag("ciupgrade").unwrap_or(true) != upgrade
+            && (config.is_unreadable("ciupgrade")
+                || config.flag("ciupgrade").unwrap_or(true) != upgrade)
         {
             let value = u8::from(upgrade).to_string();
             edit.put(config, "ciupgrade", "upgrade", &value, |value| {
@@ -368,7 +381,10 @@ impl Edit {
     ) {
         let old = config.get(key);
         // A password cannot be compared: Proxmox shows stars.
-        if old.unwrap_or_default() == value && (key != "cipassword" || value.is_empty()) {
+        if !config.is_unreadable(key)
+            && old.unwrap_or_default() == value
+            && (key != "cipassword" || value.is_empty())
+        {
             return;
         }
         if value.is_empty() {
@@ -378,7 +394,10 @@ impl Edit {
         }
         self.changes.push(Change {
             what: what.to_owned(),
-            from: old.map(&show),
+            from: match config.is_unreadable(key) {
+                true => Some("(unreadable)".to_owned()),
+                false => old.map(&show),
+            },
             to: (!value.is_empty()).then(|| show(value)),
             waits_for_reboot: false,
         });
@@ -621,7 +640,7 @@ impl CloudInit {
             node: guest.node,
             drive: drive(config),
             user: own("ciuser"),
-            has_password: config.get("cipassword").is_some(),
+            has_password: config.get("cipassword").is_some() || config.is_unreadable("cipassword"),
             ssh_keys: config.get("sshkeys").map_or_else(Vec::new, keys::decode),
             addresses: cards
                 .iter()

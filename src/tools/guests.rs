@@ -171,6 +171,14 @@ impl Run for ListGuests {
                 found.len()
             ));
         }
+        if let Some(part) = &self.name
+            && total == 0
+            && part.contains(['*', '?'])
+        {
+            notes.push(
+                "name is a part of the name, taken literally: * and ? match nothing else".into(),
+            );
+        }
         let running = found.iter().filter(|guest| guest.is_running()).count();
         let text = format!(
             "{}, {running} of those shown running",

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::expected::{Cause, EndState, Expected};
+use crate::expected::{self, Cause, EndState, Expected};
 use crate::pve::{Failure, Guest, GuestState, Kind, Params, Pve, Started};
 use crate::report::Report;
 use crate::ticket::Finish;
@@ -53,6 +53,10 @@ impl StartGuest {
             Power::OnDisk | Power::Prepared => {}
             Power::Stopped if is_mounted(guest, state) => {}
             Power::Stopped | Power::Unknown => state.unlocked(guest)?,
+        }
+        // Its manager accepts the request, and ignores it.
+        if state.is_ha_managed() && state.ha_state() == Some("error") {
+            return Err(expected::given_up(guest));
         }
         Ok(Order::new(verb, "start", Power::Running).plan())
     }

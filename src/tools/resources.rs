@@ -1,10 +1,11 @@
 //! What a guest is given: CPU, memory, disk sizes, and its options.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use crate::bounds;
 use crate::error::{Error, Problem, Result};
@@ -209,7 +210,9 @@ impl SetGuestResources {
         let Some(wanted) = self.memory_mib.map(u64::from) else {
             return Ok(None);
         };
-        if guest.kind != Kind::Lxc || wanted >= before.number("memory").unwrap_or(512) {
+        let grows =
+            !before.is_unreadable("memory") && wanted >= before.number("memory").unwrap_or(512);
+        if guest.kind != Kind::Lxc || grows {
             return Ok(None);
         }
         let now: Use = pve.get(&guest.path(["status", "current"]), &Params::new())?;
@@ -311,10 +314,23 @@ impl Run for ResizeDisk {
         let size = Size::parse(&self.size)?;
         let (guest, (from, to, started)) = Guest::attempt(pve, self.vmid, |guest| {
             let config = GuestConfig::read(pve, guest)?;
+            if config.is_unreadable(&self.disk) {
+                return Err(unreadable(
+                    guest,
+                    &format!("the values of {}", self.disk),
+                    "resize it there",
+                )
+                .into());
+            }
             let disk = self.disk(guest, config.disks())?;
             let from = current_size(pve, guest, &disk)?;
-            let to = size.against(from, &disk.id)?;
-            if to == from {
+            let to = match (from, size) {
+                (Some(from), _) => Some(size.against(from, &disk.id)?),
+                // Proxmox adds it to whatever size the disk has.
+                (None, Size::By(_)) => None,
+                (None, Size::To(_)) => return Err(unknown_size(guest, &disk).into()),
+            };
+            if to.is_some() && to == from {
                 return Ok((from, to, None));
             }
             guest.state(pve)?.unlocked(guest)?;
@@ -325,20 +341,22 @@ impl Run for ResizeDisk {
             let started = pve.put::<Started>(&guest.path(["resize"]), &form)?;
             Ok((from, to, Some(started)))
         })?;
-        let action = format!(
-            "grow {} of {} to {}",
-            self.disk,
-            guest.label(),
-            text::bytes(to)
-        );
+        let how = match (to, size) {
+            (Some(to), _) | (None, Size::To(to)) => format!("to {}", text::bytes(to)),
+            (None, Size::By(more)) => format!("by {}", text::bytes(more)),
+        };
+        let action = format!("grow {} of {} {how}", self.disk, guest.label());
         let Some(started) = started else {
             return Ok(Reply::report(Report::unchanged(action).on(&guest)));
         };
-        let mut report = Report::done(action).on(&guest).change(
-            self.disk.clone(),
-            Some(text::bytes(from)),
-            Some(text::bytes(to)),
-        );
+        let mut report = Report::done(action).on(&guest);
+        if let (Some(from), Some(to)) = (from, to) {
+            report = report.change(
+                self.disk.clone(),
+                Some(text::bytes(from)),
+                Some(text::bytes(to)),
+            );
+        }
         if guest.kind == Kind::Qemu {
             report = report.next(
                 "grow the partition and the file system inside the guest; cloud images do so at \
@@ -346,7 +364,9 @@ impl Run for ResizeDisk {
             );
         }
         // Older versions grow it at once and name no task.
-        if matches!(started, Started::WithoutTask(_)) && self.has_grown(pve, &guest, to) {
+        if matches!(started, Started::WithoutTask(_))
+            && to.is_some_and(|to| self.has_grown(pve, &guest, to))
+        {
             return Ok(Reply::report(report));
         }
         report.started(&started, self.wait)
@@ -454,6 +474,7 @@ impl Run for SetGuestOptions {
         let (guest, report) = Guest::attempt(pve, self.vmid, |guest| {
             self.check_kind(guest)?;
             let before = Settings::read(pve, guest)?;
+            self.check_tags(guest, &before)?;
             let wishes = self.wishes(guest.kind, &before);
             write(pve, guest, &before, wishes, "options")
         })?;
@@ -476,7 +497,8 @@ impl SetGuestOptions {
         ];
         if !given.contains(&true) && lists.iter().all(|(_, list)| list.is_none()) {
             return Err(nothing_given(
-                "name, description, tags, add_tags, remove_tags, start_at_boot, protection",
+                "name, description, tags ([] removes all), add_tags, remove_tags, start_at_boot, \
+                 protection",
             ));
         }
         if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
@@ -534,6 +556,19 @@ impl SetGuestOptions {
         Ok(())
     }
 
+    /// Tags are added to those that are there, and taken from them.
+    fn check_tags(&self, guest: &Guest, before: &Settings) -> Result<()> {
+        let builds_on_them = self.add_tags.is_some() || self.remove_tags.is_some();
+        if !builds_on_them || !before.is_unreadable("tags") {
+            return Ok(());
+        }
+        Err(unreadable(
+            guest,
+            "its tags",
+            "give all tags that it is to have as tags",
+        ))
+    }
+
     fn wishes(&self, kind: Kind, before: &Settings) -> Vec<Wish> {
         let name = match kind {
             Kind::Qemu => "name",
@@ -589,12 +624,31 @@ fn nothing_given(names: &str) -> Error {
     }])
 }
 
+/// The refusal to make a new value out of one that cannot be read.
+fn unreadable(guest: &Guest, what: &str, instead: &str) -> Error {
+    Error::Conflict(format!(
+        "{what}, as Proxmox answered for {}, cannot be read, and a change would lose what is there: \
+         nothing was changed; look at them in the web interface, and {instead}",
+        guest.label()
+    ))
+}
+
 /// A guest's settings: those in force, and those that wait for its next start.
-struct Settings(BTreeMap<String, Entry>);
+struct Settings {
+    entries: BTreeMap<String, Entry>,
+    /// The keys with a value that is neither a text nor a number.
+    unreadable: BTreeSet<String>,
+}
 
 #[derive(Deserialize)]
-struct Entry {
+struct RawEntry {
     key: String,
+    value: Option<Value>,
+    pending: Option<Value>,
+    delete: Option<Flag>,
+}
+
+struct Entry {
     value: Option<Text>,
     pending: Option<Text>,
     delete: Option<Flag>,
@@ -602,28 +656,54 @@ struct Entry {
 
 impl Settings {
     fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        let entries: Vec<Entry> = pve.get(&guest.path(["pending"]), &Params::new())?;
-        Ok(Self::new(entries))
+        let path = guest.path(["pending"]);
+        let settings = Self::new(pve.get(&path, &Params::new())?);
+        pve.note_unreadable(&path, settings.unreadable.iter().map(String::as_str));
+        Ok(settings)
     }
 
-    fn new(entries: Vec<Entry>) -> Self {
-        Self(
-            entries
-                .into_iter()
-                .map(|entry| (entry.key.clone(), entry))
-                .collect(),
-        )
+    fn new(raw: Vec<RawEntry>) -> Self {
+        let mut entries = BTreeMap::new();
+        let mut unreadable = BTreeSet::new();
+        for entry in raw {
+            let mut read = |value: Option<Value>| {
+                let text = serde_json::from_value(value?).ok();
+                if text.is_none() {
+                    unreadable.insert(entry.key.clone());
+                }
+                text
+            };
+            let (value, pending) = (read(entry.value), read(entry.pending));
+            let delete = entry.delete;
+            entries.insert(
+                entry.key,
+                Entry {
+                    value,
+                    pending,
+                    delete,
+                },
+            );
+        }
+        Self {
+            entries,
+            unreadable,
+        }
+    }
+
+    /// Whether a key is set, to a value that cannot be read.
+    fn is_unreadable(&self, key: &str) -> bool {
+        self.unreadable.contains(key)
     }
 
     /// What the guest runs with.
     fn in_force(&self, key: &str) -> Option<&str> {
-        let value = self.0.get(key)?.value.as_ref()?;
+        let value = self.entries.get(key)?.value.as_ref()?;
         Some(plain(key, &value.0))
     }
 
     /// What it will run with from its next start on.
     fn wanted(&self, key: &str) -> Option<&str> {
-        let entry = self.0.get(key)?;
+        let entry = self.entries.get(key)?;
         if entry.is_removed() {
             return None;
         }
@@ -636,7 +716,7 @@ impl Settings {
     }
 
     fn waits(&self, key: &str) -> bool {
-        self.0
+        self.entries
             .get(key)
             .is_some_and(|entry| entry.pending.is_some() || entry.is_removed())
     }
@@ -698,6 +778,12 @@ impl Wish {
         }
     }
 
+    /// Whether the guest has what is wished for, or will have it at its next
+    /// start. What cannot be read may be anything.
+    fn is_met(&self, settings: &Settings) -> bool {
+        !settings.is_unreadable(self.key) && self.is(settings.wanted(self.key))
+    }
+
     /// Whether this value is what is wished for.
     fn is(&self, value: Option<&str>) -> bool {
         let value = value.or(self.default).unwrap_or_default();
@@ -727,7 +813,7 @@ fn write(
     let action = format!("set {what} of {}", guest.label());
     let waiting: Vec<&str> = wishes
         .iter()
-        .filter(|wish| wish.is(before.wanted(wish.key)) && before.waits(wish.key))
+        .filter(|wish| wish.is_met(before) && before.waits(wish.key))
         .map(|wish| wish.argument)
         .collect();
     let note = (!waiting.is_empty()).then(|| {
@@ -736,7 +822,7 @@ fn write(
             waiting.join(", ")
         )
     });
-    wishes.retain(|wish| !wish.is(before.wanted(wish.key)));
+    wishes.retain(|wish| !wish.is_met(before));
     let mut report = if wishes.is_empty() {
         Report::unchanged(action)
     } else {
@@ -751,6 +837,9 @@ fn write(
                 partly(Report::done(&action), &wishes, before, &after, refusals)?
             }
             Ok(after) => outcome(Report::done(&action), &wishes, before, &after),
+            Err(failure) if !refusals.is_empty() => {
+                return Err(out_of_sight(guest, &action, &refusals, failure).into());
+            }
             // It is written; that must not be lost for this.
             Err(failure) => {
                 let mut report = Report::done(action);
@@ -796,6 +885,36 @@ fn refusals(error: &ApiError) -> Vec<(String, String)> {
         .collect()
 }
 
+/// The error of a change that a running guest did not take, where what came of
+/// it cannot be read. Never a success: none of it may have been made.
+fn out_of_sight(
+    guest: &Guest,
+    action: &str,
+    refusals: &[(String, String)],
+    failure: Failure,
+) -> Error {
+    let kept = match guest.kind {
+        Kind::Qemu => "a VM keeps such a change, as a pending one, for its next full start",
+        Kind::Lxc => "a container does not keep such a change",
+    };
+    Error::Conflict(format!(
+        "{action} failed, at least in part: it cannot be changed while the guest runs ({}), and \
+         what came of it could not be read ({}); {kept}, and settings that were not refused may \
+         have changed: look with {} before you repeat the call",
+        said(refusals),
+        Error::from(failure).message(),
+        name_of::<tools::guests::GetGuest>()
+    ))
+}
+
+fn said(refusals: &[(String, String)]) -> String {
+    refusals
+        .iter()
+        .map(|(key, said)| format!("{key}: {said}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
 /// A report of changes that a running guest did not take: those that a VM keeps
 /// wait for its next start, those of a container are lost. Fails where nothing
 /// has changed.
@@ -808,11 +927,7 @@ fn partly(
 ) -> Result<Report> {
     let mut report = outcome(report, wishes, before, after);
     if report.status == Status::Unchanged {
-        let said = refusals
-            .iter()
-            .map(|(key, said)| format!("{key}: {said}"))
-            .collect::<Vec<_>>()
-            .join("; ");
+        let said = said(&refusals);
         return Err(Error::Conflict(format!(
             "{} failed: it cannot be changed while the guest runs ({said}); nothing was changed: \
              shut the guest down with {}, change it, and start it again",
@@ -859,7 +974,7 @@ fn outcome(mut report: Report, wishes: &[Wish], before: &Settings, after: &Setti
         .iter()
         .filter(|wish| {
             let (was, is) = (before.wanted(wish.key), after.wanted(wish.key));
-            was.or(wish.default) != is.or(wish.default)
+            before.is_unreadable(wish.key) || was.or(wish.default) != is.or(wish.default)
         })
         .map(|wish| wish.change(before, Some(after)))
         .collect();
@@ -872,12 +987,16 @@ fn outcome(mut report: Report, wishes: &[Wish], before: &Settings, after: &Setti
 impl Wish {
     fn change(&self, before: &Settings, after: Option<&Settings>) -> Change {
         let to = match after {
+            Some(after) if after.is_unreadable(self.key) => Some("(unreadable)"),
             Some(after) => after.wanted(self.key),
             None => Some(self.value.as_str()).filter(|value| !value.is_empty()),
         };
         Change {
             what: self.argument.to_owned(),
-            from: self.show(before.in_force(self.key)),
+            from: match before.is_unreadable(self.key) {
+                true => Some("(unreadable)".to_owned()),
+                false => self.show(before.in_force(self.key)),
+            },
             to: self.show(to),
             waits_for_reboot: after.is_some_and(|after| after.waits(self.key)),
         }
@@ -951,10 +1070,11 @@ impl Size {
     }
 }
 
-/// A disk's size, by the configuration or else by its storage.
-fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<u64, Halt> {
+/// A disk's exact size, by the configuration or else by its storage; none where
+/// neither gives it.
+fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>, Halt> {
     if let Some(size) = disk.size_bytes {
-        return Ok(size);
+        return Ok(Some(size));
     }
     let content = match guest.kind {
         Kind::Qemu => Content::Images,
@@ -965,15 +1085,19 @@ fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<u64, Halt> {
         .into_iter()
         .find(|volume| volume.volid == disk.volid)
         .and_then(|volume| volume.size);
-    match found {
-        Some(size) => Ok(size.0),
-        None => Err(Error::Conflict(format!(
-            "neither the configuration nor storage {storage} gives the size of {} ({}): rescan the \
-             disks on node {} with qm rescan or pct rescan",
-            disk.id, disk.volid, guest.node
-        ))
-        .into()),
-    }
+    Ok(found.map(|size| size.0))
+}
+
+fn unknown_size(guest: &Guest, disk: &Disk) -> Error {
+    Error::Conflict(format!(
+        "neither the configuration nor storage {} gives the exact size of {} ({}), so that growing \
+         it to a size cannot be checked: give what to add, such as +10G, or rescan the disks on node \
+         {} with qm rescan or pct rescan",
+        disk.storage.as_deref().unwrap_or_default(),
+        disk.id,
+        disk.volid,
+        guest.node
+    ))
 }
 
 fn is_tag(text: &str) -> bool {
@@ -1018,7 +1142,7 @@ fn merge_tags(has: Vec<String>, add: &[String], remove: &[String]) -> Vec<String
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn settings(entries: Value) -> Settings {
         Settings::new(serde_json::from_value(entries).unwrap())
