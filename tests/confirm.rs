@@ -261,11 +261,38 @@ async fn the_question_shows_the_whole_command() -> anyhow::Result<()> {
     for word in [
         "command = \"/bin/sh\"",
         "command = \"-c\"",
-        "shop > /srv/shop.sql && rm -rf /srv/old",
+        // Nor what looks like a password: it may be what acts.
+        "mysqldump -pHush1 shop > /srv/shop.sql && rm -rf /srv/old",
     ] {
         assert!(questions.contains(word), "{questions}");
     }
-    assert!(!questions.contains("Hush1"), "{questions}");
     assert_eq!(writes(&sim)?, 0);
     Ok(())
+}
+
+/// To look at a file of the internet, a node sends a request there.
+#[tokio::test]
+async fn a_node_looks_at_no_url_that_the_user_has_not_seen() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = client_of_an_admin(&sim).await?;
+    let url = "https://example.com/images/debian-13-generic-amd64.iso";
+    let arguments = json!({ "url": url, "storage": "local" });
+    client.error("download_iso", arguments).await?;
+    let questions = client.questions();
+    let first = questions.first().map(String::as_str).unwrap_or_default();
+    assert!(first.contains("GET /nodes/"), "{questions:?}");
+    assert!(first.contains(url), "{questions:?}");
+    let requests = sim.requests()?;
+    let asked = |one: &Value| {
+        one["path"]
+            .as_str()
+            .is_some_and(|path| path.contains("url"))
+    };
+    assert!(!requests.iter().any(asked), "{requests:?}");
+    Ok(())
+}
+
+async fn client_of_an_admin(sim: &Sim) -> anyhow::Result<Client> {
+    let host = sim.admin()?.arg("--confirm=writes");
+    host.connect_with(Era::Legacy, User::Declines).await
 }

@@ -148,6 +148,42 @@ async fn without_the_key_nothing_is_sent() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Without the key, a connection is of use for one request: it would take one
+/// of few places.
+#[tokio::test]
+async fn without_the_key_no_connection_stays_open() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let forward = sim.host()?.forward().await?;
+    let head = format!(
+        "GET /api2/json/version HTTP/1.1\r\nHost: {}\r\n",
+        forward.address
+    );
+    let mut stranger = tokio::net::TcpStream::connect(forward.address.as_str()).await?;
+    stranger.write_all(format!("{head}\r\n").as_bytes()).await?;
+    // The other end closes it after the answer, which it would wait to do for long.
+    let mut answer = String::new();
+    stranger.read_to_string(&mut answer).await?;
+    assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("\r\nconnection: close\r\n"),
+        "{answer}"
+    );
+    // With it, the next request may come on the same one.
+    let mut client = tokio::net::TcpStream::connect(forward.address.as_str()).await?;
+    for _ in 0..2 {
+        client
+            .write_all(format!("{head}{AUTHORIZATION}\r\n\r\n").as_bytes())
+            .await?;
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert_ne!(client.read_buf(&mut answer).await?, 0, "{answer:?}");
+        }
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn web_pages_get_nothing() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -365,11 +401,23 @@ async fn settings_are_checked_before_it_listens() -> anyhow::Result<()> {
         .run(&["forward", "--listen=127.0.0.1:0"])
         .await?;
     refused(&output, "--key-file");
-    let host = sim.host()?.file("key", KEY)?;
-    let key = host.directory().join("key");
-    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o644))?;
-    let output = host.run(&["forward", "--key-file=key"]).await?;
-    refused(&output, "chmod 600");
+    for mode in [0o644, 0o660] {
+        let host = sim.host()?.file("key", KEY)?;
+        let key = host.directory().join("key");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode))?;
+        std::os::unix::fs::symlink(&key, host.directory().join("link"))?;
+        let output = host.run(&["forward", "--key-file=link"]).await?;
+        refused(&output, "chmod 600");
+    }
+    // It sees no tools, so it could not keep to a choice of them.
+    for policy in [
+        "locked = true\ntools = [\"list_guests\"]\n",
+        "locked = true\nexclude_tools = [\"get_node_log\"]\n",
+    ] {
+        let host = sim.host()?.file("policy.toml", policy)?;
+        let output = host.run(&["forward", "--policy=policy.toml"]).await?;
+        refused(&output, "exclude_tools");
+    }
     // Nobody asked for the .env that is here.
     let env = format!("PROXMOX_URL={}\n", sim.url);
     let host = HostRunner::new()?.file(".env", &env)?;

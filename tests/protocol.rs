@@ -450,6 +450,64 @@ async fn answers_that_are_not_read_are_bounded() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a client sends is bounded, too: a line has so many bytes and values, and
+/// what all calls hold has an end. Whoever sends more is told the limit.
+#[tokio::test]
+async fn what_is_sent_is_bounded() -> anyhow::Result<()> {
+    const CALLS: usize = 16;
+    let sim = Sim::start().await?;
+    let mut raw = sim.host()?.raw()?;
+    raw.initialize().await?;
+    let call = |id: usize, value: &Value| {
+        json!({
+            "jsonrpc": "2.0", "id": id, "method": "tools/call",
+            "params": { "name": "list_guests", "arguments": { "x": value } },
+        })
+    };
+    // As large as a file or what a command reads may be.
+    raw.send_json(call(0, &json!("x".repeat(300_000)))).await?;
+    let answer = raw.next().await?;
+    assert!(answer["result"].is_object(), "{answer}");
+    let idle = raw.memory("VmRSS:")?;
+    for (value, says) in [
+        (json!(vec![0; 500_000]), Some("10000 JSON values")),
+        (json!("x".repeat(4 << 20)), Some("1048576 bytes")),
+        (json!("x".repeat(1_000_000)), None),
+        (json!(vec![json!([]); 4_500]), None),
+    ] {
+        for id in 0..CALLS {
+            raw.send_json(call(id, &value)).await?;
+        }
+        let mut ids = std::collections::BTreeSet::new();
+        for _ in 0..CALLS {
+            let answer = raw.next().await?;
+            ids.insert(answer["id"].as_u64());
+            let error = answer["error"]["message"].as_str();
+            match (says, error) {
+                (Some(says), error) => {
+                    assert!(error.is_some_and(|error| error.contains(says)), "{answer}")
+                }
+                (None, Some(error)) => assert!(error.contains("16 MiB"), "{answer}"),
+                (None, None) => assert!(answer["result"].is_object(), "{answer}"),
+            }
+        }
+        assert_eq!(ids.len(), CALLS, "{ids:?}");
+    }
+    // Nobody is told of a notification, which takes no memory either.
+    for _ in 0..4 {
+        let params = json!({ "x": vec![0; 500_000] });
+        let notification =
+            json!({ "jsonrpc": "2.0", "method": "notifications/x", "params": params });
+        raw.send_json(notification).await?;
+    }
+    let answer = raw.request("ping", json!({})).await?;
+    assert_eq!(answer["result"], json!({}), "{answer}");
+    let peak = raw.memory("VmHWM:")?.saturating_sub(idle);
+    assert!(peak < 128 << 20, "{} MiB", peak >> 20);
+    assert_eq!(raw.finish().await?.status, Some(0));
+    Ok(())
+}
+
 /// With stdin open, a signal ends it in order.
 #[tokio::test]
 async fn a_signal_ends_the_process() -> anyhow::Result<()> {

@@ -6,9 +6,9 @@
 //! leads to must be a regular file. Pipes, devices and folders are refused
 //! before they are opened, so that none of them can block the program.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -35,6 +35,12 @@ pub(crate) enum FileError {
     /// It is larger than it may be.
     #[error("cannot be read: it has more than {0} bytes")]
     TooLarge(usize),
+    /// Others can read or change it.
+    #[error(
+        "can be read or changed by other users of this machine: make it your own with chown, and \
+         private with chmod 600"
+    )]
+    NotPrivate,
     /// It is not text.
     #[error("cannot be read: it is not UTF-8 text")]
     NotUtf8,
@@ -43,6 +49,36 @@ pub(crate) enum FileError {
 /// Reads a regular file of at most `max` bytes. The bytes are wiped when they
 /// are dropped.
 pub(crate) fn read(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    read_if(path, max, |_| Ok(()))
+}
+
+/// The same, for a file that this process's user alone can read or change (or
+/// root). A group may read what belongs to root: so container platforms mount
+/// secrets.
+pub(crate) fn read_private(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let user = rustix::process::geteuid().as_raw();
+    read_if(path, max, |metadata| {
+        match is_private(user, metadata.uid(), metadata.mode()) {
+            true => Ok(()),
+            false => Err(FileError::NotPrivate),
+        }
+    })
+}
+
+/// Whether a file with this owner and mode is private to a user.
+fn is_private(user: u32, owner: u32, mode: u32) -> bool {
+    match owner {
+        0 => mode & 0o037 == 0,
+        owner => owner == user && mode & 0o077 == 0,
+    }
+}
+
+/// Reads a file if what is known of the open file passes the check.
+fn read_if(
+    path: &Path,
+    max: usize,
+    check: impl FnOnce(&Metadata) -> Result<(), FileError>,
+) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Opening a device may already do something.
     if !path.metadata()?.is_file() {
         return Err(FileError::NotRegular);
@@ -53,6 +89,7 @@ pub(crate) fn read(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, FileEr
     if !metadata.is_file() {
         return Err(FileError::NotRegular);
     }
+    check(&metadata)?;
     let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
     if size > max {
         return Err(FileError::TooLarge(max));
@@ -84,6 +121,47 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_private_file_is_the_users_or_roots() {
+        for (user, owner, mode, private) in [
+            (1000, 1000, 0o100_600, true),
+            (1000, 1000, 0o100_400, true),
+            (1000, 1000, 0o100_640, false),
+            (1000, 1000, 0o100_620, false),
+            (1000, 1000, 0o100_604, false),
+            (1000, 1001, 0o100_600, false),
+            (0, 65534, 0o100_600, false),
+            (1000, 0, 0o100_600, true),
+            (1000, 0, 0o100_440, true),
+            (1000, 0, 0o100_660, false),
+            (1000, 0, 0o100_444, false),
+            (0, 0, 0o100_600, true),
+        ] {
+            assert_eq!(
+                is_private(user, owner, mode),
+                private,
+                "{user} {owner} {mode:o}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_link_leads_to_must_be_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&path, b"12345").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for (mode, private) in [(0o600, true), (0o660, false), (0o606, false)] {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            std::fs::set_permissions(&path, mode).unwrap();
+            for path in [&path, &link] {
+                let read = read_private(path, 5);
+                assert_eq!(read.is_ok(), private, "{path:?}");
+                assert!(private || matches!(read, Err(FileError::NotPrivate)));
+            }
+        }
+    }
 
     #[test]
     fn only_regular_files_of_a_size_are_read() {

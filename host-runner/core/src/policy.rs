@@ -266,6 +266,16 @@ impl Layers {
         &self.effective
     }
 
+    /// Whether a policy that nothing may widen says which tools there are.
+    pub(crate) fn binds_tools(&self) -> bool {
+        let locked = |file: &&PolicyFile| file.locked == Some(true);
+        let file = self.file.as_ref().map(|(_, file)| file).filter(locked);
+        self.system
+            .iter()
+            .chain(file)
+            .any(|file| chooses_tools(file))
+    }
+
     /// Each key that is in force, and where it comes from.
     pub(crate) fn origins(&self) -> Vec<(String, String)> {
         let file = self.file.as_ref();
@@ -298,6 +308,11 @@ impl Layers {
         });
         described.collect()
     }
+}
+
+/// Whether a policy says which tools there are.
+pub(crate) fn chooses_tools(file: &PolicyFile) -> bool {
+    file.toolsets.is_some() || file.tools.is_some() || file.exclude_tools.is_some()
 }
 
 type Keys = Vec<(String, serde_json::Value)>;

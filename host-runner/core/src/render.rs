@@ -62,13 +62,30 @@ pub(crate) fn error_text(error: &ToolError) -> String {
 pub(crate) fn for_terminal(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() && c != '\n' {
+        if (c.is_control() && c != '\n') || is_unseen(c) {
             shown.extend(c.escape_default());
         } else {
             shown.push(c);
         }
     }
     shown
+}
+
+/// Whether a character is invisible, or turns the direction of writing: by it,
+/// a text looks like another.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// The kind of an error, as programs know it.
@@ -175,6 +192,10 @@ mod tests {
         assert_eq!(
             for_terminal("first\u{1b}[2J\r\nsécond\u{9b}31m"),
             "first\\u{1b}[2J\\r\nsécond\\u{9b}31m"
+        );
+        assert_eq!(
+            for_terminal("vm\u{202e}001\u{200b} \u{2066}\u{e0041}"),
+            "vm\\u{202e}001\\u{200b} \\u{2066}\\u{e0041}"
         );
     }
 

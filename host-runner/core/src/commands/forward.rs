@@ -35,6 +35,7 @@ use self::rate::Rate;
 use super::{CommandError, Context};
 use crate::cli::Operator;
 use crate::engine::Embedded;
+use crate::policy::chooses_tools;
 use crate::process;
 use crate::render;
 use crate::sandbox::Terms;
@@ -59,6 +60,15 @@ pub(crate) async fn run(
     args: &ForwardArgs,
 ) -> Result<(), CommandError> {
     let address = loopback(&args.listen)?;
+    let layers = operator.policy_layers()?;
+    if layers.binds_tools() {
+        return Err(CommandError::Usage(
+            "the locked policy, or the system's, says which tools there are (toolsets, tools, \
+             exclude_tools), and forward, which sees requests and not tools, could not keep to it: \
+             limit preset, actions, scope or rules there instead"
+                .to_owned(),
+        ));
+    }
     let context = Context::new(operator, embedded).await?;
     // A policy that does not fit the component is refused here as elsewhere.
     let offer = context.catalog.offer().await?;
@@ -79,8 +89,7 @@ pub(crate) async fn run(
     })?;
     let address = listener.local_addr()?;
 
-    let policy = operator.policy()?;
-    if policy.toolsets.is_some() || policy.tools.is_some() || policy.exclude_tools.is_some() {
+    if chooses_tools(layers.effective()) {
         tracing::warn!(
             "forward sees requests and not tools: the choice of tools (toolsets, tools, \
              exclude_tools) has no effect on what it sends; scope, actions and rules have"

@@ -2,13 +2,29 @@
 //!
 //! rmcp drops a line that is not JSON, and takes a call whose parameters are
 //! malformed for a method that it does not know. Both are answered here, by
-//! what JSON-RPC has for them. Nothing but requests is ever answered twice: an
+//! what JSON-RPC has for them, and so is a line that is too long or has too many
+//! values, before either can take much memory. Nothing but requests is ever answered twice: an
 //! answer that comes back is not answered again.
+
+use std::fmt;
 
 use rmcp::RoleServer;
 use rmcp::model::{ClientRequest, ErrorCode, JsonRpcMessage};
 use rmcp::service::RxJsonRpcMessage;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value, json};
+
+use super::room::ROOM_BYTES;
+
+/// The longest line that is read. Longer ones are answered and left out. The
+/// largest arguments, a file or what a command reads, have some 100 KB, and no
+/// request to Proxmox VE has more than 512 KiB.
+pub(super) const MAX_LINE_BYTES: usize = 1024 * 1024;
+/// The most JSON values that a line may have: each takes up to a hundred times
+/// its text.
+pub(super) const MAX_VALUES: usize = 10_000;
+/// The longest id of a line that is not read.
+const MAX_ID_BYTES: usize = 256;
 
 /// What is to be done with a line.
 #[derive(Debug)]
@@ -48,6 +64,16 @@ pub(super) fn read(line: &[u8]) -> Line {
     if line.trim_ascii().is_empty() {
         return Line::Nothing;
     }
+    if values(line) > MAX_VALUES {
+        let problem = format!("the line has more than {MAX_VALUES} JSON values");
+        return match find_id(line) {
+            // A notification is never answered.
+            Ok(None) => Line::Nothing,
+            Ok(id) | Err(id) => {
+                answer(id.unwrap_or_default(), ErrorCode::INVALID_REQUEST, &problem)
+            }
+        };
+    }
     let message = match serde_json::from_slice(line) {
         Ok(Value::Object(message)) => message,
         Ok(Value::Array(_)) => {
@@ -70,10 +96,124 @@ pub(super) fn read(line: &[u8]) -> Line {
     }
 }
 
-/// The answer to a line that is too long to be kept.
-pub(super) fn too_long(max: usize) -> Value {
-    let problem = format!("the line is longer than {max} bytes");
-    error(Value::Null, ErrorCode::INVALID_REQUEST, &problem)
+/// At most so many JSON values are in a line: each but the first follows one of
+/// these characters. (An empty list counts as two.)
+pub(super) fn values(line: &[u8]) -> usize {
+    let mut count = 1;
+    let mut is_text = false;
+    let mut is_escaped = false;
+    for byte in line {
+        if std::mem::take(&mut is_escaped) {
+            continue;
+        }
+        match byte {
+            b'"' => is_text = !is_text,
+            b'\\' => is_escaped = is_text,
+            b',' | b'[' | b'{' if !is_text => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// The answer to a line that is too long to be kept, of which these are the
+/// start and the end: clients write the id first or last.
+pub(super) fn too_long(start: &[u8], end: &[u8]) -> Value {
+    let problem = format!("the line is longer than {MAX_LINE_BYTES} bytes");
+    let id = find_id(start).unwrap_or_else(|id| id);
+    let id = id.or_else(|| last_id(end));
+    error(id.unwrap_or_default(), ErrorCode::INVALID_REQUEST, &problem)
+}
+
+/// The answer to a message for which there is no room. None if it is none that
+/// is answered.
+pub(super) fn no_room(message: &RxJsonRpcMessage<RoleServer>) -> Option<Value> {
+    let JsonRpcMessage::Request(request) = message else {
+        return None;
+    };
+    let problem = format!(
+        "the calls that wait or run hold too much: what they were sent may take {} MiB of memory \
+         in all; call again when one of them has ended",
+        ROOM_BYTES >> 20
+    );
+    let id = serde_json::to_value(&request.id).unwrap_or_default();
+    Some(error(id, ErrorCode::INTERNAL_ERROR, &problem))
+}
+
+/// The id in a line, of which nothing else is kept. An error, with the id if it
+/// was found before, where the line is no whole object.
+fn find_id(line: &[u8]) -> Result<Option<Value>, Option<Value>> {
+    let mut id = None;
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    let found = reader.deserialize_map(Envelope(&mut id));
+    match found.and_then(|()| reader.end()) {
+        Ok(()) => Ok(id),
+        Err(_) => Err(id),
+    }
+}
+
+/// The id at the end of a line: `…,"id":7}`. A quote within a text would be
+/// escaped, so this is the outermost object's.
+fn last_id(end: &[u8]) -> Option<Value> {
+    let (_, end) = end.split_at_checked(end.len().saturating_sub(2 * MAX_ID_BYTES))?;
+    let start = end.iter().rposition(|byte| *byte == b',')?;
+    let member = end.get(start + 1..)?.trim_ascii().strip_suffix(b"}")?;
+    find_id(&[b"{", member, b"}"].concat()).ok()?
+}
+
+/// Takes the id out of an object.
+struct Envelope<'a>(&'a mut Option<Value>);
+
+impl<'de> Visitor<'de> for Envelope<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a message")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            match name.as_str() {
+                "id" => *self.0 = Some(map.next_value_seed(Id)?),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads what may be an id.
+struct Id;
+
+impl<'de> DeserializeSeed<'de> for Id {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Id {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a short string or an integer")
+    }
+
+    fn visit_i64<E>(self, id: i64) -> Result<Value, E> {
+        Ok(id.into())
+    }
+
+    fn visit_u64<E>(self, id: u64) -> Result<Value, E> {
+        Ok(id.into())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, id: &str) -> Result<Value, E> {
+        match id.len() <= MAX_ID_BYTES {
+            true => Ok(id.into()),
+            false => Err(E::custom("too long")),
+        }
+    }
 }
 
 fn read_request(mut message: Map<String, Value>) -> Line {
@@ -275,6 +415,59 @@ mod tests {
         assert_eq!(answered("\u{feff}{").1, -32700);
         let line = [b"{\"a\":\"".as_slice(), b"\xff\"}"].concat();
         assert!(matches!(read(&line), Line::Answer(_)));
+    }
+
+    #[test]
+    fn lines_with_too_many_values_are_answered_unread() {
+        let call = |values: usize, head: &str, tail: &str| {
+            let list = vec!["0"; values].join(",");
+            format!(
+                r#"{{{head}"jsonrpc":"2.0","method":"tools/call","params":{{"name":"a","arguments":{{"x":[{list}]}}}}{tail}}}"#
+            )
+        };
+        let id = r#""id":7,"#;
+        let fits = call(MAX_VALUES - 20, id, "");
+        assert!(matches!(read(fits.as_bytes()), Line::Message(_)));
+        for (line, id) in [
+            (call(MAX_VALUES, id, ""), json!(7)),
+            (call(MAX_VALUES, "", r#","id":"seven""#), json!("seven")),
+            (call(MAX_VALUES, r#""id":[],"#, ""), json!(null)),
+            ("[".repeat(MAX_VALUES + 1), json!(null)),
+            (r#"{"a":"#.repeat(MAX_VALUES + 1), json!(null)),
+        ] {
+            let (got, code, message) = answered(&line);
+            assert_eq!((got, code), (id, -32600), "{message}");
+            assert!(message.contains("10000 JSON values"), "{message}");
+        }
+        let notification = call(MAX_VALUES, "", "");
+        assert!(matches!(read(notification.as_bytes()), Line::Nothing));
+        // What is in a text is no value.
+        let text = r#"\",[{"#.repeat(MAX_VALUES);
+        let line =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":"{text}"}}}}"#);
+        assert!(matches!(read(line.as_bytes()), Line::Message(_)));
+    }
+
+    #[test]
+    fn a_long_line_is_answered_by_its_id_where_that_is_found() {
+        let id = |start: &str, end: &str| too_long(start.as_bytes(), end.as_bytes())["id"].clone();
+        assert_eq!(
+            id(r#"{"jsonrpc":"2.0","id":7,"params":{"x":"aaa"#, "aaa"),
+            7
+        );
+        let start = r#"{"method":"tools/call","params":{"id":3,"x":"aaa"#;
+        assert_eq!(id(start, r#"a"},"jsonrpc":"2.0","id":7}"#), 7);
+        assert_eq!(id(start, "a\"}, \"id\": \"x\"}\r\n"), "x");
+        for end in [
+            r#"a\",\"id\":7}"#,
+            r#""id":7}"#,
+            r#","id":7"#,
+            r#","id":[7]}"#,
+            r#",{"id":7}}"#,
+            "",
+        ] {
+            assert_eq!(id(start, end), Value::Null, "{end}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod backlog;
 mod confirm;
 mod message;
+mod room;
 mod running;
 mod stdio;
 
@@ -224,9 +225,12 @@ impl Inner {
         let tool = offer
             .find(&request.name)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let arguments = request.arguments.clone().unwrap_or_default();
-        let arguments = serde_json::to_string(&arguments)
-            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let arguments = match &request.arguments {
+            Some(arguments) => serde_json::to_string(arguments),
+            None => Ok("{}".to_owned()),
+        };
+        let arguments =
+            arguments.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
         let mut call = match self.questions.resume(&request) {
             Some(resumed) => {

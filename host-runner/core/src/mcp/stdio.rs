@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 
 use rmcp::RoleServer;
-use rmcp::model::JsonRpcMessage;
+use rmcp::model::{GetExtensions as _, JsonRpcMessage};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::io::Interest;
@@ -20,19 +20,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
-use super::message::{self, Line};
+use super::message::{self, Line, MAX_LINE_BYTES};
+use super::room::{Place, Room};
 
-/// The longest line that is read. Longer ones are answered and left out.
-const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
 /// The most that may wait for the client to read it, with the answers to what
 /// it had asked before [`Backlog`] was full.
 const MAX_UNREAD_BYTES: usize = 64 * 1024 * 1024;
+/// How much at once is read of a line that is not kept.
+const PART_BYTES: u64 = 64 * 1024;
 /// The most messages that may wait to be handled.
 const MAX_WAITING: usize = 16;
 
 /// Stdin and stdout.
 pub(super) struct Stdio {
-    incoming: mpsc::Receiver<RxJsonRpcMessage<RoleServer>>,
+    incoming: mpsc::Receiver<Incoming>,
     outgoing: Outgoing,
     /// Cancelled at the end of stdin: rmcp itself tells the handlers only
     /// after it has waited 5 s for them.
@@ -40,6 +41,9 @@ pub(super) struct Stdio {
     greeted: Arc<AtomicBool>,
     complained: bool,
 }
+
+/// A message, and the room that it takes.
+type Incoming = (RxJsonRpcMessage<RoleServer>, Place);
 
 /// The way to stdout.
 #[derive(Clone)]
@@ -105,10 +109,20 @@ impl Transport<RoleServer> for Stdio {
                 () = self.outgoing.backlog.room_for_a_request() => {}
                 () = self.closing.cancelled() => {}
             }
-            let Some(message) = self.incoming.recv().await else {
+            let Some((mut message, place)) = self.incoming.recv().await else {
                 self.closing.cancel();
                 return None;
             };
+            // It is held as long as the message is handled.
+            match &mut message {
+                JsonRpcMessage::Request(request) => {
+                    request.request.extensions_mut().insert(place);
+                }
+                JsonRpcMessage::Notification(notification) => {
+                    notification.notification.extensions_mut().insert(place);
+                }
+                _ => drop(place),
+            }
             self.outgoing.backlog.received(&message);
             // rmcp would end the session over anything but a request here.
             if matches!(message, JsonRpcMessage::Request(_)) {
@@ -209,21 +223,34 @@ async fn watch_stdin(backlog: Backlog) {
 }
 
 /// Reads stdin to its end.
-fn read_all(messages: &mpsc::Sender<RxJsonRpcMessage<RoleServer>>, answers: &Outgoing) {
+fn read_all(messages: &mpsc::Sender<Incoming>, answers: &Outgoing) {
+    let room = Room::new();
     let mut stdin = io::stdin().lock();
     let mut line = Vec::new();
     loop {
         let answer = match next_line(&mut stdin, &mut line) {
             Ok(Read::End) => return,
-            Ok(Read::TooLong) => message::too_long(MAX_LINE_BYTES),
+            Ok(Read::TooLong(answer)) => answer,
             Ok(Read::Line) => match message::read(&line) {
                 Line::Nothing => continue,
                 Line::Answer(answer) => answer,
-                Line::Message(message) => match messages.blocking_send(*message) {
-                    Ok(()) => continue,
-                    // The server has ended.
-                    Err(_) => return,
-                },
+                Line::Message(message) => {
+                    let Some(place) = room.take(line.len(), message::values(&line)) else {
+                        let Some(answer) = message::no_room(&message) else {
+                            tracing::warn!("left out a large message, as there is no room for it");
+                            continue;
+                        };
+                        if answers.push(answer.to_string().into_bytes()).is_err() {
+                            return;
+                        }
+                        continue;
+                    };
+                    match messages.blocking_send((*message, place)) {
+                        Ok(()) => continue,
+                        // The server has ended.
+                        Err(_) => return,
+                    }
+                }
             },
             Err(error) => {
                 tracing::error!("cannot read stdin: {error}");
@@ -238,7 +265,8 @@ fn read_all(messages: &mpsc::Sender<RxJsonRpcMessage<RoleServer>>, answers: &Out
 
 enum Read {
     Line,
-    TooLong,
+    /// The answer to it.
+    TooLong(serde_json::Value),
     End,
 }
 
@@ -254,12 +282,12 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Read> {
     if (count as u64) < max || line.ends_with(b"\n") {
         return Ok(Read::Line);
     }
+    let start = std::mem::take(line);
     loop {
         line.clear();
-        let count = input.by_ref().take(max).read_until(b'\n', line)?;
-        if count == 0 || line.ends_with(b"\n") {
-            line.clear();
-            return Ok(Read::TooLong);
+        let part = input.by_ref().take(PART_BYTES).read_until(b'\n', line)?;
+        if part == 0 || line.ends_with(b"\n") {
+            return Ok(Read::TooLong(message::too_long(&start, line)));
         }
     }
 }

@@ -51,8 +51,27 @@ pub(crate) fn text(text: &str) -> String {
 
 /// A request's parameters as the user is shown them before agreeing, in order.
 ///
+/// What a guest is to run, to read or to keep in a file stays whole: a question
+/// must not hide what it asks about, and whatever looks like a secret there may
+/// be what acts.
+pub(crate) fn asked(params: &[(String, String)]) -> Vec<(String, String)> {
+    let shown = params.iter().map(|(name, value)| {
+        let value = if is_command(name) || matches!(name.as_str(), "input-data" | "content") {
+            value.clone()
+        } else if is_secret_name(name) {
+            HIDDEN.to_owned()
+        } else {
+            text(value)
+        };
+        (name.clone(), value)
+    });
+    shown.collect()
+}
+
+/// A request's parameters as decisions about it show them, in order.
+///
 /// A command, and what it reads, stays whole where the part that looks like a
-/// secret could do something: a question must not hide what it asks about.
+/// secret holds characters that a shell acts on.
 pub(crate) fn shown(params: &[(String, String)]) -> Vec<(String, String)> {
     let command: Vec<&str> = params
         .iter()

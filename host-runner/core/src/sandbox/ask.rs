@@ -124,10 +124,12 @@ impl Question {
 }
 
 impl Change {
-    /// A request, whole: only what is a password, a key or a token is hidden.
+    /// A request, whole: a command with all its words, and of other parameters
+    /// all but what is a password, a key or a token. No character of it is
+    /// invisible or turns the direction of writing.
     pub(super) fn new(request: &ApiRequest, is_destructive: bool) -> Self {
-        let mut text = format!("{} {}", request.verb.as_str(), request.path());
-        for (name, value) in redact::shown(&request.params) {
+        let mut text = format!("{} {}", request.verb.as_str(), visible(&request.path()));
+        for (name, value) in redact::asked(&request.params) {
             text.push_str(&format!("\n  {} = {value:?}", name.escape_debug()));
         }
         Self {
@@ -135,6 +137,19 @@ impl Change {
             is_destructive,
         }
     }
+}
+
+/// A path in which every character is seen. Quotes and backslashes are in the
+/// names of users.
+fn visible(path: &str) -> String {
+    let mut shown = String::with_capacity(path.len());
+    for c in path.chars() {
+        match c {
+            '\'' | '"' | '\\' => shown.push(c),
+            c => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 impl Answer {
@@ -188,7 +203,10 @@ mod tests {
     fn change(params: &[(&str, &str)]) -> Change {
         let form: Vec<_> = params
             .iter()
-            .map(|(name, value)| format!("{name}={}", value.replace(' ', "+").replace('&', "%26")))
+            .map(|(name, value)| {
+                let bytes = value.bytes().map(|byte| format!("%{byte:02X}"));
+                format!("{name}={}", bytes.collect::<String>())
+            })
             .collect();
         let request = ApiRequest::parse(
             "POST",
@@ -210,6 +228,39 @@ mod tests {
             change.text,
             "POST /nodes/pve1/qemu/100/agent/exec\n  command = \"sh\"\n  command = \"-c\"\n  \
              command = \"mount /dev/sdb1 /mnt && rm -rf /mnt/x\""
+        );
+    }
+
+    #[test]
+    fn no_part_of_a_command_looks_like_a_secret() {
+        for command in [
+            &["git", "-c", "credential.helper=!poweroff", "fetch"][..],
+            &["env", "VAULT_TOKEN_HELPER=/tmp/evil", "vault", "login"],
+            &["rm", "-rf", "/srv/token=x/../../etc"],
+            &["find", "/srv", "-name", "token=x", "-delete"],
+            &["mysql", "-pHush1", "--password=hush2", "shop"],
+        ] {
+            let params: Vec<_> = command.iter().map(|word| ("command", *word)).collect();
+            let text = change(&params).text;
+            for word in command {
+                assert!(text.contains(&format!("command = {word:?}")), "{text}");
+            }
+        }
+        let text = change(&[("command", "sh"), ("input-data", "token=x/../../etc")]).text;
+        assert!(
+            text.ends_with("input-data = \"token=x/../../etc\""),
+            "{text}"
+        );
+        // What no guest acts on is still hidden.
+        let text = change(&[("cipassword", "hush"), ("description", "password=hush")]).text;
+        assert!(!text.contains("hush"), "{text}");
+    }
+
+    #[test]
+    fn nothing_in_a_path_is_invisible() {
+        assert_eq!(
+            visible("/nodes/pve1/tasks/UPID:pve1:1:1:1:qmstart:1\u{202e}\u{200b}0:LAB\\o'né@ldap:"),
+            "/nodes/pve1/tasks/UPID:pve1:1:1:1:qmstart:1\\u{202e}\\u{200b}0:LAB\\o'né@ldap:"
         );
     }
 

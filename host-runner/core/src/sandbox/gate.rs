@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host_runner_policy::{
-    ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict,
+    Action, ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict,
     read_nodes,
 };
 use http::{HeaderValue, Request, Response, Uri, header};
@@ -418,7 +418,7 @@ impl Gate {
             verdict.reason.push('…');
         }
         let Ok(parsed) = parsed else { return verdict };
-        if !verdict.allowed || parsed.verb == Verb::Get {
+        if !verdict.allowed || !acts(parsed, &verdict.meaning) {
             return verdict;
         }
         if self.terms.read_only {
@@ -476,7 +476,7 @@ impl Gate {
 
     /// Takes a change from what this minute may have.
     async fn count(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
-        if parsed.verb == Verb::Get {
+        if !acts(parsed, &verdict.meaning) {
             return Ok(());
         }
         let destructive = verdict.meaning.is_destructive();
@@ -495,7 +495,7 @@ impl Gate {
 
     /// Whether the policy wants the user to be asked about a request.
     fn asks_about(&self, parsed: &ApiRequest, meaning: &Meaning) -> bool {
-        parsed.verb != Verb::Get
+        acts(parsed, meaning)
             && match self.sandbox.rules.confirm {
                 Confirm::Never => false,
                 Confirm::Destructive => meaning.is_destructive(),
@@ -614,6 +614,13 @@ impl Gate {
     fn journal(&self) -> std::sync::MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a request does something, and does not only read. A GET may: that of
+/// the metadata of a URL has a node send a request to where the URL leads. (To
+/// ask what a command in a guest has come to is a read.)
+fn acts(request: &ApiRequest, meaning: &Meaning) -> bool {
+    request.verb != Verb::Get || meaning.actions.contains(&Action::Download)
 }
 
 impl Journal {

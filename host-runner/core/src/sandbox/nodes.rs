@@ -18,6 +18,11 @@ use crate::budget::Budget;
 /// How soon a name that is not listed may have the list read again: a node that
 /// joins is found, and a component that makes up names asks for nothing.
 const PAUSE: Duration = Duration::from_secs(10);
+/// How often in a row the question may fail before a pause: whoever tries again
+/// is answered by what Proxmox says now.
+const FAILURES: u32 = 3;
+/// How long, after so many failures, the last one answers for all.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
 /// The most that is kept of an error of Proxmox.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
 
@@ -35,10 +40,23 @@ struct Known {
     asked: Option<Instant>,
 }
 
-/// How the last question failed, for all who were waiting for its answer.
+/// How the last question failed, for all who were waiting for its answer, and
+/// for whoever asks too often.
 struct Failed {
     at: Instant,
     why: Unanswered,
+    in_a_row: u32,
+}
+
+impl Failed {
+    /// Whether it is the answer to a question that came up at this time.
+    fn answers(&self, since: Instant) -> bool {
+        let pause = match self.in_a_row >= FAILURES {
+            true => FAILURE_PAUSE,
+            false => Duration::ZERO,
+        };
+        self.at + pause >= since
+    }
 }
 
 /// Why the list could not be read.
@@ -80,7 +98,7 @@ impl Nodes {
             return Ok(());
         };
         if let Some(failed) = &*failed
-            && failed.at >= since
+            && failed.answers(since)
         {
             return Err(Unlisted::Unanswered(failed.why.clone()));
         }
@@ -88,11 +106,18 @@ impl Nodes {
             return Err(Unlisted::Unknown(missing, self.names()));
         }
         match ask(exit, &self.budget).await {
-            Ok(names) => self.learn(names),
+            Ok(names) => {
+                *failed = None;
+                self.learn(names);
+            }
             Err(why) => {
-                let at = Instant::now();
+                let before = failed.as_ref().map_or(0, |failed| failed.in_a_row);
                 let why_too = why.clone();
-                *failed = Some(Failed { at, why });
+                *failed = Some(Failed {
+                    at: Instant::now(),
+                    why,
+                    in_a_row: before.saturating_add(1),
+                });
                 return Err(Unlisted::Unanswered(why_too));
             }
         }
@@ -202,4 +227,29 @@ pub(super) fn refusal(missing: &str, known: &BTreeSet<String>, scope: &Scope) ->
     let case = names.iter().find(|name| name.eq_ignore_ascii_case(missing));
     let case = case.map_or_else(String::new, |name| format!(" (case matters: {name})"));
     format!("the cluster has no node {missing:?}{case}; {nodes}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_fails_again_and_again_is_asked_once_a_second() {
+        let at = Instant::now();
+        let failed = |in_a_row| Failed {
+            at,
+            why: Unanswered::Without(SendError::new(FailureKind::Protocol, "no list")),
+            in_a_row,
+        };
+        let soon = at + Duration::from_millis(900);
+        let later = at + Duration::from_millis(1100);
+        assert!(failed(1).answers(at));
+        for in_a_row in 1..FAILURES {
+            assert!(!failed(in_a_row).answers(soon), "{in_a_row}");
+        }
+        for in_a_row in [FAILURES, FAILURES + 1, u32::MAX] {
+            assert!(failed(in_a_row).answers(soon), "{in_a_row}");
+            assert!(!failed(in_a_row).answers(later), "{in_a_row}");
+        }
+    }
 }

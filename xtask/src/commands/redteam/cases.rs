@@ -150,6 +150,28 @@ pub(super) fn attacks() -> impl Iterator<Item = Attack> {
             "many_problems",
             json!({ "count": 1_000_000 }),
         ),
+        // What a client sends in one line: a tool that takes no arguments gets
+        // them all the same.
+        (
+            "line-of-values",
+            "count_calls",
+            json!({ "x": vec![0; MEBIBYTE / 2 - 200] }),
+        ),
+        (
+            "line-of-lists",
+            "count_calls",
+            json!({ "x": vec![json!([]); 4500] }),
+        ),
+        (
+            "line-of-text",
+            "count_calls",
+            json!({ "x": "x".repeat(MEBIBYTE - 1000) }),
+        ),
+        (
+            "long-line",
+            "count_calls",
+            json!({ "x": "x".repeat(15 * MEBIBYTE) }),
+        ),
         ("many-lines", "many_lines", json!({ "count": 2_000_000 })),
         (
             "huge-progress",

@@ -12,6 +12,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::key::Key;
 use super::rate::Rate;
@@ -48,16 +49,23 @@ struct Refusal {
 }
 
 impl Forwarder {
-    /// Answers one request, whatever it is.
+    /// Answers one request, whatever it is. The first one with the key cancels
+    /// `known`.
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
         turns: &Semaphore,
+        known: &CancellationToken,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let answer = match self.admit(&request) {
-            Ok(()) => self.forward(request, turns).await,
-            Err(refusal) => Err(refusal),
-        };
+        if let Err(refusal) = self.admit(&request) {
+            // Whoever has no key keeps no connection.
+            let mut answer = refusal.into_response();
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+            return Ok(answer);
+        }
+        known.cancel();
+        let answer = self.forward(request, turns).await;
         Ok(answer.unwrap_or_else(Refusal::into_response))
     }
 

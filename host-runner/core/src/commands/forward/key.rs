@@ -6,7 +6,7 @@
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
@@ -49,17 +49,8 @@ impl Key {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(refused(format!("it cannot be made ({error})"))),
         }
-        let bytes = operator_file::read(path, MAX_SECRET_BYTES);
+        let bytes = operator_file::read_private(path, MAX_SECRET_BYTES);
         let bytes = bytes.map_err(|error| refused(format!("it {error}")))?;
-        let mode = path
-            .metadata()
-            .map(|metadata| metadata.permissions().mode());
-        if mode.is_ok_and(|mode| mode & 0o007 != 0) {
-            return Err(refused(
-                "other users of this machine can read or change it: make it private with chmod 600"
-                    .to_owned(),
-            ));
-        }
         let text = bytes.trim_ascii();
         let is_plain = text.iter().all(u8::is_ascii_graphic);
         if text.len() < MIN_CHARS || !is_plain {
@@ -123,6 +114,8 @@ fn make(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -174,6 +167,7 @@ mod tests {
         for (content, mode, why) in [
             (KEY, 0o604, "chmod 600"),
             (KEY, 0o602, "chmod 600"),
+            (KEY, 0o660, "chmod 600"),
             ("short", 0o600, "32 characters"),
             ("", 0o600, "32 characters"),
             (

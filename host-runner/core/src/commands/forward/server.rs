@@ -18,6 +18,8 @@ const MAX_CONNECTIONS: usize = 128;
 /// How long the head of a request may take, and how long a connection may be
 /// idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
+/// How long a connection may last before it has shown the key.
+const STRANGERS_TIME: Duration = Duration::from_secs(5);
 /// How long a connection takes new requests.
 const LIFETIME: Duration = Duration::from_secs(120);
 /// How long its last answer may take after that: longer than the door waits for
@@ -72,9 +74,14 @@ async fn converse(
 ) {
     // Answers are written in one piece.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let (forwarder, turns) = (Arc::clone(&forwarder), Arc::clone(&turns));
-        async move { forwarder.answer(request, &turns).await }
+    let known = CancellationToken::new();
+    let service = service_fn({
+        let known = known.clone();
+        move |request| {
+            let (forwarder, turns) = (Arc::clone(&forwarder), Arc::clone(&turns));
+            let known = known.clone();
+            async move { forwarder.answer(request, &turns, &known).await }
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -83,11 +90,21 @@ async fn converse(
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
+    let unknown = async {
+        tokio::select! {
+            () = tokio::time::sleep(STRANGERS_TIME) => {}
+            () = known.cancelled() => std::future::pending().await,
+        }
+    };
     tokio::select! {
         ended = connection.as_mut() => {
             if let Err(error) = ended {
                 tracing::debug!("a connection ended: {error}");
             }
+            return;
+        }
+        () = unknown => {
+            tracing::debug!("a connection ended, as it did not show the key");
             return;
         }
         () = tokio::time::sleep(LIFETIME) => {}

@@ -1,0 +1,78 @@
+//! Room for what the client sends: messages that wait or are being handled.
+//!
+//! A client may send more calls than run at once, and each holds its arguments
+//! until it is answered. Whoever finds no room is refused and does not wait:
+//! the answer to a question that an earlier call has asked may be behind it.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What all messages together may take.
+pub(super) const ROOM_BYTES: usize = 16 * 1024 * 1024;
+/// What a message takes of each of its bytes: it is held as it was read, and as
+/// what a component gets of it, with copies of both for a moment.
+const COPIES: usize = 4;
+/// What a JSON value takes beside its text.
+const VALUE_BYTES: usize = 256;
+/// Messages that take less are not counted here: how many of them there may be
+/// is for [`Backlog`](super::backlog::Backlog) to say.
+const SMALL_BYTES: usize = 16 * 1024;
+/// A semaphore counts no further than 32 bits in one step.
+const UNIT_BYTES: usize = 1024;
+
+/// The room that is left.
+#[derive(Clone)]
+pub(super) struct Room(Arc<Semaphore>);
+
+/// What a message takes. It goes back when the last copy of this is dropped.
+#[derive(Clone)]
+pub(super) struct Place(#[expect(dead_code, reason = "dropped")] Option<Arc<OwnedSemaphorePermit>>);
+
+impl Room {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(ROOM_BYTES / UNIT_BYTES)))
+    }
+
+    /// A place for a message with so many bytes and JSON values. None if there
+    /// is no room for it at present.
+    pub(super) fn take(&self, bytes: usize, values: usize) -> Option<Place> {
+        let cost = bytes
+            .saturating_mul(COPIES)
+            .saturating_add(values.saturating_mul(VALUE_BYTES));
+        if cost <= SMALL_BYTES {
+            return Some(Place(None));
+        }
+        let units = u32::try_from(cost.div_ceil(UNIT_BYTES)).ok()?;
+        let permit = Arc::clone(&self.0).try_acquire_many_owned(units).ok()?;
+        Some(Place(Some(Arc::new(permit))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::message::{MAX_LINE_BYTES, MAX_VALUES};
+    use super::*;
+
+    #[test]
+    fn messages_take_room_until_they_are_dropped() {
+        let room = Room::new();
+        // The largest message always fits into an empty room.
+        let largest = room.take(MAX_LINE_BYTES, MAX_VALUES);
+        assert!(largest.is_some());
+        let mut places = Vec::new();
+        while let Some(place) = room.take(MAX_LINE_BYTES, 1) {
+            places.push(place);
+            assert!(places.len() < 16, "no end");
+        }
+        // A small one always does, since it may be the answer to a question.
+        assert!(room.take(1000, 10).is_some());
+        let again = places.first().cloned();
+        places.clear();
+        drop(largest);
+        drop(again);
+        // Twenty files of 100 KB at once are no attack.
+        let many: Vec<_> = (0..20).filter_map(|_| room.take(100_000, 10)).collect();
+        assert_eq!(many.len(), 20);
+    }
+}
