@@ -20,6 +20,8 @@ enum Next {
     Plain,
     /// It is a secret.
     Secret,
+    /// It is a secret, unless it is an option.
+    Named,
     /// It is `user:password` or `user%password`.
     Login,
     /// It is a header of HTTP.
@@ -41,9 +43,28 @@ struct Program {
 
 static PROGRAMS: &[Program] = &[
     Program {
-        names: &["mysql*", "mariadb*", "mongo*", "sqlplus"],
+        names: &["mysql*", "mariadb*", "sqlplus"],
         secrets: &[],
         attached: &["-p"],
+        logins: &[],
+    },
+    Program {
+        names: &["mongo*"],
+        secrets: &["-p"],
+        attached: &[],
+        logins: &[],
+    },
+    Program {
+        names: &["sqlcmd", "osql", "bcp"],
+        secrets: &["-P"],
+        attached: &[],
+        logins: &[],
+    },
+    Program {
+        // `user,password`.
+        names: &["lftp"],
+        secrets: &["-u", "--user"],
+        attached: &[],
         logins: &[],
     },
     Program {
@@ -83,7 +104,13 @@ static PROGRAMS: &[Program] = &[
         logins: &["--creds", "--src-creds", "--dest-creds"],
     },
     Program {
-        names: &["curl", "wget", "http", "https", "httpie"],
+        names: &["curl"],
+        secrets: &["--oauth2-bearer", "--pass", "-b", "--cookie"],
+        attached: &[],
+        logins: &["-u", "-U", "--user", "--proxy-user"],
+    },
+    Program {
+        names: &["wget", "http", "https", "httpie"],
         secrets: &["--oauth2-bearer", "--key-password", "--pass"],
         attached: &[],
         logins: &["-u", "-U", "--user", "--proxy-user", "-a", "--auth"],
@@ -133,7 +160,9 @@ const READERS: [&str; 8] = [
 ];
 /// Programs all of whose plain arguments behind the user's name may be
 /// passwords.
-const SETTERS: [&str; 3] = ["htpasswd", "openssl", "net"];
+const SETTERS: [&str; 4] = ["htpasswd", "openssl", "net", "rabbitmqctl"];
+/// Programs that run the one whose name is among their arguments.
+const CARRIERS: [&str; 4] = ["docker", "podman", "oc", "sshpass"];
 /// Words behind which another program's name comes.
 const PREFIXES: [&str; 9] = [
     "sudo", "doas", "env", "nohup", "time", "nice", "exec", "command", "xargs",
@@ -226,6 +255,9 @@ fn secrets(words: &[Word<'_>]) -> Vec<Option<usize>> {
     let mut expects_program = true;
     let mut next = Next::Plain;
     let mut plain_arguments = 0_usize;
+    // The first plain argument, and whether an option had this letter.
+    let mut subcommand = "";
+    let mut has_n = false;
     words
         .iter()
         .map(|word| {
@@ -236,10 +268,18 @@ fn secrets(words: &[Word<'_>]) -> Vec<Option<usize>> {
                 Next::Secret => return at(0),
                 Next::Login => return login(text).map(|from| lead + from),
                 Next::Header => return header(text).map(|from| lead + from),
-                Next::Plain => {}
+                Next::Named if text.starts_with('-') && word.text == text => next = Next::Named,
+                // SQL: `identified with some_password by 'hush'`.
+                Next::Named if text.eq_ignore_ascii_case("by") => {
+                    next = Next::Secret;
+                    return None;
+                }
+                Next::Named if !is_separator(text) => return at(0),
+                Next::Named | Next::Plain => {}
             }
             if is_separator(text) {
                 expects_program = true;
+                next = Next::Plain;
                 return None;
             }
             if expects_program {
@@ -251,19 +291,28 @@ fn secrets(words: &[Word<'_>]) -> Vec<Option<usize>> {
                 }
                 program = program_name(text);
                 expects_program = false;
-                plain_arguments = 0;
+                (plain_arguments, subcommand, has_n) = (0, "", false);
                 return None;
             }
             if text.starts_with('-') {
+                has_n |= !text.starts_with("--") && text.contains('n');
                 let (hidden, follows) = option(program, text);
-                next = follows;
+                if follows != Next::Plain {
+                    next = follows;
+                }
                 return hidden.map(|from| lead + from);
             }
-            if program == "sshpass" {
+            // Behind `sudo -u somebody`, `timeout 5`, `docker exec box`, …
+            let carries = !is_known(program) || CARRIERS.contains(&program);
+            if program == "sshpass" || carries && is_known(program_name(text)) {
                 program = program_name(text);
+                (plain_arguments, subcommand, has_n) = (0, "", false);
                 return None;
             }
             plain_arguments += 1;
+            if plain_arguments == 1 {
+                subcommand = text;
+            }
             if matches!(program, "echo" | "printf") && reads_password && text != "\\n" {
                 return at(login(text).unwrap_or(0));
             }
@@ -273,14 +322,57 @@ fn secrets(words: &[Word<'_>]) -> Vec<Option<usize>> {
             if SETTERS.contains(&program) {
                 return match (program, plain_arguments) {
                     ("htpasswd", 3..) => at(0),
+                    ("htpasswd", 2..) if has_n => at(0),
                     ("net", 3) => at(0),
                     ("openssl", 2..) if text.starts_with("pass:") => at(5),
+                    ("openssl", 2..) if subcommand == "passwd" => at(0),
+                    ("rabbitmqctl", 3..) if sets_password(subcommand) => at(0),
                     _ => None,
                 };
+            }
+            // As in `nmcli … password hush`.
+            if names_secret(text) {
+                next = Next::Named;
             }
             None
         })
         .collect()
+}
+
+/// A program whose arguments are known.
+fn is_known(program: &str) -> bool {
+    SETTERS.contains(&program) || PROGRAMS.iter().any(|known| known.is(program))
+}
+
+/// What `rabbitmqctl` does with a user's name and a password.
+fn sets_password(subcommand: &str) -> bool {
+    matches!(
+        subcommand,
+        "add_user" | "change_password" | "authenticate_user"
+    )
+}
+
+/// Whether an argument is the name of a secret that follows it. `secret` and
+/// `token` alone are what some programs are asked for.
+fn names_secret(text: &str) -> bool {
+    const ENDS: [&str; 8] = [
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "pass",
+        "pwd",
+        "psk",
+        "pw",
+    ];
+    const LONG_ENDS: [&str; 3] = ["secret", "token", "key"];
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let lower = text.to_ascii_lowercase();
+    let is_long = lower.contains(['_', '-', '.']);
+    let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
+    text.bytes().all(is_name)
+        && super::is_secret_name(text)
+        && (ends(&ENDS) || is_long && ends(&LONG_ENDS))
 }
 
 /// Whether an option carries a secret, and what its next word is.
@@ -462,6 +554,52 @@ mod tests {
         }
     }
 
+    /// Behind other programs, and where a word or a quote tells.
+    #[test]
+    fn secrets_behind_words_are_hidden() {
+        for words in [
+            "sudo~-u~x~mysql~-phush",
+            "timeout~-k~1~5~mysql~-phush",
+            "docker~exec~-it~db~mysql~-phush",
+            "sh~-c~sudo -u x curl -u me:hush https://example.com",
+            "nmcli~dev~wifi~connect~home~password~hush",
+            "psql~-c~alter role bob password 'hush'",
+            "psql~-c~ALTER ROLE bob WITH PASSWORD 'hush' VALID UNTIL 'infinity'",
+            "mysqladmin~password~hush",
+            "mysqladmin~-u~root~password~hush",
+            "aws~configure~set~aws_secret_access_key~hush",
+            "printf~user=bob\\npass=hush\\n",
+            "sh~-c~printf 'user=bob\\npass=hush\\n' > /etc/creds",
+            "mysql~-e~create user bob identified by 'hush'",
+            "mysql~-e~ALTER USER bob IDENTIFIED WITH caching_sha2_password BY 'hush'",
+            "mysql~-e~set password for bob = password('hush')",
+            "sh~-c~mysql -e \"grant all on x to bob identified by 'hush'\"",
+            "openssl~passwd~hush",
+            "openssl~passwd~-6~hush",
+            "openssl~passwd~-6~-salt~ab~hush",
+            "htpasswd~-b~f~bob~hush",
+            "htpasswd~-nb~bob~hush",
+            "sudo~-u~www~htpasswd~-b~f~bob~hush",
+            "cmd~/c~net~user~bob~hush",
+            "rabbitmqctl~change_password~bob~hush",
+            "curl~-b~session=hush~https://example.com",
+            "curl~--cookie~session=hush~https://example.com",
+            "lftp~-u~bob,hush~ftp.example.com",
+            "sqlcmd~-Phush",
+            "sqlcmd~-P~hush",
+            "mongosh~-p~hush",
+        ] {
+            let list: Vec<_> = words.split('~').collect();
+            let list = super::super::without_arguments(&serde_json::json!(list)).to_string();
+            let line = words.replace('~', " ");
+            let line = super::super::without_arguments(&line.into()).to_string();
+            for shown in [list, line] {
+                assert!(!shown.contains("hush"), "{words}: {shown}");
+                assert!(shown.contains(HIDDEN), "{words}: {shown}");
+            }
+        }
+    }
+
     #[test]
     fn harmless_commands_stay_whole() {
         for words in [
@@ -473,6 +611,11 @@ mod tests {
             "sh~-c~systemctl restart nginx && tail -n 5 /var/log/syslog",
             "curl~-u~me",
             "openssl~x509~-in~cert.pem",
+            "sudo~-u~postgres~psql~-c~select 1",
+            "kubectl~get~secret~web",
+            "vault~token~lookup",
+            "docker~run~-d~nginx",
+            "sudo~systemctl~restart~mysql",
         ] {
             let words: Vec<_> = words.split('~').collect();
             assert_eq!(arguments(&words), words);

@@ -480,11 +480,20 @@ fn hide_named(text: &str) -> String {
         let is_token = out.ends_with('!');
         out.push_str(name);
         rest = after;
-        let Some(value) = Assigned::find(name, after) else {
+        let identifies = name.eq_ignore_ascii_case("by") && ends_with_identified(&out);
+        let Some(value) = Assigned::find(name, after)
+            .or_else(|| Assigned::quoted(after))
+            .or_else(|| Assigned::word(after).filter(|_| identifies))
+        else {
             continue;
         };
         let (lead, assigned) = split(after, value.start);
-        let length = if is_secret_name(name) {
+        // The letter of `\n` belongs to no name.
+        let escaped = out
+            .strip_suffix(name)
+            .is_some_and(|out| out.ends_with('\\'));
+        let bare = name.strip_prefix(['n', 'r', 't']).filter(|_| escaped);
+        let length = if identifies || is_secret_name(bare.unwrap_or(name)) || is_secret_name(name) {
             value.length(assigned)
         } else if (is_token && is_uuid(assigned)) || is_ticket(name, assigned) {
             word(assigned).len()
@@ -529,6 +538,25 @@ impl Assigned {
         })
     }
 
+    /// As in SQL: `password 'hush'`, `PASSWORD('hush')`.
+    fn quoted(after: &str) -> Option<Self> {
+        let value = after.trim_start_matches([' ', '\t', '(']);
+        let opens = value.trim_start_matches('\\').starts_with(['"', '\'']);
+        (opens && value.len() < after.len()).then_some(Self {
+            start: after.len() - value.len(),
+            is_loose: false,
+        })
+    }
+
+    /// The next word.
+    fn word(after: &str) -> Option<Self> {
+        let value = after.trim_start();
+        (value.len() < after.len()).then_some(Self {
+            start: after.len() - value.len(),
+            is_loose: false,
+        })
+    }
+
     fn length(&self, value: &str) -> usize {
         match value.chars().next() {
             Some(quote @ ('"' | '\'')) => quoted(value, quote),
@@ -547,6 +575,13 @@ impl Assigned {
             }
         }
     }
+}
+
+/// Whether a text ends in `identified by`, or in `identified with … by`.
+fn ends_with_identified(text: &str) -> bool {
+    let from = text.floor_char_boundary(text.len().saturating_sub(100));
+    let end = text.get(from..).unwrap_or_default();
+    end.to_ascii_lowercase().contains("identified")
 }
 
 fn is_name(character: char) -> bool {
