@@ -266,14 +266,13 @@ impl<'a> Operator<'a> {
     /// The parts of the policy in force.
     pub(crate) fn policy_layers(&self) -> Result<Layers, PolicyFileError> {
         let flags = &self.options.policy;
-        if let Some(path) = flags.file() {
-            return flags.layers(Some(path), true);
-        }
-        let Some((path, place)) = self.sources.policy() else {
-            return flags.layers(None, true);
-        };
-        let unnamed = matches!(place, Place::File(_)) && self.sources.unnamed_file().is_some();
-        flags.layers(Some(path), !unnamed)
+        let unnamed = self.sources.unnamed_file().is_some();
+        let of_sources = self.sources.policies().map(|(path, place)| {
+            let trusted = !(unnamed && matches!(place, Place::File(_)));
+            (path, trusted)
+        });
+        let of_flags = flags.file().map(|path| (path, true));
+        flags.layers(of_flags.into_iter().chain(of_sources))
     }
 
     /// What the policy says about requests.

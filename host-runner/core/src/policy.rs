@@ -137,32 +137,41 @@ impl PolicyFlags {
         file.filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// The policy in force, of all its parts. A file that is not `trusted` may
-    /// not have an audit log written: a `.env` that nobody named has named it.
-    pub(crate) fn layers(
+    /// The policy in force, of all its parts. Of the files that are named, the
+    /// first one counts, and those behind it that are locked: naming another
+    /// one must not get around them.
+    ///
+    /// Each file comes with whether it is trusted. One that is not may not have
+    /// an audit log written: a `.env` that nobody named has named it.
+    pub(crate) fn layers<'a>(
         &self,
-        file: Option<&Path>,
-        trusted: bool,
+        named: impl Iterator<Item = (&'a Path, bool)>,
     ) -> Result<Layers, PolicyFileError> {
         let system = Path::new(SYSTEM_POLICY);
-        let system = match system.symlink_metadata() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let mut ceilings = match system.symlink_metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             // Also one that cannot be looked at: it may forbid everything.
-            _ => Some(read(system)?),
+            _ => vec![(system.to_owned(), read(system)?)],
         };
-        let file = match file {
-            Some(path) => {
-                let policy = read(path)?;
-                if !trusted && policy.audit.file.is_some() {
-                    return Err(PolicyFileError::Untrusted {
-                        path: path.to_owned(),
-                    });
-                }
-                Some((path.to_owned(), policy))
+        let mut file: Option<(PathBuf, PolicyFile)> = None;
+        for (path, trusted) in named {
+            if file.as_ref().is_some_and(|(first, _)| first == path) {
+                continue;
             }
-            None => None,
-        };
-        Layers::new(system, file, self.as_file())
+            let policy = read(path)?;
+            let counts = file.is_none() || policy.locked == Some(true);
+            if counts && !trusted && policy.audit.file.is_some() {
+                return Err(PolicyFileError::Untrusted {
+                    path: path.to_owned(),
+                });
+            }
+            match &file {
+                None => file = Some((path.to_owned(), policy)),
+                Some(_) if counts => ceilings.push((path.to_owned(), policy)),
+                Some(_) => {}
+            }
+        }
+        Layers::new(ceilings, file, self.as_file())
     }
 
     fn as_file(&self) -> PolicyFile {
@@ -206,7 +215,8 @@ const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
 
 /// The parts of a policy, and what they come to.
 pub(crate) struct Layers {
-    system: Option<PolicyFile>,
+    /// The system's, and locked ones that are named beside the file.
+    ceilings: Vec<(PathBuf, PolicyFile)>,
     file: Option<(PathBuf, PolicyFile)>,
     flags: PolicyFile,
     effective: PolicyFile,
@@ -214,16 +224,15 @@ pub(crate) struct Layers {
 
 impl Layers {
     /// The flags beat the file, but they only narrow one that is locked; and
-    /// both of them only narrow the system's.
+    /// both of them only narrow the ceilings, whatever those say of themselves.
     fn new(
-        system: Option<PolicyFile>,
+        mut ceilings: Vec<(PathBuf, PolicyFile)>,
         file: Option<(PathBuf, PolicyFile)>,
         flags: PolicyFile,
     ) -> Result<Self, PolicyFileError> {
-        let system = system.map(|system| PolicyFile {
-            locked: Some(true),
-            ..system
-        });
+        for (_, ceiling) in &mut ceilings {
+            ceiling.locked = Some(true);
+        }
         let own = match &file {
             None => flags.clone(),
             Some((path, file)) if file.locked == Some(true) => file
@@ -236,25 +245,25 @@ impl Layers {
                 })?,
             Some((_, file)) => file.clone().overridden(flags.clone()),
         };
-        let effective = match &system {
-            None => own,
-            Some(ceiling) => {
-                let by = match &file {
-                    Some((path, _)) => format!("{} or the command line", path.display()),
-                    None => "the command line".to_owned(),
-                };
+        let by = match &file {
+            Some((path, _)) => format!("{} or the command line", path.display()),
+            None => "the command line".to_owned(),
+        };
+        let mut effective = own;
+        // The system's is the first one, and the last to narrow.
+        for (path, ceiling) in ceilings.iter().rev() {
+            effective =
                 ceiling
                     .clone()
-                    .narrowed(own)
+                    .narrowed(effective)
                     .map_err(|error| PolicyFileError::Locked {
-                        path: SYSTEM_POLICY.into(),
-                        by,
+                        path: path.clone(),
+                        by: by.clone(),
                         error,
-                    })?
-            }
-        };
+                    })?;
+        }
         Ok(Self {
-            system,
+            ceilings,
             file,
             flags,
             effective,
@@ -278,16 +287,10 @@ impl Layers {
 
     /// Each key that is in force, and where it comes from.
     pub(crate) fn origins(&self) -> Vec<(String, String)> {
-        let file = self.file.as_ref();
-        let layers = [
-            (self.system.as_ref(), SYSTEM_POLICY.to_owned()),
-            (
-                file.map(|(_, file)| file),
-                file.map_or_else(String::new, |(path, _)| path.display().to_string()),
-            ),
-            (Some(&self.flags), "the command line".to_owned()),
-        ];
-        let layers = layers.map(|(layer, name)| (layer.map(keys).unwrap_or_default(), name));
+        let files = self.ceilings.iter().chain(&self.file);
+        let files = files.map(|(path, file)| (keys(file), path.display().to_string()));
+        let flags = (keys(&self.flags), "the command line".to_owned());
+        let layers: Vec<_> = files.chain([flags]).collect();
         let described = keys(&self.effective).into_iter().map(|(key, value)| {
             let mut places: Vec<_> = layers
                 .iter()
@@ -435,19 +438,19 @@ mod tests {
     #[test]
     fn flags_beat_a_file_and_narrow_a_locked_one() {
         let flags = file("preset = \"admin\"");
-        let layers = Layers::new(None, named("preset = \"observe\""), flags.clone()).unwrap();
+        let layers = Layers::new(Vec::new(), named("preset = \"observe\""), flags.clone()).unwrap();
         assert_eq!(layers.effective().preset, Some(Preset::Admin));
         assert_eq!(origin(&layers, "preset"), "the command line");
 
         let locked = "locked = true\npreset = \"observe\"";
-        let error = Layers::new(None, named(locked), flags).err().unwrap();
+        let error = Layers::new(Vec::new(), named(locked), flags).err().unwrap();
         let text = error.to_string();
         assert!(
             text.contains("own.toml") && text.contains("preset"),
             "{text}"
         );
         let flags = file("exclude_tools = [\"get_guest\"]");
-        let layers = Layers::new(None, named(locked), flags).unwrap();
+        let layers = Layers::new(Vec::new(), named(locked), flags).unwrap();
         assert_eq!(layers.effective().preset, Some(Preset::Observe));
         assert_eq!(origin(&layers, "preset"), "own.toml");
         assert_eq!(origin(&layers, "exclude_tools"), "the command line");
@@ -456,7 +459,8 @@ mod tests {
     #[test]
     fn nothing_widens_the_systems_policy() {
         // It need not say that it is locked.
-        let system = || Some(file("preset = \"observe\"\ndeny = [\"GET /version\"]"));
+        let text = "preset = \"observe\"\ndeny = [\"GET /version\"]";
+        let system = || vec![(PathBuf::from(SYSTEM_POLICY), file(text))];
         for (own, flags) in [
             (named("preset = \"operate\""), ""),
             (None, "preset = \"operate\""),
@@ -474,6 +478,36 @@ mod tests {
         assert_eq!(origin(&layers, "deny"), both);
         assert_eq!(origin(&layers, "locked"), SYSTEM_POLICY);
         let layers = Layers::new(system(), None, file("")).unwrap();
+        assert_eq!(layers.effective().preset, Some(Preset::Observe));
+    }
+
+    #[test]
+    fn another_file_does_not_get_around_a_locked_one() {
+        let lock = || {
+            let text = "locked = true\npreset = \"observe\"\n[scope]\nvmids = [100]";
+            vec![(PathBuf::from("lock.toml"), file(text))]
+        };
+        for (own, flags, key) in [
+            (named("preset = \"admin\""), "", "preset"),
+            (named(""), "preset = \"operate\"", "preset"),
+            (named("scope = { vmids = [101] }"), "", "scope.vmids"),
+        ] {
+            let error = Layers::new(lock(), own, file(flags)).err().unwrap();
+            let text = error.to_string();
+            for say in ["lock.toml", "locked", "own.toml", key] {
+                assert!(text.contains(say), "{say}: {text}");
+            }
+        }
+        let own = named("exclude_tools = [\"get_guest\"]");
+        let layers = Layers::new(lock(), own, file("")).unwrap();
+        assert_eq!(layers.effective().preset, Some(Preset::Observe));
+        assert_eq!(origin(&layers, "preset"), "lock.toml");
+        assert_eq!(origin(&layers, "exclude_tools"), "own.toml");
+        // The system's is above it.
+        let mut both = vec![(PathBuf::from(SYSTEM_POLICY), file("read_only = true"))];
+        both.extend(lock());
+        let layers = Layers::new(both, named(""), file("")).unwrap();
+        assert_eq!(layers.effective().read_only, Some(true));
         assert_eq!(layers.effective().preset, Some(Preset::Observe));
     }
 }

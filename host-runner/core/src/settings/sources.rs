@@ -98,10 +98,11 @@ impl Sources {
         self.parse_optional(Variable::Log, variable::parse_log_level)
     }
 
-    /// The policy's file.
-    pub(crate) fn policy(&self) -> Option<(&Path, Place)> {
-        let (path, place) = self.get(Variable::Policy)?;
-        Some((Path::new(path), place))
+    /// The files of policies that are named, the one that counts most first.
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (&Path, Place)> {
+        self.places().filter_map(|(place, values)| {
+            Some((Path::new(given(values, Variable::Policy)?), place))
+        })
     }
 
     /// The file that counts, if there is one that the operator did not name.
