@@ -277,6 +277,28 @@ async fn only_nodes_of_the_cluster_are_nodes() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A node asks no node of the cluster, by whatever name it is listed.
+#[tokio::test]
+async fn no_node_fetches_from_a_node() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for (host, allowed) in [
+        ("pve1", false),
+        ("PVE2.", false),
+        ("pve2.example.com", false),
+        ("mirror.example.com", true),
+    ] {
+        let url = format!("http%3A%2F%2F{host}%3A8006%2Fa.iso");
+        let body = format!("content=iso&filename=a.iso&url={url}");
+        let call = ["POST /nodes/pve1/storage/local/download-url", &body];
+        let (answer, is_allowed) = explain(sim.host()?, &call).await?;
+        assert_eq!(is_allowed, allowed, "{host}: {answer:#}");
+        let wanted = if allowed { "actions" } else { "built-in" };
+        assert_eq!(rule(&answer), wanted, "{host}: {answer:#}");
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
 #[tokio::test]
 async fn storages_and_logs_have_a_scope_too() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -287,6 +309,20 @@ async fn storages_and_logs_have_a_scope_too() -> anyhow::Result<()> {
         storages.iter().all(|line| line["storage"] == "nas"),
         "{list:#}"
     );
+    // High availability would choose the storages of guest 104.
+    for (vmid, body, allowed) in [
+        (100, "target=pve2&targetstorage=nas", true),
+        (100, "target=pve2&targetstorage=local%3Anas", false),
+        (104, "target=pve2&targetstorage=nas", false),
+        (104, "target=pve2&online=1", false),
+    ] {
+        let migrate = format!("POST /nodes/pve1/qemu/{vmid}/migrate");
+        let host = sim.host()?.arg("--storages=nas");
+        let (answer, is_allowed) = explain(host, &[&migrate, body]).await?;
+        assert_eq!(is_allowed, allowed, "{vmid} {body}: {answer:#}");
+        let wanted = if allowed { "actions" } else { "scope" };
+        assert_eq!(rule(&answer), wanted, "{vmid} {body}: {answer:#}");
+    }
     let client = sim.host()?.arg("--vmids=100").connect().await?;
     let error = client.error("get_cluster_log", json!({})).await?;
     assert!(error.contains("rule scope"), "{error}");
@@ -596,6 +632,49 @@ async fn a_locked_policy_is_only_narrowed() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nor does another file: a locked one is a ceiling wherever it is named.
+#[tokio::test]
+async fn another_policy_does_not_get_around_a_locked_one() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let files = |host: HostRunner| {
+        let host = host.file("locked.toml", LOCKED)?;
+        let host = host.file("open.toml", "preset = \"admin\"\n")?;
+        let host = host.file(
+            "narrow.toml",
+            "[scope]\nvmids = [101]\n[limits]\nwrites_per_minute = 1\n",
+        )?;
+        host.file("given.env", "PROXMOX_MCP_POLICY=locked.toml\n")
+    };
+    let by_variable = || files(sim.host()?.env("PROXMOX_MCP_POLICY", "locked.toml"));
+    let by_file = || files(sim.host()?.arg("--env-file=given.env"));
+    for host in [
+        by_variable()?.arg("--policy=open.toml"),
+        by_file()?.arg("--policy=open.toml"),
+        by_file()?.env("PROXMOX_MCP_POLICY", "open.toml"),
+    ] {
+        let output = host.run(&["call", "list_guests"]).await?;
+        assert_eq!(output.status, Some(2), "{output:?}");
+        for say in ["locked.toml", "locked", "open.toml", "preset"] {
+            assert!(output.stderr.contains(say), "{say}: {output:?}");
+        }
+    }
+    assert_eq!(sim.requests()?.len(), 0);
+    let narrow = by_variable()?.args(["--policy=narrow.toml", "--preset=observe"]);
+    let output = narrow.run(&["policy", "show"]).await?;
+    for line in [
+        "locked: locked.toml",
+        "scope.vmids: narrow.toml",
+        "preset: the command line",
+    ] {
+        assert!(output.stdout.contains(line), "{line}: {output:?}");
+    }
+    // One that is not locked is beaten.
+    let host = files(sim.host()?.env("PROXMOX_MCP_POLICY", "open.toml"))?;
+    let output = host.arg("--policy=locked.toml").run(&["policy", "show"]);
+    assert!(output.await?.stdout.contains("preset: locked.toml"));
+    Ok(())
+}
+
 /// A policy for the whole machine. A mount namespace of its own shows it to
 /// this process alone; without the right to make one, there is nothing to see.
 #[cfg(target_os = "linux")]
@@ -646,12 +725,14 @@ async fn the_systems_policy_is_a_ceiling() -> anyhow::Result<()> {
 #[tokio::test]
 async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
+    const MEMORY: (&str, &str) = ("set_guest_resources", r#"{"vmid":200,"memory_mib":1024}"#);
     let stop = r#"{"vmid":103}"#;
     let host = |confirm: &str| anyhow::Ok(sim.host()?.arg(format!("--confirm={confirm}")));
     for (confirm, tool, arguments, asks) in [
         ("never", "stop_guest", stop, false),
         ("destructive", "stop_guest", stop, true),
         ("destructive", "start_guest", r#"{"vmid":201}"#, false),
+        ("destructive", MEMORY.0, MEMORY.1, true),
         ("writes", "start_guest", r#"{"vmid":201}"#, true),
         ("writes", "list_nodes", "{}", false),
     ] {

@@ -40,6 +40,13 @@ pub(crate) fn forbids(address: &str) -> Option<&'static str> {
     )
 }
 
+/// The host of an address, in lower case.
+pub(crate) fn host(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok()?;
+    let host = url.host_str()?.trim_end_matches('.');
+    Some(host.to_ascii_lowercase())
+}
+
 fn is_near_name(name: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     let first = name.split('.').next().unwrap_or_default();

@@ -54,12 +54,17 @@ fn forbids_deletion(segments: &[&str]) -> Option<&'static str> {
 
 fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option<&'static str> {
     const NODE: &str = "it would change a node, or what runs on it";
+    const FETCH: &str = "it would make a node connect to any address";
     const CLUSTER: &str = "it would change how the cluster is set up";
     Some(match segments {
         ["access", "permissions"] if !writes => return None,
         ["access", ..] if writes => "it would change users, tokens or permissions",
         // Tickets and tokens are secrets, even to read.
-        ["access", "ticket" | "vncticket" | "openid" | "tfa", ..] => "it is about tickets",
+        ["access", "ticket" | "vncticket" | "openid" | "tfa", ..]
+        | ["access", "users", _, "tfa", ..] => "it is about tickets",
+        // Reads that make a node connect to whatever address they name.
+        ["cluster", "acme", "meta" | "tos"] | ["nodes", _, "query-oci-repo-tags"] => FETCH,
+        ["nodes", _, "scan", kind, ..] if !matches!(*kind, "lvm" | "lvmthin" | "zfs") => FETCH,
         ["nodes", _, "execute"] => "it would run commands on a node",
         [
             "nodes",

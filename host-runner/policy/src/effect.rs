@@ -54,17 +54,27 @@ pub(crate) fn backup(request: &ApiRequest, meaning: &mut Meaning) {
 }
 
 /// Local volumes go, unless a storage is named, to one of the same name on the
-/// other node. Only a live migration without local disks moves none.
+/// other node, and so do those that a map of storages has no entry for: only a
+/// storage alone (`nas`, not `local:nas`) is for all of them. Only a live
+/// migration without local disks moves none.
+///
+/// High availability migrates a guest itself: it takes local disks along, and
+/// does not pass the storage on.
 pub(crate) fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "restart") {
         meaning.act(Action::Shutdown);
     }
     let moves_none = is_on(request, "online") && !is_on(request, "with-local-disks");
-    let same = ["targetstorage", "target-storage"]
+    let entries: Vec<&str> = ["targetstorage", "target-storage"]
         .into_iter()
         .flat_map(|name| request.values(name))
-        .any(|value| super::kind::list(value).any(|one| one == "1"));
-    meaning.unnamed_storage = same || meaning.storages.is_empty() && !moves_none;
+        .flat_map(super::kind::list)
+        .collect();
+    let same = entries.contains(&"1");
+    let names_all = entries.iter().any(|entry| !entry.contains(':'));
+    let leaves_none = entries.is_empty() && moves_none;
+    meaning.unnamed_storage = same || !(names_all || leaves_none);
+    meaning.storage_left_to_ha = true;
 }
 
 /// A rule or a policy for nodes may cut them off, and whoever manages them;

@@ -88,6 +88,13 @@ pub struct Meaning {
     pub tells_of_any_guest: bool,
     /// It is a shutdown, which high availability turns into a hard stop.
     pub forced_by_ha: bool,
+    /// It is a migration, for which high availability chooses the storages.
+    pub storage_left_to_ha: bool,
+    /// It sets how much memory a guest has. A running container that has more
+    /// than that in use loses processes at once.
+    pub may_starve: bool,
+    /// The hosts, in lower case, that a node would fetch from.
+    pub hosts: Vec<String>,
     /// It may cut nodes off from the network, though nothing is lost.
     pub may_lock_out: bool,
     /// No tool sends it: an `allow` rule lets it through.
@@ -750,6 +757,11 @@ impl Endpoint {
     }
 }
 
+/// A setting of how much memory a guest has.
+fn is_memory(name: &str) -> bool {
+    matches!(name, "memory" | "balloon" | "swap")
+}
+
 /// `ipconfig#` stands for `ipconfig0` and its like.
 fn stands_for(known: &str, name: &str) -> bool {
     let Some(prefix) = known.strip_suffix('#') else {
@@ -760,9 +772,13 @@ fn stands_for(known: &str, name: &str) -> bool {
 }
 
 impl Meaning {
-    /// Whether it loses data, interrupts a guest or may cut nodes off.
+    /// Whether it loses data, interrupts a guest, may take memory from one or
+    /// may cut nodes off. How much memory a guest has now is not known here, so
+    /// each change of it counts.
     pub fn is_destructive(&self) -> bool {
-        self.may_lock_out || self.actions.iter().any(|action| action.is_destructive())
+        self.may_lock_out
+            || self.may_starve
+            || self.actions.iter().any(|action| action.is_destructive())
     }
 
     /// Whether it is about a node's firewall, through which all of its guests
@@ -835,12 +851,14 @@ impl Meaning {
                     }
                     for name in kind::list(value) {
                         self.act(find(name)?.0);
+                        self.may_starve |= is_memory(name);
                     }
                 }
                 _ => {
                     let (action, kind) = find(name)?;
                     self.add(name, kind, value)?;
                     self.act(action);
+                    self.may_starve |= is_memory(name);
                 }
             }
         }
@@ -881,6 +899,7 @@ impl Meaning {
             }
             Kind::Pool => self.pools.push(value.to_owned()),
             Kind::Upid => self.add_task(value),
+            Kind::Url => self.hosts.extend(super::address::host(value)),
             _ => {}
         }
         Ok(())

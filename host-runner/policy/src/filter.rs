@@ -35,6 +35,9 @@ pub enum Listing {
     Targets,
 }
 
+/// In the place of how a task has failed.
+const HIDDEN_STATUS: &str = "failed, for a reason outside of this server's scope";
+
 impl Scope {
     /// Whether an answer has to be filtered at all.
     pub fn filters(&self, listing: Listing) -> bool {
@@ -60,8 +63,9 @@ impl Scope {
         shown.extend_from_slice(b"{\"data\":");
         let start = shown.len();
         let lines = &mut shown;
-        let answer = answer::read(answer, |line| {
+        let answer = answer::read(answer, |mut line| {
             if self.shows(listing, &line, directory) {
+                self.clean(listing, &mut line, directory);
                 lines.push(if lines.len() == start { b'[' } else { b',' });
                 // Writing to memory does not fail.
                 let _ = serde_json::to_writer(&mut *lines, &line);
@@ -156,6 +160,53 @@ impl Scope {
         }
     }
 
+    /// Takes out of a line that is shown what it tells of others.
+    fn clean(&self, listing: Listing, line: &mut Value, directory: &Directory) {
+        let Some(fields) = line.as_object_mut() else {
+            return;
+        };
+        let text = |fields: &serde_json::Map<String, Value>, name: &str| {
+            let value = fields.get(name).and_then(Value::as_str);
+            value.unwrap_or_default().to_owned()
+        };
+        match listing {
+            // How a task that names no guest has failed may be about any: its
+            // log is not shown either.
+            Listing::Tasks if self.limits_guests() => {
+                let status = text(fields, "status");
+                let says_little = matches!(status.as_str(), "" | "OK" | "RUNNING" | "running")
+                    || status.starts_with("WARNINGS: ");
+                let of_upid = |field| {
+                    text(fields, "upid")
+                        .split(':')
+                        .nth(field)
+                        .map(str::to_owned)
+                };
+                let ids = [Some(text(fields, "id")), of_upid(6)];
+                let names_guest = |id: &String| {
+                    let mut parts = id.split(|c: char| !c.is_ascii_digit());
+                    parts.any(|part| kind::vmid(part).is_some())
+                };
+                if !says_little && !ids.iter().flatten().any(names_guest) {
+                    fields.insert("status".to_owned(), HIDDEN_STATUS.into());
+                }
+            }
+            // What a linked clone was cloned from.
+            Listing::Content if self.needs_directory() => {
+                // `base-9000-disk-0`, with or without its storage.
+                let parent = text(fields, "parent");
+                let volid = match parent.contains(':') {
+                    true => parent,
+                    false => format!("storage:{parent}"),
+                };
+                if !self.has_volume(&volid, directory) {
+                    fields.remove("parent");
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Whether each number in a text that could be a vmid is of a guest in
     /// scope: tasks are called `100`, `100@local` or `100-0`.
     fn has_all_in(&self, text: &str, directory: &Directory) -> bool {
@@ -182,13 +233,17 @@ impl Scope {
     }
 
     fn shows_path(&self, path: &str, directory: &Directory) -> bool {
-        let mut parts = path.split('/').skip(1);
-        match (parts.next(), parts.next()) {
+        let mut parts = path.splitn(3, '/').skip(1);
+        let (kind, rest) = (parts.next(), parts.next());
+        // Pools lie within pools: `/pool/lab/web` is of the pool `lab/web`.
+        if let (Some("pool"), Some(pool)) = (kind, rest) {
+            return self.has_pool(pool);
+        }
+        match (kind, rest.and_then(|rest| rest.split('/').next())) {
             (Some("vms"), Some(vmid)) => vmid
                 .parse()
                 .is_ok_and(|vmid| self.has_guest(vmid, directory)),
             (Some("storage"), Some(storage)) => self.has_storage(storage),
-            (Some("pool"), Some(pool)) => self.has_pool(pool),
             (Some("nodes"), Some(node)) => self.has_node(node),
             _ => true,
         }

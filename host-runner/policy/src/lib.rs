@@ -191,12 +191,17 @@ impl Policy {
     }
 
     /// Whether deciding about this request needs to know whether its guest is
-    /// under high availability: its shutdown is a hard stop then.
+    /// under high availability: its shutdown is a hard stop then, and its disks
+    /// migrate to a storage that the request does not choose.
     pub fn needs_ha_state(&self, request: &ApiRequest) -> bool {
-        !self.actions.contains(&Action::HardStop)
+        let Ok(meaning) = endpoint::meaning(request) else {
+            return false;
+        };
+        let would_force = meaning.forced_by_ha
             && self.actions.contains(&Action::Shutdown)
-            && !self.read_only
-            && endpoint::meaning(request).is_ok_and(|meaning| meaning.forced_by_ha)
+            && !self.actions.contains(&Action::HardStop);
+        let would_choose = meaning.storage_left_to_ha && !self.scope.storages.is_empty();
+        !self.read_only && (would_force || would_choose)
     }
 
     fn decide_meaning(
@@ -279,7 +284,8 @@ impl Policy {
 }
 
 impl Verdict {
-    fn built_in(reason: &str) -> Self {
+    /// A refusal that no policy changes.
+    pub fn built_in(reason: &str) -> Self {
         Self::deny("built-in", format!("{reason}, which no policy can allow"))
     }
 

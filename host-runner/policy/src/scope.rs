@@ -78,6 +78,17 @@ pub enum Outside {
     /// No storage, where Proxmox would choose one.
     #[error("name a storage in this server's scope: {0}")]
     UnnamedStorage(String),
+    /// A migration of a guest that high availability would migrate itself.
+    #[error(
+        "guest {vmid} is under high availability, which migrates its disks to storages that the \
+         request does not choose, but this server may use only: {storages}"
+    )]
+    HaMigration {
+        /// The guest.
+        vmid: u32,
+        /// What is in scope.
+        storages: String,
+    },
     /// A volume of a guest that is outside, or whose owner is not known.
     #[error(
         "volume {volid} does not belong to a guest in this server's scope ({scope}), or its name \
@@ -180,6 +191,14 @@ impl Scope {
             if !self.has_guest(vmid, directory) {
                 let scope = self.guests();
                 return Err(Outside::Guest { vmid, scope });
+            }
+        }
+        // An empty directory means that nothing was asked.
+        if meaning.storage_left_to_ha && !self.storages.is_empty() && !directory.is_empty() {
+            let managed = |vmid: &&u32| directory.get(vmid).is_none_or(|guest| guest.is_under_ha);
+            if let Some(&vmid) = meaning.vmids.iter().find(managed) {
+                let storages = joined(&self.storages);
+                return Err(Outside::HaMigration { vmid, storages });
             }
         }
         for volid in &meaning.volids {

@@ -467,12 +467,41 @@ fn scopes() {
         migrate,
         "target=pve2&targetstorage=local%3Anas"
     ));
-    assert!(allowed(
+    // A disk on a storage that the map does not have stays on one of its name.
+    for body in [
+        "target=pve2&targetstorage=nas%3Alocal",
+        "target=pve2&targetstorage=local%3Alocal",
+        "target=pve2&online=1&targetstorage=nas%3Alocal",
+        "target=pve2&online=1&with-local-disks=1&targetstorage=local%3Alocal",
+    ] {
+        assert!(!allowed(&storage, "POST", migrate, body), "{body}");
+    }
+    for body in [
+        "target=pve2&targetstorage=local",
+        "target=pve2&online=1&with-local-disks=1&targetstorage=nas%3Alocal,local",
+    ] {
+        assert!(allowed(&storage, "POST", migrate, body), "{body}");
+    }
+    assert!(!allowed(
         &storage,
         "POST",
-        migrate,
-        "target=pve2&targetstorage=nas%3Alocal"
+        "/nodes/pve2/lxc/200/migrate",
+        "target=pve1&restart=1&target-storage=local%3Alocal"
     ));
+    // High availability drops the storage and takes local disks along. A guest
+    // that is not listed could be under it.
+    for vmid in [101, 999] {
+        for body in ["target=pve2&online=1", "target=pve2&targetstorage=local"] {
+            let path = format!("/nodes/pve1/qemu/{vmid}/migrate");
+            assert!(!allowed(&storage, "POST", &path, body), "{path} {body}");
+            let unlimited = Policy::preset(Preset::Operate);
+            assert!(decide(&unlimited, "POST", &path, body).allowed);
+        }
+    }
+    let asked = request("POST", &format!("/api2/json{migrate}"), "target=pve2");
+    let asked = asked.unwrap();
+    assert!(storage.needs_directory(&asked));
+    assert!(!Policy::preset(Preset::Operate).needs_directory(&asked));
 
     // What Proxmox would put where it likes.
     for (path, body) in [
@@ -669,6 +698,82 @@ fn denied_actions_are_above_all_that_allows() {
     policy.denied = [Action::GuestExec].into();
     let exec = "/nodes/pve1/qemu/100/agent/exec";
     assert_eq!(decide(&policy, "POST", exec, "command=id").rule, "deny");
+}
+
+/// How much memory a guest has now is not known, so any change may take some
+/// that it uses.
+#[test]
+fn changes_of_memory_are_destructive() {
+    let is_destructive = |path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Operate), "PUT", path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.is_destructive()
+    };
+    let (vm, container) = ("/nodes/pve1/qemu/100/config", "/nodes/pve2/lxc/200/config");
+    for body in ["memory=16", "swap=0", "cores=2&memory=8192", "delete=swap"] {
+        assert!(is_destructive(container, body), "{body}");
+    }
+    for body in ["memory=16", "balloon=16", "delete=cores,balloon"] {
+        assert!(is_destructive(vm, body), "{body}");
+    }
+    for body in ["cores=2", "cpulimit=1.5", "delete=cores", "tags=a"] {
+        assert!(!is_destructive(vm, body), "{body}");
+        assert!(!is_destructive(container, body), "{body}");
+    }
+}
+
+/// The gate compares them with the names of nodes.
+#[test]
+fn hosts_that_a_node_fetches_from_are_named() {
+    let policy = Policy::preset(Preset::Operate);
+    for (method, path, body) in [
+        (
+            "POST",
+            "/nodes/pve1/storage/local/download-url",
+            "content=iso&filename=a.iso&url=http%3A%2F%2FPVE1.%3A8006%2Fa.iso",
+        ),
+        (
+            "GET",
+            "/nodes/pve1/query-url-metadata?url=https%3A%2F%2Fpve1%2Fa.iso",
+            "",
+        ),
+    ] {
+        let verdict = decide(&policy, method, path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        assert_eq!(verdict.meaning.hosts, ["pve1"], "{path}");
+    }
+}
+
+/// These would let a reader use a node to look around its network.
+#[test]
+fn no_read_makes_a_node_connect_to_an_address() {
+    let mut policy = Policy::preset(Preset::Admin);
+    policy.allow = vec!["GET /**".parse().unwrap()];
+    for path in [
+        "/cluster/acme/meta?directory=http%3A%2F%2F192.0.2.1%2F",
+        "/cluster/acme/tos?directory=http%3A%2F%2F127.0.0.1%3A85%2F",
+        "/cluster/acme/meta",
+        "/nodes/pve1/scan/pbs?server=127.0.0.1&username=a&password=b",
+        "/nodes/pve1/scan/iscsi?portal=192.0.2.1",
+        "/nodes/pve1/scan/nfs?server=x.example.com",
+        "/nodes/pve1/scan/cifs?server=192.0.2.1",
+        "/nodes/pve1/scan/glusterfs?server=192.0.2.1",
+        "/nodes/pve1/query-oci-repo-tags?reference=192.0.2.1%3A5000%2Fx",
+        "/access/users/root@pam/tfa",
+        "/access/tfa",
+    ] {
+        let verdict = decide(&policy, "GET", path, "");
+        assert_eq!(verdict.rule, "built-in", "{path}: {verdict:?}");
+    }
+    for path in [
+        "/nodes/pve1/scan/zfs",
+        "/nodes/pve1/scan",
+        "/cluster/acme/plugins",
+        "/access/users",
+    ] {
+        let verdict = decide(&policy, "GET", path, "");
+        assert!(verdict.allowed, "{path}: {verdict:?}");
+    }
 }
 
 #[test]
@@ -953,6 +1058,51 @@ fn no_shape_of_an_answer_shows_what_is_outside() {
     assert!(!shown.to_string().contains("pve2"), "{shown}");
     let shown = of(&storage);
     assert!(!shown.to_string().contains("tank"), "{shown}");
+}
+
+/// What a line that is shown tells of others is taken out of it.
+#[test]
+fn lines_tell_of_nobody_outside() {
+    let guests = scoped(|scope| scope.vmids = vec![100..=100]).scope;
+    let shown = |listing, data: serde_json::Value| {
+        let answer = json!({ "data": data }).to_string();
+        let shown = guests.filter(listing, answer.as_bytes(), &directory());
+        let shown: serde_json::Value = serde_json::from_slice(&shown.unwrap()).unwrap();
+        shown["data"].clone()
+    };
+    let task = |id: &str, status: &str| json!({ "id": id, "type": "vzdump", "node": "pve1", "status": status });
+    let tasks = json!([
+        task("", "unable to back up guest 104"),
+        task("", "OK"),
+        task("100", "it failed")
+    ]);
+    let left = shown(Listing::Tasks, tasks);
+    assert!(!left.to_string().contains("104"), "{left}");
+    assert_eq!(left[1]["status"], "OK");
+    assert_eq!(left[2]["status"], "it failed");
+
+    let volume =
+        |parent: &str| json!({ "volid": "nas:vm-100-disk-0", "vmid": 100, "parent": parent });
+    let volumes = json!([
+        volume("base-9000-disk-0@__base__"),
+        volume("rpool/data/base-9000-disk-0@__base__"),
+        volume("../9000/base-9000-disk-0.qcow2"),
+    ]);
+    let left = shown(Listing::Content, volumes);
+    assert_eq!(left.as_array().unwrap().len(), 3);
+    assert!(!left.to_string().contains("9000"), "{left}");
+
+    let paths = json!({ "/": {}, "/pool/lab": {}, "/pool/lab/secret": {}, "/pool/prod/web": {} });
+    let answer = json!({ "data": paths }).to_string();
+    for (pool, left) in [
+        ("lab", json!({ "/": {}, "/pool/lab": {} })),
+        ("prod/web", json!({ "/": {}, "/pool/prod/web": {} })),
+    ] {
+        let scope = scoped(|scope| scope.pools = names(&[pool])).scope;
+        let shown = scope.filter(Listing::Permissions, answer.as_bytes(), &directory());
+        let shown: serde_json::Value = serde_json::from_slice(&shown.unwrap()).unwrap();
+        assert_eq!(shown["data"], left, "{pool}");
+    }
 }
 
 /// A parameter of a read that selects another shape of its answer is refused

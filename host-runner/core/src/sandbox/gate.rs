@@ -259,6 +259,12 @@ impl Gate {
                 }
             }
         }
+        if verdict.allowed
+            && let Some(node) = sandbox.nodes.named_by(&verdict.meaning.hosts)
+        {
+            let reason = format!("it would make a node ask {node}, a node of the cluster");
+            verdict = Verdict::built_in(&reason);
+        }
         let parsed = match (parsed, verdict.allowed) {
             (Ok(parsed), true) => parsed,
             (parsed, _) => return Err(self.refuse(&request, parsed.as_ref().ok(), verdict).await),
@@ -387,8 +393,8 @@ impl Gate {
                     Ok(directory) if directory.is_empty() && policy.needs_ha_state(parsed) => {
                         let verdict = Verdict::deny(
                             "actions",
-                            "the token sees no guest, so it is not known whether high availability \
-                             would stop this one hard: grant the token VM.Audit",
+                            "the token sees no guest, so it is not known whether this one is under \
+                             high availability: grant the token VM.Audit",
                         );
                         return Ok((directory, verdict));
                     }

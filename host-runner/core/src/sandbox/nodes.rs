@@ -135,6 +135,19 @@ impl Nodes {
         };
     }
 
+    /// The listed node that one of these hosts is called by, with a domain or
+    /// without.
+    pub(super) fn named_by(&self, hosts: &[String]) -> Option<String> {
+        let known = self.lock();
+        let named = |node: &&String| {
+            let firsts = hosts.iter().filter_map(|host| host.split('.').next());
+            firsts
+                .into_iter()
+                .any(|first| node.eq_ignore_ascii_case(first))
+        };
+        known.names.iter().find(named).cloned()
+    }
+
     fn missing(&self, wanted: &[String]) -> Option<String> {
         let known = self.lock();
         wanted
