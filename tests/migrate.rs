@@ -226,6 +226,12 @@ async fn containers_move_by_restart() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
+    // It would choose the storages: under a scope on them it is not asked.
+    let client = sim.host()?.arg("--storages=bulk").connect().await?;
+    let order = json!({ "vmid": 104, "target_node": "pve3" });
+    let error = client.error("migrate_guest", order).await?;
+    says(&error, &["rule scope", "high availability"]);
+    assert!(orders(&sim)?.is_empty());
     let client = sim.host()?.connect().await?;
     let report = client
         .call(
