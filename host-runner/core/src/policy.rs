@@ -277,12 +277,11 @@ impl Layers {
 
     /// Whether a policy that nothing may widen says which tools there are.
     pub(crate) fn binds_tools(&self) -> bool {
-        let locked = |file: &&PolicyFile| file.locked == Some(true);
-        let file = self.file.as_ref().map(|(_, file)| file).filter(locked);
-        self.system
+        // `new` has locked each of the ceilings.
+        self.ceilings
             .iter()
-            .chain(file)
-            .any(|file| chooses_tools(file))
+            .chain(&self.file)
+            .any(|(_, file)| file.locked == Some(true) && chooses_tools(file))
     }
 
     /// Each key that is in force, and where it comes from.
