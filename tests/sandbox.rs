@@ -412,7 +412,7 @@ async fn stderr_cannot_be_forged() -> anyhow::Result<()> {
             .request("print_stderr", json!({ "text": text }))
             .await??;
     }
-    let flood = "x".repeat(1024 * 1024);
+    let flood = "x".repeat(1_000_000);
     client
         .request("print_stderr", json!({ "text": flood }))
         .await??;
@@ -543,8 +543,7 @@ async fn results_have_a_size() -> anyhow::Result<()> {
         let text = client.error("huge_result", arguments).await?;
         assert!(text.len() < 1024, "{} bytes of error", text.len());
     }
-    let message = "x".repeat(5 * 1024 * 1024);
-    let arguments = json!({ "message": message });
+    let arguments = json!({ "message": "five ", "times": 1024 * 1024 });
     let text = client.error("fail_with", arguments).await?;
     assert!(text.contains("larger than 1024 KiB"), "{:.200}", text);
     ends_well(client).await
@@ -830,7 +829,7 @@ async fn no_request_in_disguise() -> anyhow::Result<()> {
     assert_eq!(refused(&client, request).await?, "request-shape");
     assert_eq!(wrong, Vec::<String>::new());
     // Beyond all measure: the call itself ends.
-    let huge = json!({ "headers": { "x-huge": ["x".repeat(1024 * 1024)] } });
+    let huge = json!({ "headers": { "x-huge": ["x".repeat(1_000_000)] } });
     client.request("send_raw", with(&good, huge)).await??;
 
     assert_eq!(sim.served().await?, 0, "{:?}", paths(&sim)?);

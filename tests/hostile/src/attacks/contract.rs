@@ -28,8 +28,11 @@ pub(crate) fn answer_with(arguments: &Arguments) -> Result<Outcome, ToolError> {
     }))
 }
 
+/// Fails with `message`, `times` over if that is given.
 pub(crate) fn fail_with(arguments: &Arguments) -> Result<Outcome, ToolError> {
-    Err(ToolError::Internal(arguments.text("message")?.to_owned()))
+    let message = arguments.text("message")?;
+    let times = arguments.number("times").unwrap_or(1);
+    Err(ToolError::Internal(message.repeat(times)))
 }
 
 pub(crate) fn finish_after(arguments: &Arguments) -> Result<Outcome, ToolError> {
