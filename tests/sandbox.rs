@@ -1436,15 +1436,21 @@ async fn a_queue_has_an_end() -> anyhow::Result<()> {
         tokio::spawn(async move { told.send(call.await_response().await) });
     }
     drop(told);
-    // While no call gets a turn, an answer means that the queue was full.
-    let first = answers.recv().await.unwrap()?;
-    let first = serde_json::to_value(first)?;
-    assert_eq!(first["isError"], true, "{first}");
-    let text = first["content"][0]["text"].as_str().unwrap_or_default();
+    // Calls that came before the sleeper got their turn. Once it sleeps, no
+    // call does, and an answer means that the queue was full.
+    let mut done = 0;
+    let refused = loop {
+        let answer = serde_json::to_value(answers.recv().await.unwrap()?)?;
+        if answer["isError"] == true {
+            break answer;
+        }
+        assert_eq!(answer["structuredContent"]["calls"], 1, "{answer}");
+        done += 1;
+    };
+    let text = refused["content"][0]["text"].as_str().unwrap_or_default();
     assert!(text.contains("waiting already"), "{text}");
     assert!(text.contains("nothing was done"), "{text}");
     sleeper.cancel(None).await?;
-    let mut done = 0;
     while let Some(answer) = answers.recv().await {
         let answer = serde_json::to_value(answer?)?;
         done += usize::from(answer["structuredContent"]["calls"] == 1);
