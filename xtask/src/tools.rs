@@ -1,7 +1,7 @@
 //! Cargo's own tools that a machine may lack.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,26 +68,28 @@ impl Tool {
     }
 }
 
+/// Has pip install what a list in `.ci/` names, by the hashes there and nothing
+/// else. Add `--target`, where that is wanted.
+pub(crate) fn pip_install(python: impl AsRef<OsStr>, list: &Path) -> Command {
+    let mut command = Command::new(python);
+    command
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ])
+        .args(["--no-deps", "--only-binary", ":all:", "--require-hashes"])
+        .arg("--requirement")
+        .arg(list);
+    command
+}
+
 /// All that `.ci/tools.txt` names, into a folder of their own.
 fn fetch(workspace: &Workspace, folder: &Path) -> Result<()> {
     output(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    output(
-        Command::new(folder.join("bin/python"))
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-            ])
-            .args([
-                "--no-deps",
-                "--only-binary",
-                ":all:",
-                "--require-hashes",
-                "--requirement",
-            ])
-            .arg(workspace.root().join(".ci/tools.txt")),
-    )?;
+    let list = workspace.root().join(".ci/tools.txt");
+    output(&mut pip_install(folder.join("bin/python"), &list))?;
     Ok(())
 }

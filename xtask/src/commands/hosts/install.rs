@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::commands::debian;
+use crate::tools;
 use crate::workspace::{Workspace, output};
 
 /// How each host is started.
@@ -30,7 +31,8 @@ const WASMTIME: &str = "wasmtime_cli/wasmtime";
 
 /// Installs what `.ci/hosts.txt` names, unless it is there.
 pub(super) fn programs(workspace: &Workspace) -> Result<Programs> {
-    let list = fs::read_to_string(workspace.root().join(".ci/hosts.txt"))?;
+    let list_file = workspace.root().join(".ci/hosts.txt");
+    let list = fs::read_to_string(&list_file)?;
     let folder = workspace.target("hosts/packages");
     let stamp = folder.join("installed.txt");
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&list) {
@@ -39,17 +41,7 @@ pub(super) fn programs(workspace: &Workspace) -> Result<Programs> {
             fs::remove_dir_all(&folder)?;
         }
         output(
-            Command::new("python3")
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                ])
-                .args(["--no-deps", "--only-binary", ":all:", "--require-hashes"])
-                .arg("--requirement")
-                .arg(workspace.root().join(".ci/hosts.txt"))
+            tools::pip_install("python3", &list_file)
                 .arg("--target")
                 .arg(&folder),
         )?;
