@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_unknown_learns_no_path() {
+    fn an_unknown_client_learns_no_path() {
         for path in [ENDPOINT, "/", "/healthz/", "/mcp/", "/no/such"] {
             let unknown = Admission::Unknown { wrong: false };
             assert_eq!(asked(path, &[], Some(TOKEN)), unknown, "{path}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_token_nobody_is_served() {
+    fn without_a_token_no_client_is_served() {
         for header in [
             "Bearer ",
             "Bearer x",
