@@ -125,8 +125,8 @@ pub(super) fn too_long(start: &[u8], end: &[u8]) -> Value {
     error(id.unwrap_or_default(), ErrorCode::INVALID_REQUEST, &problem)
 }
 
-/// The answer to a message for which there is no room. None if it is none that
-/// is answered.
+/// The answer to a message that finds no room. None for a message that gets no
+/// answer.
 pub(super) fn no_room(message: &RxJsonRpcMessage<RoleServer>) -> Option<Value> {
     let JsonRpcMessage::Request(request) = message else {
         return None;

@@ -46,12 +46,13 @@ pub(crate) fn is_forbidden(name: &HeaderName) -> bool {
     NAMES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// What goes on of a component's headers. All others stay here: some proxies
+/// The headers of a request that are sent. All others are removed: some proxies
 /// take the method or the path from a header.
 const CARRIED: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, header::USER_AGENT];
 
-/// Leaves of a request's headers what a component has a say in.
-pub(super) fn strip(headers: &mut HeaderMap) {
+/// Removes the headers of a request that a component, or a client of
+/// `host-runner forward`, has no say in.
+pub(crate) fn strip(headers: &mut HeaderMap) {
     let others: Vec<_> = headers
         .keys()
         .filter(|name| !CARRIED.contains(name))

@@ -28,7 +28,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, MAX_WAITING, Question};
 pub(crate) use self::gate::{Consent, Decision, Fate, Gate, Terms};
-pub(crate) use self::headers::is_forbidden as is_forbidden_header;
+pub(crate) use self::headers::{is_forbidden as is_forbidden_header, strip as strip_headers};
 pub(crate) use self::origin::{Origin, OriginError};
 pub(crate) use self::tls::TrustError;
 

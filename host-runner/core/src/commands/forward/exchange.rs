@@ -19,7 +19,7 @@ use super::rate::Rate;
 use crate::audit::{CallOutcome, CallStart};
 use crate::engine::Plugin;
 use crate::redact::Masked;
-use crate::sandbox::{FailureKind, Gate, SendError, Terms, is_forbidden_header};
+use crate::sandbox::{FailureKind, Gate, SendError, Terms, is_forbidden_header, strip_headers};
 
 /// How long the body of a request may take.
 const BODY_TIME: Duration = Duration::from_secs(10);
@@ -27,10 +27,6 @@ const BODY_TIME: Duration = Duration::from_secs(10);
 /// Says in an answer that it is not Proxmox's, and what is known of the
 /// request: the component reads it (`src/pve/transport.rs`).
 const MARK: HeaderName = HeaderName::from_static("x-forward-error");
-
-/// What goes on of a client's headers. The sandbox removes all others, too; but
-/// before that it measures them.
-const CARRIED: [HeaderName; 3] = [header::ACCEPT, header::CONTENT_TYPE, header::USER_AGENT];
 
 /// Passes requests on.
 pub(super) struct Forwarder {
@@ -140,7 +136,7 @@ impl Forwarder {
                 let mut refusal = Refusal::of(error);
                 if gate.unconfirmed().is_some() {
                     refusal.reason.push_str(
-                        "; nobody can be asked here, and the operator lets such changes out with \
+                        "; no user can be asked here; the operator can allow such changes with \
                          --confirm-fallback allow",
                     );
                 }
@@ -161,15 +157,8 @@ async fn send(gate: &Gate, request: Request<Incoming>) -> Result<Response<Bytes>
     let (body, _hold) = tokio::time::timeout(BODY_TIME, gate.read_body(body))
         .await
         .map_err(late)??;
-    let others: Vec<_> = parts
-        .headers
-        .keys()
-        .filter(|name| !CARRIED.contains(name))
-        .cloned()
-        .collect();
-    for name in others {
-        parts.headers.remove(name);
-    }
+    // The gate does it, too, but measures all of them before.
+    strip_headers(&mut parts.headers);
     let request = gate.addressed(Request::from_parts(parts, body))?;
     gate.send(request, None).await
 }

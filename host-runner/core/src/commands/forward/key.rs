@@ -33,7 +33,7 @@ pub(super) fn default_file() -> Result<PathBuf, String> {
     };
     let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
     let state = state.ok_or(
-        "there is no place for the key, as neither HOME nor XDG_STATE_HOME is set: name a file \
+        "cannot choose a place for the key, as neither HOME nor XDG_STATE_HOME is set: name a file \
          with --key-file",
     )?;
     Ok(state.join("proxmox-mcp/forward-key"))
