@@ -38,9 +38,9 @@ const FORBIDDEN: [&str; 13] = [
     "adapters/wasmcp/src/lib.rs",
     "host-runner/policy/src/lib.rs",
     "host-runner/src/main.rs",
+    "pve-sim/src/lib.rs",
+    "pve-sim/src/main.rs",
     "src/lib.rs",
-    "tests/pve-sim/src/lib.rs",
-    "tests/pve-sim/src/main.rs",
     "tests/src/lib.rs",
     "xtask/src/main.rs",
 ];

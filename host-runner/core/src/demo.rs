@@ -1,4 +1,5 @@
-//! `--demo`: a simulated cluster inside this program.
+//! `--demo`: a simulated cluster inside this program, where it was built with the
+//! feature `demo`.
 
 use crate::sandbox::{Origin, OriginError};
 use crate::secret::Secret;

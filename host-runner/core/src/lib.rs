@@ -9,6 +9,10 @@ mod audit;
 mod budget;
 mod cli;
 mod commands;
+#[cfg(feature = "demo")]
+mod demo;
+#[cfg(not(feature = "demo"))]
+#[path = "no_demo.rs"]
 mod demo;
 mod digest;
 mod engine;

@@ -49,7 +49,12 @@ pub(crate) async fn run(
     if let Some(fault) = &fault {
         crate::report(fault);
     }
-    let Context { catalog, demo, .. } = context;
+    // The simulated cluster serves until the end.
+    let Context {
+        catalog,
+        demo: _demo,
+        ..
+    } = context;
     let catalog = Arc::new(catalog);
 
     // The client need not wait for the component to be greeted.
@@ -76,7 +81,6 @@ pub(crate) async fn run(
         served = server.serve() => served.map_err(CommandError::Protocol),
         error = unusable(&catalog, terminal, &said) => Err(error.into()),
     };
-    drop(demo);
     if greeted? {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use crate::params::{Kind, Param, Type};
 use crate::router::{Endpoint, Router};
 
 fn schema() -> Option<Vec<Value>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/pve/schema.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/pve/schema.json");
     serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
 }
 

@@ -158,7 +158,7 @@ const REWRITTEN: &[(&str, &str, &str)] = &[
 ];
 
 fn folder() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/pve/fixtures");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/pve/fixtures");
     path.is_dir().then_some(path)
 }
 

@@ -236,7 +236,7 @@ const VOLUMES: &[(&str, &str, Option<u32>)] = &[
 ];
 
 fn folder() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/pve/exchanges");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/pve/exchanges");
     path.is_dir().then_some(path)
 }
 
