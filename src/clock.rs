@@ -3,7 +3,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
-use crate::schema;
+use crate::text;
 
 /// Seconds since 1970.
 pub(crate) fn now() -> u64 {
@@ -29,7 +29,7 @@ fn refused(name: &str, text: &str) -> Error {
         format!(
             "must be how long ago, such as 90m, 2h or 3d, a date such as 2026-11-22, a time such \
              as 2026-11-22T08:00:00Z or Unix seconds, not {}",
-            schema::quoted(text)
+            text::quoted(text)
         ),
     )
 }

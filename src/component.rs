@@ -4,10 +4,10 @@
 use crate::bindings::exports::proxmox::mcp::tools as wit;
 use crate::error::{Error, FailedTask};
 use crate::pve::Pve;
-use crate::schema;
 use crate::settings::Settings;
 use crate::text;
-use crate::ticket::Ticket;
+use crate::tool::schema;
+use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
 use crate::tools;
 

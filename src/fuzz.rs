@@ -14,7 +14,7 @@ use url::Url;
 use crate::error::{Error, Result};
 use crate::pve::{Pve, Script, Sent};
 use crate::settings::Settings;
-use crate::ticket::Ticket;
+use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome};
 use crate::tools;
 

@@ -11,21 +11,15 @@
 // The exports of the component are generated code.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
 
-mod arguments;
 mod bindings;
-mod bounds;
 mod clock;
 mod component;
 mod error;
-mod expected;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod report;
-mod schema;
 mod settings;
 mod size;
 mod text;
-mod ticket;
 mod tool;
 
 mod pve;

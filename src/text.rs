@@ -77,6 +77,25 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
+/// Names in a message: as many as fit, and how many there are beyond them.
+pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const MOST: usize = 20;
+    let all: Vec<&str> = names.into_iter().collect();
+    let mut shown: Vec<String> = all.iter().take(MOST).map(|name| cut(name, 80)).collect();
+    if all.len() > MOST {
+        shown.push(format!("and {} more", all.len() - MOST));
+    }
+    shown.join(", ")
+}
+
+/// How much of a refused text a message quotes.
+const QUOTED_LENGTH: usize = 60;
+
+/// A refused text in quotes, shortened.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(cut(text, QUOTED_LENGTH)).to_string()
+}
+
 /// The candidate that a misspelt name most likely means.
 pub(crate) fn nearest<'a>(
     name: &str,
@@ -113,5 +132,15 @@ mod tests {
             Some("list_guests")
         );
         assert_eq!(nearest("delete_guest", ["list_nodes"]), None);
+    }
+
+    #[test]
+    fn names_are_counted_where_they_are_many() {
+        let all: Vec<String> = (0..30).map(|number| format!("n{number}")).collect();
+        let said = names(all.iter().map(String::as_str));
+        assert!(
+            said.starts_with("n0, n1, ") && said.ends_with("n19, and 10 more"),
+            "{said}"
+        );
     }
 }

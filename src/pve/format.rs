@@ -1,7 +1,7 @@
 //! Names as Proxmox takes them, checked before anything is sent.
 
 use crate::error::{Error, Result};
-use crate::schema;
+use crate::text;
 
 /// A kind of name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ impl Format {
         let wanted = self.wanted();
         Err(Error::argument(
             argument,
-            format!("{wanted}, not {}", schema::quoted(text)),
+            format!("{wanted}, not {}", text::quoted(text)),
         ))
     }
 

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{Flag, Format, Params, Path, Pve};
-use crate::bounds;
 use crate::error::{Error, Result};
-use crate::schema;
 use crate::text;
 
 /// A node, and what is known of it.
@@ -120,7 +118,7 @@ pub(crate) fn find_node<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a No
     let shown = if Format::Node.fits(name) {
         text::cut(name, 80)
     } else {
-        schema::quoted(name)
+        text::quoted(name)
     };
     if all.is_empty() {
         return Err(Error::NotFound(format!(
@@ -137,7 +135,7 @@ pub(crate) fn find_node<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a No
     });
     Err(Error::NotFound(format!(
         "there is no node {shown}{meant}; the nodes are: {}",
-        bounds::names(all)
+        text::names(all)
     )))
 }
 
@@ -165,7 +163,7 @@ fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<Str
         if node.is_offline() {
             return Err(Error::Unreachable(format!(
                 "node {name} is offline; online are: {}",
-                bounds::names(able)
+                text::names(able)
             )));
         }
         return Ok(node.node.clone());
@@ -179,7 +177,7 @@ fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<Str
             argument,
             format!(
                 "must name a node; online are: {}",
-                bounds::names(several.iter().copied())
+                text::names(several.iter().copied())
             ),
         )),
     }

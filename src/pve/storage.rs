@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use super::{Content, Failure, Flag, Num, Params, Path, Pve};
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -112,7 +111,7 @@ fn pick(
     } else {
         format!(
             "these can: {}",
-            bounds::names(able.iter().map(String::as_str))
+            text::names(able.iter().map(String::as_str))
         )
     };
     if let Some(name) = wanted {

@@ -7,7 +7,7 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Flag, Guest, Halt, Kind, Num, Params, Pve};
 use crate::text;
-use crate::ticket::Ticket;
+use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Reply, Run, Running};
 use crate::tools::{console, guests, name_of, power};
 

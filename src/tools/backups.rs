@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
@@ -13,9 +12,10 @@ use crate::pve::{
     Started, StorageStatus, TaskLog, Upid, Volume, check_node_name, choose, guests, places,
     shelves, volumes,
 };
-use crate::report::Report;
 use crate::text;
-use crate::ticket::Finish;
+use crate::tool::bounds;
+use crate::tool::report::Report;
+use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::nodes::check_node;
 use crate::tools::storage::unknown_node;

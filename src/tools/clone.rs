@@ -3,14 +3,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::bounds;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, Num, Params, Path,
     Pve, Started, check_node_name, choose, choose_node, guests,
 };
-use crate::report::Report;
 use crate::text;
+use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, freshness, name_of};
 
@@ -338,7 +337,7 @@ fn by_name(unseen: &str, all: &[Guest], name: &str) -> Result<Guest> {
             "source_name",
             format!(
                 "is the name of several guests: give one of them as vmid: {}",
-                bounds::names(
+                text::names(
                     several
                         .iter()
                         .map(|guest| candidate(guest))

@@ -15,8 +15,8 @@ use crate::error::{Error, Problem, Result};
 use crate::pve::{
     Failure, Format, Guest, GuestConfig, GuestState, Halt, Kind, Num, Params, Properties, Pve, Text,
 };
-use crate::report::{Change, Report};
 use crate::text;
+use crate::tool::report::{Change, Report};
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 use address::{Plan, Wanted};

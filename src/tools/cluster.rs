@@ -3,10 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Flag, Num, Params, Path, Pve};
 use crate::text;
+use crate::tool::bounds;
 use crate::tool::{Reply, Run};
 
 /// The cluster's state.

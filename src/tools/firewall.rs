@@ -21,14 +21,14 @@ use serde_json::Value;
 use self::audit::{Finding, Gate, Names, Picture, Reach, Severity};
 use self::rule::{Direction, Fields, Level, Listed, Rule, Rules};
 use self::traffic::Addresses;
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{
     Failure, Guest, GuestConfig, Halt, Nic, Params, Path, Pve, Removable, check_node_name,
     choose_node, nodes,
 };
-use crate::report::Report;
 use crate::text;
+use crate::tool::bounds;
+use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tools::name_of;
 

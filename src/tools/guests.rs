@@ -7,14 +7,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::freshness;
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{
     Disk, Failure, Flag, Guest, GuestConfig, Kind, Nic, Num, Params, Path, Properties, Pve, Text,
     guests,
 };
-use crate::schema;
 use crate::text;
+use crate::tool::bounds;
 use crate::tool::{Reply, Run};
 use crate::tools::nodes::known_node;
 
@@ -285,7 +284,7 @@ const NAMES_LENGTH: usize = 400;
 /// A filter that names nothing, and the names that there are, the nearest
 /// first.
 fn no_such(what: &str, name: &str, who: &str, known: &BTreeSet<String>) -> Error {
-    let shown = schema::quoted(name);
+    let shown = text::quoted(name);
     if known.is_empty() {
         return Error::NotFound(format!("there is no {what} {shown} that {who} has or sees"));
     }

@@ -9,8 +9,8 @@ use crate::pve::{
     Content, Failure, Format, Num, Params, Path, Pve, Started, StorageStatus, check_node_name,
     choose, choose_node, volumes,
 };
-use crate::report::Report;
 use crate::text;
+use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// A download of an image.

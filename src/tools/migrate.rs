@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::expected::{Cause, EndState, Expected};
 use crate::pve::{
     Content, Disk, Failure, Flag, Format, Guest, GuestConfig, GuestState, Halt, Kind, NodeState,
     Num, Params, Place, Pve, Started, check_node_name, choose, choose_node, find_node, nodes,
     parse_size, places,
 };
-use crate::report::Report;
 use crate::text;
-use crate::ticket::Finish;
+use crate::tool::expected::{Cause, EndState, Expected};
+use crate::tool::report::Report;
+use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 

@@ -195,7 +195,7 @@ pub(crate) fn call(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema;
+    use crate::tool::schema;
     use std::collections::HashSet;
 
     /// A host that keeps a log leaves these out of it.
@@ -235,8 +235,8 @@ mod tests {
                 for keyword in [
                     "additionalProperties",
                     "writeOnly",
-                    crate::arguments::CLEARS,
-                    crate::arguments::SPLITS,
+                    crate::tool::arguments::CLEARS,
+                    crate::tool::arguments::SPLITS,
                 ] {
                     object.remove(keyword);
                 }

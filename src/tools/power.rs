@@ -8,10 +8,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::expected::{self, Cause, EndState, Expected};
 use crate::pve::{Failure, Guest, GuestState, Kind, Params, Pve, Started};
-use crate::report::Report;
-use crate::ticket::Finish;
+use crate::tool::expected::{self, Cause, EndState, Expected};
+use crate::tool::report::Report;
+use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::{clone, name_of, storage};
 
@@ -775,7 +775,7 @@ mod tests {
         let expected = Expected::by_ha(100, EndState::Running, HA_SECONDS);
         assert_eq!(finish, Finish::Guest(expected.clone()));
         let waiting = expected.waiting(&report, "stopped");
-        assert_eq!(waiting.status, crate::report::Status::Requested);
+        assert_eq!(waiting.status, crate::tool::report::Status::Requested);
         assert!(waiting.changes.is_empty());
         assert!(waiting.warnings[0].contains("still stopped"));
         let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("qmstart"));

@@ -7,16 +7,14 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::bounds;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
     ApiError, Content, Disk, Failure, Flag, Format, Guest, GuestConfig, Halt, Kind, Num, Params,
     Path, Pve, Source, Started, Text, volumes,
 };
-use crate::report::{Change, Report, Status};
-use crate::schema;
 use crate::size;
 use crate::text;
+use crate::tool::report::{Change, Report, Status};
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 
@@ -402,7 +400,7 @@ impl ResizeDisk {
                 None => disk.id.clone(),
             })
             .collect::<Vec<_>>();
-        let known = bounds::names(known.iter().map(String::as_str));
+        let known = text::names(known.iter().map(String::as_str));
         let known = if known.is_empty() {
             format!("{} has none", guest.label())
         } else {
@@ -1018,7 +1016,7 @@ impl Size {
                 format!(
                     "must be +10G to grow by so much or 40G to grow to so much, a number with one \
                      of the units K, M, G, T, not {}",
-                    schema::quoted(text)
+                    text::quoted(text)
                 ),
             )
         };

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::expected::{Cause, EndState, Expected};
 use crate::pve::{
     Disk, Failure, Flag, Format, Guest, GuestConfig, Kind, Num, Params, Pve, Removable, Started,
 };
-use crate::report::{Change, Report, Status};
 use crate::text;
-use crate::ticket::Finish;
+use crate::tool::expected::{Cause, EndState, Expected};
+use crate::tool::report::{Change, Report, Status};
+use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
 use crate::tools::{self, name_of};
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, Volume, places, shelves};
 use crate::text;
+use crate::tool::bounds;
 use crate::tool::{Reply, Run};
 use crate::tools::nodes::known_node;
 

@@ -11,9 +11,9 @@ use crate::pve::{
     Failure, Num, Params, Path, Pve, Started, TaskLog, TaskStatus, Text, Upid, find_node,
     is_unknown_exit, nodes,
 };
-use crate::report::Report;
 use crate::text;
-use crate::ticket::{self, Finish, TaskTicket};
+use crate::tool::report::Report;
+use crate::tool::ticket::{self, Finish, TaskTicket};
 use crate::tool::{Reply, Run};
 use crate::tools::name_of;
 use crate::tools::nodes::check_node;

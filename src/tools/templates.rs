@@ -9,8 +9,8 @@ use crate::pve::{
     Content, Failure, Format, Guest, Kind, Num, Params, Path, Pve, Shelf, Started, Volume,
     check_node_name, choose, choose_node, guests, nodes, places, shelves, volumes,
 };
-use crate::report::Report;
 use crate::text;
+use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tools::name_of;
 

@@ -7,12 +7,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::expected::{Expected, Progress};
+use super::outcome::{Finished, Outcome, Reply, Running};
+use super::report::{Report, Status};
 use crate::error::{Error, FailedTask, Result};
-use crate::expected::{Expected, Progress};
 use crate::pve::{Failure, Params, Pve, Removable, TaskLog, TaskStatus, Upid, is_unknown_exit};
-use crate::report::{Report, Status};
 use crate::text;
-use crate::tool::{Finished, Outcome, Reply, Running};
 use crate::tools::{self, name_of};
 
 /// How many of a task's last log lines tell its progress or its failure.

@@ -7,13 +7,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::arguments;
-use crate::bounds;
+use super::effects::Effects;
+use super::outcome::{Finished, Outcome, Reply, Running};
+use super::{arguments, schema};
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
-use crate::report::Report;
-use crate::schema;
-use crate::ticket::Ticket;
 
 /// A tool's work. The type itself is the tool's arguments.
 pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
@@ -33,105 +31,8 @@ pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
     fn run(self, pve: &Pve) -> Result<Reply<Self::Output>>;
 }
 
-/// What a handler answers.
-#[derive(Debug)]
-pub(crate) enum Reply<T> {
-    /// The result, and the same in a few words.
-    Done(T, String),
-    /// Something is still running: how to look after it, and what to say meanwhile.
-    Running(Ticket, T, String),
-}
-
-/// A result, as JSON.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Finished {
-    pub(crate) structured: Value,
-    pub(crate) text: String,
-}
-
-/// How a call has ended, or what it is waiting for.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    Done(Finished),
-    Running(Running),
-}
-
-/// Something that is still running.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) ticket: Ticket,
-    pub(crate) message: String,
-    pub(crate) progress: Option<f32>,
-    pub(crate) retry_after_ms: u32,
-    pub(crate) interim: Finished,
-}
-
 /// How soon to look after something that has just been started.
 const FIRST_LOOK_MS: u32 = 500;
-
-/// What a tool does to the cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Effects {
-    pub(crate) read_only: bool,
-    pub(crate) destructive: bool,
-    pub(crate) idempotent: bool,
-    pub(crate) open_world: bool,
-    pub(crate) dangerous: bool,
-}
-
-/// Changes nothing.
-pub(crate) const READ: Effects = Effects {
-    read_only: true,
-    destructive: false,
-    idempotent: true,
-    open_world: false,
-    dangerous: false,
-};
-
-/// Changes something without losing anything.
-pub(crate) const WRITE: Effects = Effects {
-    read_only: false,
-    idempotent: false,
-    ..READ
-};
-
-/// Sets something to a wanted state: once is as good as twice.
-pub(crate) const SET: Effects = Effects {
-    read_only: false,
-    ..READ
-};
-
-/// Interrupts a guest or loses data.
-pub(crate) const DESTROY: Effects = Effects {
-    destructive: true,
-    ..WRITE
-};
-
-impl Effects {
-    /// It reaches beyond the cluster.
-    pub(crate) const fn open(self) -> Self {
-        Self {
-            open_world: true,
-            ..self
-        }
-    }
-
-    /// Once is as good as twice.
-    pub(crate) const fn idempotent(self) -> Self {
-        Self {
-            idempotent: true,
-            ..self
-        }
-    }
-
-    /// It can do what its arguments alone do not show.
-    pub(crate) const fn dangerous(self) -> Self {
-        Self {
-            dangerous: true,
-            ..self
-        }
-    }
-}
 
 /// A group of tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,41 +139,5 @@ fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
             retry_after_ms: FIRST_LOOK_MS,
             interim: Finished::new(&value, text)?.skipping(pve),
         })),
-    }
-}
-
-impl Finished {
-    /// A result as JSON.
-    pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
-        let mut structured = serde_json::to_value(value)
-            .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))?;
-        let mut text = bounds::words(text);
-        if let Some(shortened) = bounds::shorten(&mut structured)
-            && let Value::Object(fields) = &mut structured
-        {
-            text.push_str("\nshortened: ");
-            text.push_str(&shortened);
-            fields.insert("shortened".into(), shortened.into());
-        }
-        Ok(Self { structured, text })
-    }
-
-    /// Adds what of Proxmox's answers could not be read and is therefore
-    /// missing, as `skipped`.
-    fn skipping(mut self, pve: &Pve) -> Self {
-        if let (Some(skipped), Value::Object(fields)) = (pve.skipped(), &mut self.structured) {
-            self.text.push_str("\nskipped: ");
-            self.text.push_str(&skipped);
-            fields.insert("skipped".into(), skipped.into());
-        }
-        self
-    }
-}
-
-impl Reply<Report> {
-    /// A report of what was done, with its own text.
-    pub(crate) fn report(report: Report) -> Self {
-        let text = report.text();
-        Self::Done(report, text)
     }
 }

@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::outcome::Reply;
+use super::ticket::{Finish, GuestTicket, TaskTicket, Ticket};
 use crate::error::Result;
 use crate::pve::{Guest, Started, Upid};
 use crate::text;
-use crate::ticket::{Finish, GuestTicket, TaskTicket, Ticket};
-use crate::tool::Reply;
 use crate::tools::{self, name_of};
 
 /// What was done, or is still being done.
@@ -259,5 +259,13 @@ impl Report {
             text.push_str(&format!("; {volid}"));
         }
         text
+    }
+}
+
+impl Reply<Report> {
+    /// A report of what was done, with its own text.
+    pub(crate) fn report(report: Report) -> Self {
+        let text = report.text();
+        Self::Done(report, text)
     }
 }

@@ -38,21 +38,6 @@ pub(crate) fn keep<T>(all: &mut Vec<T>, most: usize, what: &str, notes: &mut Vec
     }
 }
 
-/// Names in a message: as many as fit, and how many there are beyond them.
-pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    const MOST: usize = 20;
-    let all: Vec<&str> = names.into_iter().collect();
-    let mut shown: Vec<String> = all
-        .iter()
-        .take(MOST)
-        .map(|name| text::cut(name, 80))
-        .collect();
-    if all.len() > MOST {
-        shown.push(format!("and {} more", all.len() - MOST));
-    }
-    shown.join(", ")
-}
-
 /// Shortens a result that is too long. Says what is missing.
 pub(crate) fn shorten(result: &mut Value) -> Option<String> {
     let mut cut = 0;
@@ -229,16 +214,6 @@ mod tests {
         let said = shorten(&mut result).unwrap();
         assert!(said.contains("2 long texts cut"), "{said}");
         assert!(result.to_string().len() < 10_000);
-    }
-
-    #[test]
-    fn names_are_counted_where_they_are_many() {
-        let all: Vec<String> = (0..30).map(|number| format!("n{number}")).collect();
-        let said = names(all.iter().map(String::as_str));
-        assert!(
-            said.starts_with("n0, n1, ") && said.ends_with("n19, and 10 more"),
-            "{said}"
-        );
     }
 
     proptest! {

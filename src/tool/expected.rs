@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::report::{Report, Status};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, Kind, Pve};
-use crate::report::{Report, Status};
 use crate::tools::{self, name_of, power::Power};
 
 /// What is awaited of a guest, for how long.

@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::schema;
 use crate::error::Problem;
-use crate::schema;
 use crate::size;
 use crate::text;
 

@@ -7,8 +7,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use crate::arguments;
+use super::arguments;
 use crate::error::Problem;
+use crate::text;
 
 /// The schema of a tool's arguments. Whole, without `$ref`: some clients do
 /// not follow them.
@@ -351,9 +352,6 @@ fn list(values: &[Value]) -> String {
         .join(", ")
 }
 
-/// How much of a refused text a message quotes.
-const QUOTED_LENGTH: usize = 60;
-
 /// A refused value, as a message quotes it. Secrets are not shown.
 fn shown(schema: &Value, value: &Value) -> String {
     if is_secret(schema) {
@@ -361,7 +359,7 @@ fn shown(schema: &Value, value: &Value) -> String {
     }
     match value {
         Value::Null => "null".into(),
-        Value::String(text) => quoted(text),
+        Value::String(text) => text::quoted(text),
         Value::Array(_) => "a list".into(),
         Value::Object(_) => "an object".into(),
         other => other.to_string(),
@@ -410,18 +408,13 @@ fn refused(schema: &Value, given: &Value, problem: &Problem) -> Option<String> {
         return None;
     }
     let (shown, bare) = match given.pointer(&problem.pointer)? {
-        Value::String(text) => (quoted(text), text.clone()),
+        Value::String(text) => (text::quoted(text), text.clone()),
         Value::Number(number) => (number.to_string(), format!("not {number}")),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
     };
     let is_told = message.contains(&shown) && shown.starts_with('"')
         || bare.chars().count() > 3 && message.contains(&bare);
     (!is_told).then_some(shown)
-}
-
-/// A refused text in quotes, shortened.
-pub(crate) fn quoted(text: &str) -> String {
-    Value::from(crate::text::cut(text, QUOTED_LENGTH)).to_string()
 }
 
 fn escaped(name: &str) -> String {

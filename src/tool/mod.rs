@@ -1,0 +1,19 @@
+//! What a tool is, whatever it does: its line in the table, its arguments and
+//! their schema, the report of a change, and the ticket of something that is
+//! still running.
+//!
+//! Nothing here knows a tool: `crate::tools` has them.
+
+pub(crate) mod arguments;
+pub(crate) mod bounds;
+mod definition;
+mod effects;
+pub(crate) mod expected;
+mod outcome;
+pub(crate) mod report;
+pub(crate) mod schema;
+pub(crate) mod ticket;
+
+pub(crate) use definition::{Run, Tool, Toolset};
+pub(crate) use effects::{DESTROY, READ, SET, WRITE};
+pub(crate) use outcome::{Finished, Outcome, Reply, Running};
