@@ -1,19 +1,19 @@
-# host-runner with the component embedded, and the files it reads:
+# host-runner with the embedded component, and the files that it reads:
 #
 #   docker build -t proxmox-mcp .
 #   docker run -i --rm --env-file .env proxmox-mcp
 #
-# `cargo xtask docker-test` builds and inspects it.
+# `cargo xtask docker-test` builds and tests this image.
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# What cargo has downloaded and compiled stays for the next build.
+# Keep cargo's downloads and build results for the next build.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo xtask dist --out /image/usr/local/bin/host-runner
-# The certificate authorities that the web trusts, and where names are looked
-# up: the C library inside host-runner can do these two without any other file.
+# The public CA certificates, and nsswitch.conf for host name lookups in files
+# and DNS, which the statically linked C library supports without other files.
 RUN install -D -m 444 /etc/ssl/certs/ca-certificates.crt -t /image/etc/ssl/certs \
  && install -D -m 444 LICENSE-APACHE LICENSE-MIT -t /image/usr/share/licenses/proxmox-mcp \
  && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
@@ -21,7 +21,7 @@ RUN install -D -m 444 /etc/ssl/certs/ca-certificates.crt -t /image/etc/ssl/certs
  && chmod 555 /image/usr/local/bin/host-runner \
  && find /image -type d -exec chmod 755 {} +
 
-# No shell, no other program, and no file that its user could change.
+# No shell, no other program, and no file that the image's user can write to.
 FROM scratch
 COPY --from=build /image /
 USER 65532:65532
