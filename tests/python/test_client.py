@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Drive host-runner with the reference MCP client of Python, in both eras.
+"""Test host-runner with the Python reference client of MCP, in both protocol eras.
 
 usage: test_client.py [HOST_RUNNER]
 
-Uses the embedded simulated cluster (`host-runner --demo`), so that nothing else
-is needed, and then host-runner without any settings. The program is the argument, else $HOST_RUNNER, else
-target/release/host-runner. Prints a line for each check that fails, then
-"N passed, N failed"; the exit status is 1 if any failed.
+Runs host-runner with the built-in simulated cluster (`--demo`), and then without
+settings. The program is the argument, $HOST_RUNNER or
+target/release/host-runner. Prints a line for each failed check, then
+"N passed, N failed"; the exit status is 1 if any check failed.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ READ_ONLY_TOOLS = {
 
 
 class Checks:
-    """Counts what holds and names what does not."""
+    """Counts checks and prints those that fail."""
 
     def __init__(self):
         self.era = ""
@@ -55,16 +55,16 @@ class Checks:
 
 
 async def check_list(client, checks):
-    """The tools are listed as every client needs them; returns them by name."""
+    """Checks the tool list for what clients require; returns the tools by name."""
     tools = (await client.list_tools()).tools
     names = [tool.name for tool in tools]
     checks.that(len(names) == len(set(names)), f"names are unique: {names}")
-    checks.that(READ_ONLY_TOOLS <= set(names), f"all are there: {READ_ONLY_TOOLS - set(names)}")
+    checks.that(READ_ONLY_TOOLS <= set(names), f"no tool is missing: {READ_ONLY_TOOLS - set(names)}")
     for tool in tools:
         checks.that(TOOL_NAME.match(tool.name), f"{tool.name} is a plain name")
         checks.that(tool.title and tool.description, f"{tool.name} has a title and a description")
         checks.that(tool.input_schema["type"] == "object", f"{tool.name} takes an object")
-        checks.that(tool.output_schema["type"] == "object", f"{tool.name} answers an object")
+        checks.that(tool.output_schema["type"] == "object", f"{tool.name} returns an object")
         hints = tool.annotations
         checks.that(
             hints is not None
@@ -83,7 +83,7 @@ async def check_list(client, checks):
 
 
 async def check_success(client, checks, tool, arguments):
-    """A call succeeds and keeps its schema; returns what it answered."""
+    """Checks that a call succeeds and its result conforms to the schema; returns the result."""
     result = await client.call_tool(tool.name, arguments)
     checks.that(not result.is_error, f"{tool.name} succeeds: {result.content}")
     answer = result.structured_content
@@ -91,14 +91,14 @@ async def check_success(client, checks, tool, arguments):
         jsonschema.validate(answer, tool.output_schema)
         checks.that(True, "")
     except jsonschema.ValidationError as error:
-        checks.that(False, f"{tool.name} keeps its output schema: {error.message}")
+        checks.that(False, f"{tool.name} conforms to its output schema: {error.message}")
     texts = [block.text for block in result.content if block.type == "text"]
-    checks.that(any(is_json_of(text, answer) for text in texts), f"{tool.name} is text too: {texts}")
+    checks.that(any(is_json_of(text, answer) for text in texts), f"{tool.name} also returns its result as text: {texts}")
     return answer
 
 
 async def check_failure(client, checks, name, arguments, says):
-    """A call fails as a tool, and says what to do."""
+    """Checks that a call fails with a tool error that contains the given words."""
     result = await client.call_tool(name, arguments)
     text = " ".join(block.text for block in result.content if block.type == "text")
     checks.that(result.is_error, f"{name} {arguments} fails")
@@ -108,7 +108,7 @@ async def check_failure(client, checks, name, arguments, says):
 
 
 async def check_unknown(client, checks):
-    """An unknown tool is an error of the protocol, not of a tool."""
+    """Checks that an unknown tool causes a protocol error, not a tool error."""
     try:
         result = await client.call_tool("delete_guest", {"vmid": 100})
         checks.that(False, f"an unknown tool is refused: {result}")
@@ -127,7 +127,7 @@ async def session(program, mode, checks):
     checks.era = mode
     server = StdioServerParameters(command=str(program), args=["--demo"], env={})
     async with Client(server, mode=mode) as client:
-        checks.that(client.server_info is not None, "the server says who it is")
+        checks.that(client.server_info is not None, "the server sends its info")
         modern = client.protocol_version >= "2026-07-28"
         checks.that(modern == (mode == "auto"), f"the era is {client.protocol_version}")
         tools = await check_list(client, checks)
@@ -136,7 +136,7 @@ async def session(program, mode, checks):
         checks.that(nodes["nodes"], "there are nodes")
         online = [node["node"] for node in nodes["nodes"] if node["status"] == "online"]
         node = await check_success(client, checks, tools["get_node"], {"node": online[0]})
-        checks.that(node["node"] == online[0], "it is the node that was asked for")
+        checks.that(node["node"] == online[0], "the result is for the requested node")
 
         guests = await check_success(client, checks, tools["list_guests"], {"status": "running"})
         checks.that(guests["guests"], "there are running guests")
@@ -144,7 +144,7 @@ async def session(program, mode, checks):
             checks.that(guest["status"] == "running", f"it is running: {guest}")
         vmid = guests["guests"][0]["vmid"]
         guest = await check_success(client, checks, tools["get_guest"], {"vmid": vmid})
-        checks.that(guest["vmid"] == vmid, "it is the guest that was asked for")
+        checks.that(guest["vmid"] == vmid, "the result is for the requested guest")
         await check_success(client, checks, tools["list_storage"], {})
         await check_success(client, checks, tools["get_cluster_status"], {})
         await check_success(client, checks, tools["list_tasks"], {})
@@ -156,7 +156,7 @@ async def session(program, mode, checks):
         await check_failure(client, checks, "list_nodes", {"nonsense": 1}, ["nonsense"])
         await check_unknown(client, checks)
 
-        # Many at once: each gets its own answer.
+        # Concurrent calls: each gets its own result.
         answers = await asyncio.gather(
             *(client.call_tool("get_guest", {"vmid": guest["vmid"]}) for guest in guests["guests"])
         )
@@ -168,7 +168,7 @@ async def session(program, mode, checks):
 
 
 async def faulty_session(program, mode, checks):
-    """Without any settings: greeted, tools listed, and each call says what is missing."""
+    """Checks that without settings, tools are listed and each call names what is missing."""
     checks.era = f"{mode}, no settings"
     server = StdioServerParameters(command=str(program), args=[], env={})
     async with Client(server, mode=mode) as client:
@@ -188,7 +188,7 @@ async def main():
             try:
                 await asyncio.wait_for(drive(program, mode, checks), PATIENCE_SECONDS)
             except Exception as error:
-                checks.that(False, f"the session ends well: {error!r}")
+                checks.that(False, f"the session ends without an exception: {error!r}")
     print(f"{checks.passed} passed, {checks.failed} failed")
     return 1 if checks.failed or not checks.passed else 0
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Drive the http adapter with the reference MCP client of Python, in both eras.
+"""Test the HTTP adapter with the Python reference client of MCP, in both protocol eras.
 
 usage: PROXMOX_MCP_HTTP_TOKEN=… test_http.py URL
 
-Prints a line for each check that fails, then "N passed, N failed"; the exit
-status is 1 if any failed. `cargo xtask hosts` runs it.
+Prints a line for each failed check, then "N passed, N failed"; the exit status
+is 1 if any check failed. `cargo xtask hosts` runs it.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ results = {True: 0, False: 0}
 
 
 def that(holds, what):
-    """Counts what holds and names what does not."""
+    """Counts checks and prints those that fail."""
     results[bool(holds)] += 1
     if not holds:
         print(f"FAILED: {what}", file=sys.stderr)
 
 
 async def converse(url, token, mode):
-    """A session as a user would have it."""
+    """Runs a session like that of a user."""
     headers = {"Authorization": f"Bearer {token}"}
     async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
         transport = streamable_http_client(url, http_client=http)
@@ -36,15 +36,15 @@ async def converse(url, token, mode):
             guests = await client.call_tool("list_guests", {"limit": 1})
             structured = guests.structured_content or {}
             that(not guests.is_error, f"{mode}: list_guests succeeds")
-            that(len(structured.get("guests", [])) == 1, f"{mode}: and has its one guest")
+            that(len(structured.get("guests", [])) == 1, f"{mode}: list_guests returns one guest")
             missing = await client.call_tool("get_guest", {"vmid": 999999})
             that(missing.is_error, f"{mode}: a missing guest is an error")
-            that("999999" in missing.content[0].text, f"{mode}: that names it")
+            that("999999" in missing.content[0].text, f"{mode}: the error names the guest")
             try:
                 await client.call_tool("no_such_tool", {})
                 that(False, f"{mode}: an unknown tool is refused")
             except MCPError as error:
-                that(error.error.code == -32602, f"{mode}: as invalid parameters")
+                that(error.error.code == -32602, f"{mode}: an unknown tool causes an invalid params error")
 
 
 async def main():
