@@ -6,6 +6,21 @@ use url::{Host, Url};
 
 use crate::error::Error;
 
+/// How a request gets from the component to Proxmox, as far as the settings
+/// tell. Error messages name what is to be checked on that way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// Through host-runner, which adds the token and checks the certificate.
+    #[default]
+    HostRunner,
+    /// Over plain http to this machine, where `host-runner forward` listens.
+    Forward,
+    /// Over https to this machine, from a host that is not host-runner.
+    Local,
+    /// Over https to another machine, from a host that is not host-runner.
+    Direct,
+}
+
 /// Where Proxmox is, and who calls it.
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -27,8 +42,9 @@ impl Settings {
     pub(crate) fn new(var: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let url = var("PROXMOX_URL").ok_or_else(|| {
             Error::Internal(
-                "PROXMOX_URL is not set: give the address of a node, such as \
-                 https://pve.example.com:8006"
+                "PROXMOX_URL is not set: put the address of a node, such as \
+                 https://pve.example.com:8006, or the one that `host-runner forward` prints, into \
+                 the component's environment, as its host allows (ACT: `--metadata-file`)"
                     .into(),
             )
         })?;
@@ -67,6 +83,19 @@ impl Settings {
         Some(format!("PVEAPIToken={id}={secret}"))
     }
 
+    /// How requests get to Proxmox.
+    pub(crate) fn route(&self) -> Route {
+        // host-runner alone keeps the secret to itself.
+        if self.secret.is_none() {
+            return Route::HostRunner;
+        }
+        match Url::parse(&self.base) {
+            Ok(url) if url.scheme() == "http" => Route::Forward,
+            Ok(url) if is_loopback(&url) => Route::Local,
+            _ => Route::Direct,
+        }
+    }
+
     /// How a message calls the token.
     pub(crate) fn token_name(&self) -> &str {
         self.token_id.as_deref().unwrap_or("in use")
@@ -99,7 +128,8 @@ fn base_url(text: &str) -> Result<String, Error> {
         "http" if is_loopback(&url) => {}
         "http" => {
             return Err(bad(
-                "is http, which is accepted for localhost, 127.0.0.1 and [::1] only",
+                "is http, which is accepted for localhost, 127.0.0.1 and [::1] only, where \
+                 `host-runner forward` listens",
             ));
         }
         _ => return Err(bad("is not https")),
@@ -192,6 +222,36 @@ mod tests {
         }
         let error = base_url("http://192.0.2.10:8006").unwrap_err();
         assert!(error.message().contains("127.0.0.1"), "{error:?}");
+    }
+
+    #[test]
+    fn the_way_to_proxmox_is_told_from_the_settings() {
+        let route = |url: &str, secret: &str| {
+            let vars = [
+                ("PROXMOX_URL", url),
+                ("PROXMOX_TOKEN_ID", "root@pam!mcp"),
+                ("PROXMOX_TOKEN_SECRET", secret),
+            ];
+            let given = |name: &str| {
+                let var = vars.iter().find(|(key, _)| *key == name)?;
+                (!var.1.is_empty()).then(|| var.1.to_owned())
+            };
+            Settings::new(given).unwrap().route()
+        };
+        assert_eq!(route("https://127.0.0.1:8006", ""), Route::HostRunner);
+        assert_eq!(route("http://localhost:8007", "s"), Route::Forward);
+        assert_eq!(route("https://[::1]:8007", "s"), Route::Local);
+        assert_eq!(route("https://pve.example.com:8006", "s"), Route::Direct);
+    }
+
+    #[test]
+    fn an_address_that_is_missing_or_wrong_names_the_ways_to_give_one() {
+        let missing = settings(&[]).unwrap_err();
+        for way in ["host-runner forward", "--metadata-file"] {
+            assert!(missing.message().contains(way), "{missing:?}");
+        }
+        let plain = base_url("http://192.0.2.10:8006").unwrap_err();
+        assert!(plain.message().contains("host-runner forward"), "{plain:?}");
     }
 
     #[test]

@@ -141,6 +141,7 @@ async fn without_the_key_nothing_is_sent() -> anyhow::Result<()> {
     ] {
         let answer = get(&forward, headers).await?;
         assert_eq!(answer.status, 401, "{headers:?}: {answer:?}");
+        assert_eq!(answer.header("x-forward-error"), Some("denied"));
         assert!(message(&answer)?.contains("key file"), "{answer:?}");
     }
     assert_eq!(sim.requests()?.len(), 0);
@@ -376,6 +377,60 @@ async fn a_signal_ends_it_with_requests_open() -> anyhow::Result<()> {
     let mut rest = Vec::new();
     let _ = open.read_to_end(&mut rest).await;
     assert_eq!(String::from_utf8_lossy(&rest), "");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_in_the_address_of_a_client_is_named() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let forward = sim.host()?.forward().await?;
+    let answer = forward.ask("GET", "/pve/api2/json/version", "").await?;
+    assert_eq!(answer.status, 403, "{answer:?}");
+    let text = message(&answer)?;
+    assert!(text.contains("PROXMOX_URL as host-runner"), "{text}");
+    assert_eq!(sim.requests()?.len(), 0);
+    Ok(())
+}
+
+/// Both hosts read variables of the same names, and a shell may hold the other
+/// one's.
+#[tokio::test]
+async fn settings_of_the_other_host_are_suspected() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let forward = sim.host()?.forward().await?;
+    let unset = "or unset them: these may be the other host's settings";
+    let url = format!("http://{}", forward.address);
+    let output = sim.host()?.env("PROXMOX_URL", &url);
+    let output = output.run(&["forward"]).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains(unset), "{output:?}");
+    // With the settings in a file, the environment adds to it.
+    let token = sim.token("all")?;
+    let lines = format!(
+        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_TOKEN_SECRET={}\n",
+        sim.url, token.id, token.secret
+    );
+    let host = HostRunner::new()?
+        .secret(&token.secret)
+        .file("given.env", &lines)?
+        .env("PROXMOX_URL", &url);
+    let output = host.run(&["--env-file=given.env", "forward"]).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains(unset), "{output:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_address_names_the_first() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let forward = sim.host()?.forward().await?;
+    let listen = format!("--listen={}", forward.address);
+    let host = sim.host()?.file("key", KEY)?;
+    let key = host.directory().join("key");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
+    let output = host.run(&["forward", &listen, "--key-file=key"]).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains("forward already runs"), "{output:?}");
     Ok(())
 }
 

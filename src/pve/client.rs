@@ -295,9 +295,8 @@ impl Pve {
             maybe_done,
             outage,
         };
-        let authorization = self.settings.authorization();
         let answer = self
-            .send(method.clone(), &url, authorization.as_deref(), form)
+            .send(method.clone(), &url, form)
             .map_err(|why| match why {
                 Lost::Refused(reason) => Failure::Refused {
                     call: call.clone(),
@@ -316,6 +315,7 @@ impl Pve {
             node: path.node().map(str::to_owned),
             token: self.token_name().to_owned(),
             sent: Asked::sent(params),
+            route: self.settings.route(),
         };
         let failed = match answer.status {
             200..=299 => decode::failed_status(&answer.body),
@@ -372,18 +372,12 @@ impl Pve {
         &[100, 200, 400, 600, 800, 900]
     }
 
-    fn send(
-        &self,
-        method: Method,
-        url: &str,
-        authorization: Option<&str>,
-        form: Option<String>,
-    ) -> Result<Answer, Lost> {
+    fn send(&self, method: Method, url: &str, form: Option<String>) -> Result<Answer, Lost> {
         #[cfg(any(test, fuzzing))]
         if let Some(script) = &self.script {
             return script.answer(name(&method), url, form);
         }
-        transport::send(method, url, authorization, form)
+        transport::send(&self.settings, method, url, form)
     }
 }
 

@@ -8,6 +8,7 @@ use super::decode::Unreadable;
 use super::transport::Answer;
 use super::{Params, grant};
 use crate::error::{Error, Problem};
+use crate::settings::Route;
 use crate::text;
 use crate::tools::{self, name_of};
 
@@ -28,11 +29,11 @@ pub(crate) enum Failure {
         /// services are restarted.
         outage: bool,
     },
-    /// The host refused to send such a request.
+    /// The host, or `host-runner forward`, refused to send such a request.
     Refused {
         call: String,
-        /// Why, where the host said it.
-        reason: Option<String>,
+        /// Who refused, and why or what to check.
+        reason: String,
     },
     /// Nothing was sent: the path named something by dots, or by nothing.
     Misnamed { call: String },
@@ -112,6 +113,8 @@ pub(crate) struct ApiError {
     pub(crate) held: Option<Held>,
     /// The version of Proxmox VE that answered, where it was asked for.
     pub(crate) version: Option<String>,
+    /// How the request was sent.
+    pub(crate) route: Route,
 }
 
 /// What a token may do: by path, the names of the privileges, and whether each
@@ -175,6 +178,7 @@ pub(super) struct Asked {
     pub(super) node: Option<String>,
     pub(super) token: String,
     pub(super) sent: Vec<(String, String)>,
+    pub(super) route: Route,
 }
 
 /// Parameters whose values say what a call is about; none is a secret.
@@ -229,6 +233,7 @@ impl ApiError {
             sent: asked.sent,
             held: None,
             version: None,
+            route: asked.route,
         }
     }
 
@@ -299,6 +304,11 @@ impl ApiError {
         self.status == 595 && self.says("connection refused")
     }
 
+    /// Whether what answered is likely not Proxmox's API.
+    fn is_not_the_api(&self) -> bool {
+        self.foreign.is_some() || matches!(self.status, 300..=399 | 404)
+    }
+
     /// Whether the call asks a guest's agent.
     fn asks_agent(&self) -> bool {
         self.call.contains("/agent/")
@@ -318,8 +328,10 @@ impl ApiError {
 
     fn into_error(self) -> Error {
         let after = if self.maybe_done() { MAYBE_DONE } else { "" };
+        let may_be_another = self.is_not_the_api() && self.route == Route::Forward;
+        let forward = if may_be_another { NOT_FORWARD } else { "" };
         match self.explain() {
-            Error::Unreachable(message) => Error::Unreachable(message + after),
+            Error::Unreachable(message) => Error::Unreachable(message + forward + after),
             Error::Internal(message) => Error::Internal(message + after),
             other => other,
         }
@@ -595,6 +607,11 @@ const CANONICAL: [&str; 9] = [
 const MAYBE_DONE: &str = "; the change may have happened all the same: look at the task list and \
                           at the guest before you repeat it";
 
+/// What a message says where another server than `host-runner forward` may have
+/// answered.
+const NOT_FORWARD: &str = "; PROXMOX_URL has http://, so `host-runner forward` should answer: check \
+                           that this is the PROXMOX_URL that it printed";
+
 /// The first version of Proxmox VE that knows a call, where that is a version
 /// that may still be in use.
 fn since(call: &str) -> Option<&'static str> {
@@ -698,14 +715,7 @@ impl From<Failure> for Error {
             } else {
                 format!("{call}: {message}")
             }),
-            Failure::Refused { call, reason } => {
-                let reason = reason.map(|reason| format!(" ({reason})"));
-                Self::Denied(format!(
-                    "the host refused to send {call}: the policy of its operator, or PROXMOX_URL, \
-                     forbids it{}",
-                    reason.unwrap_or_default()
-                ))
-            }
+            Failure::Refused { call, reason } => Self::Denied(format!("{call}: {reason}")),
             Failure::Misnamed { call } => Self::Internal(format!(
                 "{call} was not sent: it named something by dots, or by nothing"
             )),
@@ -818,6 +828,20 @@ mod tests {
             ApiError::read(asked(), 401, &answer).foreign,
             Some(Foreign::Page)
         );
+    }
+
+    #[test]
+    fn another_server_at_the_address_of_the_forwarder_is_suspected() {
+        let message = |route, status| {
+            let mut answered = read(status, "Not Found", "<html>");
+            answered.route = route;
+            Error::from(Failure::Api(Box::new(answered))).message()
+        };
+        for status in [200, 404, 302] {
+            let text = message(Route::Forward, status);
+            assert!(text.contains("PROXMOX_URL that it printed"), "{text}");
+            assert!(!message(Route::Direct, status).contains("forward"));
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::bindings::wasi::http::types::{
     OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
+use crate::settings::{Route, Settings};
 use crate::text;
 
 /// A whole answer.
@@ -30,8 +31,9 @@ pub(super) struct Answer {
 
 /// Why no whole answer came.
 pub(super) enum Lost {
-    /// The host refused to send the request, and may have said why.
-    Refused(Option<String>),
+    /// The host, or `host-runner forward`, refused to send the request: who, and
+    /// why or what to check.
+    Refused(String),
     /// Nothing was sent, as the connection was refused: no service listens, as
     /// while a service is restarted.
     Closed(String),
@@ -45,14 +47,14 @@ pub(super) enum Lost {
 
 /// Sends a request. `form` is the encoded body of a POST or PUT.
 pub(super) fn send(
+    settings: &Settings,
     method: Method,
     url: &str,
-    authorization: Option<&str>,
     form: Option<String>,
 ) -> Result<Answer, Lost> {
     let mut headers = vec![("accept", "application/json".to_owned())];
-    if let Some(authorization) = authorization {
-        headers.push(("authorization", authorization.to_owned()));
+    if let Some(authorization) = settings.authorization() {
+        headers.push(("authorization", authorization));
     }
     let form = form.map(String::into_bytes);
     if let Some(form) = &form {
@@ -65,7 +67,8 @@ pub(super) fn send(
     }
     let request = request(&method, url, headers)
         .ok_or_else(|| Lost::NotSent("the request cannot be put into words of http".into()))?;
-    let response = exchange(request, &form.unwrap_or_default()).map_err(lost)?;
+    let response = exchange(request, &form.unwrap_or_default())
+        .map_err(|code| lost(code, settings.route()))?;
 
     let status = response.status();
     let headers = response.headers();
@@ -209,7 +212,9 @@ fn not_forwarded(what: &str, body: &[u8]) -> Lost {
     let message = message.unwrap_or("host-runner forward gave no reason");
     let message = text::cut(message, MESSAGE_LENGTH);
     match what {
-        "denied" => Lost::Refused(Some(message)),
+        "denied" => Lost::Refused(format!(
+            "host-runner forward refused the request: {message}"
+        )),
         "closed" => Lost::Closed(message),
         "not-sent" => Lost::NotSent(message),
         "cut" => Lost::Cut(message),
@@ -217,9 +222,9 @@ fn not_forwarded(what: &str, body: &[u8]) -> Lost {
     }
 }
 
-fn lost(code: ErrorCode) -> Lost {
+fn lost(code: ErrorCode, route: Route) -> Lost {
     match code {
-        ErrorCode::HttpRequestDenied => Lost::Refused(None),
+        ErrorCode::HttpRequestDenied => Lost::Refused(denied(route).into()),
         ErrorCode::DnsTimeout | ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
             Lost::NotSent(
                 "the host name in PROXMOX_URL is not known: check its spelling, and that this \
@@ -227,6 +232,11 @@ fn lost(code: ErrorCode) -> Lost {
                     .into(),
             )
         }
+        ErrorCode::ConnectionRefused if route == Route::Forward => Lost::Closed(
+            "nothing listens at the address in PROXMOX_URL: check that `host-runner forward` is \
+             running, and that this is the PROXMOX_URL that it printed"
+                .into(),
+        ),
         ErrorCode::ConnectionRefused => Lost::Closed(
             "the address in PROXMOX_URL refused the connection: check the port (Proxmox listens \
              on 8006) and that pveproxy is running"
@@ -239,17 +249,15 @@ fn lost(code: ErrorCode) -> Lost {
              listens on 8006), the firewall, and that the node is up"
                 .into(),
         ),
-        ErrorCode::TlsCertificateError => Lost::NotSent(
+        ErrorCode::TlsCertificateError if route == Route::HostRunner => Lost::NotSent(
             "the certificate of PROXMOX_URL is not trusted: give the cluster's CA \
              (/etc/pve/pve-root-ca.pem on a node) as PROXMOX_CA_FILE, or the certificate's \
              SHA-256 fingerprint as PROXMOX_FINGERPRINT, which then decides alone"
                 .into(),
         ),
-        ErrorCode::TlsProtocolError | ErrorCode::TlsAlertReceived(_) => Lost::NotSent(
-            "the address in PROXMOX_URL does not speak TLS as expected: check the port \
-             (Proxmox listens on 8006)"
-                .into(),
-        ),
+        ErrorCode::TlsCertificateError
+        | ErrorCode::TlsProtocolError
+        | ErrorCode::TlsAlertReceived(_) => Lost::NotSent(tls(route).into()),
         ErrorCode::HttpResponseTimeout
         | ErrorCode::ConnectionReadTimeout
         | ErrorCode::ConnectionWriteTimeout => {
@@ -261,7 +269,46 @@ fn lost(code: ErrorCode) -> Lost {
         ErrorCode::HttpResponseBodySize(_) => {
             Lost::Broken("the answer is larger than the host allows".into())
         }
+        other if route == Route::Forward => Lost::Broken(format!(
+            "the request failed ({other:?}): check that this is the PROXMOX_URL that `host-runner \
+             forward` printed"
+        )),
         other => Lost::Broken(format!("the request failed ({other:?})")),
+    }
+}
+
+/// What a refusal by the host means. host-runner's own reason reaches its user
+/// in another way; other hosts give none.
+fn denied(route: Route) -> &'static str {
+    match route {
+        Route::HostRunner => {
+            "the host refused to send it: the policy of its operator, or PROXMOX_URL, forbids it"
+        }
+        Route::Forward | Route::Local | Route::Direct => {
+            "the host refused to send it: its network policy does not allow the address in \
+             PROXMOX_URL; allow it there (Wassette: the policy file beside the component, ACT: \
+             `--allow`)"
+        }
+    }
+}
+
+/// What failed TLS means. Other hosts than host-runner do not say whether it was
+/// the certificate, and none of them can be told about a private authority.
+fn tls(route: Route) -> &'static str {
+    match route {
+        Route::HostRunner | Route::Forward => {
+            "the address in PROXMOX_URL does not speak TLS as expected: check the port (Proxmox \
+             listens on 8006)"
+        }
+        Route::Local => {
+            "TLS with the address in PROXMOX_URL failed: `host-runner forward` speaks plain http, \
+             so give PROXMOX_URL as it printed it, with http://"
+        }
+        Route::Direct => {
+            "TLS with the address in PROXMOX_URL failed: its certificate may not be trusted here, \
+             as this host cannot be given a private CA (use `host-runner forward`, which can), or \
+             the port is wrong (Proxmox listens on 8006)"
+        }
     }
 }
 
@@ -274,12 +321,58 @@ mod tests {
         let body = br#"{"data":null,"message":"rule actions: not allowed"}"#;
         assert!(matches!(
             not_forwarded("denied", body),
-            Lost::Refused(Some(reason)) if reason == "rule actions: not allowed"
+            Lost::Refused(reason) if reason.ends_with("forward refused the request: rule actions: not allowed")
         ));
         assert!(matches!(not_forwarded("closed", body), Lost::Closed(_)));
         assert!(matches!(not_forwarded("not-sent", body), Lost::NotSent(_)));
         assert!(matches!(not_forwarded("cut", body), Lost::Cut(_)));
         // What is not known may have been sent.
         assert!(matches!(not_forwarded("", b"<html>"), Lost::Broken(_)));
+    }
+
+    fn said(code: ErrorCode, route: Route) -> String {
+        match lost(code, route) {
+            Lost::Refused(text)
+            | Lost::Closed(text)
+            | Lost::NotSent(text)
+            | Lost::Cut(text)
+            | Lost::Broken(text) => text,
+        }
+    }
+
+    #[test]
+    fn a_forwarder_that_is_not_there_is_named() {
+        let text = said(ErrorCode::ConnectionRefused, Route::Forward);
+        assert!(text.contains("`host-runner forward` is running"), "{text}");
+        assert!(text.contains("PROXMOX_URL that it printed"), "{text}");
+        assert!(!text.contains("pveproxy"), "{text}");
+        for route in [Route::HostRunner, Route::Local, Route::Direct] {
+            let text = said(ErrorCode::ConnectionRefused, route);
+            assert!(text.contains("pveproxy is running"), "{text}");
+        }
+    }
+
+    #[test]
+    fn failed_tls_names_what_helps_in_the_host_at_hand() {
+        for code in [ErrorCode::TlsProtocolError, ErrorCode::TlsCertificateError] {
+            let direct = said(code.clone(), Route::Direct);
+            assert!(direct.contains("may not be trusted here"), "{direct}");
+            assert!(direct.contains("`host-runner forward`"), "{direct}");
+            // No other host reads this setting.
+            assert!(!direct.contains("PROXMOX_CA_FILE"), "{direct}");
+            let local = said(code, Route::Local);
+            assert!(local.contains("with http://"), "{local}");
+        }
+        let own = said(ErrorCode::TlsCertificateError, Route::HostRunner);
+        assert!(own.contains("PROXMOX_CA_FILE"), "{own}");
+    }
+
+    #[test]
+    fn a_refusal_by_another_host_names_its_network_policy() {
+        let text = said(ErrorCode::HttpRequestDenied, Route::Forward);
+        assert!(text.contains("network policy"), "{text}");
+        assert!(text.contains("`--allow`"), "{text}");
+        let text = said(ErrorCode::HttpRequestDenied, Route::HostRunner);
+        assert!(text.contains("policy of its operator"), "{text}");
     }
 }

@@ -43,10 +43,6 @@ impl Guest for Adapter {
 fn answer(request: IncomingRequest) -> Response<Bytes> {
     let configured = env::var("PROXMOX_MCP_HTTP_TOKEN").ok();
     let token = door::token(configured.as_deref());
-    if let Err(why) = &token {
-        // Stdout may be the host's own.
-        eprintln!("{why}");
-    }
     let target = request.path_with_query().unwrap_or_default();
     let path = target.split('?').next().unwrap_or_default();
     let method = method(&request.method());
@@ -58,12 +54,19 @@ fn answer(request: IncomingRequest) -> Response<Bytes> {
         path,
         authorization: &authorization,
     };
+    if let (Err(why), [_, ..]) = (&token, head.authorization) {
+        // Every request has an instance of its own, so what is written for each
+        // would fill the log. This client believes that it is known. Stdout may
+        // be the host's own.
+        eprintln!("{why}");
+    }
+    let refusal = door::refusal(token.is_ok());
     match door::admit(head, token.ok()) {
         Admission::Mcp => {}
         Admission::Well => return text(StatusCode::OK, "ok"),
         Admission::Nowhere => return text(StatusCode::NOT_FOUND, "there is nothing here"),
         Admission::Unknown { wrong } => {
-            let mut response = text(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            let mut response = text(StatusCode::UNAUTHORIZED, refusal);
             let challenge = HeaderValue::from_static(door::challenge(wrong));
             response
                 .headers_mut()

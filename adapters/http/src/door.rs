@@ -74,6 +74,17 @@ pub(crate) fn admit(head: Head<'_>, token: Option<&str>) -> Admission {
     }
 }
 
+/// What a client without the right token reads.
+pub(crate) fn refusal(has_token: bool) -> &'static str {
+    match has_token {
+        true => "a bearer token is needed",
+        false => {
+            "a bearer token is needed, and this server has none: set PROXMOX_MCP_HTTP_TOKEN in its \
+             environment"
+        }
+    }
+}
+
 /// The value of the `WWW-Authenticate` header.
 pub(crate) fn challenge(wrong: bool) -> &'static str {
     match wrong {
@@ -179,6 +190,12 @@ mod tests {
             assert!(text.is_none_or(|text| text.is_empty() || !error.contains(text)));
         }
         assert_eq!(token(Some(&format!(" {TOKEN}\n"))), Ok(TOKEN));
+    }
+
+    #[test]
+    fn a_client_of_a_server_without_a_token_reads_what_is_missing() {
+        assert!(refusal(false).contains("PROXMOX_MCP_HTTP_TOKEN"));
+        assert!(!refusal(true).contains("PROXMOX_MCP_HTTP_TOKEN"));
     }
 
     #[test]

@@ -28,3 +28,21 @@ mod generated;
 /// What `bindings` exports.
 #[derive(Debug)]
 pub struct Adapter;
+
+#[cfg(test)]
+mod tests {
+    /// `host-runner forward` prints the one, and people write the other.
+    #[test]
+    fn the_policies_for_wassette_allow_this_machine() {
+        for policy in [
+            include_str!("../../wassette/admin.policy.yaml"),
+            include_str!("../../wassette/observe.policy.yaml"),
+            include_str!("../../wassette/operate.policy.yaml"),
+        ] {
+            for host in ["http://127.0.0.1", "http://localhost"] {
+                let line = format!("\n      - host: \"{host}\"\n");
+                assert!(policy.contains(&line), "{host}");
+            }
+        }
+    }
+}

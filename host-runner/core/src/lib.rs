@@ -116,6 +116,9 @@ async fn dispatch(
     if cli.serves() {
         return commands::serve::run(&cli.options, operator, embedded).await;
     }
+    if let Some(Command::Forward(args)) = &cli.command {
+        return commands::forward::run(operator, embedded, args).await;
+    }
     let operator = operator?;
     match &cli.command {
         Some(Command::Tools { json }) => commands::tools::run(&operator, embedded, *json).await,
@@ -133,7 +136,6 @@ async fn dispatch(
             };
             commands::call::run(&operator, embedded, &call).await
         }
-        Some(Command::Forward(args)) => commands::forward::run(&operator, embedded, args).await,
         Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(&operator),
         Some(Command::Policy(PolicyCommand::Explain {
             tool,

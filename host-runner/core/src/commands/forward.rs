@@ -55,10 +55,11 @@ pub(crate) struct ForwardArgs {
 
 /// Forwards until a signal comes.
 pub(crate) async fn run(
-    operator: &Operator<'_>,
+    operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
     args: &ForwardArgs,
 ) -> Result<(), CommandError> {
+    let operator = operator.map_err(of_another_host)?;
     let address = loopback(&args.listen)?;
     let layers = operator.policy_layers()?;
     if layers.binds_tools() {
@@ -69,7 +70,9 @@ pub(crate) async fn run(
                 .to_owned(),
         ));
     }
-    let context = Context::new(operator, embedded).await?;
+    let context = Context::new(&operator, embedded)
+        .await
+        .map_err(of_another_host)?;
     // A policy that does not fit the component is refused here as elsewhere.
     let offer = context.catalog.offer().await?;
     // What a dangerous action does cannot be told by its request. The operator
@@ -82,11 +85,9 @@ pub(crate) async fn run(
         None => key::default_file().map_err(CommandError::Usage)?,
     };
     let key = Key::read_or_make(&key_file).map_err(CommandError::Usage)?;
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        CommandError::Usage(format!(
-            "cannot listen on {address} ({error}): give another address with --listen"
-        ))
-    })?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| cannot_listen(address, &error))?;
     let address = listener.local_addr()?;
 
     if chooses_tools(layers.effective()) {
@@ -110,6 +111,27 @@ pub(crate) async fn run(
     announce(address, &context, &key_file)?;
     server::serve(listener, forwarder, limits.concurrency, closing).await;
     Ok(())
+}
+
+/// A shell in which the other host's settings are set gives this one's, too:
+/// both have the same names.
+fn of_another_host(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Settings(error) if error.is_of_environment() => CommandError::Usage(format!(
+            "{error}; or unset them: these may be the other host's settings"
+        )),
+        error => error,
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> CommandError {
+    let perhaps = match error.kind() {
+        io::ErrorKind::AddrInUse => "perhaps forward already runs: stop it, or ",
+        _ => "",
+    };
+    CommandError::Usage(format!(
+        "cannot listen on {address} ({error}): {perhaps}give another address with --listen"
+    ))
 }
 
 fn loopback(text: &str) -> Result<SocketAddr, CommandError> {

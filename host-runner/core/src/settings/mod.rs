@@ -231,6 +231,19 @@ impl Settings {
 }
 
 impl SettingsError {
+    /// Whether values of the environment are what cannot be used.
+    pub(crate) fn is_of_environment(&self) -> bool {
+        match self {
+            Self::Malformed { origin, .. } | Self::TwoSecrets(origin) => {
+                *origin == Place::Environment
+            }
+            Self::Mixed { outside, .. } => outside
+                .iter()
+                .any(|(_, place)| *place == Place::Environment),
+            Self::Missing { .. } | Self::EnvFile { .. } => false,
+        }
+    }
+
     fn malformed(variable: Variable, origin: Place, problem: String) -> Self {
         Self::Malformed {
             variable,

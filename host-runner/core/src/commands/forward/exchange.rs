@@ -121,6 +121,7 @@ impl Forwarder {
             arguments: &Masked(Value::Object(Map::new())),
         };
         let gate = self.plugin.gate(self.terms.clone(), Some(&start));
+        let is_for_api = request.uri().path().starts_with("/api2/json");
         let sent = send(&gate, request).await;
         gate.finish(
             match &sent {
@@ -134,6 +135,11 @@ impl Forwarder {
             Ok(answer) => Ok(passed_on(answer)),
             Err(error) => {
                 let mut refusal = Refusal::of(error);
+                if !is_for_api {
+                    refusal.reason.push_str(
+                        "; use PROXMOX_URL as host-runner forward printed it, without a path",
+                    );
+                }
                 if gate.unconfirmed().is_some() {
                     refusal.reason.push_str(
                         "; no user can be asked here; the operator can allow such changes with \
@@ -207,9 +213,13 @@ fn passed_on(answer: Response<Bytes>) -> Response<Full<Bytes>> {
 impl Refusal {
     /// Of a request that did not get as far as the sandbox.
     fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+        let mark = match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "denied",
+            _ => "not-sent",
+        };
         Self {
             status,
-            mark: "not-sent",
+            mark,
             reason: reason.into(),
         }
     }
