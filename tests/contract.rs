@@ -322,6 +322,7 @@ fn every_promise_has_its_test() -> anyhow::Result<()> {
         "adapters/http/src",
         "host-runner/core/src",
         "host-runner/policy/src",
+        "pve-api/src",
     ] {
         all.push_str(&sources(&root.join(folder))?);
     }

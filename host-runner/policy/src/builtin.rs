@@ -4,15 +4,17 @@
 //! parameter, whatever else the table says. And what the tables do not know is
 //! not a change at all: see [`super::Policy::decide`].
 
+use pve_api::Method;
+use pve_api::grammar::flag;
+
 use super::address;
-use super::kind::flag;
-use super::request::{ApiRequest, Verb};
+use super::request::ApiRequest;
 
 /// Why the request is forbidden whatever the policy says, if it is.
 pub(crate) fn forbids(request: &ApiRequest) -> Option<&'static str> {
     let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
-    let writes = request.verb != Verb::Get;
-    if request.verb == Verb::Delete
+    let writes = request.method != Method::Get;
+    if request.method == Method::Delete
         && let Some(reason) = forbids_deletion(&segments)
     {
         return Some(reason);

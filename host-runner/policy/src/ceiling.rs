@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use super::action::Action;
 use super::file::{AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection};
+use pve_api::Action;
 
 /// Something that would allow more than a locked policy does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

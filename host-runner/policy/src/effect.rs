@@ -1,20 +1,37 @@
-//! What else a request does, by its parameters.
+//! What a request does besides its call's action, by its parameters.
 //!
-//! The values have the form that the table says.
+//! The values have the form that the table of calls gives them.
 
-use super::action::Action;
-use super::endpoint::Meaning;
-use super::kind::{flag, whole};
+use pve_api::grammar::{flag, list, whole};
+use pve_api::{Action, Effect};
+
+use super::meaning::Meaning;
 use super::request::ApiRequest;
 
 /// The shortest time for a container's reboot, which is Proxmox's default: a
 /// container that takes longer is killed.
 const REBOOT_SECONDS: u64 = 60;
 
+/// Adds to the meaning of a request what an effect of its call comes to.
+pub(crate) fn apply(effect: Effect, request: &ApiRequest, meaning: &mut Meaning) {
+    match effect {
+        Effect::Shutdown => shutdown(request, meaning),
+        Effect::ContainerReboot => container_reboot(request, meaning),
+        Effect::Suspend => {
+            meaning.unnamed_storage = is_on(request, "todisk") && !has(request, "statestorage");
+        }
+        Effect::Snapshot => meaning.unnamed_storage = is_on(request, "vmstate"),
+        Effect::Storage => meaning.unnamed_storage = !has(request, "storage"),
+        Effect::Backup => backup(request, meaning),
+        Effect::Migrate => migrate(request, meaning),
+        Effect::NodeFirewall => firewall_of_nodes(request, meaning),
+    }
+}
+
 /// A shutdown with `forceStop` ends in a hard stop, and so does any of a guest
 /// under high availability: its manager forces after the timeout, and does not
 /// wait at all for a timeout of 0.
-pub(crate) fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
+fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "forceStop") || seconds(request) == Some(0) {
         meaning.act(Action::HardStop);
     } else {
@@ -23,31 +40,15 @@ pub(crate) fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
 }
 
 /// A container that does not reboot in time is killed.
-pub(crate) fn container_reboot(request: &ApiRequest, meaning: &mut Meaning) {
+fn container_reboot(request: &ApiRequest, meaning: &mut Meaning) {
     if seconds(request).is_some_and(|seconds| seconds < REBOOT_SECONDS) {
         meaning.act(Action::HardStop);
     }
 }
 
-/// The memory of a VM that is suspended to disk has to go somewhere.
-pub(crate) fn suspend(request: &ApiRequest, meaning: &mut Meaning) {
-    meaning.unnamed_storage = is_on(request, "todisk") && !has(request, "statestorage");
-}
-
-/// The memory in a snapshot goes where Proxmox chooses.
-pub(crate) fn snapshot(request: &ApiRequest, meaning: &mut Meaning) {
-    meaning.unnamed_storage = is_on(request, "vmstate");
-}
-
-/// A clone goes, without a storage, to that of its source; a restored guest to
-/// that of the guest in the backup.
-pub(crate) fn unnamed_storage(request: &ApiRequest, meaning: &mut Meaning) {
-    meaning.unnamed_storage = !has(request, "storage");
-}
-
 /// A backup in another mode than `snapshot` interrupts its guest.
-pub(crate) fn backup(request: &ApiRequest, meaning: &mut Meaning) {
-    unnamed_storage(request, meaning);
+fn backup(request: &ApiRequest, meaning: &mut Meaning) {
+    meaning.unnamed_storage = !has(request, "storage");
     if request.values("mode").any(|mode| mode != "snapshot") {
         meaning.act(Action::Shutdown);
     }
@@ -60,7 +61,7 @@ pub(crate) fn backup(request: &ApiRequest, meaning: &mut Meaning) {
 ///
 /// High availability migrates a guest itself: it takes local disks along, and
 /// does not pass the storage on.
-pub(crate) fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
+fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "restart") {
         meaning.act(Action::Shutdown);
     }
@@ -68,7 +69,7 @@ pub(crate) fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     let entries: Vec<&str> = ["targetstorage", "target-storage"]
         .into_iter()
         .flat_map(|name| request.values(name))
-        .flat_map(super::kind::list)
+        .flat_map(list)
         .collect();
     let same = entries.contains(&"1");
     let names_all = entries.iter().any(|entry| !entry.contains(':'));
@@ -79,7 +80,7 @@ pub(crate) fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
 
 /// A rule or a policy for nodes may cut them off, and whoever manages them;
 /// what only lets something in does not.
-pub(crate) fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
+fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
     let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
     let is_new_rule = !request.segments.iter().any(|segment| segment == "options")
         && request.segments.last().is_some_and(|last| last == "rules");

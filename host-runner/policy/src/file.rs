@@ -9,12 +9,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Policy;
-use super::action::Action;
 use super::caps::Caps;
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
 use super::scope::{Scope, range};
+use pve_api::Action;
 
 /// What the operator of host-runner lets an AI client do with Proxmox VE.
 ///

@@ -1,39 +1,11 @@
 //! Takes out of lists what is outside of a scope.
 
+use pve_api::{Listing, grammar};
 use serde_json::Value;
 
 use super::answer::{self, Data};
-use super::kind;
 use super::scope::{Directory, Resident, Scope, number};
 use super::volume::owner_of;
-
-/// What an answer lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
-    /// Guests, nodes, storages and pools, each with its `type`.
-    Resources,
-    /// Nodes, by `node` or `name`.
-    Nodes,
-    /// Guests of a node.
-    Guests,
-    /// Tasks, some of them about a guest.
-    Tasks,
-    /// Volumes, some of them a guest's.
-    Content,
-    /// Storages.
-    Storages,
-    /// Pools.
-    Pools,
-    /// Names that firewall rules can refer to. Proxmox keeps a set of addresses
-    /// for each guest of a zone with IPAM: `guest-ipam-100`.
-    References,
-    /// What high availability looks after, by `sid`.
-    HaResources,
-    /// What the token may do, by path.
-    Permissions,
-    /// Nodes that a guest can go to.
-    Targets,
-}
 
 /// In the place of how a task has failed.
 const HIDDEN_STATUS: &str = "failed, for a reason outside of this server's scope";
@@ -185,7 +157,7 @@ impl Scope {
                 let ids = [Some(text(fields, "id")), of_upid(6)];
                 let names_guest = |id: &String| {
                     let mut parts = id.split(|c: char| !c.is_ascii_digit());
-                    parts.any(|part| kind::vmid(part).is_some())
+                    parts.any(|part| grammar::vmid(part).is_some())
                 };
                 if !says_little && !ids.iter().flatten().any(names_guest) {
                     fields.insert("status".to_owned(), HIDDEN_STATUS.into());
@@ -211,7 +183,7 @@ impl Scope {
     /// scope: tasks are called `100`, `100@local` or `100-0`.
     fn has_all_in(&self, text: &str, directory: &Directory) -> bool {
         text.split(|c: char| !c.is_ascii_digit())
-            .filter_map(kind::vmid)
+            .filter_map(grammar::vmid)
             .all(|vmid| self.has_guest(vmid, directory))
     }
 

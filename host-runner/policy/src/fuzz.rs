@@ -6,7 +6,7 @@
     reason = "a panic is how a fuzzer learns of a mistake"
 )]
 
-use super::{ApiRequest, Directory, Policy, PolicyFile, Preset, Resident, Verb};
+use super::{ApiRequest, Directory, Method, Policy, PolicyFile, Preset, Resident};
 
 /// A request: a line `METHOD TARGET`, a line with its content type, and its
 /// body.
@@ -129,14 +129,19 @@ fn check_reading(request: &ApiRequest) {
     let target = format!("/api2/json{}", request.path());
     let again = ApiRequest::parse("GET", &target, None, b"").expect("a plain path");
     assert_eq!(again.segments, request.segments);
-    let reads = matches!(request.verb, Verb::Get | Verb::Delete);
+    let reads = matches!(request.method, Method::Get | Method::Delete);
     let form = "application/x-www-form-urlencoded";
     let body = encode(&request.params);
     let again = if reads {
         let target = format!("{target}?{body}");
-        ApiRequest::parse(request.verb.as_str(), &target, None, b"")
+        ApiRequest::parse(request.method.as_str(), &target, None, b"")
     } else {
-        ApiRequest::parse(request.verb.as_str(), &target, Some(form), body.as_bytes())
+        ApiRequest::parse(
+            request.method.as_str(),
+            &target,
+            Some(form),
+            body.as_bytes(),
+        )
     };
     assert_eq!(again.as_ref(), Ok(request));
 }

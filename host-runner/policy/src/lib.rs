@@ -2,23 +2,22 @@
 //! a tool says of itself.
 //!
 //! Pure: it knows requests, rules and what guests there are; it sends nothing.
-//! It is the one place in host-runner that knows the paths of Proxmox.
+//! Which calls there are and what each does is the table of [`pve_api::calls`];
+//! a request that is not in it is refused.
 
 #![forbid(unsafe_code)]
 
-mod action;
 mod address;
 mod answer;
 mod builtin;
 mod caps;
 mod ceiling;
 mod effect;
-mod endpoint;
 mod file;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
-mod kind;
+mod meaning;
 mod naming;
 mod pattern;
 mod preset;
@@ -30,20 +29,20 @@ mod volume;
 
 use std::collections::BTreeSet;
 
-use crate::endpoint::Unknown;
+use crate::meaning::Unknown;
 
-pub use crate::action::{ACTIONS, Action};
+pub use pve_api::{ACTIONS, Action, Listing, Method};
+
 pub use crate::caps::{Caps, Meter, TooMany};
 pub use crate::ceiling::Widening;
-pub use crate::endpoint::{Meaning, row_of, rows};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
     VmidRange, schema,
 };
-pub use crate::filter::Listing;
+pub use crate::meaning::Meaning;
 pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
-pub use crate::request::{ApiRequest, Malformed, Verb};
+pub use crate::request::{ApiRequest, Malformed};
 pub use crate::scope::{
     Directory, Inventory, Outside, Resident, Scope, read_directory, read_inventory, read_nodes,
 };
@@ -111,10 +110,10 @@ impl Policy {
         if let Some(reason) = builtin::forbids(request) {
             return Verdict::built_in(reason);
         }
-        if let Err(harm @ Unknown::Harmful(..)) = endpoint::meaning(request) {
+        if let Err(harm @ Unknown::Harmful(..)) = meaning::meaning(request) {
             return Verdict::built_in(&harm.to_string());
         }
-        if self.read_only && request.verb != Verb::Get {
+        if self.read_only && request.method != Method::Get {
             return Verdict::deny("read-only", "this server only reads");
         }
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(request)) {
@@ -142,28 +141,25 @@ impl Policy {
         reason = "made once for a request, which is sent over a network"
     )]
     fn meaning(&self, request: &ApiRequest, granted: bool) -> Result<Meaning, Verdict> {
-        let unknown = match endpoint::meaning(request) {
+        let unknown = match meaning::meaning(request) {
             Ok(meaning) => return Ok(meaning),
             Err(unknown) => unknown,
         };
-        let is_beyond = matches!(unknown, Unknown::Endpoint | Unknown::Param(_));
-        match (request.verb, unknown) {
-            (Verb::Get, _) if is_beyond && granted => endpoint::guess(request)
+        let is_beyond = matches!(unknown, Unknown::Call | Unknown::Param(_));
+        match (request.method, unknown) {
+            (Method::Get, _) if is_beyond && granted => meaning::guess(request)
                 .map_err(|unknown| Verdict::deny("unknown-call", unknown.to_string())),
-            (Verb::Get, unknown) if is_beyond => Err(Verdict::deny(
+            (Method::Get, unknown) if is_beyond => Err(Verdict::deny(
                 "unknown-call",
                 format!("{unknown}; an allow rule of the policy can name it"),
             )),
-            (_, Unknown::Endpoint) => match endpoint::meaning_for_experts(request) {
+            (_, Unknown::Call) => match meaning::meaning_for_experts(request) {
                 Ok(meaning) if granted => Ok(meaning),
                 Ok(_) => Err(Verdict::deny(
                     "unknown-call",
-                    format!(
-                        "{}; an allow rule of the policy can name it",
-                        Unknown::Endpoint
-                    ),
+                    format!("{}; an allow rule of the policy can name it", Unknown::Call),
                 )),
-                Err(Unknown::Endpoint) if granted => Err(Verdict::built_in(
+                Err(Unknown::Call) if granted => Err(Verdict::built_in(
                     "the effect of this change is not known to this server",
                 )),
                 Err(unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
@@ -181,7 +177,7 @@ impl Policy {
         if !self.scope.needs_directory() {
             return false;
         }
-        match endpoint::meaning(request) {
+        match meaning::meaning(request) {
             Ok(meaning) => {
                 !meaning.vmids.is_empty() || !meaning.volids.is_empty() || meaning.listing.is_some()
             }
@@ -194,7 +190,7 @@ impl Policy {
     /// under high availability: its shutdown is a hard stop then, and its disks
     /// migrate to a storage that the request does not choose.
     pub fn needs_ha_state(&self, request: &ApiRequest) -> bool {
-        let Ok(meaning) = endpoint::meaning(request) else {
+        let Ok(meaning) = meaning::meaning(request) else {
             return false;
         };
         let would_force = meaning.forced_by_ha
@@ -234,7 +230,7 @@ impl Policy {
             .iter()
             .find(|action| !self.actions.contains(action));
         if let (Some(missing), None) = (missing, granted) {
-            return Verdict::deny("actions", missing.refusal());
+            return Verdict::deny("actions", preset::refusal(*missing));
         }
         if granted.is_none()
             && let Some(reason) = self.forced(meaning, directory)
@@ -278,7 +274,7 @@ impl Policy {
         Some(format!(
             "guest {vmid} is under high availability, which stops a guest hard that does not shut \
              down in time; {}",
-            Action::HardStop.refusal()
+            preset::refusal(Action::HardStop)
         ))
     }
 }

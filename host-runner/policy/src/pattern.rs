@@ -7,13 +7,15 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::request::{ApiRequest, Verb};
+use pve_api::Method;
+
+use super::request::ApiRequest;
 
 /// `GET /nodes/*/disks/**`: `*` is any segment, `**` at the end any number of
 /// them, also none. The method may be `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
-    verb: Option<Verb>,
+    method: Option<Method>,
     segments: Vec<String>,
     open: bool,
 }
@@ -21,7 +23,7 @@ pub struct Pattern {
 impl Pattern {
     /// Whether it covers a request.
     pub fn matches(&self, request: &ApiRequest) -> bool {
-        if self.verb.is_some_and(|verb| verb != request.verb) {
+        if self.method.is_some_and(|method| method != request.method) {
             return false;
         }
         let length_fits = if self.open {
@@ -48,9 +50,9 @@ impl FromStr for Pattern {
             .trim()
             .split_once(' ')
             .ok_or_else(|| wrong("has no method"))?;
-        let verb = match method {
+        let method = match method {
             "*" => None,
-            method => Some(Verb::parse(method).ok_or_else(|| {
+            method => Some(Method::parse(method).ok_or_else(|| {
                 wrong("has a method that is not one of GET, POST, PUT, DELETE or *")
             })?),
         };
@@ -78,7 +80,7 @@ impl FromStr for Pattern {
             return Err(wrong("has an empty segment, or a wildcard within one"));
         }
         Ok(Self {
-            verb,
+            method,
             segments,
             open,
         })
@@ -116,7 +118,7 @@ impl fmt::Display for Pattern {
         write!(
             f,
             "{} /{}",
-            self.verb.map_or("*", Verb::as_str),
+            self.method.map_or("*", Method::as_str),
             self.segments.join("/")
         )?;
         if self.open {

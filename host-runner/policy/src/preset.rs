@@ -1,7 +1,7 @@
 //! Named sets of actions.
 
-use super::action::{ACTIONS, Action};
 use super::naming::by_name;
+use pve_api::{ACTIONS, Action};
 
 /// How much an operator trusts the assistant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,4 +43,14 @@ impl Preset {
             _ => Self::Operate,
         }
     }
+}
+
+/// Why a request for an action is refused, and what allows it.
+pub(crate) fn refusal(action: Action) -> String {
+    let name = action.name();
+    let preset = Preset::least(action).name();
+    format!(
+        "the policy of this server does not allow {name}: its operator can, by --preset {preset} \
+         or by adding {name:?} to allow_actions in its policy file"
+    )
 }

@@ -2,25 +2,13 @@
 //! sure how Proxmox would.
 
 use percent_encoding::percent_decode_str;
-
-/// What a request does, by its method. pveproxy knows no others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Verb {
-    /// Reads.
-    Get,
-    /// Does or makes something.
-    Post,
-    /// Changes something.
-    Put,
-    /// Removes something.
-    Delete,
-}
+use pve_api::{API_PATH, Method};
 
 /// A request below `/api2/json`, decoded once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiRequest {
     /// Its method.
-    pub verb: Verb,
+    pub method: Method,
     /// Never empty, and no segment is, nor holds a slash.
     pub segments: Vec<String>,
     /// Query and body together, as pveproxy merges them.
@@ -73,28 +61,6 @@ pub enum Malformed {
 /// Some calls of Proxmox know two hundred parameters.
 const MAX_PARAMS: usize = 400;
 
-/// Where the API begins, after the origin's path prefix.
-const API: &str = "/api2/json";
-
-impl Verb {
-    /// As it stands in a request.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Delete => "DELETE",
-        }
-    }
-
-    /// Case matters, as it does to pveproxy.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Get, Self::Post, Self::Put, Self::Delete]
-            .into_iter()
-            .find(|verb| verb.as_str() == text)
-    }
-}
-
 impl ApiRequest {
     /// Reads a request. `target` is the path and query after the origin's
     /// prefix, as it will be sent.
@@ -104,13 +70,13 @@ impl ApiRequest {
         content_type: Option<&str>,
         body: &[u8],
     ) -> Result<Self, Malformed> {
-        let verb = Verb::parse(method).ok_or_else(|| Malformed::Method(cut(method)))?;
+        let method = Method::parse(method).ok_or_else(|| Malformed::Method(cut(method)))?;
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
         let rest = path
-            .strip_prefix(API)
+            .strip_prefix(API_PATH)
             .and_then(|rest| rest.strip_prefix('/'))
             .ok_or(Malformed::NotApi)?;
         let segments = rest.split('/').map(segment).collect::<Result<_, _>>()?;
@@ -118,22 +84,22 @@ impl ApiRequest {
             Some(query) => pairs(query)?,
             None => Vec::new(),
         };
-        match verb {
-            Verb::Get | Verb::Delete if !body.is_empty() => {
-                return Err(Malformed::Body(verb.as_str()));
+        match method {
+            Method::Get | Method::Delete if !body.is_empty() => {
+                return Err(Malformed::Body(method.as_str()));
             }
-            Verb::Get | Verb::Delete => {}
+            Method::Get | Method::Delete => {}
             // Two places for parameters are one too many to be sure.
-            Verb::Post | Verb::Put if query.is_some_and(|query| !query.is_empty()) => {
-                return Err(Malformed::Query(verb.as_str()));
+            Method::Post | Method::Put if query.is_some_and(|query| !query.is_empty()) => {
+                return Err(Malformed::Query(method.as_str()));
             }
-            Verb::Post | Verb::Put => params = body_params(content_type, body)?,
+            Method::Post | Method::Put => params = body_params(content_type, body)?,
         }
         if params.iter().any(|(name, _)| !is_param_name(name)) {
             return Err(Malformed::ParamName);
         }
         Ok(Self {
-            verb,
+            method,
             segments,
             params,
         })

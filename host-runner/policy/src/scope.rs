@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::action::Action;
 use super::answer::{self, Data};
-use super::endpoint::Meaning;
-use super::kind::Kind;
+use super::meaning::Meaning;
 use super::volume::owner_of;
+use pve_api::Action;
+use pve_api::Grammar;
 
 /// Which guests, nodes and storages there are for a policy. What is not
 /// limited is all.
@@ -371,7 +371,8 @@ pub fn read_nodes(answer: &[u8]) -> Option<BTreeSet<String>> {
     let answer = answer::read(answer, |line| {
         let name = line.get("node").and_then(Value::as_str);
         // One more than there may be makes the answer one to be refused.
-        if let Some(name) = name.filter(|name| Kind::Node.fits(name) && nodes.len() <= MAX_NODES) {
+        if let Some(name) = name.filter(|name| Grammar::Node.fits(name) && nodes.len() <= MAX_NODES)
+        {
             nodes.insert(name.to_owned());
         }
     })?;

@@ -55,7 +55,7 @@ fn of_disk(file: &str) -> Option<u32> {
 
 /// A vmid; without leading zeros, which would be another name.
 fn number(text: &str) -> Option<u32> {
-    super::kind::vmid(text)
+    pve_api::grammar::vmid(text)
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 //! policy's tables, by what the schema and Proxmox's documentation say of an
 //! endpoint and of a parameter. So a mistake in a table shows.
 //!
+//! The table of calls itself is compared with the schema in
+//! `pve-api/tests/schema.rs`.
+//!
 //! The schema is not a part of this repository. Without it the tests say so and
 //! end.
 
@@ -17,11 +20,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use host_runner_policy::{ApiRequest, Directory, Policy, Preset, Resident, rows};
+use host_runner_policy::{ApiRequest, Directory, Policy, Preset, Resident};
+use pve_api::{Method, calls};
 use serde_json::Value;
 
 /// One method of the API.
-struct Method {
+struct Spec {
     verb: String,
     /// `/nodes/{node}/qemu/{vmid}/config`.
     path: String,
@@ -29,7 +33,7 @@ struct Method {
     required: Vec<String>,
 }
 
-fn methods() -> Option<Vec<Method>> {
+fn methods() -> Option<Vec<Spec>> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/pve/schema.json");
     let Ok(text) = std::fs::read_to_string(&file) else {
         eprintln!(
@@ -54,7 +58,7 @@ fn methods() -> Option<Vec<Method>> {
             .filter(|(_, spec)| spec["optional"].as_u64() != Some(1))
             .map(|(name, _)| name.clone())
             .collect();
-        Method {
+        Spec {
             verb: text("method"),
             path,
             params,
@@ -152,7 +156,7 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').skip(1).collect()
 }
 
-fn request(method: &Method, form: &Form) -> Option<ApiRequest> {
+fn request(method: &Spec, form: &Form) -> Option<ApiRequest> {
     let is_container = method.path.contains("/lxc");
     let path: Vec<&str> = segments(&method.path)
         .into_iter()
@@ -197,7 +201,7 @@ fn is_on(form: &Form, name: &str) -> bool {
 }
 
 /// Why nobody may send this, whatever the policy.
-fn harm(method: &Method, form: &Form) -> Option<String> {
+fn harm(method: &Spec, form: &Form) -> Option<String> {
     let path = segments(&method.path);
     let has = |name: &str| form.contains_key(name);
     let is = |name: &str, value: &str| form.get(name).is_some_and(|one| one == value);
@@ -368,7 +372,7 @@ fn harm(method: &Method, form: &Form) -> Option<String> {
 }
 
 /// Why `operate`, which loses no data and cuts no power, may not send this.
-fn loss(method: &Method, form: &Form) -> Option<&'static str> {
+fn loss(method: &Spec, form: &Form) -> Option<&'static str> {
     let path = segments(&method.path);
     let timeout = form
         .get("timeout")
@@ -390,7 +394,7 @@ fn loss(method: &Method, form: &Form) -> Option<&'static str> {
     }
 }
 
-fn check(method: &Method, form: &Form, policies: &[(&'static str, Policy)]) -> usize {
+fn check(method: &Spec, form: &Form, policies: &[(&'static str, Policy)]) -> usize {
     let Some(request) = request(method, form) else {
         return 0;
     };
@@ -412,7 +416,7 @@ fn check(method: &Method, form: &Form, policies: &[(&'static str, Policy)]) -> u
 
 /// What has to be there for a request to be allowed at all, so that the cases
 /// reach beyond the first refusal.
-fn base(method: &Method) -> Form {
+fn base(method: &Spec) -> Form {
     let mut form: Form = method
         .required
         .iter()
@@ -448,7 +452,7 @@ fn nothing_harmful_is_allowed_on_any_endpoint() {
     assert!(methods.len() > 600, "{} methods", methods.len());
     let policies = policies();
     let (mut cases, mut allowed) = (0, 0);
-    let mut run = |method: &Method, form: &Form| {
+    let mut run = |method: &Spec, form: &Form| {
         cases += 1;
         allowed += check(method, form, &policies);
     };
@@ -494,39 +498,6 @@ fn nothing_harmful_is_allowed_on_any_endpoint() {
     assert!(cases > 20_000 && allowed > 2_000, "{allowed} of {cases}");
 }
 
-/// A row with a parameter that Proxmox does not have is a mistake.
-#[test]
-fn every_row_is_in_the_real_api() {
-    let Some(methods) = methods() else { return };
-    let shape = |path: &str| -> Vec<String> {
-        let parts = path.trim_start_matches('/').split('/');
-        let part = |part: &str| {
-            if part.starts_with('{') {
-                "*".to_owned()
-            } else {
-                part.to_owned()
-            }
-        };
-        parts.map(part).collect()
-    };
-    for (verb, pattern, params) in rows() {
-        let method = methods
-            .iter()
-            .find(|method| method.verb == verb.as_str() && shape(&method.path) == shape(pattern));
-        let Some(method) = method else {
-            panic!("{} {pattern} is not in the API", verb.as_str());
-        };
-        for param in params {
-            let name = param.replace('#', "0");
-            assert!(
-                method.params.contains_key(&name),
-                "{} {pattern} has no parameter {param}",
-                verb.as_str()
-            );
-        }
-    }
-}
-
 /// A default that switches something on has to be looked at: these have been.
 #[test]
 fn every_default_was_looked_at() {
@@ -563,19 +534,17 @@ fn every_default_was_looked_at() {
         ("POST /nodes/{node}/lxc/{vmid}/clone", "bwlimit"),
     ]);
     let mut found = BTreeSet::new();
-    for (verb, pattern, _) in rows() {
+    for call in calls::all() {
         // A configuration and options that are left out stay as they are, and a
         // restored guest has those of its backup.
-        let stays = pattern.ends_with("/config")
-            || pattern.ends_with("/options")
-            || pattern.ends_with("{node}/qemu")
-            || pattern.ends_with("{node}/lxc");
-        if verb.as_str() == "GET" || stays {
+        let stays = ["/config", "/options", "{node}/qemu", "{node}/lxc"]
+            .into_iter()
+            .any(|end| call.path.ends_with(end));
+        if call.method == Method::Get || stays {
             continue;
         }
-        let path = format!("/{pattern}");
         for method in &methods {
-            if method.verb != verb.as_str() || method.path != path {
+            if method.verb != call.method.as_str() || method.path != call.path {
                 continue;
             }
             for (name, spec) in &method.params {
@@ -586,7 +555,7 @@ fn every_default_was_looked_at() {
                     _ => false,
                 };
                 if !is_off {
-                    found.insert((format!("{} {path}", method.verb), name.clone()));
+                    found.insert((call.to_string(), name.clone()));
                 }
             }
         }

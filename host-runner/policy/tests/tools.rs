@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use host_runner_policy::{Verb, rows};
+use pve_api::call::stands_for;
+use pve_api::{Call, Method, calls};
 
 /// Rows that no tool sends, and why the table has them.
-const NO_TOOL: [(&str, &str); 1] = [(
-    "cluster/ha/resources",
+const NO_TOOL: [(&Call, &str); 1] = [(
+    &calls::cluster::HA_RESOURCES,
     "the tests of the sandbox read it, as a list that has to be filtered",
 )];
 
@@ -74,18 +75,10 @@ fn sent(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-fn fixed(pattern: &str) -> impl Iterator<Item = &str> {
-    pattern.split('/').filter(|segment| {
+fn fixed(call: &Call) -> impl Iterator<Item = &'static str> + use<> {
+    call.segments().filter(|segment| {
         !segment.starts_with('{') && !matches!(*segment, "nodes" | "qemu" | "lxc" | "cluster")
     })
-}
-
-/// Whether a parameter of the table stands for this name.
-fn is_same(known: &str, name: &str) -> bool {
-    match known.strip_suffix('#') {
-        Some(prefix) => name.starts_with(prefix),
-        None => known == name,
-    }
 }
 
 #[test]
@@ -93,25 +86,29 @@ fn every_row_and_parameter_is_one_that_a_tool_sends() {
     let families = families();
     let shared = literals(families.get("").unwrap());
     let mut unused = Vec::new();
-    for (verb, pattern, params) in rows() {
-        if NO_TOOL.iter().any(|(path, _)| *path == pattern) {
+    for call in calls::all() {
+        if NO_TOOL.iter().any(|(one, _)| std::ptr::eq(*one, call)) {
             continue;
         }
         let with: Vec<BTreeSet<&str>> = families
             .values()
             .map(|text| literals(text).union(&shared).copied().collect())
-            .filter(|names: &BTreeSet<&str>| fixed(pattern).all(|part| names.contains(part)))
+            .filter(|names: &BTreeSet<&str>| fixed(call).all(|part| names.contains(part)))
             .collect();
         if with.is_empty() {
-            unused.push(format!("{} {pattern}", verb.as_str()));
+            unused.push(call.to_string());
             continue;
         }
         let is_sent = |param: &&str| {
             let mut names = with.iter().flatten();
-            names.any(|name| is_same(param, name)) || *param == "digest" && verb == Verb::Put
+            names.any(|name| stands_for(param, name))
+                || *param == "digest" && call.method == Method::Put
         };
-        let none = params.into_iter().filter(|param| !is_sent(param));
-        unused.extend(none.map(|param| format!("{param} of {} {pattern}", verb.as_str())));
+        let none = call
+            .param_names()
+            .into_iter()
+            .filter(|param| !is_sent(param));
+        unused.extend(none.map(|param| format!("{param} of {call}")));
     }
     assert!(
         unused.is_empty(),
@@ -124,15 +121,17 @@ fn every_row_and_parameter_is_one_that_a_tool_sends() {
 fn every_parameter_that_a_tool_sends_is_in_the_table() {
     let families = families();
     let shared = literals(families.get("").unwrap());
-    let rows = rows();
     let mut count = 0;
     for (family, text) in &families {
         let names: BTreeSet<&str> = literals(text).union(&shared).copied().collect();
         for name in sent(text) {
             count += 1;
-            let known = rows.iter().any(|(_, pattern, params)| {
-                (family.is_empty() || fixed(pattern).all(|part| names.contains(part)))
-                    && params.iter().any(|param| is_same(param, name))
+            let known = calls::all().any(|call| {
+                (family.is_empty() || fixed(call).all(|part| names.contains(part)))
+                    && call
+                        .param_names()
+                        .into_iter()
+                        .any(|param| stands_for(param, name))
             });
             assert!(
                 known,

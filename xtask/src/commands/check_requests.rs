@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use host_runner_policy::{ApiRequest, Verb, row_of, rows};
+use pve_api::call::stands_for;
+use pve_api::{Call, Method, calls};
 use serde_json::Value;
 
 use crate::workspace::{Workspace, run};
@@ -40,7 +41,11 @@ impl CheckRequests {
 
 /// What no tool sends, and the tests of the sandbox do: a request that does
 /// nothing, and lists that have to be filtered.
-const NO_TOOL: [&str; 3] = ["version", "access/permissions", "cluster/ha/resources"];
+const NO_TOOL: [&Call; 3] = [
+    &calls::cluster::VERSION,
+    &calls::access::PERMISSIONS,
+    &calls::cluster::HA_RESOURCES,
+];
 
 /// Names what the policy's table has and no request of the tests had. The other
 /// way round there is nothing to find: what the table does not have was not
@@ -52,39 +57,34 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
         let text = fs::read_to_string(log)?;
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let request: Value = serde_json::from_str(line)?;
-            let Some(request) = request_of(&request) else {
-                continue;
-            };
-            if let Some((verb, pattern)) = row_of(&request) {
-                seen.insert((verb.as_str(), pattern, String::new()));
-                for (name, _) in &request.params {
-                    seen.insert((verb.as_str(), pattern, name.clone()));
+            if let Some(call) = call_of(&request) {
+                seen.insert((call.to_string(), String::new()));
+                for name in request["params"]
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, _)| name)
+                {
+                    seen.insert((call.to_string(), name.clone()));
                 }
             }
         }
     }
-    for (verb, pattern, params) in rows() {
-        let used = |name: &str| {
-            seen.iter().any(|(one, path, param)| {
-                let same = match name.strip_suffix('#') {
-                    Some(prefix) => param.starts_with(prefix),
-                    None => param == name,
-                };
-                same && *one == verb.as_str() && *path == pattern
-            })
+    for call in calls::all() {
+        if NO_TOOL.iter().any(|one| std::ptr::eq(*one, call)) {
+            continue;
+        }
+        let name = call.to_string();
+        let used = |param: &str| {
+            seen.iter()
+                .any(|(one, sent)| *one == name && stands_for(param, sent))
         };
-        if NO_TOOL.contains(&pattern) {
-            continue;
-        }
         if !used("") {
-            unseen.push(format!("{} {pattern}", verb.as_str()));
+            unseen.push(name);
             continue;
         }
-        for name in params {
-            if !used(name) {
-                unseen.push(format!("{name} of {} {pattern}", verb.as_str()));
-            }
-        }
+        let unused = call.param_names().into_iter().filter(|param| !used(param));
+        unseen.extend(unused.map(|param| format!("{param} of {name}")));
     }
     // A tool may send them, and no test have it do so: this is for reading.
     if !unseen.is_empty() {
@@ -97,27 +97,12 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-/// A request as the simulator wrote it down.
-fn request_of(line: &Value) -> Option<ApiRequest> {
-    let path = line["path"].as_str()?;
-    let mut params = Vec::new();
-    for (name, value) in line["params"].as_object().into_iter().flatten() {
-        let values = match value {
-            Value::Array(values) => values.iter().collect(),
-            value => vec![value],
-        };
-        for value in values {
-            let text = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
-            params.push((name.clone(), text));
-        }
-    }
-    Some(ApiRequest {
-        verb: Verb::parse(line["method"].as_str()?)?,
-        segments: path.split('/').skip(1).map(str::to_owned).collect(),
-        params,
-    })
+/// The call of a request that the simulator wrote down, where the table has it.
+fn call_of(request: &Value) -> Option<&'static Call> {
+    let method = Method::parse(request["method"].as_str()?)?;
+    let path = request["path"].as_str()?;
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    calls::find(method, &segments)
 }
 
 /// The folder that the tests leave their request logs in.

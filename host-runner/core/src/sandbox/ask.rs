@@ -128,7 +128,7 @@ impl Change {
     /// all but what is a password, a key or a token. No character of it is
     /// invisible or turns the direction of writing.
     pub(super) fn new(request: &ApiRequest, is_destructive: bool) -> Self {
-        let mut text = format!("{} {}", request.verb.as_str(), visible(&request.path()));
+        let mut text = format!("{} {}", request.method.as_str(), visible(&request.path()));
         for (name, value) in redact::asked(&request.params) {
             text.push_str(&format!("\n  {} = {value:?}", name.escape_debug()));
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host_runner_policy::{
-    Action, ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Verb, Verdict,
+    Action, ApiRequest, Confirm, Directory, Fallback, Listing, Malformed, Meaning, Method, Verdict,
     read_nodes,
 };
 use http::{HeaderValue, Request, Response, Uri, header};
@@ -245,7 +245,9 @@ impl Gate {
         };
         let parsed = read(&request, &api);
         let (mut directory, mut verdict) = self.look_up_and_judge(&parsed, exit).await?;
-        let is_read = parsed.as_ref().is_ok_and(|parsed| parsed.verb == Verb::Get);
+        let is_read = parsed
+            .as_ref()
+            .is_ok_and(|parsed| parsed.method == Method::Get);
         if verdict.allowed
             && !self.terms.offline
             && let Err(unlisted) = sandbox.nodes.check(exit, &verdict.meaning.nodes).await
@@ -305,7 +307,7 @@ impl Gate {
         {
             sandbox.nodes.learn(names);
         }
-        if parsed.verb != Verb::Get {
+        if parsed.method != Method::Get {
             let done = answer.status().is_success();
             sandbox.guests.note_change(&verdict.meaning, done);
         }
@@ -320,12 +322,12 @@ impl Gate {
         let (Some(audit), Some(call)) = (&self.sandbox.audit, self.call) else {
             return Ok(());
         };
-        if parsed.verb == Verb::Get {
+        if parsed.method == Method::Get {
             return Ok(());
         }
         let params = redact::params(&parsed.params);
         let request = AuditedRequest {
-            method: parsed.verb.as_str(),
+            method: parsed.method.as_str(),
             path: &parsed.path(),
             params: &params,
         };
@@ -341,7 +343,7 @@ impl Gate {
         error: Option<&SendError>,
         duration: Duration,
     ) {
-        let subject = (parsed.verb.as_str(), parsed.path(), parsed.params.clone());
+        let subject = (parsed.method.as_str(), parsed.path(), parsed.params.clone());
         let failure = error.map(|error| error.detail.as_str());
         self.write(subject, verdict, status, failure, duration)
             .await;
@@ -440,7 +442,7 @@ impl Gate {
             self.note(parsed, verdict, Fate::Withheld);
             return Err(SendError::new(FailureKind::Unroutable, "nothing is sent"));
         }
-        if self.terms.dry_run && parsed.verb != Verb::Get {
+        if self.terms.dry_run && parsed.method != Method::Get {
             self.note(parsed, verdict, Fate::Withheld);
             return Err(SendError::new(FailureKind::Denied, "this call is for show"));
         }
@@ -597,7 +599,7 @@ impl Gate {
 
     fn note(&self, parsed: &ApiRequest, verdict: &Verdict, fate: Fate) {
         let mut journal = self.journal();
-        journal.has_written |= parsed.verb != Verb::Get && matches!(fate, Fate::Sent(_));
+        journal.has_written |= parsed.method != Method::Get && matches!(fate, Fate::Sent(_));
         let lacks_agreement = matches!(fate, Fate::Unconfirmed | Fate::Declined);
         let waits = lacks_agreement && journal.unconfirmed.is_none();
         // A component that sends more must not fill the host's memory.
@@ -605,7 +607,7 @@ impl Gate {
             return;
         }
         let decision = Decision {
-            method: parsed.verb.as_str().to_owned(),
+            method: parsed.method.as_str().to_owned(),
             path: parsed.path(),
             params: redact::shown(&parsed.params),
             verdict: verdict.clone(),
@@ -626,7 +628,7 @@ impl Gate {
 /// the metadata of a URL has a node send a request to where the URL leads. (To
 /// ask what a command in a guest has come to is a read.)
 fn acts(request: &ApiRequest, meaning: &Meaning) -> bool {
-    request.verb != Verb::Get || meaning.actions.contains(&Action::Download)
+    request.method != Method::Get || meaning.actions.contains(&Action::Download)
 }
 
 impl Journal {

@@ -1,9 +1,12 @@
-//! What a request does, in the words of a policy.
+//! What a call does, in the words of a policy.
 
-use super::naming::by_name;
-use super::preset::Preset;
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
 
-/// What a request does, in the words of a policy.
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What a call does, in the words of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Action {
     /// Changes nothing.
@@ -75,17 +78,12 @@ pub const ACTIONS: [(Action, &str); 21] = [
     (Action::GuestExec, "guest-exec"),
 ];
 
-by_name!(Action, ACTIONS, "action");
-
 impl Action {
-    /// Why a request for it is refused, and what allows it.
-    pub(crate) fn refusal(self) -> String {
-        let name = self.name();
-        let preset = Preset::least(self).name();
-        format!(
-            "the policy of this server does not allow {name}: its operator can, by --preset \
-             {preset} or by adding {name:?} to allow_actions in its policy file"
-        )
+    /// Its name in a policy.
+    pub fn name(self) -> &'static str {
+        let mut all = ACTIONS.into_iter();
+        all.find(|(action, _)| *action == self)
+            .map_or("?", |(_, name)| name)
     }
 
     /// Whether it can do what no request shows: it takes more than a preset to
@@ -106,5 +104,50 @@ impl Action {
                 | Self::StopTask
                 | Self::GuestExec
         )
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Action {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut all = ACTIONS.into_iter();
+        all.find(|(_, name)| *name == text)
+            .map(|(action, _)| action)
+            .ok_or_else(|| {
+                let names = ACTIONS.map(|(_, name)| name).join(", ");
+                format!("unknown action {text:?}; choose one of {names}")
+            })
+    }
+}
+
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Action {
+    fn schema_name() -> Cow<'static, str> {
+        "Action".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let names = ACTIONS.map(|(_, name)| name);
+        schemars::json_schema!({ "type": "string", "enum": names })
     }
 }

@@ -8,11 +8,11 @@
 
 use std::borrow::Cow;
 
-use super::address;
+use crate::address;
 
 /// The grammar of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub enum Grammar {
     /// A node's name. `localhost` is not one: Proxmox takes it for whichever
     /// node answers.
     Node,
@@ -85,9 +85,9 @@ pub(crate) enum Kind {
     Anything,
 }
 
-impl Kind {
+impl Grammar {
     /// Whether a value has this form.
-    pub(crate) fn fits(self, value: &str) -> bool {
+    pub fn fits(self, value: &str) -> bool {
         let max = match self {
             Self::Anything | Self::Encoded => usize::MAX,
             Self::Text => 8192,
@@ -167,7 +167,7 @@ impl Kind {
 
     /// What a value must be, for messages, with its range or the words that are
     /// allowed.
-    pub(crate) fn wanted(self) -> Cow<'static, str> {
+    pub fn wanted(self) -> Cow<'static, str> {
         match self {
             Self::Node => "a node's name (letters, digits and -; not localhost)",
             Self::Nodes => "a list of nodes' names",
@@ -207,10 +207,25 @@ impl Kind {
         }
         .into()
     }
+
+    /// The grammar of a segment that a path has in braces; none of a segment
+    /// that is fixed.
+    pub fn of_segment(part: &str) -> Option<Self> {
+        Some(match part {
+            "{node}" => Self::Node,
+            "{vmid}" => Self::Vmid,
+            "{storage}" => Self::Storage,
+            "{upid}" => Self::Upid,
+            "{snapname}" => Self::Id,
+            "{group}" | "{name}" => Self::Name,
+            "{pos}" => Self::Int(0, 1_000_000),
+            _ => return None,
+        })
+    }
 }
 
 /// A list as Proxmox splits one, in a value that holds no other white space.
-pub(crate) fn list(value: &str) -> impl Iterator<Item = &str> {
+pub fn list(value: &str) -> impl Iterator<Item = &str> {
     value
         .split([',', ';', ' '])
         .filter(|element| !element.is_empty())
@@ -218,12 +233,12 @@ pub(crate) fn list(value: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a list holds no white space but spaces, at which Proxmox would split
 /// it too.
-pub(crate) fn is_list(value: &str) -> bool {
+pub fn is_list(value: &str) -> bool {
     value.bytes().all(|b| b == b' ' || b.is_ascii_graphic())
 }
 
 /// The truth of a value, by the words that Proxmox takes.
-pub(crate) fn flag(value: &str) -> Option<bool> {
+pub fn flag(value: &str) -> Option<bool> {
     let is = |words: [&str; 4]| words.iter().any(|word| word.eq_ignore_ascii_case(value));
     match value {
         _ if is(["1", "on", "yes", "true"]) => Some(true),
@@ -233,13 +248,13 @@ pub(crate) fn flag(value: &str) -> Option<bool> {
 }
 
 /// A vmid, 100 to 999999999.
-pub(crate) fn vmid(text: &str) -> Option<u32> {
+pub fn vmid(text: &str) -> Option<u32> {
     let vmid = whole(text)?.try_into().ok()?;
     (100..=999_999_999).contains(&vmid).then_some(vmid)
 }
 
 /// A number as anyone writes it: Perl takes `00` for true and for zero.
-pub(crate) fn whole(text: &str) -> Option<u64> {
+pub fn whole(text: &str) -> Option<u64> {
     let plain = is_number(text) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain)
 }
@@ -344,79 +359,79 @@ mod tests {
 
     #[test]
     fn values_with_one_reading_fit() {
-        for (kind, good) in [
-            (Kind::Node, &["pve1", "PVE-2"][..]),
-            (Kind::Vmid, &["100", "999999999"]),
-            (Kind::Vmids, &["100", "100,101", "100 101;102"]),
-            (Kind::Storage, &["local", "local-lvm", "nas.1"]),
+        for (grammar, good) in [
+            (Grammar::Node, &["pve1", "PVE-2"][..]),
+            (Grammar::Vmid, &["100", "999999999"]),
+            (Grammar::Vmids, &["100", "100,101", "100 101;102"]),
+            (Grammar::Storage, &["local", "local-lvm", "nas.1"]),
             (
-                Kind::StorageMap,
+                Grammar::StorageMap,
                 &["local", "local:bulk,tank:local", "1", "a1:b2,rest"],
             ),
             (
-                Kind::Volid,
+                Grammar::Volid,
                 &[
                     "local:backup/vzdump-qemu-100-2026_07_01-10_00_00.vma.zst",
                     "pbs:backup/vm/100/2026-07-01T10:00:00Z",
                     "tank:vm-100-disk-0",
                 ],
             ),
-            (Kind::Pool, &["lab", "a/b/c"]),
-            (Kind::Bool, &["0", "1", "yes", "Off"]),
-            (Kind::Int(0, 10), &["0", "10"]),
-            (Kind::Decimal, &["0", "1.5", "128"]),
-            (Kind::Size, &["10G", "+1.5T", "4096"]),
-            (Kind::SomeOf(&["a", "b"]), &["a", "a,b", "b;a"]),
-            (Kind::Disk, &["scsi0", "rootfs", "mp12"]),
-            (Kind::Hosts, &["192.0.2.1 2001:db8::1", "example.com"]),
-            (Kind::Tags, &["a;b_c", "1.2"]),
+            (Grammar::Pool, &["lab", "a/b/c"]),
+            (Grammar::Bool, &["0", "1", "yes", "Off"]),
+            (Grammar::Int(0, 10), &["0", "10"]),
+            (Grammar::Decimal, &["0", "1.5", "128"]),
+            (Grammar::Size, &["10G", "+1.5T", "4096"]),
+            (Grammar::SomeOf(&["a", "b"]), &["a", "a,b", "b;a"]),
+            (Grammar::Disk, &["scsi0", "rootfs", "mp12"]),
+            (Grammar::Hosts, &["192.0.2.1 2001:db8::1", "example.com"]),
+            (Grammar::Tags, &["a;b_c", "1.2"]),
             (
-                Kind::Props(&["ip", "gw"]),
+                Grammar::Props(&["ip", "gw"]),
                 &["ip=dhcp", "ip=192.0.2.2/24,gw=192.0.2.1"],
             ),
             (
-                Kind::Url,
+                Grammar::Url,
                 &[
                     "https://example.com/a.iso?x=1",
                     "http://user:pw@192.0.2.1:8080/a",
                 ],
             ),
-            (Kind::Time, &["2026-07-01", "2026-07-01 10:00:00"]),
-            (Kind::Encoded, &["ssh-ed25519%20AAAA"]),
-            (Kind::Line, &["", "caf\u{e9}\u{a0}: ouvert", "a # b"]),
-            (Kind::Text, &["a\nb\tc"]),
+            (Grammar::Time, &["2026-07-01", "2026-07-01 10:00:00"]),
+            (Grammar::Encoded, &["ssh-ed25519%20AAAA"]),
+            (Grammar::Line, &["", "caf\u{e9}\u{a0}: ouvert", "a # b"]),
+            (Grammar::Text, &["a\nb\tc"]),
             (
-                Kind::Upid,
+                Grammar::Upid,
                 &["UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:"],
             ),
         ] {
             for value in good {
-                assert!(kind.fits(value), "{kind:?} {value:?}");
+                assert!(grammar.fits(value), "{grammar:?} {value:?}");
             }
         }
     }
 
     #[test]
     fn a_refusal_names_ranges_and_words() {
-        for (kind, wanted) in [
-            (Kind::Int(30, 60), "a whole number from 30 to 60"),
-            (Kind::OneOf(&["user", "meta"]), "one of user, meta"),
-            (Kind::SomeOf(&["ok", "error"]), "a list of ok, error"),
+        for (grammar, wanted) in [
+            (Grammar::Int(30, 60), "a whole number from 30 to 60"),
+            (Grammar::OneOf(&["user", "meta"]), "one of user, meta"),
+            (Grammar::SomeOf(&["ok", "error"]), "a list of ok, error"),
             (
-                Kind::Props(&["ip", "gw"]),
+                Grammar::Props(&["ip", "gw"]),
                 "key=value pairs with the keys ip, gw",
             ),
-            (Kind::Vmid, "a vmid, from 100 to 999999999"),
+            (Grammar::Vmid, "a vmid, from 100 to 999999999"),
         ] {
-            assert_eq!(kind.wanted(), wanted);
+            assert_eq!(grammar.wanted(), wanted);
         }
     }
 
     #[test]
     fn values_with_another_reading_do_not() {
-        for (kind, bad) in [
+        for (grammar, bad) in [
             (
-                Kind::Node,
+                Grammar::Node,
                 &[
                     "",
                     "localhost",
@@ -428,11 +443,11 @@ mod tests {
                 ][..],
             ),
             (
-                Kind::Vmid,
+                Grammar::Vmid,
                 &["99", "0100", "+100", "100 ", "1e3", "\u{661}00", "100,101"],
             ),
             (
-                Kind::Vmids,
+                Grammar::Vmids,
                 &[
                     "",
                     "100\t101",
@@ -442,9 +457,12 @@ mod tests {
                     "all",
                 ],
             ),
-            (Kind::Storage, &["", "1", "local:", "a/b", "local\u{3000}"]),
             (
-                Kind::StorageMap,
+                Grammar::Storage,
+                &["", "1", "local:", "a/b", "local\u{3000}"],
+            ),
+            (
+                Grammar::StorageMap,
                 &[
                     "",
                     "local:bulk\ttank:local",
@@ -455,7 +473,7 @@ mod tests {
                 ],
             ),
             (
-                Kind::Volid,
+                Grammar::Volid,
                 &[
                     "a",
                     "local:",
@@ -466,27 +484,27 @@ mod tests {
                     "local:a\0",
                 ],
             ),
-            (Kind::Pool, &["", "/", "a/b/c/d", "a b"]),
-            (Kind::Bool, &["", "2", "00", "tru", "1\n"]),
+            (Grammar::Pool, &["", "/", "a/b/c/d", "a b"]),
+            (Grammar::Bool, &["", "2", "00", "tru", "1\n"]),
             (
-                Kind::Int(0, 10),
+                Grammar::Int(0, 10),
                 &["", "11", "-1", "01", "0x1", "1.0", " 1"],
             ),
-            (Kind::Size, &["", "-1G", "1GB", "1 G", "G"]),
-            (Kind::OneOf(&["a"]), &["", "A", "a "]),
-            (Kind::SomeOf(&["a", "b"]), &["", "c", "a\tb", "a,c"]),
-            (Kind::Disk, &["scsi", "scsi00", "net0", "scsi0\n"]),
-            (Kind::Hosts, &["", "192.0.2.1\n192.0.2.2", "a b_c"]),
+            (Grammar::Size, &["", "-1G", "1GB", "1 G", "G"]),
+            (Grammar::OneOf(&["a"]), &["", "A", "a "]),
+            (Grammar::SomeOf(&["a", "b"]), &["", "c", "a\tb", "a,c"]),
+            (Grammar::Disk, &["scsi", "scsi00", "net0", "scsi0\n"]),
+            (Grammar::Hosts, &["", "192.0.2.1\n192.0.2.2", "a b_c"]),
             (
-                Kind::Props(&["ip"]),
+                Grammar::Props(&["ip"]),
                 &["", "gw=1", "ip", "ip=a,gw=b", "ip=a\n"],
             ),
             (
-                Kind::Time,
+                Grammar::Time,
                 &["", "now", "2026-7-1", "2026-07-01 10:00:00\n"],
             ),
             (
-                Kind::Line,
+                Grammar::Line,
                 &[
                     "a\nb",
                     "a\rb",
@@ -497,9 +515,9 @@ mod tests {
                     "a\u{202e}b",
                 ],
             ),
-            (Kind::Text, &["a\0b", "a\u{1b}[1m", "a\u{202e}b"]),
+            (Grammar::Text, &["a\0b", "a\u{1b}[1m", "a\u{202e}b"]),
             (
-                Kind::Upid,
+                Grammar::Upid,
                 &[
                     "",
                     "UPID:a",
@@ -509,7 +527,7 @@ mod tests {
             ),
         ] {
             for value in bad {
-                assert!(!kind.fits(value), "{kind:?} {value:?}");
+                assert!(!grammar.fits(value), "{grammar:?} {value:?}");
             }
         }
     }

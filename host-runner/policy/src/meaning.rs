@@ -1,0 +1,318 @@
+//! What a request means: what it does and names, by the table of calls.
+
+use std::borrow::Cow;
+
+use pve_api::call::stands_for;
+use pve_api::{Action, Answer, Call, Grammar, Listing, Need, Param, Params, calls, grammar};
+
+use super::effect;
+use super::request::ApiRequest;
+
+/// What a request names, and what it does.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meaning {
+    /// All that it does; a configuration may do several things.
+    pub actions: Vec<Action>,
+    /// The nodes that it names.
+    pub nodes: Vec<String>,
+    /// The guests that it names.
+    pub vmids: Vec<u32>,
+    /// Guests that it makes.
+    pub new_vmids: Vec<u32>,
+    /// The storages that it names.
+    pub storages: Vec<String>,
+    /// The volumes that it names, whose owners [`owner_of`](super::owner_of)
+    /// tells. Their storages are among `storages`.
+    pub volids: Vec<String>,
+    /// The pools that it names.
+    pub pools: Vec<String>,
+    /// Writes to a storage that the request does not name: Proxmox would
+    /// choose.
+    pub unnamed_storage: bool,
+    /// What its answer lists.
+    pub listing: Option<Listing>,
+    /// Its answer lists all nodes of the cluster.
+    pub lists_nodes: bool,
+    /// Its answer is about any guest, in a form that cannot be filtered.
+    pub tells_of_any_guest: bool,
+    /// It is a shutdown, which high availability turns into a hard stop.
+    pub forced_by_ha: bool,
+    /// It is a migration, for which high availability chooses the storages.
+    pub storage_left_to_ha: bool,
+    /// It sets how much memory a guest has. A running container that has more
+    /// than that in use loses processes at once.
+    pub may_starve: bool,
+    /// The hosts, in lower case, that a node would fetch from.
+    pub hosts: Vec<String>,
+    /// It may cut nodes off from the network, though nothing is lost.
+    pub may_lock_out: bool,
+    /// No tool sends it: an `allow` rule lets it through.
+    pub for_experts: bool,
+}
+
+/// Why the table does not permit a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unknown {
+    #[error("no tool sends this request")]
+    Call,
+    #[error("parameter {0} is not allowed in this request")]
+    Param(String),
+    #[error("{0} must be {1}")]
+    Value(String, Cow<'static, str>),
+    #[error("parameter {0} is given more than once")]
+    Twice(String),
+    #[error("parameter {0} is missing: {1}")]
+    Missing(&'static str, &'static str),
+    #[error("parameter {0} must be {1}: {2}")]
+    Harmful(&'static str, &'static str, &'static str),
+}
+
+/// What a request does and names, where the table has it.
+pub(crate) fn meaning(request: &ApiRequest) -> Result<Meaning, Unknown> {
+    let call = calls::find(request.method, &request.segments).ok_or(Unknown::Call)?;
+    Meaning::of(call, request)
+}
+
+/// What a change does that no tool makes, and that an `allow` rule may let
+/// through.
+pub(crate) fn meaning_for_experts(request: &ApiRequest) -> Result<Meaning, Unknown> {
+    let call = calls::find_for_experts(request.method, &request.segments).ok_or(Unknown::Call)?;
+    let meaning = Meaning::of(call, request)?;
+    Ok(Meaning {
+        for_experts: true,
+        ..meaning
+    })
+}
+
+/// What a read that is not in the table names, as far as its path and
+/// parameters tell: for what an `allow` rule lets through. What looks like the
+/// name of a guest and is none could be any guest.
+pub(crate) fn guess(request: &ApiRequest) -> Result<Meaning, Unknown> {
+    let mut meaning = Meaning {
+        actions: vec![Action::Read],
+        for_experts: true,
+        ..Meaning::default()
+    };
+    let mut segments = request.segments.iter().map(String::as_str);
+    if let (Some("nodes"), Some(node)) = (segments.next(), segments.next()) {
+        meaning.add("node", Grammar::Node, node)?;
+        match (segments.next(), segments.next()) {
+            (Some("qemu" | "lxc"), Some(segment)) => match grammar::vmid(segment) {
+                Some(vmid) => meaning.vmids.push(vmid),
+                None => meaning.tells_of_any_guest = true,
+            },
+            (Some("storage"), Some(storage)) => {
+                meaning.add("storage", Grammar::Storage, storage)?
+            }
+            (Some("tasks"), Some(upid)) => meaning.add("upid", Grammar::Upid, upid)?,
+            _ => {}
+        }
+    }
+    for (name, value) in &request.params {
+        let grammar = match name.as_str() {
+            "node" | "nodes" | "target" | "targetnode" | "target-node" | "check-node"
+            | "node-list" => Grammar::Nodes,
+            "vmid" | "vmids" | "vms" => Grammar::Vmids,
+            "storage" => Grammar::Storage,
+            "poolid" | "pool" => Grammar::Pool,
+            "volume" | "volid" => Grammar::Volid,
+            "url" => Grammar::Url,
+            _ => Grammar::Line,
+        };
+        meaning.add(name, grammar, value)?;
+    }
+    Ok(meaning)
+}
+
+/// A setting of how much memory a guest has.
+fn is_memory(name: &str) -> bool {
+    matches!(name, "memory" | "balloon" | "swap")
+}
+
+impl Meaning {
+    /// Whether it loses data, interrupts a guest, may take memory from one or
+    /// may cut nodes off. How much memory a guest has now is not known here, so
+    /// each change of it counts.
+    pub fn is_destructive(&self) -> bool {
+        self.may_lock_out
+            || self.may_starve
+            || self.actions.iter().any(|action| action.is_destructive())
+    }
+
+    /// Whether it is about a node's firewall, through which all of its guests
+    /// are reached.
+    pub(crate) fn is_of_node(&self) -> bool {
+        let firewall = |action: &Action| {
+            matches!(
+                action,
+                Action::FirewallRule | Action::FirewallDelete | Action::FirewallOptions
+            )
+        };
+        self.vmids.is_empty() && self.actions.iter().any(firewall)
+    }
+
+    /// What a request for this call means.
+    fn of(call: &'static Call, request: &ApiRequest) -> Result<Self, Unknown> {
+        let mut meaning = Self::default();
+        for (part, segment) in call.segments().zip(&request.segments) {
+            if let Some(grammar) = Grammar::of_segment(part) {
+                meaning.add(part.trim_matches(['{', '}']), grammar, segment)?;
+            }
+        }
+        match call.answer {
+            Answer::OfPath => {}
+            Answer::List(listing) => {
+                meaning.listing = Some(listing);
+                meaning.lists_nodes = std::ptr::eq(call, &calls::nodes::LIST);
+            }
+            Answer::OfAnyGuest => meaning.tells_of_any_guest = true,
+        }
+        for (index, (name, _)) in request.params.iter().enumerate() {
+            let mut before = request.params.iter().take(index);
+            // A command's arguments are the one list that is sent.
+            if name != "command" && before.any(|(other, _)| other == name) {
+                return Err(Unknown::Twice(name.clone()));
+            }
+        }
+        match call.params {
+            Params::These(params) => {
+                meaning.actions.push(call.action);
+                meaning.add_params(params, request)?;
+            }
+            Params::Config(groups) => meaning.add_config(groups, request)?,
+        }
+        if let Some(effect) = call.effect {
+            effect::apply(effect, request, &mut meaning);
+        }
+        Ok(meaning)
+    }
+
+    fn add_params(
+        &mut self,
+        params: &'static [Param],
+        request: &ApiRequest,
+    ) -> Result<(), Unknown> {
+        for (name, value) in &request.params {
+            let known = params
+                .iter()
+                .find(|param| param.name == name)
+                .ok_or_else(|| Unknown::Param(name.clone()))?;
+            self.add(name, known.grammar, value)?;
+            if let Need::Fixed(wanted, why) = known.need
+                && grammar::flag(value) != grammar::flag(wanted)
+            {
+                return Err(Unknown::Harmful(known.name, wanted, why));
+            }
+        }
+        for param in params {
+            if request.values(param.name).next().is_some() {
+                continue;
+            }
+            match param.need {
+                Need::Optional => {}
+                Need::Required(why) => return Err(Unknown::Missing(param.name, why)),
+                Need::Fixed(wanted, why) => {
+                    return Err(Unknown::Harmful(param.name, wanted, why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_config(
+        &mut self,
+        groups: &'static [(Action, &'static [(&'static str, Grammar)])],
+        request: &ApiRequest,
+    ) -> Result<(), Unknown> {
+        let find = |name: &str| {
+            groups
+                .iter()
+                .flat_map(|(action, settings)| {
+                    settings
+                        .iter()
+                        .map(move |(known, grammar)| (*action, known, *grammar))
+                })
+                .find(|(_, known, _)| stands_for(known, name))
+                .map(|(action, _, grammar)| (action, grammar))
+                .ok_or_else(|| Unknown::Param(name.to_owned()))
+        };
+        for (name, value) in &request.params {
+            match name.as_str() {
+                "digest" => self.add(name, Grammar::Hex, value)?,
+                // Removing a disk's setting removes the disk: only what may be
+                // set may be removed.
+                "delete" => {
+                    if !grammar::is_list(value) {
+                        return Err(Unknown::Value(name.clone(), "a list of settings".into()));
+                    }
+                    for name in grammar::list(value) {
+                        self.act(find(name)?.0);
+                        self.may_starve |= is_memory(name);
+                    }
+                }
+                _ => {
+                    let (action, grammar) = find(name)?;
+                    self.add(name, grammar, value)?;
+                    self.act(action);
+                    self.may_starve |= is_memory(name);
+                }
+            }
+        }
+        if self.actions.is_empty() {
+            self.act(Action::Options);
+        }
+        Ok(())
+    }
+
+    /// Notes one more thing that it does.
+    pub(crate) fn act(&mut self, action: Action) {
+        if !self.actions.contains(&action) {
+            self.actions.push(action);
+        }
+    }
+
+    /// Notes what a value names, if it has the form that it must have.
+    fn add(&mut self, name: &str, grammar: Grammar, value: &str) -> Result<(), Unknown> {
+        if !grammar.fits(value) {
+            return Err(Unknown::Value(name.to_owned(), grammar.wanted()));
+        }
+        match grammar {
+            Grammar::Node => self.nodes.push(value.to_owned()),
+            Grammar::Nodes => self.nodes.extend(grammar::list(value).map(str::to_owned)),
+            Grammar::Vmid => self.vmids.extend(grammar::vmid(value)),
+            Grammar::Vmids => self
+                .vmids
+                .extend(grammar::list(value).filter_map(grammar::vmid)),
+            Grammar::NewVmid => self.new_vmids.extend(grammar::vmid(value)),
+            Grammar::Storage => self.storages.push(value.to_owned()),
+            Grammar::StorageMap => {
+                let new = grammar::list(value).map(|pair| pair.rsplit(':').next().unwrap_or(pair));
+                self.storages
+                    .extend(new.filter(|name| *name != "1").map(str::to_owned));
+            }
+            Grammar::Volid => {
+                let storage = value.split(':').next().unwrap_or_default();
+                self.storages.push(storage.to_owned());
+                self.volids.push(value.to_owned());
+            }
+            Grammar::Pool => self.pools.push(value.to_owned()),
+            Grammar::Upid => self.add_task(value),
+            Grammar::Url => self.hosts.extend(super::address::host(value)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A task is about the guest in its UPID, if there is one. Its log may tell
+    /// of any guest otherwise, unless it only fetches a file.
+    fn add_task(&mut self, upid: &str) {
+        let mut fields = upid.split(':').skip(5);
+        let (kind, id) = (fields.next(), fields.next().unwrap_or_default());
+        // A volume's task is named 104@local.
+        match grammar::vmid(id.split('@').next().unwrap_or_default()) {
+            Some(vmid) => self.vmids.push(vmid),
+            None if kind == Some("download") => {}
+            None => self.tells_of_any_guest = true,
+        }
+    }
+}

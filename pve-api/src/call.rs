@@ -1,0 +1,478 @@
+//! What a row of the table of calls is made of.
+
+use std::fmt;
+
+use crate::action::Action;
+use crate::grammar::{Grammar, whole};
+
+/// A call of the API: a row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// Its HTTP method.
+    pub method: Method,
+    /// Its path below [`API_PATH`](crate::API_PATH), as the API viewer writes
+    /// it: `/nodes/{node}/qemu/{vmid}/config`. [`Grammar::of_segment`] tells
+    /// what may stand for a name in braces.
+    pub path: &'static str,
+    /// The parameters that may be sent. Proxmox knows more: those that
+    /// overwrite, delete or skip a check are in no row.
+    pub params: Params,
+    /// What it does. A [`Params::Config`] has an action for each setting
+    /// instead.
+    pub action: Action,
+    /// What else it can do, depending on its parameters.
+    pub effect: Option<Effect>,
+    /// What its answer shows.
+    pub answer: Answer,
+    /// The privileges that Proxmox checks before the call runs, such as
+    /// `VM.Audit on /vms/{vmid}`; empty where any token may make the call.
+    pub needs: &'static str,
+    /// What Proxmox checks while it runs: privileges that depend on the
+    /// parameters, or which entries of a list a token sees. Empty if nothing.
+    pub also_needs: &'static str,
+}
+
+/// A call that exists for VMs and for containers.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestCall {
+    /// Of VMs.
+    pub qemu: Call,
+    /// Of containers.
+    pub lxc: Call,
+}
+
+/// The two types of guests, under the names that paths and lists have for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum GuestType {
+    /// A virtual machine.
+    Qemu,
+    /// A container.
+    Lxc,
+}
+
+/// An HTTP method. pveproxy knows no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Creates something or starts an operation.
+    Post,
+    /// Changes something.
+    Put,
+    /// Removes something.
+    Delete,
+}
+
+/// What an answer shows beyond the guest, node or storage in the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing.
+    OfPath,
+    /// A list, whose entries can be filtered.
+    List(Listing),
+    /// Text that may be about any guest, which cannot be filtered.
+    OfAnyGuest,
+}
+
+/// What an answer lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// Guests, nodes, storages and pools, each with its `type`.
+    Resources,
+    /// Nodes, by `node` or `name`.
+    Nodes,
+    /// Guests of a node.
+    Guests,
+    /// Tasks, some of them about a guest.
+    Tasks,
+    /// Volumes, some of them a guest's.
+    Content,
+    /// Storages.
+    Storages,
+    /// Pools.
+    Pools,
+    /// Names that firewall rules can refer to. Proxmox keeps a set of addresses
+    /// for each guest of a zone with IPAM: `guest-ipam-100`.
+    References,
+    /// Resources of the HA manager, by `sid`.
+    HaResources,
+    /// The token's own privileges, by path.
+    Permissions,
+    /// Nodes that a guest can migrate to.
+    Targets,
+}
+
+/// What a call can do besides its action, depending on its parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// A shutdown with `forceStop` ends in a hard stop. So does any shutdown of
+    /// a guest under high availability: its manager forces after the timeout,
+    /// and at once for a timeout of 0.
+    Shutdown,
+    /// A container that does not reboot within the timeout is killed.
+    ContainerReboot,
+    /// A suspend to disk writes the memory to a storage.
+    Suspend,
+    /// A snapshot with `vmstate` writes the memory to a storage that Proxmox
+    /// chooses.
+    Snapshot,
+    /// Volumes go to the storage in `storage`. Without it, a clone goes to the
+    /// storage of its source, and a restored guest to that of the guest in the
+    /// backup.
+    Storage,
+    /// A backup in another mode than `snapshot` interrupts its guest.
+    Backup,
+    /// Local volumes move to the target storages; without one, to the storage of
+    /// the same name on the other node. High availability migrates a guest
+    /// itself and does not pass the target storage on.
+    Migrate,
+    /// A firewall rule or option of nodes can cut them off from the network.
+    NodeFirewall,
+}
+
+/// The parameters of a call.
+#[derive(Debug, Clone, Copy)]
+pub enum Params {
+    /// These.
+    These(&'static [Param]),
+    /// The settings of a guest, grouped by the action that a change of them is;
+    /// beside them `digest`, and `delete`, a list of settings to remove. A name
+    /// that ends in `#` stands for itself with a number: `ipconfig#` for
+    /// `ipconfig0`.
+    Config(&'static [(Action, &'static [(&'static str, Grammar)])]),
+}
+
+/// A parameter.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// Which values it may have.
+    pub grammar: Grammar,
+    /// Whether it may be left out.
+    pub need: Need,
+}
+
+/// Whether a parameter may be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// It may be left out: Proxmox's default does no harm.
+    Optional,
+    /// It must be given: what Proxmox does without it.
+    Required(&'static str),
+    /// It must be given with this value, 0 or 1: what Proxmox does otherwise.
+    Fixed(&'static str, &'static str),
+}
+
+impl Call {
+    /// Whether this is the call of a request with these decoded path segments.
+    pub fn matches(&self, method: Method, segments: &[impl AsRef<str>]) -> bool {
+        let mut parts = self.segments();
+        let mut segments = segments.iter();
+        method == self.method
+            && loop {
+                match (parts.next(), segments.next()) {
+                    (None, None) => break true,
+                    (Some(part), Some(segment))
+                        if part.starts_with('{') || part == segment.as_ref() => {}
+                    _ => break false,
+                }
+            }
+    }
+
+    /// The segments of its path; names of what varies are in braces.
+    pub fn segments(&self) -> impl Iterator<Item = &'static str> + use<> {
+        self.path.split('/').skip(1)
+    }
+
+    /// Whether it takes a parameter of this name.
+    pub fn takes_param(&self, name: &str) -> bool {
+        match self.params {
+            Params::These(params) => params.iter().any(|param| param.name == name),
+            Params::Config(_) => self
+                .param_names()
+                .into_iter()
+                .any(|known| stands_for(known, name)),
+        }
+    }
+
+    /// The names of its parameters.
+    pub fn param_names(&self) -> Vec<&'static str> {
+        match self.params {
+            Params::These(params) => params.iter().map(|param| param.name).collect(),
+            Params::Config(groups) => {
+                let settings = groups.iter().flat_map(|(_, settings)| settings.iter());
+                let names = settings.map(|(name, _)| *name);
+                names.chain(["delete", "digest"]).collect()
+            }
+        }
+    }
+
+    /// All privileges that it takes, for people: [`needs`](Self::needs) and
+    /// [`also_needs`](Self::also_needs), or `any token`.
+    pub fn privileges(&self) -> String {
+        match (self.needs, self.also_needs) {
+            ("", "") => "any token".to_owned(),
+            ("", one) | (one, "") => one.to_owned(),
+            (needs, also) => format!("{needs}; {also}"),
+        }
+    }
+}
+
+/// `GET /nodes/{node}/status`.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+impl GuestCall {
+    /// The call for guests of a type.
+    pub const fn of(&'static self, guest: GuestType) -> &'static Call {
+        match guest {
+            GuestType::Qemu => &self.qemu,
+            GuestType::Lxc => &self.lxc,
+        }
+    }
+}
+
+impl GuestType {
+    /// `qemu` or `lxc`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Qemu => "qemu",
+            Self::Lxc => "lxc",
+        }
+    }
+}
+
+impl fmt::Display for GuestType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Method {
+    /// As it is written in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Reads a method. Case matters, as it does to pveproxy.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Get, Self::Post, Self::Put, Self::Delete]
+            .into_iter()
+            .find(|method| method.as_str() == text)
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether a setting's name in the table stands for a name in a request:
+/// `ipconfig#` for `ipconfig0` and its like.
+pub fn stands_for(known: &str, name: &str) -> bool {
+    let Some(prefix) = known.strip_suffix('#') else {
+        return known == name;
+    };
+    name.strip_prefix(prefix)
+        .is_some_and(|number| number.len() <= 3 && whole(number).is_some())
+}
+
+// The words that the table is written in.
+
+/// A read.
+pub(crate) const fn get(path: &'static str, needs: &'static str) -> Call {
+    Call {
+        method: Method::Get,
+        path,
+        params: Params::These(&[]),
+        action: Action::Read,
+        effect: None,
+        answer: Answer::OfPath,
+        needs,
+        also_needs: "",
+    }
+}
+
+pub(crate) const fn post(path: &'static str, action: Action, needs: &'static str) -> Call {
+    Call {
+        method: Method::Post,
+        action,
+        ..get(path, needs)
+    }
+}
+
+pub(crate) const fn put(path: &'static str, action: Action, needs: &'static str) -> Call {
+    Call {
+        method: Method::Put,
+        action,
+        ..get(path, needs)
+    }
+}
+
+pub(crate) const fn delete(path: &'static str, action: Action, needs: &'static str) -> Call {
+    Call {
+        method: Method::Delete,
+        action,
+        ..get(path, needs)
+    }
+}
+
+impl Call {
+    pub(crate) const fn takes(self, params: &'static [Param]) -> Self {
+        Self {
+            params: Params::These(params),
+            ..self
+        }
+    }
+
+    pub(crate) const fn settings(
+        self,
+        groups: &'static [(Action, &'static [(&'static str, Grammar)])],
+    ) -> Self {
+        Self {
+            params: Params::Config(groups),
+            ..self
+        }
+    }
+
+    pub(crate) const fn lists(self, listing: Listing) -> Self {
+        Self {
+            answer: Answer::List(listing),
+            ..self
+        }
+    }
+
+    pub(crate) const fn shows_any_guest(self) -> Self {
+        Self {
+            answer: Answer::OfAnyGuest,
+            ..self
+        }
+    }
+
+    /// For a read that is more than that.
+    pub(crate) const fn is(self, action: Action) -> Self {
+        Self { action, ..self }
+    }
+
+    pub(crate) const fn with(self, effect: Effect) -> Self {
+        Self {
+            effect: Some(effect),
+            ..self
+        }
+    }
+
+    pub(crate) const fn also(self, also_needs: &'static str) -> Self {
+        Self { also_needs, ..self }
+    }
+}
+
+impl GuestCall {
+    /// A pair that differs in its path alone: see [`guest!`].
+    pub(crate) const fn get(
+        (qemu, lxc): (&'static str, &'static str),
+        needs: &'static str,
+    ) -> Self {
+        Self {
+            qemu: get(qemu, needs),
+            lxc: get(lxc, needs),
+        }
+    }
+
+    pub(crate) const fn post(
+        (qemu, lxc): (&'static str, &'static str),
+        action: Action,
+        needs: &'static str,
+    ) -> Self {
+        Self {
+            qemu: post(qemu, action, needs),
+            lxc: post(lxc, action, needs),
+        }
+    }
+
+    pub(crate) const fn put(
+        (qemu, lxc): (&'static str, &'static str),
+        action: Action,
+        needs: &'static str,
+    ) -> Self {
+        Self {
+            qemu: put(qemu, action, needs),
+            lxc: put(lxc, action, needs),
+        }
+    }
+
+    pub(crate) const fn delete(
+        (qemu, lxc): (&'static str, &'static str),
+        action: Action,
+        needs: &'static str,
+    ) -> Self {
+        Self {
+            qemu: delete(qemu, action, needs),
+            lxc: delete(lxc, action, needs),
+        }
+    }
+
+    pub(crate) const fn takes(self, params: &'static [Param]) -> Self {
+        Self {
+            qemu: self.qemu.takes(params),
+            lxc: self.lxc.takes(params),
+        }
+    }
+
+    pub(crate) const fn lists(self, listing: Listing) -> Self {
+        Self {
+            qemu: self.qemu.lists(listing),
+            lxc: self.lxc.lists(listing),
+        }
+    }
+
+    pub(crate) const fn with(self, effect: Effect) -> Self {
+        Self {
+            qemu: self.qemu.with(effect),
+            lxc: self.lxc.with(effect),
+        }
+    }
+
+    pub(crate) const fn also(self, also_needs: &'static str) -> Self {
+        Self {
+            qemu: self.qemu.also(also_needs),
+            lxc: self.lxc.also(also_needs),
+        }
+    }
+}
+
+/// A parameter that may be left out.
+pub(crate) const fn opt(name: &'static str, grammar: Grammar) -> Param {
+    Param {
+        name,
+        grammar,
+        need: Need::Optional,
+    }
+}
+
+/// A parameter that must be given, and why.
+pub(crate) const fn must(name: &'static str, grammar: Grammar, why: &'static str) -> Param {
+    Param {
+        name,
+        grammar,
+        need: Need::Required(why),
+    }
+}
+
+/// A switch that must be given with this value, and why.
+pub(crate) const fn fixed(name: &'static str, value: &'static str, why: &'static str) -> Param {
+    Param {
+        name,
+        grammar: Grammar::Bool,
+        need: Need::Fixed(value, why),
+    }
+}

@@ -1,0 +1,23 @@
+//! The QEMU guest agent.
+
+use super::common::AGENT_UNRESTRICTED;
+use crate::action::Action;
+use crate::call::{Call, get, opt, post};
+use crate::grammar::Grammar as G;
+
+calls! {
+    /// The interfaces of a running VM.
+    INTERFACES = get(
+        qemu!("/agent/network-get-interfaces"),
+        "VM.GuestAgent.Audit or VM.GuestAgent.Unrestricted on /vms/{vmid}",
+    );
+    /// Starts a command inside a VM. `command` may be given more than once: the
+    /// program and its arguments.
+    EXEC = post(qemu!("/agent/exec"), Action::GuestExec, AGENT_UNRESTRICTED)
+        .takes(&[opt("command", G::Anything), opt("input-data", G::Anything)]);
+    /// What such a command has printed. It answers once only after the command
+    /// has ended.
+    EXEC_STATUS = get(qemu!("/agent/exec-status"), AGENT_UNRESTRICTED)
+        .is(Action::GuestExec)
+        .takes(&[opt("pid", G::Int(0, 4_294_967_295))]);
+}

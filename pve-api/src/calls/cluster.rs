@@ -1,0 +1,32 @@
+//! The cluster as a whole.
+
+use super::common::{ANYONE, AUDIT_CLUSTER};
+use crate::call::{Call, Listing, get, opt};
+use crate::grammar::Grammar as G;
+
+calls! {
+    /// The version of the node that answers.
+    VERSION = get("/version", ANYONE);
+    /// Guests, nodes, storages and pools, as pvestatd last reported them.
+    RESOURCES = get("/cluster/resources", ANYONE)
+        .also("VM.Audit, Sys.Audit, Datastore.Audit or Pool.Audit for each entry")
+        .takes(&[opt("type", G::OneOf(&["vm", "storage", "node", "sdn"]))])
+        .lists(Listing::Resources);
+    /// Quorum, and which nodes are online.
+    STATUS = get("/cluster/status", AUDIT_CLUSTER).lists(Listing::Nodes);
+    /// The latest tasks of all nodes.
+    TASKS = get("/cluster/tasks", ANYONE)
+        .also("Sys.Audit on / for tasks of other users")
+        .lists(Listing::Tasks);
+    /// The log of the cluster.
+    LOG = get("/cluster/log", ANYONE)
+        .also("Sys.Syslog on / for entries of other users")
+        .takes(&[opt("max", G::Int(1, 1_000_000))])
+        .shows_any_guest();
+    /// A free vmid. With `vmid` the answer would tell whether that guest exists.
+    NEXT_ID = get("/cluster/nextid", ANYONE);
+    /// What the HA manager does with each of its resources.
+    HA_STATUS = get("/cluster/ha/status/current", AUDIT_CLUSTER).lists(Listing::HaResources);
+    /// Which resources the HA manager has.
+    HA_RESOURCES = get("/cluster/ha/resources", AUDIT_CLUSTER).lists(Listing::HaResources);
+}

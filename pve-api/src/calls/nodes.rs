@@ -1,0 +1,78 @@
+//! Nodes and their tasks.
+
+use super::common::{ANYONE, AUDIT_NODE, COUNT};
+use crate::action::Action;
+use crate::call::{Call, Listing, Param, delete, get, opt};
+use crate::grammar::Grammar as G;
+
+/// Of a task that another user has started.
+const OTHERS_TASK: &str = "Sys.Audit on /nodes/{node} for tasks of other users";
+
+/// A moment, in seconds since 1970.
+const MOMENT: G = G::Int(0, 99_999_999_999);
+
+const TASK_FILTERS: &[Param] = &[
+    opt("limit", COUNT),
+    opt("since", MOMENT),
+    opt("source", G::OneOf(&["archive", "active", "all"])),
+    opt(
+        "statusfilter",
+        G::SomeOf(&["ok", "error", "warning", "unknown"]),
+    ),
+    opt("typefilter", G::Word),
+    opt("until", MOMENT),
+    opt("userfilter", G::Word),
+    opt("vmid", G::Vmid),
+];
+
+const SYSLOG_FILTERS: &[Param] = &[
+    opt("limit", COUNT),
+    opt("service", G::Word),
+    opt("since", G::Time),
+    opt("start", COUNT),
+    opt("until", G::Time),
+];
+
+const INTERFACE_TYPE: G = G::OneOf(&[
+    "include_sdn",
+    "any_bridge",
+    "any_local_bridge",
+    "bridge",
+    "bond",
+    "eth",
+    "vlan",
+    "vnet",
+]);
+
+calls! {
+    /// All nodes of the cluster.
+    LIST = get("/nodes", ANYONE)
+        .also("Sys.Audit on /nodes/{node} for the numbers of each node")
+        .lists(Listing::Nodes);
+    /// Load, memory, kernel and version.
+    STATUS = get("/nodes/{node}/status", AUDIT_NODE);
+    /// Time and time zone.
+    TIME = get("/nodes/{node}/time", AUDIT_NODE);
+    /// Interfaces and bridges.
+    NETWORK = get("/nodes/{node}/network", ANYONE)
+        .also("SDN.Audit or SDN.Use for each bridge, when `type` is given")
+        .takes(&[opt("type", INTERFACE_TYPE)]);
+    /// Tasks that run or have run there.
+    TASKS = get("/nodes/{node}/tasks", ANYONE)
+        .also(OTHERS_TASK)
+        .takes(TASK_FILTERS)
+        .lists(Listing::Tasks);
+    /// Whether a task runs, and how it has ended.
+    TASK_STATUS = get("/nodes/{node}/tasks/{upid}/status", ANYONE).also(OTHERS_TASK);
+    /// Lines of a task's log: the first 50 without `start` and `limit`.
+    TASK_LOG = get("/nodes/{node}/tasks/{upid}/log", ANYONE)
+        .also(OTHERS_TASK)
+        .takes(&[opt("start", COUNT), opt("limit", COUNT)]);
+    /// Stops a running task.
+    STOP_TASK = delete("/nodes/{node}/tasks/{upid}", Action::StopTask, ANYONE)
+        .also("Sys.Modify on /nodes/{node} for tasks of other users");
+    /// The system's log.
+    SYSLOG = get("/nodes/{node}/syslog", "Sys.Syslog on /nodes/{node}")
+        .takes(SYSLOG_FILTERS)
+        .shows_any_guest();
+}

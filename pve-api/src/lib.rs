@@ -1,0 +1,34 @@
+//! Facts of the Proxmox VE API, each stated once.
+//!
+//! [`calls`] is the table of calls: what this project may ask of Proxmox, with
+//! which parameters, what it does and which privileges it takes. The client of
+//! the component sends these calls and no others; the policy of host-runner
+//! judges every request by the same rows. A call that is not in the table can
+//! neither be written nor sent.
+//!
+//! Nothing here does I/O, and nothing depends on another crate of this project.
+//!
+//! # Layout
+//!
+//! - [`call`]: what a row of the table is made of.
+//! - [`calls`]: the table, one file for each area of the API.
+//! - [`grammar`]: which values a parameter may have.
+//! - [`action`]: what a call does, in the words of a policy.
+
+#![forbid(unsafe_code)]
+
+pub mod action;
+mod address;
+pub mod call;
+pub mod calls;
+pub mod grammar;
+
+pub use crate::action::{ACTIONS, Action};
+pub use crate::call::{
+    Answer, Call, Effect, GuestCall, GuestType, Listing, Method, Need, Param, Params,
+};
+pub use crate::grammar::Grammar;
+
+/// Where the API begins, below the origin and its path prefix. Calls answer
+/// JSON there.
+pub const API_PATH: &str = "/api2/json";
