@@ -1,6 +1,11 @@
 //! The exports: `wit/world.wit` on one side, the crate's own types on the
 //! other.
 
+#![cfg_attr(
+    target_family = "wasm",
+    expect(unsafe_code, reason = "the exports are generated code")
+)]
+
 use crate::bindings::exports::proxmox::mcp::tools as wit;
 use crate::error::{Error, FailedTask};
 use crate::pve::Pve;
@@ -11,8 +16,12 @@ use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
 use crate::tools;
 
-/// What `bindings` exports.
-pub(crate) struct Component;
+/// What the component exports.
+struct Component;
+
+// A native library cannot export names such as these; the tests need none.
+#[cfg(target_family = "wasm")]
+crate::bindings::export!(Component with_types_in crate::bindings);
 
 impl wit::Guest for Component {
     fn list_tools() -> Vec<wit::Tool> {
@@ -21,16 +30,18 @@ impl wit::Guest for Component {
 
     fn call_tool(name: String, arguments_json: String) -> Result<wit::Outcome, wit::ToolError> {
         let outcome = tools::call(client, &name, &arguments_json)?;
-        wit::Outcome::try_from(outcome).map_err(Into::into)
+        Ok(answer(&name, outcome)?)
     }
 
     fn resume(ticket: String) -> Result<wit::Outcome, wit::ToolError> {
-        let outcome = Ticket::decode(&ticket).and_then(|ticket| ticket.resume(&client()?))?;
-        wit::Outcome::try_from(outcome).map_err(Into::into)
+        let ticket = Ticket::decode(&ticket)?;
+        let tool = ticket.tool.clone();
+        let outcome = tools::resume(client, ticket)?;
+        Ok(answer(&tool, outcome)?)
     }
 
     fn cancel(ticket: String) -> Result<wit::ToolResult, wit::ToolError> {
-        let finished = Ticket::decode(&ticket).and_then(|ticket| ticket.cancel(&client()?))?;
+        let finished = tools::cancel(client, Ticket::decode(&ticket)?)?;
         Ok(finished.into())
     }
 }
@@ -61,21 +72,23 @@ impl From<&Tool> for wit::Tool {
     }
 }
 
-impl TryFrom<Outcome> for wit::Outcome {
-    type Error = Error;
-
-    fn try_from(outcome: Outcome) -> Result<Self, Error> {
-        Ok(match outcome {
-            Outcome::Done(finished) => Self::Done(finished.into()),
-            Outcome::Running(running) => Self::Running(wit::Pending {
-                ticket: running.ticket.encode()?,
-                message: running.message,
-                progress: running.progress,
-                retry_after_ms: running.retry_after_ms,
-                interim: running.interim.into(),
-            }),
-        })
-    }
+/// The outcome of a call of a tool. What is still running gets a ticket, which
+/// names the tool.
+fn answer(tool: &str, outcome: Outcome) -> Result<wit::Outcome, Error> {
+    Ok(match outcome {
+        Outcome::Done(finished) => wit::Outcome::Done(finished.into()),
+        Outcome::Running(running) => wit::Outcome::Running(wit::Pending {
+            ticket: Ticket {
+                tool: tool.to_owned(),
+                pending: running.pending,
+            }
+            .encode()?,
+            message: running.message,
+            progress: running.progress,
+            retry_after_ms: running.retry_after_ms,
+            interim: running.interim.into(),
+        }),
+    })
 }
 
 /// The longest message of an error, and the most problems that are listed.

@@ -35,7 +35,7 @@ pub fn response(input: &[u8]) {
         return;
     };
     let (name, arguments) = call.split_once(' ').unwrap_or((&call, "{}"));
-    let Some(tool) = tools::TOOLS.iter().find(|tool| tool.name == name.trim()) else {
+    let Some(tool) = tools::find(name.trim()) else {
         return;
     };
     let script = Script::new(parts);
@@ -45,13 +45,17 @@ pub fn response(input: &[u8]) {
         let Ok(Outcome::Running(running)) = outcome else {
             break;
         };
-        // It is looked after by its ticket, as it went to the host and back.
-        let ticket = running.ticket.encode().and_then(|text| {
-            let ticket = Ticket::decode(&text);
-            assert_eq!(ticket.as_ref().ok(), Some(&running.ticket), "{text}");
-            ticket
+        // The ticket is resumed as it comes back from the host.
+        let ticket = Ticket {
+            tool: tool.name.to_owned(),
+            pending: running.pending,
+        };
+        let decoded = ticket.encode().and_then(|text| {
+            let decoded = Ticket::decode(&text);
+            assert_eq!(decoded.as_ref().ok(), Some(&ticket), "{text}");
+            decoded
         });
-        outcome = ticket.and_then(|ticket| ticket.resume(&pve(&script)?));
+        outcome = decoded.and_then(|ticket| tools::resume(|| pve(&script), ticket));
     }
     for sent in script.sent() {
         assert!(
@@ -81,7 +85,7 @@ pub fn ticket(input: &[u8]) {
     assert_eq!(Ticket::decode(&encoded).as_ref(), Ok(&ticket));
 
     let script = Script::new(parts);
-    let outcome = pve(&script).and_then(|pve| ticket.clone().resume(&pve));
+    let outcome = tools::resume(|| pve(&script), ticket.clone());
     check_words(input, &outcome);
     for sent in script.sent() {
         assert_eq!(sent.method, "GET", "to look after a task is to read");
@@ -89,7 +93,7 @@ pub fn ticket(input: &[u8]) {
     }
 
     let script = Script::new([b"200 OK\n{\"data\":null}".to_vec()]);
-    let outcome = pve(&script).and_then(|pve| ticket.cancel(&pve));
+    let outcome = tools::cancel(|| pve(&script), ticket);
     check_words(input, &outcome.map(Outcome::Done));
     for sent in script.sent() {
         let path = check_request(&sent);

@@ -23,7 +23,7 @@ const LIFTED: [&str; 9] = [
     "adapters/typed/src/bindings.rs",
     "adapters/wasmcp/src/bindings.rs",
     "host-runner/core/src/engine/loading.rs",
-    "src/bindings.rs",
+    "src/component.rs",
     "tests/hostile/examples/sockets.rs",
     "tests/hostile/src/bindings.rs",
 ];

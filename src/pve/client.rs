@@ -9,9 +9,14 @@ use serde_json::Value;
 use waki::Method;
 
 use super::decode::{self, Decoded, Losses};
+use super::failure::{ApiError, Failure};
 use super::failure::{Asked, Held};
+use super::membership::{self, Membership};
+use super::params::Params;
+use super::path::Path;
+#[cfg(any(test, fuzzing))]
+use super::script::Script;
 use super::transport::{self, Answer, Lost};
-use super::{ApiError, Failure, Membership, Params, Path};
 use crate::settings::Settings;
 
 /// A client of one Proxmox address.
@@ -26,7 +31,7 @@ pub(crate) struct Pve {
     membership: OnceCell<Membership>,
     /// Answers instead of Proxmox.
     #[cfg(any(test, fuzzing))]
-    script: Option<super::Script>,
+    script: Option<Script>,
 }
 
 /// One page of a list, and how long the whole list is where Proxmox says it.
@@ -51,7 +56,7 @@ impl Pve {
 
     /// A client whose requests a script answers.
     #[cfg(any(test, fuzzing))]
-    pub(crate) fn scripted(settings: Settings, script: super::Script) -> Self {
+    pub(crate) fn scripted(settings: Settings, script: Script) -> Self {
         Self {
             script: Some(script),
             ..Self::new(settings)
@@ -106,14 +111,17 @@ impl Pve {
         )
     }
 
-    /// Which nodes the cluster has lost; asked for once in a call.
-    pub(crate) fn membership(&self) -> Membership {
-        // Reading it asks this client, so the cell cannot be filled in place.
-        if let Some(known) = self.membership.get() {
-            return known.clone();
-        }
-        let read = Membership::read(self);
-        self.membership.get_or_init(|| read).clone()
+    /// The members of the cluster, read once per call. Empty for a token without
+    /// Sys.Audit on /, which may not read them: then only the answers of a node
+    /// show whether it is offline.
+    pub(crate) fn membership(&self) -> &Membership {
+        self.membership.get_or_init(|| {
+            let path = Path::new(["cluster", "status"]);
+            let entries: Vec<membership::Entry> =
+                self.get(&path, &Params::new()).unwrap_or_default();
+            self.forget_skipped(&path);
+            entries.into_iter().collect()
+        })
     }
 
     /// What could not be read of the answers so far, in words for the result
@@ -208,18 +216,7 @@ impl Pve {
         self.request(Method::Put, path, form).map(|page| page.data)
     }
 
-    /// Removes something: a rule, a snapshot, a running task. There is no way
-    /// to remove a guest: [`Removable`] has no such case.
-    pub(crate) fn delete<T: DeserializeOwned>(
-        &self,
-        what: &Removable<'_>,
-        query: &Params,
-    ) -> Result<T, Failure> {
-        self.request(Method::Delete, &what.path(), query)
-            .map(|page| page.data)
-    }
-
-    fn request<T: DeserializeOwned>(
+    pub(super) fn request<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &Path,
@@ -378,31 +375,6 @@ impl Pve {
             return script.answer(name(&method), url, form);
         }
         transport::send(&self.settings, method, url, form)
-    }
-}
-
-/// All that a tool can remove. A guest, a storage and a volume are not here,
-/// so no code path can remove one.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Removable<'a> {
-    /// Stops a task that is running.
-    Task { node: &'a str, upid: &'a str },
-    /// A guest's snapshot.
-    Snapshot {
-        guest: &'a super::Guest,
-        name: &'a str,
-    },
-    /// A firewall rule, by its position below a firewall's `rules`.
-    FirewallRule { rules: &'a Path, position: &'a str },
-}
-
-impl Removable<'_> {
-    fn path(&self) -> Path {
-        match self {
-            Self::Task { node, upid } => Path::new(["nodes", node, "tasks", upid]),
-            Self::Snapshot { guest, name } => guest.path(["snapshot", name]),
-            Self::FirewallRule { rules, position } => rules.join([*position]),
-        }
     }
 }
 

@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Disk, Failure, Guest, Kind, Nic, Params, Pve};
+use super::client::Pve;
+use super::disk::{Disk, Nic};
+use super::failure::Failure;
+use super::guest::{Guest, Kind};
+use super::params::Params;
 
 /// A guest's configuration.
 #[derive(Debug, Clone)]

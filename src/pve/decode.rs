@@ -16,7 +16,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use serde_path_to_error::Segment;
 
-use super::{Num, repair};
+use super::num::Num;
+use super::repair;
 use crate::text;
 
 /// What was read of an answer.

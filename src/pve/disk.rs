@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Format, Kind, Properties};
+use super::format::Format;
+use super::guest::Kind;
+use super::property::Properties;
 
 /// A disk, mount point or drive of a guest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::decode::Unreadable;
-use super::transport::Answer;
-use super::{Params, grant};
+use super::grant;
+use super::params::Params;
+use super::transport::{Answer, MESSAGE_LENGTH};
 use crate::error::{Error, Problem};
 use crate::settings::Route;
 use crate::text;
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// How a request failed.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,9 +184,6 @@ pub(super) struct Asked {
 
 /// Parameters whose values say what a call is about; none is a secret.
 const SUBJECTS: [&str; 3] = ["vmid", "newid", "storage"];
-
-/// The longest message that is shown.
-pub(super) const MESSAGE_LENGTH: usize = 800;
 
 impl Asked {
     /// What a refusal needs to know of the parameters.
@@ -436,13 +434,13 @@ impl ApiError {
                 Error::Conflict(format!(
                     "{said}: nothing was changed; the storage or the format of one of its disks has \
                      no snapshots, or the guest's present state allows none: {} shows its disks",
-                    name_of::<tools::guests::GetGuest>()
+                    tool_names::GET_GUEST
                 ))
             }
             _ if self.says("storage '") && self.says("is not online") => Error::Conflict(format!(
                 "{said}: the server of this storage is off or out of reach from the node; {} shows \
                  its state, and the call can be repeated once it is back",
-                name_of::<tools::storage::ListStorage>()
+                tool_names::LIST_STORAGE
             )),
             // "file changed by other user", "file change by other user".
             _ if self.says("by other user") => Error::Conflict(
@@ -529,7 +527,7 @@ impl ApiError {
             return Error::NotFound(format!(
                 "there is no node {name} ({said}): names have to be exact, and case matters; {} \
                  shows them",
-                name_of::<tools::nodes::ListNodes>()
+                tool_names::LIST_NODES
             ));
         }
         if self.says("broken pipe") && self.asks_agent() {

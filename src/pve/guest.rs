@@ -4,9 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Failure, Flag, Num, Params, Path, Pve};
+use super::client::Pve;
+use super::failure::Failure;
+use super::num::{Flag, Num};
+use super::params::Params;
+use super::path::Path;
 use crate::error::{Error, Result};
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// The kind of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -84,7 +88,7 @@ impl Guest {
         Err(Error::NotFound(format!(
             "there is no guest {vmid}, or {}: {} shows the guests that can be seen{skipped}",
             pve.unseen(Some(vmid)),
-            name_of::<tools::guests::ListGuests>(),
+            tool_names::LIST_GUESTS,
         )))
     }
 
@@ -134,14 +138,6 @@ impl Guest {
             Err(Halt::Failed(failure)) => Err(failure),
         })?;
         Ok((guest, outcome?))
-    }
-
-    /// Its state at this moment: the list that it was found in lags some
-    /// seconds behind.
-    pub(crate) fn state(&self, pve: &Pve) -> Result<GuestState, Failure> {
-        let mut state: GuestState = pve.get(&self.path(["status", "current"]), &Params::new())?;
-        state.complete(self);
-        Ok(state)
     }
 
     /// `/nodes/{node}/{kind}/{vmid}` and more segments.
@@ -209,88 +205,6 @@ impl Guest {
     /// no name, no numbers and no status of it; [`Self::state`] has the status.
     pub(crate) fn has_known_status(&self) -> bool {
         !matches!(self.status.as_str(), "" | "unknown")
-    }
-}
-
-/// A guest's state at this moment.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct GuestState {
-    #[serde(default)]
-    status: String,
-    /// What QEMU says of a VM: running, paused and more.
-    #[serde(default)]
-    pub(crate) qmpstatus: Option<String>,
-    #[serde(default)]
-    lock: Option<String>,
-    #[serde(default)]
-    pub(crate) template: Flag,
-    #[serde(default)]
-    ha: HaState,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-struct HaState {
-    #[serde(default)]
-    managed: Flag,
-    /// What its manager does with it: `started`, `request_stop`, `error`.
-    #[serde(default)]
-    state: Option<String>,
-}
-
-impl GuestState {
-    /// Fills a status that the answer lacks: from what QEMU says, or else from
-    /// the list that the guest was found in.
-    fn complete(&mut self, guest: &Guest) {
-        if self.is_known() {
-            return;
-        }
-        self.status = match self.qmpstatus.as_deref() {
-            Some("stopped") => "stopped".into(),
-            Some(said) if !matches!(said, "" | "unknown") => "running".into(),
-            _ => match guest.status.as_str() {
-                status @ ("running" | "stopped") => status.to_owned(),
-                _ => "unknown".into(),
-            },
-        };
-    }
-
-    /// Whether Proxmox says what state it is in.
-    pub(crate) fn is_known(&self) -> bool {
-        !matches!(self.status.as_str(), "" | "unknown")
-    }
-
-    /// Whether it runs; a paused VM does.
-    pub(crate) fn is_running(&self) -> bool {
-        self.status == "running"
-    }
-
-    /// Whether high availability starts and stops it.
-    pub(crate) fn is_ha_managed(&self) -> bool {
-        self.ha.managed.0
-    }
-
-    /// What the manager of high availability does with it.
-    pub(crate) fn ha_state(&self) -> Option<&str> {
-        self.ha.state.as_deref()
-    }
-
-    /// What holds it: backup, migrate, suspended.
-    pub(crate) fn lock(&self) -> Option<&str> {
-        self.lock.as_deref().filter(|lock| !lock.is_empty())
-    }
-
-    /// Refuses a guest that another task holds: Proxmox would accept the call
-    /// and let the task fail.
-    pub(crate) fn unlocked(&self, guest: &Guest) -> Result<()> {
-        let Some(lock) = self.lock() else {
-            return Ok(());
-        };
-        Err(Error::Conflict(format!(
-            "{} is locked ({lock}): another task holds it, or left its lock behind; wait for the \
-             task, and where none is running, unlock it on node {} with qm unlock or pct unlock",
-            guest.label(),
-            guest.node,
-        )))
     }
 }
 
@@ -362,23 +276,6 @@ mod tests {
             guest.path(["snapshot", "a/b"]).to_string(),
             "/nodes/pve2/qemu/300/snapshot/a%2Fb"
         );
-    }
-
-    #[test]
-    fn a_status_that_is_missing_is_looked_up_elsewhere() {
-        let running = guest(r#"{"status":"running","type":"qemu","vmid":300,"node":"pve2"}"#);
-        let fresh = guest(r#"{"status":"unknown","type":"qemu","vmid":300,"node":"pve2"}"#);
-        for (json, guest, status) in [
-            (r#"{"status":"stopped"}"#, &running, "stopped"),
-            ("{}", &running, "running"),
-            ("{}", &fresh, "unknown"),
-            (r#"{"qmpstatus":"paused"}"#, &fresh, "running"),
-            (r#"{"qmpstatus":"stopped"}"#, &running, "stopped"),
-        ] {
-            let mut state: GuestState = serde_json::from_str(json).unwrap();
-            state.complete(guest);
-            assert_eq!(state.status, status, "{json}");
-        }
     }
 
     #[test]

@@ -8,11 +8,14 @@ mod failure;
 mod format;
 mod grant;
 mod guest;
+mod guest_state;
+mod membership;
 mod node;
 mod num;
 mod params;
 mod path;
 mod property;
+mod removable;
 mod repair;
 #[cfg(any(test, fuzzing))]
 mod script;
@@ -22,17 +25,20 @@ mod transport;
 mod upid;
 mod volume;
 
-pub(crate) use client::{Pve, Removable};
+pub(crate) use client::Pve;
 pub(crate) use config::GuestConfig;
 pub(crate) use disk::{Disk, Nic, Source, parse_size};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::{Format, check_node_name};
-pub(crate) use guest::{Guest, GuestState, Halt, Kind, guests};
-pub(crate) use node::{Membership, NodeState, choose_node, find_node, nodes};
+pub(crate) use guest::{Guest, Halt, Kind, guests};
+pub(crate) use guest_state::{GuestState, Power};
+pub(crate) use membership::Membership;
+pub(crate) use node::{NodeState, choose_node, find_node, nodes};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use path::Path;
 pub(crate) use property::Properties;
+pub(crate) use removable::Removable;
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose};

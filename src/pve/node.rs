@@ -1,10 +1,12 @@
 //! Nodes: which are offline, and the choice of one.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
-use super::{Flag, Format, Params, Path, Pve};
+use super::client::Pve;
+use super::format::Format;
+use super::membership::Membership;
+use super::params::Params;
+use super::path::Path;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -23,47 +25,6 @@ impl NodeState {
     /// well answer: ask it.
     pub(crate) fn is_offline(&self) -> bool {
         self.status == "offline"
-    }
-}
-
-/// Which nodes the cluster has, and whether they are online, by
-/// `/cluster/status`: corosync knows, whatever pvestatd does.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Membership(BTreeMap<String, bool>);
-
-impl Membership {
-    /// Asks for it. A token without Sys.Audit on / cannot read it, and learns
-    /// of no node: then whether a node is offline shows when it is asked.
-    pub(crate) fn read(pve: &Pve) -> Self {
-        #[derive(Deserialize)]
-        struct Entry {
-            #[serde(rename = "type", default)]
-            kind: String,
-            name: String,
-            #[serde(default)]
-            online: Option<Flag>,
-        }
-        let path = Path::new(["cluster", "status"]);
-        let entries: Vec<Entry> = pve.get(&path, &Params::new()).unwrap_or_default();
-        pve.forget_skipped(&path);
-        Self(
-            entries
-                .into_iter()
-                .filter(|entry| entry.kind == "node")
-                .filter_map(|entry| Some((entry.name, entry.online?.0)))
-                .collect(),
-        )
-    }
-
-    /// Whether the cluster has lost a node. Nothing is known of a node that it
-    /// does not list.
-    pub(crate) fn has_lost(&self, node: &str) -> bool {
-        self.0.get(node) == Some(&false)
-    }
-
-    /// Whether a node is a member of the cluster that is online.
-    pub(crate) fn has(&self, node: &str) -> bool {
-        self.0.get(node) == Some(&true)
     }
 }
 
@@ -246,7 +207,7 @@ mod tests {
 
     #[test]
     fn unknown_is_what_corosync_says() {
-        let members = Membership(BTreeMap::from([("a".into(), true), ("b".into(), false)]));
+        let members = Membership::of([("a", true), ("b", false)]);
         let mut all = nodes(&[
             ("a", "unknown"),
             ("b", ""),

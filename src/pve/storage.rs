@@ -2,7 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{Content, Failure, Flag, Num, Params, Path, Pve};
+use super::client::Pve;
+use super::failure::Failure;
+use super::num::{Flag, Num};
+use super::params::Params;
+use super::path::Path;
+use super::volume::Content;
 use crate::error::{Error, Result};
 use crate::text;
 

@@ -3,7 +3,12 @@
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Failure, Num, Params, Path, Pve, Text, Upid};
+use super::client::Pve;
+use super::failure::Failure;
+use super::num::{Num, Text};
+use super::params::Params;
+use super::path::Path;
+use super::upid::Upid;
 
 /// The answer of a call that starts a task.
 ///

@@ -3,7 +3,6 @@
 use url::Url;
 use waki::Method;
 
-use super::failure::MESSAGE_LENGTH;
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingResponse, Method as WireMethod,
@@ -12,6 +11,9 @@ use crate::bindings::wasi::http::types::{
 use crate::bindings::wasi::io::streams::StreamError;
 use crate::settings::{Route, Settings};
 use crate::text;
+
+/// The longest text of a server or host that a message quotes.
+pub(super) const MESSAGE_LENGTH: usize = 800;
 
 /// A whole answer.
 #[derive(Debug, Clone, Default)]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Format;
+use super::format::Format;
 
 /// The identifier of a task.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

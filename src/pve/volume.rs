@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, Flag, Num, Params, Path, Pve, Text};
+use super::client::Pve;
+use super::failure::Failure;
+use super::num::{Flag, Num, Text};
+use super::params::Params;
+use super::path::Path;
 use crate::error::{Error, Result};
 use crate::text;
 

@@ -1,6 +1,5 @@
-//! What a tool is: arguments and result by type, everything else in the table.
-
-use std::any::TypeId;
+//! A tool: its arguments, result and handler by type, everything else in its
+//! line of the table.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -8,10 +7,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::effects::Effects;
+use super::follow::Complete;
 use super::outcome::{Finished, Outcome, Reply, Running};
+use super::report::Report;
+use super::ticket::{self, Pending};
 use super::{arguments, schema};
 use crate::error::{Error, Problem, Result};
-use crate::pve::Pve;
+use crate::pve::{Pve, Upid};
 
 /// A tool's work. The type itself is the tool's arguments.
 pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
@@ -29,6 +31,23 @@ pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
 
     /// Runs the tool.
     fn run(self, pve: &Pve) -> Result<Reply<Self::Output>>;
+
+    /// Completes the report of a task that this tool has started or followed,
+    /// after the task has ended well: with the file that it made, for example.
+    fn complete(_pve: &Pve, _upid: &Upid, report: Report) -> Report {
+        report
+    }
+
+    /// Looks once at what this tool has left running and follows by itself, see
+    /// [`Pending::own`].
+    fn resume(_pve: &Pve, _state: &str) -> Result<Outcome> {
+        Err(ticket::refused())
+    }
+
+    /// Stops what [`Self::resume`] looks at.
+    fn cancel(_pve: &Pve, _state: &str) -> Result<Finished> {
+        Err(ticket::refused())
+    }
 }
 
 /// How soon to look after something that has just been started.
@@ -48,10 +67,12 @@ pub(crate) struct Tool {
     pub(crate) effects: Effects,
     pub(crate) input_schema: fn() -> Value,
     pub(crate) output_schema: fn() -> Value,
-    id: fn() -> TypeId,
     pub(crate) other_names: &'static [(&'static str, &'static str)],
     adapt: fn(&mut Map<String, Value>),
     run: fn(&Pve, Value) -> Result<Outcome>,
+    complete: Complete,
+    resume: fn(&Pve, &str) -> Result<Outcome>,
+    cancel: fn(&Pve, &str) -> Result<Finished>,
 }
 
 impl Tool {
@@ -71,16 +92,13 @@ impl Tool {
             effects,
             input_schema: schema::input::<T>,
             output_schema: schema::output::<T::Output>,
-            id: TypeId::of::<T>,
             other_names: T::OTHER_NAMES,
             adapt: T::adapt,
             run: run::<T>,
+            complete: T::complete,
+            resume: T::resume,
+            cancel: T::cancel,
         }
-    }
-
-    /// Whether this is the tool of a type.
-    pub(crate) fn is<T: Run>(&self) -> bool {
-        (self.id)() == TypeId::of::<T>()
     }
 
     /// Checks the arguments and calls the handler. The client is made only
@@ -110,6 +128,25 @@ impl Tool {
             error => error,
         })
     }
+
+    /// Looks once at what a call of this tool has left running.
+    pub(crate) fn resume(&self, pve: &Pve, pending: Pending) -> Result<Outcome> {
+        match pending {
+            Pending::Task(task) => task.resume(pve, self.complete),
+            Pending::Guest(guest) => guest.resume(pve),
+            Pending::Own(state) => (self.resume)(pve, &state),
+        }
+    }
+
+    /// Stops what a call of this tool has left running. Fails with
+    /// [`Error::Conflict`] where it cannot be stopped any more.
+    pub(crate) fn cancel(&self, pve: &Pve, pending: Pending) -> Result<Finished> {
+        match pending {
+            Pending::Task(task) => task.cancel(pve),
+            Pending::Guest(guest) => Err(guest.not_stoppable()),
+            Pending::Own(state) => (self.cancel)(pve, &state),
+        }
+    }
 }
 
 fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
@@ -132,8 +169,8 @@ fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
         });
     match reply? {
         Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?.skipping(pve))),
-        Reply::Running(ticket, value, text) => Ok(Outcome::Running(Running {
-            ticket,
+        Reply::Running(pending, value, text) => Ok(Outcome::Running(Running {
+            pending,
             message: text.clone(),
             progress: None,
             retry_after_ms: FIRST_LOOK_MS,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::report::{Report, Status};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Pve};
-use crate::tools::{self, name_of, power::Power};
+use crate::pve::{Guest, Kind, Power, Pve};
+use crate::tool_names;
 
 /// What is awaited of a guest, for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +65,9 @@ pub(crate) fn given_up(guest: &Guest) -> Error {
          task failed and why; correct that, run ha-manager set {} --state disabled on a node, wait \
          until {} no longer shows the state error (some 10 seconds), and start the guest again",
         guest.label(),
-        name_of::<tools::tasks::ListTasks>(),
+        tool_names::LIST_TASKS,
         guest.ha_id(),
-        name_of::<tools::cluster::GetClusterStatus>(),
+        tool_names::GET_CLUSTER_STATUS,
     ))
 }
 
@@ -184,31 +184,31 @@ impl Expected {
 
     /// What a caller who does not wait can do.
     fn next_step(&self) -> String {
-        let get = name_of::<tools::guests::GetGuest>();
+        let get = tool_names::GET_GUEST;
         match (&self.state, self.cause) {
             (EndState::On(node), Cause::HighAvailability) => format!(
                 "{get} shows when its node is {node}; {} shows the migration that high \
                  availability starts",
-                name_of::<tools::tasks::ListTasks>()
+                tool_names::LIST_TASKS
             ),
             (_, Cause::HighAvailability) => format!(
                 "{get} shows when it has changed, {} what high availability does with it",
-                name_of::<tools::cluster::GetClusterStatus>()
+                tool_names::GET_CLUSTER_STATUS
             ),
             (_, Cause::Unnamed) => format!(
                 "{get} shows when it has changed, {} with this vmid which tasks there were; do not \
                  repeat the call before that",
-                name_of::<tools::tasks::ListTasks>()
+                tool_names::LIST_TASKS
             ),
             (_, Cause::Start) => format!(
                 "{} with this vmid shows why, {} starts it",
-                name_of::<tools::tasks::ListTasks>(),
-                name_of::<tools::power::StartGuest>()
+                tool_names::LIST_TASKS,
+                tool_names::START_GUEST
             ),
             (_, Cause::Resume) => format!(
                 "make room on its storage ({} shows the free space), then call {} again",
-                name_of::<tools::storage::ListStorage>(),
-                name_of::<tools::power::ResumeGuest>()
+                tool_names::LIST_STORAGE,
+                tool_names::RESUME_GUEST
             ),
         }
     }

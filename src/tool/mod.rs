@@ -4,11 +4,14 @@
 //!
 //! Nothing here knows a tool: `crate::tools` has them.
 
+mod argument_names;
 pub(crate) mod arguments;
 pub(crate) mod bounds;
 mod definition;
 mod effects;
 pub(crate) mod expected;
+mod failed_task;
+pub(crate) mod follow;
 mod outcome;
 pub(crate) mod report;
 pub(crate) mod schema;

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bounds;
-use super::ticket::Ticket;
+use super::report::Report;
+use super::ticket::Pending;
 use crate::error::{Error, Result};
 use crate::pve::Pve;
 
@@ -13,8 +14,9 @@ use crate::pve::Pve;
 pub(crate) enum Reply<T> {
     /// The result, and the same in a few words.
     Done(T, String),
-    /// Something is still running: how to look after it, and what to say meanwhile.
-    Running(Ticket, T, String),
+    /// Something is still running: what to follow, and the result so far, with
+    /// the same in a few words.
+    Running(Pending, T, String),
 }
 
 /// A result, as JSON.
@@ -34,10 +36,12 @@ pub(crate) enum Outcome {
 /// Something that is still running.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) ticket: Ticket,
+    pub(crate) pending: Pending,
     pub(crate) message: String,
+    /// From 0 to 1, where it is known.
     pub(crate) progress: Option<f32>,
     pub(crate) retry_after_ms: u32,
+    /// What to answer a caller who does not wait.
     pub(crate) interim: Finished,
 }
 
@@ -66,5 +70,13 @@ impl Finished {
             fields.insert("skipped".into(), skipped.into());
         }
         self
+    }
+}
+
+impl Reply<Report> {
+    /// A report of what was done, with its own text.
+    pub(crate) fn report(report: Report) -> Self {
+        let text = report.text();
+        Self::Done(report, text)
     }
 }

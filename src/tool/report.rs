@@ -3,12 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Reply;
-use super::ticket::{Finish, GuestTicket, TaskTicket, Ticket};
-use crate::error::Result;
-use crate::pve::{Guest, Started, Upid};
+use crate::pve::{Guest, Upid};
 use crate::text;
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// What was done, or is still being done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -158,55 +155,6 @@ impl Report {
         self
     }
 
-    /// Follows the task that was started; with `wait: false` returns at once.
-    pub(crate) fn started(self, started: &Started, wait: Option<bool>) -> Result<Reply<Self>> {
-        self.started_with(started, wait, Finish::Plain)
-    }
-
-    /// As [`Self::started`], with something to look up when the task has ended
-    /// well.
-    pub(crate) fn started_with(
-        self,
-        started: &Started,
-        wait: Option<bool>,
-        finish: Finish,
-    ) -> Result<Reply<Self>> {
-        let upid = match started {
-            Started::Task(upid) => upid,
-            Started::WithoutTask(said) => {
-                return Ok(match finish {
-                    // The guest itself shows whether it has happened.
-                    Finish::Guest(expected) => {
-                        let interim = expected.interim(&self);
-                        let text = interim.text();
-                        if wait == Some(false) {
-                            return Ok(Reply::Done(interim, text));
-                        }
-                        let ticket = Ticket::Guest(Box::new(GuestTicket {
-                            report: self,
-                            expected: expected.due(),
-                        }));
-                        Reply::Running(ticket, interim, text)
-                    }
-                    Finish::Plain | Finish::Backup => {
-                        Reply::report(self.without_task(said.as_deref()))
-                    }
-                });
-            }
-        };
-        let interim = match &finish {
-            // Its task does not tell when the guest has changed.
-            Finish::Guest(expected) if expected.is_by_ha() => expected.interim(&self.of_task(upid)),
-            Finish::Guest(_) | Finish::Plain | Finish::Backup => self.running(upid),
-        };
-        let text = interim.text();
-        if wait == Some(false) {
-            return Ok(Reply::Done(interim, text));
-        }
-        let ticket = Ticket::Task(Box::new(TaskTicket::new(upid.clone(), self, finish)));
-        Ok(Reply::Running(ticket, interim, text))
-    }
-
     /// Names the task that does it.
     pub(crate) fn of_task(&self, upid: &Upid) -> Self {
         let mut report = self.clone();
@@ -216,7 +164,7 @@ impl Report {
     }
 
     /// What to say where Proxmox took the request and named no task.
-    fn without_task(mut self, said: Option<&str>) -> Self {
+    pub(super) fn without_task(mut self, said: Option<&str>) -> Self {
         // Nothing shows whether it has happened, or ever will.
         self.status = Status::Requested;
         self.changes.clear();
@@ -235,7 +183,7 @@ impl Report {
         interim.node = Some(upid.node().to_owned());
         interim.next_step = Some(format!(
             "the task is still running: {} with this upid follows it to its end",
-            name_of::<tools::tasks::WaitTask>()
+            tool_names::WAIT_TASK
         ));
         interim
     }
@@ -259,13 +207,5 @@ impl Report {
             text.push_str(&format!("; {volid}"));
         }
         text
-    }
-}
-
-impl Reply<Report> {
-    /// A report of what was done, with its own text.
-    pub(crate) fn report(report: Report) -> Self {
-        let text = report.text();
-        Self::Done(report, text)
     }
 }

@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::arguments;
+use super::argument_names;
 use crate::error::Problem;
 use crate::text;
 
@@ -307,7 +307,7 @@ fn check_fields(
         } else if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
             problems.push(Problem {
                 pointer,
-                message: arguments::unknown(name, known),
+                message: argument_names::unknown(name, known),
             });
         } else if let Some(inner) = schema.get("additionalProperties") {
             check_value(inner, value, &pointer, problems);

@@ -7,9 +7,9 @@ use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Flag, Guest, Halt, Kind, Num, Params, Pve};
 use crate::text;
-use crate::tool::ticket::Ticket;
+use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Run, Running};
-use crate::tools::{console, guests, name_of, power};
+use crate::tool_names;
 
 /// Runs a command in a VM.
 #[derive(Deserialize, JsonSchema)]
@@ -61,11 +61,9 @@ enum CommandStatus {
 /// A command that is still running inside a guest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ExecTicket {
+struct ExecTicket {
     vmid: u32,
     pid: u64,
-    /// Where it runs. Old tickets do not say.
-    #[serde(default)]
     node: String,
     /// From when to when it is followed, in seconds since 1970.
     since: u64,
@@ -87,7 +85,7 @@ impl Run for RunInGuest {
                 return Err(Halt::Refused(Error::Conflict(format!(
                     "{} is a container, which has no guest agent: {} opens a console in it",
                     guest.label(),
-                    name_of::<console::GetConsoleUrl>()
+                    tool_names::GET_CONSOLE_URL
                 ))));
             }
             Ok(match self.pid {
@@ -109,7 +107,7 @@ impl Run for RunInGuest {
             let (run, text) = ticket.look(pve)?.map_err(Error::from)?;
             return Ok(match run.status {
                 CommandStatus::Running if timeout > 0 => {
-                    Reply::Running(Ticket::Exec(ticket), run, text)
+                    Reply::Running(Pending::own(&ticket)?, run, text)
                 }
                 _ => Reply::Done(run, text),
             });
@@ -119,8 +117,19 @@ impl Run for RunInGuest {
         Ok(if timeout == 0 {
             Reply::Done(run, text)
         } else {
-            Reply::Running(Ticket::Exec(ticket), run, text)
+            Reply::Running(Pending::own(&ticket)?, run, text)
         })
+    }
+
+    fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        Pending::read::<ExecTicket>(state)?.resume(pve)
+    }
+
+    fn cancel(_: &Pve, state: &str) -> Result<Finished> {
+        let _: ExecTicket = Pending::read(state)?;
+        Err(Error::Conflict(
+            "a command inside a guest cannot be stopped from outside: end it in the guest".into(),
+        ))
     }
 }
 
@@ -201,7 +210,7 @@ impl RunInGuest {
 
 impl ExecTicket {
     /// One look at the command.
-    pub(crate) fn resume(self, pve: &Pve) -> Result<Outcome> {
+    fn resume(self, pve: &Pve) -> Result<Outcome> {
         let now = clock::now();
         let (mut run, text) = match self.look(pve) {
             Ok(Ok(seen)) => seen,
@@ -228,7 +237,7 @@ impl ExecTicket {
             _ => 2_000,
         };
         Ok(Outcome::Running(Running {
-            ticket: Ticket::Exec(self),
+            pending: Pending::own(&self)?,
             message: text.clone(),
             progress: None,
             retry_after_ms,
@@ -261,7 +270,7 @@ impl ExecTicket {
              {} with this pid instead of command looks again; do not repeat the command",
             self.vmid,
             self.pid,
-            name_of::<RunInGuest>()
+            tool_names::RUN_IN_GUEST
         ))
     }
 
@@ -371,7 +380,7 @@ fn how_to_look_again() -> String {
     format!(
         "it is still running: {} with this pid instead of command looks again; the agent gives the \
          exit code and the output once, then forgets them",
-        name_of::<RunInGuest>()
+        tool_names::RUN_IN_GUEST
     )
 }
 
@@ -497,7 +506,7 @@ fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
                  whether the guest runs",
                 guest.label(),
                 error.message,
-                name_of::<guests::GetGuest>()
+                tool_names::GET_GUEST
             )))
         }
         failure => Halt::Refused(agent_error(guest, failure)),
@@ -528,7 +537,7 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     if error.says("is not running") {
         return Error::Conflict(format!(
             "{label} is not running, and neither is its agent: start it with {} first",
-            name_of::<power::StartGuest>()
+            tool_names::START_GUEST
         ));
     }
     if error.says("got timeout") {

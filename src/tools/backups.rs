@@ -15,11 +15,10 @@ use crate::pve::{
 use crate::text;
 use crate::tool::bounds;
 use crate::tool::report::Report;
-use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
+use crate::tool_names;
 use crate::tools::nodes::check_node;
 use crate::tools::storage::unknown_node;
-use crate::tools::{self, name_of};
 
 /// The backups of all guests.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -280,7 +279,16 @@ impl Run for CreateBackup {
                 ));
             }
         }
-        report.started_with(&started, self.wait, Finish::Backup)
+        report.started(&started, self.wait)
+    }
+
+    /// Adds the backup that the task has made, from its log.
+    fn complete(pve: &Pve, upid: &Upid, mut report: Report) -> Report {
+        // The name is logged before the first line of progress. The backup has
+        // been made even where its log cannot be read.
+        let log = TaskLog::page(pve, upid, 0, 500);
+        report.volid = log.ok().and_then(|log| archives(&log.lines));
+        report
     }
 }
 
@@ -326,7 +334,7 @@ impl CreateBackup {
             "no backup was made: the guest {} is not on the node that Proxmox lists it on, most \
              likely since it is being moved; {} shows where it is, then call again",
             self.vmid,
-            name_of::<tools::guests::GetGuest>()
+            tool_names::GET_GUEST
         )))
     }
 
@@ -389,14 +397,6 @@ fn left_out(kind: Kind, disks: &[Disk]) -> Vec<String> {
             Some(format!("{} ({}: {why})", disk.id, disk.volid))
         })
         .collect()
-}
-
-/// The backup that a vzdump task has made, from its log.
-pub(crate) fn archive_of(pve: &Pve, upid: &Upid) -> Result<Option<String>> {
-    // The names stand before the first line of progress. The backup is there
-    // also where its log cannot be read.
-    let log = TaskLog::page(pve, upid, 0, 500);
-    Ok(log.ok().and_then(|log| archives(&log.lines)))
 }
 
 /// Restores a backup as a new guest.
@@ -487,7 +487,7 @@ impl RestoreBackup {
                 format!(
                     "must be a backup's volid as {} lists it, such as \
                      local:backup/vzdump-qemu-100-2026_11_22-08_00_00.vma.zst",
-                    name_of::<ListBackups>()
+                    tool_names::LIST_BACKUPS
                 ),
             )
         };
@@ -566,8 +566,8 @@ impl RestoreBackup {
                  a restore of it would lack data; nothing was restored: wait for its task ({}), or \
                  choose another backup ({})",
                 self.volid,
-                name_of::<tools::tasks::ListTasks>(),
-                name_of::<ListBackups>()
+                tool_names::LIST_TASKS,
+                tool_names::LIST_BACKUPS
             )));
         }
         if let Some(failure) = failed {
@@ -582,7 +582,7 @@ impl RestoreBackup {
             "there is no backup {} on {}{away}: {} lists the backups",
             self.volid,
             listed(candidates.iter().map(|place| place.node.as_str())),
-            name_of::<ListBackups>()
+            tool_names::LIST_BACKUPS
         )))
     }
 
@@ -660,10 +660,7 @@ impl RestoreBackup {
                 original.label()
             ));
         }
-        report.next(format!(
-            "{} starts it",
-            name_of::<tools::power::StartGuest>()
-        ))
+        report.next(format!("{} starts it", tool_names::START_GUEST))
     }
 }
 

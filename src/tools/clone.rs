@@ -11,7 +11,8 @@ use crate::pve::{
 use crate::text;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
-use crate::tools::{self, freshness, name_of};
+use crate::tool_names;
+use crate::tools::{cloudinit, freshness};
 
 /// A clone of a guest or template.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -183,9 +184,9 @@ impl CloneGuest {
                 "{} is running, and a running container can be cloned from a snapshot only: give \
                  snapshot ({} lists them, {} makes one), or stop it first with {}",
                 source.label(),
-                name_of::<tools::snapshots::ListSnapshots>(),
-                name_of::<tools::snapshots::CreateSnapshot>(),
-                name_of::<tools::power::StopGuest>(),
+                tool_names::LIST_SNAPSHOTS,
+                tool_names::CREATE_SNAPSHOT,
+                tool_names::STOP_GUEST,
             )));
         }
         Ok(())
@@ -293,11 +294,11 @@ impl CloneGuest {
                 addresses.join(", ")
             ));
         }
-        let start = name_of::<tools::power::StartGuest>();
+        let start = tool_names::START_GUEST;
         report.next(if config.disks().iter().any(|disk| disk.cloud_init) {
             format!(
                 "{} gives it a user, keys and addresses, {start} starts it",
-                name_of::<tools::cloudinit::SetCloudInit>()
+                tool_names::SET_CLOUD_INIT
             )
         } else {
             format!("{start} starts it")
@@ -330,7 +331,7 @@ fn by_name(unseen: &str, all: &[Guest], name: &str) -> Result<Guest> {
                 .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
             Err(Error::NotFound(format!(
                 "there is no guest or template of this name, or {unseen}{near}: {} shows the templates",
-                name_of::<tools::templates::ListTemplates>(),
+                tool_names::LIST_TEMPLATES,
             )))
         }
         several => Err(Error::argument(
@@ -372,7 +373,7 @@ fn addresses(config: &GuestConfig) -> Vec<String> {
         .into_iter()
         .flat_map(|nic| {
             // A VM's are cloud-init's, a container's are part of the card.
-            let ip = tools::cloudinit::NicAddress::of(config, &nic.id);
+            let ip = cloudinit::NicAddress::of(config, &nic.id);
             [nic.ipv4.or(ip.ipv4), nic.ipv6.or(ip.ipv6)]
                 .into_iter()
                 .flatten()

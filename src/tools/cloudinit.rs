@@ -18,7 +18,7 @@ use crate::pve::{
 use crate::text;
 use crate::tool::report::{Change, Report};
 use crate::tool::{Reply, Run};
-use crate::tools::{self, name_of};
+use crate::tool_names;
 use address::{Plan, Wanted};
 use keys::SshKey;
 use mask::{HIDDEN, mask};
@@ -445,17 +445,17 @@ fn report(guest: &Guest, state: &GuestState, edit: Edit) -> Report {
         }
         report.next(format!(
             "the drive is up to date, and the guest reads it at boot: {} reboots it",
-            name_of::<tools::power::RestartGuest>()
+            tool_names::RESTART_GUEST
         ))
     } else if guest.template.0 {
         report.next(format!(
             "clones get these settings: {} makes one",
-            name_of::<tools::clone::CloneGuest>()
+            tool_names::CLONE_GUEST
         ))
     } else {
         report.next(format!(
             "{} starts it, and it reads the settings at boot",
-            name_of::<tools::power::StartGuest>()
+            tool_names::START_GUEST
         ))
     }
 }

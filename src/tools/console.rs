@@ -7,7 +7,7 @@ use url::form_urlencoded;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, Kind, Pve};
 use crate::tool::{Reply, Run};
-use crate::tools::{clone, name_of};
+use crate::tool_names;
 
 /// The address of a guest's console.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,7 +45,7 @@ impl Run for GetConsoleUrl {
             return Err(Error::Conflict(format!(
                 "{} is a template, which never runs and has no console: make a guest of it with {}",
                 guest.label(),
-                name_of::<clone::CloneGuest>()
+                tool_names::CLONE_GUEST
             )));
         }
         let viewer = self.viewer.unwrap_or(match guest.kind {

@@ -30,7 +30,7 @@ use crate::text;
 use crate::tool::bounds;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
-use crate::tools::name_of;
+use crate::tool_names;
 
 /// How many rules an audit shows by default.
 const RULES_SHOWN: usize = 100;
@@ -465,8 +465,8 @@ fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<(), Halt>
     let step = |what: &str| {
         format!(
             "the rule was added at position 0, disabled, but {what}; {} can finish or {} remove it",
-            name_of::<UpdateFirewallRule>(),
-            name_of::<DeleteFirewallRule>()
+            tool_names::UPDATE_FIREWALL_RULE,
+            tool_names::DELETE_FIREWALL_RULE
         )
     };
     let moved = || -> Result<(), Halt> {
@@ -495,7 +495,7 @@ fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<(), Halt>
         Error::from(halt).context(&format!(
             "the rule was added and moved to position {position}, but could not be enabled; {} \
              can enable it",
-            name_of::<UpdateFirewallRule>()
+            tool_names::UPDATE_FIREWALL_RULE
         ))
     })?;
     Ok(())
@@ -1072,7 +1072,7 @@ impl SetFirewallOptions {
             warnings.push(format!(
                 "it has no effect yet: the firewall of the datacenter is off ({} with cluster \
                  switches it on)",
-                name_of::<Self>()
+                tool_names::SET_FIREWALL_OPTIONS
             ));
         }
         if site.level != Level::Guest {
@@ -1365,7 +1365,7 @@ impl Rules {
         Err(Error::Conflict(format!(
             "the rules have changed since that digest was read, and positions may have shifted: \
              look at them again with {}",
-            name_of::<AuditFirewall>()
+            tool_names::AUDIT_FIREWALL
         )))
     }
 }
@@ -1616,7 +1616,7 @@ impl Seen {
         if !rule.enabled {
             return warnings;
         }
-        let set = name_of::<SetFirewallOptions>();
+        let set = tool_names::SET_FIREWALL_OPTIONS;
         if self.cluster_on() == Some(false) {
             warnings.push(format!(
                 "the rule has no effect: the firewall of the datacenter is off, so none applies \

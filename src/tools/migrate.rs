@@ -19,9 +19,8 @@ use crate::pve::{
 use crate::text;
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
-use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// How long a container may take to shut down by default.
 const SHUTDOWN_SECONDS: u32 = 180;
@@ -269,7 +268,7 @@ impl MigrateGuest {
                     "{} is running, and online is false: stop it first with {}, or leave online \
                      out to move it {}",
                     guest.label(),
-                    name_of::<tools::power::StopGuest>(),
+                    tool_names::STOP_GUEST,
                     match guest.kind {
                         Kind::Qemu => "while it runs",
                         Kind::Lxc => "by shutdown and start",
@@ -306,7 +305,7 @@ impl MigrateGuest {
                 guest.label(),
                 self.target_node,
                 reasons.join("; "),
-                name_of::<CheckMigration>()
+                tool_names::CHECK_MIGRATION
             ))
             .into());
         }
@@ -369,13 +368,13 @@ impl MigrateGuest {
             .change("node", Some(&guest.node), Some(&self.target_node));
         let finish = if by_ha {
             let node = EndState::On(self.target_node.clone());
-            Finish::Guest(Expected::by_ha(guest.vmid, node, HA_SECONDS))
+            Some(Expected::by_ha(guest.vmid, node, HA_SECONDS))
         } else if matches!(order.started, Started::WithoutTask(_)) {
             let node = EndState::On(self.target_node.clone());
-            Finish::Guest(Expected::new(guest.vmid, node, Cause::Unnamed, HA_SECONDS))
+            Some(Expected::new(guest.vmid, node, Cause::Unnamed, HA_SECONDS))
         } else {
             report.node = Some(self.target_node.clone());
-            Finish::Plain
+            None
         };
         if order.how == How::Restart {
             report = report.warn(format!(
@@ -430,7 +429,7 @@ impl MigrateGuest {
                  ignored",
             );
         }
-        report.started_with(&order.started, self.wait, finish)
+        report.started_until(&order.started, self.wait, finish)
     }
 }
 
@@ -956,7 +955,7 @@ fn unavailable(storages: &[&str]) -> String {
     format!(
         "storage {} is not available there: choose another by target_storage of {}",
         storages.join(", "),
-        name_of::<MigrateGuest>()
+        tool_names::MIGRATE_GUEST
     )
 }
 

@@ -28,7 +28,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Problem, Result};
 use crate::pve::Pve;
 use crate::text;
-use crate::tool::{DESTROY, Outcome, READ, Run, SET, Tool, Toolset, WRITE};
+use crate::tool::ticket::{self, Ticket};
+use crate::tool::{DESTROY, Finished, Outcome, READ, SET, Tool, Toolset, WRITE};
 
 const NODES: Toolset = Toolset("nodes");
 const GUESTS: Toolset = Toolset("guests");
@@ -154,12 +155,9 @@ pub(crate) static TOOLS: &[Tool] = &[
         "Run a command inside a running VM through its QEMU guest agent, usually as root; returns exit code and output."),
 ];
 
-/// The name of the tool of a type, for messages that point to it.
-pub(crate) fn name_of<T: Run>() -> &'static str {
-    TOOLS
-        .iter()
-        .find(|tool| tool.is::<T>())
-        .map_or("the tool list", |tool| tool.name)
+/// The tool of a name.
+pub(crate) fn find(name: &str) -> Option<&'static Tool> {
+    TOOLS.iter().find(|tool| tool.name == name)
 }
 
 /// Calls a tool by its name.
@@ -168,7 +166,7 @@ pub(crate) fn call(
     name: &str,
     arguments_json: &str,
 ) -> Result<Outcome> {
-    let Some(tool) = TOOLS.iter().find(|tool| tool.name == name) else {
+    let Some(tool) = find(name) else {
         return Err(Error::UnknownTool(
             match text::nearest(name, TOOLS.iter().map(|tool| tool.name)) {
                 Some(near) => format!("there is no tool of this name, {near} is probably meant"),
@@ -190,6 +188,18 @@ pub(crate) fn call(
         })?,
     };
     tool.call(pve, arguments)
+}
+
+/// Looks once at what a call has left running.
+pub(crate) fn resume(pve: impl FnOnce() -> Result<Pve>, ticket: Ticket) -> Result<Outcome> {
+    let tool = find(&ticket.tool).ok_or_else(ticket::refused)?;
+    tool.resume(&pve()?, ticket.pending)
+}
+
+/// Stops what a call has left running.
+pub(crate) fn cancel(pve: impl FnOnce() -> Result<Pve>, ticket: Ticket) -> Result<Finished> {
+    let tool = find(&ticket.tool).ok_or_else(ticket::refused)?;
+    tool.cancel(&pve()?, ticket.pending)
 }
 
 #[cfg(test)]
@@ -578,6 +588,13 @@ mod tests {
             "{} bytes a tool: {sizes:?}",
             total / TOOLS.len()
         );
+    }
+
+    #[test]
+    fn messages_name_tools_that_exist() {
+        for name in crate::tool_names::ALL {
+            assert!(find(name).is_some(), "there is no tool {name}");
+        }
     }
 
     /// Calls a tool whose arguments are refused before anything is sent.

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, GuestConfig, Kind, Nic, Num, Params, Pve};
 use crate::text;
 use crate::tool::{Reply, Run};
-use crate::tools::{name_of, power};
+use crate::tool_names;
 
 /// A guest's network interfaces and addresses.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -260,7 +260,7 @@ fn stopped(guest: &Guest) -> Error {
     Error::Conflict(format!(
         "{} is not running, so it has no addresses: start it with {} first",
         guest.label(),
-        name_of::<power::StartGuest>()
+        tool_names::START_GUEST
     ))
 }
 

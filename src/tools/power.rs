@@ -8,12 +8,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestState, Kind, Params, Pve, Started};
+use crate::pve::{Failure, Guest, GuestState, Kind, Params, Power, Pve, Started};
 use crate::tool::expected::{self, Cause, EndState, Expected};
 use crate::tool::report::Report;
-use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
-use crate::tools::{clone, name_of, storage};
+use crate::tool_names;
 
 /// Starts a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -41,7 +40,7 @@ impl StartGuest {
                 "{} is a template, and templates do not run: {} makes a guest of it, which can be \
                  started",
                 guest.label(),
-                name_of::<clone::CloneGuest>()
+                tool_names::CLONE_GUEST
             )));
         }
         match Power::of(state) {
@@ -135,7 +134,7 @@ impl StopGuest {
                 "{} is paused and cannot react to a shutdown: resume it with {} first, or use mode \
                  hard",
                 guest.label(),
-                name_of::<ResumeGuest>()
+                tool_names::RESUME_GUEST
             )));
         }
         if hard {
@@ -214,7 +213,7 @@ impl RestartGuest {
                     "{} is {}: start it with {}",
                     guest.label(),
                     power.word(),
-                    name_of::<StartGuest>()
+                    tool_names::START_GUEST
                 )));
             }
             Power::Paused if !self.resets() => {
@@ -222,7 +221,7 @@ impl RestartGuest {
                     "{} is paused and cannot react to a reboot: resume it with {} first, or use \
                      mode reset",
                     guest.label(),
-                    name_of::<ResumeGuest>()
+                    tool_names::RESUME_GUEST
                 )));
             }
             _ => state.unlocked(guest)?,
@@ -291,7 +290,7 @@ impl SuspendGuest {
                 return Err(Error::Conflict(format!(
                     "{} is stopped, so there is nothing to suspend: start it with {} first",
                     guest.label(),
-                    name_of::<StartGuest>()
+                    tool_names::START_GUEST
                 )));
             }
             Power::Halted => return Err(halted(guest, state)),
@@ -343,7 +342,7 @@ impl ResumeGuest {
                 return Err(Error::Conflict(format!(
                     "{} is stopped, not suspended: start it with {}",
                     guest.label(),
-                    name_of::<StartGuest>()
+                    tool_names::START_GUEST
                 )));
             }
             Power::Halted => return Err(halted(guest, state)),
@@ -360,59 +359,6 @@ impl ResumeGuest {
             Some("io-error") => order.check(Cause::Resume).plan(),
             _ => order.plan(),
         })
-    }
-}
-
-/// A guest's state, as far as power goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Power {
-    Running,
-    /// In memory, not running.
-    Paused,
-    /// Stopped, its memory saved.
-    OnDisk,
-    Stopped,
-    /// QEMU runs, the VM has not been started: a backup of a stopped VM does
-    /// this.
-    Prepared,
-    /// QEMU runs, the VM cannot continue.
-    Halted,
-    /// Proxmox does not know, so its own answer to the order decides.
-    Unknown,
-}
-
-impl Power {
-    /// Reads it from `status/current`.
-    pub(crate) fn of(state: &GuestState) -> Self {
-        if !state.is_known() {
-            return Self::Unknown;
-        }
-        if !state.is_running() {
-            return match state.lock() {
-                Some("suspended") => Self::OnDisk,
-                _ => Self::Stopped,
-            };
-        }
-        match state.qmpstatus.as_deref() {
-            // `suspended`: by the guest's own system; a resume wakes it.
-            Some("paused" | "suspended" | "io-error" | "watchdog" | "debug") => Self::Paused,
-            Some("prelaunch") => Self::Prepared,
-            Some("guest-panicked" | "internal-error" | "shutdown") => Self::Halted,
-            _ => Self::Running,
-        }
-    }
-
-    /// What messages call it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Paused => "paused",
-            Self::OnDisk => "suspended to disk",
-            Self::Stopped => "stopped",
-            Self::Prepared => "prepared",
-            Self::Halted => "halted",
-            Self::Unknown => "unknown",
-        }
     }
 }
 
@@ -467,7 +413,7 @@ fn order(
         })
     })?;
     match started {
-        Some((started, finish)) => report.started_with(&started, wait, finish),
+        Some((started, finish)) => report.started_until(&started, wait, finish),
         None => Ok(Reply::report(report)),
     }
 }
@@ -520,7 +466,7 @@ impl Order {
     }
 
     /// What is reported of it, and what its end is known by.
-    fn report(&self, guest: &Guest, from: Power, started: &Started) -> (Report, Finish) {
+    fn report(&self, guest: &Guest, from: Power, started: &Started) -> (Report, Option<Expected>) {
         let label = guest.label();
         let mut report = Report::done(format!("{} {label}", self.verb)).on(guest);
         if from != self.to {
@@ -550,9 +496,9 @@ impl Order {
                 )
             }
             (_, Some(cause)) => Expected::new(guest.vmid, EndState::Running, cause, 0),
-            (_, None) => return (report, Finish::Plain),
+            (_, None) => return (report, None),
         };
-        (report, Finish::Guest(expected))
+        (report, Some(expected))
     }
 }
 
@@ -560,19 +506,19 @@ impl Order {
     /// What to follow where Proxmox named no task: the guest, as far as its state
     /// can show that the order was carried out. A running guest that restarts
     /// ends as it began.
-    fn without_task(&self, guest: &Guest, from: Power) -> Finish {
+    fn without_task(&self, guest: &Guest, from: Power) -> Option<Expected> {
         let state = match self.to {
-            to if to == from => return Finish::Plain,
+            to if to == from => return None,
             Power::Running => EndState::Running,
             Power::Stopped => EndState::Stopped,
             Power::Paused | Power::OnDisk => EndState::Suspended,
-            Power::Prepared | Power::Halted | Power::Unknown => return Finish::Plain,
+            Power::Prepared | Power::Halted | Power::Unknown => return None,
         };
         let seconds = match self.command {
             "shutdown" => self.seconds.unwrap_or(SHUTDOWN_SECONDS),
             _ => 0,
         };
-        Finish::Guest(Expected::new(
+        Some(Expected::new(
             guest.vmid,
             state,
             Cause::Unnamed,
@@ -589,19 +535,19 @@ fn is_mounted(guest: &Guest, state: &GuestState) -> bool {
 /// Why a VM that is in memory cannot be started, and what to do.
 fn paused(guest: &Guest, state: &GuestState) -> Error {
     let label = guest.label();
-    let resume = name_of::<ResumeGuest>();
+    let resume = tool_names::RESUME_GUEST;
     Error::Conflict(match state.qmpstatus.as_deref() {
         Some("io-error") => format!(
             "{label} is not stopped: QEMU has paused it after an I/O error (io-error), most likely \
              since the storage of one of its disks is full or out of reach; make room on it ({} \
              shows the free space) or bring it back, then resume the guest with {resume}; until \
              then it stops again at once",
-            name_of::<storage::ListStorage>()
+            tool_names::LIST_STORAGE
         ),
         Some("watchdog") => format!(
             "{label} is not stopped: its watchdog has paused it, since the guest hung (watchdog); \
              resume it with {resume}, or restart it with mode reset of {}",
-            name_of::<RestartGuest>()
+            tool_names::RESTART_GUEST
         ),
         Some("suspended") => format!(
             "{label} is not stopped: its own system has suspended it (suspended); wake it with \
@@ -625,9 +571,9 @@ fn halted(guest: &Guest, state: &GuestState) -> Error {
         "{} has halted ({word}): {why}; restart it with mode reset of {}, or switch it off with \
          mode hard of {} and start it again; the node's log ({}) has details",
         guest.label(),
-        name_of::<RestartGuest>(),
-        name_of::<StopGuest>(),
-        name_of::<super::logs::GetNodeLog>(),
+        tool_names::RESTART_GUEST,
+        tool_names::STOP_GUEST,
+        tool_names::GET_NODE_LOG,
     ))
 }
 
@@ -773,20 +719,20 @@ mod tests {
         let order = Order::new("start", "start", Power::Running);
         let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("hastart"));
         let expected = Expected::by_ha(100, EndState::Running, HA_SECONDS);
-        assert_eq!(finish, Finish::Guest(expected.clone()));
+        assert_eq!(finish, Some(expected.clone()));
         let waiting = expected.waiting(&report, "stopped");
         assert_eq!(waiting.status, crate::tool::report::Status::Requested);
         assert!(waiting.changes.is_empty());
         assert!(waiting.warnings[0].contains("still stopped"));
         let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("qmstart"));
-        assert_eq!((report.changes.len(), finish), (1, Finish::Plain));
+        assert_eq!((report.changes.len(), finish), (1, None));
     }
 
     #[test]
     fn without_a_task_the_guest_is_followed() {
         let nothing = Started::WithoutTask(None);
         let followed = |order: &Order, from| match order.report(&read(VM), from, &nothing).1 {
-            Finish::Guest(expected) => Some(expected),
+            Some(expected) => Some(expected),
             _ => None,
         };
         let expected = |state, seconds| Some(Expected::new(100, state, Cause::Unnamed, seconds));

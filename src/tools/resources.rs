@@ -16,7 +16,7 @@ use crate::size;
 use crate::text;
 use crate::tool::report::{Change, Report, Status};
 use crate::tool::{Reply, Run};
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// Changes CPU and memory.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -230,7 +230,7 @@ impl SetGuestResources {
             "{}: {why}; nothing was changed: choose more, shut the container down first with {}, \
              or set accept_low_memory to true",
             guest.label(),
-            name_of::<tools::power::StopGuest>()
+            tool_names::STOP_GUEST
         ))
         .into())
     }
@@ -856,7 +856,7 @@ fn write(
     if report.changes.iter().any(|change| change.waits_for_reboot) || !waiting.is_empty() {
         report.next_step = Some(format!(
             "pending changes take effect when the guest is stopped and started: {} does that",
-            name_of::<tools::power::RestartGuest>()
+            tool_names::RESTART_GUEST
         ));
     }
     Ok(report)
@@ -901,7 +901,7 @@ fn out_of_sight(
          have changed: look with {} before you repeat the call",
         said(refusals),
         Error::from(failure).message(),
-        name_of::<tools::guests::GetGuest>()
+        tool_names::GET_GUEST
     ))
 }
 
@@ -930,7 +930,7 @@ fn partly(
             "{} failed: it cannot be changed while the guest runs ({said}); nothing was changed: \
              shut the guest down with {}, change it, and start it again",
             report.action,
-            name_of::<tools::power::StopGuest>()
+            tool_names::STOP_GUEST
         )));
     }
     report.status = Status::DoneWithWarnings;

@@ -13,9 +13,8 @@ use crate::pve::{
 use crate::text;
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::{Change, Report, Status};
-use crate::tool::ticket::Finish;
 use crate::tool::{Reply, Run};
-use crate::tools::{self, name_of};
+use crate::tool_names;
 
 /// The snapshots of a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -120,7 +119,7 @@ impl Run for CreateSnapshot {
                 return Err(Error::Conflict(format!(
                     "{} is a template, which cannot have snapshots: {} makes a guest of it",
                     guest.label(),
-                    name_of::<tools::clone::CloneGuest>()
+                    tool_names::CLONE_GUEST
                 ))
                 .into());
             }
@@ -129,7 +128,7 @@ impl Run for CreateSnapshot {
                     "{} is not running, so there is no RAM to save: leave with_ram out, or start it \
                      first with {}",
                     guest.label(),
-                    name_of::<tools::power::StartGuest>()
+                    tool_names::START_GUEST
                 ))
                 .into());
             }
@@ -189,7 +188,7 @@ impl Run for RollbackSnapshot {
                      to: remove it with {}",
                     self.snapshot,
                     guest.label(),
-                    name_of::<DeleteSnapshot>()
+                    tool_names::DELETE_SNAPSHOT
                 ))
                 .into());
             }
@@ -213,20 +212,20 @@ impl Run for RollbackSnapshot {
         );
         // The start is a task of its own, which the rollback does not wait for.
         let finish = if start {
-            Finish::Guest(Expected::new(
+            Some(Expected::new(
                 self.vmid,
                 EndState::Running,
                 Cause::Start,
                 START_SECONDS,
             ))
         } else {
-            Finish::Plain
+            None
         };
         let report = loss
             .report(Report::done(action).on(&guest))
             .snapshot(&self.snapshot);
         match started {
-            Some(started) => report.started_with(&started, self.wait, finish),
+            Some(started) => report.started_until(&started, self.wait, finish),
             None => Ok(Reply::report(Report {
                 status: Status::Preview,
                 next_step: Some(
@@ -382,7 +381,7 @@ impl Snapshots {
             if names.is_empty() {
                 return Error::NotFound(format!(
                     "{label} has no snapshot {name}: it has no snapshots; {} takes one",
-                    name_of::<CreateSnapshot>()
+                    tool_names::CREATE_SNAPSHOT
                 ));
             }
             let near = text::nearest(name, names.iter().copied())
@@ -466,7 +465,7 @@ impl Snapshot {
             guest.label(),
             self.name,
             self.when(),
-            name_of::<DeleteSnapshot>()
+            tool_names::DELETE_SNAPSHOT
         ))
     }
 }
@@ -581,7 +580,7 @@ impl Loss {
             told.push("the running guest is switched off without a shutdown".into());
             next = Some(format!(
                 "the guest is stopped afterwards: {} starts it",
-                name_of::<tools::power::StartGuest>()
+                tool_names::START_GUEST
             ));
         }
         let owned = |config: &GuestConfig| -> BTreeMap<String, String> {

@@ -12,10 +12,13 @@ use crate::pve::{
     is_unknown_exit, nodes,
 };
 use crate::text;
+use crate::tool::expected::Expected;
+use crate::tool::follow;
 use crate::tool::report::Report;
-use crate::tool::ticket::{self, Finish, TaskTicket};
+use crate::tool::ticket::PendingTask;
 use crate::tool::{Reply, Run};
-use crate::tools::name_of;
+use crate::tool_names;
+use crate::tools::backups::CreateBackup;
 use crate::tools::nodes::check_node;
 
 /// The tasks that fit the filters, newest first.
@@ -629,7 +632,7 @@ impl Task {
         let log_start = log_start.unwrap_or_else(|| log.total.saturating_sub(shown));
         let status = exit.as_deref().map_or(TaskState::Running, state_of);
         let hint = if status == TaskState::Running {
-            Some(format!("{} follows it to its end", name_of::<WaitTask>()))
+            Some(format!("{} follows it to its end", tool_names::WAIT_TASK))
         } else if shown < log.total {
             Some(format!(
                 "{shown} of {} log lines are shown: raise log_lines, or page by log_start",
@@ -708,11 +711,21 @@ impl Run for WaitTask {
         };
         let mut report = Report::done(label(&upid));
         report.vmid = upid.id().parse().ok();
-        let finish = Finish::of(&upid);
+        let expected = report
+            .vmid
+            .and_then(|vmid| Expected::of_ha_task(upid.kind(), vmid, upid.started()));
         let Some(status) = status.filter(|status| status.exit().is_some()) else {
-            return report.started_with(&Started::Task(upid), None, finish);
+            return report.started_until(&Started::Task(upid), None, expected);
         };
-        TaskTicket::new(upid, report, finish).ended(pve, &status)
+        PendingTask::new(upid, report, expected).ended(pve, &status, Self::complete)
+    }
+
+    /// Adds the backup that a vzdump task has made.
+    fn complete(pve: &Pve, upid: &Upid, report: Report) -> Report {
+        match upid.kind() {
+            "vzdump" => CreateBackup::complete(pve, upid, report),
+            _ => report,
+        }
     }
 }
 
@@ -744,12 +757,12 @@ impl Run for StopTask {
                 text::cut(exit, EXIT_STATUS_LENGTH)
             ))));
         }
-        ticket::stop(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
+        follow::stop(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let report = about(Report::done(action));
         Ok(Reply::report(report.next(format!(
             "it ends in a moment, and {} shows how; what it has done so far may stay half-done, and a \
              guest may keep its lock",
-            name_of::<GetTask>()
+            tool_names::GET_TASK
         ))))
     }
 }
@@ -799,7 +812,7 @@ fn task_error(upid: &Upid, failure: Failure) -> Error {
             Error::NotFound(format!(
                 "node {} has no such task, or has forgotten it: {} shows those that it knows",
                 upid.node(),
-                name_of::<ListTasks>()
+                tool_names::LIST_TASKS
             ))
         }
         _ => failure.into(),

@@ -12,7 +12,7 @@ use crate::pve::{
 use crate::text;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
-use crate::tools::name_of;
+use crate::tool_names;
 
 /// Templates of every source.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -350,7 +350,7 @@ fn known(index: &[Appliance], template: &str, node: &str) -> Result<()> {
     Err(Error::NotFound(format!(
         "the appliance index of node {node} has no such template{near}: {} with source index \
          lists it, pveam update on the node refreshes it",
-        name_of::<ListTemplates>(),
+        tool_names::LIST_TEMPLATES,
     )))
 }
 

@@ -1,0 +1,47 @@
+//! The names of the tools that messages point to.
+//!
+//! A message of any layer may name the tool that helps next, and no layer but
+//! the table knows the tools. So the names are constants here, at the bottom;
+//! a test of the table checks that each of them is the name of a tool.
+
+macro_rules! tool_names {
+    ($($constant:ident = $name:literal;)*) => {
+        $(pub(crate) const $constant: &str = $name;)*
+
+        /// Every name above.
+        #[cfg(test)]
+        pub(crate) const ALL: &[&str] = &[$($constant),*];
+    };
+}
+
+tool_names! {
+    AUDIT_FIREWALL = "audit_firewall";
+    CHECK_MIGRATION = "check_migration";
+    CLONE_GUEST = "clone_guest";
+    CREATE_SNAPSHOT = "create_snapshot";
+    DELETE_FIREWALL_RULE = "delete_firewall_rule";
+    DELETE_SNAPSHOT = "delete_snapshot";
+    GET_CLUSTER_STATUS = "get_cluster_status";
+    GET_CONSOLE_URL = "get_console_url";
+    GET_GUEST = "get_guest";
+    GET_NODE_LOG = "get_node_log";
+    GET_TASK = "get_task";
+    LIST_BACKUPS = "list_backups";
+    LIST_GUESTS = "list_guests";
+    LIST_NODES = "list_nodes";
+    LIST_SNAPSHOTS = "list_snapshots";
+    LIST_STORAGE = "list_storage";
+    LIST_STORAGE_CONTENT = "list_storage_content";
+    LIST_TASKS = "list_tasks";
+    LIST_TEMPLATES = "list_templates";
+    MIGRATE_GUEST = "migrate_guest";
+    RESTART_GUEST = "restart_guest";
+    RESUME_GUEST = "resume_guest";
+    RUN_IN_GUEST = "run_in_guest";
+    SET_CLOUD_INIT = "set_cloud_init";
+    SET_FIREWALL_OPTIONS = "set_firewall_options";
+    START_GUEST = "start_guest";
+    STOP_GUEST = "stop_guest";
+    UPDATE_FIREWALL_RULE = "update_firewall_rule";
+    WAIT_TASK = "wait_task";
+}
