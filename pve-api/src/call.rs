@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::action::Action;
 use crate::grammar::{Grammar, whole};
 
@@ -42,7 +44,9 @@ pub struct GuestCall {
 }
 
 /// The two types of guests, under the names that paths and lists have for them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
 pub enum GuestType {
     /// A virtual machine.
     Qemu,
@@ -238,7 +242,7 @@ impl GuestCall {
 
 impl GuestType {
     /// `qemu` or `lxc`.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Qemu => "qemu",
             Self::Lxc => "lxc",
@@ -248,7 +252,7 @@ impl GuestType {
 
 impl fmt::Display for GuestType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.as_str())
     }
 }
 

@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 
 use crate::address;
+use crate::upid::Upid;
+use crate::vmid::Vmid;
 
 /// The grammar of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,18 +101,16 @@ impl Grammar {
         match self {
             Self::Node => is_label(value) && !value.eq_ignore_ascii_case("localhost"),
             Self::Nodes => all(value, |one| Self::Node.fits(one)),
-            Self::Vmid | Self::NewVmid => vmid(value).is_some(),
-            Self::Vmids => all(value, |one| vmid(one).is_some()),
+            Self::Vmid | Self::NewVmid => Vmid::parse(value).is_some(),
+            Self::Vmids => all(value, |one| Vmid::parse(one).is_some()),
             Self::Storage => is_storage(value),
             Self::StorageMap => all(value, |one| match one.split_once(':') {
                 Some((from, to)) => is_storage(from) && is_storage(to),
                 None => one == "1" || is_storage(one),
             }),
             Self::Volid => is_volid(value),
-            Self::Pool => {
-                value.split('/').count() <= 3 && value.split('/').all(|part| is_word(part, b"-_."))
-            }
-            Self::Upid => is_upid(value),
+            Self::Pool => is_pool(value),
+            Self::Upid => value.parse::<Upid>().is_ok(),
             Self::Bool => flag(value).is_some(),
             Self::Int(min, max) => whole(value).is_some_and(|number| (min..=max).contains(&number)),
             Self::Decimal => match value.split_once('.') {
@@ -131,7 +131,7 @@ impl Grammar {
                     && !value.is_empty()
                     && value.bytes().all(|b| b.is_ascii_hexdigit())
             }
-            Self::Id => value.len() <= 40 && starts_with_letter(value) && is_word(value, b"-_"),
+            Self::Id => is_config_id(value),
             Self::Disk => value == "rootfs" || is_slot(value),
             Self::Name => {
                 value.len() <= 64 && is_word(value, b"-_+.") && !value.starts_with(['-', '+', '.'])
@@ -186,7 +186,7 @@ impl Grammar {
             Self::OneOf(words) => return format!("one of {}", words.join(", ")).into(),
             Self::SomeOf(words) => return format!("a list of {}", words.join(", ")).into(),
             Self::Hex => "at most 128 hexadecimal digits",
-            Self::Id => "a letter, then letters, digits, - and _, at most 40 characters",
+            Self::Id => "a letter, then letters, digits, - and _, 2 to 40 characters",
             Self::Disk => "a disk's slot such as scsi0 or rootfs",
             Self::Name => "at most 64 letters, digits, -, _, + and .",
             Self::DnsName => "a DNS name",
@@ -247,12 +247,6 @@ pub fn flag(value: &str) -> Option<bool> {
     }
 }
 
-/// A vmid, 100 to 999999999.
-pub fn vmid(text: &str) -> Option<u32> {
-    let vmid = whole(text)?.try_into().ok()?;
-    (100..=999_999_999).contains(&vmid).then_some(vmid)
-}
-
 /// A number as anyone writes it: Perl takes `00` for true and for zero.
 pub fn whole(text: &str) -> Option<u64> {
     let plain = is_number(text) && (text == "0" || !text.starts_with('0'));
@@ -278,16 +272,21 @@ fn starts_with_letter(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-fn is_label(text: &str) -> bool {
+/// A part of a DNS name, which a node's name is: letters, digits and hyphens, at
+/// most 63, not with a hyphen at either end.
+pub fn is_label(text: &str) -> bool {
     text.len() <= 63 && is_word(text, b"-") && !text.starts_with('-') && !text.ends_with('-')
 }
 
-fn is_dns_name(text: &str) -> bool {
+/// Labels, separated by dots.
+pub fn is_dns_name(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-fn is_storage(text: &str) -> bool {
-    text.len() <= 100
+/// A storage's name: a letter, then letters, digits, `-`, `_` and `.`, 2 to 100
+/// characters that end with a letter or digit.
+pub fn is_storage(text: &str) -> bool {
+    (2..=100).contains(&text.len())
         && starts_with_letter(text)
         && is_word(text, b"-_.")
         && text.ends_with(|c: char| c.is_ascii_alphanumeric())
@@ -301,22 +300,16 @@ fn is_volid(text: &str) -> bool {
     })
 }
 
-/// `UPID:node:pid:pstart:start:type:id:user:`.
-fn is_upid(text: &str) -> bool {
-    let fields: Vec<&str> = text.split(':').collect();
-    match fields.as_slice() {
-        ["UPID", node, pid, pstart, start, kind, _, user, last] => {
-            let number =
-                |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-            is_label(node)
-                && [pid, pstart, start].into_iter().all(number)
-                && is_word(kind, b"-_")
-                && !user.is_empty()
-                // A token's secret never is in one, but its name may be cut.
-                && (last.is_empty() || is_word(last, b"-_."))
-        }
-        _ => false,
-    }
+/// A pool's name: letters, digits, `-`, `_` and `.`, in up to three levels that
+/// `/` separates.
+pub fn is_pool(text: &str) -> bool {
+    text.split('/').count() <= 3 && text.split('/').all(|part| is_word(part, b"-_."))
+}
+
+/// What Proxmox calls a configid, such as a snapshot's name: a letter, then
+/// letters, digits, `-` and `_`, 2 to 40 characters.
+pub fn is_config_id(text: &str) -> bool {
+    (2..=40).contains(&text.len()) && starts_with_letter(text) && is_word(text, b"-_")
 }
 
 fn is_slot(text: &str) -> bool {
@@ -523,6 +516,7 @@ mod tests {
                     "UPID:a",
                     "UPID:a:0:0:0:t:1:u@pam",
                     "UPID:a:x:0:0:t:1:u@pam:",
+                    "UPID:pve1:11D:000BED85:6B02AFAA:qmstart:100:root@pam:",
                 ],
             ),
         ] {

@@ -14,6 +14,8 @@
 //! - [`calls`]: the table, one file for each area of the API.
 //! - [`grammar`]: which values a parameter may have.
 //! - [`action`]: what a call does, in the words of a policy.
+//! - [`Vmid`], [`Upid`], [`tags`], [`size`], [`owner_of`]: values that calls take and
+//!   answers hold.
 
 #![forbid(unsafe_code)]
 
@@ -22,12 +24,21 @@ mod address;
 pub mod call;
 pub mod calls;
 pub mod grammar;
+pub mod size;
+mod tags;
+mod upid;
+mod vmid;
+mod volume;
 
 pub use crate::action::{ACTIONS, Action};
 pub use crate::call::{
     Answer, Call, Effect, GuestCall, GuestType, Listing, Method, Need, Param, Params,
 };
 pub use crate::grammar::Grammar;
+pub use crate::tags::tags;
+pub use crate::upid::{NotAUpid, Upid};
+pub use crate::vmid::{NotAVmid, Vmid};
+pub use crate::volume::{owner_of, split_volid};
 
 /// Where the API begins, below the origin and its path prefix. Calls answer
 /// JSON there.

@@ -8,13 +8,14 @@ use std::path::PathBuf;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use pve_api::{Action, Vmid};
+
 use super::Policy;
 use super::caps::Caps;
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
 use super::scope::{Scope, range};
-use pve_api::Action;
 
 /// What the operator of host-runner lets an AI client do with Proxmox VE.
 ///
@@ -333,11 +334,7 @@ impl std::str::FromStr for VmidRange {
                  999999999"
             )
         };
-        let vmid = |text: &str| {
-            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let vmid = text.parse().ok().filter(|_| digits);
-            vmid.filter(|vmid| (100..=999_999_999).contains(vmid))
-        };
+        let vmid = |text: &str| Vmid::parse(text).map(Vmid::get);
         let (start, end) = match text.split_once('-') {
             Some((start, end)) => (start.trim_end(), end.trim_start()),
             None => (text, text),
@@ -382,7 +379,7 @@ impl JsonSchema for VmidRange {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [
-                { "type": "integer", "minimum": 100, "maximum": 999_999_999 },
+                { "type": "integer", "minimum": Vmid::MIN, "maximum": Vmid::MAX },
                 { "type": "string", "pattern": "^[1-9][0-9]{2,8}( *- *[1-9][0-9]{2,8})?$" }
             ]
         })

@@ -1,11 +1,10 @@
 //! Takes out of lists what is outside of a scope.
 
-use pve_api::{Listing, grammar};
+use pve_api::{Listing, Vmid, owner_of};
 use serde_json::Value;
 
 use super::answer::{self, Data};
 use super::scope::{Directory, Resident, Scope, number};
-use super::volume::owner_of;
 
 /// In the place of how a task has failed.
 const HIDDEN_STATUS: &str = "failed, for a reason outside of this server's scope";
@@ -157,7 +156,7 @@ impl Scope {
                 let ids = [Some(text(fields, "id")), of_upid(6)];
                 let names_guest = |id: &String| {
                     let mut parts = id.split(|c: char| !c.is_ascii_digit());
-                    parts.any(|part| grammar::vmid(part).is_some())
+                    parts.any(|part| Vmid::parse(part).is_some())
                 };
                 if !says_little && !ids.iter().flatten().any(names_guest) {
                     fields.insert("status".to_owned(), HIDDEN_STATUS.into());
@@ -183,8 +182,8 @@ impl Scope {
     /// scope: tasks are called `100`, `100@local` or `100-0`.
     fn has_all_in(&self, text: &str, directory: &Directory) -> bool {
         text.split(|c: char| !c.is_ascii_digit())
-            .filter_map(grammar::vmid)
-            .all(|vmid| self.has_guest(vmid, directory))
+            .filter_map(Vmid::parse)
+            .all(|vmid| self.has_guest(vmid.get(), directory))
     }
 
     /// A line of `/cluster/resources` tells itself which pool and which tags a

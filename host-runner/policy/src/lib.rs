@@ -25,12 +25,12 @@ mod request;
 mod scope;
 #[cfg(test)]
 mod tests;
-mod volume;
 
 use std::collections::BTreeSet;
 
 use crate::meaning::Unknown;
 
+pub use pve_api::owner_of;
 pub use pve_api::{ACTIONS, Action, Listing, Method};
 
 pub use crate::caps::{Caps, Meter, TooMany};
@@ -46,7 +46,6 @@ pub use crate::request::{ApiRequest, Malformed};
 pub use crate::scope::{
     Directory, Inventory, Outside, Resident, Scope, read_directory, read_inventory, read_nodes,
 };
-pub use crate::volume::owner_of;
 
 /// A policy in force.
 #[derive(Debug, Clone)]

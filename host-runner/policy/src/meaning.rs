@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use pve_api::call::stands_for;
-use pve_api::{Action, Answer, Call, Grammar, Listing, Need, Param, Params, calls, grammar};
+use pve_api::{
+    Action, Answer, Call, Grammar, Listing, Need, Param, Params, Upid, Vmid, calls, grammar,
+};
 
 use super::effect;
 use super::request::ApiRequest;
@@ -97,8 +99,8 @@ pub(crate) fn guess(request: &ApiRequest) -> Result<Meaning, Unknown> {
     if let (Some("nodes"), Some(node)) = (segments.next(), segments.next()) {
         meaning.add("node", Grammar::Node, node)?;
         match (segments.next(), segments.next()) {
-            (Some("qemu" | "lxc"), Some(segment)) => match grammar::vmid(segment) {
-                Some(vmid) => meaning.vmids.push(vmid),
+            (Some("qemu" | "lxc"), Some(segment)) => match Vmid::parse(segment) {
+                Some(vmid) => meaning.vmids.push(vmid.get()),
                 None => meaning.tells_of_any_guest = true,
             },
             (Some("storage"), Some(storage)) => {
@@ -279,11 +281,9 @@ impl Meaning {
         match grammar {
             Grammar::Node => self.nodes.push(value.to_owned()),
             Grammar::Nodes => self.nodes.extend(grammar::list(value).map(str::to_owned)),
-            Grammar::Vmid => self.vmids.extend(grammar::vmid(value)),
-            Grammar::Vmids => self
-                .vmids
-                .extend(grammar::list(value).filter_map(grammar::vmid)),
-            Grammar::NewVmid => self.new_vmids.extend(grammar::vmid(value)),
+            Grammar::Vmid => self.vmids.extend(vmid(value)),
+            Grammar::Vmids => self.vmids.extend(grammar::list(value).filter_map(vmid)),
+            Grammar::NewVmid => self.new_vmids.extend(vmid(value)),
             Grammar::Storage => self.storages.push(value.to_owned()),
             Grammar::StorageMap => {
                 let new = grammar::list(value).map(|pair| pair.rsplit(':').next().unwrap_or(pair));
@@ -306,13 +306,17 @@ impl Meaning {
     /// A task is about the guest in its UPID, if there is one. Its log may tell
     /// of any guest otherwise, unless it only fetches a file.
     fn add_task(&mut self, upid: &str) {
-        let mut fields = upid.split(':').skip(5);
-        let (kind, id) = (fields.next(), fields.next().unwrap_or_default());
-        // A volume's task is named 104@local.
-        match grammar::vmid(id.split('@').next().unwrap_or_default()) {
-            Some(vmid) => self.vmids.push(vmid),
-            None if kind == Some("download") => {}
+        let Ok(upid) = upid.parse::<Upid>() else {
+            return self.tells_of_any_guest = true;
+        };
+        match upid.vmid() {
+            Some(vmid) => self.vmids.push(vmid.get()),
+            None if upid.kind() == "download" => {}
             None => self.tells_of_any_guest = true,
         }
     }
+}
+
+fn vmid(text: &str) -> Option<u32> {
+    Vmid::parse(text).map(Vmid::get)
 }

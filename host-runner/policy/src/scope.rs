@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use pve_api::{Action, Grammar, owner_of, tags};
 use serde_json::Value;
 
 use super::answer::{self, Data};
 use super::meaning::Meaning;
-use super::volume::owner_of;
-use pve_api::Action;
-use pve_api::Grammar;
 
 /// Which guests, nodes and storages there are for a policy. What is not
 /// limited is all.
@@ -316,10 +314,7 @@ impl Resident {
             pool: text("pool")
                 .filter(|pool| !pool.is_empty())
                 .map(str::to_owned),
-            tags: text("tags")
-                .unwrap_or_default()
-                .split([';', ',', ' '])
-                .filter(|tag| !tag.is_empty())
+            tags: tags(text("tags").unwrap_or_default())
                 // A guest is in scope by its tags, never out of it.
                 .take(MAX_TAGS)
                 .map(str::to_owned)

@@ -201,7 +201,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/nodes/pve1/storage/local/download-url", "content=iso&filename=a.iso&url=https%3A%2F%2Fexample.com", "-aa-"),
     ("POST", "/nodes/pve1/aplinfo", "storage=local&template=a.tar.zst", "-aa-"),
     ("POST", "/nodes/pve1/storage/local/upload", "content=iso", "????"),
-    ("DELETE", "/nodes/pve1/tasks/UPID:pve1:0:0:0:a:1:b@pam:", "", "-aa-"),
+    ("DELETE", "/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:a:1:b@pam:", "", "-aa-"),
     ("POST", "/nodes/pve1/qemu/100/agent/exec", "command=ls&command=-l", "--a-"),
     ("GET", "/nodes/pve1/qemu/100/agent/exec-status?pid=1", "", "--a-"),
     ("POST", "/nodes/pve1/qemu/100/agent/file-write", "file=%2Fetc%2Fpasswd&content=x", "????"),
@@ -553,7 +553,8 @@ fn scopes() {
         ("imgdel:100@local", true),
         ("download:a.iso", true),
     ] {
-        let log = format!("/nodes/pve1/tasks/UPID:pve1:1:1:1:{task}:a@pam:/log");
+        let log =
+            format!("/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:{task}:a@pam:/log");
         assert_eq!(allowed(&ids, "GET", &log, ""), shown, "{task}");
     }
     // A node's firewall is every guest's; a vmid that is asked for is none.
@@ -895,10 +896,10 @@ fn lists_show_what_is_in_scope() {
     assert_eq!(left, json!([{ "vmid": 100 }]));
 
     let tasks = json!([
-        { "id": "100", "node": "pve1", "upid": "UPID:pve1:1:1:1:qmstart:100:a@pam:" },
-        { "id": "200", "node": "pve2", "upid": "UPID:pve2:1:1:1:qmstart:200:a@pam:" },
-        { "id": "", "node": "pve1", "upid": "UPID:pve1:1:1:1:aptupdate::a@pam:" },
-        { "node": "pve1", "upid": "UPID:pve1:1:1:1:qmstop:100:a@pam:" },
+        { "id": "100", "node": "pve1", "upid": "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:a@pam:" },
+        { "id": "200", "node": "pve2", "upid": "UPID:pve2:0000011D:000BED85:6B02AFAA:qmstart:200:a@pam:" },
+        { "id": "", "node": "pve1", "upid": "UPID:pve1:0000011D:000BED85:6B02AFAA:aptupdate::a@pam:" },
+        { "node": "pve1", "upid": "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstop:100:a@pam:" },
     ]);
     let left = filtered(&pool, Listing::Tasks, tasks);
     assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
@@ -958,13 +959,16 @@ fn no_shape_of_an_answer_shows_what_is_outside() {
         (Listing::Tasks, json!({ "id": "104-0", "node": "pve1" })),
         (
             Listing::Tasks,
-            json!({ "id": "100", "upid": "UPID:pve1:1:1:1:qmstart:104:a@pam:" }),
+            json!({ "id": "100", "upid": "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:104:a@pam:" }),
         ),
         (
             Listing::Tasks,
-            json!({ "upid": "UPID:pve1:1:1:1:imgdel:104@local:a@pam:" }),
+            json!({ "upid": "UPID:pve1:0000011D:000BED85:6B02AFAA:imgdel:104@local:a@pam:" }),
         ),
-        (Listing::Tasks, json!("UPID:pve1:1:1:1:qmstart:104:a@pam:")),
+        (
+            Listing::Tasks,
+            json!("UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:104:a@pam:"),
+        ),
         (
             Listing::Content,
             json!({ "volid": "nas:backup/vzdump-qemu-104-2026_01_01-00_00_00.vma.zst" }),
@@ -1122,7 +1126,7 @@ fn reads_have_listed_parameters() {
         "/nodes/pve1/storage?format=1",
         "/nodes/pve1/qemu/100/config?current=1",
         "/nodes/pve1/qemu/100/migrate?target=pve2",
-        "/nodes/pve1/tasks/UPID:pve1:0:0:0:a:100:b@pam:/log?download=1",
+        "/nodes/pve1/tasks/UPID:pve1:0000011D:000BED85:6B02AFAA:a:100:b@pam:/log?download=1",
         "/nodes?verbose=1",
     ] {
         assert_eq!(

@@ -1,4 +1,14 @@
-//! Whose a volume is, by its name.
+//! Names of volumes.
+
+use crate::grammar::is_storage;
+use crate::vmid::Vmid;
+
+/// The storage and the volume's name within it, of a volid. A path is not a
+/// volid, even if it holds a colon.
+pub fn split_volid(text: &str) -> Option<(&str, &str)> {
+    let (storage, name) = text.split_once(':')?;
+    (is_storage(storage) && !name.is_empty()).then_some((storage, name))
+}
 
 /// The guest that a volume belongs to, read from its volid: a disk, a state, a
 /// cloud-init drive, or a backup. None where the name does not tell, as with
@@ -55,7 +65,7 @@ fn of_disk(file: &str) -> Option<u32> {
 
 /// A vmid; without leading zeros, which would be another name.
 fn number(text: &str) -> Option<u32> {
-    pve_api::grammar::vmid(text)
+    Vmid::parse(text).map(Vmid::get)
 }
 
 #[cfg(test)]
