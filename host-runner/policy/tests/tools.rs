@@ -22,8 +22,8 @@ const NO_TOOL: [(&Call, &str); 1] = [(
     "the tests of the sandbox read it, as a list that has to be filtered",
 )];
 
-/// Names that occur in the source as string literals, by family of tools: a file
-/// of `src/tools` with its folder. What all share is under the empty name.
+/// Names that occur in the source as string literals, by family of tools: a folder
+/// of `src/tools`. What all share is under the empty name.
 fn families() -> BTreeMap<String, String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src");
     let mut families: BTreeMap<String, String> = BTreeMap::new();
@@ -33,6 +33,9 @@ fn families() -> BTreeMap<String, String> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
+                continue;
+            }
+            if path.ends_with("tests.rs") {
                 continue;
             }
             let text = fs::read_to_string(&path).unwrap();

@@ -1,0 +1,297 @@
+//! `create_backup`: backs up one guest with vzdump.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::archive::archives;
+use super::volume::ATTEMPTS;
+use crate::error::{Error, Result};
+use crate::pve::{
+    Content, Disk, Format, Guest, GuestConfig, Kind, Params, Path, Pve, Started, StorageStatus,
+    TaskLog, Upid, choose,
+};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::{text, tool_names};
+
+/// Makes a backup.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateBackup {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// Default: the only one that holds backups.
+    storage: Option<String>,
+    /// Default snapshot: the guest keeps running. stop shuts it down meanwhile.
+    mode: Option<Mode>,
+    /// Default zstd.
+    compress: Option<Compression>,
+    /// Default {{guestname}}; {{node}}, {{vmid}} and {{cluster}} are filled in too.
+    #[schemars(length(max = 1024))]
+    notes: Option<String>,
+    /// Keep it from being removed or pruned. Default false.
+    protected: Option<bool>,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Mode {
+    #[default]
+    Snapshot,
+    Suspend,
+    Stop,
+}
+
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Suspend => "suspend",
+            Self::Stop => "stop",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Compression {
+    #[default]
+    Zstd,
+    Gzip,
+    Lzo,
+    None,
+}
+
+impl Compression {
+    /// Proxmox's word.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+            Self::Lzo => "lzo",
+            Self::None => "0",
+        }
+    }
+}
+
+impl Run for CreateBackup {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        let notes = self.notes()?;
+        let mode = self.mode.unwrap_or_default();
+        let (guest, job) = self.start(pve, mode, &notes)?;
+        let Job {
+            storage,
+            running,
+            left_out,
+            started,
+        } = job;
+        let action = format!("back up {} to {}", guest.label(), storage.storage);
+        let mut report = Report::done(action).on(&guest);
+        if running && mode != Mode::Snapshot {
+            report = report.warn(match mode {
+                Mode::Stop => "the guest is shut down for the backup and started again afterwards",
+                _ => "the guest is suspended for a while during the backup",
+            });
+        }
+        if is_backup_server(&storage) && self.compress.is_some() {
+            report = report.warn(format!(
+                "{} is a Proxmox Backup Server, which does its own compression: compress was left out",
+                storage.storage
+            ));
+        }
+        match left_out {
+            Ok(disks) if disks.is_empty() => {}
+            Ok(disks) => {
+                report = report.warn(format!(
+                    "the backup does not hold these: {}",
+                    disks.join(", ")
+                ));
+            }
+            Err(why) => {
+                report = report.warn(format!(
+                    "the configuration could not be read, so whether the backup leaves out any \
+                     disk is not known: {why}"
+                ));
+            }
+        }
+        report.started(&started, self.wait)
+    }
+
+    /// Adds the backup that the task has made, from its log.
+    fn complete(pve: &Pve, upid: &Upid, mut report: Report) -> Report {
+        // The name is logged before the first line of progress. The backup has
+        // been made even where its log cannot be read.
+        let log = TaskLog::page(pve, upid, 0, 500);
+        report.volid = log.ok().and_then(|log| archives(&log.lines));
+        report
+    }
+}
+
+/// A backup that was started.
+struct Job {
+    storage: StorageStatus,
+    running: bool,
+    /// Disks that the backup does not hold, and why; or why they are not known.
+    left_out: Result<Vec<String>, String>,
+    started: Started,
+}
+
+impl CreateBackup {
+    /// Starts the backup. Of a guest that has left the node in the meantime
+    /// Proxmox says "OK" and makes no backup: such a guest is found again, once.
+    fn start(&self, pve: &Pve, mode: Mode, notes: &str) -> Result<(Guest, Job)> {
+        for _ in 0..ATTEMPTS {
+            let (guest, job) = Guest::attempt(pve, self.vmid, |guest| {
+                let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
+                let state = guest.state(pve)?;
+                state.unlocked(guest)?;
+                // What is not in it is worth a warning, not a failure.
+                let left_out = GuestConfig::read(pve, guest)
+                    .map(|config| left_out(guest.kind, &config.disks()))
+                    .map_err(|failure| text::cut(&Error::from(failure).message(), 300));
+                let params = self.params(mode, &storage, notes);
+                let path = Path::new(["nodes", &guest.node, "vzdump"]);
+                Ok(Job {
+                    storage,
+                    running: state.is_running(),
+                    left_out,
+                    started: pve.post(&path, &params)?,
+                })
+            })?;
+            // Any other answer may mean a backup that is being made.
+            let is_elsewhere =
+                matches!(&job.started, Started::WithoutTask(Some(said)) if said == "OK");
+            if !is_elsewhere {
+                return Ok((guest, job));
+            }
+        }
+        Err(Error::Conflict(format!(
+            "no backup was made: the guest {} is not on the node that Proxmox lists it on, most \
+             likely since it is being moved; {} shows where it is, then call again",
+            self.vmid,
+            tool_names::GET_GUEST
+        )))
+    }
+
+    /// The notes as vzdump takes them: on one line.
+    pub(super) fn notes(&self) -> Result<String> {
+        let notes = notes_template(self.notes.as_deref().unwrap_or("{{guestname}}"));
+        if let Some(unknown) = unknown_variable(&notes) {
+            return Err(Error::argument(
+                "notes",
+                format!(
+                    "must not hold {{{{{}}}}}: only {{{{guestname}}}}, {{{{node}}}}, {{{{vmid}}}} and \
+                     {{{{cluster}}}} can be filled in",
+                    text::cut(unknown, 40)
+                ),
+            ));
+        }
+        if notes.chars().count() > 1024 {
+            return Err(Error::argument(
+                "notes",
+                "must be at most 1024 characters long, where a line break and a backslash count as \
+                 two",
+            ));
+        }
+        Ok(notes)
+    }
+
+    pub(super) fn params(&self, mode: Mode, storage: &StorageStatus, notes: &str) -> Params {
+        let compress = self.compress.unwrap_or_default();
+        Params::new()
+            .set("vmid", self.vmid)
+            .set("storage", &storage.storage)
+            .set("mode", mode.as_str())
+            .opt(
+                "compress",
+                (!is_backup_server(storage)).then_some(compress.as_str()),
+            )
+            .opt("notes-template", (!notes.is_empty()).then_some(notes))
+            .opt_flag("protected", self.protected.filter(|protected| *protected))
+            // Without this, vzdump removes older backups beyond the storage's
+            // retention, which is not what the caller asked for.
+            .flag("remove", false)
+    }
+}
+
+/// The disks that a backup of a guest does not hold.
+fn left_out(kind: Kind, disks: &[Disk]) -> Vec<String> {
+    disks
+        .iter()
+        .filter(|disk| !disk.cdrom && !disk.id.starts_with("unused"))
+        .filter_map(|disk| {
+            let why = match kind {
+                Kind::Lxc if disk.volid.starts_with('/') => "a path of the node, not a volume",
+                // Mount points are backed up only where they say so.
+                Kind::Lxc if disk.id.starts_with("mp") && disk.backup != Some(true) => {
+                    "its backup option is off"
+                }
+                Kind::Qemu if disk.backup == Some(false) => "its backup option is off",
+                _ => return None,
+            };
+            Some(format!("{} ({}: {why})", disk.id, disk.volid))
+        })
+        .collect()
+}
+
+fn is_backup_server(storage: &StorageStatus) -> bool {
+    storage.kind == "pbs"
+}
+
+/// Notes on one line, as vzdump takes them.
+pub(super) fn notes_template(notes: &str) -> String {
+    notes
+        .replace('\\', "\\\\")
+        .replace("\r\n", "\n")
+        .replace(['\r', '\n'], "\\n")
+}
+
+/// A variable in notes that vzdump does not know, and refuses.
+pub(super) fn unknown_variable(notes: &str) -> Option<&str> {
+    notes
+        .split("{{")
+        .skip(1)
+        .filter_map(|part| part.split_once("}}"))
+        .map(|(name, _)| name.trim_start_matches('{'))
+        .filter(|name| !name.is_empty() && !name.contains(char::is_whitespace))
+        .filter(|name| !name.contains(['{', '}']))
+        .find(|name| !matches!(*name, "cluster" | "guestname" | "node" | "vmid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_backup_leaves_out() {
+        let disks = [
+            Disk::parse("rootfs", "local:200/vm-200-disk-0.raw,size=8G"),
+            Disk::parse("mp0", "/srv/media,mp=/media"),
+            Disk::parse("mp1", "bulk:200/vm-200-disk-1.raw,mp=/data,size=8G"),
+            Disk::parse(
+                "mp2",
+                "bulk:200/vm-200-disk-2.raw,mp=/kept,backup=1,size=8G",
+            ),
+        ];
+        let told = left_out(Kind::Lxc, &disks).join("; ");
+        assert!(
+            told.contains("mp0 (/srv/media: a path") && told.contains("mp1 (bulk:"),
+            "{told}"
+        );
+        assert!(!told.contains("rootfs") && !told.contains("mp2"), "{told}");
+        let disks = [
+            Disk::parse("scsi0", "local:100/vm-100-disk-0.qcow2,size=8G"),
+            Disk::parse("scsi1", "local:100/vm-100-disk-1.qcow2,backup=0,size=8G"),
+            Disk::parse("ide2", "none,media=cdrom"),
+        ];
+        assert_eq!(
+            left_out(Kind::Qemu, &disks),
+            ["scsi1 (local:100/vm-100-disk-1.qcow2: its backup option is off)"]
+        );
+    }
+}

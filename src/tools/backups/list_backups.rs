@@ -1,0 +1,334 @@
+//! `list_backups`: the backups of all guests.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::volume::{able, kind_of, vmid_in};
+use crate::error::Result;
+use crate::pve::{Content, Guest, Kind, Place, Pve, Volume, guests, places, shelves};
+use crate::tool::{Reply, Run, bounds};
+use crate::tools::storage::unknown::unknown_node;
+use crate::{clock, text};
+
+/// The backups of all guests.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListBackups {
+    /// Only of this guest, which may be gone.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// Only on this storage.
+    storage: Option<String>,
+    /// Only on storages of this node.
+    node: Option<String>,
+    /// Default 50. Every guest's newest comes before any guest's second.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct BackupList {
+    /// By vmid.
+    pub(super) guests: Vec<GuestBackups>,
+    /// How many fit the filters, also where not all are shown.
+    pub(super) total: usize,
+    pub(super) total_bytes: u64,
+    /// Guests without any finished backup, where no filter is set and every
+    /// storage could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) guests_without_backup: Option<Vec<u32>>,
+    /// In its place where storages could not be read: guests of which no
+    /// finished backup was found, and which may have some there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) guests_whose_backup_is_not_known: Option<Vec<u32>>,
+    /// Storages that could not be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct GuestBackups {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) vmid: Option<u32>,
+    /// Of the guest that has this vmid now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    /// Whether there is such a guest now, as far as the token sees.
+    pub(super) exists: bool,
+    /// How many there are, also where not all are shown.
+    pub(super) count: usize,
+    /// Newest first.
+    pub(super) backups: Vec<Backup>,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Backup {
+    volid: String,
+    /// Where it is; absent on a shared storage, where every node of the storage
+    /// sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) node: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) shared: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Kind>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) age_seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    size_is_approximate: bool,
+    /// It is being made, or broke off: it cannot be restored.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unfinished: bool,
+    /// Whether it is kept from being removed.
+    pub(super) protected: bool,
+    /// The fingerprint of the key that it is encrypted with, or true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<String>,
+    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verification: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notes: Option<String>,
+}
+
+const DEFAULT_LIMIT: u32 = 50;
+
+/// How many are named of a cluster's guests and storages.
+const MOST_GUESTS: usize = 500;
+const MOST_UNAVAILABLE: usize = 50;
+
+impl Run for ListBackups {
+    type Output = BackupList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<BackupList>> {
+        let all = places(pve)?;
+        if let Some(storage) = &self.storage {
+            able(&all, storage)?;
+        }
+        if let Some(node) = &self.node
+            && !all.is_empty()
+            && !all.iter().any(|place| place.node == *node)
+        {
+            return Err(unknown_node(pve, node, &all));
+        }
+        let none_seen = all.is_empty();
+        let fits = all
+            .into_iter()
+            .filter(|place| place.may_hold(Content::Backup))
+            .filter(|place| {
+                self.storage
+                    .as_ref()
+                    .is_none_or(|name| *name == place.storage)
+            })
+            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
+            .collect();
+        let mut found = Vec::new();
+        let mut unavailable = Vec::new();
+        for shelf in shelves(pve, fits, Some(Content::Backup), self.vmid) {
+            let place = shelf.place;
+            match shelf.volumes {
+                Ok(volumes) => found.extend(
+                    volumes
+                        .into_iter()
+                        .filter(|volume| volume.content == Content::Backup.as_str())
+                        .map(|volume| (home(&place), volume)),
+                ),
+                // One storage that does not answer must not hide the others.
+                Err(error) => unavailable.push(format!(
+                    "{} on {}: {}",
+                    place.storage,
+                    place.node,
+                    error.message()
+                )),
+            }
+        }
+        let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let mut list = BackupList::new(found, &guests(pve)?, limit, clock::now());
+        if none_seen {
+            list.hint = Some(pve.empty_hint("Datastore.Audit", "/storage"));
+        }
+        if filtered || none_seen {
+            list.guests_without_backup = None;
+        }
+        list.set_unavailable(unavailable);
+        list.shorten();
+        let text = list.text();
+        Ok(Reply::Done(list, text))
+    }
+}
+
+impl BackupList {
+    pub(super) fn new(
+        found: Vec<(Option<String>, Volume)>,
+        all: &[Guest],
+        limit: usize,
+        now: u64,
+    ) -> Self {
+        let total = found.len();
+        let total_bytes = found
+            .iter()
+            .filter_map(|(_, volume)| volume.size_bytes())
+            .fold(0u64, u64::saturating_add);
+        let mut by_guest: BTreeMap<Option<u32>, Vec<(Option<String>, Volume)>> = BTreeMap::new();
+        for (node, volume) in found {
+            let vmid = volume
+                .vmid
+                .map(|vmid| vmid.0)
+                .or_else(|| vmid_in(&volume.volid));
+            by_guest.entry(vmid).or_default().push((node, volume));
+        }
+        let without = all
+            .iter()
+            .filter(|guest| {
+                let backups = by_guest.get(&Some(guest.vmid)).into_iter().flatten();
+                let mut finished = backups.filter(|(_, volume)| !volume.is_unfinished());
+                !guest.template.0 && finished.next().is_none()
+            })
+            .map(|guest| guest.vmid)
+            .collect();
+        for backups in by_guest.values_mut() {
+            backups.sort_by(|(_, a), (_, b)| {
+                let key = |volume: &Volume| volume.ctime.map_or(0, |time| time.0);
+                (key(b), &b.volid).cmp(&(key(a), &a.volid))
+            });
+        }
+        let shares = shares(&by_guest.values().map(Vec::len).collect::<Vec<_>>(), limit);
+        let shown: usize = shares.iter().sum();
+        let guests = by_guest
+            .into_iter()
+            .zip(shares)
+            .filter(|(_, share)| *share > 0)
+            .map(|((vmid, backups), share)| {
+                let guest = all.iter().find(|guest| Some(guest.vmid) == vmid);
+                GuestBackups {
+                    vmid,
+                    name: guest.and_then(|guest| guest.name.clone()),
+                    exists: guest.is_some(),
+                    count: backups.len(),
+                    backups: backups
+                        .into_iter()
+                        .take(share)
+                        .map(|(node, volume)| Backup::new(node, volume, now))
+                        .collect(),
+                }
+            })
+            .collect();
+        Self {
+            guests,
+            total,
+            total_bytes,
+            guests_without_backup: Some(without),
+            guests_whose_backup_is_not_known: None,
+            unavailable: Vec::new(),
+            hint: (shown < total).then(|| {
+                format!(
+                    "{shown} of {total} are shown, every guest's newest first: raise limit, or \
+                     narrow by vmid, storage or node"
+                )
+            }),
+        }
+    }
+
+    /// What could not be read may hold what seems not to be there.
+    pub(super) fn set_unavailable(&mut self, unavailable: Vec<String>) {
+        if !unavailable.is_empty() {
+            self.guests_whose_backup_is_not_known = self.guests_without_backup.take();
+        }
+        self.unavailable = unavailable;
+    }
+
+    /// Leaves out what is beyond all reading, and says so.
+    fn shorten(&mut self) {
+        let mut notes: Vec<String> = self.hint.take().into_iter().collect();
+        for list in [
+            &mut self.guests_without_backup,
+            &mut self.guests_whose_backup_is_not_known,
+        ]
+        .into_iter()
+        .flatten()
+        {
+            let what = "guests without a known backup";
+            bounds::keep(list, MOST_GUESTS, what, &mut notes);
+        }
+        let what = "storages that could not be read";
+        bounds::keep(&mut self.unavailable, MOST_UNAVAILABLE, what, &mut notes);
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} of {}, {}",
+            text::count(self.total, "backup"),
+            text::count(self.guests.len(), "guest"),
+            text::bytes(self.total_bytes)
+        );
+        if !self.unavailable.is_empty() {
+            text.push_str(&format!(
+                "; {} could not be read",
+                text::count(self.unavailable.len(), "storage")
+            ));
+        }
+        text
+    }
+}
+
+impl Backup {
+    fn new(node: Option<String>, volume: Volume, now: u64) -> Self {
+        let kind = kind_of(&volume);
+        let notes = volume
+            .notes
+            .as_deref()
+            .map(str::trim)
+            .filter(|notes| !notes.is_empty());
+        Self {
+            shared: node.is_none(),
+            node,
+            kind,
+            size_is_approximate: volume.has_approximate_size(),
+            unfinished: volume.is_unfinished(),
+            encrypted: volume.encryption(),
+            created_at: volume.ctime.map(|time| text::time(time.0)),
+            age_seconds: volume.ctime.map(|time| now.saturating_sub(time.0)),
+            size_bytes: volume.size_bytes(),
+            protected: volume.protected.0,
+            verification: volume
+                .verification
+                .and_then(|verification| verification.state),
+            notes: notes.map(|notes| text::cut(notes, 160)),
+            volid: volume.volid,
+        }
+    }
+}
+
+/// The node that a storage belongs to; none has a shared one to itself.
+fn home(place: &Place) -> Option<String> {
+    (!place.shared.0).then(|| place.node.clone())
+}
+
+/// How many each may show of what it has: the first of all before the second
+/// of any, up to a limit in all.
+pub(super) fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
+    let mut shares = vec![0; counts.len()];
+    let mut left = limit;
+    let mut gave = true;
+    while left > 0 && gave {
+        gave = false;
+        for (share, count) in shares.iter_mut().zip(counts) {
+            if left > 0 && *share < *count {
+                *share += 1;
+                left -= 1;
+                gave = true;
+            }
+        }
+    }
+    shares
+}

@@ -1,0 +1,277 @@
+//! `restore_backup`: restores a backup as a new guest, never over an existing one.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::volume::{ATTEMPTS, able, kind_of, listed, vmid_in};
+use crate::error::{Error, Result};
+use crate::pve::{
+    Content, Failure, Format, Guest, Kind, Num, Params, Path, Place, Pve, Started, Volume,
+    check_node_name, choose, guests, places, volumes,
+};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::tool_names;
+use crate::tools::nodes::check::check_node;
+
+/// Restores a backup as a new guest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RestoreBackup {
+    /// The backup, as list_backups returns it.
+    #[schemars(length(min = 3, max = 255))]
+    pub(super) volid: String,
+    /// Default: the next free one.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    pub(super) new_vmid: Option<u32>,
+    /// For its disks. Default: a VM's original ones, or the only one for containers.
+    pub(super) storage: Option<String>,
+    /// Default: one that reaches the backup, the original guest's where it can.
+    pub(super) node: Option<String>,
+    /// A new name.
+    pub(super) name: Option<String>,
+    /// Keep the MAC addresses. Default false: new ones, so that it may run beside the original.
+    pub(super) keep_macs: Option<bool>,
+    /// False: do not follow the task.
+    pub(super) wait: Option<bool>,
+}
+
+impl Run for RestoreBackup {
+    type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
+        ("archive", "volid"),
+        ("vmid", "new_vmid"),
+        ("newid", "new_vmid"),
+    ];
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let storage = self.check()?;
+        if let Some(node) = &self.node {
+            check_node(pve, "node", node)?;
+        }
+        let places = places(pve)?;
+        let all = guests(pve)?;
+        if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {
+            return Err(Error::Conflict(format!(
+                "new_vmid {} is taken by {}, and a restore only ever makes a new guest: choose another, \
+                 or leave it out for the next free one",
+                taken.vmid,
+                taken.label()
+            )));
+        }
+        let (node, volume) = self.locate(pve, &places, &all, storage)?;
+        let Some(kind) = kind_of(&volume) else {
+            return Err(Error::Conflict(format!(
+                "{} is not a backup of a VM or container: neither its format nor its name says \
+                 which it is",
+                self.volid
+            )));
+        };
+        let target = match kind {
+            Kind::Qemu if self.storage.is_none() => None,
+            Kind::Qemu => Some(choose(
+                pve,
+                &node,
+                Content::Images,
+                self.storage.as_deref(),
+            )?),
+            // Proxmox would use `local` by default, suitable or not.
+            Kind::Lxc => Some(choose(
+                pve,
+                &node,
+                Content::Rootdir,
+                self.storage.as_deref(),
+            )?),
+        };
+        let target = target.as_ref().map(|storage| storage.storage.as_str());
+        let (vmid, started) = self.start(pve, &node, kind, target)?;
+        self.report(&node, kind, &volume, vmid, &all)
+            .started(&started, self.wait)
+    }
+}
+
+impl RestoreBackup {
+    /// Checks what needs no request, and returns the backup's storage.
+    pub(super) fn check(&self) -> Result<&str> {
+        let wrong = || {
+            Error::argument(
+                "volid",
+                format!(
+                    "must be a backup's volid as {} lists it, such as \
+                     local:backup/vzdump-qemu-100-2026_11_22-08_00_00.vma.zst",
+                    tool_names::LIST_BACKUPS
+                ),
+            )
+        };
+        let Some((storage, path)) = self.volid.split_once(':') else {
+            return Err(wrong());
+        };
+        let plain = !path.is_empty()
+            && !path.contains(char::is_whitespace)
+            && !path.contains(char::is_control)
+            && !path.split('/').any(|part| part == "..");
+        if !Format::Storage.fits(storage) || !plain {
+            return Err(wrong());
+        }
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        check_node_name("node", self.node.as_deref())?;
+        Format::DnsName.check_opt("name", self.name.as_deref())?;
+        Ok(storage)
+    }
+
+    /// The node that restores it, and the volume as that node sees it.
+    fn locate(
+        &self,
+        pve: &Pve,
+        places: &[Place],
+        all: &[Guest],
+        storage: &str,
+    ) -> Result<(String, Volume)> {
+        let mut candidates = able(places, storage)?;
+        if let Some(node) = &self.node {
+            let known = listed(candidates.iter().map(|place| place.node.as_str()));
+            candidates.retain(|place| place.node == *node);
+            if candidates.is_empty() {
+                return Err(Error::NotFound(format!(
+                    "node {node} has no storage {storage} with backups: {known} have it"
+                )));
+            }
+        }
+        let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
+            .into_iter()
+            .partition(|place| !place.is_offline());
+        let away = listed(away.iter().map(|place| place.node.as_str()));
+        if candidates.is_empty() {
+            return Err(Error::Unreachable(format!(
+                "storage {storage} is not available now on {away}: look at the storage and its node"
+            )));
+        }
+        let original = vmid_in(&self.volid)
+            .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
+            .map(|guest| guest.node.as_str());
+        candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        let mut failed = None;
+        let mut unfinished = None;
+        for place in &candidates {
+            match volumes(pve, &place.node, storage, Some(Content::Backup), None) {
+                Ok(volumes) => {
+                    let mut volumes = volumes.into_iter();
+                    match volumes.find(|volume| volume.volid == self.volid) {
+                        // Another node may have a whole one of this name.
+                        Some(volume) if volume.is_unfinished() => {
+                            unfinished.get_or_insert(place.node.as_str());
+                        }
+                        Some(volume) => return Ok((place.node.clone(), volume)),
+                        None => {}
+                    }
+                    if place.shared.0 {
+                        break;
+                    }
+                }
+                // Another node may have it.
+                Err(failure) => failed = Some(failure),
+            }
+        }
+        if let Some(node) = unfinished {
+            return Err(Error::Conflict(format!(
+                "backup {} on {node} is unfinished: it is still being made, or was interrupted, and \
+                 a restore of it would lack data; nothing was restored: wait for its task ({}), or \
+                 choose another backup ({})",
+                self.volid,
+                tool_names::LIST_TASKS,
+                tool_names::LIST_BACKUPS
+            )));
+        }
+        if let Some(failure) = failed {
+            return Err(failure.into());
+        }
+        let away = if away.is_empty() {
+            String::new()
+        } else {
+            format!(" (on {away} the storage is not available now)")
+        };
+        Err(Error::NotFound(format!(
+            "there is no backup {} on {}{away}: {} lists the backups",
+            self.volid,
+            listed(candidates.iter().map(|place| place.node.as_str())),
+            tool_names::LIST_BACKUPS
+        )))
+    }
+
+    /// Sends the request. A free vmid that was taken meanwhile is replaced by
+    /// the next one, once.
+    fn start(
+        &self,
+        pve: &Pve,
+        node: &str,
+        kind: Kind,
+        target: Option<&str>,
+    ) -> Result<(u32, Started)> {
+        let path = Path::new(["nodes", node, kind.as_str()]);
+        let mut attempt = 1;
+        loop {
+            let vmid = match self.new_vmid {
+                Some(vmid) => vmid,
+                None => {
+                    pve.get::<Num<u32>>(&Path::new(["cluster", "nextid"]), &Params::new())?
+                        .0
+                }
+            };
+            match pve.post(&path, &self.params(kind, vmid, target)) {
+                Ok(started) => return Ok((vmid, started)),
+                Err(Failure::Api(error)) if error.says("already exists") => {
+                    if self.new_vmid.is_some() || attempt == ATTEMPTS {
+                        return Err(Error::Conflict(format!(
+                            "vmid {vmid} is taken by a guest that was made just now, or that the \
+                             token {} does not see; nothing was restored: choose another vmid",
+                            pve.token_name()
+                        )));
+                    }
+                }
+                Err(failure) => return Err(failure.into()),
+            }
+            attempt += 1;
+        }
+    }
+
+    /// `force`, which would overwrite a guest, is not among them.
+    pub(super) fn params(&self, kind: Kind, vmid: u32, target: Option<&str>) -> Params {
+        let params = Params::new().set("vmid", vmid);
+        let params = match kind {
+            Kind::Qemu => params
+                .set("archive", &self.volid)
+                .opt("name", self.name.as_deref()),
+            Kind::Lxc => params
+                .set("ostemplate", &self.volid)
+                .flag("restore", true)
+                .opt("hostname", self.name.as_deref()),
+        };
+        params
+            .opt("storage", target)
+            .flag("unique", self.keep_macs != Some(true))
+    }
+
+    fn report(&self, node: &str, kind: Kind, volume: &Volume, vmid: u32, all: &[Guest]) -> Report {
+        let action = format!("restore {} as {} guest {vmid}", self.volid, kind.as_str());
+        let mut report = Report::done(action);
+        report.vmid = Some(vmid);
+        report.node = Some(node.to_owned());
+        let original = volume
+            .vmid
+            .map(|vmid| vmid.0)
+            .or_else(|| vmid_in(&volume.volid));
+        if let Some(original) = all.iter().find(|guest| Some(guest.vmid) == original) {
+            let macs = if self.keep_macs == Some(true) {
+                ", its MAC addresses"
+            } else {
+                ""
+            };
+            report = report.warn(format!(
+                "{} still exists: the restored one may have its fixed addresses{macs} and host name; \
+                 change them before both run",
+                original.label()
+            ));
+        }
+        report.next(format!("{} starts it", tool_names::START_GUEST))
+    }
+}

@@ -1,0 +1,93 @@
+//! Storages that hold backups, and what the name of a backup says.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, Result};
+use crate::pve::{Content, Kind, Place, Volume};
+
+/// How many times a free vmid is asked for: another client may take it first.
+pub(super) const ATTEMPTS: u32 = 2;
+
+/// Where a storage with backups is; refuses one that is nowhere.
+pub(super) fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
+    let found: Vec<&Place> = places
+        .iter()
+        .filter(|place| place.storage == storage)
+        .collect();
+    let able: Vec<&Place> = found
+        .iter()
+        .copied()
+        .filter(|place| place.may_hold(Content::Backup))
+        .collect();
+    if !able.is_empty() {
+        return Ok(able);
+    }
+    let able = places.iter().filter(|place| place.holds(Content::Backup));
+    let known: BTreeSet<&str> = able.map(|place| place.storage.as_str()).collect();
+    let known = if known.is_empty() {
+        "no storage that the token sees does".to_owned()
+    } else {
+        format!("these do: {}", listed(known.into_iter()))
+    };
+    Err(if found.is_empty() {
+        Error::NotFound(format!(
+            "there is no storage {storage} that the token sees, to hold backups; {known}"
+        ))
+    } else {
+        Error::Conflict(format!("storage {storage} does not hold backups; {known}"))
+    })
+}
+
+pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: BTreeSet<&str> = names.collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+/// What a backup is of: by what Proxmox says, else by its name.
+pub(super) fn kind_of(volume: &Volume) -> Option<Kind> {
+    let format = volume.format.as_deref().unwrap_or_default();
+    let name = volume.volid.split_once(':').map_or("", |(_, path)| path);
+    let says = |subtype: &str, marks: [&str; 3]| {
+        volume.subtype.as_deref() == Some(subtype)
+            || marks
+                .iter()
+                .any(|mark| format == *mark || name.contains(mark))
+    };
+    if says("qemu", ["pbs-vm", "vzdump-qemu-", "backup/vm/"]) {
+        Some(Kind::Qemu)
+    } else if says("lxc", ["pbs-ct", "vzdump-lxc-", "backup/ct/"]) {
+        Some(Kind::Lxc)
+    } else {
+        None
+    }
+}
+
+/// The vmid in a backup's name: `…/vzdump-lxc-200-…`, `backup/vm/100/…`.
+pub(super) fn vmid_in(volid: &str) -> Option<u32> {
+    ["vzdump-qemu-", "vzdump-lxc-", "backup/vm/", "backup/ct/"]
+        .iter()
+        .find_map(|mark| volid.split_once(mark))
+        .and_then(|(_, rest)| rest.split(['-', '/']).next()?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn storages_that_hold_backups() {
+        let places: Vec<Place> = serde_json::from_value(json!([
+            {"storage": "local", "node": "pve1", "status": "available", "content": "iso,backup"},
+            {"storage": "bulk", "node": "pve1", "status": "available", "content": "images"},
+        ]))
+        .unwrap();
+        assert_eq!(able(&places, "local").unwrap().len(), 1);
+        assert!(
+            matches!(able(&places, "bulk"), Err(Error::Conflict(m)) if m.ends_with("these do: local"))
+        );
+        assert!(
+            matches!(able(&places, "nas"), Err(Error::NotFound(m)) if m.ends_with("these do: local"))
+        );
+    }
+}

@@ -1,0 +1,450 @@
+//! `set_cloud_init`: changes a VM's cloud-init settings and renews its drive.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::address::{Plan, Wanted};
+use super::drive::{drive, key_names, no_container, no_drive, pending};
+use super::keys::SshKey;
+use super::mask::HIDDEN;
+use super::{address, keys};
+use crate::error::{Error, Problem, Result};
+use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Halt, Params, Pve};
+use crate::tool::report::{Change, Report};
+use crate::tool::{Reply, Run};
+use crate::tool_names;
+
+/// New cloud-init settings for a VM.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetCloudInit {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// The account that cloud-init sets up. Empty removes the setting.
+    #[schemars(length(max = 64), extend("x-clears" = true))]
+    user: Option<String>,
+    /// Its password. Empty removes it.
+    #[schemars(length(max = 256), extend("writeOnly" = true, "x-clears" = true))]
+    password: Option<Secret>,
+    /// Public keys, each a whole .pub line; they replace all. [] removes all.
+    #[schemars(length(max = 64), extend("x-splits" = "lines"))]
+    ssh_keys: Option<Vec<String>>,
+    /// Per network card; cards and values that are not given stay.
+    #[schemars(length(max = 32))]
+    addresses: Option<Vec<Wanted>>,
+    /// IP addresses; they replace all. [] removes all.
+    #[schemars(length(max = 8), extend("x-splits" = "words"))]
+    dns_servers: Option<Vec<String>>,
+    /// Empty removes it.
+    #[schemars(extend("x-clears" = true))]
+    search_domain: Option<String>,
+    /// Upgrade packages at the first boot.
+    upgrade: Option<bool>,
+}
+
+/// A text that no message, no report and no debug print ever shows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub(super) struct Secret(pub(super) String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+impl Run for SetCloudInit {
+    type Output = Report;
+
+    /// A card may be given by its number alone.
+    fn adapt(arguments: &mut Map<String, Value>) {
+        let Some(addresses) = arguments.get_mut("addresses") else {
+            return;
+        };
+        if let Value::String(text) = addresses
+            && let Ok(parsed) = serde_json::from_str(text)
+        {
+            *addresses = parsed;
+        }
+        let addresses = match addresses {
+            Value::Array(several) => several.as_mut_slice(),
+            one @ Value::Object(_) => std::slice::from_mut(one),
+            _ => return,
+        };
+        for nic in addresses.iter_mut().filter_map(|one| one.get_mut("nic")) {
+            let number = match &*nic {
+                Value::Number(number) => {
+                    let number = number.to_string();
+                    number.strip_suffix(".0").unwrap_or(&number).to_owned()
+                }
+                Value::String(text) => text.clone(),
+                _ => continue,
+            };
+            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+                *nic = Value::String(format!("net{number}"));
+            }
+        }
+    }
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let wish = self.check()?;
+        let (guest, (state, edit)) = Guest::attempt(pve, self.vmid, |guest| {
+            let Read { config, state } = Read::new(pve, guest)?;
+            state.unlocked(guest)?;
+            if drive(&config).is_none() {
+                return Err(Halt::Refused(no_drive(guest)));
+            }
+            let edit = wish.against(guest, &config)?;
+            if !edit.is_empty() {
+                write(pve, guest, &config, &edit)?;
+            }
+            Ok((state, edit))
+        })?;
+        let written = !edit.is_empty();
+        // A drive may have been left behind by an earlier call that broke.
+        if !written && pending(pve, &guest)?.is_empty() {
+            let action = format!("cloud-init of {}", guest.label());
+            return Ok(Reply::report(Report::unchanged(action).on(&guest)));
+        }
+        pve.put::<IgnoredAny>(&guest.path(["cloudinit"]), &Params::new())
+            .map_err(|failure| {
+                Error::from(failure).context(if written {
+                    "the settings are written, but the cloud-init drive was not regenerated: repeat \
+                     the call to do so"
+                } else {
+                    "the cloud-init drive was not regenerated"
+                })
+            })?;
+        Ok(Reply::report(report(&guest, &state, edit)))
+    }
+}
+
+/// The checked arguments.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// An empty text removes the setting.
+    user: Option<String>,
+    password: Option<Secret>,
+    ssh_keys: Option<Vec<SshKey>>,
+    addresses: Vec<Plan>,
+    dns_servers: Option<String>,
+    search_domain: Option<String>,
+    upgrade: Option<bool>,
+}
+
+/// What is to be written, and what to say about it.
+#[derive(Default)]
+pub(super) struct Edit {
+    pub(super) set: Vec<(String, Secret)>,
+    pub(super) delete: Vec<String>,
+    pub(super) changes: Vec<Change>,
+    warnings: Vec<String>,
+}
+
+/// A VM's configuration and state.
+struct Read {
+    config: GuestConfig,
+    state: GuestState,
+}
+
+impl Read {
+    fn new(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
+        no_container(guest)?;
+        Ok(Self {
+            config: GuestConfig::read(pve, guest)?,
+            state: guest.state(pve)?,
+        })
+    }
+}
+
+impl SetCloudInit {
+    /// Checks what needs no request.
+    pub(super) fn check(&self) -> Result<Wish> {
+        let mut problems = Vec::new();
+        let wish = self.wish(&mut problems);
+        if !problems.is_empty() {
+            return Err(Error::InvalidArguments(problems));
+        }
+        if wish.is_empty() {
+            return Err(Error::InvalidArguments(vec![Problem {
+                pointer: String::new(),
+                message: "nothing to set: give at least one of user, password, ssh_keys, \
+                          addresses, dns_servers, search_domain and upgrade"
+                    .into(),
+            }]));
+        }
+        Ok(wish)
+    }
+
+    fn wish(&self, problems: &mut Vec<Problem>) -> Wish {
+        let mut wish = Wish {
+            upgrade: self.upgrade,
+            ..Wish::default()
+        };
+        let mut wrong = |pointer: String, message: String| {
+            problems.push(Problem { pointer, message });
+        };
+        if let Some(user) = &self.user {
+            // It goes into a YAML document as it is.
+            if !user.is_empty() && !is_user(user) {
+                wrong(
+                    "/user".into(),
+                    "must start with a letter or _, followed by letters, digits, _, -, . and @"
+                        .into(),
+                );
+            }
+            wish.user = Some(user.clone());
+        }
+        if let Some(Secret(password)) = &self.password {
+            if password.contains(char::is_control) {
+                wrong(
+                    "/password".into(),
+                    "must not contain line breaks or control characters".into(),
+                );
+            }
+            wish.password = Some(Secret(password.clone()));
+        }
+        if let Some(lines) = &self.ssh_keys {
+            let mut keys: Vec<SshKey> = Vec::new();
+            for (index, line) in lines.iter().enumerate() {
+                match SshKey::parse(line) {
+                    Ok(key) if keys.contains(&key) => {}
+                    Ok(key) => keys.push(key),
+                    Err(message) => wrong(format!("/ssh_keys/{index}"), message),
+                }
+            }
+            wish.ssh_keys = Some(keys);
+        }
+        for (index, wanted) in self.addresses.iter().flatten().enumerate() {
+            match wanted.check(index) {
+                Ok(plan) if wish.addresses.iter().any(|one: &Plan| one.nic == plan.nic) => wrong(
+                    format!("/addresses/{index}/nic"),
+                    format!("must not repeat {}", plan.nic),
+                ),
+                Ok(plan) => wish.addresses.push(plan),
+                Err(Error::InvalidArguments(more)) => {
+                    for problem in more {
+                        wrong(problem.pointer, problem.message);
+                    }
+                }
+                Err(error) => wrong(format!("/addresses/{index}"), error.message()),
+            }
+        }
+        if let Some(servers) = &self.dns_servers {
+            for (index, server) in servers.iter().enumerate() {
+                if server.parse::<std::net::IpAddr>().is_err() {
+                    wrong(
+                        format!("/dns_servers/{index}"),
+                        "must be an IP address, such as 192.0.2.53".into(),
+                    );
+                }
+            }
+            wish.dns_servers = Some(servers.join(" "));
+        }
+        if let Some(domain) = &self.search_domain {
+            if !domain.is_empty() && !Format::DnsName.fits(domain) {
+                wrong(
+                    "/search_domain".into(),
+                    "must be a domain name, such as example.com".into(),
+                );
+            }
+            wish.search_domain = Some(domain.clone());
+        }
+        wish
+    }
+}
+
+impl Wish {
+    fn is_empty(&self) -> bool {
+        self.user.is_none()
+            && self.password.is_none()
+            && self.ssh_keys.is_none()
+            && self.addresses.is_empty()
+            && self.dns_servers.is_none()
+            && self.search_domain.is_none()
+            && self.upgrade.is_none()
+    }
+
+    /// What it changes about a configuration.
+    pub(super) fn against(&self, guest: &Guest, config: &GuestConfig) -> Result<Edit> {
+        let mut edit = Edit::default();
+        let plain = |value: &str| value.to_owned();
+        if let Some(user) = &self.user {
+            edit.put(config, "ciuser", "user", user, plain);
+        }
+        if let Some(Secret(password)) = &self.password {
+            edit.put(config, "cipassword", "password", password, |_| {
+                HIDDEN.into()
+            });
+        }
+        if let Some(keys) = &self.ssh_keys {
+            let value = keys::encode(keys);
+            let lines = |value: &str| keys::decode(value);
+            // Proxmox keeps the value as it was written, by whatever encoder.
+            if config.is_unreadable("sshkeys")
+                || lines(&value) != lines(config.get("sshkeys").unwrap_or_default())
+            {
+                edit.put(config, "sshkeys", "ssh_keys", &value, key_names);
+            }
+        }
+        for plan in &self.addresses {
+            let cards = config.nics();
+            let key = plan.key();
+            for key in [plan.nic.as_str(), key.as_str()] {
+                if config.is_unreadable(key) {
+                    return Err(Error::Conflict(format!(
+                        "{key} of {}, as Proxmox answered it, cannot be read, and a change would lose \
+                         what is there: nothing was changed; look at it in the web interface, and \
+                         change it there",
+                        guest.label()
+                    )));
+                }
+            }
+            if !cards.iter().any(|nic| nic.id == plan.nic) {
+                let there: Vec<&str> = cards.iter().map(|nic| nic.id.as_str()).collect();
+                return Err(Error::Conflict(format!(
+                    "{} has no network card {}; it has {}",
+                    guest.label(),
+                    plan.nic,
+                    if there.is_empty() {
+                        "none".into()
+                    } else {
+                        there.join(", ")
+                    }
+                )));
+            }
+            let value = plan.apply(config.get(&key).unwrap_or_default())?;
+            edit.warnings.extend(address::warning(&plan.nic, &value));
+            edit.put(
+                config,
+                &key,
+                &format!("addresses of {}", plan.nic),
+                &value,
+                plain,
+            );
+        }
+        if let Some(servers) = &self.dns_servers {
+            edit.put(config, "nameserver", "dns_servers", servers, plain);
+        }
+        if let Some(domain) = &self.search_domain {
+            edit.put(config, "searchdomain", "search_domain", domain, plain);
+        }
+        if let Some(upgrade) = self.upgrade
+            // Proxmox upgrades by default.
+            && (config.is_unreadable("ciupgrade")
+                || config.flag("ciupgrade").unwrap_or(true) != upgrade)
+        {
+            let value = u8::from(upgrade).to_string();
+            edit.put(config, "ciupgrade", "upgrade", &value, |value| {
+                (value == "1").to_string()
+            });
+        }
+        Ok(edit)
+    }
+}
+
+impl Edit {
+    pub(super) fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.delete.is_empty()
+    }
+
+    /// Notes a setting's new value, where it differs; an empty one removes it.
+    fn put(
+        &mut self,
+        config: &GuestConfig,
+        key: &str,
+        what: &str,
+        value: &str,
+        show: impl Fn(&str) -> String,
+    ) {
+        let old = config.get(key);
+        // A password cannot be compared: Proxmox shows stars.
+        if !config.is_unreadable(key)
+            && old.unwrap_or_default() == value
+            && (key != "cipassword" || value.is_empty())
+        {
+            return;
+        }
+        if value.is_empty() {
+            self.delete.push(key.to_owned());
+        } else {
+            self.set.push((key.to_owned(), Secret(value.to_owned())));
+        }
+        self.changes.push(Change {
+            what: what.to_owned(),
+            from: match config.is_unreadable(key) {
+                true => Some("(unreadable)".to_owned()),
+                false => old.map(&show),
+            },
+            to: (!value.is_empty()).then(|| show(value)),
+            waits_for_reboot: false,
+        });
+    }
+}
+
+fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<(), Halt> {
+    let mut form = Params::new();
+    for (key, Secret(value)) in &edit.set {
+        form = form.set(key.clone(), value);
+    }
+    form = form
+        .opt(
+            "delete",
+            (!edit.delete.is_empty()).then(|| edit.delete.join(",")),
+        )
+        .opt("digest", config.digest());
+    match pve.put::<IgnoredAny>(&guest.path(["config"]), &form) {
+        Ok(_) => Ok(()),
+        Err(Failure::Api(error)) if error.says("ssh public key validation") => {
+            Err(Halt::Refused(Error::argument(
+                "ssh_keys",
+                "contain one that ssh-keygen on the node does not accept as a public key: check \
+                 each against its .pub file",
+            )))
+        }
+        Err(Failure::Api(mut error)) => {
+            // What Proxmox says of a value may hold it.
+            if let Some(said) = error.errors.get_mut("cipassword") {
+                "the password was not accepted".clone_into(said);
+            }
+            Err(Failure::Api(error).into())
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+fn report(guest: &Guest, state: &GuestState, edit: Edit) -> Report {
+    let mut report = Report::done(format!("set cloud-init of {}", guest.label())).on(guest);
+    report.changes = edit.changes;
+    report.warnings = edit.warnings;
+    if state.is_running() {
+        for change in &mut report.changes {
+            change.waits_for_reboot = true;
+        }
+        report.next(format!(
+            "the drive is up to date, and the guest reads it at boot: {} reboots it",
+            tool_names::RESTART_GUEST
+        ))
+    } else if guest.template.0 {
+        report.next(format!(
+            "clones get these settings: {} makes one",
+            tool_names::CLONE_GUEST
+        ))
+    } else {
+        report.next(format!(
+            "{} starts it, and it reads the settings at boot",
+            tool_names::START_GUEST
+        ))
+    }
+}
+
+fn is_user(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@'))
+}

@@ -1,0 +1,151 @@
+//! `get_task`: one task's status and the last lines of its log.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::task::{EXIT_STATUS_LENGTH, RawTask, TaskState, known, label, state_of, task_error};
+use crate::error::Result;
+use crate::pve::{Params, Path, Pve, TaskLog, TaskStatus, Upid};
+use crate::tool::{Reply, Run};
+use crate::{text, tool_names};
+
+/// One task and its log.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetTask {
+    /// The task's identifier, UPID:…
+    upid: String,
+    /// How many lines of the log; default 20.
+    #[schemars(range(min = 0, max = 1000))]
+    log_lines: Option<u32>,
+    /// The first line, counted from 0; default: the log's last lines.
+    log_start: Option<u64>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Task {
+    upid: String,
+    node: String,
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    user: String,
+    status: TaskState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_status: Option<String>,
+    started_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration_seconds: Option<u64>,
+    /// Oldest first.
+    pub(super) log: Vec<String>,
+    /// Where in the log the first of these lines is, counted from 0.
+    pub(super) log_start: u64,
+    log_total_lines: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+}
+
+const DEFAULT_LOG_LINES: u32 = 20;
+
+/// Progress bars make endless lines.
+pub(super) const LINE_LENGTH: usize = 500;
+
+impl Run for GetTask {
+    type Output = Task;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Task>> {
+        let upid = known(pve, &self.upid)?;
+        let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
+        let lines = u64::from(self.log_lines.unwrap_or(DEFAULT_LOG_LINES));
+        let log = match self.log_start {
+            // Proxmox takes a limit of 0 as none.
+            _ if lines == 0 => TaskLog {
+                lines: Vec::new(),
+                total: TaskLog::page(pve, &upid, 0, 1)?.total,
+            },
+            Some(start) => TaskLog::page(pve, &upid, start, lines)?,
+            None => TaskLog::tail(pve, &upid, lines)?,
+        };
+        let exit = status.exit().map(str::to_owned);
+        let ended = exit.is_some().then(|| ended(pve, &upid, &status)).flatten();
+        let task = Task::new(&upid, exit, ended, log, self.log_start);
+        let mut text = format!("{} is {}", label(&upid), task.word());
+        if let Some(line) = task.log.last() {
+            text.push_str(&format!(": {}", text::cut(line, EXIT_STATUS_LENGTH)));
+        }
+        Ok(Reply::Done(task, text))
+    }
+}
+
+impl Task {
+    pub(super) fn new(
+        upid: &Upid,
+        exit: Option<String>,
+        ended: Option<u64>,
+        log: TaskLog,
+        log_start: Option<u64>,
+    ) -> Self {
+        let shown = log.lines.len() as u64;
+        let log_start = log_start.unwrap_or_else(|| log.total.saturating_sub(shown));
+        let status = exit.as_deref().map_or(TaskState::Running, state_of);
+        let hint = if status == TaskState::Running {
+            Some(format!("{} follows it to its end", tool_names::WAIT_TASK))
+        } else if shown < log.total {
+            Some(format!(
+                "{shown} of {} log lines are shown: raise log_lines, or page by log_start",
+                log.total
+            ))
+        } else {
+            None
+        };
+        Self {
+            upid: upid.to_string(),
+            node: upid.node().to_owned(),
+            kind: upid.kind().to_owned(),
+            id: Some(upid.id().to_owned()).filter(|id| !id.is_empty()),
+            user: upid.user().to_owned(),
+            status,
+            exit_status: exit.map(|exit| text::cut(&exit, LINE_LENGTH)),
+            started_at: text::time(upid.started()),
+            ended_at: ended.map(text::time),
+            duration_seconds: ended.map(|ended| ended.saturating_sub(upid.started())),
+            log: log
+                .lines
+                .iter()
+                .map(|line| text::cut(line, LINE_LENGTH))
+                .collect(),
+            log_start,
+            log_total_lines: log.total,
+            hint,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self.status {
+            TaskState::Running => "running",
+            TaskState::Ok => "done",
+            TaskState::Warnings => "done, with warnings",
+            TaskState::Failed => "failed",
+            TaskState::Unknown => "over, with an unknown outcome",
+        }
+    }
+}
+
+/// When a task ended. Its status does not tell; the node's list does.
+pub(super) fn ended(pve: &Pve, upid: &Upid, status: &TaskStatus) -> Option<u64> {
+    if let Some(ended) = status.endtime {
+        return Some(ended.0);
+    }
+    let started_then = Params::new()
+        .set("since", upid.started())
+        .set("until", upid.started());
+    // It would be good to know; the rest is worth telling without it.
+    let tasks: Vec<RawTask> = pve
+        .get(&Path::new(["nodes", upid.node(), "tasks"]), &started_then)
+        .ok()?;
+    let task = tasks.into_iter().find(|task| task.upid == upid.as_str())?;
+    Some(task.endtime?.0)
+}

@@ -1,0 +1,417 @@
+//! `list_tasks`: tasks of the cluster, newest first.
+
+use std::cmp::Reverse;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::task::{RawTask, TaskState, TaskSummary};
+use crate::error::{Error, Result};
+use crate::pve::{Params, Path, Pve, TaskLog, Upid, nodes};
+use crate::tool::{Reply, Run};
+use crate::tools::nodes::check::check_node;
+use crate::{clock, text};
+
+/// The tasks that fit the filters, newest first.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListTasks {
+    /// Only of this node. Default: all.
+    #[schemars(length(min = 1))]
+    node: Option<String>,
+    /// On this guest, also in backups of several.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// How they ended.
+    status: Option<TaskState>,
+    /// Part of the type, such as qmstart, clone or vzdump.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Part of the user's name.
+    user: Option<String>,
+    /// Started since: 2h, 3d, a date (UTC) or a time.
+    since: Option<String>,
+    /// Started until; as since.
+    until: Option<String>,
+    /// Default 30.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct TaskList {
+    tasks: Vec<TaskSummary>,
+    /// How many fit the filters, also where not all are shown.
+    total: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+const DEFAULT_LIMIT: u32 = 30;
+
+/// The filters, checked.
+pub(super) struct Filter {
+    vmid: Option<u32>,
+    status: Option<TaskState>,
+    kind: Option<String>,
+    user: Option<String>,
+    since: Option<u64>,
+    until: Option<u64>,
+}
+
+/// What was found, and what was not looked at.
+#[derive(Default)]
+struct Found {
+    tasks: Vec<RawTask>,
+    /// How many fit, those that were not fetched included.
+    total: u64,
+    /// Whether more may fit than `total` says.
+    is_partial: bool,
+    notes: Vec<String>,
+}
+
+/// How many of a node's tasks are looked at where Proxmox cannot filter them.
+const MOST_SCANNED: u64 = 2000;
+
+/// How many of a node's backup jobs of several guests are searched for one.
+const MOST_JOBS: usize = 10;
+
+/// How many lines of a backup job's log are searched for a guest.
+const JOB_LOG_LINES: u64 = 4000;
+
+impl Run for ListTasks {
+    type Output = TaskList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<TaskList>> {
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let filter = self.filter()?;
+        let mut found = if let Some(node) = &self.node {
+            check_node(pve, "node", node)?;
+            filter.of_node(pve, node, limit)?
+        } else if filter.looks_back() {
+            filter.of_all_nodes(pve, limit)?
+        } else {
+            filter.of_cluster(pve)?
+        };
+        found.tasks.sort_by_key(|task| Reverse(task.starttime));
+        found.tasks.truncate(limit as usize);
+        let hint = self.hint(pve, &filter, &found);
+        let tasks: Vec<TaskSummary> = found.tasks.into_iter().map(TaskSummary::from).collect();
+        let count = |state| tasks.iter().filter(|task| task.status == state).count();
+        let total = found.total;
+        let text = format!(
+            "{}, {} of those shown running, {} failed",
+            text::count(usize::try_from(total).unwrap_or(usize::MAX), "task"),
+            count(TaskState::Running),
+            count(TaskState::Failed),
+        );
+        Ok(Reply::Done(TaskList { tasks, total, hint }, text))
+    }
+}
+
+impl ListTasks {
+    pub(super) fn filter(&self) -> Result<Filter> {
+        let since = self.since.as_deref();
+        let until = self.until.as_deref();
+        let filter = Filter {
+            vmid: self.vmid,
+            status: self.status,
+            kind: self.kind.as_deref().map(str::to_lowercase),
+            user: self.user.as_deref().map(str::to_lowercase),
+            since: since.map(|text| clock::moment("since", text)).transpose()?,
+            until: until
+                .map(|text| clock::last_moment("until", text))
+                .transpose()?,
+        };
+        if let (Some(since), Some(until)) = (filter.since, filter.until)
+            && since > until
+        {
+            return Err(Error::argument(
+                "until",
+                format!(
+                    "must not be before since: {} is before {}",
+                    text::time(until),
+                    text::time(since)
+                ),
+            ));
+        }
+        Ok(filter)
+    }
+
+    fn hint(&self, pve: &Pve, filter: &Filter, found: &Found) -> Option<String> {
+        let mut parts = Vec::new();
+        if found.tasks.is_empty() && !filter.is_set() && found.notes.is_empty() {
+            parts.push(pve.empty_hint("Sys.Audit", "/nodes"));
+        } else if (found.tasks.len() as u64) < found.total {
+            parts.push(format!(
+                "{} of {}{} are shown: raise limit, or narrow by vmid, status, type, user, since or \
+                 until",
+                found.tasks.len(),
+                if found.is_partial { "at least " } else { "" },
+                found.total
+            ));
+        }
+        if self.node.is_none() && !filter.looks_back() {
+            parts.push(
+                "each node's latest tasks only: name a node, a vmid or since to look further back"
+                    .to_owned(),
+            );
+        }
+        parts.extend(found.notes.iter().cloned());
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+impl Filter {
+    fn is_set(&self) -> bool {
+        self.looks_back() || self.status.is_some() || self.kind.is_some() || self.user.is_some()
+    }
+
+    /// Whether it asks for more than the cluster's list holds, which is each
+    /// node's latest 25 tasks or so.
+    fn looks_back(&self) -> bool {
+        self.vmid.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
+    /// The filters that Proxmox applies as they are meant here. Its filter by
+    /// type takes whole types only, and its filter by user minds the case and
+    /// leaves out the token.
+    pub(super) fn query(&self) -> Params {
+        let (source, ended) = match self.status {
+            None => ("all", None),
+            Some(TaskState::Running) => ("active", None),
+            Some(TaskState::Ok) => ("archive", Some("ok")),
+            Some(TaskState::Warnings) => ("archive", Some("warning")),
+            Some(TaskState::Failed) => ("archive", Some("error")),
+            Some(TaskState::Unknown) => ("archive", Some("unknown")),
+        };
+        Params::new()
+            .set("source", source)
+            .opt("statusfilter", ended)
+            .opt("since", self.since)
+            .opt("until", self.until)
+    }
+
+    /// Those that the cluster's list holds, which takes no filters.
+    fn of_cluster(&self, pve: &Pve) -> Result<Found> {
+        let path = Path::new(["cluster", "tasks"]);
+        let mut tasks: Vec<RawTask> = pve.get(&path, &Params::new())?;
+        tasks.retain(|task| self.fits(task));
+        Ok(Found {
+            total: tasks.len() as u64,
+            tasks,
+            ..Found::default()
+        })
+    }
+
+    /// Those of every node that answers.
+    fn of_all_nodes(&self, pve: &Pve, limit: u32) -> Result<Found> {
+        let mut found = Found::default();
+        let (mut asked, mut failed) = (0, None);
+        for node in nodes(pve)? {
+            if node.is_offline() {
+                found.notes.push(format!(
+                    "node {} is offline: its tasks are not included",
+                    node.node
+                ));
+                continue;
+            }
+            match self.of_node(pve, &node.node, limit) {
+                Ok(more) => {
+                    asked += 1;
+                    found.add(more);
+                }
+                Err(error) => {
+                    found.notes.push(format!(
+                        "the tasks of node {} are not included: {}",
+                        node.node,
+                        error.message()
+                    ));
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) if asked == 0 => Err(error),
+            _ => Ok(found),
+        }
+    }
+
+    fn of_node(&self, pve: &Pve, node: &str, limit: u32) -> Result<Found> {
+        let path = Path::new(["nodes", node, "tasks"]);
+        let query = self.query().opt("vmid", self.vmid);
+        let mut found = if self.kind.is_none() && self.user.is_none() {
+            let query = query.set("limit", limit);
+            let page = pve.get_paged::<Vec<RawTask>>(&path, &query)?;
+            let tasks: Vec<RawTask> = page
+                .data
+                .into_iter()
+                .filter(|task| self.is_in_time(task))
+                .collect();
+            Found {
+                total: page.total.unwrap_or(0).max(tasks.len() as u64),
+                tasks,
+                ..Found::default()
+            }
+        } else {
+            let query = query.set("limit", MOST_SCANNED);
+            let page = pve.get_paged::<Vec<RawTask>>(&path, &query)?;
+            let scanned = page.data.len() as u64;
+            let all = page.total.unwrap_or(0).max(scanned);
+            let tasks: Vec<RawTask> = page
+                .data
+                .into_iter()
+                .filter(|task| self.fits(task))
+                .collect();
+            let is_partial = scanned < all;
+            Found {
+                total: tasks.len() as u64,
+                tasks,
+                is_partial,
+                notes: is_partial
+                    .then(|| {
+                        format!(
+                            "of the {all} tasks of node {node} the latest {scanned} were searched: \
+                             give until to look further back"
+                        )
+                    })
+                    .into_iter()
+                    .collect(),
+            }
+        };
+        if let Some(vmid) = self.vmid
+            && self
+                .kind
+                .as_ref()
+                .is_none_or(|kind| "vzdump".contains(kind))
+        {
+            found.add(self.jobs(pve, node, vmid)?);
+        }
+        Ok(found)
+    }
+
+    /// The backup jobs of several guests that a guest was in. Proxmox notes no
+    /// vmid for them; their logs tell.
+    fn jobs(&self, pve: &Pve, node: &str, vmid: u32) -> Result<Found> {
+        let path = Path::new(["nodes", node, "tasks"]);
+        let query = self
+            .query()
+            .set("typefilter", "vzdump")
+            .set("limit", MOST_SCANNED);
+        let tasks: Vec<RawTask> = pve.get(&path, &query)?;
+        let several = |task: &RawTask| task.id.as_ref().is_none_or(|id| id.0.is_empty());
+        let jobs: Vec<RawTask> = tasks
+            .into_iter()
+            .filter(|task| task.kind == "vzdump" && several(task) && self.fits_but_vmid(task))
+            .collect();
+        let mut found = Found::default();
+        if jobs.len() > MOST_JOBS {
+            found.is_partial = true;
+            found.notes.push(format!(
+                "of {} backup jobs of several guests on node {node} the latest {MOST_JOBS} were \
+                 searched: give until to look further back",
+                jobs.len()
+            ));
+        }
+        for job in jobs.into_iter().take(MOST_JOBS) {
+            let Ok(upid) = job.upid.parse::<Upid>() else {
+                continue;
+            };
+            match TaskLog::page(pve, &upid, 0, JOB_LOG_LINES) {
+                Ok(log) if backs_up(&log.lines, vmid) => {
+                    found.total += 1;
+                    found.tasks.push(job);
+                }
+                Ok(_) => {}
+                // Other jobs are worth a look all the same.
+                Err(failure) => found.notes.push(format!(
+                    "the log of {upid} cannot be read: {}",
+                    Error::from(failure).message()
+                )),
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) fn fits(&self, task: &RawTask) -> bool {
+        let vmid = self.vmid.map(|vmid| vmid.to_string());
+        vmid.is_none_or(|vmid| task.id.as_ref().is_some_and(|id| id.0 == vmid))
+            && self.fits_but_vmid(task)
+    }
+
+    fn fits_but_vmid(&self, task: &RawTask) -> bool {
+        let contains = |text: &str, part: &String| text.to_lowercase().contains(part);
+        self.status.is_none_or(|status| status == task.state())
+            && self
+                .kind
+                .as_ref()
+                .is_none_or(|kind| contains(&task.kind, kind))
+            && self
+                .user
+                .as_ref()
+                .is_none_or(|user| contains(&task.full_user(), user))
+            && self.is_in_time(task)
+    }
+
+    fn is_in_time(&self, task: &RawTask) -> bool {
+        // Proxmox has compared the time of one that shows none.
+        let Some(started) = task.starttime else {
+            return true;
+        };
+        self.since.is_none_or(|since| started >= since)
+            && self.until.is_none_or(|until| started <= until)
+    }
+}
+
+impl Found {
+    fn add(&mut self, more: Self) {
+        let known = |task: &RawTask| self.tasks.iter().any(|one| one.upid == task.upid);
+        let (again, new): (Vec<_>, Vec<_>) = more.tasks.into_iter().partition(known);
+        self.total += more.total.saturating_sub(again.len() as u64);
+        self.tasks.extend(new);
+        self.is_partial |= more.is_partial;
+        self.notes.extend(more.notes);
+    }
+}
+
+/// Whether the log of a backup job names a guest: in the command that started
+/// it, or where the guest's backup begins.
+fn backs_up(log: &[String], vmid: u32) -> bool {
+    let vmid = vmid.to_string();
+    log.iter().any(|line| {
+        if let Some((_, command)) = line.split_once("starting new backup job: vzdump ") {
+            return command
+                .split(' ')
+                .take_while(|word| !word.starts_with('-'))
+                .any(|word| word == vmid);
+        }
+        line.split_once("Backup of VM ")
+            .and_then(|(_, rest)| rest.split([' ', ':']).next())
+            .is_some_and(|word| word == vmid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_job_tells_its_guests() {
+        let log = |lines: &[&str]| -> Vec<String> {
+            lines.iter().map(|line| (*line).to_owned()).collect()
+        };
+        let named =
+            log(&["INFO: starting new backup job: vzdump 100 200 --storage local --bwlimit 300"]);
+        assert!(backs_up(&named, 100) && backs_up(&named, 200));
+        assert!(!backs_up(&named, 10) && !backs_up(&named, 300));
+        let all = log(&[
+            "INFO: starting new backup job: vzdump --all 1 --storage local",
+            "INFO: skip external VMs: 300",
+            "INFO: Starting Backup of VM 100 (qemu)",
+            "ERROR: Backup of VM 101 failed - no space left",
+            "INFO: Finished Backup of VM 100 (00:00:02)",
+        ]);
+        assert!(backs_up(&all, 100) && backs_up(&all, 101));
+        assert!(!backs_up(&all, 300) && !backs_up(&all, 1));
+    }
+}

@@ -1,0 +1,49 @@
+//! `stop_task`: stops a running task.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::task::{EXIT_STATUS_LENGTH, known, label, task_error};
+use crate::error::Result;
+use crate::pve::{Pve, TaskStatus};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run, follow};
+use crate::{text, tool_names};
+
+/// Stops a task.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StopTask {
+    /// The task's identifier, UPID:…
+    upid: String,
+}
+
+impl Run for StopTask {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let upid = known(pve, &self.upid)?;
+        let status = TaskStatus::read(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
+        let action = format!("ask {} to stop", label(&upid));
+        let about = |mut report: Report| {
+            report.node = Some(upid.node().to_owned());
+            report.vmid = upid.id().parse().ok();
+            report.upid = Some(upid.to_string());
+            report
+        };
+        if let Some(exit) = status.exit() {
+            let report = about(Report::unchanged(action));
+            return Ok(Reply::report(report.next(format!(
+                "it had ended already: {}",
+                text::cut(exit, EXIT_STATUS_LENGTH)
+            ))));
+        }
+        follow::stop(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
+        let report = about(Report::done(action));
+        Ok(Reply::report(report.next(format!(
+            "it ends in a moment, and {} shows how; what it has done so far may stay half-done, and a \
+             guest may keep its lock",
+            tool_names::GET_TASK
+        ))))
+    }
+}

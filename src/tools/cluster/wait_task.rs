@@ -1,0 +1,52 @@
+//! `wait_task`: follows a task to its end.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::task::{known, label, task_error};
+use crate::error::Result;
+use crate::pve::{Pve, Started, TaskStatus, Upid};
+use crate::tool::expected::Expected;
+use crate::tool::report::Report;
+use crate::tool::ticket::PendingTask;
+use crate::tool::{Reply, Run};
+use crate::tools::backups::CreateBackup;
+
+/// Follows a task to its end.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WaitTask {
+    /// The task's identifier, UPID:…
+    upid: String,
+}
+
+impl Run for WaitTask {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let upid = known(pve, &self.upid)?;
+        let status = match TaskStatus::read(pve, &upid) {
+            Ok(status) => Some(status),
+            // It is followed until Proxmox answers again.
+            Err(failure) if failure.may_pass() => None,
+            Err(failure) => return Err(task_error(&upid, failure)),
+        };
+        let mut report = Report::done(label(&upid));
+        report.vmid = upid.id().parse().ok();
+        let expected = report
+            .vmid
+            .and_then(|vmid| Expected::of_ha_task(upid.kind(), vmid, upid.started()));
+        let Some(status) = status.filter(|status| status.exit().is_some()) else {
+            return report.started_until(&Started::Task(upid), None, expected);
+        };
+        PendingTask::new(upid, report, expected).ended(pve, &status, Self::complete)
+    }
+
+    /// Adds the backup that a vzdump task has made.
+    fn complete(pve: &Pve, upid: &Upid, report: Report) -> Report {
+        match upid.kind() {
+            "vzdump" => CreateBackup::complete(pve, upid, report),
+            _ => report,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `delete_firewall_rule`: deletes a rule by its position.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::position::shifted;
+use super::state::Seen;
+use super::target::{Scope, Site};
+use crate::error::Result;
+use crate::pve::{Halt, Params, Pve, Removable};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+
+/// The removal of a rule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteFirewallRule {
+    /// A guest's.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// A node's.
+    node: Option<String>,
+    /// True: the cluster's.
+    cluster: Option<bool>,
+    /// Of the rule.
+    position: u32,
+    /// From the audit: refuse if changed since.
+    digest: Option<String>,
+    /// Even if it locks people out of nodes.
+    accept_lockout: Option<bool>,
+}
+
+impl Run for DeleteFirewallRule {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let scope = Scope::of(self.vmid, self.node.clone(), self.cluster)?;
+        let report = scope.on(pve, |site| self.delete(pve, site))?;
+        Ok(Reply::report(report))
+    }
+}
+
+impl DeleteFirewallRule {
+    fn delete(&self, pve: &Pve, site: &Site) -> Result<Report, Halt> {
+        let seen = Seen::read(pve, site)?;
+        seen.rules.unchanged_since(self.digest.as_deref())?;
+        let old = seen.rules.at(self.position)?;
+        let mut after = seen.rules.list.clone();
+        after.retain(|listed| listed.position != self.position);
+        let lockout = seen.guard(pve, site, &after, None, self.accept_lockout)?;
+        pve.delete::<()>(
+            &Removable::FirewallRule {
+                rules: &site.path.join(["rules"]),
+                position: &self.position.to_string(),
+            },
+            &Params::new().opt("digest", seen.rules.digest.as_ref()),
+        )?;
+        let mut report = site
+            .report(Report::done(format!(
+                "delete rule {} of the firewall of {}: {}",
+                self.position, site.label, old.rule
+            )))
+            .change(
+                format!("rule {}", self.position),
+                Some(old.rule.to_string()),
+                None::<String>,
+            );
+        let last = u32::try_from(after.len()).unwrap_or(u32::MAX);
+        if self.position < last {
+            report = report.warn(shifted(self.position + 1, last + 1, self.position));
+        }
+        report.warnings.extend(lockout);
+        Ok(report)
+    }
+}

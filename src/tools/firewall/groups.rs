@@ -1,0 +1,61 @@
+//! Security groups.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::rule::{Direction, Listed, Rules};
+use super::state::visible;
+use crate::error::Result;
+use crate::pve::{Failure, Params, Path, Pve};
+
+/// How many nodes and security groups an audit of the cluster looks into.
+pub(super) const LOOKED_INTO: usize = 20;
+
+/// Security groups.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// All there are, where it was asked and the token may see it.
+    pub(super) names: Option<BTreeSet<String>>,
+    /// The rules of those in use.
+    pub(super) rules: BTreeMap<String, Vec<Listed>>,
+}
+
+impl Groups {
+    /// Reads those that rules use, or all.
+    pub(super) fn read<'a>(
+        pve: &Pve,
+        rules: impl Iterator<Item = &'a Listed>,
+        all: bool,
+    ) -> Result<Self, Failure> {
+        #[derive(Deserialize)]
+        struct Entry {
+            group: String,
+        }
+        let used: BTreeSet<&str> = rules
+            .filter(|listed| listed.rule.direction == Direction::Group)
+            .map(|listed| listed.rule.action.as_str())
+            .collect();
+        if used.is_empty() && !all {
+            return Ok(Self::default());
+        }
+        let groups = Path::new(["cluster", "firewall", "groups"]);
+        let names: Option<BTreeSet<String>> =
+            visible(pve.get::<Vec<Entry>>(&groups, &Params::new()))?
+                .map(|entries| entries.into_iter().map(|entry| entry.group).collect());
+        let mut rules = BTreeMap::new();
+        for name in names
+            .iter()
+            .flatten()
+            .filter(|name| all || used.contains(name.as_str()))
+            .take(LOOKED_INTO)
+        {
+            let read: Option<Rules> =
+                visible(pve.get(&groups.join([name.as_str()]), &Params::new()))?;
+            if let Some(read) = read {
+                rules.insert(name.clone(), read.list);
+            }
+        }
+        Ok(Self { names, rules })
+    }
+}

@@ -1,0 +1,53 @@
+//! Positions of rules, and how a change shifts them.
+
+use super::rule::{Rule, Rules};
+use crate::error::{Error, Result};
+
+/// The digest of a list that has a rule in its place, as this call left it.
+pub(super) fn expect(rules: &Rules, position: u32, rule: &Rule) -> Result<String, Error> {
+    let stands = rules
+        .at(position)
+        .is_ok_and(|listed| listed.rule.does_as(rule));
+    match &rules.digest {
+        Some(digest) if stands => Ok(digest.clone()),
+        _ => Err(Error::Conflict(
+            "someone else changed the rules in the meantime: read them again".into(),
+        )),
+    }
+}
+
+/// What `moveto` has to say for a rule to end up in a place: Proxmox puts it
+/// before the rule that is there now, which a move down shifts by one.
+pub(super) fn move_target(from: u32, to: u32) -> u32 {
+    if to > from { to.saturating_add(1) } else { to }
+}
+
+/// How the positions of rules have shifted, from one to before another.
+pub(super) fn shifted(from: u32, to: u32, now: u32) -> String {
+    if from + 1 == to {
+        format!("the rule that was at position {from} is now at {now}")
+    } else {
+        let last = to - 1;
+        format!(
+            "the rules that were at positions {from} to {last} are now at {now} to {}",
+            now + last - from
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_told() {
+        assert_eq!(
+            shifted(2, 3, 1),
+            "the rule that was at position 2 is now at 1"
+        );
+        assert_eq!(
+            shifted(1, 4, 2),
+            "the rules that were at positions 1 to 3 are now at 2 to 4"
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What a rule refers to: Proxmox accepts names that do not exist, and never applies such a rule.
+
+use serde::Deserialize;
+
+use super::groups::Groups;
+use super::rule::{Direction, Level, Listed, Rule};
+use super::state::{Seen, visible};
+use super::target::Site;
+use crate::error::{Error, Result};
+use crate::pve::{Halt, Params, Path, Pve};
+use crate::text;
+
+impl Seen {
+    /// Refuses a rule whose group, macro or network card does not exist:
+    /// Proxmox takes such rules and never applies them.
+    pub(super) fn known(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<(), Halt> {
+        if let Some(interface) = &rule.interface
+            && site.level == Level::Guest
+            && !self.nics.iter().any(|nic| nic.id == *interface)
+        {
+            let cards: Vec<&str> = self.nics.iter().map(|nic| nic.id.as_str()).collect();
+            return Err(Error::NotFound(format!(
+                "{} has no network card {interface}; it has {}",
+                site.label,
+                some(&cards)
+            ))
+            .into());
+        }
+        if rule.direction == Direction::Group {
+            let listed = Listed {
+                position: 0,
+                rule: rule.clone(),
+                errors: Vec::new(),
+            };
+            let names = Groups::read(pve, std::iter::once(&listed), false)?.names;
+            if let Some(names) = names
+                && !names.contains(&rule.action)
+            {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                return Err(Error::NotFound(format!(
+                    "there is no security group {}; there are: {}",
+                    rule.action,
+                    some(&names)
+                ))
+                .into());
+            }
+        }
+        if let Some(name) = &rule.r#macro {
+            known_macro(pve, name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a macro that Proxmox does not know.
+fn known_macro(pve: &Pve, name: &str) -> Result<(), Halt> {
+    #[derive(Deserialize)]
+    struct Entry {
+        r#macro: String,
+    }
+    let entries: Option<Vec<Entry>> = visible(pve.get(
+        &Path::new(["cluster", "firewall", "macros"]),
+        &Params::new(),
+    ))?;
+    let Some(entries) = entries else {
+        return Ok(());
+    };
+    if entries
+        .iter()
+        .any(|entry| entry.r#macro.eq_ignore_ascii_case(name))
+    {
+        return Ok(());
+    }
+    let near = text::nearest(name, entries.iter().map(|entry| entry.r#macro.as_str()))
+        .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
+    Err(Error::argument(
+        "macro",
+        format!("is not known to Proxmox{near}: name a service such as SSH, HTTPS or DNS, or give proto and dport"),
+    )
+    .into())
+}
+
+fn some(names: &[&str]) -> String {
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
+}

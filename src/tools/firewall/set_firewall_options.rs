@@ -1,0 +1,249 @@
+//! `set_firewall_options`: switches, policies and filters.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::groups::Groups;
+use super::options::{Options, Wanted, default_of, words};
+use super::rule::Level;
+use super::state::Seen;
+use super::target::{Scope, Site};
+use crate::error::{Error, Result};
+use crate::pve::{Halt, Params, Pve};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::tool_names;
+
+/// Switches and policies.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetFirewallOptions {
+    /// A guest's.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// A node's.
+    node: Option<String>,
+    /// True: the cluster's.
+    cluster: Option<bool>,
+    /// Switch it on or off.
+    enabled: Option<bool>,
+    /// For traffic that no rule matches; of a guest or the cluster.
+    policy_in: Option<Policy>,
+    /// As policy_in.
+    policy_out: Option<Policy>,
+    /// Guest: let DHCP through.
+    dhcp: Option<bool>,
+    /// Guest: only its own MAC addresses.
+    macfilter: Option<bool>,
+    /// Guest: only its own IP addresses.
+    ipfilter: Option<bool>,
+    /// Others by Proxmox's names, such as log_level_in=info, nftables=1.
+    more: Option<Vec<String>>,
+    /// Even if it locks people out of nodes.
+    accept_lockout: Option<bool>,
+    /// Even if it switches the whole cluster's firewall off.
+    accept_unprotected: Option<bool>,
+}
+
+/// What happens to traffic that no rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub(super) enum Policy {
+    Accept,
+    Reject,
+    Drop,
+}
+
+impl Policy {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Accept => "ACCEPT",
+            Self::Reject => "REJECT",
+            Self::Drop => "DROP",
+        }
+    }
+}
+
+impl Run for SetFirewallOptions {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let scope = Scope::of(self.vmid, self.node.clone(), self.cluster)?;
+        let wanted = self.wanted(scope.level())?;
+        let report = scope.on(pve, |site| self.set(pve, site, &wanted))?;
+        Ok(Reply::report(report))
+    }
+}
+
+impl SetFirewallOptions {
+    /// All that is to be set, refused where such a firewall has no such option.
+    pub(super) fn wanted(&self, level: Level) -> Result<Vec<Wanted>> {
+        let flag = |value: bool| if value { "1" } else { "0" };
+        let own = [
+            ("enabled", "enable", self.enabled.map(flag)),
+            ("policy_in", "policy_in", self.policy_in.map(Policy::as_str)),
+            (
+                "policy_out",
+                "policy_out",
+                self.policy_out.map(Policy::as_str),
+            ),
+            ("dhcp", "dhcp", self.dhcp.map(flag)),
+            ("macfilter", "macfilter", self.macfilter.map(flag)),
+            ("ipfilter", "ipfilter", self.ipfilter.map(flag)),
+        ];
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (argument, name, value) in own {
+            if let Some(value) = value {
+                wanted.push(Wanted::of(Some(argument), name, value, level)?);
+            }
+        }
+        for one in self.more.iter().flatten() {
+            let Some((name, value)) = one.split_once('=') else {
+                return Err(Error::argument(
+                    "more",
+                    "must list options as name=value, such as ndp=0",
+                ));
+            };
+            let one = Wanted::of(None, name.trim(), value.trim(), level)?;
+            if wanted.iter().any(|known| known.name == one.name) {
+                return Err(Error::argument(
+                    "more",
+                    format!("{} is given more than once", one.name),
+                ));
+            }
+            wanted.push(one);
+        }
+        if wanted.is_empty() {
+            return Err(Error::argument(
+                "enabled",
+                "is missing: give at least one option to set",
+            ));
+        }
+        Ok(wanted)
+    }
+
+    fn set(&self, pve: &Pve, site: &Site, wanted: &[Wanted]) -> Result<Report, Halt> {
+        let seen = Seen::read(pve, site)?;
+        let action = format!("set the firewall options of {}", site.label);
+        let mut form = Params::new();
+        let mut after = seen.options.clone();
+        let mut report = site.report(Report::done(action.clone()));
+        for one in wanted {
+            let now = seen.options.get(one.name);
+            let default = default_of(site.level, one.name);
+            let value = words(one.name, &one.value);
+            if now
+                .or(default)
+                .is_some_and(|now| words(one.name, now) == value)
+            {
+                continue;
+            }
+            form = form.set(one.name, &one.value);
+            after.0.insert(one.name.to_owned(), one.value.clone());
+            let from = match (now, default) {
+                (Some(now), _) => Some(words(one.name, now)),
+                (None, Some(default)) => Some(format!("{} (default)", words(one.name, default))),
+                (None, None) => None,
+            };
+            report = report.change(one.argument, from, Some(value));
+        }
+        if form.is_empty() {
+            return Ok(site.report(Report::unchanged(action)));
+        }
+        let unprotected = self.check_protection(site, &seen.options, &after)?;
+        let lockout = seen.guard(
+            pve,
+            site,
+            &seen.rules.list,
+            Some(&after),
+            self.accept_lockout,
+        )?;
+        pve.put::<()>(
+            &site.path.join(["options"]),
+            &form.opt("digest", seen.options.get("digest")),
+        )?;
+        report.warnings.extend(unprotected);
+        report.warnings.extend(lockout);
+        report
+            .warnings
+            .extend(self.consequences(pve, site, seen, after)?);
+        Ok(report)
+    }
+
+    /// Refuses to switch off the firewall of the whole cluster unless the caller
+    /// accepts it, or says what a firewall that is now off no longer does.
+    fn check_protection(
+        &self,
+        site: &Site,
+        before: &Options,
+        after: &Options,
+    ) -> Result<Option<String>> {
+        if !before.is_on(site.level) || after.is_on(site.level) {
+            return Ok(None);
+        }
+        if site.level != Level::Cluster {
+            return Ok(Some(format!(
+                "no rule and no policy protects {} any longer",
+                site.label
+            )));
+        }
+        let lost = "no rule and no policy of any node or guest applies any longer: all their ports \
+                    are open to whoever can reach them";
+        if self.accept_unprotected == Some(true) {
+            return Ok(Some(lost.to_owned()));
+        }
+        Err(Error::Conflict(format!(
+            "this switches off the firewall of the whole cluster, and then {lost}; nothing was \
+             changed: to switch it off for one node or guest give node or vmid instead of cluster, \
+             or set accept_unprotected to true"
+        )))
+    }
+
+    /// What to know about a firewall that is now set like this.
+    fn consequences(
+        &self,
+        pve: &Pve,
+        site: &Site,
+        seen: Seen,
+        after: Options,
+    ) -> Result<Vec<String>, Halt> {
+        let mut warnings = Vec::new();
+        if site.level == Level::Cluster || !after.is_on(site.level) {
+            return Ok(warnings);
+        }
+        if seen.cluster_on() == Some(false) {
+            warnings.push(format!(
+                "it has no effect yet: the firewall of the datacenter is off ({} with cluster \
+                 switches it on)",
+                tool_names::SET_FIREWALL_OPTIONS
+            ));
+        }
+        if site.level != Level::Guest {
+            return Ok(warnings);
+        }
+        let seen = Seen {
+            options: after,
+            ..seen
+        };
+        let off: Vec<&str> = seen.cards_without(None);
+        if !off.is_empty() {
+            warnings.push(format!(
+                "it has no effect on {}: its firewall flag is off (firewall=1 in the guest's \
+                 hardware)",
+                off.join(", ")
+            ));
+        }
+        if seen.policy("policy_in") != "ACCEPT" {
+            // The change is made: what cannot be read afterwards is left out.
+            let groups = Groups::read(pve, seen.rules.list.iter(), false).unwrap_or_default();
+            if !seen.picture(&groups, None, None).lets_in() {
+                warnings.push(format!(
+                    "policy_in is {} and no rule accepts anything: new connections to the guest \
+                     are cut off",
+                    seen.policy("policy_in")
+                ));
+            }
+        }
+        Ok(warnings)
+    }
+}

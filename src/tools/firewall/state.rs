@@ -1,0 +1,130 @@
+//! A firewall as it was read.
+
+use std::collections::BTreeSet;
+
+use super::audit::{Names, Picture};
+use super::groups::Groups;
+use super::options::{Options, default_of};
+use super::rule::{Level, Listed, Rules};
+use super::target::Site;
+use crate::error::{Error, Result};
+use crate::pve::{Failure, GuestConfig, Nic, Params, Path, Pve};
+use crate::tool_names;
+
+pub(super) fn read_rules(pve: &Pve, firewall: &Path) -> Result<Rules, Failure> {
+    pve.get(&firewall.join(["rules"]), &Params::new())
+}
+
+/// What the token may see, or this Proxmox knows.
+pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match result {
+        Err(Failure::Api(error)) if matches!(error.status, 400 | 403 | 501) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+impl Rules {
+    /// Refuses a change where the caller has seen other rules.
+    pub(super) fn unchanged_since(&self, digest: Option<&str>) -> Result<()> {
+        if digest.is_none_or(|digest| self.digest.as_deref() == Some(digest)) {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "the rules have changed since that digest was read, and positions may have shifted: \
+             look at them again with {}",
+            tool_names::AUDIT_FIREWALL
+        )))
+    }
+}
+
+/// A firewall as it was read.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) level: Level,
+    pub(super) options: Options,
+    pub(super) rules: Rules,
+    /// Absent where the token may not see it. The cluster's own stand in
+    /// `options`.
+    pub(super) cluster: Option<Options>,
+    /// Of a node: what applies to it after its own rules.
+    pub(super) cluster_rules: Vec<Listed>,
+    pub(super) nics: Vec<Nic>,
+}
+
+impl Seen {
+    pub(super) fn read(pve: &Pve, site: &Site) -> Result<Self, Failure> {
+        // First, since it shows whether the guest has moved away.
+        let nics = match &site.guest {
+            Some(guest) => GuestConfig::read(pve, guest)?.nics(),
+            None => Vec::new(),
+        };
+        let options = Options::read(pve, &site.path)?;
+        let rules = read_rules(pve, &site.path)?;
+        let above = Path::new(["cluster", "firewall"]);
+        let (cluster, cluster_rules) = match site.level {
+            Level::Cluster => (Some(options.clone()), Vec::new()),
+            Level::Guest => (visible(Options::read(pve, &above))?, Vec::new()),
+            Level::Node => (
+                visible(Options::read(pve, &above))?,
+                visible(read_rules(pve, &above))?.unwrap_or_default().list,
+            ),
+        };
+        Ok(Self {
+            level: site.level,
+            options,
+            rules,
+            cluster,
+            cluster_rules,
+            nics,
+        })
+    }
+
+    pub(super) fn cluster_on(&self) -> Option<bool> {
+        self.cluster
+            .as_ref()
+            .map(|options| options.is_on(Level::Cluster))
+    }
+
+    /// A policy as it applies here: nodes have those of the cluster.
+    pub(super) fn policy(&self, name: &str) -> &str {
+        let options = match self.level {
+            Level::Node => self.cluster.as_ref(),
+            Level::Guest | Level::Cluster => Some(&self.options),
+        };
+        options
+            .and_then(|options| options.get(name))
+            .or(default_of(self.level, name))
+            .unwrap_or("ACCEPT")
+    }
+
+    pub(super) fn all_rules(&self) -> impl Iterator<Item = &Listed> {
+        self.rules.list.iter().chain(&self.cluster_rules)
+    }
+
+    pub(super) fn picture<'a>(
+        &'a self,
+        groups: &'a Groups,
+        names: Option<&'a Names>,
+        interfaces: Option<&'a BTreeSet<String>>,
+    ) -> Picture<'a> {
+        Picture {
+            level: self.level,
+            cluster_on: self.cluster_on(),
+            own_on: self.options.is_on(self.level),
+            policy_in: self.policy("policy_in"),
+            policy_out: self.policy("policy_out"),
+            mac_filter: self.options.get("macfilter") != Some("0"),
+            nftables: self
+                .options
+                .get("nftables")
+                .is_some_and(|value| value != "0"),
+            rules: &self.rules.list,
+            cluster_rules: &self.cluster_rules,
+            groups: &groups.rules,
+            group_names: groups.names.as_ref(),
+            names,
+            nics: &self.nics,
+            interfaces,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which firewall a call is about.
+
+use super::rule::Level;
+use crate::error::{Error, Result};
+use crate::pve::{Guest, Halt, Path, Pve, check_node_name, choose_node};
+use crate::tool::report::Report;
+
+/// Which firewall a call is about.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scope {
+    Guest(u32),
+    Node(String),
+    Cluster,
+}
+
+/// A firewall, found.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) level: Level,
+    /// Above `rules` and `options`.
+    pub(super) path: Path,
+    pub(super) label: String,
+    pub(super) guest: Option<Guest>,
+    pub(super) node: Option<String>,
+}
+
+impl Scope {
+    /// Exactly one must be given: a guest left out by mistake must not make a
+    /// change apply to the whole cluster.
+    pub(super) fn of(
+        vmid: Option<u32>,
+        node: Option<String>,
+        cluster: Option<bool>,
+    ) -> Result<Self> {
+        match (vmid, node, cluster.unwrap_or(false)) {
+            (Some(vmid), None, false) => Ok(Self::Guest(vmid)),
+            (None, Some(node), false) => {
+                check_node_name("node", Some(&node))?;
+                Ok(Self::Node(node))
+            }
+            (None, None, true) => Ok(Self::Cluster),
+            (None, None, false) => Err(Error::argument(
+                "vmid",
+                "is missing: say whose firewall by vmid, node or cluster true",
+            )),
+            _ => Err(Error::argument(
+                "vmid",
+                "must be given alone: give one of vmid, node and cluster",
+            )),
+        }
+    }
+
+    pub(super) fn level(&self) -> Level {
+        match self {
+            Self::Guest(_) => Level::Guest,
+            Self::Node(_) => Level::Node,
+            Self::Cluster => Level::Cluster,
+        }
+    }
+
+    /// Finds the firewall and does something with it; a guest that moves in
+    /// the meantime is found again.
+    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Site) -> Result<T, Halt>) -> Result<T> {
+        match self {
+            Self::Guest(vmid) => Guest::attempt(pve, *vmid, |guest| run(&Site::of_guest(guest)))
+                .map(|(_, value)| value),
+            Self::Node(node) => {
+                let node = choose_node(pve, "node", Some(node))?;
+                Ok(run(&Site {
+                    level: Level::Node,
+                    path: Path::new(["nodes", &node, "firewall"]),
+                    label: format!("node {node}"),
+                    guest: None,
+                    node: Some(node),
+                })?)
+            }
+            Self::Cluster => Ok(run(&Site {
+                level: Level::Cluster,
+                path: Path::new(["cluster", "firewall"]),
+                label: "the cluster".into(),
+                guest: None,
+                node: None,
+            })?),
+        }
+    }
+}
+
+impl Site {
+    fn of_guest(guest: &Guest) -> Self {
+        Self {
+            level: Level::Guest,
+            path: guest.path(["firewall"]),
+            label: guest.label(),
+            node: Some(guest.node.clone()),
+            guest: Some(guest.clone()),
+        }
+    }
+
+    /// A report that names the guest or node.
+    pub(super) fn report(&self, report: Report) -> Report {
+        match &self.guest {
+            Some(guest) => report.on(guest),
+            None => Report {
+                node: self.node.clone(),
+                ..report
+            },
+        }
+    }
+}
+
+impl Level {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Guest => "a guest",
+            Self::Node => "a node",
+            Self::Cluster => "the cluster",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_firewall_has_to_be_named() {
+        let name = |text: &str| Some(text.to_owned());
+        assert_eq!(Scope::of(Some(100), None, None), Ok(Scope::Guest(100)));
+        assert_eq!(
+            Scope::of(None, name("pve1"), Some(false)),
+            Ok(Scope::Node("pve1".into()))
+        );
+        assert_eq!(Scope::of(None, None, Some(true)), Ok(Scope::Cluster));
+        for (vmid, node, cluster) in [
+            (None, None, None),
+            (None, None, Some(false)),
+            (Some(100), name("pve1"), None),
+            (Some(100), None, Some(true)),
+            (None, name("../x"), None),
+        ] {
+            assert!(Scope::of(vmid, node, cluster).is_err());
+        }
+    }
+}

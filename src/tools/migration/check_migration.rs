@@ -1,0 +1,101 @@
+//! `check_migration`: where a guest can move, and what is in its way.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::preflight::LocalDisk;
+use super::survey::{How, Survey, Target};
+use crate::error::Result;
+use crate::pve::{Guest, Kind, Pve, check_node_name, find_node, nodes};
+use crate::tool::{Reply, Run};
+
+/// Where a guest can move.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CheckMigration {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// Only this node. Default: all.
+    target_node: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct MigrationCheck {
+    pub(super) vmid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) node: String,
+    pub(super) running: bool,
+    pub(super) how: How,
+    /// What the guest and its users notice.
+    pub(super) interruption: String,
+    pub(super) ha_managed: bool,
+    pub(super) targets: Vec<Target>,
+    /// Obstacles to a move to any node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) blockers: Vec<String>,
+    /// Disks that would be copied over the network.
+    pub(super) local_disks: Vec<LocalDisk>,
+    pub(super) local_resources: Vec<String>,
+    pub(super) mapped_resources: Vec<String>,
+    /// HA resources that would move along.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) moves_along: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hint: Option<String>,
+}
+
+impl Run for CheckMigration {
+    type Output = MigrationCheck;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
+
+    fn run(self, pve: &Pve) -> Result<Reply<MigrationCheck>> {
+        check_node_name("target_node", self.target_node.as_deref())?;
+        let nodes = nodes(pve)?;
+        if let Some(target) = self.target_node.as_deref().filter(|_| !nodes.is_empty()) {
+            find_node(&nodes, target)?;
+        }
+        let (guest, survey) = Guest::attempt(pve, self.vmid, |guest| Survey::make(pve, guest))?;
+        if let Some(target) = self
+            .target_node
+            .as_deref()
+            .filter(|target| *target != guest.node)
+        {
+            find_node(&nodes, target)?;
+        }
+        let check = survey.check(&guest, &nodes, self.target_node.as_deref());
+        let text = check.text();
+        Ok(Reply::Done(check, text))
+    }
+}
+
+impl MigrationCheck {
+    fn text(&self) -> String {
+        let able: Vec<&str> = self
+            .targets
+            .iter()
+            .filter(|target| target.allowed)
+            .map(|target| target.node.as_str())
+            .collect();
+        let how = match self.how {
+            How::Live => "live",
+            How::Offline => "offline",
+            How::Restart => "by restart",
+        };
+        let kind = self.kind.as_str();
+        if able.is_empty() {
+            format!(
+                "{kind} guest {} on {} cannot move to any node now",
+                self.vmid, self.node
+            )
+        } else {
+            format!(
+                "{kind} guest {} on {} can move {how} to {}",
+                self.vmid,
+                self.node,
+                able.join(", ")
+            )
+        }
+    }
+}

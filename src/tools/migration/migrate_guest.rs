@@ -1,0 +1,302 @@
+//! `migrate_guest`: moves a guest to another node.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::preflight::LocalDisk;
+use super::storage_map::StorageMap;
+use super::survey::{How, Survey};
+use crate::error::{Error, Result};
+use crate::pve::{
+    Content, Guest, Halt, Kind, Params, Pve, Started, check_node_name, choose, choose_node,
+};
+use crate::tool::expected::{Cause, EndState, Expected};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::{text, tool_names};
+
+/// How long a container may take to shut down by default.
+const SHUTDOWN_SECONDS: u32 = 180;
+
+/// How long a guest is followed that the HA manager moves.
+const HA_SECONDS: u32 = 900;
+
+/// A move to another node.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MigrateGuest {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// Node to move it to.
+    target_node: String,
+    /// Live or not, for a VM. Default: live if it runs.
+    online: Option<bool>,
+    /// False: refuse if disks on local storage would have to be copied. Default true.
+    with_local_disks: Option<bool>,
+    /// Storage for the disks there: NAME, or pairs FROM:TO by comma. Default: the same names.
+    target_storage: Option<String>,
+    /// How long a running container may take to shut down, in seconds. Default 180.
+    #[schemars(range(min = 1, max = 86_400))]
+    shutdown_timeout_seconds: Option<u32>,
+    /// Limit in KiB/s; 0 for none.
+    bandwidth_limit_kibps: Option<u32>,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+/// What a migration was asked to do, for the report.
+struct Order {
+    how: How,
+    local_disks: Vec<LocalDisk>,
+    moves_along: Vec<String>,
+    warnings: Vec<String>,
+    downgraded: bool,
+    started: Started,
+}
+
+impl Run for MigrateGuest {
+    type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        check_node_name("target_node", Some(&self.target_node))?;
+        let storages = self
+            .target_storage
+            .as_deref()
+            .map(StorageMap::parse)
+            .transpose()?;
+        let guest = Guest::find(pve, self.vmid)?;
+        if guest.node == self.target_node {
+            return Ok(Reply::report(self.unchanged(&guest)));
+        }
+        choose_node(pve, "target_node", Some(&self.target_node))?;
+        if let Some(storages) = &storages {
+            let content = match guest.kind {
+                Kind::Qemu => Content::Images,
+                Kind::Lxc => Content::Rootdir,
+            };
+            for name in storages.targets() {
+                choose(pve, &self.target_node, content, Some(name))?;
+            }
+        }
+        let (guest, order) = Guest::attempt(pve, self.vmid, |guest| {
+            if guest.node == self.target_node {
+                return Ok(None);
+            }
+            self.order(pve, guest, storages.as_ref()).map(Some)
+        })?;
+        match order {
+            Some(order) => self.report(&guest, order),
+            None => Ok(Reply::report(self.unchanged(&guest))),
+        }
+    }
+}
+
+impl MigrateGuest {
+    /// It is on that node already.
+    fn unchanged(&self, guest: &Guest) -> Report {
+        let action = format!("migrate {} to {}", guest.label(), self.target_node);
+        let report = Report::unchanged(action).on(guest);
+        match &self.target_storage {
+            None => report,
+            Some(storage) => report
+                .warn(format!(
+                    "the guest is on node {} already, and a migration moves disks only together \
+                     with the guest: its disks were not moved to {storage}",
+                    guest.node
+                ))
+                .next(
+                    "disks move between storages of one node in the web interface (Hardware or \
+                     Resources, Volume Action, Move Storage) or by qm disk move and pct \
+                     move-volume on the node",
+                ),
+        }
+    }
+
+    /// Looks up all obstacles to the move, and starts it.
+    fn order(
+        &self,
+        pve: &Pve,
+        guest: &Guest,
+        storages: Option<&StorageMap>,
+    ) -> Result<Order, Halt> {
+        let survey = Survey::make(pve, guest)?;
+        let running = survey.running;
+        match (guest.kind, self.online) {
+            (Kind::Lxc, Some(true)) => {
+                return Err(Error::argument(
+                    "online",
+                    "must be left out for a container: containers cannot be migrated live; a \
+                     running one is shut down, moved and started",
+                )
+                .into());
+            }
+            (_, Some(false)) if running => {
+                return Err(Error::Conflict(format!(
+                    "{} is running, and online is false: stop it first with {}, or leave online \
+                     out to move it {}",
+                    guest.label(),
+                    tool_names::STOP_GUEST,
+                    match guest.kind {
+                        Kind::Qemu => "while it runs",
+                        Kind::Lxc => "by shutdown and start",
+                    }
+                ))
+                .into());
+            }
+            _ => {}
+        }
+        // The node has been checked.
+        let target = survey.judge(guest, &[], &self.target_node, storages);
+        let blockers = survey.blockers(guest);
+        let mut reasons: Vec<&str> = blockers
+            .iter()
+            .chain(&target.reasons)
+            .map(String::as_str)
+            .collect();
+        let copied = survey.copied();
+        let refused;
+        if self.with_local_disks == Some(false) && !copied.is_empty() {
+            refused = format!(
+                "with_local_disks is false, and {} would have to be copied",
+                copied
+                    .iter()
+                    .map(|disk| disk.volid.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            );
+            reasons.push(&refused);
+        }
+        if !reasons.is_empty() {
+            return Err(Error::Conflict(format!(
+                "{} cannot move to {}: {}; {} shows where it can",
+                guest.label(),
+                self.target_node,
+                reasons.join("; "),
+                tool_names::CHECK_MIGRATION
+            ))
+            .into());
+        }
+        let how = survey.how(guest.kind);
+        let mut form = Params::new().set("target", &self.target_node);
+        form = match guest.kind {
+            Kind::Qemu => {
+                if how == How::Live {
+                    form = form.flag("online", true);
+                }
+                if !copied.is_empty() || storages.is_some() {
+                    form = form.flag("with-local-disks", true);
+                }
+                form.opt("targetstorage", storages)
+            }
+            Kind::Lxc => {
+                if how == How::Restart {
+                    form = form
+                        .flag("restart", true)
+                        .set("timeout", self.shutdown_timeout());
+                }
+                form.opt("target-storage", storages)
+            }
+        }
+        .opt("bwlimit", self.bandwidth_limit_kibps);
+        let started = pve.post(&guest.path(["migrate"]), &form)?;
+        Ok(Order {
+            how,
+            local_disks: copied.into_iter().cloned().collect(),
+            moves_along: survey.moves_along,
+            warnings: survey.warnings,
+            downgraded: self.online == Some(true) && !running,
+            started,
+        })
+    }
+
+    fn shutdown_timeout(&self) -> u32 {
+        self.shutdown_timeout_seconds.unwrap_or(SHUTDOWN_SECONDS)
+    }
+
+    fn report(self, guest: &Guest, order: Order) -> Result<Reply<Report>> {
+        // Proxmox hands an HA guest to the HA manager, whose own task does it.
+        let by_ha = match &order.started {
+            Started::Task(upid) => upid.kind().starts_with("ha"),
+            Started::WithoutTask(_) => false,
+        };
+        let how = match order.how {
+            How::Live => "live",
+            How::Offline => "offline",
+            How::Restart => "by restart",
+        };
+        let what = format!(
+            "{} from {} to {}",
+            guest.label(),
+            guest.node,
+            self.target_node
+        );
+        let mut report = Report::done(format!("migrate {what}, {how}"))
+            .on(guest)
+            .change("node", Some(&guest.node), Some(&self.target_node));
+        let finish = if by_ha {
+            let node = EndState::On(self.target_node.clone());
+            Some(Expected::by_ha(guest.vmid, node, HA_SECONDS))
+        } else if matches!(order.started, Started::WithoutTask(_)) {
+            let node = EndState::On(self.target_node.clone());
+            Some(Expected::new(guest.vmid, node, Cause::Unnamed, HA_SECONDS))
+        } else {
+            report.node = Some(self.target_node.clone());
+            None
+        };
+        if order.how == How::Restart {
+            report = report.warn(format!(
+                "containers cannot be migrated live: it is shut down (within {} s), moved and \
+                 started on {}, and is unavailable meanwhile",
+                self.shutdown_timeout(),
+                self.target_node
+            ));
+        }
+        if order.downgraded {
+            report = report.warn("it is not running, so it is moved offline");
+        }
+        if !order.local_disks.is_empty() {
+            let bytes: u64 = order
+                .local_disks
+                .iter()
+                .filter_map(|disk| disk.size_bytes)
+                .sum();
+            report = report.warn(format!(
+                "{} on local storage {} copied over the network: {}{}",
+                text::count(order.local_disks.len(), "disk"),
+                if order.local_disks.len() == 1 {
+                    "is"
+                } else {
+                    "are"
+                },
+                order
+                    .local_disks
+                    .iter()
+                    .map(|disk| disk.volid.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                if bytes > 0 {
+                    format!(" ({})", text::bytes(bytes))
+                } else {
+                    String::new()
+                }
+            ));
+        }
+        if !order.moves_along.is_empty() {
+            report = report.warn(format!(
+                "an HA rule keeps these with it, so they move along: {}",
+                order.moves_along.join(", ")
+            ));
+        }
+        for warning in order.warnings {
+            report = report.warn(warning);
+        }
+        if by_ha && (self.target_storage.is_some() || self.bandwidth_limit_kibps.is_some()) {
+            report = report.warn(
+                "the HA manager does not take a target storage or a bandwidth limit: both were \
+                 ignored",
+            );
+        }
+        report.started_until(&order.started, self.wait, finish)
+    }
+}

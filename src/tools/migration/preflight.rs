@@ -1,0 +1,100 @@
+//! What Proxmox itself says before a migration.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::pve::{Failure, Flag, Guest, GuestState, Kind, Num, Params, Pve, parse_size};
+
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct LocalDisk {
+    /// The configuration's key, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) disk: Option<String>,
+    pub(super) volid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) cdrom: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unused: bool,
+}
+
+/// What Proxmox says beforehand. VMs and containers spell it differently.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Preflight {
+    #[serde(default)]
+    pub(super) running: Flag,
+    /// Of a guest that is not running only.
+    #[serde(default, alias = "allowed-nodes")]
+    pub(super) allowed_nodes: Option<Vec<String>>,
+    #[serde(default, alias = "not-allowed-nodes")]
+    pub(super) not_allowed_nodes: Option<BTreeMap<String, Value>>,
+    #[serde(default)]
+    pub(super) local_disks: Option<Vec<RawDisk>>,
+    #[serde(default)]
+    pub(super) local_resources: Option<Vec<String>>,
+    #[serde(default, rename = "mapped-resources")]
+    pub(super) mapped_resources: Option<Vec<String>>,
+    #[serde(default, rename = "mapped-resource-info")]
+    pub(super) mapped_resource_info: Option<BTreeMap<String, RawMapped>>,
+    #[serde(default, rename = "dependent-ha-resources")]
+    pub(super) dependent: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RawDisk {
+    pub(super) volid: String,
+    /// The configuration's key.
+    #[serde(default)]
+    pub(super) drivename: Option<String>,
+    #[serde(default)]
+    size: Option<Value>,
+    #[serde(default)]
+    cdrom: Flag,
+    #[serde(default)]
+    is_unused: Flag,
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct RawMapped {
+    #[serde(default, rename = "live-migration")]
+    pub(super) live_migration: Flag,
+}
+
+impl Preflight {
+    /// Asks for it. Whether the guest runs is what its node says where the
+    /// preflight says nothing of it: the list of guests lags behind.
+    pub(super) fn read(pve: &Pve, guest: &Guest, state: &GuestState) -> Result<Self, Failure> {
+        let mut preflight = match pve.get(&guest.path(["migrate"]), &Params::new()) {
+            // Before Proxmox VE 9 containers had no preflight.
+            Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => {
+                Self::default()
+            }
+            other => other?,
+        };
+        preflight.running.0 |= state.is_running();
+        Ok(preflight)
+    }
+}
+
+impl From<RawDisk> for LocalDisk {
+    fn from(raw: RawDisk) -> Self {
+        Self {
+            disk: raw.drivename,
+            volid: raw.volid,
+            // Bytes, or as the configuration has it: `32G`.
+            size_bytes: raw.size.and_then(|size| match size {
+                Value::String(text) => parse_size(&text),
+                other => serde_json::from_value::<Num<u64>>(other)
+                    .ok()
+                    .map(|size| size.0),
+            }),
+            cdrom: raw.cdrom.0,
+            unused: raw.is_unused.0,
+        }
+    }
+}

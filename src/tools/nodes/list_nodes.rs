@@ -1,0 +1,206 @@
+//! `list_nodes`: all nodes with their load.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::share::share;
+use crate::error::Result;
+use crate::pve::{Membership, Num, Params, Path, Pve};
+use crate::text;
+use crate::tool::{Reply, Run};
+
+/// All nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListNodes {
+    /// Only nodes of this status.
+    status: Option<NodeStatus>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NodeStatus {
+    Online,
+    Offline,
+    Unknown,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct NodeList {
+    nodes: Vec<NodeSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// An offline node has a name and a status only.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NodeSummary {
+    node: String,
+    status: NodeStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_percent: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpus: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_used_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory_total_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_used_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    root_total_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uptime_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct RawNode {
+    node: String,
+    #[serde(default)]
+    status: String,
+    cpu: Option<Num<f64>>,
+    maxcpu: Option<Num<u64>>,
+    mem: Option<Num<u64>>,
+    maxmem: Option<Num<u64>>,
+    disk: Option<Num<u64>>,
+    maxdisk: Option<Num<u64>>,
+    uptime: Option<Num<u64>>,
+}
+
+impl Run for ListNodes {
+    type Output = NodeList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<NodeList>> {
+        let raw: Vec<RawNode> = pve.get(&Path::new(["nodes"]), &Params::new())?;
+        let seen = raw.len();
+        let mut nodes: Vec<NodeSummary> = raw.into_iter().map(NodeSummary::from).collect();
+        nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        let silent: Vec<String> = nodes
+            .iter()
+            .filter(|node| node.status == NodeStatus::Unknown && !node.has_load())
+            .map(|node| node.node.clone())
+            .collect();
+        if nodes.iter().any(|node| node.status == NodeStatus::Unknown) {
+            let members = pve.membership();
+            for node in &mut nodes {
+                node.settle(&members);
+            }
+        }
+        nodes.retain(|node| self.status.is_none_or(|status| status == node.status));
+        let online = nodes
+            .iter()
+            .filter(|node| node.status == NodeStatus::Online)
+            .count();
+        let text = format!("{}, {online} online", text::count(nodes.len(), "node"));
+        let hint = if seen == 0 {
+            Some(pve.empty_hint("Sys.Audit", "/nodes"))
+        } else if silent.is_empty() {
+            None
+        } else {
+            Some(why_silent(pve, &silent))
+        };
+        Ok(Reply::Done(NodeList { nodes, hint }, text))
+    }
+}
+
+/// Why no load is known of nodes, and whether they are online.
+fn why_silent(pve: &Pve, silent: &[String]) -> String {
+    let members = pve.membership();
+    let (lost, here): (Vec<&str>, Vec<&str>) = silent
+        .iter()
+        .map(String::as_str)
+        .partition(|node| members.has_lost(node));
+    let mut parts = Vec::new();
+    if !here.is_empty() {
+        let (online, open): (Vec<&str>, Vec<&str>) =
+            here.iter().partition(|node| members.has(node));
+        let mut why = format!(
+            "the load of {} is unknown, as its pvestatd has not reported for minutes, or the node \
+             has only just joined: tools still reach it; if it lasts, run systemctl restart \
+             pvestatd on the node",
+            names(&here)
+        );
+        if !online.is_empty() {
+            why.push_str(&format!(
+                "; the cluster's status shows that {} is online",
+                names(&online)
+            ));
+        }
+        if !open.is_empty() {
+            why.push_str(&format!(
+                "; whether {} is online is not known either",
+                names(&open)
+            ));
+        }
+        parts.push(why);
+    }
+    if !lost.is_empty() {
+        parts.push(format!(
+            "the cluster has lost {}, which is offline",
+            names(&lost)
+        ));
+    }
+    parts.join("; ")
+}
+
+fn names(names: &[&str]) -> String {
+    text::cut(&names.join(", "), 400)
+}
+
+impl NodeSummary {
+    /// Whether pvestatd has reported something of it.
+    fn has_load(&self) -> bool {
+        self.cpu_percent.is_some() || self.memory_used_bytes.is_some()
+    }
+
+    /// Takes corosync's word for a node of which pvestatd reports nothing.
+    fn settle(&mut self, members: &Membership) {
+        if self.status != NodeStatus::Unknown {
+            return;
+        }
+        if members.has(&self.node) {
+            self.status = NodeStatus::Online;
+        } else if members.has_lost(&self.node) {
+            self.status = NodeStatus::Offline;
+        }
+    }
+}
+
+impl From<RawNode> for NodeSummary {
+    fn from(raw: RawNode) -> Self {
+        Self {
+            status: match raw.status.as_str() {
+                "online" => NodeStatus::Online,
+                "offline" => NodeStatus::Offline,
+                _ => NodeStatus::Unknown,
+            },
+            node: raw.node,
+            cpu_percent: raw.cpu.and_then(share),
+            cpus: raw.maxcpu.map(|number| number.0),
+            memory_used_bytes: raw.mem.map(|number| number.0),
+            memory_total_bytes: raw.maxmem.map(|number| number.0),
+            root_used_bytes: raw.disk.map(|number| number.0),
+            root_total_bytes: raw.maxdisk.map(|number| number.0),
+            uptime_seconds: raw.uptime.map(|number| number.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn offline_nodes_have_a_name_and_a_status() {
+        let raw: RawNode = serde_json::from_value(json!({
+            "id": "node/pve2", "type": "node", "status": "offline", "node": "pve2",
+            "ssl_fingerprint": null
+        }))
+        .unwrap();
+        assert_eq!(
+            serde_json::to_value(NodeSummary::from(raw)).unwrap(),
+            json!({"node": "pve2", "status": "offline"})
+        );
+    }
+}

@@ -1,0 +1,9 @@
+//! Nodes: the list, and one in full.
+
+pub(crate) mod check;
+mod get_node;
+mod list_nodes;
+mod share;
+
+pub(crate) use get_node::GetNode;
+pub(crate) use list_nodes::ListNodes;

@@ -1,0 +1,58 @@
+//! `start_guest`: starts a guest, or resumes one suspended to disk.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::order::{Order, Plan, halted, is_mounted, order, paused};
+use crate::error::{Error, Result};
+use crate::pve::{Guest, GuestState, Power, Pve};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run, expected};
+use crate::tool_names;
+
+/// Starts a guest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartGuest {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+impl Run for StartGuest {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        order(pve, self.vmid, self.wait, Self::plan)
+    }
+}
+
+impl StartGuest {
+    pub(super) fn plan(guest: &Guest, state: &GuestState) -> Result<Plan> {
+        let verb = "start";
+        if state.template.0 {
+            return Err(Error::Conflict(format!(
+                "{} is a template, and templates do not run: {} makes a guest of it, which can be \
+                 started",
+                guest.label(),
+                tool_names::CLONE_GUEST
+            )));
+        }
+        match Power::of(state) {
+            Power::Running => return Ok(Plan::Nothing(verb)),
+            Power::Paused => return Err(paused(guest, state)),
+            Power::Halted => return Err(halted(guest, state)),
+            // Its lock says that it is suspended, or that a backup uses it:
+            // Proxmox starts both.
+            Power::OnDisk | Power::Prepared => {}
+            Power::Stopped if is_mounted(guest, state) => {}
+            Power::Stopped | Power::Unknown => state.unlocked(guest)?,
+        }
+        // Its manager accepts the request, and ignores it.
+        if state.is_ha_managed() && state.ha_state() == Some("error") {
+            return Err(expected::given_up(guest));
+        }
+        Ok(Order::new(verb, "start", Power::Running).plan())
+    }
+}

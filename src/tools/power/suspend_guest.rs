@@ -1,0 +1,91 @@
+//! `suspend_guest`: pauses a VM, or saves its memory to disk and stops it.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::order::{Order, Plan, halted, order};
+use crate::error::{Error, Result};
+use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::tool_names;
+
+/// Suspends a running guest.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SuspendGuest {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// True: save a VM's memory to disk and stop it. Default: pause it, memory kept.
+    to_disk: Option<bool>,
+    /// Where to_disk saves; default: the storage of the VM's disks.
+    #[schemars(length(min = 1))]
+    state_storage: Option<String>,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+impl Run for SuspendGuest {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        if self.state_storage.is_some() && !self.saves() {
+            return Err(Error::argument(
+                "state_storage",
+                "only works with to_disk true",
+            ));
+        }
+        order(pve, self.vmid, self.wait, |guest, state| {
+            self.plan(guest, state)
+        })
+    }
+}
+
+impl SuspendGuest {
+    fn saves(&self) -> bool {
+        self.to_disk == Some(true)
+    }
+
+    pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
+        if self.saves() && guest.kind == Kind::Lxc {
+            return Err(Error::argument(
+                "to_disk",
+                "works for VMs only, and this is a container: leave it out",
+            ));
+        }
+        let verb = if self.saves() {
+            "suspend to disk"
+        } else {
+            "pause"
+        };
+        match Power::of(state) {
+            Power::OnDisk => return Ok(Plan::Nothing(verb)),
+            Power::Paused if !self.saves() => return Ok(Plan::Nothing(verb)),
+            Power::Stopped => {
+                return Err(Error::Conflict(format!(
+                    "{} is stopped, so there is nothing to suspend: start it with {} first",
+                    guest.label(),
+                    tool_names::START_GUEST
+                )));
+            }
+            Power::Halted => return Err(halted(guest, state)),
+            Power::Running | Power::Paused | Power::Prepared | Power::Unknown => {
+                state.unlocked(guest)?;
+            }
+        }
+        if guest.kind == Kind::Lxc {
+            return Ok(Order::new("suspend", "suspend", Power::OnDisk)
+                .warn("containers are suspended by CRIU, which Proxmox calls experimental")
+                .plan());
+        }
+        if !self.saves() {
+            return Ok(Order::new(verb, "suspend", Power::Paused).plan());
+        }
+        let params = Params::new()
+            .flag("todisk", true)
+            .opt("statestorage", self.state_storage.as_deref());
+        Ok(Order::new(verb, "suspend", Power::OnDisk)
+            .with(params)
+            .plan())
+    }
+}

@@ -1,0 +1,283 @@
+//! Writes settings of a guest and reports which of them took effect.
+
+use serde::de::IgnoredAny;
+
+use super::settings::Settings;
+use crate::error::{Error, Problem, Result};
+use crate::pve::{ApiError, Failure, Guest, Halt, Kind, Params, Pve};
+use crate::tool::report::{Change, Report, Status};
+use crate::{text, tool_names};
+
+pub(super) fn nothing_given(names: &str) -> Error {
+    Error::InvalidArguments(vec![Problem {
+        pointer: String::new(),
+        message: format!("say what to change: at least one of {names}"),
+    }])
+}
+
+/// A setting as it is to be.
+pub(super) struct Wish {
+    /// Proxmox's name.
+    pub(super) key: &'static str,
+    /// The argument's name.
+    argument: &'static str,
+    /// What counts where it is not set.
+    default: Option<&'static str>,
+    unit: Unit,
+    /// Empty: not set.
+    value: String,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Unit {
+    Plain,
+    Number,
+    YesNo,
+}
+
+impl Wish {
+    pub(super) fn new(
+        argument: &'static str,
+        key: &'static str,
+        default: Option<&'static str>,
+        unit: Unit,
+        value: String,
+    ) -> Self {
+        Self {
+            key,
+            argument,
+            default,
+            unit,
+            value,
+        }
+    }
+
+    /// Whether the guest has what is wished for, or will have it at its next
+    /// start. What cannot be read may be anything.
+    fn is_met(&self, settings: &Settings) -> bool {
+        !settings.is_unreadable(self.key) && self.is(settings.wanted(self.key))
+    }
+
+    /// Whether this value is what is wished for.
+    pub(super) fn is(&self, value: Option<&str>) -> bool {
+        let value = value.or(self.default).unwrap_or_default();
+        let number = |text: &str| text.trim().parse::<f64>().ok();
+        value == self.value
+            || (matches!(self.unit, Unit::Number)
+                && number(value).is_some_and(|value| number(&self.value) == Some(value)))
+    }
+
+    fn show(&self, value: Option<&str>) -> Option<String> {
+        let value = value.or(self.default)?;
+        Some(match self.unit {
+            Unit::Plain | Unit::Number => text::cut(value, 160),
+            Unit::YesNo => (value == "1").to_string(),
+        })
+    }
+}
+
+/// Sends what differs, and says which of it took effect.
+pub(super) fn write(
+    pve: &Pve,
+    guest: &Guest,
+    before: &Settings,
+    mut wishes: Vec<Wish>,
+    what: &str,
+) -> Result<Report, Halt> {
+    let action = format!("set {what} of {}", guest.label());
+    let waiting: Vec<&str> = wishes
+        .iter()
+        .filter(|wish| wish.is_met(before) && before.waits(wish.key))
+        .map(|wish| wish.argument)
+        .collect();
+    let note = (!waiting.is_empty()).then(|| {
+        format!(
+            "{} was set to this value before, and takes effect at the guest's next full start",
+            waiting.join(", ")
+        )
+    });
+    wishes.retain(|wish| !wish.is_met(before));
+    let mut report = if wishes.is_empty() {
+        Report::unchanged(action)
+    } else {
+        let sent = pve.put::<IgnoredAny>(&guest.path(["config"]), &form(&wishes, before.digest()));
+        let refusals = match sent {
+            Ok(_) => Vec::new(),
+            Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),
+            Err(failure) => return Err(failure.into()),
+        };
+        match Settings::read(pve, guest) {
+            Ok(after) if !refusals.is_empty() => {
+                partly(Report::done(&action), &wishes, before, &after, refusals)?
+            }
+            Ok(after) => outcome(Report::done(&action), &wishes, before, &after),
+            Err(failure) if !refusals.is_empty() => {
+                return Err(out_of_sight(guest, &action, &refusals, failure).into());
+            }
+            // It is written; that must not be lost for this.
+            Err(failure) => {
+                let mut report = Report::done(action);
+                report.changes = wishes
+                    .iter()
+                    .map(|wish| wish.change(before, None))
+                    .collect();
+                report.warn(format!(
+                    "written, but whether it took effect could not be read: {}",
+                    Error::from(failure).message()
+                ))
+            }
+        }
+    };
+    report.warnings.extend(note);
+    if report.changes.iter().any(|change| change.waits_for_reboot) || !waiting.is_empty() {
+        report.next_step = Some(format!(
+            "pending changes take effect when the guest is stopped and started: {} does that",
+            tool_names::RESTART_GUEST
+        ));
+    }
+    Ok(report)
+}
+
+/// Whether Proxmox could not change a running guest. A VM keeps such a change as
+/// a pending one, a container does not.
+pub(super) fn is_hotplug_refusal(error: &ApiError) -> bool {
+    let refused = |said: &String| said.contains("hotplug");
+    error.status == 400 && !error.errors.is_empty() && error.errors.values().all(refused)
+}
+
+/// What Proxmox says of each setting that it could not change.
+pub(super) fn refusals(error: &ApiError) -> Vec<(String, String)> {
+    let plain = |said: &str| {
+        let said = said.trim();
+        let said = said.strip_prefix("hotplug problem - ").unwrap_or(said);
+        text::cut(said, 200)
+    };
+    error
+        .errors
+        .iter()
+        .map(|(key, said)| (key.clone(), plain(said)))
+        .collect()
+}
+
+/// The error of a change that a running guest did not take, where what came of
+/// it cannot be read. Never a success: none of it may have been made.
+fn out_of_sight(
+    guest: &Guest,
+    action: &str,
+    refusals: &[(String, String)],
+    failure: Failure,
+) -> Error {
+    let kept = match guest.kind {
+        Kind::Qemu => "a VM keeps such a change, as a pending one, for its next full start",
+        Kind::Lxc => "a container does not keep such a change",
+    };
+    Error::Conflict(format!(
+        "{action} failed, at least in part: it cannot be changed while the guest runs ({}), and \
+         what came of it could not be read ({}); {kept}, and settings that were not refused may \
+         have changed: look with {} before you repeat the call",
+        said(refusals),
+        Error::from(failure).message(),
+        tool_names::GET_GUEST
+    ))
+}
+
+fn said(refusals: &[(String, String)]) -> String {
+    refusals
+        .iter()
+        .map(|(key, said)| format!("{key}: {said}"))
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// A report of changes that a running guest did not take: those that a VM keeps
+/// wait for its next start, those of a container are lost. Fails where nothing
+/// has changed.
+pub(super) fn partly(
+    report: Report,
+    wishes: &[Wish],
+    before: &Settings,
+    after: &Settings,
+    refusals: Vec<(String, String)>,
+) -> Result<Report> {
+    let mut report = outcome(report, wishes, before, after);
+    if report.status == Status::Unchanged {
+        let said = said(&refusals);
+        return Err(Error::Conflict(format!(
+            "{} failed: it cannot be changed while the guest runs ({said}); nothing was changed: \
+             shut the guest down with {}, change it, and start it again",
+            report.action,
+            tool_names::STOP_GUEST
+        )));
+    }
+    report.status = Status::DoneWithWarnings;
+    for (key, said) in refusals {
+        let wish = wishes.iter().find(|wish| wish.key == key);
+        let name = wish.map_or(key.as_str(), |wish| wish.argument);
+        let what = if after.waits(&key) {
+            "it takes effect at the next full start; set the old value to take it back"
+        } else {
+            "it was not changed: change it while the guest is stopped"
+        };
+        report = report.warn(format!(
+            "{name} could not be changed while the guest runs ({said}): {what}"
+        ));
+    }
+    Ok(report)
+}
+
+/// What is sent: values that are set, and the names of those that are not.
+pub(super) fn form(wishes: &[Wish], digest: Option<&str>) -> Params {
+    let cleared = wishes
+        .iter()
+        .filter(|wish| wish.value.is_empty())
+        .map(|wish| wish.key)
+        .collect::<Vec<_>>()
+        .join(",");
+    wishes
+        .iter()
+        .filter(|wish| !wish.value.is_empty())
+        .fold(Params::new(), |form, wish| form.set(wish.key, &wish.value))
+        .opt("delete", (!cleared.is_empty()).then_some(cleared))
+        .opt("digest", digest)
+}
+
+/// What Proxmox made of it: it may write a value in another form, such as tags
+/// in lower case.
+pub(super) fn outcome(
+    mut report: Report,
+    wishes: &[Wish],
+    before: &Settings,
+    after: &Settings,
+) -> Report {
+    report.changes = wishes
+        .iter()
+        .filter(|wish| {
+            let (was, is) = (before.wanted(wish.key), after.wanted(wish.key));
+            before.is_unreadable(wish.key) || was.or(wish.default) != is.or(wish.default)
+        })
+        .map(|wish| wish.change(before, Some(after)))
+        .collect();
+    if report.changes.is_empty() {
+        return Report::unchanged(report.action);
+    }
+    report
+}
+
+impl Wish {
+    fn change(&self, before: &Settings, after: Option<&Settings>) -> Change {
+        let to = match after {
+            Some(after) if after.is_unreadable(self.key) => Some("(unreadable)"),
+            Some(after) => after.wanted(self.key),
+            None => Some(self.value.as_str()).filter(|value| !value.is_empty()),
+        };
+        Change {
+            what: self.argument.to_owned(),
+            from: match before.is_unreadable(self.key) {
+                true => Some("(unreadable)".to_owned()),
+                false => self.show(before.in_force(self.key)),
+            },
+            to: self.show(to),
+            waits_for_reboot: after.is_some_and(|after| after.waits(self.key)),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! `set_guest_options`: name, notes, tags, start at boot and protection.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::change::{Unit, Wish, nothing_given, write};
+use super::settings::{Settings, unreadable};
+use crate::error::{Error, Problem, Result};
+use crate::pve::{Format, Guest, Kind, Pve};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+
+/// Changes a guest's options.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetGuestOptions {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// A DNS name; a container's host name. Empty clears a VM's.
+    #[schemars(length(max = 253), extend("x-clears" = true))]
+    name: Option<String>,
+    /// Notes, in Markdown. Empty clears them.
+    #[schemars(length(max = 8192), extend("x-clears" = true))]
+    description: Option<String>,
+    /// All tags, instead of those it has.
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
+    tags: Option<Vec<String>>,
+    /// Tags to add.
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
+    add_tags: Option<Vec<String>>,
+    /// Tags to take away.
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
+    remove_tags: Option<Vec<String>>,
+    /// Start it when its node starts.
+    start_at_boot: Option<bool>,
+    /// Refuse to remove the guest or its disks.
+    protection: Option<bool>,
+}
+
+impl Run for SetGuestOptions {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        self.check()?;
+        let (guest, report) = Guest::attempt(pve, self.vmid, |guest| {
+            self.check_kind(guest)?;
+            let before = Settings::read(pve, guest)?;
+            self.check_tags(guest, &before)?;
+            let wishes = self.wishes(guest.kind, &before);
+            write(pve, guest, &before, wishes, "options")
+        })?;
+        Ok(Reply::report(report.on(&guest)))
+    }
+}
+
+impl SetGuestOptions {
+    pub(super) fn check(&self) -> Result<()> {
+        let lists = [
+            ("tags", &self.tags),
+            ("add_tags", &self.add_tags),
+            ("remove_tags", &self.remove_tags),
+        ];
+        let given = [
+            self.name.is_some(),
+            self.description.is_some(),
+            self.start_at_boot.is_some(),
+            self.protection.is_some(),
+        ];
+        if !given.contains(&true) && lists.iter().all(|(_, list)| list.is_none()) {
+            return Err(nothing_given(
+                "name, description, tags ([] removes all), add_tags, remove_tags, start_at_boot, \
+                 protection",
+            ));
+        }
+        if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {
+            Format::DnsName.check("name", name)?;
+        }
+        let problems: Vec<Problem> = lists
+            .iter()
+            .flat_map(|(name, list)| {
+                list.iter()
+                    .flatten()
+                    .enumerate()
+                    .filter(|(_, tag)| !is_tag(tag))
+                    .map(move |(index, _)| Problem {
+                        pointer: format!("/{name}/{index}"),
+                        message: "must be a tag: a letter, digit or _, then letters, digits, _, \
+                                  -, + and ."
+                            .into(),
+                    })
+            })
+            .collect();
+        if !problems.is_empty() {
+            return Err(Error::InvalidArguments(problems));
+        }
+        let (add, remove) = (self.add_tags.as_deref(), self.remove_tags.as_deref());
+        if self.tags.is_some() && (add.is_some() || remove.is_some()) {
+            return Err(Error::argument(
+                "tags",
+                "must be left out with add_tags or remove_tags: it replaces all tags",
+            ));
+        }
+        let add = add.unwrap_or_default();
+        if let Some(both) = remove
+            .unwrap_or_default()
+            .iter()
+            .find(|tag| add.contains(tag))
+        {
+            return Err(Error::argument(
+                "remove_tags",
+                format!("must not hold {both}, which add_tags holds"),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_kind(&self, guest: &Guest) -> Result<()> {
+        if guest.kind == Kind::Lxc && self.name.as_deref() == Some("") {
+            return Err(Error::argument(
+                "name",
+                format!(
+                    "must not be empty: {} is a container, which needs one",
+                    guest.label()
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Tags are added to those that are there, and taken from them.
+    fn check_tags(&self, guest: &Guest, before: &Settings) -> Result<()> {
+        let builds_on_them = self.add_tags.is_some() || self.remove_tags.is_some();
+        if !builds_on_them || !before.is_unreadable("tags") {
+            return Ok(());
+        }
+        Err(unreadable(
+            guest,
+            "its tags",
+            "give all tags that it is to have as tags",
+        ))
+    }
+
+    pub(super) fn wishes(&self, kind: Kind, before: &Settings) -> Vec<Wish> {
+        let name = match kind {
+            Kind::Qemu => "name",
+            Kind::Lxc => "hostname",
+        };
+        let flag = |argument, key, value: Option<bool>| {
+            Some(Wish::new(
+                argument,
+                key,
+                Some("0"),
+                Unit::YesNo,
+                u8::from(value?).to_string(),
+            ))
+        };
+        let plain =
+            |argument, key, value: String| Wish::new(argument, key, None, Unit::Plain, value);
+        [
+            self.name.clone().map(|value| plain("name", name, value)),
+            self.description
+                .as_deref()
+                .map(|value| plain("description", "description", value.trim_end().to_owned())),
+            self.wanted_tags(before)
+                .map(|tags| plain("tags", "tags", join_tags(&tags))),
+            flag("start_at_boot", "onboot", self.start_at_boot),
+            flag("protection", "protection", self.protection),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// All tags that the guest is to have; none where none are spoken of.
+    fn wanted_tags(&self, before: &Settings) -> Option<Vec<String>> {
+        if let Some(tags) = &self.tags {
+            return Some(merge_tags(Vec::new(), tags, &[]));
+        }
+        if self.add_tags.is_none() && self.remove_tags.is_none() {
+            return None;
+        }
+        let has = split_tags(before.wanted("tags").unwrap_or_default());
+        Some(merge_tags(
+            has,
+            self.add_tags.as_deref().unwrap_or_default(),
+            self.remove_tags.as_deref().unwrap_or_default(),
+        ))
+    }
+}
+
+pub(super) fn is_tag(text: &str) -> bool {
+    let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    text.len() <= 128
+        && text.bytes().next().is_some_and(letter)
+        && text
+            .bytes()
+            .all(|b| letter(b) || matches!(b, b'-' | b'+' | b'.'))
+}
+
+pub(super) fn split_tags(text: &str) -> Vec<String> {
+    text.split([';', ',', ' '])
+        .filter(|tag| !tag.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(super) fn join_tags(tags: &[String]) -> String {
+    tags.join(";")
+}
+
+/// The tags in their order, each once. What is to go goes whatever its case,
+/// unless a tag of just that case is there: most clusters have lower case only.
+pub(super) fn merge_tags(has: Vec<String>, add: &[String], remove: &[String]) -> Vec<String> {
+    let goes = |tag: &String| {
+        remove
+            .iter()
+            .any(|gone| gone == tag || (gone.eq_ignore_ascii_case(tag) && !has.contains(gone)))
+    };
+    let kept = has.iter().filter(|tag| !goes(tag));
+    let mut tags: Vec<String> = Vec::with_capacity(has.len() + add.len());
+    for tag in kept.chain(add) {
+        if !tags.contains(tag) {
+            tags.push(tag.clone());
+        }
+    }
+    tags
+}

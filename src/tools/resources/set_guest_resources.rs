@@ -1,0 +1,282 @@
+//! `set_guest_resources`: CPU and memory of a guest.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::change::{Unit, Wish, nothing_given, write};
+use super::settings::Settings;
+use crate::error::{Error, Result};
+use crate::pve::{Guest, Halt, Kind, Num, Params, Path, Pve};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+use crate::{text, tool_names};
+
+/// Changes CPU and memory.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetGuestResources {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// CPU cores; of a VM, per socket.
+    #[schemars(range(min = 1, max = 8192))]
+    cores: Option<u32>,
+    /// CPU sockets; VMs only.
+    #[schemars(range(min = 1, max = 8))]
+    sockets: Option<u32>,
+    /// CPU time, in cores: 1.5. 0: no limit.
+    #[schemars(range(min = 0.0, max = 128.0))]
+    cpu_limit: Option<f64>,
+    /// Memory in MiB.
+    #[schemars(range(min = 16, max = 16_777_216))]
+    memory_mib: Option<u32>,
+    /// VMs only: what it keeps when the node runs short. 0: no ballooning.
+    #[schemars(range(min = 0, max = 16_777_216))]
+    min_memory_mib: Option<u32>,
+    /// Swap in MiB; containers only.
+    #[schemars(range(min = 0, max = 16_777_216))]
+    swap_mib: Option<u32>,
+    /// Even if a running container uses more than memory_mib.
+    accept_low_memory: Option<bool>,
+}
+
+impl Run for SetGuestResources {
+    type Output = Report;
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        self.check()?;
+        let (guest, report) = Guest::attempt(pve, self.vmid, |guest| {
+            self.check_kind(guest)?;
+            let before = Settings::read(pve, guest)?;
+            self.check_together(&before)?;
+            let mut warnings = self.check_node(pve, guest, &before)?;
+            warnings.extend(self.check_use(pve, guest, &before)?);
+            let mut report = write(pve, guest, &before, self.wishes(guest.kind), "resources")?;
+            report.warnings.extend(warnings);
+            Ok(report)
+        })?;
+        Ok(Reply::report(report.on(&guest)))
+    }
+}
+
+impl SetGuestResources {
+    pub(super) fn check(&self) -> Result<()> {
+        let given = [
+            self.cores.is_some(),
+            self.sockets.is_some(),
+            self.cpu_limit.is_some(),
+            self.memory_mib.is_some(),
+            self.min_memory_mib.is_some(),
+            self.swap_mib.is_some(),
+        ];
+        if given.contains(&true) {
+            return Ok(());
+        }
+        Err(nothing_given(
+            "cores, sockets, cpu_limit, memory_mib, min_memory_mib, swap_mib",
+        ))
+    }
+
+    pub(super) fn check_kind(&self, guest: &Guest) -> Result<()> {
+        let (kind, given, instead) = match guest.kind {
+            Kind::Qemu => (
+                "a VM",
+                [("swap_mib", self.swap_mib.is_some()), ("", false)],
+                "its swap is set up inside the guest",
+            ),
+            Kind::Lxc => (
+                "a container",
+                [
+                    ("sockets", self.sockets.is_some()),
+                    ("min_memory_mib", self.min_memory_mib.is_some()),
+                ],
+                "it takes cores, cpu_limit, memory_mib and swap_mib",
+            ),
+        };
+        match given.iter().find(|(_, given)| *given) {
+            Some((name, _)) => Err(Error::argument(
+                name,
+                format!("must be left out: {} is {kind}; {instead}", guest.label()),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// What does not go together with what stays as it is.
+    pub(super) fn check_together(&self, before: &Settings) -> Result<()> {
+        let memory = self.memory(before);
+        let least = self
+            .min_memory_mib
+            .map(u64::from)
+            .or_else(|| before.number("balloon"))
+            .unwrap_or(0);
+        if least > memory {
+            return Err(if self.min_memory_mib.is_some() {
+                Error::argument(
+                    "min_memory_mib",
+                    format!("must be at most the memory, which is {memory} MiB"),
+                )
+            } else {
+                Error::argument(
+                    "memory_mib",
+                    format!(
+                        "must be at least the minimum memory of {least} MiB: lower min_memory_mib \
+                         along with it"
+                    ),
+                )
+            });
+        }
+        if let Some(plugged) = before.number("vcpus")
+            && plugged > self.cpus(before)
+        {
+            return Err(Error::argument(
+                if self.cores.is_some() {
+                    "cores"
+                } else {
+                    "sockets"
+                },
+                format!(
+                    "must make at least {plugged} CPUs in all, as vcpus of the guest is {plugged}: \
+                     it would not start"
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What the node cannot give.
+    fn check_node(&self, pve: &Pve, guest: &Guest, before: &Settings) -> Result<Vec<String>, Halt> {
+        if self.cores.is_none() && self.sockets.is_none() && self.memory_mib.is_none() {
+            return Ok(Vec::new());
+        }
+        let nodes: Vec<NodeSize> = pve.get(&Path::new(["nodes"]), &Params::new())?;
+        let Some(node) = nodes.into_iter().find(|node| node.node == guest.node) else {
+            return Ok(Vec::new());
+        };
+        let cpus = self.cpus(before);
+        let touches_cpus = self.cores.is_some() || self.sockets.is_some();
+        if let Some(there) = node.maxcpu
+            && touches_cpus
+            && guest.kind == Kind::Qemu
+            && cpus > there.0
+        {
+            return Err(Error::Conflict(format!(
+                "{} would have {cpus} CPUs (cores times sockets), but node {} has {}, and a VM \
+                 with more does not start there: choose fewer",
+                guest.label(),
+                guest.node,
+                there.0
+            ))
+            .into());
+        }
+        let memory = self.memory(before) << 20;
+        Ok(node
+            .maxmem
+            .filter(|there| self.memory_mib.is_some() && memory > there.0)
+            .map(|there| {
+                format!(
+                    "node {} has {} of memory: the guest will not get what it is given now",
+                    guest.node,
+                    text::bytes(there.0)
+                )
+            })
+            .into_iter()
+            .collect())
+    }
+
+    /// A container's memory is limited at once: below what it uses now, its
+    /// kernel kills processes, or the change fails. A VM's changes when it
+    /// starts, or as far as the guest gives memory back.
+    fn check_use(
+        &self,
+        pve: &Pve,
+        guest: &Guest,
+        before: &Settings,
+    ) -> Result<Option<String>, Halt> {
+        #[derive(Deserialize)]
+        struct Use {
+            #[serde(default)]
+            status: String,
+            mem: Option<Num<u64>>,
+        }
+        let Some(wanted) = self.memory_mib.map(u64::from) else {
+            return Ok(None);
+        };
+        let grows =
+            !before.is_unreadable("memory") && wanted >= before.number("memory").unwrap_or(512);
+        if guest.kind != Kind::Lxc || grows {
+            return Ok(None);
+        }
+        let now: Use = pve.get(&guest.path(["status", "current"]), &Params::new())?;
+        let used = now.mem.map_or(0, |used| used.0);
+        if now.status == "stopped" || used <= wanted << 20 {
+            return Ok(None);
+        }
+        let why = format!(
+            "it uses {} of memory, more than the {wanted} MiB it would get: its \
+             processes may be killed",
+            text::bytes(used)
+        );
+        if self.accept_low_memory == Some(true) {
+            return Ok(Some(why));
+        }
+        Err(Error::Conflict(format!(
+            "{}: {why}; nothing was changed: choose more, shut the container down first with {}, \
+             or set accept_low_memory to true",
+            guest.label(),
+            tool_names::STOP_GUEST
+        ))
+        .into())
+    }
+
+    fn memory(&self, before: &Settings) -> u64 {
+        self.memory_mib
+            .map(u64::from)
+            .or_else(|| before.number("memory"))
+            .unwrap_or(512)
+    }
+
+    fn cpus(&self, before: &Settings) -> u64 {
+        let one = |given: Option<u32>, key| {
+            given
+                .map(u64::from)
+                .or_else(|| before.number(key))
+                .unwrap_or(1)
+        };
+        one(self.cores, "cores").saturating_mul(one(self.sockets, "sockets"))
+    }
+
+    pub(super) fn wishes(&self, kind: Kind) -> Vec<Wish> {
+        let whole = |argument, key, default, value: Option<u32>| {
+            Some(Wish::new(
+                argument,
+                key,
+                default,
+                Unit::Number,
+                value?.to_string(),
+            ))
+        };
+        // All cores of the node, where a container has no number.
+        let cores = (kind == Kind::Qemu).then_some("1");
+        [
+            whole("cores", "cores", cores, self.cores),
+            whole("sockets", "sockets", Some("1"), self.sockets),
+            self.cpu_limit.map(|limit| {
+                let (key, unit) = ("cpulimit", Unit::Number);
+                Wish::new("cpu_limit", key, Some("0"), unit, limit.to_string())
+            }),
+            whole("memory_mib", "memory", Some("512"), self.memory_mib),
+            whole("min_memory_mib", "balloon", None, self.min_memory_mib),
+            whole("swap_mib", "swap", Some("512"), self.swap_mib),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+#[derive(Deserialize)]
+struct NodeSize {
+    node: String,
+    maxcpu: Option<Num<u64>>,
+    maxmem: Option<Num<u64>>,
+}

@@ -1,0 +1,58 @@
+//! `delete_snapshot`: removes a snapshot.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::snapshot::{Snapshots, check_name};
+use crate::error::Result;
+use crate::pve::{Guest, Params, Pve, Removable, Started};
+use crate::tool::report::Report;
+use crate::tool::{Reply, Run};
+
+/// Removes a snapshot.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteSnapshot {
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: u32,
+    /// The snapshot; case matters.
+    #[schemars(length(min = 1, max = 40))]
+    snapshot: String,
+    /// False: do not follow the task.
+    wait: Option<bool>,
+}
+
+impl Run for DeleteSnapshot {
+    type Output = Report;
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] =
+        &[("name", "snapshot"), ("snapname", "snapshot")];
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        check_name(&self.snapshot)?;
+        let (guest, (changes, action, started)) = Guest::attempt(pve, self.vmid, |guest| {
+            let snapshots = Snapshots::read(pve, guest)?;
+            let snapshot = snapshots.find(guest, &self.snapshot)?;
+            guest.state(pve)?.unlocked(guest)?;
+            let removable = Removable::Snapshot {
+                guest,
+                name: &self.snapshot,
+            };
+            let started = pve.delete::<Started>(&removable, &Params::new())?;
+            let with_ram = if snapshot.has_ram() {
+                " and its RAM state"
+            } else {
+                ""
+            };
+            let action = format!(
+                "remove snapshot {}{}{with_ram} of {}",
+                self.snapshot,
+                snapshot.when(),
+                guest.label()
+            );
+            Ok((snapshots.orphans(snapshot), action, started))
+        })?;
+        let mut report = Report::done(action).on(&guest).snapshot(&self.snapshot);
+        report.changes = changes;
+        report.started(&started, self.wait)
+    }
+}

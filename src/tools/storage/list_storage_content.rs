@@ -1,0 +1,215 @@
+//! `list_storage_content`: volumes on storages.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::unknown::{names, unknown_node, unknown_storage};
+use crate::error::{Error, Result};
+use crate::pve::{Content, Place, Pve, Volume, places, shelves};
+use crate::text;
+use crate::tool::{Reply, Run, bounds};
+
+/// Volumes on storages.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListStorageContent {
+    /// Only on this storage. Default all.
+    storage: Option<String>,
+    /// Only as this node sees it.
+    node: Option<String>,
+    /// iso, vztmpl (container templates), backup, images (VM disks), rootdir (container disks)…
+    content: Option<Content>,
+    /// Only those of this guest.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// Part of the name, in any case.
+    name: Option<String>,
+    /// Default 50.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct VolumeList {
+    volumes: Vec<VolumeSummary>,
+    /// How many fit the filters, also where not all are shown.
+    total: usize,
+    /// Storages that could not be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unavailable: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VolumeSummary {
+    volid: String,
+    /// Where it is; absent on a shared storage, where every node of the storage
+    /// sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    shared: bool,
+    content: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_bytes: Option<u64>,
+    /// Whether the size is a rough one, as the storage cannot tell better.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    size_is_approximate: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    protected: bool,
+    /// A backup that is being made, or that broke off.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unfinished: bool,
+    /// By a Proxmox Backup Server's client: the fingerprint of the key, or true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encrypted: Option<String>,
+    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+}
+
+const DEFAULT_LIMIT: u32 = 50;
+
+const MOST_UNAVAILABLE: usize = 50;
+
+impl Run for ListStorageContent {
+    type Output = VolumeList;
+
+    fn run(self, pve: &Pve) -> Result<Reply<VolumeList>> {
+        let all = places(pve)?;
+        let none_seen = all.is_empty();
+        if !none_seen {
+            self.check_names(pve, &all)?;
+        }
+        let fits = all
+            .into_iter()
+            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
+            .filter(|place| {
+                self.storage
+                    .as_ref()
+                    .is_none_or(|name| *name == place.storage)
+            })
+            .filter(|place| self.content.is_none_or(|content| place.may_hold(content)))
+            .collect();
+        let mut found = Vec::new();
+        let mut unavailable = Vec::new();
+        for shelf in shelves(pve, fits, self.content, self.vmid) {
+            let place = shelf.place;
+            match shelf.volumes {
+                Ok(volumes) => found.extend(
+                    volumes
+                        .into_iter()
+                        .filter(|volume| self.fits(volume))
+                        .map(|volume| VolumeSummary::new(volume, &place)),
+                ),
+                // One storage that does not answer must not hide the others.
+                Err(error) => unavailable.push(format!(
+                    "{} on {}: {}",
+                    place.storage,
+                    place.node,
+                    error.message()
+                )),
+            }
+        }
+        found.sort_by(|a, b| (&a.volid, &a.node).cmp(&(&b.volid, &b.node)));
+        let total = found.len();
+        found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        let mut notes = Vec::new();
+        if none_seen {
+            notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
+        } else if found.len() < total {
+            notes.push(format!(
+                "{} of {total} are shown: raise limit, or narrow by storage, content, vmid or name",
+                found.len()
+            ));
+        }
+        let what = "storages that could not be read";
+        bounds::keep(&mut unavailable, MOST_UNAVAILABLE, what, &mut notes);
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
+        let text = text::count(total, "volume");
+        Ok(Reply::Done(
+            VolumeList {
+                volumes: found,
+                total,
+                unavailable,
+                hint,
+            },
+            text,
+        ))
+    }
+}
+
+impl ListStorageContent {
+    fn check_names(&self, pve: &Pve, all: &[Place]) -> Result<()> {
+        if let Some(node) = &self.node
+            && !all.iter().any(|place| place.node == *node)
+        {
+            return Err(unknown_node(pve, node, all));
+        }
+        let Some(storage) = &self.storage else {
+            return Ok(());
+        };
+        if !all.iter().any(|place| place.storage == *storage) {
+            return Err(unknown_storage(storage, all));
+        }
+        if let Some(node) = &self.node
+            && !all
+                .iter()
+                .any(|place| place.storage == *storage && place.node == *node)
+        {
+            let known = names(
+                all.iter()
+                    .filter(|place| place.storage == *storage)
+                    .map(|place| place.node.as_str()),
+            );
+            return Err(Error::NotFound(format!(
+                "node {node} has no storage {storage}; it is on {known}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn fits(&self, volume: &Volume) -> bool {
+        self.content.is_none_or(|content| volume.is(content))
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|part| volume.name().to_lowercase().contains(&part.to_lowercase()))
+    }
+}
+
+impl VolumeSummary {
+    fn new(volume: Volume, place: &Place) -> Self {
+        let shared = place.shared.0;
+        Self {
+            unfinished: volume.is_unfinished(),
+            size_is_approximate: volume.has_approximate_size(),
+            size_bytes: volume.size_bytes(),
+            encrypted: volume.encryption(),
+            volid: volume.volid,
+            node: (!shared).then(|| place.node.clone()),
+            shared,
+            content: volume.content,
+            format: volume.format,
+            used_bytes: volume.used.map(|bytes| bytes.0),
+            vmid: volume.vmid.map(|vmid| vmid.0),
+            created_at: volume.ctime.map(|time| text::time(time.0)),
+            protected: volume.protected.0,
+            verification: volume
+                .verification
+                .and_then(|verification| verification.state),
+            notes: volume.notes.map(|notes| text::cut(notes.trim(), 200)),
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! Errors about names of storages and nodes that do not exist.
+
+use crate::error::Error;
+use crate::pve::{Place, Pve};
+use crate::text;
+use crate::tools::nodes::check::known_node;
+
+/// No storage is known of such a node: the node's name may be wrong, or the
+/// token sees none of its storages.
+pub(crate) fn unknown_node(pve: &Pve, node: &str, all: &[Place]) -> Error {
+    if let Err(error) = known_node(pve, node) {
+        return error;
+    }
+    let known = names(all.iter().map(|place| place.node.as_str()));
+    Error::NotFound(format!(
+        "the token sees no storage of node {node}; it sees those of {known}"
+    ))
+}
+
+/// There is no such storage, or the token may not see it.
+pub(crate) fn unknown_storage(storage: &str, all: &[Place]) -> Error {
+    let same = |place: &&Place| place.storage.eq_ignore_ascii_case(storage);
+    let near = all
+        .iter()
+        .find(same)
+        .map(|place| place.storage.as_str())
+        .or_else(|| text::nearest(storage, all.iter().map(|place| place.storage.as_str())));
+    let meant = near.map_or_else(String::new, |near| format!(", {near} is probably meant"));
+    let known = names(all.iter().map(|place| place.storage.as_str()));
+    Error::NotFound(format!(
+        "there is no storage {}{meant}, or the token may not see it: there are {known}",
+        text::cut(storage, 80)
+    ))
+}
+
+pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    names.dedup();
+    text::cut(&names.join(", "), 400)
+}

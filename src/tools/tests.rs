@@ -1,0 +1,480 @@
+//! Tests of the table.
+
+use super::*;
+use crate::tool::schema;
+use std::collections::HashSet;
+
+/// A host that keeps a log leaves these out of it.
+#[test]
+fn arguments_that_are_secret_are_named() {
+    let secrets: Vec<_> = TOOLS
+        .iter()
+        .map(|tool| (tool.name, schema::secrets(&(tool.input_schema)())))
+        .filter(|(_, names)| !names.is_empty())
+        .collect();
+    assert_eq!(
+        secrets,
+        [
+            ("set_cloud_init", vec!["password".to_owned()]),
+            ("run_in_guest", vec!["stdin".to_owned()]),
+        ]
+    );
+    // A secret further inside would have no name that a host could match.
+    for tool in TOOLS {
+        let inner = (tool.input_schema)().to_string();
+        assert_eq!(
+            inner.matches("writeOnly").count(),
+            schema::secrets(&(tool.input_schema)()).len(),
+            "{}",
+            tool.name
+        );
+    }
+}
+
+/// What is published of a schema says all that it holds, but for what is
+/// checked without being said.
+#[test]
+fn publishing_a_schema_loses_nothing_that_a_client_needs() {
+    fn without_unsaid(schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        if let Value::Object(object) = &mut schema {
+            for keyword in [
+                "additionalProperties",
+                "writeOnly",
+                crate::tool::arguments::CLEARS,
+                crate::tool::arguments::SPLITS,
+            ] {
+                object.remove(keyword);
+            }
+            // No model makes up a vmid that high.
+            if object.get("maximum") == Some(&Value::from(999_999_999)) {
+                object.remove("maximum");
+            }
+            if let Some(Value::Object(properties)) = object.get_mut("properties") {
+                for inner in properties.values_mut() {
+                    *inner = without_unsaid(inner);
+                }
+            }
+            if let Some(items) = object.get_mut("items") {
+                *items = without_unsaid(items);
+            }
+        }
+        schema
+    }
+    for tool in TOOLS {
+        let whole = (tool.input_schema)();
+        assert_eq!(
+            schema::published(whole.clone()),
+            without_unsaid(&whole),
+            "{}",
+            tool.name
+        );
+    }
+}
+
+#[test]
+fn names_are_unique_and_plain() {
+    let mut seen = HashSet::new();
+    for tool in TOOLS {
+        assert!(seen.insert(tool.name), "{} stands twice", tool.name);
+        assert!((2..=41).contains(&tool.name.len()), "{}", tool.name);
+        assert!(
+            tool.name.starts_with(|c: char| c.is_ascii_lowercase()),
+            "{}",
+            tool.name
+        );
+        assert!(
+            tool.name
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b == b'_'),
+            "{}",
+            tool.name
+        );
+        assert!(!tool.title.is_empty() && !tool.description.is_empty());
+    }
+}
+
+/// A property of a schema by its path, such as `guests/backups/volid`;
+/// lists are walked into.
+fn property(schema: &Value, path: &str) -> Option<Value> {
+    fn resolved<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+        let mut schema = schema;
+        loop {
+            let named = schema
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|name| root.pointer(name.trim_start_matches('#')));
+            match (named, schema.get("items")) {
+                (Some(inner), _) | (None, Some(inner)) => schema = inner,
+                (None, None) => return schema,
+            }
+        }
+    }
+    let mut found = resolved(schema, schema);
+    for name in path.split('/') {
+        found = resolved(schema, found.get("properties")?.get(name)?);
+    }
+    Some(found.clone())
+}
+
+fn tool(name: &str) -> &'static Tool {
+    TOOLS.iter().find(|tool| tool.name == name).unwrap()
+}
+
+/// What a tool returns under a name, the next tool takes under that name.
+/// A second one of its kind has a role before it: `new_vmid`.
+#[test]
+fn results_and_arguments_have_the_same_names() {
+    type Chain = (
+        &'static str,
+        &'static str,
+        &'static [(&'static str, &'static str)],
+    );
+    #[rustfmt::skip]
+    let chains: &[Chain] = &[
+        ("list_guests", "guests/vmid", &[
+            ("get_guest", "vmid"), ("start_guest", "vmid"), ("clone_guest", "vmid"),
+            ("create_backup", "vmid"), ("list_backups", "vmid"), ("list_tasks", "vmid"),
+            ("audit_firewall", "vmid"), ("run_in_guest", "vmid")]),
+        ("list_guests", "guests/node", &[("get_node", "node"), ("list_tasks", "node")]),
+        ("list_guests", "guests/kind", &[("list_guests", "kind")]),
+        ("list_guests", "guests/name", &[
+            ("list_guests", "name"), ("set_guest_options", "name"),
+            ("clone_guest", "name"), ("restore_backup", "name")]),
+        ("list_guests", "guests/pool", &[("list_guests", "pool"), ("clone_guest", "pool")]),
+        ("list_guests", "guests/tags", &[("set_guest_options", "tags")]),
+        ("get_guest", "disks/disk", &[("resize_disk", "disk")]),
+        ("get_guest", "nics/nic", &[("set_cloud_init", "addresses/nic")]),
+        ("get_guest", "disks/storage", &[("list_storage_content", "storage")]),
+        ("get_guest", "cpu/cores", &[("set_guest_resources", "cores")]),
+        ("get_guest", "cpu/sockets", &[("set_guest_resources", "sockets")]),
+        ("get_guest", "cpu/cpu_limit", &[("set_guest_resources", "cpu_limit")]),
+        ("get_guest", "description", &[
+            ("set_guest_options", "description"), ("clone_guest", "description")]),
+        ("get_guest", "boot/start_at_boot", &[("set_guest_options", "start_at_boot")]),
+        ("get_guest", "protection", &[("set_guest_options", "protection")]),
+        ("get_guest", "cloud_init/user", &[("set_cloud_init", "user")]),
+        ("list_nodes", "nodes/node", &[
+            ("get_node", "node"), ("clone_guest", "target_node"),
+            ("migrate_guest", "target_node"), ("restore_backup", "node")]),
+        ("get_cluster_status", "nodes/node", &[("get_node", "node")]),
+        ("check_migration", "targets/node", &[("migrate_guest", "target_node")]),
+        ("check_migration", "local_disks/disk", &[("resize_disk", "disk")]),
+        ("list_storage", "storages/storage", &[
+            ("list_storage_content", "storage"), ("create_backup", "storage"),
+            ("clone_guest", "storage"), ("migrate_guest", "target_storage"),
+            ("suspend_guest", "state_storage")]),
+        ("list_storage_content", "volumes/volid", &[("restore_backup", "volid")]),
+        ("list_storage_content", "volumes/content", &[("list_storage_content", "content")]),
+        ("list_storage_content", "volumes/vmid", &[("list_backups", "vmid")]),
+        ("list_backups", "guests/backups/volid", &[("restore_backup", "volid")]),
+        ("list_backups", "guests/backups/node", &[("restore_backup", "node")]),
+        ("list_backups", "guests/backups/notes", &[("create_backup", "notes")]),
+        ("list_backups", "guests/backups/protected", &[("create_backup", "protected")]),
+        ("create_backup", "volid", &[("restore_backup", "volid")]),
+        ("restore_backup", "vmid", &[("start_guest", "vmid")]),
+        ("clone_guest", "vmid", &[("start_guest", "vmid"), ("set_cloud_init", "vmid")]),
+        ("clone_guest", "upid", &[
+            ("wait_task", "upid"), ("get_task", "upid"), ("stop_task", "upid")]),
+        ("list_tasks", "tasks/upid", &[("get_task", "upid")]),
+        ("list_tasks", "tasks/status", &[("list_tasks", "status")]),
+        ("list_tasks", "tasks/type", &[("list_tasks", "type")]),
+        ("list_tasks", "tasks/user", &[("list_tasks", "user")]),
+        ("list_templates", "templates/vmid", &[("clone_guest", "vmid")]),
+        ("list_templates", "templates/name", &[("clone_guest", "source_name")]),
+        ("list_templates", "templates/template", &[("download_template", "template")]),
+        ("list_snapshots", "snapshots/snapshot", &[
+            ("create_snapshot", "snapshot"), ("rollback_snapshot", "snapshot"),
+            ("delete_snapshot", "snapshot"), ("clone_guest", "snapshot")]),
+        ("list_snapshots", "snapshots/with_ram", &[("create_snapshot", "with_ram")]),
+        ("create_snapshot", "snapshot", &[("rollback_snapshot", "snapshot")]),
+        ("get_cloud_init", "user", &[("set_cloud_init", "user")]),
+        ("get_cloud_init", "ssh_keys", &[("set_cloud_init", "ssh_keys")]),
+        ("get_cloud_init", "dns_servers", &[("set_cloud_init", "dns_servers")]),
+        ("get_cloud_init", "search_domain", &[("set_cloud_init", "search_domain")]),
+        ("get_cloud_init", "upgrade", &[("set_cloud_init", "upgrade")]),
+        ("get_cloud_init", "addresses/nic", &[("set_cloud_init", "addresses/nic")]),
+        ("get_cloud_init", "addresses/ipv4", &[("set_cloud_init", "addresses/ipv4")]),
+        ("get_cloud_init", "addresses/ipv6_gateway", &[
+            ("set_cloud_init", "addresses/ipv6_gateway")]),
+        ("audit_firewall", "rules/position", &[
+            ("update_firewall_rule", "position"), ("update_firewall_rule", "new_position"),
+            ("delete_firewall_rule", "position"), ("add_firewall_rule", "position")]),
+        ("audit_firewall", "findings/position", &[("delete_firewall_rule", "position")]),
+        ("add_firewall_rule", "position", &[("update_firewall_rule", "position")]),
+        ("audit_firewall", "digest", &[
+            ("update_firewall_rule", "digest"), ("delete_firewall_rule", "digest")]),
+        ("audit_firewall", "enabled", &[("set_firewall_options", "enabled")]),
+        ("audit_firewall", "policy_in", &[("set_firewall_options", "policy_in")]),
+        ("audit_firewall", "policy_out", &[("set_firewall_options", "policy_out")]),
+        ("run_in_guest", "pid", &[("run_in_guest", "pid")]),
+        ("get_node_log", "node", &[("get_node_log", "node")]),
+        ("get_cluster_log", "entries/user", &[("get_cluster_log", "user")]),
+        ("get_cluster_log", "entries/severity", &[("get_cluster_log", "severity")]),
+    ];
+    for (from, result, arguments) in chains {
+        let output = (tool(from).output_schema)();
+        let Some(returned) = property(&output, result) else {
+            panic!("{from} returns no {result}");
+        };
+        let name = result.rsplit('/').next().unwrap();
+        for (to, argument) in *arguments {
+            let Some(taken) = property(&(tool(to).input_schema)(), argument) else {
+                panic!("{to} takes no {argument}");
+            };
+            let last = argument.rsplit('/').next().unwrap();
+            assert!(
+                last == name || last.ends_with(&format!("_{name}")),
+                "{from} returns {name}, {to} takes {last}"
+            );
+            assert_eq!(
+                returned.get("type"),
+                taken.get("type"),
+                "{from}/{result}, {to}/{argument}"
+            );
+        }
+    }
+    // Every field of a rule that an audit shows can be written back.
+    let audit = (tool("audit_firewall").output_schema)();
+    let rules = property(&audit, "rules").unwrap();
+    for name in rules["properties"].as_object().unwrap().keys() {
+        assert!(
+            name == "errors"
+                || property(&(tool("update_firewall_rule").input_schema)(), name).is_some(),
+            "{name}"
+        );
+    }
+}
+
+/// One thing has one name: these are other words for one that is in use.
+#[test]
+fn nothing_has_a_second_name() {
+    fn names(schema: &Value, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(object) => {
+                if let Some(Value::Object(properties)) = object.get("properties") {
+                    found.extend(properties.keys().cloned());
+                }
+                object.values().for_each(|inner| names(inner, found));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| names(inner, found)),
+            _ => {}
+        }
+    }
+    const OTHERS: &[&str] = &[
+        "archive",
+        "volume",
+        "volume_id",
+        "vm_id",
+        "guest",
+        "guest_id",
+        "newid",
+        "target",
+        "target_vmid",
+        "host",
+        "hostname",
+        "snapname",
+        "snapshot_name",
+        "task",
+        "task_id",
+        "created",
+        "pos",
+        "iface",
+        "disk_id",
+        "storage_id",
+        "pool_id",
+        "poolid",
+        "on_boot",
+    ];
+    for tool in TOOLS {
+        for schema in [(tool.input_schema)(), (tool.output_schema)()] {
+            let mut found = Vec::new();
+            names(&schema, &mut found);
+            for name in found {
+                assert!(!OTHERS.contains(&name.as_str()), "{}: {name}", tool.name);
+            }
+        }
+    }
+    // Other words are understood all the same where a tool has them.
+    for tool in TOOLS {
+        for (other, name) in tool.other_names {
+            let input = (tool.input_schema)();
+            assert!(property(&input, name).is_some(), "{}: {name}", tool.name);
+            assert!(property(&input, other).is_none(), "{}: {other}", tool.name);
+        }
+    }
+}
+
+/// Gemini and OpenAI refuse a whole list for one such schema.
+#[test]
+fn schemas_suit_every_client() {
+    fn walk(tool: &str, schema: &Value) {
+        match schema {
+            Value::Object(object) => {
+                if object.get("type") == Some(&Value::from("array")) {
+                    assert!(object.contains_key("items"), "{tool}: array without items");
+                }
+                assert!(
+                    !object.get("type").is_some_and(Value::is_array),
+                    "{tool}: union of types"
+                );
+                if let Some(items) = object.get("items") {
+                    assert!(items.is_object(), "{tool}: items is no schema");
+                    assert!(items.get("anyOf").is_none(), "{tool}: union in items");
+                }
+                if let Some(Value::Object(properties)) = object.get("properties") {
+                    for (name, property) in properties {
+                        assert!(property.is_object(), "{tool}: {name} is no schema");
+                    }
+                }
+                object.values().for_each(|inner| walk(tool, inner));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| walk(tool, inner)),
+            _ => {}
+        }
+    }
+    for tool in TOOLS {
+        for schema in [(tool.input_schema)(), (tool.output_schema)()] {
+            assert_eq!(
+                schema.get("type"),
+                Some(&Value::from("object")),
+                "{}",
+                tool.name
+            );
+            walk(tool.name, &schema);
+        }
+        let input = (tool.input_schema)();
+        assert!(!input.to_string().contains("$ref"), "{}", tool.name);
+        assert_eq!(
+            input.get("additionalProperties"),
+            Some(&Value::Bool(false)),
+            "{} takes unknown arguments",
+            tool.name
+        );
+        for (name, property) in input["properties"].as_object().unwrap() {
+            assert!(
+                // A vmid is the field's own word for it.
+                name == "vmid" || property.get("description").is_some(),
+                "{}: {name} has no description",
+                tool.name
+            );
+        }
+    }
+}
+
+/// What a list of tools costs in a model's context, output schemas apart.
+#[test]
+fn the_list_is_short() {
+    let sizes: Vec<(usize, &str)> = TOOLS
+        .iter()
+        .map(|tool| {
+            let size = tool.name.len()
+                + tool.title.len()
+                + tool.description.len()
+                + schema::published((tool.input_schema)()).to_string().len()
+                + 150;
+            (size, tool.name)
+        })
+        .collect();
+    let total: usize = sizes.iter().map(|(size, _)| size).sum();
+    assert!(TOOLS.len() <= 48, "{} tools", TOOLS.len());
+    assert!(total <= 36 * 1024, "{total} bytes: {sizes:?}");
+    assert!(
+        total / TOOLS.len() <= 900,
+        "{} bytes a tool: {sizes:?}",
+        total / TOOLS.len()
+    );
+}
+
+#[test]
+fn messages_name_tools_that_exist() {
+    for name in crate::tool_names::ALL {
+        assert!(find(name).is_some(), "there is no tool {name}");
+    }
+}
+
+/// Calls a tool whose arguments are refused before anything is sent.
+fn refusal(name: &str, arguments: &str) -> String {
+    let pve = || Ok(Pve::new(crate::settings::Settings::sample()));
+    match call(pve, name, arguments) {
+        Err(error @ Error::InvalidArguments(_)) => error.message(),
+        other => panic!("{name} {arguments}: {other:?}"),
+    }
+}
+
+#[test]
+fn refused_values_are_quoted_unless_they_may_be_secret() {
+    for (name, arguments, quotes) in [
+        (
+            "set_guest_options",
+            r#"{"vmid":100,"tags":["no good"]}"#,
+            "\"no good\"",
+        ),
+        (
+            "set_cloud_init",
+            r#"{"vmid":100,"dns_servers":["resolver"]}"#,
+            "\"resolver\"",
+        ),
+        (
+            "set_cloud_init",
+            r#"{"vmid":100,"addresses":[{"nic":"eth0","ipv4":"dhcp"}]}"#,
+            "\"eth0\"",
+        ),
+        (
+            "set_cloud_init",
+            r#"{"vmid":100,"search_domain":"a b"}"#,
+            "\"a b\"",
+        ),
+        (
+            "add_firewall_rule",
+            r#"{"vmid":100,"direction":"in","action":"ALLOW"}"#,
+            "\"ALLOW\"",
+        ),
+        (
+            "add_firewall_rule",
+            r#"{"vmid":100,"direction":"in","action":"DROP","proto":"tcp","dport":"a b"}"#,
+            "\"a b\"",
+        ),
+        (
+            "resize_disk",
+            r#"{"vmid":100,"disk":"scsi0","size":"ten"}"#,
+            "\"ten\"",
+        ),
+        ("clone_guest", r#"{"vmid":100,"name":"web_2"}"#, "\"web_2\""),
+    ] {
+        let message = refusal(name, arguments);
+        assert_eq!(message.matches(quotes).count(), 1, "{message}");
+    }
+    for (name, arguments) in [
+        (
+            "set_cloud_init",
+            r#"{"vmid":100,"password":"hunter2\u0007"}"#,
+        ),
+        (
+            "set_cloud_init",
+            r#"{"vmid":100,"ssh_keys":["-----BEGIN OPENSSH PRIVATE KEY----- hunter2"]}"#,
+        ),
+        (
+            "download_iso",
+            r#"{"url":"https://joe:hunter2@example.com/a.iso","content":"iso"}"#,
+        ),
+    ] {
+        let message = refusal(name, arguments);
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
+fn unknown_tools_and_arguments_are_told_before_anything_is_sent() {
+    let unreached = || -> Result<Pve> { panic!("a client was made") };
+    assert!(matches!(
+        call(unreached, "list_node", "{}"),
+        Err(Error::UnknownTool(message)) if message.contains("list_nodes")
+    ));
+    for arguments in ["[]", "{", r#"{"nod":1}"#] {
+        assert!(matches!(
+            call(unreached, "list_nodes", arguments),
+            Err(Error::InvalidArguments(_))
+        ));
+    }
+}
