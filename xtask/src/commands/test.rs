@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
 use std::process::Stdio;
@@ -13,7 +14,7 @@ use crate::workspace::Workspace;
 /// Build everything and run all tests
 #[derive(Args)]
 pub(crate) struct Test {
-    /// Handed on to `cargo test`, such as `--test sandbox`
+    /// Handed on to `cargo test`, such as `--test tools power`
     #[arg(last = true)]
     arguments: Vec<String>,
 }
@@ -109,6 +110,8 @@ impl Test {
 #[derive(Default)]
 struct Summary {
     passed: usize,
+    /// How many passed in each file of `tests/`: a module in its program.
+    files: BTreeMap<String, usize>,
     failed: Vec<String>,
     succeeded: bool,
 }
@@ -123,13 +126,29 @@ impl Summary {
             return;
         };
         match result {
-            "ok" => self.passed += 1,
+            "ok" => {
+                self.passed += 1;
+                if let Some((file, test)) = name.split_once("::")
+                    && file != "tests"
+                    && !test.contains("::")
+                {
+                    *self.files.entry(file.to_owned()).or_default() += 1;
+                }
+            }
             "FAILED" => self.failed.push(name.to_owned()),
             _ => {}
         }
     }
 
     fn print(&self, seconds: f64) {
+        let files: Vec<String> = self
+            .files
+            .iter()
+            .map(|(file, passed)| format!("{file} {passed}"))
+            .collect();
+        if !files.is_empty() {
+            eprintln!("passed in tests/: {}", files.join(", "));
+        }
         for name in &self.failed {
             eprintln!("failed: {name}");
         }
@@ -155,7 +174,8 @@ mod tests {
         let mut summary = Summary::default();
         for line in [
             "running 3 tests",
-            "test units::a ... ok",
+            "test units::tests::a ... ok",
+            "test power::a ... ok",
             "test b ... FAILED",
             "test c - should panic ... ok",
             "test d ... ignored, slow",
@@ -163,7 +183,8 @@ mod tests {
         ] {
             summary.read(line);
         }
-        assert_eq!(summary.passed, 2);
+        assert_eq!(summary.passed, 3);
+        assert_eq!(summary.files, BTreeMap::from([("power".to_owned(), 1)]));
         assert_eq!(summary.failed, ["b"]);
     }
 }

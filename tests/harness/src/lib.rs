@@ -1,0 +1,43 @@
+//! Black-box tests of proxmox-mcp: real component, real HTTPS, real MCP client,
+//! real processes.
+//!
+//! A test starts a simulated Proxmox VE ([`Sim`]), points a [`HostRunner`] at
+//! it and talks MCP through a [`Client`] (rmcp), through [`Raw`] JSON-RPC lines,
+//! or by the command line ([`HostRunner::run`]). What every test checks without
+//! saying so:
+//!
+//! - each success conforms to the output schema that its tool declares, and
+//!   its text holds the same JSON;
+//! - no error carries structured content;
+//! - stdout holds JSON-RPC lines and nothing else;
+//! - no secret that a process was given shows up in what it writes; and
+//!   `cargo xtask test` looks for the secrets of all tests in what all processes
+//!   wrote.
+
+#![forbid(unsafe_code)]
+
+mod client;
+pub mod field;
+mod forward;
+mod host;
+pub mod hostile;
+mod memory;
+mod programs;
+mod raw;
+mod rogue;
+mod sim;
+mod transcript;
+mod watch;
+
+pub use client::{Answer, Client, Era, Progress, User};
+pub use forward::{Forward, HttpAnswer, KEY};
+pub use host::{HostRunner, Output};
+pub use memory::Memory;
+pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
+pub use raw::Raw;
+pub use rogue::{Authority, Piece, Rogue};
+pub use sim::{Sim, SimOptions, Token};
+
+/// No answer within this time fails a test: long enough for a loaded machine,
+/// so that it never decides a test that would pass.
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);

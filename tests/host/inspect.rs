@@ -1,0 +1,165 @@
+//! `host-runner inspect`, and the component's digest as a condition.
+
+use std::path::Path;
+
+use harness::{HostRunner, Output, component, hostile_component, hostile_sockets_component};
+use serde_json::Value;
+
+/// What is shown about a component, or about the embedded one.
+async fn inspect(file: Option<&Path>) -> anyhow::Result<(Value, String)> {
+    let file = file.map(|file| file.display().to_string());
+    let mut arguments = vec!["inspect"];
+    arguments.extend(file.as_deref());
+    let text = HostRunner::new()?.run(&arguments).await?;
+    arguments.push("--json");
+    let json = HostRunner::new()?.run(&arguments).await?;
+    for output in [&text, &json] {
+        assert_eq!(output.status, Some(0), "{output:?}");
+        assert_eq!(output.stderr, "");
+    }
+    Ok((serde_json::from_str(&json.stdout)?, text.stdout))
+}
+
+/// The imports that are granted, or that are not.
+fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
+    let imports = inspection.get("imports").and_then(Value::as_array);
+    imports
+        .into_iter()
+        .flatten()
+        .filter(|import| import.get("granted") == Some(&Value::Bool(granted)))
+        .filter_map(|import| import.get("name")?.as_str())
+        .collect()
+}
+
+fn assert_refused(output: &Output, says: &[&str]) {
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert_eq!(output.stdout, "", "{output:?}");
+    for say in says {
+        assert!(output.stderr.contains(say), "nothing of {say}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_component_asks_for_what_it_gets() -> anyhow::Result<()> {
+    let file = component()?;
+    let bytes = std::fs::metadata(&file)?.len();
+    for file in [None, Some(file.as_path())] {
+        let (json, text) = inspect(file).await?;
+        assert_eq!(json["would_run"], true, "{json}");
+        assert_eq!(json["world_matches"], true, "{json}");
+        assert_eq!(json["bytes"], bytes, "{json}");
+        assert_eq!(imports(&json, false), [""; 0]);
+        let granted = imports(&json, true);
+        assert!(!granted.iter().any(|name| name.contains("sockets")));
+        let http = json["imports"].as_array().unwrap().iter();
+        let http = http.filter(|import| {
+            import["name"]
+                .as_str()
+                .unwrap()
+                .starts_with("wasi:http/outgoing-handler@")
+        });
+        let functions: Vec<_> = http.map(|import| import["functions"].clone()).collect();
+        assert_eq!(functions, [serde_json::json!(["handle"])]);
+        let exports = json["exports"].as_array().unwrap();
+        assert!(
+            exports.contains(&"proxmox:mcp/tools@0.1.0".into()),
+            "{json}"
+        );
+
+        let digest = json["sha256"].as_str().unwrap();
+        assert!(text.contains(digest), "{text}");
+        assert!(text.contains("host-runner would run it"), "{text}");
+        for name in granted {
+            assert!(text.contains(&format!("granted  {name}")), "{text}");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_that_would_be_refused_is_shown() -> anyhow::Result<()> {
+    let (json, text) = inspect(Some(&hostile_sockets_component()?)).await?;
+    assert_eq!(json["would_run"], false, "{json}");
+    // It has the right exports; only what it wants is too much.
+    assert_eq!(json["world_matches"], true, "{json}");
+    let refused = imports(&json, false);
+    assert!(
+        refused
+            .iter()
+            .any(|name| name.starts_with("wasi:sockets/tcp@")),
+        "{json}"
+    );
+    assert!(
+        refused.iter().all(|name| name.starts_with("wasi:sockets/")),
+        "{json}"
+    );
+    for name in refused {
+        assert!(text.contains(&format!("REFUSED  {name}")), "{text}");
+    }
+    assert!(text.contains("host-runner would NOT run it"), "{text}");
+
+    // One whose attacks all use what is granted would be run.
+    let (json, _) = inspect(Some(&hostile_component()?)).await?;
+    assert_eq!(json["would_run"], true, "{json}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_of_another_world_is_told() -> anyhow::Result<()> {
+    // A component without imports and exports.
+    let empty = b"\0asm\x0d\0\x01\0";
+    let folder = HostRunner::new()?;
+    let file = folder.directory().join("empty.wasm");
+    std::fs::write(&file, empty)?;
+    let (json, text) = inspect(Some(&file)).await?;
+    assert_eq!(json["world_matches"], false, "{json}");
+    assert_eq!(json["would_run"], false, "{json}");
+    assert!(text.contains("not proxmox:mcp/plugin"), "{text}");
+
+    // And a file that is not a component at all.
+    std::fs::write(&file, b"\0asm\x01\0\0\0")?;
+    let name = file.display().to_string();
+    for name in [name.as_str(), "/nonexistent.wasm", "/etc/passwd"] {
+        let output = HostRunner::new()?.run(&["inspect", name]).await?;
+        assert_refused(&output, &[name]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_digest_may_be_a_condition() -> anyhow::Result<()> {
+    let (json, _) = inspect(None).await?;
+    let digest = json["sha256"].as_str().unwrap();
+    let hostile = hostile_component()?;
+    let (json, _) = inspect(Some(&hostile)).await?;
+    let other = json["sha256"].as_str().unwrap();
+    let host = |expected: &str| -> anyhow::Result<HostRunner> {
+        Ok(HostRunner::new()?.arg("--component-sha256").arg(expected))
+    };
+
+    for command in [
+        &["tools"][..],
+        &["inspect"],
+        &["--demo", "call", "list_nodes"],
+    ] {
+        for expected in [digest, &digest.to_uppercase()] {
+            let output = host(expected)?.run(command).await?;
+            assert_eq!(output.status, Some(0), "{command:?}: {output:?}");
+        }
+        let output = host(other)?.run(command).await?;
+        assert_refused(&output, &[digest, other, "--component-sha256"]);
+        assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+        let output = host(digest)?.component(&hostile).run(command).await?;
+        assert_refused(&output, &[digest, other, "--component-sha256"]);
+    }
+    // When serving, too.
+    let output = host(other)?.arg("--demo").raw()?.ended().await?;
+    assert_refused(&output, &[digest, other]);
+    for nonsense in ["", "abc", &digest[1..]] {
+        assert_refused(
+            &host(nonsense)?.run(&["tools"]).await?,
+            &["--component-sha256"],
+        );
+    }
+    Ok(())
+}

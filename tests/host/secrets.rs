@@ -1,0 +1,216 @@
+//! Where the token's secret may come from, and where it never shows up.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+use anyhow::Context as _;
+use harness::{HostRunner, Output, Sim};
+use serde_json::json;
+
+const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
+const FILE: &str = "PROXMOX_TOKEN_SECRET_FILE";
+
+/// A host-runner without the secret, which it must not write all the same.
+fn host(sim: &Sim) -> anyhow::Result<HostRunner> {
+    let secret = &sim.token("all")?.secret;
+    Ok(sim
+        .host()?
+        .env_remove("PROXMOX_TOKEN_SECRET")
+        .secret(secret))
+}
+
+/// Puts a file into the working directory that its owner alone can read.
+fn private(host: HostRunner, name: &str, content: &str) -> anyhow::Result<HostRunner> {
+    let host = host.file(name, content)?;
+    let path = host.directory().join(name);
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(host)
+}
+
+fn assert_succeeds(output: &Output) {
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_eq!(output.stderr, "", "{output:?}");
+}
+
+/// Exit status 2, and one line that says each of these things.
+fn assert_refused(output: &Output, says: &[&str]) {
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert_eq!(output.stdout, "", "{output:?}");
+    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
+    for say in says {
+        assert!(output.stderr.contains(say), "nothing of {say}: {output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_may_hold_it() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    for end in ["", "\n", "\r\n"] {
+        let host = private(host(&sim)?, "secret", &format!("{secret}{end}"))?;
+        let path = host.directory().join("secret").display().to_string();
+        assert_succeeds(&host.env(FILE, path).run(&CALL).await?);
+    }
+    // The variable may itself be in a file.
+    let host = private(HostRunner::new()?.secret(&secret), "secret", &secret)?;
+    let host = host.file(".env", &lines(&sim, &format!("{FILE}=secret\n"))?)?;
+    assert_succeeds(&host.run(&CALL).await?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    let example = format!("for example {FILE}=");
+    let absent = host(&sim)?.env(FILE, "absent").run(&CALL).await?;
+    assert_refused(&absent, &[FILE, "absent", "cannot be read", &example]);
+    let folder = host(&sim)?.env(FILE, "/").run(&CALL).await?;
+    assert_refused(&folder, &[FILE, "cannot be read", &example]);
+    for content in [
+        String::new(),
+        "\n".to_owned(),
+        format!("{secret} {secret}"),
+        format!("{}={secret}", sim.token("all")?.id),
+        secret.repeat(1000),
+    ] {
+        let host = private(host(&sim)?, "secret", &content)?;
+        let output = host.env(FILE, "secret").run(&CALL).await?;
+        assert_refused(&output, &[FILE, "\"secret\"", &example]);
+    }
+    Ok(())
+}
+
+/// A file that everybody can read is as good as none: this is said, once.
+#[tokio::test]
+async fn a_file_for_everybody_is_warned_of() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    let line = lines(&sim, &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
+    for (name, content) in [("secret", secret.clone()), (".env", line)] {
+        for (mode, warnings) in [(0o644, 1), (0o602, 1), (0o600, 0), (0o640, 0)] {
+            let host = match name {
+                ".env" => HostRunner::new()?.secret(&secret),
+                _ => host(&sim)?,
+            };
+            let host = host.file(name, &content)?;
+            let path = host.directory().join(name);
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+            let host = match name {
+                ".env" => host,
+                name => host.env(FILE, name),
+            };
+            let output = host.run(&CALL).await?;
+            assert_eq!(output.status, Some(0), "{output:?}");
+            assert_eq!(output.stderr.lines().count(), warnings, "{output:?}");
+            let told = output.stderr.contains(&format!("chmod 600 {name}"));
+            assert_eq!(told, warnings == 1, "{output:?}");
+        }
+    }
+    Ok(())
+}
+
+/// All settings but the secret, and these lines.
+fn lines(sim: &Sim, more: &str) -> anyhow::Result<String> {
+    Ok(format!(
+        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_CA_FILE={}\n{more}",
+        sim.url,
+        sim.token("all")?.id,
+        sim.ca_file.display()
+    ))
+}
+
+/// Within one place no way of giving it has precedence.
+#[tokio::test]
+async fn one_place_gives_one_secret() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    let both = private(sim.host()?, "secret", &secret)?;
+    let output = both.env(FILE, "secret").run(&CALL).await?;
+    assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, "environment"]);
+    let more = format!("PROXMOX_TOKEN_SECRET={secret}\n{FILE}=secret\n");
+    let host = HostRunner::new()?.secret(&secret);
+    let output = private(host, ".env", &lines(&sim, &more)?)?
+        .run(&CALL)
+        .await?;
+    assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, ".env"]);
+    // Of two places neither has precedence either.
+    let given = private(
+        sim.host()?,
+        "given.env",
+        &lines(&sim, &format!("{FILE}=absent\n"))?,
+    )?;
+    let output = given.arg("--env-file=given.env").run(&CALL).await?;
+    assert_refused(
+        &output,
+        &["PROXMOX_TOKEN_SECRET", FILE, "given.env", "environment"],
+    );
+    Ok(())
+}
+
+/// systemd's `LoadCredential=proxmox-token-secret:…`.
+#[tokio::test]
+async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    let with = |content: &str| -> anyhow::Result<HostRunner> {
+        let host = private(host(&sim)?, "proxmox-token-secret", content)?;
+        let directory = host.directory().display().to_string();
+        Ok(host.env("CREDENTIALS_DIRECTORY", directory))
+    };
+    assert_succeeds(&with(&format!("{secret}\n"))?.run(&CALL).await?);
+    let output = with("")?.run(&CALL).await?;
+    assert_refused(&output, &["systemd credential proxmox-token-secret"]);
+    // It comes last.
+    let given = with("wrong")?.env("PROXMOX_TOKEN_SECRET", &secret);
+    assert_succeeds(&given.run(&CALL).await?);
+    // It goes with a file that the operator named, and with no other.
+    let with_file = |name: &str| -> anyhow::Result<HostRunner> {
+        let host = private(HostRunner::new()?.secret(&secret), name, &lines(&sim, "")?)?;
+        let host = private(host, "proxmox-token-secret", &secret)?;
+        let directory = host.directory().display().to_string();
+        Ok(host.env("CREDENTIALS_DIRECTORY", directory))
+    };
+    let named = with_file("given.env")?.arg("--env-file=given.env");
+    assert_succeeds(&named.run(&CALL).await?);
+    assert_succeeds(&with_file(".env")?.arg("--dotenv").run(&CALL).await?);
+    let output = with_file(".env")?.run(&CALL).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains("--dotenv"), "{output:?}");
+    // Another service's credentials are none of ours.
+    let host = host(&sim)?.file("other", &secret)?;
+    let directory = host.directory().display().to_string();
+    let output = host
+        .env("CREDENTIALS_DIRECTORY", directory)
+        .run(&CALL)
+        .await?;
+    assert_refused(&output, &["PROXMOX_TOKEN_SECRET"]);
+    Ok(())
+}
+
+/// What the system tells others of a running host-runner.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_process_shows_nothing() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let secret = sim.token("all")?.secret.clone();
+    let client = sim.host()?.connect().await?;
+    client.call("list_nodes", json!({})).await?;
+    let process = client.process_id().context("it has ended")?;
+    let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}"));
+    assert!(!read("cmdline")?.contains(&secret));
+    // No core dump is written, and none is handed to a program.
+    let limits = read("limits")?;
+    let cores = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let cores: Vec<_> = cores.context("no limit")?.split_whitespace().collect();
+    assert_eq!(cores[4..6], ["0", "0"], "{limits}");
+    // The environment is readable to root alone, not to its own user.
+    let environment = fs::metadata(format!("/proc/{process}/environ"))?;
+    assert_eq!(environment.uid(), 0);
+    // It starts no process that would inherit the environment.
+    assert_eq!(read(&format!("task/{process}/children"))?, "");
+    client.finish().await?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Where the code is not all safe, somebody has looked: at these lines and no
+//! others.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The lines with the keyword.
+const UNSAFE: [(&str, &str); 1] = [
+    // Machine code is loaded that this program has made.
+    (
+        "host-runner/core/src/engine/loading.rs",
+        "let component = unsafe { Component::deserialize(engine, &code) };",
+    ),
+];
+
+/// The files where the lint is lifted: there, and in what wit-bindgen writes.
+const LIFTED: [&str; 9] = [
+    "adapters/act/src/bindings.rs",
+    "adapters/environment/src/bindings.rs",
+    "adapters/http/src/bindings.rs",
+    "adapters/typed/src/bindings.rs",
+    "adapters/wasmcp/src/bindings.rs",
+    "host-runner/core/src/engine/loading.rs",
+    "src/component.rs",
+    "tests/hostile/examples/sockets.rs",
+    "tests/hostile/src/bindings.rs",
+];
+
+/// The crates in which it cannot be lifted.
+const FORBIDDEN: [&str; 14] = [
+    "adapters/act/src/lib.rs",
+    "adapters/common/src/lib.rs",
+    "adapters/environment/src/lib.rs",
+    "adapters/http/src/lib.rs",
+    "adapters/typed/src/lib.rs",
+    "adapters/wasmcp/src/lib.rs",
+    "host-runner/policy/src/lib.rs",
+    "host-runner/src/main.rs",
+    "pve-api/src/lib.rs",
+    "pve-sim/src/lib.rs",
+    "pve-sim/src/main.rs",
+    "src/lib.rs",
+    "tests/harness/src/lib.rs",
+    "xtask/src/main.rs",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// All Rust files of the checkout, by their path in it.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if name != "target" && !name.starts_with('.') {
+                    walk(&path, files);
+                }
+            } else if name.ends_with(".rs") {
+                files.push(path);
+            }
+        }
+    }
+    let mut files = Vec::new();
+    walk(root(), &mut files);
+    files.sort();
+    let this = Path::new(file!()).file_name().unwrap();
+    files
+        .iter()
+        .filter(|path| path.file_name().unwrap() != this)
+        .map(|path| {
+            let name = path.strip_prefix(root()).unwrap();
+            let name = name.to_string_lossy().replace('\\', "/");
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// Whether a line has the keyword: alone, and not in quotes or a comment.
+fn is_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    code.match_indices("unsafe").any(|(at, word)| {
+        let before = code[..at].chars().next_back();
+        let after = code[at + word.len()..].chars().next();
+        let joins = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_\"'".contains(c));
+        !joins(before) && !joins(after)
+    })
+}
+
+#[test]
+fn unsafe_code_is_where_it_was_reviewed() {
+    let sources = sources();
+    assert!(sources.len() > 100, "only {} files", sources.len());
+    let found: Vec<(&str, &str)> = sources
+        .iter()
+        .flat_map(|(name, text)| text.lines().map(move |line| (name.as_str(), line)))
+        .filter(|(_, line)| is_unsafe(line))
+        .map(|(name, line)| (name, line.trim()))
+        .collect();
+    assert_eq!(found, UNSAFE);
+}
+
+#[test]
+fn the_lint_is_lifted_where_it_was_reviewed() {
+    let lifts = |text: &str| {
+        let rest = text.replace("forbid(unsafe_code)", "");
+        rest.lines().any(|line| {
+            line.split("//")
+                .next()
+                .unwrap_or_default()
+                .contains("unsafe_code")
+        })
+    };
+    let found: Vec<_> = sources()
+        .into_iter()
+        .filter(|(_, text)| lifts(text))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(found, LIFTED);
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("\nunsafe_code = \"deny\"\n"));
+    for name in FORBIDDEN {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        assert!(text.contains("forbid(unsafe_code)"), "{name}");
+    }
+}
+
+#[test]
+fn the_keyword_is_recognised() {
+    for line in [
+        "unsafe { x() }",
+        "    unsafe fn f()",
+        "#[unsafe(no_mangle)]",
+        "let a = unsafe{",
+    ] {
+        assert!(is_unsafe(line), "{line}");
+    }
+    for line in [
+        "// unsafe",
+        "#![forbid(unsafe_code)]",
+        "\"unsafe\"",
+        "is_unsafe(line)",
+    ] {
+        assert!(!is_unsafe(line), "{line}");
+    }
+}

@@ -1,0 +1,490 @@
+//! Power: starting, stopping, restarting, suspending and resuming guests.
+
+use harness::Sim;
+use serde_json::{Value, json};
+
+async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
+    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
+}
+
+/// How many writes have been answered.
+fn writes(sim: &Sim) -> anyhow::Result<usize> {
+    let requests = sim.requests()?;
+    Ok(requests
+        .iter()
+        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
+        .count())
+}
+
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "nothing of {word}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn off_and_on_again() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for vmid in [103, 200] {
+        let vm = json!({ "vmid": vmid });
+        let report = client.call("stop_guest", vm.clone()).await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+        assert_eq!(report["vmid"], vmid);
+        assert_eq!(report["node"], "pve1");
+        let change = json!([{ "what": "power", "from": "running", "to": "stopped" }]);
+        assert_eq!(report["changes"], change);
+        assert!(report["upid"].as_str().unwrap().contains("shutdown"));
+        assert_eq!(state(&mut sim, vmid).await?["running"], false);
+
+        let report = client.call("start_guest", vm).await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+        assert_eq!(report["changes"][0]["to"], "running");
+        assert_eq!(state(&mut sim, vmid).await?["running"], true);
+    }
+    Ok(())
+}
+
+/// A guest already in the wanted state is reported without a request.
+#[tokio::test]
+async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for (tool, vmid) in [
+        ("start_guest", 100),
+        ("start_guest", 200),
+        ("stop_guest", 201),
+        ("stop_guest", 101),
+        ("resume_guest", 100),
+    ] {
+        let report = client.call(tool, json!({ "vmid": vmid })).await?;
+        assert_eq!(report["status"], "unchanged", "{tool} {vmid}: {report:#}");
+        assert!(report.get("upid").is_none());
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+/// Proxmox accepts all of these and lets the task fail.
+#[tokio::test]
+async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let lock = json!({ "lock": "migrate" });
+    sim.control(json!({ "cmd": "guest", "vmid": 103, "config": lock }))
+        .await?;
+    for (tool, arguments, words) in [
+        (
+            "start_guest",
+            json!({ "vmid": 101 }),
+            &["locked01", "locked (backup)", "qm unlock"][..],
+        ),
+        (
+            "start_guest",
+            json!({ "vmid": 9000 }),
+            &["template", "clone_guest"],
+        ),
+        (
+            "start_guest",
+            json!({ "vmid": 9001 }),
+            &["template", "clone_guest"],
+        ),
+        (
+            "start_guest",
+            json!({ "vmid": 555 }),
+            &["no guest 555", "list_guests"],
+        ),
+        ("start_guest", json!({ "vmid": 300 }), &["pve2", "offline"]),
+        ("stop_guest", json!({ "vmid": 103 }), &["locked (migrate)"]),
+        (
+            "stop_guest",
+            json!({ "vmid": 103, "mode": "hard" }),
+            &["locked (migrate)"],
+        ),
+        (
+            "restart_guest",
+            json!({ "vmid": 103 }),
+            &["locked (migrate)"],
+        ),
+        (
+            "restart_guest",
+            json!({ "vmid": 201 }),
+            &["ct02", "stopped", "start_guest"],
+        ),
+        (
+            "restart_guest",
+            json!({ "vmid": 200, "mode": "reset" }),
+            &["mode", "container", "reboot"],
+        ),
+        (
+            "suspend_guest",
+            json!({ "vmid": 201 }),
+            &["stopped", "start_guest"],
+        ),
+        (
+            "suspend_guest",
+            json!({ "vmid": 200, "to_disk": true }),
+            &["to_disk", "container"],
+        ),
+        (
+            "resume_guest",
+            json!({ "vmid": 101 }),
+            &["stopped", "start_guest"],
+        ),
+    ] {
+        let text = client.error(tool, arguments).await?;
+        says(&text, words);
+    }
+    assert_eq!(writes(&sim)?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for (tool, arguments, words) in [
+        ("start_guest", json!({}), &["vmid", "missing"][..]),
+        ("start_guest", json!({ "vmid": 5 }), &["vmid", "100"]),
+        (
+            "start_guest",
+            json!({ "vmid": "web01" }),
+            &["vmid", "integer"],
+        ),
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "mode": "soft" }),
+            &["mode", "shutdown, hard"],
+        ),
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "timeout_seconds": 0 }),
+            &["timeout_seconds", "1", "7200"],
+        ),
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "mode": "hard", "timeout_seconds": 5 }),
+            &["timeout_seconds", "shutdown"],
+        ),
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "mode": "hard", "force_after_timeout": true }),
+            &["force_after_timeout"],
+        ),
+        (
+            "stop_guest",
+            json!({ "vmid": 100, "skiplock": true }),
+            &["skiplock", "not known"],
+        ),
+        (
+            "restart_guest",
+            json!({ "vmid": 100, "mode": "reset", "timeout_seconds": 5 }),
+            &["timeout_seconds", "reboot"],
+        ),
+        (
+            "suspend_guest",
+            json!({ "vmid": 100, "state_storage": "local" }),
+            &["state_storage", "to_disk"],
+        ),
+    ] {
+        let text = client.error(tool, arguments).await?;
+        says(&text, words);
+    }
+    assert_eq!(sim.served().await?, 0);
+    Ok(())
+}
+
+/// A guest that ignores the request: what to do is said, and works.
+#[tokio::test]
+async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let arguments = json!({ "vmid": 102, "timeout_seconds": 1 });
+    let text = client.error("stop_guest", arguments.clone()).await?;
+    says(
+        &text,
+        &[
+            "noagent",
+            "got timeout",
+            "mode hard",
+            "stop_guest",
+            "guest-ping",
+            "UPID:",
+        ],
+    );
+    let text = client.error("restart_guest", arguments.clone()).await?;
+    says(&text, &["got timeout"]);
+    assert_eq!(state(&mut sim, 102).await?["running"], true);
+
+    let mut firm = arguments;
+    firm["force_after_timeout"] = json!(true);
+    let report = client.call("stop_guest", firm).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(state(&mut sim, 102).await?["running"], false);
+
+    client.call("start_guest", json!({ "vmid": 102 })).await?;
+    let report = client
+        .call("stop_guest", json!({ "vmid": 102, "mode": "hard" }))
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    says(
+        report["action"].as_str().unwrap(),
+        &["switch off", "noagent"],
+    );
+    assert_eq!(state(&mut sim, 102).await?["running"], false);
+    Ok(())
+}
+
+/// Proxmox before 8.2 does not know the parameter that ends a hanging shutdown.
+#[tokio::test]
+async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.fault(json!({
+        "kind": "status", "code": 400, "path": "/status/stop$", "times": 1,
+        "reason": "Parameter verification failed.",
+        "body": r#"{"data":null,"errors":{"overrule-shutdown":"property is not defined in schema and the schema does not allow additional properties"}}"#,
+    }))
+    .await?;
+    let report = client
+        .call("stop_guest", json!({ "vmid": 103, "mode": "hard" }))
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(state(&mut sim, 103).await?["running"], false);
+    Ok(())
+}
+
+#[tokio::test]
+async fn reboots_and_resets() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for (arguments, kind) in [
+        (json!({ "vmid": 103, "timeout_seconds": 20 }), "qmreboot"),
+        (json!({ "vmid": 103, "mode": "reset" }), "qmreset"),
+        (json!({ "vmid": 200 }), "vzreboot"),
+    ] {
+        let report = client.call("restart_guest", arguments).await?;
+        assert_eq!(report["status"], "done", "{report:#}");
+        assert!(
+            report["upid"].as_str().unwrap().contains(kind),
+            "{report:#}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn paused_and_resumed() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let vm = json!({ "vmid": 103 });
+    let report = client.call("suspend_guest", vm.clone()).await?;
+    assert_eq!(report["changes"][0]["to"], "paused", "{report:#}");
+    let guest = client.call("get_guest", vm.clone()).await?;
+    assert_eq!(guest["status"], "paused");
+    let report = client.call("suspend_guest", vm.clone()).await?;
+    assert_eq!(report["status"], "unchanged");
+    for tool in ["start_guest", "stop_guest", "restart_guest"] {
+        let text = client.error(tool, vm.clone()).await?;
+        says(&text, &["paused", "resume_guest"]);
+    }
+    let report = client.call("resume_guest", vm.clone()).await?;
+    assert_eq!(report["changes"][0]["from"], "paused", "{report:#}");
+    let guest = client.call("get_guest", vm).await?;
+    assert_eq!(guest["status"], "running");
+    Ok(())
+}
+
+#[tokio::test]
+async fn asleep_on_disk() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let vm = json!({ "vmid": 103 });
+    for wake in ["start_guest", "resume_guest"] {
+        let report = client
+            .call(
+                "suspend_guest",
+                json!({ "vmid": 103, "to_disk": true, "state_storage": "local" }),
+            )
+            .await?;
+        assert_eq!(
+            report["changes"][0]["to"], "suspended to disk",
+            "{report:#}"
+        );
+        let asleep = state(&mut sim, 103).await?;
+        assert_eq!(asleep["running"], false);
+        assert_eq!(asleep["config"]["lock"], "suspended");
+        let report = client.call("stop_guest", vm.clone()).await?;
+        assert_eq!(report["status"], "unchanged");
+
+        let report = client.call(wake, vm.clone()).await?;
+        assert_eq!(
+            report["changes"][0]["from"], "suspended to disk",
+            "{report:#}"
+        );
+        let awake = state(&mut sim, 103).await?;
+        assert_eq!(awake["running"], true);
+        assert!(awake["config"].get("lock").is_none());
+    }
+    Ok(())
+}
+
+/// Proxmox lets containers be suspended by CRIU, which mostly fails.
+#[tokio::test]
+async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let text = client
+        .error("suspend_guest", json!({ "vmid": 200 }))
+        .await?;
+    says(&text, &["suspend lxc guest 200", "lxc-checkpoint", "UPID:"]);
+    let text = client.error("resume_guest", json!({ "vmid": 201 })).await?;
+    says(&text, &["resume lxc guest 201", "lxc-checkpoint"]);
+    Ok(())
+}
+
+/// The task of a guest under HA ends before the guest has changed, so the guest
+/// is followed.
+#[tokio::test]
+async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let report = client.call("stop_guest", json!({ "vmid": 104 })).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    says(&report["upid"].to_string(), &[":hastop:"]);
+    assert_eq!(
+        report["changes"],
+        json!([{ "what": "power", "from": "running", "to": "stopped" }]),
+        "{report:#}"
+    );
+    assert_eq!(state(&mut sim, 104).await?["running"], false);
+
+    // Without waiting, nothing is claimed that has not happened.
+    let asked = json!({ "vmid": 104, "wait": false });
+    let report = client.call("start_guest", asked).await?;
+    assert_eq!(report["status"], "requested", "{report:#}");
+    assert!(report.get("changes").is_none(), "{report:#}");
+    says(
+        report["next_step"].as_str().unwrap(),
+        &["get_guest", "get_cluster_status"],
+    );
+    // Whoever waits for the task that passes the request on waits for the guest.
+    let report = client
+        .call("wait_task", json!({ "upid": report["upid"] }))
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(state(&mut sim, 104).await?["running"], true);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tasks_that_go_wrong() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.control(json!({ "cmd": "fault", "task": "vzstart", "error": "no space left on device" }))
+        .await?;
+    let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
+    says(
+        &text,
+        &[
+            "start lxc guest 201 (ct02) failed",
+            "no space left",
+            "make room",
+            "UPID:",
+        ],
+    );
+    sim.control(json!({ "cmd": "fault", "task": "vzstart", "warnings": 2 }))
+        .await?;
+    let report = client.call("start_guest", json!({ "vmid": 201 })).await?;
+    assert_eq!(report["status"], "done_with_warnings", "{report:#}");
+    assert_eq!(report["warnings"].as_array().unwrap().len(), 2);
+    Ok(())
+}
+
+/// Without waiting the task's identifier is answered, which leads to its end.
+#[tokio::test]
+async fn without_waiting() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let report = client
+        .call("start_guest", json!({ "vmid": 201, "wait": false }))
+        .await?;
+    assert_eq!(report["status"], "running", "{report:#}");
+    says(report["next_step"].as_str().unwrap(), &["wait_task"]);
+    let upid = json!({ "upid": report["upid"] });
+    let report = client.call("wait_task", upid).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_that_are_missing() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
+    for (tool, vmid) in [
+        ("start_guest", 201),
+        ("stop_guest", 100),
+        ("suspend_guest", 100),
+    ] {
+        let text = auditor.error(tool, json!({ "vmid": vmid })).await?;
+        says(
+            &text,
+            &["audit@pve!viewer", "VM.PowerMgmt", &format!("/vms/{vmid}")],
+        );
+    }
+    let nobody = sim
+        .host_with("none")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
+    let text = nobody.error("start_guest", json!({ "vmid": 201 })).await?;
+    says(&text, &["nobody@pve!none", "VM.Audit", "/vms/201"]);
+    Ok(())
+}
+
+/// The answer is lost, not the deed: that is said, and where to look.
+#[tokio::test]
+async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/status/start$" }))
+        .await?;
+    let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
+    says(&text, &["may have happened all the same", "task list"]);
+    assert_eq!(writes(&sim)?, 1);
+    let tasks = client
+        .call("list_tasks", json!({ "vmid": 201, "type": "start" }))
+        .await?;
+    let upid = json!({ "upid": tasks["tasks"][0]["upid"] });
+    client.call("wait_task", upid).await?;
+    assert_eq!(state(&mut sim, 201).await?["running"], true);
+    Ok(())
+}
+
+/// A guest that leaves its node just when it is looked at is found again.
+#[tokio::test]
+async fn a_guest_that_moves_away() -> anyhow::Result<()> {
+    let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.fault(json!({ "kind": "latency", "ms": 1500, "path": "/pve1/lxc/201/status/current$" }))
+        .await?;
+    let before = sim.served().await?;
+    let call = client.call("start_guest", json!({ "vmid": 201 }));
+    let moving = async {
+        // The list of guests, then the state.
+        sim.serves_more_than(before + 1).await?;
+        sim.control(json!({ "cmd": "guest", "vmid": 201, "node": "pve2" }))
+            .await
+    };
+    let (report, moved) = tokio::join!(call, moving);
+    moved?;
+    let report = report?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(report["node"], "pve2");
+    assert_eq!(state(&mut sim, 201).await?["running"], true);
+    Ok(())
+}

@@ -1,0 +1,457 @@
+//! Snapshots: the tree, and taking, going back to and removing one.
+
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
+use anyhow::Context as _;
+use harness::{Client, Sim};
+use serde_json::{Value, json};
+
+/// Name, depth, and whether the present state is based on it.
+async fn tree(client: &Client, vmid: u32) -> anyhow::Result<Vec<(String, u64, bool)>> {
+    let tree = client
+        .call("list_snapshots", json!({ "vmid": vmid }))
+        .await?;
+    tree["snapshots"]
+        .as_array()
+        .context("no snapshots")?
+        .iter()
+        .map(|one| {
+            Ok((
+                one["snapshot"].as_str().context("no name")?.to_owned(),
+                one["depth"].as_u64().context("no depth")?,
+                tree["current"] == one["snapshot"],
+            ))
+        })
+        .collect()
+}
+
+fn owned(tree: &[(&str, u64, bool)]) -> Vec<(String, u64, bool)> {
+    tree.iter()
+        .map(|(name, depth, current)| ((*name).to_owned(), *depth, *current))
+        .collect()
+}
+
+async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
+    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
+}
+
+/// How many requests of a method have been answered.
+fn sent(sim: &Sim, method: &str) -> anyhow::Result<usize> {
+    Ok(sim
+        .requests()?
+        .iter()
+        .filter(|request| request["method"] == method)
+        .count())
+}
+
+fn says(text: &str, words: &[&str]) {
+    for word in words {
+        assert!(text.contains(word), "nothing of {word}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn the_tree_of_a_guest() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let tree = client
+        .call("list_snapshots", json!({ "vmid": 100 }))
+        .await?;
+    assert_eq!(tree["current"], "clean");
+    assert_eq!(tree["total"], 1);
+    assert_eq!(tree["kind"], "qemu");
+    assert_eq!(tree["node"], "pve1");
+    let clean = &tree["snapshots"][0];
+    assert_eq!(clean["snapshot"], "clean");
+    assert_eq!(clean["description"], "before upgrade");
+    assert_eq!(clean["with_ram"], false);
+    assert_eq!(clean["created_at"], "2023-11-14T22:15:00Z");
+    assert!(clean["age_seconds"].is_u64(), "{tree:#}");
+
+    let none = client
+        .call("list_snapshots", json!({ "vmid": 200 }))
+        .await?;
+    assert_eq!(none["snapshots"], json!([]));
+    assert!(none.get("current").is_none(), "{none:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn there_and_back() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let report = client
+        .call(
+            "create_snapshot",
+            json!({ "vmid": 100, "snapshot": "before_upgrade", "description": "kernel 6.18, first try" }),
+        )
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(report["snapshot"], "before_upgrade");
+    assert_eq!(
+        tree(&client, 100).await?,
+        owned(&[("clean", 0, false), ("before_upgrade", 1, true)])
+    );
+
+    let changed = json!({ "cores": "4", "tags": null });
+    sim.control(json!({ "cmd": "guest", "vmid": 100, "config": changed }))
+        .await?;
+    let arguments = json!({ "vmid": 100, "snapshot": "before_upgrade" });
+    let mut preview = arguments.clone();
+    preview["preview"] = json!(true);
+    let posted = sent(&sim, "POST")?;
+    let preview = client.call("rollback_snapshot", preview).await?;
+    let changes = json!([
+        { "what": "cores", "from": "4", "to": "2" },
+        { "what": "tags", "to": "prod;web" },
+    ]);
+    assert_eq!(preview["changes"], changes, "{preview:#}");
+    says(
+        &preview["warnings"].to_string(),
+        &["scsi0", "is lost", "switched off"],
+    );
+    says(
+        &preview["next_step"].to_string(),
+        &["nothing has been changed"],
+    );
+    assert_eq!(sent(&sim, "POST")?, posted);
+    assert_eq!(state(&mut sim, 100).await?["config"]["cores"], "4");
+
+    let report = client.call("rollback_snapshot", arguments).await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(report["changes"], changes, "{report:#}");
+    says(
+        &report["action"].to_string(),
+        &["web01", "before_upgrade of 20"],
+    );
+    says(&report["next_step"].to_string(), &["start_guest"]);
+    let guest = state(&mut sim, 100).await?;
+    assert_eq!(guest["config"]["cores"], "2", "{guest:#}");
+    assert_eq!(guest["running"], false);
+
+    let report = client
+        .call(
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean", "start": true }),
+        )
+        .await?;
+    assert!(report.get("next_step").is_none(), "{report:#}");
+    assert_eq!(state(&mut sim, 100).await?["running"], true);
+    assert_eq!(
+        tree(&client, 100).await?,
+        owned(&[("clean", 0, true), ("before_upgrade", 1, false)])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn ram_goes_along() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let report = client
+        .call(
+            "create_snapshot",
+            json!({ "vmid": 100, "snapshot": "live", "with_ram": true }),
+        )
+        .await?;
+    says(&report["action"].to_string(), &["with its RAM"]);
+    let tree = client
+        .call("list_snapshots", json!({ "vmid": 100 }))
+        .await?;
+    assert_eq!(tree["snapshots"][1]["with_ram"], true, "{tree:#}");
+    sim.control(json!({ "cmd": "guest", "vmid": 100, "running": false }))
+        .await?;
+    let report = client
+        .call(
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "live" }),
+        )
+        .await?;
+    says(
+        &report["warnings"].to_string(),
+        &["continues from the snapshot"],
+    );
+    assert_eq!(state(&mut sim, 100).await?["running"], true);
+    let report = client
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "live" }),
+        )
+        .await?;
+    says(&report["action"].to_string(), &["and its RAM state"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn children_are_told() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for name in ["one", "two"] {
+        client
+            .call("create_snapshot", json!({ "vmid": 100, "snapshot": name }))
+            .await?;
+    }
+    let report = client
+        .call("delete_snapshot", json!({ "vmid": 100, "snapshot": "one" }))
+        .await?;
+    assert_eq!(
+        report["changes"],
+        json!([{ "what": "parent of snapshot two", "from": "one", "to": "clean" }])
+    );
+    let report = client
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
+        .await?;
+    assert_eq!(
+        report["changes"],
+        json!([{ "what": "parent of snapshot two", "from": "clean" }])
+    );
+    assert_eq!(tree(&client, 100).await?, owned(&[("two", 0, true)]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_container_on_zfs() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    for name in ["first", "second"] {
+        client
+            .call("create_snapshot", json!({ "vmid": 201, "snapshot": name }))
+            .await?;
+    }
+    sim.control(json!({ "cmd": "guest", "vmid": 201, "config": { "memory": "1024" } }))
+        .await?;
+    let report = client
+        .call(
+            "rollback_snapshot",
+            json!({ "vmid": 201, "snapshot": "second" }),
+        )
+        .await?;
+    assert_eq!(report["changes"][0]["what"], "memory", "{report:#}");
+    says(&report["warnings"].to_string(), &["rootfs"]);
+    // A snapshot of a container cannot hold its RAM.
+    let text = client
+        .error(
+            "create_snapshot",
+            json!({ "vmid": 200, "snapshot": "live", "with_ram": true }),
+        )
+        .await?;
+    says(&text, &["with_ram", "container"]);
+    let text = client
+        .error(
+            "create_snapshot",
+            json!({ "vmid": 200, "snapshot": "vzdump" }),
+        )
+        .await?;
+    says(&text, &["snapshot", "vzdump"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn tasks_that_fail() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    // A directory holds no snapshots of containers.
+    let text = client
+        .error("create_snapshot", json!({ "vmid": 200, "snapshot": "s1" }))
+        .await?;
+    says(
+        &text,
+        &[
+            "take snapshot s1 of lxc guest 200",
+            "snapshot feature is not available",
+            "ZFS",
+        ],
+    );
+    sim.fault(json!({ "task": "qmrollback", "error": "no space left on device" }))
+        .await?;
+    let text = client
+        .error(
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
+        .await?;
+    says(&text, &["no space left on device", "UPID:pve1:"]);
+    sim.fault(json!({ "task": "qmdelsnapshot", "warnings": 2 }))
+        .await?;
+    let report = client
+        .call(
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        )
+        .await?;
+    assert_eq!(report["status"], "done_with_warnings", "{report:#}");
+    assert_ne!(report["warnings"], json!([]), "{report:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let report = client
+        .call(
+            "create_snapshot",
+            json!({ "vmid": 100, "snapshot": "later", "wait": false }),
+        )
+        .await?;
+    assert_eq!(report["status"], "running", "{report:#}");
+    assert_eq!(report["snapshot"], "later");
+    says(&report["next_step"].to_string(), &["wait_task"]);
+    let report = client
+        .call("wait_task", json!({ "upid": report["upid"] }))
+        .await?;
+    assert_eq!(report["status"], "done", "{report:#}");
+    assert_eq!(tree(&client, 100).await?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.control(json!({ "cmd": "guest", "vmid": 103, "running": false }))
+        .await?;
+    for (tool, arguments, words) in [
+        (
+            "create_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+            &["already has a snapshot clean", "delete_snapshot"][..],
+        ),
+        (
+            "create_snapshot",
+            json!({ "vmid": 103, "snapshot": "live", "with_ram": true }),
+            &["not running", "leave with_ram out", "start_guest"],
+        ),
+        (
+            "create_snapshot",
+            json!({ "vmid": 101, "snapshot": "s1" }),
+            &["locked (backup)", "unlock"],
+        ),
+        (
+            "create_snapshot",
+            json!({ "vmid": 9000, "snapshot": "s1" }),
+            &["template"],
+        ),
+        (
+            "create_snapshot",
+            json!({ "vmid": 300, "snapshot": "s1" }),
+            &["pve2", "offline"],
+        ),
+        (
+            "create_snapshot",
+            json!({ "vmid": 999, "snapshot": "s1" }),
+            &["999", "list_guests"],
+        ),
+        (
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "claen" }),
+            &["no snapshot claen", "perhaps clean"],
+        ),
+        (
+            "rollback_snapshot",
+            json!({ "vmid": 103, "snapshot": "clean" }),
+            &["no snapshot clean", "no snapshots", "create_snapshot"],
+        ),
+        (
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "current" }),
+            &["no snapshot current", "it has clean"],
+        ),
+        (
+            "delete_snapshot",
+            json!({ "vmid": 300, "snapshot": "clean" }),
+            &["offline"],
+        ),
+    ] {
+        let text = client.error(tool, arguments).await?;
+        says(&text, words);
+    }
+    for method in ["POST", "DELETE"] {
+        assert_eq!(sent(&sim, method)?, 0);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let long = "a".repeat(41);
+    for name in ["", "a", "1st", "a b", "a/../b", "é1", "a\n", "-a", &long] {
+        for tool in ["create_snapshot", "rollback_snapshot", "delete_snapshot"] {
+            let text = client
+                .error(tool, json!({ "vmid": 100, "snapshot": name }))
+                .await?;
+            says(&text, &["snapshot"]);
+        }
+    }
+    for name in ["current", "Pending"] {
+        let text = client
+            .error("create_snapshot", json!({ "vmid": 100, "snapshot": name }))
+            .await?;
+        says(&text, &["snapshot", "reserves"]);
+    }
+    let text = client
+        .error(
+            "create_snapshot",
+            json!({ "vmid": 100, "snapshot": "s1", "quiesce": true }),
+        )
+        .await?;
+    says(&text, &["quiesce"]);
+    assert_eq!(sim.served().await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn rights_are_needed() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
+    assert_eq!(tree(&auditor, 100).await?.len(), 1);
+    for (tool, name) in [
+        ("create_snapshot", "s1"),
+        ("rollback_snapshot", "clean"),
+        ("delete_snapshot", "clean"),
+    ] {
+        let text = auditor
+            .error(tool, json!({ "vmid": 100, "snapshot": name }))
+            .await?;
+        says(&text, &["VM.Snapshot"]);
+    }
+    let nobody = sim
+        .host_with("none")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
+    let text = nobody
+        .error("list_snapshots", json!({ "vmid": 100 }))
+        .await?;
+    says(&text, &["100", "VM.Audit"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/snapshot$" }))
+        .await?;
+    let text = client
+        .error("create_snapshot", json!({ "vmid": 100, "snapshot": "s1" }))
+        .await?;
+    says(
+        &text,
+        &["POST", "may have happened all the same", "task list"],
+    );
+    // It has, and it was asked for once.
+    assert_eq!(sent(&sim, "POST")?, 1);
+    let tasks = client.call("list_tasks", json!({ "vmid": 100 })).await?;
+    says(&tasks.to_string(), &["qmsnapshot"]);
+    Ok(())
+}
