@@ -10,7 +10,6 @@ mod gauge;
 mod leaks;
 mod mcp;
 mod progress;
-mod random;
 mod simulator;
 mod table;
 mod tools;

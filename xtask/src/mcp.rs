@@ -1,353 +1,324 @@
-//! A small MCP client over stdio: JSON-RPC, one message a line. The tests use a
-//! full client; this one keeps xtask quick to compile.
+//! MCP sessions over stdio with a server that a command starts: rmcp's client,
+//! for code that blocks.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::collections::HashSet;
+use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use anyhow::{Context, Result, bail, ensure};
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest,
+    ProgressNotificationParam,
+};
+use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService, ServiceError};
+use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
-/// What a client that speaks the older, stateful era asks for.
-const PROTOCOL: &str = "2025-11-25";
+/// An unanswered call fails after this long. A call may wait for its turn, and
+/// then for requests that Proxmox never answers; host-runner gives up on each of
+/// those after 35 s.
+const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A running server and the line to it, for one request at a time.
+/// A server that still runs this long after it was told to end is a fault.
+const END: Duration = Duration::from_secs(20);
+
+/// A server process before the handshake. Dropping it kills the process.
+pub(crate) struct Server {
+    process: Process,
+    secret: Option<String>,
+    on_progress: fn(&str),
+}
+
+/// A session in the revisions up to 2025-11-25, which begin with `initialize`.
+/// Any number of threads may call at once. Dropping it kills the server.
 pub(crate) struct Client {
-    server: Server,
-    stdin: Option<ChildStdin>,
-    stdout: BufReader<ChildStdout>,
-    last_id: u64,
+    process: Process,
+    service: RunningService<RoleClient, Handler>,
+    reader: JoinHandle<Result<()>>,
+    runtime: Runtime,
 }
 
-/// What a tool answered.
+/// How a server answers a tool call.
 pub(crate) enum Answer {
-    /// Its structured content.
+    /// With the structured content of a result.
     Content(Value),
-    /// The text of an error that the model is to read.
+    /// With the text of a tool's error, which the model reads.
     Error(String),
+    /// With a JSON-RPC error: the tool was not called.
+    Refused(String),
 }
 
-impl Client {
-    /// Starts a server. Its stderr is the caller's to set.
+impl Server {
+    /// Starts the process. Its stderr is the caller's to set.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
-        let mut child = command
+        let child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        let stdin = child.stdin.take();
-        let stdout = child.stdout.take().context("no pipe from the server")?;
         Ok(Self {
-            server: Server(child),
-            stdin,
-            stdout: BufReader::new(stdout),
-            last_id: 0,
+            process: Process(child),
+            secret: None,
+            on_progress: |_| (),
         })
     }
 
-    /// The handshake; returns what the server says of itself.
-    pub(crate) fn initialize(&mut self) -> Result<Value> {
-        let params = json!({
-            "protocolVersion": PROTOCOL,
-            "capabilities": {},
-            "clientInfo": {"name": "proxmox-mcp-xtask", "version": env!("CARGO_PKG_VERSION")},
-        });
-        let result = self.request("initialize", &params)?;
-        self.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))?;
-        Ok(result)
+    /// Breaks the session off at the first message that contains `secret`.
+    pub(crate) fn without_secret(mut self, secret: &str) -> Self {
+        self.secret = Some(secret.to_owned());
+        self
     }
 
-    /// One request and its result.
-    pub(crate) fn request(&mut self, method: &str, params: &Value) -> Result<Value> {
-        self.request_with(method, params, |_| ())
+    /// Has the messages of progress notifications handled.
+    pub(crate) fn on_progress(mut self, handle: fn(&str)) -> Self {
+        self.on_progress = handle;
+        self
     }
 
-    /// The same, and hands on the messages of the progress meanwhile.
-    fn request_with(
-        &mut self,
-        method: &str,
-        params: &Value,
-        mut progress: impl FnMut(&str),
-    ) -> Result<Value> {
-        self.last_id += 1;
-        let id = self.last_id;
-        self.send(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
-        loop {
-            let message = self.receive()?;
-            if message.get("id").and_then(Value::as_u64) != Some(id) {
-                if message.get("method").and_then(Value::as_str) == Some("notifications/progress")
-                    && let Some(text) = message.pointer("/params/message").and_then(Value::as_str)
-                {
-                    progress(text);
-                }
-                continue;
-            }
-            if let Some(error) = message.get("error") {
-                bail!("the server refused {method}: {error}");
-            }
-            return message
-                .get("result")
-                .cloned()
-                .with_context(|| format!("the answer to {method} has no result"));
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Performs the handshake.
+    pub(crate) fn connect(self) -> Result<Client> {
+        let Self {
+            mut process,
+            secret,
+            on_progress,
+        } = self;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let context = runtime.enter();
+        let stdin = process.0.stdin.take().context("no pipe to the server")?;
+        let stdin = ChildStdin::from_std(stdin)?;
+        let stdout = process.0.stdout.take().context("no pipe from the server")?;
+        let stdout = ChildStdout::from_std(stdout)?;
+        drop(context);
+        let (relayed, client_end) = tokio::io::duplex(64 * 1024);
+        let reader = runtime.spawn(relay(stdout, relayed, secret));
+        let service = runtime
+            .block_on(
+                Handler { on_progress }
+                    .serve_with_lifecycle((client_end, stdin), ClientLifecycleMode::Initialize),
+            )
+            .context("the handshake failed; the server's own words are above")?;
+        Ok(Client {
+            process,
+            service,
+            reader,
+            runtime,
+        })
+    }
+}
+
+impl Client {
+    /// Starts a server and performs the handshake.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        Server::start(command)?.connect()
+    }
+
+    /// The name and version of the server, and the revision that it speaks.
+    pub(crate) fn server(&self) -> Result<(String, String, String)> {
+        let info = self.service.peer_info().context("no handshake")?;
+        let server = info
+            .server_info
+            .clone()
+            .context("a server without a name")?;
+        Ok((
+            server.name,
+            server.version,
+            info.protocol_version.to_string(),
+        ))
+    }
+
+    /// All tools that the server lists, as JSON.
+    pub(crate) fn tools(&self) -> Result<Vec<Value>> {
+        let tools = self.runtime.block_on(self.service.list_all_tools())?;
+        let tools = tools.iter().map(serde_json::to_value);
+        tools.collect::<Result<_, _>>().map_err(Into::into)
+    }
+
+    /// Calls a tool. Fails if the answer takes longer than [`PATIENCE`] or is not
+    /// one that host-runner may give.
+    pub(crate) fn call(&self, tool: &str, arguments: &Value) -> Result<Answer> {
+        let result = match self.call_any(tool, arguments)? {
+            Ok(result) => result,
+            Err(text) => return Ok(Answer::Refused(text)),
+        };
+        if result.is_error == Some(true) {
+            let text = text(&result).with_context(|| format!("{tool} failed without a text"))?;
+            return Ok(Answer::Error(text.to_owned()));
         }
+        let content = result.structured_content;
+        content
+            .map(Answer::Content)
+            .with_context(|| format!("{tool} answered without structured content"))
     }
 
-    /// One tool call.
-    pub(crate) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Answer> {
-        let params = json!({"name": tool, "arguments": arguments});
-        Answer::new(tool, &self.request("tools/call", &params)?)
-    }
-
-    /// One tool call whose progress is shown.
-    pub(crate) fn call_with(
-        &mut self,
+    /// Calls a tool of a server that may answer in a form of its own. Returns its
+    /// result, or the text of the JSON-RPC error.
+    pub(crate) fn call_any(
+        &self,
         tool: &str,
         arguments: &Value,
-        progress: impl FnMut(&str),
-    ) -> Result<Answer> {
-        let params = json!({
-            "name": tool,
-            "arguments": arguments,
-            "_meta": {"progressToken": tool},
-        });
-        Answer::new(tool, &self.request_with("tools/call", &params, progress)?)
-    }
-
-    /// The server's process.
-    pub(crate) fn id(&self) -> u32 {
-        self.server.0.id()
-    }
-
-    /// Ends the session, as a client does, by closing the server's stdin.
-    pub(crate) fn close(mut self) -> Result<()> {
-        self.stdin = None;
-        let status = self.server.0.wait().context("cannot wait for the server")?;
-        if !status.success() {
-            bail!("the server ended with {status}");
+    ) -> Result<Result<CallToolResult, String>> {
+        let call = self.service.call_tool(params(tool, arguments)?);
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, call).await });
+        match answer {
+            Ok(Ok(result)) => Ok(Ok(result)),
+            Ok(Err(ServiceError::McpError(error))) => Ok(Err(error.message.into_owned())),
+            Ok(Err(error)) => Err(error).with_context(|| format!("{tool} {arguments}")),
+            Err(_) => bail!(
+                "{tool} {arguments} got no answer within {} s",
+                PATIENCE.as_secs()
+            ),
         }
+    }
+
+    /// Sends a tool call whose answer is never read.
+    pub(crate) fn call_and_forget(&self, tool: &str, arguments: &Value) -> Result<()> {
+        let request = CallToolRequest::new(params(tool, arguments)?);
+        self.runtime
+            .block_on(self.service.send_cancellable_request(
+                ClientRequest::CallToolRequest(request),
+                PeerRequestOptions::no_options(),
+            ))?;
         Ok(())
     }
 
-    fn send(&mut self, message: &Value) -> Result<()> {
-        let stdin = self.stdin.as_mut().context("the session is closed")?;
-        writeln!(stdin, "{message}")
-            .and_then(|()| stdin.flush())
-            .context("the server takes no more messages; its own words are above")
+    /// The server's process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.0.id()
     }
 
-    fn receive(&mut self) -> Result<Value> {
-        let mut line = String::new();
-        let read = self.stdout.read_line(&mut line)?;
-        if read == 0 {
-            bail!("the server has ended; its own words are above");
-        }
-        serde_json::from_str(&line)
-            .with_context(|| format!("the server sent something else than JSON: {line}"))
+    /// Closes the server's stdin, as a client does that ends, and waits for the
+    /// end of the process: see [`ended`](Self::ended).
+    pub(crate) fn close(mut self) -> Result<Duration> {
+        self.runtime.block_on(self.service.close())?;
+        self.ended()
+    }
+
+    /// Waits for the end of a process that was told to end, by a signal for one.
+    /// Returns how long that took. Fails if it takes too long, or at an exit
+    /// status other than 0.
+    pub(crate) fn ended(mut self) -> Result<Duration> {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.process.0.try_wait()? {
+                break status;
+            }
+            ensure!(
+                started.elapsed() <= END,
+                "the server still runs {} s after it was told to end",
+                END.as_secs()
+            );
+            thread::sleep(Duration::from_millis(5));
+        };
+        let took = started.elapsed();
+        ensure!(status.success(), "the server ended with {status}");
+        self.runtime
+            .block_on(self.reader)
+            .context("the reader of the server's messages failed")??;
+        Ok(took)
     }
 }
 
 impl Answer {
-    fn new(tool: &str, result: &Value) -> Result<Self> {
-        if result.get("isError").and_then(Value::as_bool) == Some(true) {
-            let text = result
-                .pointer("/content/0/text")
-                .and_then(Value::as_str)
-                .with_context(|| format!("{tool} failed and did not say why"))?;
-            return Ok(Answer::Error(text.to_owned()));
+    /// The structured content. Fails with the text of any error.
+    pub(crate) fn content(self) -> Result<Value> {
+        match self {
+            Self::Content(content) => Ok(content),
+            Self::Error(text) | Self::Refused(text) => bail!(text),
         }
-        result
-            .get("structuredContent")
-            .cloned()
-            .map(Answer::Content)
-            .with_context(|| format!("{tool} answered without structured content"))
     }
 }
 
-/// The process; killed on drop unless its end was awaited.
-struct Server(Child);
+/// The first block of text in a result.
+pub(crate) fn text(result: &CallToolResult) -> Option<&str> {
+    let text = result.content.iter().find_map(|block| block.as_text())?;
+    Some(&text.text)
+}
 
-impl Drop for Server {
+fn params(tool: &str, arguments: &Value) -> Result<CallToolRequestParams> {
+    let arguments = arguments.as_object().cloned();
+    let arguments = arguments.context("arguments have to be an object")?;
+    Ok(CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments))
+}
+
+/// What the client does when the server speaks first.
+struct Handler {
+    on_progress: fn(&str),
+}
+
+impl ClientHandler for Handler {
+    fn get_info(&self) -> ClientConfig {
+        let mut config = ClientConfig::default();
+        config.client_info.name = "proxmox-mcp-xtask".to_owned();
+        config.client_info.version = env!("CARGO_PKG_VERSION").to_owned();
+        config
+    }
+
+    async fn on_progress(
+        &self,
+        params: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        if let Some(message) = params.message {
+            (self.on_progress)(&message);
+        }
+    }
+}
+
+/// Passes the server's messages on to the client, which ignores much that is
+/// wrong with them: fails at a line that is not JSON or contains the secret, and
+/// at a second answer to the same request.
+async fn relay(
+    stdout: ChildStdout,
+    mut client: DuplexStream,
+    secret: Option<String>,
+) -> Result<()> {
+    let mut answered = HashSet::new();
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(mut line) = lines.next_line().await? {
+        if let Some(secret) = &secret {
+            ensure!(!line.contains(secret), "the server told the token's secret");
+        }
+        let message: Value = serde_json::from_str(&line)
+            .with_context(|| format!("the server sent something that is not JSON: {line}"))?;
+        let id = message
+            .get("id")
+            .filter(|_| message.get("method").is_none());
+        if let Some(id) = id {
+            ensure!(
+                answered.insert(id.to_string()),
+                "the server answered a request twice: {line}"
+            );
+        }
+        line.push('\n');
+        // A client that has closed the session reads no more; the server must
+        // not block for that.
+        let _ = client.write_all(line.as_bytes()).await;
+    }
+    Ok(())
+}
+
+/// Killed on drop, unless its end was awaited.
+struct Process(Child);
+
+impl Drop for Process {
     fn drop(&mut self) {
         // After a `wait` these do nothing.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// A running server and the line to it, for many calls at once.
-pub(crate) struct Session {
-    server: Server,
-    stdin: Mutex<Option<ChildStdin>>,
-    calls: Arc<Mutex<Calls>>,
-    reader: JoinHandle<Result<()>>,
-}
-
-/// The calls that wait for their answer, by id.
-struct Calls {
-    /// No more answers come.
-    ended: bool,
-    last_id: u64,
-    waiting: HashMap<u64, Sender<Value>>,
-}
-
-/// What a call was answered.
-pub(crate) enum Reply {
-    /// By the tool, well or not.
-    Tool(Answer),
-    /// By the server, which did not let it come to the tool.
-    Refused(String),
-}
-
-impl Client {
-    /// Goes on with many calls at once. No message of the server may hold
-    /// `secret`.
-    pub(crate) fn into_session(self, secret: &str) -> Session {
-        let calls = Arc::new(Mutex::new(Calls {
-            ended: false,
-            last_id: self.last_id,
-            waiting: HashMap::new(),
-        }));
-        let reader = thread::spawn({
-            let (calls, secret) = (Arc::clone(&calls), secret.to_owned());
-            move || {
-                let result = hand_out(self.stdout, &calls, &secret);
-                // Whoever still waits learns that no answer comes.
-                let mut calls = lock(&calls);
-                calls.ended = true;
-                calls.waiting.clear();
-                result
-            }
-        });
-        Session {
-            server: self.server,
-            stdin: Mutex::new(self.stdin),
-            calls,
-            reader,
-        }
-    }
-}
-
-impl Session {
-    /// One tool call among others.
-    pub(crate) fn call(&self, tool: &str, arguments: &Value, patience: Duration) -> Result<Reply> {
-        let (sender, receiver) = mpsc::channel();
-        self.send(tool, arguments, sender)?;
-        let message = match receiver.recv_timeout(patience) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => {
-                bail!(
-                    "{tool} {arguments} got no answer within {} s",
-                    patience.as_secs()
-                )
-            }
-            Err(RecvTimeoutError::Disconnected) => {
-                bail!("{tool} {arguments} got no answer, and none will come")
-            }
-        };
-        if let Some(error) = message.get("error") {
-            let text = error.get("message").and_then(Value::as_str);
-            let text = text.with_context(|| format!("{tool} was refused without a reason"))?;
-            return Ok(Reply::Refused(text.to_owned()));
-        }
-        let result = message.get("result");
-        let result = result.with_context(|| format!("the answer to {tool} has no result"))?;
-        Answer::new(tool, result).map(Reply::Tool)
-    }
-
-    /// A tool call whose answer is never read.
-    pub(crate) fn call_and_forget(&self, tool: &str, arguments: &Value) -> Result<()> {
-        let (sender, _) = mpsc::channel();
-        self.send(tool, arguments, sender)
-    }
-
-    /// The server's process.
-    pub(crate) fn id(&self) -> u32 {
-        self.server.0.id()
-    }
-
-    /// Closes the server's stdin and waits for its end, which must be clean.
-    /// Tells how long it took.
-    pub(crate) fn close(self, patience: Duration) -> Result<Duration> {
-        *lock(&self.stdin) = None;
-        self.ended(patience)
-    }
-
-    /// Waits for the server's end, which must be clean. Tells how long it took.
-    pub(crate) fn ended(mut self, patience: Duration) -> Result<Duration> {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.server.0.try_wait()? {
-                break status;
-            }
-            if started.elapsed() > patience {
-                bail!(
-                    "the server still runs {} s after it was told to end",
-                    patience.as_secs()
-                );
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        let took = started.elapsed();
-        if !status.success() {
-            bail!("the server ended with {status}");
-        }
-        match self.reader.join() {
-            Ok(result) => result?,
-            Err(_) => bail!("the reader of the server's answers panicked"),
-        }
-        Ok(took)
-    }
-
-    fn send(&self, tool: &str, arguments: &Value, answer: Sender<Value>) -> Result<()> {
-        let id = {
-            let mut calls = lock(&self.calls);
-            if calls.ended {
-                bail!("the server answers no more");
-            }
-            calls.last_id += 1;
-            let id = calls.last_id;
-            calls.waiting.insert(id, answer);
-            id
-        };
-        let message = json!({
-            "jsonrpc": "2.0",
-            "id": id,
-            "method": "tools/call",
-            "params": {"name": tool, "arguments": arguments},
-        });
-        let mut stdin = lock(&self.stdin);
-        let stdin = stdin.as_mut().context("the session is closed")?;
-        writeln!(stdin, "{message}")
-            .and_then(|()| stdin.flush())
-            .context("the server takes no more messages")
-    }
-}
-
-/// Hands each answer to the call that waits for it, until the server ends.
-fn hand_out(stdout: BufReader<ChildStdout>, calls: &Mutex<Calls>, secret: &str) -> Result<()> {
-    for line in stdout.lines() {
-        let line = line.context("cannot read the server's answers")?;
-        if line.contains(secret) {
-            bail!("the server told the token's secret");
-        }
-        let message: Value = serde_json::from_str(&line)
-            .with_context(|| format!("the server sent something else than JSON: {line}"))?;
-        let Some(id) = message.get("id").and_then(Value::as_u64) else {
-            continue;
-        };
-        let Some(waiting) = lock(calls).waiting.remove(&id) else {
-            bail!("the server answered an unknown call, or answered twice: {line}");
-        };
-        // Nobody may be there to read it.
-        let _ = waiting.send(message);
-    }
-    Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -142,3 +142,9 @@ fn shown(command: &Command) -> String {
     text.push('`');
     text
 }
+
+/// A path as a part of an argument. Fails where it is not UTF-8.
+pub(crate) fn utf8(path: &Path) -> Result<&str> {
+    path.to_str()
+        .with_context(|| format!("{} is not UTF-8 text", path.display()))
+}

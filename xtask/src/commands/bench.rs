@@ -1,13 +1,13 @@
 use std::fs;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::build;
 use crate::gauge::{self, milliseconds, percentile};
-use crate::mcp::{Answer, Client};
+use crate::mcp::Client;
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
 use crate::table;
@@ -54,8 +54,7 @@ impl Bench {
         let mut times = Vec::new();
         for _ in 0..self.starts {
             let started = Instant::now();
-            let mut client = Client::start(&mut simulator.host_runner(workspace))?;
-            client.initialize()?;
+            let client = Client::start(&mut simulator.host_runner(workspace))?;
             times.push(started.elapsed());
             client.close()?;
         }
@@ -78,18 +77,17 @@ impl Bench {
         simulator: &Simulator,
         report: &mut Report,
     ) -> Result<Step> {
-        let mut client = Client::start(&mut simulator.host_runner(workspace))?;
-        client.initialize()?;
-        let list = client.request("tools/list", &json!({}))?;
+        let client = Client::start(&mut simulator.host_runner(workspace))?;
+        let tools = client.tools()?;
 
         // The first call opens the connection.
         let first = Instant::now();
-        call_list_guests(&mut client)?;
+        list_guests(&client)?;
         let first = first.elapsed();
         let mut times = Vec::new();
         for _ in 0..self.calls {
             let started = Instant::now();
-            call_list_guests(&mut client)?;
+            list_guests(&client)?;
             times.push(started.elapsed());
         }
         times.sort();
@@ -105,16 +103,15 @@ impl Bench {
         );
         report.line("resident memory after that", resident(client.id()));
         client.close()?;
-        report.tool_list(&list)?;
+        report.tool_list(tools);
         Ok(Step::Done)
     }
 }
 
-fn call_list_guests(client: &mut Client) -> Result<()> {
-    match client.call("list_guests", &json!({}))? {
-        Answer::Content(_) => Ok(()),
-        Answer::Error(text) => bail!("list_guests failed: {text}"),
-    }
+fn list_guests(client: &Client) -> Result<()> {
+    let answer = client.call("list_guests", &json!({}))?;
+    answer.content().context("list_guests failed")?;
+    Ok(())
 }
 
 /// The figures, each with its name.
@@ -126,29 +123,19 @@ impl Report {
         self.0.push((name, figure));
     }
 
-    fn tool_list(&mut self, list: &Value) -> Result<()> {
-        let tools = list
-            .get("tools")
-            .and_then(Value::as_array)
-            .context("tools/list gave no tools")?;
-        let mut lean = list.clone();
-        if let Some(tools) = lean.get_mut("tools").and_then(Value::as_array_mut) {
-            for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
-                tool.remove("outputSchema");
-            }
+    fn tool_list(&mut self, mut tools: Vec<Value>) {
+        let count = tools.len();
+        let whole = json!({ "tools": tools }).to_string().len();
+        for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+            tool.remove("outputSchema");
         }
-        let whole = list.to_string().len();
-        let lean = lean.to_string().len();
-        let average = lean.checked_div(tools.len()).unwrap_or(0);
-        self.line(
-            "tools/list",
-            format!("{whole} bytes, {} tools", tools.len()),
-        );
+        let lean = json!({ "tools": tools }).to_string().len();
+        let average = lean.checked_div(count).unwrap_or(0);
+        self.line("tools/list", format!("{whole} bytes, {count} tools"));
         self.line(
             "  without output schemas",
             format!("{lean} bytes, {average} a tool on average"),
         );
-        Ok(())
     }
 
     fn sizes(&mut self, workspace: &Workspace) -> Result<()> {

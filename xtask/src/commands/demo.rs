@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build;
-use crate::mcp::{Answer, Client};
+use crate::mcp::{Answer, Client, Server};
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
 use crate::table;
@@ -35,25 +35,16 @@ impl Demo {
 fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
     let mut command = simulator.host_runner(workspace);
     command.stderr(Stdio::inherit());
-    let mut client = Client::start(&mut command)?;
-    let server = client.initialize()?;
-    let text = |pointer: &str| {
-        server
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .unwrap_or("?")
-    };
+    let client = Server::start(&mut command)?
+        .on_progress(|text| say(&format!("  … {text}")))
+        .connect()?;
+    let (name, version, revision) = client.server()?;
     say(&format!(
-        "\nConnected to {} {} (MCP {}), which reaches {} and nothing else.\n",
-        text("/serverInfo/name"),
-        text("/serverInfo/version"),
-        text("/protocolVersion"),
+        "\nConnected to {name} {version} (MCP {revision}), which reaches {} and nothing else.\n",
         simulator.url(),
     ));
 
-    let list = client.request("tools/list", &json!({}))?;
-    let tools = list.get("tools").and_then(Value::as_array);
-    let tools = tools.context("tools/list gave no tools")?;
+    let tools = client.tools()?;
     let reads = tools
         .iter()
         .filter(|tool| tool.pointer("/annotations/readOnlyHint") == Some(&Value::Bool(true)))
@@ -63,22 +54,23 @@ fn session(workspace: &Workspace, simulator: &Simulator) -> Result<()> {
         tools.len()
     ));
 
-    ask(&mut client, "list_nodes", json!({}), &NODES)?;
-    let guests = ask(&mut client, "list_guests", json!({}), &GUESTS)?;
+    ask(&client, "list_nodes", json!({}), &NODES)?;
+    let guests = ask(&client, "list_guests", json!({}), &GUESTS)?;
     if let Some(vmid) = running_guest(&guests) {
         ask(
-            &mut client,
+            &client,
             "get_guest_network",
             json!({ "vmid": vmid }),
             &INTERFACES,
         )?;
     }
-    ask(&mut client, "list_storage", json!({}), &STORAGES)?;
+    ask(&client, "list_storage", json!({}), &STORAGES)?;
     let snapshot = json!({"vmid": 101, "snapshot": "before-upgrade"});
-    ask(&mut client, "create_snapshot", snapshot, &REPORT)?;
+    ask(&client, "create_snapshot", snapshot, &REPORT)?;
     // What a model gets to read when it is wrong.
-    ask(&mut client, "get_guest", json!({"vmid": 999}), &GUESTS)?;
-    client.close()
+    ask(&client, "get_guest", json!({"vmid": 999}), &GUESTS)?;
+    client.close()?;
+    Ok(())
 }
 
 /// What to show of an answer: which list in it (or all of it), and which fields.
@@ -133,12 +125,11 @@ const REPORT: View = View {
 };
 
 /// Calls a tool, prints question and answer, and returns the rows.
-fn ask(client: &mut Client, tool: &str, arguments: Value, view: &View) -> Result<Vec<Value>> {
+fn ask(client: &Client, tool: &str, arguments: Value, view: &View) -> Result<Vec<Value>> {
     say(&format!("→ {tool} {arguments}"));
-    let progress = |text: &str| say(&format!("  … {text}"));
-    let content = match client.call_with(tool, &arguments, progress)? {
+    let content = match client.call(tool, &arguments)? {
         Answer::Content(content) => content,
-        Answer::Error(text) => {
+        Answer::Error(text) | Answer::Refused(text) => {
             say(&format!("  error: {text}\n"));
             return Ok(Vec::new());
         }

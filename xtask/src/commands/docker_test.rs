@@ -7,10 +7,9 @@ mod image;
 mod process;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -19,11 +18,11 @@ use self::buildah::Buildah;
 use self::image::Image;
 use self::process::Process;
 use super::{build, setup};
-use crate::mcp::{Answer, Client};
+use crate::mcp::Client;
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
 use crate::table;
-use crate::workspace::{Workspace, cargo, output, run};
+use crate::workspace::{Workspace, cargo, output, run, utf8};
 
 /// The image's name in buildah's own store below the build directory.
 const IMAGE: &str = "localhost/proxmox-mcp";
@@ -244,25 +243,16 @@ fn sessions(buildah: &Buildah, image: &Image) -> Result<Seen> {
 /// One MCP session with the simulated cluster inside; returns how many tools
 /// there are, and what the kernel knows of host-runner meanwhile.
 fn session(command: &mut Command) -> Result<(usize, Process)> {
-    let mut client = Client::start(command)?;
-    client.initialize()?;
-    let list = client.request("tools/list", &json!({}))?;
-    let tools = list
-        .get("tools")
-        .and_then(Value::as_array)
-        .context("tools/list gave no tools")?
-        .len();
+    let client = Client::start(command)?;
+    let tools = client.tools()?.len();
     ensure!(tools > 0, "tools/list is empty");
-    match client.call("list_guests", &json!({}))? {
-        Answer::Content(content) => {
-            let guests = content.pointer("/guests").and_then(Value::as_array);
-            ensure!(
-                guests.is_some_and(|guests| !guests.is_empty()),
-                "list_guests found no guest: {content}"
-            );
-        }
-        Answer::Error(text) => bail!("list_guests failed: {text}"),
-    }
+    let answer = client.call("list_guests", &json!({}))?;
+    let content = answer.content().context("list_guests failed")?;
+    let guests = content.pointer("/guests").and_then(Value::as_array);
+    ensure!(
+        guests.is_some_and(|guests| !guests.is_empty()),
+        "list_guests found no guest: {content}"
+    );
     let process = Process::find(client.id(), "host-runner")?;
     client.close()?;
     Ok((tools, process))
@@ -302,7 +292,7 @@ fn names(workspace: &Workspace, buildah: &Buildah, image: &Image) -> Result<()> 
     };
 
     let verified = [
-        format!("--volume={}:/ca.pem:ro", text(simulator.ca_file())?),
+        format!("--volume={}:/ca.pem:ro", utf8(simulator.ca_file())?),
         "--env=PROXMOX_CA_FILE=/ca.pem".to_owned(),
     ];
     let unverified = ["--env=PROXMOX_VERIFY_SSL=false".to_owned()];
@@ -355,10 +345,4 @@ fn report(image: &Image, built: f64, seen: &Seen) {
             file.path
         );
     }
-}
-
-/// A path as an argument of buildah's.
-fn text(path: &Path) -> Result<&str> {
-    path.to_str()
-        .with_context(|| format!("{} is not UTF-8 text", path.display()))
 }

@@ -10,21 +10,21 @@ mod http;
 mod install;
 mod invoke;
 mod load;
+mod scene;
 mod serve;
 mod tour;
 mod typed;
 mod wassette;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::adapters::{self, Built, Choice, Preset};
+use self::scene::{Scene, Visit};
+use super::adapters::{self, Choice, Preset};
 use super::build;
 use crate::gauge::milliseconds;
 use crate::progress::Progress;
@@ -50,10 +50,6 @@ pub(crate) struct Hosts {
     #[arg(long)]
     load: bool,
 }
-
-/// How long a call waits for its task here, in seconds: longer than a task that
-/// ends, shorter than one that does not.
-const WAIT_SECONDS: u64 = 8;
 
 impl Hosts {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
@@ -96,22 +92,22 @@ impl Hosts {
             })),
             Ok(programs) => {
                 if wanted("wassette") {
-                    rows.push(scene.try_host("Wassette", "typed", |simulator| {
+                    rows.push(try_host(&scene, "Wassette", "typed", |simulator| {
                         wassette::visit(&scene, &programs.wassette, simulator)
                     }));
                 }
                 if wanted("wasmtime-run") {
-                    rows.push(scene.try_host("wasmtime run", "typed", |simulator| {
+                    rows.push(try_host(&scene, "wasmtime run", "typed", |simulator| {
                         invoke::visit(&scene, &programs.wasmtime, simulator)
                     }));
                 }
                 if wanted("act") {
-                    rows.push(scene.try_host("ACT", "act", |simulator| {
+                    rows.push(try_host(&scene, "ACT", "act", |simulator| {
                         act::visit(&scene, &programs.act, simulator)
                     }));
                 }
                 if wanted("wasmtime-serve") {
-                    rows.push(scene.try_serve(&programs.wasmtime));
+                    rows.push(try_serve(&scene, &programs.wasmtime));
                 }
                 if self.load {
                     loads = load::measure(&scene, &programs.wasmtime)?;
@@ -138,150 +134,60 @@ impl Hosts {
     }
 }
 
-/// What all hosts are tried with.
-struct Scene<'a> {
-    workspace: &'a Workspace,
-    tools: &'a [Value],
-    /// Components with all tools.
-    all: Vec<Built>,
-    /// Components with those alone that change nothing.
-    narrow: Vec<Built>,
+/// Visits a host with a cluster of its own. The row of the table says how it
+/// went.
+fn try_host(
+    scene: &Scene<'_>,
+    host: &str,
+    adapter: &str,
+    visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
+) -> Value {
+    let simulator = Simulator::start_plain(scene.workspace, ["--task-seconds", "1"]);
+    row(scene, host, adapter, simulator, visit)
 }
 
-/// What a visit to a host has measured.
-struct Visit {
-    /// From the start to the list of tools, the first time.
-    start: Duration,
-    /// The median of some calls of `list_guests`.
-    call: Duration,
-    /// What went well, in a few words.
-    said: Vec<String>,
+/// The same for `wasmtime serve`, which reaches a cluster with TLS through
+/// `host-runner forward`.
+fn try_serve(scene: &Scene<'_>, program: &install::Program) -> Value {
+    let simulator = Simulator::start_with(scene.workspace, ["--task-seconds", "1"]);
+    row(scene, "wasmtime serve", "http", simulator, |simulator| {
+        serve::visit(scene, program, simulator)
+    })
 }
 
-impl Scene<'_> {
-    fn component(built: &[Built], adapter: &str) -> Result<PathBuf> {
-        built
-            .iter()
-            .find(|one| one.adapter == adapter)
-            .map(|one| one.path.clone())
-            .with_context(|| format!("there is no adapter {adapter}"))
+fn row(
+    scene: &Scene<'_>,
+    host: &str,
+    adapter: &str,
+    simulator: Result<Simulator>,
+    visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
+) -> Value {
+    eprintln!("trying {host}…");
+    let started = Instant::now();
+    let outcome = simulator.and_then(|mut simulator| visit(&mut simulator));
+    let size = scene
+        .all(adapter)
+        .ok()
+        .and_then(|path| fs::metadata(path).ok())
+        .map(|metadata| metadata.len());
+    eprintln!("  {:.0} s", started.elapsed().as_secs_f64());
+    match outcome {
+        Ok(visit) => json!({
+            "host": host,
+            "component": adapter,
+            "size_bytes": size,
+            "start": milliseconds(visit.start),
+            "call": milliseconds(visit.call),
+            "outcome": format!("ok: {}", visit.said.join(", ")),
+        }),
+        Err(error) => json!({
+            "host": host,
+            "component": adapter,
+            "size_bytes": size,
+            "failed": true,
+            "outcome": format!("FAILED: {error:#}"),
+        }),
     }
-
-    fn all(&self, adapter: &str) -> Result<PathBuf> {
-        Self::component(&self.all, adapter)
-    }
-
-    fn narrow(&self, adapter: &str) -> Result<PathBuf> {
-        Self::component(&self.narrow, adapter)
-    }
-
-    /// The names of the tools that change nothing.
-    fn reading(&self) -> Vec<String> {
-        self.tools
-            .iter()
-            .filter(|tool| tool.pointer("/annotations/readOnlyHint") == Some(&Value::Bool(true)))
-            .filter_map(|tool| Some(tool.get("name")?.as_str()?.to_owned()))
-            .collect()
-    }
-
-    /// The names of all tools.
-    fn names(&self) -> Vec<String> {
-        self.tools
-            .iter()
-            .filter_map(|tool| Some(tool.get("name")?.as_str()?.to_owned()))
-            .collect()
-    }
-
-    /// A folder for one host, empty.
-    fn folder(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.workspace.target("hosts/run").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
-        fs::create_dir_all(&folder)?;
-        Ok(folder)
-    }
-
-    /// Visits a host with a cluster of its own. The row of the table says how it
-    /// went.
-    fn try_host(
-        &self,
-        host: &str,
-        adapter: &str,
-        visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
-    ) -> Value {
-        let simulator = Simulator::start_plain(self.workspace, ["--task-seconds", "1"]);
-        self.row(host, adapter, simulator, visit)
-    }
-
-    /// The same for `wasmtime serve`, which reaches a cluster with TLS through
-    /// `host-runner forward`.
-    fn try_serve(&self, program: &install::Program) -> Value {
-        let simulator = Simulator::start_with(self.workspace, ["--task-seconds", "1"]);
-        self.row("wasmtime serve", "http", simulator, |simulator| {
-            serve::visit(self, program, simulator)
-        })
-    }
-
-    fn row(
-        &self,
-        host: &str,
-        adapter: &str,
-        simulator: Result<Simulator>,
-        visit: impl FnOnce(&mut Simulator) -> Result<Visit>,
-    ) -> Value {
-        eprintln!("trying {host}…");
-        let started = Instant::now();
-        let outcome = simulator.and_then(|mut simulator| visit(&mut simulator));
-        let size = self
-            .all(adapter)
-            .ok()
-            .and_then(|path| fs::metadata(path).ok())
-            .map(|metadata| metadata.len());
-        eprintln!("  {:.0} s", started.elapsed().as_secs_f64());
-        match outcome {
-            Ok(visit) => json!({
-                "host": host,
-                "component": adapter,
-                "size_bytes": size,
-                "start": milliseconds(visit.start),
-                "call": milliseconds(visit.call),
-                "outcome": format!("ok: {}", visit.said.join(", ")),
-            }),
-            Err(error) => json!({
-                "host": host,
-                "component": adapter,
-                "size_bytes": size,
-                "failed": true,
-                "outcome": format!("FAILED: {error:#}"),
-            }),
-        }
-    }
-}
-
-/// A host's process, with the simulator's settings and nothing else of the
-/// user's but what a program needs.
-fn with_settings(command: &mut Command, simulator: &Simulator, home: &Path) {
-    command.env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
-    }
-    command.env("HOME", home);
-    for (name, value) in settings(simulator) {
-        command.env(name, value);
-    }
-}
-
-/// What the component is told, by its environment.
-fn settings(simulator: &Simulator) -> Vec<(&'static str, String)> {
-    let mut settings: Vec<_> = simulator
-        .settings()
-        .iter()
-        .filter(|(name, _)| *name != "PROXMOX_CA_FILE")
-        .cloned()
-        .collect();
-    settings.push(("PROXMOX_MCP_WAIT_SECONDS", WAIT_SECONDS.to_string()));
-    settings
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use self::cases::{Attack, Request};
 use super::build;
 use crate::gauge::{self, Peak};
-use crate::mcp::{Client, Reply, Session};
+use crate::mcp::{Answer, Client, Server};
 use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::table;
@@ -25,8 +25,6 @@ use crate::workspace::Workspace;
 const MEMORY_BOUND: f64 = 256.0 * 1024.0 * 1024.0;
 /// As many as host-runner runs at once.
 const CALLS: usize = 16;
-/// A call that has got no answer by then gets none.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How soon host-runner ends after SIGTERM, whatever its calls do.
 const END: Duration = Duration::from_secs(1);
 /// Until what calls have taken is given back.
@@ -166,7 +164,7 @@ struct Field<'a> {
 
 /// A server that is attacked.
 struct Target {
-    session: Session,
+    client: Client,
     idle: f64,
 }
 
@@ -221,11 +219,10 @@ impl<'a> Field<'a> {
         let target = self.servers.get(&attack.flags).context("no server")?;
         let before = self.arrived()?.len();
         let started = Instant::now();
-        let (replies, peak) = target.measured(|session| {
-            at_once(|| session.call(attack.tool, &arguments, PATIENCE).map(drop))
-        });
+        let (answers, peak) =
+            target.measured(|client| at_once(|| client.call(attack.tool, &arguments).map(drop)));
         let time = started.elapsed();
-        let mut faults = errors(replies);
+        let mut faults = errors(answers);
         if !attack.faults.is_empty() {
             self.simulator.control(&json!({"cmd": "clear-faults"}))?;
         }
@@ -250,13 +247,12 @@ impl<'a> Field<'a> {
         let target = self.servers.get(&request.flags).context("no server")?;
         let before = self.arrived()?.len();
         let started = Instant::now();
-        let (reply, peak) =
-            target.measured(|session| session.call(request.tool, &arguments, PATIENCE));
+        let (answer, peak) = target.measured(|client| client.call(request.tool, &arguments));
         let time = started.elapsed();
         let mut faults = Vec::new();
-        match reply {
-            Ok(Reply::Refused(text)) => faults.push(text),
-            Ok(Reply::Tool(_)) => {}
+        match answer {
+            Ok(Answer::Refused(text)) => faults.push(text),
+            Ok(Answer::Content(_) | Answer::Error(_)) => {}
             Err(error) => faults.push(error.to_string()),
         }
         let arrived = self.arrived()?.split_off(before);
@@ -278,20 +274,19 @@ impl<'a> Field<'a> {
         let user = "root@pam";
         command.env("PROXMOX_USER", user);
         command.env("PROXMOX_TOKEN_ID", kind);
-        let mut client = Client::start(&mut command)?;
-        let process = client.id();
+        let server = Server::start(&mut command)?;
+        let process = server.id();
         let peak = Peak::begin(process);
         let idle = gauge::resident(process).unwrap_or_default();
         let started = Instant::now();
         let mut faults = Vec::new();
-        let list = client
-            .initialize()
-            .and_then(|_| client.request("tools/list", &json!({})));
-        // An empty list is what a client gets of a component that took too long.
-        if let Ok(list) = list
-            && list != json!({ "tools": [] })
+        let client = server.connect();
+        // A component that takes too long has an empty list.
+        if let Ok(client) = &client
+            && let Ok(tools) = client.tools()
+            && !tools.is_empty()
         {
-            faults.push(format!("listed {} bytes", list.to_string().len()));
+            faults.push(format!("listed {} tools", tools.len()));
         }
         let time = started.elapsed();
         let peak = peak.end().map(|peak| peak - idle);
@@ -308,11 +303,11 @@ impl<'a> Field<'a> {
     /// SIGTERM, while every place is taken by a call that never ends.
     fn signal(&mut self) -> Result<Outcome> {
         let target = self.start(&[])?;
-        let process = target.session.id();
+        let process = target.client.id();
         for number in 0..CALLS {
             let on = ["random", "clock", "stderr", "headers"].get(number % 4);
             let arguments = json!({ "on": on });
-            target.session.call_and_forget("spin", &arguments)?;
+            target.client.call_and_forget("spin", &arguments)?;
         }
         thread::sleep(REST);
         let started = Instant::now();
@@ -320,7 +315,7 @@ impl<'a> Field<'a> {
             .args(["-TERM", &process.to_string()])
             .status()?;
         ensure!(killed.success(), "kill failed");
-        let end = target.session.ended(PATIENCE);
+        let end = target.client.ended();
         let time = started.elapsed();
         let mut faults: Vec<_> = end
             .err()
@@ -349,17 +344,17 @@ impl<'a> Field<'a> {
     }
 
     fn start(&self, flags: &[&'static str]) -> Result<Target> {
-        let mut client = Client::start(&mut self.command(flags)?)?;
-        client.initialize()?;
-        client.request("tools/list", &json!({}))?;
-        let session = client.into_session(self.simulator.secret());
-        let target = Target { session, idle: 0.0 };
+        let client = Server::start(&mut self.command(flags)?)?
+            .without_secret(self.simulator.secret())
+            .connect()?;
+        client.tools()?;
+        let target = Target { client, idle: 0.0 };
         // What the first calls load stays.
         if let Some(error) = errors(at_once(|| target.still_serves())).into_iter().next() {
             bail!("it does not serve: {error}");
         }
         thread::sleep(REST);
-        let idle = gauge::resident(target.session.id()).unwrap_or_default();
+        let idle = gauge::resident(target.client.id()).unwrap_or_default();
         Ok(Target { idle, ..target })
     }
 
@@ -387,18 +382,17 @@ impl<'a> Field<'a> {
 impl Target {
     /// Does this, and tells how much memory the server took beyond what it
     /// takes when it is idle.
-    fn measured<T>(&self, work: impl FnOnce(&Session) -> T) -> (T, Option<f64>) {
-        let peak = Peak::begin(self.session.id());
-        let outcome = work(&self.session);
+    fn measured<T>(&self, work: impl FnOnce(&Client) -> T) -> (T, Option<f64>) {
+        let peak = Peak::begin(self.client.id());
+        let outcome = work(&self.client);
         let peak = peak.end().map(|peak| peak - self.idle);
         (outcome, peak)
     }
 
     fn still_serves(&self) -> Result<()> {
-        match self.session.call("count_calls", &json!({}), PATIENCE)? {
-            Reply::Tool(crate::mcp::Answer::Content(_)) => Ok(()),
-            _ => bail!("it no longer serves"),
-        }
+        let answer = self.client.call("count_calls", &json!({}))?;
+        answer.content().context("it no longer serves")?;
+        Ok(())
     }
 }
 

@@ -11,22 +11,19 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use fastrand::Rng;
 use serde_json::json;
 
 use self::ledger::{Arrivals, Ledger};
 use self::load::Load;
 use super::build;
 use crate::gauge::{self, milliseconds, percentile};
-use crate::mcp::{Answer, Client, Reply, Session};
+use crate::mcp::{Answer, Client, Server};
 use crate::progress::{Progress, Step};
-use crate::random::Random;
 use crate::simulator::Simulator;
 use crate::table;
 use crate::workspace::Workspace;
 
-/// How long a call may take. It waits for its turn, and then for requests that
-/// Proxmox never answers, each of which host-runner gives up after 35 s.
-const PATIENCE: Duration = Duration::from_secs(300);
 /// Longer than host-runner keeps an idle connection.
 const REST: Duration = Duration::from_secs(6);
 /// What the process may grow by after the warm-up.
@@ -102,13 +99,13 @@ impl Soak {
                 record.as_os_str(),
             ],
         )?;
-        let session = connect(workspace, &simulator, &log)?;
-        let process = session.id();
+        let client = connect(workspace, &simulator, &log)?;
+        let process = client.id();
         thread::sleep(REST);
         let start = Sample::take(process);
 
         let run = Run {
-            session,
+            client,
             load: Load::new(self.guests),
             ledger: Ledger::default(),
             ended: AtomicBool::new(false),
@@ -136,17 +133,19 @@ impl Soak {
     }
 }
 
-fn connect(workspace: &Workspace, simulator: &Simulator, log: &Path) -> Result<Session> {
+fn connect(workspace: &Workspace, simulator: &Simulator, log: &Path) -> Result<Client> {
     let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = simulator.host_runner(workspace);
     // The policy shall let through all that the load asks for.
-    let mut client = Client::start(command.args(["--preset", "admin"]).stderr(stderr))?;
-    client.initialize()?;
+    let client = Server::start(command.args(["--preset", "admin"]).stderr(stderr))?
+        .without_secret(simulator.secret())
+        .connect()?;
     // One call loads all that a first call loads.
-    if let Answer::Error(text) = client.call("list_guests", &json!({}))? {
-        bail!("list_guests failed before anything went wrong: {text}");
-    }
-    Ok(client.into_session(simulator.secret()))
+    let answer = client.call("list_guests", &json!({}))?;
+    answer
+        .content()
+        .context("list_guests failed before anything went wrong")?;
+    Ok(client)
 }
 
 /// For a closer look at where the memory has gone.
@@ -173,7 +172,7 @@ fn read_log(log: &Path, secret: &str) -> Result<usize> {
 
 /// What the threads share.
 struct Run {
-    session: Session,
+    client: Client,
     load: Load,
     ledger: Ledger,
     ended: AtomicBool,
@@ -184,13 +183,15 @@ type Storm = (Answers, Vec<Sample>, BTreeMap<String, u64>);
 impl Run {
     /// All clients call while the faults rage.
     fn storm(&self, soak: &Soak, seed: u64, simulator: &mut Simulator) -> Result<Storm> {
-        let process = self.session.id();
+        let process = self.client.id();
         thread::scope(|scope| {
+            let mut random = Rng::with_seed(seed);
+            let faults = random.fork();
+            let faults = scope.spawn(|| weather::rage(simulator, faults, &self.ended));
             let clients: Vec<_> = (0..soak.clients)
-                .map(|number| scope.spawn(move || self.client(Random::new(seed, number + 1))))
+                .map(|_| random.fork())
+                .map(|random| scope.spawn(|| self.calls(random)))
                 .collect();
-            let faults =
-                scope.spawn(|| weather::rage(simulator, Random::new(seed, 0), &self.ended));
             let mut samples = Vec::new();
             let end = Instant::now() + Duration::from_secs(soak.seconds);
             while Instant::now() < end && !clients.iter().any(ScopedJoinHandle::is_finished) {
@@ -208,7 +209,7 @@ impl Run {
     }
 
     /// Calls one tool after the other.
-    fn client(&self, mut random: Random) -> Result<Answers> {
+    fn calls(&self, mut random: Rng) -> Result<Answers> {
         let mut answers = Answers::default();
         while !self.ended.load(Ordering::Relaxed) {
             let call = self.load.next(&mut random);
@@ -216,12 +217,12 @@ impl Run {
                 self.ledger.allow(write);
             }
             let started = Instant::now();
-            let reply = self.session.call(call.tool, &call.arguments, PATIENCE)?;
+            let answer = self.client.call(call.tool, &call.arguments)?;
             let took = started.elapsed();
-            if let Reply::Tool(Answer::Content(_)) = reply {
+            if let Answer::Content(_) = answer {
                 self.load.done(&call);
             }
-            answers.count(call.tool, took, &reply)?;
+            answers.count(call.tool, took, &answer)?;
         }
         Ok(answers)
     }
@@ -234,17 +235,17 @@ impl Run {
         simulator: &mut Simulator,
     ) -> Result<(Duration, Ledger)> {
         simulator.control(&json!({"cmd": "fault", "kind": "latency", "ms": 300, "times": 1000}))?;
-        let mut random = Random::new(seed, u64::MAX);
+        let mut random = Rng::with_seed(!seed);
         for _ in 0..calls {
             let call = self.load.next(&mut random);
             if let Some(write) = &call.write {
                 self.ledger.allow(write);
             }
-            self.session.call_and_forget(call.tool, &call.arguments)?;
+            self.client.call_and_forget(call.tool, &call.arguments)?;
         }
         // Some are under way then, others wait for their turn.
         thread::sleep(Duration::from_millis(100));
-        let end = self.session.close(Duration::from_secs(20))?;
+        let end = self.client.close()?;
         Ok((end, self.ledger))
     }
 }
@@ -266,13 +267,13 @@ struct Answers {
 }
 
 impl Answers {
-    fn count(&mut self, tool: &'static str, took: Duration, reply: &Reply) -> Result<()> {
-        match reply {
-            Reply::Tool(Answer::Content(_)) => {
+    fn count(&mut self, tool: &'static str, took: Duration, answer: &Answer) -> Result<()> {
+        match answer {
+            Answer::Content(_) => {
                 self.results.push(took);
                 *self.by_tool.entry(tool).or_default() += 1;
             }
-            Reply::Tool(Answer::Error(text)) => {
+            Answer::Error(text) => {
                 ensure!(!text.trim().is_empty(), "{tool} failed without a word");
                 // Of the component itself nothing may fail.
                 if text.starts_with("the component") {
@@ -281,7 +282,7 @@ impl Answers {
                 self.errors.push(took);
                 *self.by_error.entry(kind_of(text)).or_default() += 1;
             }
-            Reply::Refused(text) => {
+            Answer::Refused(text) => {
                 // The one tool of the load that there is not.
                 ensure!(tool == "delete_guest", "{tool} was refused: {text}");
                 self.refusals.push(took);

@@ -7,11 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::buildah::Buildah;
-use super::text;
 use crate::commands::debian;
 use crate::commands::setup::Toolchain;
 use crate::progress::Step;
-use crate::workspace::{WASM_TARGET, output};
+use crate::workspace::{WASM_TARGET, output, utf8};
 
 /// Says which Rust is in an image made here.
 const LABEL: &str = "proxmox-mcp.toolchain";
@@ -116,7 +115,7 @@ pub(super) fn registry_volume() -> Result<String> {
             .join(".cargo"),
     };
     let registry = home.join("registry");
-    Ok(format!("{}:{CARGO_HOME}/registry:ro", text(&registry)?))
+    Ok(format!("{}:{CARGO_HOME}/registry:ro", utf8(&registry)?))
 }
 
 /// Debian with what a Rust program needs to be linked, from the archive that

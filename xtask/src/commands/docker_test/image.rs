@@ -7,8 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::buildah::Buildah;
-use super::text;
-use crate::workspace::output;
+use crate::workspace::{output, utf8};
 
 /// An image, taken apart.
 pub(super) struct Image {
@@ -31,7 +30,7 @@ pub(super) struct File {
 impl Image {
     pub(super) fn read(buildah: &Buildah, name: &str) -> Result<Self> {
         let folder = buildah.empty_folder("image")?;
-        let destination = format!("dir:{}", text(&folder)?);
+        let destination = format!("dir:{}", utf8(&folder)?);
         output(buildah.command("push").args([
             "--quiet",
             "--disable-compression",

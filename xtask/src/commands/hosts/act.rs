@@ -1,6 +1,6 @@
 //! ACT: MCP over stdio, `act:tools`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use super::install::Program;
+use super::scene::{Scene, Visit, settings, start_client, tool_names};
 use super::tour::{self, Caller, Said};
-use super::{Scene, Visit, settings, with_settings};
-use crate::mcp::Client;
+use crate::mcp::{self, Client};
 use crate::simulator::Simulator;
 
 pub(super) fn visit(
@@ -21,12 +21,10 @@ pub(super) fn visit(
     let component = scene.all("act")?;
     let (client, start) = start(scene, program, simulator, &component, "admin")?;
     let mut host = Act { client };
-    let listed = host.client.request("tools/list", &json!({}))?;
-    tour::names(listed_names(&listed), &scene.names())?;
-    let list_guests = listed["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let tools = host.client.tools()?;
+    tour::names(tool_names(&tools), &scene.names())?;
+    let list_guests = tools
+        .iter()
         .find(|tool| tool["name"] == "list_guests")
         .context("no list_guests")?;
     ensure!(
@@ -43,8 +41,7 @@ pub(super) fn visit(
     let component = scene.narrow("act")?;
     let (client, _) = self::start(scene, program, simulator, &component, "observe")?;
     let mut host = Act { client };
-    let listed = host.client.request("tools/list", &json!({}))?;
-    tour::names(listed_names(&listed), &scene.reading())?;
+    tour::names(tool_names(&host.client.tools()?), &scene.reading())?;
     let refused = host.call("start_guest", &json!({ "vmid": 100 }));
     ensure!(
         !matches!(refused, Ok(Ok(_))),
@@ -80,23 +77,10 @@ fn start(
         .arg(&file)
         .args(["--mcp", "--max-memory", "64MiB", "--allow"])
         .arg(format!("http={}", simulator.url()))
-        .arg(component)
-        .current_dir(&folder)
-        .stderr(File::create(folder.join("log.txt"))?);
-    with_settings(&mut command, simulator, &folder);
-    let mut client = Client::start(&mut command)?;
-    client.initialize()?;
-    client.request("tools/list", &json!({}))?;
+        .arg(component);
+    let client = start_client(&mut command, simulator, &folder)?;
+    client.tools()?;
     Ok((client, started.elapsed()))
-}
-
-fn listed_names(listed: &Value) -> Vec<String> {
-    listed["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|tool| Some(tool["name"].as_str()?.to_owned()))
-        .collect()
 }
 
 struct Act {
@@ -105,12 +89,12 @@ struct Act {
 
 impl Caller for Act {
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<Said> {
-        let params = json!({ "name": tool, "arguments": arguments });
-        let answer = self.client.request("tools/call", &params)?;
-        let Some(text) = answer.pointer("/content/0/text").and_then(Value::as_str) else {
-            bail!("it answered {answer}");
+        let result = match self.client.call_any(tool, arguments)? {
+            Ok(result) => result,
+            Err(text) => bail!("it refused: {text}"),
         };
-        if answer["isError"] == true {
+        let text = mcp::text(&result).with_context(|| format!("it answered {result:?}"))?;
+        if result.is_error == Some(true) {
             return Ok(Err(text.to_owned()));
         }
         Ok(Ok(

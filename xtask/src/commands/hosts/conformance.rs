@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{balancer, serve};
+use super::balancer;
 use crate::workspace::{Workspace, output};
 
 const SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
@@ -15,12 +15,12 @@ const NODE: &str = "node@22.23.3";
 
 /// Runs it against an http adapter, once for each revision. It has no way to
 /// send a bearer token: a proxy adds it.
-pub(super) fn run(workspace: &Workspace, server: &str) -> Result<String> {
+pub(super) fn run(workspace: &Workspace, server: &str, token: &str) -> Result<String> {
     let folder = match install(workspace) {
         Ok(folder) => folder,
         Err(error) => return Ok(format!("conformance skipped (no npm: {error:#})")),
     };
-    let proxy = balancer::start(vec![server.to_owned()], Some(serve::TOKEN.to_owned()))?;
+    let proxy = balancer::start(vec![server.to_owned()], Some(token.to_owned()))?;
     let expected = workspace.root().join("adapters/http/conformance.yml");
     let mut said = Vec::new();
     for revision in ["2025-11-25", "2026-07-28"] {

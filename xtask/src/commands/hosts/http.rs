@@ -1,11 +1,11 @@
-//! Just enough of an HTTP client: one request for each connection.
+//! HTTP requests, each on a connection of its own.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use ureq::http::{HeaderMap, Request};
+use ureq::{Agent, Body};
 
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) head: String,
+    pub(super) headers: HeaderMap,
     pub(super) body: String,
 }
 
@@ -25,7 +25,8 @@ impl Answer {
     }
 }
 
-/// Sends a request with these headers besides those that frame it.
+/// Sends a request with these headers besides those that frame it. Follows no
+/// redirect, and takes any status for an answer.
 pub(super) fn send(
     address: &str,
     method: &str,
@@ -33,76 +34,26 @@ pub(super) fn send(
     headers: &[(&str, &str)],
     body: &str,
 ) -> Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
-    if !headers.iter().any(|(name, _)| *name == "Host") {
-        request.push_str(&format!("Host: {address}\r\n"));
-    }
+    let agent = Agent::new_with_config(
+        Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .build(),
+    );
+    let url = format!("http://{address}{path}");
+    let mut request = Request::builder().method(method).uri(url);
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request = request.header(*name, *value);
     }
-    if method == "POST" {
-        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
-    }
-    request.push_str("\r\n");
-    request.push_str(body);
-    stream.write_all(request.as_bytes())?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
-    read(&String::from_utf8(bytes)?)
-}
-
-fn read(text: &str) -> Result<Answer> {
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .context("an answer without a head")?;
-    let status = head
-        .split(' ')
-        .nth(1)
-        .context("an answer without a status")?;
-    let is_chunked = head
-        .to_ascii_lowercase()
-        .contains("transfer-encoding: chunked");
+    let mut answer = match method {
+        "POST" => agent.run(request.body(body)?)?,
+        _ if body.is_empty() => agent.run(request.body(())?)?,
+        _ => bail!("{method} has no body"),
+    };
     Ok(Answer {
-        status: status.parse()?,
-        head: head.to_owned(),
-        body: match is_chunked {
-            true => unchunk(body)?,
-            false => body.to_owned(),
-        },
+        status: answer.status().as_u16(),
+        headers: std::mem::take(answer.headers_mut()),
+        body: Body::read_to_string(answer.body_mut())?,
     })
-}
-
-fn unchunk(mut rest: &str) -> Result<String> {
-    let mut whole = String::new();
-    loop {
-        let (size, after) = rest.split_once("\r\n").context("a chunk without a size")?;
-        let size = usize::from_str_radix(size.trim(), 16)?;
-        if size == 0 {
-            return Ok(whole);
-        }
-        let (chunk, after) = after.split_at_checked(size).context("half of a chunk")?;
-        whole.push_str(chunk);
-        rest = after
-            .strip_prefix("\r\n")
-            .context("a chunk without an end")?;
-        ensure!(!rest.is_empty(), "an answer without an end");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunks_become_one_body() {
-        let answer = read(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n4\r\n\":1}\r\n0\r\n\r\n",
-        )
-        .unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (200, "{\"a\":1}"));
-        assert!(read("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc").is_err());
-    }
 }

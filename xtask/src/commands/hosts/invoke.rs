@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::install::Program;
+use super::scene::{Scene, Visit, settings};
 use super::tour::{self, Caller, Said};
-use super::{Scene, Visit, settings, typed};
+use super::typed;
 use crate::simulator::Simulator;
 
 pub(super) fn visit(

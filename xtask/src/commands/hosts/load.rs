@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use super::balancer;
 use super::install::Program;
+use super::scene::Scene;
 use super::serve::{Client, Forward, Serve, TOKEN};
-use super::{Scene, balancer};
 use crate::gauge::{milliseconds, percentile};
 use crate::simulator::Simulator;
 

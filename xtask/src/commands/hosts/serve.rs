@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use super::conformance;
 use super::http::{self, Answer};
 use super::install::Program;
+use super::scene::{Scene, Visit, WAIT_SECONDS, tool_names};
 use super::tour::{self, Caller, Said};
-use super::{Scene, Visit, WAIT_SECONDS, conformance};
 use crate::simulator::Simulator;
 use crate::workspace::{Workspace, output};
 
@@ -195,7 +196,7 @@ impl Client {
         let headers = [&own[..], headers].concat();
         let answer = http::send(&self.address, "POST", "/mcp", &headers, body)?;
         ensure!(
-            !answer.body.contains(&self.secret) && !answer.head.contains(&self.secret),
+            !format!("{answer:?}").contains(&self.secret),
             "the token of Proxmox is in an answer"
         );
         Ok(answer)
@@ -233,10 +234,7 @@ pub(super) fn visit(
         .map_err(|(code, text)| anyhow::anyhow!("tools/list: {code} {text}"))?;
     let start = started.elapsed();
     let tools = listed["tools"].as_array().cloned().unwrap_or_default();
-    let names = tools
-        .iter()
-        .filter_map(|tool| Some(tool["name"].as_str()?.to_owned()));
-    tour::names(names, &scene.names())?;
+    tour::names(tool_names(&tools), &scene.names())?;
     said.push(format!("{} tools", tools.len()));
     let (call, calls) = tour::calls(&mut client, simulator)?;
     said.extend(calls);
@@ -259,7 +257,7 @@ pub(super) fn visit(
     said.push("forward's policy holds".to_owned());
 
     said.push(python(scene.workspace, &serve.address)?);
-    said.push(conformance::run(scene.workspace, &serve.address)?);
+    said.push(conformance::run(scene.workspace, &serve.address, TOKEN)?);
     Ok(Visit { start, call, said })
 }
 
@@ -374,9 +372,10 @@ fn door(
     for headers in [&[][..], &[("Authorization", longer.as_str())]] {
         for path in ["/mcp", "/", "/.well-known/oauth-protected-resource"] {
             let answer = ask(&client.address, "POST", path, headers)?;
-            let challenge = answer.head.to_ascii_lowercase();
+            let challenge = answer.headers.get("www-authenticate");
+            let challenge = challenge.map_or("", |value| value.to_str().unwrap_or_default());
             ensure!(
-                answer.status == 401 && challenge.contains("www-authenticate: bearer"),
+                answer.status == 401 && challenge.starts_with("Bearer"),
                 "{path} with {headers:?}: {answer:?}"
             );
         }

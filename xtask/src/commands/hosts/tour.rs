@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::WAIT_SECONDS;
+use super::scene::WAIT_SECONDS;
 use crate::simulator::Simulator;
 
 /// What a tool said: its result, or its error.

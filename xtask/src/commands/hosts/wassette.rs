@@ -1,6 +1,6 @@
 //! Wassette: MCP over stdio, every exported function a tool.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::install::Program;
+use super::scene::{LOG, Scene, Visit, start_client, tool_names};
 use super::tour::{self, Caller, Said};
-use super::{Scene, Visit, typed, with_settings};
+use super::typed;
 use crate::adapters::typed::kebab;
 use crate::mcp::Client;
 use crate::simulator::Simulator;
@@ -29,10 +30,10 @@ pub(super) fn visit(
         client,
         tools: scene.tools,
     };
-    let listed = host.client.request("tools/list", &json!({}))?;
+    let tools = host.client.tools()?;
     let functions: Vec<String> = scene.names().iter().map(|name| kebab(name)).collect();
-    tour::names(listed_names(&listed), &functions)?;
-    for tool in listed["tools"].as_array().into_iter().flatten() {
+    tour::names(tool_names(&tools), &functions)?;
+    for tool in tools {
         ensure!(
             !tool["description"]
                 .as_str()
@@ -47,15 +48,15 @@ pub(super) fn visit(
     drop(host);
 
     let component = scene.narrow("typed")?;
-    let (mut client, _) = self::start(scene, program, simulator, &component, "observe")?;
+    let (client, _) = self::start(scene, program, simulator, &component, "observe")?;
     let reading: Vec<String> = scene.reading().iter().map(|name| kebab(name)).collect();
-    let listed = client.request("tools/list", &json!({}))?;
-    tour::names(listed_names(&listed), &reading)?;
-    let params = json!({ "name": "start-guest", "arguments": { "vmid": 100, "options": [] } });
-    let refused = client.request("tools/call", &params)?;
+    tour::names(tool_names(&client.tools()?), &reading)?;
+    let refused = client.call_any("start-guest", &json!({ "vmid": 100, "options": [] }))?;
     ensure!(
-        refused["isError"] == true,
-        "start-guest can be called: {refused}"
+        refused
+            .as_ref()
+            .is_ok_and(|result| result.is_error == Some(true)),
+        "start-guest can be called: {refused:?}"
     );
     said.push(format!("observe has its {} tools only", reading.len()));
     Ok(Visit { start, call, said })
@@ -83,31 +84,15 @@ fn start(
     let mut command = program.command();
     command
         .args(["run", "--disable-builtin-tools", "--component-dir"])
-        .arg(&components)
-        .current_dir(&folder)
-        .stderr(File::create(folder.join("log.txt"))?);
-    with_settings(&mut command, simulator, &folder);
-    let mut client = Client::start(&mut command)?;
-    client.initialize()?;
-    while listed_names(&client.request("tools/list", &json!({}))?).is_empty() {
+        .arg(&components);
+    let client = start_client(&mut command, simulator, &folder)?;
+    while client.tools()?.is_empty() {
         if started.elapsed() > LONGEST_START {
-            bail!(
-                "it loads no component; see {}",
-                folder.join("log.txt").display()
-            );
+            bail!("it loads no component; see {}", folder.join(LOG).display());
         }
         thread::sleep(Duration::from_millis(20));
     }
     Ok((client, started.elapsed()))
-}
-
-fn listed_names(listed: &Value) -> Vec<String> {
-    listed["tools"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|tool| Some(tool["name"].as_str()?.to_owned()))
-        .collect()
 }
 
 struct Wassette<'a> {
@@ -118,9 +103,14 @@ struct Wassette<'a> {
 impl Caller for Wassette<'_> {
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<Said> {
         let arguments = typed::object(typed::parameters(self.tools, tool, arguments)?);
-        let params = json!({ "name": kebab(tool), "arguments": arguments });
-        let answer = self.client.request("tools/call", &params)?;
-        let result = &answer["structuredContent"]["result"];
+        let answer = match self.client.call_any(&kebab(tool), &arguments)? {
+            Ok(answer) => answer,
+            Err(text) => bail!("it refused: {text}"),
+        };
+        let content = answer.structured_content.as_ref();
+        let result = content
+            .and_then(|content| content.get("result"))
+            .with_context(|| format!("it answered {answer:?}"))?;
         if let Some(text) = result["ok"].as_str() {
             return Ok(Ok(
                 serde_json::from_str(text).context("the result is not JSON")?
@@ -128,7 +118,7 @@ impl Caller for Wassette<'_> {
         }
         match result["err"].as_str() {
             Some(text) => Ok(Err(text.to_owned())),
-            None => bail!("it answered {answer}"),
+            None => bail!("it answered {answer:?}"),
         }
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::ledger;
-use crate::random::Random;
 
 /// The first of the guests that pve-sim adds.
 const FIRST_VMID: u64 = 1000;
@@ -37,13 +37,13 @@ impl Load {
     }
 
     /// The next call: three reads for two writes.
-    pub(super) fn next(&self, random: &mut Random) -> Call {
-        let vmid = FIRST_VMID + random.below(self.guests);
+    pub(super) fn next(&self, random: &mut Rng) -> Call {
+        let vmid = FIRST_VMID + random.u64(..self.guests);
         let guest = json!({"vmid": vmid});
-        match random.below(100) {
+        match random.u64(..100) {
             0..14 => read(
                 "list_guests",
-                json!({"sort": "cpu", "limit": 1 + random.below(100)}),
+                json!({"sort": "cpu", "limit": 1 + random.u64(..100)}),
             ),
             14..26 => read("get_guest", guest),
             26..32 => read("list_nodes", json!({})),
@@ -61,7 +61,7 @@ impl Load {
             70..77 => self
                 .remove_snapshot(random)
                 .unwrap_or_else(|| read("get_guest", guest)),
-            77..83 => power("start_guest", vmid, json!({"wait": random.percent(70)})),
+            77..83 => power("start_guest", vmid, json!({"wait": random.u8(..100) < 70})),
             83..86 => power("stop_guest", vmid, json!({"mode": "hard"})),
             86..88 => power("stop_guest", vmid, json!({"timeout_seconds": 5})),
             88..90 => power("restart_guest", vmid, json!({})),
@@ -71,7 +71,7 @@ impl Load {
                 write("set_guest_options", arguments, ledger::notes(&mark))
             }
             94..97 => {
-                let arguments = json!({"vmid": vmid, "cores": 1 + random.below(4)});
+                let arguments = json!({"vmid": vmid, "cores": 1 + random.u64(..4)});
                 write(
                     "set_guest_resources",
                     arguments,
@@ -104,22 +104,22 @@ impl Load {
         }
     }
 
-    fn take_snapshot(&self, vmid: u64, random: &mut Random) -> Call {
+    fn take_snapshot(&self, vmid: u64, random: &mut Rng) -> Call {
         let mark = self.mark();
-        let arguments = json!({"vmid": vmid, "snapshot": mark, "wait": random.percent(70)});
+        let arguments = json!({"vmid": vmid, "snapshot": mark, "wait": random.u8(..100) < 70});
         write("create_snapshot", arguments, ledger::snapshot(&mark))
     }
 
     /// Of one that is there; no two calls remove the same.
-    fn remove_snapshot(&self, random: &mut Random) -> Option<Call> {
+    fn remove_snapshot(&self, random: &mut Rng) -> Option<Call> {
         let mut snapshots = self
             .snapshots
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let index = usize::try_from(random.below(snapshots.len() as u64)).ok()?;
-        if index >= snapshots.len() {
+        if snapshots.is_empty() {
             return None;
         }
+        let index = random.usize(..snapshots.len());
         let (vmid, name) = snapshots.swap_remove(index);
         let removal = ledger::no_snapshot(&name);
         Some(write(
