@@ -59,12 +59,8 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
             let request: Value = serde_json::from_str(line)?;
             if let Some(call) = call_of(&request) {
                 seen.insert((call.to_string(), String::new()));
-                for name in request["params"]
-                    .as_object()
-                    .into_iter()
-                    .flatten()
-                    .map(|(name, _)| name)
-                {
+                let sent = request.get("params").and_then(Value::as_object);
+                for name in sent.into_iter().flat_map(|sent| sent.keys()) {
                     seen.insert((call.to_string(), name.clone()));
                 }
             }
