@@ -1,6 +1,5 @@
-//! The session in `docs/session.md`: a new VM from a template, in one
-//! conversation. The document is what this test has seen; where the tools
-//! change, it says so, and `UPDATE_SESSION=1` writes it anew.
+//! Records the session in `docs/session.md`, which creates a VM from a template.
+//! Fails if the results differ from the document; `UPDATE_SESSION=1` updates it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,11 +14,11 @@ const KEY: &str =
 
 const HEAD: &str = "# A session
 
-A new VM from a template, as one conversation over MCP. `tests/tools/session.rs` plays it against the simulated cluster and fails if an answer differs from what stands here. Identifiers of tasks, times and durations are replaced by `…`.
+An MCP session that creates a VM from a template. `tests/tools/session.rs` runs it against the simulated cluster and fails if a result differs from this page. Task IDs, times and durations are replaced by `…`.
 
 ";
 
-/// A conversation, and what it looks like on paper.
+/// An MCP session and its transcript.
 struct Session {
     client: Client,
     paper: String,
@@ -49,7 +48,7 @@ impl Session {
     }
 }
 
-/// The answer without what differs from run to run.
+/// The result without values that differ from run to run.
 fn plain(value: &Value) -> Value {
     match value {
         Value::Object(fields) => fields
@@ -89,7 +88,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         .await?;
     let clone = json!({ "vmid": 9000, "name": "web02", "description": "staging web server" });
     let clone = session
-        .step("Make web02 from the template", "clone_guest", clone)
+        .step("Clone the template as web02", "clone_guest", clone)
         .await?;
     let vmid = clone["vmid"].as_u64().context("no vmid of the clone")?;
 
@@ -101,7 +100,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
     });
     session
         .step(
-            "Give it a user, a key and an address",
+            "Set its user, SSH key and address",
             "set_cloud_init",
             cloud_init,
         )
@@ -110,7 +109,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         .step("Start it", "start_guest", json!({ "vmid": vmid }))
         .await?;
 
-    // The guest boots: only the answer that it is there stands on paper.
+    // While the guest boots, polls are not recorded.
     let network = json!({ "vmid": vmid });
     let booted = async {
         loop {
@@ -123,11 +122,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
     };
     tokio::time::timeout(PATIENCE, booted).await??;
     let network = session
-        .step(
-            "Is it up? Which address has it?",
-            "get_guest_network",
-            network,
-        )
+        .step("Which address does it have?", "get_guest_network", network)
         .await?;
     ensure!(
         network["ip_addresses"] == json!(["192.0.2.77"]),
@@ -141,7 +136,7 @@ async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
         .await?;
     let backup = json!({ "vmid": vmid, "storage": "nas", "protected": true });
     let backup = session
-        .step("Back it up, and keep the backup", "create_backup", backup)
+        .step("Back it up and protect the backup", "create_backup", backup)
         .await?;
     ensure!(backup["volid"].is_string(), "{backup:#}");
     session
