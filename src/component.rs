@@ -122,7 +122,7 @@ impl From<Error> for wit::ToolError {
                     .collect(),
             }),
             Error::Denied(_) => Self::Denied(message),
-            Error::NotFound(_) => Self::NotFound(message),
+            Error::NotFound(_) | Error::GuestMoved(_) => Self::NotFound(message),
             Error::Conflict(_) => Self::Conflict(message),
             Error::Unreachable(_) => Self::Unreachable(message),
             Error::Unauthorized(_) => Self::Unauthorized(message),

@@ -11,6 +11,10 @@ pub(crate) enum Error {
     Denied(String),
     /// No such guest, node, storage, volume, snapshot or task.
     NotFound(String),
+    /// The node that was asked does not have the guest: it has moved to another
+    /// node, or was removed. Work on a guest is repeated once for it, see
+    /// `Guest::with`; to a caller it is [`Self::NotFound`].
+    GuestMoved(String),
     /// The state of things does not allow it now.
     Conflict(String),
     /// Proxmox or a node did not answer.
@@ -59,6 +63,7 @@ impl Error {
             Self::UnknownTool(message)
             | Self::Denied(message)
             | Self::NotFound(message)
+            | Self::GuestMoved(message)
             | Self::Conflict(message)
             | Self::Unreachable(message)
             | Self::Unauthorized(message)
@@ -85,6 +90,7 @@ impl Error {
             Self::UnknownTool(message)
             | Self::Denied(message)
             | Self::NotFound(message)
+            | Self::GuestMoved(message)
             | Self::Conflict(message)
             | Self::Unreachable(message)
             | Self::Unauthorized(message)

@@ -328,7 +328,9 @@ impl ApiError {
         let after = if self.maybe_done() { MAYBE_DONE } else { "" };
         let may_be_another = self.is_not_the_api() && self.route == Route::Forward;
         let forward = if may_be_another { NOT_FORWARD } else { "" };
+        let is_missing_guest = self.is_missing_guest();
         match self.explain() {
+            Error::NotFound(message) if is_missing_guest => Error::GuestMoved(message),
             Error::Unreachable(message) => Error::Unreachable(message + forward + after),
             Error::Internal(message) => Error::Internal(message + after),
             other => other,

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::Pve;
-use super::failure::Failure;
 use super::num::{Flag, Num};
 use super::params::Params;
 use super::path::Path;
@@ -92,52 +91,40 @@ impl Guest {
         )))
     }
 
-    /// Finds a guest and does something with it, as [`Self::then`] does.
-    pub(crate) fn on<T>(
+    /// Finds a guest, refuses one whose node is offline, and does something with
+    /// it. This is the way to do anything to a guest; see
+    /// [`Self::retry_if_moved`].
+    pub(crate) fn with<T>(
         pve: &Pve,
         vmid: u32,
-        run: impl Fn(&Self) -> Result<T, Failure>,
-    ) -> Result<(Self, T)> {
-        Self::find(pve, vmid)?.then(pve, run)
-    }
-
-    /// Does something with a guest that was found. Where it has left its node
-    /// since, which Proxmox reports before it does anything, it is found and
-    /// tried again, once.
-    pub(crate) fn then<T>(
-        self,
-        pve: &Pve,
-        run: impl Fn(&Self) -> Result<T, Failure>,
-    ) -> Result<(Self, T)> {
-        match run(&self) {
-            Ok(value) => Ok((self, value)),
-            Err(Failure::Api(error)) if error.is_missing_guest() => {
-                let moved = Self::find(pve, self.vmid)?;
-                if moved.node == self.node && moved.kind == self.kind {
-                    return Err(Failure::Api(error).into());
-                }
-                let value = run(&moved)?;
-                Ok((moved, value))
-            }
-            Err(failure) => Err(failure.into()),
-        }
-    }
-
-    /// Finds a guest on a node that answers and does something with it, as
-    /// [`Self::then`] does; what is done may also be refused on the way.
-    pub(crate) fn attempt<T>(
-        pve: &Pve,
-        vmid: u32,
-        run: impl Fn(&Self) -> Result<T, Halt>,
+        run: impl Fn(&Self) -> Result<T>,
     ) -> Result<(Self, T)> {
         let guest = Self::find(pve, vmid)?;
         guest.reachable(pve)?;
-        let (guest, outcome) = guest.then(pve, |guest| match run(guest) {
-            Ok(value) => Ok(Ok(value)),
-            Err(Halt::Refused(error)) => Ok(Err(error)),
-            Err(Halt::Failed(failure)) => Err(failure),
-        })?;
-        Ok((guest, outcome?))
+        guest.retry_if_moved(pve, run)
+    }
+
+    /// Does something with a guest that was found already. If the guest has left
+    /// its node since, which Proxmox reports before it does anything, the guest is
+    /// found again and `run` is called once more. Returns the guest where it was
+    /// found last.
+    pub(crate) fn retry_if_moved<T>(
+        self,
+        pve: &Pve,
+        run: impl Fn(&Self) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let gone = match run(&self) {
+            Err(Error::GuestMoved(message)) => message,
+            other => return Ok((self, other?)),
+        };
+        let moved = Self::find(pve, self.vmid)?;
+        if moved.node == self.node && moved.kind == self.kind {
+            return Err(Error::NotFound(gone));
+        }
+        match run(&moved) {
+            Err(Error::GuestMoved(message)) => Err(Error::NotFound(message)),
+            other => Ok((moved, other?)),
+        }
     }
 
     /// `/nodes/{node}/{kind}/{vmid}` and more segments.
@@ -174,16 +161,9 @@ impl Guest {
         self.status == "running"
     }
 
-    /// Its tags. Proxmox separates them by `;`, older versions by `,` or a
-    /// blank.
+    /// Its tags, in Proxmox's order.
     pub(crate) fn tags(&self) -> Vec<String> {
-        self.tags
-            .as_deref()
-            .unwrap_or_default()
-            .split([';', ',', ' '])
-            .filter(|tag| !tag.is_empty())
-            .map(str::to_owned)
-            .collect()
+        owned_tags(self.tags.as_deref().unwrap_or_default())
     }
 
     /// Refuses a guest whose node is offline. A status that is not known says
@@ -208,32 +188,9 @@ impl Guest {
     }
 }
 
-/// Why work on a guest came to a halt: Proxmox said no, or we did.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    Failed(Failure),
-    Refused(Error),
-}
-
-impl From<Failure> for Halt {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Halt> for Error {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Failed(failure) => failure.into(),
-            Halt::Refused(error) => error,
-        }
-    }
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Refused(error)
-    }
+/// The tags in a guest's `tags`.
+pub(crate) fn owned_tags(text: &str) -> Vec<String> {
+    pve_api::tags(text).map(str::to_owned).collect()
 }
 
 /// All guests that the token sees, by vmid, in one call that offline nodes do

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::client::Pve;
 use super::failure::Failure;
 use super::guest::Guest;
-use super::num::Flag;
+use super::num::{Flag, Num};
 use super::params::Params;
 use crate::error::{Error, Result};
 
@@ -31,6 +31,15 @@ pub(crate) struct GuestState {
     lock: Option<String>,
     #[serde(default)]
     pub(crate) template: Flag,
+    /// The share of its CPUs that it uses, 0 to 1; a VM's may be a little more.
+    #[serde(default)]
+    pub(crate) cpu: Option<Num<f64>>,
+    /// The memory that it uses, in bytes.
+    #[serde(default)]
+    pub(crate) mem: Option<Num<u64>>,
+    /// In seconds; 0 where it does not run.
+    #[serde(default)]
+    pub(crate) uptime: Option<Num<u64>>,
     #[serde(default)]
     ha: HaState,
 }
@@ -59,6 +68,11 @@ impl GuestState {
                 _ => "unknown".into(),
             },
         };
+    }
+
+    /// `running` or `stopped`; `unknown` where nothing says it.
+    pub(crate) fn status(&self) -> &str {
+        &self.status
     }
 
     /// Whether Proxmox says what state it is in.

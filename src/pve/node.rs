@@ -37,7 +37,7 @@ pub(crate) fn nodes(pve: &Pve) -> Result<Vec<NodeState>> {
         .iter()
         .any(|node| !matches!(node.status.as_str(), "online" | "offline"))
     {
-        settle(&mut nodes, &pve.membership());
+        settle(&mut nodes, pve.membership());
     }
     Ok(nodes)
 }
@@ -66,6 +66,24 @@ fn settle(nodes: &mut [NodeState], members: &Membership) {
 pub(crate) fn choose_node(pve: &Pve, argument: &str, wanted: Option<&str>) -> Result<String> {
     let nodes = nodes(pve)?;
     pick(&nodes, argument, wanted)
+}
+
+/// Refuses the name of a node that does not exist or is offline, before Proxmox
+/// looks it up in DNS for seconds. Where the list of nodes cannot be read, the
+/// node itself has to answer.
+pub(crate) fn check_node(pve: &Pve, argument: &str, name: &str) -> Result<()> {
+    match choose_node(pve, argument, Some(name)) {
+        Err(error @ (Error::NotFound(_) | Error::Unreachable(_))) => Err(error),
+        _ => Format::Node.check(argument, name),
+    }
+}
+
+/// Refuses the name of a node that does not exist. One that is offline passes.
+pub(crate) fn known_node(pve: &Pve, name: &str) -> Result<()> {
+    match choose_node(pve, "node", Some(name)) {
+        Err(error @ Error::NotFound(_)) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// A node by its name. A name that is none is refused with the right one, where

@@ -115,7 +115,7 @@ impl Expected {
     /// One look at the guest. Fails where it will not get there.
     pub(crate) fn look(&self, pve: &Pve) -> Result<Progress> {
         let guest = Guest::find(pve, self.vmid)?;
-        let (guest, state) = guest.then(pve, |guest| guest.state(pve))?;
+        let (guest, state) = guest.retry_if_moved(pve, |guest| Ok(guest.state(pve)?))?;
         let power = Power::of(&state);
         let reached = match &self.state {
             EndState::Running => power == Power::Running,

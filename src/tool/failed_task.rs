@@ -123,7 +123,7 @@ fn told_of(message: String, error: Error) -> Error {
     match error {
         Error::Denied(_) => Error::Denied(message),
         Error::Unauthorized(_) => Error::Unauthorized(message),
-        Error::NotFound(_) => Error::NotFound(message),
+        Error::NotFound(_) | Error::GuestMoved(_) => Error::NotFound(message),
         _ => Error::Unreachable(message),
     }
 }

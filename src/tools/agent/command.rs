@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::error::agent_error;
 use super::run_in_guest::says_nothing;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Flag, Guest, Halt, Num, Params, Pve};
+use crate::pve::{Failure, Flag, Guest, Num, Params, Pve};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Running};
 use crate::{clock, text, tool_names};
@@ -121,7 +121,7 @@ impl ExecTicket {
 
     /// One look. The inner error is of a look that says nothing of the command.
     pub(super) fn look(&self, pve: &Pve) -> Result<Result<(CommandRun, String), Failure>> {
-        let (guest, raw) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, raw) = Guest::with(pve, self.vmid, |guest| {
             let read = pve.get::<RawRun>(
                 &guest.path(["agent", "exec-status"]),
                 &Params::new().set("pid", self.pid),
@@ -262,31 +262,29 @@ fn repaired(text: String) -> String {
         .unwrap_or(text)
 }
 
-pub(super) fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Halt {
+pub(super) fn look_error(guest: &Guest, pid: u64, failure: Failure) -> Error {
     match failure {
-        Failure::Api(error) if error.is_missing_guest() => Halt::Failed(Failure::Api(error)),
+        Failure::Api(error) if error.is_missing_guest() => Failure::Api(error).into(),
         Failure::Api(error)
             if error.says("pid")
                 && (error.says("does not exist") || error.says("invalid parameter")) =>
         {
-            Halt::Refused(Error::NotFound(format!(
+            Error::NotFound(format!(
                 "the agent of {} does not know a command {pid}: it forgets a command once it has \
                  reported its end, and all of them when it restarts",
                 guest.label()
-            )))
+            ))
         }
         // "QEMU guest agent is not running", "VM 100 is not running".
-        Failure::Api(error) if error.says("is not running") => {
-            Halt::Refused(Error::Conflict(format!(
-                "{} or its agent has stopped since ({}): the command with pid {pid} may have done its \
+        Failure::Api(error) if error.says("is not running") => Error::Conflict(format!(
+            "{} or its agent has stopped since ({}): the command with pid {pid} may have done its \
                  work, as a reboot, a shutdown or a restart of the agent ends like this; {} shows \
                  whether the guest runs",
-                guest.label(),
-                error.message,
-                tool_names::GET_GUEST
-            )))
-        }
-        failure => Halt::Refused(agent_error(guest, failure)),
+            guest.label(),
+            error.message,
+            tool_names::GET_GUEST
+        )),
+        failure => agent_error(guest, failure),
     }
 }
 

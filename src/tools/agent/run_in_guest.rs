@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::command::{CommandRun, CommandStatus, ExecTicket};
 use super::error::agent_error;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, Halt, Kind, Num, Params, Pve};
+use crate::pve::{Failure, Guest, Kind, Num, Params, Pve};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{clock, tool_names};
@@ -38,13 +38,13 @@ impl Run for RunInGuest {
 
     fn run(self, pve: &Pve) -> Result<Reply<CommandRun>> {
         self.check()?;
-        let (guest, pid) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, pid) = Guest::with(pve, self.vmid, |guest| {
             if guest.kind == Kind::Lxc {
-                return Err(Halt::Refused(Error::Conflict(format!(
+                return Err(Error::Conflict(format!(
                     "{} is a container, which has no guest agent: {} opens a console in it",
                     guest.label(),
                     tool_names::GET_CONSOLE_URL
-                ))));
+                )));
             }
             Ok(match self.pid {
                 Some(pid) => pid,
@@ -151,7 +151,7 @@ impl RunInGuest {
         Ok(())
     }
 
-    fn start(&self, pve: &Pve, guest: &Guest) -> Result<u64, Halt> {
+    fn start(&self, pve: &Pve, guest: &Guest) -> Result<u64> {
         #[derive(Deserialize)]
         struct Started {
             pid: Num<u64>,
@@ -195,42 +195,40 @@ pub(super) fn says_nothing(failure: &Failure) -> bool {
     }
 }
 
-pub(super) fn start_error(guest: &Guest, failure: Failure) -> Halt {
+pub(super) fn start_error(guest: &Guest, failure: Failure) -> Error {
     match failure {
         // A guest that has moved is looked for again.
-        Failure::Api(error) if error.is_missing_guest() => Halt::Failed(Failure::Api(error)),
+        Failure::Api(error) if error.is_missing_guest() => Failure::Api(error).into(),
         // What the agent says of a missing program holds typographic quotes,
         // on which pveproxy breaks the connection.
         Failure::Api(error) if error.status == 596 && error.says("broken pipe") => {
-            Halt::Refused(Error::NotFound(format!(
+            Error::NotFound(format!(
                 "{} could not start this program, most likely since it does not exist there ({} \
              answered 596): give its full path, and check that it exists and is executable",
                 guest.label(),
                 error.call,
-            )))
+            ))
         }
-        Failure::Api(error) if error.says("execute child process") => {
-            Halt::Refused(Error::NotFound(format!(
-                "{} cannot run this program ({}): give its full path, and check that it exists and \
+        Failure::Api(error) if error.says("execute child process") => Error::NotFound(format!(
+            "{} cannot run this program ({}): give its full path, and check that it exists and \
                  is executable",
-                guest.label(),
-                error.message
-            )))
-        }
+            guest.label(),
+            error.message
+        )),
         Failure::Transport {
             call,
             message,
             maybe_done: true,
             ..
-        } => Halt::Refused(Error::Unreachable(format!(
+        } => Error::Unreachable(format!(
             "{call}: {message}; the command may have been started anyway, and its pid is unknown: \
              check in the guest before you repeat it"
-        ))),
-        Failure::Unreadable { call, .. } => Halt::Refused(Error::Unreachable(format!(
+        )),
+        Failure::Unreadable { call, .. } => Error::Unreachable(format!(
             "the answer to {call} cannot be read; the command may have been started anyway, \
              and its pid is unknown: check in the guest before you repeat it"
-        ))),
-        failure => Halt::Refused(agent_error(guest, failure)),
+        )),
+        failure => agent_error(guest, failure),
     }
 }
 

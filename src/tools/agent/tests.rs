@@ -4,7 +4,7 @@ use super::command::{CommandRun, CommandStatus, look_error};
 use super::error::agent_error;
 use super::run_in_guest::start_error;
 use crate::error::Error;
-use crate::pve::{ApiError, Failure, Guest, Halt};
+use crate::pve::{ApiError, Failure, Guest};
 
 fn guest() -> Guest {
     serde_json::from_str(r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#).unwrap()
@@ -16,13 +16,6 @@ fn failure(message: &str) -> Failure {
         message: message.into(),
         ..Default::default()
     }))
-}
-
-fn refused(halt: Halt) -> Error {
-    match halt {
-        Halt::Refused(error) => error,
-        Halt::Failed(failure) => panic!("{failure:?}"),
-    }
 }
 
 #[test]
@@ -54,7 +47,7 @@ fn what_only_commands_meet() {
     let missing =
         "Agent error: Failed to execute child process “/bin/no” (No such file or directory)";
     assert!(matches!(
-        refused(start_error(&guest(), failure(missing))),
+        start_error(&guest(), failure(missing)),
         Error::NotFound(text) if text.contains("/bin/no")
     ));
     for message in [
@@ -62,7 +55,7 @@ fn what_only_commands_meet() {
         "Agent error: Invalid parameter 'pid'",
     ] {
         assert!(matches!(
-            refused(look_error(&guest(), 7, failure(message))),
+            look_error(&guest(), 7, failure(message)),
             Error::NotFound(text) if text.contains("know a command 7")
         ));
     }
@@ -73,17 +66,17 @@ fn what_only_commands_meet() {
         outage: true,
     };
     assert!(matches!(
-        refused(start_error(&guest(), cut)),
+        start_error(&guest(), cut),
         Error::Unreachable(text) if text.contains("may have been started")
     ));
     let moved = "Configuration file 'nodes/pve1/qemu-server/100.conf' does not exist";
     assert!(matches!(
         start_error(&guest(), failure(moved)),
-        Halt::Failed(_)
+        Error::GuestMoved(_)
     ));
     assert!(matches!(
         look_error(&guest(), 7, failure(moved)),
-        Halt::Failed(_)
+        Error::GuestMoved(_)
     ));
 }
 

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::archive::archives;
-use super::volume::ATTEMPTS;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Disk, Format, Guest, GuestConfig, Kind, Params, Path, Pve, Started, StorageStatus,
@@ -141,12 +140,15 @@ struct Job {
     started: Started,
 }
 
+/// How many times a guest is found again that has left its node.
+const ATTEMPTS: u32 = 2;
+
 impl CreateBackup {
     /// Starts the backup. Of a guest that has left the node in the meantime
     /// Proxmox says "OK" and makes no backup: such a guest is found again, once.
     fn start(&self, pve: &Pve, mode: Mode, notes: &str) -> Result<(Guest, Job)> {
         for _ in 0..ATTEMPTS {
-            let (guest, job) = Guest::attempt(pve, self.vmid, |guest| {
+            let (guest, job) = Guest::with(pve, self.vmid, |guest| {
                 let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
                 let state = guest.state(pve)?;
                 state.unlocked(guest)?;

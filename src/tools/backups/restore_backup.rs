@@ -3,16 +3,15 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::volume::{ATTEMPTS, able, kind_of, listed, vmid_in};
+use super::volume::{able, kind_of, listed, vmid_in};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, Num, Params, Path, Place, Pve, Started, Volume,
-    check_node_name, choose, guests, places, volumes,
+    Content, Failure, Format, Guest, Kind, NotMade, Params, Path, Place, Pve, Started, Volume,
+    check_node, check_node_name, choose, guests, places, volumes, with_free_vmid,
 };
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
-use crate::tools::nodes::check::check_node;
 
 /// Restores a backup as a new guest.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -198,8 +197,7 @@ impl RestoreBackup {
         )))
     }
 
-    /// Sends the request. A free vmid that was taken meanwhile is replaced by
-    /// the next one, once.
+    /// Sends the request.
     fn start(
         &self,
         pve: &Pve,
@@ -208,30 +206,12 @@ impl RestoreBackup {
         target: Option<&str>,
     ) -> Result<(u32, Started)> {
         let path = Path::new(["nodes", node, kind.as_str()]);
-        let mut attempt = 1;
-        loop {
-            let vmid = match self.new_vmid {
-                Some(vmid) => vmid,
-                None => {
-                    pve.get::<Num<u32>>(&Path::new(["cluster", "nextid"]), &Params::new())?
-                        .0
-                }
-            };
+        with_free_vmid(pve, self.new_vmid, |vmid| {
             match pve.post(&path, &self.params(kind, vmid, target)) {
-                Ok(started) => return Ok((vmid, started)),
-                Err(Failure::Api(error)) if error.says("already exists") => {
-                    if self.new_vmid.is_some() || attempt == ATTEMPTS {
-                        return Err(Error::Conflict(format!(
-                            "vmid {vmid} is taken by a guest that was made just now, or that the \
-                             token {} does not see; nothing was restored: choose another vmid",
-                            pve.token_name()
-                        )));
-                    }
-                }
-                Err(failure) => return Err(failure.into()),
+                Err(Failure::Api(error)) if error.says("already exists") => Err(NotMade::Taken),
+                started => Ok(started?),
             }
-            attempt += 1;
-        }
+        })
     }
 
     /// `force`, which would overwrite a guest, is not among them.

@@ -5,9 +5,6 @@ use std::collections::BTreeSet;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Kind, Place, Volume};
 
-/// How many times a free vmid is asked for: another client may take it first.
-pub(super) const ATTEMPTS: u32 = 2;
-
 /// Where a storage with backups is; refuses one that is nowhere.
 pub(super) fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
     let found: Vec<&Place> = places

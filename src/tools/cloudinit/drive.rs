@@ -1,22 +1,22 @@
 //! The cloud-init drive of a VM, and what is not on it yet.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::keys;
 use super::mask::HIDDEN;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, Halt, Kind, Num, Params, Pve, Text};
+use crate::pve::{Failure, Guest, GuestConfig, Kind, PendingChange, PendingConfig, Pve};
 
-pub(super) fn no_container(guest: &Guest) -> Result<(), Halt> {
+pub(super) fn no_container(guest: &Guest) -> Result<()> {
     if guest.kind != Kind::Lxc {
         return Ok(());
     }
-    Err(Halt::Refused(Error::Conflict(format!(
+    Err(Error::Conflict(format!(
         "{} is a container, which has no cloud-init: its SSH keys and password can be set only \
          when it is created, its addresses are settings of its network cards",
         guest.label()
-    ))))
+    )))
 }
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
@@ -29,38 +29,31 @@ pub(super) struct Pending {
     wanted: Option<String>,
 }
 
-/// A setting, as it is on the drive and as it is wanted.
-#[derive(Deserialize)]
-struct Entry {
-    key: String,
-    value: Option<Text>,
-    pending: Option<Text>,
-    delete: Option<Num<u8>>,
-}
-
 /// What is set, but not on the drive yet.
 pub(super) fn pending(pve: &Pve, guest: &Guest) -> Result<Vec<Pending>, Failure> {
-    let entries: Vec<Entry> = pve.get(&guest.path(["cloudinit"]), &Params::new())?;
-    Ok(entries.into_iter().filter_map(Entry::pending).collect())
+    let config = PendingConfig::of_cloud_init(pve, guest)?;
+    Ok(pending_of(&config))
 }
 
-impl Entry {
-    fn pending(self) -> Option<Pending> {
-        let removed = self.delete.is_some_and(|Num(delete)| delete > 0);
-        if self.pending.is_none() && !removed {
-            return None;
-        }
-        let show = |Text(value): Text| match self.key.as_str() {
-            "cipassword" => HIDDEN.to_owned(),
-            "sshkeys" => key_names(&value),
-            _ => value,
-        };
-        Some(Pending {
-            on_drive: self.value.map(show),
-            wanted: self.pending.filter(|_| !removed).map(show),
-            setting: self.key,
+pub(super) fn pending_of(config: &PendingConfig) -> Vec<Pending> {
+    config
+        .changes()
+        .map(|(setting, change)| {
+            let show = |value: &str| match setting.key.as_str() {
+                "cipassword" => HIDDEN.to_owned(),
+                "sshkeys" => key_names(value),
+                _ => value.to_owned(),
+            };
+            Pending {
+                setting: setting.key.clone(),
+                on_drive: setting.value.as_deref().map(show),
+                wanted: match change {
+                    PendingChange::Set(value) => Some(show(value)),
+                    PendingChange::Remove => None,
+                },
+            }
         })
-    }
+        .collect()
 }
 
 /// The key of the cloud-init drive.
@@ -98,15 +91,13 @@ mod tests {
 
     #[test]
     fn pending_settings() {
-        let entries: Vec<Entry> = serde_json::from_value(json!([
+        let config = PendingConfig::sample(json!([
             {"key": "ciuser", "value": "debian"},
             {"key": "cipassword", "value": "old", "pending": "new"},
             {"key": "ipconfig0", "value": "ip=dhcp", "delete": 1},
-        ]))
-        .unwrap();
-        let pending: Vec<Pending> = entries.into_iter().filter_map(Entry::pending).collect();
+        ]));
         assert_eq!(
-            serde_json::to_value(pending).unwrap(),
+            serde_json::to_value(pending_of(&config)).unwrap(),
             json!([
                 {"setting": "cipassword", "on_drive": "(hidden)", "wanted": "(hidden)"},
                 {"setting": "ipconfig0", "on_drive": "ip=dhcp"},

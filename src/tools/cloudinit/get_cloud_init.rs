@@ -8,7 +8,7 @@ use super::drive::{Pending, drive, no_container, no_drive, pending};
 use super::keys;
 use super::mask::mask;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, Halt, Params, Properties, Pve};
+use crate::pve::{Failure, Guest, GuestConfig, Params, Properties, Pve};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -85,7 +85,7 @@ impl Run for GetCloudInit {
     type Output = CloudInit;
 
     fn run(self, pve: &Pve) -> Result<Reply<CloudInit>> {
-        let (guest, found) = Guest::attempt(pve, self.vmid, |guest| Found::read(pve, guest))?;
+        let (guest, found) = Guest::with(pve, self.vmid, |guest| Found::read(pve, guest))?;
         let found = CloudInit::new(guest, found);
         let mut text = format!(
             "cloud-init of guest {}: {}, {}",
@@ -104,7 +104,7 @@ impl Run for GetCloudInit {
 }
 
 impl Found {
-    fn read(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
+    fn read(pve: &Pve, guest: &Guest) -> Result<Self> {
         no_container(guest)?;
         let config = GuestConfig::read(pve, guest)?;
         let mut unavailable = Vec::new();

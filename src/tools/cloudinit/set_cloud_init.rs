@@ -13,7 +13,7 @@ use super::keys::SshKey;
 use super::mask::HIDDEN;
 use super::{address, keys};
 use crate::error::{Error, Problem, Result};
-use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Halt, Params, Pve};
+use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve};
 use crate::tool::report::{Change, Report};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -92,11 +92,11 @@ impl Run for SetCloudInit {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let wish = self.check()?;
-        let (guest, (state, edit)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (state, edit)) = Guest::with(pve, self.vmid, |guest| {
             let Read { config, state } = Read::new(pve, guest)?;
             state.unlocked(guest)?;
             if drive(&config).is_none() {
-                return Err(Halt::Refused(no_drive(guest)));
+                return Err(no_drive(guest));
             }
             let edit = wish.against(guest, &config)?;
             if !edit.is_empty() {
@@ -152,7 +152,7 @@ struct Read {
 }
 
 impl Read {
-    fn new(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
+    fn new(pve: &Pve, guest: &Guest) -> Result<Self> {
         no_container(guest)?;
         Ok(Self {
             config: GuestConfig::read(pve, guest)?,
@@ -386,7 +386,7 @@ impl Edit {
     }
 }
 
-fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<(), Halt> {
+fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<()> {
     let mut form = Params::new();
     for (key, Secret(value)) in &edit.set {
         form = form.set(key.clone(), value);
@@ -400,11 +400,11 @@ fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<
     match pve.put::<IgnoredAny>(&guest.path(["config"]), &form) {
         Ok(_) => Ok(()),
         Err(Failure::Api(error)) if error.says("ssh public key validation") => {
-            Err(Halt::Refused(Error::argument(
+            Err(Error::argument(
                 "ssh_keys",
                 "contain one that ssh-keygen on the node does not accept as a public key: check \
                  each against its .pub file",
-            )))
+            ))
         }
         Err(Failure::Api(mut error)) => {
             // What Proxmox says of a value may hold it.

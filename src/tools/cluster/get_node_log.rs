@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::{Error, Result};
-use crate::pve::{Num, Params, Path, Pve, Text};
+use crate::pve::{Num, Params, Path, Pve, Text, check_node};
 use crate::tool::{Reply, Run};
-use crate::tools::nodes::check::check_node;
 use crate::{clock, text};
 
 /// A node's journal.

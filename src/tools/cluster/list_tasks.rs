@@ -7,9 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Path, Pve, TaskLog, Upid, nodes};
+use crate::pve::{Params, Path, Pve, TaskLog, Upid, check_node, nodes};
 use crate::tool::{Reply, Run};
-use crate::tools::nodes::check::check_node;
 use crate::{clock, text};
 
 /// The tasks that fit the filters, newest first.

@@ -53,7 +53,8 @@ impl Run for GetConsoleUrl {
             Kind::Lxc => Viewer::Xtermjs,
         });
         if guest.kind == Kind::Qemu && viewer == Viewer::Xtermjs {
-            let (_, config) = Guest::on(pve, self.vmid, |guest| GuestConfig::read(pve, guest))?;
+            let (_, config) =
+                Guest::with(pve, self.vmid, |guest| Ok(GuestConfig::read(pve, guest)?))?;
             if config.get("serial0").is_none() {
                 return Err(Error::Conflict(format!(
                     "{} has no serial port for a terminal: take viewer novnc, or add one with qm \

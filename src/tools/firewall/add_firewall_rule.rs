@@ -10,7 +10,7 @@ use super::rule::{Direction, Fields, Listed, Rule};
 use super::state::{Seen, read_rules};
 use super::target::{Scope, Site};
 use crate::error::{Error, Result};
-use crate::pve::{Halt, Params, Pve};
+use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -50,7 +50,7 @@ impl Run for AddFirewallRule {
 }
 
 impl AddFirewallRule {
-    fn add(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<Report, Halt> {
+    fn add(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<Report> {
         let seen = Seen::read(pve, site)?;
         let count = u32::try_from(seen.rules.len()).unwrap_or(u32::MAX);
         let position = self.position.unwrap_or(0);
@@ -61,8 +61,7 @@ impl AddFirewallRule {
                     "must be from 0 to {count}: there are {}",
                     text::count(seen.rules.len(), "rule")
                 ),
-            )
-            .into());
+            ));
         }
         seen.known(pve, site, rule)?;
         let action = format!("add a rule to the firewall of {}", site.label);
@@ -105,7 +104,7 @@ impl AddFirewallRule {
 /// Creates a rule. Proxmox puts each new rule first, whatever position is
 /// given; a rule that belongs elsewhere is created disabled, moved, and only
 /// then enabled, so that it never applies in the wrong place.
-pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<(), Halt> {
+pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<()> {
     let rules = site.path.join(["rules"]);
     if position == 0 {
         pve.post::<()>(&rules, &rule.form())?;
@@ -123,7 +122,7 @@ pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Resul
             tool_names::DELETE_FIREWALL_RULE
         )
     };
-    let moved = || -> Result<(), Halt> {
+    let moved = || -> Result<()> {
         let digest = expect(&read_rules(pve, &site.path)?, 0, &asleep)?;
         pve.put::<()>(
             &rules.join(["0"]),
@@ -133,11 +132,11 @@ pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Resul
         )?;
         Ok(())
     };
-    moved().map_err(|halt| Error::from(halt).context(&step("could not be moved to its place")))?;
+    moved().map_err(|halt| halt.context(&step("could not be moved to its place")))?;
     if !rule.enabled {
         return Ok(());
     }
-    let enabled = || -> Result<(), Halt> {
+    let enabled = || -> Result<()> {
         let digest = expect(&read_rules(pve, &site.path)?, position, &asleep)?;
         pve.put::<()>(
             &rules.join([position.to_string().as_str()]),
@@ -146,7 +145,7 @@ pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Resul
         Ok(())
     };
     enabled().map_err(|halt| {
-        Error::from(halt).context(&format!(
+        halt.context(&format!(
             "the rule was added and moved to position {position}, but could not be enabled; {} \
              can enable it",
             tool_names::UPDATE_FIREWALL_RULE

@@ -13,7 +13,7 @@ use super::state::{Seen, visible};
 use super::target::{Scope, Site};
 use super::traffic::Addresses;
 use crate::error::Result;
-use crate::pve::{Failure, Halt, Params, Path, Pve, nodes};
+use crate::pve::{Failure, Params, Path, Pve, nodes};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -130,7 +130,7 @@ impl Run for AuditFirewall {
 }
 
 impl FirewallAudit {
-    fn make(pve: &Pve, site: &Site, limit: usize) -> Result<Self, Halt> {
+    fn make(pve: &Pve, site: &Site, limit: usize) -> Result<Self> {
         let seen = Seen::read(pve, site)?;
         let groups = Groups::read(pve, seen.all_rules(), site.level == Level::Cluster)?;
         let names = seen.names(pve, site)?;

@@ -7,7 +7,7 @@ use super::position::shifted;
 use super::state::Seen;
 use super::target::{Scope, Site};
 use crate::error::Result;
-use crate::pve::{Halt, Params, Pve, Removable};
+use crate::pve::{Params, Pve, Removable};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -41,7 +41,7 @@ impl Run for DeleteFirewallRule {
 }
 
 impl DeleteFirewallRule {
-    fn delete(&self, pve: &Pve, site: &Site) -> Result<Report, Halt> {
+    fn delete(&self, pve: &Pve, site: &Site) -> Result<Report> {
         let seen = Seen::read(pve, site)?;
         seen.rules.unchanged_since(self.digest.as_deref())?;
         let old = seen.rules.at(self.position)?;

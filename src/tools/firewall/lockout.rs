@@ -9,7 +9,7 @@ use super::rule::{Level, Listed};
 use super::state::Seen;
 use super::target::Site;
 use crate::error::{Error, Result};
-use crate::pve::{Halt, Params, Path, Pve};
+use crate::pve::{Params, Path, Pve};
 
 impl Seen {
     /// Refuses a change that takes the management ports of nodes away from
@@ -21,7 +21,7 @@ impl Seen {
         rules: &[Listed],
         options: Option<&Options>,
         accepted: Option<bool>,
-    ) -> Result<Option<String>, Halt> {
+    ) -> Result<Option<String>> {
         if site.level == Level::Guest {
             return Ok(None);
         }
@@ -69,8 +69,7 @@ impl Seen {
             "after this, {lost}, unless the rules of single nodes allow more: nothing was changed; \
              first add a rule that accepts tcp 8006 and 22 from your addresses, or add those to the \
              IP set management; or set accept_lockout to true if that is intended"
-        ))
-        .into())
+        )))
     }
 
     /// What decides who reaches the nodes, with such options and rules.

@@ -7,13 +7,13 @@ use super::rule::{Direction, Level, Listed, Rule};
 use super::state::{Seen, visible};
 use super::target::Site;
 use crate::error::{Error, Result};
-use crate::pve::{Halt, Params, Path, Pve};
+use crate::pve::{Params, Path, Pve};
 use crate::text;
 
 impl Seen {
     /// Refuses a rule whose group, macro or network card does not exist:
     /// Proxmox takes such rules and never applies them.
-    pub(super) fn known(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<(), Halt> {
+    pub(super) fn known(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<()> {
         if let Some(interface) = &rule.interface
             && site.level == Level::Guest
             && !self.nics.iter().any(|nic| nic.id == *interface)
@@ -23,8 +23,7 @@ impl Seen {
                 "{} has no network card {interface}; it has {}",
                 site.label,
                 some(&cards)
-            ))
-            .into());
+            )));
         }
         if rule.direction == Direction::Group {
             let listed = Listed {
@@ -41,8 +40,7 @@ impl Seen {
                     "there is no security group {}; there are: {}",
                     rule.action,
                     some(&names)
-                ))
-                .into());
+                )));
             }
         }
         if let Some(name) = &rule.r#macro {
@@ -53,7 +51,7 @@ impl Seen {
 }
 
 /// Refuses a macro that Proxmox does not know.
-fn known_macro(pve: &Pve, name: &str) -> Result<(), Halt> {
+fn known_macro(pve: &Pve, name: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Entry {
         r#macro: String,
@@ -75,9 +73,10 @@ fn known_macro(pve: &Pve, name: &str) -> Result<(), Halt> {
         .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
     Err(Error::argument(
         "macro",
-        format!("is not known to Proxmox{near}: name a service such as SSH, HTTPS or DNS, or give proto and dport"),
-    )
-    .into())
+        format!(
+            "is not known to Proxmox{near}: name a service such as SSH, HTTPS or DNS, or give proto and dport"
+        ),
+    ))
 }
 
 fn some(names: &[&str]) -> String {

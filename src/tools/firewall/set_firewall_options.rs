@@ -9,7 +9,7 @@ use super::rule::Level;
 use super::state::Seen;
 use super::target::{Scope, Site};
 use crate::error::{Error, Result};
-use crate::pve::{Halt, Params, Pve};
+use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -122,7 +122,7 @@ impl SetFirewallOptions {
         Ok(wanted)
     }
 
-    fn set(&self, pve: &Pve, site: &Site, wanted: &[Wanted]) -> Result<Report, Halt> {
+    fn set(&self, pve: &Pve, site: &Site, wanted: &[Wanted]) -> Result<Report> {
         let seen = Seen::read(pve, site)?;
         let action = format!("set the firewall options of {}", site.label);
         let mut form = Params::new();
@@ -206,7 +206,7 @@ impl SetFirewallOptions {
         site: &Site,
         seen: Seen,
         after: Options,
-    ) -> Result<Vec<String>, Halt> {
+    ) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
         if site.level == Level::Cluster || !after.is_on(site.level) {
             return Ok(warnings);

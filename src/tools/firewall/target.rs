@@ -2,7 +2,7 @@
 
 use super::rule::Level;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Halt, Path, Pve, check_node_name, choose_node};
+use crate::pve::{Guest, Path, Pve, check_node_name, choose_node};
 use crate::tool::report::Report;
 
 /// Which firewall a call is about.
@@ -60,10 +60,11 @@ impl Scope {
 
     /// Finds the firewall and does something with it; a guest that moves in
     /// the meantime is found again.
-    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Site) -> Result<T, Halt>) -> Result<T> {
+    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Site) -> Result<T>) -> Result<T> {
         match self {
-            Self::Guest(vmid) => Guest::attempt(pve, *vmid, |guest| run(&Site::of_guest(guest)))
-                .map(|(_, value)| value),
+            Self::Guest(vmid) => {
+                Guest::with(pve, *vmid, |guest| run(&Site::of_guest(guest))).map(|(_, value)| value)
+            }
             Self::Node(node) => {
                 let node = choose_node(pve, "node", Some(node))?;
                 Ok(run(&Site {

@@ -11,7 +11,7 @@ use super::rule::{Direction, Fields, Listed};
 use super::state::{Seen, read_rules};
 use super::target::{Scope, Site};
 use crate::error::{Error, Result};
-use crate::pve::{Halt, Params, Pve};
+use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -54,7 +54,7 @@ impl UpdateFirewallRule {
         }
     }
 
-    fn update(&self, pve: &Pve, site: &Site) -> Result<Report, Halt> {
+    fn update(&self, pve: &Pve, site: &Site) -> Result<Report> {
         let seen = Seen::read(pve, site)?;
         seen.rules.unchanged_since(self.digest.as_deref())?;
         let old = seen.rules.at(self.position)?;
@@ -64,8 +64,7 @@ impl UpdateFirewallRule {
             return Err(Error::argument(
                 "new_position",
                 format!("must be from 0 to {last}, the place of the last rule"),
-            )
-            .into());
+            ));
         }
         let new = self.fields().apply(&old.rule);
         new.check_since(&old.rule, site.level)?;
@@ -124,9 +123,7 @@ impl UpdateFirewallRule {
             match moved {
                 Err(failure) if report.changes.is_empty() => return Err(failure.into()),
                 Err(failure) => {
-                    return Err(Error::from(failure)
-                        .context("the rule was changed, but not moved")
-                        .into());
+                    return Err(Error::from(failure).context("the rule was changed, but not moved"));
                 }
                 Ok(()) => {}
             }

@@ -112,16 +112,6 @@ fn key_names(encoded: &str) -> Vec<String> {
         .collect()
 }
 
-/// `2048`, or `current=2048` as newer versions write it.
-pub(super) fn mebibytes(memory: &str) -> u64 {
-    let memory = Properties::parse(memory);
-    memory
-        .get("current")
-        .or_else(|| memory.bare())
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(512)
-}
-
 /// `order=scsi0;ide2;net0`, or the older `cdn`.
 pub(super) fn boot_order(boot: &str) -> Vec<String> {
     let properties = Properties::parse(boot);
@@ -158,6 +148,5 @@ mod tests {
         assert_eq!(boot_order("cdn"), ["disk", "cdrom", "network"]);
         assert_eq!(boot_order("order=net0"), ["net0"]);
         assert!(boot_order("order=").is_empty());
-        assert_eq!(mebibytes("current=1024"), 1024);
     }
 }

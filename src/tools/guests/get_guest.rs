@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::config::{CloudInit, Config, boot_order, mebibytes};
-use super::read::{Current, Entry, Pending, Read};
-use super::tags::{MOST_TAGS, split_tags};
+use super::config::{CloudInit, Config, boot_order};
+use super::read::{Pending, Read, shown};
+use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, Kind, Nic, Pve};
+use crate::pve::{Disk, Guest, Kind, Nic, Pve, owned_tags};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -129,9 +129,11 @@ impl Run for GetGuest {
 
     fn run(self, pve: &Pve) -> Result<Reply<GuestDetails>> {
         let guest = Guest::find(pve, self.vmid)?;
-        let read = guest
-            .reachable(pve)
-            .and_then(|()| guest.clone().then(pve, |guest| Read::new(pve, guest)));
+        let read = guest.reachable(pve).and_then(|()| {
+            guest
+                .clone()
+                .retry_if_moved(pve, |guest| Ok(Read::new(pve, guest)?))
+        });
         let details = match read {
             Ok((guest, read)) => GuestDetails::new(guest, read),
             // The cluster's list is worth showing all the same.
@@ -205,12 +207,16 @@ impl GuestDetails {
         let kind = guest.kind;
         let all_cores = guest.maxcpu.map_or(1, |cpus| cpus.0 as u64);
         let mut notes = Vec::new();
-        let mut pending: Vec<Pending> = read.entries.iter().filter_map(Entry::waiting).collect();
+        let mut pending: Vec<Pending> = read
+            .settings
+            .changes()
+            .map(|(setting, change)| Pending::new(setting, change))
+            .collect();
         bounds::keep(&mut pending, MOST_PENDING, "pending changes", &mut notes);
         let mut config = Config(
-            read.entries
-                .into_iter()
-                .filter_map(|entry| Some((entry.key, entry.value?.0)))
+            read.settings
+                .iter()
+                .filter_map(|setting| Some((setting.key.clone(), setting.value.clone()?)))
                 .collect(),
         );
         config.take("digest");
@@ -237,7 +243,7 @@ impl GuestDetails {
         let live = current.as_ref();
         let mut tags = config
             .take("tags")
-            .map_or(known.tags, |tags| split_tags(&tags));
+            .map_or(known.tags, |tags| owned_tags(&tags));
         bounds::keep(&mut tags, MOST_TAGS, "tags", &mut notes);
         let mut raw_lxc: Vec<String> = read
             .raw_lxc
@@ -262,11 +268,11 @@ impl GuestDetails {
                 .take("name")
                 .or_else(|| config.take("hostname"))
                 .or(known.name),
-            status: live.and_then(Current::shown).unwrap_or(known.status),
+            status: live.and_then(shown).unwrap_or(known.status),
             incomplete: (!read.incomplete.is_empty()).then(|| read.incomplete.join("; ")),
             lock: config
                 .take("lock")
-                .or_else(|| live?.lock.clone())
+                .or_else(|| live?.lock().map(str::to_owned))
                 .or(known.lock),
             template: config.flag("template").unwrap_or(known.template),
             uptime_seconds: live.and_then(|live| Some(live.uptime?.0)),
@@ -284,8 +290,8 @@ impl GuestDetails {
             }),
             memory: Some(GuestMemory {
                 configured_bytes: config
-                    .take("memory")
-                    .map_or(512, |memory| mebibytes(&memory))
+                    .number("memory")
+                    .unwrap_or(512u64)
                     .saturating_mul(MIB),
                 used_bytes: live.and_then(|live| Some(live.mem?.0)),
                 min_memory_bytes: config
@@ -309,8 +315,8 @@ impl GuestDetails {
             cloud_init,
             ha: match live {
                 Some(live) => Some(Ha {
-                    managed: live.ha.managed.0,
-                    state: live.ha.state.clone(),
+                    managed: live.is_ha_managed(),
+                    state: live.ha_state().map(str::to_owned),
                 }),
                 None => known.ha,
             },

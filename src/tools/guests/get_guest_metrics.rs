@@ -99,15 +99,13 @@ impl Run for GetGuestMetrics {
         let query = Params::new()
             .set("timeframe", timeframe.as_str())
             .set("cf", "AVERAGE");
-        let guest = Guest::find(pve, self.vmid)?;
-        let (guest, points) = guest.then(pve, |guest| {
+        let (guest, points) = Guest::with(pve, self.vmid, |guest| {
             match pve.get::<Option<Vec<Point>>>(&guest.path(["rrddata"]), &query) {
-                Ok(points) => Ok(Ok(points.unwrap_or_default())),
-                Err(Failure::Api(error)) if error.says("rrd") => Ok(Err(broken(guest, &error))),
-                Err(failure) => Err(failure),
+                Ok(points) => Ok(points.unwrap_or_default()),
+                Err(Failure::Api(error)) if error.says("rrd") => Err(broken(guest, &error)),
+                Err(failure) => Err(failure.into()),
             }
         })?;
-        let points: Vec<Point> = points?;
         let metrics = Metrics::new(self.vmid, timeframe, &points);
         let text = match (&metrics.cpu_percent, &metrics.memory_used_bytes) {
             (Some(cpu), Some(memory)) => format!(

@@ -7,11 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Params, Path, Pve, guests};
+use crate::pve::{Guest, Kind, Params, Path, Pve, guests, known_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::freshness;
-use crate::tools::nodes::check::known_node;
 
 /// The guests that fit the filters.
 #[derive(Debug, Deserialize, JsonSchema)]

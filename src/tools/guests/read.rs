@@ -1,10 +1,12 @@
 //! What a guest's node knows of it.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Flag, Guest, GuestConfig, Kind, Num, Params, Pve, Text};
+use crate::pve::{
+    Failure, Guest, GuestConfig, GuestState, Kind, PendingChange, PendingConfig, Pve, Setting,
+};
 use crate::text;
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
@@ -17,42 +19,12 @@ pub(super) struct Pending {
     new: Option<String>,
 }
 
-/// An entry of the `pending` call: the configuration as it is in force, and
-/// what waits.
-#[derive(Debug, Deserialize)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) value: Option<Text>,
-    pending: Option<Text>,
-    delete: Option<Num<u8>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Current {
-    #[serde(default)]
-    status: String,
-    qmpstatus: Option<String>,
-    pub(super) lock: Option<String>,
-    pub(super) cpu: Option<Num<f64>>,
-    pub(super) mem: Option<Num<u64>>,
-    pub(super) uptime: Option<Num<u64>>,
-    #[serde(default)]
-    pub(super) ha: RawHa,
-}
-
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct RawHa {
-    #[serde(default)]
-    pub(super) managed: Flag,
-    pub(super) state: Option<String>,
-}
-
 /// What a guest's node knows of it.
 #[derive(Debug, Default)]
 pub(super) struct Read {
-    pub(super) entries: Vec<Entry>,
+    pub(super) settings: PendingConfig,
     /// Absent where it could not be read.
-    pub(super) current: Option<Current>,
+    pub(super) current: Option<GuestState>,
     pub(super) raw_lxc: Vec<String>,
     pub(super) incomplete: Vec<String>,
 }
@@ -61,8 +33,8 @@ impl Read {
     pub(super) fn new(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
         let mut read = Self::default();
         let mut config = None;
-        match pve.get(&guest.path(["pending"]), &Params::new()) {
-            Ok(entries) => read.entries = entries,
+        match PendingConfig::read(pve, guest) {
+            Ok(settings) => read.settings = settings,
             // What waits for a restart is one thing, the settings another.
             Err(Failure::Api(error))
                 if matches!(error.status, 500 | 501) && !error.is_missing_guest() =>
@@ -70,7 +42,7 @@ impl Read {
                 let Ok(settings) = GuestConfig::read(pve, guest) else {
                     return Err(Failure::Api(error));
                 };
-                read.entries = settings.iter().map(Entry::in_force).collect();
+                read.settings = PendingConfig::from(&settings);
                 config = Some(settings);
                 read.incomplete.push(format!(
                     "pending changes cannot be read, and settings that wait are shown as if they \
@@ -80,7 +52,7 @@ impl Read {
             }
             Err(failure) => return Err(failure),
         }
-        match pve.get(&guest.path(["status", "current"]), &Params::new()) {
+        match guest.state(pve) {
             Ok(current) => read.current = Some(current),
             Err(Failure::Api(error)) if error.is_missing_guest() => {
                 return Err(Failure::Api(error));
@@ -108,45 +80,34 @@ impl Read {
     }
 }
 
-impl Current {
-    /// The state in QEMU's own word, where it says more.
-    pub(super) fn shown(&self) -> Option<String> {
-        self.qmpstatus
-            .as_ref()
-            .filter(|status| *status != "prelaunch" || self.status == "running")
-            .into_iter()
-            .chain([&self.status])
-            .find(|status| !status.is_empty())
-            .cloned()
-    }
+/// The state in QEMU's own word, where it says more.
+pub(super) fn shown(state: &GuestState) -> Option<String> {
+    state
+        .qmpstatus
+        .as_deref()
+        .filter(|status| *status != "prelaunch" || state.is_running())
+        .into_iter()
+        .chain([state.status()])
+        .find(|status| !status.is_empty())
+        .map(str::to_owned)
 }
 
-impl Entry {
-    fn in_force((key, value): (&str, &str)) -> Self {
-        Self {
-            key: key.to_owned(),
-            value: Some(Text(value.to_owned())),
-            pending: None,
-            delete: None,
-        }
-    }
-
-    pub(super) fn waiting(&self) -> Option<Pending> {
-        let removed = self.delete.is_some_and(|delete| delete.0 > 0);
-        if self.pending.is_none() && !removed {
-            return None;
-        }
-        let show = |value: &Text| {
-            if self.key == "cipassword" {
+impl Pending {
+    pub(super) fn new(setting: &Setting, change: &PendingChange) -> Self {
+        let show = |value: &str| {
+            if setting.key == "cipassword" {
                 "(hidden)".to_owned()
             } else {
-                text::cut(&value.0, 300)
+                text::cut(value, 300)
             }
         };
-        Some(Pending {
-            key: self.key.clone(),
-            current: self.value.as_ref().map(show),
-            new: self.pending.as_ref().filter(|_| !removed).map(show),
-        })
+        Self {
+            key: setting.key.clone(),
+            current: setting.value.as_deref().map(show),
+            new: match change {
+                PendingChange::Set(value) => Some(show(value)),
+                PendingChange::Remove => None,
+            },
+        }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::get_guest::{GuestDetails, MIB, MOST_DISKS};
 use super::list_guests::ListGuests;
 use super::read::Read;
-use crate::pve::Guest;
+use crate::pve::{Guest, PendingConfig};
 
 fn guest(value: Value) -> Guest {
     serde_json::from_value(value).unwrap()
@@ -13,7 +13,7 @@ fn guest(value: Value) -> Guest {
 
 fn details(guest: Value, entries: Value, current: Value) -> Value {
     let read = Read {
-        entries: serde_json::from_value(entries).unwrap(),
+        settings: PendingConfig::sample(entries),
         current: serde_json::from_value(current).unwrap(),
         ..Read::default()
     };

@@ -56,7 +56,7 @@ impl Run for CheckMigration {
         if let Some(target) = self.target_node.as_deref().filter(|_| !nodes.is_empty()) {
             find_node(&nodes, target)?;
         }
-        let (guest, survey) = Guest::attempt(pve, self.vmid, |guest| Survey::make(pve, guest))?;
+        let (guest, survey) = Guest::with(pve, self.vmid, |guest| Survey::make(pve, guest))?;
         if let Some(target) = self
             .target_node
             .as_deref()

@@ -8,7 +8,7 @@ use super::storage_map::StorageMap;
 use super::survey::{How, Survey};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Guest, Halt, Kind, Params, Pve, Started, check_node_name, choose, choose_node,
+    Content, Guest, Kind, Params, Pve, Started, check_node_name, choose, choose_node,
 };
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
@@ -79,7 +79,7 @@ impl Run for MigrateGuest {
                 choose(pve, &self.target_node, content, Some(name))?;
             }
         }
-        let (guest, order) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, order) = Guest::with(pve, self.vmid, |guest| {
             if guest.node == self.target_node {
                 return Ok(None);
             }
@@ -114,12 +114,7 @@ impl MigrateGuest {
     }
 
     /// Looks up all obstacles to the move, and starts it.
-    fn order(
-        &self,
-        pve: &Pve,
-        guest: &Guest,
-        storages: Option<&StorageMap>,
-    ) -> Result<Order, Halt> {
+    fn order(&self, pve: &Pve, guest: &Guest, storages: Option<&StorageMap>) -> Result<Order> {
         let survey = Survey::make(pve, guest)?;
         let running = survey.running;
         match (guest.kind, self.online) {
@@ -128,8 +123,7 @@ impl MigrateGuest {
                     "online",
                     "must be left out for a container: containers cannot be migrated live; a \
                      running one is shut down, moved and started",
-                )
-                .into());
+                ));
             }
             (_, Some(false)) if running => {
                 return Err(Error::Conflict(format!(
@@ -141,8 +135,7 @@ impl MigrateGuest {
                         Kind::Qemu => "while it runs",
                         Kind::Lxc => "by shutdown and start",
                     }
-                ))
-                .into());
+                )));
             }
             _ => {}
         }
@@ -174,8 +167,7 @@ impl MigrateGuest {
                 self.target_node,
                 reasons.join("; "),
                 tool_names::CHECK_MIGRATION
-            ))
-            .into());
+            )));
         }
         let how = survey.how(guest.kind);
         let mut form = Params::new().set("target", &self.target_node);

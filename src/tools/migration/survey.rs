@@ -11,7 +11,7 @@ use super::preflight::{LocalDisk, Preflight, RawDisk};
 use super::refusal::{is_about_storages, refusal_reasons, unavailable};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, GuestConfig, Halt, Kind, NodeState, Place, Pve, places};
+use crate::pve::{Disk, Guest, GuestConfig, Kind, NodeState, Place, Pve, places};
 use crate::text;
 
 /// What kind of migration it would be now.
@@ -59,7 +59,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// Asks for all of it, and refuses a guest that is locked.
-    pub(super) fn make(pve: &Pve, guest: &Guest) -> Result<Self, Halt> {
+    pub(super) fn make(pve: &Pve, guest: &Guest) -> Result<Self> {
         let state = guest.state(pve)?;
         state.unlocked(guest)?;
         let preflight = Preflight::read(pve, guest, &state)?;

@@ -3,10 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::check_node;
 use super::share::share;
 use crate::error::Result;
-use crate::pve::{Num, Params, Path, Pve};
+use crate::pve::{Num, Params, Path, Pve, check_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 

@@ -83,7 +83,7 @@ impl Run for ListNodes {
         if nodes.iter().any(|node| node.status == NodeStatus::Unknown) {
             let members = pve.membership();
             for node in &mut nodes {
-                node.settle(&members);
+                node.settle(members);
             }
         }
         nodes.retain(|node| self.status.is_none_or(|status| status == node.status));

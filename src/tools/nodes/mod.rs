@@ -1,6 +1,5 @@
 //! Nodes: the list, and one in full.
 
-pub(crate) mod check;
 mod get_node;
 mod list_nodes;
 mod share;

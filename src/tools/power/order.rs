@@ -43,7 +43,7 @@ pub(super) fn order(
     wait: Option<bool>,
     plan: impl Fn(&Guest, &GuestState) -> Result<Plan>,
 ) -> Result<Reply<Report>> {
-    let (_, (report, started)) = Guest::attempt(pve, vmid, |guest| {
+    let (_, (report, started)) = Guest::with(pve, vmid, |guest| {
         let state = guest.state(pve)?;
         Ok(match plan(guest, &state)? {
             Plan::Nothing(verb) => {

@@ -172,10 +172,7 @@ fn high_availability_is_followed_on_the_guest() {
 #[test]
 fn without_a_task_the_guest_is_followed() {
     let nothing = Started::WithoutTask(None);
-    let followed = |order: &Order, from| match order.report(&read(VM), from, &nothing).1 {
-        Some(expected) => Some(expected),
-        _ => None,
-    };
+    let followed = |order: &Order, from| order.report(&read(VM), from, &nothing).1;
     let expected = |state, seconds| Some(Expected::new(100, state, Cause::Unnamed, seconds));
     let stop = Order {
         seconds: Some(30),

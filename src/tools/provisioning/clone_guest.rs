@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, Num, Params, Path,
-    Pve, Started, check_node_name, choose, choose_node, guests,
+    ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, NotMade, Params, Pve,
+    Started, check_node_name, choose, choose_node, guests, with_free_vmid,
 };
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -43,9 +43,6 @@ pub(crate) struct CloneGuest {
     /// False: do not follow the task.
     wait: Option<bool>,
 }
-
-/// How many times a free vmid is asked for: another client may take it first.
-const ATTEMPTS: u32 = 2;
 
 impl Run for CloneGuest {
     type Output = Report;
@@ -87,7 +84,7 @@ impl Run for CloneGuest {
                 )));
             }
         }
-        let (mut source, (state, config)) = source.then(pve, |guest| {
+        let (mut source, (state, config)) = source.retry_if_moved(pve, |guest| {
             let config = match &self.snapshot {
                 Some(name) => GuestConfig::of_snapshot(pve, guest, name)?,
                 None => GuestConfig::read(pve, guest)?,
@@ -165,47 +162,26 @@ impl CloneGuest {
         Ok(())
     }
 
-    /// Sends the request. A free vmid that was taken meanwhile is replaced by
-    /// the next one, once.
+    /// Sends the request.
     fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, u32, Started)> {
-        let mut source = source;
-        for attempt in 1..=ATTEMPTS {
-            let vmid = match self.new_vmid {
-                Some(vmid) => vmid,
-                None => {
-                    pve.get::<Num<u32>>(&Path::new(["cluster", "nextid"]), &Params::new())?
-                        .0
-                }
-            };
-            let (guest, answer) = source.then(pve, |guest| {
+        let (vmid, (guest, started)) = with_free_vmid(pve, self.new_vmid, |vmid| {
+            let started = source.clone().retry_if_moved(pve, |guest| {
                 let form = self.form(guest, full, vmid);
                 match pve.post::<Started>(&guest.path(["clone"]), &form) {
                     Ok(started) => Ok(Ok(started)),
-                    Err(Failure::Api(error)) if !error.is_missing_guest() => Ok(Err(error)),
-                    Err(failure) => Err(failure),
-                }
-            })?;
-            match answer {
-                Ok(started) => return Ok((guest, vmid, started)),
-                Err(error) if error.says("already exists") => {
-                    if self.new_vmid.is_some() || attempt == ATTEMPTS {
-                        return Err(Error::Conflict(format!(
-                            "vmid {vmid} is taken by a guest that was made just now, or that the \
-                             token {} does not see: {}",
-                            pve.token_name(),
-                            if self.new_vmid.is_some() {
-                                "choose another, or leave new_vmid out for the next free one"
-                            } else {
-                                "repeat the call, or choose a new_vmid"
-                            }
-                        )));
+                    Err(Failure::Api(error)) if error.says("already exists") => {
+                        Ok(Err(NotMade::Taken))
                     }
+                    Err(Failure::Api(error)) if !error.is_missing_guest() => {
+                        Err(refused(guest, error))
+                    }
+                    Err(failure) => Err(failure.into()),
                 }
-                Err(error) => return Err(refused(&guest, error)),
-            }
-            source = guest;
-        }
-        Err(Error::Internal("no attempt to clone was made".into()))
+            });
+            let (guest, started) = started?;
+            Ok((guest, started?))
+        })?;
+        Ok((guest, vmid, started))
     }
 
     fn form(&self, source: &Guest, full: bool, vmid: u32) -> Params {

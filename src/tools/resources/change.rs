@@ -2,9 +2,8 @@
 
 use serde::de::IgnoredAny;
 
-use super::settings::Settings;
 use crate::error::{Error, Problem, Result};
-use crate::pve::{ApiError, Failure, Guest, Halt, Kind, Params, Pve};
+use crate::pve::{ApiError, Failure, Guest, Kind, Params, PendingConfig, Pve};
 use crate::tool::report::{Change, Report, Status};
 use crate::{text, tool_names};
 
@@ -54,7 +53,7 @@ impl Wish {
 
     /// Whether the guest has what is wished for, or will have it at its next
     /// start. What cannot be read may be anything.
-    fn is_met(&self, settings: &Settings) -> bool {
+    fn is_met(&self, settings: &PendingConfig) -> bool {
         !settings.is_unreadable(self.key) && self.is(settings.wanted(self.key))
     }
 
@@ -80,10 +79,10 @@ impl Wish {
 pub(super) fn write(
     pve: &Pve,
     guest: &Guest,
-    before: &Settings,
+    before: &PendingConfig,
     mut wishes: Vec<Wish>,
     what: &str,
-) -> Result<Report, Halt> {
+) -> Result<Report> {
     let action = format!("set {what} of {}", guest.label());
     let waiting: Vec<&str> = wishes
         .iter()
@@ -106,13 +105,13 @@ pub(super) fn write(
             Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),
             Err(failure) => return Err(failure.into()),
         };
-        match Settings::read(pve, guest) {
+        match PendingConfig::read(pve, guest) {
             Ok(after) if !refusals.is_empty() => {
                 partly(Report::done(&action), &wishes, before, &after, refusals)?
             }
             Ok(after) => outcome(Report::done(&action), &wishes, before, &after),
             Err(failure) if !refusals.is_empty() => {
-                return Err(out_of_sight(guest, &action, &refusals, failure).into());
+                return Err(out_of_sight(guest, &action, &refusals, failure));
             }
             // It is written; that must not be lost for this.
             Err(failure) => {
@@ -195,8 +194,8 @@ fn said(refusals: &[(String, String)]) -> String {
 pub(super) fn partly(
     report: Report,
     wishes: &[Wish],
-    before: &Settings,
-    after: &Settings,
+    before: &PendingConfig,
+    after: &PendingConfig,
     refusals: Vec<(String, String)>,
 ) -> Result<Report> {
     let mut report = outcome(report, wishes, before, after);
@@ -246,8 +245,8 @@ pub(super) fn form(wishes: &[Wish], digest: Option<&str>) -> Params {
 pub(super) fn outcome(
     mut report: Report,
     wishes: &[Wish],
-    before: &Settings,
-    after: &Settings,
+    before: &PendingConfig,
+    after: &PendingConfig,
 ) -> Report {
     report.changes = wishes
         .iter()
@@ -264,7 +263,7 @@ pub(super) fn outcome(
 }
 
 impl Wish {
-    fn change(&self, before: &Settings, after: Option<&Settings>) -> Change {
+    fn change(&self, before: &PendingConfig, after: Option<&PendingConfig>) -> Change {
         let to = match after {
             Some(after) if after.is_unreadable(self.key) => Some("(unreadable)"),
             Some(after) => after.wanted(self.key),

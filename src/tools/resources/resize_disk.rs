@@ -5,9 +5,7 @@ use serde::Deserialize;
 
 use super::settings::unreadable;
 use crate::error::{Error, Result};
-use crate::pve::{
-    Content, Disk, Guest, GuestConfig, Halt, Kind, Params, Pve, Source, Started, volumes,
-};
+use crate::pve::{Content, Disk, Guest, GuestConfig, Kind, Params, Pve, Source, Started, volumes};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{size, text};
@@ -34,15 +32,14 @@ impl Run for ResizeDisk {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let size = Size::parse(&self.size)?;
-        let (guest, (from, to, started)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (from, to, started)) = Guest::with(pve, self.vmid, |guest| {
             let config = GuestConfig::read(pve, guest)?;
             if config.is_unreadable(&self.disk) {
                 return Err(unreadable(
                     guest,
                     &format!("the values of {}", self.disk),
                     "resize it there",
-                )
-                .into());
+                ));
             }
             let disk = self.disk(guest, config.disks())?;
             let from = current_size(pve, guest, &disk)?;
@@ -50,7 +47,7 @@ impl Run for ResizeDisk {
                 (Some(from), _) => Some(size.against(from, &disk.id)?),
                 // Proxmox adds it to whatever size the disk has.
                 (None, Size::By(_)) => None,
-                (None, Size::To(_)) => return Err(unknown_size(guest, &disk).into()),
+                (None, Size::To(_)) => return Err(unknown_size(guest, &disk)),
             };
             if to.is_some() && to == from {
                 return Ok((from, to, None));
@@ -230,7 +227,7 @@ impl Size {
 
 /// A disk's exact size, by the configuration or else by its storage; none where
 /// neither gives it.
-fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>, Halt> {
+fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>> {
     if let Some(size) = disk.size_bytes {
         return Ok(Some(size));
     }

@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::change::{Unit, Wish, nothing_given, write};
-use super::settings::{Settings, unreadable};
+use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
-use crate::pve::{Format, Guest, Kind, Pve};
+use crate::pve::{Format, Guest, Kind, PendingConfig, Pve, owned_tags};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -42,9 +42,9 @@ impl Run for SetGuestOptions {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
-        let (guest, report) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, report) = Guest::with(pve, self.vmid, |guest| {
             self.check_kind(guest)?;
-            let before = Settings::read(pve, guest)?;
+            let before = PendingConfig::read(pve, guest)?;
             self.check_tags(guest, &before)?;
             let wishes = self.wishes(guest.kind, &before);
             write(pve, guest, &before, wishes, "options")
@@ -128,7 +128,7 @@ impl SetGuestOptions {
     }
 
     /// Tags are added to those that are there, and taken from them.
-    fn check_tags(&self, guest: &Guest, before: &Settings) -> Result<()> {
+    fn check_tags(&self, guest: &Guest, before: &PendingConfig) -> Result<()> {
         let builds_on_them = self.add_tags.is_some() || self.remove_tags.is_some();
         if !builds_on_them || !before.is_unreadable("tags") {
             return Ok(());
@@ -140,7 +140,7 @@ impl SetGuestOptions {
         ))
     }
 
-    pub(super) fn wishes(&self, kind: Kind, before: &Settings) -> Vec<Wish> {
+    pub(super) fn wishes(&self, kind: Kind, before: &PendingConfig) -> Vec<Wish> {
         let name = match kind {
             Kind::Qemu => "name",
             Kind::Lxc => "hostname",
@@ -172,14 +172,14 @@ impl SetGuestOptions {
     }
 
     /// All tags that the guest is to have; none where none are spoken of.
-    fn wanted_tags(&self, before: &Settings) -> Option<Vec<String>> {
+    fn wanted_tags(&self, before: &PendingConfig) -> Option<Vec<String>> {
         if let Some(tags) = &self.tags {
             return Some(merge_tags(Vec::new(), tags, &[]));
         }
         if self.add_tags.is_none() && self.remove_tags.is_none() {
             return None;
         }
-        let has = split_tags(before.wanted("tags").unwrap_or_default());
+        let has = owned_tags(before.wanted("tags").unwrap_or_default());
         Some(merge_tags(
             has,
             self.add_tags.as_deref().unwrap_or_default(),
@@ -195,13 +195,6 @@ pub(super) fn is_tag(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| letter(b) || matches!(b, b'-' | b'+' | b'.'))
-}
-
-pub(super) fn split_tags(text: &str) -> Vec<String> {
-    text.split([';', ',', ' '])
-        .filter(|tag| !tag.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 pub(super) fn join_tags(tags: &[String]) -> String {

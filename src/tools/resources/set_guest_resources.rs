@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::change::{Unit, Wish, nothing_given, write};
-use super::settings::Settings;
+
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Halt, Kind, Num, Params, Path, Pve};
+use crate::pve::{Guest, Kind, Num, Params, Path, PendingConfig, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -44,9 +44,9 @@ impl Run for SetGuestResources {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
-        let (guest, report) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, report) = Guest::with(pve, self.vmid, |guest| {
             self.check_kind(guest)?;
-            let before = Settings::read(pve, guest)?;
+            let before = PendingConfig::read(pve, guest)?;
             self.check_together(&before)?;
             let mut warnings = self.check_node(pve, guest, &before)?;
             warnings.extend(self.check_use(pve, guest, &before)?);
@@ -102,7 +102,7 @@ impl SetGuestResources {
     }
 
     /// What does not go together with what stays as it is.
-    pub(super) fn check_together(&self, before: &Settings) -> Result<()> {
+    pub(super) fn check_together(&self, before: &PendingConfig) -> Result<()> {
         let memory = self.memory(before);
         let least = self
             .min_memory_mib
@@ -144,7 +144,7 @@ impl SetGuestResources {
     }
 
     /// What the node cannot give.
-    fn check_node(&self, pve: &Pve, guest: &Guest, before: &Settings) -> Result<Vec<String>, Halt> {
+    fn check_node(&self, pve: &Pve, guest: &Guest, before: &PendingConfig) -> Result<Vec<String>> {
         if self.cores.is_none() && self.sockets.is_none() && self.memory_mib.is_none() {
             return Ok(Vec::new());
         }
@@ -165,8 +165,7 @@ impl SetGuestResources {
                 guest.label(),
                 guest.node,
                 there.0
-            ))
-            .into());
+            )));
         }
         let memory = self.memory(before) << 20;
         Ok(node
@@ -190,14 +189,8 @@ impl SetGuestResources {
         &self,
         pve: &Pve,
         guest: &Guest,
-        before: &Settings,
-    ) -> Result<Option<String>, Halt> {
-        #[derive(Deserialize)]
-        struct Use {
-            #[serde(default)]
-            status: String,
-            mem: Option<Num<u64>>,
-        }
+        before: &PendingConfig,
+    ) -> Result<Option<String>> {
         let Some(wanted) = self.memory_mib.map(u64::from) else {
             return Ok(None);
         };
@@ -206,9 +199,9 @@ impl SetGuestResources {
         if guest.kind != Kind::Lxc || grows {
             return Ok(None);
         }
-        let now: Use = pve.get(&guest.path(["status", "current"]), &Params::new())?;
+        let now = guest.state(pve)?;
         let used = now.mem.map_or(0, |used| used.0);
-        if now.status == "stopped" || used <= wanted << 20 {
+        if now.status() == "stopped" || used <= wanted << 20 {
             return Ok(None);
         }
         let why = format!(
@@ -224,18 +217,17 @@ impl SetGuestResources {
              or set accept_low_memory to true",
             guest.label(),
             tool_names::STOP_GUEST
-        ))
-        .into())
+        )))
     }
 
-    fn memory(&self, before: &Settings) -> u64 {
+    fn memory(&self, before: &PendingConfig) -> u64 {
         self.memory_mib
             .map(u64::from)
             .or_else(|| before.number("memory"))
             .unwrap_or(512)
     }
 
-    fn cpus(&self, before: &Settings) -> u64 {
+    fn cpus(&self, before: &PendingConfig) -> u64 {
         let one = |given: Option<u32>, key| {
             given
                 .map(u64::from)

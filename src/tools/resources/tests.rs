@@ -5,15 +5,15 @@ use serde_json::{Value, json};
 
 use super::change::{form, is_hotplug_refusal, outcome, partly, refusals};
 use super::resize_disk::{ResizeDisk, Size};
-use super::set_guest_options::{SetGuestOptions, is_tag, join_tags, merge_tags, split_tags};
+use super::set_guest_options::{SetGuestOptions, is_tag, join_tags, merge_tags};
 use super::set_guest_resources::SetGuestResources;
-use super::settings::Settings;
+
 use crate::error::Result;
-use crate::pve::{ApiError, Disk, Guest, Kind, Params};
+use crate::pve::{ApiError, Disk, Guest, Kind, Params, PendingConfig, owned_tags};
 use crate::tool::report::{Change, Report, Status};
 
-fn settings(entries: Value) -> Settings {
-    Settings::new(serde_json::from_value(entries).unwrap())
+fn settings(entries: Value) -> PendingConfig {
+    PendingConfig::sample(entries)
 }
 
 fn guest(kind: &str) -> Guest {
@@ -42,7 +42,7 @@ fn message(result: Result<()>) -> String {
     result.unwrap_err().message()
 }
 
-fn before() -> Settings {
+fn before() -> PendingConfig {
     settings(json!([
         {"key": "memory", "value": "2048", "pending": "1024"},
         {"key": "cores", "value": 2},
@@ -365,7 +365,7 @@ proptest! {
     fn any_tag_set_survives(tags in prop::collection::vec("[a-zA-Z0-9_][a-zA-Z0-9_+.-]{0,8}", 0..8)) {
         prop_assert!(tags.iter().all(|tag| is_tag(tag)));
         let merged = merge_tags(Vec::new(), &tags, &[]);
-        prop_assert_eq!(&split_tags(&join_tags(&merged)), &merged);
+        prop_assert_eq!(&owned_tags(&join_tags(&merged)), &merged);
         for tag in &tags {
             prop_assert_eq!(merged.iter().filter(|one| *one == tag).count(), 1);
         }
@@ -375,7 +375,7 @@ proptest! {
     #[test]
     fn any_text_is_a_tag_or_refused(tag in any::<String>()) {
         if is_tag(&tag) {
-            prop_assert_eq!(split_tags(&tag), vec![tag]);
+            prop_assert_eq!(owned_tags(&tag), vec![tag]);
         }
     }
 

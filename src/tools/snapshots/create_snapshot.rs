@@ -40,11 +40,11 @@ impl Run for CreateSnapshot {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         check_new_name(&self.snapshot)?;
         let ram = self.with_ram == Some(true);
-        let (guest, started) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, started) = Guest::with(pve, self.vmid, |guest| {
             check_kind(guest, &self.snapshot, ram)?;
             let snapshots = Snapshots::read(pve, guest)?;
             if let Some(taken) = snapshots.get(&self.snapshot) {
-                return Err(taken.is_taken(guest).into());
+                return Err(taken.is_taken(guest));
             }
             let state = guest.state(pve)?;
             state.unlocked(guest)?;
@@ -53,8 +53,7 @@ impl Run for CreateSnapshot {
                     "{} is a template, which cannot have snapshots: {} makes a guest of it",
                     guest.label(),
                     tool_names::CLONE_GUEST
-                ))
-                .into());
+                )));
             }
             if ram && !state.is_running() {
                 return Err(Error::Conflict(format!(
@@ -62,8 +61,7 @@ impl Run for CreateSnapshot {
                      first with {}",
                     guest.label(),
                     tool_names::START_GUEST
-                ))
-                .into());
+                )));
             }
             let params = Params::new()
                 .set("snapname", &self.snapshot)

@@ -29,7 +29,7 @@ impl Run for DeleteSnapshot {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         check_name(&self.snapshot)?;
-        let (guest, (changes, action, started)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (changes, action, started)) = Guest::with(pve, self.vmid, |guest| {
             let snapshots = Snapshots::read(pve, guest)?;
             let snapshot = snapshots.find(guest, &self.snapshot)?;
             guest.state(pve)?.unlocked(guest)?;

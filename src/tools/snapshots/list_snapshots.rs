@@ -60,9 +60,8 @@ impl Run for ListSnapshots {
     type Output = SnapshotTree;
 
     fn run(self, pve: &Pve) -> Result<Reply<SnapshotTree>> {
-        let guest = Guest::find(pve, self.vmid)?;
-        guest.reachable(pve)?;
-        let (guest, snapshots) = guest.then(pve, |guest| Snapshots::read(pve, guest))?;
+        let (guest, snapshots) =
+            Guest::with(pve, self.vmid, |guest| Ok(Snapshots::read(pve, guest)?))?;
         let limit = self.limit.unwrap_or(50) as usize;
         let tree = SnapshotTree::new(&guest, &snapshots, limit, clock::now());
         let text = tree.text(&guest);

@@ -42,7 +42,7 @@ impl Run for RollbackSnapshot {
         check_name(&self.snapshot)?;
         let start = self.start == Some(true);
         let preview = self.preview == Some(true);
-        let (guest, (loss, started)) = Guest::attempt(pve, self.vmid, |guest| {
+        let (guest, (loss, started)) = Guest::with(pve, self.vmid, |guest| {
             let snapshots = Snapshots::read(pve, guest)?;
             let snapshot = snapshots.find(guest, &self.snapshot)?;
             if let Some(broken) = &snapshot.snapstate {
@@ -52,8 +52,7 @@ impl Run for RollbackSnapshot {
                     self.snapshot,
                     guest.label(),
                     tool_names::DELETE_SNAPSHOT
-                ))
-                .into());
+                )));
             }
             let then = GuestConfig::of_snapshot(pve, guest, &self.snapshot)?;
             let now = GuestConfig::read(pve, guest)?;

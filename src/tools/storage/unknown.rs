@@ -1,9 +1,8 @@
 //! Errors about names of storages and nodes that do not exist.
 
 use crate::error::Error;
-use crate::pve::{Place, Pve};
+use crate::pve::{Place, Pve, known_node};
 use crate::text;
-use crate::tools::nodes::check::known_node;
 
 /// No storage is known of such a node: the node's name may be wrong, or the
 /// token sees none of its storages.

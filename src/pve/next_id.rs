@@ -1,0 +1,67 @@
+//! The vmid of a new guest.
+
+use super::client::Pve;
+use super::num::Num;
+use super::params::Params;
+use super::path::Path;
+use crate::error::{Error, Result};
+
+/// How many free vmids are tried: another client may take one first.
+const ATTEMPTS: u32 = 2;
+
+/// Why a guest was not made.
+pub(crate) enum NotMade {
+    /// The vmid is taken.
+    Taken,
+    Failed(Error),
+}
+
+impl<E: Into<Error>> From<E> for NotMade {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Makes a guest with the wanted vmid, or else with the next free one, and
+/// returns the vmid too. A free vmid that another client has taken meanwhile is
+/// replaced by the next one, once.
+///
+/// Fails with [`Error::Conflict`] where the vmid is taken. That may be by a guest
+/// that the token does not see, so looking at the list of guests first does not
+/// replace this.
+pub(crate) fn with_free_vmid<T>(
+    pve: &Pve,
+    wanted: Option<u32>,
+    mut make: impl FnMut(u32) -> Result<T, NotMade>,
+) -> Result<(u32, T)> {
+    let mut attempt = 1;
+    loop {
+        let vmid = match wanted {
+            Some(vmid) => vmid,
+            None => next_id(pve)?,
+        };
+        match make(vmid) {
+            Ok(made) => return Ok((vmid, made)),
+            Err(NotMade::Failed(error)) => return Err(error),
+            Err(NotMade::Taken) if wanted.is_some() || attempt == ATTEMPTS => {
+                return Err(Error::Conflict(format!(
+                    "vmid {vmid} is taken by a guest that was made just now, or that the token {} \
+                     does not see; nothing was made: {}",
+                    pve.token_name(),
+                    if wanted.is_some() {
+                        "choose another, or leave new_vmid out for the next free one"
+                    } else {
+                        "repeat the call, or choose a new_vmid"
+                    }
+                )));
+            }
+            Err(NotMade::Taken) => attempt += 1,
+        }
+    }
+}
+
+/// The next free vmid, by `/cluster/nextid`. Nothing reserves it.
+fn next_id(pve: &Pve) -> Result<u32> {
+    let path = Path::new(["cluster", "nextid"]);
+    Ok(pve.get::<Num<u32>>(&path, &Params::new())?.0)
+}
