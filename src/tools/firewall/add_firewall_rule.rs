@@ -3,100 +3,113 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::arguments::rule_arguments;
-use super::effect::overlaps;
-use super::position::{expect, move_target, shifted};
-use super::rule::{Direction, Fields, Listed, Rule};
-use super::state::{Seen, read_rules};
-use super::target::{Scope, Site};
+use super::arguments::RuleArguments;
+use super::position::{move_target, shift_note, unchanged_digest};
+use super::rule::{Direction, Rule, RuleFields};
+use super::rule_list::{ListedRule, read_rules};
+use super::shadow::shadow_warnings;
+use super::state::FirewallState;
+use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
-rule_arguments! {
-    /// A new rule.
-    AddFirewallRule {
-        /// group: a security group.
-        direction: Direction,
-        /// ACCEPT, DROP, REJECT or the security group.
-        action: String,
-        /// Default 0, first.
-        position: Option<u32>,
-        /// Default true.
-        enabled: Option<bool>,
-    }
+/// A new rule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false))]
+pub(crate) struct AddFirewallRule {
+    /// A guest's.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// A node's.
+    node: Option<String>,
+    /// True: the cluster's.
+    cluster: Option<bool>,
+    /// group: a security group.
+    direction: Direction,
+    /// ACCEPT, DROP, REJECT or the security group.
+    action: String,
+    /// Default 0, first.
+    position: Option<u32>,
+    /// Default true.
+    enabled: Option<bool>,
+    #[serde(flatten)]
+    rule: RuleArguments,
 }
 
 impl Run for AddFirewallRule {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let scope = self.scope()?;
-        let rule = Fields {
-            direction: Some(self.direction),
-            action: Some(self.action.clone()),
-            ..self.contents()
-        }
-        .apply(&Rule {
-            enabled: true,
-            ..Rule::default()
-        });
-        rule.check(scope.level())?;
-        let report = scope.on(pve, |site| self.add(pve, site, &rule))?;
+        let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
+        let rule = self.new_rule();
+        rule.check(target.level())?;
+        let report = target.on(pve, |firewall| self.add(pve, firewall, &rule))?;
         Ok(Reply::report(report))
     }
 }
 
 impl AddFirewallRule {
-    fn add(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<Report> {
-        let seen = Seen::read(pve, site)?;
-        let count = u32::try_from(seen.rules.len()).unwrap_or(u32::MAX);
+    fn new_rule(&self) -> Rule {
+        RuleFields {
+            direction: Some(self.direction),
+            action: Some(self.action.clone()),
+            enabled: self.enabled,
+            conditions: self.rule.clone(),
+        }
+        .apply(&Rule {
+            enabled: true,
+            ..Rule::default()
+        })
+    }
+
+    fn add(&self, pve: &Pve, firewall: &Firewall, rule: &Rule) -> Result<Report> {
+        let state = FirewallState::read(pve, firewall)?;
+        let count = u32::try_from(state.rules.len()).unwrap_or(u32::MAX);
         let position = self.position.unwrap_or(0);
         if position > count {
             return Err(Error::argument(
                 "position",
                 format!(
                     "must be from 0 to {count}: there are {}",
-                    text::count(seen.rules.len(), "rule")
+                    text::count(state.rules.len(), "rule")
                 ),
             ));
         }
-        seen.known(pve, site, rule)?;
-        let action = format!("add a rule to the firewall of {}", site.label);
-        if let Some(same) = seen.rules.list.iter().find(|listed| {
+        state.check_references(pve, firewall, rule)?;
+        let action = format!("add a rule to the firewall of {}", firewall.label);
+        if let Some(same) = state.rules.list.iter().find(|listed| {
             listed.rule == *rule
                 && self
                     .position
                     .is_none_or(|position| position == listed.position)
         }) {
-            return Ok(site
+            return Ok(firewall
                 .report(Report::unchanged(action))
                 .warn(format!("rule {} is the same: {rule}", same.position)));
         }
-        let mut after = seen.rules.list.clone();
-        after.insert(
-            position as usize,
-            Listed {
-                position,
-                rule: rule.clone(),
-                errors: Vec::new(),
-            },
-        );
-        let lockout = seen.guard(pve, site, &after, None, self.accept_lockout)?;
-        place(pve, site, rule, position)?;
-        let mut report = site.report(Report::done(action)).position(position).change(
-            format!("rule {position}"),
-            None::<String>,
-            Some(rule.to_string()),
-        );
+        let mut after = state.rules.list.clone();
+        after.insert(position as usize, ListedRule::valid(position, rule.clone()));
+        let lockout = state.check_lockout(pve, firewall, &after, None, self.rule.accept_lockout)?;
+        create_at(pve, firewall, rule, position)?;
+        let mut report = firewall
+            .report(Report::done(action))
+            .position(position)
+            .change(
+                format!("rule {position}"),
+                None::<String>,
+                Some(rule.to_string()),
+            );
         if position < count {
-            report = report.warn(shifted(position, count, position + 1));
+            report = report.warn(shift_note(position, count, position + 1));
         }
         report.warnings.extend(lockout);
-        report.warnings.extend(seen.without_effect(site, rule));
-        report.warnings.extend(overlaps(&after, position));
+        report
+            .warnings
+            .extend(state.no_effect_warnings(firewall, rule));
+        report.warnings.extend(shadow_warnings(&after, position));
         Ok(report)
     }
 }
@@ -104,17 +117,17 @@ impl AddFirewallRule {
 /// Creates a rule. Proxmox puts each new rule first, whatever position is
 /// given; a rule that belongs elsewhere is created disabled, moved, and only
 /// then enabled, so that it never applies in the wrong place.
-pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Result<()> {
-    let rules = site.path.join(["rules"]);
+pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u32) -> Result<()> {
+    let rules = firewall.path.join(["rules"]);
     if position == 0 {
         pve.post::<()>(&rules, &rule.form())?;
         return Ok(());
     }
-    let asleep = Rule {
+    let disabled = Rule {
         enabled: false,
         ..rule.clone()
     };
-    pve.post::<()>(&rules, &asleep.form())?;
+    pve.post::<()>(&rules, &disabled.form())?;
     let step = |what: &str| {
         format!(
             "the rule was added at position 0, disabled, but {what}; {} can finish or {} remove it",
@@ -123,7 +136,7 @@ pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Resul
         )
     };
     let moved = || -> Result<()> {
-        let digest = expect(&read_rules(pve, &site.path)?, 0, &asleep)?;
+        let digest = unchanged_digest(&read_rules(pve, &firewall.path)?, 0, &disabled)?;
         pve.put::<()>(
             &rules.join(["0"]),
             &Params::new()
@@ -137,7 +150,7 @@ pub(super) fn place(pve: &Pve, site: &Site, rule: &Rule, position: u32) -> Resul
         return Ok(());
     }
     let enabled = || -> Result<()> {
-        let digest = expect(&read_rules(pve, &site.path)?, position, &asleep)?;
+        let digest = unchanged_digest(&read_rules(pve, &firewall.path)?, position, &disabled)?;
         pve.put::<()>(
             &rules.join([position.to_string().as_str()]),
             &Params::new().set("enable", 1).set("digest", digest),

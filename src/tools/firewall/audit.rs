@@ -2,38 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use schemars::JsonSchema;
-use serde::Serialize;
-
-use super::rule::{Direction, Level, Listed, Rule};
+use super::finding::{Finding, Severity};
+use super::rule::Direction;
+use super::rule_list::ListedRule;
+use super::shadow::traffic_shadows;
+use super::target::Level;
 use super::traffic::Traffic;
 use crate::pve::Nic;
 
-/// Something to know about a firewall.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
-pub(super) struct Finding {
-    pub(super) severity: Severity,
-    pub(super) finding: String,
-    /// Of the rule that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) position: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) fix: Option<String>,
-}
-
-/// The most urgent first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
-    High,
-    Medium,
-    Low,
-    Info,
-}
-
 /// All that is looked at.
 #[derive(Debug)]
-pub(super) struct Picture<'a> {
+pub(super) struct AuditInput<'a> {
     pub(super) level: Level,
     /// Absent where the token may not see it.
     pub(super) cluster_on: Option<bool>,
@@ -44,15 +23,15 @@ pub(super) struct Picture<'a> {
     pub(super) mac_filter: bool,
     /// Whether the node has the firewall that knows forward rules.
     pub(super) nftables: bool,
-    pub(super) rules: &'a [Listed],
+    pub(super) rules: &'a [ListedRule],
     /// Those of the cluster, which a node applies after its own.
-    pub(super) cluster_rules: &'a [Listed],
+    pub(super) cluster_rules: &'a [ListedRule],
     /// The rules of the security groups in use, where the token sees them.
-    pub(super) groups: &'a BTreeMap<String, Vec<Listed>>,
+    pub(super) groups: &'a BTreeMap<String, Vec<ListedRule>>,
     /// All security groups, where they are known.
     pub(super) group_names: Option<&'a BTreeSet<String>>,
     /// All aliases and IP sets, where they are known.
-    pub(super) names: Option<&'a Names>,
+    pub(super) names: Option<&'a AddressNames>,
     /// A guest's network cards.
     pub(super) nics: &'a [Nic],
     /// A node's interfaces, where they are known.
@@ -61,9 +40,9 @@ pub(super) struct Picture<'a> {
 
 /// Aliases, and IP sets with a leading `+`, each with and without its scope.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Names(BTreeSet<String>);
+pub(super) struct AddressNames(BTreeSet<String>);
 
-impl Names {
+impl AddressNames {
     /// Adds one.
     pub(super) fn add(&mut self, is_set: bool, scope: &str, name: &str) {
         let name = name.to_ascii_lowercase();
@@ -74,36 +53,13 @@ impl Names {
         }
     }
 
-    fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         // Proxmox makes the sets of its software-defined network itself.
         name.starts_with("+sdn/") || self.0.contains(&name.to_ascii_lowercase())
     }
 }
 
-/// Services that should not be open to everyone.
-const SENSITIVE: &[(&str, u16, &str)] = &[
-    ("tcp", 22, "SSH"),
-    ("tcp", 23, "Telnet"),
-    ("tcp", 445, "SMB file sharing"),
-    ("tcp", 3389, "RDP"),
-    ("tcp", 8006, "the Proxmox web interface"),
-    ("tcp", 3128, "the SPICE or Squid proxy"),
-    ("tcp", 5900, "VNC"),
-    ("tcp", 5985, "WinRM"),
-    ("tcp", 1433, "SQL Server"),
-    ("tcp", 3306, "MySQL"),
-    ("tcp", 5432, "PostgreSQL"),
-    ("tcp", 6379, "Redis"),
-    ("tcp", 9200, "Elasticsearch"),
-    ("tcp", 11211, "memcached"),
-    ("tcp", 27017, "MongoDB"),
-    ("tcp", 2375, "the Docker API"),
-    ("tcp", 111, "rpcbind"),
-    ("udp", 161, "SNMP"),
-    ("udp", 623, "IPMI"),
-];
-
-impl Picture<'_> {
+impl AuditInput<'_> {
     /// Whether the rules have any effect; absent where that is not known.
     pub(super) fn in_effect(&self) -> Option<bool> {
         let here =
@@ -131,7 +87,7 @@ impl Picture<'_> {
             let hidden = earlier
                 .filter(|(first, _)| first.listed.is_active() && one.listed.is_active())
                 .find(|(first, matched)| {
-                    hides_with(&first.listed.rule, matched, &one.listed.rule, own)
+                    traffic_shadows(&first.listed.rule, matched, &one.listed.rule, own)
                 })
                 .map(|(first, _)| first);
             self.rule(one, &mut findings);
@@ -143,20 +99,6 @@ impl Picture<'_> {
         self.group_rules(&mut findings);
         findings.sort_by_key(|finding| finding.severity);
         findings
-    }
-
-    fn labelled(&self) -> Vec<Labelled<'_>> {
-        let own = self.rules.iter().map(|listed| Labelled {
-            label: format!("rule {}", listed.position),
-            position: Some(listed.position),
-            listed,
-        });
-        let cluster = self.cluster_rules.iter().map(|listed| Labelled {
-            label: format!("cluster rule {}", listed.position),
-            position: None,
-            listed,
-        });
-        own.chain(cluster).collect()
     }
 
     fn switches(&self, findings: &mut Vec<Finding>) {
@@ -277,7 +219,7 @@ impl Picture<'_> {
             .any(|listed| {
                 match listed.rule.direction {
                     Direction::In => listed.rule.action == "ACCEPT",
-                    // One that cannot be seen may.
+                    // A group that cannot be read may accept something.
                     Direction::Group => self.groups.get(&listed.rule.action).is_none_or(|rules| {
                         rules.iter().any(|inner| {
                             inner.is_active()
@@ -289,323 +231,11 @@ impl Picture<'_> {
                 }
             })
     }
-
-    /// What is to say of a rule alone.
-    fn rule(&self, one: &Labelled<'_>, findings: &mut Vec<Finding>) {
-        let rule = &one.listed.rule;
-        if !one.listed.errors.is_empty() {
-            findings.push(one.finding(
-                Severity::Medium,
-                format!("is ignored by Proxmox: {}", one.listed.errors.join(", ")),
-                "correct or remove it",
-            ));
-        }
-        if !rule.enabled {
-            findings.push(one.finding(
-                Severity::Low,
-                "is disabled".into(),
-                "remove it if it is no longer needed",
-            ));
-            return;
-        }
-        if rule.direction == Direction::Group
-            && self
-                .group_names
-                .is_some_and(|names| !names.contains(&rule.action))
-        {
-            findings.push(one.finding(
-                Severity::Medium,
-                format!(
-                    "uses the security group {}, which does not exist",
-                    rule.action
-                ),
-                "create the group or remove the rule",
-            ));
-        }
-        if let Some(interface) = &rule.interface
-            && self.is_missing(interface)
-        {
-            findings.push(one.finding(
-                Severity::Medium,
-                format!("is for {interface}, which does not exist"),
-                "correct the interface or remove the rule",
-            ));
-        }
-        if rule.direction == Direction::Forward && self.level == Level::Node && !self.nftables {
-            findings.push(one.finding(
-                Severity::Medium,
-                "is a forward rule, which the nftables firewall alone applies".into(),
-                "set nftables to true for the node",
-            ));
-        }
-        for (field, value) in [("source", &rule.source), ("dest", &rule.dest)] {
-            let Some(value) = value else { continue };
-            let is_name = matches!(
-                super::traffic::Addresses::parse(value),
-                Ok(super::traffic::Addresses::Named(_))
-            );
-            // Proxmox's own error, where there is one, is reported already.
-            if is_name
-                && one.listed.errors.is_empty()
-                && self.names.is_some_and(|names| !names.has(value))
-            {
-                let what = if value.starts_with('+') {
-                    "IP set"
-                } else {
-                    "alias"
-                };
-                findings.push(one.finding(
-                    Severity::Medium,
-                    format!("has the {field} {value}, and there is no such {what}"),
-                    "create it or correct the rule",
-                ));
-            }
-        }
-    }
-
-    fn is_missing(&self, interface: &str) -> bool {
-        match self.level {
-            Level::Guest => !self.nics.iter().any(|nic| nic.id == interface),
-            Level::Node => self
-                .interfaces
-                .is_some_and(|names| !names.contains(interface)),
-            Level::Cluster => false,
-        }
-    }
-
-    /// What the rules of the groups in use let in from everywhere.
-    fn group_rules(&self, findings: &mut Vec<Finding>) {
-        let used: BTreeMap<&str, &Labelled<'_>> = BTreeMap::new();
-        let labelled = self.labelled();
-        let used = labelled
-            .iter()
-            .filter(|one| one.listed.is_active() && one.listed.rule.direction == Direction::Group)
-            .fold(used, |mut used, one| {
-                used.entry(one.listed.rule.action.as_str()).or_insert(one);
-                used
-            });
-        for (name, one) in used {
-            for inner in self
-                .groups
-                .get(name)
-                .into_iter()
-                .flatten()
-                .filter(|inner| inner.is_active())
-            {
-                findings.extend(open_to_all(&inner.rule).map(|(severity, text)| {
-                    one.finding(
-                        severity,
-                        format!(
-                            "uses the security group {name}, whose rule {} {text}",
-                            inner.position
-                        ),
-                        "restrict the source in the group",
-                    )
-                }));
-            }
-        }
-    }
-}
-
-struct Labelled<'a> {
-    label: String,
-    position: Option<u32>,
-    listed: &'a Listed,
-}
-
-impl Labelled<'_> {
-    fn finding(&self, severity: Severity, text: String, fix: &str) -> Finding {
-        Finding {
-            position: self.position,
-            ..Finding::new(severity, format!("{} {text}", self.label), fix)
-        }
-    }
-
-    /// What it opens to everyone.
-    fn open_to_all(&self) -> Option<Finding> {
-        let (severity, text) =
-            open_to_all(&self.listed.rule).filter(|_| self.listed.is_active())?;
-        let fix = "restrict its source to the addresses that need it";
-        Some(self.finding(severity, text, fix))
-    }
-
-    /// That an earlier rule leaves it nothing to do.
-    fn hidden_by(&self, first: &Self) -> Finding {
-        let (before, rule) = (&first.listed.rule, &self.listed.rule);
-        let label = &first.label;
-        if before.does_as(rule) {
-            self.finding(
-                Severity::Low,
-                format!("is a duplicate of {label}"),
-                "remove one of them",
-            )
-        } else if before.action == rule.action {
-            self.finding(
-                Severity::Low,
-                format!("adds nothing: {label} covers it already"),
-                "remove it",
-            )
-        } else {
-            self.finding(
-                Severity::Medium,
-                format!(
-                    "never applies: {label} comes first, matches all that it matches, and says {}",
-                    before.action
-                ),
-                "move it up or remove it",
-            )
-        }
-    }
-}
-
-impl Finding {
-    fn new(severity: Severity, finding: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self {
-            severity,
-            finding: finding.into(),
-            position: None,
-            fix: Some(fix.into()).filter(|fix| !fix.is_empty()),
-        }
-    }
-}
-
-/// What a rule lets in from everywhere, if that is more than it should.
-fn open_to_all(rule: &Rule) -> Option<(Severity, String)> {
-    if rule.direction != Direction::In || rule.action != "ACCEPT" {
-        return None;
-    }
-    let traffic = rule.traffic();
-    let world = traffic.source.world()?;
-    if traffic.is_every_service() {
-        return Some((Severity::High, format!("lets everything in from {world}")));
-    }
-    let open: Vec<String> = SENSITIVE
-        .iter()
-        .filter(|(proto, port, _)| traffic.reaches(proto, *port))
-        .map(|(proto, port, name)| format!("{name} ({proto} {port})"))
-        .collect();
-    match open.as_slice() {
-        [] => None,
-        [first, second, third, rest @ ..] if !rest.is_empty() => Some((
-            Severity::High,
-            format!(
-                "opens {first}, {second}, {third} and {} more services to {world}",
-                rest.len()
-            ),
-        )),
-        few => Some((
-            Severity::High,
-            format!("opens {} to {world}", few.join(", ")),
-        )),
-    }
-}
-
-/// Whether a rule leaves a later one nothing to match.
-pub(super) fn hides(first: &Rule, later: &Rule) -> bool {
-    hides_with(first, &first.traffic(), later, &later.traffic())
-}
-
-fn hides_with(first: &Rule, matched: &Traffic, later: &Rule, own: &Traffic) -> bool {
-    if first.direction != later.direction {
-        return false;
-    }
-    if first.direction == Direction::Group {
-        return first.action == later.action
-            && (first.interface.is_none() || first.interface == later.interface);
-    }
-    matched.covers(own)
-}
-
-/// Who can reach a port of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
-    /// A rule stops it for everyone.
-    Nobody,
-    /// The node's own network, which Proxmox always lets in.
-    LocalNetwork,
-    /// Whom the rules or the policy let in.
-    Allowed,
-}
-
-/// What decides who can reach a node.
-#[derive(Debug, Clone)]
-pub(super) struct Gate<'a> {
-    pub(super) on: bool,
-    pub(super) policy_in: &'a str,
-    /// In the order in which they apply.
-    pub(super) rules: Vec<&'a Listed>,
-    pub(super) groups: &'a BTreeMap<String, Vec<Listed>>,
-    /// Whether the IP set `management` names anyone.
-    pub(super) management: bool,
-}
-
-impl Gate<'_> {
-    /// Who can reach a TCP port.
-    pub(super) fn reach(&self, port: u16) -> Reach {
-        if !self.on {
-            return Reach::Allowed;
-        }
-        let all = self
-            .rules
-            .iter()
-            .copied()
-            .filter(|listed| listed.is_active())
-            .flat_map(|listed| {
-                if listed.rule.direction == Direction::Group {
-                    self.groups
-                        .get(&listed.rule.action)
-                        .map(|rules| rules.iter().filter(|inner| inner.is_active()).collect())
-                        .unwrap_or_default()
-                } else {
-                    vec![listed]
-                }
-            });
-        for listed in all {
-            let rule = &listed.rule;
-            if rule.direction != Direction::In {
-                continue;
-            }
-            let traffic = rule.traffic();
-            if rule.action == "ACCEPT" {
-                if traffic.reaches("tcp", port) {
-                    return Reach::Allowed;
-                }
-            } else if traffic.reaches_from_all("tcp", port) {
-                return Reach::Nobody;
-            }
-        }
-        if self.policy_in == "ACCEPT" || self.management {
-            Reach::Allowed
-        } else {
-            Reach::LocalNetwork
-        }
-    }
-
-    /// The ports by which nodes are managed that a change takes from people.
-    pub(super) fn lost(&self, after: &Self) -> Vec<(u16, Reach)> {
-        [8006, 22]
-            .into_iter()
-            .filter(|port| after.reach(*port) < self.reach(*port))
-            .map(|port| (port, after.reach(port)))
-            .collect()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn listed(rules: &[&str]) -> Vec<Listed> {
-        rules
-            .iter()
-            .enumerate()
-            .map(|(position, text)| Listed {
-                position: u32::try_from(position).unwrap(),
-                rule: Rule::sample(text),
-                errors: Vec::new(),
-            })
-            .collect()
-    }
 
     fn nic(id: &str, firewall: bool) -> Nic {
         Nic {
@@ -615,7 +245,7 @@ mod tests {
         }
     }
 
-    fn texts(picture: &Picture<'_>) -> Vec<String> {
+    fn texts(picture: &AuditInput<'_>) -> Vec<String> {
         picture
             .findings()
             .into_iter()
@@ -623,13 +253,13 @@ mod tests {
             .collect()
     }
 
-    static NO_GROUPS: BTreeMap<String, Vec<Listed>> = BTreeMap::new();
+    static NO_GROUPS: BTreeMap<String, Vec<ListedRule>> = BTreeMap::new();
 
     macro_rules! picture {
         ($rules:expr, $nics:expr $(, $field:ident: $value:expr)*) => {
-            Picture {
+            AuditInput {
                 $($field: $value,)*
-                ..Picture {
+                ..AuditInput {
                     level: Level::Guest, cluster_on: Some(true), own_on: true, policy_in: "DROP",
                     policy_out: "ACCEPT", mac_filter: true, nftables: false, rules: $rules, cluster_rules: &[],
                     groups: &NO_GROUPS, group_names: None, names: None, nics: $nics,
@@ -641,7 +271,7 @@ mod tests {
 
     #[test]
     fn switches_that_are_off() {
-        let rules = listed(&["macro=HTTPS"]);
+        let rules = ListedRule::samples(&["macro=HTTPS"]);
         let nics = [nic("net0", false), nic("net1", true)];
         let found = texts(&picture!(&rules, &nics));
         assert_eq!(
@@ -683,7 +313,7 @@ mod tests {
             ("", "lets everything in from every address"),
             ("proto=tcp", "and 14 more services"),
         ] {
-            let rules = listed(&[rule]);
+            let rules = ListedRule::samples(&[rule]);
             let found = texts(&picture!(&rules, &[nic("net0", true)]));
             assert!(
                 found.len() == 1 && found[0].contains(says),
@@ -699,7 +329,7 @@ mod tests {
             "direction=out",
             "proto=icmp",
         ] {
-            let rules = listed(&[rule, "macro=Web"]);
+            let rules = ListedRule::samples(&[rule, "macro=Web"]);
             let found = texts(&picture!(&rules, &[nic("net0", true)]));
             assert!(
                 !found
@@ -712,7 +342,7 @@ mod tests {
 
     #[test]
     fn rules_without_effect() {
-        let rules = listed(&[
+        let rules = ListedRule::samples(&[
             "proto=tcp dport=80,443",
             "macro=HTTPS source=192.0.2.0/24",
             "proto=tcp dport=80,443 comment=again",
@@ -724,7 +354,7 @@ mod tests {
             "macro=SMTP source=+admins",
         ]);
         let names = {
-            let mut names = Names::default();
+            let mut names = AddressNames::default();
             names.add(true, "dc", "admins");
             names
         };
@@ -749,8 +379,8 @@ mod tests {
 
     #[test]
     fn groups_are_looked_into() {
-        let rules = listed(&["direction=group action=admin"]);
-        let groups = BTreeMap::from([("admin".to_owned(), listed(&["macro=SSH"]))]);
+        let rules = ListedRule::samples(&["direction=group action=admin"]);
+        let groups = BTreeMap::from([("admin".to_owned(), ListedRule::samples(&["macro=SSH"]))]);
         let nics = [nic("net0", true)];
         let picture = picture!(&rules, &nics, groups: &groups);
         let found = texts(&picture);
@@ -765,7 +395,7 @@ mod tests {
 
     #[test]
     fn errors_of_proxmox_come_along() {
-        let mut rules = listed(&["source=nobody"]);
+        let mut rules = ListedRule::samples(&["source=nobody"]);
         rules[0]
             .errors
             .push("source: no such alias 'nobody'".into());
@@ -774,67 +404,5 @@ mod tests {
             found[0].contains("rule 0 is ignored by Proxmox: source: no such alias"),
             "{found:?}"
         );
-    }
-
-    #[test]
-    fn who_reaches_a_node() {
-        let groups = BTreeMap::from([("admin".to_owned(), listed(&["proto=tcp dport=22,8006"]))]);
-        let gate = |rules: &'static [&'static str], policy_in: &'static str, management, on| {
-            let rules: &'static [Listed] = Vec::leak(listed(rules));
-            Gate {
-                on,
-                policy_in,
-                rules: rules.iter().collect(),
-                groups: &NO_GROUPS,
-                management,
-            }
-        };
-        assert_eq!(
-            gate(&[], "DROP", false, true).reach(8006),
-            Reach::LocalNetwork
-        );
-        assert_eq!(gate(&[], "DROP", true, true).reach(8006), Reach::Allowed);
-        assert_eq!(gate(&[], "ACCEPT", false, true).reach(8006), Reach::Allowed);
-        assert_eq!(
-            gate(&["action=DROP"], "ACCEPT", true, true).reach(8006),
-            Reach::Nobody
-        );
-        assert_eq!(
-            gate(&["action=DROP"], "ACCEPT", true, false).reach(8006),
-            Reach::Allowed
-        );
-        assert_eq!(
-            gate(
-                &["proto=tcp dport=8006 source=+admins", "action=DROP"],
-                "DROP",
-                false,
-                true
-            )
-            .reach(8006),
-            Reach::Allowed
-        );
-        assert_eq!(
-            gate(
-                &["action=DROP source=198.51.100.0/24"],
-                "ACCEPT",
-                false,
-                true
-            )
-            .reach(22),
-            Reach::Allowed
-        );
-        let mut by_group = gate(
-            &["direction=group action=admin", "action=REJECT"],
-            "DROP",
-            false,
-            true,
-        );
-        assert_eq!(by_group.reach(22), Reach::Nobody);
-        by_group.groups = &groups;
-        assert_eq!(by_group.reach(22), Reach::Allowed);
-        let off = gate(&[], "DROP", false, false);
-        let on = gate(&["macro=SSH"], "DROP", false, true);
-        assert_eq!(off.lost(&on), [(8006, Reach::LocalNetwork)]);
-        assert!(on.lost(&off).is_empty());
     }
 }

@@ -5,15 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::audit::{Finding, Names, Severity};
-use super::groups::{Groups, LOOKED_INTO};
+use super::audit::AddressNames;
+use super::finding::{Finding, Severity};
 use super::options::Options;
-use super::rule::{Level, Listed};
-use super::state::{Seen, visible};
-use super::target::{Scope, Site};
+use super::rule_list::ListedRule;
+use super::security_groups::{MOST_READ, SecurityGroups};
+use super::state::{FirewallState, visible};
+use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use crate::error::Result;
-use crate::pve::{Failure, Params, Path, Pve, nodes};
+use crate::pve::{Failure, Nic, Params, Path, Pve, nodes};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -65,10 +66,10 @@ pub(crate) struct FirewallAudit {
     /// How many there are of each severity, where not all are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     findings_total: Option<FindingsTotal>,
-    rules: Vec<Listed>,
+    rules: Vec<ListedRule>,
     /// Those that apply to a node after its own.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    cluster_rules: Vec<Listed>,
+    cluster_rules: Vec<ListedRule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     security_groups: Vec<SecurityGroup>,
     /// Of the rules, for a later change.
@@ -111,113 +112,112 @@ struct Card {
     firewall: bool,
 }
 
+impl From<&Nic> for Card {
+    fn from(nic: &Nic) -> Self {
+        Self {
+            nic: nic.id.clone(),
+            bridge: nic.bridge.clone(),
+            firewall: nic.firewall,
+        }
+    }
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 struct SecurityGroup {
     group: String,
-    rules: Vec<Listed>,
+    rules: Vec<ListedRule>,
 }
 
 impl Run for AuditFirewall {
     type Output = FirewallAudit;
 
     fn run(self, pve: &Pve) -> Result<Reply<FirewallAudit>> {
-        let scope = Scope::of(self.vmid, self.node, self.cluster)?;
+        let target = Target::of(self.vmid, self.node, self.cluster)?;
         let limit = self.limit.unwrap_or(RULES_SHOWN);
-        let audit = scope.on(pve, |site| FirewallAudit::make(pve, site, limit))?;
+        let audit = target.on(pve, |firewall| FirewallAudit::make(pve, firewall, limit))?;
         let text = audit.text();
         Ok(Reply::Done(audit, text))
     }
 }
 
 impl FirewallAudit {
-    fn make(pve: &Pve, site: &Site, limit: usize) -> Result<Self> {
-        let seen = Seen::read(pve, site)?;
-        let groups = Groups::read(pve, seen.all_rules(), site.level == Level::Cluster)?;
-        let names = seen.names(pve, site)?;
-        let interfaces = seen.interfaces(pve, site)?;
-        let mut findings = seen
-            .picture(&groups, names.as_ref(), interfaces.as_ref())
-            .findings();
-        if site.level == Level::Cluster {
+    fn make(pve: &Pve, firewall: &Firewall, limit: usize) -> Result<Self> {
+        let state = FirewallState::read(pve, firewall)?;
+        let is_cluster = firewall.level == Level::Cluster;
+        let groups = SecurityGroups::read(pve, state.all_rules(), is_cluster)?;
+        let names = state.names(pve, firewall)?;
+        let interfaces = state.interfaces(pve, firewall)?;
+        let input = state.audit_input(&groups, names.as_ref(), interfaces.as_ref());
+        let mut findings = input.findings();
+        if is_cluster {
             findings.extend(nodes_without(pve)?);
             findings.sort_by_key(|finding| finding.severity);
         }
-        let in_effect = seen.picture(&groups, None, None).in_effect();
-        let policy_in = seen.policy("policy_in").to_owned();
-        let policy_out = seen.policy("policy_out").to_owned();
+        let mut audit = Self {
+            firewall: firewall.label.clone(),
+            vmid: firewall.guest.as_ref().map(|guest| guest.vmid),
+            node: firewall.node.clone(),
+            in_effect: input.in_effect(),
+            enabled: state.options.is_on(firewall.level),
+            cluster_enabled: state.cluster_on().filter(|_| !is_cluster),
+            policy_in: state.policy("policy_in").to_owned(),
+            policy_out: state.policy("policy_out").to_owned(),
+            options: shown_options(&state.options),
+            network_cards: state.nics.iter().map(Card::from).collect(),
+            findings,
+            findings_total: None,
+            rules: state.rules.list,
+            cluster_rules: state.cluster_rules,
+            security_groups: groups
+                .rules
+                .into_iter()
+                .map(|(group, rules)| SecurityGroup { group, rules })
+                .collect(),
+            digest: state.rules.digest,
+            hint: None,
+        };
+        audit.shorten(limit);
+        Ok(audit)
+    }
+
+    /// Cuts every list, and says in `hint` how much is left out. The security
+    /// groups have `limit` rules together.
+    fn shorten(&mut self, limit: usize) {
         let mut notes = Vec::new();
-        let counts = FindingsTotal::of(&findings);
-        let all = findings.len();
-        bounds::keep(&mut findings, FINDINGS_SHOWN, "findings", &mut notes);
-        let findings_total = (findings.len() < all).then_some(counts);
-        let mut rules = seen.rules.list;
-        bounds::keep(&mut rules, limit, "rules", &mut notes);
-        let mut cluster_rules = seen.cluster_rules;
-        bounds::keep(&mut cluster_rules, limit, "cluster rules", &mut notes);
+        let counts = FindingsTotal::of(&self.findings);
+        let all = self.findings.len();
+        bounds::keep(&mut self.findings, FINDINGS_SHOWN, "findings", &mut notes);
+        self.findings_total = (self.findings.len() < all).then_some(counts);
+        bounds::keep(&mut self.rules, limit, "rules", &mut notes);
+        bounds::keep(&mut self.cluster_rules, limit, "cluster rules", &mut notes);
         let mut left = limit;
-        let mut security_groups = Vec::new();
-        for (group, mut rules) in groups.rules {
-            let what = format!("rules of the security group {}", text::cut(&group, 40));
-            bounds::keep(&mut rules, left, &what, &mut notes);
-            left = left.saturating_sub(rules.len());
-            security_groups.push(SecurityGroup {
-                group,
-                rules: rules.into_iter().map(Listed::shortened).collect(),
-            });
+        for group in &mut self.security_groups {
+            let what = format!(
+                "rules of the security group {}",
+                text::cut(&group.group, 40)
+            );
+            bounds::keep(&mut group.rules, left, &what, &mut notes);
+            left = left.saturating_sub(group.rules.len());
         }
-        let mut network_cards = seen.nics;
-        bounds::keep(&mut network_cards, CARDS_SHOWN, "network cards", &mut notes);
-        let hint = (!notes.is_empty()).then(|| {
+        let cards = &mut self.network_cards;
+        bounds::keep(cards, CARDS_SHOWN, "network cards", &mut notes);
+        let groups = self
+            .security_groups
+            .iter_mut()
+            .map(|group| &mut group.rules);
+        for rules in [&mut self.rules, &mut self.cluster_rules]
+            .into_iter()
+            .chain(groups)
+        {
+            rules.iter_mut().for_each(ListedRule::shorten);
+        }
+        self.hint = (!notes.is_empty()).then(|| {
             format!(
                 "{}; all were checked: raise limit to see more rules, and correct the findings \
                  that are shown to see others",
                 notes.join("; ")
             )
         });
-        Ok(Self {
-            firewall: site.label.clone(),
-            vmid: site.guest.as_ref().map(|guest| guest.vmid),
-            node: site.node.clone(),
-            in_effect,
-            enabled: seen.options.is_on(site.level),
-            cluster_enabled: match site.level {
-                Level::Cluster => None,
-                _ => seen
-                    .cluster
-                    .as_ref()
-                    .map(|options| options.is_on(Level::Cluster)),
-            },
-            policy_in,
-            policy_out,
-            options: seen
-                .options
-                .0
-                .into_iter()
-                .filter(|(name, _)| {
-                    !matches!(
-                        name.as_str(),
-                        "enable" | "policy_in" | "policy_out" | "digest"
-                    )
-                })
-                .take(OPTIONS_SHOWN)
-                .map(|(name, value)| (name, text::cut(&value, 300)))
-                .collect(),
-            network_cards: network_cards
-                .into_iter()
-                .map(|nic| Card {
-                    nic: nic.id,
-                    bridge: nic.bridge,
-                    firewall: nic.firewall,
-                })
-                .collect(),
-            findings,
-            findings_total,
-            rules: rules.into_iter().map(Listed::shortened).collect(),
-            cluster_rules: cluster_rules.into_iter().map(Listed::shortened).collect(),
-            security_groups,
-            digest: seen.rules.digest,
-            hint,
-        })
     }
 
     fn text(&self) -> String {
@@ -246,13 +246,29 @@ impl FirewallAudit {
     }
 }
 
+/// The options that have no field of their own in the result.
+fn shown_options(options: &Options) -> BTreeMap<String, String> {
+    options
+        .0
+        .iter()
+        .filter(|(name, _)| {
+            !matches!(
+                name.as_str(),
+                "enable" | "policy_in" | "policy_out" | "digest"
+            )
+        })
+        .take(OPTIONS_SHOWN)
+        .map(|(name, value)| (name.clone(), text::cut(value, 300)))
+        .collect()
+}
+
 /// Findings about online nodes whose own firewall is off.
 fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for node in nodes(pve)?
         .iter()
         .filter(|node| !node.is_offline())
-        .take(LOOKED_INTO)
+        .take(MOST_READ)
     {
         // A node that cannot be read must not hide the others.
         let Ok(options) = Options::read(pve, &Path::new(["nodes", &node.node, "firewall"])) else {
@@ -273,9 +289,9 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-impl Seen {
+impl FirewallState {
     /// The aliases and IP sets that rules may name, read where one does.
-    fn names(&self, pve: &Pve, site: &Site) -> Result<Option<Names>, Failure> {
+    fn names(&self, pve: &Pve, firewall: &Firewall) -> Result<Option<AddressNames>, Failure> {
         #[derive(Deserialize)]
         struct Entry {
             #[serde(rename = "type")]
@@ -294,14 +310,13 @@ impl Seen {
         {
             return Ok(None);
         }
-        let firewall = match site.level {
-            Level::Guest => site.path.clone(),
+        let path = match firewall.level {
+            Level::Guest => firewall.path.clone(),
             Level::Node | Level::Cluster => Path::new(["cluster", "firewall"]),
         };
-        let entries: Option<Vec<Entry>> =
-            visible(pve.get(&firewall.join(["refs"]), &Params::new()))?;
+        let entries: Option<Vec<Entry>> = visible(pve.get(&path.join(["refs"]), &Params::new()))?;
         Ok(entries.map(|entries| {
-            let mut names = Names::default();
+            let mut names = AddressNames::default();
             for entry in &entries {
                 names.add(
                     entry.kind == "ipset",
@@ -314,12 +329,20 @@ impl Seen {
     }
 
     /// A node's interfaces, read where a rule names one.
-    fn interfaces(&self, pve: &Pve, site: &Site) -> Result<Option<BTreeSet<String>>, Failure> {
+    fn interfaces(
+        &self,
+        pve: &Pve,
+        firewall: &Firewall,
+    ) -> Result<Option<BTreeSet<String>>, Failure> {
         #[derive(Deserialize)]
         struct Entry {
             iface: String,
         }
-        let Some(node) = site.node.as_deref().filter(|_| site.level == Level::Node) else {
+        let Some(node) = firewall
+            .node
+            .as_deref()
+            .filter(|_| firewall.level == Level::Node)
+        else {
             return Ok(None);
         };
         if self

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::position::shifted;
-use super::state::Seen;
-use super::target::{Scope, Site};
+use super::position::shift_note;
+use super::state::FirewallState;
+use super::target::{Firewall, Target};
 use crate::error::Result;
 use crate::pve::{Params, Pve, Removable};
 use crate::tool::report::Report;
@@ -34,31 +34,30 @@ impl Run for DeleteFirewallRule {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let scope = Scope::of(self.vmid, self.node.clone(), self.cluster)?;
-        let report = scope.on(pve, |site| self.delete(pve, site))?;
+        let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
+        let report = target.on(pve, |firewall| self.delete(pve, firewall))?;
         Ok(Reply::report(report))
     }
 }
 
 impl DeleteFirewallRule {
-    fn delete(&self, pve: &Pve, site: &Site) -> Result<Report> {
-        let seen = Seen::read(pve, site)?;
-        seen.rules.unchanged_since(self.digest.as_deref())?;
-        let old = seen.rules.at(self.position)?;
-        let mut after = seen.rules.list.clone();
-        after.retain(|listed| listed.position != self.position);
-        let lockout = seen.guard(pve, site, &after, None, self.accept_lockout)?;
+    fn delete(&self, pve: &Pve, firewall: &Firewall) -> Result<Report> {
+        let state = FirewallState::read(pve, firewall)?;
+        state.rules.unchanged_since(self.digest.as_deref())?;
+        let old = state.rules.at(self.position)?;
+        let after = state.rules.without(self.position);
+        let lockout = state.check_lockout(pve, firewall, &after, None, self.accept_lockout)?;
         pve.delete::<()>(
             &Removable::FirewallRule {
-                rules: &site.path.join(["rules"]),
+                rules: &firewall.path.join(["rules"]),
                 position: &self.position.to_string(),
             },
-            &Params::new().opt("digest", seen.rules.digest.as_ref()),
+            &Params::new().opt("digest", state.rules.digest.as_ref()),
         )?;
-        let mut report = site
+        let mut report = firewall
             .report(Report::done(format!(
                 "delete rule {} of the firewall of {}: {}",
-                self.position, site.label, old.rule
+                self.position, firewall.label, old.rule
             )))
             .change(
                 format!("rule {}", self.position),
@@ -67,7 +66,7 @@ impl DeleteFirewallRule {
             );
         let last = u32::try_from(after.len()).unwrap_or(u32::MAX);
         if self.position < last {
-            report = report.warn(shifted(self.position + 1, last + 1, self.position));
+            report = report.warn(shift_note(self.position + 1, last + 1, self.position));
         }
         report.warnings.extend(lockout);
         Ok(report)

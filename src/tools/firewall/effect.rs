@@ -1,63 +1,13 @@
 //! Why a rule has no effect, and which rules hide others.
 
-use super::audit;
-use super::rule::{Direction, Level, Listed, Rule};
-use super::state::Seen;
-use super::target::Site;
-use crate::{text, tool_names};
+use super::rule::{Direction, Rule};
+use super::state::FirewallState;
+use super::target::{Firewall, Level};
+use crate::tool_names;
 
-/// How many rules a warning names that a new one leaves without effect.
-const OVERLAPS_SHOWN: usize = 10;
-
-/// Which rules leave a new one nothing to do, and to which it leaves nothing.
-pub(super) fn overlaps(rules: &[Listed], position: u32) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let Some((before, rest)) = rules.split_at_checked(position as usize) else {
-        return warnings;
-    };
-    let Some((new, later)) = rest.split_first() else {
-        return warnings;
-    };
-    if !new.is_active() {
-        return warnings;
-    }
-    if let Some(first) = before
-        .iter()
-        .find(|first| first.is_active() && audit::hides(&first.rule, &new.rule))
-    {
-        warnings.push(format!(
-            "rule {} comes before it and matches all that it matches: {}",
-            first.position, first.rule
-        ));
-    }
-    let hidden: Vec<String> = later
-        .iter()
-        .zip(position + 1..)
-        .filter(|(one, _)| one.is_active() && audit::hides(&new.rule, &one.rule))
-        .map(|(one, place)| format!("{place} ({})", one.rule))
-        .collect();
-    if !hidden.is_empty() {
-        let shown: Vec<&str> = hidden
-            .iter()
-            .take(OVERLAPS_SHOWN)
-            .map(String::as_str)
-            .collect();
-        let more = match hidden.len() - shown.len() {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        warnings.push(format!(
-            "it comes before {} and matches all that they match: {}{more}",
-            text::count(hidden.len(), "rule"),
-            shown.join("; ")
-        ));
-    }
-    warnings
-}
-
-impl Seen {
+impl FirewallState {
     /// Why a rule has no effect at present.
-    pub(super) fn without_effect(&self, site: &Site, rule: &Rule) -> Vec<String> {
+    pub(super) fn no_effect_warnings(&self, firewall: &Firewall, rule: &Rule) -> Vec<String> {
         let mut warnings = Vec::new();
         if !rule.enabled {
             return warnings;
@@ -69,14 +19,14 @@ impl Seen {
                  ({set} with cluster switches it on)"
             ));
         }
-        if site.level != Level::Cluster && !self.options.is_on(site.level) {
+        if firewall.level != Level::Cluster && !self.options.is_on(firewall.level) {
             warnings.push(format!(
                 "the rule has no effect: the firewall of {} is off ({set} switches it on)",
-                site.label
+                firewall.label
             ));
         }
-        if site.level == Level::Guest {
-            let off = self.cards_without(rule.interface.as_deref());
+        if firewall.level == Level::Guest {
+            let off = self.nics_without_firewall(rule.interface.as_deref());
             if !off.is_empty() {
                 warnings.push(format!(
                     "the rule has no effect on {}: the firewall flag of the network card is off \
@@ -86,7 +36,7 @@ impl Seen {
             }
         }
         if rule.direction == Direction::Forward
-            && site.level == Level::Node
+            && firewall.level == Level::Node
             && self
                 .options
                 .get("nftables")
@@ -101,47 +51,11 @@ impl Seen {
     }
 
     /// The network cards whose firewall flag is off: of one, or of all.
-    pub(super) fn cards_without(&self, only: Option<&str>) -> Vec<&str> {
+    pub(super) fn nics_without_firewall(&self, only: Option<&str>) -> Vec<&str> {
         self.nics
             .iter()
             .filter(|nic| !nic.firewall && only.is_none_or(|only| only == nic.id))
             .map(|nic| nic.id.as_str())
             .collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listed(rules: &[&str]) -> Vec<Listed> {
-        rules
-            .iter()
-            .zip(0..)
-            .map(|(text, position)| Listed {
-                position,
-                rule: Rule::sample(text),
-                errors: Vec::new(),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn overlaps_are_told() {
-        let rules = listed(&["action=DROP", "macro=SSH", "macro=HTTP source=192.0.2.1"]);
-        let warnings = overlaps(&rules, 0);
-        assert_eq!(
-            warnings,
-            [
-                "it comes before 2 rules and matches all that they match: 1 (in ACCEPT SSH); 2 (in \
-              ACCEPT HTTP from 192.0.2.1)"
-            ]
-        );
-        assert_eq!(
-            overlaps(&rules, 1),
-            ["rule 0 comes before it and matches all that it matches: in DROP"]
-        );
-        assert!(overlaps(&rules[1..], 0).is_empty());
-        assert!(overlaps(&rules, 9).is_empty());
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::rule;
-use super::rule::Level;
+use super::target::Level;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Params, Path, Pve};
 use crate::text;
 
 /// One option that is to be set.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct OptionChange {
     /// What the caller calls it.
     pub(super) argument: &'static str,
     /// Proxmox's name.
@@ -22,7 +22,7 @@ pub(super) struct Wanted {
 
 /// What an option's value must be.
 #[derive(Debug, Clone, Copy)]
-enum Values {
+enum OptionType {
     Flag,
     Policy(&'static [&'static str]),
     LogLevel,
@@ -37,68 +37,72 @@ const GUEST_AND_NODE: &[Level] = &[Level::Guest, Level::Node];
 const GUEST_AND_CLUSTER: &[Level] = &[Level::Guest, Level::Cluster];
 
 /// Proxmox's options, what they take, and who has them.
-const OPTIONS: &[(&str, Values, &[Level])] = &[
+const OPTIONS: &[(&str, OptionType, &[Level])] = &[
     (
         "enable",
-        Values::Flag,
+        OptionType::Flag,
         &[Level::Guest, Level::Node, Level::Cluster],
     ),
     (
         "policy_in",
-        Values::Policy(&["ACCEPT", "REJECT", "DROP"]),
+        OptionType::Policy(&["ACCEPT", "REJECT", "DROP"]),
         GUEST_AND_CLUSTER,
     ),
     (
         "policy_out",
-        Values::Policy(&["ACCEPT", "REJECT", "DROP"]),
+        OptionType::Policy(&["ACCEPT", "REJECT", "DROP"]),
         GUEST_AND_CLUSTER,
     ),
     (
         "policy_forward",
-        Values::Policy(&["ACCEPT", "DROP"]),
+        OptionType::Policy(&["ACCEPT", "DROP"]),
         CLUSTER,
     ),
-    ("dhcp", Values::Flag, GUEST),
-    ("macfilter", Values::Flag, GUEST),
-    ("ipfilter", Values::Flag, GUEST),
-    ("radv", Values::Flag, GUEST),
-    ("ndp", Values::Flag, GUEST_AND_NODE),
-    ("log_level_in", Values::LogLevel, GUEST_AND_NODE),
-    ("log_level_out", Values::LogLevel, GUEST_AND_NODE),
-    ("log_level_forward", Values::LogLevel, NODE),
-    ("ebtables", Values::Flag, CLUSTER),
-    ("nftables", Values::Flag, NODE),
-    ("nosmurfs", Values::Flag, NODE),
-    ("smurf_log_level", Values::LogLevel, NODE),
-    ("tcpflags", Values::Flag, NODE),
-    ("tcp_flags_log_level", Values::LogLevel, NODE),
-    ("protection_synflood", Values::Flag, NODE),
+    ("dhcp", OptionType::Flag, GUEST),
+    ("macfilter", OptionType::Flag, GUEST),
+    ("ipfilter", OptionType::Flag, GUEST),
+    ("radv", OptionType::Flag, GUEST),
+    ("ndp", OptionType::Flag, GUEST_AND_NODE),
+    ("log_level_in", OptionType::LogLevel, GUEST_AND_NODE),
+    ("log_level_out", OptionType::LogLevel, GUEST_AND_NODE),
+    ("log_level_forward", OptionType::LogLevel, NODE),
+    ("ebtables", OptionType::Flag, CLUSTER),
+    ("nftables", OptionType::Flag, NODE),
+    ("nosmurfs", OptionType::Flag, NODE),
+    ("smurf_log_level", OptionType::LogLevel, NODE),
+    ("tcpflags", OptionType::Flag, NODE),
+    ("tcp_flags_log_level", OptionType::LogLevel, NODE),
+    ("protection_synflood", OptionType::Flag, NODE),
     (
         "protection_synflood_rate",
-        Values::Number(1, 1_000_000),
+        OptionType::Number(1, 1_000_000),
         NODE,
     ),
     (
         "protection_synflood_burst",
-        Values::Number(1, 1_000_000),
+        OptionType::Number(1, 1_000_000),
         NODE,
     ),
-    ("log_nf_conntrack", Values::Flag, NODE),
-    ("nf_conntrack_allow_invalid", Values::Flag, NODE),
-    ("nf_conntrack_max", Values::Number(32_768, u32::MAX), NODE),
+    ("log_nf_conntrack", OptionType::Flag, NODE),
+    ("nf_conntrack_allow_invalid", OptionType::Flag, NODE),
+    (
+        "nf_conntrack_max",
+        OptionType::Number(32_768, u32::MAX),
+        NODE,
+    ),
     (
         "nf_conntrack_tcp_timeout_established",
-        Values::Number(7_875, u32::MAX),
+        OptionType::Number(7_875, u32::MAX),
         NODE,
     ),
     (
         "nf_conntrack_tcp_timeout_syn_recv",
-        Values::Number(30, 60),
+        OptionType::Number(30, 60),
         NODE,
     ),
 ];
 
-impl Wanted {
+impl OptionChange {
     /// Checks an option's name and value for a firewall.
     pub(super) fn of(
         argument: Option<&'static str>,
@@ -142,7 +146,7 @@ impl Wanted {
     }
 }
 
-impl Values {
+impl OptionType {
     /// A value as Proxmox takes it, or what it must be.
     fn take(self, value: &str) -> Result<String, String> {
         match self {
@@ -178,8 +182,8 @@ impl Values {
 pub(super) struct Options(pub(super) BTreeMap<String, String>);
 
 impl Options {
-    pub(super) fn read(pve: &Pve, firewall: &Path) -> Result<Self, Failure> {
-        let raw: BTreeMap<String, Value> = pve.get(&firewall.join(["options"]), &Params::new())?;
+    pub(super) fn read(pve: &Pve, path: &Path) -> Result<Self, Failure> {
+        let raw: BTreeMap<String, Value> = pve.get(&path.join(["options"]), &Params::new())?;
         Ok(Self(
             raw.into_iter()
                 .filter_map(|(name, value)| match value {
@@ -221,11 +225,11 @@ pub(super) fn default_of(level: Level, name: &str) -> Option<&'static str> {
 fn is_flag(name: &str) -> bool {
     OPTIONS
         .iter()
-        .any(|(known, values, _)| *known == name && matches!(values, Values::Flag))
+        .any(|(known, values, _)| *known == name && matches!(values, OptionType::Flag))
 }
 
 /// A value for comparison and reports: of a flag, each number but 0 is true.
-pub(super) fn words(name: &str, value: &str) -> String {
+pub(super) fn display_value(name: &str, value: &str) -> String {
     match value {
         "0" if is_flag(name) => "false".into(),
         _ if is_flag(name) => "true".into(),
@@ -256,7 +260,7 @@ mod tests {
         };
         assert!(!on(Level::Guest, None) && !on(Level::Cluster, None) && on(Level::Node, None));
         assert!(on(Level::Cluster, Some("1795338154")) && !on(Level::Node, Some("0")));
-        assert_eq!(words("enable", "1795338154"), "true");
-        assert_eq!(words("nf_conntrack_max", "0"), "0");
+        assert_eq!(display_value("enable", "1795338154"), "true");
+        assert_eq!(display_value("nf_conntrack_max", "0"), "0");
     }
 }

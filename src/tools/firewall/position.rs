@@ -1,10 +1,15 @@
 //! Positions of rules, and how a change shifts them.
 
-use super::rule::{Rule, Rules};
+use super::rule::Rule;
+use super::rule_list::RuleList;
 use crate::error::{Error, Result};
 
 /// The digest of a list that has a rule in its place, as this call left it.
-pub(super) fn expect(rules: &Rules, position: u32, rule: &Rule) -> Result<String, Error> {
+pub(super) fn unchanged_digest(
+    rules: &RuleList,
+    position: u32,
+    rule: &Rule,
+) -> Result<String, Error> {
     let stands = rules
         .at(position)
         .is_ok_and(|listed| listed.rule.does_as(rule));
@@ -22,8 +27,8 @@ pub(super) fn move_target(from: u32, to: u32) -> u32 {
     if to > from { to.saturating_add(1) } else { to }
 }
 
-/// How the positions of rules have shifted, from one to before another.
-pub(super) fn shifted(from: u32, to: u32, now: u32) -> String {
+/// How the positions of rules have shift_note, from one to before another.
+pub(super) fn shift_note(from: u32, to: u32, now: u32) -> String {
     if from + 1 == to {
         format!("the rule that was at position {from} is now at {now}")
     } else {
@@ -42,11 +47,11 @@ mod tests {
     #[test]
     fn positions_are_told() {
         assert_eq!(
-            shifted(2, 3, 1),
+            shift_note(2, 3, 1),
             "the rule that was at position 2 is now at 1"
         );
         assert_eq!(
-            shifted(1, 4, 2),
+            shift_note(1, 4, 2),
             "the rules that were at positions 1 to 3 are now at 2 to 4"
         );
     }

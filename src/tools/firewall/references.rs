@@ -2,36 +2,38 @@
 
 use serde::Deserialize;
 
-use super::groups::Groups;
-use super::rule::{Direction, Level, Listed, Rule};
-use super::state::{Seen, visible};
-use super::target::Site;
+use super::rule::{Direction, Rule};
+use super::rule_list::ListedRule;
+use super::security_groups::SecurityGroups;
+use super::state::{FirewallState, visible};
+use super::target::{Firewall, Level};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Path, Pve};
 use crate::text;
 
-impl Seen {
+impl FirewallState {
     /// Refuses a rule whose group, macro or network card does not exist:
     /// Proxmox takes such rules and never applies them.
-    pub(super) fn known(&self, pve: &Pve, site: &Site, rule: &Rule) -> Result<()> {
+    pub(super) fn check_references(
+        &self,
+        pve: &Pve,
+        firewall: &Firewall,
+        rule: &Rule,
+    ) -> Result<()> {
         if let Some(interface) = &rule.interface
-            && site.level == Level::Guest
+            && firewall.level == Level::Guest
             && !self.nics.iter().any(|nic| nic.id == *interface)
         {
             let cards: Vec<&str> = self.nics.iter().map(|nic| nic.id.as_str()).collect();
             return Err(Error::NotFound(format!(
                 "{} has no network card {interface}; it has {}",
-                site.label,
+                firewall.label,
                 some(&cards)
             )));
         }
         if rule.direction == Direction::Group {
-            let listed = Listed {
-                position: 0,
-                rule: rule.clone(),
-                errors: Vec::new(),
-            };
-            let names = Groups::read(pve, std::iter::once(&listed), false)?.names;
+            let listed = ListedRule::valid(0, rule.clone());
+            let names = SecurityGroups::read(pve, std::iter::once(&listed), false)?.names;
             if let Some(names) = names
                 && !names.contains(&rule.action)
             {
@@ -44,14 +46,14 @@ impl Seen {
             }
         }
         if let Some(name) = &rule.r#macro {
-            known_macro(pve, name)?;
+            check_macro(pve, name)?;
         }
         Ok(())
     }
 }
 
 /// Refuses a macro that Proxmox does not know.
-fn known_macro(pve: &Pve, name: &str) -> Result<()> {
+fn check_macro(pve: &Pve, name: &str) -> Result<()> {
     #[derive(Deserialize)]
     struct Entry {
         r#macro: String,

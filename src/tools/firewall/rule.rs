@@ -1,18 +1,19 @@
 //! A firewall rule: as Proxmox keeps it, as it is shown, and what it must be
 //! before it is sent.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::traffic::{self, Addresses, Ports, Traffic};
-use crate::error::{Error, Problem, Result};
-use crate::pve::{Num, Params, Text};
+use super::arguments::RuleArguments;
+use super::target::Level;
+use super::traffic::Traffic;
+use crate::error::Result;
+use crate::pve::Params;
 
 /// What a rule can do with a packet.
-const VERDICTS: [&str; 3] = ["ACCEPT", "DROP", "REJECT"];
+pub(super) const VERDICTS: [&str; 3] = ["ACCEPT", "DROP", "REJECT"];
 
 /// What a rule is about.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -59,82 +60,17 @@ pub(super) struct Rule {
     pub(super) comment: Option<String>,
 }
 
-/// A rule in its place.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(super) struct Listed {
-    pub(super) position: u32,
-    #[serde(flatten)]
-    pub(super) rule: Rule,
-    /// Why Proxmox ignores it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) errors: Vec<String>,
-}
-
-/// The rules of a firewall, in order.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(try_from = "Vec<RawRule>")]
-pub(super) struct Rules {
-    pub(super) list: Vec<Listed>,
-    /// Absent where there is no rule.
-    pub(super) digest: Option<String>,
-}
-
-/// Which firewall a rule belongs to: not all take the same rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Level {
-    Guest,
-    Node,
-    Cluster,
-}
-
-/// What a caller gives of a rule. Absent: unchanged; empty: removed.
+/// What a caller gives of a rule. Absent: unchanged.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Fields {
+pub(super) struct RuleFields {
     pub(super) direction: Option<Direction>,
     pub(super) action: Option<String>,
     pub(super) enabled: Option<bool>,
-    pub(super) r#macro: Option<String>,
-    pub(super) interface: Option<String>,
-    pub(super) source: Option<String>,
-    pub(super) dest: Option<String>,
-    pub(super) proto: Option<String>,
-    pub(super) dport: Option<String>,
-    pub(super) sport: Option<String>,
-    pub(super) icmp_type: Option<String>,
-    pub(super) log: Option<String>,
-    pub(super) comment: Option<String>,
-}
-
-impl Listed {
-    /// For showing: what others wrote into a rule may be of any length.
-    pub(super) fn shortened(mut self) -> Self {
-        const VALUE: usize = 600;
-        let rule = &mut self.rule;
-        rule.comment = rule.comment.take().map(|text| crate::text::cut(&text, 300));
-        for value in [
-            &mut rule.source,
-            &mut rule.dest,
-            &mut rule.sport,
-            &mut rule.dport,
-            &mut rule.interface,
-            &mut rule.r#macro,
-            &mut rule.log,
-            &mut rule.proto,
-            &mut rule.icmp_type,
-        ] {
-            *value = value.take().map(|text| crate::text::cut(&text, VALUE));
-        }
-        rule.action = crate::text::cut(&rule.action, VALUE);
-        self.errors.truncate(8);
-        for error in &mut self.errors {
-            *error = crate::text::cut(error, VALUE);
-        }
-        self
-    }
+    pub(super) conditions: RuleArguments,
 }
 
 impl Direction {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::In => "in",
             Self::Out => "out",
@@ -144,141 +80,20 @@ impl Direction {
     }
 }
 
-/// A rule as Proxmox sends it.
-#[derive(Debug, Deserialize)]
-pub(super) struct RawRule {
-    /// Its place in the list, from 0.
-    pos: Option<Num<u32>>,
-    #[serde(rename = "type", default)]
-    direction: String,
-    #[serde(default)]
-    action: String,
-    enable: Option<Num<u32>>,
-    r#macro: Option<String>,
-    iface: Option<String>,
-    source: Option<String>,
-    dest: Option<String>,
-    proto: Option<Text>,
-    dport: Option<Text>,
-    sport: Option<Text>,
-    #[serde(rename = "icmp-type")]
-    icmp_type: Option<Text>,
-    log: Option<String>,
-    comment: Option<String>,
-    digest: Option<String>,
-    errors: Option<BTreeMap<String, Text>>,
-}
-
-impl TryFrom<Vec<RawRule>> for Rules {
-    type Error = &'static str;
-
-    /// Reads a list as Proxmox sends it, in the order of the positions. A
-    /// position that is missing is the place in the list, as long as all others
-    /// are; else it is not known which rule a position means, and as changes go
-    /// by positions, the list is refused.
-    fn try_from(raw: Vec<RawRule>) -> Result<Self, Self::Error> {
-        let digest = raw.iter().find_map(|rule| rule.digest.clone());
-        let unplaced = raw.iter().any(|rule| rule.pos.is_none());
-        let mut list = Vec::with_capacity(raw.len());
-        for (index, rule) in (0..).zip(raw) {
-            let position = rule.pos.map_or(index, |pos| pos.0);
-            if unplaced && position != index {
-                return Err("a firewall rule without a position that the others would show");
-            }
-            list.push(Listed::new(position, rule));
-        }
-        list.sort_by_key(|listed| listed.position);
-        Ok(Self { list, digest })
-    }
-}
-
-impl Rules {
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// The rule in a place, refused where there is none.
-    pub(super) fn at(&self, position: u32) -> Result<&Listed> {
-        self.list
-            .iter()
-            .find(|listed| listed.position == position)
-            .ok_or_else(|| {
-                Error::NotFound(match self.list.len() {
-                    0 => "there are no rules in this firewall".into(),
-                    1 => format!("there is no rule at position {position}: the only one is at 0"),
-                    count => format!(
-                        "there is no rule at position {position}: there are {count}, at 0 to {}",
-                        count - 1
-                    ),
-                })
-            })
-    }
-}
-
-impl Listed {
-    fn new(position: u32, raw: RawRule) -> Self {
-        let mut errors: Vec<String> = raw
-            .errors
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(field, text)| format!("{field}: {}", text.0.trim()))
-            .collect();
-        let direction = match raw.direction.as_str() {
-            "in" => Direction::In,
-            "out" => Direction::Out,
-            "forward" => Direction::Forward,
-            "group" => Direction::Group,
-            // Only a file edited by hand holds such a rule.
-            other => {
-                errors.push(format!("type: unknown ({other})"));
-                Direction::In
-            }
-        };
-        let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let written = |text: Option<Text>| filled(text.map(|text| text.0));
-        Self {
-            position,
-            rule: Rule {
-                enabled: raw.enable.is_some_and(|enable| enable.0 > 0),
-                direction,
-                action: raw.action,
-                r#macro: filled(raw.r#macro),
-                interface: filled(raw.iface),
-                source: filled(raw.source),
-                dest: filled(raw.dest),
-                proto: written(raw.proto),
-                dport: written(raw.dport),
-                sport: written(raw.sport),
-                icmp_type: written(raw.icmp_type),
-                log: filled(raw.log),
-                comment: filled(raw.comment),
-            },
-            errors,
-        }
-    }
-}
-
-impl Listed {
-    /// Whether it has any effect.
-    pub(super) fn is_active(&self) -> bool {
-        self.rule.enabled && self.errors.is_empty()
-    }
-}
-
-impl Fields {
+impl RuleFields {
     /// Refuses what no rule could take, before any rule is read. What is
     /// unsaid is taken for what would do.
     pub(super) fn check(&self, level: Level) -> Result<()> {
         let mut fields = self.clone();
         let has_macro = fields
+            .conditions
             .r#macro
             .as_deref()
             .is_some_and(|name| !name.is_empty());
-        if fields.proto.is_none() && !has_macro {
-            fields.icmp_type = None;
-            if fields.dport.is_some() || fields.sport.is_some() {
-                fields.proto = Some("tcp".into());
+        if fields.conditions.proto.is_none() && !has_macro {
+            fields.conditions.icmp_type = None;
+            if fields.conditions.dport.is_some() || fields.conditions.sport.is_some() {
+                fields.conditions.proto = Some("tcp".into());
             }
         }
         let mut rule = Rule {
@@ -309,204 +124,36 @@ impl Fields {
         {
             action.make_ascii_uppercase();
         }
+        let given = self.conditions;
         Rule {
             enabled: self.enabled.unwrap_or(rule.enabled),
             direction: self.direction.unwrap_or(rule.direction),
             action,
-            r#macro: changed(self.r#macro, &rule.r#macro),
-            interface: changed(self.interface, &rule.interface),
-            source: changed(self.source, &rule.source),
-            dest: changed(self.dest, &rule.dest),
-            proto: changed(self.proto, &rule.proto).map(|proto| proto.to_ascii_lowercase()),
-            dport: changed(self.dport, &rule.dport),
-            sport: changed(self.sport, &rule.sport),
-            icmp_type: changed(self.icmp_type, &rule.icmp_type),
-            log: changed(self.log, &rule.log),
-            comment: changed(self.comment, &rule.comment),
+            r#macro: changed(given.r#macro, &rule.r#macro),
+            interface: changed(given.interface, &rule.interface),
+            source: changed(given.source, &rule.source),
+            dest: changed(given.dest, &rule.dest),
+            proto: changed(given.proto, &rule.proto).map(|proto| proto.to_ascii_lowercase()),
+            dport: changed(given.dport, &rule.dport),
+            sport: changed(given.sport, &rule.sport),
+            icmp_type: changed(given.icmp_type, &rule.icmp_type),
+            log: changed(given.log, &rule.log),
+            comment: changed(given.comment, &rule.comment),
         }
     }
 }
 
 impl Rule {
-    /// Refuses what Proxmox would refuse, or take and never apply.
-    pub(super) fn check(&self, level: Level) -> Result<()> {
-        refuse(self.problems(level))
-    }
-
-    /// The same, but for what is wrong with an older form of the rule already:
-    /// a rule that others wrote can still be switched off.
-    pub(super) fn check_since(&self, old: &Self, level: Level) -> Result<()> {
-        let known = old.problems(level);
-        let mut problems = self.problems(level);
-        problems.retain(|problem| !known.contains(problem));
-        refuse(problems)
-    }
-
-    fn problems(&self, level: Level) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        let mut wrong = |name: &str, message: String| {
-            problems.push(Problem {
-                pointer: format!("/{name}"),
-                message,
-            });
-        };
-        if let Some(message) = self.action_problem() {
-            wrong("action", message);
-        }
-        if level == Level::Guest && self.direction == Direction::Forward {
-            wrong("direction", "must be in, out or group for a guest".into());
-        }
-        if let Some(interface) = &self.interface
-            && let Some(message) = interface_problem(interface, level)
-        {
-            wrong("interface", message.into());
-        }
-        if self.direction == Direction::Group {
-            for (name, value) in self.conditions() {
-                if value.is_some() {
-                    wrong(
-                        name,
-                        "must be left out with direction group: the group's own rules say it"
-                            .into(),
-                    );
-                }
-            }
-        } else {
-            self.check_conditions(&mut wrong);
-        }
-        if let Some(level) = &self.log
-            && !LOG_LEVELS.contains(&level.as_str())
-        {
-            wrong("log", format!("must be one of {}", LOG_LEVELS.join(", ")));
-        }
-        if let Some(comment) = &self.comment {
-            if comment.chars().count() > 256 {
-                wrong("comment", "must be at most 256 characters long".into());
-            } else if comment.chars().any(char::is_control) {
-                wrong(
-                    "comment",
-                    "must be one line without control characters".into(),
-                );
-            } else if comment == "-" {
-                wrong(
-                    "comment",
-                    "must be more than a dash, which means none to Proxmox".into(),
-                );
-            }
-        }
-        problems
-    }
-
-    fn action_problem(&self) -> Option<String> {
-        let verdicts: &[&str] = match self.direction {
-            Direction::Group => {
-                return (!traffic::is_name(&self.action, 18)).then(|| {
-                    "must be the name of a security group with direction group: 2 to 18 letters, \
-                     digits, - and _, a letter first"
-                        .into()
-                });
-            }
-            Direction::Forward => &["ACCEPT", "DROP"],
-            Direction::In | Direction::Out => &VERDICTS,
-        };
-        (!verdicts.contains(&self.action.as_str())).then(|| {
-            format!(
-                "must be {} with direction {} (for a security group, give direction group)",
-                verdicts.join(", "),
-                self.direction.as_str()
-            )
-        })
-    }
-
-    /// All that says which packets are meant, except for the interface.
-    fn conditions(&self) -> [(&'static str, Option<&str>); 8] {
-        [
-            ("macro", self.r#macro.as_deref()),
-            ("source", self.source.as_deref()),
-            ("dest", self.dest.as_deref()),
-            ("proto", self.proto.as_deref()),
-            ("dport", self.dport.as_deref()),
-            ("sport", self.sport.as_deref()),
-            ("icmp_type", self.icmp_type.as_deref()),
-            ("log", self.log.as_deref()),
-        ]
-    }
-
-    fn check_conditions(&self, wrong: &mut impl FnMut(&str, String)) {
-        let proto = self.proto.as_deref().unwrap_or_default();
-        if let Some(name) = &self.r#macro {
-            if !(1..=128).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric())
-            {
-                wrong(
-                    "macro",
-                    "must be a macro's name, such as SSH or HTTPS".into(),
-                );
-            }
-            for (name, value) in [
-                ("proto", &self.proto),
-                ("dport", &self.dport),
-                ("sport", &self.sport),
-                ("icmp_type", &self.icmp_type),
-            ] {
-                if value.is_some() {
-                    wrong(
-                        name,
-                        "must be left out with a macro, which brings its own".into(),
-                    );
-                }
-            }
-        } else if self.proto.is_some() && !is_protocol(proto) {
-            wrong(
-                "proto",
-                "must be a protocol's name or number, such as tcp, udp or icmp".into(),
-            );
-        }
-        let mut versions = vec![match proto {
-            "icmp" => Some(false),
-            "icmpv6" | "ipv6-icmp" => Some(true),
-            _ => None,
-        }];
-        for (name, value) in [("source", &self.source), ("dest", &self.dest)] {
-            match value.as_deref().map(Addresses::parse) {
-                Some(Ok(addresses)) => versions.push(addresses.is_v6()),
-                Some(Err(message)) => wrong(name, message),
-                None => {}
-            }
-        }
-        if versions.contains(&Some(true)) && versions.contains(&Some(false)) {
-            wrong(
-                "source",
-                "must be of one IP version with dest and proto: make a rule for each".into(),
-            );
-        }
-        for (name, value) in [("dport", &self.dport), ("sport", &self.sport)] {
-            let Some(ports) = value else { continue };
-            if let Err(message) = Ports::parse(ports) {
-                wrong(name, message);
-            } else if self.r#macro.is_none() && !traffic::has_ports(proto) {
-                wrong(
-                    name,
-                    "needs proto tcp, udp, sctp, dccp or udplite: no other has ports".into(),
-                );
-            }
-        }
-        if let Some(icmp_type) = &self.icmp_type
-            && self.r#macro.is_none()
-        {
-            if !traffic::is_icmp(proto) {
-                wrong("icmp_type", "needs proto icmp or ipv6-icmp".into());
-            } else if !is_icmp_type(icmp_type) {
-                wrong(
-                    "icmp_type",
-                    "must be the name or number of a type, such as echo-request".into(),
-                );
-            }
-        }
-    }
-
     /// What it matches.
     pub(super) fn traffic(&self) -> Traffic {
         Traffic::of(self)
+    }
+
+    /// Whether it names the same macro, security group and interface as another.
+    pub(super) fn has_references_of(&self, other: &Self) -> bool {
+        self.interface == other.interface
+            && self.action == other.action
+            && self.r#macro == other.r#macro
     }
 
     /// Whether it does the same: comment and logging aside. Proxmox writes a
@@ -618,53 +265,6 @@ impl fmt::Display for Rule {
     }
 }
 
-fn refuse(problems: Vec<Problem>) -> Result<()> {
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::InvalidArguments(problems))
-    }
-}
-
-fn interface_problem(interface: &str, level: Level) -> Option<&'static str> {
-    if level == Level::Guest {
-        let is_card = interface.strip_prefix("net").is_some_and(|number| {
-            (1..=2).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit())
-        });
-        return (!is_card)
-            .then_some("must be a network card of the guest by its key, such as net0");
-    }
-    let name = interface.split([':', '.']).next().unwrap_or_default();
-    let rest = interface.get(name.len()..).unwrap_or_default();
-    let fits = (2..=20).contains(&interface.len())
-        && name.len() >= 2
-        && name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-        && (rest.is_empty() || rest.len() > 1 && rest.bytes().skip(1).all(|b| b.is_ascii_digit()));
-    (!fits).then_some("must be a network interface of the node, such as vmbr0 or eno1.20")
-}
-
-/// The shape of names in /etc/protocols, or a number.
-fn is_protocol(text: &str) -> bool {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse::<u8>().is_ok();
-    }
-    (2..=20).contains(&text.len())
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'+' | b'/'))
-}
-
-fn is_icmp_type(text: &str) -> bool {
-    if text.bytes().all(|b| b.is_ascii_digit()) {
-        return text.parse::<u8>().is_ok();
-    }
-    (2..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
-}
-
 #[cfg(test)]
 impl Rule {
     /// `direction=out action=DROP proto=tcp dport=22`; enabled, in, ACCEPT
@@ -704,168 +304,9 @@ impl Rule {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
 
-    fn problems(text: &str, level: Level) -> String {
-        Rule::sample(text).check(level).unwrap_err().message()
-    }
-
-    #[test]
-    fn a_position_that_is_missing_is_the_place_in_the_list() {
-        let read = |places: &[Option<u32>]| {
-            let raw: Vec<serde_json::Value> = places
-                .iter()
-                .map(|place| json!({"pos": place, "type": "in", "action": "DROP"}))
-                .collect();
-            serde_json::from_value::<Rules>(raw.into())
-        };
-        let rules = read(&[Some(0), None, Some(2)]).unwrap();
-        let positions: Vec<u32> = rules.list.iter().map(|rule| rule.position).collect();
-        assert_eq!(positions, [0, 1, 2]);
-        // Whether the nameless one is rule 1 or 2 cannot be known.
-        assert!(read(&[Some(0), None, Some(3)]).is_err());
-        assert_eq!(read(&[Some(1), Some(0)]).unwrap().list[0].position, 0);
-    }
-
-    #[test]
-    fn a_recorded_list() {
-        let rules: Rules = serde_json::from_value(json!([
-            {"ipversion": 4, "pos": 0, "source": "192.0.2.0/24", "type": "in", "comment": "ssh",
-             "action": "ACCEPT", "digest": "727758", "proto": "tcp", "dport": "22", "enable": 1},
-            {"pos": "1", "type": "in", "action": "DROP", "enable": 0, "source": "nowhere",
-             "errors": {"source": "no such alias 'nowhere'\n"}, "digest": "727758"}
-        ]))
-        .unwrap();
-        assert_eq!(rules.digest.as_deref(), Some("727758"));
-        assert_eq!(
-            rules.at(0).unwrap().rule.to_string(),
-            "in ACCEPT tcp port 22 from 192.0.2.0/24 (ssh)"
-        );
-        assert_eq!(
-            rules.at(1).unwrap().errors,
-            ["source: no such alias 'nowhere'"]
-        );
-        assert_eq!(
-            rules.at(2).unwrap_err().message(),
-            "there is no rule at position 2: there are 2, at 0 to 1"
-        );
-        assert_eq!(
-            serde_json::to_value(rules.at(0).unwrap()).unwrap(),
-            json!({"position": 0, "enabled": true, "direction": "in", "action": "ACCEPT",
-                   "source": "192.0.2.0/24", "proto": "tcp", "dport": "22", "comment": "ssh"})
-        );
-    }
-
-    #[test]
-    fn what_proxmox_would_refuse_is_refused_first() {
-        for (rule, level, says) in [
-            (
-                "action=NOPE",
-                Level::Guest,
-                "action: must be ACCEPT, DROP, REJECT with direction in",
-            ),
-            (
-                "direction=forward",
-                Level::Guest,
-                "direction: must be in, out or group",
-            ),
-            (
-                "direction=forward action=REJECT",
-                Level::Node,
-                "action: must be ACCEPT, DROP with",
-            ),
-            (
-                "direction=group action=x",
-                Level::Guest,
-                "action: must be the name of a security group",
-            ),
-            (
-                "direction=group action=web source=192.0.2.1",
-                Level::Guest,
-                "source: must be left out",
-            ),
-            ("dport=22", Level::Guest, "dport: needs proto tcp"),
-            (
-                "dport=22 proto=icmp",
-                Level::Guest,
-                "dport: needs proto tcp",
-            ),
-            (
-                "macro=SSH proto=tcp",
-                Level::Guest,
-                "proto: must be left out with a macro",
-            ),
-            (
-                "interface=eth0",
-                Level::Guest,
-                "interface: must be a network card",
-            ),
-            (
-                "interface=0x",
-                Level::Node,
-                "interface: must be a network interface",
-            ),
-            (
-                "icmp_type=echo-request proto=tcp",
-                Level::Guest,
-                "icmp_type: needs proto icmp",
-            ),
-            (
-                "proto=icmp source=2001:db8::1",
-                Level::Guest,
-                "must be of one IP version",
-            ),
-            (
-                "source=192.0.2.1 dest=2001:db8::1",
-                Level::Guest,
-                "must be of one IP version",
-            ),
-            (
-                "proto=tcp,udp",
-                Level::Guest,
-                "proto: must be a protocol's name",
-            ),
-            (
-                "comment=-",
-                Level::Guest,
-                "comment: must be more than a dash",
-            ),
-        ] {
-            let message = problems(rule, level);
-            assert!(message.contains(says), "{rule}: {message}");
-        }
-        let mut two_lines = Rule::sample("");
-        two_lines.comment = Some("a\nIN ACCEPT".into());
-        assert!(two_lines.check(Level::Guest).is_err());
-        for (rule, level) in [
-            ("proto=tcp dport=22 source=192.0.2.0/24", Level::Guest),
-            (
-                "direction=group action=webservers interface=net0",
-                Level::Guest,
-            ),
-            (
-                "direction=forward action=DROP interface=vmbr0",
-                Level::Cluster,
-            ),
-            ("interface=eno1.20 macro=SSH", Level::Node),
-            ("proto=ipv6-icmp icmp_type=128", Level::Guest),
-            ("proto=58", Level::Guest),
-            (
-                "direction=out action=REJECT proto=udp dport=53,853",
-                Level::Guest,
-            ),
-        ] {
-            assert_eq!(Rule::sample(rule).check(level), Ok(()), "{rule}");
-        }
-    }
-
-    #[test]
-    fn all_problems_are_told_at_once() {
-        let message = problems("action=NOPE interface=eth0 source=x,y", Level::Guest);
-        for part in ["action:", "interface:", "source:"] {
-            assert!(message.contains(part), "{message}");
-        }
-    }
+    use super::super::rule_list::ListedRule;
+    use super::super::target::Level;
 
     #[test]
     fn rules_that_do_the_same() {
@@ -878,12 +319,15 @@ mod tests {
     #[test]
     fn only_what_differs_is_sent() {
         let old = Rule::sample("proto=tcp dport=22 source=192.0.2.0/24");
-        let new = Fields {
-            r#macro: Some("SSH".into()),
-            proto: Some(String::new()),
-            dport: Some(" ".into()),
+        let new = RuleFields {
             action: Some("drop".into()),
-            ..Fields::default()
+            conditions: RuleArguments {
+                r#macro: Some("SSH".into()),
+                proto: Some(String::new()),
+                dport: Some(" ".into()),
+                ..RuleArguments::default()
+            },
+            ..RuleFields::default()
         }
         .apply(&old);
         let (form, changes) = new.difference(&old).unwrap();
@@ -935,7 +379,7 @@ mod tests {
             .collect();
         raw.insert("pos".into(), 0.into());
         raw.insert("digest".into(), "ab".into());
-        Listed::new(0, serde_json::from_value(raw.into()).unwrap()).rule
+        ListedRule::new(0, serde_json::from_value(raw.into()).unwrap()).rule
     }
 
     fn pick(values: &'static [&'static str]) -> impl Strategy<Value = Option<String>> {
@@ -960,13 +404,15 @@ mod tests {
             dest in pick(&["198.51.100.1", "198.51.100.0/25,192.0.2.1", "2001:db8::/32"]),
             log in pick(&["info", "nolog"]),
             comment in prop::option::of("[^\\p{Cc}]{0,40}"),
-        ) -> Fields {
+        ) -> RuleFields {
             let text = |text: Option<&str>| text.map(str::to_owned);
-            Fields {
+            RuleFields {
                 direction: Some(direction), action: Some(action.into()), enabled: Some(enabled),
-                r#macro: text(service.0), proto: text(service.1), dport: text(service.2),
-                sport: text(service.3), icmp_type: text(service.4),
-                interface, source, dest, log, comment,
+                conditions: RuleArguments {
+                    r#macro: text(service.0), proto: text(service.1), dport: text(service.2),
+                    sport: text(service.3), icmp_type: text(service.4),
+                    interface, source, dest, log, comment, accept_lockout: None,
+                },
             }
         }
     }
@@ -976,8 +422,9 @@ mod tests {
             action in any::<String>(), name in any::<Option<String>>(), interface in any::<Option<String>>(),
             source in any::<Option<String>>(), log in any::<Option<String>>(), proto in any::<Option<String>>(), dport in any::<Option<String>>(),
             icmp_type in any::<Option<String>>(), comment in any::<Option<String>>(),
-        ) -> Fields {
-            Fields { action: Some(action), r#macro: name, interface, source, log, proto, dport, icmp_type, comment, ..Fields::default() }
+        ) -> RuleFields {
+            let conditions = RuleArguments { r#macro: name, interface, source, log, proto, dport, icmp_type, comment, ..RuleArguments::default() };
+            RuleFields { action: Some(action), conditions, ..RuleFields::default() }
         }
     }
 

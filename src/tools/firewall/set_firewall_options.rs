@@ -3,11 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::groups::Groups;
-use super::options::{Options, Wanted, default_of, words};
-use super::rule::Level;
-use super::state::Seen;
-use super::target::{Scope, Site};
+use super::options::{OptionChange, Options, default_of, display_value};
+use super::security_groups::SecurityGroups;
+use super::state::FirewallState;
+use super::target::{Firewall, Level, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
@@ -68,16 +67,16 @@ impl Run for SetFirewallOptions {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let scope = Scope::of(self.vmid, self.node.clone(), self.cluster)?;
-        let wanted = self.wanted(scope.level())?;
-        let report = scope.on(pve, |site| self.set(pve, site, &wanted))?;
+        let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
+        let wanted = self.wanted(target.level())?;
+        let report = target.on(pve, |firewall| self.set(pve, firewall, &wanted))?;
         Ok(Reply::report(report))
     }
 }
 
 impl SetFirewallOptions {
     /// All that is to be set, refused where such a firewall has no such option.
-    pub(super) fn wanted(&self, level: Level) -> Result<Vec<Wanted>> {
+    pub(super) fn wanted(&self, level: Level) -> Result<Vec<OptionChange>> {
         let flag = |value: bool| if value { "1" } else { "0" };
         let own = [
             ("enabled", "enable", self.enabled.map(flag)),
@@ -91,10 +90,10 @@ impl SetFirewallOptions {
             ("macfilter", "macfilter", self.macfilter.map(flag)),
             ("ipfilter", "ipfilter", self.ipfilter.map(flag)),
         ];
-        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut wanted: Vec<OptionChange> = Vec::new();
         for (argument, name, value) in own {
             if let Some(value) = value {
-                wanted.push(Wanted::of(Some(argument), name, value, level)?);
+                wanted.push(OptionChange::of(Some(argument), name, value, level)?);
             }
         }
         for one in self.more.iter().flatten() {
@@ -104,7 +103,7 @@ impl SetFirewallOptions {
                     "must list options as name=value, such as ndp=0",
                 ));
             };
-            let one = Wanted::of(None, name.trim(), value.trim(), level)?;
+            let one = OptionChange::of(None, name.trim(), value.trim(), level)?;
             if wanted.iter().any(|known| known.name == one.name) {
                 return Err(Error::argument(
                     "more",
@@ -122,51 +121,53 @@ impl SetFirewallOptions {
         Ok(wanted)
     }
 
-    fn set(&self, pve: &Pve, site: &Site, wanted: &[Wanted]) -> Result<Report> {
-        let seen = Seen::read(pve, site)?;
-        let action = format!("set the firewall options of {}", site.label);
+    fn set(&self, pve: &Pve, firewall: &Firewall, wanted: &[OptionChange]) -> Result<Report> {
+        let state = FirewallState::read(pve, firewall)?;
+        let action = format!("set the firewall options of {}", firewall.label);
         let mut form = Params::new();
-        let mut after = seen.options.clone();
-        let mut report = site.report(Report::done(action.clone()));
+        let mut after = state.options.clone();
+        let mut report = firewall.report(Report::done(action.clone()));
         for one in wanted {
-            let now = seen.options.get(one.name);
-            let default = default_of(site.level, one.name);
-            let value = words(one.name, &one.value);
+            let now = state.options.get(one.name);
+            let default = default_of(firewall.level, one.name);
+            let value = display_value(one.name, &one.value);
             if now
                 .or(default)
-                .is_some_and(|now| words(one.name, now) == value)
+                .is_some_and(|now| display_value(one.name, now) == value)
             {
                 continue;
             }
             form = form.set(one.name, &one.value);
             after.0.insert(one.name.to_owned(), one.value.clone());
             let from = match (now, default) {
-                (Some(now), _) => Some(words(one.name, now)),
-                (None, Some(default)) => Some(format!("{} (default)", words(one.name, default))),
+                (Some(now), _) => Some(display_value(one.name, now)),
+                (None, Some(default)) => {
+                    Some(format!("{} (default)", display_value(one.name, default)))
+                }
                 (None, None) => None,
             };
             report = report.change(one.argument, from, Some(value));
         }
         if form.is_empty() {
-            return Ok(site.report(Report::unchanged(action)));
+            return Ok(firewall.report(Report::unchanged(action)));
         }
-        let unprotected = self.check_protection(site, &seen.options, &after)?;
-        let lockout = seen.guard(
+        let unprotected = self.check_protection(firewall, &state.options, &after)?;
+        let lockout = state.check_lockout(
             pve,
-            site,
-            &seen.rules.list,
+            firewall,
+            &state.rules.list,
             Some(&after),
             self.accept_lockout,
         )?;
         pve.put::<()>(
-            &site.path.join(["options"]),
-            &form.opt("digest", seen.options.get("digest")),
+            &firewall.path.join(["options"]),
+            &form.opt("digest", state.options.get("digest")),
         )?;
         report.warnings.extend(unprotected);
         report.warnings.extend(lockout);
         report
             .warnings
-            .extend(self.consequences(pve, site, seen, after)?);
+            .extend(self.consequences(pve, firewall, state, after)?);
         Ok(report)
     }
 
@@ -174,17 +175,17 @@ impl SetFirewallOptions {
     /// accepts it, or says what a firewall that is now off no longer does.
     fn check_protection(
         &self,
-        site: &Site,
+        firewall: &Firewall,
         before: &Options,
         after: &Options,
     ) -> Result<Option<String>> {
-        if !before.is_on(site.level) || after.is_on(site.level) {
+        if !before.is_on(firewall.level) || after.is_on(firewall.level) {
             return Ok(None);
         }
-        if site.level != Level::Cluster {
+        if firewall.level != Level::Cluster {
             return Ok(Some(format!(
                 "no rule and no policy protects {} any longer",
-                site.label
+                firewall.label
             )));
         }
         let lost = "no rule and no policy of any node or guest applies any longer: all their ports \
@@ -203,29 +204,29 @@ impl SetFirewallOptions {
     fn consequences(
         &self,
         pve: &Pve,
-        site: &Site,
-        seen: Seen,
+        firewall: &Firewall,
+        state: FirewallState,
         after: Options,
     ) -> Result<Vec<String>> {
         let mut warnings = Vec::new();
-        if site.level == Level::Cluster || !after.is_on(site.level) {
+        if firewall.level == Level::Cluster || !after.is_on(firewall.level) {
             return Ok(warnings);
         }
-        if seen.cluster_on() == Some(false) {
+        if state.cluster_on() == Some(false) {
             warnings.push(format!(
                 "it has no effect yet: the firewall of the datacenter is off ({} with cluster \
                  switches it on)",
                 tool_names::SET_FIREWALL_OPTIONS
             ));
         }
-        if site.level != Level::Guest {
+        if firewall.level != Level::Guest {
             return Ok(warnings);
         }
-        let seen = Seen {
+        let state = FirewallState {
             options: after,
-            ..seen
+            ..state
         };
-        let off: Vec<&str> = seen.cards_without(None);
+        let off: Vec<&str> = state.nics_without_firewall(None);
         if !off.is_empty() {
             warnings.push(format!(
                 "it has no effect on {}: its firewall flag is off (firewall=1 in the guest's \
@@ -233,14 +234,15 @@ impl SetFirewallOptions {
                 off.join(", ")
             ));
         }
-        if seen.policy("policy_in") != "ACCEPT" {
+        if state.policy("policy_in") != "ACCEPT" {
             // The change is made: what cannot be read afterwards is left out.
-            let groups = Groups::read(pve, seen.rules.list.iter(), false).unwrap_or_default();
-            if !seen.picture(&groups, None, None).lets_in() {
+            let groups =
+                SecurityGroups::read(pve, state.rules.list.iter(), false).unwrap_or_default();
+            if !state.audit_input(&groups, None, None).lets_in() {
                 warnings.push(format!(
                     "policy_in is {} and no rule accepts anything: new connections to the guest \
                      are cut off",
-                    seen.policy("policy_in")
+                    state.policy("policy_in")
                 ));
             }
         }

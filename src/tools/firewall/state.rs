@@ -2,18 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::audit::{Names, Picture};
-use super::groups::Groups;
+use super::audit::{AddressNames, AuditInput};
 use super::options::{Options, default_of};
-use super::rule::{Level, Listed, Rules};
-use super::target::Site;
-use crate::error::{Error, Result};
-use crate::pve::{Failure, GuestConfig, Nic, Params, Path, Pve};
-use crate::tool_names;
-
-pub(super) fn read_rules(pve: &Pve, firewall: &Path) -> Result<Rules, Failure> {
-    pve.get(&firewall.join(["rules"]), &Params::new())
-}
+use super::rule_list::{ListedRule, RuleList, read_rules};
+use super::security_groups::SecurityGroups;
+use super::target::{Firewall, Level};
+use crate::error::Result;
+use crate::pve::{Failure, GuestConfig, Nic, Path, Pve};
 
 /// What the token may see, or this Proxmox knows.
 pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
@@ -23,45 +18,31 @@ pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failur
     }
 }
 
-impl Rules {
-    /// Refuses a change where the caller has seen other rules.
-    pub(super) fn unchanged_since(&self, digest: Option<&str>) -> Result<()> {
-        if digest.is_none_or(|digest| self.digest.as_deref() == Some(digest)) {
-            return Ok(());
-        }
-        Err(Error::Conflict(format!(
-            "the rules have changed since that digest was read, and positions may have shifted: \
-             look at them again with {}",
-            tool_names::AUDIT_FIREWALL
-        )))
-    }
-}
-
 /// A firewall as it was read.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct FirewallState {
     pub(super) level: Level,
     pub(super) options: Options,
-    pub(super) rules: Rules,
+    pub(super) rules: RuleList,
     /// Absent where the token may not see it. The cluster's own stand in
     /// `options`.
     pub(super) cluster: Option<Options>,
     /// Of a node: what applies to it after its own rules.
-    pub(super) cluster_rules: Vec<Listed>,
+    pub(super) cluster_rules: Vec<ListedRule>,
     pub(super) nics: Vec<Nic>,
 }
 
-impl Seen {
-    pub(super) fn read(pve: &Pve, site: &Site) -> Result<Self, Failure> {
+impl FirewallState {
+    pub(super) fn read(pve: &Pve, firewall: &Firewall) -> Result<Self, Failure> {
         // First, since it shows whether the guest has moved away.
-        let nics = match &site.guest {
+        let nics = match &firewall.guest {
             Some(guest) => GuestConfig::read(pve, guest)?.nics(),
             None => Vec::new(),
         };
-        let options = Options::read(pve, &site.path)?;
-        let rules = read_rules(pve, &site.path)?;
+        let options = Options::read(pve, &firewall.path)?;
+        let rules = read_rules(pve, &firewall.path)?;
         let above = Path::new(["cluster", "firewall"]);
-        let (cluster, cluster_rules) = match site.level {
+        let (cluster, cluster_rules) = match firewall.level {
             Level::Cluster => (Some(options.clone()), Vec::new()),
             Level::Guest => (visible(Options::read(pve, &above))?, Vec::new()),
             Level::Node => (
@@ -70,7 +51,7 @@ impl Seen {
             ),
         };
         Ok(Self {
-            level: site.level,
+            level: firewall.level,
             options,
             rules,
             cluster,
@@ -97,17 +78,17 @@ impl Seen {
             .unwrap_or("ACCEPT")
     }
 
-    pub(super) fn all_rules(&self) -> impl Iterator<Item = &Listed> {
+    pub(super) fn all_rules(&self) -> impl Iterator<Item = &ListedRule> {
         self.rules.list.iter().chain(&self.cluster_rules)
     }
 
-    pub(super) fn picture<'a>(
+    pub(super) fn audit_input<'a>(
         &'a self,
-        groups: &'a Groups,
-        names: Option<&'a Names>,
+        groups: &'a SecurityGroups,
+        names: Option<&'a AddressNames>,
         interfaces: Option<&'a BTreeSet<String>>,
-    ) -> Picture<'a> {
-        Picture {
+    ) -> AuditInput<'a> {
+        AuditInput {
             level: self.level,
             cluster_on: self.cluster_on(),
             own_on: self.options.is_on(self.level),

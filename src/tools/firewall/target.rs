@@ -1,13 +1,12 @@
 //! Which firewall a call is about.
 
-use super::rule::Level;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, Path, Pve, check_node_name, choose_node};
 use crate::tool::report::Report;
 
 /// Which firewall a call is about.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Scope {
+pub(super) enum Target {
     Guest(u32),
     Node(String),
     Cluster,
@@ -15,7 +14,7 @@ pub(super) enum Scope {
 
 /// A firewall, found.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(super) struct Firewall {
     pub(super) level: Level,
     /// Above `rules` and `options`.
     pub(super) path: Path,
@@ -24,7 +23,7 @@ pub(super) struct Site {
     pub(super) node: Option<String>,
 }
 
-impl Scope {
+impl Target {
     /// Exactly one must be given: a guest left out by mistake must not make a
     /// change apply to the whole cluster.
     pub(super) fn of(
@@ -60,14 +59,13 @@ impl Scope {
 
     /// Finds the firewall and does something with it; a guest that moves in
     /// the meantime is found again.
-    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Site) -> Result<T>) -> Result<T> {
+    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Firewall) -> Result<T>) -> Result<T> {
         match self {
-            Self::Guest(vmid) => {
-                Guest::with(pve, *vmid, |guest| run(&Site::of_guest(guest))).map(|(_, value)| value)
-            }
+            Self::Guest(vmid) => Guest::with(pve, *vmid, |guest| run(&Firewall::of_guest(guest)))
+                .map(|(_, value)| value),
             Self::Node(node) => {
                 let node = choose_node(pve, "node", Some(node))?;
-                Ok(run(&Site {
+                Ok(run(&Firewall {
                     level: Level::Node,
                     path: Path::new(["nodes", &node, "firewall"]),
                     label: format!("node {node}"),
@@ -75,7 +73,7 @@ impl Scope {
                     node: Some(node),
                 })?)
             }
-            Self::Cluster => Ok(run(&Site {
+            Self::Cluster => Ok(run(&Firewall {
                 level: Level::Cluster,
                 path: Path::new(["cluster", "firewall"]),
                 label: "the cluster".into(),
@@ -86,7 +84,7 @@ impl Scope {
     }
 }
 
-impl Site {
+impl Firewall {
     fn of_guest(guest: &Guest) -> Self {
         Self {
             level: Level::Guest,
@@ -119,6 +117,14 @@ impl Level {
     }
 }
 
+/// Which firewall a rule belongs to: not all take the same rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Level {
+    Guest,
+    Node,
+    Cluster,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,12 +132,12 @@ mod tests {
     #[test]
     fn a_firewall_has_to_be_named() {
         let name = |text: &str| Some(text.to_owned());
-        assert_eq!(Scope::of(Some(100), None, None), Ok(Scope::Guest(100)));
+        assert_eq!(Target::of(Some(100), None, None), Ok(Target::Guest(100)));
         assert_eq!(
-            Scope::of(None, name("pve1"), Some(false)),
-            Ok(Scope::Node("pve1".into()))
+            Target::of(None, name("pve1"), Some(false)),
+            Ok(Target::Node("pve1".into()))
         );
-        assert_eq!(Scope::of(None, None, Some(true)), Ok(Scope::Cluster));
+        assert_eq!(Target::of(None, None, Some(true)), Ok(Target::Cluster));
         for (vmid, node, cluster) in [
             (None, None, None),
             (None, None, Some(false)),
@@ -139,7 +145,7 @@ mod tests {
             (Some(100), None, Some(true)),
             (None, name("../x"), None),
         ] {
-            assert!(Scope::of(vmid, node, cluster).is_err());
+            assert!(Target::of(vmid, node, cluster).is_err());
         }
     }
 }

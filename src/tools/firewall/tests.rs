@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::position::move_target;
-use super::rule::Level;
 use super::set_firewall_options::SetFirewallOptions;
+use super::target::Level;
 use crate::error::Result;
 
 fn options(json: Value, level: Level) -> Result<Vec<(&'static str, String)>> {

@@ -3,62 +3,114 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::arguments::rule_arguments;
-use super::effect::overlaps;
-use super::options::{argument_of, words};
-use super::position::{expect, move_target};
-use super::rule::{Direction, Fields, Listed};
-use super::state::{Seen, read_rules};
-use super::target::{Scope, Site};
+use super::arguments::RuleArguments;
+use super::options::{argument_of, display_value};
+use super::position::{move_target, unchanged_digest};
+use super::rule::{Direction, Rule, RuleFields};
+use super::rule_list::{ListedRule, RuleList, read_rules};
+use super::shadow::shadow_warnings;
+use super::state::FirewallState;
+use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Pve};
+use crate::pve::{Params, Path, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
-rule_arguments! {
-    /// Changes to a rule.
-    #[schemars(extend("x-clears" = true))]
-    UpdateFirewallRule {
-        /// Of the rule.
-        position: u32,
-        /// From the audit: refuse if changed since.
-        digest: Option<String>,
-        /// Where to move it.
-        new_position: Option<u32>,
-        /// As for a new rule.
-        direction: Option<Direction>,
-        /// As for a new rule.
-        action: Option<String>,
-        /// On or off.
-        enabled: Option<bool>,
-    }
+/// Changes to a rule.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(extend("additionalProperties" = false, "x-clears" = true))]
+pub(crate) struct UpdateFirewallRule {
+    /// A guest's.
+    #[schemars(range(min = 100, max = 999_999_999))]
+    vmid: Option<u32>,
+    /// A node's.
+    node: Option<String>,
+    /// True: the cluster's.
+    cluster: Option<bool>,
+    /// Of the rule.
+    position: u32,
+    /// From the audit: refuse if changed since.
+    digest: Option<String>,
+    /// Where to move it.
+    new_position: Option<u32>,
+    /// As for a new rule.
+    direction: Option<Direction>,
+    /// As for a new rule.
+    action: Option<String>,
+    /// On or off.
+    enabled: Option<bool>,
+    #[serde(flatten)]
+    rule: RuleArguments,
 }
 
 impl Run for UpdateFirewallRule {
     type Output = Report;
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let scope = self.scope()?;
-        self.fields().check(scope.level())?;
-        let report = scope.on(pve, |site| self.update(pve, site))?;
+        let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
+        self.fields().check(target.level())?;
+        let report = target.on(pve, |firewall| self.update(pve, firewall))?;
         Ok(Reply::report(report))
     }
 }
 
 impl UpdateFirewallRule {
-    fn fields(&self) -> Fields {
-        Fields {
+    fn fields(&self) -> RuleFields {
+        RuleFields {
             direction: self.direction,
             action: self.action.clone(),
-            ..self.contents()
+            enabled: self.enabled,
+            conditions: self.rule.clone(),
         }
     }
 
-    fn update(&self, pve: &Pve, site: &Site) -> Result<Report> {
-        let seen = Seen::read(pve, site)?;
-        seen.rules.unchanged_since(self.digest.as_deref())?;
-        let old = seen.rules.at(self.position)?;
-        let last = u32::try_from(seen.rules.len().saturating_sub(1)).unwrap_or(u32::MAX);
+    fn update(&self, pve: &Pve, firewall: &Firewall) -> Result<Report> {
+        let state = FirewallState::read(pve, firewall)?;
+        state.rules.unchanged_since(self.digest.as_deref())?;
+        let old = &state.rules.at(self.position)?.rule;
+        let position = self.target_position(&state.rules)?;
+        let new = self.fields().apply(old);
+        new.check_since(old, firewall.level)?;
+        let difference = new.difference(old);
+        let action = format!(
+            "update rule {} of the firewall of {}: {new}",
+            self.position, firewall.label
+        );
+        if difference.is_none() && position == self.position {
+            return Ok(firewall.report(Report::unchanged(action)));
+        }
+        if !new.has_references_of(old) {
+            state.check_references(pve, firewall, &new)?;
+        }
+        let mut after = state.rules.without(self.position);
+        after.insert(position as usize, ListedRule::valid(position, new.clone()));
+        let lockout = state.check_lockout(pve, firewall, &after, None, self.rule.accept_lockout)?;
+        let mut report = firewall.report(Report::done(action));
+        let mut digest = state.rules.digest.clone();
+        if let Some((form, changes)) = difference {
+            pve.put::<()>(
+                &self.path(firewall),
+                &form.opt("digest", digest.take().as_ref()),
+            )?;
+            for (name, from, to) in changes {
+                let shown = |value: Option<String>| value.map(|value| display_value(name, &value));
+                report = report.change(argument_of(name), shown(from), shown(to));
+            }
+        }
+        if position != self.position {
+            report = self.move_to(pve, firewall, position, &new, digest, report)?;
+        }
+        report.warnings.extend(lockout);
+        report
+            .warnings
+            .extend(state.no_effect_warnings(firewall, &new));
+        report.warnings.extend(shadow_warnings(&after, position));
+        Ok(report)
+    }
+
+    /// Where the rule is to be after the call.
+    fn target_position(&self, rules: &RuleList) -> Result<u32> {
+        let last = u32::try_from(rules.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let position = self.new_position.unwrap_or(self.position);
         if position > last {
             return Err(Error::argument(
@@ -66,78 +118,52 @@ impl UpdateFirewallRule {
                 format!("must be from 0 to {last}, the place of the last rule"),
             ));
         }
-        let new = self.fields().apply(&old.rule);
-        new.check_since(&old.rule, site.level)?;
-        let difference = new.difference(&old.rule);
-        let action = format!(
-            "update rule {} of the firewall of {}: {new}",
-            self.position, site.label
+        Ok(position)
+    }
+
+    fn path(&self, firewall: &Firewall) -> Path {
+        let position = self.position.to_string();
+        firewall.path.join(["rules", position.as_str()])
+    }
+
+    /// Moves the rule, in a call of its own: beside a move, Proxmox ignores all
+    /// other parameters. Without a digest, the rules are read again, since the
+    /// change before has made a new one.
+    fn move_to(
+        &self,
+        pve: &Pve,
+        firewall: &Firewall,
+        position: u32,
+        rule: &Rule,
+        digest: Option<String>,
+        report: Report,
+    ) -> Result<Report> {
+        let digest = match digest {
+            Some(digest) => digest,
+            None => read_rules(pve, &firewall.path)
+                .map_err(Error::from)
+                .and_then(|rules| unchanged_digest(&rules, self.position, rule))
+                .map_err(|error| error.context("the rule was changed, but not moved"))?,
+        };
+        let moved = pve.put::<()>(
+            &self.path(firewall),
+            &Params::new()
+                .set("moveto", move_target(self.position, position))
+                .set("digest", digest),
         );
-        if difference.is_none() && position == self.position {
-            return Ok(site.report(Report::unchanged(action)));
-        }
-        if new.interface != old.rule.interface
-            || new.action != old.rule.action
-            || new.r#macro != old.rule.r#macro
-        {
-            seen.known(pve, site, &new)?;
-        }
-        let mut after = seen.rules.list.clone();
-        after.retain(|listed| listed.position != self.position);
-        after.insert(
-            position as usize,
-            Listed {
-                position,
-                rule: new.clone(),
-                errors: Vec::new(),
-            },
-        );
-        let lockout = seen.guard(pve, site, &after, None, self.accept_lockout)?;
-        let rules = site.path.join(["rules"]);
-        let path = rules.join([self.position.to_string().as_str()]);
-        let mut digest = seen.rules.digest.clone();
-        let mut report = site.report(Report::done(action));
-        if let Some((form, changes)) = difference {
-            pve.put::<()>(&path, &form.opt("digest", digest.as_ref()))?;
-            for (name, from, to) in changes {
-                let shown = |value: Option<String>| value.map(|value| words(name, &value));
-                report = report.change(argument_of(name), shown(from), shown(to));
+        match moved {
+            Err(failure) if report.changes.is_empty() => return Err(failure.into()),
+            Err(failure) => {
+                return Err(Error::from(failure).context("the rule was changed, but not moved"));
             }
-            digest = None;
+            Ok(()) => {}
         }
-        if position != self.position {
-            let digest = match digest {
-                Some(digest) => digest,
-                None => read_rules(pve, &site.path)
-                    .map_err(Error::from)
-                    .and_then(|rules| expect(&rules, self.position, &new))
-                    .map_err(|error| error.context("the rule was changed, but not moved"))?,
-            };
-            // Beside a move Proxmox ignores all else, so this is a call of its own.
-            let moved = pve.put::<()>(
-                &path,
-                &Params::new()
-                    .set("moveto", move_target(self.position, position))
-                    .set("digest", digest),
-            );
-            match moved {
-                Err(failure) if report.changes.is_empty() => return Err(failure.into()),
-                Err(failure) => {
-                    return Err(Error::from(failure).context("the rule was changed, but not moved"));
-                }
-                Ok(()) => {}
-            }
-            report = report
-                .change(
-                    "position",
-                    Some(self.position.to_string()),
-                    Some(position.to_string()),
-                )
-                .warn("the rules between the two positions have shifted by one");
-        }
-        report.warnings.extend(lockout);
-        report.warnings.extend(seen.without_effect(site, &new));
-        report.warnings.extend(overlaps(&after, position));
-        Ok(report)
+        Ok(report
+            .change(
+                "position",
+                Some(self.position.to_string()),
+                Some(position.to_string()),
+            )
+            .warn("the rules between the two positions have shifted by one"))
     }
 }

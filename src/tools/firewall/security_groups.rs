@@ -4,28 +4,29 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::rule::{Direction, Listed, Rules};
+use super::rule::Direction;
+use super::rule_list::{ListedRule, RuleList};
 use super::state::visible;
 use crate::error::Result;
 use crate::pve::{Failure, Params, Path, Pve};
 
 /// How many nodes and security groups an audit of the cluster looks into.
-pub(super) const LOOKED_INTO: usize = 20;
+pub(super) const MOST_READ: usize = 20;
 
 /// Security groups.
 #[derive(Debug, Default)]
-pub(super) struct Groups {
+pub(super) struct SecurityGroups {
     /// All there are, where it was asked and the token may see it.
     pub(super) names: Option<BTreeSet<String>>,
     /// The rules of those in use.
-    pub(super) rules: BTreeMap<String, Vec<Listed>>,
+    pub(super) rules: BTreeMap<String, Vec<ListedRule>>,
 }
 
-impl Groups {
+impl SecurityGroups {
     /// Reads those that rules use, or all.
     pub(super) fn read<'a>(
         pve: &Pve,
-        rules: impl Iterator<Item = &'a Listed>,
+        rules: impl Iterator<Item = &'a ListedRule>,
         all: bool,
     ) -> Result<Self, Failure> {
         #[derive(Deserialize)]
@@ -48,9 +49,9 @@ impl Groups {
             .iter()
             .flatten()
             .filter(|name| all || used.contains(name.as_str()))
-            .take(LOOKED_INTO)
+            .take(MOST_READ)
         {
-            let read: Option<Rules> =
+            let read: Option<RuleList> =
                 visible(pve.get(&groups.join([name.as_str()]), &Params::new()))?;
             if let Some(read) = read {
                 rules.insert(name.clone(), read.list);

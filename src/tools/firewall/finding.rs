@@ -1,0 +1,41 @@
+//! Findings of an audit.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Something to know about a firewall.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    pub(super) finding: String,
+    /// Of the rule that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) position: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) fix: Option<String>,
+}
+
+/// The most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Severity {
+    High,
+    Medium,
+    Low,
+    Info,
+}
+
+impl Finding {
+    pub(super) fn new(
+        severity: Severity,
+        finding: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            finding: finding.into(),
+            position: None,
+            fix: Some(fix.into()).filter(|fix| !fix.is_empty()),
+        }
+    }
+}
