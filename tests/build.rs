@@ -1,8 +1,6 @@
 //! Lists the files of each test program's folder as its modules, so that a new
 //! file is a part of it.
 
-#![expect(clippy::print_stdout, reason = "cargo reads it")]
-
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 

@@ -5,14 +5,6 @@ use serde_json::{Value, json};
 
 const ERAS: [Era; 2] = [Era::Legacy, Era::Stateless];
 
-fn writes(sim: &Sim) -> anyhow::Result<usize> {
-    let requests = sim.requests()?;
-    Ok(requests
-        .iter()
-        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
-        .count())
-}
-
 async fn client(sim: &Sim, confirm: &str, era: Era, user: User) -> anyhow::Result<Client> {
     let host = sim.host()?.args(["--confirm", confirm]);
     host.connect_with(era, user).await
@@ -39,7 +31,7 @@ async fn a_yes_makes_the_change() -> anyhow::Result<()> {
         client.call("start_guest", vm(103)).await?;
         client.call("list_guests", json!({})).await?;
         assert_eq!(client.questions().len(), 1);
-        assert_eq!(writes(&sim)?, 2);
+        assert_eq!(sim.writes()?.len(), 2);
     }
     Ok(())
 }
@@ -53,7 +45,7 @@ async fn a_no_changes_nothing() -> anyhow::Result<()> {
         assert!(error.contains("did not agree"), "{error}");
         assert_eq!(client.questions().len(), 1);
         client.call("list_guests", json!({})).await?;
-        assert_eq!(writes(&sim)?, 0);
+        assert_eq!(sim.writes()?.len(), 0);
     }
     Ok(())
 }
@@ -67,13 +59,13 @@ async fn a_client_that_cannot_ask_is_refused_unless_the_operator_says_otherwise(
         let error = refused.error("stop_guest", vm(103)).await?;
         assert!(error.contains("rule confirm"), "{error}");
         assert!(error.contains("confirm_fallback"), "{error}");
-        assert_eq!(writes(&sim)?, 0);
+        assert_eq!(sim.writes()?.len(), 0);
 
         let host = sim.host()?;
         let host = host.args(["--confirm=destructive", "--confirm-fallback=allow"]);
         let allowed = host.connect_as(era).await?;
         allowed.call("stop_guest", vm(103)).await?;
-        assert_eq!(writes(&sim)?, 1);
+        assert_eq!(sim.writes()?.len(), 1);
     }
     Ok(())
 }
@@ -117,11 +109,11 @@ async fn an_answer_cannot_be_used_for_another_call() -> anyhow::Result<()> {
         let again = raw.request("tools/call", call(vmid, more)).await?;
         assert_ne!(again["result"]["resultType"], "complete", "{again:#}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     let more = json!({ "requestState": state, "inputResponses": yes });
     let done = raw.request("tools/call", call(103, more)).await?;
     assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     Ok(())
 }
 
@@ -158,13 +150,13 @@ async fn a_yes_counts_once() -> anyhow::Result<()> {
     let yes = || call("stop_guest", stop(), Some((state, "accept")));
     let done = raw.request("tools/call", yes()).await?;
     assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     // The guest runs again, so that there is something to stop.
     let starter = sim.host()?.connect().await?;
     starter.call("start_guest", vm(103)).await?;
     let again = raw.request("tools/call", yes()).await?;
     assert_eq!(again["result"]["resultType"], "input_required", "{again:#}");
-    assert_eq!(writes(&sim)?, 2);
+    assert_eq!(sim.writes()?.len(), 2);
     Ok(())
 }
 
@@ -197,7 +189,7 @@ async fn calls_that_wait_for_the_user_hold_up_no_others() -> anyhow::Result<()> 
         text.contains("already wait for the user's answer"),
         "{ninth:#}"
     );
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     let yes = call(
         "stop_guest",
         json!({ "vmid": 103 }),
@@ -205,7 +197,7 @@ async fn calls_that_wait_for_the_user_hold_up_no_others() -> anyhow::Result<()> 
     );
     let done = raw.request("tools/call", yes).await?;
     assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     Ok(())
 }
 
@@ -217,7 +209,7 @@ async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
         let client = client(&sim, "writes", era, User::Agrees).await?;
         client.call("set_cloud_init", settings.clone()).await?;
         let questions = client.questions();
-        assert_eq!(questions.len(), writes(&sim)?, "{questions:?}");
+        assert_eq!(questions.len(), sim.writes()?.len(), "{questions:?}");
         assert!(questions.len() >= 2, "{questions:?}");
     }
 
@@ -233,7 +225,7 @@ async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
         second["result"]["resultType"], "input_required",
         "{second:#}"
     );
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     let state = &second["result"]["requestState"];
     let no = call("set_cloud_init", settings, Some((state, "decline")));
     let declined = raw.request("tools/call", no).await?;
@@ -243,7 +235,7 @@ async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
         .unwrap_or_default();
     assert!(text.contains("did not agree"), "{text}");
     assert!(text.contains("earlier changes"), "{text}");
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     Ok(())
 }
 
@@ -266,7 +258,7 @@ async fn the_question_shows_the_whole_command() -> anyhow::Result<()> {
     ] {
         assert!(questions.contains(word), "{questions}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::{HostRunner, Output, component, hostile_component, hostile_sockets_component};
+use harness::{HostRunner, component, hostile_component, hostile_sockets_component};
 use serde_json::Value;
 
 /// What is shown about a component, or about the embedded one.
@@ -29,14 +29,6 @@ fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
         .filter(|import| import.get("granted") == Some(&Value::Bool(granted)))
         .filter_map(|import| import.get("name")?.as_str())
         .collect()
-}
-
-fn assert_refused(output: &Output, says: &[&str]) {
-    assert_eq!(output.status, Some(2), "{output:?}");
-    assert_eq!(output.stdout, "", "{output:?}");
-    for say in says {
-        assert!(output.stderr.contains(say), "nothing of {say}: {output:?}");
-    }
 }
 
 #[tokio::test]
@@ -121,7 +113,7 @@ async fn one_of_another_world_is_told() -> anyhow::Result<()> {
     let name = file.display().to_string();
     for name in [name.as_str(), "/nonexistent.wasm", "/etc/passwd"] {
         let output = HostRunner::new()?.run(&["inspect", name]).await?;
-        assert_refused(&output, &[name]);
+        output.assert_refused(&[name]);
     }
     Ok(())
 }
@@ -147,19 +139,17 @@ async fn the_digest_may_be_a_condition() -> anyhow::Result<()> {
             assert_eq!(output.status, Some(0), "{command:?}: {output:?}");
         }
         let output = host(other)?.run(command).await?;
-        assert_refused(&output, &[digest, other, "--component-sha256"]);
+        output.assert_refused(&[digest, other, "--component-sha256"]);
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
         let output = host(digest)?.component(&hostile).run(command).await?;
-        assert_refused(&output, &[digest, other, "--component-sha256"]);
+        output.assert_refused(&[digest, other, "--component-sha256"]);
     }
     // When serving, too.
     let output = host(other)?.arg("--demo").raw()?.ended().await?;
-    assert_refused(&output, &[digest, other]);
+    output.assert_refused(&[digest, other]);
     for nonsense in ["", "abc", &digest[1..]] {
-        assert_refused(
-            &host(nonsense)?.run(&["tools"]).await?,
-            &["--component-sha256"],
-        );
+        let output = host(nonsense)?.run(&["tools"]).await?;
+        output.assert_refused(&["--component-sha256"]);
     }
     Ok(())
 }

@@ -5,15 +5,6 @@ use std::collections::BTreeSet;
 use harness::{HostRunner, Sim};
 use serde_json::{Value, json};
 
-/// How many requests that could change anything came in.
-fn writes(sim: &Sim) -> anyhow::Result<usize> {
-    let requests = sim.requests()?;
-    Ok(requests
-        .iter()
-        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
-        .count())
-}
-
 fn names(tools: &[Value]) -> BTreeSet<&str> {
     tools
         .iter()
@@ -76,12 +67,12 @@ async fn the_default_loses_no_data() -> anyhow::Result<()> {
     let error = client.error("rollback_snapshot", snapshot).await?;
     assert!(error.contains("rollback"), "{error}");
     client.call("stop_guest", json!({ "vmid": 103 })).await?;
-    assert_eq!(writes(&sim)?, 2);
+    assert_eq!(sim.writes()?.len(), 2);
 
     let client = sim.host()?.arg("--preset=admin").connect().await?;
     let hard = json!({ "vmid": 100, "mode": "hard" });
     client.call("stop_guest", hard).await?;
-    assert_eq!(writes(&sim)?, 3);
+    assert_eq!(sim.writes()?.len(), 3);
     Ok(())
 }
 
@@ -102,7 +93,7 @@ async fn read_only_offers_reads_and_sends_nothing_else() -> anyhow::Result<()> {
         assert!(error.message.contains("only lets reads"), "{error:?}");
         client.call("list_guests", json!({})).await?;
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -173,7 +164,7 @@ async fn guests_outside_of_the_scope_are_not_there() -> anyhow::Result<()> {
             "{argument}: {tasks}"
         );
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -288,7 +279,7 @@ async fn no_node_fetches_from_a_node() -> anyhow::Result<()> {
         let error = client.error("download_iso", arguments).await?;
         assert!(error.contains("rule built-in"), "{host}: {error}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -329,7 +320,7 @@ async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
     let outside = json!({ "vmid": 9000, "new_vmid": 600, "name": "out" });
     let error = client.error("clone_guest", outside).await?;
     assert!(error.contains("500-510"), "{error}");
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     let inside = json!({ "vmid": 9000, "new_vmid": 501, "name": "in" });
     let report = client.call("clone_guest", inside).await?;
     assert_eq!(report["status"], "done", "{report:#}");
@@ -364,7 +355,7 @@ async fn a_minute_has_a_cap() -> anyhow::Result<()> {
     client.call("set_guest_options", tags(103, "b")).await?;
     let error = client.error("set_guest_options", tags(103, "c")).await?;
     assert!(error.contains("at most 3 changes"), "{error}");
-    assert_eq!(writes(&sim)?, 3);
+    assert_eq!(sim.writes()?.len(), 3);
     client.call("list_guests", json!({})).await?;
     Ok(())
 }
@@ -462,7 +453,7 @@ async fn explain_names_the_rule_and_changes_nothing() -> anyhow::Result<()> {
         );
         assert_eq!(allowed, index == 0, "{answer:#}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -488,14 +479,14 @@ async fn a_shutdown_that_high_availability_forces_is_a_hard_stop() -> anyhow::Re
     for words in ["high availability", "hard-stop", "rule actions"] {
         assert!(error.contains(words), "{error}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     client.call("stop_guest", json!({ "vmid": 103 })).await?;
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     // Proxmox kills a container that does not reboot in time.
     let short = json!({ "vmid": 200, "timeout_seconds": 5 });
     let error = client.error("restart_guest", short).await?;
     assert!(error.contains("hard-stop"), "{error}");
-    assert_eq!(writes(&sim)?, 1);
+    assert_eq!(sim.writes()?.len(), 1);
     Ok(())
 }
 
@@ -514,7 +505,7 @@ async fn denied_actions_beat_allowed_tools() -> anyhow::Result<()> {
     let run = json!({ "vmid": 100, "command": ["id"] });
     let error = host()?.connect().await?.error("run_in_guest", run).await?;
     assert!(error.contains("rule deny"), "{error}");
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
 
     let exec = ["POST /nodes/pve1/qemu/100/agent/exec", "command=id"];
     let (answer, _) = explain(host()?, &exec).await?;
@@ -707,7 +698,7 @@ async fn the_systems_policy_is_a_ceiling() -> anyhow::Result<()> {
     let start = ["call", "start_guest", r#"{"vmid":201}"#];
     let output = wrapped()?.run(&start).await?;
     assert_eq!(output.status, Some(1), "{output:?}");
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -736,7 +727,7 @@ async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
         let output = host(confirm)?.run(&command).await?;
         assert_eq!(output.stdout.contains("rule confirm"), asks, "{output:?}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     let output = host("destructive")?
         .run(&["call", "stop_guest", stop])
         .await?;
@@ -744,7 +735,7 @@ async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
     for say in ["rule confirm", "--yes", "nothing was changed"] {
         assert!(output.stderr.contains(say), "{say}: {output:?}");
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     let fallback = host("destructive")?.arg("--confirm-fallback=allow");
     let output = fallback.run(&["call", "stop_guest", stop]).await?;
     assert_eq!(output.status, Some(0), "{output:?}");
@@ -752,6 +743,6 @@ async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
         .run(&["call", "--yes", "start_guest", stop])
         .await?;
     assert_eq!(output.status, Some(0), "{output:?}");
-    assert_eq!(writes(&sim)?, 2);
+    assert_eq!(sim.writes()?.len(), 2);
     Ok(())
 }

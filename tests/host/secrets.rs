@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
 use anyhow::Context as _;
-use harness::{HostRunner, Output, Sim};
+use harness::{HostRunner, Sim};
 use serde_json::json;
 
 const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
@@ -19,42 +19,21 @@ fn host(sim: &Sim) -> anyhow::Result<HostRunner> {
         .secret(secret))
 }
 
-/// Puts a file into the working directory that its owner alone can read.
-fn private(host: HostRunner, name: &str, content: &str) -> anyhow::Result<HostRunner> {
-    let host = host.file(name, content)?;
-    let path = host.directory().join(name);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(host)
-}
-
-fn assert_succeeds(output: &Output) {
-    assert_eq!(output.status, Some(0), "{output:?}");
-    assert_eq!(output.stderr, "", "{output:?}");
-}
-
-/// Exit status 2, and one line that says each of these things.
-fn assert_refused(output: &Output, says: &[&str]) {
-    assert_eq!(output.status, Some(2), "{output:?}");
-    assert_eq!(output.stdout, "", "{output:?}");
-    assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
-    for say in says {
-        assert!(output.stderr.contains(say), "nothing of {say}: {output:?}");
-    }
-}
-
 #[tokio::test]
 async fn a_file_may_hold_it() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     for end in ["", "\n", "\r\n"] {
-        let host = private(host(&sim)?, "secret", &format!("{secret}{end}"))?;
+        let host = host(&sim)?.private_file("secret", &format!("{secret}{end}"))?;
         let path = host.directory().join("secret").display().to_string();
-        assert_succeeds(&host.env(FILE, path).run(&CALL).await?);
+        host.env(FILE, path).run(&CALL).await?.assert_succeeds();
     }
     // The variable may itself be in a file.
-    let host = private(HostRunner::new()?.secret(&secret), "secret", &secret)?;
+    let host = HostRunner::new()?
+        .secret(&secret)
+        .private_file("secret", &secret)?;
     let host = host.file(".env", &lines(&sim, &format!("{FILE}=secret\n"))?)?;
-    assert_succeeds(&host.run(&CALL).await?);
+    host.run(&CALL).await?.assert_succeeds();
     Ok(())
 }
 
@@ -64,9 +43,9 @@ async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
     let secret = sim.token("all")?.secret.clone();
     let example = format!("for example {FILE}=");
     let absent = host(&sim)?.env(FILE, "absent").run(&CALL).await?;
-    assert_refused(&absent, &[FILE, "absent", "cannot be read", &example]);
+    absent.assert_refused_in_one_line(&[FILE, "absent", "cannot be read", &example]);
     let folder = host(&sim)?.env(FILE, "/").run(&CALL).await?;
-    assert_refused(&folder, &[FILE, "cannot be read", &example]);
+    folder.assert_refused_in_one_line(&[FILE, "cannot be read", &example]);
     for content in [
         String::new(),
         "\n".to_owned(),
@@ -74,9 +53,9 @@ async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
         format!("{}={secret}", sim.token("all")?.id),
         secret.repeat(1000),
     ] {
-        let host = private(host(&sim)?, "secret", &content)?;
+        let host = host(&sim)?.private_file("secret", &content)?;
         let output = host.env(FILE, "secret").run(&CALL).await?;
-        assert_refused(&output, &[FILE, "\"secret\"", &example]);
+        output.assert_refused_in_one_line(&[FILE, "\"secret\"", &example]);
     }
     Ok(())
 }
@@ -125,26 +104,21 @@ fn lines(sim: &Sim, more: &str) -> anyhow::Result<String> {
 async fn one_place_gives_one_secret() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
-    let both = private(sim.host()?, "secret", &secret)?;
+    let both = sim.host()?.private_file("secret", &secret)?;
     let output = both.env(FILE, "secret").run(&CALL).await?;
-    assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, "environment"]);
+    output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET and", FILE, "environment"]);
     let more = format!("PROXMOX_TOKEN_SECRET={secret}\n{FILE}=secret\n");
     let host = HostRunner::new()?.secret(&secret);
-    let output = private(host, ".env", &lines(&sim, &more)?)?
+    let output = host
+        .private_file(".env", &lines(&sim, &more)?)?
         .run(&CALL)
         .await?;
-    assert_refused(&output, &["PROXMOX_TOKEN_SECRET and", FILE, ".env"]);
+    output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET and", FILE, ".env"]);
     // Of two places neither has precedence either.
-    let given = private(
-        sim.host()?,
-        "given.env",
-        &lines(&sim, &format!("{FILE}=absent\n"))?,
-    )?;
+    let absent = lines(&sim, &format!("{FILE}=absent\n"))?;
+    let given = sim.host()?.private_file("given.env", &absent)?;
     let output = given.arg("--env-file=given.env").run(&CALL).await?;
-    assert_refused(
-        &output,
-        &["PROXMOX_TOKEN_SECRET", FILE, "given.env", "environment"],
-    );
+    output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET", FILE, "given.env", "environment"]);
     Ok(())
 }
 
@@ -154,26 +128,35 @@ async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let with = |content: &str| -> anyhow::Result<HostRunner> {
-        let host = private(host(&sim)?, "proxmox-token-secret", content)?;
+        let host = host(&sim)?.private_file("proxmox-token-secret", content)?;
         let directory = host.directory().display().to_string();
         Ok(host.env("CREDENTIALS_DIRECTORY", directory))
     };
-    assert_succeeds(&with(&format!("{secret}\n"))?.run(&CALL).await?);
+    with(&format!("{secret}\n"))?
+        .run(&CALL)
+        .await?
+        .assert_succeeds();
     let output = with("")?.run(&CALL).await?;
-    assert_refused(&output, &["systemd credential proxmox-token-secret"]);
+    output.assert_refused_in_one_line(&["systemd credential proxmox-token-secret"]);
     // It comes last.
     let given = with("wrong")?.env("PROXMOX_TOKEN_SECRET", &secret);
-    assert_succeeds(&given.run(&CALL).await?);
+    given.run(&CALL).await?.assert_succeeds();
     // It goes with a file that the operator named, and with no other.
     let with_file = |name: &str| -> anyhow::Result<HostRunner> {
-        let host = private(HostRunner::new()?.secret(&secret), name, &lines(&sim, "")?)?;
-        let host = private(host, "proxmox-token-secret", &secret)?;
+        let host = HostRunner::new()?
+            .secret(&secret)
+            .private_file(name, &lines(&sim, "")?)?;
+        let host = host.private_file("proxmox-token-secret", &secret)?;
         let directory = host.directory().display().to_string();
         Ok(host.env("CREDENTIALS_DIRECTORY", directory))
     };
     let named = with_file("given.env")?.arg("--env-file=given.env");
-    assert_succeeds(&named.run(&CALL).await?);
-    assert_succeeds(&with_file(".env")?.arg("--dotenv").run(&CALL).await?);
+    named.run(&CALL).await?.assert_succeeds();
+    with_file(".env")?
+        .arg("--dotenv")
+        .run(&CALL)
+        .await?
+        .assert_succeeds();
     let output = with_file(".env")?.run(&CALL).await?;
     assert_eq!(output.status, Some(2), "{output:?}");
     assert!(output.stderr.contains("--dotenv"), "{output:?}");
@@ -184,7 +167,7 @@ async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
         .env("CREDENTIALS_DIRECTORY", directory)
         .run(&CALL)
         .await?;
-    assert_refused(&output, &["PROXMOX_TOKEN_SECRET"]);
+    output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET"]);
     Ok(())
 }
 

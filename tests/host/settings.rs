@@ -7,15 +7,6 @@ use serde_json::{Value, json};
 
 const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
 
-/// Bad settings: exit status 2, nothing on stdout, one line that names the
-/// variable.
-fn assert_refused(output: &Output, variable: &str) {
-    assert_eq!(output.status, Some(2), "{output:?}");
-    assert_eq!(output.stdout, "", "{output:?}");
-    assert_eq!(output.stderr.trim_end().lines().count(), 1, "{output:?}");
-    assert!(output.stderr.contains(variable), "{variable}: {output:?}");
-}
-
 fn assert_nodes(output: &Output) {
     assert_eq!(output.status, Some(0), "{output:?}");
     let result: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
@@ -35,7 +26,7 @@ async fn a_missing_setting_is_named() -> anyhow::Result<()> {
         // When serving, too: a client shows the line to its user.
         for arguments in [&CALL[..], &[]] {
             let output = sim.host()?.env_remove(variable).run(arguments).await?;
-            assert_refused(&output, variable);
+            output.assert_refused_in_one_line(&[variable]);
             assert!(
                 output.stderr.contains(&format!("{variable}=")),
                 "no example: {output:?}"
@@ -43,7 +34,7 @@ async fn a_missing_setting_is_named() -> anyhow::Result<()> {
         }
         // Empty counts as missing.
         let output = sim.host()?.env(variable, "").run(&CALL).await?;
-        assert_refused(&output, variable);
+        output.assert_refused_in_one_line(&[variable]);
     }
     Ok(())
 }
@@ -57,7 +48,7 @@ async fn all_that_is_missing_is_named_at_once() -> anyhow::Result<()> {
         "PROXMOX_TOKEN_ID",
         "PROXMOX_TOKEN_SECRET",
     ] {
-        assert_refused(&output, variable);
+        output.assert_refused_in_one_line(&[variable]);
     }
     Ok(())
 }
@@ -82,12 +73,12 @@ async fn a_malformed_setting_is_named() -> anyhow::Result<()> {
         ("PROXMOX_CA_FILE", "/nonexistent/ca.pem"),
     ] {
         let output = sim.host()?.env(variable, value).run(&CALL).await?;
-        assert_refused(&output, variable);
+        output.assert_refused_in_one_line(&[variable]);
     }
     // No certificate in it.
     let host = sim.host()?.file("empty.pem", "nothing\n")?;
     let output = host.env("PROXMOX_CA_FILE", "empty.pem").run(&CALL).await?;
-    assert_refused(&output, "PROXMOX_CA_FILE");
+    output.assert_refused_in_one_line(&["PROXMOX_CA_FILE"]);
     Ok(())
 }
 
@@ -105,7 +96,9 @@ async fn a_misplaced_secret_is_not_shown() -> anyhow::Result<()> {
         ("PROXMOX_URL", url),
     ] {
         let host = sim.host()?.secret(&token.secret).env(variable, value);
-        assert_refused(&host.run(&CALL).await?, variable);
+        host.run(&CALL)
+            .await?
+            .assert_refused_in_one_line(&[variable]);
     }
     // Nor is a line that cannot be read.
     let line = format!("PROXMOX_TOKEN_SECRET {}\n", token.secret);
@@ -116,7 +109,7 @@ async fn a_misplaced_secret_is_not_shown() -> anyhow::Result<()> {
     let host = sim.host()?.env_remove("PROXMOX_TOKEN_SECRET");
     let host = host.secret(&token.secret).file("given.env", &line)?;
     let output = host.arg("--env-file=given.env").run(&CALL).await?;
-    assert_refused(&output, "given.env");
+    output.assert_refused_in_one_line(&["given.env"]);
     Ok(())
 }
 
@@ -185,7 +178,7 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
     ] {
         let host = sim.host()?.secret(secret).env(name, &value);
         let output = host.run(&CALL).await?;
-        assert_refused(&output, name);
+        output.assert_refused_in_one_line(&[name]);
         assert!(output.stderr.contains(says), "{name}: {output:?}");
     }
     let host = sim
@@ -193,7 +186,9 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
         .env_remove("PROXMOX_TOKEN_SECRET")
         .secret(secret);
     let output = host.env("PROXMOX_TOKEN_SECRET_FILE", secret).run(&CALL);
-    assert_refused(&output.await?, "PROXMOX_TOKEN_SECRET_FILE");
+    output
+        .await?
+        .assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET_FILE"]);
     // There is no such flag, and it is not repeated.
     for argument in [
         format!("--token-secret={secret}"),
@@ -235,14 +230,7 @@ fn lines(sim: &Sim) -> anyhow::Result<String> {
 /// Without any settings, but with a file that the owner alone can read.
 fn host_with(sim: &Sim, name: &str, text: &str) -> anyhow::Result<HostRunner> {
     let secret = &sim.token("all")?.secret;
-    private(HostRunner::new()?.secret(secret), name, text)
-}
-
-fn private(host: HostRunner, name: &str, text: &str) -> anyhow::Result<HostRunner> {
-    let host = host.file(name, text)?;
-    let path = host.directory().join(name);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(host)
+    HostRunner::new()?.secret(secret).private_file(name, text)
 }
 
 /// Each place is enough, and a flag beats the environment.
@@ -291,7 +279,7 @@ async fn one_place_gives_address_token_and_trust() -> anyhow::Result<()> {
         let host = sim.host()?.env_remove("PROXMOX_CA_FILE");
         let host = host.file("given.env", line)?.arg("--env-file=given.env");
         let output = host.run(&CALL).await?;
-        assert_refused(&output, name);
+        output.assert_refused_in_one_line(&[name]);
         for place in ["given.env", "environment", "PROXMOX_TOKEN_SECRET"] {
             assert!(output.stderr.contains(place), "{place}: {output:?}");
         }
@@ -308,11 +296,11 @@ async fn one_place_gives_address_token_and_trust() -> anyhow::Result<()> {
         let (name, value) = line.trim().split_once('=').unwrap_or_default();
         let host = host_with(&sim, "given.env", &lines)?.arg("--env-file=given.env");
         let output = host.env(name, value).run(&CALL).await?;
-        assert_refused(&output, name);
+        output.assert_refused_in_one_line(&[name]);
     }
     let flag = host_with(&sim, "given.env", &lines)?.arg("--verify-ssl=false");
     let output = flag.arg("--env-file=given.env").run(&CALL).await?;
-    assert_refused(&output, "from the command line");
+    output.assert_refused_in_one_line(&["from the command line"]);
     // The address alone in a `.env`: the token of the environment stays here.
     let host = sim.host()?.env_remove("PROXMOX_URL");
     let host = host.file(".env", &format!("{}{}", weaker[0], weaker[1]))?;
@@ -375,14 +363,14 @@ async fn nothing_is_substituted_in_a_file() -> anyhow::Result<()> {
             text.push_str("PROXMOX_USER=root@pam\n");
         }
         for file in [".env", "given.env"] {
-            let host = private(HostRunner::new()?, file, &text)?;
+            let host = HostRunner::new()?.private_file(file, &text)?;
             let host = host.env("OTHER_SECRET", hidden).secret(&secret);
             let host = match file {
                 "given.env" => host.arg("--env-file=given.env"),
                 _ => host,
             };
             let output = host.run(&CALL).await?;
-            assert_refused(&output, name);
+            output.assert_refused_in_one_line(&[name]);
             let said = output.stderr.contains("another variable");
             assert!(said, "{output:?}");
         }
@@ -409,16 +397,18 @@ async fn an_unnamed_dot_env_reads_no_secrets_elsewhere() -> anyhow::Result<()> {
     let host = host_with(&sim, ".env", &text(&path)?)?;
     std::os::unix::fs::symlink(&file, host.directory().join("link"))?;
     let output = host.run(&CALL).await?;
-    assert_refused(&output, "PROXMOX_TOKEN_SECRET_FILE");
+    output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET_FILE"]);
     let host = host_with(&sim, ".env", &text("link")?)?;
     std::os::unix::fs::symlink(&file, host.directory().join("link"))?;
-    assert_refused(&host.run(&CALL).await?, "--dotenv");
+    host.run(&CALL)
+        .await?
+        .assert_refused_in_one_line(&["--dotenv"]);
     assert_eq!(sim.requests()?.len(), 0);
     // With the operator's word, and beside it.
     let host = host_with(&sim, ".env", &text(&path)?)?;
     assert_nodes(&host.arg("--dotenv").run(&CALL).await?);
     let host = host_with(&sim, ".env", &text("secret")?)?;
-    let host = private(host, "secret", &token.secret)?;
+    let host = host.private_file("secret", &token.secret)?;
     assert_nodes(&host.run(&CALL).await?);
     Ok(())
 }
@@ -462,7 +452,7 @@ async fn only_regular_files_of_a_size_are_read() -> anyhow::Result<()> {
     // A link to a regular file is as good as the file: secrets of containers
     // are mounted so.
     let host = sim.host()?.env_remove("PROXMOX_TOKEN_SECRET");
-    let host = private(host.secret(&secret), "secret", &secret)?;
+    let host = host.secret(&secret).private_file("secret", &secret)?;
     std::os::unix::fs::symlink("secret", host.directory().join("link"))?;
     let output = host.env("PROXMOX_TOKEN_SECRET_FILE", "link").run(&CALL);
     assert_nodes(&output.await?);
@@ -513,7 +503,7 @@ async fn every_setting_works_from_every_place() -> anyhow::Result<()> {
         .arg("--policy=other.toml")
         .run(&start)
         .await?;
-    assert_refused(&output, "other.toml");
+    output.assert_refused_in_one_line(&["other.toml"]);
     let output = environment()?.arg("--log-level=off").run(&start).await?;
     assert!(!output.stderr.contains("DEBUG"), "{output:?}");
     // Nonsense is refused in all places.
@@ -521,14 +511,18 @@ async fn every_setting_works_from_every_place() -> anyhow::Result<()> {
         sim.host()?.env("PROXMOX_MCP_LOG", "loud"),
         host_with(&sim, ".env", &format!("{lines}PROXMOX_MCP_LOG=loud\n"))?,
     ] {
-        assert_refused(&host.run(&CALL).await?, "PROXMOX_MCP_LOG");
+        host.run(&CALL)
+            .await?
+            .assert_refused_in_one_line(&["PROXMOX_MCP_LOG"]);
     }
     let host = host_with(
         &sim,
         ".env",
         &format!("{lines}PROXMOX_MCP_POLICY=no.toml\n"),
     )?;
-    assert_refused(&host.run(&CALL).await?, "no.toml");
+    host.run(&CALL)
+        .await?
+        .assert_refused_in_one_line(&["no.toml"]);
     Ok(())
 }
 
@@ -539,7 +533,10 @@ async fn an_unnamed_dot_env_writes_no_files() -> anyhow::Result<()> {
     let lines = format!("{}PROXMOX_MCP_POLICY=policy.toml\n", lines(&sim)?);
     let policy = "[audit]\nfile = \"audit.jsonl\"\n";
     let host = || host_with(&sim, ".env", &lines)?.file("policy.toml", policy);
-    assert_refused(&host()?.run(&CALL).await?, "--dotenv");
+    host()?
+        .run(&CALL)
+        .await?
+        .assert_refused_in_one_line(&["--dotenv"]);
     assert_nodes(&host()?.arg("--dotenv").run(&CALL).await?);
     Ok(())
 }
@@ -591,7 +588,9 @@ async fn a_dot_env_holds_all_of_it() -> anyhow::Result<()> {
 async fn an_env_file_that_is_not_there_is_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let host = sim.host()?.arg("--env-file").arg("absent.env");
-    assert_refused(&host.run(&CALL).await?, "absent.env");
+    host.run(&CALL)
+        .await?
+        .assert_refused_in_one_line(&["absent.env"]);
     for (text, says) in [
         ("PROXMOX_URL\n", "line 1"),
         ("\n\nPROXMOX_URL='x\n", "line 3"),
@@ -599,7 +598,7 @@ async fn an_env_file_that_is_not_there_is_refused() -> anyhow::Result<()> {
     ] {
         let host = HostRunner::new()?.file("given.env", text)?;
         let output = host.arg("--env-file=given.env").run(&CALL).await?;
-        assert_refused(&output, "given.env");
+        output.assert_refused_in_one_line(&["given.env"]);
         assert!(output.stderr.contains(says), "{says}: {output:?}");
     }
     Ok(())

@@ -1,7 +1,5 @@
 //! Certificates that are known by their fingerprint.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use anyhow::ensure;
 use harness::{HostRunner, Output, Sim};
 use serde_json::json;
@@ -16,11 +14,6 @@ fn host(sim: &Sim) -> anyhow::Result<HostRunner> {
 /// The same, with this as `PROXMOX_FINGERPRINT`.
 async fn pinned(sim: &Sim, pins: &str) -> anyhow::Result<Output> {
     host(sim)?.env("PROXMOX_FINGERPRINT", pins).run(&CALL).await
-}
-
-fn assert_succeeds(output: &Output) {
-    assert_eq!(output.status, Some(0), "{output:?}");
-    assert_eq!(output.stderr, "", "{output:?}");
 }
 
 /// The call fails, and says each of these things.
@@ -53,10 +46,10 @@ async fn a_pinned_certificate_is_accepted() -> anyhow::Result<()> {
             format!("{pin} {other}"),
             format!("{other}\n{pin}\n"),
         ] {
-            assert_succeeds(&pinned(&sim, &pins).await?);
+            pinned(&sim, &pins).await?.assert_succeeds();
         }
         let flag = host(&sim)?.arg(format!("--fingerprint={pin}"));
-        assert_succeeds(&flag.run(&CALL).await?);
+        flag.run(&CALL).await?.assert_succeeds();
         let token = sim.token("all")?;
         let given = format!(
             "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_TOKEN_SECRET={}\n\
@@ -64,10 +57,11 @@ async fn a_pinned_certificate_is_accepted() -> anyhow::Result<()> {
             sim.url, token.id, token.secret
         );
         let file = HostRunner::new()?.secret(&token.secret);
-        let file = file.file("given.env", &given)?;
-        let path = file.directory().join("given.env");
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        assert_succeeds(&file.arg("--env-file=given.env").run(&CALL).await?);
+        let file = file.private_file("given.env", &given)?;
+        file.arg("--env-file=given.env")
+            .run(&CALL)
+            .await?
+            .assert_succeeds();
     }
     Ok(())
 }
@@ -107,7 +101,7 @@ async fn a_pin_stands_above_the_host_name() -> anyhow::Result<()> {
     let by_pin = host(&sim)?
         .env("PROXMOX_URL", &url)
         .env("PROXMOX_FINGERPRINT", &sim.fingerprint);
-    assert_succeeds(&by_pin.run(&CALL).await?);
+    by_pin.run(&CALL).await?.assert_succeeds();
     Ok(())
 }
 
@@ -133,7 +127,7 @@ async fn no_other_certificate_is_accepted() -> anyhow::Result<()> {
     let unchecked = host(&sim)?
         .env("PROXMOX_FINGERPRINT", &sim.fingerprint)
         .env("PROXMOX_VERIFY_SSL", "false");
-    assert_succeeds(&unchecked.run(&CALL).await?);
+    unchecked.run(&CALL).await?.assert_succeeds();
     Ok(())
 }
 

@@ -2,20 +2,8 @@
 //! spells it.
 
 use harness::hostile::{ends_well, hostile, paths, refused, refused_as, start_sim};
+use harness::with;
 use serde_json::{Value, json};
-
-/// A request with some of its parts changed.
-fn with(request: &Value, changes: Value) -> Value {
-    let parts = request.as_object().into_iter().flatten();
-    let changes = changes.as_object().into_iter().flatten();
-    let parts = parts.chain(changes);
-    // Of two, the last one stays.
-    Value::Object(
-        parts
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect(),
-    )
-}
 
 /// The headers of a form, if there is one.
 fn form(body: &str) -> Value {

@@ -1,15 +1,9 @@
 //! Commands inside a guest.
 
-use harness::{Client, Sim};
+use harness::{Client, Sim, assert_says};
 use serde_json::{Value, json};
 
 const TOOL: &str = "run_in_guest";
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 /// A client whose operator allows commands.
 async fn client(sim: &Sim) -> anyhow::Result<Client> {
@@ -43,13 +37,13 @@ async fn output_and_exit_code() -> anyhow::Result<()> {
     assert_eq!(uname["exit_code"], 0);
     assert_eq!(uname["vmid"], 100);
     assert_eq!(uname["node"], "pve1");
-    says(uname["stdout"].as_str().unwrap(), &["Linux web01"]);
+    assert_says(uname["stdout"].as_str().unwrap(), &["Linux web01"]);
     assert!(uname.get("stderr").is_none() && uname.get("hint").is_none());
 
     // A command that fails has still been run, so the tool succeeds.
     let missing = run(&client, &["cat", "/etc/nothing"]).await?;
     assert_eq!(missing["exit_code"], 1);
-    says(missing["stderr"].as_str().unwrap(), &["No such file"]);
+    assert_says(missing["stderr"].as_str().unwrap(), &["No such file"]);
 
     // Each argument arrives as it is, whatever a form or a shell makes of it.
     let words = ["a b", "x=1&y;z", "100%", "\"'$HOME`", "ü€"];
@@ -72,7 +66,7 @@ async fn long_output_is_cut_in_the_middle() -> anyhow::Result<()> {
     let stdout = seq["stdout"].as_str().unwrap();
     assert!(stdout.starts_with("1\n2\n") && stdout.ends_with("\n100000\n"));
     assert!(stdout.contains("bytes left out") && stdout.len() < 17_000);
-    says(seq["hint"].as_str().unwrap(), &["8 KiB", "filter"]);
+    assert_says(seq["hint"].as_str().unwrap(), &["8 KiB", "filter"]);
     Ok(())
 }
 
@@ -84,14 +78,14 @@ async fn left_and_looked_at_again() -> anyhow::Result<()> {
     let arguments = json!({ "vmid": 100, "command": ["sleep", "3600"], "timeout_seconds": 0 });
     let left = client.call(TOOL, arguments).await?;
     assert_eq!(left["status"], "running", "{left:#}");
-    says(left["hint"].as_str().unwrap(), &["run_in_guest", "pid"]);
+    assert_says(left["hint"].as_str().unwrap(), &["run_in_guest", "pid"]);
     let pid = &left["pid"];
     let again = json!({ "vmid": 100, "pid": pid, "timeout_seconds": 0 });
     let again = client.call(TOOL, again).await?;
     assert_eq!((&again["status"], &again["pid"]), (&json!("running"), pid));
     let followed = json!({ "vmid": 100, "pid": pid, "timeout_seconds": 1 });
     let followed = client.call(TOOL, followed).await?;
-    says(followed["hint"].as_str().unwrap(), &["followed for 1s"]);
+    assert_says(followed["hint"].as_str().unwrap(), &["followed for 1s"]);
 
     let arguments = json!({ "vmid": 100, "command": ["echo", "hi"], "timeout_seconds": 0 });
     let done = client.call(TOOL, arguments).await?;
@@ -100,7 +94,7 @@ async fn left_and_looked_at_again() -> anyhow::Result<()> {
     assert_eq!(ended["stdout"], "hi\n", "{ended:#}");
     // The agent tells it once.
     let text = client.error(TOOL, again).await?;
-    says(&text, &["does not know a command", "forgets"]);
+    assert_says(&text, &["does not know a command", "forgets"]);
 
     let followed = run(&client, &["sleep", "1"]).await?;
     assert_eq!(followed["exit_code"], 0);
@@ -112,8 +106,7 @@ async fn left_and_looked_at_again() -> anyhow::Result<()> {
 async fn agents_that_do_not_answer() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = client(&sim).await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 104, "running": false }))
-        .await?;
+    sim.set_guest(104, json!({ "running": false })).await?;
     for (vmid, words) in [
         (103, &["plain01", "switched off", "--agent enabled=1"][..]),
         (102, &["noagent", "does not answer", "install"]),
@@ -124,11 +117,11 @@ async fn agents_that_do_not_answer() -> anyhow::Result<()> {
     ] {
         let arguments = json!({ "vmid": vmid, "command": ["true"] });
         let text = client.error(TOOL, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     let arguments = json!({ "vmid": 100, "command": ["/opt/nothing"] });
     let text = client.error(TOOL, arguments).await?;
-    says(
+    assert_says(
         &text,
         &["cannot run this program", "/opt/nothing", "full path"],
     );
@@ -142,7 +135,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
     let auditor = auditor.arg("--allow-tool").arg(TOOL).connect().await?;
     let arguments = json!({ "vmid": 100, "command": ["true"] });
     let text = auditor.error(TOOL, arguments).await?;
-    says(
+    assert_says(
         &text,
         &["audit@pve!viewer", "VM.GuestAgent.Unrestricted", "/vms/100"],
     );
@@ -190,7 +183,7 @@ async fn arguments_that_make_no_command() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error(TOOL, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -205,7 +198,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
         .await?;
     let arguments = json!({ "vmid": 100, "command": ["echo", "hunter2"] });
     let text = client.error(TOOL, arguments).await?;
-    says(&text, &["may have been started anyway", "pid"]);
+    assert_says(&text, &["may have been started anyway", "pid"]);
     assert!(!text.contains("hunter2"), "{text}");
     let posts = sim.requests()?;
     let posts = posts.iter().filter(|one| one["method"] == "POST").count();

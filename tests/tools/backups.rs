@@ -1,25 +1,8 @@
 //! Backups: what there is, making one, and restoring one as a new guest.
 
 use anyhow::Context as _;
-use harness::{Client, Sim};
+use harness::{Client, Sim, assert_says};
 use serde_json::{Value, json};
-
-async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
-    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
-}
-
-/// The requests that have changed something, or tried to.
-fn writes(sim: &Sim) -> anyhow::Result<Vec<Value>> {
-    let mut requests = sim.requests()?;
-    requests.retain(|request| request["method"] != "GET");
-    Ok(requests)
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 /// The backups of a guest, newest first.
 async fn backups_of(client: &Client, vmid: u32) -> anyhow::Result<Vec<Value>> {
@@ -74,17 +57,17 @@ async fn by_guest_newest_first() -> anyhow::Result<()> {
     assert_eq!(old["protected"], true);
     assert_eq!(new["kind"], "qemu");
     assert!(new["size_bytes"].as_u64() > Some(0), "{list:#}");
-    says(&new["volid"].to_string(), &["nas:backup/vzdump-qemu-100-"]);
+    assert_says(&new["volid"].to_string(), &["nas:backup/vzdump-qemu-100-"]);
     assert_eq!(guests[1]["backups"][0]["kind"], "lxc");
     // The offline node's own storage may hold more.
     assert!(list.get("guests_without_backup").is_none(), "{list:#}");
     let without = list["guests_whose_backup_is_not_known"].to_string();
-    says(&without, &["101", "104", "201"]);
+    assert_says(&without, &["101", "104", "201"]);
     assert!(
         !without.contains("9000"),
         "a template needs none: {without}"
     );
-    says(
+    assert_says(
         &list["unavailable"].to_string(),
         &["local on pve2", "offline"],
     );
@@ -98,7 +81,7 @@ async fn by_guest_newest_first() -> anyhow::Result<()> {
         .map(|guest| guest["backups"].as_array().unwrap().len())
         .collect();
     assert_eq!(shown, [1, 1], "{list:#}");
-    says(&list["hint"].to_string(), &["2 of 3", "limit"]);
+    assert_says(&list["hint"].to_string(), &["2 of 3", "limit"]);
     let list = client
         .call("list_backups", json!({ "storage": "nas" }))
         .await?;
@@ -119,7 +102,7 @@ async fn one_storage_that_fails_does_not_hide_the_others() -> anyhow::Result<()>
     .await?;
     let list = client.call("list_backups", json!({})).await?;
     assert_eq!(list["total"], 1, "{list:#}");
-    says(
+    assert_says(
         &list["unavailable"].to_string(),
         &["nas on pve1", "not reachable"],
     );
@@ -145,11 +128,11 @@ async fn storages_and_nodes_that_are_not_there() -> anyhow::Result<()> {
         (json!({ "vmid": 1 }), &["vmid"]),
     ] {
         let text = client.error("list_backups", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     let nobody = sim.host_with("none")?.connect().await?;
     let list = nobody.call("list_backups", json!({})).await?;
-    says(&list["hint"].to_string(), &["Datastore.Audit"]);
+    assert_says(&list["hint"].to_string(), &["Datastore.Audit"]);
     Ok(())
 }
 
@@ -165,7 +148,7 @@ async fn a_backup_and_its_restore() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     let volid = report["volid"].as_str().context("nothing created")?;
-    says(volid, &["nas:backup/vzdump-qemu-103-", ".vma.zst"]);
+    assert_says(volid, &["nas:backup/vzdump-qemu-103-", ".vma.zst"]);
     let backups = backups_of(&client, 103).await?;
     let [made] = backups.as_slice() else {
         panic!("{backups:?}");
@@ -174,20 +157,20 @@ async fn a_backup_and_its_restore() -> anyhow::Result<()> {
     assert_eq!(made["protected"], true);
     assert_eq!(made["notes"], "before\nC:\\tmp plain01");
     // Older ones are kept: retention is not applied unasked.
-    let write = writes(&sim)?.pop().context("no write")?;
-    says(&write["params"]["remove"].to_string(), &["0"]);
+    let write = sim.writes()?.pop().context("no write")?;
+    assert_says(&write["params"]["remove"].to_string(), &["0"]);
 
     let report = client
         .call("restore_backup", json!({ "volid": volid, "name": "again" }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["vmid"], 105, "{report:#}");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["plain01", "still exists"],
     );
-    says(&report["next_step"].to_string(), &["start_guest"]);
-    let (old, new) = (state(&mut sim, 103).await?, state(&mut sim, 105).await?);
+    assert_says(&report["next_step"].to_string(), &["start_guest"]);
+    let (old, new) = (sim.guest(103).await?, sim.guest(105).await?);
     assert_eq!(new["running"], false);
     assert_eq!(new["config"]["name"], "again");
     assert_eq!(new["config"]["memory"], old["config"]["memory"]);
@@ -207,7 +190,7 @@ async fn a_container_is_restored() -> anyhow::Result<()> {
     let text = client
         .error("restore_backup", json!({ "volid": archive }))
         .await?;
-    says(&text, &["storage", "several", "bulk", "local"]);
+    assert_says(&text, &["storage", "several", "bulk", "local"]);
     let report = client
         .call(
             "restore_backup",
@@ -215,12 +198,12 @@ async fn a_container_is_restored() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["vmid"], 500, "{report:#}");
-    says(&report["warnings"].to_string(), &["ct01", "MAC addresses"]);
-    let (old, new) = (state(&mut sim, 200).await?, state(&mut sim, 500).await?);
+    assert_says(&report["warnings"].to_string(), &["ct01", "MAC addresses"]);
+    let (old, new) = (sim.guest(200).await?, sim.guest(500).await?);
     assert_eq!(new["kind"], "lxc");
     assert_eq!(new["config"]["hostname"], "ct05");
     assert_eq!(new["config"]["net0"], old["config"]["net0"]);
-    says(&new["config"]["rootfs"].to_string(), &["bulk:"]);
+    assert_says(&new["config"]["rootfs"].to_string(), &["bulk:"]);
     Ok(())
 }
 
@@ -229,14 +212,14 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 100).await?;
-    let before = state(&mut sim, 100).await?;
+    let before = sim.guest(100).await?;
     let text = client
         .error(
             "restore_backup",
             json!({ "volid": archive, "new_vmid": 100 }),
         )
         .await?;
-    says(&text, &["100", "taken", "web01", "new guest"]);
+    assert_says(&text, &["100", "taken", "web01", "new guest"]);
     for (argument, value) in [
         ("force", json!(true)),
         ("overwrite", json!(1)),
@@ -248,10 +231,10 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
                 json!({ "volid": archive, "new_vmid": 100, argument: value }),
             )
             .await?;
-        says(&text, &[argument, "not known"]);
+        assert_says(&text, &[argument, "not known"]);
     }
-    assert!(writes(&sim)?.is_empty());
-    assert_eq!(state(&mut sim, 100).await?["config"], before["config"]);
+    assert!(sim.writes()?.is_empty());
+    assert_eq!(sim.guest(100).await?["config"], before["config"]);
 
     // A guest that the token does not see is in no more danger.
     sim.control(json!({
@@ -276,8 +259,8 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
         )
         .await?;
     assert!(!text.is_empty());
-    assert_eq!(state(&mut sim, 100).await?["config"], before["config"]);
-    for write in writes(&sim)? {
+    assert_eq!(sim.guest(100).await?["config"], before["config"]);
+    for write in sim.writes()? {
         assert!(write["params"].get("force").is_none(), "{write:#}");
     }
     Ok(())
@@ -324,7 +307,7 @@ async fn an_ok_without_a_task_is_not_a_backup() -> anyhow::Result<()> {
     ok["times"] = json!(2);
     sim.control(ok).await?;
     let text = client.error("create_backup", backup).await?;
-    says(&text, &["no backup was made", "200", "get_guest"]);
+    assert_says(&text, &["no backup was made", "200", "get_guest"]);
     Ok(())
 }
 
@@ -357,9 +340,9 @@ async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("restore_backup", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(writes(&sim)?.is_empty());
+    assert!(sim.writes()?.is_empty());
     let before = sim.served().await?;
     for (arguments, words) in [
         (json!({ "volid": "vzdump-qemu-100.vma" }), &["volid"][..]),
@@ -374,7 +357,7 @@ async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
         (json!({}), &["volid", "missing"]),
     ] {
         let text = client.error("restore_backup", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, before);
     Ok(())
@@ -390,7 +373,7 @@ async fn modes_and_compression() -> anyhow::Result<()> {
             json!({ "vmid": 100, "storage": "local", "mode": "stop", "compress": "none", "notes": "" }),
         )
         .await?;
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["shut down", "started again"],
     );
@@ -432,9 +415,9 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
         (json!({ "vmid": 999, "storage": "nas" }), &["999"]),
     ] {
         let text = client.error("create_backup", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(writes(&sim)?.is_empty());
+    assert!(sim.writes()?.is_empty());
     let before = sim.served().await?;
     for (arguments, words) in [
         (
@@ -460,7 +443,7 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("create_backup", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, before);
 
@@ -469,14 +452,14 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
     let text = client
         .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
         .await?;
-    says(&text, &["back up qemu guest 100", "job errors", "UPID:"]);
+    assert_says(&text, &["back up qemu guest 100", "job errors", "UPID:"]);
 
     let auditor = sim.host_with("audit")?.connect().await?;
     let text = auditor
         .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
         .await?;
     // Proxmox asks for the storage first.
-    says(&text, &["Datastore.AllocateSpace"]);
+    assert_says(&text, &["Datastore.AllocateSpace"]);
 
     // Last, as that backup keeps running and locks the guest.
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/vzdump$" }))
@@ -484,6 +467,6 @@ async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
     let text = client
         .error("create_backup", json!({ "vmid": 100, "storage": "nas" }))
         .await?;
-    says(&text, &["may have happened all the same", "task list"]);
+    assert_says(&text, &["may have happened all the same", "task list"]);
     Ok(())
 }

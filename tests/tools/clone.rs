@@ -1,26 +1,7 @@
 //! Clones of guests, and the list of templates.
 
-use harness::{Client, Sim};
+use harness::{Client, Sim, assert_says};
 use serde_json::{Value, json};
-
-async fn state(sim: &mut Sim, vmid: u64) -> anyhow::Result<Value> {
-    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
-}
-
-/// What was sent with each POST, oldest first.
-fn posted(sim: &Sim) -> anyhow::Result<Vec<Value>> {
-    Ok(sim
-        .requests()?
-        .into_iter()
-        .filter(|request| request.get("method") == Some(&json!("POST")))
-        .collect())
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 async fn names(client: &Client, arguments: Value) -> anyhow::Result<Vec<String>> {
     let list = client.call("list_templates", arguments).await?;
@@ -65,7 +46,7 @@ async fn templates_of_every_source() -> anyhow::Result<()> {
         (&json!(9000), &json!("tmpl"))
     );
     // The node that is offline hides nothing but itself.
-    says(&list["hint"].to_string(), &["local", "pve2", "left out"]);
+    assert_says(&list["hint"].to_string(), &["local", "pve2", "left out"]);
     assert_eq!(
         names(&client, json!({ "source": "guest" })).await?,
         ["guest tmpl", "guest ct-tmpl"]
@@ -93,7 +74,7 @@ async fn templates_of_every_source() -> anyhow::Result<()> {
         .call("list_templates", json!({ "source": "index", "limit": 2 }))
         .await?;
     assert_eq!(list["templates"].as_array().map(Vec::len), Some(2));
-    says(&list["hint"].to_string(), &["3 more", "limit"]);
+    assert_says(&list["hint"].to_string(), &["3 more", "limit"]);
 
     // A storage that breaks is left out, too.
     sim.fault(
@@ -104,14 +85,14 @@ async fn templates_of_every_source() -> anyhow::Result<()> {
     let list = client
         .call("list_templates", json!({ "source": "storage" }))
         .await?;
-    says(&list["hint"].to_string(), &["storage nas on node pve1"]);
+    assert_says(&list["hint"].to_string(), &["storage nas on node pve1"]);
 
     let nobody = sim.host_with("none")?.connect().await?;
     let list = nobody
         .call("list_templates", json!({ "source": "guest" }))
         .await?;
     assert_eq!(list["templates"], json!([]));
-    says(&list["hint"].to_string(), &["VM.Audit"]);
+    assert_says(&list["hint"].to_string(), &["VM.Audit"]);
     Ok(())
 }
 
@@ -132,21 +113,20 @@ async fn a_linked_clone_of_a_template_by_name() -> anyhow::Result<()> {
         (&report["vmid"], &report["node"]),
         (&json!(105), &json!("pve1"))
     );
-    says(
+    assert_says(
         &report["action"].to_string(),
         &["linked clone", "9000", "105 (web02)"],
     );
-    says(
+    assert_says(
         &report["next_step"].to_string(),
         &["set_cloud_init", "start_guest"],
     );
-    let guest = state(&mut sim, 105).await?;
+    let guest = sim.guest(105).await?;
     assert_eq!(guest["config"]["name"], "web02");
     assert_eq!(guest["config"]["description"], "a=b; c & d\nsecond line");
     assert!(guest["config"].get("template").is_none(), "{guest:#}");
     // Lists know its name with pvestatd's next report.
-    sim.control(json!({ "cmd": "advance", "seconds": 10 }))
-        .await?;
+    sim.advance(10).await?;
     let found = client
         .call("list_guests", json!({ "pool": "prod", "name": "web02" }))
         .await?;
@@ -169,18 +149,18 @@ async fn full_clones() -> anyhow::Result<()> {
         (&report["status"], &report["vmid"]),
         (&json!("done"), &json!(500))
     );
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["power cut", "192.0.2.50/24 on net0"],
     );
-    let guest = state(&mut sim, 500).await?;
-    says(&guest["config"]["scsi0"].to_string(), &["bulk:500/"]);
+    let guest = sim.guest(500).await?;
+    assert_says(&guest["config"]["scsi0"].to_string(), &["bulk:500/"]);
     // From a snapshot.
     let report = client
         .call("clone_guest", json!({ "vmid": 100, "snapshot": "clean" }))
         .await?;
-    says(&report["action"].to_string(), &["snapshot clean"]);
-    assert_eq!(state(&mut sim, 105).await?["config"]["cores"], "1");
+    assert_says(&report["action"].to_string(), &["snapshot clean"]);
+    assert_eq!(sim.guest(105).await?["config"]["cores"], "1");
     // Of a container: the name is its hostname.
     let report = client
         .call(
@@ -189,7 +169,7 @@ async fn full_clones() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["vmid"], 106);
-    assert_eq!(state(&mut sim, 106).await?["config"]["hostname"], "ct03");
+    assert_eq!(sim.guest(106).await?["config"]["hostname"], "ct03");
     // A full one of a template.
     let report = client
         .call(
@@ -197,8 +177,8 @@ async fn full_clones() -> anyhow::Result<()> {
             json!({ "vmid": 9000, "full": true, "storage": "bulk" }),
         )
         .await?;
-    says(&report["action"].to_string(), &["full clone"]);
-    let clones = posted(&sim)?;
+    assert_says(&report["action"].to_string(), &["full clone"]);
+    let clones = sim.sent("POST")?;
     assert!(
         clones
             .iter()
@@ -223,15 +203,15 @@ async fn a_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
     twice["times"] = json!(2);
     sim.fault(twice).await?;
     let text = client.error("clone_guest", json!({ "vmid": 9000 })).await?;
-    says(&text, &["is taken", "repeat the call"]);
+    assert_says(&text, &["is taken", "repeat the call"]);
     // One that the caller chose is not replaced.
     sim.fault(taken).await?;
     let text = client
         .error("clone_guest", json!({ "vmid": 9000, "new_vmid": 700 }))
         .await?;
-    says(&text, &["700 is taken", "leave new_vmid out"]);
+    assert_says(&text, &["700 is taken", "leave new_vmid out"]);
     // A request that a fault answers is not in the log.
-    assert_eq!(posted(&sim)?.len(), 1);
+    assert_eq!(sim.sent("POST")?.len(), 1);
     Ok(())
 }
 
@@ -242,7 +222,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         .start()
         .await?;
     let client = sim.host()?.connect().await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 103, "config": { "name": "web01" } }))
+    sim.set_guest(103, json!({ "config": { "name": "web01" } }))
         .await?;
     for (arguments, words) in [
         (
@@ -307,18 +287,18 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("clone_guest", arguments.clone()).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(posted(&sim)?.is_empty());
+    assert!(sim.sent("POST")?.is_empty());
     // These are for Proxmox to say, which still makes nothing.
     let text = client
         .error("clone_guest", json!({ "vmid": 100, "target_node": "pve2" }))
         .await?;
-    says(&text, &["local storage", "node pve1", "migrate the clone"]);
+    assert_says(&text, &["local storage", "node pve1", "migrate the clone"]);
     let text = client
         .error("clone_guest", json!({ "vmid": 100, "pool": "nope" }))
         .await?;
-    says(&text, &["pool 'nope' does not exist"]);
+    assert_says(&text, &["pool 'nope' does not exist"]);
     Ok(())
 }
 
@@ -360,7 +340,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
         ),
     ] {
         let text = client.error("clone_guest", arguments.clone()).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     for arguments in [json!({ "source": "disk" }), json!({ "limit": 0 })] {
         client.error("list_templates", arguments).await?;
@@ -376,12 +356,12 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
     let text = auditor
         .error("clone_guest", json!({ "vmid": 9000 }))
         .await?;
-    says(&text, &["VM.Clone", "/vms/9000"]);
+    assert_says(&text, &["VM.Clone", "/vms/9000"]);
     let client = sim.host()?.connect().await?;
     sim.fault(json!({ "task": "qmclone", "error": "no space left on device" }))
         .await?;
     let text = client.error("clone_guest", json!({ "vmid": 9000 })).await?;
-    says(
+    assert_says(
         &text,
         &[
             "linked clone of qemu guest 9000",
@@ -391,10 +371,10 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
     );
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/clone$" }))
         .await?;
-    let before = posted(&sim)?.len();
+    let before = sim.sent("POST")?.len();
     let text = client.error("clone_guest", json!({ "vmid": 9000 })).await?;
-    says(&text, &["may have happened all the same", "task list"]);
-    assert_eq!(posted(&sim)?.len(), before + 1);
+    assert_says(&text, &["may have happened all the same", "task list"]);
+    assert_eq!(sim.sent("POST")?.len(), before + 1);
 
     let report = client
         .call("clone_guest", json!({ "vmid": 9000, "wait": false }))

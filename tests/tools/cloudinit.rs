@@ -1,14 +1,14 @@
 //! Cloud-init settings: what is set, what is kept, what is never told.
 
 use anyhow::Context as _;
-use harness::Sim;
+use harness::{Sim, assert_says};
 use serde_json::{Value, json};
 
 const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJustATestKeyJustATestKeyJustATestKeyJustATe";
 
 async fn config(sim: &mut Sim, vmid: u64) -> anyhow::Result<Value> {
-    let guest = sim.control(json!({ "cmd": "get", "vmid": vmid })).await?;
+    let guest = sim.guest(vmid).await?;
     guest.get("config").cloned().context("no configuration")
 }
 
@@ -21,12 +21,6 @@ fn written(sim: &Sim) -> anyhow::Result<Vec<String>> {
         .filter_map(|request| request.get("path")?.as_str())
         .map(str::to_owned)
         .collect())
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
 }
 
 #[tokio::test]
@@ -46,7 +40,7 @@ async fn settings_of_a_clone() -> anyhow::Result<()> {
     let report = client.call("set_cloud_init", arguments.clone()).await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert!(!report.to_string().contains("S3same"), "{report:#}");
-    says(&report["next_step"].to_string(), &["start_guest"]);
+    assert_says(&report["next_step"].to_string(), &["start_guest"]);
     assert_eq!(
         report["changes"][3],
         json!({ "what": "addresses of net0", "from": "ip=dhcp",
@@ -72,11 +66,11 @@ async fn settings_of_a_clone() -> anyhow::Result<()> {
         json!([{ "nic": "net0", "ipv4": "192.0.2.105/24", "ipv4_gateway": "192.0.2.1", "ipv6": "auto" }])
     );
     let user = shown["documents"]["user"].to_string();
-    says(
+    assert_says(
         &user,
         &["user: ops", "password: (hidden)", "me+you@home / büro"],
     );
-    says(
+    assert_says(
         &shown["documents"]["network"].to_string(),
         &["192.0.2.105/24"],
     );
@@ -104,7 +98,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["changes"][0]["waits_for_reboot"], true, "{report:#}");
-    says(&report["next_step"].to_string(), &["restart_guest"]);
+    assert_says(&report["next_step"].to_string(), &["restart_guest"]);
     let mut after = config(&mut sim, 100).await?;
     assert_eq!(
         after["ipconfig0"],
@@ -132,7 +126,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
                 [{ "nic": "net0", "ipv4": "192.0.2.50/32", "ipv4_gateway": "198.51.100.1" }] }),
         )
         .await?;
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["198.51.100.1", "outside"],
     );
@@ -150,7 +144,7 @@ async fn a_drive_that_was_left_behind() -> anyhow::Result<()> {
     )
     .await?;
     let text = client.error("set_cloud_init", arguments.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "settings are written",
@@ -214,16 +208,16 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("set_cloud_init", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     let text = client
         .error("get_cloud_init", json!({ "vmid": 200 }))
         .await?;
-    says(&text, &["container"]);
+    assert_says(&text, &["container"]);
     let shown = client
         .call("get_cloud_init", json!({ "vmid": 103 }))
         .await?;
-    says(&shown["hint"].to_string(), &["no cloud-init drive"]);
+    assert_says(&shown["hint"].to_string(), &["no cloud-init drive"]);
     assert!(shown.get("documents").is_none());
     assert!(written(&sim)?.is_empty());
 
@@ -285,7 +279,7 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
         let mut arguments = arguments;
         arguments["vmid"] = json!(100);
         let text = client.error("set_cloud_init", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
         assert!(!text.contains(hush), "{text}");
     }
     assert_eq!(sim.served().await?, before);
@@ -306,8 +300,7 @@ async fn a_guest_that_moves_meanwhile_is_found_again() -> anyhow::Result<()> {
     let other = async {
         // The list, and the configuration, which is held up.
         sim.serves_more_than(before + 1).await?;
-        sim.control(json!({ "cmd": "guest", "vmid": 100, "node": "pve2" }))
-            .await
+        sim.set_guest(100, json!({ "node": "pve2" })).await
     };
     let (report, other) = tokio::join!(call, other);
     other?;
@@ -329,12 +322,12 @@ async fn someone_else_rights_and_a_cut_connection() -> anyhow::Result<()> {
     let other = async {
         // The list, the configuration, the state, and the write itself.
         sim.serves_more_than(before + 3).await?;
-        sim.control(json!({ "cmd": "guest", "vmid": 100, "config": { "cores": "3" } }))
+        sim.set_guest(100, json!({ "config": { "cores": "3" } }))
             .await
     };
     let (text, other) = tokio::join!(call, other);
     other?;
-    says(&text?, &["someone else", "nothing was written"]);
+    assert_says(&text?, &["someone else", "nothing was written"]);
     assert_eq!(config(&mut sim, 100).await?["ciuser"], "debian");
 
     let auditor = sim.host_with("audit")?.connect().await?;
@@ -342,12 +335,12 @@ async fn someone_else_rights_and_a_cut_connection() -> anyhow::Result<()> {
         .call("get_cloud_init", json!({ "vmid": 100 }))
         .await?;
     let text = auditor.error("set_cloud_init", arguments.clone()).await?;
-    says(&text, &["VM.Config", "/vms/100"]);
+    assert_says(&text, &["VM.Config", "/vms/100"]);
 
     sim.fault(json!({ "kind": "cut-after", "method": "PUT", "path": "/config$" }))
         .await?;
     let text = client.error("set_cloud_init", arguments.clone()).await?;
-    says(&text, &["may have happened all the same"]);
+    assert_says(&text, &["may have happened all the same"]);
     assert!(!text.contains("hush"), "{text}");
     assert_eq!(config(&mut sim, 100).await?["ciuser"], "ops");
     // Repeating it brings the drive up to date.

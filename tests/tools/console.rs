@@ -1,13 +1,7 @@
 //! Addresses of consoles.
 
-use harness::Sim;
+use harness::{Sim, assert_says};
 use serde_json::json;
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 #[tokio::test]
 async fn as_the_web_interface_forms_them() -> anyhow::Result<()> {
@@ -33,7 +27,7 @@ async fn as_the_web_interface_forms_them() -> anyhow::Result<()> {
         assert_eq!(console["url"], format!("{base}/{rest}"), "{console:#}");
         assert_eq!(console["viewer"], viewer);
         assert_eq!(console["node"], "pve1");
-        says(
+        assert_says(
             console["hint"].as_str().unwrap(),
             &["logged in", &base, "VM.Console"],
         );
@@ -43,14 +37,14 @@ async fn as_the_web_interface_forms_them() -> anyhow::Result<()> {
     let console = client
         .call("get_console_url", json!({ "vmid": 200, "viewer": "novnc" }))
         .await?;
-    says(
+    assert_says(
         console["url"].as_str().unwrap(),
         &["console=lxc&novnc=1", "resize=off"],
     );
     let stopped = client
         .call("get_console_url", json!({ "vmid": 201 }))
         .await?;
-    says(stopped["hint"].as_str().unwrap(), &["stopped"]);
+    assert_says(stopped["hint"].as_str().unwrap(), &["stopped"]);
     Ok(())
 }
 
@@ -77,12 +71,11 @@ async fn a_terminal_in_a_vm() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 103, "viewer": "xtermjs" });
     let text = client.error("get_console_url", arguments.clone()).await?;
-    says(&text, &["plain01", "serial0", "novnc"]);
+    assert_says(&text, &["plain01", "serial0", "novnc"]);
     let serial = json!({ "serial0": "socket" });
-    sim.control(json!({ "cmd": "guest", "vmid": 103, "config": serial }))
-        .await?;
+    sim.set_guest(103, json!({ "config": serial })).await?;
     let console = client.call("get_console_url", arguments).await?;
-    says(
+    assert_says(
         console["url"].as_str().unwrap(),
         &["?console=kvm&xtermjs=1&vmid=103&vmname=plain01&node=pve1&cmd="],
     );
@@ -101,7 +94,7 @@ async fn guests_without_a_console() -> anyhow::Result<()> {
         (json!({ "vmid": 99 }), &["vmid", "100"]),
     ] {
         let text = client.error("get_console_url", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     for (vmid, words) in [
@@ -112,7 +105,7 @@ async fn guests_without_a_console() -> anyhow::Result<()> {
         let text = client
             .error("get_console_url", json!({ "vmid": vmid }))
             .await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     Ok(())
 }

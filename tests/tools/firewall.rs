@@ -2,18 +2,12 @@
 
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
-use harness::{Client, Sim};
+use harness::{Client, Sim, assert_says, with};
 use serde_json::{Value, json};
 
 /// The friendly cluster, whose firewall is on.
 async fn guarded() -> anyhow::Result<Sim> {
     Sim::options().arg("--demo").start().await
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
 }
 
 /// The findings of an audit, by severity.
@@ -48,21 +42,12 @@ async fn rules(client: &Client, scope: &Value) -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
-fn with(scope: &Value, more: Value) -> Value {
-    let mut arguments = scope.clone();
-    if let (Value::Object(arguments), Value::Object(more)) = (&mut arguments, more) {
-        arguments.extend(more);
-    }
-    arguments
-}
-
 /// What was sent to change firewalls: method, end of the path, parameters
 /// but for the digest.
 fn writes(sim: &Sim) -> anyhow::Result<Vec<Value>> {
     Ok(sim
-        .requests()?
+        .writes()?
         .into_iter()
-        .filter(|request| request["method"] != "GET")
         .map(|request| {
             let path = request["path"].as_str().unwrap_or_default();
             let end = path.split("/firewall/").nth(1).unwrap_or(path);
@@ -119,7 +104,7 @@ async fn findings_in_plain_words() -> anyhow::Result<()> {
         .call("audit_firewall", json!({ "vmid": 110, "limit": 1 }))
         .await?;
     assert_eq!(limited["rules"].as_array().map(Vec::len), Some(1));
-    says(&limited["hint"].to_string(), &["1 of 2"]);
+    assert_says(&limited["hint"].to_string(), &["1 of 2"]);
     Ok(())
 }
 
@@ -138,7 +123,7 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["datacenter is off", "db01) is off", "no effect on net1"],
     );
@@ -150,7 +135,7 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
             { "nic": "net1", "bridge": "vmbr1", "firewall": false },
         ])
     );
-    says(
+    assert_says(
         &findings(&audit).join("\n"),
         &[
             "rules exist but the firewall is off on net1",
@@ -193,11 +178,11 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["position"], 0, "{report:#}");
     assert_eq!(report["vmid"], 110);
-    says(
+    assert_says(
         &report["changes"][0]["to"].to_string(),
         &["in ACCEPT tcp port 9100 from office (métriques = a;b & c)"],
     );
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["positions 0 to 1 are now at 1 to 2"],
     );
@@ -238,18 +223,18 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
             with(&scope, json!({ "position": 0, "digest": audit["digest"] })),
         )
         .await?;
-    says(&text, &["have changed", "audit_firewall"]);
+    assert_says(&text, &["have changed", "audit_firewall"]);
     let report = client
         .call(
             "delete_firewall_rule",
             with(&scope, json!({ "position": 0 })),
         )
         .await?;
-    says(
+    assert_says(
         &report["action"].to_string(),
         &["in ACCEPT HTTPS from office, disabled"],
     );
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["positions 1 to 2 are now at 0 to 1"],
     );
@@ -320,12 +305,12 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
             ),
         )
         .await?;
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["comes before 2 rules", "1 (in ACCEPT tcp port 5432"],
     );
     let audit = client.call("audit_firewall", scope.clone()).await?;
-    says(
+    assert_says(
         &findings(&audit).join("\n"),
         &[
             "medium: rule 1 never applies: rule 0 comes first",
@@ -368,7 +353,7 @@ async fn options_from_and_to() -> anyhow::Result<()> {
         ]),
         "{report:#}"
     );
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["no rule accepts anything", "cut off"],
     );
@@ -382,7 +367,7 @@ async fn options_from_and_to() -> anyhow::Result<()> {
     let audit = client.call("audit_firewall", scope.clone()).await?;
     assert_eq!(audit["enabled"], true);
     assert_eq!(audit["options"]["log_level_in"], "info");
-    says(&findings(&audit).join("\n"), &["nothing is let in"]);
+    assert_says(&findings(&audit).join("\n"), &["nothing is let in"]);
     // A rule that lets something in, and a security group that does.
     for rule in [
         json!({ "direction": "group", "action": "webservers" }),
@@ -412,7 +397,7 @@ async fn the_firewall_of_the_cluster_is_not_switched_off_unasked() -> anyhow::Re
     let off = json!({ "cluster": true, "enabled": false });
     let before = writes(&sim)?.len();
     let text = client.error("set_firewall_options", off.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "whole cluster",
@@ -425,7 +410,7 @@ async fn the_firewall_of_the_cluster_is_not_switched_off_unasked() -> anyhow::Re
     let accepted = with(&off, json!({ "accept_unprotected": true }));
     let report = client.call("set_firewall_options", accepted).await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(&report["warnings"].to_string(), &["open to whoever"]);
+    assert_says(&report["warnings"].to_string(), &["open to whoever"]);
     // It is off already: nothing to warn of.
     let again = client.call("set_firewall_options", off).await?;
     assert_eq!(again["status"], "unchanged", "{again:#}");
@@ -439,7 +424,7 @@ async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
     let cluster = json!({ "cluster": true });
     let on = with(&cluster, json!({ "enabled": true }));
     let text = client.error("set_firewall_options", on.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "local network",
@@ -463,7 +448,7 @@ async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
         )
         .await?;
     let text = client.error("set_firewall_options", on.clone()).await?;
-    says(&text, &["22 (SSH)"]);
+    assert_says(&text, &["22 (SSH)"]);
     assert!(!text.contains("8006 (web"), "{text}");
     client
         .call(
@@ -503,8 +488,8 @@ async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
     ] {
         let before = writes(&sim)?.len();
         let text = client.error(tool, with(&cluster, arguments)).await?;
-        says(&text, words);
-        says(&text, &["accept_lockout"]);
+        assert_says(&text, words);
+        assert_says(&text, &["accept_lockout"]);
         assert_eq!(writes(&sim)?.len(), before);
     }
     // At the end it blocks no one whom another rule accepts, and on a node it applies to that node.
@@ -520,14 +505,14 @@ async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
             with(&json!({ "node": "pve1" }), drop.clone()),
         )
         .await?;
-    says(&text, &["node pve1", "by anyone"]);
+    assert_says(&text, &["node pve1", "by anyone"]);
     let report = client
         .call(
             "delete_firewall_rule",
             with(&cluster, json!({ "position": 0, "accept_lockout": true })),
         )
         .await?;
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["no longer be reached by anyone", "may be cut off"],
     );
@@ -603,7 +588,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ("audit_firewall", json!({ "node": "pve3" }), &["pve3"]),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert!(writes(&sim)?.is_empty());
     // Proxmox alone knows which aliases and IP sets there are.
@@ -611,7 +596,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         let text = client
             .error("add_firewall_rule", rule(json!({ "source": source })))
             .await?;
-        says(&text, &["source", "no such"]);
+        assert_says(&text, &["source", "no such"]);
     }
     Ok(())
 }
@@ -674,7 +659,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
         (rule(json!({ "pos": 1 })), &["pos", "not known"]),
     ] {
         let text = client.error("add_firewall_rule", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     for (tool, arguments, words) in [
         (
@@ -720,7 +705,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
         ("audit_firewall", json!({}), &["vmid", "node", "cluster"]),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -753,7 +738,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
         let text = auditor
             .error(tool, with(&json!({ "vmid": 110 }), arguments))
             .await?;
-        says(&text, &["VM.Config.Network", "/vms/110"]);
+        assert_says(&text, &["VM.Config.Network", "/vms/110"]);
     }
     let nobody = sim
         .host_with("none")?
@@ -763,7 +748,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
     let text = nobody
         .error("audit_firewall", json!({ "cluster": true }))
         .await?;
-    says(&text, &["Sys.Audit on /"]);
+    assert_says(&text, &["Sys.Audit on /"]);
 
     // Whether the cluster's switch is on is not for everyone to see.
     sim.control(json!({
@@ -782,7 +767,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
         .call("audit_firewall", json!({ "vmid": 110 }))
         .await?;
     assert!(audit.get("in_effect").is_none(), "{audit:#}");
-    says(
+    assert_says(
         &findings(&audit).join("\n"),
         &["info: ", "not visible to this token"],
     );
@@ -811,7 +796,7 @@ async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
             json!({ "vmid": 110, "position": 0 }),
         )
         .await?;
-    says(&text, &["changed by someone else", "nothing was written"]);
+    assert_says(&text, &["changed by someone else", "nothing was written"]);
     // Between the steps of one call: what has been done is reported.
     sim.fault(json!({
         "kind": "status", "method": "PUT", "path": "/rules/0$", "code": 500,
@@ -824,7 +809,7 @@ async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
             json!({ "vmid": 110, "direction": "in", "action": "DROP", "position": 2 }),
         )
         .await?;
-    says(
+    assert_says(
         &text,
         &[
             "was added at position 0, disabled",
@@ -852,7 +837,7 @@ async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
             with(&scope, json!({ "position": 0 })),
         )
         .await?;
-    says(&text, &["may have happened"]);
+    assert_says(&text, &["may have happened"]);
     assert_eq!(
         rules(&client, &scope).await?,
         ["in ACCEPT SSH 192.0.2.0/24"]

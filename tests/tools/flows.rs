@@ -13,12 +13,6 @@ async fn listed(client: &Client, vmid: u64) -> anyhow::Result<Value> {
     Ok(found.unwrap_or_default())
 }
 
-async fn advance(sim: &mut Sim, seconds: u64) -> anyhow::Result<()> {
-    sim.control(json!({ "cmd": "advance", "seconds": seconds }))
-        .await?;
-    Ok(())
-}
-
 /// Clone, configure, start, read the address, snapshot, back up, restore: each right after the
 /// one before, while the cluster still calls the new guest unknown.
 #[tokio::test]
@@ -51,7 +45,7 @@ async fn main_flows_with_real_lag() -> anyhow::Result<()> {
     let start = client.call("start_guest", json!({ "vmid": vmid })).await?;
     assert_eq!(start["status"], "done", "{start:#}");
     // It boots.
-    advance(&mut sim, 1).await?;
+    sim.advance(1).await?;
     let network = client
         .call("get_guest_network", json!({ "vmid": vmid }))
         .await?;
@@ -84,7 +78,7 @@ async fn main_flows_with_real_lag() -> anyhow::Result<()> {
     assert_eq!(stop["status"], "done", "{stop:#}");
 
     // With the next report, the lists have caught up.
-    advance(&mut sim, 10).await?;
+    sim.advance(10).await?;
     let (old, new) = (listed(&client, vmid).await?, listed(&client, again).await?);
     assert_eq!(
         (&old["name"], &old["status"]),
@@ -103,7 +97,7 @@ async fn a_node_whose_pvestatd_hangs_is_still_worked_with() -> anyhow::Result<()
     let mut sim = Sim::start().await?;
     sim.control(json!({ "cmd": "pvestatd", "node": "pve1", "runs": false }))
         .await?;
-    advance(&mut sim, 370).await?;
+    sim.advance(370).await?;
     let client = sim.admin()?.connect().await?;
     assert_eq!(listed(&client, 103).await?["status"], "running");
     let nodes = client.call("list_nodes", json!({})).await?;

@@ -450,8 +450,7 @@ async fn a_guest_that_has_moved_is_found() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     let before = client.call("get_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(before["node"], "pve1");
-    sim.control(json!({ "cmd": "guest", "vmid": 104, "node": "pve2" }))
-        .await?;
+    sim.set_guest(104, json!({ "node": "pve2" })).await?;
     let after = client.call("get_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(after["node"], "pve2");
     Ok(())
@@ -584,8 +583,7 @@ async fn a_hung_pvestatd_hides_no_guest() -> anyhow::Result<()> {
         .await?;
     sim.control(json!({ "cmd": "pvestatd", "node": "pve1", "runs": false }))
         .await?;
-    sim.control(json!({ "cmd": "advance", "seconds": 400 }))
-        .await?;
+    sim.advance(400).await?;
     let list = client
         .call(
             "list_guests",

@@ -1,25 +1,11 @@
 //! Downloads: of images from a URL, of container templates from the index.
 
-use harness::Sim;
-use serde_json::{Value, json};
+use harness::{Sim, assert_says};
+use serde_json::json;
 
 const TEST_ISO: &str = "http://192.0.2.11:8099/test.iso";
 const DEBIAN: &str = "https://cdimage.example.org/debian-13.2.0-amd64-netinst.iso";
 const DEBIAN_SHA256: &str = "677c4d57aa034dc192b5191870141057574c1b05df2b9569c0ee08aa4e32125d";
-
-fn posted(sim: &Sim) -> anyhow::Result<Vec<Value>> {
-    Ok(sim
-        .requests()?
-        .into_iter()
-        .filter(|request| request.get("method") == Some(&json!("POST")))
-        .collect())
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 #[tokio::test]
 async fn images_are_fetched_and_found() -> anyhow::Result<()> {
@@ -34,7 +20,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["volid"], "local:iso/debian-13.2.0-amd64-netinst.iso");
-    says(&report["action"].to_string(), &["784 MiB"]);
+    assert_says(&report["action"].to_string(), &["784 MiB"]);
     assert!(report.get("warnings").is_none(), "{report:#}");
     // The only storage that holds such content is chosen automatically.
     let report = client
@@ -56,7 +42,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["volid"], "local:iso/my_test.iso");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["stored as my_test.iso", "without a checksum"],
     );
@@ -77,8 +63,8 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
             json!({ "content": "iso", "name": "my_test" }),
         )
         .await?;
-    says(&list.to_string(), &["local:iso/my_test.iso"]);
-    let request = &posted(&sim)?[1];
+    assert_says(&list.to_string(), &["local:iso/my_test.iso"]);
+    let request = &sim.sent("POST")?[1];
     assert_eq!(request["params"]["verify-certificates"], "0", "{request:#}");
     Ok(())
 }
@@ -118,7 +104,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("download_iso", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     for (arguments, words) in [
         (
@@ -139,9 +125,9 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("download_template", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(posted(&sim)?.is_empty());
+    assert!(sim.sent("POST")?.is_empty());
 
     let before = sim.served().await?;
     for (arguments, words) in [
@@ -187,7 +173,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("download_iso", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
         assert!(!text.contains("hush"), "{text}");
     }
     client
@@ -204,11 +190,11 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
     let text = auditor
         .error("download_iso", json!({ "url": DEBIAN, "storage": "local" }))
         .await?;
-    says(&text, &["lacks"]);
+    assert_says(&text, &["lacks"]);
     let template =
         json!({ "template": "debian-13-standard_13.1-2_amd64.tar.zst", "storage": "local" });
     let text = auditor.error("download_template", template.clone()).await?;
-    says(&text, &["Datastore.AllocateTemplate"]);
+    assert_says(&text, &["Datastore.AllocateTemplate"]);
     let client = sim.host()?.connect().await?;
     let text = client
         .error(
@@ -217,13 +203,13 @@ async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
                 "checksum_algorithm": "sha256" }),
         )
         .await?;
-    says(&text, &["checksum mismatch", "was discarded", "UPID:pve1:"]);
+    assert_says(&text, &["checksum mismatch", "was discarded", "UPID:pve1:"]);
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/download-url$" }))
         .await?;
     let text = client
         .error("download_iso", json!({ "url": DEBIAN, "storage": "local" }))
         .await?;
-    says(&text, &["may have happened all the same", "task list"]);
+    assert_says(&text, &["may have happened all the same", "task list"]);
     let report = client.call("download_template", template).await?;
     assert_eq!(
         report["volid"],

@@ -1,13 +1,7 @@
 //! The cluster's log and the nodes' journals.
 
-use harness::Sim;
+use harness::{Sim, assert_says};
 use serde_json::{Value, json};
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 fn messages(log: &Value) -> Vec<&str> {
     let entries = log.get("entries").and_then(Value::as_array);
@@ -25,7 +19,7 @@ async fn what_was_done_in_the_cluster() -> anyhow::Result<()> {
     client.call("start_guest", json!({ "vmid": 201 })).await?;
     let log = client.call("get_cluster_log", json!({})).await?;
     let newest = &log["entries"][0];
-    says(
+    assert_says(
         newest["message"].as_str().unwrap(),
         &["end task UPID:pve1", "vzstart:201", "OK"],
     );
@@ -39,7 +33,7 @@ async fn what_was_done_in_the_cluster() -> anyhow::Result<()> {
         .call("get_cluster_log", json!({ "limit": 1 }))
         .await?;
     assert_eq!(messages(&one).len(), 1);
-    says(one["hint"].as_str().unwrap(), &["raise limit"]);
+    assert_says(one["hint"].as_str().unwrap(), &["raise limit"]);
     let found = client
         .call(
             "get_cluster_log",
@@ -75,7 +69,7 @@ async fn the_end_of_a_journal() -> anyhow::Result<()> {
     assert_eq!(log["node"], "pve1");
     assert_eq!(log["time_zone"], "Etc/UTC");
     let lines = log["lines"].as_array().unwrap();
-    says(
+    assert_says(
         lines.last().unwrap().as_str().unwrap(),
         &["end task UPID:pve1", "vzstart:201"],
     );
@@ -85,7 +79,7 @@ async fn the_end_of_a_journal() -> anyhow::Result<()> {
         .call("get_node_log", json!({ "node": "pve1", "limit": 2 }))
         .await?;
     assert_eq!(two["lines"].as_array().unwrap(), &lines[lines.len() - 2..]);
-    says(two["hint"].as_str().unwrap(), &["raise limit"]);
+    assert_says(two["hint"].as_str().unwrap(), &["raise limit"]);
 
     let found = client
         .call(
@@ -95,7 +89,7 @@ async fn the_end_of_a_journal() -> anyhow::Result<()> {
         .await?;
     let lines = found["lines"].as_array().unwrap();
     assert_eq!(lines.len(), 1);
-    says(
+    assert_says(
         lines[0].as_str().unwrap(),
         &["starting task", "vzstart:201"],
     );
@@ -113,7 +107,7 @@ async fn the_end_of_a_journal() -> anyhow::Result<()> {
     let nothing = json!({ "node": "pve1", "until": "2001-01-01T00:00:00Z" });
     let nothing = client.call("get_node_log", nothing).await?;
     assert_eq!(nothing["lines"], json!([]));
-    says(nothing["hint"].as_str().unwrap(), &["earlier since"]);
+    assert_says(nothing["hint"].as_str().unwrap(), &["earlier since"]);
     Ok(())
 }
 
@@ -150,22 +144,22 @@ async fn logs_that_cannot_be_read() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     let text = client
         .error("get_node_log", json!({ "node": "pve2" }))
         .await?;
-    says(&text, &["pve2", "offline"]);
+    assert_says(&text, &["pve2", "offline"]);
     let auditor = sim.host_with("audit")?.connect().await?;
     let text = auditor
         .error("get_node_log", json!({ "node": "pve1" }))
         .await?;
-    says(&text, &["audit@pve!viewer", "Sys.Syslog", "/nodes/pve1"]);
+    assert_says(&text, &["audit@pve!viewer", "Sys.Syslog", "/nodes/pve1"]);
     let nobody = sim.host_with("none")?.connect().await?;
     let log = nobody.call("get_cluster_log", json!({})).await?;
     assert_eq!(log["entries"], json!([]));
-    says(
+    assert_says(
         log["hint"].as_str().unwrap(),
         &["nobody@pve!none", "Sys.Syslog"],
     );

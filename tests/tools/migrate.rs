@@ -3,7 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use anyhow::Context as _;
-use harness::Sim;
+use harness::{Sim, assert_says};
 use serde_json::{Value, json};
 
 /// Two nodes that answer, and one that does not.
@@ -12,12 +12,6 @@ async fn three_nodes() -> anyhow::Result<Sim> {
         .arg("--nodes=pve1,pve2:offline,pve3")
         .start()
         .await
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
 }
 
 /// What was sent to start migrations.
@@ -35,8 +29,8 @@ fn orders(sim: &Sim) -> anyhow::Result<Vec<Value>> {
         .collect())
 }
 
-async fn node_of(sim: &mut Sim, vmid: u32) -> anyhow::Result<String> {
-    let guest = sim.control(json!({ "cmd": "get", "vmid": vmid })).await?;
+async fn node_of(sim: &mut Sim, vmid: u64) -> anyhow::Result<String> {
+    let guest = sim.guest(vmid).await?;
     Ok(guest["node"].as_str().context("no node")?.to_owned())
 }
 
@@ -72,7 +66,7 @@ async fn where_a_vm_can_go() -> anyhow::Result<()> {
     let check = client
         .call("check_migration", json!({ "vmid": 100 }))
         .await?;
-    says(
+    assert_says(
         &check["blockers"].to_string(),
         &["local:iso/test.iso", "eject"],
     );
@@ -93,7 +87,7 @@ async fn where_a_container_can_go() -> anyhow::Result<()> {
         .call("check_migration", json!({ "vmid": 200 }))
         .await?;
     assert_eq!(check["how"], "restart", "{check:#}");
-    says(
+    assert_says(
         &check["interruption"].to_string(),
         &["shut down", "started again"],
     );
@@ -107,7 +101,7 @@ async fn where_a_container_can_go() -> anyhow::Result<()> {
         .await?;
     assert_eq!(check["how"], "offline");
     assert_eq!(check["targets"][1]["allowed"], false);
-    says(
+    assert_says(
         &check["targets"][1]["reasons"].to_string(),
         &["tank", "target_storage"],
     );
@@ -116,7 +110,7 @@ async fn where_a_container_can_go() -> anyhow::Result<()> {
         .await?;
     assert_eq!(check["ha_managed"], true);
     assert_eq!(check["local_disks"], json!([]));
-    says(&check["hint"].to_string(), &["HA"]);
+    assert_says(&check["hint"].to_string(), &["HA"]);
     Ok(())
 }
 
@@ -136,8 +130,8 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
         report["changes"],
         json!([{ "what": "node", "from": "pve1", "to": "pve3" }])
     );
-    says(&report["action"].to_string(), &["plain01", "live"]);
-    says(
+    assert_says(&report["action"].to_string(), &["plain01", "live"]);
+    assert_says(
         &report["warnings"].to_string(),
         &["local:103/vm-103-disk-0.qcow2", "1 GiB"],
     );
@@ -162,8 +156,7 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
 async fn a_stopped_vm_moves_offline() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 103, "running": false }))
-        .await?;
+    sim.set_guest(103, json!({ "running": false })).await?;
     let report = client
         .call(
             "migrate_guest",
@@ -174,8 +167,8 @@ async fn a_stopped_vm_moves_offline() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "running", "{report:#}");
-    says(&report["action"].to_string(), &["offline"]);
-    says(&report["warnings"].to_string(), &["not running"]);
+    assert_says(&report["action"].to_string(), &["offline"]);
+    assert_says(&report["warnings"].to_string(), &["not running"]);
     let report = client
         .call("wait_task", json!({ "upid": report["upid"] }))
         .await?;
@@ -201,7 +194,7 @@ async fn containers_move_by_restart() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["cannot be migrated live", "30 s", "started on pve3"],
     );
@@ -230,7 +223,7 @@ async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
     let client = sim.host()?.arg("--storages=bulk").connect().await?;
     let order = json!({ "vmid": 104, "target_node": "pve3" });
     let error = client.error("migrate_guest", order).await?;
-    says(&error, &["rule scope", "high availability"]);
+    assert_says(&error, &["rule scope", "high availability"]);
     assert!(orders(&sim)?.is_empty());
     let client = sim.host()?.connect().await?;
     let report = client
@@ -240,7 +233,7 @@ async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(&report["upid"].to_string(), &[":hamigrate:"]);
+    assert_says(&report["upid"].to_string(), &[":hamigrate:"]);
     assert_eq!(report["node"], "pve3", "{report:#}");
     assert_eq!(
         report["changes"],
@@ -254,7 +247,7 @@ async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
     let report = client.call("migrate_guest", back).await?;
     assert_eq!(report["status"], "requested", "{report:#}");
     assert!(report.get("changes").is_none(), "{report:#}");
-    says(
+    assert_says(
         &report["next_step"].to_string(),
         &["get_guest", "list_tasks", "pve1"],
     );
@@ -312,7 +305,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("migrate_guest", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert!(orders(&sim)?.is_empty());
     for (arguments, words) in [
@@ -324,7 +317,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("check_migration", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     Ok(())
 }
@@ -358,7 +351,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
         ),
     ] {
         let text = client.error("migrate_guest", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -376,7 +369,7 @@ async fn a_task_that_fails_is_told() -> anyhow::Result<()> {
             json!({ "vmid": 103, "target_node": "pve3" }),
         )
         .await?;
-    says(
+    assert_says(
         &text,
         &["migrate qemu guest 103", "migration aborted", "UPID:pve1:"],
     );
@@ -391,7 +384,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
         let text = auditor
             .error(tool, json!({ "vmid": 103, "target_node": "pve3" }))
             .await?;
-        says(&text, &["VM.Migrate", "/vms/103"]);
+        assert_says(&text, &["VM.Migrate", "/vms/103"]);
     }
     Ok(())
 }
@@ -408,7 +401,7 @@ async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
             json!({ "vmid": 103, "target_node": "pve3" }),
         )
         .await?;
-    says(&text, &["may have happened", "task list"]);
+    assert_says(&text, &["may have happened", "task list"]);
     assert_eq!(orders(&sim)?.len(), 1, "a write is never repeated");
     Ok(())
 }

@@ -96,8 +96,7 @@ async fn loopback_is_shown_on_request() -> anyhow::Result<()> {
 async fn why_there_are_no_addresses() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 100, "running": false }))
-        .await?;
+    sim.set_guest(100, json!({ "running": false })).await?;
     let mut texts = std::collections::BTreeSet::new();
     for (vmid, says) in [
         // The agent is off in the configuration.
@@ -132,18 +131,15 @@ async fn why_there_are_no_addresses() -> anyhow::Result<()> {
 async fn the_agent_may_come_and_go() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 100, "agent": false }))
-        .await?;
+    sim.set_guest(100, json!({ "agent": false })).await?;
     client
         .error("get_guest_network", json!({ "vmid": 100 }))
         .await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 100, "agent": true }))
-        .await?;
+    sim.set_guest(100, json!({ "agent": true })).await?;
     client
         .call("get_guest_network", json!({ "vmid": 100 }))
         .await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 200, "running": false }))
-        .await?;
+    sim.set_guest(200, json!({ "running": false })).await?;
     let text = client
         .error("get_guest_network", json!({ "vmid": 200 }))
         .await?;

@@ -1,26 +1,7 @@
 //! Power: starting, stopping, restarting, suspending and resuming guests.
 
-use harness::Sim;
-use serde_json::{Value, json};
-
-async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
-    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
-}
-
-/// How many writes have been answered.
-fn writes(sim: &Sim) -> anyhow::Result<usize> {
-    let requests = sim.requests()?;
-    Ok(requests
-        .iter()
-        .filter(|request| request.get("method").is_some_and(|method| method != "GET"))
-        .count())
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
+use harness::{Sim, assert_says};
+use serde_json::json;
 
 #[tokio::test]
 async fn off_and_on_again() -> anyhow::Result<()> {
@@ -35,12 +16,12 @@ async fn off_and_on_again() -> anyhow::Result<()> {
         let change = json!([{ "what": "power", "from": "running", "to": "stopped" }]);
         assert_eq!(report["changes"], change);
         assert!(report["upid"].as_str().unwrap().contains("shutdown"));
-        assert_eq!(state(&mut sim, vmid).await?["running"], false);
+        assert_eq!(sim.guest(vmid).await?["running"], false);
 
         let report = client.call("start_guest", vm).await?;
         assert_eq!(report["status"], "done", "{report:#}");
         assert_eq!(report["changes"][0]["to"], "running");
-        assert_eq!(state(&mut sim, vmid).await?["running"], true);
+        assert_eq!(sim.guest(vmid).await?["running"], true);
     }
     Ok(())
 }
@@ -61,7 +42,7 @@ async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
         assert_eq!(report["status"], "unchanged", "{tool} {vmid}: {report:#}");
         assert!(report.get("upid").is_none());
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -71,8 +52,7 @@ async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let lock = json!({ "lock": "migrate" });
-    sim.control(json!({ "cmd": "guest", "vmid": 103, "config": lock }))
-        .await?;
+    sim.set_guest(103, json!({ "config": lock })).await?;
     for (tool, arguments, words) in [
         (
             "start_guest",
@@ -133,9 +113,9 @@ async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert_eq!(writes(&sim)?, 0);
+    assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
@@ -188,7 +168,7 @@ async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -201,7 +181,7 @@ async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
     let client = sim.admin()?.connect().await?;
     let arguments = json!({ "vmid": 102, "timeout_seconds": 1 });
     let text = client.error("stop_guest", arguments.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "noagent",
@@ -213,25 +193,25 @@ async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
         ],
     );
     let text = client.error("restart_guest", arguments.clone()).await?;
-    says(&text, &["got timeout"]);
-    assert_eq!(state(&mut sim, 102).await?["running"], true);
+    assert_says(&text, &["got timeout"]);
+    assert_eq!(sim.guest(102).await?["running"], true);
 
     let mut firm = arguments;
     firm["force_after_timeout"] = json!(true);
     let report = client.call("stop_guest", firm).await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_eq!(state(&mut sim, 102).await?["running"], false);
+    assert_eq!(sim.guest(102).await?["running"], false);
 
     client.call("start_guest", json!({ "vmid": 102 })).await?;
     let report = client
         .call("stop_guest", json!({ "vmid": 102, "mode": "hard" }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(
+    assert_says(
         report["action"].as_str().unwrap(),
         &["switch off", "noagent"],
     );
-    assert_eq!(state(&mut sim, 102).await?["running"], false);
+    assert_eq!(sim.guest(102).await?["running"], false);
     Ok(())
 }
 
@@ -250,7 +230,7 @@ async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
         .call("stop_guest", json!({ "vmid": 103, "mode": "hard" }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_eq!(state(&mut sim, 103).await?["running"], false);
+    assert_eq!(sim.guest(103).await?["running"], false);
     Ok(())
 }
 
@@ -286,7 +266,7 @@ async fn paused_and_resumed() -> anyhow::Result<()> {
     assert_eq!(report["status"], "unchanged");
     for tool in ["start_guest", "stop_guest", "restart_guest"] {
         let text = client.error(tool, vm.clone()).await?;
-        says(&text, &["paused", "resume_guest"]);
+        assert_says(&text, &["paused", "resume_guest"]);
     }
     let report = client.call("resume_guest", vm.clone()).await?;
     assert_eq!(report["changes"][0]["from"], "paused", "{report:#}");
@@ -311,7 +291,7 @@ async fn asleep_on_disk() -> anyhow::Result<()> {
             report["changes"][0]["to"], "suspended to disk",
             "{report:#}"
         );
-        let asleep = state(&mut sim, 103).await?;
+        let asleep = sim.guest(103).await?;
         assert_eq!(asleep["running"], false);
         assert_eq!(asleep["config"]["lock"], "suspended");
         let report = client.call("stop_guest", vm.clone()).await?;
@@ -322,7 +302,7 @@ async fn asleep_on_disk() -> anyhow::Result<()> {
             report["changes"][0]["from"], "suspended to disk",
             "{report:#}"
         );
-        let awake = state(&mut sim, 103).await?;
+        let awake = sim.guest(103).await?;
         assert_eq!(awake["running"], true);
         assert!(awake["config"].get("lock").is_none());
     }
@@ -337,9 +317,9 @@ async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
     let text = client
         .error("suspend_guest", json!({ "vmid": 200 }))
         .await?;
-    says(&text, &["suspend lxc guest 200", "lxc-checkpoint", "UPID:"]);
+    assert_says(&text, &["suspend lxc guest 200", "lxc-checkpoint", "UPID:"]);
     let text = client.error("resume_guest", json!({ "vmid": 201 })).await?;
-    says(&text, &["resume lxc guest 201", "lxc-checkpoint"]);
+    assert_says(&text, &["resume lxc guest 201", "lxc-checkpoint"]);
     Ok(())
 }
 
@@ -351,20 +331,20 @@ async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> a
     let client = sim.admin()?.connect().await?;
     let report = client.call("stop_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(&report["upid"].to_string(), &[":hastop:"]);
+    assert_says(&report["upid"].to_string(), &[":hastop:"]);
     assert_eq!(
         report["changes"],
         json!([{ "what": "power", "from": "running", "to": "stopped" }]),
         "{report:#}"
     );
-    assert_eq!(state(&mut sim, 104).await?["running"], false);
+    assert_eq!(sim.guest(104).await?["running"], false);
 
     // Without waiting, nothing is claimed that has not happened.
     let asked = json!({ "vmid": 104, "wait": false });
     let report = client.call("start_guest", asked).await?;
     assert_eq!(report["status"], "requested", "{report:#}");
     assert!(report.get("changes").is_none(), "{report:#}");
-    says(
+    assert_says(
         report["next_step"].as_str().unwrap(),
         &["get_guest", "get_cluster_status"],
     );
@@ -373,7 +353,7 @@ async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> a
         .call("wait_task", json!({ "upid": report["upid"] }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_eq!(state(&mut sim, 104).await?["running"], true);
+    assert_eq!(sim.guest(104).await?["running"], true);
     Ok(())
 }
 
@@ -384,7 +364,7 @@ async fn tasks_that_go_wrong() -> anyhow::Result<()> {
     sim.control(json!({ "cmd": "fault", "task": "vzstart", "error": "no space left on device" }))
         .await?;
     let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
-    says(
+    assert_says(
         &text,
         &[
             "start lxc guest 201 (ct02) failed",
@@ -410,7 +390,7 @@ async fn without_waiting() -> anyhow::Result<()> {
         .call("start_guest", json!({ "vmid": 201, "wait": false }))
         .await?;
     assert_eq!(report["status"], "running", "{report:#}");
-    says(report["next_step"].as_str().unwrap(), &["wait_task"]);
+    assert_says(report["next_step"].as_str().unwrap(), &["wait_task"]);
     let upid = json!({ "upid": report["upid"] });
     let report = client.call("wait_task", upid).await?;
     assert_eq!(report["status"], "done", "{report:#}");
@@ -431,7 +411,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
         ("suspend_guest", 100),
     ] {
         let text = auditor.error(tool, json!({ "vmid": vmid })).await?;
-        says(
+        assert_says(
             &text,
             &["audit@pve!viewer", "VM.PowerMgmt", &format!("/vms/{vmid}")],
         );
@@ -442,7 +422,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
         .connect()
         .await?;
     let text = nobody.error("start_guest", json!({ "vmid": 201 })).await?;
-    says(&text, &["nobody@pve!none", "VM.Audit", "/vms/201"]);
+    assert_says(&text, &["nobody@pve!none", "VM.Audit", "/vms/201"]);
     Ok(())
 }
 
@@ -454,14 +434,14 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/status/start$" }))
         .await?;
     let text = client.error("start_guest", json!({ "vmid": 201 })).await?;
-    says(&text, &["may have happened all the same", "task list"]);
-    assert_eq!(writes(&sim)?, 1);
+    assert_says(&text, &["may have happened all the same", "task list"]);
+    assert_eq!(sim.writes()?.len(), 1);
     let tasks = client
         .call("list_tasks", json!({ "vmid": 201, "type": "start" }))
         .await?;
     let upid = json!({ "upid": tasks["tasks"][0]["upid"] });
     client.call("wait_task", upid).await?;
-    assert_eq!(state(&mut sim, 201).await?["running"], true);
+    assert_eq!(sim.guest(201).await?["running"], true);
     Ok(())
 }
 
@@ -477,14 +457,13 @@ async fn a_guest_that_moves_away() -> anyhow::Result<()> {
     let moving = async {
         // The list of guests, then the state.
         sim.serves_more_than(before + 1).await?;
-        sim.control(json!({ "cmd": "guest", "vmid": 201, "node": "pve2" }))
-            .await
+        sim.set_guest(201, json!({ "node": "pve2" })).await
     };
     let (report, moved) = tokio::join!(call, moving);
     moved?;
     let report = report?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["node"], "pve2");
-    assert_eq!(state(&mut sim, 201).await?["running"], true);
+    assert_eq!(sim.guest(201).await?["running"], true);
     Ok(())
 }

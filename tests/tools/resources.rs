@@ -1,32 +1,7 @@
 //! CPU, memory, disk sizes and options of a guest.
 
-use harness::Sim;
+use harness::{Sim, assert_says};
 use serde_json::{Value, json};
-
-async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
-    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
-}
-
-/// The requests that have changed something, or tried to.
-fn writes(sim: &Sim) -> anyhow::Result<Vec<Value>> {
-    let mut requests = sim.requests()?;
-    requests.retain(|request| request["method"] != "GET");
-    Ok(requests)
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
-
-/// Waits until so many requests have come in.
-async fn arrived(sim: &mut Sim, requests: u64) -> anyhow::Result<()> {
-    while sim.served().await? < requests {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    Ok(())
-}
 
 #[tokio::test]
 async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
@@ -45,21 +20,21 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
         ]),
         "{report:#}"
     );
-    says(&report["next_step"].to_string(), &["restart_guest"]);
-    let guest = state(&mut sim, 100).await?;
+    assert_says(&report["next_step"].to_string(), &["restart_guest"]);
+    let guest = sim.guest(100).await?;
     assert_eq!(guest["config"]["memory"], "2048", "{guest:#}");
     assert_eq!(guest["pending"]["memory"], "4096", "{guest:#}");
     assert_eq!(guest["config"]["cpulimit"], "1.5", "{guest:#}");
 
     // A repeated call changes nothing, and what is still pending is reported again.
-    let before = writes(&sim)?.len();
+    let before = sim.writes()?.len();
     let report = client.call("set_guest_resources", arguments).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["memory_mib", "next full start"],
     );
-    assert_eq!(writes(&sim)?.len(), before);
+    assert_eq!(sim.writes()?.len(), before);
 
     // Taken back.
     let report = client
@@ -69,7 +44,7 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
         )
         .await?;
     assert!(
-        state(&mut sim, 100).await?["pending"]["memory"].is_null(),
+        sim.guest(100).await?["pending"]["memory"].is_null(),
         "{report:#}"
     );
     Ok(())
@@ -81,7 +56,7 @@ async fn a_running_container_is_not_squeezed_unasked() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     let little = json!({ "vmid": 200, "memory_mib": 16 });
     let text = client.error("set_guest_resources", little.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "uses",
@@ -90,12 +65,12 @@ async fn a_running_container_is_not_squeezed_unasked() -> anyhow::Result<()> {
             "accept_low_memory",
         ],
     );
-    assert!(writes(&sim)?.is_empty());
+    assert!(sim.writes()?.is_empty());
     let mut accepted = little.clone();
     accepted["accept_low_memory"] = json!(true);
     let report = client.call("set_guest_resources", accepted).await?;
-    says(&report["warnings"].to_string(), &["may be killed"]);
-    assert_eq!(state(&mut sim, 200).await?["config"]["memory"], "16");
+    assert_says(&report["warnings"].to_string(), &["may be killed"]);
+    assert_eq!(sim.guest(200).await?["config"]["memory"], "16");
     // One that is stopped uses none, and a VM changes when it starts.
     for vmid in [201, 103] {
         let report = client
@@ -120,7 +95,7 @@ async fn a_stopped_vm_and_a_container_change_at_once() -> anyhow::Result<()> {
         )
         .await?;
     assert!(report.get("next_step").is_none(), "{report:#}");
-    let guest = state(&mut sim, 9000).await?;
+    let guest = sim.guest(9000).await?;
     for (key, value) in [
         ("cores", "2"),
         ("sockets", "2"),
@@ -145,7 +120,7 @@ async fn a_stopped_vm_and_a_container_change_at_once() -> anyhow::Result<()> {
         ])
     );
     // A container's configuration takes PUT alone, and the digest goes along.
-    for write in writes(&sim)? {
+    for write in sim.writes()? {
         assert_eq!(write["method"], "PUT");
         assert!(write["params"]["digest"].is_string(), "{write:#}");
     }
@@ -185,14 +160,14 @@ async fn what_does_not_go_together_is_refused() -> anyhow::Result<()> {
         (json!({ "vmid": 999, "cores": 1 }), &["999"]),
     ] {
         let text = client.error("set_guest_resources", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(writes(&sim)?.is_empty());
+    assert!(sim.writes()?.is_empty());
     // A locked guest is refused by Proxmox itself.
     let text = client
         .error("set_guest_resources", json!({ "vmid": 101, "cores": 2 }))
         .await?;
-    says(&text, &["locked (backup)"]);
+    assert_says(&text, &["locked (backup)"]);
 
     let before = sim.served().await?;
     for (arguments, words) in [
@@ -211,7 +186,7 @@ async fn what_does_not_go_together_is_refused() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("set_guest_resources", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, before);
     Ok(())
@@ -241,18 +216,16 @@ async fn someone_else_was_faster() -> anyhow::Result<()> {
         let other = async {
             // The list, what each reads, and the write itself.
             let reads = if tool == "set_guest_options" { 2 } else { 3 };
-            arrived(&mut sim, before + reads + 1).await?;
-            sim.control(
-                json!({ "cmd": "guest", "vmid": vmid, "config": { "description": "theirs" } }),
-            )
-            .await
+            sim.serves_more_than(before + reads).await?;
+            sim.set_guest(vmid, json!({ "config": { "description": "theirs" } }))
+                .await
         };
         let (text, other) = tokio::join!(call, other);
         other?;
-        says(&text?, &["someone else", "nothing was written"]);
-        let guest = state(&mut sim, vmid).await?;
+        assert_says(&text?, &["someone else", "nothing was written"]);
+        let guest = sim.guest(vmid).await?;
         assert_eq!(guest["config"]["description"], "theirs", "{guest:#}");
-        sim.control(json!({ "cmd": "guest", "vmid": vmid, "config": { "description": null } }))
+        sim.set_guest(vmid, json!({ "config": { "description": null } }))
             .await?;
     }
     Ok(())
@@ -270,18 +243,14 @@ async fn a_guest_that_moves_meanwhile_is_found_again() -> anyhow::Result<()> {
         json!({ "vmid": 104, "description": "moved" }),
     );
     let other = async {
-        arrived(&mut sim, before + 2).await?;
-        sim.control(json!({ "cmd": "guest", "vmid": 104, "node": "pve2" }))
-            .await
+        sim.serves_more_than(before + 1).await?;
+        sim.set_guest(104, json!({ "node": "pve2" })).await
     };
     let (report, other) = tokio::join!(call, other);
     other?;
     let report = report?;
     assert_eq!(report["node"], "pve2", "{report:#}");
-    assert_eq!(
-        state(&mut sim, 104).await?["config"]["description"],
-        "moved"
-    );
+    assert_eq!(sim.guest(104).await?["config"]["description"], "moved");
     Ok(())
 }
 
@@ -300,7 +269,7 @@ async fn disks_grow() -> anyhow::Result<()> {
         report["changes"],
         json!([{ "what": "scsi0", "from": "32 MiB", "to": "1 GiB" }])
     );
-    says(&report["next_step"].to_string(), &["file system"]);
+    assert_says(&report["next_step"].to_string(), &["file system"]);
     let guest = client.call("get_guest", json!({ "vmid": 100 })).await?;
     assert_eq!(
         guest["disks"][2]["size_bytes"],
@@ -316,7 +285,7 @@ async fn disks_grow() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["changes"][0]["to"], "512 MiB", "{report:#}");
     assert!(report.get("next_step").is_none(), "{report:#}");
-    let before = writes(&sim)?.len();
+    let before = sim.writes()?.len();
     let report = client
         .call(
             "resize_disk",
@@ -324,7 +293,7 @@ async fn disks_grow() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    assert_eq!(writes(&sim)?.len(), before);
+    assert_eq!(sim.writes()?.len(), before);
 
     sim.fault(json!({ "task": "resize", "error": "no space left on device" }))
         .await?;
@@ -334,7 +303,7 @@ async fn disks_grow() -> anyhow::Result<()> {
             json!({ "vmid": 100, "disk": "scsi0", "size": "+1T" }),
         )
         .await?;
-    says(
+    assert_says(
         &text,
         &["grow scsi0", "no space left on device", "make room"],
     );
@@ -365,9 +334,9 @@ async fn disks_do_not_shrink() -> anyhow::Result<()> {
                 json!({ "vmid": vmid, "disk": disk, "size": size }),
             )
             .await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
-    assert!(writes(&sim)?.is_empty());
+    assert!(sim.writes()?.is_empty());
     let before = sim.served().await?;
     for size in [
         "",
@@ -386,7 +355,7 @@ async fn disks_do_not_shrink() -> anyhow::Result<()> {
                 json!({ "vmid": 100, "disk": "scsi0", "size": size }),
             )
             .await?;
-        says(&text, &["size"]);
+        assert_says(&text, &["size"]);
     }
     assert_eq!(sim.served().await?, before);
     Ok(())
@@ -438,11 +407,11 @@ async fn options_of_a_guest() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["changes"].as_array().unwrap().len(), 3, "{report:#}");
-    let guest = state(&mut sim, 100).await?;
+    let guest = sim.guest(100).await?;
     for key in ["name", "description", "tags"] {
         assert!(guest["config"].get(key).is_none(), "{guest:#}");
     }
-    let before = writes(&sim)?.len();
+    let before = sim.writes()?.len();
     let report = client
         .call(
             "set_guest_options",
@@ -450,7 +419,7 @@ async fn options_of_a_guest() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    assert_eq!(writes(&sim)?.len(), before);
+    assert_eq!(sim.writes()?.len(), before);
     Ok(())
 }
 
@@ -471,7 +440,7 @@ async fn options_of_a_container() -> anyhow::Result<()> {
     let text = client
         .error("set_guest_options", json!({ "vmid": 200, "name": "" }))
         .await?;
-    says(&text, &["name", "container"]);
+    assert_says(&text, &["name", "container"]);
     Ok(())
 }
 
@@ -517,7 +486,7 @@ async fn bad_options_are_refused_before_anything_is_asked() -> anyhow::Result<()
         ),
     ] {
         let text = client.error("set_guest_options", arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -545,7 +514,7 @@ async fn rights_and_cut_connections() -> anyhow::Result<()> {
         ),
     ] {
         let text = auditor.error(tool, arguments).await?;
-        says(&text, &[right]);
+        assert_says(&text, &[right]);
     }
     let client = sim.host()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "PUT", "path": "/config$" }))
@@ -553,8 +522,8 @@ async fn rights_and_cut_connections() -> anyhow::Result<()> {
     let text = client
         .error("set_guest_options", json!({ "vmid": 100, "name": "x1" }))
         .await?;
-    says(&text, &["PUT", "may have happened all the same"]);
-    assert_eq!(state(&mut sim, 100).await?["config"]["name"], "x1");
+    assert_says(&text, &["PUT", "may have happened all the same"]);
+    assert_eq!(sim.guest(100).await?["config"]["name"], "x1");
 
     // Written, but reading the outcome fails: the call still succeeds.
     sim.fault(
@@ -565,7 +534,7 @@ async fn rights_and_cut_connections() -> anyhow::Result<()> {
         .call("set_guest_options", json!({ "vmid": 100, "name": "x2" }))
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["written", "could not be read"],
     );

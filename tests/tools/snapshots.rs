@@ -3,8 +3,8 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use anyhow::Context as _;
-use harness::{Client, Sim};
-use serde_json::{Value, json};
+use harness::{Client, Sim, assert_says};
+use serde_json::json;
 
 /// Name, depth, and whether the present state is based on it.
 async fn tree(client: &Client, vmid: u32) -> anyhow::Result<Vec<(String, u64, bool)>> {
@@ -29,25 +29,6 @@ fn owned(tree: &[(&str, u64, bool)]) -> Vec<(String, u64, bool)> {
     tree.iter()
         .map(|(name, depth, current)| ((*name).to_owned(), *depth, *current))
         .collect()
-}
-
-async fn state(sim: &mut Sim, vmid: u32) -> anyhow::Result<Value> {
-    sim.control(json!({ "cmd": "get", "vmid": vmid })).await
-}
-
-/// How many requests of a method have been answered.
-fn sent(sim: &Sim, method: &str) -> anyhow::Result<usize> {
-    Ok(sim
-        .requests()?
-        .iter()
-        .filter(|request| request["method"] == method)
-        .count())
-}
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
 }
 
 #[tokio::test]
@@ -94,38 +75,37 @@ async fn there_and_back() -> anyhow::Result<()> {
     );
 
     let changed = json!({ "cores": "4", "tags": null });
-    sim.control(json!({ "cmd": "guest", "vmid": 100, "config": changed }))
-        .await?;
+    sim.set_guest(100, json!({ "config": changed })).await?;
     let arguments = json!({ "vmid": 100, "snapshot": "before_upgrade" });
     let mut preview = arguments.clone();
     preview["preview"] = json!(true);
-    let posted = sent(&sim, "POST")?;
+    let posted = sim.sent("POST")?.len();
     let preview = client.call("rollback_snapshot", preview).await?;
     let changes = json!([
         { "what": "cores", "from": "4", "to": "2" },
         { "what": "tags", "to": "prod;web" },
     ]);
     assert_eq!(preview["changes"], changes, "{preview:#}");
-    says(
+    assert_says(
         &preview["warnings"].to_string(),
         &["scsi0", "is lost", "switched off"],
     );
-    says(
+    assert_says(
         &preview["next_step"].to_string(),
         &["nothing has been changed"],
     );
-    assert_eq!(sent(&sim, "POST")?, posted);
-    assert_eq!(state(&mut sim, 100).await?["config"]["cores"], "4");
+    assert_eq!(sim.sent("POST")?.len(), posted);
+    assert_eq!(sim.guest(100).await?["config"]["cores"], "4");
 
     let report = client.call("rollback_snapshot", arguments).await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["changes"], changes, "{report:#}");
-    says(
+    assert_says(
         &report["action"].to_string(),
         &["web01", "before_upgrade of 20"],
     );
-    says(&report["next_step"].to_string(), &["start_guest"]);
-    let guest = state(&mut sim, 100).await?;
+    assert_says(&report["next_step"].to_string(), &["start_guest"]);
+    let guest = sim.guest(100).await?;
     assert_eq!(guest["config"]["cores"], "2", "{guest:#}");
     assert_eq!(guest["running"], false);
 
@@ -136,7 +116,7 @@ async fn there_and_back() -> anyhow::Result<()> {
         )
         .await?;
     assert!(report.get("next_step").is_none(), "{report:#}");
-    assert_eq!(state(&mut sim, 100).await?["running"], true);
+    assert_eq!(sim.guest(100).await?["running"], true);
     assert_eq!(
         tree(&client, 100).await?,
         owned(&[("clean", 0, true), ("before_upgrade", 1, false)])
@@ -154,31 +134,30 @@ async fn ram_goes_along() -> anyhow::Result<()> {
             json!({ "vmid": 100, "snapshot": "live", "with_ram": true }),
         )
         .await?;
-    says(&report["action"].to_string(), &["with its RAM"]);
+    assert_says(&report["action"].to_string(), &["with its RAM"]);
     let tree = client
         .call("list_snapshots", json!({ "vmid": 100 }))
         .await?;
     assert_eq!(tree["snapshots"][1]["with_ram"], true, "{tree:#}");
-    sim.control(json!({ "cmd": "guest", "vmid": 100, "running": false }))
-        .await?;
+    sim.set_guest(100, json!({ "running": false })).await?;
     let report = client
         .call(
             "rollback_snapshot",
             json!({ "vmid": 100, "snapshot": "live" }),
         )
         .await?;
-    says(
+    assert_says(
         &report["warnings"].to_string(),
         &["continues from the snapshot"],
     );
-    assert_eq!(state(&mut sim, 100).await?["running"], true);
+    assert_eq!(sim.guest(100).await?["running"], true);
     let report = client
         .call(
             "delete_snapshot",
             json!({ "vmid": 100, "snapshot": "live" }),
         )
         .await?;
-    says(&report["action"].to_string(), &["and its RAM state"]);
+    assert_says(&report["action"].to_string(), &["and its RAM state"]);
     Ok(())
 }
 
@@ -221,7 +200,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
             .call("create_snapshot", json!({ "vmid": 201, "snapshot": name }))
             .await?;
     }
-    sim.control(json!({ "cmd": "guest", "vmid": 201, "config": { "memory": "1024" } }))
+    sim.set_guest(201, json!({ "config": { "memory": "1024" } }))
         .await?;
     let report = client
         .call(
@@ -230,7 +209,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["changes"][0]["what"], "memory", "{report:#}");
-    says(&report["warnings"].to_string(), &["rootfs"]);
+    assert_says(&report["warnings"].to_string(), &["rootfs"]);
     // A snapshot of a container cannot hold its RAM.
     let text = client
         .error(
@@ -238,14 +217,14 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
             json!({ "vmid": 200, "snapshot": "live", "with_ram": true }),
         )
         .await?;
-    says(&text, &["with_ram", "container"]);
+    assert_says(&text, &["with_ram", "container"]);
     let text = client
         .error(
             "create_snapshot",
             json!({ "vmid": 200, "snapshot": "vzdump" }),
         )
         .await?;
-    says(&text, &["snapshot", "vzdump"]);
+    assert_says(&text, &["snapshot", "vzdump"]);
     Ok(())
 }
 
@@ -257,7 +236,7 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
     let text = client
         .error("create_snapshot", json!({ "vmid": 200, "snapshot": "s1" }))
         .await?;
-    says(
+    assert_says(
         &text,
         &[
             "take snapshot s1 of lxc guest 200",
@@ -273,7 +252,7 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
             json!({ "vmid": 100, "snapshot": "clean" }),
         )
         .await?;
-    says(&text, &["no space left on device", "UPID:pve1:"]);
+    assert_says(&text, &["no space left on device", "UPID:pve1:"]);
     sim.fault(json!({ "task": "qmdelsnapshot", "warnings": 2 }))
         .await?;
     let report = client
@@ -299,7 +278,7 @@ async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["status"], "running", "{report:#}");
     assert_eq!(report["snapshot"], "later");
-    says(&report["next_step"].to_string(), &["wait_task"]);
+    assert_says(&report["next_step"].to_string(), &["wait_task"]);
     let report = client
         .call("wait_task", json!({ "upid": report["upid"] }))
         .await?;
@@ -312,8 +291,7 @@ async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
 async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
-    sim.control(json!({ "cmd": "guest", "vmid": 103, "running": false }))
-        .await?;
+    sim.set_guest(103, json!({ "running": false })).await?;
     for (tool, arguments, words) in [
         (
             "create_snapshot",
@@ -367,10 +345,10 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error(tool, arguments).await?;
-        says(&text, words);
+        assert_says(&text, words);
     }
     for method in ["POST", "DELETE"] {
-        assert_eq!(sent(&sim, method)?, 0);
+        assert_eq!(sim.sent(method)?.len(), 0);
     }
     Ok(())
 }
@@ -385,14 +363,14 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
             let text = client
                 .error(tool, json!({ "vmid": 100, "snapshot": name }))
                 .await?;
-            says(&text, &["snapshot"]);
+            assert_says(&text, &["snapshot"]);
         }
     }
     for name in ["current", "Pending"] {
         let text = client
             .error("create_snapshot", json!({ "vmid": 100, "snapshot": name }))
             .await?;
-        says(&text, &["snapshot", "reserves"]);
+        assert_says(&text, &["snapshot", "reserves"]);
     }
     let text = client
         .error(
@@ -400,7 +378,7 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
             json!({ "vmid": 100, "snapshot": "s1", "quiesce": true }),
         )
         .await?;
-    says(&text, &["quiesce"]);
+    assert_says(&text, &["quiesce"]);
     assert_eq!(sim.served().await?, 0);
     Ok(())
 }
@@ -422,7 +400,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
         let text = auditor
             .error(tool, json!({ "vmid": 100, "snapshot": name }))
             .await?;
-        says(&text, &["VM.Snapshot"]);
+        assert_says(&text, &["VM.Snapshot"]);
     }
     let nobody = sim
         .host_with("none")?
@@ -432,7 +410,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
     let text = nobody
         .error("list_snapshots", json!({ "vmid": 100 }))
         .await?;
-    says(&text, &["100", "VM.Audit"]);
+    assert_says(&text, &["100", "VM.Audit"]);
     Ok(())
 }
 
@@ -445,13 +423,13 @@ async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
     let text = client
         .error("create_snapshot", json!({ "vmid": 100, "snapshot": "s1" }))
         .await?;
-    says(
+    assert_says(
         &text,
         &["POST", "may have happened all the same", "task list"],
     );
     // It has, and it was asked for once.
-    assert_eq!(sent(&sim, "POST")?, 1);
+    assert_eq!(sim.sent("POST")?.len(), 1);
     let tasks = client.call("list_tasks", json!({ "vmid": 100 })).await?;
-    says(&tasks.to_string(), &["qmsnapshot"]);
+    assert_says(&tasks.to_string(), &["qmsnapshot"]);
     Ok(())
 }

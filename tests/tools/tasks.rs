@@ -1,14 +1,8 @@
 //! Tasks: following one to its end, and stopping one.
 
 use anyhow::Context as _;
-use harness::{Client, Sim};
+use harness::{Client, Sim, assert_says};
 use serde_json::{Value, json};
-
-fn says(text: &str, words: &[&str]) {
-    for word in words {
-        assert!(text.contains(word), "nothing of {word}: {text}");
-    }
-}
 
 /// Starts a task without following it: its UPID as arguments.
 async fn started(client: &Client) -> anyhow::Result<Value> {
@@ -46,7 +40,7 @@ async fn a_failure_is_an_error_with_the_log() -> anyhow::Result<()> {
     .await?;
     let upid = started(&client).await?;
     let text = client.error("wait_task", upid.clone()).await?;
-    says(
+    assert_says(
         &text,
         &[
             "the task vzstart 201 failed",
@@ -65,7 +59,7 @@ async fn a_failure_is_an_error_with_the_log() -> anyhow::Result<()> {
         .await?;
     let old = json!({ "upid": failed["tasks"][0]["upid"] });
     let text = client.error("wait_task", old).await?;
-    says(
+    assert_says(
         &text,
         &[
             "the task qmigrate 9000 failed: migration aborted",
@@ -84,7 +78,7 @@ async fn warnings_are_told() -> anyhow::Result<()> {
     let upid = started(&client).await?;
     let report = client.call("wait_task", upid.clone()).await?;
     assert_eq!(report["status"], "done_with_warnings", "{report:#}");
-    says(
+    assert_says(
         report["warnings"][0].as_str().unwrap(),
         &["simulated warning"],
     );
@@ -115,16 +109,16 @@ async fn stopped_before_its_end() -> anyhow::Result<()> {
     let task = client.call("get_task", upid.clone()).await?;
     assert_eq!(task["status"], "running", "{task:#}");
     assert!(task.get("ended_at").is_none());
-    says(task["hint"].as_str().unwrap(), &["wait_task"]);
+    assert_says(task["hint"].as_str().unwrap(), &["wait_task"]);
 
     let auditor = sim.host_with("audit")?.connect().await?;
     let text = auditor.error("stop_task", upid.clone()).await?;
-    says(&text, &["audit@pve!viewer", "Sys.Modify", "/nodes/pve1"]);
+    assert_says(&text, &["audit@pve!viewer", "Sys.Modify", "/nodes/pve1"]);
 
     let report = client.call("stop_task", upid.clone()).await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(report["action"], "ask the task vzstart 201 to stop");
-    says(
+    assert_says(
         report["next_step"].as_str().unwrap(),
         &["get_task", "half-done"],
     );
@@ -132,7 +126,7 @@ async fn stopped_before_its_end() -> anyhow::Result<()> {
     assert_eq!(task["status"], "failed", "{task:#}");
     assert!(task["ended_at"].is_string(), "{task:#}");
     let text = client.error("wait_task", upid.clone()).await?;
-    says(&text, &["stopped from outside"]);
+    assert_says(&text, &["stopped from outside"]);
 
     // One that has ended cannot be stopped, so the user is not asked.
     let deletes = |sim: &Sim| -> anyhow::Result<usize> {
@@ -145,7 +139,7 @@ async fn stopped_before_its_end() -> anyhow::Result<()> {
     let before = deletes(&sim)?;
     let report = client.call("stop_task", upid).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    says(
+    assert_says(
         report["next_step"].as_str().unwrap(),
         &["had ended already"],
     );
@@ -162,7 +156,7 @@ async fn a_stop_that_is_cut() -> anyhow::Result<()> {
     sim.fault(json!({ "kind": "cut-after", "method": "DELETE", "path": "/tasks/" }))
         .await?;
     let text = client.error("stop_task", upid.clone()).await?;
-    says(&text, &["may have happened all the same"]);
+    assert_says(&text, &["may have happened all the same"]);
     let report = client.call("stop_task", upid).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
     Ok(())
@@ -179,7 +173,7 @@ async fn tasks_that_are_none() -> anyhow::Result<()> {
             "UPID:../x:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
         ] {
             let text = client.error(tool, json!({ "upid": upid })).await?;
-            says(&text, &["upid", "task identifier"]);
+            assert_says(&text, &["upid", "task identifier"]);
         }
     }
     assert_eq!(sim.served().await?, 0);
@@ -187,9 +181,9 @@ async fn tasks_that_are_none() -> anyhow::Result<()> {
     let away = "UPID:pve2:000FFFFF:000A73C7:6B02DAF4:vzstart:200:root@pam!full:";
     for tool in ["wait_task", "stop_task", "get_task"] {
         let text = client.error(tool, json!({ "upid": forgotten })).await?;
-        says(&text, &["pve1", "no such task", "list_tasks"]);
+        assert_says(&text, &["pve1", "no such task", "list_tasks"]);
         let text = client.error(tool, json!({ "upid": away })).await?;
-        says(&text, &["pve2", "offline"]);
+        assert_says(&text, &["pve2", "offline"]);
     }
     Ok(())
 }

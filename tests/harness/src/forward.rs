@@ -1,7 +1,5 @@
 //! `host-runner forward`, as a process, and plain HTTP to it.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -53,11 +51,9 @@ impl HttpAnswer {
 impl Forward {
     pub(crate) async fn start(host: HostRunner) -> anyhow::Result<Self> {
         let host = host
-            .file("forward-key", KEY)?
+            .private_file("forward-key", KEY)?
             .args(["forward", "--listen=127.0.0.1:0", "--key-file=forward-key"])
             .secret(KEY);
-        let key_file = host.directory().join("forward-key");
-        std::fs::set_permissions(key_file, std::fs::Permissions::from_mode(0o600))?;
         let secrets = host.secrets().to_vec();
         let Started { mut child, watch } = host.start()?;
         let address = tokio::time::timeout(PATIENCE, async {

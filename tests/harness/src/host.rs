@@ -1,6 +1,7 @@
 //! host-runner, as a process.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -32,6 +33,32 @@ pub struct Output {
     pub stdout: String,
     /// All of stderr.
     pub stderr: String,
+}
+
+impl Output {
+    /// It succeeded, and wrote nothing to stderr.
+    #[track_caller]
+    pub fn assert_succeeds(&self) {
+        assert_eq!(self.status, Some(0), "{self:?}");
+        assert_eq!(self.stderr, "", "{self:?}");
+    }
+
+    /// It refused to run, with these words on stderr.
+    #[track_caller]
+    pub fn assert_refused(&self, words: &[&str]) {
+        assert_eq!(self.status, Some(2), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        for word in words {
+            assert!(self.stderr.contains(word), "nothing of {word}: {self:?}");
+        }
+    }
+
+    /// The same, and stderr is a single line.
+    #[track_caller]
+    pub fn assert_refused_in_one_line(&self, words: &[&str]) {
+        self.assert_refused(words);
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "{self:?}");
+    }
 }
 
 /// The parts of a started process.
@@ -115,6 +142,14 @@ impl HostRunner {
     pub fn file(self, name: &str, content: &str) -> anyhow::Result<Self> {
         std::fs::write(self.directory.path().join(name), content)?;
         Ok(self)
+    }
+
+    /// The same, readable by its owner only, as files with secrets have to be.
+    pub fn private_file(self, name: &str, content: &str) -> anyhow::Result<Self> {
+        let host = self.file(name, content)?;
+        let path = host.directory().join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(host)
     }
 
     /// The working directory.

@@ -27,6 +27,7 @@ mod raw;
 mod rogue;
 mod sim;
 mod transcript;
+mod values;
 mod watch;
 
 pub use client::{Answer, Client, Era, Progress, User};
@@ -37,6 +38,7 @@ pub use programs::{component, hostile_component, hostile_sockets_component, targ
 pub use raw::Raw;
 pub use rogue::{Authority, Piece, Rogue};
 pub use sim::{Sim, SimOptions, Token};
+pub use values::{assert_says, with};
 
 /// No answer within this time fails a test: long enough for a loaded machine,
 /// so that it never decides a test that would pass.

@@ -145,6 +145,29 @@ impl Sim {
         Ok(answer)
     }
 
+    /// All of a guest, as the cluster has it: `node`, `running`, `config`,
+    /// `pending`, …
+    pub async fn guest(&mut self, vmid: u64) -> anyhow::Result<Value> {
+        self.control(json!({ "cmd": "get", "vmid": vmid })).await
+    }
+
+    /// Changes a guest behind the product's back: `{"running": false}`,
+    /// `{"node": "pve2"}`, `{"config": {"memory": "1024"}}`.
+    pub async fn set_guest(&mut self, vmid: u64, mut changes: Value) -> anyhow::Result<()> {
+        let fields = changes.as_object_mut().context("changes are an object")?;
+        fields.insert("cmd".to_owned(), "guest".into());
+        fields.insert("vmid".to_owned(), vmid.into());
+        self.control(changes).await?;
+        Ok(())
+    }
+
+    /// Moves the simulated time on: tasks end, pvestatd reports, HA acts.
+    pub async fn advance(&mut self, seconds: u64) -> anyhow::Result<()> {
+        self.control(json!({ "cmd": "advance", "seconds": seconds }))
+            .await?;
+        Ok(())
+    }
+
     /// Makes the next request (or those that the fault describes) go wrong.
     pub async fn fault(&mut self, mut fault: Value) -> anyhow::Result<()> {
         let fields = fault.as_object_mut().context("a fault is an object")?;
@@ -189,6 +212,20 @@ impl Sim {
         text.lines()
             .map(|line| serde_json::from_str(line).with_context(|| format!("in the log: {line}")))
             .collect()
+    }
+
+    /// The answered requests of this method, oldest first.
+    pub fn sent(&self, method: &str) -> anyhow::Result<Vec<Value>> {
+        let mut requests = self.requests()?;
+        requests.retain(|request| request.get("method").is_some_and(|own| own == method));
+        Ok(requests)
+    }
+
+    /// The answered requests that change something, or try to: all but `GET`.
+    pub fn writes(&self) -> anyhow::Result<Vec<Value>> {
+        let mut requests = self.requests()?;
+        requests.retain(|request| request.get("method").is_some_and(|own| own != "GET"));
+        Ok(requests)
     }
 
     async fn spawn(options: SimOptions) -> anyhow::Result<Self> {
