@@ -25,7 +25,7 @@ crate::bindings::export!(Component with_types_in crate::bindings);
 
 impl wit::Guest for Component {
     fn list_tools() -> Vec<wit::Tool> {
-        tools::TOOLS.iter().map(wit::Tool::from).collect()
+        tools::all().map(wit::Tool::from).collect()
     }
 
     fn call_tool(name: String, arguments_json: String) -> Result<wit::Outcome, wit::ToolError> {

@@ -9,5 +9,20 @@ mod tests;
 mod volume;
 
 pub(crate) use create_backup::CreateBackup;
-pub(crate) use list_backups::ListBackups;
-pub(crate) use restore_backup::RestoreBackup;
+use list_backups::ListBackups;
+use restore_backup::RestoreBackup;
+
+use crate::tool::{READ, Tool, Toolset, WRITE};
+
+const TOOLSET: Toolset = Toolset("backups");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<ListBackups>(TOOLSET, "list_backups", "List backups", READ,
+        "Backups on all storages by guest, newest first, with size, age, protection and verification; guests without any are named."),
+    Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", WRITE,
+        "Back up a guest with vzdump. Older backups are kept."),
+    Tool::new::<RestoreBackup>(TOOLSET, "restore_backup", "Restore a backup as a new guest", WRITE,
+        "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
+];

@@ -9,5 +9,18 @@ mod set_cloud_init;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use get_cloud_init::GetCloudInit;
-pub(crate) use set_cloud_init::SetCloudInit;
+use get_cloud_init::GetCloudInit;
+use set_cloud_init::SetCloudInit;
+
+use crate::tool::{READ, SET, Tool, Toolset};
+
+const TOOLSET: Toolset = Toolset("cloudinit");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<GetCloudInit>(TOOLSET, "get_cloud_init", "Get cloud-init settings", READ,
+        "A VM's cloud-init settings, what is not on its drive yet, and the documents that it reads; passwords hidden."),
+    Tool::new::<SetCloudInit>(TOOLSET, "set_cloud_init", "Set cloud-init", SET,
+        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; only what is given changes. Renews the drive; the VM reads it when it boots."),
+];

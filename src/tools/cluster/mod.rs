@@ -12,10 +12,33 @@ mod task;
 mod tests;
 mod wait_task;
 
-pub(crate) use get_cluster_log::GetClusterLog;
-pub(crate) use get_cluster_status::GetClusterStatus;
-pub(crate) use get_node_log::GetNodeLog;
-pub(crate) use get_task::GetTask;
-pub(crate) use list_tasks::ListTasks;
-pub(crate) use stop_task::StopTask;
-pub(crate) use wait_task::WaitTask;
+use get_cluster_log::GetClusterLog;
+use get_cluster_status::GetClusterStatus;
+use get_node_log::GetNodeLog;
+use get_task::GetTask;
+use list_tasks::ListTasks;
+use stop_task::StopTask;
+use wait_task::WaitTask;
+
+use crate::tool::{DESTROY, READ, Tool, Toolset};
+
+const TOOLSET: Toolset = Toolset("cluster");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<GetClusterStatus>(TOOLSET, "get_cluster_status", "Get the cluster's state", READ,
+        "Quorum, nodes, high availability, and what needs attention."),
+    Tool::new::<ListTasks>(TOOLSET, "list_tasks", "List tasks", READ,
+        "Tasks (starts, clones, backups, migrations) with user, time and how they ended, newest first."),
+    Tool::new::<GetTask>(TOOLSET, "get_task", "Get a task", READ,
+        "One task's status and the last lines of its log, without waiting."),
+    Tool::new::<WaitTask>(TOOLSET, "wait_task", "Wait for a task", READ,
+        "Follow a running task to its end. A task that failed is an error with the log's last lines."),
+    Tool::new::<StopTask>(TOOLSET, "stop_task", "Stop a task", DESTROY.idempotent(),
+        "Abort a running task. What it has done so far is not undone."),
+    Tool::new::<GetClusterLog>(TOOLSET, "get_cluster_log", "Get the cluster's log", READ,
+        "What was done in the cluster, by whom: logins, tasks, failures; newest first."),
+    Tool::new::<GetNodeLog>(TOOLSET, "get_node_log", "Get a node's log", READ,
+        "The last lines of a node's journal, filtered by unit, word and time."),
+];

@@ -32,8 +32,27 @@ mod tests;
 mod traffic;
 mod update_firewall_rule;
 
-pub(crate) use add_firewall_rule::AddFirewallRule;
-pub(crate) use audit_firewall::AuditFirewall;
-pub(crate) use delete_firewall_rule::DeleteFirewallRule;
-pub(crate) use set_firewall_options::SetFirewallOptions;
-pub(crate) use update_firewall_rule::UpdateFirewallRule;
+use add_firewall_rule::AddFirewallRule;
+use audit_firewall::AuditFirewall;
+use delete_firewall_rule::DeleteFirewallRule;
+use set_firewall_options::SetFirewallOptions;
+use update_firewall_rule::UpdateFirewallRule;
+
+use crate::tool::{DESTROY, READ, Tool, Toolset, WRITE};
+
+const TOOLSET: Toolset = Toolset("firewall");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<AuditFirewall>(TOOLSET, "audit_firewall", "Audit a firewall", READ,
+        "Rules, switches, policies and network card flags of a guest, a node or the cluster, with findings. Cluster rules protect the nodes, not the guests."),
+    Tool::new::<AddFirewallRule>(TOOLSET, "add_firewall_rule", "Add a firewall rule", WRITE,
+        "Add a rule to the firewall of a guest, a node or the cluster, and report whether it has any effect. The first rule that matches decides."),
+    Tool::new::<UpdateFirewallRule>(TOOLSET, "update_firewall_rule", "Change a firewall rule", DESTROY,
+        "Change or move a rule. Only what is given changes; an empty text removes a field."),
+    Tool::new::<DeleteFirewallRule>(TOOLSET, "delete_firewall_rule", "Delete a firewall rule", DESTROY,
+        "Remove a rule by its position. The positions of the rules after it shift by one."),
+    Tool::new::<SetFirewallOptions>(TOOLSET, "set_firewall_options", "Set firewall options", DESTROY.idempotent(),
+        "Switch the firewall of a guest, a node or the cluster on or off, set its policies and filters."),
+];

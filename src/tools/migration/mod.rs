@@ -13,5 +13,18 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check_migration::CheckMigration;
-pub(crate) use migrate_guest::MigrateGuest;
+use check_migration::CheckMigration;
+use migrate_guest::MigrateGuest;
+
+use crate::tool::{DESTROY, READ, Tool, Toolset};
+
+const TOOLSET: Toolset = Toolset("migration");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<CheckMigration>(TOOLSET, "check_migration", "Check a migration", READ,
+        "To which nodes a guest can move now and how (live, offline, by restart); for the others why not; local disks and devices."),
+    Tool::new::<MigrateGuest>(TOOLSET, "migrate_guest", "Migrate a guest", DESTROY.idempotent(),
+        "Move a guest to another node: a running VM live, a running container by shutdown and start. Obstacles are reported before anything starts."),
+];

@@ -13,8 +13,27 @@ mod suspend_guest;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use restart_guest::RestartGuest;
-pub(crate) use resume_guest::ResumeGuest;
-pub(crate) use start_guest::StartGuest;
-pub(crate) use stop_guest::StopGuest;
-pub(crate) use suspend_guest::SuspendGuest;
+use restart_guest::RestartGuest;
+use resume_guest::ResumeGuest;
+use start_guest::StartGuest;
+use stop_guest::StopGuest;
+use suspend_guest::SuspendGuest;
+
+use crate::tool::{DESTROY, SET, Tool, Toolset};
+
+const TOOLSET: Toolset = Toolset("power");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<StartGuest>(TOOLSET, "start_guest", "Start a guest", SET,
+        "Start a VM or container; one suspended to disk resumes where it left off."),
+    Tool::new::<StopGuest>(TOOLSET, "stop_guest", "Stop a guest", DESTROY.idempotent(),
+        "Shut a guest down, or cut its power."),
+    Tool::new::<RestartGuest>(TOOLSET, "restart_guest", "Restart a guest", DESTROY,
+        "Reboot or reset a running guest."),
+    Tool::new::<SuspendGuest>(TOOLSET, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
+        "Pause a running VM, or save its memory to disk and stop it."),
+    Tool::new::<ResumeGuest>(TOOLSET, "resume_guest", "Resume a guest", SET,
+        "Resume a paused or suspended guest."),
+];

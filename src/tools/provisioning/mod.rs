@@ -10,7 +10,24 @@ mod list_templates;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use clone_guest::CloneGuest;
-pub(crate) use download_iso::DownloadIso;
-pub(crate) use download_template::DownloadTemplate;
-pub(crate) use list_templates::ListTemplates;
+use clone_guest::CloneGuest;
+use download_iso::DownloadIso;
+use download_template::DownloadTemplate;
+use list_templates::ListTemplates;
+
+use crate::tool::{READ, Tool, Toolset, WRITE};
+
+const TOOLSET: Toolset = Toolset("provisioning");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<ListTemplates>(TOOLSET, "list_templates", "List templates", READ,
+        "VM and container templates to clone, container templates on storages, and those of the appliance index."),
+    Tool::new::<CloneGuest>(TOOLSET, "clone_guest", "Clone a guest", WRITE,
+        "Make a new VM or container from a template, a guest or a snapshot. vmid in the result is the new guest."),
+    Tool::new::<DownloadTemplate>(TOOLSET, "download_template", "Download a container template", WRITE.open(),
+        "Download a container template from the appliance index to a storage."),
+    Tool::new::<DownloadIso>(TOOLSET, "download_iso", "Download an ISO or disk image", WRITE.open(),
+        "Let a node fetch an ISO, disk image or container template from a URL to a storage. An existing file is never replaced."),
+];

@@ -8,6 +8,21 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use resize_disk::ResizeDisk;
-pub(crate) use set_guest_options::SetGuestOptions;
-pub(crate) use set_guest_resources::SetGuestResources;
+use resize_disk::ResizeDisk;
+use set_guest_options::SetGuestOptions;
+use set_guest_resources::SetGuestResources;
+
+use crate::tool::{SET, Tool, Toolset, WRITE};
+
+const TOOLSET: Toolset = Toolset("resources");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<SetGuestResources>(TOOLSET, "set_guest_resources", "Set CPU and memory", SET,
+        "Set a guest's CPU and memory; only what is given changes. Shows what took effect and what waits for a restart."),
+    Tool::new::<ResizeDisk>(TOOLSET, "resize_disk", "Grow a disk", WRITE,
+        "Grow a guest's disk. Disks never shrink."),
+    Tool::new::<SetGuestOptions>(TOOLSET, "set_guest_options", "Set name, notes and tags", SET,
+        "Set a guest's name, description, tags, start at boot and protection; only what is given changes."),
+];

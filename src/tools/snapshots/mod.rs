@@ -8,7 +8,24 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use create_snapshot::CreateSnapshot;
-pub(crate) use delete_snapshot::DeleteSnapshot;
-pub(crate) use list_snapshots::ListSnapshots;
-pub(crate) use rollback_snapshot::RollbackSnapshot;
+use create_snapshot::CreateSnapshot;
+use delete_snapshot::DeleteSnapshot;
+use list_snapshots::ListSnapshots;
+use rollback_snapshot::RollbackSnapshot;
+
+use crate::tool::{DESTROY, READ, Tool, Toolset, WRITE};
+
+const TOOLSET: Toolset = Toolset("snapshots");
+
+/// The tools of this set, in the order in which clients see them.
+#[rustfmt::skip]
+pub(crate) const TOOLS: &[Tool] = &[
+    Tool::new::<ListSnapshots>(TOOLSET, "list_snapshots", "List snapshots", READ,
+        "A guest's snapshots as a tree: parents, which one the present state is based on, time, description, RAM."),
+    Tool::new::<CreateSnapshot>(TOOLSET, "create_snapshot", "Take a snapshot", WRITE,
+        "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
+    Tool::new::<RollbackSnapshot>(TOOLSET, "rollback_snapshot", "Roll back to a snapshot", DESTROY,
+        "Roll a guest's disks and settings back to a snapshot. What was written since is lost; a running guest is switched off. preview shows this without doing it."),
+    Tool::new::<DeleteSnapshot>(TOOLSET, "delete_snapshot", "Remove a snapshot", DESTROY,
+        "Remove a snapshot of a guest; the guest's present state stays as it is."),
+];
