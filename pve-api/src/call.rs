@@ -5,7 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::grammar::{Grammar, whole};
+use crate::grammar::Grammar;
+use crate::text::whole;
 
 /// A call of the API: a row of the table.
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +46,25 @@ pub struct GuestCall {
 
 /// The two types of guests, under the names that paths and lists have for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum GuestType {
     /// A virtual machine.
     Qemu,
     /// A container.
     Lxc,
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for GuestType {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "GuestType".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The kind of a guest.", "type": "string", "enum": ["qemu", "lxc"]
+        })
+    }
 }
 
 /// An HTTP method. pveproxy knows no others.

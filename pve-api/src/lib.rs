@@ -14,6 +14,7 @@
 //! - [`calls`]: the table, one file for each area of the API.
 //! - [`grammar`]: which values a parameter may have.
 //! - [`action`]: what a call does, in the words of a policy.
+//! - [`text`]: how names and numbers are written.
 //! - [`Vmid`], [`Upid`], [`tags`], [`size`], [`owner_of`]: values that calls take and
 //!   answers hold.
 
@@ -26,6 +27,7 @@ pub mod calls;
 pub mod grammar;
 pub mod size;
 mod tags;
+pub mod text;
 mod upid;
 mod vmid;
 mod volume;

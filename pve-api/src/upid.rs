@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::grammar::is_label;
+use crate::text::is_label;
 use crate::vmid::Vmid;
 
 /// The identifier of a task: `UPID:node:pid:pstart:start:type:id:user:`.

@@ -1,6 +1,6 @@
 //! Names of volumes.
 
-use crate::grammar::is_storage;
+use crate::text::is_storage;
 use crate::vmid::Vmid;
 
 /// The storage and the volume's name within it, of a volid. A path is not a

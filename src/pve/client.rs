@@ -4,16 +4,16 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pve_api::{Call, Method, calls};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use waki::Method;
 
 use super::decode::{self, Decoded, Losses};
 use super::failure::{ApiError, Failure};
 use super::failure::{Asked, Held};
 use super::membership::{self, Membership};
 use super::params::Params;
-use super::path::Path;
+use super::request::{At, Request};
 #[cfg(any(test, fuzzing))]
 use super::script::Script;
 use super::transport::{self, Answer, Lost};
@@ -116,10 +116,10 @@ impl Pve {
     /// show whether it is offline.
     pub(crate) fn membership(&self) -> &Membership {
         self.membership.get_or_init(|| {
-            let path = Path::new(["cluster", "status"]);
+            let request = calls::cluster::STATUS.at([]);
             let entries: Vec<membership::Entry> =
-                self.get(&path, &Params::new()).unwrap_or_default();
-            self.forget_skipped(&path);
+                self.send(&request, &Params::new()).unwrap_or_default();
+            self.forget_skipped(&request);
             entries.into_iter().collect()
         })
     }
@@ -160,15 +160,15 @@ impl Pve {
 
     /// Forgets what could not be read of the answers to a call, where it has
     /// nothing to do with the result.
-    pub(crate) fn forget_skipped(&self, path: &Path) {
-        self.losses.borrow_mut().remove(&format!("GET {path}"));
+    pub(crate) fn forget_skipped(&self, request: &Request) {
+        self.losses.borrow_mut().remove(&request.to_string());
     }
 
     /// Notes values of the answer to a call that could not be read, where their
     /// reader has found it out.
     pub(crate) fn note_unreadable<'a>(
         &self,
-        path: &Path,
+        request: &Request,
         names: impl IntoIterator<Item = &'a str>,
     ) {
         let mut names = names.into_iter().peekable();
@@ -176,54 +176,26 @@ impl Pve {
             return;
         }
         let mut losses = self.losses.borrow_mut();
-        let losses = losses.entry(format!("GET {path}")).or_default();
+        let losses = losses.entry(request.to_string()).or_default();
         losses.fields.extend(names.map(decode::name));
     }
 
-    /// Reads.
-    pub(crate) fn get<T: DeserializeOwned>(
+    /// Sends a request and decodes its answer.
+    pub(crate) fn send<T: DeserializeOwned>(
         &self,
-        path: &Path,
-        query: &Params,
+        request: &Request,
+        params: &Params,
     ) -> Result<T, Failure> {
-        self.get_paged(path, query).map(|page| page.data)
+        self.send_paged(request, params).map(|page| page.data)
     }
 
-    /// Reads a page of a list.
-    pub(crate) fn get_paged<T: DeserializeOwned>(
+    /// Sends a request for a page of a list.
+    pub(crate) fn send_paged<T: DeserializeOwned>(
         &self,
-        path: &Path,
-        query: &Params,
-    ) -> Result<Paged<T>, Failure> {
-        self.request(Method::Get, path, query)
-    }
-
-    /// Starts or creates something.
-    pub(crate) fn post<T: DeserializeOwned>(
-        &self,
-        path: &Path,
-        form: &Params,
-    ) -> Result<T, Failure> {
-        self.request(Method::Post, path, form).map(|page| page.data)
-    }
-
-    /// Changes something.
-    pub(crate) fn put<T: DeserializeOwned>(
-        &self,
-        path: &Path,
-        form: &Params,
-    ) -> Result<T, Failure> {
-        self.request(Method::Put, path, form).map(|page| page.data)
-    }
-
-    pub(super) fn request<T: DeserializeOwned>(
-        &self,
-        method: Method,
-        path: &Path,
+        request: &Request,
         params: &Params,
     ) -> Result<Paged<T>, Failure> {
-        let writes = !matches!(method, Method::Get);
-        let answer = self.answer(&method, path, params)?;
+        let answer = self.answer(request, params)?;
         match decode::decode(&answer.body) {
             Ok(Decoded {
                 data,
@@ -231,15 +203,14 @@ impl Pve {
                 losses,
             }) => {
                 if !losses.is_empty() {
-                    let call = asked(&method, path);
-                    self.losses.borrow_mut().insert(call, losses);
+                    self.losses.borrow_mut().insert(request.to_string(), losses);
                 }
                 Ok(Paged { data, total })
             }
             Err(why) => Err(Failure::Unreadable {
-                call: asked(&method, path),
+                call: request.to_string(),
                 why,
-                maybe_done: writes,
+                maybe_done: request.writes(),
             }),
         }
     }
@@ -249,12 +220,12 @@ impl Pve {
     /// renewed or a package upgraded. A read may be asked again however it was
     /// lost; a change is sent again only where it certainly did not arrive, so
     /// nothing is ever done twice.
-    fn answer(&self, method: &Method, path: &Path, params: &Params) -> Result<Answer, Failure> {
-        let writes = !matches!(method, Method::Get);
+    fn answer(&self, request: &Request, params: &Params) -> Result<Answer, Failure> {
+        let writes = request.writes();
         let mut pauses = self.pauses().iter();
         let mut earlier = None;
         loop {
-            let failure = match self.once(method, path, params) {
+            let failure = match self.once(request, params) {
                 Ok(answer) => return Ok(answer),
                 // What it takes to ask again may be more than the host allows.
                 Err(refused @ Failure::Refused { .. }) => return Err(earlier.unwrap_or(refused)),
@@ -269,14 +240,14 @@ impl Pve {
         }
     }
 
-    fn once(&self, method: &Method, path: &Path, params: &Params) -> Result<Answer, Failure> {
-        let call = asked(method, path);
-        if !path.is_plain() {
-            return Err(Failure::Misnamed { call });
+    fn once(&self, request: &Request, params: &Params) -> Result<Answer, Failure> {
+        let call = request.to_string();
+        if let Some(mistake) = request.mistake(params) {
+            return Err(Failure::Mistaken { call, mistake });
         }
-        let mut url = format!("{}/api2/json{path}", self.settings.base);
+        let mut url = format!("{}{}", self.settings.base, request.url_path());
         // pveproxy takes no body on GET and DELETE.
-        let form = if matches!(method, Method::Post | Method::Put) {
+        let form = if matches!(request.method(), Method::Post | Method::Put) {
             Some(params.encode())
         } else {
             if !params.is_empty() {
@@ -285,7 +256,7 @@ impl Pve {
             }
             None
         };
-        let writes = !matches!(method, Method::Get);
+        let writes = request.writes();
         let lost = |message, maybe_done, outage| Failure::Transport {
             call: call.clone(),
             message,
@@ -293,7 +264,7 @@ impl Pve {
             outage,
         };
         let answer = self
-            .send(method.clone(), &url, form)
+            .exchange(request.method(), &url, form)
             .map_err(|why| match why {
                 Lost::Refused(reason) => Failure::Refused {
                     call: call.clone(),
@@ -309,7 +280,7 @@ impl Pve {
         }
         let context = || Asked {
             call: call.clone(),
-            node: path.node().map(str::to_owned),
+            node: request.node().map(str::to_owned),
             token: self.token_name().to_owned(),
             sent: Asked::sent(params),
             route: self.settings.route(),
@@ -320,7 +291,7 @@ impl Pve {
         };
         let error = match failed {
             Some(status) => Some(ApiError::read(context(), status, &answer)),
-            None if path.asks_agent() => decode::agent_error(&answer.body)
+            None if request.asks_agent() => decode::agent_error(&answer.body)
                 .map(|(class, text)| ApiError::of_agent(context(), &class, &text)),
             None => None,
         };
@@ -339,20 +310,19 @@ impl Pve {
         if error.foreign.is_some() {
             return Failure::Api(error);
         }
-        let read = |path: &[&str]| -> Option<Value> {
-            let path = Path::new(path.iter().copied());
-            let answer = self.once(&Method::Get, &path, &Params::new()).ok()?;
+        let read = |call: &'static Call| -> Option<Value> {
+            let answer = self.once(&call.at([]), &Params::new()).ok()?;
             let decoded: Decoded<Value> = decode::decode(&answer.body).ok()?;
             Some(decoded.data)
         };
         match error.status {
             403 => {
-                if let Some(Value::Object(paths)) = read(&["access", "permissions"]) {
+                if let Some(Value::Object(paths)) = read(&calls::access::PERMISSIONS) {
                     error.held = Some(Held::read(&paths));
                 }
             }
             501 => {
-                error.version = read(&["version"])
+                error.version = read(&calls::cluster::VERSION)
                     .and_then(|version| version.get("version")?.as_str().map(str::to_owned));
             }
             _ => {}
@@ -369,25 +339,11 @@ impl Pve {
         &[100, 200, 400, 600, 800, 900]
     }
 
-    fn send(&self, method: Method, url: &str, form: Option<String>) -> Result<Answer, Lost> {
+    fn exchange(&self, method: Method, url: &str, form: Option<String>) -> Result<Answer, Lost> {
         #[cfg(any(test, fuzzing))]
         if let Some(script) = &self.script {
-            return script.answer(name(&method), url, form);
+            return script.answer(method.as_str(), url, form);
         }
         transport::send(&self.settings, method, url, form)
-    }
-}
-
-/// How messages call a request.
-fn asked(method: &Method, path: &Path) -> String {
-    format!("{} {path}", name(method))
-}
-
-fn name(method: &Method) -> &'static str {
-    match method {
-        Method::Post => "POST",
-        Method::Put => "PUT",
-        Method::Delete => "DELETE",
-        _ => "GET",
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -34,9 +35,9 @@ impl GuestConfig {
     }
 
     fn ask(pve: &Pve, guest: &Guest, query: &Params) -> Result<Self, Failure> {
-        let path = guest.path(["config"]);
-        let config = Self::new(guest.kind, pve.get(&path, query)?);
-        pve.note_unreadable(&path, config.unreadable.iter().map(String::as_str));
+        let request = guest.request(&calls::guests::CONFIG);
+        let config = Self::new(guest.kind, pve.send(&request, query)?);
+        pve.note_unreadable(&request, config.unreadable.iter().map(String::as_str));
         Ok(config)
     }
 

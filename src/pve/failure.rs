@@ -36,8 +36,8 @@ pub(crate) enum Failure {
         /// Who refused, and why or what to check.
         reason: String,
     },
-    /// Nothing was sent: the path named something by dots, or by nothing.
-    Misnamed { call: String },
+    /// Nothing was sent, since the request itself was a mistake.
+    Mistaken { call: String, mistake: String },
     /// An answer of success came that cannot be read.
     Unreadable {
         /// What was asked: `GET /nodes`.
@@ -68,13 +68,13 @@ impl Failure {
         match self {
             Self::Api(error) => error.foreign.is_some() || !error.is_definite(),
             Self::Transport { .. } | Self::Unreadable { .. } => true,
-            Self::Refused { .. } | Self::Misnamed { .. } => false,
+            Self::Refused { .. } | Self::Mistaken { .. } => false,
         }
     }
 
     /// Whether asking again is pointless, as the request is never sent.
     pub(crate) fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Misnamed { .. })
+        matches!(self, Self::Refused { .. } | Self::Mistaken { .. })
     }
 
     /// Whether a request certainly had no effect, as it did not arrive.
@@ -716,9 +716,9 @@ impl From<Failure> for Error {
                 format!("{call}: {message}")
             }),
             Failure::Refused { call, reason } => Self::Denied(format!("{call}: {reason}")),
-            Failure::Misnamed { call } => Self::Internal(format!(
-                "{call} was not sent: it named something by dots, or by nothing"
-            )),
+            Failure::Mistaken { call, mistake } => {
+                Self::Internal(format!("{call} was not sent: {mistake}"))
+            }
             Failure::Unreadable {
                 call,
                 why,

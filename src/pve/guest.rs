@@ -1,33 +1,16 @@
 //! Guests: where they are, and how their paths are made.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+pub(crate) use pve_api::GuestType as Kind;
+use pve_api::calls;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Pve;
 use super::num::{Flag, Num};
 use super::params::Params;
-use super::path::Path;
+use super::request::{At, OfGuest, Request};
 use crate::error::{Error, Result};
 use crate::tool_names;
-
-/// The kind of a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Kind {
-    Qemu,
-    Lxc,
-}
-
-impl Kind {
-    /// The path segment and the word in messages.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Qemu => "qemu",
-            Self::Lxc => "lxc",
-        }
-    }
-}
 
 /// A guest by `/cluster/resources`. On an offline node only the
 /// first three and the status are known.
@@ -127,15 +110,19 @@ impl Guest {
         }
     }
 
-    /// `/nodes/{node}/{kind}/{vmid}` and more segments.
-    pub(crate) fn path<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Path {
-        Path::new([
-            "nodes",
-            &self.node,
-            self.kind.as_str(),
-            &self.vmid.to_string(),
-        ])
-        .join(segments)
+    /// A call about this guest.
+    pub(crate) fn request(&self, call: &'static (impl OfGuest + ?Sized)) -> Request {
+        self.request_named(call, [])
+    }
+
+    /// A call about something of this guest, such as a snapshot, whose name comes
+    /// after the guest in the path.
+    pub(crate) fn request_named<const N: usize>(
+        &self,
+        call: &'static (impl OfGuest + ?Sized),
+        names: [&str; N],
+    ) -> Request {
+        Request::of_guest(call.of_type(self.kind), &self.node, self.vmid, names)
     }
 
     /// "qemu guest 100 (web01)".
@@ -196,14 +183,14 @@ pub(crate) fn owned_tags(text: &str) -> Vec<String> {
 /// All guests that the token sees, by vmid, in one call that offline nodes do
 /// not hold up.
 pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
-    let mut guests: Vec<Guest> = pve.get(&resources(), &Params::new().set("type", "vm"))?;
+    let mut guests: Vec<Guest> = pve.send(&resources(), &Params::new().set("type", "vm"))?;
     guests.sort_by_key(|guest| guest.vmid);
     Ok(guests)
 }
 
 /// Whether the list has an entry of a vmid, readable or not.
 fn is_listed(pve: &Pve, vmid: u32) -> bool {
-    let entries = pve.get::<Vec<Value>>(&resources(), &Params::new().set("type", "vm"));
+    let entries = pve.send::<Vec<Value>>(&resources(), &Params::new().set("type", "vm"));
     let is = |entry: &Value| {
         let read = |key| serde_json::from_value::<Num<u32>>(entry.get(key)?.clone()).ok();
         read("vmid").is_some_and(|found| found.0 == vmid)
@@ -211,8 +198,8 @@ fn is_listed(pve: &Pve, vmid: u32) -> bool {
     entries.is_ok_and(|entries| entries.iter().any(is))
 }
 
-fn resources() -> Path {
-    Path::new(["cluster", "resources"])
+fn resources() -> Request {
+    calls::cluster::RESOURCES.at([])
 }
 
 #[cfg(test)]
@@ -230,8 +217,10 @@ mod tests {
         assert_eq!(guest.label(), "qemu guest 300");
         assert!(!guest.has_known_status());
         assert_eq!(
-            guest.path(["snapshot", "a/b"]).to_string(),
-            "/nodes/pve2/qemu/300/snapshot/a%2Fb"
+            guest
+                .request_named(&calls::snapshots::DELETE, ["a/b"])
+                .to_string(),
+            "DELETE /nodes/pve2/qemu/300/snapshot/a%2Fb"
         );
     }
 

@@ -1,5 +1,6 @@
 //! A guest's state at this moment, by `status/current`.
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use super::client::Pve;
@@ -13,7 +14,8 @@ impl Guest {
     /// Its state at this moment: the list that it was found in lags some
     /// seconds behind.
     pub(crate) fn state(&self, pve: &Pve) -> Result<GuestState, Failure> {
-        let mut state: GuestState = pve.get(&self.path(["status", "current"]), &Params::new())?;
+        let mut state: GuestState =
+            pve.send(&self.request(&calls::guests::STATUS), &Params::new())?;
         state.complete(self);
         Ok(state)
     }

@@ -14,11 +14,10 @@ mod next_id;
 mod node;
 mod num;
 mod params;
-mod path;
 mod pending;
 mod property;
-mod removable;
 mod repair;
+mod request;
 #[cfg(any(test, fuzzing))]
 mod script;
 mod storage;
@@ -39,10 +38,9 @@ pub(crate) use next_id::{NotMade, with_free_vmid};
 pub(crate) use node::{NodeState, check_node, choose_node, find_node, known_node, nodes};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
-pub(crate) use path::Path;
 pub(crate) use pending::{PendingChange, PendingConfig, Setting};
 pub(crate) use property::Properties;
-pub(crate) use removable::Removable;
+pub(crate) use request::{At, OfGuest, Request};
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose};

@@ -1,9 +1,11 @@
 //! The vmid of a new guest.
 
+use pve_api::calls;
+
 use super::client::Pve;
 use super::num::Num;
 use super::params::Params;
-use super::path::Path;
+use super::request::At;
 use crate::error::{Error, Result};
 
 /// How many free vmids are tried: another client may take one first.
@@ -62,6 +64,6 @@ pub(crate) fn with_free_vmid<T>(
 
 /// The next free vmid, by `/cluster/nextid`. Nothing reserves it.
 fn next_id(pve: &Pve) -> Result<u32> {
-    let path = Path::new(["cluster", "nextid"]);
-    Ok(pve.get::<Num<u32>>(&path, &Params::new())?.0)
+    let request = calls::cluster::NEXT_ID.at([]);
+    Ok(pve.send::<Num<u32>>(&request, &Params::new())?.0)
 }

@@ -1,12 +1,13 @@
 //! Nodes: which are offline, and the choice of one.
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use super::client::Pve;
 use super::format::Format;
 use super::membership::Membership;
 use super::params::Params;
-use super::path::Path;
+use super::request::At;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -31,7 +32,7 @@ impl NodeState {
 /// All nodes, by name. Where pvestatd reports nothing of a node, corosync's
 /// word counts.
 pub(crate) fn nodes(pve: &Pve) -> Result<Vec<NodeState>> {
-    let mut nodes: Vec<NodeState> = pve.get(&Path::new(["nodes"]), &Params::new())?;
+    let mut nodes: Vec<NodeState> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
     nodes.sort_by(|a, b| a.node.cmp(&b.node));
     if nodes
         .iter()

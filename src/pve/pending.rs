@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::calls;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -13,6 +14,7 @@ use super::guest::Guest;
 use super::num::{Num, Text};
 use super::params::Params;
 use super::property::Properties;
+use super::request::Request;
 
 /// The settings of a guest, in the order in which Proxmox lists them.
 #[derive(Debug, Clone, Default)]
@@ -52,19 +54,18 @@ impl PendingConfig {
     /// Reads the configuration that is in force, and the changes that wait for
     /// the next full stop and start of the guest.
     pub(crate) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        Self::ask(pve, guest, "pending")
+        Self::ask(pve, &guest.request(&calls::guests::PENDING))
     }
 
     /// Reads a VM's cloud-init settings as they are on its drive, and the changes
     /// that are not on the drive yet.
     pub(crate) fn of_cloud_init(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        Self::ask(pve, guest, "cloudinit")
+        Self::ask(pve, &guest.request(&calls::guests::CLOUD_INIT))
     }
 
-    fn ask(pve: &Pve, guest: &Guest, list: &str) -> Result<Self, Failure> {
-        let path = guest.path([list]);
-        let config = Self::new(pve.get(&path, &Params::new())?);
-        pve.note_unreadable(&path, config.unreadable.iter().map(String::as_str));
+    fn ask(pve: &Pve, request: &Request) -> Result<Self, Failure> {
+        let config = Self::new(pve.send(request, &Params::new())?);
+        pve.note_unreadable(request, config.unreadable.iter().map(String::as_str));
         Ok(config)
     }
 

@@ -1,12 +1,13 @@
 //! Storages as a node sees them, and the choice of one by what it holds.
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use super::client::Pve;
 use super::failure::Failure;
 use super::num::{Flag, Num};
 use super::params::Params;
-use super::path::Path;
+use super::request::At;
 use super::volume::Content;
 use crate::error::{Error, Result};
 use crate::text;
@@ -58,7 +59,7 @@ impl StorageStatus {
 /// The storages of a node that the token sees, by name.
 pub(crate) fn storages(pve: &Pve, node: &str) -> Result<Vec<StorageStatus>, Failure> {
     let mut storages: Vec<StorageStatus> =
-        pve.get(&Path::new(["nodes", node, "storage"]), &Params::new())?;
+        pve.send(&calls::storage::LIST.at([node]), &Params::new())?;
     storages.sort_by(|a, b| a.storage.cmp(&b.storage));
     Ok(storages)
 }

@@ -1,5 +1,6 @@
 //! Tasks: their status and their logs.
 
+use pve_api::calls;
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::client::Pve;
 use super::failure::Failure;
 use super::num::{Num, Text};
 use super::params::Params;
-use super::path::Path;
+use super::request::At;
 use super::upid::Upid;
 
 /// The answer of a call that starts a task.
@@ -63,7 +64,10 @@ pub(crate) struct TaskStatus {
 impl TaskStatus {
     /// Asks for it.
     pub(crate) fn read(pve: &Pve, upid: &Upid) -> Result<Self, Failure> {
-        pve.get(&path(upid, "status"), &Params::new())
+        pve.send(
+            &calls::nodes::TASK_STATUS.at([upid.node(), upid.as_str()]),
+            &Params::new(),
+        )
     }
 
     /// The exit status of a task that has ended; [`UNKNOWN_EXIT`] where Proxmox
@@ -120,8 +124,8 @@ impl TaskLog {
             #[serde(default)]
             t: Option<String>,
         }
-        let page = pve.get_paged::<Vec<Line>>(
-            &path(upid, "log"),
+        let page = pve.send_paged::<Vec<Line>>(
+            &calls::nodes::TASK_LOG.at([upid.node(), upid.as_str()]),
             &Params::new().set("start", start).set("limit", limit),
         )?;
         let lines: Vec<String> = page.data.into_iter().filter_map(|line| line.t).collect();
@@ -135,10 +139,6 @@ impl TaskLog {
         let total = page.total.unwrap_or(start + lines.len() as u64);
         Ok(Self { lines, total })
     }
-}
-
-fn path(upid: &Upid, what: &str) -> Path {
-    Path::new(["nodes", upid.node(), "tasks", upid.as_str(), what])
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The only I/O of the component: one request over wasi:http.
 
+use pve_api::Method;
 use url::Url;
-use waki::Method;
 
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
@@ -67,7 +67,7 @@ pub(super) fn send(
             headers.push(("content-type", "application/x-www-form-urlencoded".into()));
         }
     }
-    let request = request(&method, url, headers)
+    let request = request(method, url, headers)
         .ok_or_else(|| Lost::NotSent("the request cannot be put into words of http".into()))?;
     let response = exchange(request, &form.unwrap_or_default())
         .map_err(|code| lost(code, settings.route()))?;
@@ -102,7 +102,7 @@ pub(super) fn send(
 }
 
 /// None where wasi:http refuses a part of it.
-fn request(method: &Method, url: &str, headers: Vec<(&str, String)>) -> Option<OutgoingRequest> {
+fn request(method: Method, url: &str, headers: Vec<(&str, String)>) -> Option<OutgoingRequest> {
     let headers: Vec<_> = headers
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.into_bytes()))
@@ -121,7 +121,7 @@ fn request(method: &Method, url: &str, headers: Vec<(&str, String)>) -> Option<O
         Method::Post => WireMethod::Post,
         Method::Put => WireMethod::Put,
         Method::Delete => WireMethod::Delete,
-        _ => WireMethod::Get,
+        Method::Get => WireMethod::Get,
     };
     request.set_method(&wire_method).ok()?;
     request.set_scheme(Some(&scheme)).ok()?;

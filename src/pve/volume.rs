@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use super::client::Pve;
 use super::failure::Failure;
 use super::num::{Flag, Num, Text};
 use super::params::Params;
-use super::path::Path;
+use super::request::At;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -105,8 +106,8 @@ impl Place {
 /// All storages on all nodes that the token sees, offline nodes included, in
 /// one call; sorted by storage and node.
 pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
-    let mut places: Vec<Place> = pve.get(
-        &Path::new(["cluster", "resources"]),
+    let mut places: Vec<Place> = pve.send(
+        &calls::cluster::RESOURCES.at([]),
         &Params::new().set("type", "storage"),
     )?;
     places.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
@@ -284,8 +285,8 @@ pub(crate) fn volumes(
     content: Option<Content>,
     vmid: Option<u32>,
 ) -> Result<Vec<Volume>, Failure> {
-    let mut volumes: Vec<Volume> = pve.get(
-        &Path::new(["nodes", node, "storage", storage, "content"]),
+    let mut volumes: Vec<Volume> = pve.send(
+        &calls::storage::CONTENT.at([node, storage]),
         &Params::new()
             .opt("content", content.map(Content::as_str))
             .opt("vmid", vmid),

@@ -1,13 +1,15 @@
 //! Following what is still running: one look at a task or a guest for each
 //! call, without waiting.
 
+use pve_api::calls;
+
 use super::expected::{Expected, Progress};
 use super::failed_task::{LINE_LENGTH, accepted, failed, unseen};
 use super::outcome::{Finished, Outcome, Reply, Running};
 use super::report::{Report, Status};
 use super::ticket::{Pending, PendingGuest, PendingTask};
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Params, Pve, Removable, Started, TaskLog, TaskStatus, Upid};
+use crate::pve::{At, Failure, Params, Pve, Started, TaskLog, TaskStatus, Upid};
 use crate::text;
 
 /// How many of a task's last log lines are read for its progress or its
@@ -67,11 +69,8 @@ impl Report {
 
 /// Asks Proxmox to stop a task.
 pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
-    pve.delete(
-        &Removable::Task {
-            node: upid.node(),
-            upid: upid.as_str(),
-        },
+    pve.send(
+        &calls::nodes::STOP_TASK.at([upid.node(), upid.as_str()]),
         &Params::new(),
     )
 }

@@ -7,10 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::pve::{Flag, Guest, Num, Params, Path, Pve, nodes};
+use crate::pve::{At, Flag, Guest, Kind, Num, Params, Pve, nodes};
 use crate::text;
 
 /// How many nodes are asked for what pvestatd has not reported.
@@ -39,12 +40,12 @@ struct Listed {
 /// and says for each such node why it was unknown. Sends nothing where every
 /// status is known.
 pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
-    let mut missing: BTreeMap<String, BTreeSet<&'static str>> = BTreeMap::new();
+    let mut missing: BTreeMap<String, BTreeSet<Kind>> = BTreeMap::new();
     for guest in guests.iter().filter(|guest| !guest.has_known_status()) {
         missing
             .entry(guest.node.clone())
             .or_default()
-            .insert(guest.kind.as_str());
+            .insert(guest.kind);
     }
     if missing.is_empty() {
         return Vec::new();
@@ -75,8 +76,8 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
         }
         let mut failed = None;
         for kind in kinds {
-            let path = Path::new(["nodes", &node, kind]);
-            match pve.get::<Vec<Listed>>(&path, &Params::new()) {
+            let request = calls::guests::LIST.of(kind).at([node.as_str()]);
+            match pve.send::<Vec<Listed>>(&request, &Params::new()) {
                 Ok(listed) => fill(guests, &node, kind, listed),
                 Err(failure) => failed = Some(Error::from(failure)),
             }
@@ -93,12 +94,12 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
     reasons
 }
 
-fn fill(guests: &mut [Guest], node: &str, kind: &str, listed: Vec<Listed>) {
+fn fill(guests: &mut [Guest], node: &str, kind: Kind, listed: Vec<Listed>) {
     let mut listed: BTreeMap<u32, Listed> =
         listed.into_iter().map(|one| (one.vmid.0, one)).collect();
-    let unknown = guests.iter_mut().filter(|guest| {
-        guest.node == node && guest.kind.as_str() == kind && !guest.has_known_status()
-    });
+    let unknown = guests
+        .iter_mut()
+        .filter(|guest| guest.node == node && guest.kind == kind && !guest.has_known_status());
     for guest in unknown {
         let Some(one) = listed.remove(&guest.vmid) else {
             continue;
@@ -138,7 +139,7 @@ mod tests {
             {"vmid": 611, "status": "running"},
         ]))
         .unwrap();
-        fill(&mut guests, "pve1", "qemu", listed);
+        fill(&mut guests, "pve1", Kind::Qemu, listed);
         let of = |index: usize| (guests[index].status.as_str(), guests[index].name.as_deref());
         assert_eq!(of(0), ("running", Some("web01")));
         assert_eq!(of(1), ("stopped", Some("new")));

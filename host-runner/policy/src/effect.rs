@@ -2,7 +2,8 @@
 //!
 //! The values have the form that the table of calls gives them.
 
-use pve_api::grammar::{flag, list, whole};
+use pve_api::grammar::{flag, list};
+use pve_api::text::whole;
 use pve_api::{Action, Effect};
 
 use super::meaning::Meaning;

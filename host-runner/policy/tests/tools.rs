@@ -1,11 +1,11 @@
 //! The policy's table against the source of the tools: what no tool can send is
 //! not in the table, and what a tool can send is.
 //!
-//! A tool's request is put together from names in its file, and in those that
-//! all tools share. So a row is used if one family of tools has all the fixed
-//! segments of its path, and a parameter if that family, or what is shared, has
-//! its name. This reads the source, since no test calls every tool with every
-//! argument; `cargo xtask check-requests` says what the tests have sent.
+//! The component can send the calls of the table alone, so a call is used if the
+//! source has its name, and a parameter if a family of tools that has the call, or
+//! what all tools share, has the parameter's. This reads the source, since no test
+//! calls every tool with every argument; `cargo xtask check-requests` says what
+//! the tests have sent.
 
 #![expect(clippy::unwrap_used, reason = "a test ends with what does not fit")]
 
@@ -78,33 +78,42 @@ fn sent(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-fn fixed(call: &Call) -> impl Iterator<Item = &'static str> + use<> {
-    call.segments().filter(|segment| {
-        !segment.starts_with('{') && !matches!(*segment, "nodes" | "qemu" | "lxc" | "cluster")
-    })
+/// Whether a source has a call, by its path or by a list of imports.
+fn has_call(text: &str, area: &str, name: &str) -> bool {
+    let is_word = |at: usize| {
+        let after = text.get(at + name.len()..).unwrap_or_default();
+        let before = text.get(..at).unwrap_or_default();
+        let part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !after.starts_with(part) && !before.ends_with(part)
+    };
+    text.contains(&format!("calls::{area}::"))
+        && text.match_indices(name).any(|(at, _)| is_word(at))
 }
 
 #[test]
-fn every_row_and_parameter_is_one_that_a_tool_sends() {
+fn every_call_and_parameter_is_one_that_a_tool_sends() {
     let families = families();
-    let shared = literals(families.get("").unwrap());
+    let shared = families.get("").unwrap();
     let mut unused = Vec::new();
-    for call in calls::all() {
+    for (area, name, call) in calls::named() {
         if NO_TOOL.iter().any(|(one, _)| std::ptr::eq(*one, call)) {
             continue;
         }
-        let with: Vec<BTreeSet<&str>> = families
+        let with: Vec<&String> = families
             .values()
-            .map(|text| literals(text).union(&shared).copied().collect())
-            .filter(|names: &BTreeSet<&str>| fixed(call).all(|part| names.contains(part)))
+            .filter(|text| has_call(text, area, name))
             .collect();
         if with.is_empty() {
-            unused.push(call.to_string());
+            unused.push(format!("{area}::{name}: {call}"));
             continue;
         }
+        let names: BTreeSet<&str> = with
+            .into_iter()
+            .chain([shared])
+            .flat_map(|text| literals(text))
+            .collect();
         let is_sent = |param: &&str| {
-            let mut names = with.iter().flatten();
-            names.any(|name| stands_for(param, name))
+            names.iter().any(|name| is_same(param, name))
                 || *param == "digest" && call.method == Method::Put
         };
         let none = call
@@ -120,25 +129,29 @@ fn every_row_and_parameter_is_one_that_a_tool_sends() {
     );
 }
 
+/// Whether a parameter of the table stands for a name, or for what a name is made
+/// of: `ipconfig` for `ipconfig0`.
+fn is_same(known: &str, name: &str) -> bool {
+    stands_for(known, name) || known.strip_suffix('#') == Some(name)
+}
+
 #[test]
 fn every_parameter_that_a_tool_sends_is_in_the_table() {
     let families = families();
-    let shared = literals(families.get("").unwrap());
     let mut count = 0;
     for (family, text) in &families {
-        let names: BTreeSet<&str> = literals(text).union(&shared).copied().collect();
-        for name in sent(text) {
+        for sent in sent(text) {
             count += 1;
-            let known = calls::all().any(|call| {
-                (family.is_empty() || fixed(call).all(|part| names.contains(part)))
+            let known = calls::named().any(|(area, name, call)| {
+                (family.is_empty() || has_call(text, area, name))
                     && call
                         .param_names()
                         .into_iter()
-                        .any(|param| stands_for(param, name))
+                        .any(|param| is_same(param, sent))
             });
             assert!(
                 known,
-                "{family}: no row of the policy has the parameter {name}"
+                "{family}: no call that it makes has the parameter {sent}"
             );
         }
     }

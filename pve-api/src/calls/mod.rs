@@ -13,8 +13,8 @@ use crate::call::{Call, GuestCall, Method};
 macro_rules! calls {
     ($($(#[$doc:meta])* $name:ident = $call:expr;)*) => {
         $($(#[$doc])* pub static $name: Call = $call;)*
-        /// Every call above.
-        pub(super) static TABLE: &[&Call] = &[$(&$name),*];
+        /// Every call above, with its name.
+        pub(super) static TABLE: &[(&str, &Call)] = &[$((stringify!($name), &$name)),*];
     };
 }
 
@@ -22,8 +22,8 @@ macro_rules! calls {
 macro_rules! guest_calls {
     ($($(#[$doc:meta])* $name:ident = $call:expr;)*) => {
         $($(#[$doc])* pub static $name: GuestCall = $call;)*
-        /// Every pair of calls above.
-        pub(super) static PAIRS: &[&GuestCall] = &[$(&$name),*];
+        /// Every pair of calls above, with its name.
+        pub(super) static PAIRS: &[(&str, &GuestCall)] = &[$((stringify!($name), &$name)),*];
     };
 }
 
@@ -59,33 +59,47 @@ pub mod power;
 pub mod snapshots;
 pub mod storage;
 
+/// A call with its area and its name there: `("nodes", "STATUS", &nodes::STATUS)`.
+pub type Named = (&'static str, &'static str, &'static Call);
+
 /// Every call that tools make, by area.
-pub fn all() -> impl Iterator<Item = &'static Call> {
-    let tables = [
-        access::TABLE,
-        cluster::TABLE,
-        nodes::TABLE,
-        storage::TABLE,
-        guests::TABLE,
-        power::TABLE,
-        agent::TABLE,
-        backup::TABLE,
-        firewall::TABLE,
+pub fn named() -> impl Iterator<Item = Named> {
+    let areas = [
+        ("access", access::TABLE),
+        ("cluster", cluster::TABLE),
+        ("nodes", nodes::TABLE),
+        ("storage", storage::TABLE),
+        ("guests", guests::TABLE),
+        ("power", power::TABLE),
+        ("agent", agent::TABLE),
+        ("backup", backup::TABLE),
+        ("firewall", firewall::TABLE),
     ];
     let pairs = [
-        guests::PAIRS,
-        power::PAIRS,
-        snapshots::PAIRS,
-        backup::PAIRS,
-        firewall::PAIRS,
+        ("guests", guests::PAIRS),
+        ("power", power::PAIRS),
+        ("snapshots", snapshots::PAIRS),
+        ("backup", backup::PAIRS),
+        ("firewall", firewall::PAIRS),
     ];
-    tables.into_iter().flatten().copied().chain(both(pairs))
+    let single = areas
+        .into_iter()
+        .flat_map(|(area, table)| table.iter().map(move |(name, call)| (area, *name, *call)));
+    let both = pairs
+        .into_iter()
+        .flat_map(|(area, pairs)| both(pairs).map(move |(name, call)| (area, name, call)));
+    single.chain(both)
+}
+
+/// The same without the names.
+pub fn all() -> impl Iterator<Item = &'static Call> {
+    named().map(|(_, _, call)| call)
 }
 
 /// Changes that no tool makes, see [`expert`].
 pub fn for_experts() -> impl Iterator<Item = &'static Call> {
-    let pairs = both([expert::PAIRS]);
-    expert::TABLE.iter().copied().chain(pairs)
+    let single = expert::TABLE.iter().map(|(_, call)| *call);
+    single.chain(both(expert::PAIRS).map(|(_, call)| call))
 }
 
 /// The call of a request, by its decoded path segments, among those that tools
@@ -99,11 +113,10 @@ pub fn find_for_experts(method: Method, segments: &[impl AsRef<str>]) -> Option<
     for_experts().find(|call| call.matches(method, segments))
 }
 
-fn both<const N: usize>(
-    pairs: [&'static [&'static GuestCall]; N],
-) -> impl Iterator<Item = &'static Call> {
+fn both(
+    pairs: &'static [(&'static str, &'static GuestCall)],
+) -> impl Iterator<Item = (&'static str, &'static Call)> {
     pairs
-        .into_iter()
-        .flatten()
-        .flat_map(|pair| [&pair.qemu, &pair.lxc])
+        .iter()
+        .flat_map(|(name, pair)| [(*name, &pair.qemu), (*name, &pair.lxc)])
 }

@@ -1,5 +1,6 @@
 //! A command inside a guest: its result, and how it is followed.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -122,8 +123,8 @@ impl ExecTicket {
     /// One look. The inner error is of a look that says nothing of the command.
     pub(super) fn look(&self, pve: &Pve) -> Result<Result<(CommandRun, String), Failure>> {
         let (guest, raw) = Guest::with(pve, self.vmid, |guest| {
-            let read = pve.get::<RawRun>(
-                &guest.path(["agent", "exec-status"]),
+            let read = pve.send::<RawRun>(
+                &guest.request(&calls::agent::EXEC_STATUS),
                 &Params::new().set("pid", self.pid),
             );
             match read {

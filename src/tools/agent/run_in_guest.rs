@@ -1,5 +1,6 @@
 //! `run_in_guest`: runs a command in a VM.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -160,7 +161,7 @@ impl RunInGuest {
         let params = words
             .fold(Params::new(), |params, word| params.set("command", word))
             .opt("input-data", self.stdin.as_deref());
-        pve.post::<Started>(&guest.path(["agent", "exec"]), &params)
+        pve.send::<Started>(&guest.request(&calls::agent::EXEC), &params)
             .map(|started| started.pid.0)
             .map_err(|failure| start_error(guest, failure))
     }
@@ -191,7 +192,7 @@ pub(super) fn says_nothing(failure: &Failure) -> bool {
                 || error.says("got timeout")
         }
         Failure::Transport { .. } | Failure::Unreadable { .. } => true,
-        Failure::Refused { .. } | Failure::Misnamed { .. } => false,
+        Failure::Refused { .. } | Failure::Mistaken { .. } => false,
     }
 }
 

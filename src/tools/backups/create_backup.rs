@@ -1,12 +1,13 @@
 //! `create_backup`: backs up one guest with vzdump.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::archive::archives;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Disk, Format, Guest, GuestConfig, Kind, Params, Path, Pve, Started, StorageStatus,
+    At, Content, Disk, Format, Guest, GuestConfig, Kind, Params, Pve, Started, StorageStatus,
     TaskLog, Upid, choose,
 };
 use crate::tool::report::Report;
@@ -157,12 +158,12 @@ impl CreateBackup {
                     .map(|config| left_out(guest.kind, &config.disks()))
                     .map_err(|failure| text::cut(&Error::from(failure).message(), 300));
                 let params = self.params(mode, &storage, notes);
-                let path = Path::new(["nodes", &guest.node, "vzdump"]);
+                let request = calls::backup::CREATE.at([&guest.node]);
                 Ok(Job {
                     storage,
                     running: state.is_running(),
                     left_out,
-                    started: pve.post(&path, &params)?,
+                    started: pve.send(&request, &params)?,
                 })
             })?;
             // Any other answer may mean a backup that is being made.

@@ -1,12 +1,13 @@
 //! `restore_backup`: restores a backup as a new guest, never over an existing one.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::volume::{able, kind_of, listed, vmid_in};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Guest, Kind, NotMade, Params, Path, Place, Pve, Started, Volume,
+    At, Content, Failure, Format, Guest, Kind, NotMade, Params, Place, Pve, Started, Volume,
     check_node, check_node_name, choose, guests, places, volumes, with_free_vmid,
 };
 use crate::tool::report::Report;
@@ -205,9 +206,9 @@ impl RestoreBackup {
         kind: Kind,
         target: Option<&str>,
     ) -> Result<(u32, Started)> {
-        let path = Path::new(["nodes", node, kind.as_str()]);
+        let request = calls::backup::RESTORE.of(kind).at([node]);
         with_free_vmid(pve, self.new_vmid, |vmid| {
-            match pve.post(&path, &self.params(kind, vmid, target)) {
+            match pve.send(&request, &self.params(kind, vmid, target)) {
                 Err(Failure::Api(error)) if error.says("already exists") => Err(NotMade::Taken),
                 started => Ok(started?),
             }

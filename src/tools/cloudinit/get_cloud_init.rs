@@ -1,5 +1,6 @@
 //! `get_cloud_init`: a VM's cloud-init settings and the documents made from them.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -210,8 +211,8 @@ impl CloudInit {
 impl Documents {
     fn read(pve: &Pve, guest: &Guest, unavailable: &mut Vec<String>) -> Result<Self, Failure> {
         let mut read = |kind: &str| {
-            let document = pve.get::<Option<String>>(
-                &guest.path(["cloudinit", "dump"]),
+            let document = pve.send::<Option<String>>(
+                &guest.request(&calls::guests::CLOUD_INIT_DUMP),
                 &Params::new().set("type", kind),
             );
             let document = told(&format!("the {kind} document"), document, unavailable)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -110,15 +111,18 @@ impl Run for SetCloudInit {
             let action = format!("cloud-init of {}", guest.label());
             return Ok(Reply::report(Report::unchanged(action).on(&guest)));
         }
-        pve.put::<IgnoredAny>(&guest.path(["cloudinit"]), &Params::new())
-            .map_err(|failure| {
-                Error::from(failure).context(if written {
-                    "the settings are written, but the cloud-init drive was not regenerated: repeat \
+        pve.send::<IgnoredAny>(
+            &guest.request(&calls::guests::UPDATE_CLOUD_INIT),
+            &Params::new(),
+        )
+        .map_err(|failure| {
+            Error::from(failure).context(if written {
+                "the settings are written, but the cloud-init drive was not regenerated: repeat \
                      the call to do so"
-                } else {
-                    "the cloud-init drive was not regenerated"
-                })
-            })?;
+            } else {
+                "the cloud-init drive was not regenerated"
+            })
+        })?;
         Ok(Reply::report(report(&guest, &state, edit)))
     }
 }
@@ -397,7 +401,7 @@ fn write(pve: &Pve, guest: &Guest, config: &GuestConfig, edit: &Edit) -> Result<
             (!edit.delete.is_empty()).then(|| edit.delete.join(",")),
         )
         .opt("digest", config.digest());
-    match pve.put::<IgnoredAny>(&guest.path(["config"]), &form) {
+    match pve.send::<IgnoredAny>(&guest.request(&calls::guests::SET_CONFIG), &form) {
         Ok(_) => Ok(()),
         Err(Failure::Api(error)) if error.says("ssh public key validation") => {
             Err(Error::argument(

@@ -1,11 +1,12 @@
 //! `get_cluster_log`: what was done in the cluster, and by whom.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::Result;
-use crate::pve::{Num, Params, Path, Pve, Text, known_node};
+use crate::pve::{At, Num, Params, Pve, Text, known_node};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -95,10 +96,8 @@ impl Run for GetClusterLog {
         } else {
             limit + 1
         };
-        let raw: Vec<RawEntry> = pve.get(
-            &Path::new(["cluster", "log"]),
-            &Params::new().set("max", max),
-        )?;
+        let raw: Vec<RawEntry> =
+            pve.send(&calls::cluster::LOG.at([]), &Params::new().set("max", max))?;
         let none_seen = raw.is_empty();
         // A node that is gone may still have entries.
         if let Some(node) = &self.node

@@ -1,10 +1,11 @@
 //! `get_cluster_status`: quorum, nodes and high availability.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Flag, Num, Params, Path, Pve};
+use crate::pve::{At, Failure, Flag, Num, Params, Pve};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -131,9 +132,9 @@ impl Run for GetClusterStatus {
     type Output = ClusterStatus;
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
-        let entries: Vec<Entry> = pve.get(&Path::new(["cluster", "status"]), &Params::new())?;
-        let path = Path::new(["cluster", "ha", "status", "current"]);
-        let ha = match pve.get::<Vec<HaEntry>>(&path, &Params::new()) {
+        let entries: Vec<Entry> = pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
+        let request = calls::cluster::HA_STATUS.at([]);
+        let ha = match pve.send::<Vec<HaEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
             // Without quorum the HA state may be out of reach; the rest is
             // what one wants to see then.

@@ -1,11 +1,12 @@
 //! `get_node_log`: the last lines of a node's journal.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::{Error, Result};
-use crate::pve::{Num, Params, Path, Pve, Text, check_node};
+use crate::pve::{At, Num, Params, Pve, Text, check_node};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -76,7 +77,7 @@ impl Run for GetNodeLog {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         check_node(pve, "node", &self.node)?;
         // A range is given in the node's own time.
-        let clock: NodeTime = pve.get(&Path::new(["nodes", &self.node, "time"]), &Params::new())?;
+        let clock: NodeTime = pve.send(&calls::nodes::TIME.at([&self.node]), &Params::new())?;
         let since = since.unwrap_or_else(|| {
             let end = until.unwrap_or_else(clock::now);
             end.saturating_sub(DAY_SECONDS)
@@ -145,10 +146,10 @@ impl GetNodeLog {
     /// The node's other way to its journal, `/journal`, would read from the
     /// end, but answers in gzip to whoever asks.
     fn tail(&self, pve: &Pve, range: &Params, window: u64) -> Result<(Vec<RawLine>, u64)> {
-        let path = Path::new(["nodes", &self.node, "syslog"]);
+        let request = calls::nodes::SYSLOG.at([&self.node]);
         let page = |start: u64| {
             let params = range.clone().set("start", start).set("limit", window);
-            pve.get_paged::<Vec<RawLine>>(&path, &params)
+            pve.send_paged::<Vec<RawLine>>(&request, &params)
         };
         let first = page(0)?;
         let total = first.total.unwrap_or(first.data.len() as u64);

@@ -1,11 +1,12 @@
 //! `get_task`: one task's status and the last lines of its log.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::task::{EXIT_STATUS_LENGTH, RawTask, TaskState, known, label, state_of, task_error};
 use crate::error::Result;
-use crate::pve::{Params, Path, Pve, TaskLog, TaskStatus, Upid};
+use crate::pve::{At, Params, Pve, TaskLog, TaskStatus, Upid};
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
@@ -144,7 +145,7 @@ pub(super) fn ended(pve: &Pve, upid: &Upid, status: &TaskStatus) -> Option<u64> 
         .set("until", upid.started());
     // It would be good to know; the rest is worth telling without it.
     let tasks: Vec<RawTask> = pve
-        .get(&Path::new(["nodes", upid.node(), "tasks"]), &started_then)
+        .send(&calls::nodes::TASKS.at([upid.node()]), &started_then)
         .ok()?;
     let task = tasks.into_iter().find(|task| task.upid == upid.as_str())?;
     Some(task.endtime?.0)

@@ -2,12 +2,13 @@
 
 use std::cmp::Reverse;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Path, Pve, TaskLog, Upid, check_node, nodes};
+use crate::pve::{At, Params, Pve, TaskLog, Upid, check_node, nodes};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -193,8 +194,8 @@ impl Filter {
 
     /// Those that the cluster's list holds, which takes no filters.
     fn of_cluster(&self, pve: &Pve) -> Result<Found> {
-        let path = Path::new(["cluster", "tasks"]);
-        let mut tasks: Vec<RawTask> = pve.get(&path, &Params::new())?;
+        let request = calls::cluster::TASKS.at([]);
+        let mut tasks: Vec<RawTask> = pve.send(&request, &Params::new())?;
         tasks.retain(|task| self.fits(task));
         Ok(Found {
             total: tasks.len() as u64,
@@ -237,11 +238,11 @@ impl Filter {
     }
 
     fn of_node(&self, pve: &Pve, node: &str, limit: u32) -> Result<Found> {
-        let path = Path::new(["nodes", node, "tasks"]);
+        let request = calls::nodes::TASKS.at([node]);
         let query = self.query().opt("vmid", self.vmid);
         let mut found = if self.kind.is_none() && self.user.is_none() {
             let query = query.set("limit", limit);
-            let page = pve.get_paged::<Vec<RawTask>>(&path, &query)?;
+            let page = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
             let tasks: Vec<RawTask> = page
                 .data
                 .into_iter()
@@ -254,7 +255,7 @@ impl Filter {
             }
         } else {
             let query = query.set("limit", MOST_SCANNED);
-            let page = pve.get_paged::<Vec<RawTask>>(&path, &query)?;
+            let page = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
             let scanned = page.data.len() as u64;
             let all = page.total.unwrap_or(0).max(scanned);
             let tasks: Vec<RawTask> = page
@@ -292,12 +293,12 @@ impl Filter {
     /// The backup jobs of several guests that a guest was in. Proxmox notes no
     /// vmid for them; their logs tell.
     fn jobs(&self, pve: &Pve, node: &str, vmid: u32) -> Result<Found> {
-        let path = Path::new(["nodes", node, "tasks"]);
+        let request = calls::nodes::TASKS.at([node]);
         let query = self
             .query()
             .set("typefilter", "vzdump")
             .set("limit", MOST_SCANNED);
-        let tasks: Vec<RawTask> = pve.get(&path, &query)?;
+        let tasks: Vec<RawTask> = pve.send(&request, &query)?;
         let several = |task: &RawTask| task.id.as_ref().is_none_or(|id| id.0.is_empty());
         let jobs: Vec<RawTask> = tasks
             .into_iter()

@@ -118,16 +118,16 @@ impl AddFirewallRule {
 /// given; a rule that belongs elsewhere is created disabled, moved, and only
 /// then enabled, so that it never applies in the wrong place.
 pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u32) -> Result<()> {
-    let rules = firewall.path.join(["rules"]);
+    let add = firewall.owner.add_rule();
     if position == 0 {
-        pve.post::<()>(&rules, &rule.form())?;
+        pve.send::<()>(&add, &rule.form())?;
         return Ok(());
     }
     let disabled = Rule {
         enabled: false,
         ..rule.clone()
     };
-    pve.post::<()>(&rules, &disabled.form())?;
+    pve.send::<()>(&add, &disabled.form())?;
     let step = |what: &str| {
         format!(
             "the rule was added at position 0, disabled, but {what}; {} can finish or {} remove it",
@@ -136,9 +136,9 @@ pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u
         )
     };
     let moved = || -> Result<()> {
-        let digest = unchanged_digest(&read_rules(pve, &firewall.path)?, 0, &disabled)?;
-        pve.put::<()>(
-            &rules.join(["0"]),
+        let digest = unchanged_digest(&read_rules(pve, &firewall.owner)?, 0, &disabled)?;
+        pve.send::<()>(
+            &firewall.owner.set_rule(0),
             &Params::new()
                 .set("moveto", move_target(0, position))
                 .set("digest", digest),
@@ -150,9 +150,9 @@ pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u
         return Ok(());
     }
     let enabled = || -> Result<()> {
-        let digest = unchanged_digest(&read_rules(pve, &firewall.path)?, position, &disabled)?;
-        pve.put::<()>(
-            &rules.join([position.to_string().as_str()]),
+        let digest = unchanged_digest(&read_rules(pve, &firewall.owner)?, position, &disabled)?;
+        pve.send::<()>(
+            &firewall.owner.set_rule(position),
             &Params::new().set("enable", 1).set("digest", digest),
         )?;
         Ok(())

@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AddressNames;
 use super::finding::{Finding, Severity};
 use super::options::Options;
+use super::owner::Owner;
 use super::rule_list::ListedRule;
 use super::security_groups::{MOST_READ, SecurityGroups};
 use super::state::{FirewallState, visible};
 use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use crate::error::Result;
-use crate::pve::{Failure, Nic, Params, Path, Pve, nodes};
+use crate::pve::{At, Failure, Nic, Params, Pve, nodes};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -271,7 +273,7 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
         .take(MOST_READ)
     {
         // A node that cannot be read must not hide the others.
-        let Ok(options) = Options::read(pve, &Path::new(["nodes", &node.node, "firewall"])) else {
+        let Ok(options) = Options::read(pve, &Owner::Node(node.node.clone())) else {
             continue;
         };
         if !options.is_on(Level::Node) {
@@ -310,11 +312,8 @@ impl FirewallState {
         {
             return Ok(None);
         }
-        let path = match firewall.level {
-            Level::Guest => firewall.path.clone(),
-            Level::Node | Level::Cluster => Path::new(["cluster", "firewall"]),
-        };
-        let entries: Option<Vec<Entry>> = visible(pve.get(&path.join(["refs"]), &Params::new()))?;
+        let entries: Option<Vec<Entry>> =
+            visible(pve.send(&firewall.owner.references(), &Params::new()))?;
         Ok(entries.map(|entries| {
             let mut names = AddressNames::default();
             for entry in &entries {
@@ -351,8 +350,8 @@ impl FirewallState {
         {
             return Ok(None);
         }
-        let entries: Option<Vec<Entry>> = visible(pve.get(
-            &Path::new(["nodes", node, "network"]),
+        let entries: Option<Vec<Entry>> = visible(pve.send(
+            &calls::nodes::NETWORK.at([node]),
             &Params::new().set("type", "include_sdn"),
         ))?;
         Ok(entries.map(|entries| entries.into_iter().map(|entry| entry.iface).collect()))

@@ -7,7 +7,7 @@ use super::position::shift_note;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::Result;
-use crate::pve::{Params, Pve, Removable};
+use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -47,11 +47,8 @@ impl DeleteFirewallRule {
         let old = state.rules.at(self.position)?;
         let after = state.rules.without(self.position);
         let lockout = state.check_lockout(pve, firewall, &after, None, self.accept_lockout)?;
-        pve.delete::<()>(
-            &Removable::FirewallRule {
-                rules: &firewall.path.join(["rules"]),
-                position: &self.position.to_string(),
-            },
+        pve.send::<()>(
+            &firewall.owner.delete_rule(self.position),
             &Params::new().opt("digest", state.rules.digest.as_ref()),
         )?;
         let mut report = firewall

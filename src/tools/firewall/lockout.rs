@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pve_api::calls;
 use serde_json::Value;
 
 use super::options::Options;
@@ -11,7 +12,7 @@ use super::security_groups::SecurityGroups;
 use super::state::FirewallState;
 use super::target::{Firewall, Level};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Path, Pve};
+use crate::pve::{At, Params, Pve};
 
 impl FirewallState {
     /// Refuses a change after which fewer people can reach the ports by which
@@ -109,11 +110,8 @@ fn describe(lost: &[(u16, Reach)], firewall: &Firewall) -> String {
 
 /// Whether the IP set of those who may always manage nodes has entries.
 fn has_management(pve: &Pve) -> bool {
-    pve.get::<Vec<Value>>(
-        &Path::new(["cluster", "firewall", "ipset", "management"]),
-        &Params::new(),
-    )
-    .is_ok_and(|entries| !entries.is_empty())
+    pve.send::<Vec<Value>>(&calls::firewall::IPSET.at(["management"]), &Params::new())
+        .is_ok_and(|entries| !entries.is_empty())
 }
 
 /// Who can reach a port of a node.

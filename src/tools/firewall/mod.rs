@@ -17,6 +17,7 @@ mod effect;
 mod finding;
 mod lockout;
 mod options;
+mod owner;
 mod position;
 mod references;
 mod rule;

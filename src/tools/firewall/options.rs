@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::owner::Owner;
 use super::rule;
 use super::target::Level;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Params, Path, Pve};
+use crate::pve::{Failure, Params, Pve};
 use crate::text;
 
 /// One option that is to be set.
@@ -182,8 +183,8 @@ impl OptionType {
 pub(super) struct Options(pub(super) BTreeMap<String, String>);
 
 impl Options {
-    pub(super) fn read(pve: &Pve, path: &Path) -> Result<Self, Failure> {
-        let raw: BTreeMap<String, Value> = pve.get(&path.join(["options"]), &Params::new())?;
+    pub(super) fn read(pve: &Pve, owner: &Owner) -> Result<Self, Failure> {
+        let raw: BTreeMap<String, Value> = pve.send(&owner.options(), &Params::new())?;
         Ok(Self(
             raw.into_iter()
                 .filter_map(|(name, value)| match value {

@@ -1,5 +1,6 @@
 //! What a rule refers to: Proxmox accepts names that do not exist, and never applies such a rule.
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use super::rule::{Direction, Rule};
@@ -8,7 +9,7 @@ use super::security_groups::SecurityGroups;
 use super::state::{FirewallState, visible};
 use super::target::{Firewall, Level};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Path, Pve};
+use crate::pve::{At, Params, Pve};
 use crate::text;
 
 impl FirewallState {
@@ -58,10 +59,8 @@ fn check_macro(pve: &Pve, name: &str) -> Result<()> {
     struct Entry {
         r#macro: String,
     }
-    let entries: Option<Vec<Entry>> = visible(pve.get(
-        &Path::new(["cluster", "firewall", "macros"]),
-        &Params::new(),
-    ))?;
+    let entries: Option<Vec<Entry>> =
+        visible(pve.send(&calls::firewall::MACROS.at([]), &Params::new()))?;
     let Some(entries) = entries else {
         return Ok(());
     };

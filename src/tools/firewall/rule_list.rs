@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::owner::Owner;
 use super::rule::{Direction, Rule};
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Num, Params, Path, Pve, Text};
+use crate::pve::{Failure, Num, Params, Pve, Text};
 use crate::tool_names;
 
 /// A rule in its place.
@@ -195,8 +196,8 @@ impl ListedRule {
     }
 }
 
-pub(super) fn read_rules(pve: &Pve, path: &Path) -> Result<RuleList, Failure> {
-    pve.get(&path.join(["rules"]), &Params::new())
+pub(super) fn read_rules(pve: &Pve, owner: &Owner) -> Result<RuleList, Failure> {
+    pve.send(&owner.rules(), &Params::new())
 }
 
 impl RuleList {

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use super::rule::Direction;
 use super::rule_list::{ListedRule, RuleList};
 use super::state::visible;
 use crate::error::Result;
-use crate::pve::{Failure, Params, Path, Pve};
+use crate::pve::{At, Failure, Params, Pve};
 
 /// How many nodes and security groups an audit of the cluster looks into.
 pub(super) const MOST_READ: usize = 20;
@@ -40,9 +41,9 @@ impl SecurityGroups {
         if used.is_empty() && !all {
             return Ok(Self::default());
         }
-        let groups = Path::new(["cluster", "firewall", "groups"]);
+        let groups = calls::firewall::GROUPS.at([]);
         let names: Option<BTreeSet<String>> =
-            visible(pve.get::<Vec<Entry>>(&groups, &Params::new()))?
+            visible(pve.send::<Vec<Entry>>(&groups, &Params::new()))?
                 .map(|entries| entries.into_iter().map(|entry| entry.group).collect());
         let mut rules = BTreeMap::new();
         for name in names
@@ -52,7 +53,7 @@ impl SecurityGroups {
             .take(MOST_READ)
         {
             let read: Option<RuleList> =
-                visible(pve.get(&groups.join([name.as_str()]), &Params::new()))?;
+                visible(pve.send(&calls::firewall::GROUP_RULES.at([name]), &Params::new()))?;
             if let Some(read) = read {
                 rules.insert(name.clone(), read.list);
             }

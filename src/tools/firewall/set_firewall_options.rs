@@ -159,8 +159,8 @@ impl SetFirewallOptions {
             Some(&after),
             self.accept_lockout,
         )?;
-        pve.put::<()>(
-            &firewall.path.join(["options"]),
+        pve.send::<()>(
+            &firewall.owner.set_options(),
             &form.opt("digest", state.options.get("digest")),
         )?;
         report.warnings.extend(unprotected);

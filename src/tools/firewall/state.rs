@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::audit::{AddressNames, AuditInput};
 use super::options::{Options, default_of};
+use super::owner::Owner;
 use super::rule_list::{ListedRule, RuleList, read_rules};
 use super::security_groups::SecurityGroups;
 use super::target::{Firewall, Level};
 use crate::error::Result;
-use crate::pve::{Failure, GuestConfig, Nic, Path, Pve};
+use crate::pve::{Failure, GuestConfig, Nic, Pve};
 
 /// What the token may see, or this Proxmox knows.
 pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
@@ -39,9 +40,9 @@ impl FirewallState {
             Some(guest) => GuestConfig::read(pve, guest)?.nics(),
             None => Vec::new(),
         };
-        let options = Options::read(pve, &firewall.path)?;
-        let rules = read_rules(pve, &firewall.path)?;
-        let above = Path::new(["cluster", "firewall"]);
+        let options = Options::read(pve, &firewall.owner)?;
+        let rules = read_rules(pve, &firewall.owner)?;
+        let above = Owner::Cluster;
         let (cluster, cluster_rules) = match firewall.level {
             Level::Cluster => (Some(options.clone()), Vec::new()),
             Level::Guest => (visible(Options::read(pve, &above))?, Vec::new()),

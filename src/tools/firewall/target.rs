@@ -1,7 +1,8 @@
 //! Which firewall a call is about.
 
+use super::owner::Owner;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Path, Pve, check_node_name, choose_node};
+use crate::pve::{Guest, Pve, check_node_name, choose_node};
 use crate::tool::report::Report;
 
 /// Which firewall a call is about.
@@ -16,8 +17,7 @@ pub(super) enum Target {
 #[derive(Debug)]
 pub(super) struct Firewall {
     pub(super) level: Level,
-    /// Above `rules` and `options`.
-    pub(super) path: Path,
+    pub(super) owner: Owner,
     pub(super) label: String,
     pub(super) guest: Option<Guest>,
     pub(super) node: Option<String>,
@@ -67,7 +67,7 @@ impl Target {
                 let node = choose_node(pve, "node", Some(node))?;
                 Ok(run(&Firewall {
                     level: Level::Node,
-                    path: Path::new(["nodes", &node, "firewall"]),
+                    owner: Owner::Node(node.clone()),
                     label: format!("node {node}"),
                     guest: None,
                     node: Some(node),
@@ -75,7 +75,7 @@ impl Target {
             }
             Self::Cluster => Ok(run(&Firewall {
                 level: Level::Cluster,
-                path: Path::new(["cluster", "firewall"]),
+                owner: Owner::Cluster,
                 label: "the cluster".into(),
                 guest: None,
                 node: None,
@@ -88,7 +88,7 @@ impl Firewall {
     fn of_guest(guest: &Guest) -> Self {
         Self {
             level: Level::Guest,
-            path: guest.path(["firewall"]),
+            owner: Owner::Guest(guest.clone()),
             label: guest.label(),
             node: Some(guest.node.clone()),
             guest: Some(guest.clone()),

@@ -12,7 +12,7 @@ use super::shadow::shadow_warnings;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Path, Pve};
+use crate::pve::{Params, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -88,8 +88,8 @@ impl UpdateFirewallRule {
         let mut report = firewall.report(Report::done(action));
         let mut digest = state.rules.digest.clone();
         if let Some((form, changes)) = difference {
-            pve.put::<()>(
-                &self.path(firewall),
+            pve.send::<()>(
+                &firewall.owner.set_rule(self.position),
                 &form.opt("digest", digest.take().as_ref()),
             )?;
             for (name, from, to) in changes {
@@ -121,11 +121,6 @@ impl UpdateFirewallRule {
         Ok(position)
     }
 
-    fn path(&self, firewall: &Firewall) -> Path {
-        let position = self.position.to_string();
-        firewall.path.join(["rules", position.as_str()])
-    }
-
     /// Moves the rule, in a call of its own: beside a move, Proxmox ignores all
     /// other parameters. Without a digest, the rules are read again, since the
     /// change before has made a new one.
@@ -140,13 +135,13 @@ impl UpdateFirewallRule {
     ) -> Result<Report> {
         let digest = match digest {
             Some(digest) => digest,
-            None => read_rules(pve, &firewall.path)
+            None => read_rules(pve, &firewall.owner)
                 .map_err(Error::from)
                 .and_then(|rules| unchanged_digest(&rules, self.position, rule))
                 .map_err(|error| error.context("the rule was changed, but not moved"))?,
         };
-        let moved = pve.put::<()>(
-            &self.path(firewall),
+        let moved = pve.send::<()>(
+            &firewall.owner.set_rule(self.position),
             &Params::new()
                 .set("moveto", move_target(self.position, position))
                 .set("digest", digest),

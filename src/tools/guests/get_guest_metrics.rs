@@ -1,5 +1,6 @@
 //! `get_guest_metrics`: a guest's load over time.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,7 +101,7 @@ impl Run for GetGuestMetrics {
             .set("timeframe", timeframe.as_str())
             .set("cf", "AVERAGE");
         let (guest, points) = Guest::with(pve, self.vmid, |guest| {
-            match pve.get::<Option<Vec<Point>>>(&guest.path(["rrddata"]), &query) {
+            match pve.send::<Option<Vec<Point>>>(&guest.request(&calls::guests::METRICS), &query) {
                 Ok(points) => Ok(points.unwrap_or_default()),
                 Err(Failure::Api(error)) if error.says("rrd") => Err(broken(guest, &error)),
                 Err(failure) => Err(failure.into()),

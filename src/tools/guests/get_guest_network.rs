@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,8 +101,8 @@ impl Run for GetGuestNetwork {
         guest.reachable(pve)?;
         let raw = match guest.kind {
             Kind::Qemu => {
-                let path = guest.path(["agent", "network-get-interfaces"]);
-                pve.get::<AgentAnswer>(&path, &Params::new())
+                let request = guest.request(&calls::agent::INTERFACES);
+                pve.send::<AgentAnswer>(&request, &Params::new())
                     .map_err(|failure| agent::error::agent_error(&guest, failure))?
                     .result
                     .ok_or_else(|| {
@@ -114,9 +115,10 @@ impl Run for GetGuestNetwork {
             }
             // A stopped container answers null.
             Kind::Lxc => {
-                match pve
-                    .get::<Option<Vec<RawInterface>>>(&guest.path(["interfaces"]), &Params::new())
-                {
+                match pve.send::<Option<Vec<RawInterface>>>(
+                    &guest.request(&calls::guests::CONTAINER_INTERFACES),
+                    &Params::new(),
+                ) {
                     Ok(raw) => raw.ok_or_else(|| stopped(&guest))?,
                     Err(Failure::Api(error)) if error.status == 501 => {
                         return configured(pve, guest);

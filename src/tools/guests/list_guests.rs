@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Params, Path, Pve, guests, known_node};
+use crate::pve::{At, Guest, Kind, Params, Pve, guests, known_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::freshness;
@@ -252,7 +253,7 @@ fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
         // A pool may be without guests. Where the list cannot be had, those
         // that guests are in are all that is known.
         let more: Vec<Pool> = pve
-            .get(&Path::new(["pools"]), &Params::new())
+            .send(&calls::access::POOLS.at([]), &Params::new())
             .unwrap_or_default();
         pools.extend(more.into_iter().map(|pool| pool.poolid));
         if pools.iter().any(|one| within(pool, one)) {

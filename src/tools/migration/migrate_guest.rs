@@ -1,5 +1,6 @@
 //! `migrate_guest`: moves a guest to another node.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -191,7 +192,7 @@ impl MigrateGuest {
             }
         }
         .opt("bwlimit", self.bandwidth_limit_kibps);
-        let started = pve.post(&guest.path(["migrate"]), &form)?;
+        let started = pve.send(&guest.request(&calls::guests::MIGRATE_TO), &form)?;
         Ok(Order {
             how,
             local_disks: copied.into_iter().cloned().collect(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -69,7 +70,10 @@ impl Preflight {
     /// Asks for it. Whether the guest runs is what its node says where the
     /// preflight says nothing of it: the list of guests lags behind.
     pub(super) fn read(pve: &Pve, guest: &Guest, state: &GuestState) -> Result<Self, Failure> {
-        let mut preflight = match pve.get(&guest.path(["migrate"]), &Params::new()) {
+        let mut preflight = match pve.send(
+            &guest.request(&calls::guests::MIGRATION_TARGETS),
+            &Params::new(),
+        ) {
             // Before Proxmox VE 9 containers had no preflight.
             Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => {
                 Self::default()

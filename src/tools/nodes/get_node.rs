@@ -1,11 +1,12 @@
 //! `get_node`: one node in full.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
-use crate::pve::{Num, Params, Path, Pve, check_node};
+use crate::pve::{At, Num, Params, Pve, check_node};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -111,8 +112,7 @@ impl Run for GetNode {
 
     fn run(self, pve: &Pve) -> Result<Reply<Node>> {
         check_node(pve, "node", &self.node)?;
-        let raw: RawStatus =
-            pve.get(&Path::new(["nodes", &self.node, "status"]), &Params::new())?;
+        let raw: RawStatus = pve.send(&calls::nodes::STATUS.at([&self.node]), &Params::new())?;
         let node = Node::new(self.node, raw);
         let text = node.text();
         Ok(Reply::Done(node, text))

@@ -1,11 +1,12 @@
 //! `list_nodes`: all nodes with their load.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
-use crate::pve::{Membership, Num, Params, Path, Pve};
+use crate::pve::{At, Membership, Num, Params, Pve};
 use crate::text;
 use crate::tool::{Reply, Run};
 
@@ -71,7 +72,7 @@ impl Run for ListNodes {
     type Output = NodeList;
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeList>> {
-        let raw: Vec<RawNode> = pve.get(&Path::new(["nodes"]), &Params::new())?;
+        let raw: Vec<RawNode> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
         let seen = raw.len();
         let mut nodes: Vec<NodeSummary> = raw.into_iter().map(NodeSummary::from).collect();
         nodes.sort_by(|a, b| a.node.cmp(&b.node));

@@ -1,7 +1,9 @@
 //! What the power tools share: read the state, decide, send one command.
 
+use pve_api::calls;
+
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestState, Kind, Params, Power, Pve, Started};
+use crate::pve::{Failure, Guest, GuestState, Kind, OfGuest, Params, Power, Pve, Started};
 use crate::tool::Reply;
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
@@ -15,11 +17,37 @@ pub(super) enum Plan {
     Order(Order),
 }
 
+/// A call that switches a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Start,
+    Shutdown,
+    Reboot,
+    Suspend,
+    Resume,
+    Stop,
+    /// Of VMs only.
+    Reset,
+}
+
+impl Command {
+    pub(super) fn call(self) -> &'static dyn OfGuest {
+        match self {
+            Self::Start => &calls::power::START,
+            Self::Shutdown => &calls::power::SHUTDOWN,
+            Self::Reboot => &calls::power::REBOOT,
+            Self::Suspend => &calls::power::SUSPEND,
+            Self::Resume => &calls::power::RESUME,
+            Self::Stop => &calls::power::STOP,
+            Self::Reset => &calls::power::RESET,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) verb: &'static str,
-    /// The last segment of the path.
-    pub(super) command: &'static str,
+    pub(super) command: Command,
     pub(super) params: Params,
     pub(super) to: Power,
     pub(super) warning: Option<&'static str>,
@@ -64,7 +92,7 @@ pub(super) fn order(
 }
 
 impl Order {
-    pub(super) fn new(verb: &'static str, command: &'static str, to: Power) -> Self {
+    pub(super) fn new(verb: &'static str, command: Command, to: Power) -> Self {
         Self {
             verb,
             command,
@@ -100,11 +128,11 @@ impl Order {
     }
 
     fn send(&self, pve: &Pve, guest: &Guest) -> Result<Started, Failure> {
-        let path = guest.path(["status", self.command]);
-        match pve.post(&path, &self.params) {
+        let request = guest.request(self.command.call());
+        match pve.send(&request, &self.params) {
             // Versions before 8.2 do not know the parameter.
             Err(Failure::Api(error)) if error.errors.contains_key("overrule-shutdown") => {
-                pve.post(&path, &Params::new())
+                pve.send(&request, &Params::new())
             }
             answer => answer,
         }
@@ -134,7 +162,7 @@ impl Order {
         let expected = match (kind, self.check) {
             ("hastart", _) => Expected::by_ha(guest.vmid, EndState::Running, HA_SECONDS),
             ("hastop", _) => {
-                let seconds = if self.command == "stop" {
+                let seconds = if self.command == Command::Stop {
                     0
                 } else {
                     self.seconds.unwrap_or(SHUTDOWN_SECONDS)
@@ -165,7 +193,7 @@ impl Order {
             Power::Prepared | Power::Halted | Power::Unknown => return None,
         };
         let seconds = match self.command {
-            "shutdown" => self.seconds.unwrap_or(SHUTDOWN_SECONDS),
+            Command::Shutdown => self.seconds.unwrap_or(SHUTDOWN_SECONDS),
             _ => 0,
         };
         Some(Expected::new(

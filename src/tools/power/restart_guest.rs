@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Order, Plan, order};
+use super::order::{Command, Order, Plan, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
 use crate::tool::report::Report;
@@ -81,9 +81,9 @@ impl RestartGuest {
             _ => state.unlocked(guest)?,
         }
         if self.resets() {
-            return Ok(Order::new("reset", "reset", power).plan());
+            return Ok(Order::new("reset", Command::Reset, power).plan());
         }
-        Ok(Order::new("reboot", "reboot", Power::Running)
+        Ok(Order::new("reboot", Command::Reboot, Power::Running)
             .with(Params::new().opt("timeout", self.timeout_seconds))
             .plan())
     }

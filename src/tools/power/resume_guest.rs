@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Order, Plan, halted, order};
+use super::order::{Command, Order, Plan, halted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Power, Pve};
 use crate::tool::expected::Cause;
@@ -49,7 +49,7 @@ impl ResumeGuest {
                 state.unlocked(guest)?;
             }
         }
-        let order = Order::new(verb, "resume", Power::Running);
+        let order = Order::new(verb, Command::Resume, Power::Running);
         Ok(match state.qmpstatus.as_deref() {
             // The task ends well although the guest stops again at once.
             Some("io-error") => order.check(Cause::Resume).plan(),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Order, Plan, halted, is_mounted, order, paused};
+use super::order::{Command, Order, Plan, halted, is_mounted, order, paused};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Power, Pve};
 use crate::tool::report::Report;
@@ -53,6 +53,6 @@ impl StartGuest {
         if state.is_ha_managed() && state.ha_state() == Some("error") {
             return Err(expected::given_up(guest));
         }
-        Ok(Order::new(verb, "start", Power::Running).plan())
+        Ok(Order::new(verb, Command::Start, Power::Running).plan())
     }
 }

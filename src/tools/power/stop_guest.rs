@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Order, Plan, is_mounted, order};
+use super::order::{Command, Order, Plan, is_mounted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Params, Power, Pve};
 use crate::tool::report::Report;
@@ -90,7 +90,7 @@ impl StopGuest {
             // A shutdown that hangs would hold the lock until its timeout.
             // The manager of high availability handles this itself.
             let overrule = (!state.is_ha_managed()).then_some(true);
-            return Ok(Order::new(verb, "stop", Power::Stopped)
+            return Ok(Order::new(verb, Command::Stop, Power::Stopped)
                 .with(Params::new().opt_flag("overrule-shutdown", overrule))
                 .plan());
         }
@@ -99,7 +99,7 @@ impl StopGuest {
             .opt_flag("forceStop", self.forces().then_some(true));
         Ok(Order {
             seconds: self.timeout_seconds,
-            ..Order::new(verb, "shutdown", Power::Stopped).with(params)
+            ..Order::new(verb, Command::Shutdown, Power::Stopped).with(params)
         }
         .plan())
     }

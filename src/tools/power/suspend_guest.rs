@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Order, Plan, halted, order};
+use super::order::{Command, Order, Plan, halted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
 use crate::tool::report::Report;
@@ -74,17 +74,17 @@ impl SuspendGuest {
             }
         }
         if guest.kind == Kind::Lxc {
-            return Ok(Order::new("suspend", "suspend", Power::OnDisk)
+            return Ok(Order::new("suspend", Command::Suspend, Power::OnDisk)
                 .warn("containers are suspended by CRIU, which Proxmox calls experimental")
                 .plan());
         }
         if !self.saves() {
-            return Ok(Order::new(verb, "suspend", Power::Paused).plan());
+            return Ok(Order::new(verb, Command::Suspend, Power::Paused).plan());
         }
         let params = Params::new()
             .flag("todisk", true)
             .opt("statestorage", self.state_storage.as_deref());
-        Ok(Order::new(verb, "suspend", Power::OnDisk)
+        Ok(Order::new(verb, Command::Suspend, Power::OnDisk)
             .with(params)
             .plan())
     }

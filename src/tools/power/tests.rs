@@ -2,14 +2,14 @@
 
 use serde::de::DeserializeOwned;
 
-use super::order::{HA_SECONDS, Order, Plan};
+use super::order::{Command, HA_SECONDS, Order, Plan};
 use super::restart_guest::RestartGuest;
 use super::resume_guest::ResumeGuest;
 use super::start_guest::StartGuest;
 use super::stop_guest::StopGuest;
 use super::suspend_guest::SuspendGuest;
 use crate::error::Result;
-use crate::pve::{Power, Started};
+use crate::pve::{Kind, Power, Started};
 use crate::tool::expected::{Cause, EndState, Expected};
 
 const VM: &str = r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#;
@@ -42,11 +42,17 @@ fn read<T: DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap()
 }
 
+/// The last segment of a command's path.
+fn word(command: Command) -> &'static str {
+    let call = command.call().of_type(Kind::Qemu);
+    call.segments().last().unwrap_or_default()
+}
+
 /// The request that a plan makes, "nothing", or the words of its refusal.
 fn told(plan: Result<Plan>) -> String {
     match plan {
         Ok(Plan::Nothing(_)) => "nothing".into(),
-        Ok(Plan::Order(order)) => format!("{} {}", order.command, order.params.encode())
+        Ok(Plan::Order(order)) => format!("{} {}", word(order.command), order.params.encode())
             .trim_end()
             .to_owned(),
         Err(error) => error.message(),
@@ -157,7 +163,7 @@ fn high_availability_is_followed_on_the_guest() {
         let upid = format!("UPID:pve1:0000011D:000BED85:6B02AFAA:{kind}:100:root@pam:");
         Started::Task(upid.parse().unwrap())
     };
-    let order = Order::new("start", "start", Power::Running);
+    let order = Order::new("start", Command::Start, Power::Running);
     let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("hastart"));
     let expected = Expected::by_ha(100, EndState::Running, HA_SECONDS);
     assert_eq!(finish, Some(expected.clone()));
@@ -176,19 +182,19 @@ fn without_a_task_the_guest_is_followed() {
     let expected = |state, seconds| Some(Expected::new(100, state, Cause::Unnamed, seconds));
     let stop = Order {
         seconds: Some(30),
-        ..Order::new("shut down", "shutdown", Power::Stopped)
+        ..Order::new("shut down", Command::Shutdown, Power::Stopped)
     };
     assert_eq!(
         followed(&stop, Power::Running),
         expected(EndState::Stopped, 30 + HA_SECONDS)
     );
-    let start = Order::new("start", "start", Power::Running);
+    let start = Order::new("start", Command::Start, Power::Running);
     assert_eq!(
         followed(&start, Power::Stopped),
         expected(EndState::Running, HA_SECONDS)
     );
     // What is running before and after shows nothing.
-    let reboot = Order::new("reboot", "reboot", Power::Running);
+    let reboot = Order::new("reboot", Command::Reboot, Power::Running);
     assert_eq!(followed(&reboot, Power::Running), None);
 }
 

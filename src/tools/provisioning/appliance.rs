@@ -1,9 +1,10 @@
 //! The index of appliances: container templates that Proxmox offers for download.
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use crate::error::Result;
-use crate::pve::{Failure, Params, Path, Pve};
+use crate::pve::{At, Failure, Params, Pve};
 
 /// An entry of the appliance index.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,7 +26,7 @@ pub(super) const EMPTY_INDEX: &str =
 /// What the index of a node holds, and how many entries have no name.
 pub(super) fn index(pve: &Pve, node: &str) -> Result<(Vec<Appliance>, usize), Failure> {
     let mut index: Vec<Appliance> =
-        pve.get(&Path::new(["nodes", node, "aplinfo"]), &Params::new())?;
+        pve.send(&calls::storage::TEMPLATES.at([node]), &Params::new())?;
     let all = index.len();
     index.retain(|one| !one.template.is_empty());
     let nameless = all.saturating_sub(index.len());

@@ -1,5 +1,6 @@
 //! `clone_guest`: makes a new guest of a template, a guest or a snapshot.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -167,7 +168,7 @@ impl CloneGuest {
         let (vmid, (guest, started)) = with_free_vmid(pve, self.new_vmid, |vmid| {
             let started = source.clone().retry_if_moved(pve, |guest| {
                 let form = self.form(guest, full, vmid);
-                match pve.post::<Started>(&guest.path(["clone"]), &form) {
+                match pve.send::<Started>(&guest.request(&calls::guests::CLONE), &form) {
                     Ok(started) => Ok(Ok(started)),
                     Err(Failure::Api(error)) if error.says("already exists") => {
                         Ok(Err(NotMade::Taken))

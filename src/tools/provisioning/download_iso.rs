@@ -1,5 +1,6 @@
 //! `download_iso`: lets a node fetch an image from a URL.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -7,8 +8,8 @@ use url::Url;
 use super::image_file::{Destination, Metadata, destination, fits};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Failure, Format, Num, Params, Path, Pve, Started, check_node_name, choose,
-    choose_node, volumes,
+    At, Content, Failure, Format, Num, Params, Pve, Started, check_node_name, choose, choose_node,
+    volumes,
 };
 use crate::text;
 use crate::tool::report::Report;
@@ -105,8 +106,8 @@ impl Run for DownloadIso {
                 .set("checksum", digest)
                 .set("checksum-algorithm", algorithm.as_str());
         }
-        let path = Path::new(["nodes", &node, "storage", &storage.storage, "download-url"]);
-        let started: Started = pve.post(&path, &form)?;
+        let request = calls::storage::DOWNLOAD_URL.at([&node, &storage.storage]);
+        let started: Started = pve.send(&request, &form)?;
 
         let size = metadata
             .size
@@ -142,7 +143,7 @@ impl DownloadIso {
         let query = Params::new()
             .set("url", url)
             .opt_flag("verify-certificates", self.verify_certificates);
-        match pve.get(&Path::new(["nodes", node, "query-url-metadata"]), &query) {
+        match pve.send(&calls::storage::URL_METADATA.at([node]), &query) {
             Ok(metadata) => Ok(metadata),
             Err(Failure::Api(error)) if error.status == 500 && !error.is_node_away() => {
                 Err(Error::NotFound(format!(

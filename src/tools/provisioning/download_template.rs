@@ -1,12 +1,13 @@
 //! `download_template`: downloads a container template from the appliance index.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Format, Params, Path, Pve, Started, check_node_name, choose, choose_node, volumes,
+    At, Content, Format, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -43,8 +44,8 @@ impl Run for DownloadTemplate {
                 volume.volid
             )));
         }
-        let started: Started = pve.post(
-            &Path::new(["nodes", &node, "aplinfo"]),
+        let started: Started = pve.send(
+            &calls::storage::DOWNLOAD_TEMPLATE.at([&node]),
             &Params::new()
                 .set("storage", &storage)
                 .set("template", &self.template),

@@ -1,5 +1,6 @@
 //! Writes settings of a guest and reports which of them took effect.
 
+use pve_api::calls;
 use serde::de::IgnoredAny;
 
 use crate::error::{Error, Problem, Result};
@@ -99,7 +100,10 @@ pub(super) fn write(
     let mut report = if wishes.is_empty() {
         Report::unchanged(action)
     } else {
-        let sent = pve.put::<IgnoredAny>(&guest.path(["config"]), &form(&wishes, before.digest()));
+        let sent = pve.send::<IgnoredAny>(
+            &guest.request(&calls::guests::SET_CONFIG),
+            &form(&wishes, before.digest()),
+        );
         let refusals = match sent {
             Ok(_) => Vec::new(),
             Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),

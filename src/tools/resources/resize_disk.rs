@@ -1,5 +1,6 @@
 //! `resize_disk`: grows a disk. Disks never shrink.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -57,7 +58,7 @@ impl Run for ResizeDisk {
                 .set("disk", &disk.id)
                 .set("size", size.parameter())
                 .opt("digest", config.digest());
-            let started = pve.put::<Started>(&guest.path(["resize"]), &form)?;
+            let started = pve.send::<Started>(&guest.request(&calls::guests::RESIZE), &form)?;
             Ok((from, to, Some(started)))
         })?;
         let how = match (to, size) {

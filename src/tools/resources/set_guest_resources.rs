@@ -1,12 +1,13 @@
 //! `set_guest_resources`: CPU and memory of a guest.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::change::{Unit, Wish, nothing_given, write};
 
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Num, Params, Path, PendingConfig, Pve};
+use crate::pve::{At, Guest, Kind, Num, Params, PendingConfig, Pve};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -148,7 +149,7 @@ impl SetGuestResources {
         if self.cores.is_none() && self.sockets.is_none() && self.memory_mib.is_none() {
             return Ok(Vec::new());
         }
-        let nodes: Vec<NodeSize> = pve.get(&Path::new(["nodes"]), &Params::new())?;
+        let nodes: Vec<NodeSize> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
         let Some(node) = nodes.into_iter().find(|node| node.node == guest.node) else {
             return Ok(Vec::new());
         };

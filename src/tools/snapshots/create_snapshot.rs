@@ -1,5 +1,6 @@
 //! `create_snapshot`: takes a snapshot.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -67,7 +68,7 @@ impl Run for CreateSnapshot {
                 .set("snapname", &self.snapshot)
                 .opt("description", self.description.as_deref())
                 .opt_flag("vmstate", ram.then_some(true));
-            Ok(pve.post::<Started>(&guest.path(["snapshot"]), &params)?)
+            Ok(pve.send::<Started>(&guest.request(&calls::snapshots::CREATE), &params)?)
         })?;
         let with_ram = if ram { " with its RAM" } else { "" };
         Report::done(format!(

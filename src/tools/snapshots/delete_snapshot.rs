@@ -1,11 +1,12 @@
 //! `delete_snapshot`: removes a snapshot.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::snapshot::{Snapshots, check_name};
 use crate::error::Result;
-use crate::pve::{Guest, Params, Pve, Removable, Started};
+use crate::pve::{Guest, Params, Pve, Started};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -33,11 +34,8 @@ impl Run for DeleteSnapshot {
             let snapshots = Snapshots::read(pve, guest)?;
             let snapshot = snapshots.find(guest, &self.snapshot)?;
             guest.state(pve)?.unlocked(guest)?;
-            let removable = Removable::Snapshot {
-                guest,
-                name: &self.snapshot,
-            };
-            let started = pve.delete::<Started>(&removable, &Params::new())?;
+            let request = guest.request_named(&calls::snapshots::DELETE, [&self.snapshot]);
+            let started = pve.send::<Started>(&request, &Params::new())?;
             let with_ram = if snapshot.has_ram() {
                 " and its RAM state"
             } else {

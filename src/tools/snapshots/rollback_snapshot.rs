@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -62,9 +63,9 @@ impl Run for RollbackSnapshot {
                 return Ok((loss, None));
             }
             state.unlocked(guest)?;
-            let path = guest.path(["snapshot", &self.snapshot, "rollback"]);
+            let request = guest.request_named(&calls::snapshots::ROLLBACK, [&self.snapshot]);
             let params = Params::new().opt_flag("start", start.then_some(true));
-            Ok((loss, Some(pve.post::<Started>(&path, &params)?)))
+            Ok((loss, Some(pve.send::<Started>(&request, &params)?)))
         })?;
         let action = format!(
             "roll {} back to snapshot {}{}",

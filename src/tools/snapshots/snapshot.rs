@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::calls;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
@@ -45,7 +46,8 @@ fn filled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<St
 
 impl Snapshots {
     pub(super) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
-        let raw: Vec<Snapshot> = pve.get(&guest.path(["snapshot"]), &Params::new())?;
+        let raw: Vec<Snapshot> =
+            pve.send(&guest.request(&calls::snapshots::LIST), &Params::new())?;
         Ok(Self::new(raw))
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::unknown::unknown_node;
 use crate::error::{Error, Result};
-use crate::pve::{Content, Flag, Num, Params, Path, Place, Pve, places};
+use crate::pve::{At, Content, Flag, Num, Params, Place, Pve, places};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -157,8 +158,8 @@ fn own_lists(
             reasons.push(why);
             continue;
         }
-        let path = Path::new(["nodes", node, "storage"]);
-        match pve.get::<Vec<Listed>>(&path, &Params::new()) {
+        let request = calls::storage::LIST.at([node]);
+        match pve.send::<Vec<Listed>>(&request, &Params::new()) {
             Ok(listed) => {
                 own.extend(
                     listed
