@@ -106,65 +106,24 @@ impl Wanted {
                 "must give at least one of ipv4, ipv4_gateway, ipv6 and ipv6_gateway",
             ));
         }
-        let address = |name: &str,
-                       value: &Option<String>,
-                       words: &[&str],
-                       bits: u8,
-                       example: &str| {
-            let Some(value) = value.as_deref().map(str::trim) else {
-                return Ok(None);
-            };
-            match value {
-                "none" => Ok(Some(Wish::Remove)),
-                _ if words.contains(&value) || is_cidr(value, bits) => {
-                    Ok(Some(Wish::Set(value.to_owned())))
-                }
-                _ => Err(Error::argument(
-                    &at(name),
-                    format!(
-                        "must be an address with its prefix length, such as {example}, or one of \
-                         {}, none",
-                        words.join(", ")
-                    ),
-                )),
-            }
-        };
+        let ipv4 = self.ipv4.as_deref().map(|value| {
+            address(value, &["dhcp"], 32)
+                .ok_or_else(|| wrong_address(&at("ipv4"), "192.0.2.10/24", "dhcp"))
+        });
+        let ipv4 = ipv4.transpose()?;
+        let ipv6 = self.ipv6.as_deref().map(|value| {
+            address(value, &["dhcp", "auto"], 128)
+                .ok_or_else(|| wrong_address(&at("ipv6"), "2001:db8::10/64", "dhcp, auto"))
+        });
+        let ipv6 = ipv6.transpose()?;
         let gateway = |name: &str, value: &Option<String>, v6: bool, address: &Option<Wish>| {
-            let Some(value) = value.as_deref().map(str::trim) else {
-                return Ok(None);
-            };
-            if value == "none" {
-                return Ok(Some(Wish::Remove));
-            }
-            if !value.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6() == v6) {
-                return Err(Error::argument(
-                    &at(name),
-                    format!(
-                        "must be an IPv{} address without a prefix length, or none",
-                        if v6 { 6 } else { 4 }
-                    ),
-                ));
-            }
-            match address {
-                Some(Wish::Set(text)) if !text.contains('/') => Err(Error::argument(
-                    &at(name),
-                    format!("must be left out with {text}, which brings the gateway along"),
-                )),
-                Some(Wish::Remove) => Err(Error::argument(
-                    &at(name),
-                    "must be left out where the address is none",
-                )),
-                _ => Ok(Some(Wish::Set(value.to_owned()))),
-            }
+            let gateway = value
+                .as_deref()
+                .map(|value| gateway(value, v6, address.as_ref()));
+            gateway
+                .transpose()
+                .map_err(|message| Error::argument(&at(name), message))
         };
-        let ipv4 = address("ipv4", &self.ipv4, &["dhcp"], 32, "192.0.2.10/24")?;
-        let ipv6 = address(
-            "ipv6",
-            &self.ipv6,
-            &["dhcp", "auto"],
-            128,
-            "2001:db8::10/64",
-        )?;
         Ok(Plan {
             nic: self.nic.clone(),
             v4: Family {
@@ -176,6 +135,49 @@ impl Wanted {
                 address: ipv6,
             },
         })
+    }
+}
+
+/// Reads an address: `none`, one of the words, or a CIDR of at most so many
+/// bits. None if it is something else.
+fn address(value: &str, words: &[&str], bits: u8) -> Option<Wish> {
+    match value.trim() {
+        "none" => Some(Wish::Remove),
+        value if words.contains(&value) || is_cidr(value, bits) => {
+            Some(Wish::Set(value.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn wrong_address(argument: &str, example: &str, words: &str) -> Error {
+    Error::argument(
+        argument,
+        format!(
+            "must be an address with its prefix length, such as {example}, or one of {words}, none"
+        ),
+    )
+}
+
+/// Reads a gateway that goes with an address of its family, or says what it
+/// must be.
+fn gateway(value: &str, v6: bool, address: Option<&Wish>) -> Result<Wish, String> {
+    let value = value.trim();
+    if value == "none" {
+        return Ok(Wish::Remove);
+    }
+    if !value.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6() == v6) {
+        return Err(format!(
+            "must be an IPv{} address without a prefix length, or none",
+            if v6 { 6 } else { 4 }
+        ));
+    }
+    match address {
+        Some(Wish::Set(text)) if !text.contains('/') => Err(format!(
+            "must be left out with {text}, which brings the gateway along"
+        )),
+        Some(Wish::Remove) => Err("must be left out where the address is none".into()),
+        _ => Ok(Wish::Set(value.to_owned())),
     }
 }
 

@@ -128,6 +128,32 @@ struct HaEntry {
     quorate: Option<Flag>,
 }
 
+impl Entry {
+    /// Its name, or the one that its id holds.
+    fn name(&self) -> Option<String> {
+        let filled = |name: &&str| !name.is_empty();
+        let by_id = || self.id.as_deref()?.strip_prefix("node/").filter(filled);
+        self.name
+            .as_deref()
+            .filter(filled)
+            .or_else(by_id)
+            .map(str::to_owned)
+    }
+}
+
+impl Member {
+    fn problem(&self) -> Option<String> {
+        match self.online {
+            Some(true) => None,
+            Some(false) => Some(format!("node {} is offline", self.node)),
+            None => Some(format!(
+                "Proxmox does not say whether node {} is online",
+                self.node
+            )),
+        }
+    }
+}
+
 impl Run for GetClusterStatus {
     type Output = ClusterStatus;
 
@@ -152,18 +178,19 @@ impl Run for GetClusterStatus {
 
 impl ClusterStatus {
     fn new(entries: Vec<Entry>, ha: Ha) -> Self {
-        let mut cluster = None;
-        let mut nodes = Vec::new();
-        let mut read_from_node = None;
+        let mut status = Self {
+            cluster: None,
+            nodes: Vec::new(),
+            read_from_node: None,
+            ha,
+            problems: Vec::new(),
+        };
         let mut nameless = Vec::new();
         for entry in entries {
-            let name = entry.name.filter(|name| !name.is_empty()).or_else(|| {
-                let name = entry.id.as_deref()?.strip_prefix("node/")?;
-                (!name.is_empty()).then(|| name.to_owned())
-            });
+            let name = entry.name();
             match (entry.kind.as_str(), name) {
                 ("cluster", name) => {
-                    cluster = Some(Cluster {
+                    status.cluster = Some(Cluster {
                         name: name.unwrap_or_default(),
                         quorate: entry.quorate.map(|quorate| quorate.0),
                         expected_nodes: entry.nodes.map(|nodes| nodes.0),
@@ -172,9 +199,9 @@ impl ClusterStatus {
                 }
                 ("node", Some(name)) => {
                     if entry.local.0 {
-                        read_from_node = Some(name.clone());
+                        status.read_from_node = Some(name.clone());
                     }
-                    nodes.push(Member {
+                    status.nodes.push(Member {
                         node: name,
                         online: entry.online.map(|online| online.0),
                         ip: entry.ip,
@@ -189,54 +216,52 @@ impl ClusterStatus {
                 _ => {}
             }
         }
-        nodes.sort_by(|a, b| a.node.cmp(&b.node));
-        let mut problems = Vec::new();
-        let quorate = cluster.as_ref().map(|cluster| cluster.quorate);
-        if quorate == Some(Some(false)) {
-            problems.push(
-                "no quorum: guests keep running, but nothing can be changed until most nodes are \
-                 back"
-                    .to_owned(),
-            );
-        }
-        if quorate == Some(None) {
-            problems.push("Proxmox does not say whether the cluster has quorum".to_owned());
-        }
-        for node in &nodes {
-            match node.online {
-                Some(true) => {}
-                Some(false) => problems.push(format!("node {} is offline", node.node)),
-                None => problems.push(format!(
-                    "Proxmox does not say whether node {} is online",
-                    node.node
-                )),
-            }
-        }
+        status.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        let mut problems = status.quorum_problems();
+        problems.extend(status.nodes.iter().filter_map(Member::problem));
         problems.extend(nameless.into_iter().map(str::to_owned));
-        for (node, problem) in &ha.problems {
-            // Of an offline node nothing else is to be expected.
-            let is_offline = nodes
-                .iter()
-                .any(|one| Some(&one.node) == node.as_ref() && one.online == Some(false));
-            if !is_offline {
-                problems.push(problem.clone());
-            }
-        }
-        for service in &ha.services {
-            if service.has_problem() {
-                problems.push(format!("{} is in HA state {}", service.sid, service.state));
-            }
-        }
+        problems.extend(status.ha_problems());
         let mut more = Vec::new();
         bounds::keep(&mut problems, MOST_PROBLEMS, "problems", &mut more);
         problems.extend(more);
-        Self {
-            cluster,
-            nodes,
-            read_from_node,
-            ha,
-            problems,
-        }
+        status.problems = problems;
+        status
+    }
+
+    fn quorum_problems(&self) -> Vec<String> {
+        let quorate = self.cluster.as_ref().map(|cluster| cluster.quorate);
+        let problem = match quorate {
+            Some(Some(false)) => {
+                "no quorum: guests keep running, but nothing can be changed until most nodes are \
+                 back"
+            }
+            Some(None) => "Proxmox does not say whether the cluster has quorum",
+            Some(Some(true)) | None => return Vec::new(),
+        };
+        vec![problem.to_owned()]
+    }
+
+    /// Problems of high availability. Those that follow from an offline node are
+    /// left out.
+    fn ha_problems(&self) -> Vec<String> {
+        let is_offline = |node: &str| {
+            self.nodes
+                .iter()
+                .any(|one| one.node == node && one.online == Some(false))
+        };
+        let of_nodes = self
+            .ha
+            .problems
+            .iter()
+            .filter(|(node, _)| !node.as_deref().is_some_and(is_offline))
+            .map(|(_, problem)| problem.clone());
+        let of_services = self
+            .ha
+            .services
+            .iter()
+            .filter(|service| service.has_problem())
+            .map(|service| format!("{} is in HA state {}", service.sid, service.state));
+        of_nodes.chain(of_services).collect()
     }
 
     fn text(&self) -> String {

@@ -126,47 +126,55 @@ impl AuditInput<'_> {
                 "the node's firewall is off: neither its rules nor those of the cluster protect it",
                 "switch it on for this node",
             )),
-            Level::Guest if !self.own_on => findings.push(Finding::new(
-                if has_rules {
+            Level::Node => {}
+            Level::Guest => {
+                findings.extend(self.guest_switch(has_rules));
+                self.nic_switches(has_rules, findings);
+            }
+        }
+    }
+
+    fn guest_switch(&self, has_rules: bool) -> Option<Finding> {
+        let (severity, text) = match (self.own_on, has_rules) {
+            (true, _) => return None,
+            (false, true) => (
+                Severity::High,
+                "rules exist but the guest's firewall option is off, so none of them applies",
+            ),
+            (false, false) => (
+                Severity::Medium,
+                "the guest's firewall is off: every port is open to its network",
+            ),
+        };
+        Some(Finding::new(severity, text, "switch it on for this guest"))
+    }
+
+    /// A guest's rules apply only to network cards with the flag `firewall=1`.
+    fn nic_switches(&self, has_rules: bool, findings: &mut Vec<Finding>) {
+        for nic in self.nics.iter().filter(|nic| !nic.firewall) {
+            findings.push(Finding::new(
+                if has_rules || self.own_on {
                     Severity::High
                 } else {
-                    Severity::Medium
+                    Severity::Low
                 },
                 if has_rules {
-                    "rules exist but the guest's firewall option is off, so none of them applies"
+                    format!(
+                        "rules exist but the firewall is off on {}, where none of them applies",
+                        nic.id
+                    )
                 } else {
-                    "the guest's firewall is off: every port is open to its network"
+                    format!("the firewall is off on {}", nic.id)
                 },
-                "switch it on for this guest",
-            )),
-            Level::Node | Level::Guest => {}
+                format!("set firewall=1 on {} in the guest's hardware", nic.id),
+            ));
         }
-        if self.level == Level::Guest {
-            for nic in self.nics.iter().filter(|nic| !nic.firewall) {
-                findings.push(Finding::new(
-                    if has_rules || self.own_on {
-                        Severity::High
-                    } else {
-                        Severity::Low
-                    },
-                    if has_rules {
-                        format!(
-                            "rules exist but the firewall is off on {}, where none of them applies",
-                            nic.id
-                        )
-                    } else {
-                        format!("the firewall is off on {}", nic.id)
-                    },
-                    format!("set firewall=1 on {} in the guest's hardware", nic.id),
-                ));
-            }
-            if self.nics.is_empty() {
-                findings.push(Finding::new(
-                    Severity::Info,
-                    "the guest has no network card",
-                    "",
-                ));
-            }
+        if self.nics.is_empty() {
+            findings.push(Finding::new(
+                Severity::Info,
+                "the guest has no network card",
+                "",
+            ));
         }
     }
 

@@ -71,6 +71,12 @@ impl AuditInput<'_> {
                 "set nftables to true for the node",
             ));
         }
+        self.unknown_names(one, findings);
+    }
+
+    /// Aliases and IP sets that do not exist.
+    fn unknown_names(&self, one: &Labelled<'_>, findings: &mut Vec<Finding>) {
+        let rule = &one.listed.rule;
         for (field, value) in [("source", &rule.source), ("dest", &rule.dest)] {
             let Some(value) = value else { continue };
             let is_name = matches!(

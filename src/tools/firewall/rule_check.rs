@@ -112,37 +112,52 @@ impl Rule {
     }
 
     fn check_conditions(&self, wrong: &mut impl FnMut(&str, String)) {
-        let proto = self.proto.as_deref().unwrap_or_default();
-        if let Some(name) = &self.r#macro {
-            if !(1..=128).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric())
+        self.check_service(wrong);
+        self.check_addresses(wrong);
+        self.check_ports(wrong);
+        self.check_icmp_type(wrong);
+    }
+
+    fn check_service(&self, wrong: &mut impl FnMut(&str, String)) {
+        let Some(name) = &self.r#macro else {
+            if self
+                .proto
+                .as_deref()
+                .is_some_and(|proto| !is_protocol(proto))
             {
                 wrong(
-                    "macro",
-                    "must be a macro's name, such as SSH or HTTPS".into(),
+                    "proto",
+                    "must be a protocol's name or number, such as tcp, udp or icmp".into(),
                 );
             }
-            for (name, value) in [
-                ("proto", &self.proto),
-                ("dport", &self.dport),
-                ("sport", &self.sport),
-                ("icmp_type", &self.icmp_type),
-            ] {
-                if value.is_some() {
-                    wrong(
-                        name,
-                        "must be left out with a macro, which brings its own".into(),
-                    );
-                }
-            }
-        } else if self.proto.is_some() && !is_protocol(proto) {
+            return;
+        };
+        if !(1..=128).contains(&name.len()) || !name.bytes().all(|b| b.is_ascii_alphanumeric()) {
             wrong(
-                "proto",
-                "must be a protocol's name or number, such as tcp, udp or icmp".into(),
+                "macro",
+                "must be a macro's name, such as SSH or HTTPS".into(),
             );
         }
-        let mut versions = vec![match proto {
-            "icmp" => Some(false),
-            "icmpv6" | "ipv6-icmp" => Some(true),
+        for (name, value) in [
+            ("proto", &self.proto),
+            ("dport", &self.dport),
+            ("sport", &self.sport),
+            ("icmp_type", &self.icmp_type),
+        ] {
+            if value.is_some() {
+                wrong(
+                    name,
+                    "must be left out with a macro, which brings its own".into(),
+                );
+            }
+        }
+    }
+
+    /// Addresses and an ICMP protocol must be of one IP version.
+    fn check_addresses(&self, wrong: &mut impl FnMut(&str, String)) {
+        let mut versions = vec![match self.proto.as_deref() {
+            Some("icmp") => Some(false),
+            Some("icmpv6" | "ipv6-icmp") => Some(true),
             _ => None,
         }];
         for (name, value) in [("source", &self.source), ("dest", &self.dest)] {
@@ -158,6 +173,10 @@ impl Rule {
                 "must be of one IP version with dest and proto: make a rule for each".into(),
             );
         }
+    }
+
+    fn check_ports(&self, wrong: &mut impl FnMut(&str, String)) {
+        let proto = self.proto.as_deref().unwrap_or_default();
         for (name, value) in [("dport", &self.dport), ("sport", &self.sport)] {
             let Some(ports) = value else { continue };
             if let Err(message) = Ports::parse(ports) {
@@ -169,17 +188,19 @@ impl Rule {
                 );
             }
         }
-        if let Some(icmp_type) = &self.icmp_type
-            && self.r#macro.is_none()
-        {
-            if !traffic::is_icmp(proto) {
-                wrong("icmp_type", "needs proto icmp or ipv6-icmp".into());
-            } else if !is_icmp_type(icmp_type) {
-                wrong(
-                    "icmp_type",
-                    "must be the name or number of a type, such as echo-request".into(),
-                );
-            }
+    }
+
+    fn check_icmp_type(&self, wrong: &mut impl FnMut(&str, String)) {
+        let Some(icmp_type) = self.icmp_type.as_ref().filter(|_| self.r#macro.is_none()) else {
+            return;
+        };
+        if !traffic::is_icmp(self.proto.as_deref().unwrap_or_default()) {
+            wrong("icmp_type", "needs proto icmp or ipv6-icmp".into());
+        } else if !is_icmp_type(icmp_type) {
+            wrong(
+                "icmp_type",
+                "must be the name or number of a type, such as echo-request".into(),
+            );
         }
     }
 }

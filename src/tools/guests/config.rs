@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::pve::{Disk, Properties};
+use crate::pve::{Disk, PendingConfig, Properties};
 use crate::text;
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -30,6 +30,18 @@ pub(super) struct CloudInit {
 /// A configuration, from which each setting is taken once: what is left is
 /// "other".
 pub(super) struct Config(pub(super) BTreeMap<String, String>);
+
+impl From<&PendingConfig> for Config {
+    /// The values in force.
+    fn from(settings: &PendingConfig) -> Self {
+        Self(
+            settings
+                .iter()
+                .filter_map(|setting| Some((setting.key.clone(), setting.value.clone()?)))
+                .collect(),
+        )
+    }
+}
 
 impl Config {
     pub(super) fn take(&mut self, key: &str) -> Option<String> {

@@ -9,7 +9,7 @@ use super::config::{CloudInit, Config, boot_order};
 use super::read::{Pending, Read, shown};
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, Kind, Nic, Pve, owned_tags};
+use crate::pve::{Disk, Guest, GuestState, Kind, Nic, Pve, owned_tags};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -203,139 +203,103 @@ impl GuestDetails {
         }
     }
 
+    /// All that the list and the guest's node say. Each setting has one field;
+    /// those without a field of their own are `other`.
     pub(super) fn new(guest: Guest, read: Read) -> Self {
         let kind = guest.kind;
         let all_cores = guest.maxcpu.map_or(1, |cpus| cpus.0 as u64);
-        let mut notes = Vec::new();
-        let mut pending: Vec<Pending> = read
-            .settings
-            .changes()
-            .map(|(setting, change)| Pending::new(setting, change))
-            .collect();
-        bounds::keep(&mut pending, MOST_PENDING, "pending changes", &mut notes);
-        let mut config = Config(
-            read.settings
-                .iter()
-                .filter_map(|setting| Some((setting.key.clone(), setting.value.clone()?)))
-                .collect(),
-        );
+        let known = Self::known(guest);
+        let state = read.current.as_ref();
+        let mut config = Config::from(&read.settings);
         config.take("digest");
-        let mut disks: Vec<Disk> = config
-            .matching(|key| Disk::is_key(kind, key))
-            .iter()
-            .map(|(key, value)| Disk::parse(key, value))
-            .collect();
-        // What is in use comes before what was detached.
-        disks.sort_by_key(|disk| disk.id.starts_with("unused"));
-        let mut nics: Vec<Nic> = config
-            .matching(Nic::is_key)
-            .iter()
-            .map(|(key, value)| Nic::parse(kind, key, value))
-            .collect();
+        let disks = disks(&mut config, kind);
         let cloud_init = match kind {
             Kind::Qemu => CloudInit::take(&mut config, &disks),
             Kind::Lxc => None,
         };
-        bounds::keep(&mut disks, MOST_DISKS, "disks", &mut notes);
-        bounds::keep(&mut nics, MOST_NICS, "network cards", &mut notes);
-        let known = Self::known(guest);
-        let current = read.current;
-        let live = current.as_ref();
-        let mut tags = config
-            .take("tags")
-            .map_or(known.tags, |tags| owned_tags(&tags));
-        bounds::keep(&mut tags, MOST_TAGS, "tags", &mut notes);
-        let mut raw_lxc: Vec<String> = read
-            .raw_lxc
-            .iter()
-            .map(|line| text::cut(line, VALUE_LENGTH))
-            .collect();
-        bounds::keep(&mut raw_lxc, MOST_RAW, "raw LXC settings", &mut notes);
-        let agent_enabled = (kind == Kind::Qemu).then(|| config.agent());
-        let description = config.take("description").map(|description| {
-            let description = description.trim();
-            let length = description.chars().count();
+        let mut details = Self {
+            name: config
+                .take("name")
+                .or_else(|| config.take("hostname"))
+                .or(known.name),
+            status: state.and_then(shown).unwrap_or(known.status),
+            incomplete: (!read.incomplete.is_empty()).then(|| read.incomplete.join("; ")),
+            lock: config
+                .take("lock")
+                .or_else(|| state?.lock().map(str::to_owned))
+                .or(known.lock),
+            template: config.flag("template").unwrap_or(known.template),
+            uptime_seconds: state.and_then(|state| Some(state.uptime?.0)),
+            cpu: Some(GuestCpu::take(&mut config, kind, all_cores, state)),
+            memory: Some(GuestMemory::take(&mut config, kind, state)),
+            disks: Some(disks),
+            nics: Some(nics(&mut config, kind)),
+            boot: Some(Boot::take(&mut config)),
+            tags: config
+                .take("tags")
+                .map_or(known.tags, |tags| owned_tags(&tags)),
+            protection: Some(config.flag("protection").unwrap_or(false)),
+            os_type: config.take("ostype"),
+            agent_enabled: (kind == Kind::Qemu).then(|| config.agent()),
+            unprivileged: (kind == Kind::Lxc).then(|| config.flag("unprivileged").unwrap_or(false)),
+            cloud_init,
+            ha: match state {
+                Some(state) => Some(Ha {
+                    managed: state.is_ha_managed(),
+                    state: state.ha_state().map(str::to_owned),
+                }),
+                None => known.ha,
+            },
+            pending: Some(
+                read.settings
+                    .changes()
+                    .map(|(setting, change)| Pending::new(setting, change))
+                    .collect(),
+            ),
+            description: config.take("description"),
+            raw_lxc: read.raw_lxc,
+            ..known
+        };
+        details.other = Some(config.0);
+        details.shorten();
+        details
+    }
+
+    /// Cuts lists and texts, and says in `hint` how much is left out: a guest's
+    /// configuration may be of any length.
+    fn shorten(&mut self) {
+        let mut notes = Vec::new();
+        if let Some(pending) = &mut self.pending {
+            bounds::keep(pending, MOST_PENDING, "pending changes", &mut notes);
+        }
+        if let Some(disks) = &mut self.disks {
+            bounds::keep(disks, MOST_DISKS, "disks", &mut notes);
+        }
+        if let Some(nics) = &mut self.nics {
+            bounds::keep(nics, MOST_NICS, "network cards", &mut notes);
+        }
+        bounds::keep(&mut self.tags, MOST_TAGS, "tags", &mut notes);
+        bounds::keep(&mut self.raw_lxc, MOST_RAW, "raw LXC settings", &mut notes);
+        for line in &mut self.raw_lxc {
+            *line = text::cut(line, VALUE_LENGTH);
+        }
+        if let Some(description) = &mut self.description {
+            let length = description.trim().chars().count();
             if length > DESCRIPTION_LENGTH {
                 notes.push(format!(
                     "the first {DESCRIPTION_LENGTH} of {length} characters of the description are \
                      shown"
                 ));
             }
-            text::cut(description, DESCRIPTION_LENGTH)
-        });
-        let mut details = Self {
-            name: config
-                .take("name")
-                .or_else(|| config.take("hostname"))
-                .or(known.name),
-            status: live.and_then(shown).unwrap_or(known.status),
-            incomplete: (!read.incomplete.is_empty()).then(|| read.incomplete.join("; ")),
-            lock: config
-                .take("lock")
-                .or_else(|| live?.lock().map(str::to_owned))
-                .or(known.lock),
-            template: config.flag("template").unwrap_or(known.template),
-            uptime_seconds: live.and_then(|live| Some(live.uptime?.0)),
-            cpu: Some(GuestCpu {
-                // Without a setting a VM has one core, a container all of its
-                // node's.
-                cores: config.number("cores").unwrap_or(match kind {
-                    Kind::Qemu => 1,
-                    Kind::Lxc => all_cores,
-                }),
-                sockets: (kind == Kind::Qemu).then(|| config.number("sockets").unwrap_or(1)),
-                model: config.take("cpu"),
-                cpu_limit: config.number("cpulimit").filter(|limit: &f64| *limit > 0.0),
-                used_percent: live.and_then(|live| Some(text::round(live.cpu?.0 * 100.0, 1))),
-            }),
-            memory: Some(GuestMemory {
-                configured_bytes: config
-                    .number("memory")
-                    .unwrap_or(512u64)
-                    .saturating_mul(MIB),
-                used_bytes: live.and_then(|live| Some(live.mem?.0)),
-                min_memory_bytes: config
-                    .number("balloon")
-                    .map(|balloon: u64| balloon.saturating_mul(MIB)),
-                swap_bytes: (kind == Kind::Lxc)
-                    .then(|| config.number("swap").unwrap_or(512u64).saturating_mul(MIB)),
-            }),
-            boot: Some(Boot {
-                start_at_boot: config.flag("onboot").unwrap_or(false),
-                order: config
-                    .take("boot")
-                    .map_or_else(Vec::new, |boot| boot_order(&boot)),
-                startup: config.take("startup"),
-            }),
-            tags,
-            protection: Some(config.flag("protection").unwrap_or(false)),
-            os_type: config.take("ostype"),
-            agent_enabled,
-            unprivileged: (kind == Kind::Lxc).then(|| config.flag("unprivileged").unwrap_or(false)),
-            cloud_init,
-            ha: match live {
-                Some(live) => Some(Ha {
-                    managed: live.is_ha_managed(),
-                    state: live.ha_state().map(str::to_owned),
-                }),
-                None => known.ha,
-            },
-            pending: Some(pending),
-            description,
-            disks: Some(disks),
-            nics: Some(nics),
-            raw_lxc,
-            ..known
-        };
-        let mut other: Vec<(String, String)> = config
-            .0
-            .into_iter()
-            .map(|(key, value)| (key, text::cut(&value, VALUE_LENGTH)))
-            .collect();
-        bounds::keep(&mut other, MOST_OTHER, "other settings", &mut notes);
-        details.other = Some(other.into_iter().collect());
-        details.hint = (!notes.is_empty()).then(|| notes.join("; "));
-        details
+            *description = text::cut(description.trim(), DESCRIPTION_LENGTH);
+        }
+        if let Some(other) = self.other.take() {
+            let mut other: Vec<(String, String)> = other.into_iter().collect();
+            bounds::keep(&mut other, MOST_OTHER, "other settings", &mut notes);
+            let cut = |(key, value): (String, String)| (key, text::cut(&value, VALUE_LENGTH));
+            self.other = Some(other.into_iter().map(cut).collect());
+        }
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
     }
 
     fn text(&self) -> String {
@@ -369,4 +333,64 @@ impl GuestDetails {
         }
         text
     }
+}
+
+impl GuestCpu {
+    /// Without a setting, a VM has one core and a container all of its node's.
+    fn take(config: &mut Config, kind: Kind, all_cores: u64, state: Option<&GuestState>) -> Self {
+        Self {
+            cores: config.number("cores").unwrap_or(match kind {
+                Kind::Qemu => 1,
+                Kind::Lxc => all_cores,
+            }),
+            sockets: (kind == Kind::Qemu).then(|| config.number("sockets").unwrap_or(1)),
+            model: config.take("cpu"),
+            cpu_limit: config.number("cpulimit").filter(|limit: &f64| *limit > 0.0),
+            used_percent: state.and_then(|state| Some(text::round(state.cpu?.0 * 100.0, 1))),
+        }
+    }
+}
+
+impl GuestMemory {
+    /// Proxmox's default is 512 MiB, of memory and of a container's swap.
+    fn take(config: &mut Config, kind: Kind, state: Option<&GuestState>) -> Self {
+        let bytes = |mebibytes: u64| mebibytes.saturating_mul(MIB);
+        Self {
+            configured_bytes: bytes(config.number("memory").unwrap_or(512)),
+            used_bytes: state.and_then(|state| Some(state.mem?.0)),
+            min_memory_bytes: config.number("balloon").map(bytes),
+            swap_bytes: (kind == Kind::Lxc).then(|| bytes(config.number("swap").unwrap_or(512))),
+        }
+    }
+}
+
+impl Boot {
+    fn take(config: &mut Config) -> Self {
+        Self {
+            start_at_boot: config.flag("onboot").unwrap_or(false),
+            order: config
+                .take("boot")
+                .map_or_else(Vec::new, |boot| boot_order(&boot)),
+            startup: config.take("startup"),
+        }
+    }
+}
+
+/// The disks in use, then those that were detached.
+fn disks(config: &mut Config, kind: Kind) -> Vec<Disk> {
+    let mut disks: Vec<Disk> = config
+        .matching(|key| Disk::is_key(kind, key))
+        .iter()
+        .map(|(key, value)| Disk::parse(key, value))
+        .collect();
+    disks.sort_by_key(|disk| disk.id.starts_with("unused"));
+    disks
+}
+
+fn nics(config: &mut Config, kind: Kind) -> Vec<Nic> {
+    config
+        .matching(Nic::is_key)
+        .iter()
+        .map(|(key, value)| Nic::parse(kind, key, value))
+        .collect()
 }
