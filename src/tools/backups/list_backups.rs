@@ -178,29 +178,8 @@ impl BackupList {
             .iter()
             .filter_map(|(_, volume)| volume.size_bytes())
             .fold(0u64, u64::saturating_add);
-        let mut by_guest: BTreeMap<Option<u32>, Vec<(Option<String>, Volume)>> = BTreeMap::new();
-        for (node, volume) in found {
-            let vmid = volume
-                .vmid
-                .map(|vmid| vmid.0)
-                .or_else(|| vmid_in(&volume.volid));
-            by_guest.entry(vmid).or_default().push((node, volume));
-        }
-        let without = all
-            .iter()
-            .filter(|guest| {
-                let backups = by_guest.get(&Some(guest.vmid)).into_iter().flatten();
-                let mut finished = backups.filter(|(_, volume)| !volume.is_unfinished());
-                !guest.template.0 && finished.next().is_none()
-            })
-            .map(|guest| guest.vmid)
-            .collect();
-        for backups in by_guest.values_mut() {
-            backups.sort_by(|(_, a), (_, b)| {
-                let key = |volume: &Volume| volume.ctime.map_or(0, |time| time.0);
-                (key(b), &b.volid).cmp(&(key(a), &a.volid))
-            });
-        }
+        let by_guest = newest_first_by_guest(found);
+        let without = without_finished_backup(all, &by_guest);
         let shares = shares(&by_guest.values().map(Vec::len).collect::<Vec<_>>(), limit);
         let shown: usize = shares.iter().sum();
         let guests = by_guest
@@ -279,6 +258,39 @@ impl BackupList {
         }
         text
     }
+}
+
+/// Backups with the node of each that is not on a shared storage, by vmid.
+type ByGuest = BTreeMap<Option<u32>, Vec<(Option<String>, Volume)>>;
+
+fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
+    let mut by_guest = ByGuest::new();
+    for (node, volume) in found {
+        let vmid = volume
+            .vmid
+            .map(|vmid| vmid.0)
+            .or_else(|| vmid_in(&volume.volid));
+        by_guest.entry(vmid).or_default().push((node, volume));
+    }
+    for backups in by_guest.values_mut() {
+        backups.sort_by(|(_, a), (_, b)| {
+            let key = |volume: &Volume| volume.ctime.map_or(0, |time| time.0);
+            (key(b), &b.volid).cmp(&(key(a), &a.volid))
+        });
+    }
+    by_guest
+}
+
+/// The guests without any finished backup. Templates need none.
+fn without_finished_backup(all: &[Guest], by_guest: &ByGuest) -> Vec<u32> {
+    all.iter()
+        .filter(|guest| {
+            let backups = by_guest.get(&Some(guest.vmid)).into_iter().flatten();
+            let mut finished = backups.filter(|(_, volume)| !volume.is_unfinished());
+            !guest.template.0 && finished.next().is_none()
+        })
+        .map(|guest| guest.vmid)
+        .collect()
 }
 
 impl Backup {

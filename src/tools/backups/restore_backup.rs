@@ -127,29 +127,7 @@ impl RestoreBackup {
         all: &[Guest],
         storage: &str,
     ) -> Result<(String, Volume)> {
-        let mut candidates = able(places, storage)?;
-        if let Some(node) = &self.node {
-            let known = listed(candidates.iter().map(|place| place.node.as_str()));
-            candidates.retain(|place| place.node == *node);
-            if candidates.is_empty() {
-                return Err(Error::NotFound(format!(
-                    "node {node} has no storage {storage} with backups: {known} have it"
-                )));
-            }
-        }
-        let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
-            .into_iter()
-            .partition(|place| !place.is_offline());
-        let away = listed(away.iter().map(|place| place.node.as_str()));
-        if candidates.is_empty() {
-            return Err(Error::Unreachable(format!(
-                "storage {storage} is not available now on {away}: look at the storage and its node"
-            )));
-        }
-        let original = vmid_in(&self.volid)
-            .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
-            .map(|guest| guest.node.as_str());
-        candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        let (candidates, away) = self.candidates(places, all, storage)?;
         let mut failed = None;
         let mut unfinished = None;
         for place in &candidates {
@@ -173,29 +151,71 @@ impl RestoreBackup {
             }
         }
         if let Some(node) = unfinished {
-            return Err(Error::Conflict(format!(
-                "backup {} on {node} is unfinished: it is still being made, or was interrupted, and \
-                 a restore of it would lack data; nothing was restored: wait for its task ({}), or \
-                 choose another backup ({})",
-                self.volid,
-                tool_names::LIST_TASKS,
-                tool_names::LIST_BACKUPS
-            )));
+            return Err(self.unfinished(node));
         }
         if let Some(failure) = failed {
             return Err(failure.into());
         }
+        Err(self.missing(&candidates, &away))
+    }
+
+    /// The places that may have the backup, the original guest's node first, and
+    /// the names of the offline nodes that may have it too.
+    fn candidates<'a>(
+        &self,
+        places: &'a [Place],
+        all: &[Guest],
+        storage: &str,
+    ) -> Result<(Vec<&'a Place>, String)> {
+        let mut candidates = able(places, storage)?;
+        if let Some(node) = &self.node {
+            let known = listed(candidates.iter().map(|place| place.node.as_str()));
+            candidates.retain(|place| place.node == *node);
+            if candidates.is_empty() {
+                return Err(Error::NotFound(format!(
+                    "node {node} has no storage {storage} with backups: {known} have it"
+                )));
+            }
+        }
+        let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
+            .into_iter()
+            .partition(|place| !place.is_offline());
+        let away = listed(away.iter().map(|place| place.node.as_str()));
+        if candidates.is_empty() {
+            return Err(Error::Unreachable(format!(
+                "storage {storage} is not available now on {away}: look at the storage and its node"
+            )));
+        }
+        let original = vmid_in(&self.volid)
+            .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
+            .map(|guest| guest.node.as_str());
+        candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        Ok((candidates, away))
+    }
+
+    fn unfinished(&self, node: &str) -> Error {
+        Error::Conflict(format!(
+            "backup {} on {node} is unfinished: it is still being made, or was interrupted, and \
+             a restore of it would lack data; nothing was restored: wait for its task ({}), or \
+             choose another backup ({})",
+            self.volid,
+            tool_names::LIST_TASKS,
+            tool_names::LIST_BACKUPS
+        ))
+    }
+
+    fn missing(&self, candidates: &[&Place], away: &str) -> Error {
         let away = if away.is_empty() {
             String::new()
         } else {
             format!(" (on {away} the storage is not available now)")
         };
-        Err(Error::NotFound(format!(
+        Error::NotFound(format!(
             "there is no backup {} on {}{away}: {} lists the backups",
             self.volid,
             listed(candidates.iter().map(|place| place.node.as_str())),
             tool_names::LIST_BACKUPS
-        )))
+        ))
     }
 
     /// Sends the request.

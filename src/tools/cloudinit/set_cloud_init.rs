@@ -212,32 +212,11 @@ impl SetCloudInit {
             }
             wish.password = Some(Secret(password.clone()));
         }
-        if let Some(lines) = &self.ssh_keys {
-            let mut keys: Vec<SshKey> = Vec::new();
-            for (index, line) in lines.iter().enumerate() {
-                match SshKey::parse(line) {
-                    Ok(key) if keys.contains(&key) => {}
-                    Ok(key) => keys.push(key),
-                    Err(message) => wrong(format!("/ssh_keys/{index}"), message),
-                }
-            }
-            wish.ssh_keys = Some(keys);
-        }
-        for (index, wanted) in self.addresses.iter().flatten().enumerate() {
-            match wanted.check(index) {
-                Ok(plan) if wish.addresses.iter().any(|one: &Plan| one.nic == plan.nic) => wrong(
-                    format!("/addresses/{index}/nic"),
-                    format!("must not repeat {}", plan.nic),
-                ),
-                Ok(plan) => wish.addresses.push(plan),
-                Err(Error::InvalidArguments(more)) => {
-                    for problem in more {
-                        wrong(problem.pointer, problem.message);
-                    }
-                }
-                Err(error) => wrong(format!("/addresses/{index}"), error.message()),
-            }
-        }
+        wish.ssh_keys = self
+            .ssh_keys
+            .as_ref()
+            .map(|lines| parse_keys(lines, &mut wrong));
+        wish.addresses = self.plans(&mut wrong);
         if let Some(servers) = &self.dns_servers {
             for (index, server) in servers.iter().enumerate() {
                 if server.parse::<std::net::IpAddr>().is_err() {
@@ -260,6 +239,39 @@ impl SetCloudInit {
         }
         wish
     }
+
+    fn plans(&self, wrong: &mut impl FnMut(String, String)) -> Vec<Plan> {
+        let mut plans: Vec<Plan> = Vec::new();
+        for (index, wanted) in self.addresses.iter().flatten().enumerate() {
+            match wanted.check(index) {
+                Ok(plan) if plans.iter().any(|one| one.nic == plan.nic) => wrong(
+                    format!("/addresses/{index}/nic"),
+                    format!("must not repeat {}", plan.nic),
+                ),
+                Ok(plan) => plans.push(plan),
+                Err(Error::InvalidArguments(more)) => {
+                    for problem in more {
+                        wrong(problem.pointer, problem.message);
+                    }
+                }
+                Err(error) => wrong(format!("/addresses/{index}"), error.message()),
+            }
+        }
+        plans
+    }
+}
+
+/// Reads public keys, each once.
+fn parse_keys(lines: &[String], wrong: &mut impl FnMut(String, String)) -> Vec<SshKey> {
+    let mut keys: Vec<SshKey> = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        match SshKey::parse(line) {
+            Ok(key) if keys.contains(&key) => {}
+            Ok(key) => keys.push(key),
+            Err(message) => wrong(format!("/ssh_keys/{index}"), message),
+        }
+    }
+    keys
 }
 
 impl Wish {
@@ -296,40 +308,7 @@ impl Wish {
             }
         }
         for plan in &self.addresses {
-            let cards = config.nics();
-            let key = plan.key();
-            for key in [plan.nic.as_str(), key.as_str()] {
-                if config.is_unreadable(key) {
-                    return Err(Error::Conflict(format!(
-                        "{key} of {}, as Proxmox answered it, cannot be read, and a change would lose \
-                         what is there: nothing was changed; look at it in the web interface, and \
-                         change it there",
-                        guest.label()
-                    )));
-                }
-            }
-            if !cards.iter().any(|nic| nic.id == plan.nic) {
-                let there: Vec<&str> = cards.iter().map(|nic| nic.id.as_str()).collect();
-                return Err(Error::Conflict(format!(
-                    "{} has no network card {}; it has {}",
-                    guest.label(),
-                    plan.nic,
-                    if there.is_empty() {
-                        "none".into()
-                    } else {
-                        there.join(", ")
-                    }
-                )));
-            }
-            let value = plan.apply(config.get(&key).unwrap_or_default())?;
-            edit.warnings.extend(address::warning(&plan.nic, &value));
-            edit.put(
-                config,
-                &key,
-                &format!("addresses of {}", plan.nic),
-                &value,
-                plain,
-            );
+            edit.put_addresses(guest, config, plan)?;
         }
         if let Some(servers) = &self.dns_servers {
             edit.put(config, "nameserver", "dns_servers", servers, plain);
@@ -352,6 +331,41 @@ impl Wish {
 }
 
 impl Edit {
+    /// Notes the addresses of a network card. Refused if the VM has no such
+    /// card, or if its settings cannot be read.
+    fn put_addresses(&mut self, guest: &Guest, config: &GuestConfig, plan: &Plan) -> Result<()> {
+        let key = plan.key();
+        for key in [plan.nic.as_str(), key.as_str()] {
+            if config.is_unreadable(key) {
+                return Err(Error::Conflict(format!(
+                    "{key} of {}, as Proxmox answered it, cannot be read, and a change would lose \
+                     what is there: nothing was changed; look at it in the web interface, and \
+                     change it there",
+                    guest.label()
+                )));
+            }
+        }
+        let cards = config.nics();
+        if !cards.iter().any(|nic| nic.id == plan.nic) {
+            let there: Vec<&str> = cards.iter().map(|nic| nic.id.as_str()).collect();
+            return Err(Error::Conflict(format!(
+                "{} has no network card {}; it has {}",
+                guest.label(),
+                plan.nic,
+                if there.is_empty() {
+                    "none".into()
+                } else {
+                    there.join(", ")
+                }
+            )));
+        }
+        let value = plan.apply(config.get(&key).unwrap_or_default())?;
+        self.warnings.extend(address::warning(&plan.nic, &value));
+        let what = format!("addresses of {}", plan.nic);
+        self.put(config, &key, &what, &value, str::to_owned);
+        Ok(())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.set.is_empty() && self.delete.is_empty()
     }

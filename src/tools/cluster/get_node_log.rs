@@ -65,15 +65,7 @@ impl Run for GetNodeLog {
     type Output = NodeLog;
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeLog>> {
-        let since = self.since.as_deref();
-        let until = self.until.as_deref();
-        let since = since.map(|text| clock::moment("since", text)).transpose()?;
-        let until = until
-            .map(|text| clock::last_moment("until", text))
-            .transpose()?;
-        if since.zip(until).is_some_and(|(since, until)| since > until) {
-            return Err(Error::argument("until", "must be later than since"));
-        }
+        let (since, until) = self.range()?;
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
         check_node(pve, "node", &self.node)?;
         // A range is given in the node's own time.
@@ -98,21 +90,7 @@ impl Run for GetNodeLog {
             .collect();
         let fitting = lines.len();
         lines.drain(..fitting.saturating_sub(limit as usize));
-        let hint = if lines.is_empty() && total <= window.into() {
-            Some("no line fits: take an earlier since, or look for another word".to_owned())
-        } else if self.contains.is_some() && total > window.into() {
-            Some(format!(
-                "only the last {window} of {total} lines were looked through: narrow by service, \
-                 since or until"
-            ))
-        } else if total > window.into() || fitting > lines.len() {
-            Some(
-                "the last lines only: raise limit, or narrow by service, contains, since or until"
-                    .to_owned(),
-            )
-        } else {
-            None
-        };
+        let hint = self.hint(lines.len(), fitting, total, window);
         let zone_unknown = clock.offset().is_none().then(|| {
             "the node does not tell its local time: since and until were taken as if it were UTC, \
              and may be hours off"
@@ -141,6 +119,41 @@ impl Run for GetNodeLog {
 }
 
 impl GetNodeLog {
+    /// `since` and `until`, in seconds since 1970.
+    fn range(&self) -> Result<(Option<u64>, Option<u64>)> {
+        let since = self.since.as_deref();
+        let until = self.until.as_deref();
+        let since = since.map(|text| clock::moment("since", text)).transpose()?;
+        let until = until
+            .map(|text| clock::last_moment("until", text))
+            .transpose()?;
+        if since.zip(until).is_some_and(|(since, until)| since > until) {
+            return Err(Error::argument("until", "must be later than since"));
+        }
+        Ok((since, until))
+    }
+
+    /// How to see more, where the last `window` of `total` lines were read,
+    /// `fitting` of them fit, and `shown` are in the result.
+    fn hint(&self, shown: usize, fitting: usize, total: u64, window: u32) -> Option<String> {
+        let is_cut = total > window.into();
+        if shown == 0 && !is_cut {
+            Some("no line fits: take an earlier since, or look for another word".to_owned())
+        } else if self.contains.is_some() && is_cut {
+            Some(format!(
+                "only the last {window} of {total} lines were looked through: narrow by service, \
+                 since or until"
+            ))
+        } else if is_cut || fitting > shown {
+            Some(
+                "the last lines only: raise limit, or narrow by service, contains, since or until"
+                    .to_owned(),
+            )
+        } else {
+            None
+        }
+    }
+
     /// The last lines of a range, and how many the whole of it has.
     ///
     /// The node's other way to its journal, `/journal`, would read from the

@@ -157,26 +157,31 @@ enum Rank {
 impl GuestNetwork {
     fn new(guest: Guest, mut all: Vec<Interface>, limit: usize) -> Self {
         all.sort_by_key(|one| (one.rank(), Reverse(one.addresses.len().min(1))));
-        let of = |rank: Rank| {
-            all.iter()
-                .filter(move |one| one.rank() == rank)
-                .flat_map(|one| &one.addresses)
-                .filter(|address| address.is_reachable())
-                .map(|address| address.address.clone())
+        let mut network = Self {
+            vmid: guest.vmid,
+            kind: guest.kind,
+            name: guest.name,
+            ip_addresses: reachable_addresses(&all),
+            interfaces_total: all.len(),
+            interfaces: all,
+            hint: None,
         };
-        let mut ip_addresses: Vec<String> = of(Rank::Own).chain(of(Rank::Other)).collect();
-        if ip_addresses.is_empty() {
-            ip_addresses = of(Rank::Inner).collect();
-        }
+        network.shorten(limit);
+        network
+    }
+
+    /// Leaves out idle interfaces and what is beyond the limits, and says so in
+    /// `hint`.
+    fn shorten(&mut self, limit: usize) {
         let mut notes = Vec::new();
-        if ip_addresses.is_empty() {
+        if self.ip_addresses.is_empty() {
             notes.push(
                 "no address yet: a guest that has just started needs a moment; else look at its \
                  DHCP or cloud-init settings"
                     .to_owned(),
             );
         }
-        let interfaces_total = all.len();
+        let all = &mut self.interfaces;
         // What has neither an address nor a card is mostly one end of a pair
         // whose other end is in a container inside the guest.
         let is_idle = |one: &Interface| one.addresses.is_empty() && one.rank() == Rank::Inner;
@@ -184,16 +189,17 @@ impl GuestNetwork {
         all.retain(|one| !is_idle(one));
         let more = all.len().saturating_sub(limit);
         all.truncate(limit);
-        let mut cut = ip_addresses.len() > MOST_ADDRESSES;
-        ip_addresses.truncate(MOST_ADDRESSES);
-        for one in &mut all {
+        let mut cut = self.ip_addresses.len() > MOST_ADDRESSES;
+        self.ip_addresses.truncate(MOST_ADDRESSES);
+        for one in all.iter_mut() {
             cut |= one.addresses.len() > MOST_ADDRESSES;
             one.addresses.truncate(MOST_ADDRESSES);
         }
         if more > 0 {
             notes.push(format!(
-                "{} of {interfaces_total} interfaces are shown: raise limit",
-                all.len()
+                "{} of {} interfaces are shown: raise limit",
+                all.len(),
+                self.interfaces_total
             ));
         }
         if idle > 0 {
@@ -207,15 +213,7 @@ impl GuestNetwork {
                 "at most {MOST_ADDRESSES} addresses are shown in ip_addresses and of an interface"
             ));
         }
-        Self {
-            vmid: guest.vmid,
-            kind: guest.kind,
-            name: guest.name,
-            ip_addresses,
-            interfaces: all,
-            interfaces_total,
-            hint: (!notes.is_empty()).then(|| notes.join("; ")),
-        }
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
     }
 
     fn text(&self) -> String {
@@ -415,6 +413,24 @@ impl Address {
             || address.starts_with("fe80:")
             || address.starts_with("169.254."))
     }
+}
+
+/// The addresses by which others reach the guest: those of its network cards
+/// first; those of bridges and tunnels inside it only if it has no others.
+fn reachable_addresses(interfaces: &[Interface]) -> Vec<String> {
+    let of = |rank: Rank| {
+        interfaces
+            .iter()
+            .filter(move |one| one.rank() == rank)
+            .flat_map(|one| &one.addresses)
+            .filter(|address| address.is_reachable())
+            .map(|address| address.address.clone())
+    };
+    let addresses: Vec<String> = of(Rank::Own).chain(of(Rank::Other)).collect();
+    if addresses.is_empty() {
+        return of(Rank::Inner).collect();
+    }
+    addresses
 }
 
 #[cfg(test)]

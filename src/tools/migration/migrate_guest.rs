@@ -118,58 +118,9 @@ impl MigrateGuest {
     fn order(&self, pve: &Pve, guest: &Guest, storages: Option<&StorageMap>) -> Result<Order> {
         let survey = Survey::make(pve, guest)?;
         let running = survey.running;
-        match (guest.kind, self.online) {
-            (Kind::Lxc, Some(true)) => {
-                return Err(Error::argument(
-                    "online",
-                    "must be left out for a container: containers cannot be migrated live; a \
-                     running one is shut down, moved and started",
-                ));
-            }
-            (_, Some(false)) if running => {
-                return Err(Error::Conflict(format!(
-                    "{} is running, and online is false: stop it first with {}, or leave online \
-                     out to move it {}",
-                    guest.label(),
-                    tool_names::STOP_GUEST,
-                    match guest.kind {
-                        Kind::Qemu => "while it runs",
-                        Kind::Lxc => "by shutdown and start",
-                    }
-                )));
-            }
-            _ => {}
-        }
-        // The node has been checked.
-        let target = survey.judge(guest, &[], &self.target_node, storages);
-        let blockers = survey.blockers(guest);
-        let mut reasons: Vec<&str> = blockers
-            .iter()
-            .chain(&target.reasons)
-            .map(String::as_str)
-            .collect();
+        self.check_online(guest, running)?;
+        self.check_obstacles(guest, &survey, storages)?;
         let copied = survey.copied();
-        let refused;
-        if self.with_local_disks == Some(false) && !copied.is_empty() {
-            refused = format!(
-                "with_local_disks is false, and {} would have to be copied",
-                copied
-                    .iter()
-                    .map(|disk| disk.volid.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            );
-            reasons.push(&refused);
-        }
-        if !reasons.is_empty() {
-            return Err(Error::Conflict(format!(
-                "{} cannot move to {}: {}; {} shows where it can",
-                guest.label(),
-                self.target_node,
-                reasons.join("; "),
-                tool_names::CHECK_MIGRATION
-            )));
-        }
         let how = survey.how(guest.kind);
         let mut form = Params::new().set("target", &self.target_node);
         form = match guest.kind {
@@ -201,6 +152,60 @@ impl MigrateGuest {
             downgraded: self.online == Some(true) && !running,
             started,
         })
+    }
+
+    fn check_online(&self, guest: &Guest, running: bool) -> Result<()> {
+        match (guest.kind, self.online) {
+            (Kind::Lxc, Some(true)) => Err(Error::argument(
+                "online",
+                "must be left out for a container: containers cannot be migrated live; a running \
+                 one is shut down, moved and started",
+            )),
+            (_, Some(false)) if running => Err(Error::Conflict(format!(
+                "{} is running, and online is false: stop it first with {}, or leave online out to \
+                 move it {}",
+                guest.label(),
+                tool_names::STOP_GUEST,
+                match guest.kind {
+                    Kind::Qemu => "while it runs",
+                    Kind::Lxc => "by shutdown and start",
+                }
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a move that Proxmox would start and then fail. Whether the target
+    /// node is online has been checked.
+    fn check_obstacles(
+        &self,
+        guest: &Guest,
+        survey: &Survey,
+        storages: Option<&StorageMap>,
+    ) -> Result<()> {
+        let mut reasons = survey.blockers(guest);
+        reasons.extend(
+            survey
+                .judge(guest, &[], &self.target_node, storages)
+                .reasons,
+        );
+        let copied = survey.copied();
+        if self.with_local_disks == Some(false) && !copied.is_empty() {
+            reasons.push(format!(
+                "with_local_disks is false, and {} would have to be copied",
+                volids(copied)
+            ));
+        }
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "{} cannot move to {}: {}; {} shows where it can",
+            guest.label(),
+            self.target_node,
+            reasons.join("; "),
+            tool_names::CHECK_MIGRATION
+        )))
     }
 
     fn shutdown_timeout(&self) -> u32 {
@@ -237,53 +242,7 @@ impl MigrateGuest {
             report.node = Some(self.target_node.clone());
             None
         };
-        if order.how == How::Restart {
-            report = report.warn(format!(
-                "containers cannot be migrated live: it is shut down (within {} s), moved and \
-                 started on {}, and is unavailable meanwhile",
-                self.shutdown_timeout(),
-                self.target_node
-            ));
-        }
-        if order.downgraded {
-            report = report.warn("it is not running, so it is moved offline");
-        }
-        if !order.local_disks.is_empty() {
-            let bytes: u64 = order
-                .local_disks
-                .iter()
-                .filter_map(|disk| disk.size_bytes)
-                .sum();
-            report = report.warn(format!(
-                "{} on local storage {} copied over the network: {}{}",
-                text::count(order.local_disks.len(), "disk"),
-                if order.local_disks.len() == 1 {
-                    "is"
-                } else {
-                    "are"
-                },
-                order
-                    .local_disks
-                    .iter()
-                    .map(|disk| disk.volid.as_str())
-                    .collect::<Vec<_>>()
-                    .join(", "),
-                if bytes > 0 {
-                    format!(" ({})", text::bytes(bytes))
-                } else {
-                    String::new()
-                }
-            ));
-        }
-        if !order.moves_along.is_empty() {
-            report = report.warn(format!(
-                "an HA rule keeps these with it, so they move along: {}",
-                order.moves_along.join(", ")
-            ));
-        }
-        for warning in order.warnings {
-            report = report.warn(warning);
-        }
+        report.warnings = self.warnings(&order);
         if by_ha && (self.target_storage.is_some() || self.bandwidth_limit_kibps.is_some()) {
             report = report.warn(
                 "the HA manager does not take a target storage or a bandwidth limit: both were \
@@ -292,4 +251,47 @@ impl MigrateGuest {
         }
         report.started_until(&order.started, self.wait, finish)
     }
+
+    /// What the caller should know about the move.
+    fn warnings(&self, order: &Order) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if order.how == How::Restart {
+            warnings.push(format!(
+                "containers cannot be migrated live: it is shut down (within {} s), moved and \
+                 started on {}, and is unavailable meanwhile",
+                self.shutdown_timeout(),
+                self.target_node
+            ));
+        }
+        if order.downgraded {
+            warnings.push("it is not running, so it is moved offline".to_owned());
+        }
+        if !order.local_disks.is_empty() {
+            let disks = &order.local_disks;
+            let bytes: u64 = disks.iter().filter_map(|disk| disk.size_bytes).sum();
+            let size = match bytes {
+                0 => String::new(),
+                bytes => format!(" ({})", text::bytes(bytes)),
+            };
+            warnings.push(format!(
+                "{} on local storage {} copied over the network: {}{size}",
+                text::count(disks.len(), "disk"),
+                if disks.len() == 1 { "is" } else { "are" },
+                volids(disks),
+            ));
+        }
+        if !order.moves_along.is_empty() {
+            warnings.push(format!(
+                "an HA rule keeps these with it, so they move along: {}",
+                order.moves_along.join(", ")
+            ));
+        }
+        warnings.extend(order.warnings.iter().cloned());
+        warnings
+    }
+}
+
+fn volids<'a>(disks: impl IntoIterator<Item = &'a LocalDisk>) -> String {
+    let volids: Vec<&str> = disks.into_iter().map(|disk| disk.volid.as_str()).collect();
+    volids.join(", ")
 }

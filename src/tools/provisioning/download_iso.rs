@@ -108,12 +108,25 @@ impl Run for DownloadIso {
         }
         let request = calls::storage::DOWNLOAD_URL.at([&node, &storage.storage]);
         let started: Started = pve.send(&request, &form)?;
+        let mut report = self.report(&volid, &url, &place, &metadata, checksum.is_some());
+        report.node = Some(node);
+        report.started(&started, self.wait)
+    }
+}
 
+impl DownloadIso {
+    fn report(
+        &self,
+        volid: &str,
+        url: &Url,
+        place: &Destination,
+        metadata: &Metadata,
+        has_checksum: bool,
+    ) -> Report {
         let size = metadata
             .size
             .map_or_else(String::new, |Num(size)| format!(" ({})", text::bytes(size)));
-        let mut report = Report::done(format!("download of {volid}{size}")).volid(volid.clone());
-        report.node = Some(node);
+        let mut report = Report::done(format!("download of {volid}{size}")).volid(volid);
         if self
             .filename
             .as_ref()
@@ -121,7 +134,7 @@ impl Run for DownloadIso {
         {
             report = report.warn(format!("stored as {}", place.filename));
         }
-        if checksum.is_none() && url.scheme() == "http" {
+        if !has_checksum && url.scheme() == "http" {
             report = report.warn(
                 "fetched over http without a checksum: nothing verifies that the file is what its \
                  author published",
@@ -134,11 +147,9 @@ impl Run for DownloadIso {
         {
             report = report.warn("the address returned a web page, not a file: check the address");
         }
-        report.started(&started, self.wait)
+        report
     }
-}
 
-impl DownloadIso {
     fn metadata(&self, pve: &Pve, node: &str, url: &Url) -> Result<Metadata> {
         let query = Params::new()
             .set("url", url)
