@@ -19,7 +19,7 @@ const MOST_NODES: usize = 8;
 
 /// A guest in its node's own list.
 #[derive(Debug, Deserialize)]
-struct Listed {
+struct NodeGuest {
     vmid: Num<u32>,
     status: Option<String>,
     qmpstatus: Option<String>,
@@ -77,7 +77,7 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
         let mut failed = None;
         for kind in kinds {
             let request = calls::guests::LIST.of(kind).at([node.as_str()]);
-            match pve.send::<Vec<Listed>>(&request, &Params::new()) {
+            match pve.send::<Vec<NodeGuest>>(&request, &Params::new()) {
                 Ok(listed) => fill(guests, &node, kind, listed),
                 Err(failure) => failed = Some(Error::from(failure)),
             }
@@ -94,8 +94,8 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
     reasons
 }
 
-fn fill(guests: &mut [Guest], node: &str, kind: Kind, listed: Vec<Listed>) {
-    let mut listed: BTreeMap<u32, Listed> =
+fn fill(guests: &mut [Guest], node: &str, kind: Kind, listed: Vec<NodeGuest>) {
+    let mut listed: BTreeMap<u32, NodeGuest> =
         listed.into_iter().map(|one| (one.vmid.0, one)).collect();
     let unknown = guests
         .iter_mut()

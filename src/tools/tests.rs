@@ -463,7 +463,7 @@ fn refused_values_are_quoted_unless_they_may_be_secret() {
 }
 
 #[test]
-fn unknown_tools_and_arguments_are_told_before_anything_is_sent() {
+fn unknown_tools_and_arguments_are_refused_before_anything_is_sent() {
     let unreached = || -> Result<Pve> { panic!("a client was made") };
     assert!(matches!(
         call(unreached, "list_node", "{}"),
@@ -474,5 +474,17 @@ fn unknown_tools_and_arguments_are_told_before_anything_is_sent() {
             call(unreached, "list_nodes", arguments),
             Err(Error::InvalidArguments(_))
         ));
+    }
+}
+
+#[test]
+fn every_tool_has_the_file_of_its_name() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tools");
+    for tool in all() {
+        let file = folder
+            .join(tool.toolset.0)
+            .join(tool.name)
+            .with_extension("rs");
+        assert!(file.is_file(), "{} is missing", file.display());
     }
 }

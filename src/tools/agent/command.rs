@@ -312,7 +312,7 @@ mod tests {
         }
 
         #[test]
-        fn any_output_is_told(text in any::<String>()) {
+        fn any_output_is_shown(text in any::<String>()) {
             prop_assert_eq!(stream(Some(text.clone())).0.is_none(), text.is_empty());
         }
     }

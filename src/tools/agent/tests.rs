@@ -19,7 +19,7 @@ fn failure(message: &str) -> Failure {
 }
 
 #[test]
-fn agent_troubles_are_told_apart() {
+fn each_failure_of_the_agent_has_its_own_message() {
     for (message, words) in [
         ("No QEMU guest agent configured", "--agent enabled=1"),
         ("QEMU guest agent is not running", "does not answer"),

@@ -46,10 +46,10 @@ impl NicAddress {
     }
 }
 
-/// The addresses wanted for a network card. What is not given stays.
+/// The addresses for a network card. What is not given stays.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct AddressArguments {
     /// net0 to net31.
     #[schemars(length(min = 4, max = 5))]
     nic: String,
@@ -63,30 +63,30 @@ pub(super) struct Wanted {
     ipv6_gateway: Option<String>,
 }
 
-/// A checked wish.
+/// Checked addresses of a network card.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Plan {
+pub(super) struct AddressPlan {
     pub(super) nic: String,
     v4: Family,
     v6: Family,
 }
 
-/// What is wanted of the addresses of one family.
+/// Changes to the address and gateway of one IP version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Family {
-    address: Option<Wish>,
-    gateway: Option<Wish>,
+    address: Option<AddressChange>,
+    gateway: Option<AddressChange>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wish {
+enum AddressChange {
     Set(String),
     Remove,
 }
 
-impl Wanted {
+impl AddressArguments {
     /// Checks it. `index` is its place in the list of arguments.
-    pub(super) fn check(&self, index: usize) -> Result<Plan> {
+    pub(super) fn check(&self, index: usize) -> Result<AddressPlan> {
         let at = |name: &str| format!("addresses/{index}/{name}");
         if !is_nic(&self.nic) {
             return Err(Error::argument(
@@ -116,15 +116,16 @@ impl Wanted {
                 .ok_or_else(|| wrong_address(&at("ipv6"), "2001:db8::10/64", "dhcp, auto"))
         });
         let ipv6 = ipv6.transpose()?;
-        let gateway = |name: &str, value: &Option<String>, v6: bool, address: &Option<Wish>| {
-            let gateway = value
-                .as_deref()
-                .map(|value| gateway(value, v6, address.as_ref()));
-            gateway
-                .transpose()
-                .map_err(|message| Error::argument(&at(name), message))
-        };
-        Ok(Plan {
+        let gateway =
+            |name: &str, value: &Option<String>, v6: bool, address: &Option<AddressChange>| {
+                let gateway = value
+                    .as_deref()
+                    .map(|value| gateway(value, v6, address.as_ref()));
+                gateway
+                    .transpose()
+                    .map_err(|message| Error::argument(&at(name), message))
+            };
+        Ok(AddressPlan {
             nic: self.nic.clone(),
             v4: Family {
                 gateway: gateway("ipv4_gateway", &self.ipv4_gateway, false, &ipv4)?,
@@ -140,11 +141,11 @@ impl Wanted {
 
 /// Reads an address: `none`, one of the words, or a CIDR of at most so many
 /// bits. None if it is something else.
-fn address(value: &str, words: &[&str], bits: u8) -> Option<Wish> {
+fn address(value: &str, words: &[&str], bits: u8) -> Option<AddressChange> {
     match value.trim() {
-        "none" => Some(Wish::Remove),
+        "none" => Some(AddressChange::Remove),
         value if words.contains(&value) || is_cidr(value, bits) => {
-            Some(Wish::Set(value.to_owned()))
+            Some(AddressChange::Set(value.to_owned()))
         }
         _ => None,
     }
@@ -161,10 +162,14 @@ fn wrong_address(argument: &str, example: &str, words: &str) -> Error {
 
 /// Reads a gateway that goes with an address of its family, or says what it
 /// must be.
-fn gateway(value: &str, v6: bool, address: Option<&Wish>) -> Result<Wish, String> {
+fn gateway(
+    value: &str,
+    v6: bool,
+    address: Option<&AddressChange>,
+) -> Result<AddressChange, String> {
     let value = value.trim();
     if value == "none" {
-        return Ok(Wish::Remove);
+        return Ok(AddressChange::Remove);
     }
     if !value.parse().is_ok_and(|ip: IpAddr| ip.is_ipv6() == v6) {
         return Err(format!(
@@ -173,11 +178,11 @@ fn gateway(value: &str, v6: bool, address: Option<&Wish>) -> Result<Wish, String
         ));
     }
     match address {
-        Some(Wish::Set(text)) if !text.contains('/') => Err(format!(
+        Some(AddressChange::Set(text)) if !text.contains('/') => Err(format!(
             "must be left out with {text}, which brings the gateway along"
         )),
-        Some(Wish::Remove) => Err("must be left out where the address is none".into()),
-        _ => Ok(Wish::Set(value.to_owned())),
+        Some(AddressChange::Remove) => Err("must be left out where the address is none".into()),
+        _ => Ok(AddressChange::Set(value.to_owned())),
     }
 }
 
@@ -190,7 +195,7 @@ fn is_nic(text: &str) -> bool {
     })
 }
 
-impl Plan {
+impl AddressPlan {
     /// The setting's name: `ipconfig0`.
     pub(super) fn key(&self) -> String {
         self.nic.replacen("net", "ipconfig", 1)
@@ -220,21 +225,21 @@ impl Plan {
 impl Family {
     fn apply(&self, value: &mut Properties, address: &str, gateway: &str) {
         match &self.address {
-            Some(Wish::Set(text)) => {
+            Some(AddressChange::Set(text)) => {
                 value.set(address, text.as_str());
                 if !text.contains('/') {
                     value.remove(gateway);
                 }
             }
-            Some(Wish::Remove) => {
+            Some(AddressChange::Remove) => {
                 value.remove(address);
                 value.remove(gateway);
             }
             None => {}
         }
         match &self.gateway {
-            Some(Wish::Set(text)) => value.set(gateway, text.as_str()),
-            Some(Wish::Remove) => value.remove(gateway),
+            Some(AddressChange::Set(text)) => value.set(gateway, text.as_str()),
+            Some(AddressChange::Remove) => value.remove(gateway),
             None => {}
         }
     }
@@ -300,8 +305,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn plan(wanted: Value) -> Result<Plan> {
-        serde_json::from_value::<Wanted>(wanted).unwrap().check(0)
+    fn plan(wanted: Value) -> Result<AddressPlan> {
+        serde_json::from_value::<AddressArguments>(wanted)
+            .unwrap()
+            .check(0)
     }
 
     fn applied(wanted: Value, current: &str) -> String {
@@ -375,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn far_gateways_are_told() {
+    fn a_gateway_outside_the_network_is_a_warning() {
         assert_eq!(warning("net0", "ip=192.0.2.5/24,gw=192.0.2.1"), None);
         assert_eq!(warning("net0", "ip=dhcp"), None);
         assert_eq!(warning("net0", "ip6=2001:db8::5/64,gw6=fe80::1"), None);
@@ -425,8 +432,8 @@ mod tests {
         fn round_trip(v4 in address(), v6 in address6()) {
             let (ipv4, ipv4_gateway) = v4;
             let (ipv6, ipv6_gateway) = v6;
-            let first = Wanted { nic: "net1".into(), ipv4: ipv4.clone(), ipv4_gateway: ipv4_gateway.clone(), ..Wanted::default() };
-            let second = Wanted { nic: "net1".into(), ipv6: ipv6.clone(), ipv6_gateway: ipv6_gateway.clone(), ..Wanted::default() };
+            let first = AddressArguments { nic: "net1".into(), ipv4: ipv4.clone(), ipv4_gateway: ipv4_gateway.clone(), ..AddressArguments::default() };
+            let second = AddressArguments { nic: "net1".into(), ipv6: ipv6.clone(), ipv6_gateway: ipv6_gateway.clone(), ..AddressArguments::default() };
             let mut value = String::new();
             for wanted in [first, second] {
                 if let Ok(plan) = wanted.check(0) {
@@ -442,7 +449,7 @@ mod tests {
         /// No text gets a second setting in.
         #[test]
         fn any_text(text in any::<String>()) {
-            let wanted = Wanted { ipv4: Some(text.clone()), ipv6_gateway: Some(text), ..Wanted::default() };
+            let wanted = AddressArguments { ipv4: Some(text.clone()), ipv6_gateway: Some(text), ..AddressArguments::default() };
             if let Ok(plan) = wanted.check(0)
                 && let Ok(value) = plan.apply("ip6=2001:db8::1/64")
             {

@@ -72,7 +72,7 @@ pub(super) struct Documents {
 }
 
 /// The settings, and what is known beside them.
-pub(super) struct Found {
+pub(super) struct CloudInitState {
     pub(super) config: GuestConfig,
     pub(super) pending: Option<Vec<Pending>>,
     pub(super) documents: Option<Documents>,
@@ -86,7 +86,7 @@ impl Run for GetCloudInit {
     type Output = CloudInit;
 
     fn run(self, pve: &Pve) -> Result<Reply<CloudInit>> {
-        let (guest, found) = Guest::with(pve, self.vmid, |guest| Found::read(pve, guest))?;
+        let (guest, found) = Guest::with(pve, self.vmid, |guest| CloudInitState::read(pve, guest))?;
         let found = CloudInit::new(guest, found);
         let mut text = format!(
             "cloud-init of guest {}: {}, {}",
@@ -104,13 +104,13 @@ impl Run for GetCloudInit {
     }
 }
 
-impl Found {
+impl CloudInitState {
     fn read(pve: &Pve, guest: &Guest) -> Result<Self> {
         no_container(guest)?;
         let config = GuestConfig::read(pve, guest)?;
         let mut unavailable = Vec::new();
         // Neither of these must hide the settings.
-        let pending = told("pending changes", pending(pve, guest), &mut unavailable)?;
+        let pending = or_note("pending changes", pending(pve, guest), &mut unavailable)?;
         let documents = match drive(&config) {
             Some(_) => Some(Documents::read(pve, guest, &mut unavailable)?),
             None => None,
@@ -126,7 +126,7 @@ impl Found {
 
 /// What was read, or a note of why not. A guest that has moved is an error: it
 /// is looked for anew.
-pub(super) fn told<T>(
+pub(super) fn or_note<T>(
     what: &str,
     read: Result<T, Failure>,
     unavailable: &mut Vec<String>,
@@ -145,8 +145,8 @@ pub(super) fn told<T>(
 }
 
 impl CloudInit {
-    pub(super) fn new(guest: Guest, found: Found) -> Self {
-        let Found {
+    pub(super) fn new(guest: Guest, found: CloudInitState) -> Self {
+        let CloudInitState {
             config,
             pending,
             documents,
@@ -215,7 +215,7 @@ impl Documents {
                 &guest.request(&calls::guests::CLOUD_INIT_DUMP),
                 &Params::new().set("type", kind),
             );
-            let document = told(&format!("the {kind} document"), document, unavailable)?;
+            let document = or_note(&format!("the {kind} document"), document, unavailable)?;
             Ok::<_, Failure>(
                 document
                     .map(|text| text::cut(&mask(&text.unwrap_or_default()), DOCUMENT_CHARACTERS)),

@@ -17,7 +17,7 @@ pub(super) fn mask(document: &str) -> String {
         let content = line.trim_start();
         let indent = line.len() - content.len();
         let within = |key: usize| {
-            // A list may stand as far left as the key that it belongs to.
+            // A list need not be indented further than the key that it belongs to.
             content.is_empty() || indent > key || (indent == key && content.starts_with('-'))
         };
         if hiding.is_some_and(within) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::address::{Plan, Wanted};
+use super::address::{AddressArguments, AddressPlan};
 use super::drive::{drive, key_names, no_container, no_drive, pending};
 use super::keys::SshKey;
 use super::mask::HIDDEN;
@@ -36,7 +36,7 @@ pub(crate) struct SetCloudInit {
     ssh_keys: Option<Vec<String>>,
     /// Per network card; cards and values that are not given stay.
     #[schemars(length(max = 32))]
-    addresses: Option<Vec<Wanted>>,
+    addresses: Option<Vec<AddressArguments>>,
     /// IP addresses; they replace all. [] removes all.
     #[schemars(length(max = 8), extend("x-splits" = "words"))]
     dns_servers: Option<Vec<String>>,
@@ -92,14 +92,14 @@ impl Run for SetCloudInit {
     }
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        let wish = self.check()?;
+        let desired = self.check()?;
         let (guest, (state, edit)) = Guest::with(pve, self.vmid, |guest| {
-            let Read { config, state } = Read::new(pve, guest)?;
+            let VmState { config, state } = VmState::new(pve, guest)?;
             state.unlocked(guest)?;
             if drive(&config).is_none() {
                 return Err(no_drive(guest));
             }
-            let edit = wish.against(guest, &config)?;
+            let edit = desired.changes_to(guest, &config)?;
             if !edit.is_empty() {
                 write(pve, guest, &config, &edit)?;
             }
@@ -127,20 +127,20 @@ impl Run for SetCloudInit {
     }
 }
 
-/// The checked arguments.
+/// The arguments after their checks. An absent setting stays as it is.
 #[derive(Debug, Default)]
-pub(super) struct Wish {
+pub(super) struct DesiredSettings {
     /// An empty text removes the setting.
     user: Option<String>,
     password: Option<Secret>,
     ssh_keys: Option<Vec<SshKey>>,
-    addresses: Vec<Plan>,
+    addresses: Vec<AddressPlan>,
     dns_servers: Option<String>,
     search_domain: Option<String>,
     upgrade: Option<bool>,
 }
 
-/// What is to be written, and what to say about it.
+/// The changes to send, and how they are reported.
 #[derive(Default)]
 pub(super) struct Edit {
     pub(super) set: Vec<(String, Secret)>,
@@ -150,12 +150,12 @@ pub(super) struct Edit {
 }
 
 /// A VM's configuration and state.
-struct Read {
+struct VmState {
     config: GuestConfig,
     state: GuestState,
 }
 
-impl Read {
+impl VmState {
     fn new(pve: &Pve, guest: &Guest) -> Result<Self> {
         no_container(guest)?;
         Ok(Self {
@@ -167,13 +167,13 @@ impl Read {
 
 impl SetCloudInit {
     /// Checks what needs no request.
-    pub(super) fn check(&self) -> Result<Wish> {
+    pub(super) fn check(&self) -> Result<DesiredSettings> {
         let mut problems = Vec::new();
-        let wish = self.wish(&mut problems);
+        let desired = self.desired(&mut problems);
         if !problems.is_empty() {
             return Err(Error::InvalidArguments(problems));
         }
-        if wish.is_empty() {
+        if desired.is_empty() {
             return Err(Error::InvalidArguments(vec![Problem {
                 pointer: String::new(),
                 message: "nothing to set: give at least one of user, password, ssh_keys, \
@@ -181,13 +181,13 @@ impl SetCloudInit {
                     .into(),
             }]));
         }
-        Ok(wish)
+        Ok(desired)
     }
 
-    fn wish(&self, problems: &mut Vec<Problem>) -> Wish {
-        let mut wish = Wish {
+    fn desired(&self, problems: &mut Vec<Problem>) -> DesiredSettings {
+        let mut desired = DesiredSettings {
             upgrade: self.upgrade,
-            ..Wish::default()
+            ..DesiredSettings::default()
         };
         let mut wrong = |pointer: String, message: String| {
             problems.push(Problem { pointer, message });
@@ -201,7 +201,7 @@ impl SetCloudInit {
                         .into(),
                 );
             }
-            wish.user = Some(user.clone());
+            desired.user = Some(user.clone());
         }
         if let Some(Secret(password)) = &self.password {
             if password.contains(char::is_control) {
@@ -210,13 +210,13 @@ impl SetCloudInit {
                     "must not contain line breaks or control characters".into(),
                 );
             }
-            wish.password = Some(Secret(password.clone()));
+            desired.password = Some(Secret(password.clone()));
         }
-        wish.ssh_keys = self
+        desired.ssh_keys = self
             .ssh_keys
             .as_ref()
             .map(|lines| parse_keys(lines, &mut wrong));
-        wish.addresses = self.plans(&mut wrong);
+        desired.addresses = self.plans(&mut wrong);
         if let Some(servers) = &self.dns_servers {
             for (index, server) in servers.iter().enumerate() {
                 if server.parse::<std::net::IpAddr>().is_err() {
@@ -226,7 +226,7 @@ impl SetCloudInit {
                     );
                 }
             }
-            wish.dns_servers = Some(servers.join(" "));
+            desired.dns_servers = Some(servers.join(" "));
         }
         if let Some(domain) = &self.search_domain {
             if !domain.is_empty() && !Format::DnsName.fits(domain) {
@@ -235,13 +235,13 @@ impl SetCloudInit {
                     "must be a domain name, such as example.com".into(),
                 );
             }
-            wish.search_domain = Some(domain.clone());
+            desired.search_domain = Some(domain.clone());
         }
-        wish
+        desired
     }
 
-    fn plans(&self, wrong: &mut impl FnMut(String, String)) -> Vec<Plan> {
-        let mut plans: Vec<Plan> = Vec::new();
+    fn plans(&self, wrong: &mut impl FnMut(String, String)) -> Vec<AddressPlan> {
+        let mut plans: Vec<AddressPlan> = Vec::new();
         for (index, wanted) in self.addresses.iter().flatten().enumerate() {
             match wanted.check(index) {
                 Ok(plan) if plans.iter().any(|one| one.nic == plan.nic) => wrong(
@@ -274,7 +274,7 @@ fn parse_keys(lines: &[String], wrong: &mut impl FnMut(String, String)) -> Vec<S
     keys
 }
 
-impl Wish {
+impl DesiredSettings {
     fn is_empty(&self) -> bool {
         self.user.is_none()
             && self.password.is_none()
@@ -285,8 +285,8 @@ impl Wish {
             && self.upgrade.is_none()
     }
 
-    /// What it changes about a configuration.
-    pub(super) fn against(&self, guest: &Guest, config: &GuestConfig) -> Result<Edit> {
+    /// The changes that make a configuration as desired.
+    pub(super) fn changes_to(&self, guest: &Guest, config: &GuestConfig) -> Result<Edit> {
         let mut edit = Edit::default();
         let plain = |value: &str| value.to_owned();
         if let Some(user) = &self.user {
@@ -333,7 +333,12 @@ impl Wish {
 impl Edit {
     /// Notes the addresses of a network card. Refused if the VM has no such
     /// card, or if its settings cannot be read.
-    fn put_addresses(&mut self, guest: &Guest, config: &GuestConfig, plan: &Plan) -> Result<()> {
+    fn put_addresses(
+        &mut self,
+        guest: &Guest,
+        config: &GuestConfig,
+        plan: &AddressPlan,
+    ) -> Result<()> {
         let key = plan.key();
         for key in [plan.nic.as_str(), key.as_str()] {
             if config.is_unreadable(key) {
@@ -370,7 +375,7 @@ impl Edit {
         self.set.is_empty() && self.delete.is_empty()
     }
 
-    /// Notes a setting's new value, where it differs; an empty one removes it.
+    /// Adds a setting's new value if it differs. An empty value removes it.
     fn put(
         &mut self,
         config: &GuestConfig,

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::get_cloud_init::{CloudInit, Found};
+use super::get_cloud_init::{CloudInit, CloudInitState};
 use super::keys;
 use super::keys::SshKey;
 use super::keys::tests::key;
 use super::mask::HIDDEN;
-use super::set_cloud_init::{Edit, SetCloudInit, Wish};
+use super::set_cloud_init::{DesiredSettings, Edit, SetCloudInit};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, Kind};
 
-fn wish(arguments: Value) -> Result<Wish> {
+fn desired(arguments: Value) -> Result<DesiredSettings> {
     let mut whole = json!({"vmid": 100});
     whole
         .as_object_mut()
@@ -42,9 +42,9 @@ fn config() -> GuestConfig {
 }
 
 fn edit(arguments: Value) -> Edit {
-    wish(arguments)
+    desired(arguments)
         .unwrap()
-        .against(&guest(), &config())
+        .changes_to(&guest(), &config())
         .unwrap()
 }
 
@@ -80,20 +80,23 @@ fn only_what_differs_is_written() {
         ]
     );
     assert_eq!(edit.delete, ["searchdomain"]);
-    let told = serde_json::to_string(&edit.changes).unwrap();
-    assert!(!told.contains("horse") && told.contains(HIDDEN), "{told}");
+    let shown = serde_json::to_string(&edit.changes).unwrap();
+    assert!(
+        !shown.contains("horse") && shown.contains(HIDDEN),
+        "{shown}"
+    );
 }
 
 #[test]
-fn a_password_is_written_again_and_never_told() {
+fn a_password_is_always_written_and_never_shown() {
     assert!(!edit(json!({"password": "**********"})).is_empty());
     assert_eq!(edit(json!({"password": ""})).delete, ["cipassword"]);
-    let wish = wish(json!({"password": "hush"})).unwrap();
-    assert!(!format!("{wish:?}").contains("hush"));
+    let desired = desired(json!({"password": "hush"})).unwrap();
+    assert!(!format!("{desired:?}").contains("hush"));
 }
 
 #[test]
-fn keys_are_told_by_name() {
+fn keys_are_shown_by_name() {
     let edit = edit(json!({"ssh_keys": [key(1, 2, "you@work")]}));
     assert_eq!(edit.changes[0].from.as_deref(), Some("ssh-ed25519 me@home"));
     assert_eq!(edit.changes[0].to.as_deref(), Some("ssh-rsa you@work"));
@@ -104,8 +107,8 @@ fn keys_are_told_by_name() {
 }
 
 #[test]
-fn every_bad_argument_is_told_before_anything_is_sent() {
-    let Err(Error::InvalidArguments(problems)) = wish(json!({
+fn every_bad_argument_is_reported_before_anything_is_sent() {
+    let Err(Error::InvalidArguments(problems)) = desired(json!({
         "user": "a: b", "password": "a\nb", "ssh_keys": [key(0, 1, ""), "ssh-rsa x"],
         "addresses": [{"nic": "net0", "ipv4": "x"}, {"nic": "net1", "ipv4": "dhcp"}, {"nic": "net1", "ipv6": "auto"}],
         "dns_servers": ["192.0.2.1", "dns.example"], "search_domain": "a b",
@@ -128,21 +131,25 @@ fn every_bad_argument_is_told_before_anything_is_sent() {
             "/search_domain"
         ]
     );
-    assert!(wish(json!({})).is_err());
+    assert!(desired(json!({})).is_err());
 }
 
 #[test]
 fn a_card_must_be_there() {
-    let wish = wish(json!({"addresses": [{"nic": "net1", "ipv4": "dhcp"}]})).unwrap();
-    let message = wish.against(&guest(), &config()).err().unwrap().message();
+    let desired = desired(json!({"addresses": [{"nic": "net1", "ipv4": "dhcp"}]})).unwrap();
+    let message = desired
+        .changes_to(&guest(), &config())
+        .err()
+        .unwrap()
+        .message();
     assert_eq!(
         message,
         "qemu guest 100 (web01) has no network card net1; it has net0"
     );
 }
 
-fn found(config: GuestConfig) -> Found {
-    Found {
+fn found(config: GuestConfig) -> CloudInitState {
+    CloudInitState {
         config,
         pending: Some(Vec::new()),
         documents: None,

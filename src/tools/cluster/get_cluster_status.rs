@@ -94,9 +94,9 @@ impl Service {
 
 /// An entry of the cluster's status: the cluster, or one of its nodes. One
 /// struct for both, so that an odd field alone is left out, not all of its
-/// entry: without the cluster's entry a node seems to stand alone.
+/// entry: without the cluster's entry a node seems to be in no cluster.
 #[derive(Debug, Deserialize)]
-struct Entry {
+struct StatusEntry {
     #[serde(rename = "type", default)]
     kind: String,
     /// `node/pve1`.
@@ -113,7 +113,7 @@ struct Entry {
 }
 
 #[derive(Debug, Deserialize)]
-struct HaEntry {
+struct HaStatusEntry {
     #[serde(rename = "type", default)]
     kind: String,
     /// `service:vm:100`, `lrm:pve1`.
@@ -128,7 +128,7 @@ struct HaEntry {
     quorate: Option<Flag>,
 }
 
-impl Entry {
+impl StatusEntry {
     /// Its name, or the one that its id holds.
     fn name(&self) -> Option<String> {
         let filled = |name: &&str| !name.is_empty();
@@ -158,9 +158,9 @@ impl Run for GetClusterStatus {
     type Output = ClusterStatus;
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
-        let entries: Vec<Entry> = pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
+        let entries: Vec<StatusEntry> = pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
         let request = calls::cluster::HA_STATUS.at([]);
-        let ha = match pve.send::<Vec<HaEntry>>(&request, &Params::new()) {
+        let ha = match pve.send::<Vec<HaStatusEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
             // Without quorum the HA state may be out of reach; the rest is
             // what one wants to see then.
@@ -177,7 +177,7 @@ impl Run for GetClusterStatus {
 }
 
 impl ClusterStatus {
-    fn new(entries: Vec<Entry>, ha: Ha) -> Self {
+    fn new(entries: Vec<StatusEntry>, ha: Ha) -> Self {
         let mut status = Self {
             cluster: None,
             nodes: Vec::new(),
@@ -283,7 +283,7 @@ impl ClusterStatus {
     }
 }
 
-impl HaEntry {
+impl HaStatusEntry {
     /// What is wrong with this part of HA, and on which node. The manager of
     /// all (CRM, the master) and that of each node (LRM) write the time down
     /// every few seconds; Proxmox calls one that has not for 30 s dead.
@@ -320,12 +320,12 @@ impl HaEntry {
 }
 
 impl Ha {
-    fn new(entries: Vec<HaEntry>) -> Self {
+    fn new(entries: Vec<HaStatusEntry>) -> Self {
         let master = entries
             .iter()
             .find(|entry| entry.kind == "master")
             .map(|entry| entry.node.clone());
-        let mut problems: Vec<_> = entries.iter().filter_map(HaEntry::problem).collect();
+        let mut problems: Vec<_> = entries.iter().filter_map(HaStatusEntry::problem).collect();
         let mut services = Vec::new();
         for entry in entries {
             if entry.kind != "service" {
@@ -394,7 +394,7 @@ mod tests {
 
     #[test]
     fn an_odd_field_hides_no_entry() {
-        let entries: Vec<Entry> = serde_json::from_value(json!([
+        let entries: Vec<StatusEntry> = serde_json::from_value(json!([
             {"type": "cluster", "name": "lab", "quorate": "1", "nodes": "2", "version": null},
             {"type": "node", "name": "pve1", "online": null, "nodeid": null, "local": 1},
             {"type": "node", "online": 1},
@@ -418,14 +418,14 @@ mod tests {
 
     #[test]
     fn ha_that_does_not_work_is_a_problem() {
-        let entries: Vec<Entry> = serde_json::from_value(json!([
+        let entries: Vec<StatusEntry> = serde_json::from_value(json!([
             {"type": "cluster", "name": "lab", "quorate": 1},
             {"type": "node", "name": "pve1", "online": 1},
             {"type": "node", "id": "node/pve2", "name": null, "online": 0},
             {"type": "node", "name": null, "online": 0},
         ]))
         .unwrap();
-        let ha: Vec<HaEntry> = serde_json::from_value(json!([
+        let ha: Vec<HaStatusEntry> = serde_json::from_value(json!([
             {"type": "quorum", "status": "No quorum!", "quorate": "0", "node": "pve1"},
             {"type": "master", "node": "pve1", "status": "pve1 (old timestamp - dead?, Thu)"},
             {"type": "lrm", "node": "pve1", "status": "pve1 (unable to read lrm status)"},

@@ -61,7 +61,7 @@ pub(super) struct Filter {
 
 /// What was found, and what was not looked at.
 #[derive(Default)]
-struct Found {
+struct FoundTasks {
     tasks: Vec<RawTask>,
     /// How many fit, those that were not fetched included.
     total: u64,
@@ -138,7 +138,7 @@ impl ListTasks {
         Ok(filter)
     }
 
-    fn hint(&self, pve: &Pve, filter: &Filter, found: &Found) -> Option<String> {
+    fn hint(&self, pve: &Pve, filter: &Filter, found: &FoundTasks) -> Option<String> {
         let mut parts = Vec::new();
         if found.tasks.is_empty() && !filter.is_set() && found.notes.is_empty() {
             parts.push(pve.empty_hint("Sys.Audit", "/nodes"));
@@ -193,20 +193,20 @@ impl Filter {
     }
 
     /// Those that the cluster's list holds, which takes no filters.
-    fn of_cluster(&self, pve: &Pve) -> Result<Found> {
+    fn of_cluster(&self, pve: &Pve) -> Result<FoundTasks> {
         let request = calls::cluster::TASKS.at([]);
         let mut tasks: Vec<RawTask> = pve.send(&request, &Params::new())?;
         tasks.retain(|task| self.fits(task));
-        Ok(Found {
+        Ok(FoundTasks {
             total: tasks.len() as u64,
             tasks,
-            ..Found::default()
+            ..FoundTasks::default()
         })
     }
 
     /// Those of every node that answers.
-    fn of_all_nodes(&self, pve: &Pve, limit: u32) -> Result<Found> {
-        let mut found = Found::default();
+    fn of_all_nodes(&self, pve: &Pve, limit: u32) -> Result<FoundTasks> {
+        let mut found = FoundTasks::default();
         let (mut asked, mut failed) = (0, None);
         for node in nodes(pve)? {
             if node.is_offline() {
@@ -237,7 +237,7 @@ impl Filter {
         }
     }
 
-    fn of_node(&self, pve: &Pve, node: &str, limit: u32) -> Result<Found> {
+    fn of_node(&self, pve: &Pve, node: &str, limit: u32) -> Result<FoundTasks> {
         let request = calls::nodes::TASKS.at([node]);
         let query = self.query().opt("vmid", self.vmid);
         let mut found = if self.kind.is_none() && self.user.is_none() {
@@ -248,10 +248,10 @@ impl Filter {
                 .into_iter()
                 .filter(|task| self.is_in_time(task))
                 .collect();
-            Found {
+            FoundTasks {
                 total: page.total.unwrap_or(0).max(tasks.len() as u64),
                 tasks,
-                ..Found::default()
+                ..FoundTasks::default()
             }
         } else {
             let query = query.set("limit", MOST_SCANNED);
@@ -264,7 +264,7 @@ impl Filter {
                 .filter(|task| self.fits(task))
                 .collect();
             let is_partial = scanned < all;
-            Found {
+            FoundTasks {
                 total: tasks.len() as u64,
                 tasks,
                 is_partial,
@@ -292,7 +292,7 @@ impl Filter {
 
     /// The backup jobs of several guests that a guest was in. Proxmox notes no
     /// vmid for them; their logs tell.
-    fn jobs(&self, pve: &Pve, node: &str, vmid: u32) -> Result<Found> {
+    fn jobs(&self, pve: &Pve, node: &str, vmid: u32) -> Result<FoundTasks> {
         let request = calls::nodes::TASKS.at([node]);
         let query = self
             .query()
@@ -304,7 +304,7 @@ impl Filter {
             .into_iter()
             .filter(|task| task.kind == "vzdump" && several(task) && self.fits_but_vmid(task))
             .collect();
-        let mut found = Found::default();
+        let mut found = FoundTasks::default();
         if jobs.len() > MOST_JOBS {
             found.is_partial = true;
             found.notes.push(format!(
@@ -363,7 +363,7 @@ impl Filter {
     }
 }
 
-impl Found {
+impl FoundTasks {
     fn add(&mut self, more: Self) {
         let known = |task: &RawTask| self.tasks.iter().any(|one| one.upid == task.upid);
         let (again, new): (Vec<_>, Vec<_>) = more.tasks.into_iter().partition(known);

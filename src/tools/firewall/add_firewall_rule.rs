@@ -46,7 +46,7 @@ impl Run for AddFirewallRule {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
         let rule = self.new_rule();
         rule.check(target.level())?;
-        let report = target.on(pve, |firewall| self.add(pve, firewall, &rule))?;
+        let report = target.with(pve, |firewall| self.add(pve, firewall, &rule))?;
         Ok(Reply::report(report))
     }
 }

@@ -10,7 +10,7 @@ use super::target::Level;
 use super::traffic::Traffic;
 use crate::pve::Nic;
 
-/// All that is looked at.
+/// What an audit evaluates.
 #[derive(Debug)]
 pub(super) struct AuditInput<'a> {
     pub(super) level: Level,
@@ -70,7 +70,7 @@ impl AuditInput<'_> {
         self.cluster_on
     }
 
-    /// All there is to say, what matters most first.
+    /// All findings, the most severe first.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.switches(&mut findings);

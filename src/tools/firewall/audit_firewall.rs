@@ -136,7 +136,7 @@ impl Run for AuditFirewall {
     fn run(self, pve: &Pve) -> Result<Reply<FirewallAudit>> {
         let target = Target::of(self.vmid, self.node, self.cluster)?;
         let limit = self.limit.unwrap_or(RULES_SHOWN);
-        let audit = target.on(pve, |firewall| FirewallAudit::make(pve, firewall, limit))?;
+        let audit = target.with(pve, |firewall| FirewallAudit::make(pve, firewall, limit))?;
         let text = audit.text();
         Ok(Reply::Done(audit, text))
     }

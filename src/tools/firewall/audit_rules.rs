@@ -23,7 +23,7 @@ impl AuditInput<'_> {
         own.chain(cluster).collect()
     }
 
-    /// What is to say of a rule alone.
+    /// Findings about one rule, apart from its place among the others.
     pub(super) fn rule(&self, one: &Labelled<'_>, findings: &mut Vec<Finding>) {
         let rule = &one.listed.rule;
         if !one.listed.errors.is_empty() {
@@ -112,7 +112,7 @@ impl AuditInput<'_> {
         }
     }
 
-    /// What the rules of the groups in use let in from everywhere.
+    /// Findings about rules of the security groups in use.
     pub(super) fn group_rules(&self, findings: &mut Vec<Finding>) {
         let used: BTreeMap<&str, &Labelled<'_>> = BTreeMap::new();
         let labelled = self.labelled();
@@ -183,7 +183,7 @@ impl Labelled<'_> {
         }
     }
 
-    /// What it opens to everyone.
+    /// A finding if the rule lets everyone reach what should be restricted.
     pub(super) fn open_to_all(&self) -> Option<Finding> {
         let (severity, text) =
             open_to_all(&self.listed.rule).filter(|_| self.listed.is_active())?;
@@ -191,7 +191,7 @@ impl Labelled<'_> {
         Some(self.finding(severity, text, fix))
     }
 
-    /// That an earlier rule leaves it nothing to do.
+    /// The finding that an earlier rule shadows this one.
     pub(super) fn hidden_by(&self, first: &Self) -> Finding {
         let (before, rule) = (&first.listed.rule, &self.listed.rule);
         let label = &first.label;
@@ -220,7 +220,7 @@ impl Labelled<'_> {
     }
 }
 
-/// What a rule lets in from everywhere, if that is more than it should.
+/// How a rule opens too much to every address, if it does.
 fn open_to_all(rule: &Rule) -> Option<(Severity, String)> {
     if rule.direction != Direction::In || rule.action != "ACCEPT" {
         return None;

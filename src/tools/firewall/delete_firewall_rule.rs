@@ -35,7 +35,7 @@ impl Run for DeleteFirewallRule {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
-        let report = target.on(pve, |firewall| self.delete(pve, firewall))?;
+        let report = target.with(pve, |firewall| self.delete(pve, firewall))?;
         Ok(Reply::report(report))
     }
 }

@@ -104,7 +104,8 @@ const OPTIONS: &[(&str, OptionType, &[Level])] = &[
 ];
 
 impl OptionChange {
-    /// Checks an option's name and value for a firewall.
+    /// Checks an option's name and value. `argument` is the argument that it was
+    /// given as, none for `more`. Fails if a firewall of this level has no such option.
     pub(super) fn of(
         argument: Option<&'static str>,
         name: &str,
@@ -210,7 +211,8 @@ impl Options {
     }
 }
 
-/// What Proxmox uses for an option that is not set, where that is certain.
+/// Proxmox's default for an option that is not set; none where it is not
+/// certain.
 pub(super) fn default_of(level: Level, name: &str) -> Option<&'static str> {
     match (name, level) {
         ("enable", Level::Node) | ("macfilter", Level::Guest) | ("ebtables", Level::Cluster) => {
@@ -229,7 +231,8 @@ fn is_flag(name: &str) -> bool {
         .any(|(known, values, _)| *known == name && matches!(values, OptionType::Flag))
 }
 
-/// A value for comparison and reports: of a flag, each number but 0 is true.
+/// A value for comparisons and reports. For a flag, any number but 0 is true:
+/// the web interface writes a time to switch on the cluster's firewall.
 pub(super) fn display_value(name: &str, value: &str) -> String {
     match value {
         "0" if is_flag(name) => "false".into(),
@@ -238,7 +241,7 @@ pub(super) fn display_value(name: &str, value: &str) -> String {
     }
 }
 
-/// What a caller calls a field of Proxmox's.
+/// The argument's name for a field of Proxmox.
 pub(super) fn argument_of(name: &str) -> &str {
     match name {
         "type" => "direction",

@@ -4,7 +4,8 @@ use super::rule::Rule;
 use super::rule_list::RuleList;
 use crate::error::{Error, Result};
 
-/// The digest of a list that has a rule in its place, as this call left it.
+/// The digest of the rules. Fails if `rule` is not at `position`, where this call
+/// has just put it: someone else changed the rules.
 pub(super) fn unchanged_digest(
     rules: &RuleList,
     position: u32,
@@ -21,7 +22,7 @@ pub(super) fn unchanged_digest(
     }
 }
 
-/// What `moveto` has to say for a rule to end up in a place: Proxmox puts it
+/// The value of `moveto` for a rule to end up at position `to`. Proxmox puts it
 /// before the rule that is there now, which a move down shifts by one.
 pub(super) fn move_target(from: u32, to: u32) -> u32 {
     if to > from { to.saturating_add(1) } else { to }
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_are_told() {
+    fn shifted_positions_are_named() {
         assert_eq!(
             shift_note(2, 3, 1),
             "the rule that was at position 2 is now at 1"

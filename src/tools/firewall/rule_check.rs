@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn all_problems_are_told_at_once() {
+    fn all_problems_are_reported_at_once() {
         let message = problems("action=NOPE interface=eth0 source=x,y", Level::Guest);
         for part in ["action:", "interface:", "source:"] {
             assert!(message.contains(part), "{message}");

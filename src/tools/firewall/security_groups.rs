@@ -24,7 +24,8 @@ pub(super) struct SecurityGroups {
 }
 
 impl SecurityGroups {
-    /// Reads those that rules use, or all.
+    /// Reads the groups that the rules use, or all groups. Without any to read, no
+    /// request is sent.
     pub(super) fn read<'a>(
         pve: &Pve,
         rules: impl Iterator<Item = &'a ListedRule>,

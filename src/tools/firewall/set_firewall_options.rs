@@ -69,13 +69,14 @@ impl Run for SetFirewallOptions {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
         let wanted = self.wanted(target.level())?;
-        let report = target.on(pve, |firewall| self.set(pve, firewall, &wanted))?;
+        let report = target.with(pve, |firewall| self.set(pve, firewall, &wanted))?;
         Ok(Reply::report(report))
     }
 }
 
 impl SetFirewallOptions {
-    /// All that is to be set, refused where such a firewall has no such option.
+    /// The options to set. Fails if a firewall of this level has no such option,
+    /// or if one is given more than once.
     pub(super) fn wanted(&self, level: Level) -> Result<Vec<OptionChange>> {
         let flag = |value: bool| if value { "1" } else { "0" };
         let own = [

@@ -26,10 +26,11 @@ pub(super) fn traffic_shadows(
     matched.covers(own)
 }
 
-/// How many rules a warning names that a new one leaves without effect.
+/// How many shadowed rules a warning names.
 const SHADOWED_SHOWN: usize = 10;
 
-/// Which rules leave a new one nothing to do, and to which it leaves nothing.
+/// Warnings about a rule just written: an earlier rule that shadows it, and
+/// later ones that it shadows.
 pub(super) fn shadow_warnings(rules: &[ListedRule], position: u32) -> Vec<String> {
     let mut warnings = Vec::new();
     let Some((before, rest)) = rules.split_at_checked(position as usize) else {
@@ -80,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overlaps_are_told() {
+    fn shadowed_rules_are_warnings() {
         let rules =
             ListedRule::samples(&["action=DROP", "macro=SSH", "macro=HTTP source=192.0.2.1"]);
         let warnings = shadow_warnings(&rules, 0);

@@ -11,7 +11,8 @@ use super::target::{Firewall, Level};
 use crate::error::Result;
 use crate::pve::{Failure, GuestConfig, Nic, Pve};
 
-/// What the token may see, or this Proxmox knows.
+/// None if the token may not read it, or this version of Proxmox does not have
+/// the call.
 pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
     match result {
         Err(Failure::Api(error)) if matches!(error.status, 400 | 403 | 501) => Ok(None),
@@ -25,7 +26,7 @@ pub(super) struct FirewallState {
     pub(super) level: Level,
     pub(super) options: Options,
     pub(super) rules: RuleList,
-    /// Absent where the token may not see it. The cluster's own stand in
+    /// Absent if the token may not see it. For the cluster itself, the same as
     /// `options`.
     pub(super) cluster: Option<Options>,
     /// Of a node: what applies to it after its own rules.

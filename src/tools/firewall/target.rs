@@ -13,7 +13,7 @@ pub(super) enum Target {
     Cluster,
 }
 
-/// A firewall, found.
+/// A firewall that exists, with the path of its calls.
 #[derive(Debug)]
 pub(super) struct Firewall {
     pub(super) level: Level,
@@ -57,9 +57,9 @@ impl Target {
         }
     }
 
-    /// Finds the firewall and does something with it; a guest that moves in
-    /// the meantime is found again.
-    pub(super) fn on<T>(&self, pve: &Pve, run: impl Fn(&Firewall) -> Result<T>) -> Result<T> {
+    /// Finds the firewall and passes it to `run`. A guest that moves to another
+    /// node in the meantime is found again, once, and `run` is called again.
+    pub(super) fn with<T>(&self, pve: &Pve, run: impl Fn(&Firewall) -> Result<T>) -> Result<T> {
         match self {
             Self::Guest(vmid) => Guest::with(pve, *vmid, |guest| run(&Firewall::of_guest(guest)))
                 .map(|(_, value)| value),

@@ -49,7 +49,7 @@ impl Run for UpdateFirewallRule {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;
         self.fields().check(target.level())?;
-        let report = target.on(pve, |firewall| self.update(pve, firewall))?;
+        let report = target.with(pve, |firewall| self.update(pve, firewall))?;
         Ok(Reply::report(report))
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::{CloudInit, Config, boot_order};
-use super::read::{Pending, Read, shown};
+use super::read::{NodeData, Pending, shown};
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
 use crate::pve::{Disk, Guest, GuestState, Kind, Nic, Pve, owned_tags};
@@ -132,7 +132,7 @@ impl Run for GetGuest {
         let read = guest.reachable(pve).and_then(|()| {
             guest
                 .clone()
-                .retry_if_moved(pve, |guest| Ok(Read::new(pve, guest)?))
+                .retry_if_moved(pve, |guest| Ok(NodeData::new(pve, guest)?))
         });
         let details = match read {
             Ok((guest, read)) => GuestDetails::new(guest, read),
@@ -205,7 +205,7 @@ impl GuestDetails {
 
     /// All that the list and the guest's node say. Each setting has one field;
     /// those without a field of their own are `other`.
-    pub(super) fn new(guest: Guest, read: Read) -> Self {
+    pub(super) fn new(guest: Guest, read: NodeData) -> Self {
         let kind = guest.kind;
         let all_cores = guest.maxcpu.map_or(1, |cpus| cpus.0 as u64);
         let known = Self::known(guest);

@@ -21,7 +21,7 @@ pub(super) struct Pending {
 
 /// What a guest's node knows of it.
 #[derive(Debug, Default)]
-pub(super) struct Read {
+pub(super) struct NodeData {
     pub(super) settings: PendingConfig,
     /// Absent where it could not be read.
     pub(super) current: Option<GuestState>,
@@ -29,7 +29,7 @@ pub(super) struct Read {
     pub(super) incomplete: Vec<String>,
 }
 
-impl Read {
+impl NodeData {
     pub(super) fn new(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
         let mut read = Self::default();
         let mut config = None;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::get_guest::{GuestDetails, MIB, MOST_DISKS};
 use super::list_guests::ListGuests;
-use super::read::Read;
+use super::read::NodeData;
 use crate::pve::{Guest, PendingConfig};
 
 fn guest(value: Value) -> Guest {
@@ -12,10 +12,10 @@ fn guest(value: Value) -> Guest {
 }
 
 fn details(guest: Value, entries: Value, current: Value) -> Value {
-    let read = Read {
+    let read = NodeData {
         settings: PendingConfig::sample(entries),
         current: serde_json::from_value(current).unwrap(),
-        ..Read::default()
+        ..NodeData::default()
     };
     let details = GuestDetails::new(serde_json::from_value(guest).unwrap(), read);
     serde_json::to_value(details).unwrap()

@@ -45,7 +45,7 @@ pub(crate) struct MigrateGuest {
     wait: Option<bool>,
 }
 
-/// What a migration was asked to do, for the report.
+/// A migration that was started, with what its report needs.
 struct Order {
     how: How,
     local_disks: Vec<LocalDisk>,
@@ -94,7 +94,7 @@ impl Run for MigrateGuest {
 }
 
 impl MigrateGuest {
-    /// It is on that node already.
+    /// The report if the guest is on the target node already.
     fn unchanged(&self, guest: &Guest) -> Report {
         let action = format!("migrate {} to {}", guest.label(), self.target_node);
         let report = Report::unchanged(action).on(guest);
@@ -114,7 +114,7 @@ impl MigrateGuest {
         }
     }
 
-    /// Looks up all obstacles to the move, and starts it.
+    /// Checks the obstacles to the move and starts it.
     fn order(&self, pve: &Pve, guest: &Guest, storages: Option<&StorageMap>) -> Result<Order> {
         let survey = Survey::make(pve, guest)?;
         let running = survey.running;

@@ -58,7 +58,8 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Asks for all of it, and refuses a guest that is locked.
+    /// Reads the guest's state, Proxmox's own check and the configuration. Fails
+    /// with [`Error::Conflict`] if the guest is locked.
     pub(super) fn make(pve: &Pve, guest: &Guest) -> Result<Self> {
         let state = guest.state(pve)?;
         state.unlocked(guest)?;

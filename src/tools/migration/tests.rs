@@ -35,7 +35,7 @@ fn vm(preflight: Value) -> Survey {
 }
 
 #[test]
-fn a_node_that_stands_in_both_lists_is_allowed() {
+fn a_node_in_both_lists_is_allowed() {
     // As recorded: an empty refusal beside the permission.
     let survey = vm(json!({
         "not_allowed_nodes": {"pve2": {}}, "mapped-resources": [], "local_resources": [],
@@ -72,7 +72,7 @@ fn containers_spell_it_otherwise() {
 }
 
 #[test]
-fn refusals_are_told_and_lifted_by_another_storage() {
+fn refusals_are_reported_and_lifted_by_another_storage() {
     let survey = vm(json!({
         "running": 0, "allowed_nodes": [],
         "not_allowed_nodes": {"pve2": {"unavailable_storages": ["tank"]}}
@@ -101,7 +101,7 @@ fn refusals_are_told_and_lifted_by_another_storage() {
 }
 
 #[test]
-fn what_stands_against_every_node() {
+fn blockers_rule_out_every_node() {
     let survey = vm(json!({
         "running": 1, "local_resources": ["hostpci0"], "mapped-resources": ["hostpci1", "usb0"],
         "mapped-resource-info": {"hostpci1": {"live-migration": 1}},

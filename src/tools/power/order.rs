@@ -138,7 +138,8 @@ impl Order {
         }
     }
 
-    /// What is reported of it, and what its end is known by.
+    /// The report, and the state to wait for if the end of the task does not
+    /// show that the guest has changed.
     pub(super) fn report(
         &self,
         guest: &Guest,

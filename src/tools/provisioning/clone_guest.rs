@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn fixed_addresses_are_told() {
+    fn fixed_addresses_are_warnings() {
         let config = GuestConfig::sample;
         assert_eq!(
             addresses(&config(

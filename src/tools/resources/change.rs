@@ -15,8 +15,8 @@ pub(super) fn nothing_given(names: &str) -> Error {
     }])
 }
 
-/// A setting as it is to be.
-pub(super) struct Wish {
+/// A setting and the value that the caller wants it to have.
+pub(super) struct DesiredSetting {
     /// Proxmox's name.
     pub(super) key: &'static str,
     /// The argument's name.
@@ -35,7 +35,7 @@ pub(super) enum Unit {
     YesNo,
 }
 
-impl Wish {
+impl DesiredSetting {
     pub(super) fn new(
         argument: &'static str,
         key: &'static str,
@@ -52,13 +52,13 @@ impl Wish {
         }
     }
 
-    /// Whether the guest has what is wished for, or will have it at its next
-    /// start. What cannot be read may be anything.
+    /// Whether the guest has this value, or will have it from its next start on.
+    /// False for a setting that cannot be read.
     fn is_met(&self, settings: &PendingConfig) -> bool {
         !settings.is_unreadable(self.key) && self.is(settings.wanted(self.key))
     }
 
-    /// Whether this value is what is wished for.
+    /// Whether a value is the desired one. Numbers are compared as numbers.
     pub(super) fn is(&self, value: Option<&str>) -> bool {
         let value = value.or(self.default).unwrap_or_default();
         let number = |text: &str| text.trim().parse::<f64>().ok();
@@ -76,19 +76,19 @@ impl Wish {
     }
 }
 
-/// Sends what differs, and says which of it took effect.
+/// Sends the settings that differ, and reports which of them took effect.
 pub(super) fn write(
     pve: &Pve,
     guest: &Guest,
     before: &PendingConfig,
-    mut wishes: Vec<Wish>,
+    mut desired: Vec<DesiredSetting>,
     what: &str,
 ) -> Result<Report> {
     let action = format!("set {what} of {}", guest.label());
-    let waiting: Vec<&str> = wishes
+    let waiting: Vec<&str> = desired
         .iter()
-        .filter(|wish| wish.is_met(before) && before.waits(wish.key))
-        .map(|wish| wish.argument)
+        .filter(|setting| setting.is_met(before) && before.waits(setting.key))
+        .map(|setting| setting.argument)
         .collect();
     let note = (!waiting.is_empty()).then(|| {
         format!(
@@ -96,13 +96,13 @@ pub(super) fn write(
             waiting.join(", ")
         )
     });
-    wishes.retain(|wish| !wish.is_met(before));
-    let mut report = if wishes.is_empty() {
+    desired.retain(|setting| !setting.is_met(before));
+    let mut report = if desired.is_empty() {
         Report::unchanged(action)
     } else {
         let sent = pve.send::<IgnoredAny>(
             &guest.request(&calls::guests::SET_CONFIG),
-            &form(&wishes, before.digest()),
+            &form(&desired, before.digest()),
         );
         let refusals = match sent {
             Ok(_) => Vec::new(),
@@ -111,18 +111,18 @@ pub(super) fn write(
         };
         match PendingConfig::read(pve, guest) {
             Ok(after) if !refusals.is_empty() => {
-                partly(Report::done(&action), &wishes, before, &after, refusals)?
+                partly(Report::done(&action), &desired, before, &after, refusals)?
             }
-            Ok(after) => outcome(Report::done(&action), &wishes, before, &after),
+            Ok(after) => outcome(Report::done(&action), &desired, before, &after),
             Err(failure) if !refusals.is_empty() => {
                 return Err(out_of_sight(guest, &action, &refusals, failure));
             }
             // It is written; that must not be lost for this.
             Err(failure) => {
                 let mut report = Report::done(action);
-                report.changes = wishes
+                report.changes = desired
                     .iter()
-                    .map(|wish| wish.change(before, None))
+                    .map(|setting| setting.change(before, None))
                     .collect();
                 report.warn(format!(
                     "written, but whether it took effect could not be read: {}",
@@ -197,12 +197,12 @@ fn said(refusals: &[(String, String)]) -> String {
 /// has changed.
 pub(super) fn partly(
     report: Report,
-    wishes: &[Wish],
+    desired: &[DesiredSetting],
     before: &PendingConfig,
     after: &PendingConfig,
     refusals: Vec<(String, String)>,
 ) -> Result<Report> {
-    let mut report = outcome(report, wishes, before, after);
+    let mut report = outcome(report, desired, before, after);
     if report.status == Status::Unchanged {
         let said = said(&refusals);
         return Err(Error::Conflict(format!(
@@ -214,8 +214,8 @@ pub(super) fn partly(
     }
     report.status = Status::DoneWithWarnings;
     for (key, said) in refusals {
-        let wish = wishes.iter().find(|wish| wish.key == key);
-        let name = wish.map_or(key.as_str(), |wish| wish.argument);
+        let setting = desired.iter().find(|setting| setting.key == key);
+        let name = setting.map_or(key.as_str(), |setting| setting.argument);
         let what = if after.waits(&key) {
             "it takes effect at the next full start; set the old value to take it back"
         } else {
@@ -229,17 +229,19 @@ pub(super) fn partly(
 }
 
 /// What is sent: values that are set, and the names of those that are not.
-pub(super) fn form(wishes: &[Wish], digest: Option<&str>) -> Params {
-    let cleared = wishes
+pub(super) fn form(desired: &[DesiredSetting], digest: Option<&str>) -> Params {
+    let cleared = desired
         .iter()
-        .filter(|wish| wish.value.is_empty())
-        .map(|wish| wish.key)
+        .filter(|setting| setting.value.is_empty())
+        .map(|setting| setting.key)
         .collect::<Vec<_>>()
         .join(",");
-    wishes
+    desired
         .iter()
-        .filter(|wish| !wish.value.is_empty())
-        .fold(Params::new(), |form, wish| form.set(wish.key, &wish.value))
+        .filter(|setting| !setting.value.is_empty())
+        .fold(Params::new(), |form, setting| {
+            form.set(setting.key, &setting.value)
+        })
         .opt("delete", (!cleared.is_empty()).then_some(cleared))
         .opt("digest", digest)
 }
@@ -248,17 +250,17 @@ pub(super) fn form(wishes: &[Wish], digest: Option<&str>) -> Params {
 /// in lower case.
 pub(super) fn outcome(
     mut report: Report,
-    wishes: &[Wish],
+    desired: &[DesiredSetting],
     before: &PendingConfig,
     after: &PendingConfig,
 ) -> Report {
-    report.changes = wishes
+    report.changes = desired
         .iter()
-        .filter(|wish| {
-            let (was, is) = (before.wanted(wish.key), after.wanted(wish.key));
-            before.is_unreadable(wish.key) || was.or(wish.default) != is.or(wish.default)
+        .filter(|setting| {
+            let (was, is) = (before.wanted(setting.key), after.wanted(setting.key));
+            before.is_unreadable(setting.key) || was.or(setting.default) != is.or(setting.default)
         })
-        .map(|wish| wish.change(before, Some(after)))
+        .map(|setting| setting.change(before, Some(after)))
         .collect();
     if report.changes.is_empty() {
         return Report::unchanged(report.action);
@@ -266,7 +268,7 @@ pub(super) fn outcome(
     report
 }
 
-impl Wish {
+impl DesiredSetting {
     fn change(&self, before: &PendingConfig, after: Option<&PendingConfig>) -> Change {
         let to = match after {
             Some(after) if after.is_unreadable(self.key) => Some("(unreadable)"),

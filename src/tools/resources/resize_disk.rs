@@ -204,7 +204,7 @@ impl Size {
         }
     }
 
-    /// The size that comes of it; a smaller one is refused.
+    /// The disk's new size. Fails if it is smaller than the present one.
     pub(super) fn against(self, from: u64, disk: &str) -> Result<u64> {
         let to = match self {
             Self::By(more) => from

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Unit, Wish, nothing_given, write};
+use super::change::{DesiredSetting, Unit, nothing_given, write};
 use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Format, Guest, Kind, PendingConfig, Pve, owned_tags};
@@ -46,8 +46,8 @@ impl Run for SetGuestOptions {
             self.check_kind(guest)?;
             let before = PendingConfig::read(pve, guest)?;
             self.check_tags(guest, &before)?;
-            let wishes = self.wishes(guest.kind, &before);
-            write(pve, guest, &before, wishes, "options")
+            let desired = self.desired(guest.kind, &before);
+            write(pve, guest, &before, desired, "options")
         })?;
         Ok(Reply::report(report.on(&guest)))
     }
@@ -140,13 +140,13 @@ impl SetGuestOptions {
         ))
     }
 
-    pub(super) fn wishes(&self, kind: Kind, before: &PendingConfig) -> Vec<Wish> {
+    pub(super) fn desired(&self, kind: Kind, before: &PendingConfig) -> Vec<DesiredSetting> {
         let name = match kind {
             Kind::Qemu => "name",
             Kind::Lxc => "hostname",
         };
         let flag = |argument, key, value: Option<bool>| {
-            Some(Wish::new(
+            Some(DesiredSetting::new(
                 argument,
                 key,
                 Some("0"),
@@ -154,8 +154,9 @@ impl SetGuestOptions {
                 u8::from(value?).to_string(),
             ))
         };
-        let plain =
-            |argument, key, value: String| Wish::new(argument, key, None, Unit::Plain, value);
+        let plain = |argument, key, value: String| {
+            DesiredSetting::new(argument, key, None, Unit::Plain, value)
+        };
         [
             self.name.clone().map(|value| plain("name", name, value)),
             self.description

@@ -4,7 +4,7 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Unit, Wish, nothing_given, write};
+use super::change::{DesiredSetting, Unit, nothing_given, write};
 
 use crate::error::{Error, Result};
 use crate::pve::{At, Guest, Kind, Num, Params, PendingConfig, Pve};
@@ -51,7 +51,7 @@ impl Run for SetGuestResources {
             self.check_together(&before)?;
             let mut warnings = self.check_node(pve, guest, &before)?;
             warnings.extend(self.check_use(pve, guest, &before)?);
-            let mut report = write(pve, guest, &before, self.wishes(guest.kind), "resources")?;
+            let mut report = write(pve, guest, &before, self.desired(guest.kind), "resources")?;
             report.warnings.extend(warnings);
             Ok(report)
         })?;
@@ -238,9 +238,9 @@ impl SetGuestResources {
         one(self.cores, "cores").saturating_mul(one(self.sockets, "sockets"))
     }
 
-    pub(super) fn wishes(&self, kind: Kind) -> Vec<Wish> {
+    pub(super) fn desired(&self, kind: Kind) -> Vec<DesiredSetting> {
         let whole = |argument, key, default, value: Option<u32>| {
-            Some(Wish::new(
+            Some(DesiredSetting::new(
                 argument,
                 key,
                 default,
@@ -255,7 +255,7 @@ impl SetGuestResources {
             whole("sockets", "sockets", Some("1"), self.sockets),
             self.cpu_limit.map(|limit| {
                 let (key, unit) = ("cpulimit", Unit::Number);
-                Wish::new("cpu_limit", key, Some("0"), unit, limit.to_string())
+                DesiredSetting::new("cpu_limit", key, Some("0"), unit, limit.to_string())
             }),
             whole("memory_mib", "memory", Some("512"), self.memory_mib),
             whole("min_memory_mib", "balloon", None, self.min_memory_mib),

@@ -72,15 +72,15 @@ fn only_what_differs_is_sent() {
         json!({"vmid": 100, "cores": 2, "memory_mib": 4096, "cpu_limit": 0, "sockets": 1}),
     );
     let before = before();
-    let mut wishes = wanted.wishes(Kind::Qemu);
-    wishes.retain(|wish| !wish.is(before.wanted(wish.key)));
+    let mut desired = wanted.desired(Kind::Qemu);
+    desired.retain(|setting| !setting.is(before.wanted(setting.key)));
     assert_eq!(
-        pairs(&form(&wishes, before.digest())),
+        pairs(&form(&desired, before.digest())),
         ["memory=4096", "digest=ab12"]
     );
     let limit = resources(json!({"vmid": 100, "cpu_limit": 1.5}));
     assert_eq!(
-        pairs(&form(&limit.wishes(Kind::Lxc), None)),
+        pairs(&form(&limit.desired(Kind::Lxc), None)),
         ["cpulimit=1.5"]
     );
 }
@@ -94,7 +94,7 @@ fn what_took_effect_and_what_waits() {
     ]));
     let report = outcome(
         Report::done("x"),
-        &wanted.wishes(Kind::Qemu),
+        &wanted.desired(Kind::Qemu),
         &before(),
         &after,
     );
@@ -131,10 +131,10 @@ fn changes_that_a_running_guest_refuses() {
         {"key": "memory", "value": "2048", "pending": "4096"},
         {"key": "cores", "value": 4},
     ]));
-    let wishes = wanted.wishes(Kind::Qemu);
+    let desired = wanted.desired(Kind::Qemu);
     let report = partly(
         Report::done("x"),
-        &wishes,
+        &desired,
         &before(),
         &after,
         refusals(&error),
@@ -151,7 +151,7 @@ fn changes_that_a_running_guest_refuses() {
     // A container does not.
     let message = partly(
         Report::done("x"),
-        &wishes,
+        &desired,
         &before(),
         &before(),
         refusals(&error),
@@ -324,7 +324,7 @@ fn options_are_checked() {
 fn options_are_sent() {
     let form_of = |arguments: Value, kind| {
         let options = options(arguments);
-        pairs(&form(&options.wishes(kind, &before()), Some("ab")))
+        pairs(&form(&options.desired(kind, &before()), Some("ab")))
     };
     assert_eq!(
         form_of(
@@ -353,7 +353,7 @@ fn tags_in_the_wrong_case_are_no_change() {
     let wanted = options(json!({"vmid": 100, "add_tags": ["PROD"]}));
     let report = outcome(
         Report::done("x"),
-        &wanted.wishes(Kind::Qemu, &before()),
+        &wanted.desired(Kind::Qemu, &before()),
         &before(),
         &before(),
     );

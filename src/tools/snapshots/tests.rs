@@ -81,7 +81,7 @@ fn a_guest_without_snapshots() {
 }
 
 #[test]
-fn unknown_names_are_told_with_the_known() {
+fn an_unknown_snapshot_is_refused_with_the_known_names() {
     let Err(Error::NotFound(message)) = branches().find(&guest("qemu"), "b3").map(|_| ()) else {
         panic!("found");
     };
@@ -128,7 +128,7 @@ fn names() {
 
 proptest! {
     #[test]
-    fn every_snapshot_stands_once(parents in prop::collection::vec(prop::option::of(0usize..12), 0..12)) {
+    fn every_snapshot_is_listed_once(parents in prop::collection::vec(prop::option::of(0usize..12), 0..12)) {
         let all = parents
             .iter()
             .enumerate()

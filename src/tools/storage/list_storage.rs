@@ -101,7 +101,7 @@ const MOST_NODES: usize = 8;
 /// A storage in its node's own list, which the node makes anew when it is
 /// asked.
 #[derive(Debug, Clone, Deserialize)]
-struct Listed {
+struct NodeStorage {
     storage: String,
     #[serde(default)]
     active: Option<Flag>,
@@ -117,7 +117,7 @@ struct Listed {
     shared: Flag,
 }
 
-impl Listed {
+impl NodeStorage {
     /// Fills what the cluster does not know of a storage.
     fn complete(&self, place: &mut Place) {
         if place.content.is_empty() {
@@ -136,7 +136,7 @@ fn own_lists(
     pve: &Pve,
     places: &[Place],
     reasons: &mut Vec<String>,
-) -> BTreeMap<(String, String), Listed> {
+) -> BTreeMap<(String, String), NodeStorage> {
     let mut own = BTreeMap::new();
     let mut nodes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for place in places.iter().filter(|place| !place.is_available()) {
@@ -159,7 +159,7 @@ fn own_lists(
             continue;
         }
         let request = calls::storage::LIST.at([node]);
-        match pve.send::<Vec<Listed>>(&request, &Params::new()) {
+        match pve.send::<Vec<NodeStorage>>(&request, &Params::new()) {
             Ok(listed) => {
                 own.extend(
                     listed
@@ -204,7 +204,7 @@ fn merge(all: impl Iterator<Item = StorageSummary>) -> Vec<StorageSummary> {
 }
 
 impl StorageSummary {
-    fn new(place: Place, listed: Option<&Listed>) -> Self {
+    fn new(place: Place, listed: Option<&NodeStorage>) -> Self {
         let is_available = place.is_available();
         let active = if is_available {
             Some(true)
@@ -289,7 +289,7 @@ mod tests {
             (summary.active, summary.used_percent),
             (Some(true), Some(25.0))
         );
-        let listed: Listed = serde_json::from_value(
+        let listed: NodeStorage = serde_json::from_value(
             json!({"storage": "pbs", "type": "pbs", "content": "backup", "shared": 1}),
         )
         .unwrap();
