@@ -27,7 +27,7 @@ fn audited(sim: &Sim, file: &Path) -> anyhow::Result<HostRunner> {
 }
 
 #[tokio::test]
-async fn holds_calls_requests_and_outcomes_without_secrets() -> anyhow::Result<()> {
+async fn the_log_holds_calls_requests_and_outcomes_without_secrets() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("audit.jsonl");
@@ -126,7 +126,7 @@ async fn a_full_disk_refuses_changes_unless_the_operator_says_otherwise() -> any
 }
 
 #[tokio::test]
-async fn goes_on_after_a_rotation() -> anyhow::Result<()> {
+async fn a_rotated_log_is_opened_again() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("audit.jsonl");

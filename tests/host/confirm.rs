@@ -15,7 +15,7 @@ fn vm(vmid: u32) -> Value {
 }
 
 #[tokio::test]
-async fn a_yes_makes_the_change() -> anyhow::Result<()> {
+async fn consent_makes_the_change() -> anyhow::Result<()> {
     for era in ERAS {
         let sim = Sim::start().await?;
         let client = client(&sim, "destructive", era, User::Agrees).await?;
@@ -37,7 +37,7 @@ async fn a_yes_makes_the_change() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_no_changes_nothing() -> anyhow::Result<()> {
+async fn a_refusal_changes_nothing() -> anyhow::Result<()> {
     for era in ERAS {
         let sim = Sim::start().await?;
         let client = client(&sim, "writes", era, User::Declines).await?;
@@ -139,7 +139,7 @@ fn call(name: &str, arguments: Value, answer: Option<(&Value, &str)>) -> Value {
 }
 
 #[tokio::test]
-async fn a_yes_counts_once() -> anyhow::Result<()> {
+async fn consent_counts_once() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.arg("--confirm=writes").raw()?;
     let stop = || json!({ "vmid": 103 });
@@ -163,7 +163,7 @@ async fn a_yes_counts_once() -> anyhow::Result<()> {
 /// A call that waits for its user holds up none of the others, and only so many
 /// can wait.
 #[tokio::test]
-async fn calls_that_wait_for_the_user_hold_up_no_others() -> anyhow::Result<()> {
+async fn calls_that_wait_for_consent_do_not_delay_others() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let host = sim.host()?.args(["--confirm=writes", "--concurrency=1"]);
     let mut raw = host.raw()?;

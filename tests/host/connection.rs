@@ -20,7 +20,7 @@ async fn fails(host: HostRunner, says: &[&str]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn nobody_listens() -> anyhow::Result<()> {
+async fn a_closed_port_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
@@ -31,14 +31,14 @@ async fn nobody_listens() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_name_means_nothing() -> anyhow::Result<()> {
+async fn an_unknown_host_name_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let host = sim.host()?.env("PROXMOX_URL", "https://pve.invalid:8006");
     fails(host, &["PROXMOX_URL"]).await
 }
 
 #[tokio::test]
-async fn the_certificate_is_not_trusted() -> anyhow::Result<()> {
+async fn an_untrusted_certificate_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let host = sim.host()?.env_remove("PROXMOX_CA_FILE");
     fails(host, &["certificate", "PROXMOX_CA_FILE"]).await?;
@@ -66,7 +66,7 @@ async fn a_self_signed_certificate_can_be_trusted() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn proxmox_may_be_below_a_path() -> anyhow::Result<()> {
+async fn proxmox_below_a_path_is_reached() -> anyhow::Result<()> {
     let sim = Sim::options().arg("--prefix=/dc1/pve").start().await?;
     for end in ["", "/", "/api2/json", "/api2/json/"] {
         let host = sim.host()?.env("PROXMOX_URL", format!("{}{end}", sim.url));
@@ -100,7 +100,7 @@ async fn a_self_signed_certificate_can_be_accepted() -> anyhow::Result<()> {
 
 /// Flags do what the variables do.
 #[tokio::test]
-async fn certificates_by_flags() -> anyhow::Result<()> {
+async fn flags_set_the_certificate_checks() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let ca = sim.ca_file.display().to_string();
     for flag in ["--verify-ssl=false".to_owned(), format!("--ca-file={ca}")] {
@@ -146,7 +146,7 @@ async fn no_log_holds_a_secret() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn something_else_listens() -> anyhow::Result<()> {
+async fn a_server_that_is_not_proxmox_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -160,7 +160,7 @@ async fn something_else_listens() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_token_is_wrong() -> anyhow::Result<()> {
+async fn a_wrong_token_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let wrong = "00000000-0000-0000-0000-000000000000";
     let host = sim.host()?.env("PROXMOX_TOKEN_SECRET", wrong);
@@ -172,7 +172,7 @@ async fn the_token_is_wrong() -> anyhow::Result<()> {
 /// A privilege-separated token begins without rights: Proxmox answers with
 /// empty lists, which must not be taken for an empty cluster.
 #[tokio::test]
-async fn the_token_has_no_rights() -> anyhow::Result<()> {
+async fn a_token_without_privileges_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let id = sim.token("none")?.id.clone();
     let client = sim.host_with("none")?.connect().await?;
@@ -192,7 +192,7 @@ async fn the_token_has_no_rights() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
+async fn an_unreadable_answer_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (fault, says) in [
@@ -244,7 +244,7 @@ async fn answers_that_cannot_be_read() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn connections_that_break() -> anyhow::Result<()> {
+async fn a_broken_connection_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for kind in ["cut", "cut-after", "half-body"] {
@@ -274,7 +274,7 @@ async fn slow_answers_are_waited_for() -> anyhow::Result<()> {
 
 /// An answer beyond all measure is given up, not kept in memory.
 #[tokio::test]
-async fn answers_have_a_size() -> anyhow::Result<()> {
+async fn an_answer_that_is_too_large_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.fault(json!({ "kind": "huge", "bytes": 64 * 1024 * 1024 }))
@@ -288,7 +288,7 @@ async fn answers_have_a_size() -> anyhow::Result<()> {
 /// Every request bears the rules of pveproxy: nothing else could have been
 /// answered by the strict simulator, but its log shows the headers as well.
 #[tokio::test]
-async fn requests_are_as_pveproxy_wants_them() -> anyhow::Result<()> {
+async fn requests_have_the_headers_that_pveproxy_expects() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     client.call("list_nodes", json!({})).await?;

@@ -85,7 +85,7 @@ fn started(sim: &Sim, start: fn(HostRunner) -> HostRunner) -> anyhow::Result<Hos
 }
 
 #[tokio::test]
-async fn a_fault_is_told_with_each_call() -> anyhow::Result<()> {
+async fn each_call_explains_the_fault() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     for era in [Era::Legacy, Era::Stateless] {
         for (name, start, says) in FAULTS {
@@ -139,7 +139,7 @@ async fn a_fault_is_in_the_instructions() -> anyhow::Result<()> {
 
 /// What the policy would not offer is not listed either, where it can be read.
 #[tokio::test]
-async fn a_policy_chooses_the_tools_all_the_same() -> anyhow::Result<()> {
+async fn a_policy_chooses_the_tools_despite_a_fault() -> anyhow::Result<()> {
     let client = HostRunner::new()?.arg("--read-only").connect().await?;
     let writes = |tool: &Value| tool["annotations"]["readOnlyHint"] != true;
     assert!(!client.tools().iter().any(writes));
@@ -149,7 +149,7 @@ async fn a_policy_chooses_the_tools_all_the_same() -> anyhow::Result<()> {
 
 /// A component that cannot be read leaves nothing to list, but a greeting.
 #[tokio::test]
-async fn an_absent_component_is_told() -> anyhow::Result<()> {
+async fn an_absent_component_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let absent = std::path::Path::new("absent.wasm");
     let client = sim.host()?.component(absent).connect().await?;

@@ -219,7 +219,7 @@ async fn web_pages_get_nothing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn it_is_no_proxy_to_elsewhere() -> anyhow::Result<()> {
+async fn requests_to_another_host_are_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let forward = sim.host()?.forward().await?;
     for path in [
@@ -248,7 +248,7 @@ async fn it_is_no_proxy_to_elsewhere() -> anyhow::Result<()> {
 /// What a client may not choose: who asks, by which way, and how the message is
 /// framed.
 #[tokio::test]
-async fn headers_of_a_client_stay_here() -> anyhow::Result<()> {
+async fn headers_of_a_client_are_not_forwarded() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let forward = sim.host()?.forward().await?;
     let host = format!("Host: {}", forward.address);
@@ -278,7 +278,8 @@ async fn headers_of_a_client_stay_here() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_nobody_confirms_is_refused_unless_the_operator_lets_it() -> anyhow::Result<()> {
+async fn changes_without_consent_are_refused_unless_the_operator_allows_them() -> anyhow::Result<()>
+{
     let sim = Sim::start().await?;
     let path = "/api2/json/nodes/pve1/qemu/100/status/reboot";
     let forward = sim.host()?.arg("--confirm=writes").forward().await?;
@@ -295,7 +296,7 @@ async fn what_nobody_confirms_is_refused_unless_the_operator_lets_it() -> anyhow
 }
 
 #[tokio::test]
-async fn requests_and_changes_have_caps() -> anyhow::Result<()> {
+async fn requests_and_changes_are_limited() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let forward = sim.host()?.arg("--call-requests=2").forward().await?;
     for status in [200, 200, 429] {

@@ -32,7 +32,7 @@ fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn the_component_asks_for_what_it_gets() -> anyhow::Result<()> {
+async fn all_imports_of_the_component_are_granted() -> anyhow::Result<()> {
     let file = component()?;
     let bytes = std::fs::metadata(&file)?.len();
     for file in [None, Some(file.as_path())] {
@@ -69,7 +69,7 @@ async fn the_component_asks_for_what_it_gets() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn one_that_would_be_refused_is_shown() -> anyhow::Result<()> {
+async fn a_component_that_would_be_refused_is_shown() -> anyhow::Result<()> {
     let (json, text) = inspect(Some(&hostile_sockets_component()?)).await?;
     assert_eq!(json["would_run"], false, "{json}");
     // It has the right exports; only what it wants is too much.
@@ -97,7 +97,7 @@ async fn one_that_would_be_refused_is_shown() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn one_of_another_world_is_told() -> anyhow::Result<()> {
+async fn a_component_of_another_world_is_reported() -> anyhow::Result<()> {
     // A component without imports and exports.
     let empty = b"\0asm\x0d\0\x01\0";
     let folder = HostRunner::new()?;
@@ -119,7 +119,7 @@ async fn one_of_another_world_is_told() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_digest_may_be_a_condition() -> anyhow::Result<()> {
+async fn a_component_with_another_digest_is_not_run() -> anyhow::Result<()> {
     let (json, _) = inspect(None).await?;
     let digest = json["sha256"].as_str().unwrap();
     let hostile = hostile_component()?;

@@ -42,7 +42,7 @@ fn rule(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn the_default_loses_no_data() -> anyhow::Result<()> {
+async fn the_default_policy_loses_no_data() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (tool, arguments, action) in [
@@ -141,7 +141,7 @@ async fn toolsets_and_tools_are_chosen() -> anyhow::Result<()> {
 
 /// A guest outside of the scope is neither seen nor reached.
 #[tokio::test]
-async fn guests_outside_of_the_scope_are_not_there() -> anyhow::Result<()> {
+async fn guests_outside_the_scope_are_hidden() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     for (argument, expected, outside) in [
         ("--vmids=100-103,200", vec![100, 101, 102, 103, 200], 104),
@@ -195,7 +195,7 @@ async fn what_is_outside_of_the_scope_is_no_missing_right() -> anyhow::Result<()
 
 /// A scope that names what the cluster does not have is most likely misspelt.
 #[tokio::test]
-async fn a_scope_with_unknown_names_is_warned_of() -> anyhow::Result<()> {
+async fn a_scope_with_unknown_names_causes_a_warning() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let flags = ["--vmids=100,899", "--pools=labb", "--nodes=pve9,pve1"];
     let stop = ["stop_guest", r#"{"vmid":100}"#];
@@ -340,7 +340,7 @@ async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_minute_has_a_cap() -> anyhow::Result<()> {
+async fn changes_per_minute_are_limited() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim
         .host()?
@@ -361,7 +361,7 @@ async fn a_minute_has_a_cap() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_policy_file_says_the_same_as_flags() -> anyhow::Result<()> {
+async fn a_policy_file_and_flags_mean_the_same() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let policy = r#"
         preset = "admin"
@@ -661,7 +661,7 @@ async fn another_policy_does_not_get_around_a_locked_one() -> anyhow::Result<()>
 /// this process alone; without the right to make one, there is nothing to see.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_systems_policy_is_a_ceiling() -> anyhow::Result<()> {
+async fn the_system_policy_can_only_be_narrowed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let wrapped = || {
         let host = sim.host()?.file("own.toml", "preset = \"operate\"\n")?;

@@ -41,7 +41,7 @@ async fn the_tool_list_never_varies() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn initialize_tells_who_serves() -> anyhow::Result<()> {
+async fn initialize_names_the_server() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     let answer = raw.initialize().await?;
@@ -116,7 +116,7 @@ async fn unknown_tools_are_protocol_errors() -> anyhow::Result<()> {
 
 /// What may do more than its arguments show is for the operator to allow.
 #[tokio::test]
-async fn dangerous_tools_need_the_operators_word() -> anyhow::Result<()> {
+async fn dangerous_tools_are_offered_only_if_the_operator_allows_them() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let listed = |tools: &[Value]| tools.iter().any(|tool| tool["name"] == "run_in_guest");
@@ -152,7 +152,7 @@ async fn dangerous_tools_need_the_operators_word() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn another_protocol_ends_in_one_line() -> anyhow::Result<()> {
+async fn another_protocol_on_stdin_ends_with_one_line() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     raw.send(r#"{"jsonrpc":"2.0","id":1,"method":"textDocument/hover","params":{}}"#)
@@ -174,7 +174,7 @@ async fn unknown_methods_are_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn malformed_calls_are_told_what_is_wrong() -> anyhow::Result<()> {
+async fn errors_of_malformed_calls_say_what_is_wrong() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     raw.initialize().await?;
@@ -385,7 +385,7 @@ enum End {
 /// A client that does not read keeps nothing from ending: not the end of
 /// stdin, not a signal, with answers waiting and a call under way.
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_up_no_end() -> anyhow::Result<()> {
+async fn a_client_that_does_not_read_does_not_delay_the_end() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     for end in [End::HangUp, End::Signal("TERM"), End::Signal("INT")] {
         for calls in [false, true] {
@@ -423,7 +423,7 @@ async fn a_client_that_does_not_read_holds_up_no_end() -> anyhow::Result<()> {
 /// What is answered and not read is bounded: of a client that does not read,
 /// nothing more is read. When it does, it gets all of its answers.
 #[tokio::test]
-async fn answers_that_are_not_read_are_bounded() -> anyhow::Result<()> {
+async fn unread_answers_are_bounded() -> anyhow::Result<()> {
     const LISTS: u64 = 900;
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
@@ -453,7 +453,7 @@ async fn answers_that_are_not_read_are_bounded() -> anyhow::Result<()> {
 /// What a client sends is bounded, too: a line has so many bytes and values, and
 /// what all calls hold has an end. Whoever sends more is told the limit.
 #[tokio::test]
-async fn what_is_sent_is_bounded() -> anyhow::Result<()> {
+async fn messages_from_the_client_are_bounded() -> anyhow::Result<()> {
     const CALLS: usize = 16;
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
@@ -524,7 +524,7 @@ async fn a_signal_ends_the_process() -> anyhow::Result<()> {
 
 /// A node that never answers does not keep the process from ending.
 #[tokio::test]
-async fn a_call_that_hangs_does_not_hold_up_the_end() -> anyhow::Result<()> {
+async fn a_call_that_hangs_does_not_delay_the_end() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     raw.initialize().await?;
@@ -571,7 +571,7 @@ async fn many_calls_at_once_are_all_answered() -> anyhow::Result<()> {
 
 /// After a cancel nothing more is said of that request.
 #[tokio::test]
-async fn a_cancelled_call_is_silent() -> anyhow::Result<()> {
+async fn a_cancelled_call_is_not_answered() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     raw.initialize().await?;
@@ -604,7 +604,7 @@ async fn a_cancelled_call_is_silent() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn ids_come_back_as_they_were() -> anyhow::Result<()> {
+async fn ids_are_returned_unchanged() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     raw.initialize().await?;

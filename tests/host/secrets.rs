@@ -20,7 +20,7 @@ fn host(sim: &Sim) -> anyhow::Result<HostRunner> {
 }
 
 #[tokio::test]
-async fn a_file_may_hold_it() -> anyhow::Result<()> {
+async fn a_secret_is_read_from_a_file() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     for end in ["", "\n", "\r\n"] {
@@ -38,7 +38,7 @@ async fn a_file_may_hold_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
+async fn a_file_without_a_secret_is_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let example = format!("for example {FILE}=");
@@ -62,7 +62,7 @@ async fn a_file_without_it_is_refused() -> anyhow::Result<()> {
 
 /// A file that everybody can read is as good as none: this is said, once.
 #[tokio::test]
-async fn a_file_for_everybody_is_warned_of() -> anyhow::Result<()> {
+async fn a_file_that_others_can_read_causes_a_warning() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let line = lines(&sim, &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
@@ -101,7 +101,7 @@ fn lines(sim: &Sim, more: &str) -> anyhow::Result<String> {
 
 /// Within one place no way of giving it has precedence.
 #[tokio::test]
-async fn one_place_gives_one_secret() -> anyhow::Result<()> {
+async fn two_secrets_from_one_source_are_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let both = sim.host()?.private_file("secret", &secret)?;
@@ -124,7 +124,7 @@ async fn one_place_gives_one_secret() -> anyhow::Result<()> {
 
 /// systemd's `LoadCredential=proxmox-token-secret:…`.
 #[tokio::test]
-async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
+async fn a_systemd_credential_is_read() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let with = |content: &str| -> anyhow::Result<HostRunner> {
@@ -174,7 +174,7 @@ async fn systemd_may_hand_it_over() -> anyhow::Result<()> {
 /// What the system tells others of a running host-runner.
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_process_shows_nothing() -> anyhow::Result<()> {
+async fn other_users_cannot_read_the_secret_from_the_process() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let client = sim.host()?.connect().await?;

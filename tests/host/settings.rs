@@ -40,7 +40,7 @@ async fn a_missing_setting_is_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn all_that_is_missing_is_named_at_once() -> anyhow::Result<()> {
+async fn all_missing_settings_are_named_at_once() -> anyhow::Result<()> {
     let output = HostRunner::new()?.run(&CALL).await?;
     for variable in [
         "PROXMOX_URL",
@@ -235,7 +235,7 @@ fn host_with(sim: &Sim, name: &str, text: &str) -> anyhow::Result<HostRunner> {
 
 /// Each place is enough, and a flag beats the environment.
 #[tokio::test]
-async fn each_place_is_enough() -> anyhow::Result<()> {
+async fn each_source_of_settings_is_enough() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let lines = lines(&sim)?;
     // Nobody listens on the discard port.
@@ -263,7 +263,7 @@ async fn each_place_is_enough() -> anyhow::Result<()> {
 /// The token of one place goes to no address of another, and no place weakens
 /// how the address of another one is checked.
 #[tokio::test]
-async fn one_place_gives_address_token_and_trust() -> anyhow::Result<()> {
+async fn address_token_and_certificate_settings_come_from_one_source() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let mut impostor = Sim::options().self_signed().start().await?;
     let weaker = [
@@ -461,7 +461,7 @@ async fn only_regular_files_of_a_size_are_read() -> anyhow::Result<()> {
 
 /// The policy and the log level count wherever they are given.
 #[tokio::test]
-async fn every_setting_works_from_every_place() -> anyhow::Result<()> {
+async fn every_setting_works_from_every_source() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let start = ["call", "start_guest", r#"{"vmid":201}"#];
     let policy = "read_only = true\n";
@@ -543,7 +543,7 @@ async fn an_unnamed_dot_env_writes_no_files() -> anyhow::Result<()> {
 
 /// A misspelt setting would go unnoticed otherwise.
 #[tokio::test]
-async fn unknown_settings_are_warned_of() -> anyhow::Result<()> {
+async fn unknown_settings_cause_a_warning() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
     let lines = lines(&sim)?;
@@ -568,7 +568,7 @@ async fn unknown_settings_are_warned_of() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_dot_env_holds_all_of_it() -> anyhow::Result<()> {
+async fn a_dot_env_file_sets_everything() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let token = sim.token("all")?.clone();
     let dot_env = format!(
@@ -630,7 +630,7 @@ async fn a_url_may_end_in_a_slash_or_in_the_api() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn usage_mistakes_are_told() -> anyhow::Result<()> {
+async fn usage_mistakes_are_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     for arguments in [
         &["call"][..],
@@ -650,7 +650,7 @@ async fn usage_mistakes_are_told() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_on_the_command_line() -> anyhow::Result<()> {
+async fn a_call_on_the_command_line_prints_its_result() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let output = sim
         .host()?

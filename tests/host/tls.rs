@@ -69,7 +69,7 @@ async fn a_pinned_certificate_is_accepted() -> anyhow::Result<()> {
 /// The certificate is for 127.0.0.1 and localhost: that it has another name
 /// does not matter either.
 #[tokio::test]
-async fn a_pin_stands_above_the_host_name() -> anyhow::Result<()> {
+async fn a_pinned_certificate_may_have_another_host_name() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let url = format!("https://127.0.0.2:{}", sim.port()?);
     // The simulator may listen there or not, as the system likes it.
@@ -162,7 +162,7 @@ async fn a_malformed_pin_is_named() -> anyhow::Result<()> {
 
 /// What is seen can be pasted, once it is compared.
 #[tokio::test]
-async fn the_fingerprint_seen_is_told() -> anyhow::Result<()> {
+async fn the_error_names_the_fingerprint_that_was_presented() -> anyhow::Result<()> {
     let sim = Sim::options().self_signed().start().await?;
     let line = format!("PROXMOX_FINGERPRINT={}", sim.fingerprint);
     let says = [

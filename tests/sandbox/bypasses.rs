@@ -17,7 +17,7 @@ fn form(body: &str) -> Value {
 /// host-runner: it is refused, by the rule named there, and even under
 /// the preset that allows most. Nothing of it arrives.
 #[tokio::test]
-async fn no_request_in_disguise() -> anyhow::Result<()> {
+async fn disguised_requests_are_refused() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--preset=admin").connect().await?;
     let authority = format!("127.0.0.1:{}", sim.port()?);
@@ -181,7 +181,7 @@ async fn no_request_in_disguise() -> anyhow::Result<()> {
 
 /// What no policy can allow, in every spelling, with the token that may do all.
 #[tokio::test]
-async fn no_harm_that_no_policy_allows() -> anyhow::Result<()> {
+async fn harm_that_no_policy_allows_is_refused_in_every_spelling() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     // Not even for an operator who allows all that can be allowed.
     let policy = "preset = \"admin\"\nallow = [\"* /**\"]\n";
@@ -297,7 +297,7 @@ async fn no_harm_that_no_policy_allows() -> anyhow::Result<()> {
 
 /// A change is read before it is sent: what cannot be read is not sent.
 #[tokio::test]
-async fn no_form_that_reads_two_ways() -> anyhow::Result<()> {
+async fn forms_that_could_be_read_in_two_ways_are_refused() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let good = json!({
@@ -387,7 +387,7 @@ async fn no_form_that_reads_two_ways() -> anyhow::Result<()> {
 
 /// A tool's word can only forbid.
 #[tokio::test]
-async fn lies_of_a_tool_allow_nothing() -> anyhow::Result<()> {
+async fn false_annotations_allow_nothing() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let authority = format!("127.0.0.1:{}", sim.port()?);
     let post = |path: &str, body: &str| {
@@ -444,7 +444,7 @@ async fn lies_of_a_tool_allow_nothing() -> anyhow::Result<()> {
 /// The names of nodes carry nothing away, and asking which there are is not a
 /// way to hammer Proxmox.
 #[tokio::test]
-async fn no_node_that_the_cluster_does_not_have() -> anyhow::Result<()> {
+async fn nodes_that_the_cluster_does_not_list_are_refused() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let policy = "preset = \"admin\"\nallow = [\"GET /cluster/mapping/pci\"]\n";
     let client = hostile(&sim)?
@@ -502,7 +502,7 @@ async fn no_node_that_the_cluster_does_not_have() -> anyhow::Result<()> {
 
 /// host-runner itself removes from an answer what is not in scope.
 #[tokio::test]
-async fn no_look_beyond_the_scope() -> anyhow::Result<()> {
+async fn answers_show_only_what_is_in_scope() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--vmids=100,200").connect().await?;
     let get = |path: &str| json!({ "url": format!("{}/api2/json/{path}", sim.url) });

@@ -109,7 +109,7 @@ async fn fails_as(cases: Vec<(&str, Vec<Piece>, &str)>) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn redirects_lead_nowhere() -> anyhow::Result<()> {
+async fn redirects_of_a_server_are_not_followed() -> anyhow::Result<()> {
     let other = Rogue::start(|_| fine()).await?;
     let elsewhere = format!("{}/api2/json/version", other.url);
     for location in [elsewhere.as_str(), "/api2/json/nodes", "//evil.example/"] {
@@ -169,7 +169,7 @@ async fn compressed_answers_are_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bodies_have_an_end() -> anyhow::Result<()> {
+async fn endless_bodies_are_refused() -> anyhow::Result<()> {
     let block = || vec![b'x'; 64 * 1024];
     let chunk = || [b"10000\r\n".as_slice(), &block(), b"\r\n"].concat();
     let head = |headers: &str| text(format!("HTTP/1.1 200 OK\r\n{headers}\r\n"));
@@ -241,7 +241,7 @@ async fn bodies_have_an_end() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn heads_have_an_end() -> anyhow::Result<()> {
+async fn endless_heads_are_refused() -> anyhow::Result<()> {
     let line = || b"X-Header: value\r\n".repeat(1000);
     let block = || vec![b'x'; 64 * 1024];
     fails_as(vec![
@@ -279,7 +279,7 @@ async fn heads_have_an_end() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_not_http_1_is_refused() -> anyhow::Result<()> {
+async fn anything_but_http_1_is_refused() -> anyhow::Result<()> {
     let closing = |bytes: &str| vec![text(bytes), Piece::Close];
     fails_as(vec![
         ("http/0.9", closing("<html>hello</html>"), "Protocol"),
@@ -342,7 +342,7 @@ async fn what_is_not_http_1_is_refused() -> anyhow::Result<()> {
 
 /// A second answer behind the first is ignored.
 #[tokio::test]
-async fn answers_do_not_queue() -> anyhow::Result<()> {
+async fn a_second_answer_is_ignored() -> anyhow::Result<()> {
     let smuggled = "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled";
     let stage = Stage::start(&[]).await?;
     for first in [
@@ -398,7 +398,7 @@ async fn answers_that_never_come_are_given_up() -> anyhow::Result<()> {
 
 /// Under a scope host-runner itself reads the lists, so they are aimed at it.
 #[tokio::test]
-async fn bombs_of_json_go_off_nowhere() -> anyhow::Result<()> {
+async fn json_bombs_do_not_fill_memory() -> anyhow::Result<()> {
     let fill = |start: &str, piece: &str, end: &str| {
         let times = (16 * MEBIBYTE - start.len() - end.len()) / piece.len();
         format!("{start}{}{end}", piece.repeat(times))
@@ -462,7 +462,7 @@ async fn bombs_of_json_go_off_nowhere() -> anyhow::Result<()> {
 
 /// Nor do they harm where the component reads them.
 #[tokio::test]
-async fn bombs_of_json_end_one_call() -> anyhow::Result<()> {
+async fn a_json_bomb_ends_one_call() -> anyhow::Result<()> {
     for bomb in ["[", r#"{"data":"#, r#"{"data":[0"#] {
         let bomb = bomb.repeat(MEBIBYTE);
         let rogue = Rogue::start(move |request| match request.contains("/version ") {
@@ -491,7 +491,7 @@ async fn bombs_of_json_end_one_call() -> anyhow::Result<()> {
 /// Whoever answers has got the token; the model is not to get it from them. The
 /// harness looks for it in all that host-runner writes as well.
 #[tokio::test]
-async fn the_token_does_not_come_back() -> anyhow::Result<()> {
+async fn a_reflected_token_is_masked() -> anyhow::Result<()> {
     let echo = |request: &str| -> Vec<Piece> {
         let line = request
             .lines()
@@ -564,7 +564,7 @@ async fn the_token_does_not_come_back() -> anyhow::Result<()> {
 /// A component cannot choose an address, and a name that leads elsewhere now
 /// leads to somebody without the right certificate.
 #[tokio::test]
-async fn a_name_that_leads_elsewhere_is_noticed() -> anyhow::Result<()> {
+async fn a_host_name_that_resolves_elsewhere_is_refused() -> anyhow::Result<()> {
     let authority = Authority::new()?;
     let first = authority.serve("localhost", 0, |_| fine()).await?;
     let (port, url) = (first.port(), first.url.clone());
@@ -608,7 +608,7 @@ async fn a_name_that_leads_elsewhere_is_noticed() -> anyhow::Result<()> {
 
 /// What a component asks for and does not take is not kept for it.
 #[tokio::test]
-async fn answers_are_not_hoarded() -> anyhow::Result<()> {
+async fn large_answers_do_not_fill_memory() -> anyhow::Result<()> {
     let body = "x".repeat(12 * MEBIBYTE);
     let rogue = Rogue::start(move |request| match request.contains("/version ") {
         true => answer("200 OK", "", &body),

@@ -6,7 +6,7 @@ use serde_json::json;
 
 /// std cannot even be asked: a component that imports sockets is not loaded.
 #[tokio::test]
-async fn no_sockets() -> anyhow::Result<()> {
+async fn a_component_with_sockets_is_not_loaded() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let host = sim.host()?.component(&hostile_sockets_component()?);
     let output = host.run(&["tools"]).await?;
@@ -22,7 +22,7 @@ async fn no_sockets() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_files() -> anyhow::Result<()> {
+async fn a_component_reads_and_writes_no_files() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let host = hostile(&sim)?.file("near", "text")?;
     let near = host.directory().join("near").display().to_string();
@@ -67,7 +67,7 @@ async fn no_files() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_environment_is_three_variables() -> anyhow::Result<()> {
+async fn the_environment_has_three_variables() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let token = sim.token("all")?.clone();
     let client = hostile(&sim)?
@@ -90,7 +90,7 @@ async fn the_environment_is_three_variables() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn stdin_and_stdout_are_the_hosts() -> anyhow::Result<()> {
+async fn a_component_cannot_use_stdin_and_stdout() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let message = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"forged"}}"#;
@@ -170,7 +170,7 @@ async fn a_crash_ends_one_call() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn results_that_break_the_contract_are_no_results() -> anyhow::Result<()> {
+async fn results_that_break_the_contract_are_errors() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     for structured in [
@@ -243,7 +243,7 @@ async fn tools_that_are_not_listed_are_not_called() -> anyhow::Result<()> {
 
 /// On the command line errors are text: they must not act on a terminal.
 #[tokio::test]
-async fn errors_on_the_command_line_are_harmless() -> anyhow::Result<()> {
+async fn errors_on_the_command_line_contain_no_control_characters() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let arguments = json!({ "message": "\u{1b}[2Jerased\r\nforged" }).to_string();
     let host = hostile(&sim)?;

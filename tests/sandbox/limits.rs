@@ -7,7 +7,7 @@ use harness::{Client, Memory};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn memory_has_an_end() -> anyhow::Result<()> {
+async fn memory_of_a_call_is_limited() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     // Either the allocation fails within the component or the call does.
@@ -22,7 +22,7 @@ async fn memory_has_an_end() -> anyhow::Result<()> {
 
 /// Many at once do not add up to what one may not have.
 #[tokio::test]
-async fn memory_has_an_end_for_many_calls_too() -> anyhow::Result<()> {
+async fn memory_of_many_calls_is_limited() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let mut calls = Vec::new();
@@ -87,7 +87,7 @@ async fn more_endless_calls_than_cores_do_not_stop_the_others() -> anyhow::Resul
 }
 
 #[tokio::test]
-async fn results_have_a_size() -> anyhow::Result<()> {
+async fn results_are_limited_in_size() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     for mebibytes in [5, 32] {
@@ -104,7 +104,7 @@ async fn results_have_a_size() -> anyhow::Result<()> {
 /// A component that never ends a task neither holds the client for ever nor
 /// makes the host spin, and no garbage of its reaches the protocol.
 #[tokio::test]
-async fn a_call_that_pends_for_ever_is_given_up() -> anyhow::Result<()> {
+async fn a_call_that_pends_forever_is_given_up() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--wait-seconds=2").connect().await?;
     let outcome = outcome(&client, "run_forever", json!({})).await?;
@@ -119,7 +119,7 @@ async fn a_call_that_pends_for_ever_is_given_up() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_call_has_so_many_requests() -> anyhow::Result<()> {
+async fn requests_of_a_call_are_limited() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--call-requests=40").connect().await?;
     let url = format!("{}/api2/json/version", sim.url);
@@ -155,7 +155,7 @@ async fn sixteen(client: &Client, attack: &str, arguments: &Value) -> anyhow::Re
 /// all calls together. `cargo xtask redteam` runs more of these, and tells how
 /// much each takes.
 #[tokio::test]
-async fn the_hosts_memory_has_an_end() -> anyhow::Result<()> {
+async fn memory_of_the_host_is_limited() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--call-seconds=3").connect().await?;
     let url = format!("{}/api2/json/version", sim.url);
@@ -207,7 +207,7 @@ async fn the_hosts_memory_has_an_end() -> anyhow::Result<()> {
 
 /// Answers are counted among it, whether they are taken, left or filtered.
 #[tokio::test]
-async fn answers_count_among_the_hosts_memory() -> anyhow::Result<()> {
+async fn answers_count_towards_the_memory_of_the_host() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let path = "/api2/json/cluster/resources";
     let url = format!("{}{path}", sim.url);
@@ -235,7 +235,7 @@ async fn answers_count_among_the_hosts_memory() -> anyhow::Result<()> {
 /// A function of the host that is called for ever costs processor time like any
 /// other loop.
 #[tokio::test]
-async fn functions_of_the_host_cost_processor_time() -> anyhow::Result<()> {
+async fn host_functions_count_towards_processor_time() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--cpu-seconds=1").connect().await?;
     for on in ["random", "clock", "stderr", "headers", "resources", "polls"] {
@@ -268,7 +268,7 @@ async fn a_busy_server_answers_and_ends() -> anyhow::Result<()> {
 
 /// What a component says of its tools is bounded like the rest.
 #[tokio::test]
-async fn a_list_of_tools_has_a_size() -> anyhow::Result<()> {
+async fn the_list_of_tools_is_limited_in_size() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     for kind in [
         "wide-schemas",
@@ -299,7 +299,7 @@ async fn a_body_that_never_ends_is_never_sent() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_queue_has_an_end() -> anyhow::Result<()> {
+async fn the_queue_of_calls_is_limited() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.arg("--concurrency=1").connect().await?;
     let sleeper = client.start("sleep_forever", json!({})).await?;

@@ -19,7 +19,7 @@ async fn the_configured_api_is_reachable() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_other_origin() -> anyhow::Result<()> {
+async fn other_origins_are_refused() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let mut other = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
@@ -53,7 +53,7 @@ async fn no_other_origin() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_path_outside_the_api() -> anyhow::Result<()> {
+async fn paths_outside_the_api_are_refused() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let authority = format!("127.0.0.1:{}", sim.port()?);
@@ -82,7 +82,7 @@ async fn no_path_outside_the_api() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_path_outside_the_prefix() -> anyhow::Result<()> {
+async fn paths_outside_the_prefix_are_refused() -> anyhow::Result<()> {
     let sim = Sim::options()
         .private_log()
         .arg("--prefix=/tenant")
@@ -105,7 +105,7 @@ async fn no_path_outside_the_prefix() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_way_after_a_redirect() -> anyhow::Result<()> {
+async fn redirects_are_not_followed() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let mut other = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
@@ -125,7 +125,7 @@ async fn no_way_after_a_redirect() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_identity_of_its_own() -> anyhow::Result<()> {
+async fn credentials_and_connection_headers_of_a_component_are_not_sent() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let none = sim.token("none")?;
     let forged = format!("PVEAPIToken={}={}", none.id, none.secret);
@@ -155,7 +155,7 @@ async fn no_identity_of_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn no_header_smuggling() -> anyhow::Result<()> {
+async fn headers_cannot_be_smuggled() -> anyhow::Result<()> {
     let mut sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let url = format!("{}/api2/json/version", sim.url);
@@ -175,7 +175,7 @@ async fn no_header_smuggling() -> anyhow::Result<()> {
 
 /// What is counted is what is sent: no second request hides in a body.
 #[tokio::test]
-async fn no_lie_about_the_length() -> anyhow::Result<()> {
+async fn a_false_content_length_smuggles_no_second_request() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let smuggled = "GET /api2/json/nodes HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -193,7 +193,7 @@ async fn no_lie_about_the_length() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_flood_of_requests_disturbs_no_other_call() -> anyhow::Result<()> {
+async fn a_flood_of_requests_does_not_disturb_other_calls() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let url = format!("{}/api2/json/version", sim.url);

@@ -17,7 +17,7 @@ async fn run(client: &Client, command: &[&str]) -> anyhow::Result<Value> {
 }
 
 #[tokio::test]
-async fn not_offered_unless_allowed() -> anyhow::Result<()> {
+async fn the_tool_is_offered_only_if_the_operator_allows_it() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     assert!(client.tools().iter().all(|tool| tool["name"] != TOOL));
@@ -29,7 +29,7 @@ async fn not_offered_unless_allowed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn output_and_exit_code() -> anyhow::Result<()> {
+async fn a_command_returns_its_output_and_exit_code() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = client(&sim).await?;
     let uname = run(&client, &["uname", "-a"]).await?;
@@ -72,7 +72,7 @@ async fn long_output_is_cut_in_the_middle() -> anyhow::Result<()> {
 
 /// A command that takes longer than one wants to wait is found again.
 #[tokio::test]
-async fn left_and_looked_at_again() -> anyhow::Result<()> {
+async fn a_running_command_is_left_and_polled_again_by_its_pid() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = client(&sim).await?;
     let arguments = json!({ "vmid": 100, "command": ["sleep", "3600"], "timeout_seconds": 0 });
@@ -103,7 +103,7 @@ async fn left_and_looked_at_again() -> anyhow::Result<()> {
 
 /// Each trouble with an agent has its own way out.
 #[tokio::test]
-async fn agents_that_do_not_answer() -> anyhow::Result<()> {
+async fn an_agent_that_does_not_answer_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = client(&sim).await?;
     sim.set_guest(104, json!({ "running": false })).await?;
@@ -129,7 +129,7 @@ async fn agents_that_do_not_answer() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn rights_that_are_missing() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let auditor = sim.host_with("audit")?;
     let auditor = auditor.arg("--allow-tool").arg(TOOL).connect().await?;
@@ -143,7 +143,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn arguments_that_make_no_command() -> anyhow::Result<()> {
+async fn arguments_that_are_not_a_command_are_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = client(&sim).await?;
     for (arguments, words) in [
@@ -191,7 +191,7 @@ async fn arguments_that_make_no_command() -> anyhow::Result<()> {
 
 /// Nobody knows whether it was started; that it may have been is said.
 #[tokio::test]
-async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_command_may_have_started() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = client(&sim).await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/agent/exec$" }))
@@ -208,7 +208,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
 
 /// A failed poll is repeated: the command is still running.
 #[tokio::test]
-async fn a_look_that_fails_is_repeated() -> anyhow::Result<()> {
+async fn a_failed_poll_is_repeated() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = client(&sim).await?;
     sim.fault(json!({ "kind": "cut", "path": "/exec-status$", "times": 4 }))

@@ -30,7 +30,7 @@ async fn newest(client: &Client, vmid: u32) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn by_guest_newest_first() -> anyhow::Result<()> {
+async fn backups_are_listed_by_guest_newest_first() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_backups", json!({})).await?;
@@ -110,7 +110,7 @@ async fn one_storage_that_fails_does_not_hide_the_others() -> anyhow::Result<()>
 }
 
 #[tokio::test]
-async fn storages_and_nodes_that_are_not_there() -> anyhow::Result<()> {
+async fn unknown_storages_and_nodes_are_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -137,7 +137,7 @@ async fn storages_and_nodes_that_are_not_there() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_backup_and_its_restore() -> anyhow::Result<()> {
+async fn a_vm_is_backed_up_and_restored() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -182,7 +182,7 @@ async fn a_backup_and_its_restore() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_container_is_restored() -> anyhow::Result<()> {
+async fn a_container_is_backed_up_and_restored() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 200).await?;
@@ -267,7 +267,7 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_free_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
+async fn a_restore_takes_the_next_vmid_if_the_first_was_taken_meanwhile() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 100).await?;
@@ -312,7 +312,7 @@ async fn an_ok_without_a_task_is_not_a_backup() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
+async fn an_archive_that_cannot_be_restored_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 100).await?;
@@ -364,7 +364,7 @@ async fn archives_that_cannot_be_restored() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn modes_and_compression() -> anyhow::Result<()> {
+async fn mode_and_compression_are_sent_as_given() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -391,7 +391,7 @@ async fn modes_and_compression() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn backups_that_cannot_be_made() -> anyhow::Result<()> {
+async fn a_backup_that_cannot_be_made_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [

@@ -34,7 +34,7 @@ async fn names(client: &Client, arguments: Value) -> anyhow::Result<Vec<String>>
 }
 
 #[tokio::test]
-async fn templates_of_every_source() -> anyhow::Result<()> {
+async fn templates_of_every_source_are_listed() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_templates", json!({})).await?;
@@ -135,7 +135,7 @@ async fn a_linked_clone_of_a_template_by_name() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn full_clones() -> anyhow::Result<()> {
+async fn full_clones_go_to_the_given_storage() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     // Of a running VM, with a fixed address.
@@ -189,7 +189,8 @@ async fn full_clones() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
+async fn a_free_vmid_taken_meanwhile_is_replaced_and_a_given_one_is_refused() -> anyhow::Result<()>
+{
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let taken = json!({ "kind": "status", "code": 500, "method": "POST", "path": "/clone$",
@@ -216,7 +217,7 @@ async fn a_vmid_that_is_taken_meanwhile() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_clone_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let mut sim = Sim::options()
         .arg("--nodes=pve1,pve2,pve3:offline")
         .start()
@@ -303,7 +304,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -350,7 +351,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
+async fn missing_privileges_failed_tasks_and_cut_connections_are_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let auditor = sim.host_with("audit")?.connect().await?;
     let text = auditor

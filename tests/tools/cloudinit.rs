@@ -24,7 +24,7 @@ fn written(sim: &Sim) -> anyhow::Result<Vec<String>> {
 }
 
 #[tokio::test]
-async fn settings_of_a_clone() -> anyhow::Result<()> {
+async fn the_settings_of_a_clone_are_changed_and_shown() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     client
@@ -87,7 +87,7 @@ async fn settings_of_a_clone() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn only_what_is_given_changes() -> anyhow::Result<()> {
+async fn settings_that_are_not_given_stay() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let before = config(&mut sim, 100).await?;
@@ -134,7 +134,7 @@ async fn only_what_is_given_changes() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_drive_that_was_left_behind() -> anyhow::Result<()> {
+async fn a_failed_regeneration_of_the_drive_says_how_to_repeat_it() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "user": "ops" });
@@ -180,7 +180,7 @@ async fn a_drive_that_was_left_behind() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
+async fn impossible_settings_are_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -288,7 +288,7 @@ async fn what_cannot_be_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_guest_that_moves_meanwhile_is_found_again() -> anyhow::Result<()> {
+async fn a_guest_that_moves_during_the_call_is_found_again() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
     let client = sim.host()?.connect().await?;
     let before = sim.served().await?;
@@ -310,7 +310,8 @@ async fn a_guest_that_moves_meanwhile_is_found_again() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn someone_else_rights_and_a_cut_connection() -> anyhow::Result<()> {
+async fn concurrent_changes_missing_privileges_and_cut_connections_are_explained()
+-> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "user": "ops", "password": "hush-hush" });

@@ -5,7 +5,7 @@ use harness::{Client, Sim};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_cluster_with_a_node_away() -> anyhow::Result<()> {
+async fn an_offline_node_is_a_problem_of_the_cluster() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let status = client.call("get_cluster_status", json!({})).await?;
@@ -43,7 +43,7 @@ async fn a_healthy_cluster_has_no_problems() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn lost_quorum_is_the_first_thing_said() -> anyhow::Result<()> {
+async fn lost_quorum_is_the_first_problem() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.control(json!({ "cmd": "quorate", "value": false }))
@@ -57,7 +57,7 @@ async fn lost_quorum_is_the_first_thing_said() -> anyhow::Result<()> {
 
 /// If the state of HA cannot be read, the rest is reported all the same.
 #[tokio::test]
-async fn ha_that_does_not_answer_hides_nothing() -> anyhow::Result<()> {
+async fn an_ha_manager_that_does_not_answer_hides_nothing_else() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.fault(json!({
@@ -78,7 +78,7 @@ async fn ha_that_does_not_answer_hides_nothing() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_missing_right_is_named() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host_with("none")?.connect().await?;
     let text = client.error("get_cluster_status", json!({})).await?;
@@ -204,7 +204,7 @@ async fn tasks_are_listed_and_filtered() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn tasks_that_cannot_be_listed() -> anyhow::Result<()> {
+async fn a_task_list_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (filter, says) in [
@@ -234,7 +234,7 @@ async fn tasks_that_cannot_be_listed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_task_with_its_log() -> anyhow::Result<()> {
+async fn a_task_is_shown_with_its_log() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let failed = client
@@ -277,7 +277,7 @@ async fn a_task_with_its_log() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn tasks_that_cannot_be_shown() -> anyhow::Result<()> {
+async fn a_task_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for upid in [

@@ -4,7 +4,7 @@ use harness::{Sim, assert_says};
 use serde_json::json;
 
 #[tokio::test]
-async fn as_the_web_interface_forms_them() -> anyhow::Result<()> {
+async fn urls_are_those_of_the_web_interface() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let base = sim.url.clone();
@@ -49,7 +49,7 @@ async fn as_the_web_interface_forms_them() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn behind_a_path() -> anyhow::Result<()> {
+async fn urls_keep_the_path_of_a_reverse_proxy() -> anyhow::Result<()> {
     let sim = Sim::options().arg("--prefix=/pve").start().await?;
     let client = sim.host()?.connect().await?;
     let console = client
@@ -66,7 +66,7 @@ async fn behind_a_path() -> anyhow::Result<()> {
 
 /// A VM's terminal needs a serial port.
 #[tokio::test]
-async fn a_terminal_in_a_vm() -> anyhow::Result<()> {
+async fn a_terminal_of_a_vm_needs_a_serial_port() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 103, "viewer": "xtermjs" });
@@ -83,7 +83,7 @@ async fn a_terminal_in_a_vm() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn guests_without_a_console() -> anyhow::Result<()> {
+async fn a_guest_without_a_console_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [

@@ -18,7 +18,7 @@ async fn tools() -> anyhow::Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn every_tool_says_what_it_is() -> anyhow::Result<()> {
+async fn every_tool_has_a_name_a_title_a_description_and_annotations() -> anyhow::Result<()> {
     let mut names = BTreeSet::new();
     for tool in tools().await? {
         let name = tool["name"].as_str().unwrap();
@@ -49,7 +49,7 @@ async fn every_tool_says_what_it_is() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_tools_of_monitoring_are_there_and_read_only() -> anyhow::Result<()> {
+async fn monitoring_tools_are_read_only() -> anyhow::Result<()> {
     let tools = tools().await?;
     for name in [
         "list_nodes",
@@ -193,7 +193,7 @@ async fn the_list_fits_its_budget() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_list_is_readable_too() -> anyhow::Result<()> {
+async fn the_command_line_lists_every_tool() -> anyhow::Result<()> {
     let output = HostRunner::new()?.run(&["tools"]).await?;
     assert_eq!(output.status, Some(0), "{output:?}");
     for tool in tools().await? {

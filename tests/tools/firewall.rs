@@ -64,7 +64,7 @@ fn writes(sim: &Sim) -> anyhow::Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn findings_in_plain_words() -> anyhow::Result<()> {
+async fn an_audit_explains_its_findings() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let open = client
@@ -109,7 +109,7 @@ async fn findings_in_plain_words() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn flags_of_network_cards() -> anyhow::Result<()> {
+async fn warnings_name_cards_without_the_firewall_flag() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 104 });
@@ -160,7 +160,7 @@ async fn flags_of_network_cards() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
+async fn a_rule_is_added_and_removed() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });
@@ -247,7 +247,7 @@ async fn a_rule_comes_and_goes() -> anyhow::Result<()> {
 
 /// Proxmox puts a new rule first, whatever position is sent.
 #[tokio::test]
-async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
+async fn a_rule_is_inserted_at_the_given_position() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });
@@ -328,7 +328,7 @@ async fn a_rule_ends_up_where_it_belongs() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn options_from_and_to() -> anyhow::Result<()> {
+async fn changed_options_are_reported_from_and_to() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 202 });
@@ -520,7 +520,7 @@ async fn a_lockout_needs_the_accepting_argument() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_change_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let rule = |more: Value| {
@@ -602,7 +602,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let rule = |more: Value| {
@@ -712,7 +712,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn rights_are_needed() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
     let auditor = sim
         .host_with("audit")?
@@ -782,7 +782,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
+async fn a_concurrent_change_is_refused_by_its_digest() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     sim.fault(json!({
@@ -825,7 +825,7 @@ async fn changes_of_others_are_noticed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_change_may_have_happened() -> anyhow::Result<()> {
     let mut sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let scope = json!({ "vmid": 110 });

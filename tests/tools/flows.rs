@@ -16,7 +16,7 @@ async fn listed(client: &Client, vmid: u64) -> anyhow::Result<Value> {
 /// Clone, configure, start, read the address, snapshot, back up, restore: each right after the
 /// one before, while the cluster still calls the new guest unknown.
 #[tokio::test]
-async fn main_flows_with_real_lag() -> anyhow::Result<()> {
+async fn a_new_guest_can_be_used_while_the_cluster_calls_it_unknown() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let clone = client
@@ -93,7 +93,7 @@ async fn main_flows_with_real_lag() -> anyhow::Result<()> {
 
 /// Where pvestatd hangs, all of a node is unknown in the lists, and everything works.
 #[tokio::test]
-async fn a_node_whose_pvestatd_hangs_is_still_worked_with() -> anyhow::Result<()> {
+async fn tools_work_on_a_node_whose_pvestatd_hangs() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     sim.control(json!({ "cmd": "pvestatd", "node": "pve1", "runs": false }))
         .await?;

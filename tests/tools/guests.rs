@@ -19,7 +19,7 @@ async fn vmids(client: &Client, filter: Value) -> anyhow::Result<Vec<u64>> {
 }
 
 #[tokio::test]
-async fn all_guests_in_one_request() -> anyhow::Result<()> {
+async fn all_guests_are_listed_with_one_request() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_guests", json!({})).await?;
@@ -103,7 +103,7 @@ async fn filters_narrow_the_list() -> anyhow::Result<()> {
 
 /// A filter that names nothing is not an empty list.
 #[tokio::test]
-async fn filters_that_name_nothing_are_refused() -> anyhow::Result<()> {
+async fn unknown_names_as_filters_are_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (filter, says) in [
@@ -166,7 +166,7 @@ async fn the_list_is_sorted() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_list_says_so() -> anyhow::Result<()> {
+async fn a_list_cut_by_its_limit_says_so() -> anyhow::Result<()> {
     let sim = Sim::options().arg("--guests=200").start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_guests", json!({})).await?;
@@ -230,7 +230,7 @@ async fn bad_filters_are_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_vm_in_full() -> anyhow::Result<()> {
+async fn a_vm_is_shown_in_full() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let guest = client.call("get_guest", json!({ "vmid": 100 })).await?;
@@ -320,7 +320,7 @@ async fn a_vm_in_full() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_container_in_full() -> anyhow::Result<()> {
+async fn a_container_is_shown_in_full() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let guest = client.call("get_guest", json!({ "vmid": 200 })).await?;
@@ -359,7 +359,7 @@ async fn a_container_in_full() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn guests_of_every_sort() -> anyhow::Result<()> {
+async fn guests_in_every_state_are_shown() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     // Locked, and stopped.
@@ -387,7 +387,7 @@ async fn guests_of_every_sort() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn guests_that_cannot_be_read() -> anyhow::Result<()> {
+async fn a_guest_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let text = client.error("get_guest", json!({ "vmid": 999 })).await?;
@@ -414,7 +414,7 @@ async fn guests_that_cannot_be_read() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_vmid_is_checked_before_anything_is_asked() -> anyhow::Result<()> {
+async fn a_malformed_vmid_is_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for vmid in [
@@ -445,7 +445,7 @@ async fn a_vmid_is_checked_before_anything_is_asked() -> anyhow::Result<()> {
 
 /// The guest is found on whatever node it is on now.
 #[tokio::test]
-async fn a_guest_that_has_moved_is_found() -> anyhow::Result<()> {
+async fn a_guest_that_moved_to_another_node_is_found() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
     let client = sim.host()?.connect().await?;
     let before = client.call("get_guest", json!({ "vmid": 104 })).await?;
@@ -457,7 +457,7 @@ async fn a_guest_that_has_moved_is_found() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn rights_decide_what_is_seen() -> anyhow::Result<()> {
+async fn a_token_sees_only_guests_that_it_may_audit() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     // One guest only.
     sim.control(json!({
@@ -545,7 +545,7 @@ async fn load_over_time_is_summarized() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn load_that_cannot_be_read() -> anyhow::Result<()> {
+async fn load_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "timeframe": "decade" });

@@ -8,7 +8,7 @@ const DEBIAN: &str = "https://cdimage.example.org/debian-13.2.0-amd64-netinst.is
 const DEBIAN_SHA256: &str = "677c4d57aa034dc192b5191870141057574c1b05df2b9569c0ee08aa4e32125d";
 
 #[tokio::test]
-async fn images_are_fetched_and_found() -> anyhow::Result<()> {
+async fn a_downloaded_image_is_listed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -70,7 +70,7 @@ async fn images_are_fetched_and_found() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_download_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -184,7 +184,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn rights_failures_and_a_cut_connection() -> anyhow::Result<()> {
+async fn missing_privileges_failed_tasks_and_cut_connections_are_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let auditor = sim.host_with("audit")?.connect().await?;
     let text = auditor

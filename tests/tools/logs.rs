@@ -13,7 +13,7 @@ fn messages(log: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_was_done_in_the_cluster() -> anyhow::Result<()> {
+async fn the_cluster_log_is_listed_and_filtered() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     client.call("start_guest", json!({ "vmid": 201 })).await?;
@@ -59,7 +59,7 @@ async fn what_was_done_in_the_cluster() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_end_of_a_journal() -> anyhow::Result<()> {
+async fn the_newest_lines_of_a_journal_are_shown() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     client.call("start_guest", json!({ "vmid": 201 })).await?;
@@ -112,7 +112,7 @@ async fn the_end_of_a_journal() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn logs_that_cannot_be_read() -> anyhow::Result<()> {
+async fn a_log_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (tool, arguments, words) in [

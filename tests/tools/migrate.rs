@@ -35,7 +35,7 @@ async fn node_of(sim: &mut Sim, vmid: u64) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn where_a_vm_can_go() -> anyhow::Result<()> {
+async fn a_check_lists_target_nodes_of_a_vm_and_obstacles() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     let check = client
@@ -80,7 +80,7 @@ async fn where_a_vm_can_go() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn where_a_container_can_go() -> anyhow::Result<()> {
+async fn a_check_lists_target_nodes_of_a_container_and_obstacles() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     let check = client
@@ -184,7 +184,7 @@ async fn a_stopped_vm_moves_offline() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn containers_move_by_restart() -> anyhow::Result<()> {
+async fn a_running_container_moves_by_a_restart() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -217,7 +217,7 @@ async fn containers_move_by_restart() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
+async fn the_ha_manager_moves_a_guest_under_high_availability() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     // It would choose the storages: under a scope on them it is not asked.
     let client = sim.host()?.arg("--storages=bulk").connect().await?;
@@ -255,7 +255,7 @@ async fn the_ha_manager_moves_its_own() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_migration_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -323,7 +323,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -358,7 +358,7 @@ async fn bad_arguments_are_refused_before_anything_is_asked() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn a_task_that_fails_is_told() -> anyhow::Result<()> {
+async fn a_failed_migration_is_an_error_with_the_log() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     sim.fault(json!({ "task": "qmigrate", "error": "migration aborted" }))
@@ -377,7 +377,7 @@ async fn a_task_that_fails_is_told() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn rights_are_needed() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = three_nodes().await?;
     let auditor = sim.host_with("audit")?.connect().await?;
     for tool in ["check_migration", "migrate_guest"] {
@@ -390,7 +390,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_migration_may_have_started() -> anyhow::Result<()> {
     let mut sim = three_nodes().await?;
     let client = sim.host()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/migrate$" }))

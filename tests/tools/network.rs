@@ -4,7 +4,7 @@ use harness::Sim;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_vm_tells_by_its_agent() -> anyhow::Result<()> {
+async fn addresses_of_a_vm_come_from_its_agent() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let network = client
@@ -31,7 +31,7 @@ async fn a_vm_tells_by_its_agent() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_container_tells_the_same_in_the_same_shape() -> anyhow::Result<()> {
+async fn addresses_of_a_container_have_the_same_shape() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let network = client
@@ -54,7 +54,7 @@ async fn a_container_tells_the_same_in_the_same_shape() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn several_interfaces_and_families() -> anyhow::Result<()> {
+async fn all_interfaces_and_address_families_are_listed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let network = client
@@ -93,7 +93,7 @@ async fn loopback_is_shown_on_request() -> anyhow::Result<()> {
 
 /// Each reason has a text of its own, which says what to do.
 #[tokio::test]
-async fn why_there_are_no_addresses() -> anyhow::Result<()> {
+async fn missing_addresses_are_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.set_guest(100, json!({ "running": false })).await?;
@@ -128,7 +128,7 @@ async fn why_there_are_no_addresses() -> anyhow::Result<()> {
 
 /// The agent that comes up is found, and one that stops is missed.
 #[tokio::test]
-async fn the_agent_may_come_and_go() -> anyhow::Result<()> {
+async fn an_agent_is_used_again_once_it_is_back() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.set_guest(100, json!({ "agent": false })).await?;
@@ -148,7 +148,7 @@ async fn the_agent_may_come_and_go() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_named() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_by_name() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "include_loopback": "maybe" });
@@ -161,7 +161,7 @@ async fn bad_arguments_are_named() -> anyhow::Result<()> {
 
 /// Reading addresses is a right of its own.
 #[tokio::test]
-async fn a_missing_right_is_named() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let secret = "4f0d2a52-0000-4000-8000-000000000002";
     sim.control(json!({

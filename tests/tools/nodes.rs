@@ -6,7 +6,7 @@ use serde_json::json;
 const GIB: u64 = 1 << 30;
 
 #[tokio::test]
-async fn all_nodes_are_listed_also_those_that_are_offline() -> anyhow::Result<()> {
+async fn all_nodes_are_listed_offline_ones_too() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_nodes", json!({})).await?;
@@ -65,7 +65,7 @@ async fn nodes_are_filtered_by_status() -> anyhow::Result<()> {
 
 /// A node that disappears between two requests does not fail the list.
 #[tokio::test]
-async fn a_node_that_goes_is_listed_as_offline() -> anyhow::Result<()> {
+async fn a_node_that_goes_offline_is_listed_as_offline() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=a,b,c").start().await?;
     let client = sim.host()?.connect().await?;
     sim.control(json!({ "cmd": "node", "node": "b", "online": false }))
@@ -84,7 +84,7 @@ async fn a_node_that_goes_is_listed_as_offline() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_node_in_full() -> anyhow::Result<()> {
+async fn a_node_is_shown_in_full() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let node = client.call("get_node", json!({ "node": "pve1" })).await?;
@@ -122,7 +122,7 @@ async fn a_node_in_full() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_node_that_does_not_answer_is_named() -> anyhow::Result<()> {
+async fn an_error_names_the_node_that_does_not_answer() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     // Offline, and not there at all.
@@ -164,7 +164,7 @@ async fn a_name_that_cannot_be_a_node_reaches_no_other_path() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn bad_arguments_are_named() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_by_name() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, says) in [
@@ -189,7 +189,7 @@ async fn bad_arguments_are_named() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn an_auditor_may_look() -> anyhow::Result<()> {
+async fn a_token_that_may_only_audit_can_read_nodes() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host_with("audit")?.connect().await?;
     client.call("list_nodes", json!({})).await?;

@@ -111,7 +111,7 @@ async fn a_task_is_followed_across_outages() -> anyhow::Result<()> {
 /// Away for 1.5 s every 4 s, for a minute, under mixed calls.
 #[tokio::test]
 #[ignore = "takes a minute: cargo xtask test -- --test tools outages -- --ignored"]
-async fn a_minute_of_outages_under_mixed_calls() -> anyhow::Result<()> {
+async fn mixed_calls_survive_a_minute_of_outages() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.control(json!({ "cmd": "outage", "ms": 1500, "every_ms": 4000 }))

@@ -4,7 +4,7 @@ use harness::{Sim, assert_says};
 use serde_json::json;
 
 #[tokio::test]
-async fn off_and_on_again() -> anyhow::Result<()> {
+async fn guests_are_stopped_and_started() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for vmid in [103, 200] {
@@ -28,7 +28,7 @@ async fn off_and_on_again() -> anyhow::Result<()> {
 
 /// A guest already in the wanted state is reported without a request.
 #[tokio::test]
-async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
+async fn a_change_to_the_current_state_sends_nothing() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for (tool, vmid) in [
@@ -48,7 +48,7 @@ async fn nothing_is_sent_for_nothing() -> anyhow::Result<()> {
 
 /// Proxmox accepts all of these and lets the task fail.
 #[tokio::test]
-async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_change_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let lock = json!({ "lock": "migrate" });
@@ -120,7 +120,7 @@ async fn what_cannot_be_is_told_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_by_name() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for (tool, arguments, words) in [
@@ -176,7 +176,7 @@ async fn arguments_that_no_guest_takes() -> anyhow::Result<()> {
 
 /// A guest that ignores the request: what to do is said, and works.
 #[tokio::test]
-async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
+async fn a_guest_that_ignores_its_shutdown_can_be_stopped_hard() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let arguments = json!({ "vmid": 102, "timeout_seconds": 1 });
@@ -217,7 +217,7 @@ async fn a_guest_that_will_not_stop() -> anyhow::Result<()> {
 
 /// Proxmox before 8.2 does not know the parameter that ends a hanging shutdown.
 #[tokio::test]
-async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
+async fn guests_are_stopped_on_an_older_proxmox() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     sim.fault(json!({
@@ -235,7 +235,7 @@ async fn an_older_proxmox_stops_guests_too() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn reboots_and_resets() -> anyhow::Result<()> {
+async fn guests_are_rebooted_and_reset() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for (arguments, kind) in [
@@ -254,7 +254,7 @@ async fn reboots_and_resets() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn paused_and_resumed() -> anyhow::Result<()> {
+async fn a_vm_is_paused_and_resumed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let vm = json!({ "vmid": 103 });
@@ -276,7 +276,7 @@ async fn paused_and_resumed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn asleep_on_disk() -> anyhow::Result<()> {
+async fn a_vm_is_suspended_to_disk_and_resumed() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let vm = json!({ "vmid": 103 });
@@ -311,7 +311,7 @@ async fn asleep_on_disk() -> anyhow::Result<()> {
 
 /// Proxmox lets containers be suspended by CRIU, which mostly fails.
 #[tokio::test]
-async fn a_container_that_cannot_sleep() -> anyhow::Result<()> {
+async fn a_container_that_cannot_be_suspended_is_an_error_with_the_log() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let text = client
@@ -358,7 +358,7 @@ async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> a
 }
 
 #[tokio::test]
-async fn tasks_that_go_wrong() -> anyhow::Result<()> {
+async fn a_failed_task_is_an_error_with_the_log() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     sim.control(json!({ "cmd": "fault", "task": "vzstart", "error": "no space left on device" }))
@@ -383,7 +383,7 @@ async fn tasks_that_go_wrong() -> anyhow::Result<()> {
 
 /// Without waiting the task's identifier is answered, which leads to its end.
 #[tokio::test]
-async fn without_waiting() -> anyhow::Result<()> {
+async fn a_call_without_wait_returns_the_running_task() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client
@@ -398,7 +398,7 @@ async fn without_waiting() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn rights_that_are_missing() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let auditor = sim
         .host_with("audit")?
@@ -428,7 +428,7 @@ async fn rights_that_are_missing() -> anyhow::Result<()> {
 
 /// The answer is lost, not the deed: that is said, and where to look.
 #[tokio::test]
-async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_change_may_have_happened() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/status/start$" }))
@@ -447,7 +447,7 @@ async fn a_connection_cut_in_the_middle() -> anyhow::Result<()> {
 
 /// A guest that leaves its node just when it is looked at is found again.
 #[tokio::test]
-async fn a_guest_that_moves_away() -> anyhow::Result<()> {
+async fn a_guest_that_moves_during_the_call_is_found_again() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
     let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "latency", "ms": 1500, "path": "/pve1/lxc/201/status/current$" }))

@@ -4,7 +4,7 @@ use harness::{Sim, assert_says};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
+async fn changes_of_a_running_vm_say_whether_they_need_a_restart() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "memory_mib": 4096, "cpu_limit": 1.5 });
@@ -51,7 +51,8 @@ async fn what_takes_effect_and_what_waits() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_running_container_is_not_squeezed_unasked() -> anyhow::Result<()> {
+async fn memory_of_a_running_container_is_not_reduced_below_its_use_unasked() -> anyhow::Result<()>
+{
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let little = json!({ "vmid": 200, "memory_mib": 16 });
@@ -128,7 +129,7 @@ async fn a_stopped_vm_and_a_container_change_at_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_does_not_go_together_is_refused() -> anyhow::Result<()> {
+async fn impossible_combinations_are_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (arguments, words) in [
@@ -193,7 +194,7 @@ async fn what_does_not_go_together_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn someone_else_was_faster() -> anyhow::Result<()> {
+async fn a_concurrent_change_is_refused_by_its_digest() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (tool, vmid, mut arguments) in [
@@ -232,7 +233,7 @@ async fn someone_else_was_faster() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_guest_that_moves_meanwhile_is_found_again() -> anyhow::Result<()> {
+async fn a_guest_that_moves_during_the_call_is_found_again() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--nodes=pve1,pve2").start().await?;
     let client = sim.host()?.connect().await?;
     let before = sim.served().await?;
@@ -362,7 +363,7 @@ async fn disks_do_not_shrink() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn options_of_a_guest() -> anyhow::Result<()> {
+async fn options_of_a_vm_are_changed() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -424,7 +425,7 @@ async fn options_of_a_guest() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn options_of_a_container() -> anyhow::Result<()> {
+async fn options_of_a_container_are_changed() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
@@ -445,7 +446,7 @@ async fn options_of_a_container() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_options_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+async fn bad_options_are_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let long = "x".repeat(8193);
@@ -493,7 +494,7 @@ async fn bad_options_are_refused_before_anything_is_asked() -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn rights_and_cut_connections() -> anyhow::Result<()> {
+async fn missing_privileges_and_cut_connections_are_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let auditor = sim.host_with("audit")?.connect().await?;
     for (tool, arguments, right) in [

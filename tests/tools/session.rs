@@ -74,7 +74,7 @@ fn plain(value: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn the_session_in_the_docs_is_true() -> anyhow::Result<()> {
+async fn the_session_in_the_docs_is_what_the_tools_answer() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let mut session = Session {

@@ -32,7 +32,7 @@ fn owned(tree: &[(&str, u64, bool)]) -> Vec<(String, u64, bool)> {
 }
 
 #[tokio::test]
-async fn the_tree_of_a_guest() -> anyhow::Result<()> {
+async fn snapshots_are_listed_as_a_tree() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let tree = client
@@ -58,7 +58,7 @@ async fn the_tree_of_a_guest() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn there_and_back() -> anyhow::Result<()> {
+async fn a_vm_is_saved_and_rolled_back() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client
@@ -125,7 +125,7 @@ async fn there_and_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn ram_goes_along() -> anyhow::Result<()> {
+async fn a_snapshot_with_ram_resumes_the_running_vm() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client
@@ -162,7 +162,7 @@ async fn ram_goes_along() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn children_are_told() -> anyhow::Result<()> {
+async fn deleting_a_snapshot_reports_its_children() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for name in ["one", "two"] {
@@ -192,7 +192,7 @@ async fn children_are_told() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_container_on_zfs() -> anyhow::Result<()> {
+async fn a_container_on_zfs_is_saved_and_rolled_back() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     for name in ["first", "second"] {
@@ -229,7 +229,7 @@ async fn a_container_on_zfs() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn tasks_that_fail() -> anyhow::Result<()> {
+async fn a_failed_task_is_an_error_with_the_log() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     // A directory holds no snapshots of containers.
@@ -267,7 +267,7 @@ async fn tasks_that_fail() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
+async fn a_call_without_wait_returns_the_running_task() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client
@@ -288,7 +288,7 @@ async fn a_task_need_not_be_waited_for() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
+async fn an_impossible_snapshot_is_refused_before_it_is_sent() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     sim.set_guest(103, json!({ "running": false })).await?;
@@ -354,7 +354,7 @@ async fn what_cannot_be_is_refused_before_it_is_tried() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> {
+async fn bad_names_are_refused_without_a_request() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     let long = "a".repeat(41);
@@ -384,7 +384,7 @@ async fn bad_names_are_refused_before_anything_is_asked() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
-async fn rights_are_needed() -> anyhow::Result<()> {
+async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let auditor = sim
         .host_with("audit")?
@@ -415,7 +415,7 @@ async fn rights_are_needed() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_connection_leaves_it_open() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_change_may_have_happened() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.admin()?.connect().await?;
     sim.fault(json!({ "kind": "cut-after", "method": "POST", "path": "/snapshot$" }))

@@ -21,7 +21,7 @@ async fn each(client: &Client, tool: &str, filter: Value, field: &str) -> anyhow
 }
 
 #[tokio::test]
-async fn all_storages_shared_ones_once() -> anyhow::Result<()> {
+async fn shared_storages_are_listed_once() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client.call("list_storage", json!({})).await?;
@@ -68,7 +68,7 @@ async fn all_storages_shared_ones_once() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn storages_of_a_node_and_for_a_content() -> anyhow::Result<()> {
+async fn storages_are_filtered_by_node_and_content() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (filter, found) in [
@@ -110,7 +110,7 @@ async fn storages_of_a_node_and_for_a_content() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn volumes_by_their_content() -> anyhow::Result<()> {
+async fn volumes_are_filtered_by_content() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (filter, found) in [
@@ -153,7 +153,7 @@ async fn volumes_by_their_content() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_backup_in_full() -> anyhow::Result<()> {
+async fn a_backup_is_shown_in_full() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let filter = json!({ "content": "backup", "vmid": 100 });
@@ -186,7 +186,7 @@ async fn a_backup_in_full() -> anyhow::Result<()> {
 /// A shared storage is looked through once; what cannot be read is named, and
 /// does not hide the rest.
 #[tokio::test]
-async fn what_is_away_does_not_hide_the_rest() -> anyhow::Result<()> {
+async fn storages_that_cannot_be_read_do_not_hide_the_rest() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client
@@ -217,7 +217,7 @@ async fn what_is_away_does_not_hide_the_rest() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_cut_list_says_so() -> anyhow::Result<()> {
+async fn a_list_cut_by_its_limit_says_so() -> anyhow::Result<()> {
     let sim = Sim::options().arg("--guests=200").start().await?;
     let client = sim.host()?.connect().await?;
     let list = client
@@ -240,7 +240,7 @@ async fn a_cut_list_says_so() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn bad_arguments_are_named() -> anyhow::Result<()> {
+async fn bad_arguments_are_refused_by_name() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for (filter, says) in [

@@ -14,7 +14,7 @@ async fn started(client: &Client) -> anyhow::Result<Value> {
 }
 
 #[tokio::test]
-async fn followed_to_the_end() -> anyhow::Result<()> {
+async fn a_task_is_followed_to_its_end() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let upid = started(&client).await?;
@@ -31,7 +31,7 @@ async fn followed_to_the_end() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_failure_is_an_error_with_the_log() -> anyhow::Result<()> {
+async fn a_failed_task_is_an_error_with_the_log() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.control(
@@ -70,7 +70,7 @@ async fn a_failure_is_an_error_with_the_log() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn warnings_are_told() -> anyhow::Result<()> {
+async fn warnings_of_a_task_are_reported() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     sim.control(json!({ "cmd": "fault", "task": "vzstart", "warnings": 1 }))
@@ -90,7 +90,7 @@ async fn warnings_are_told() -> anyhow::Result<()> {
 
 /// Two looks in a row that fail do not end the following.
 #[tokio::test]
-async fn a_look_that_fails_is_repeated() -> anyhow::Result<()> {
+async fn a_failed_poll_is_repeated() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let upid = started(&client).await?;
@@ -102,7 +102,7 @@ async fn a_look_that_fails_is_repeated() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn stopped_before_its_end() -> anyhow::Result<()> {
+async fn a_running_task_is_stopped() -> anyhow::Result<()> {
     let sim = Sim::options().arg("--task-seconds=3600").start().await?;
     let client = sim.host()?.connect().await?;
     let upid = started(&client).await?;
@@ -149,7 +149,7 @@ async fn stopped_before_its_end() -> anyhow::Result<()> {
 
 /// A cut connection leaves open whether the task was stopped: so it is said.
 #[tokio::test]
-async fn a_stop_that_is_cut() -> anyhow::Result<()> {
+async fn a_cut_connection_says_that_the_task_may_have_stopped() -> anyhow::Result<()> {
     let mut sim = Sim::options().arg("--task-seconds=3600").start().await?;
     let client = sim.host()?.connect().await?;
     let upid = started(&client).await?;
@@ -163,7 +163,7 @@ async fn a_stop_that_is_cut() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn tasks_that_are_none() -> anyhow::Result<()> {
+async fn unknown_tasks_are_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     for tool in ["wait_task", "stop_task", "get_task"] {
