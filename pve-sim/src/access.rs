@@ -578,7 +578,7 @@ mod tests {
     use crate::{Options, worlds};
 
     fn cluster(tokens: &[&str]) -> Cluster {
-        let mut cluster = worlds::build(&Options::default());
+        let mut cluster = worlds::build(&Options::default()).unwrap();
         for token in tokens {
             cluster
                 .access

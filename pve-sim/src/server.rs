@@ -239,7 +239,7 @@ async fn serve(stream: impl Connection, server: Arc<Server>) {
 
 impl Server {
     pub(crate) fn new(options: &Options, identity: Option<&Identity>) -> anyhow::Result<Server> {
-        let mut cluster = worlds::build(options);
+        let mut cluster = worlds::build(options)?;
         if let Some(identity) = identity
             && let Some(node) = cluster.nodes.first_mut()
         {

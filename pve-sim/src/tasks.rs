@@ -497,7 +497,8 @@ mod tests {
         let mut cluster = worlds::build(&Options {
             task_seconds: 0.0,
             ..Options::default()
-        });
+        })
+        .unwrap();
         let plan = Plan::new(
             "qmstart",
             100,
@@ -526,7 +527,8 @@ mod tests {
         let mut cluster = worlds::build(&Options {
             task_seconds: 60.0,
             ..Options::default()
-        });
+        })
+        .unwrap();
         let plan = Plan::new("qmclone", 100, |cluster: &mut Cluster, _: &mut Lines| {
             cluster.name = "changed".into();
             Ok(())
