@@ -100,7 +100,10 @@ impl Run for GetGuestMetrics {
         let query = Params::new()
             .set("timeframe", timeframe.as_str())
             .set("cf", "AVERAGE");
-        let (guest, points) = Guest::with(pve, self.vmid, |guest| {
+        // Every node has the load of all guests, also of those on nodes that are
+        // offline.
+        let guest = Guest::find(pve, self.vmid)?;
+        let (guest, points) = guest.retry_if_moved(pve, |guest| {
             match pve.send::<Option<Vec<Point>>>(&guest.request(&calls::guests::METRICS), &query) {
                 Ok(points) => Ok(points.unwrap_or_default()),
                 Err(Failure::Api(error)) if error.says("rrd") => Err(broken(guest, &error)),
