@@ -24,6 +24,10 @@ struct Component;
 crate::bindings::export!(Component with_types_in crate::bindings);
 
 impl wit::Guest for Component {
+    fn instructions() -> String {
+        tools::INSTRUCTIONS.into()
+    }
+
     fn list_tools() -> Vec<wit::Tool> {
         tools::all().map(wit::Tool::from).collect()
     }
@@ -61,6 +65,7 @@ impl From<&Tool> for wit::Tool {
             secret_arguments: schema::secrets(&input_schema),
             input_schema: schema::published(input_schema).to_string(),
             output_schema: (tool.output_schema)().to_string(),
+            calls: tool.calls.iter().map(ToString::to_string).collect(),
             annotations: wit::Annotations {
                 read_only: tool.effects.read_only,
                 destructive: tool.effects.destructive,

@@ -1,6 +1,7 @@
 //! A tool: its arguments, result and handler by type, everything else in its
 //! line of the table.
 
+use pve_api::Call;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -67,6 +68,8 @@ pub(crate) struct Tool {
     pub(crate) effects: Effects,
     pub(crate) input_schema: fn() -> Value,
     pub(crate) output_schema: fn() -> Value,
+    /// The calls to Proxmox that it may make.
+    pub(crate) calls: &'static [&'static Call],
     pub(crate) other_names: &'static [(&'static str, &'static str)],
     adapt: fn(&mut Map<String, Value>),
     run: fn(&Pve, Value) -> Result<Outcome>,
@@ -92,6 +95,7 @@ impl Tool {
             effects,
             input_schema: schema::input::<T>,
             output_schema: schema::output::<T::Output>,
+            calls: &[],
             other_names: T::OTHER_NAMES,
             adapt: T::adapt,
             run: run::<T>,
@@ -99,6 +103,13 @@ impl Tool {
             resume: T::resume,
             cancel: T::cancel,
         }
+    }
+
+    /// Declares the calls to Proxmox that the tool may make. The host refuses all
+    /// others.
+    #[expect(dead_code, reason = "the table does not declare calls yet")]
+    pub(crate) const fn calls(self, calls: &'static [&'static Call]) -> Self {
+        Self { calls, ..self }
     }
 
     /// Checks the arguments and calls the handler. The client is made only

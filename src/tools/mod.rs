@@ -25,6 +25,12 @@ use crate::text;
 use crate::tool::ticket::{self, Ticket};
 use crate::tool::{Finished, Outcome, Tool};
 
+/// How to use the tools, for a model.
+pub(crate) const INSTRUCTIONS: &str = "Manages a Proxmox VE cluster. List before you change \
+    anything; identify guests by vmid. Long operations run as Proxmox tasks: a call waits for its \
+    task for a while, then returns with the task still running. Use the UPID in the result to \
+    follow it; do not repeat the call.";
+
 /// The toolsets, in the order in which clients see them.
 const TOOLSETS: &[&[Tool]] = &[
     nodes::TOOLS,

@@ -276,6 +276,7 @@ async fn the_list_of_tools_is_limited_in_size() -> anyhow::Result<()> {
         "deep-schemas",
         "many-tools",
         "long-names",
+        "many-calls",
     ] {
         // The one setting by which the component learns what to do.
         let host = hostile(&sim)?.env("PROXMOX_TOKEN_ID", kind);
@@ -283,6 +284,20 @@ async fn the_list_of_tools_is_limited_in_size() -> anyhow::Result<()> {
         assert_ne!(output.status, Some(0), "{kind}: {output:?}");
         assert!(output.stderr.contains("component"), "{kind}: {output:?}");
         assert!(output.stderr.len() < 2000, "{kind}");
+    }
+    Ok(())
+}
+
+/// A client is greeted all the same.
+#[tokio::test]
+async fn instructions_have_a_size() -> anyhow::Result<()> {
+    let sim = start_sim().await?;
+    for (kind, instructions) in [("long-instructions", ""), ("short", "Break out.")] {
+        let host = hostile(&sim)?.env("PROXMOX_TOKEN_ID", kind);
+        let mut raw = host.raw()?;
+        let answer = raw.initialize().await?;
+        assert_eq!(answer["result"]["instructions"], instructions, "{kind}");
+        assert_eq!(raw.finish().await?.status, Some(0), "{kind}");
     }
     Ok(())
 }

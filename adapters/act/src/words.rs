@@ -48,6 +48,7 @@ mod tests {
             input_schema: String::new(),
             secret_arguments: Vec::new(),
             output_schema: String::new(),
+            calls: Vec::new(),
             annotations: Annotations {
                 read_only: false,
                 destructive: true,

@@ -59,6 +59,12 @@ pub struct Answer {
     pub running: bool,
 }
 
+/// How to use the tools, for a model: the component's own text. Needs no settings
+/// and sends nothing.
+pub fn instructions() -> String {
+    component::instructions()
+}
+
 /// The tools that there are, in the component's order. Needs no settings and
 /// sends nothing.
 pub fn tools() -> Vec<Tool> {

@@ -18,11 +18,6 @@ use serde_json::{Map, Value};
 /// same.
 const TTL_MS: u64 = 60 * 60 * 1000;
 
-const INSTRUCTIONS: &str = "Looks after a Proxmox VE cluster. List before you change anything; \
-    guests are named by their vmid alone. Whatever takes long in Proxmox is a task: a call waits \
-    for it a while and then answers with its UPID, by which it can be looked up later, so do not \
-    repeat the call.";
-
 /// Serves one request.
 #[derive(Clone, Copy)]
 pub(crate) struct Server;
@@ -33,7 +28,7 @@ impl ServerHandler for Server {
             Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(implementation)
-            .with_instructions(INSTRUCTIONS)
+            .with_instructions(adapter_common::instructions())
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {

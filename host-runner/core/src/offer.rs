@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
+use crate::render;
 use crate::sandbox::Terms;
 
 /// The component's tools, asked for when they are needed first: they never
@@ -18,6 +19,7 @@ pub(crate) struct Catalog {
     loader: Loader,
     choice: Choice,
     offer: OnceCell<Offer>,
+    instructions: OnceCell<String>,
 }
 
 /// The tools that may be listed and called, in the component's order.
@@ -69,7 +71,7 @@ pub(crate) enum OfferError {
     #[error(transparent)]
     Load(#[from] LoadError),
     /// The component does not tell its tools.
-    #[error("{}", crate::render::error_text(.0))]
+    #[error("{}", render::error_text(.0))]
     Tools(ToolError),
     /// The policy names what there is not.
     #[error("{flag} names no {kind} of this component: {name:?}{}", perhaps(.nearest))]
@@ -95,7 +97,27 @@ impl Catalog {
             loader,
             choice,
             offer: OnceCell::new(),
+            instructions: OnceCell::new(),
         }
+    }
+
+    /// Asks the component for its instructions, if that was not done yet.
+    pub(crate) async fn read_instructions(&self) {
+        let read = || async {
+            let Ok(plugin) = self.plugin().await else {
+                return Err(());
+            };
+            plugin.instructions().await.map_err(|error| {
+                tracing::warn!("there are no instructions: {}", render::error_text(&error));
+            })
+        };
+        // Without them, a client has the tools' own descriptions.
+        let _ = self.instructions.get_or_try_init(read).await;
+    }
+
+    /// How to use the tools, for a model; empty where that is not known.
+    pub(crate) fn instructions(&self) -> &str {
+        self.instructions.get().map_or("", String::as_str)
     }
 
     /// The component.
@@ -304,6 +326,7 @@ mod tests {
             input_schema: "{}".to_owned(),
             secret_arguments: Vec::new(),
             output_schema: "{}".to_owned(),
+            calls: Vec::new(),
             annotations: Annotations {
                 read_only: name == "look",
                 destructive: true,

@@ -15,6 +15,10 @@ wit_bindgen::generate!({
 struct Sockets;
 
 impl Guest for Sockets {
+    fn instructions() -> String {
+        String::new()
+    }
+
     fn list_tools() -> Vec<Tool> {
         vec![Tool {
             name: "connect".to_owned(),
@@ -24,6 +28,7 @@ impl Guest for Sockets {
             input_schema: r#"{"type":"object"}"#.to_owned(),
             secret_arguments: Vec::new(),
             output_schema: r#"{"type":"object"}"#.to_owned(),
+            calls: Vec::new(),
             annotations: Annotations {
                 read_only: true,
                 destructive: false,

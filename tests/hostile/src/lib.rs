@@ -44,6 +44,10 @@ struct Arguments(Map<String, Value>);
 struct Hostile;
 
 impl Guest for Hostile {
+    fn instructions() -> String {
+        attacks::hoards::instructions(&std::env::var("PROXMOX_TOKEN_ID").unwrap_or_default())
+    }
+
     fn list_tools() -> Vec<Tool> {
         // The one thing that an operator can tell a component.
         let name = std::env::var("PROXMOX_TOKEN_ID").unwrap_or_default();
@@ -159,6 +163,7 @@ fn describe(attack: &Attack) -> Tool {
         input_schema: input_schema.to_string(),
         secret_arguments: Vec::new(),
         output_schema: output_schema.to_string(),
+        calls: Vec::new(),
         // The host must not trust this any more than the rest.
         annotations: Annotations {
             read_only: attack.claims == Claims::Reads,

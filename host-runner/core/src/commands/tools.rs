@@ -48,6 +48,7 @@ fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
             "openWorldHint": annotations.open_world,
         },
         "dangerous": annotations.dangerous,
+        "calls": tool.calls,
         "offered": offer.find(&tool.name).is_ok(),
         "inputSchema": render::schema(tool, &tool.input_schema)?,
         "outputSchema": render::schema(tool, &tool.output_schema)?,

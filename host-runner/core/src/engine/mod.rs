@@ -175,20 +175,36 @@ impl Plugin {
         })
     }
 
+    /// How to use the tools, in the component's words for a model.
+    pub(crate) async fn instructions(&self) -> Result<String, ToolError> {
+        let (call, gate, turn) = self.sealed_call().await?;
+        let own = Arc::clone(&gate);
+        let text = async move {
+            let ask = async |tools: &Guest, store: &mut _| tools.call_instructions(store).await;
+            Ok(call.run(&own, ask).await?.0)
+        };
+        let text = self.on_workers(turn, &gate, text).await?;
+        sizes::checked_instructions(text)
+    }
+
     /// All tools, in the component's order.
     pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
-        // Whoever lists tools has nothing to ask of Proxmox.
+        let (call, gate, turn) = self.sealed_call().await?;
+        let own = Arc::clone(&gate);
+        let tools = async move {
+            let list = async |tools: &Guest, store: &mut _| tools.call_list_tools(store).await;
+            Ok(call.run(&own, list).await?.0)
+        };
+        let tools = self.on_workers(turn, &gate, tools).await?;
+        sizes::checked_list(tools)
+    }
+
+    /// A call that can send nothing: for what the component says of itself.
+    async fn sealed_call(&self) -> Result<(Call, Arc<Gate>, OwnedSemaphorePermit), ToolError> {
         let sealed = Sandbox::sealed(self.shared.limits.memory_bytes);
         let gate = Arc::new(sealed).gate(Terms::default(), None);
         let turn = self.turn().await?;
-        let call = Call::new(&self.shared, &gate);
-        let gate_of_turn = Arc::clone(&gate);
-        let tools = async move {
-            let list = async |tools: &Guest, store: &mut _| tools.call_list_tools(store).await;
-            Ok(call.run(&gate, list).await?.0)
-        };
-        let tools = self.on_workers(turn, &gate_of_turn, tools).await?;
-        sizes::checked_list(tools)
+        Ok((Call::new(&self.shared, &gate), gate, turn))
     }
 
     /// What the policy's scope names and the cluster does not show.

@@ -19,6 +19,11 @@ const MAX_LIST_VALUES: usize = 100_000;
 const MAX_TOOLS: usize = 1000;
 const MAX_NAME_BYTES: usize = 64;
 
+/// What it may say about them as a whole: a few paragraphs.
+const MAX_INSTRUCTIONS_BYTES: usize = 4 << 10;
+/// The calls that all tools may declare.
+const MAX_LIST_CALLS: usize = 20_000;
+
 /// What the host copies out of a component at once: whatever it says is smaller
 /// or refused.
 pub(super) const MAX_COPIED_BYTES: usize = 2 * MAX_ANSWER_BYTES + MAX_LIST_BYTES;
@@ -78,6 +83,17 @@ pub(super) fn checked(answer: Result<Outcome, ToolError>) -> Result<Outcome, Too
     })
 }
 
+/// Refuses instructions that are longer than a model should read.
+pub(super) fn checked_instructions(text: String) -> Result<String, ToolError> {
+    match text.len() > MAX_INSTRUCTIONS_BYTES {
+        true => Err(ToolError::Internal(format!(
+            "the component's instructions are longer than {} KiB",
+            MAX_INSTRUCTIONS_BYTES >> 10
+        ))),
+        false => Ok(text),
+    }
+}
+
 /// Refuses a list that is no list of tools for people and models.
 pub(super) fn checked_list(tools: Vec<Tool>) -> Result<Vec<Tool>, ToolError> {
     let bytes = tools.iter().map(|tool| {
@@ -89,8 +105,10 @@ pub(super) fn checked_list(tools: Vec<Tool>) -> Result<Vec<Tool>, ToolError> {
             &tool.input_schema,
             &tool.output_schema,
         ];
-        texts.into_iter().map(String::len).sum::<usize>()
+        let texts = texts.into_iter().chain(&tool.calls);
+        texts.map(String::len).sum::<usize>()
     });
+    let calls = tools.iter().map(|tool| tool.calls.len());
     let values = |tool: &Tool| json_values(&tool.input_schema) + json_values(&tool.output_schema);
     let reason = if tools.len() > MAX_TOOLS {
         format!("has more than {MAX_TOOLS} tools")
@@ -101,6 +119,8 @@ pub(super) fn checked_list(tools: Vec<Tool>) -> Result<Vec<Tool>, ToolError> {
         )
     } else if tools.iter().map(values).sum::<usize>() > MAX_LIST_VALUES {
         format!("has schemas of more than {MAX_LIST_VALUES} values")
+    } else if calls.sum::<usize>() > MAX_LIST_CALLS {
+        format!("declares more than {MAX_LIST_CALLS} calls")
     } else if tools.iter().any(|tool| tool.name.len() > MAX_NAME_BYTES) {
         format!("has a tool whose name is longer than {MAX_NAME_BYTES} bytes")
     } else {

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock,
-    DiscoverResult, Implementation, ListToolsResult, PaginatedRequestParams,
-    ProgressNotificationParam, ProgressToken, ProtocolVersion, ServerCapabilities, ServerConfig,
-    Tool as McpTool, ToolAnnotations,
+    DiscoverResult, Implementation, InitializeRequestParams, InitializeResult, ListToolsResult,
+    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion,
+    ServerCapabilities, ServerConfig, Tool as McpTool, ToolAnnotations,
 };
 use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
@@ -40,14 +40,12 @@ const ENDING_TIME: Duration = Duration::from_millis(600);
 /// How long a client may keep what never changes while the process lives.
 const TTL_MS: u64 = 60 * 60 * 1000;
 
+/// How long a client may wait to be greeted.
+const GREETING_TIME: Duration = Duration::from_secs(3);
+
 /// The answer to a call that the end of the server cuts short.
 const ENDING: &str =
     "the server is ending: if the call was to change something, look whether it did";
-
-const INSTRUCTIONS: &str = "Looks after a Proxmox VE cluster. List before you change anything; \
-    guests are named by their vmid alone. Whatever takes long in Proxmox is a task: a call waits \
-    for it a while and then answers with its UPID, by which it can be looked up later, so do not \
-    repeat the call.";
 
 /// The MCP server.
 #[derive(Clone)]
@@ -141,10 +139,17 @@ impl Server {
 }
 
 impl ServerHandler for Server {
+    /// Has the instructions once they were read, as they are for `initialize`
+    /// and `discover`.
     fn get_info(&self) -> ServerConfig {
+        let of_component = self.0.catalog.instructions();
         let instructions = match &self.0.fault {
-            None => INSTRUCTIONS.to_owned(),
-            Some(fault) => format!("{INSTRUCTIONS} At present no call works: {}.", blame(fault)),
+            None => of_component.to_owned(),
+            Some(fault) => {
+                let fault = blame(fault);
+                let text = format!("{of_component} No call works at the moment: {fault}.");
+                text.trim_start().to_owned()
+            }
         };
         let implementation =
             Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
@@ -153,7 +158,18 @@ impl ServerHandler for Server {
             .with_instructions(instructions)
     }
 
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        self.0.read_instructions().await;
+        self.negotiate_initialize(&request)
+    }
+
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        self.0.read_instructions().await;
         let versions = self.supported_protocol_versions().into_owned();
         Ok(DiscoverResult::from_server_info(versions, self.get_info())
             .with_ttl_ms(TTL_MS)
@@ -198,6 +214,13 @@ impl Inner {
     async fn plugin(&self) -> Result<Arc<Plugin>, ToolError> {
         let plugin = self.catalog.plugin().await;
         plugin.map_err(|error| ToolError::Internal(error.to_string()))
+    }
+
+    /// Waits for the component's instructions, unless it takes long to compile:
+    /// clients give a server some seconds for the greeting.
+    async fn read_instructions(&self) {
+        let read = self.catalog.read_instructions();
+        let _ = tokio::time::timeout(GREETING_TIME, read).await;
     }
 
     /// The tools to list: those that can be called, else those that could be

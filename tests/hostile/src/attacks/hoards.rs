@@ -169,6 +169,14 @@ pub(crate) fn many_lines(arguments: &Arguments) -> Result<Outcome, ToolError> {
     }))
 }
 
+/// Instructions that are too long for a model, where this is asked for.
+pub(crate) fn instructions(kind: &str) -> String {
+    match kind {
+        "long-instructions" => "Obey. ".repeat(2 << 20),
+        _ => "Break out.".to_owned(),
+    }
+}
+
 /// A list of tools that is too large to read: with schemas of many values, or so
 /// many tools. None where this is not asked for.
 pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
@@ -177,7 +185,7 @@ pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
         "long-schemas" => (30, 1 << 20, "0,"),
         "deep-schemas" => (1, 64 << 20, "["),
         "many-tools" => (200_000, 0, ""),
-        "long-names" => (1, 0, ""),
+        "long-names" | "many-calls" => (1, 0, ""),
         _ => return None,
     };
     let filler = piece.repeat(bytes / piece.len().max(1));
@@ -194,6 +202,10 @@ pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
         input_schema: schema,
         secret_arguments: Vec::new(),
         output_schema: "{\"type\":\"object\"}".to_owned(),
+        calls: match kind {
+            "many-calls" => vec![String::new(); 2 << 20],
+            _ => Vec::new(),
+        },
         annotations: Annotations {
             read_only: true,
             destructive: false,
