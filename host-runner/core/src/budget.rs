@@ -13,9 +13,6 @@ use tokio::sync::Notify;
 
 /// What an instance's memories may take without asking: enough for most calls.
 pub(crate) const SMALL_INSTANCE: usize = 3 << 20;
-/// What the host may keep for one call: an answer of the largest size, once
-/// more for a copy of it, and what is left of it after filtering.
-const HOST_BYTES: usize = 3 * crate::sandbox::MAX_RESPONSE_BYTES;
 /// What is left for all other calls while one has all that a call may have.
 const SHARED_BYTES: usize = 32 << 20;
 /// Less than this is not worth the accounting.
@@ -70,9 +67,10 @@ enum Purpose {
 }
 
 impl Budget {
-    /// For calls whose instances may each have memories of `instance_bytes`.
-    pub(crate) fn new(instance_bytes: usize) -> Arc<Self> {
-        Self::with(instance_bytes, HOST_BYTES, SHARED_BYTES)
+    /// For calls whose instances may each have memories of `instance_bytes`, and
+    /// for each of which the host may keep `host_bytes`.
+    pub(crate) fn new(instance_bytes: usize, host_bytes: usize) -> Arc<Self> {
+        Self::with(instance_bytes, host_bytes, SHARED_BYTES)
     }
 
     /// For the host's own answers, of which it reads one at a time.
@@ -254,6 +252,7 @@ mod tests {
     use super::*;
 
     const MIB: usize = 1 << 20;
+    const HOST_BYTES: usize = 48 * MIB;
 
     /// Whether it is there at once.
     async fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
@@ -262,7 +261,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_gets_all_that_a_call_may_have() {
-        let budget = Budget::new(64 * MIB);
+        let budget = Budget::new(64 * MIB, HOST_BYTES);
         let (first, second) = (budget.account(), budget.account());
         first.take(MIB).await;
         second.take(SHARED_BYTES).await;
@@ -275,7 +274,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_given_back_goes_to_whoever_waits() {
-        let budget = Budget::new(64 * MIB);
+        let budget = Budget::new(64 * MIB, HOST_BYTES);
         let (first, second) = (budget.account(), budget.account());
         first.take(MIB).await;
         second.take(SHARED_BYTES).await;
@@ -295,7 +294,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_waits_for_itself_too() {
-        let budget = Budget::new(64 * MIB);
+        let budget = Budget::new(64 * MIB, HOST_BYTES);
         let account = budget.account();
         let held = account.hold(HOST_BYTES).await.unwrap();
         assert!(at_once(account.hold(MIB)).await.is_none());
@@ -308,7 +307,7 @@ mod tests {
     /// However many ask for however much: all of them get it in the end.
     #[tokio::test]
     async fn nobody_waits_for_ever() {
-        let budget = Budget::new(64 * MIB);
+        let budget = Budget::new(64 * MIB, HOST_BYTES);
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..50 {
             let account = budget.account();

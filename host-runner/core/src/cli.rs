@@ -9,12 +9,11 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use host_runner_policy::PolicyFile;
 use tracing::level_filters::LevelFilter;
 
-use crate::commands::forward::ForwardArgs;
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
-use crate::settings::{EnvFile, Place, Settings, SettingsError, Sources, Variable, mask_secrets};
+use crate::settings::{EnvFile, Settings, SettingsError, Source, Sources, Variable, mask_secrets};
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
 ///
@@ -95,6 +94,19 @@ pub(crate) enum Command {
         /// Where to write the code
         output: PathBuf,
     },
+}
+
+/// Where to listen, and for whom.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// The loopback address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8007")]
+    pub(crate) listen: String,
+    /// The file with the key that a client must give as the token's secret;
+    /// made if there is none [default:
+    /// ~/.local/state/proxmox-mcp/forward-key]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
 }
 
 /// What to do with the policy.
@@ -268,7 +280,7 @@ impl<'a> Operator<'a> {
         let flags = &self.options.policy;
         let unnamed = self.sources.unnamed_file().is_some();
         let of_sources = self.sources.policies().map(|(path, place)| {
-            let trusted = !(unnamed && matches!(place, Place::File(_)));
+            let trusted = !(unnamed && matches!(place, Source::File(_)));
             (path, trusted)
         });
         let of_flags = flags.file().map(|path| (path, true));

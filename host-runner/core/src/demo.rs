@@ -1,7 +1,7 @@
 //! `--demo`: a simulated cluster inside this program, where it was built with the
 //! feature `demo`.
 
-use crate::sandbox::{Origin, OriginError};
+use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
 use crate::settings::{CaFile, Settings, Trust};
 

@@ -22,6 +22,7 @@ mod log;
 mod mcp;
 mod offer;
 mod operator_file;
+mod origin;
 mod policy;
 mod process;
 mod redact;

@@ -10,7 +10,7 @@ use serde_json::{Map, Serializer, Value, json};
 
 use crate::redact::{self, Masked};
 
-use super::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd, Verdict};
+use super::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
 
 /// Short enough for pipes and log collectors.
 #[cfg(test)]
@@ -46,7 +46,7 @@ pub(super) enum Event {
         call: CallId,
         #[serde(flatten)]
         request: Request,
-        verdict: Verdict,
+        verdict: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,10 @@ impl Event {
         Self::Request {
             call,
             request: Request::new(request),
-            verdict: end.verdict,
+            verdict: match end.allowed {
+                true => "allowed",
+                false => "refused",
+            },
             rule: end.rule.map(name),
             reason: end.reason.map(message),
             status: end.status,

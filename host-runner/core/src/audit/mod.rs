@@ -6,6 +6,7 @@
 //! MCP, and takes values only after [`redact`](crate::redact) took the secrets
 //! out.
 
+mod event;
 mod file;
 mod line;
 
@@ -15,13 +16,11 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+pub(crate) use self::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
 
 use self::file::{Log, Written};
 use self::line::Event;
-use crate::redact::Masked;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,73 +57,6 @@ pub(crate) enum AuditError {
         /// What the system says.
         source: io::Error,
     },
-}
-
-/// Names a call in all lines about it, also among those of other processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct CallId {
-    process: u32,
-    number: u64,
-}
-
-/// A call as it begins.
-pub(crate) struct CallStart<'a> {
-    /// What the client says that it is.
-    pub client_name: Option<&'a str>,
-    /// Its version, as it says.
-    pub client_version: Option<&'a str>,
-    pub tool: &'a str,
-    pub arguments: &'a Masked,
-}
-
-/// A request that a component wants to send.
-pub(crate) struct AuditedRequest<'a> {
-    pub method: &'a str,
-    /// Without the query: its parameters are among `params`.
-    pub path: &'a str,
-    pub params: &'a Masked,
-}
-
-/// What became of a request.
-pub(crate) struct RequestEnd<'a> {
-    pub verdict: Verdict,
-    /// The rule that allowed or refused it.
-    pub rule: Option<&'a str>,
-    /// Why it was refused.
-    pub reason: Option<&'a str>,
-    /// The answer's status, where there was an answer.
-    pub status: Option<u16>,
-    /// Why there was none.
-    pub failure: Option<&'a str>,
-    pub duration: Duration,
-}
-
-/// Whether a request may leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Verdict {
-    Allowed,
-    Refused,
-}
-
-/// What became of a call.
-pub(crate) struct CallEnd<'a> {
-    pub outcome: CallOutcome<'a>,
-    /// The task that it started, if it did.
-    pub upid: Option<&'a str>,
-    pub duration: Duration,
-}
-
-/// How a call ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallOutcome<'a> {
-    Ok,
-    /// With the kind of the error.
-    Error(&'a str),
-    /// Its task goes on.
-    Running,
-    /// The client no longer wanted an answer.
-    Cancelled,
 }
 
 struct Inner {
@@ -295,18 +227,6 @@ impl fmt::Display for AuditTarget {
             Self::Stderr => f.write_str("on stderr"),
             Self::File(path) => write!(f, "{}", path.display()),
         }
-    }
-}
-
-impl fmt::Display for CallId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}-{}", self.process, self.number)
-    }
-}
-
-impl Serialize for CallId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -5,8 +5,10 @@ use std::path::Path;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use super::*;
-use crate::redact;
+use crate::redact::{self, Masked};
 
 fn params(pairs: &[(&str, &str)]) -> Masked {
     let pairs: Vec<_> = pairs
@@ -16,9 +18,9 @@ fn params(pairs: &[(&str, &str)]) -> Masked {
     redact::params(&pairs)
 }
 
-fn sent(verdict: Verdict) -> RequestEnd<'static> {
+fn sent(allowed: bool) -> RequestEnd<'static> {
     RequestEnd {
-        verdict,
+        allowed,
         rule: Some("preset operate"),
         reason: None,
         status: Some(200),
@@ -64,18 +66,18 @@ async fn a_call_is_told_from_its_begin_to_its_end() {
         path: "/nodes/pve1/qemu/100/config?token=hush",
         params: &params(&[]),
     };
-    audit.request(call, &read, &sent(Verdict::Allowed)).await;
+    audit.request(call, &read, &sent(true)).await;
     let write = AuditedRequest {
         method: "PUT",
         path: "/nodes/pve1/qemu/100/config",
         params: &params(&[("cipassword", "hush"), ("ciuser", "ops")]),
     };
     audit.write_ahead(call, &write).await.unwrap();
-    audit.request(call, &write, &sent(Verdict::Allowed)).await;
+    audit.request(call, &write, &sent(true)).await;
     let refused = RequestEnd {
         reason: Some("no guest can be deleted"),
         status: None,
-        ..sent(Verdict::Refused)
+        ..sent(false)
     };
     audit.request(call, &write, &refused).await;
     let upid = "UPID:pve1:0000A1B2:00C3D4E5:66A1B2C3:qmstart:100:root@pam!full:";
@@ -148,7 +150,7 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
             let result = audit.write_ahead(call, &write).await;
             assert_eq!(result.is_err(), required, "{result:?}");
         }
-        audit.request(call, &write, &sent(Verdict::Allowed)).await;
+        audit.request(call, &write, &sent(true)).await;
 
         // There is space again.
         fs::remove_file(&path).unwrap();
@@ -240,7 +242,7 @@ proptest! {
         let params = redact::arguments(&value, &json!({}));
         let request = AuditedRequest { method: &texts[0], path: &texts[1], params: &params };
         let end = RequestEnd {
-            verdict: Verdict::Refused,
+            allowed: false,
             rule: Some(&texts[2]),
             reason: Some(&texts[3]),
             status,

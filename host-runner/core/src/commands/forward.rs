@@ -25,7 +25,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use clap::Args;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -33,25 +32,12 @@ use self::exchange::Forwarder;
 use self::key::Key;
 use self::rate::Rate;
 use super::{CommandError, Context};
-use crate::cli::Operator;
+use crate::cli::{ForwardArgs, Operator};
 use crate::engine::Embedded;
 use crate::policy::chooses_tools;
 use crate::process;
 use crate::render;
 use crate::sandbox::Terms;
-
-/// Where to listen, and for whom.
-#[derive(Debug, Args)]
-pub(crate) struct ForwardArgs {
-    /// The loopback address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8007")]
-    listen: String,
-    /// The file with the key that a client must give as the token's secret;
-    /// made if there is none [default:
-    /// ~/.local/state/proxmox-mcp/forward-key]
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-}
 
 /// Forwards until a signal comes.
 pub(crate) async fn run(

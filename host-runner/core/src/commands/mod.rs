@@ -18,7 +18,7 @@ use crate::engine::{Embedded, LoadError, Loader, ToolError};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Choice, PolicyFileError};
 use crate::render;
-use crate::sandbox::{Sandbox, TrustError};
+use crate::sandbox::{MAX_CALL_BYTES, Sandbox, TrustError};
 use crate::settings::{Settings, SettingsError};
 
 /// Why a command ends without success. Each message is one line, but for those
@@ -168,7 +168,7 @@ fn catalog(
         None => None,
     };
     let limits = operator.options.limits();
-    let budget = Budget::new(limits.memory_bytes);
+    let budget = Budget::new(limits.memory_bytes, MAX_CALL_BYTES);
     let loader = Loader::new(
         operator.options.component(embedded),
         limits,

@@ -4,8 +4,8 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
-use super::Limits;
 use super::bindings::RunnerPre;
+use super::limits::Limits;
 use super::linking;
 use super::loading::{self, ComponentSource, LoadError, one_line};
 use super::state::State;

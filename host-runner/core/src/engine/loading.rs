@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::Limits;
+use super::limits::Limits;
 use super::state::MAX_TABLE_ELEMENTS;
 use crate::digest::Digest;
 use crate::sandbox::MAX_WAITING;
@@ -36,13 +36,13 @@ pub struct Embedded {
 /// Where a component comes from, and which it has to be.
 #[derive(Clone)]
 pub(crate) struct ComponentSource {
-    place: Place,
+    location: Location,
     /// None: whichever is there.
     digest: Option<Digest>,
 }
 
 #[derive(Clone)]
-enum Place {
+enum Location {
     /// The one inside this program.
     Embedded(Embedded),
     /// A file in WebAssembly's binary format.
@@ -103,7 +103,7 @@ impl ComponentSource {
     /// The one inside this program.
     pub(crate) fn embedded(embedded: Embedded) -> Self {
         Self {
-            place: Place::Embedded(embedded),
+            location: Location::Embedded(embedded),
             digest: None,
         }
     }
@@ -111,7 +111,7 @@ impl ComponentSource {
     /// A file in WebAssembly's binary format.
     pub(crate) fn file(path: PathBuf) -> Self {
         Self {
-            place: Place::File(path),
+            location: Location::File(path),
             digest: None,
         }
     }
@@ -123,9 +123,9 @@ impl ComponentSource {
 
     /// What to call it in a message.
     pub(super) fn name(&self) -> String {
-        match &self.place {
-            Place::Embedded(_) => "the embedded component".to_owned(),
-            Place::File(path) => path.display().to_string(),
+        match &self.location {
+            Location::Embedded(_) => "the embedded component".to_owned(),
+            Location::File(path) => path.display().to_string(),
         }
     }
 
@@ -142,15 +142,15 @@ impl ComponentSource {
 
     /// The component itself.
     pub(super) fn read(&self) -> Result<Vec<u8>, LoadError> {
-        let wasm = match &self.place {
-            Place::Embedded(embedded) => {
+        let wasm = match &self.location {
+            Location::Embedded(embedded) => {
                 let packed = embedded.wasm.ok_or(LoadError::NotEmbedded)?;
                 lz4_flex::decompress_size_prepended(packed).map_err(|error| LoadError::Invalid {
                     name: self.name(),
                     reason: error.to_string(),
                 })?
             }
-            Place::File(path) => read_file(path)?,
+            Location::File(path) => read_file(path)?,
         };
         if let Some(expected) = self.digest {
             let found = Digest::of(&wasm);
@@ -175,9 +175,9 @@ impl ComponentSource {
 
     /// The build script took the code only if it was made from the component.
     fn precompiled(&self, engine: &Engine) -> Option<Component> {
-        match &self.place {
-            Place::Embedded(embedded) => map(engine, embedded.precompiled?),
-            Place::File(_) => None,
+        match &self.location {
+            Location::Embedded(embedded) => map(engine, embedded.precompiled?),
+            Location::File(_) => None,
         }
     }
 

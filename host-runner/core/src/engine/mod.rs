@@ -5,6 +5,7 @@
 mod bindings;
 mod guest_log;
 mod inspection;
+mod limits;
 mod linking;
 mod loading;
 mod processor;
@@ -29,6 +30,7 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     Outcome, Pending, Tool, ToolError, ToolResult,
 };
 pub(crate) use self::inspection::{Import, Inspection, inspect};
+pub(crate) use self::limits::Limits;
 pub use self::loading::Embedded;
 pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
 
@@ -46,20 +48,6 @@ const MAX_WAITING: usize = 256;
 
 /// Handles that a component may have: of its own resources, and of the host's.
 const MAX_HANDLES: usize = 16 * MAX_RESOURCES;
-
-/// What a call may use.
-#[derive(Debug, Clone)]
-pub(crate) struct Limits {
-    /// Memory, over all of an instance's memories. What all calls take together
-    /// is bounded too: see [`crate::budget`].
-    pub memory_bytes: usize,
-    /// Processor time, of the host's functions that it calls too.
-    pub cpu: Duration,
-    /// Time in all, waiting for Proxmox included.
-    pub wall: Duration,
-    /// Calls that run at the same time; others wait for their turn.
-    pub concurrency: usize,
-}
 
 /// A component, ready to be called from many tasks at once.
 pub(crate) struct Plugin {
@@ -202,7 +190,7 @@ impl Plugin {
     /// A call that can send nothing: for what the component says of itself.
     async fn sealed_call(&self) -> Result<(Call, Arc<Gate>, OwnedSemaphorePermit), ToolError> {
         let sealed = Sandbox::sealed(self.shared.limits.memory_bytes);
-        let gate = Arc::new(sealed).gate(Terms::default(), None);
+        let gate = Gate::new(&Arc::new(sealed), Terms::default(), None);
         let turn = self.turn().await?;
         Ok((Call::new(&self.shared, &gate), gate, turn))
     }
@@ -214,7 +202,7 @@ impl Plugin {
 
     /// The way out of one call.
     pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
-        self.shared.sandbox.gate(terms, start)
+        Gate::new(&self.shared.sandbox, terms, start)
     }
 
     /// Calls a tool. `arguments` is a JSON object.
@@ -384,17 +372,6 @@ impl Shared {
             "ended itself instead of answering".to_owned()
         } else {
             "failed".to_owned()
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: 64 << 20,
-            cpu: Duration::from_secs(10),
-            wall: Duration::from_secs(120),
-            concurrency: 16,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How much a component may say.
 
-use super::{Outcome, Tool, ToolError, ToolResult};
+use super::bindings::exports::proxmox::mcp::tools::{Outcome, Tool, ToolError, ToolResult};
 
 /// What a call may answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;

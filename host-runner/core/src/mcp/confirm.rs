@@ -23,8 +23,7 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 
 use super::running::Running;
-use crate::engine::ToolError;
-use crate::sandbox::{ANSWER_TIME, Change, Decision, Fate, Question};
+use crate::sandbox::{ANSWER_TIME, Change, Question};
 
 /// The name of the one question that is asked at a time.
 const QUESTION: &str = "confirm";
@@ -163,34 +162,6 @@ impl Questions {
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// A call that ended since a change of it was not agreed to.
-pub(super) fn refused(change: &Decision, has_written: bool) -> ToolError {
-    let subject = change.subject();
-    let (what, next) = match change.fate {
-        Fate::Unconfirmed => (
-            format!(
-                "the operator of this server requires the user's consent to {subject}, and this \
-                 client cannot ask for it (rule confirm)"
-            ),
-            "the operator can set confirm_fallback to allow",
-        ),
-        _ => (
-            format!("{subject} was not sent ({})", change.verdict.reason),
-            "ask the user what to do instead of calling again",
-        ),
-    };
-    let before = match has_written {
-        true => "earlier changes of this call were made: look at the guest",
-        false => "nothing was changed",
-    };
-    ToolError::Denied(format!("{what}: {before}; {next}"))
-}
-
-/// The question cannot be sealed.
-pub(super) fn unasked() -> ToolError {
-    ToolError::Denied("the user cannot be asked: the change was not sent".to_owned())
 }
 
 /// What an answer is bound to.

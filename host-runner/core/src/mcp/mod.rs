@@ -4,6 +4,7 @@
 mod backlog;
 mod confirm;
 mod message;
+mod refusal;
 mod room;
 mod running;
 mod stdio;
@@ -289,7 +290,7 @@ impl Inner {
                 (Event::Question(question), _) => {
                     return Ok(match self.questions.park(&request, question, call) {
                         Some(asks) => asks.into(),
-                        None => to_error(&confirm::unasked()).into(),
+                        None => to_error(&refusal::unasked()).into(),
                     });
                 }
             }

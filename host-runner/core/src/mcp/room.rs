@@ -27,7 +27,9 @@ pub(super) struct Room(Arc<Semaphore>);
 
 /// What a message takes. It goes back when the last copy of this is dropped.
 #[derive(Clone)]
-pub(super) struct Place(#[expect(dead_code, reason = "dropped")] Option<Arc<OwnedSemaphorePermit>>);
+pub(super) struct Reservation(
+    #[expect(dead_code, reason = "dropped")] Option<Arc<OwnedSemaphorePermit>>,
+);
 
 impl Room {
     pub(super) fn new() -> Self {
@@ -36,16 +38,16 @@ impl Room {
 
     /// A place for a message with so many bytes and JSON values. None if there
     /// is no room for it at present.
-    pub(super) fn take(&self, bytes: usize, values: usize) -> Option<Place> {
+    pub(super) fn take(&self, bytes: usize, values: usize) -> Option<Reservation> {
         let cost = bytes
             .saturating_mul(COPIES)
             .saturating_add(values.saturating_mul(VALUE_BYTES));
         if cost <= SMALL_BYTES {
-            return Some(Place(None));
+            return Some(Reservation(None));
         }
         let units = u32::try_from(cost.div_ceil(UNIT_BYTES)).ok()?;
         let permit = Arc::clone(&self.0).try_acquire_many_owned(units).ok()?;
-        Some(Place(Some(Arc::new(permit))))
+        Some(Reservation(Some(Arc::new(permit))))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::follow::{self, Followed, Listener};
 use crate::offer;
 use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
 
-use super::confirm;
+use super::refusal;
 
 /// A call that has been started.
 pub(super) struct Running {
@@ -155,7 +155,7 @@ impl Running {
         follow::audit(&self.gate, &answer);
         let answer = answer.map(Followed::into_result);
         Event::Ended(answer.map_err(|error| match self.gate.unconfirmed() {
-            Some(change) => confirm::refused(&change, self.gate.has_written()),
+            Some(change) => refusal::of_change(&change, self.gate.has_written()),
             None => error,
         }))
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::message::{self, Line, MAX_LINE_BYTES};
-use super::room::{Place, Room};
+use super::room::{Reservation, Room};
 
 /// The most that may wait for the client to read it, with the answers to what
 /// it had asked before [`Backlog`] was full.
@@ -43,7 +43,7 @@ pub(super) struct Stdio {
 }
 
 /// A message, and the room that it takes.
-type Incoming = (RxJsonRpcMessage<RoleServer>, Place);
+type Incoming = (RxJsonRpcMessage<RoleServer>, Reservation);
 
 /// The way to stdout.
 #[derive(Clone)]

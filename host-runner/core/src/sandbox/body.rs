@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 
-use super::{FailureKind, Gate, MAX_REQUEST_BYTES, SendError};
+use super::failure::{FailureKind, SendError};
+use super::gate::Gate;
+use super::limits::MAX_REQUEST_BYTES;
 use crate::budget::Hold;
 
 /// What a request takes while it is judged and sent, as a multiple of its body:

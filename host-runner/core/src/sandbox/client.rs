@@ -18,8 +18,9 @@ use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::failure::{FailureKind, SendError};
+use super::limits::{COPIES_OF_AN_ANSWER, MAX_RESPONSE_BYTES};
 use super::tls::{Rejected, Roots, TrustError};
-use super::{FailureKind, MAX_RESPONSE_BYTES, SendError};
 use crate::budget::{Account, Hold};
 use crate::settings::Trust;
 
@@ -30,14 +31,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const MAX_IDLE_CONNECTIONS: usize = 8;
 /// What is read ahead of an answer; its head has to fit in.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// What an answer takes: itself, and a copy of what a component reads at once.
-pub(super) const COPIES_OF_AN_ANSWER: usize = 2;
 
 type Connections = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// Sends requests over HTTPS. The first one reads the system's certificates.
 #[derive(Clone)]
-pub(super) struct Client {
+pub(super) struct HttpsClient {
     roots: Arc<Roots>,
     connections: Arc<OnceCell<Pools>>,
     /// Connections are served where no component can hold them up.
@@ -59,7 +58,7 @@ struct Pools {
     writes: Connections,
 }
 
-impl Client {
+impl HttpsClient {
     pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
         Ok(Self {
             roots: Arc::new(Roots::new(trust)?),
@@ -392,9 +391,9 @@ mod tests {
     use crate::budget::Budget;
 
     async fn failure(uri: &str) -> FailureKind {
-        let client = Client::new(&Trust::Verified { ca: None }).unwrap();
+        let client = HttpsClient::new(&Trust::Verified { ca: None }).unwrap();
         let request = Request::get(uri).body(Bytes::new()).unwrap();
-        let account = Budget::new(0).account();
+        let account = Budget::new(0, MAX_RESPONSE_BYTES).account();
         let answer = client
             .send(request, Duration::from_secs(20), &account)
             .await;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
 
-use super::{Exit, FailureKind, REQUEST_TIMEOUT};
+use super::failure::FailureKind;
+use super::limits::REQUEST_TIMEOUT;
+use super::upstream::Upstream;
 use crate::budget::Budget;
 
 /// How long an answer is believed. A guest that moves from pool to pool
@@ -40,7 +42,7 @@ impl Guests {
     }
 
     /// The guests, or why they are not known.
-    pub(super) async fn directory(&self, exit: &Exit) -> Result<Arc<Directory>, Unknown> {
+    pub(super) async fn directory(&self, upstream: &Upstream) -> Result<Arc<Directory>, Unknown> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
             && known.asked.elapsed() < BELIEVED
@@ -51,7 +53,7 @@ impl Guests {
             return Ok(Arc::clone(&known.directory));
         }
         let asked = Instant::now();
-        let mut directory = ask(exit, &self.budget).await?;
+        let mut directory = ask(upstream, &self.budget).await?;
         for (vmid, resident) in &*self.made.lock().unwrap_or_else(PoisonError::into_inner) {
             directory.entry(*vmid).or_insert_with(|| resident.clone());
         }
@@ -104,14 +106,14 @@ pub(super) struct Unknown {
     pub(super) outage: bool,
 }
 
-async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<Directory, Unknown> {
+async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<Directory, Unknown> {
     let failed = |reason: &str, outage| Unknown {
         reason: format!("it is not known whether this is in this server's scope: {reason}"),
         outage,
     };
     let path = "/cluster/resources?type=vm";
-    let answer = exit
-        .question(path, REQUEST_TIMEOUT, &budget.account())
+    let answer = upstream
+        .ask(path, REQUEST_TIMEOUT, &budget.account())
         .await
         .map_err(|error| {
             let outage = matches!(

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use host_runner_policy::{Scope, read_nodes};
 use http::{Response, header};
 
-use super::{Exit, FailureKind, REQUEST_TIMEOUT, SendError};
+use super::failure::{FailureKind, SendError};
+use super::limits::REQUEST_TIMEOUT;
+use super::upstream::Upstream;
 use crate::budget::Budget;
 
 /// How soon a name that is not listed may have the list read again: a node that
@@ -88,7 +90,11 @@ impl Nodes {
     /// Fails unless the cluster has all of these nodes. A name that was listed
     /// stays listed while this process lives, or until another one is looked
     /// for.
-    pub(super) async fn check(&self, exit: &Exit, wanted: &[String]) -> Result<(), Unlisted> {
+    pub(super) async fn check(
+        &self,
+        upstream: &Upstream,
+        wanted: &[String],
+    ) -> Result<(), Unlisted> {
         if self.missing(wanted).is_none() {
             return Ok(());
         }
@@ -105,7 +111,7 @@ impl Nodes {
         if self.asked().is_some_and(|asked| asked.elapsed() < PAUSE) {
             return Err(Unlisted::Unknown(missing, self.names()));
         }
-        match ask(exit, &self.budget).await {
+        match ask(upstream, &self.budget).await {
             Ok(names) => {
                 *failed = None;
                 self.learn(names);
@@ -169,9 +175,9 @@ impl Nodes {
     }
 }
 
-async fn ask(exit: &Exit, budget: &Arc<Budget>) -> Result<BTreeSet<String>, Unanswered> {
-    let answer = exit
-        .question("/nodes", REQUEST_TIMEOUT, &budget.account())
+async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<BTreeSet<String>, Unanswered> {
+    let answer = upstream
+        .ask("/nodes", REQUEST_TIMEOUT, &budget.account())
         .await
         .map_err(Unanswered::Without)?;
     if !answer.status().is_success() {

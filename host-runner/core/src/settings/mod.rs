@@ -4,20 +4,21 @@
 //! of them must not see the secret in an error. The names of files are the
 //! exception, as far as they are names of files.
 
+mod error;
+mod secret_source;
+mod source;
 mod sources;
+mod trust;
 mod variable;
 
-use std::fmt;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-
+pub(crate) use self::error::SettingsError;
+pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
+pub(crate) use self::trust::{CaFile, Trust};
 pub(crate) use self::variable::{Variable, file_name, mask_secrets};
 
-use self::sources::{CREDENTIAL, given};
 use self::variable::is_like_a_secret;
-use crate::digest::Digest;
-use crate::sandbox::Origin;
+use crate::origin::Origin;
 use crate::secret::Secret;
 
 /// Where Proxmox VE is, and with which token to talk to it.
@@ -33,106 +34,6 @@ pub(crate) struct Settings {
     pub token_secret: Secret,
     /// Which certificates are accepted.
     pub trust: Trust,
-}
-
-/// Which certificates of Proxmox VE are accepted.
-#[derive(Debug, Clone)]
-pub(crate) enum Trust {
-    /// Those that the system's roots, or one of these PEM certificates, vouch
-    /// for.
-    Verified {
-        /// `PROXMOX_CA_FILE`, as read.
-        ca: Option<CaFile>,
-    },
-    /// These alone, and as they are: neither their issuer nor their host name
-    /// nor their time matters.
-    Pinned(Vec<Digest>),
-    /// All of them.
-    Unverified,
-}
-
-/// The certificates that `PROXMOX_CA_FILE` names.
-#[derive(Clone)]
-pub(crate) struct CaFile {
-    /// Where they were read from, for messages.
-    pub name: String,
-    /// The certificates, in PEM.
-    pub pem: Vec<u8>,
-}
-
-/// Settings that cannot be used. Each message is one line that names the
-/// variable and says what to do.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SettingsError {
-    /// Some that have no default are not there.
-    #[error(
-        "{} not set: give {} in the environment or in a file named by --env-file, for example {}{}",
-        names(.variables),
-        if .variables.len() == 1 { "it" } else { "them" },
-        examples(.variables),
-        .passed_over.map_or_else(String::new, |why| format!("; .env in the working directory {why}"))
-    )]
-    Missing {
-        /// Which.
-        variables: Vec<Variable>,
-        /// Why a `.env` in the working directory does not count.
-        passed_over: Option<&'static str>,
-    },
-    /// One cannot be understood.
-    #[error("{} ({origin}) {problem}, for example {}", .variable.name(), examples(&[*.variable]))]
-    Malformed {
-        /// Which one.
-        variable: Variable,
-        /// Where it came from.
-        origin: Place,
-        /// What is wrong with it. Holds no value.
-        problem: String,
-    },
-    /// The settings of the connection come from two places.
-    #[error(
-        "{}, but {} from {file}: address, token and certificates must come from one place, so \
-         give all of them in {file}, or all of them outside of it",
-        from_outside(.outside),
-        names(.inside),
-        file = .path.display()
-    )]
-    Mixed {
-        /// Those that the operator gives beside the file.
-        outside: Vec<(Variable, Place)>,
-        /// Those that the file gives.
-        inside: Vec<Variable>,
-        /// The file.
-        path: PathBuf,
-    },
-    /// The secret is given in two ways, and neither has precedence.
-    #[error(
-        "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({}): keep one of \
-         them, for example {}",
-        .0,
-        examples(&[Variable::TokenSecretFile])
-    )]
-    TwoSecrets(Place),
-    /// The file given by `--env-file` cannot be used.
-    #[error("cannot use the settings in {}: {reason}", .path.display())]
-    EnvFile {
-        /// The file.
-        path: PathBuf,
-        /// Why. Holds nothing from the file.
-        reason: String,
-    },
-}
-
-/// Where a setting came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// A flag of the command line.
-    Flag,
-    /// The environment.
-    Environment,
-    /// A file of `NAME=value` lines.
-    File(PathBuf),
-    /// A credential that systemd hands over.
-    Credential,
 }
 
 impl Settings {
@@ -165,7 +66,7 @@ impl Settings {
         let token_secret = sources.token_secret()?;
         let malformed = |variable, problem: &str| {
             let place = sources.get(variable).map(|(_, place)| place);
-            let place = place.unwrap_or(Place::Environment);
+            let place = place.unwrap_or(Source::Environment);
             SettingsError::malformed(variable, place, problem.to_owned())
         };
         if is_like_a_secret(&token_name) && !token_secret.is_a(is_like_a_secret) {
@@ -230,159 +131,16 @@ impl Settings {
     }
 }
 
-impl SettingsError {
-    /// Whether values of the environment are what cannot be used.
-    pub(crate) fn is_of_environment(&self) -> bool {
-        match self {
-            Self::Malformed { origin, .. } | Self::TwoSecrets(origin) => {
-                *origin == Place::Environment
-            }
-            Self::Mixed { outside, .. } => outside
-                .iter()
-                .any(|(_, place)| *place == Place::Environment),
-            Self::Missing { .. } | Self::EnvFile { .. } => false,
-        }
-    }
-
-    fn malformed(variable: Variable, origin: Place, problem: String) -> Self {
-        Self::Malformed {
-            variable,
-            origin,
-            problem,
-        }
-    }
-}
-
-impl Sources {
-    fn has_token_secret(&self) -> bool {
-        self.get(Variable::TokenSecret).is_some()
-            || self.get(Variable::TokenSecretFile).is_some()
-            || self.credential().is_some()
-    }
-
-    fn token_secret(&self) -> Result<Secret, SettingsError> {
-        for (place, values) in self.places() {
-            let value = given(values, Variable::TokenSecret);
-            let file = given(values, Variable::TokenSecretFile);
-            let (variable, secret) = match (value, file) {
-                (None, None) => continue,
-                (Some(_), Some(_)) => return Err(SettingsError::TwoSecrets(place)),
-                (Some(value), None) => {
-                    if let Place::File(path) = &place {
-                        warn_of_readers(path);
-                    }
-                    let secret = variable::check(value);
-                    let secret = secret.and_then(|()| variable::parse_secret(value));
-                    (Variable::TokenSecret, secret)
-                }
-                (None, Some(path)) => {
-                    let secret = self.may_name(Path::new(path));
-                    let secret = secret.and_then(|()| variable::read_secret(Path::new(path)));
-                    let problem = |problem| format!("names {}, which {problem}", file_name(path));
-                    (Variable::TokenSecretFile, secret.map_err(problem))
-                }
-            };
-            return secret.map_err(|problem| SettingsError::malformed(variable, place, problem));
-        }
-        let Some(path) = self.credential() else {
-            return Err(self.missing(vec![Variable::TokenSecret]));
-        };
-        variable::read_secret(&path).map_err(|problem| {
-            SettingsError::malformed(Variable::TokenSecret, Place::Credential, problem)
-        })
-    }
-
-    /// Whether the file that counts may name this one as the secret's. One that
-    /// nobody named may not: it could have any file sent to an address of its
-    /// own.
-    fn may_name(&self, secret: &Path) -> Result<(), String> {
-        if self.unnamed_file().is_none() {
-            return Ok(());
-        }
-        let folder = Path::new(".").canonicalize();
-        let secret = secret.canonicalize();
-        match (folder, secret) {
-            (Ok(folder), Ok(secret)) if !secret.starts_with(&folder) => Err(
-                "is outside the working directory, which is not allowed in a .env that was found \
-                 there: pass --dotenv if you trust it"
-                    .to_owned(),
-            ),
-            // Reading it will say what is wrong.
-            _ => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("from the command line"),
-            Self::Environment => f.write_str("from the environment"),
-            Self::File(path) => write!(f, "from {}", path.display()),
-            Self::Credential => write!(f, "from the systemd credential {CREDENTIAL}"),
-        }
-    }
-}
-
-impl fmt::Debug for CaFile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CaFile").field(&self.name).finish()
-    }
-}
-
-fn names(variables: &[Variable]) -> String {
-    let names: Vec<_> = variables.iter().map(|variable| variable.name()).collect();
-    match names.split_last() {
-        None => String::new(),
-        Some((only, [])) => format!("{only} is"),
-        Some((last, others)) => format!("{} and {last} are", others.join(", ")),
-    }
-}
-
-/// Which settings come from where outside of a file.
-fn from_outside(settings: &[(Variable, Place)]) -> String {
-    let of = |wanted: &Place| -> Vec<_> {
-        let settings = settings.iter().filter(|(_, place)| place == wanted);
-        settings.map(|(variable, _)| *variable).collect()
-    };
-    let places = [Place::Flag, Place::Environment];
-    let texts = places.iter().map(|place| (of(place), place));
-    let texts = texts.filter(|(variables, _)| !variables.is_empty());
-    let texts: Vec<_> = texts
-        .map(|(variables, place)| format!("{} {place}", names(&variables)))
-        .collect();
-    texts.join(" and ")
-}
-
-fn examples(variables: &[Variable]) -> String {
-    let examples: Vec<_> = variables
-        .iter()
-        .map(|variable| format!("{}={}", variable.name(), variable.example()))
-        .collect();
-    examples.join(" ")
-}
-
-/// Says so where everybody on this machine can read or change a file with the
-/// secret.
-fn warn_of_readers(path: &Path) {
-    let Ok(metadata) = path.metadata() else {
-        return;
-    };
-    if metadata.is_file() && metadata.permissions().mode() & 0o006 != 0 {
-        tracing::warn!(
-            "every user of this machine can read or change {0}, which holds the token's secret \
-             (chmod 600 {0} prevents that)",
-            path.display()
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use zeroize::Zeroizing;
 
+    use std::path::PathBuf;
+
+    use super::source::CREDENTIAL;
     use super::sources::Values;
     use super::*;
+    use crate::digest::Digest;
 
     const SECRET: &str = "8a7f3c1e-aaaa-bbbb-cccc-0123456789ab";
 

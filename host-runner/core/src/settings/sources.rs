@@ -19,13 +19,11 @@ use std::path::{Path, PathBuf};
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
+use super::error::SettingsError;
+use super::source::{CREDENTIAL, Source};
 use super::variable::{self, Variable};
-use super::{Place, SettingsError};
 use crate::env_file;
 use crate::operator_file::{self, MAX_ENV_BYTES};
-
-/// The name of the systemd credential that holds the token's secret.
-pub(super) const CREDENTIAL: &str = "proxmox-token-secret";
 
 /// The `.env` of the working directory.
 const DOT_ENV: &str = ".env";
@@ -99,7 +97,7 @@ impl Sources {
     }
 
     /// The files of policies that are named, the one that counts most first.
-    pub(crate) fn policies(&self) -> impl Iterator<Item = (&Path, Place)> {
+    pub(crate) fn policies(&self) -> impl Iterator<Item = (&Path, Source)> {
         self.places().filter_map(|(place, values)| {
             Some((Path::new(given(values, Variable::Policy)?), place))
         })
@@ -112,18 +110,18 @@ impl Sources {
     }
 
     /// What a setting is, and which place gives it.
-    pub(super) fn get(&self, variable: Variable) -> Option<(&str, Place)> {
+    pub(super) fn get(&self, variable: Variable) -> Option<(&str, Source)> {
         self.places()
             .find_map(|(place, values)| Some((given(values, variable)?, place)))
     }
 
     /// The places, the one that counts most first.
-    pub(super) fn places(&self) -> impl Iterator<Item = (Place, &Values)> {
+    pub(super) fn places(&self) -> impl Iterator<Item = (Source, &Values)> {
         let file = self.file.iter();
-        let file = file.map(|(path, values)| (Place::File(path.clone()), values));
+        let file = file.map(|(path, values)| (Source::File(path.clone()), values));
         [
-            (Place::Flag, &self.flags),
-            (Place::Environment, &self.environment),
+            (Source::Flag, &self.flags),
+            (Source::Environment, &self.environment),
         ]
         .into_iter()
         .chain(file)
@@ -236,15 +234,15 @@ impl Sources {
     }
 
     /// A place other than a file that gives a setting of the connection.
-    fn elsewhere(&self) -> Option<Place> {
+    fn elsewhere(&self) -> Option<Source> {
         let gives = |values: &Values| of_the_connection(values).next().is_some();
         if gives(&self.flags) {
-            return Some(Place::Flag);
+            return Some(Source::Flag);
         }
         if gives(&self.environment) {
-            return Some(Place::Environment);
+            return Some(Source::Environment);
         }
-        self.credential().map(|_| Place::Credential)
+        self.credential().map(|_| Source::Credential)
     }
 
     /// Refuses settings of the connection that come from two places. The same
@@ -259,9 +257,9 @@ impl Sources {
         }
         let mut outside = Vec::new();
         for variable in Variable::ALL {
-            let flag = given(&self.flags, variable).map(|value| (value, Place::Flag));
+            let flag = given(&self.flags, variable).map(|value| (value, Source::Flag));
             let value = given(&self.environment, variable);
-            let value = flag.or_else(|| Some((value?, Place::Environment)));
+            let value = flag.or_else(|| Some((value?, Source::Environment)));
             let Some((value, place)) = value else {
                 continue;
             };

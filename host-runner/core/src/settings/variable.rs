@@ -1,13 +1,14 @@
 //! The settings by name, and what their values may look like.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
-use super::{CaFile, warn_of_readers};
+use super::trust::CaFile;
 use crate::digest::Digest;
 use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
-use crate::sandbox::{Origin, OriginError};
+use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
 
 /// One setting.
@@ -335,4 +336,19 @@ pub(crate) fn file_name(text: &str) -> String {
 
 fn is_header_safe(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Says so where everybody on this machine can read or change a file with the
+/// secret.
+pub(super) fn warn_of_readers(path: &Path) {
+    let Ok(metadata) = path.metadata() else {
+        return;
+    };
+    if metadata.is_file() && metadata.permissions().mode() & 0o006 != 0 {
+        tracing::warn!(
+            "every user of this machine can read or change {0}, which holds the token's secret \
+             (chmod 600 {0} prevents that)",
+            path.display()
+        );
+    }
 }

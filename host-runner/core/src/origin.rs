@@ -22,9 +22,9 @@ pub(crate) struct Origin {
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     /// From `/api2/json` on, with the query.
-    pub(super) target: String,
+    pub(crate) target: String,
     /// The same with the origin's prefix, as it is sent.
-    pub(super) path_and_query: PathAndQuery,
+    pub(crate) path_and_query: PathAndQuery,
 }
 
 /// Why a text is no origin. The messages continue "`PROXMOX_URL` …".
@@ -153,7 +153,7 @@ impl Origin {
     }
 
     /// The address of an endpoint, whose path begins with a slash.
-    pub(super) fn api(&self, path: &str) -> String {
+    pub(crate) fn api(&self, path: &str) -> String {
         format!("{self}{API}{path}")
     }
 

@@ -1,0 +1,69 @@
+//! Why a request was not answered.
+
+/// A request that was not answered.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct SendError {
+    /// What kind of failure.
+    pub kind: FailureKind,
+    /// What happened, for a person. Holds no secret.
+    pub detail: String,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// It may not leave. Nothing was sent.
+    Denied,
+    /// Its body is larger than `MAX_REQUEST_BYTES`. Nothing was sent.
+    RequestTooLarge,
+    /// The host name means nothing.
+    NameNotFound,
+    /// Nobody listens there.
+    ConnectionRefused,
+    /// No way leads there.
+    Unroutable,
+    /// It did not even take the connection.
+    ConnectTimeout,
+    /// The connection ended before the answer began.
+    ConnectionClosed,
+    /// The certificate is not trusted, not valid now, or another host's.
+    Certificate,
+    /// Any other failure of TLS, with the alert that the server sent.
+    Tls(Option<u8>),
+    /// It took longer than `REQUEST_TIMEOUT`, or than the component wanted.
+    ResponseTimeout,
+    /// Larger than `MAX_RESPONSE_BYTES`.
+    ResponseTooLarge,
+    /// The connection ended within the answer.
+    ResponseIncomplete,
+    /// Compressed, which was not asked for.
+    ResponseEncoded,
+    /// What came back is not HTTP.
+    Protocol,
+}
+
+impl FailureKind {
+    /// Whether it certainly happened before anything was sent.
+    pub(super) fn is_before_sending(self) -> bool {
+        matches!(
+            self,
+            Self::NameNotFound
+                | Self::ConnectionRefused
+                | Self::Unroutable
+                | Self::ConnectTimeout
+                | Self::Certificate
+                | Self::Tls(_)
+        )
+    }
+}
+
+impl SendError {
+    /// A failure and what to say of it.
+    pub(crate) fn new(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            detail: detail.into(),
+        }
+    }
+}

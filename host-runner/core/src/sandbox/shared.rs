@@ -1,0 +1,187 @@
+//! What all calls share: the upstream, the policy, the meters and what is known
+//! of the cluster.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use host_runner_policy::{
+    ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset, read_inventory, read_nodes,
+};
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::ask;
+use super::guests::Guests;
+use super::limits::{COPIES_OF_AN_ANSWER, MAX_CALL_BYTES, MAX_RESPONSE_BYTES, REQUEST_TIMEOUT};
+use super::nodes::Nodes;
+use super::terms::Terms;
+use super::tls::TrustError;
+use super::upstream::Upstream;
+use crate::audit::Audit;
+use crate::budget::Budget;
+use crate::settings::Settings;
+
+/// The way out, for all calls.
+pub(crate) struct Sandbox {
+    /// Without one, nothing leaves.
+    pub(super) upstream: Option<Upstream>,
+    pub(super) rules: Rules,
+    /// The same, for tools that are dangerous and allowed.
+    dangerous: Policy,
+    meter: Mutex<Meter>,
+    pub(super) guests: Guests,
+    pub(super) nodes: Nodes,
+    /// What the scope names and the cluster does not have, once it was looked
+    /// for.
+    missing: OnceCell<Vec<String>>,
+    /// Whether somebody looks for it already.
+    looks_for_missing: AtomicBool,
+    pub(super) audit: Option<Audit>,
+    pub(super) budget: Arc<Budget>,
+    /// For the host's own questions, apart from what the calls have: whoever
+    /// waits for the answer must not hold what it needs.
+    own_budget: Arc<Budget>,
+    /// Held while a large answer is filtered.
+    pub(super) filtering: Semaphore,
+    /// Places for calls that wait for their users.
+    pub(super) waiting: Semaphore,
+}
+
+/// What the operator permits.
+pub(crate) struct Rules {
+    /// Which requests.
+    pub policy: Policy,
+    /// How many in a minute.
+    pub caps: Caps,
+    /// How many a call may make.
+    pub max_requests: u32,
+    /// Which changes the user is asked about first.
+    pub confirm: Confirm,
+    /// What happens to such a change where nobody can be asked.
+    pub fallback: Fallback,
+}
+
+impl Sandbox {
+    /// The way out to the configured Proxmox VE.
+    pub(crate) fn new(
+        settings: &Settings,
+        rules: Rules,
+        audit: Option<Audit>,
+        budget: Arc<Budget>,
+    ) -> Result<Self, TrustError> {
+        let upstream = Upstream::new(settings)?;
+        Ok(Self::with_upstream(Some(upstream), rules, audit, budget))
+    }
+
+    /// No way out: for looking at a component without settings.
+    pub(crate) fn sealed(instance_bytes: usize) -> Self {
+        let rules = Rules {
+            policy: Policy::preset(Preset::Observe),
+            caps: Caps::default(),
+            max_requests: 0,
+            confirm: Confirm::Never,
+            fallback: Fallback::Refuse,
+        };
+        Self::with_upstream(
+            None,
+            rules,
+            None,
+            Budget::new(instance_bytes, MAX_CALL_BYTES),
+        )
+    }
+
+    fn with_upstream(
+        upstream: Option<Upstream>,
+        mut rules: Rules,
+        audit: Option<Audit>,
+        budget: Arc<Budget>,
+    ) -> Self {
+        // What a dangerous action does cannot be told by its request: it is
+        // for tools alone that the operator knows to be dangerous.
+        let dangerous = ACTIONS
+            .into_iter()
+            .map(|(action, _)| action)
+            .filter(|action| action.is_dangerous());
+        let mut policy = rules.policy.clone();
+        for action in dangerous {
+            policy.actions.insert(action);
+            rules.policy.actions.remove(&action);
+        }
+        let own_budget = Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES);
+        Self {
+            upstream,
+            rules,
+            dangerous: policy,
+            meter: Mutex::default(),
+            guests: Guests::new(Arc::clone(&own_budget)),
+            nodes: Nodes::new(Arc::clone(&own_budget)),
+            missing: OnceCell::new(),
+            looks_for_missing: AtomicBool::new(false),
+            own_budget,
+            audit,
+            budget,
+            filtering: Semaphore::new(1),
+            waiting: Semaphore::new(ask::MAX_WAITING),
+        }
+    }
+
+    /// Does ahead of time what the first request would have to wait for:
+    /// nothing is sent.
+    pub(crate) async fn prepare(&self) {
+        if let Some(upstream) = &self.upstream {
+            upstream.prepare().await;
+        }
+    }
+
+    /// What the policy's scope names and the cluster does not show to this
+    /// token, in words. It is asked for once, and then written to the log;
+    /// nothing is said where Proxmox cannot be asked.
+    pub(crate) async fn missing_of_scope(&self) -> &[String] {
+        let missing = self.missing.get_or_try_init(|| async {
+            let missing = self.look_for_missing().await.ok_or(())?;
+            for line in &missing {
+                tracing::warn!("{line}");
+            }
+            Ok::<_, ()>(missing)
+        });
+        missing.await.map_or(&[], Vec::as_slice)
+    }
+
+    async fn look_for_missing(&self) -> Option<Vec<String>> {
+        let scope = &self.rules.policy.scope;
+        let Some(upstream) = self.upstream.as_ref().filter(|_| scope.is_limited()) else {
+            return Some(Vec::new());
+        };
+        let account = self.own_budget.account();
+        let ask = async |path: &str| {
+            let answer = upstream.ask(path, REQUEST_TIMEOUT, &account).await.ok()?;
+            answer.status().is_success().then(|| answer.into_body())
+        };
+        let mut inventory = read_inventory(&ask("/cluster/resources").await?)?;
+        if !scope.nodes.is_empty() {
+            // A token without rights sees the nodes here.
+            inventory.nodes.extend(read_nodes(&ask("/nodes").await?)?);
+        }
+        Some(scope.missing(&inventory))
+    }
+
+    /// The same in the background, for a server whose operator reads the log.
+    pub(super) fn warn_of_missing(self: &Arc<Self>) {
+        if self.rules.policy.scope.is_limited()
+            && !self.looks_for_missing.swap(true, Ordering::Relaxed)
+        {
+            let sandbox = Arc::clone(self);
+            tokio::spawn(async move { sandbox.missing_of_scope().await.len() });
+        }
+    }
+
+    pub(super) fn policy(&self, terms: &Terms) -> &Policy {
+        match terms.dangerous {
+            true => &self.dangerous,
+            false => &self.rules.policy,
+        }
+    }
+
+    pub(super) fn lock_meter(&self) -> MutexGuard<'_, Meter> {
+        self.meter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! Settings that cannot be used, and what to do about them.
+
+use std::path::PathBuf;
+
+use super::source::Source;
+use super::variable::Variable;
+
+/// Settings that cannot be used. Each message is one line that names the
+/// variable and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SettingsError {
+    /// Some that have no default are not there.
+    #[error(
+        "{} not set: give {} in the environment or in a file named by --env-file, for example {}{}",
+        names(.variables),
+        if .variables.len() == 1 { "it" } else { "them" },
+        examples(.variables),
+        .passed_over.map_or_else(String::new, |why| format!("; .env in the working directory {why}"))
+    )]
+    Missing {
+        /// Which.
+        variables: Vec<Variable>,
+        /// Why a `.env` in the working directory does not count.
+        passed_over: Option<&'static str>,
+    },
+    /// One cannot be understood.
+    #[error("{} ({origin}) {problem}, for example {}", .variable.name(), examples(&[*.variable]))]
+    Malformed {
+        /// Which one.
+        variable: Variable,
+        /// Where it came from.
+        origin: Source,
+        /// What is wrong with it. Holds no value.
+        problem: String,
+    },
+    /// The settings of the connection come from two places.
+    #[error(
+        "{}, but {} from {file}: address, token and certificates must come from one place, so \
+         give all of them in {file}, or all of them outside of it",
+        from_outside(.outside),
+        names(.inside),
+        file = .path.display()
+    )]
+    Mixed {
+        /// Those that the operator gives beside the file.
+        outside: Vec<(Variable, Source)>,
+        /// Those that the file gives.
+        inside: Vec<Variable>,
+        /// The file.
+        path: PathBuf,
+    },
+    /// The secret is given in two ways, and neither has precedence.
+    #[error(
+        "PROXMOX_TOKEN_SECRET and PROXMOX_TOKEN_SECRET_FILE are both given ({}): keep one of \
+         them, for example {}",
+        .0,
+        examples(&[Variable::TokenSecretFile])
+    )]
+    TwoSecrets(Source),
+    /// The file given by `--env-file` cannot be used.
+    #[error("cannot use the settings in {}: {reason}", .path.display())]
+    EnvFile {
+        /// The file.
+        path: PathBuf,
+        /// Why. Holds nothing from the file.
+        reason: String,
+    },
+}
+
+impl SettingsError {
+    /// Whether values of the environment are what cannot be used.
+    pub(crate) fn is_of_environment(&self) -> bool {
+        match self {
+            Self::Malformed { origin, .. } | Self::TwoSecrets(origin) => {
+                *origin == Source::Environment
+            }
+            Self::Mixed { outside, .. } => outside
+                .iter()
+                .any(|(_, place)| *place == Source::Environment),
+            Self::Missing { .. } | Self::EnvFile { .. } => false,
+        }
+    }
+
+    pub(super) fn malformed(variable: Variable, origin: Source, problem: String) -> Self {
+        Self::Malformed {
+            variable,
+            origin,
+            problem,
+        }
+    }
+}
+
+fn names(variables: &[Variable]) -> String {
+    let names: Vec<_> = variables.iter().map(|variable| variable.name()).collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((only, [])) => format!("{only} is"),
+        Some((last, others)) => format!("{} and {last} are", others.join(", ")),
+    }
+}
+
+/// Which settings come from where outside of a file.
+fn from_outside(settings: &[(Variable, Source)]) -> String {
+    let of = |wanted: &Source| -> Vec<_> {
+        let settings = settings.iter().filter(|(_, place)| place == wanted);
+        settings.map(|(variable, _)| *variable).collect()
+    };
+    let places = [Source::Flag, Source::Environment];
+    let texts = places.iter().map(|place| (of(place), place));
+    let texts = texts.filter(|(variables, _)| !variables.is_empty());
+    let texts: Vec<_> = texts
+        .map(|(variables, place)| format!("{} {place}", names(&variables)))
+        .collect();
+    texts.join(" and ")
+}
+
+fn examples(variables: &[Variable]) -> String {
+    let examples: Vec<_> = variables
+        .iter()
+        .map(|variable| format!("{}={}", variable.name(), variable.example()))
+        .collect();
+    examples.join(" ")
+}
