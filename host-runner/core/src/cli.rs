@@ -60,14 +60,15 @@ pub(crate) enum Command {
         /// Print an error as JSON, too
         #[arg(long)]
         json: bool,
-        /// Agree to the changes that the policy wants to be confirmed
+        /// Consent to all changes for which the policy requires consent
         #[arg(long)]
         yes: bool,
     },
     /// Forward the requests of a component in another host to Proxmox VE
     ///
-    /// Listens on a loopback address without TLS. What the policy allows is sent
-    /// to the configured Proxmox VE, with its token and its certificate checked;
+    /// Listens on a loopback address without TLS. Requests that the policy
+    /// allows are sent to the configured Proxmox VE with the token, over
+    /// verified TLS;
     /// the component needs a key instead of the token, and never sees the token.
     /// In any --call-seconds, at most --call-requests requests are sent.
     Forward(ForwardArgs),
@@ -76,7 +77,8 @@ pub(crate) enum Command {
     Policy(PolicyCommand),
     /// Show what a component imports, and which imports are granted or refused
     ///
-    /// The component is not run, and may be one that would be refused. Needs no
+    /// The component is not run, so this also works for one that would be
+    /// refused. Needs no
     /// settings.
     Inspect {
         /// A component's file, instead of the one inside this program
@@ -134,7 +136,7 @@ pub(crate) enum PolicyCommand {
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Where Proxmox VE is: https only [PROXMOX_URL]
+    /// Address of Proxmox VE; HTTPS only [PROXMOX_URL]
     #[arg(long, global = true, help_heading = "Settings")]
     url: Option<String>,
     /// The token's owner, such as root@pam [PROXMOX_USER]
@@ -157,7 +159,7 @@ pub(crate) struct Options {
     /// A file of NAME=value lines with settings
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     env_file: Option<PathBuf>,
-    /// Read settings from the .env in the working directory, also when serving
+    /// Read settings from .env in the working directory, even when serving
     #[arg(
         long,
         global = true,
@@ -174,7 +176,7 @@ pub(crate) struct Options {
     /// Run this component instead of the one inside this program
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
-    /// Run the component only if this is its SHA-256 digest
+    /// Refuse to run a component with another SHA-256 digest
     #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
     component_sha256: Option<Digest>,
     /// Follow a Proxmox task for this long before returning with the task still running
@@ -182,8 +184,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "SECONDS")]
     wait_seconds: Option<u64>,
 
-    /// Memory that one call's component may use; the whole process takes at most
-    /// this and 192 MiB more than when it is idle, whatever the calls do
+    /// Memory limit of one call's component; the process as a whole uses at
+    /// most this plus 192 MiB more than when idle
     #[arg(
         long,
         global = true,
@@ -201,7 +203,7 @@ pub(crate) struct Options {
         help_heading = "Limits"
     )]
     cpu_seconds: NonZeroU64,
-    /// Time that one call may take, not counting the task that it started
+    /// Time limit of one call, without the task that it started
     #[arg(
         long,
         global = true,
@@ -210,7 +212,7 @@ pub(crate) struct Options {
         help_heading = "Limits"
     )]
     call_seconds: NonZeroU64,
-    /// Calls that run at the same time; others wait for their turn
+    /// Number of calls that run at the same time; further calls are queued
     #[arg(
         long,
         global = true,

@@ -107,7 +107,7 @@ async fn look_again(
         tokio::time::sleep(pause).await;
         match plugin.resume(&pending.ticket, gate).await {
             Err(ToolError::Unreachable(message)) if misses < MAX_MISSES => {
-                tracing::debug!("the task cannot be looked after now: {message}");
+                tracing::debug!("the task's status cannot be read at the moment: {message}");
                 misses += 1;
             }
             outcome => return outcome,

@@ -41,7 +41,7 @@ enum Reason {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum NotOffered {
     /// There is no such tool.
-    #[error("unknown tool {name:?}{}: tools/list names those that there are", perhaps(.nearest))]
+    #[error("unknown tool {name:?}{}: tools/list shows the available tools", perhaps(.nearest))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -50,17 +50,15 @@ pub(crate) enum NotOffered {
     },
     /// It is dangerous, and was not allowed.
     #[error(
-        "the tool {0:?} is turned off, as it can do what its arguments do not show: the operator \
-         of this server can allow it by starting host-runner with --allow-tool {0}"
+        "the tool {0:?} is turned off because its arguments do not show its effects: this \
+         server's operator can enable it with --allow-tool {0}"
     )]
     Dangerous(String),
     /// It writes, and the server only reads.
-    #[error("the tool {0:?} is turned off, as the policy of this server only lets reads through")]
+    #[error("the tool {0:?} is turned off because this server's policy only lets reads through")]
     Writes(String),
     /// The operator did not choose it.
-    #[error(
-        "the tool {0:?} is turned off: the operator of this server chose other tools or toolsets"
-    )]
+    #[error("the tool {0:?} is turned off: this server's operator chose other tools or toolsets")]
     NotChosen(String),
 }
 
@@ -74,7 +72,7 @@ pub(crate) enum OfferError {
     #[error("{}", render::error_text(.0))]
     Tools(ToolError),
     /// The policy names what there is not.
-    #[error("{flag} names no {kind} of this component: {name:?}{}", perhaps(.nearest))]
+    #[error("{flag}: unknown {kind} {name:?}{}", perhaps(.nearest))]
     Name {
         /// Where.
         flag: &'static str,
@@ -419,7 +417,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "exclude-tools names no tool of this component: \"wite\" (perhaps \"write\")"
+            "exclude-tools: unknown tool \"wite\" (perhaps \"write\")"
         );
         let error = offer(&Choice {
             toolsets: Some(set(&["zzz"])),
@@ -427,12 +425,12 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "toolsets names no toolset of this component: \"zzz\""
+            "toolsets: unknown toolset \"zzz\""
         );
         let found = offer(&Choice::default()).unwrap();
         assert_eq!(
             found.find("lok").unwrap_err().to_string(),
-            "unknown tool \"lok\" (perhaps \"look\"): tools/list names those that there are"
+            "unknown tool \"lok\" (perhaps \"look\"): tools/list shows the available tools"
         );
     }
 }

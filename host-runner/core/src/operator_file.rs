@@ -37,8 +37,8 @@ pub(crate) enum FileError {
     TooLarge(usize),
     /// Others can read or change it.
     #[error(
-        "can be read or changed by other users of this machine: make it your own with chown, and \
-         private with chmod 600"
+        "can be read or changed by other users of this machine: run chown to own it and chmod 600 \
+         to make it private"
     )]
     NotPrivate,
     /// It is not text.

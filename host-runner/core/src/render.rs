@@ -9,8 +9,8 @@ pub(crate) fn structured(result: &ToolResult) -> Result<Value, ToolError> {
     match serde_json::from_str(&result.structured) {
         Ok(value @ Value::Object(_)) => Ok(value),
         _ => Err(ToolError::Internal(
-            "the component's answer is not a json object: this is a fault of the component, \
-             please report it"
+            "the component's result is not a JSON object: this is a bug in the component, please \
+             report it"
                 .to_owned(),
         )),
     }

@@ -48,8 +48,8 @@ pub(crate) enum AuditError {
     },
     /// A change cannot be logged, and so may not be made.
     #[error(
-        "the audit log {target} cannot be written ({source}), and nothing is changed without it: \
-         nothing was sent; the operator has to make it writable, then call again"
+        "the audit log {target} cannot be written ({source}), and this server makes no change \
+         that it cannot log: nothing was sent; call again once the operator has made it writable"
     )]
     Write {
         /// The log.
@@ -214,7 +214,10 @@ impl State {
             self.log
                 .append(&line::encode(&Event::gap(self.lost)))
                 .map(drop)?;
-            tracing::warn!("the audit log is written again, {} lines short", self.lost);
+            tracing::warn!(
+                "the audit log is writable again; {} lines were lost",
+                self.lost
+            );
             self.lost = 0;
         }
         self.log.append(line)

@@ -68,7 +68,7 @@ async fn confirmed(
     } = *call;
     let tool = offer.find(name).map_err(|error| match error {
         NotOffered::Unknown { nearest, .. } => ToolError::UnknownTool(format!(
-            "unknown tool {name:?}{}: `host-runner tools` lists those that there are",
+            "unknown tool {name:?}{}: `host-runner tools` lists the available tools",
             offer::perhaps(&nearest)
         )),
         error => ToolError::Denied(error.to_string()),
@@ -125,13 +125,13 @@ fn refused(change: &Decision, has_written: bool) -> ToolError {
     let subject = change.subject();
     let what = match change.fate {
         Fate::Unconfirmed => format!(
-            "the policy wants {subject} to be confirmed (rule confirm): call again in a terminal, \
-             or with --yes"
+            "{subject} needs your consent (rule confirm): run the command again in a terminal, or \
+             with --yes"
         ),
         _ => format!("{subject} was not sent ({})", change.verdict.reason),
     };
     let before = match has_written {
-        true => "earlier changes of this call were made: look at the guest",
+        true => "earlier changes made by this call remain: check the guest",
         false => "nothing was changed",
     };
     ToolError::Denied(format!("{what}; {before}"))
@@ -141,10 +141,10 @@ fn refused(change: &Decision, has_written: bool) -> ToolError {
 async fn ask(tool: &str, change: &Change) -> bool {
     let effect = match change.is_destructive {
         true => "This can interrupt a guest or lose data.",
-        false => "This changes something.",
+        false => "This makes a change.",
     };
     let question = render::for_terminal(&format!(
-        "{tool} is about to send this to Proxmox VE:\n{}\n{effect} Allow it? [y/N] ",
+        "{tool} wants to send this request to Proxmox VE:\n{}\n{effect} Allow it? [y/N] ",
         change.text
     ));
     let answer = tokio::task::spawn_blocking(move || {

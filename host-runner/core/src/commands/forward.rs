@@ -22,7 +22,7 @@ mod server;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
@@ -50,9 +50,9 @@ pub(crate) async fn run(
     let layers = operator.policy_layers()?;
     if layers.binds_tools() {
         return Err(CommandError::Usage(
-            "the locked policy, or the system's, says which tools there are (toolsets, tools, \
-             exclude_tools), and forward, which sees requests and not tools, could not keep to it: \
-             limit preset, actions, scope or rules there instead"
+            "a locked policy or the system policy restricts the tools (toolsets, tools, \
+             exclude_tools). forward sees requests, not tools, and cannot enforce that: restrict \
+             the preset, actions, scope or rules there instead"
                 .to_owned(),
         ));
     }
@@ -78,8 +78,8 @@ pub(crate) async fn run(
 
     if chooses_tools(layers.effective()) {
         tracing::warn!(
-            "forward sees requests and not tools: the choice of tools (toolsets, tools, \
-             exclude_tools) has no effect on what it sends; scope, actions and rules have"
+            "forward sees requests, not tools: toolsets, tools and exclude_tools have no effect \
+             on what it sends; scope, actions and rules apply"
         );
     }
     let limits = operator.options.limits();

@@ -48,7 +48,7 @@ pub(crate) enum CommandError {
     Request(String),
     /// The arguments of a call are no JSON object.
     #[error(
-        "the arguments of the call are not a json object ({0}), for example '{{\"vmid\":100}}'"
+        "the arguments of the call are not a JSON object ({0}), for example '{{\"vmid\":100}}'"
     )]
     Arguments(String),
     /// The simulated cluster cannot be used.

@@ -36,9 +36,9 @@ pub(crate) fn show(operator: &Operator<'_>) -> Result<(), CommandError> {
     let origins = origins.map(|(key, place)| format!("#   {key}: {place}\n"));
     let origins: String = origins.collect();
     print(&format!(
-        "{}\n\n# where this comes from:\n{}\n# these actions are allowed:\n#   {}\n# and by no policy: to delete a guest, a \
-         storage or a volume, to overwrite a guest,\n# to change users or permissions, to run \
-         anything on a node",
+        "{}\n\n# where this comes from:\n{}\n# these actions are allowed:\n#   {}\n\
+         # no policy can allow: deleting a guest, a storage or a volume, overwriting a guest,\n\
+         # changing users or permissions, running commands on a node",
         text.trim_end(),
         render::for_terminal(&origins),
         allowed.join(", ")
@@ -271,8 +271,8 @@ impl Explanation {
         lines.extend(self.warnings.iter().map(|line| format!("warning: {line}")));
         if self.offline && !self.decisions.iter().any(Decision::decides) {
             lines.push(
-                "nothing was sent, as there are no settings: with them the dry run continues to the \
-                 first change (see `host-runner --help`)"
+                "nothing was sent because no settings were given: with settings, the dry run \
+                 continues to the first change (see `host-runner --help`)"
                     .to_owned(),
             );
         }

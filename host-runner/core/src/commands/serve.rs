@@ -65,8 +65,8 @@ pub(crate) async fn run(
 
     if terminal {
         tracing::warn!(
-            "waiting for MCP messages on stdin: an MCP client starts this command by itself \
-             (`host-runner tools` and `host-runner call` are for people)"
+            "waiting for MCP messages on stdin. An MCP client normally starts this command; in a \
+             terminal, use `host-runner tools` and `host-runner call`"
         );
     }
     tracing::debug!("serving MCP on stdin and stdout");

@@ -75,9 +75,7 @@ pub(crate) enum LoadError {
         reason: String,
     },
     /// It is another one than the operator said.
-    #[error(
-        "{name} has the SHA-256 digest {found}, and not {expected}, as --component-sha256 says"
-    )]
+    #[error("{name} has the SHA-256 digest {found}, but --component-sha256 requires {expected}")]
     Digest {
         /// The file, or what to call the embedded one.
         name: String,
@@ -199,7 +197,7 @@ pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
     }
     // An address space limit leaves no room for the pool, nor for reserving
     // 4 GiB per memory, by which compiled code saves its bounds checks.
-    tracing::debug!("no room for a pool of instances: each is allocated on its own");
+    tracing::debug!("no address space for a pool: instances are allocated on demand");
     let mut config = self::config();
     config
         .memory_reservation(limits.memory_bytes as u64)
@@ -253,7 +251,7 @@ fn map(engine: &Engine, packed: &'static [u8]) -> Option<Component> {
     // another version, configuration or processor.
     let component = unsafe { Component::deserialize(engine, &code) };
     component
-        .inspect_err(|error| tracing::debug!("precompiled code is of no use: {error}"))
+        .inspect_err(|error| tracing::debug!("compiling, as the precompiled code fails: {error}"))
         .ok()
 }
 

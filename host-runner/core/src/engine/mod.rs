@@ -247,8 +247,8 @@ impl Plugin {
         }
         let _place = self.queue.try_acquire().map_err(|_| {
             ToolError::Internal(format!(
-                "{MAX_WAITING} calls are waiting already: nothing was done, call again when some \
-                 of them have been answered"
+                "{MAX_WAITING} calls are waiting already: nothing was done; call again once some \
+                 of them have finished"
             ))
         })?;
         let Limits {
@@ -257,8 +257,8 @@ impl Plugin {
         match tokio::time::timeout(wall, Arc::clone(&self.turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(ToolError::Internal(format!(
-                "{concurrency} calls were running for {} s: nothing was done, call again when \
-                 they have ended",
+                "all {concurrency} slots were busy for {} s: nothing was done; call again once a \
+                 call has finished",
                 wall.as_secs()
             ))),
         }
@@ -350,8 +350,8 @@ impl Call {
             ),
         };
         Err(ToolError::Internal(format!(
-            "the component {reason}: if the call was to change something, look whether it did \
-             before calling again; the log of host-runner tells more"
+            "the component {reason}: if the call was meant to change something, check whether it \
+             did before you repeat it; host-runner's log has details"
         )))
     }
 }
@@ -367,9 +367,9 @@ impl Shared {
         tracing::error!("the component failed: {details}");
         if report.is_out_of_memory() {
             let mebibytes = self.limits.memory_bytes >> 20;
-            format!("wanted more than {mebibytes} MiB of memory and failed")
+            format!("needed more than {mebibytes} MiB of memory and was stopped")
         } else if error.is::<I32Exit>() {
-            "ended itself instead of answering".to_owned()
+            "exited without a result".to_owned()
         } else {
             "failed".to_owned()
         }

@@ -136,12 +136,12 @@ pub(super) fn not_copied() -> ToolError {
     too_large("answer", MAX_ANSWER_BYTES)
 }
 
-const LOOK: &str = "if the call was to change something, look whether it did; if it was to list \
-                    something, ask for less";
+const LOOK: &str = "if the call was meant to change something, check whether it did; if it was a \
+                    list, request fewer entries";
 
 fn too_large(what: &str, limit: usize) -> ToolError {
     ToolError::Internal(format!(
-        "the component's {what} is larger than {} KiB and was thrown away: {LOOK}",
+        "the component's {what} is larger than {} KiB and was discarded: {LOOK}",
         limit >> 10
     ))
 }

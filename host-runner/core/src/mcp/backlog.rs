@@ -136,8 +136,8 @@ impl Backlog {
         });
         if is_new {
             tracing::warn!(
-                "the client does not read what it is sent: nothing more is read from it until it \
-                 does"
+                "the client does not read what it is sent: the server reads nothing more from it \
+                 until it does"
             );
         }
     }

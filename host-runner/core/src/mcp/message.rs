@@ -132,8 +132,8 @@ pub(super) fn no_room(message: &RxJsonRpcMessage<RoleServer>) -> Option<Value> {
         return None;
     };
     let problem = format!(
-        "the calls that wait or run hold too much: what they were sent may take {} MiB of memory \
-         in all; call again when one of them has ended",
+        "the arguments of queued and running calls already take {} MiB of memory, which is the \
+         limit: call again once one of them has finished",
         ROOM_BYTES >> 20
     );
     let id = serde_json::to_value(&request.id).unwrap_or_default();
@@ -248,12 +248,12 @@ fn read_request(mut message: Map<String, Value>) -> Line {
         Ok(JsonRpcMessage::Request(request))
             if known && matches!(request.request, ClientRequest::CustomRequest(_)) =>
         {
-            let problem = format!("the parameters of {method} do not have their form");
+            let problem = format!("invalid parameters for {method}");
             answer(id, ErrorCode::INVALID_PARAMS, &problem)
         }
         Ok(message) => Line::Message(Box::new(message)),
         Err(_) if known => {
-            let problem = format!("the parameters of {method} do not have their form");
+            let problem = format!("invalid parameters for {method}");
             answer(id, ErrorCode::INVALID_PARAMS, &problem)
         }
         Err(_) => invalid(id, "the message is not a request"),
@@ -484,7 +484,7 @@ mod tests {
             (r#"{"name":"a","arguments":"{}"}"#, "arguments is a string"),
             (r#"{"name":"a","arguments":[1]}"#, "arguments is a list"),
             (r#"{"name":"a","arguments":true}"#, "arguments is a boolean"),
-            (r#"{"name":"a","_meta":5}"#, "do not have their form"),
+            (r#"{"name":"a","_meta":5}"#, "invalid parameters for"),
             (r#"["a"]"#, "params is a list"),
             (r#""a""#, "params is a string"),
             ("null", "params is missing"),

@@ -46,7 +46,7 @@ const GREETING_TIME: Duration = Duration::from_secs(3);
 
 /// The answer to a call that the end of the server cuts short.
 const ENDING: &str =
-    "the server is ending: if the call was to change something, look whether it did";
+    "the server is ending: if the call was meant to change something, check whether it did";
 
 /// The MCP server.
 #[derive(Clone)]
@@ -429,9 +429,9 @@ fn faulty(fault: &str) -> CallToolResult {
 /// What is wrong, and who can do what about it.
 fn blame(fault: &str) -> String {
     format!(
-        "this server cannot be used as it was started, and nothing was sent to Proxmox VE: \
-         {fault}. Whoever runs it has to correct this in the configuration of the MCP client and \
-         start it again; calling again does not help"
+        "this server was started with an invalid configuration, so nothing was sent to Proxmox \
+         VE: {fault}. Ask the operator to correct it in the MCP client's configuration and to \
+         restart the server; repeating the call does not help"
     )
 }
 

@@ -9,18 +9,18 @@ pub(super) fn of_change(change: &Decision, has_written: bool) -> ToolError {
     let (what, next) = match change.fate {
         Fate::Unconfirmed => (
             format!(
-                "the operator of this server requires the user's consent to {subject}, and this \
-                 client cannot ask for it (rule confirm)"
+                "{subject} needs the user's consent (rule confirm), which this client cannot ask \
+                 for"
             ),
             "the operator can set confirm_fallback to allow",
         ),
         _ => (
             format!("{subject} was not sent ({})", change.verdict.reason),
-            "ask the user what to do instead of calling again",
+            "ask the user how to proceed; do not repeat the call",
         ),
     };
     let before = match has_written {
-        true => "earlier changes of this call were made: look at the guest",
+        true => "earlier changes made by this call remain: check the guest",
         false => "nothing was changed",
     };
     ToolError::Denied(format!("{what}: {before}; {next}"))

@@ -237,7 +237,7 @@ fn read_all(messages: &mpsc::Sender<Incoming>, answers: &Outgoing) {
                 Line::Message(message) => {
                     let Some(place) = room.take(line.len(), message::values(&line)) else {
                         let Some(answer) = message::no_room(&message) else {
-                            tracing::warn!("left out a large message, as there is no room for it");
+                            tracing::warn!("dropped a large message: not enough memory for it");
                             continue;
                         };
                         if answers.push(answer.to_string().into_bytes()).is_err() {

@@ -165,7 +165,7 @@ impl Answer {
                 "8 other calls already wait for the user's answer: answer these first, then call \
                  again",
             ),
-            Self::TooLong => Some("the change is too long to be shown to the user as a whole"),
+            Self::TooLong => Some("the request is too long to show to the user in full"),
             Self::Late => Some("the user did not answer within ten minutes"),
         }
     }

@@ -21,8 +21,8 @@ use crate::settings::{CaFile, Trust};
 const MAX_SHOWN: usize = 16;
 
 /// Where a person sees the fingerprint that should be there.
-const WHERE_TO_COMPARE: &str = "the web interface of proxmox shows it at node > System > Certificates, and \
-     `pvenode cert info` on the node";
+const WHERE_TO_COMPARE: &str = "the Proxmox web interface shows it at node > System > \
+                                Certificates; so does `pvenode cert info` on the node";
 
 /// Settings of TLS that cannot be used. Each message is one line that names
 /// the variable and gives an example.
@@ -61,8 +61,9 @@ impl Roots {
             Trust::Pinned(pins) => Ok(Self::Pins(pins.clone())),
             Trust::Unverified => {
                 tracing::warn!(
-                    "PROXMOX_VERIFY_SSL=false: the certificate of proxmox is not checked, so \
-                     anyone on the way can read and change what is sent, the token included"
+                    "PROXMOX_VERIFY_SSL=false: the certificate of Proxmox is not verified, so \
+                     anyone on the network path can read and change the traffic, including the \
+                     token"
                 );
                 Ok(Self::Anything)
             }
@@ -298,7 +299,7 @@ fn show_once(shown: &Mutex<Vec<Digest>>, seen: Digest) {
     }
     shown.push(seen);
     tracing::warn!(
-        "a certificate was accepted without a look: to accept this one alone, set \
+        "a certificate was accepted unverified: to accept only this one, set \
          PROXMOX_FINGERPRINT={} if that is its fingerprint: {WHERE_TO_COMPARE}",
         seen.with_colons()
     );

@@ -212,8 +212,8 @@ impl Sources {
         };
         if !named && let Some(place) = self.elsewhere() {
             self.passed_over = Some(
-                "is read only if nothing of them is given elsewhere: name it by --env-file, or \
-                 pass --dotenv",
+                "is read only if none of these settings is given elsewhere: pass it with \
+                 --env-file, or pass --dotenv",
             );
             if !values.is_empty() {
                 let names: Vec<_> = in_order(&values).map(Variable::name).collect();

@@ -146,7 +146,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     });
     if variable || text.contains("${") {
         return Err(
-            "refers to another variable, which nothing replaces: give the value itself".to_owned(),
+            "refers to another variable, which is not expanded: give the value itself".to_owned(),
         );
     }
     Ok(())
@@ -320,7 +320,7 @@ pub(super) fn read_ca_file(text: &str) -> Result<CaFile, String> {
 
 pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse()
-        .map_err(|_| "is none of off, error, warn, info, debug and trace".to_owned())
+        .map_err(|_| "must be off, error, warn, info, debug or trace".to_owned())
 }
 
 /// The name of a file, for a message: one that does not exist may be a secret

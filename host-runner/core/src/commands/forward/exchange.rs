@@ -72,7 +72,8 @@ impl Forwarder {
         if !is_local(headers) {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
-                "forward is for addresses of this machine only, such as http://127.0.0.1:8007",
+                "forward accepts only requests to a loopback address, such as \
+                 http://127.0.0.1:8007",
             ));
         }
         // Browsers send it; components do not.
@@ -82,7 +83,7 @@ impl Forwarder {
         if is_page {
             return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
-                "forward is not for web pages",
+                "forward refuses requests from web pages",
             ));
         }
         let mut keys = headers.get_all(header::AUTHORIZATION).iter();

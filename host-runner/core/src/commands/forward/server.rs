@@ -104,7 +104,7 @@ async fn converse(
             return;
         }
         () = unknown => {
-            tracing::debug!("a connection ended, as it did not show the key");
+            tracing::debug!("closed a connection that did not present the key");
             return;
         }
         () = tokio::time::sleep(LIFETIME) => {}
