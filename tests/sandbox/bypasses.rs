@@ -562,3 +562,48 @@ async fn answers_show_only_what_is_in_scope() -> anyhow::Result<()> {
     assert!(!beyond, "{asked:?}");
     ends_well(client).await
 }
+
+/// Beneath the policy: what a tool does not declare is refused although the
+/// policy allows it, and what the policy refuses is refused by its own rule.
+#[tokio::test]
+async fn a_tool_is_held_to_the_calls_that_it_declares() -> anyhow::Result<()> {
+    let sim = start_sim().await?;
+    let client = hostile(&sim)?.arg("--preset=admin").connect().await?;
+    let authority = sim.url.trim_start_matches("https://").trim_end_matches('/');
+    let request = |method: &str, path: &str| {
+        json!({
+            "method": method,
+            "scheme": "https",
+            "authority": authority,
+            "path": format!("/api2/json{path}"),
+        })
+    };
+    for (method, path, rule) in [
+        ("GET", "/version", "answered"),
+        ("GET", "/nodes", "undeclared-call"),
+        ("GET", "/nodes/pve1/qemu/100/config", "undeclared-call"),
+        (
+            "POST",
+            "/nodes/pve1/qemu/100/status/start",
+            "undeclared-call",
+        ),
+        ("DELETE", "/nodes/pve1/qemu/100", "built-in"),
+        ("GET", "/nodes/pve1/no/such/call", "unknown-call"),
+    ] {
+        let found = refused_as(&client, "send_raw_undeclared", request(method, path)).await?;
+        assert_eq!(found, rule, "{method} {path}");
+    }
+    // The tool that declares all of them may.
+    let found = refused(&client, request("GET", "/nodes")).await?;
+    assert_eq!(found, "answered");
+    // A ticket gives its tool no more than it declares.
+    for (path, outcome) in [("/version", "answered"), ("/cluster/tasks", "refused")] {
+        let url = format!("{}/api2/json{path}", sim.url.trim_end_matches('/'));
+        let report = client.call("send_later", json!({ "url": url })).await?;
+        assert_eq!(report["outcome"], outcome, "{path}: {report}");
+    }
+    let sent = paths(&sim)?;
+    assert!(!sent.iter().any(|path| path.contains("qemu")), "{sent:?}");
+    assert!(!sent.iter().any(|path| path.contains("tasks")), "{sent:?}");
+    ends_well(client).await
+}

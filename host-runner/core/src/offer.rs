@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use host_runner_policy::DeclaredCalls;
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
@@ -11,7 +12,7 @@ use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
 use crate::render;
-use crate::sandbox::Terms;
+use crate::sandbox::{Declared, Terms};
 
 /// The component's tools, asked for when they are needed first: they never
 /// change.
@@ -220,11 +221,17 @@ impl Offer {
 }
 
 impl Tool {
-    /// What its annotations mean to the sandbox.
+    /// What its annotations and the calls that it declares mean to the sandbox.
     pub(crate) fn terms(&self) -> Terms {
+        let declared = Declared {
+            tool: self.name.clone(),
+            calls: DeclaredCalls::new(&self.calls),
+        };
         Terms {
             read_only: self.annotations.read_only,
             dangerous: self.annotations.dangerous,
+            // Until the tools declare their calls, an empty list means nothing.
+            declared: (!self.calls.is_empty()).then(|| Arc::new(declared)),
             ..Terms::default()
         }
     }

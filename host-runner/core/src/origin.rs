@@ -2,12 +2,10 @@
 
 use std::fmt;
 
+use host_runner_policy::API_PATH;
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 use url::Url;
-
-/// Below this path Proxmox VE has its API; nothing else of it is reachable.
-const API: &str = "/api2/json";
 
 /// A host, a port and a path prefix, spoken to over HTTPS.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +61,7 @@ pub(crate) enum Denial {
     #[error("another port than the configured one is not allowed")]
     Port,
     /// Not below the API.
-    #[error("only paths below the configured prefix and /api2/json are allowed")]
+    #[error("only paths below the configured prefix and {API_PATH} are allowed")]
     Path,
     /// `.` or `..`, in any encoding.
     #[error("dot segments in the path are not allowed")]
@@ -94,7 +92,10 @@ impl Origin {
             return Err(OriginError::QueryOrFragment);
         }
         let path = url.path().trim_end_matches('/');
-        let prefix = path.strip_suffix(API).unwrap_or(path).trim_end_matches('/');
+        let prefix = path
+            .strip_suffix(API_PATH)
+            .unwrap_or(path)
+            .trim_end_matches('/');
         if prefix.contains("//") || check_segments(prefix).is_err() {
             return Err(OriginError::Path);
         }
@@ -141,7 +142,7 @@ impl Origin {
             .as_str()
             .strip_prefix(&self.prefix)
             .ok_or(Denial::Path)?;
-        let below_api = target.strip_prefix(API).ok_or(Denial::Path)?;
+        let below_api = target.strip_prefix(API_PATH).ok_or(Denial::Path)?;
         if !(below_api.is_empty() || below_api.starts_with(['/', '?'])) {
             return Err(Denial::Path);
         }
@@ -154,7 +155,7 @@ impl Origin {
 
     /// The address of an endpoint, whose path begins with a slash.
     pub(crate) fn api(&self, path: &str) -> String {
-        format!("{self}{API}{path}")
+        format!("{self}{API_PATH}{path}")
     }
 
     /// Host and port, as the `Host` header and a URL name them.

@@ -12,16 +12,19 @@ mod answer;
 mod builtin;
 mod caps;
 mod ceiling;
+mod declared;
 mod effect;
 mod file;
 mod filter;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod lookup;
 mod meaning;
 mod naming;
 mod pattern;
 mod preset;
 mod request;
+mod rule;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -30,11 +33,11 @@ use std::collections::BTreeSet;
 
 use crate::meaning::Unknown;
 
-pub use pve_api::owner_of;
-pub use pve_api::{ACTIONS, Action, Listing, Method};
+pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, owner_of};
 
 pub use crate::caps::{Caps, Meter, TooMany};
 pub use crate::ceiling::Widening;
+pub use crate::declared::{DeclaredCalls, privileges_of};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
     VmidRange, schema,
@@ -43,6 +46,7 @@ pub use crate::meaning::Meaning;
 pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
 pub use crate::request::{ApiRequest, Malformed};
+pub use crate::rule::Rule;
 pub use crate::scope::{
     Directory, Inventory, Outside, Resident, Scope, read_directory, read_inventory, read_nodes,
 };
@@ -71,8 +75,8 @@ pub struct Policy {
 pub struct Verdict {
     /// Whether it may leave.
     pub allowed: bool,
-    /// The name of the rule that decided: `built-in`, `read-only`, …
-    pub rule: &'static str,
+    /// The rule that decided.
+    pub rule: Rule,
     /// Why, and by what it could be changed where it can.
     pub reason: String,
     /// What the request does and names, where that is known.
@@ -104,7 +108,7 @@ impl Policy {
     ) -> Verdict {
         let request = match request {
             Ok(request) => request,
-            Err(malformed) => return Verdict::deny("request-shape", malformed.to_string()),
+            Err(malformed) => return Verdict::deny(Rule::RequestShape, malformed.to_string()),
         };
         if let Some(reason) = builtin::forbids(request) {
             return Verdict::built_in(reason);
@@ -113,11 +117,11 @@ impl Policy {
             return Verdict::built_in(&harm.to_string());
         }
         if self.read_only && request.method != Method::Get {
-            return Verdict::deny("read-only", "this server only reads");
+            return Verdict::deny(Rule::ReadOnly, "this server only reads");
         }
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(request)) {
             return Verdict::deny(
-                "deny",
+                Rule::Deny,
                 format!("the operator of this server denies {pattern}"),
             );
         }
@@ -147,23 +151,23 @@ impl Policy {
         let is_beyond = matches!(unknown, Unknown::Call | Unknown::Param(_));
         match (request.method, unknown) {
             (Method::Get, _) if is_beyond && granted => meaning::guess(request)
-                .map_err(|unknown| Verdict::deny("unknown-call", unknown.to_string())),
+                .map_err(|unknown| Verdict::deny(Rule::UnknownCall, unknown.to_string())),
             (Method::Get, unknown) if is_beyond => Err(Verdict::deny(
-                "unknown-call",
+                Rule::UnknownCall,
                 format!("{unknown}; an allow rule of the policy can name it"),
             )),
             (_, Unknown::Call) => match meaning::meaning_for_experts(request) {
                 Ok(meaning) if granted => Ok(meaning),
                 Ok(_) => Err(Verdict::deny(
-                    "unknown-call",
+                    Rule::UnknownCall,
                     format!("{}; an allow rule of the policy can name it", Unknown::Call),
                 )),
                 Err(Unknown::Call) if granted => Err(Verdict::built_in(
                     "the effect of this change is not known to this server",
                 )),
-                Err(unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
+                Err(unknown) => Err(Verdict::deny(Rule::UnknownCall, unknown.to_string())),
             },
-            (_, unknown) => Err(Verdict::deny("unknown-call", unknown.to_string())),
+            (_, unknown) => Err(Verdict::deny(Rule::UnknownCall, unknown.to_string())),
         }
     }
 
@@ -210,7 +214,7 @@ impl Policy {
             && let Some(action) = meaning.actions.iter().find(writes)
         {
             let reason = format!("this server only reads, and this is for {}", action.name());
-            return Verdict::deny("read-only", reason);
+            return Verdict::deny(Rule::ReadOnly, reason);
         }
         // An allow rule names paths; which actions are denied is above it.
         if let Some(denied) = meaning
@@ -222,40 +226,43 @@ impl Policy {
                 "the operator of this server denies {} (deny_actions)",
                 denied.name()
             );
-            return Verdict::deny("deny", reason);
+            return Verdict::deny(Rule::Deny, reason);
         }
         let missing = meaning
             .actions
             .iter()
             .find(|action| !self.actions.contains(action));
         if let (Some(missing), None) = (missing, granted) {
-            return Verdict::deny("actions", preset::refusal(*missing));
+            return Verdict::deny(Rule::Actions, preset::refusal(*missing));
         }
         if granted.is_none()
             && let Some(reason) = self.forced(meaning, directory)
         {
-            return Verdict::deny("actions", reason);
+            return Verdict::deny(Rule::Actions, reason);
         }
         if meaning.for_experts
             && meaning.actions.iter().any(|action| writes(&action))
             && self.scope.is_limited()
         {
             return Verdict::deny(
-                "scope",
+                Rule::Scope,
                 "allow rules permit no changes while this server has a scope",
             );
         }
         if let Err(outside) = self.scope.check(meaning, directory) {
-            return Verdict::deny("scope", outside.to_string());
+            return Verdict::deny(Rule::Scope, outside.to_string());
         }
         match granted {
             Some(pattern) => Verdict::allow(
-                "allow",
+                Rule::Allow,
                 format!("the operator of this server allows {pattern}"),
             ),
             None => {
                 let names: Vec<_> = meaning.actions.iter().map(|action| action.name()).collect();
-                Verdict::allow("actions", format!("the policy allows {}", names.join(", ")))
+                Verdict::allow(
+                    Rule::Actions,
+                    format!("the policy allows {}", names.join(", ")),
+                )
             }
         }
     }
@@ -281,18 +288,31 @@ impl Policy {
 impl Verdict {
     /// A refusal that no policy changes.
     pub fn built_in(reason: &str) -> Self {
-        Self::deny("built-in", format!("{reason}, which no policy can allow"))
+        Self::deny(
+            Rule::BuiltIn,
+            format!("{reason}, which no policy can allow"),
+        )
+    }
+
+    /// A refusal because the token sees no guest at all, where the verdict depends
+    /// on whether one is under high availability.
+    pub fn unseen_guests() -> Self {
+        Self::deny(
+            Rule::Actions,
+            "the token sees no guest, so it is not known whether this one is under high \
+             availability: grant the token VM.Audit",
+        )
     }
 
     /// A refusal by a rule that is not the policy's.
-    pub fn deny(rule: &'static str, reason: impl Into<String>) -> Self {
+    pub fn deny(rule: Rule, reason: impl Into<String>) -> Self {
         Self {
             allowed: false,
             ..Self::allow(rule, reason)
         }
     }
 
-    fn allow(rule: &'static str, reason: impl Into<String>) -> Self {
+    fn allow(rule: Rule, reason: impl Into<String>) -> Self {
         Self {
             allowed: true,
             rule,

@@ -9,6 +9,7 @@ use pve_api::{
 
 use super::effect;
 use super::request::ApiRequest;
+use super::scope::Resident;
 
 /// What a request names, and what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,6 +133,31 @@ fn is_memory(name: &str) -> bool {
 }
 
 impl Meaning {
+    /// Whether it may change which guests there are, where they are, or their
+    /// pools and tags.
+    pub fn changes_directory(&self) -> bool {
+        self.actions.iter().any(|action| {
+            matches!(
+                action,
+                Action::Clone | Action::Restore | Action::Options | Action::Migrate
+            )
+        })
+    }
+
+    /// The guests that it makes, as the directory will list them.
+    pub fn new_residents(&self) -> impl Iterator<Item = (u32, Resident)> {
+        self.new_vmids.iter().map(|vmid| {
+            let resident = Resident {
+                // The target of a clone comes after its source.
+                node: self.nodes.last().cloned().unwrap_or_default(),
+                pool: self.pools.first().cloned(),
+                tags: Vec::new(),
+                is_under_ha: false,
+            };
+            (*vmid, resident)
+        })
+    }
+
     /// Whether it loses data, interrupts a guest, may take memory from one or
     /// may cut nodes off. How much memory a guest has now is not known here, so
     /// each change of it counts.

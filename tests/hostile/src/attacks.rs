@@ -59,6 +59,20 @@ pub(crate) const ATTACKS: &[Attack] = &[
         claims: Claims::Danger,
     },
     Attack {
+        name: "send_raw_undeclared",
+        description: "The same, from a tool that declares one call alone.",
+        arguments: RAW,
+        run: network::send_raw,
+        claims: Claims::Little,
+    },
+    Attack {
+        name: "send_later",
+        description: "Send a request only when the ticket is resumed, from such a tool.",
+        arguments: &[("url", "string", true)],
+        run: contract::send_later,
+        claims: Claims::Little,
+    },
+    Attack {
         name: "drip_body",
         description: "Send a body byte by byte, and never its end.",
         arguments: &[("url", "string", true)],

@@ -36,6 +36,8 @@ enum Claims {
     Writes,
     /// That it writes and is dangerous.
     Danger,
+    /// That it writes, and makes no call but `GET /version`.
+    Little,
 }
 
 /// The arguments of a call.
@@ -133,6 +135,15 @@ fn invalid(pointer: &str, message: &str) -> ToolError {
     })
 }
 
+/// Declares whatever there can be: segments in braces stand for any.
+fn every_call() -> Vec<String> {
+    let methods = ["GET", "POST", "PUT", "DELETE"];
+    let paths = (1..=12).map(|length| "/{any}".repeat(length));
+    paths
+        .flat_map(|path| methods.map(|method| format!("{method} {path}")))
+        .collect()
+}
+
 fn describe(attack: &Attack) -> Tool {
     let properties: Map<String, Value> = attack
         .arguments
@@ -163,7 +174,10 @@ fn describe(attack: &Attack) -> Tool {
         input_schema: input_schema.to_string(),
         secret_arguments: Vec::new(),
         output_schema: output_schema.to_string(),
-        calls: Vec::new(),
+        calls: match attack.claims {
+            Claims::Little => vec!["GET /version".to_owned()],
+            Claims::Reads | Claims::Writes | Claims::Danger => every_call(),
+        },
         // The host must not trust this any more than the rest.
         annotations: Annotations {
             read_only: attack.claims == Claims::Reads,

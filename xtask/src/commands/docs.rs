@@ -3,6 +3,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use host_runner_policy::Rule;
 use serde_json::Value;
 
 use super::build;
@@ -30,10 +31,15 @@ impl Docs {
             let path = workspace.root().join(page.path);
             let old = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            let new = with_table(&old, &page.table(tools)?)
+            let new = with_table(&old, "tools", &page.table(tools)?)
                 .with_context(|| format!("{} has no place for the tool table", page.path))?;
             self.settle(workspace, page.path, &old, &new, &mut stale)?;
         }
+        let old = fs::read_to_string(workspace.root().join(POLICY))
+            .with_context(|| format!("cannot read {POLICY}"))?;
+        let new = with_table(&old, "rules", &rules())
+            .with_context(|| format!("{POLICY} has no place for the table of rules"))?;
+        self.settle(workspace, POLICY, &old, &new, &mut stale)?;
         let old = fs::read_to_string(workspace.root().join(SCHEMA)).unwrap_or_default();
         let schema = serde_json::to_value(host_runner_policy::schema())?;
         self.settle(
@@ -77,8 +83,19 @@ impl Docs {
 /// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";
 
-const BEGIN: &str = "<!-- tools:begin";
-const END: &str = "<!-- tools:end -->";
+/// The page that has the table of rules.
+const POLICY: &str = "docs/policy.md";
+
+/// The rules that refuse requests, in the order in which they are evaluated.
+fn rules() -> String {
+    let mut table = "| Rule | Refuses |\n|---|---|\n".to_owned();
+    for rule in Rule::ALL {
+        if let Some(refuses) = rule.refuses() {
+            table.push_str(&format!("| `{rule}` | {refuses} |\n"));
+        }
+    }
+    table
+}
 
 /// A page with a table, in its language.
 struct Page {
@@ -149,12 +166,13 @@ impl Page {
     }
 }
 
-/// The page with the table between its marks.
-fn with_table(page: &str, table: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+/// The page with the table of this name between its marks.
+fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
+    let (before, rest) = page.split_once(&begin)?;
     let (mark, rest) = rest.split_once('\n')?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{mark}\n{table}{END}{after}"))
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{mark}\n{table}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -165,9 +183,9 @@ mod tests {
     fn the_table_stands_between_its_marks() {
         let page = "a\n<!-- tools:begin (x) -->\nold\n<!-- tools:end -->\nb\n";
         assert_eq!(
-            with_table(page, "new\n").unwrap(),
+            with_table(page, "tools", "new\n").unwrap(),
             "a\n<!-- tools:begin (x) -->\nnew\n<!-- tools:end -->\nb\n"
         );
-        assert_eq!(with_table("nothing here", "new\n"), None);
+        assert_eq!(with_table("nothing here", "tools", "new\n"), None);
     }
 }

@@ -248,7 +248,7 @@ impl Decision {
             "allowed": self.verdict.allowed,
             "asks_user": self.asks(confirm),
             "sent": matches!(self.fate, Fate::Sent(_)),
-            "rule": self.verdict.rule,
+            "rule": self.verdict.rule.name(),
             "reason": self.verdict.reason,
         })
     }

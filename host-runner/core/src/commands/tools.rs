@@ -1,5 +1,6 @@
 //! `host-runner tools`
 
+use host_runner_policy::privileges_of;
 use serde_json::{Value, json};
 
 use super::{CommandError, print};
@@ -48,7 +49,10 @@ fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
             "openWorldHint": annotations.open_world,
         },
         "dangerous": annotations.dangerous,
-        "calls": tool.calls,
+        "calls": tool.calls.iter().map(|call| json!({
+            "call": call,
+            "privileges": privileges_of(call),
+        })).collect::<Vec<_>>(),
         "offered": offer.find(&tool.name).is_ok(),
         "inputSchema": render::schema(tool, &tool.input_schema)?,
         "outputSchema": render::schema(tool, &tool.output_schema)?,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use host_runner_policy::{
-    Action, ApiRequest, Confirm, Directory, Fallback, Malformed, Meaning, Method, Verdict,
+    Action, ApiRequest, Confirm, Directory, Fallback, Malformed, Meaning, Method, Rule, Verdict,
 };
 use http::{HeaderValue, Request, Response, header};
 
@@ -75,7 +75,7 @@ impl Gate {
         }
         self.meter(&parsed, &verdict).await?;
         if let Err(error) = self.log.sending(&parsed).await {
-            let verdict = Verdict::deny("audit", error.to_string());
+            let verdict = Verdict::deny(Rule::Audit, error.to_string());
             return Err(self.refuse(request, Some(&parsed), verdict).await.into());
         }
         Ok(Admitted {
@@ -99,17 +99,17 @@ impl Gate {
         if count > cap {
             return Err(SendError::new(FailureKind::Denied, reason));
         }
-        let verdict = Verdict::deny("requests", reason);
+        let verdict = Verdict::deny(Rule::Requests, reason);
         Err(self.refuse(request, None, verdict).await)
     }
 
     /// Whether a request is for the API of the configured Proxmox VE.
     async fn check_address(&self, request: &Request<Bytes>) -> Result<(&Upstream, Api), SendError> {
         let verdict = match &self.sandbox.upstream {
-            None => Verdict::deny("settings", "no settings are given, so nothing is sent"),
+            None => Verdict::deny(Rule::Settings, "no settings are given, so nothing is sent"),
             Some(upstream) => match upstream.origin.check(request.uri()) {
                 Ok(api) => return Ok((upstream, api)),
-                Err(denial) => Verdict::deny("origin", denial.to_string()),
+                Err(denial) => Verdict::deny(Rule::Origin, denial.to_string()),
             },
         };
         Err(self.refuse(request, None, verdict).await)
@@ -132,13 +132,15 @@ impl Gate {
         {
             match unlisted {
                 Unlisted::Unanswered(why) => {
-                    let is_read = parsed.as_ref().is_ok_and(|parsed| parsed.method == Method::Get);
+                    let is_read = parsed
+                        .as_ref()
+                        .is_ok_and(|parsed| parsed.method == Method::Get);
                     return Err(Stopped(why.for_request(is_read)));
                 }
                 Unlisted::Unknown(missing, known) => {
                     let scope = &self.sandbox.policy(&self.terms).scope;
                     let reason = nodes::refusal(&missing, &known, scope);
-                    return Ok(Verdict::deny("unknown-node", reason));
+                    return Ok(Verdict::deny(Rule::UnknownNode, reason));
                 }
             }
         }
@@ -163,11 +165,7 @@ impl Gate {
             Ok(parsed) if !self.terms.offline && policy.needs_directory(parsed) => {
                 match self.sandbox.guests.directory(upstream).await {
                     Ok(directory) if directory.is_empty() && policy.needs_ha_state(parsed) => {
-                        let verdict = Verdict::deny(
-                            "actions",
-                            "the token sees no guest, so it is not known whether this one is under \
-                             high availability: grant the token VM.Audit",
-                        );
+                        let verdict = Verdict::unseen_guests();
                         return Ok((directory, verdict));
                     }
                     Ok(directory) => directory,
@@ -176,7 +174,7 @@ impl Gate {
                         return Err(SendError::new(kind, unknown.reason));
                     }
                     Err(unknown) => {
-                        return Ok((Arc::default(), Verdict::deny("scope", unknown.reason)));
+                        return Ok((Arc::default(), Verdict::deny(Rule::Scope, unknown.reason)));
                     }
                 }
             }
@@ -196,14 +194,29 @@ impl Gate {
             verdict.reason.push('…');
         }
         let Ok(parsed) = parsed else { return verdict };
-        if !verdict.allowed || !acts(parsed, &verdict.meaning) {
+        if !verdict.allowed {
             return verdict;
         }
-        if self.terms.read_only {
+        if self.terms.read_only && acts(parsed, &verdict.meaning) {
             let reason = "the tool is annotated as read-only";
-            return Verdict::deny("read-only-tool", reason);
+            return Verdict::deny(Rule::ReadOnlyTool, reason);
         }
-        verdict
+        match self.undeclared(parsed) {
+            Some(reason) => Verdict::deny(Rule::UndeclaredCall, reason),
+            None => verdict,
+        }
+    }
+
+    /// Why a request is not one of those that the call's tool declares.
+    fn undeclared(&self, request: &ApiRequest) -> Option<String> {
+        let declared = self.terms.declared.as_ref()?;
+        let call = format!("{} {}", request.method, request.path());
+        (!declared.calls.cover(request)).then(|| {
+            format!(
+                "the tool {} does not declare the call {call}, so it may not make it",
+                declared.tool
+            )
+        })
     }
 
     /// Keeps back what may leave, but is only to be shown.
@@ -244,7 +257,7 @@ impl Gate {
         let Some(reason) = answer.refusal() else {
             return Ok(true);
         };
-        let refusal = Verdict::deny("confirm", reason);
+        let refusal = Verdict::deny(Rule::Confirm, reason);
         self.log.refused(parsed, &refusal, fate).await;
         let detail = format!("rule confirm: {reason}");
         Err(SendError::new(FailureKind::Denied, detail))
@@ -261,7 +274,7 @@ impl Gate {
             meter.take(self.sandbox.rules.caps, destructive, Instant::now())
         };
         let Err(error) = taken else { return Ok(()) };
-        let refusal = Verdict::deny("limits", error.to_string());
+        let refusal = Verdict::deny(Rule::Limits, error.to_string());
         self.log.refused(parsed, &refusal, Fate::Refused).await;
         let detail = format!("rule limits: {error}");
         Err(SendError::new(FailureKind::Denied, detail))

@@ -236,7 +236,7 @@ impl<'a> Subject<'a> {
 fn ended(verdict: &Verdict) -> RequestEnd<'_> {
     RequestEnd {
         allowed: verdict.allowed,
-        rule: Some(verdict.rule),
+        rule: Some(verdict.rule.name()),
         reason: (!verdict.allowed).then_some(verdict.reason.as_str()),
         status: None,
         failure: None,

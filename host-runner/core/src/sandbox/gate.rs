@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use host_runner_policy::lookup;
 use http::{Request, Response, Uri, header};
 
 use super::admission::Stopped;
@@ -92,7 +93,7 @@ impl Gate {
     pub(crate) fn request(&self, method: &str, target: &str, form: &str) -> Option<Request<Bytes>> {
         let upstream = self.sandbox.upstream.as_ref()?;
         let uri = match target.strip_prefix('/') {
-            Some(_) if target.starts_with("/api2/") => format!("{}{target}", upstream.origin),
+            Some(_) if target.starts_with(lookup::API) => format!("{}{target}", upstream.origin),
             Some(_) => upstream.origin.api(target),
             None => target.to_owned(),
         };

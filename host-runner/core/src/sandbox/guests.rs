@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use host_runner_policy::{Action, Directory, Meaning, Resident, read_directory};
+use host_runner_policy::{Directory, Meaning, lookup, read_directory};
 
 use super::failure::FailureKind;
 use super::limits::REQUEST_TIMEOUT;
@@ -67,13 +67,7 @@ impl Guests {
 
     /// Something was sent that may change what is known.
     pub(super) fn note_change(&self, meaning: &Meaning, done: bool) {
-        let touches = |action: &Action| {
-            matches!(
-                action,
-                Action::Clone | Action::Restore | Action::Options | Action::Migrate
-            )
-        };
-        if !meaning.actions.iter().any(touches) {
+        if !meaning.changes_directory() {
             return;
         }
         *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
@@ -81,16 +75,7 @@ impl Guests {
             return;
         }
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        for vmid in &meaning.new_vmids {
-            let resident = Resident {
-                // The target of a clone comes after its source.
-                node: meaning.nodes.last().cloned().unwrap_or_default(),
-                pool: meaning.pools.first().cloned(),
-                tags: Vec::new(),
-                is_under_ha: false,
-            };
-            made.insert(*vmid, resident);
-        }
+        made.extend(meaning.new_residents());
     }
 
     fn last_change(&self) -> Option<Instant> {
@@ -111,9 +96,8 @@ async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<Directory, Unk
         reason: format!("it is not known whether this is in this server's scope: {reason}"),
         outage,
     };
-    let path = "/cluster/resources?type=vm";
     let answer = upstream
-        .ask(path, REQUEST_TIMEOUT, &budget.account())
+        .ask(lookup::GUESTS, REQUEST_TIMEOUT, &budget.account())
         .await
         .map_err(|error| {
             let outage = matches!(
@@ -127,8 +111,8 @@ async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<Directory, Unk
     if !answer.status().is_success() {
         let status = answer.status();
         return Err(failed(
-            &format!("Proxmox answered {status} to /cluster/resources"),
-            matches!(status.as_u16(), 502 | 503 | 595),
+            &format!("Proxmox answered {status} to GET {}", lookup::GUESTS),
+            lookup::is_outage(status.as_u16()),
         ));
     }
     read_directory(answer.body())

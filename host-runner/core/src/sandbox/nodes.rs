@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host_runner_policy::{Scope, read_nodes};
+use host_runner_policy::{Scope, lookup, read_nodes};
 use http::{Response, header};
 
 use super::failure::{FailureKind, SendError};
@@ -177,7 +177,7 @@ impl Nodes {
 
 async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<BTreeSet<String>, Unanswered> {
     let answer = upstream
-        .ask("/nodes", REQUEST_TIMEOUT, &budget.account())
+        .ask(lookup::NODES, REQUEST_TIMEOUT, &budget.account())
         .await
         .map_err(Unanswered::Without)?;
     if !answer.status().is_success() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_runner_policy::{
-    ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset, read_inventory, read_nodes,
+    ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset, lookup, read_inventory, read_nodes,
 };
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -156,10 +156,12 @@ impl Sandbox {
             let answer = upstream.ask(path, REQUEST_TIMEOUT, &account).await.ok()?;
             answer.status().is_success().then(|| answer.into_body())
         };
-        let mut inventory = read_inventory(&ask("/cluster/resources").await?)?;
+        let mut inventory = read_inventory(&ask(lookup::RESOURCES).await?)?;
         if !scope.nodes.is_empty() {
             // A token without rights sees the nodes here.
-            inventory.nodes.extend(read_nodes(&ask("/nodes").await?)?);
+            inventory
+                .nodes
+                .extend(read_nodes(&ask(lookup::NODES).await?)?);
         }
         Some(scope.missing(&inventory))
     }

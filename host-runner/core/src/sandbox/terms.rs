@@ -1,5 +1,9 @@
 //! What is known of a call before it begins.
 
+use std::sync::Arc;
+
+use host_runner_policy::DeclaredCalls;
+
 use super::ask::Asker;
 
 /// What is known of a call before it begins.
@@ -9,12 +13,24 @@ pub(crate) struct Terms {
     pub read_only: bool,
     /// Its tool is dangerous, and the operator allowed it.
     pub dangerous: bool,
+    /// The calls that its tool declares; it is held to them. None where there is
+    /// no tool, as with `host-runner forward`.
+    pub declared: Option<Arc<Declared>>,
     /// Who agrees to its changes where the policy asks for that.
     pub consent: Consent,
     /// Nothing that changes anything is sent.
     pub dry_run: bool,
     /// Nothing is sent at all.
     pub offline: bool,
+}
+
+/// What a tool declares.
+#[derive(Debug)]
+pub(crate) struct Declared {
+    /// The tool's name.
+    pub tool: String,
+    /// The calls to Proxmox that it may make.
+    pub calls: DeclaredCalls,
 }
 
 /// Who agrees to the changes that the policy asks about.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use host_runner_policy::lookup;
 use http::{HeaderValue, Request, Response, Uri, header};
 
 use super::client::HttpsClient;
@@ -31,8 +32,8 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Fails where the certificates or the token cannot be used.
     pub(super) fn new(settings: &Settings) -> Result<Self, TrustError> {
-        let token = format!("PVEAPIToken={}!{}=", settings.user, settings.token_name);
-        let authorization = settings.token_secret.expose_after(&token);
+        let head = lookup::authorization(&settings.user, &settings.token_name);
+        let authorization = settings.token_secret.expose_after(&head);
         let mut authorization =
             HeaderValue::from_maybe_shared(authorization).map_err(|_| TrustError::Token)?;
         authorization.set_sensitive(true);

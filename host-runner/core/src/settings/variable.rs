@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use host_runner_policy::lookup;
 use tracing::level_filters::LevelFilter;
 
 use super::trust::CaFile;
@@ -250,7 +251,7 @@ pub(super) fn parse_token_id(text: &str) -> Result<(Option<String>, String), Str
 }
 
 pub(super) fn parse_secret(text: &str) -> Result<Secret, String> {
-    if text.contains("PVEAPIToken") {
+    if text.contains(lookup::TOKEN_SCHEME.trim_end_matches('=')) {
         return Err("holds a whole header: give the part after the last '=' alone".to_owned());
     }
     if text.contains('!') && text.contains('=') {

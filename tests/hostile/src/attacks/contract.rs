@@ -14,6 +14,9 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 /// What no honest ticket looks like: the host has to carry it all the same.
 const GARBAGE_TICKET: &str = "\u{0}\u{1b}[31m../../\"}]\r\n\u{feff}UPID:::";
 
+/// Begins the ticket of [`send_later`].
+const SEND: &str = "send:";
+
 pub(crate) fn count_calls(_: &Arguments) -> Result<Outcome, ToolError> {
     report(json!({ "outcome": "counted", "calls": count() }))
 }
@@ -52,8 +55,23 @@ pub(crate) fn run_forever(_: &Arguments) -> Result<Outcome, ToolError> {
     }))
 }
 
-/// The other side of the two above.
+/// Sends nothing yet: the ticket names the request.
+pub(crate) fn send_later(arguments: &Arguments) -> Result<Outcome, ToolError> {
+    Ok(Outcome::Running(Pending {
+        ticket: format!("{SEND}{}", arguments.text("url")?),
+        message: "about to send".to_owned(),
+        progress: None,
+        retry_after_ms: 1,
+        interim: result(json!({ "outcome": "interim" })),
+    }))
+}
+
+/// The other side of the three above.
 pub(crate) fn resume(ticket: &str) -> Result<Outcome, ToolError> {
+    if let Some(url) = ticket.strip_prefix(SEND) {
+        let arguments = [("url".to_owned(), json!(url))];
+        return super::network::send_request(&Arguments(arguments.into_iter().collect()));
+    }
     if ticket == GARBAGE_TICKET {
         return run_forever(&Arguments(serde_json::Map::new()));
     }

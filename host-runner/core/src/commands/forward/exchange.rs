@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use host_runner_policy::API_PATH;
 use http::header::{self, HeaderName};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -105,7 +106,7 @@ impl Forwarder {
         if request.uri().scheme().is_some() || request.uri().authority().is_some() {
             return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
-                "forward is not a proxy: ask it for a path, such as /api2/json/version",
+                format!("forward is not a proxy: ask it for a path, such as {API_PATH}/version"),
             ));
         }
         let counted = {
@@ -122,7 +123,7 @@ impl Forwarder {
             arguments: &Masked(Value::Object(Map::new())),
         };
         let gate = self.plugin.gate(self.terms.clone(), Some(&start));
-        let is_for_api = request.uri().path().starts_with("/api2/json");
+        let is_for_api = request.uri().path().starts_with(API_PATH);
         let sent = send(&gate, request).await;
         gate.finish(
             match &sent {

@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use host_runner_policy::lookup;
 use http::HeaderValue;
 use rustls::crypto::ring;
 use sha2::{Digest as _, Sha256};
@@ -71,7 +72,7 @@ impl Key {
     pub(super) fn is_in(&self, authorization: &HeaderValue) -> bool {
         let given = authorization
             .as_bytes()
-            .strip_prefix(b"PVEAPIToken=")
+            .strip_prefix(lookup::TOKEN_SCHEME.as_bytes())
             .and_then(|token| {
                 let at = token.iter().position(|&byte| byte == b'=')?;
                 token.get(at + 1..)

@@ -1,0 +1,45 @@
+//! What host-runner itself asks of Proxmox in order to decide about requests, and
+//! how it presents its token.
+
+/// Lists the nodes of the cluster, with those that are offline, to every token.
+pub const NODES: &str = "/nodes";
+/// Lists the guests that the token sees, with their nodes, pools, tags and
+/// states under high availability.
+pub const GUESTS: &str = "/cluster/resources?type=vm";
+/// Lists guests, nodes, storages and pools that the token sees.
+pub const RESOURCES: &str = "/cluster/resources";
+
+/// What the path of every call to a Proxmox API begins with, in whichever format
+/// it answers.
+pub const API: &str = "/api2/";
+
+/// What an `Authorization` header with a token begins with; the token's id, `=`
+/// and its secret follow.
+pub const TOKEN_SCHEME: &str = "PVEAPIToken=";
+
+/// The value of the `Authorization` header of a token, up to the secret.
+pub fn authorization(user: &str, token: &str) -> String {
+    format!("{TOKEN_SCHEME}{user}!{token}=")
+}
+
+/// Whether Proxmox answers with this status while one of its services is
+/// restarted, so that the same request may succeed in a moment.
+pub fn is_outage(status: u16) -> bool {
+    matches!(status, 502 | 503 | 595)
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_api::{Method, calls};
+
+    use super::*;
+
+    #[test]
+    fn the_lookups_are_calls_of_the_table() {
+        for lookup in [NODES, GUESTS, RESOURCES] {
+            let path = lookup.split('?').next().unwrap_or_default();
+            let segments: Vec<_> = path.split('/').skip(1).collect();
+            assert!(calls::find(Method::Get, &segments).is_some(), "{lookup}");
+        }
+    }
+}
