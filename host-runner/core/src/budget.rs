@@ -1,10 +1,10 @@
 //! The memory that this process takes for components and servers: one budget
 //! for all calls.
 //!
-//! A call may take a certain amount at most, and all calls together hardly more
-//! than one: whoever finds nothing left waits. That none of them waits for ever
-//! is the banker's rule: of those that hold something, the one that began first
-//! can always get all that a call may have, so it ends and gives back.
+//! A call may take a certain amount at most, and all calls together little more
+//! than one. A call that finds too little left waits. The banker's algorithm
+//! prevents a deadlock: of the calls that hold memory, the oldest can always get
+//! all that a call may have, so it ends and releases it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 pub(crate) const SMALL_INSTANCE: usize = 3 << 20;
 /// What is left for all other calls while one has all that a call may have.
 const SHARED_BYTES: usize = 32 << 20;
-/// Less than this is not worth the accounting.
+/// Amounts below this are not counted.
 const SMALL: usize = 64 << 10;
 
 /// The budget of this process.
@@ -49,7 +49,7 @@ struct Ledger {
     claim: usize,
     /// What the host can come to hold for it.
     host: usize,
-    /// Those that hold something; whoever has held it longest comes first.
+    /// The accounts that hold memory, oldest first.
     holders: Vec<Holder>,
 }
 
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_given_back_goes_to_whoever_waits() {
+    async fn released_memory_goes_to_a_call_that_waits() {
         let budget = Budget::new(64 * MIB, HOST_BYTES);
         let (first, second) = (budget.account(), budget.account());
         first.take(MIB).await;
@@ -289,7 +289,7 @@ mod tests {
         assert!(at_once(second.take(32 * MIB)).await.is_some());
         drop(second);
         assert_eq!(budget.lock().holders.len(), 0);
-        assert_eq!(budget.lock().free, budget.lock_free_of_nobody());
+        assert_eq!(budget.lock().free, budget.all_free());
     }
 
     #[tokio::test]
@@ -304,9 +304,9 @@ mod tests {
         assert!(account.hold(HOST_BYTES + 1).await.is_err());
     }
 
-    /// However many ask for however much: all of them get it in the end.
+    /// All calls get their memory in the end, however much they ask for.
     #[tokio::test]
-    async fn nobody_waits_for_ever() {
+    async fn no_call_waits_for_ever() {
         let budget = Budget::new(64 * MIB, HOST_BYTES);
         let mut calls = tokio::task::JoinSet::new();
         for number in 0..50 {
@@ -328,11 +328,11 @@ mod tests {
         while let Some(ended) = calls.join_next().await {
             ended.unwrap();
         }
-        assert_eq!(budget.lock().free, budget.lock_free_of_nobody());
+        assert_eq!(budget.lock().free, budget.all_free());
     }
 
     impl Budget {
-        fn lock_free_of_nobody(&self) -> usize {
+        fn all_free(&self) -> usize {
             64 * MIB + HOST_BYTES + SHARED_BYTES
         }
     }

@@ -1,4 +1,4 @@
-//! Follows a Proxmox task until it ends or is no longer waited for.
+//! Follows a Proxmox task until it ends or the wait is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +10,10 @@ use crate::engine::{Outcome, Pending, Plugin, ToolError, ToolResult};
 use crate::render;
 use crate::sandbox::Gate;
 
-/// However soon or late the component wants to be asked again.
+/// Bounds of the pause that the component asks for.
 const MIN_PAUSE: Duration = Duration::from_millis(200);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Looks in a row that may find Proxmox unreachable: the task continues
-/// meanwhile.
+/// How often in a row Proxmox may be unreachable: the task itself continues.
 const MAX_MISSES: u32 = 3;
 
 /// Hears how a task progresses.
@@ -28,14 +27,14 @@ pub(crate) enum Followed {
     /// To its end.
     Ended(ToolResult),
     /// Not to its end: this is what there is to say now.
-    GoesOn(ToolResult),
+    StillRunning(ToolResult),
 }
 
 impl Followed {
     /// What there is to say.
     pub(crate) fn into_result(self) -> ToolResult {
         match self {
-            Self::Ended(result) | Self::GoesOn(result) => result,
+            Self::Ended(result) | Self::StillRunning(result) => result,
         }
     }
 }
@@ -53,7 +52,9 @@ pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
     };
     match answer {
         Ok(Followed::Ended(result)) => gate.finish(CallOutcome::Ok, upid(result).as_deref()),
-        Ok(Followed::GoesOn(result)) => gate.finish(CallOutcome::Running, upid(result).as_deref()),
+        Ok(Followed::StillRunning(result)) => {
+            gate.finish(CallOutcome::Running, upid(result).as_deref())
+        }
         Err(error) => {
             let upid = match error {
                 ToolError::FailedTask(failed) => Some(failed.upid.as_str()),
@@ -82,7 +83,7 @@ pub(crate) async fn follow(
         listener.progress(&pending).await;
         tokio::select! {
             biased;
-            () = &mut enough => return Ok(Followed::GoesOn(pending.interim)),
+            () = &mut enough => return Ok(Followed::StillRunning(pending.interim)),
             next = look_again(plugin, gate, &pending) => outcome = next?,
         }
     }

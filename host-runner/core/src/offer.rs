@@ -41,7 +41,7 @@ enum Reason {
 /// A name that cannot be called.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum NotOffered {
-    /// There is no such tool.
+    /// The component has no tool of this name.
     #[error("unknown tool {name:?}{}: tools/list shows the available tools", perhaps(.nearest))]
     Unknown {
         /// What was asked for.
@@ -69,7 +69,7 @@ pub(crate) enum OfferError {
     /// The component cannot be used.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// The component does not tell its tools.
+    /// The component does not list its tools.
     #[error("{}", render::error_text(.0))]
     Tools(ToolError),
     /// The policy names what there is not.

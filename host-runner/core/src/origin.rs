@@ -25,7 +25,7 @@ pub(crate) struct Api {
     pub(crate) path_and_query: PathAndQuery,
 }
 
-/// Why a text is no origin. The messages continue "`PROXMOX_URL` …".
+/// Why a text is not an origin. The messages continue "`PROXMOX_URL` …".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OriginError {
     /// No URL at all.
@@ -106,7 +106,7 @@ impl Origin {
         })
     }
 
-    /// A place that there is not.
+    /// An address that does not exist.
     pub(crate) fn nowhere() -> Self {
         Self {
             host: "pve.invalid".to_owned(),

@@ -97,7 +97,8 @@ pub(crate) enum PolicyFileError {
         /// Why.
         error: FileError,
     },
-    /// A `.env` that nobody named names it, and it wants a file to be written.
+    /// A `.env` that was found and not named refers to it, and it has an audit log
+    /// written.
     #[error(
         "the policy {} writes an audit log, which a .env in the working directory may ask for \
          only if you trust it: pass --dotenv, or name it by --env-file",
@@ -142,7 +143,7 @@ impl PolicyFlags {
     /// one must not get around them.
     ///
     /// Each file comes with whether it is trusted. One that is not may not have
-    /// an audit log written: a `.env` that nobody named has named it.
+    /// an audit log written: a `.env` that was found and not named refers to it.
     pub(crate) fn layers<'a>(
         &self,
         named: impl Iterator<Item = (&'a Path, bool)>,
@@ -348,7 +349,7 @@ pub(crate) fn rules(file: &PolicyFile, max_requests: u32) -> Result<Rules, Polic
     })
 }
 
-/// Where it wants the audit log.
+/// Where its audit log goes.
 pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
     let path = file.audit.file.as_ref()?;
     Some(match path.as_os_str() == "-" {
@@ -469,7 +470,7 @@ mod tests {
             let error = Layers::new(system(), own, file(flags)).err().unwrap();
             assert!(error.to_string().contains(SYSTEM_POLICY), "{error}");
         }
-        // What the flags take back of a file is no widening.
+        // Undoing a part of a file by flags is not a widening.
         let own = named("preset = \"admin\"\ndeny = [\"GET /cluster/log\"]");
         let layers = Layers::new(system(), own, file("preset = \"observe\"")).unwrap();
         assert_eq!(origin(&layers, "preset"), "the command line");

@@ -7,17 +7,15 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long the process may take to end. Whoever started it is promised a
-/// second.
+/// How long the process may take to end: the documentation promises a second.
 const LAST_MOMENT: Duration = Duration::from_millis(850);
 
 /// Cancels `closing` when a signal asks the process to end. From then on, or
-/// from when somebody else cancels `closing`, the process ends within a second,
+/// from when `closing` is cancelled elsewhere, the process ends within a second,
 /// whatever blocks it: a client that reads neither stdout nor stderr, or calls
 /// that use all of the processor.
 ///
-/// This is a thread with a runtime of its own, which nothing else can keep
-/// busy.
+/// It runs in a thread with its own runtime, which nothing else can block.
 pub(crate) fn end_in_time(closing: CancellationToken) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -50,8 +48,7 @@ pub(crate) fn end_in_time(closing: CancellationToken) -> io::Result<()> {
 /// Sees to it that no core dump holds the token, and that only root can read
 /// the process's memory and environment.
 ///
-/// Where the system refuses, the program goes on: it has lost a precaution and
-/// nothing else.
+/// Where the system refuses, the program continues without this precaution.
 pub(crate) fn keep_private() {
     let none = Rlimit {
         current: Some(0),

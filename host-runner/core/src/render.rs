@@ -1,4 +1,4 @@
-//! What a call's result looks like to whoever asked for it.
+//! Formats the results and errors of calls for clients and terminals.
 
 use serde_json::{Map, Value, json};
 

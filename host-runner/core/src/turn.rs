@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The turn that a call has at present, if it has one.
+/// The turn that a call currently has, if any.
 #[derive(Debug, Default)]
 pub(crate) struct Turn(Mutex<Option<OwnedSemaphorePermit>>);
 
@@ -22,7 +22,7 @@ impl Turn {
         Running(self)
     }
 
-    /// Lets another call have the turn meanwhile.
+    /// Lets another call have the turn for the time being.
     pub(crate) fn give_up(&self) -> Option<GivenUp> {
         let turn = self.lock().take()?;
         Some(GivenUp(Arc::clone(turn.semaphore())))

@@ -24,7 +24,7 @@ pub(crate) struct CallStart<'a> {
     pub arguments: &'a Masked,
 }
 
-/// A request that a component wants to send.
+/// A request of a component.
 pub(crate) struct AuditedRequest<'a> {
     pub method: &'a str,
     /// Without the query: its parameters are among `params`.
@@ -61,7 +61,7 @@ pub(crate) enum CallOutcome<'a> {
     Ok,
     /// With the kind of the error.
     Error(&'a str),
-    /// Its task goes on.
+    /// Its task is still running.
     Running,
     /// The client no longer wanted an answer.
     Cancelled,

@@ -28,7 +28,7 @@ struct Open {
     file: Arc<File>,
     device: u64,
     inode: u64,
-    /// Else there is no disk behind it.
+    /// Otherwise there is no disk behind it.
     is_regular: bool,
 }
 
@@ -127,8 +127,8 @@ impl Open {
     }
 }
 
-/// By one system call, unless it takes less than all. `torn` says whether the
-/// writer stands within a line, before and after.
+/// Writes in one system call, unless that takes only a part. `torn` is whether
+/// the last line in the file is incomplete, before and after.
 fn write_line(mut writer: impl Write, line: &[u8], torn: &mut bool) -> io::Result<()> {
     let mut with_newline;
     let mut rest = line;

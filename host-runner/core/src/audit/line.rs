@@ -1,4 +1,4 @@
-//! The lines: what stands in each, and never more than [`MAX_LINE_BYTES`].
+//! The content of the lines, each at most [`MAX_LINE_BYTES`] long.
 
 use std::fmt::Write as _;
 use std::io;
@@ -26,7 +26,7 @@ const MAX_NAME_BYTES: usize = 256;
 /// large.
 const CUTS: [(usize, usize); 4] = [(2048, 256), (512, 64), (128, 16), (32, 8)];
 
-/// What a line tells.
+/// The event that a line reports.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub(super) enum Event {
@@ -272,7 +272,7 @@ fn is_active(character: char) -> bool {
 fn json(value: &impl Serialize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     let mut serializer = Serializer::with_formatter(&mut bytes, Plain);
-    // Nothing here has keys that are no texts, and a Vec takes all.
+    // All keys are strings, and writing to a Vec cannot fail.
     let _ = value.serialize(&mut serializer);
     bytes
 }

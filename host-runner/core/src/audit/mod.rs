@@ -106,7 +106,7 @@ impl Audit {
             process: self.0.process,
             number: self.0.calls.fetch_add(1, Ordering::Relaxed) + 1,
         };
-        // That it failed is told, and counts at the first change.
+        // A failure is reported in the log, and refuses the first change.
         let _ = self.0.append(&line::encode(&Event::call(call, start)));
         call
     }
@@ -135,7 +135,7 @@ impl Audit {
         end: &RequestEnd<'_>,
     ) {
         let line = line::encode(&Event::request(call, request, end));
-        // That it failed is told, and counts at the next change.
+        // A failure is reported in the log, and refuses the next change.
         let _ = if matches!(request.method, "GET" | "HEAD") {
             self.0.append(&line).map(drop)
         } else {
@@ -178,7 +178,7 @@ impl Inner {
     }
 
     fn append_synced(&self, line: &[u8]) -> io::Result<()> {
-        // Without the lock: others only want to append.
+        // Without the lock, so that other calls can append.
         let synced = self.append(line)?.sync();
         let mut state = self.state();
         match &synced {
@@ -210,7 +210,7 @@ impl Inner {
 impl State {
     fn append(&mut self, line: &[u8]) -> io::Result<Written> {
         if self.lost > 0 {
-            // The log itself tells that it is not whole.
+            // The log itself shows that lines are missing.
             self.log
                 .append(&line::encode(&Event::gap(self.lost)))
                 .map(drop)?;

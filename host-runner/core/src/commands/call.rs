@@ -22,7 +22,7 @@ pub(crate) struct Call<'a> {
     pub arguments: &'a str,
     /// Whether to print an error as JSON.
     pub json: bool,
-    /// Whether whoever typed it agrees to all changes.
+    /// Whether the user consents to all changes.
     pub yes: bool,
 }
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(
     let parsed: Result<Map<String, Value>, _> = serde_json::from_str(call.arguments);
     parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
     let context = Context::new(operator, embedded).await?;
-    // A policy that does not fit the component is no error of the call.
+    // A policy that does not fit the component is not an error of the call.
     let offer = context.catalog.offer().await?;
     let plugin = context.catalog.plugin().await?;
     let answer = confirmed(operator, &plugin, offer, call)
@@ -55,8 +55,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Makes a call. Before each change that the policy wants to be confirmed,
-/// whoever sits at the terminal is asked.
+/// Makes a call. Asks at the terminal before each change that needs consent.
 async fn confirmed(
     operator: &Operator<'_>,
     plugin: &Plugin,
@@ -80,7 +79,7 @@ async fn confirmed(
             let (asker, questions) = Asker::new();
             (Consent::User(asker), Some(questions))
         }
-        (false, false) => (Consent::Nobody, None),
+        (false, false) => (Consent::Unavailable, None),
     };
     let terms = Terms {
         consent,
@@ -187,7 +186,7 @@ impl Listener for Terminal {
     async fn progress(&mut self, now: &Pending) {
         let mut stderr = io::stderr();
         if stderr.is_terminal() && now.message != self.shown {
-            // Whoever closed stderr wants to see none of it.
+            // Nobody reads a closed stderr.
             let _ = writeln!(stderr, "{}", render::for_terminal(&now.message));
             self.shown.clone_from(&now.message);
         }

@@ -1,5 +1,5 @@
-//! `host-runner forward`: the door of host-runner for components that run in
-//! another host.
+//! `host-runner forward`: a proxy to Proxmox VE for components that run in another
+//! host.
 //!
 //! It listens on a loopback address, speaks plain HTTP, and sends what the
 //! policy allows to the configured Proxmox VE, with the token added here. It
@@ -61,8 +61,8 @@ pub(crate) async fn run(
         .map_err(of_another_host)?;
     // A policy that does not fit the component is refused here as elsewhere.
     let offer = context.catalog.offer().await?;
-    // What a dangerous action does cannot be told by its request. The operator
-    // who offers such a tool lets its requests out here, too.
+    // The request of a dangerous action does not show what it does. An operator
+    // who allows such a tool allows its requests here, too.
     let dangerous = offer.tools().iter().any(|tool| tool.annotations.dangerous);
     let plugin = context.catalog.plugin().await?;
     context.catalog.prepare().await;
@@ -144,7 +144,7 @@ fn announce(address: SocketAddr, context: &Context, key_file: &Path) -> Result<(
         origin = settings.origin,
         user = settings.user,
         token = settings.token_name,
-        // Whoever reads this may be in another folder.
+        // The reader may be in another folder.
         key_file = key_file
             .canonicalize()
             .as_deref()

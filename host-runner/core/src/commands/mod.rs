@@ -46,7 +46,7 @@ pub(crate) enum CommandError {
     /// A request that is none.
     #[error("{0:?} is not a request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
     Request(String),
-    /// The arguments of a call are no JSON object.
+    /// The arguments of a call are not a JSON object.
     #[error(
         "the arguments of the call are not a JSON object ({0}), for example '{{\"vmid\":100}}'"
     )]
@@ -154,7 +154,7 @@ impl Context {
     }
 }
 
-/// The component and its tools, with a way out to these settings' Proxmox VE.
+/// The component and its tools, which can send to the configured Proxmox VE.
 fn catalog(
     operator: &Operator<'_>,
     embedded: Embedded,
@@ -178,7 +178,7 @@ fn catalog(
     Ok(Catalog::new(loader, choice))
 }
 
-/// Writes to stdout. A reader that has seen enough is no error.
+/// Writes to stdout. A closed pipe is not an error.
 fn print(text: &str) -> Result<(), CommandError> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {

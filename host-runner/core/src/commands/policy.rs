@@ -95,7 +95,7 @@ struct Explanation {
     warnings: Vec<String>,
     /// How the tool ended where no change was shown.
     end: Option<String>,
-    /// No request was sent, for want of settings.
+    /// No request was sent, because there are no settings.
     offline: bool,
     /// Which changes the user is asked about.
     confirm: Confirm,
@@ -128,7 +128,7 @@ async fn of_tool(
         confirm: Confirm::Never,
         fallback: Fallback::Refuse,
     };
-    // What its requests would be told is of interest all the same.
+    // The verdicts about its requests are shown all the same.
     let Some(tool) = offer.any(name) else {
         return Ok(explanation);
     };

@@ -15,7 +15,7 @@ use crate::process;
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
 
-/// How long to wait for the component when the client has gone meanwhile.
+/// How long to wait for the component when the client is already gone.
 /// Less than the process may take to end.
 const LOADING: Duration = Duration::from_millis(700);
 

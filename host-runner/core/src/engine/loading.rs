@@ -246,8 +246,8 @@ fn map(engine: &Engine, packed: &'static [u8]) -> Option<Component> {
     let code = lz4_flex::decompress_size_prepended(packed).ok()?;
     // SAFETY: the bytes are part of this program, as the build script of the
     // binary embedded them: it takes only what `precompile` made from the very
-    // component that is embedded too. They are no input from outside: whoever can change them
-    // can change the program around them. wasmtime itself refuses code of
+    // component that is embedded too. They are not input from outside:
+    // changing them takes changing the program around them. wasmtime itself refuses code of
     // another version, configuration or processor.
     let component = unsafe { Component::deserialize(engine, &code) };
     component

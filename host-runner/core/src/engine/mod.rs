@@ -1,6 +1,6 @@
 //! Runs the component: a fresh instance for every call, within limits.
 //!
-//! Nothing else in this program knows of wasmtime.
+//! Only this module imports wasmtime.
 
 mod bindings;
 mod guest_log;
@@ -46,7 +46,7 @@ use crate::sandbox::{Gate, Sandbox, Terms};
 /// How many calls may wait for their turn.
 const MAX_WAITING: usize = 256;
 
-/// Handles that a component may have: of its own resources, and of the host's.
+/// Handles that a component may have, for its own resources and the host's.
 const MAX_HANDLES: usize = 16 * MAX_RESOURCES;
 
 /// A component, ready to be called from many tasks at once.
@@ -77,7 +77,7 @@ struct Call {
     meter: Arc<Meter>,
 }
 
-/// A component that is loaded by whoever needs it first.
+/// A component that is loaded when it is first needed.
 pub(crate) struct Loader {
     source: ComponentSource,
     limits: Limits,
@@ -108,7 +108,7 @@ impl Loader {
         self.sandbox.prepare().await;
     }
 
-    /// The component, loaded now if nobody has yet.
+    /// The component, loaded now unless it has been.
     pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
         let load = || async {
             let source = self.source.clone();
@@ -200,7 +200,7 @@ impl Plugin {
         self.shared.sandbox.missing_of_scope().await
     }
 
-    /// The way out of one call.
+    /// The gate of one call.
     pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
         Gate::new(&self.shared.sandbox, terms, start)
     }
@@ -398,8 +398,7 @@ fn judged(
     sizes::checked(answer).map_err(|error| explained(error, &report))
 }
 
-/// wasi:http has but a code for what went wrong: whoever reads the message
-/// shall know it all.
+/// Adds the details that no code of wasi:http expresses.
 fn explained(error: ToolError, report: &Report) -> ToolError {
     match (error, report.failure()) {
         (ToolError::Unreachable(message), Some(detail)) if !message.contains(&detail) => {

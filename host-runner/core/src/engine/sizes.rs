@@ -1,4 +1,4 @@
-//! How much a component may say.
+//! Limits on what a component returns.
 
 use super::bindings::exports::proxmox::mcp::tools::{Outcome, Tool, ToolError, ToolResult};
 
@@ -7,7 +7,7 @@ const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// What it may answer, in JSON values: each takes a hundred bytes once it is
 /// read.
 const MAX_ANSWER_VALUES: usize = 50_000;
-/// What is shown meanwhile, when a task goes on.
+/// The result of a call whose task is still running.
 const MAX_INTERIM_BYTES: usize = 64 << 10;
 const MAX_TICKET_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_CHARS: usize = 1000;
@@ -19,7 +19,7 @@ const MAX_LIST_VALUES: usize = 100_000;
 const MAX_TOOLS: usize = 1000;
 const MAX_NAME_BYTES: usize = 64;
 
-/// What it may say about them as a whole: a few paragraphs.
+/// The instructions for all of them: a few paragraphs.
 const MAX_INSTRUCTIONS_BYTES: usize = 4 << 10;
 /// The calls that all tools may declare.
 const MAX_LIST_CALLS: usize = 20_000;
@@ -28,7 +28,7 @@ const MAX_LIST_CALLS: usize = 20_000;
 /// or refused.
 pub(super) const MAX_COPIED_BYTES: usize = 2 * MAX_ANSWER_BYTES + MAX_LIST_BYTES;
 
-/// What a component answers goes to a model, and nobody can read that much.
+/// Refuses results that are too large for a model.
 pub(super) fn checked(answer: Result<Outcome, ToolError>) -> Result<Outcome, ToolError> {
     let of = |result: &ToolResult| result.structured.len() + result.text.len();
     let mut values = 0;
@@ -94,7 +94,7 @@ pub(super) fn checked_instructions(text: String) -> Result<String, ToolError> {
     }
 }
 
-/// Refuses a list that is no list of tools for people and models.
+/// Refuses a list of tools that is too large for people and models.
 pub(super) fn checked_list(tools: Vec<Tool>) -> Result<Vec<Tool>, ToolError> {
     let bytes = tools.iter().map(|tool| {
         let texts = [

@@ -49,10 +49,10 @@ pub(super) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     table: ResourceTable,
-    door: Door,
+    outgoing: Outgoing,
 }
 
-/// What there is to tell of a call that failed, beyond its error.
+/// Details of a failed call, beyond its error.
 #[derive(Default)]
 pub(super) struct Report {
     pub(super) log: GuestLog,
@@ -69,8 +69,8 @@ pub(super) struct MemoryBudget {
     report: Arc<Report>,
 }
 
-/// Between the component's requests and the sandbox.
-struct Door {
+/// Passes the component's requests to the gate.
+struct Outgoing {
     gate: Arc<Gate>,
     report: Arc<Report>,
     meter: Arc<Meter>,
@@ -117,7 +117,7 @@ impl State {
             wasi,
             http,
             table,
-            door: Door {
+            outgoing: Outgoing {
                 gate,
                 report,
                 meter,
@@ -199,14 +199,14 @@ impl WasiView for State {
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         WasiHttpCtxView {
-            hooks: &mut self.door,
+            hooks: &mut self.outgoing,
             table: &mut self.table,
             ctx: &mut self.http,
         }
     }
 }
 
-impl WasiHttpHooks for Door {
+impl WasiHttpHooks for Outgoing {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         sandbox::is_forbidden_header(name)
     }
@@ -217,7 +217,7 @@ impl WasiHttpHooks for Door {
         Arc::clone(&FILTER)
     }
 
-    /// The sandbox decides, which also tells the operator.
+    /// The sandbox decides, and reports a refusal in the logs.
     fn is_supported_scheme(&mut self, _: &Scheme) -> bool {
         true
     }
@@ -235,7 +235,7 @@ impl WasiHttpHooks for Door {
         let gate = Arc::clone(&self.gate);
         let report = Arc::clone(&self.report);
         let open = Arc::clone(&self.open);
-        // Runs as a task of its own, and yet at the call's expense.
+        // Runs as a separate task, and is charged to the call.
         Box::new(Metered::new(Arc::clone(&self.meter), async move {
             // Never closed, so there is always one in the end.
             let open = open.acquire_owned().await.ok();
@@ -249,7 +249,7 @@ impl WasiHttpHooks for Door {
                 };
                 body.map_err(|never| match never {}).boxed_unsync()
             });
-            // The whole answer is here: nothing goes on in the background.
+            // The whole answer has been read: nothing is left to transfer.
             let transfer: Box<Transfer> = Box::new(std::future::ready(Ok(())));
             Ok((response, transfer))
         }))
@@ -288,7 +288,7 @@ async fn send(
     gate.send(request, timeout).await
 }
 
-/// What the component cannot be told by a code of wasi:http.
+/// Details that no code of wasi:http expresses.
 fn lost_detail(error: &SendError) -> Option<String> {
     match error.kind {
         FailureKind::Denied

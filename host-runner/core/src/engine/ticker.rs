@@ -10,7 +10,7 @@ use wasmtime::{Engine, EngineWeak};
 /// How long a component runs before it has to let others run.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Advances the engine's epoch while calls run, from a thread of its own: no
+/// Advances the engine's epoch while calls run, from a separate thread: no
 /// component can keep it from running.
 pub(super) struct Ticker(Arc<Shared>);
 

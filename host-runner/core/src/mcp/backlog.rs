@@ -113,7 +113,7 @@ impl Backlog {
         });
     }
 
-    /// Notes bytes that are to be written, and tells how many there are now.
+    /// Adds bytes that are to be written, and returns how many there are now.
     pub(super) fn add(&self, bytes: usize) -> usize {
         let mut unread = 0;
         self.0.send_modify(|load| {

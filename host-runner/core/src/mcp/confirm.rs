@@ -1,12 +1,11 @@
 //! Asks the user, through the client, before a change.
 //!
-//! A call that is about to change something waits inside its [`Gate`] until
-//! the user has answered, and each of its changes is asked about. A client of
-//! the older era is asked by a request of its own. One of the newer era gets a
-//! result that asks, and repeats its call with the answer: until then the call
-//! is kept here.
+//! A call that is about to change something waits in its [`Gate`] until the user
+//! has answered; the user is asked about each change. A client of the older
+//! protocol era is sent a request. One of the newer era gets a result that asks,
+//! and repeats its call with the answer: the call is kept here until then.
 //!
-//! This is a convenience and not a boundary: the client answers.
+//! This is a convenience and not a security boundary: the client answers.
 //!
 //! [`Gate`]: crate::sandbox::Gate
 

@@ -141,7 +141,7 @@ pub(super) fn no_room(message: &RxJsonRpcMessage<RoleServer>) -> Option<Value> {
 }
 
 /// The id in a line, of which nothing else is kept. An error, with the id if it
-/// was found before, where the line is no whole object.
+/// was found before, where the line is not a complete object.
 fn find_id(line: &[u8]) -> Result<Option<Value>, Option<Value>> {
     let mut id = None;
     let mut reader = serde_json::Deserializer::from_slice(line);
@@ -260,7 +260,7 @@ fn read_request(mut message: Map<String, Value>) -> Line {
     }
 }
 
-/// What a person would want to know of parameters that do not fit.
+/// What is wrong with invalid parameters, for people.
 fn check_params(method: &str, params: Option<&Value>) -> Result<(), String> {
     let call = method == "tools/call";
     let params = match params {
@@ -441,7 +441,7 @@ mod tests {
         }
         let notification = call(MAX_VALUES, "", "");
         assert!(matches!(read(notification.as_bytes()), Line::Nothing));
-        // What is in a text is no value.
+        // What is in a string is not a value.
         let text = r#"\",[{"#.repeat(MAX_VALUES);
         let line =
             format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":"{text}"}}}}"#);

@@ -1,5 +1,4 @@
-//! MCP over stdio, in both protocol eras. Nothing else in this program knows
-//! of rmcp.
+//! MCP over stdio, in both protocol eras. Only this module imports rmcp.
 
 mod backlog;
 mod confirm;
@@ -335,14 +334,14 @@ impl Inner {
     }
 }
 
-/// Tells the client how a task progresses, if it wants to know.
+/// Sends the progress of a task to the client, if it asked for that.
 struct Client<'a> {
     peer: &'a Peer<RoleServer>,
     token: Option<ProgressToken>,
     meter: Meter,
 }
 
-/// Makes a progress that only ever increases out of one that may stand still.
+/// Turns a progress that may repeat a value into one that always increases.
 #[derive(Default)]
 struct Meter {
     last: f64,

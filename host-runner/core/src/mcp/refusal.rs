@@ -1,9 +1,9 @@
-//! What a model reads about a change that was not sent for want of consent.
+//! What a model reads about a change that lacks the user's consent.
 
 use crate::engine::ToolError;
 use crate::sandbox::{Decision, Fate};
 
-/// A call that ended since a change of it was not agreed to.
+/// The error of a call that ended because the user did not consent to a change.
 pub(super) fn of_change(change: &Decision, has_written: bool) -> ToolError {
     let subject = change.subject();
     let (what, next) = match change.fate {

@@ -1,7 +1,7 @@
 //! Room for what the client sends: messages that wait or are being handled.
 //!
 //! A client may send more calls than run at once, and each holds its arguments
-//! until it is answered. Whoever finds no room is refused and does not wait:
+//! until it is answered. A message that finds no room is refused and does not wait:
 //! the answer to a question that an earlier call has asked may be behind it.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Room {
     }
 
     /// A place for a message with so many bytes and JSON values. None if there
-    /// is no room for it at present.
+    /// is no room for it at the moment.
     pub(super) fn take(&self, bytes: usize, values: usize) -> Option<Reservation> {
         let cost = bytes
             .saturating_mul(COPIES)
@@ -73,7 +73,7 @@ mod tests {
         places.clear();
         drop(largest);
         drop(again);
-        // Twenty files of 100 KB at once are no attack.
+        // Twenty files of 100 KB at once are not an attack.
         let many: Vec<_> = (0..20).filter_map(|_| room.take(100_000, 10)).collect();
         assert_eq!(many.len(), 20);
     }

@@ -1,8 +1,8 @@
 //! A call from its start to its answer.
 //!
-//! It runs in a task of its own: a change that has begun is not left half done
-//! when its client goes away, and a call can wait for its user's answer while
-//! no request of its client is open.
+//! It runs in a separate task: a change that has started is completed even if
+//! its client goes away, and a call can wait for its user's answer while no
+//! request of its client is open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,8 +26,8 @@ pub(super) struct Running {
     gate: Arc<Gate>,
     questions: Option<mpsc::Receiver<Question>>,
     progress: watch::Receiver<Option<Progress>>,
-    /// Ending the task loses nothing: the tool only reads, or what goes on is
-    /// a task of Proxmox.
+    /// Aborting loses nothing: the tool only reads, or only waits for a task of
+    /// Proxmox.
     can_stop: Arc<AtomicBool>,
     ended: bool,
 }
@@ -72,7 +72,7 @@ impl Running {
                 let (asker, questions) = Asker::new();
                 (Consent::User(asker), Some(questions))
             }
-            false => (Consent::Nobody, None),
+            false => (Consent::Unavailable, None),
         };
         let terms = Terms {
             consent,

@@ -35,7 +35,7 @@ const MAX_WAITING: usize = 16;
 pub(super) struct Stdio {
     incoming: mpsc::Receiver<Incoming>,
     outgoing: Outgoing,
-    /// Cancelled at the end of stdin: rmcp itself tells the handlers only
+    /// Cancelled at the end of stdin: rmcp itself notifies the handlers only
     /// after it has waited 5 s for them.
     closing: CancellationToken,
     greeted: Arc<AtomicBool>,
@@ -196,7 +196,7 @@ impl Writer {
                 break;
             }
         }
-        // What is left is for nobody.
+        // Nothing reads the rest.
         for line in lines.try_iter() {
             self.backlog.remove(line.len());
         }
@@ -210,7 +210,7 @@ impl Writer {
     reason = "sound here: stdin is never closed. What replaces it is unsafe"
 )]
 async fn watch_stdin(backlog: Backlog) {
-    // A file cannot be watched, and ends by itself.
+    // A file cannot be watched, and ends on its own.
     let Ok(stdin) = AsyncFd::with_interest(io::stdin(), Interest::READABLE) else {
         return;
     };

@@ -30,7 +30,7 @@ enum Next {
 
 /// How a program takes secrets.
 struct Program {
-    /// Its names. One that ends in `*` stands for all that start so.
+    /// Its names. One that ends in `*` matches every name with that prefix.
     names: &'static [&'static str],
     /// Options whose value is a secret: attached to a single letter, behind
     /// `=`, or the next word.
@@ -167,7 +167,7 @@ const CARRIERS: [&str; 4] = ["docker", "podman", "oc", "sshpass"];
 const PREFIXES: [&str; 9] = [
     "sudo", "doas", "env", "nohup", "time", "nice", "exec", "command", "xargs",
 ];
-/// Headers whose values are no secrets.
+/// Headers whose values are not secrets.
 const PLAIN_HEADERS: [&str; 8] = [
     "accept",
     "accept-encoding",

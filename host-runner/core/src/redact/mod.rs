@@ -20,7 +20,7 @@ const MAX_SCHEMAS: usize = 64;
 pub(crate) struct Masked(pub(crate) Value);
 
 /// A tool's arguments, by its schema: what is `writeOnly` or a `password`
-/// there is hidden, and what its name or its form tells to be a secret.
+/// there is hidden, and what is a secret by its name or form.
 pub(crate) fn arguments(arguments: &Value, input_schema: &Value) -> Masked {
     let schemas = Schemas::new(input_schema);
     Masked(schemas.mask(arguments))
@@ -326,8 +326,8 @@ fn words(name: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// What a command reads, what a file is to hold, what a plugin is set up with:
-/// nobody can tell what is in it.
+/// The input of a command, the content of a file, the settings of a plugin: these
+/// may contain secrets.
 fn is_payload(name: &str, value: &Value) -> bool {
     match name {
         "stdin" | "input-data" | "input_data" | "pin" | "header" => true,
@@ -560,7 +560,7 @@ impl Assigned {
     fn length(&self, value: &str) -> usize {
         match value.chars().next() {
             Some(quote @ ('"' | '\'')) => quoted(value, quote),
-            // An escaped quote, of which nobody knows the end.
+            // An escaped quote, whose end is unknown.
             Some('\\') => value.len(),
             _ if !self.is_loose => word(value).len(),
             _ => {

@@ -219,7 +219,7 @@ impl Gate {
         })
     }
 
-    /// Keeps back what may leave, but is only to be shown.
+    /// Stops a request that may leave where the call is a dry run.
     fn withhold(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
         if self.terms.offline {
             self.log.withheld(parsed, verdict);
@@ -232,8 +232,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Has the user agree to a change, where the policy wants that. A yes
-    /// is valid for this one request: the user is asked about the next one again.
+    /// Asks for the user's consent to a change, where the policy requires it.
+    /// Consent is valid for this one request.
     ///
     /// Returns whether the user was asked.
     async fn confirm(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<bool, SendError> {
@@ -242,8 +242,10 @@ impl Gate {
         }
         let (answer, fate) = match &self.terms.consent {
             Consent::Given => return Ok(false),
-            Consent::Nobody if self.sandbox.rules.fallback == Fallback::Allow => return Ok(false),
-            Consent::Nobody => (Answer::Nobody, Fate::Unconfirmed),
+            Consent::Unavailable if self.sandbox.rules.fallback == Fallback::Allow => {
+                return Ok(false);
+            }
+            Consent::Unavailable => (Answer::Unavailable, Fate::Unconfirmed),
             Consent::User(asker) => match self.sandbox.waiting.try_acquire() {
                 Ok(_place) => {
                     let change = Change::new(parsed, verdict.meaning.is_destructive());
@@ -263,7 +265,7 @@ impl Gate {
         Err(SendError::new(FailureKind::Denied, detail))
     }
 
-    /// Takes a change from what this minute may have.
+    /// Counts a change towards the limits per minute.
     async fn meter(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<(), SendError> {
         if !acts(parsed, &verdict.meaning) {
             return Ok(());
@@ -280,7 +282,7 @@ impl Gate {
         Err(SendError::new(FailureKind::Denied, detail))
     }
 
-    /// Whether the policy wants the user to be asked about a request.
+    /// Whether the policy requires the user's consent to a request.
     fn asks_about(&self, parsed: &ApiRequest, meaning: &Meaning) -> bool {
         acts(parsed, meaning)
             && match self.sandbox.rules.confirm {
@@ -290,7 +292,7 @@ impl Gate {
             }
     }
 
-    /// Refuses a request, and tells the operator.
+    /// Refuses a request, and reports that in the logs.
     async fn refuse(
         &self,
         request: &Request<Bytes>,

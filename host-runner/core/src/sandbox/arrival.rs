@@ -11,13 +11,13 @@ use super::gate::Gate;
 use super::headers;
 use super::limits::COPIES_OF_AN_ANSWER;
 
-/// The most of the scope that a component is told.
+/// The most of the scope that a component sees.
 const SCOPE_CHARS: usize = 300;
 /// Answers larger than this are filtered one after the other.
 const LARGE_ANSWER_BYTES: usize = 256 * 1024;
 
 impl Gate {
-    /// Learns from an answer what it tells of the cluster, and filters it to the
+    /// Takes note of what an answer shows of the cluster, and filters it to the
     /// scope.
     pub(super) async fn take_in(
         &self,
@@ -71,7 +71,7 @@ impl Gate {
             scope.filter(listing, &body, directory)
         };
         drop(body);
-        // Whoever does not understand an answer cannot tell what it shows.
+        // An answer that cannot be read could show anything.
         let Some(body) = filtered else {
             return Err(SendError::new(
                 FailureKind::Protocol,

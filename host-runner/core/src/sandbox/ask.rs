@@ -1,4 +1,4 @@
-//! Asking the user about a change, while the call that wants it waits.
+//! Asks the user about a change, while the call that is to make it waits.
 //!
 //! The request that was shown is the one that is sent: it stays inside the call
 //! until the answer comes. So a yes cannot be used for another request, nor
@@ -22,7 +22,7 @@ pub(crate) const MAX_WAITING: usize = 8;
 /// is refused: a part of it would hide the rest.
 const MAX_SHOWN_BYTES: usize = 16 * 1024;
 
-/// Takes the questions of one call to whoever can ask its user.
+/// Takes the questions of one call to the client or terminal of its user.
 #[derive(Debug, Clone)]
 pub(crate) struct Asker(mpsc::Sender<Question>);
 
@@ -50,8 +50,8 @@ pub(crate) struct Change {
 pub(super) enum Answer {
     Yes,
     No,
-    /// Nobody can be asked.
-    Nobody,
+    /// The user cannot be asked.
+    Unavailable,
     /// [`MAX_WAITING`] calls wait already.
     Crowd,
     /// The change is longer than [`MAX_SHOWN_BYTES`].
@@ -81,8 +81,8 @@ impl Asker {
         (Self(sender), receiver)
     }
 
-    /// Asks, and waits for the answer. Meanwhile another call has this one's
-    /// `turn`, if it is given.
+    /// Asks, and waits for the answer. Another call may use this one's `turn`
+    /// until then, if it is given.
     pub(super) async fn ask(&self, change: Change, pause: &Pause, turn: Option<&Turn>) -> Answer {
         if change.text.len() > MAX_SHOWN_BYTES {
             return Answer::TooLong;
@@ -158,7 +158,7 @@ impl Answer {
         match self {
             Self::Yes => None,
             Self::No => Some("the user did not agree to this change"),
-            Self::Nobody => {
+            Self::Unavailable => {
                 Some("the policy requires the user's consent, and this client cannot ask for it")
             }
             Self::Crowd => Some(

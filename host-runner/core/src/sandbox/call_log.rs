@@ -32,7 +32,7 @@ pub(super) struct CallLog {
 struct Journal {
     decisions: Vec<Decision>,
     bytes: usize,
-    /// The first change that was not sent for want of the user's consent.
+    /// The first change that was not sent because the user's consent is missing.
     unconfirmed: Option<Decision>,
     /// Something was sent that could change something.
     has_written: bool,
@@ -69,7 +69,7 @@ pub(crate) enum Fate {
 }
 
 impl CallLog {
-    /// The log of a call, which the audit log gets to know as `start`.
+    /// The log of a call, which the audit log records as `start`.
     pub(super) fn new(audit: Option<&Audit>, start: Option<&CallStart<'_>>) -> Self {
         let call = audit.zip(start);
         Self {
@@ -97,7 +97,7 @@ impl CallLog {
         self.journal().decisions.clone()
     }
 
-    /// The first change that was not sent for want of the user's consent.
+    /// The first change that was not sent because the user's consent is missing.
     pub(super) fn unconfirmed(&self) -> Option<Decision> {
         self.journal().unconfirmed.clone()
     }

@@ -52,9 +52,8 @@ pub(super) struct Kept {
 struct Pools {
     /// Kept open between requests.
     reads: Connections,
-    /// Closed after each request: a change never goes over a connection that
-    /// the server may be closing at this very moment, after which nobody could
-    /// tell whether it had arrived.
+    /// Closed after each request: on a connection that the server may be closing
+    /// at that moment, it would be unknown whether a change arrived.
     writes: Connections,
 }
 
@@ -69,7 +68,7 @@ impl HttpsClient {
 
     /// Reads the system's certificates.
     pub(super) async fn prepare(&self) {
-        // The first request tells of a failure.
+        // The first request reports a failure.
         let _ = self.pools().await;
     }
 
@@ -112,8 +111,7 @@ impl HttpsClient {
             return exchange(&pools.writes, request, account).await;
         }
         match exchange(&pools.reads, request.clone(), account).await {
-            // An idle connection that the server closed meanwhile looks like
-            // this. Asking once more changes nothing there.
+            // An idle connection that the server has closed looks like this. Asking once more changes nothing there.
             Err(error) if error.kind == FailureKind::ConnectionClosed => {
                 exchange(&pools.reads, request, account).await
             }
@@ -275,7 +273,7 @@ fn too_large() -> SendError {
     )
 }
 
-/// What one link in the chain of causes tells, if it does.
+/// The kind of failure that one link in the chain of causes shows, if any.
 fn known_cause(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     if let Some(error) = error.downcast_ref::<io::Error>() {
         // What an I/O error wraps is not among its sources.
@@ -407,7 +405,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens() {
+    async fn a_port_that_is_closed() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);

@@ -1,6 +1,5 @@
-//! The token in an answer: whoever answers knows it, but the component and the
-//! model are not to learn it, as from a proxy's error page that shows the
-//! request.
+//! The token in an answer, such as a proxy's error page that shows the request:
+//! the component and the model must not learn it.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
@@ -11,9 +10,8 @@ use crate::secret::Secret;
 /// Shorter ones would be found by chance. Proxmox makes them of 36 characters.
 const SHORTEST: usize = 8;
 
-/// Covers up the token's secret wherever an answer holds it as it stands. A
-/// server that means harm can encode it; it could as well send it anywhere
-/// itself.
+/// Masks the token's secret wherever an answer contains it verbatim. A malicious
+/// server can encode it, but such a server could also send it anywhere itself.
 pub(super) struct Echo {
     secret: Bytes,
 }
@@ -25,8 +23,8 @@ impl Echo {
         }
     }
 
-    /// The body without the secret; the length stays. The answer still counts:
-    /// it may be all there is to tell of a change.
+    /// Masks the secret in headers and body, whose length stays. The answer is
+    /// not discarded: it may be the only report of a change.
     pub(super) fn mask(&self, headers: &mut HeaderMap, body: &mut [u8]) {
         if self.secret.len() < SHORTEST {
             return;
@@ -58,9 +56,9 @@ impl Echo {
         }
     }
 
-    /// Where a text holds the secret, in upper or lower case: it is made of
-    /// hexadecimal digits, and works in the case in which it was made alone,
-    /// but whoever reads it in the other knows it.
+    /// Where a text contains the secret, in upper or lower case. It consists of
+    /// hexadecimal digits: it is valid in one case only, but reading it in the
+    /// other reveals it as well.
     fn find(&self, text: &[u8]) -> Option<usize> {
         let first = *self.secret.first()?;
         let starts = memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), text);

@@ -17,13 +17,13 @@ pub(crate) enum FailureKind {
     Denied,
     /// Its body is larger than `MAX_REQUEST_BYTES`. Nothing was sent.
     RequestTooLarge,
-    /// The host name means nothing.
+    /// The host name cannot be resolved.
     NameNotFound,
-    /// Nobody listens there.
+    /// The connection was refused: nothing listens there.
     ConnectionRefused,
-    /// No way leads there.
+    /// There is no route to the host.
     Unroutable,
-    /// It did not even take the connection.
+    /// The connection was not accepted in time.
     ConnectTimeout,
     /// The connection ended before the answer began.
     ConnectionClosed,

@@ -1,4 +1,4 @@
-//! One call's way out: each of its requests is judged before it is sent.
+//! Lets the requests of one call out, each after it was judged.
 //!
 //! A request passes two halves: `admission` decides whether it may leave, and
 //! `arrival` what of the answer the component gets.
@@ -21,7 +21,7 @@ use crate::audit::{CallOutcome, CallStart};
 use crate::budget::Account;
 use crate::turn::Turn;
 
-/// One call's way out.
+/// Lets the requests of one call out.
 pub(crate) struct Gate {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) terms: Terms,
@@ -35,7 +35,7 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    /// The way out of one call, which the audit log gets to know as `start`.
+    /// The gate of one call, which the audit log records as `start`.
     pub(crate) fn new(
         sandbox: &Arc<Sandbox>,
         terms: Terms,
@@ -72,7 +72,7 @@ impl Gate {
         self.log.decisions()
     }
 
-    /// The first change that was not sent for want of the user's consent.
+    /// The first change that was not sent because the user's consent is missing.
     pub(crate) fn unconfirmed(&self) -> Option<Decision> {
         self.log.unconfirmed()
     }

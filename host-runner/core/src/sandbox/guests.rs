@@ -11,18 +11,18 @@ use super::limits::REQUEST_TIMEOUT;
 use super::upstream::Upstream;
 use crate::budget::Budget;
 
-/// How long an answer is believed. A guest that moves from pool to pool
-/// meanwhile is judged by where it was.
-const BELIEVED: Duration = Duration::from_secs(3);
+/// How long an answer is valid. A guest that changes its pool within that time
+/// is judged by its former pool.
+const VALID: Duration = Duration::from_secs(3);
 
 /// What is known of the guests.
 pub(super) struct Guests {
     budget: Arc<Budget>,
     /// Held while asking, so that many calls ask once.
     known: tokio::sync::Mutex<Option<Known>>,
-    /// Guests that were made here, of which Proxmox may not tell yet.
+    /// Guests that were created here, which Proxmox may not list yet.
     made: Mutex<Directory>,
-    /// Something was changed that the answer told of.
+    /// When something was last changed that the answer showed.
     changed: Mutex<Option<Instant>>,
 }
 
@@ -45,7 +45,7 @@ impl Guests {
     pub(super) async fn directory(&self, upstream: &Upstream) -> Result<Arc<Directory>, Unknown> {
         let mut known = self.known.lock().await;
         if let Some(known) = &*known
-            && known.asked.elapsed() < BELIEVED
+            && known.asked.elapsed() < VALID
             && self
                 .last_change()
                 .is_none_or(|changed| changed < known.asked)

@@ -8,7 +8,7 @@
 //!
 //! - `shared`: what all calls share. `upstream`: the configured Proxmox VE, with
 //!   its HTTPS `client`, `tls`, `headers` and the token's `echo`.
-//! - `gate`: one call's way out. `admission` decides whether a request may
+//! - `gate`: lets the requests of one call out. `admission` decides whether a request may
 //!   leave, `arrival` what of the answer comes in; `terms` is what the call may
 //!   do, `ask` how its user is asked, `call_log` what became of its requests.
 //! - `nodes`, `guests`: what the host itself asks of Proxmox to decide.

@@ -20,8 +20,8 @@ use crate::budget::Budget;
 /// How soon a name that is not listed may have the list read again: a node that
 /// joins is found, and a component that makes up names asks for nothing.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How often in a row the question may fail before a pause: whoever tries again
-/// is answered by what Proxmox says now.
+/// How often in a row the question may fail before a pause. Up to that, each
+/// attempt asks Proxmox again.
 const FAILURES: u32 = 3;
 /// How long, after so many failures, the last one answers for all.
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
@@ -42,8 +42,8 @@ struct Known {
     asked: Option<Instant>,
 }
 
-/// How the last question failed, for all who were waiting for its answer, and
-/// for whoever asks too often.
+/// How the last question failed: the answer for all calls that waited for it,
+/// and for those that ask again too soon.
 struct Failed {
     at: Instant,
     why: Unanswered,
@@ -74,7 +74,7 @@ pub(super) enum Unanswered {
 pub(super) enum Unlisted {
     /// The cluster does not have it. These it has.
     Unknown(String, Arc<BTreeSet<String>>),
-    /// Nobody can tell.
+    /// It is not known.
     Unanswered(Unanswered),
 }
 
@@ -182,7 +182,7 @@ async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<BTreeSet<Strin
         .map_err(Unanswered::Without)?;
     if !answer.status().is_success() {
         let (mut parts, body) = answer.into_parts();
-        // What the host keeps of its own answers is not for a component to hold.
+        // A component must not keep memory of the host's own answers.
         let body = match body.len() <= MAX_ERROR_BYTES {
             true => Bytes::copy_from_slice(&body),
             false => Bytes::new(),
@@ -202,9 +202,9 @@ async fn ask(upstream: &Upstream, budget: &Arc<Budget>) -> Result<BTreeSet<Strin
 }
 
 impl Unanswered {
-    /// What a component gets in place of an answer to its own request. To a
-    /// read, whatever Proxmox said to the host; after a change, the component
-    /// must be able to tell that nothing was sent.
+    /// What a component gets instead of an answer to its own request. A read
+    /// gets the answer that the host got; a change gets an error that shows that
+    /// nothing was sent.
     pub(super) fn for_request(self, is_read: bool) -> Result<Response<Bytes>, SendError> {
         match self {
             Self::By(answer) if is_read || matches!(answer.status().as_u16(), 401 | 403) => {

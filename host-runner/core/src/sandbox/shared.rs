@@ -20,7 +20,7 @@ use crate::audit::Audit;
 use crate::budget::Budget;
 use crate::settings::Settings;
 
-/// The way out, for all calls.
+/// What all calls share. Each call has a [`Gate`](super::gate::Gate) of its own.
 pub(crate) struct Sandbox {
     /// Without one, nothing leaves.
     pub(super) upstream: Option<Upstream>,
@@ -33,16 +33,16 @@ pub(crate) struct Sandbox {
     /// What the scope names and the cluster does not have, once it was looked
     /// for.
     missing: OnceCell<Vec<String>>,
-    /// Whether somebody looks for it already.
+    /// Whether this has been started.
     looks_for_missing: AtomicBool,
     pub(super) audit: Option<Audit>,
     pub(super) budget: Arc<Budget>,
-    /// For the host's own questions, apart from what the calls have: whoever
-    /// waits for the answer must not hold what it needs.
+    /// For the host's own questions, separate from that of the calls: a call
+    /// that waits for the answer must not hold the memory for it.
     own_budget: Arc<Budget>,
     /// Held while a large answer is filtered.
     pub(super) filtering: Semaphore,
-    /// Places for calls that wait for their users.
+    /// Limits the calls that wait for their users.
     pub(super) waiting: Semaphore,
 }
 
@@ -56,12 +56,12 @@ pub(crate) struct Rules {
     pub max_requests: u32,
     /// Which changes the user is asked about first.
     pub confirm: Confirm,
-    /// What happens to such a change where nobody can be asked.
+    /// What happens to such a change where the user cannot be asked.
     pub fallback: Fallback,
 }
 
 impl Sandbox {
-    /// The way out to the configured Proxmox VE.
+    /// Sends to the configured Proxmox VE.
     pub(crate) fn new(
         settings: &Settings,
         rules: Rules,
@@ -72,7 +72,7 @@ impl Sandbox {
         Ok(Self::with_upstream(Some(upstream), rules, audit, budget))
     }
 
-    /// No way out: for looking at a component without settings.
+    /// Sends nothing: for inspecting a component without settings.
     pub(crate) fn sealed(instance_bytes: usize) -> Self {
         let rules = Rules {
             policy: Policy::preset(Preset::Observe),
@@ -95,8 +95,8 @@ impl Sandbox {
         audit: Option<Audit>,
         budget: Arc<Budget>,
     ) -> Self {
-        // What a dangerous action does cannot be told by its request: it is
-        // for tools alone that the operator knows to be dangerous.
+        // The request of a dangerous action does not show what it does: it is
+        // reserved for tools that the operator has allowed as dangerous.
         let dangerous = ACTIONS
             .into_iter()
             .map(|(action, _)| action)

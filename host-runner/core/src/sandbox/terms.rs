@@ -16,7 +16,7 @@ pub(crate) struct Terms {
     /// The calls that its tool declares; it is held to them. None where there is
     /// no tool, as with `host-runner forward`.
     pub declared: Option<Arc<Declared>>,
-    /// Who agrees to its changes where the policy asks for that.
+    /// Who consents to its changes where the policy asks for that.
     pub consent: Consent,
     /// Nothing that changes anything is sent.
     pub dry_run: bool,
@@ -33,14 +33,14 @@ pub(crate) struct Declared {
     pub calls: DeclaredCalls,
 }
 
-/// Who agrees to the changes that the policy asks about.
+/// Who consents to changes, where the policy requires consent.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Consent {
-    /// Nobody can be asked: the policy's fallback decides.
+    /// The user cannot be asked: the policy's fallback decides.
     #[default]
-    Nobody,
+    Unavailable,
     /// The user, who is asked about each change.
     User(Asker),
-    /// Whoever makes the call: a dry run sends nothing to agree to.
+    /// Given with the call, or not needed because a dry run sends nothing.
     Given,
 }

@@ -16,8 +16,8 @@ use rustls::{
 use crate::digest::Digest;
 use crate::settings::{CaFile, Trust};
 
-/// Of so many certificates the fingerprints are shown, where any certificate
-/// will do: whoever makes up more of them fills no log.
+/// The number of certificates whose fingerprints are shown where any certificate
+/// is accepted: an attacker who presents more cannot fill the log.
 const MAX_SHOWN: usize = 16;
 
 /// Where a person sees the fingerprint that should be there.
@@ -111,14 +111,14 @@ struct Verifier {
 #[derive(Debug)]
 enum Check {
     Certificate {
-        /// None where there is no root at all.
+        /// None where there are no roots.
         roots: Option<Arc<WebPkiServerVerifier>>,
         /// A server's own certificate in `PROXMOX_CA_FILE` is trusted as it
         /// is: rustls would not take a self-signed one as its own issuer.
         named: Vec<CertificateDer<'static>>,
     },
-    /// Nothing but the certificate itself counts. Not even its time: whoever
-    /// names a certificate means it until they name another.
+    /// Only the certificate itself counts, and not its validity period: a pinned
+    /// certificate is accepted until another one is configured.
     Pins(Vec<Digest>),
     /// With the fingerprints that were shown already.
     Nothing(Mutex<Vec<Digest>>),
@@ -127,7 +127,7 @@ enum Check {
 /// A certificate that is not accepted, for [`CertificateError::Other`].
 #[derive(Debug)]
 pub(super) enum Rejected {
-    /// Nobody who is trusted vouches for it.
+    /// It was not issued by a trusted authority.
     Unverified {
         /// Its fingerprint.
         seen: Digest,
@@ -394,7 +394,7 @@ mod tests {
         Ok(())
     }
 
-    /// The certificate is public: whoever shows it must also have its key.
+    /// The certificate is public, so a server must also prove that it has the key.
     #[test]
     fn a_pinned_certificate_needs_its_key() {
         let (pinned, other) = (Identity::new(), Identity::new());

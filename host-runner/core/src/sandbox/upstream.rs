@@ -51,8 +51,8 @@ impl Upstream {
         self.client.prepare().await;
     }
 
-    /// Asks something that the host itself has to know. It calls itself by
-    /// name, which tells its questions from those of the component.
+    /// Asks something that the host itself has to know. Its `User-Agent`
+    /// distinguishes its questions from those of the component.
     pub(super) async fn ask(
         &self,
         path: &str,

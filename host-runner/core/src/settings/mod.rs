@@ -1,8 +1,8 @@
 //! The settings: where Proxmox VE is and with which token to talk to it.
 //!
-//! An empty value counts as none. No message holds a value: whoever swaps two
-//! of them must not see the secret in an error. The names of files are the
-//! exception, as far as they are names of files.
+//! An empty value counts as not given. No message contains a value: where two
+//! of them are swapped, an error must not show the secret. Names of files are
+//! the exception, if they look like names of files.
 
 mod error;
 mod secret_source;

@@ -47,9 +47,9 @@ impl Sources {
         })
     }
 
-    /// Whether the file that counts may name this one as the secret's. One that
-    /// nobody named may not: it could have any file sent to an address of its
-    /// own.
+    /// Whether the file of settings may name this one as the secret's. A `.env`
+    /// that was found and not named may not: it could send any file's content to
+    /// an address of its choice.
     fn may_name(&self, secret: &Path) -> Result<(), String> {
         if self.unnamed_file().is_none() {
             return Ok(());

@@ -1,17 +1,17 @@
-//! The places that settings come from, and which of them counts.
+//! Which sources give settings, and which of them takes precedence.
 //!
 //! The address, the token and the certificates to accept are one unit: all of
-//! them come from one place. Otherwise a file could send a token that it does
-//! not hold to an address of its own, or weaken how an address is checked that
-//! it did not choose. There are three places:
+//! them come from one place. Otherwise a file could send a token from elsewhere
+//! to an address of its choice, or weaken how another address is verified. There
+//! are three places:
 //!
 //! 1. The operator's own: the flags, the environment and systemd's credential,
-//!    which all come from whoever starts the program. Within it a flag beats a
-//!    variable.
+//!    which are all chosen by the user who starts the program. A flag takes
+//!    precedence over a variable.
 //! 2. The file that the operator names by `--env-file`, or by `--dotenv`.
-//! 3. A `.env` in the working directory that nobody named. It may belong to
-//!    somebody else, so it counts only if no other place gives any of these
-//!    settings, and never when serving.
+//! 3. A `.env` that was found in the working directory. It may belong to another
+//!    program, so it is used only if no other place gives any of these settings,
+//!    and never when serving.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -127,8 +127,8 @@ impl Sources {
         .chain(file)
     }
 
-    /// The credential, where it is there and may be used: not with a file that
-    /// nobody named, which would choose the address that it is sent to.
+    /// The credential, if there is one and it may be used: not with a `.env` that
+    /// was found and not named, which would choose the address that it is sent to.
     pub(super) fn credential(&self) -> Option<PathBuf> {
         if self.unnamed_file().is_some() {
             return None;
@@ -246,7 +246,7 @@ impl Sources {
     }
 
     /// Refuses settings of the connection that come from two places. The same
-    /// value in both is no contradiction.
+    /// value in both is not a contradiction.
     fn check_unit(&self) -> Result<(), SettingsError> {
         let Some((path, file)) = &self.file else {
             return Ok(());

@@ -272,7 +272,7 @@ pub(super) fn parse_secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// The secret that is in a file of its own.
+/// Reads the secret from its own file.
 pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
     let bytes = operator_file::read(path, MAX_SECRET_BYTES).map_err(|error| error.to_string())?;
     let text = std::str::from_utf8(&bytes).map_err(|_| NOT_A_SECRET.to_owned())?;

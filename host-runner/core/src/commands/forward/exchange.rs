@@ -55,7 +55,7 @@ impl Forwarder {
         known: &CancellationToken,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         if let Err(refusal) = self.admit(&request) {
-            // Whoever has no key keeps no connection.
+            // A client without the key may not keep its connection.
             let mut answer = refusal.into_response();
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);

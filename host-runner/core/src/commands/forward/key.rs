@@ -1,7 +1,7 @@
 //! The key that a client presents in place of the token's secret.
 //!
 //! Every user of the machine reaches a loopback address, and so does every web
-//! page in a browser on it: the key is what tells the operator's own client
+//! page in a browser on it: the key distinguishes the operator's own client
 //! from them.
 
 use std::fs::{DirBuilder, OpenOptions};
@@ -68,7 +68,7 @@ impl Key {
     }
 
     /// Whether an `Authorization` header holds the key: `PVEAPIToken=user@realm!name=KEY`.
-    /// How long this takes tells nothing about the key.
+    /// Takes constant time.
     pub(super) fn is_in(&self, authorization: &HeaderValue) -> bool {
         let given = authorization
             .as_bytes()

@@ -22,7 +22,7 @@ const HEAD_TIME: Duration = Duration::from_secs(10);
 const STRANGERS_TIME: Duration = Duration::from_secs(5);
 /// How long a connection takes new requests.
 const LIFETIME: Duration = Duration::from_secs(120);
-/// How long its last answer may take after that: longer than the door waits for
+/// How long its last answer may take after that: longer than the gate waits for
 /// Proxmox VE.
 const LAST_ANSWER: Duration = Duration::from_secs(60);
 /// pveproxy takes 8 KiB of headers, too; hyper takes no smaller buffer.
