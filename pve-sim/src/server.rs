@@ -17,7 +17,7 @@ use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::ext::ReasonPhrase;
 use hyper::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderValue, LOCATION,
-    TRANSFER_ENCODING,
+    TRANSFER_ENCODING, USER_AGENT,
 };
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
@@ -375,6 +375,7 @@ impl Server {
             self.cluster().clock.advance(by);
         }
         let auth = self.authenticate(&request);
+        let tool = tool_of(&request);
         let query = request.uri().query().unwrap_or_default().to_owned();
         let args = read_args(method, request, &query).await?;
         if let (Some(arrivals), Ok(args)) = (&self.arrivals, &args) {
@@ -398,7 +399,7 @@ impl Server {
             Ok(args) => args,
             Err(fail) => return Ok(told(fail.status, &fail.message)),
         };
-        let response = self.answer(format, method, &path, &auth, args).await;
+        let response = self.answer(format, method, &path, &auth, args, tool).await;
         if let Some(Kind::Outage {
             ms,
             answer,
@@ -444,6 +445,7 @@ impl Server {
         path: &str,
         auth: &Auth,
         mut args: Args,
+        tool: Option<String>,
     ) -> Response<Answer> {
         args.remove("_dc");
         let logged = self.log.is_some().then(|| args.clone());
@@ -466,16 +468,25 @@ impl Server {
             Err(fail) => (fail.status, fail.message.as_str()),
         };
         if let (Some(log), Some(args)) = (&self.log, logged) {
-            write_line(
-                log,
-                &json!({"method": method.name(), "path": path, "params": shown(&args), "status": status}),
-            );
+            let mut line = json!({"method": method.name(), "path": path, "params": shown(&args), "status": status});
+            if let (Some(tool), Some(fields)) = (tool, line.as_object_mut()) {
+                fields.insert("tool".into(), tool.into());
+            }
+            write_line(log, &line);
         }
         match &result {
             Err(fail) if fail.bare => bare(fail.status, &fail.message),
             _ => format.render(status, reason, router::body(&result)),
         }
     }
+}
+
+/// The tool that a request is made for, as host-runner names it in `User-Agent`:
+/// `proxmox-mcp/0.1.0 (list_nodes)`.
+fn tool_of(request: &Request<Incoming>) -> Option<String> {
+    let agent = request.headers().get(USER_AGENT)?.to_str().ok()?;
+    let (program, tool) = agent.strip_suffix(')')?.split_once(" (")?;
+    program.starts_with("proxmox-mcp/").then(|| tool.to_owned())
 }
 
 /// How an answer is written, by the word behind `/api2/`.

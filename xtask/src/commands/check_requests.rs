@@ -9,13 +9,13 @@ use pve_api::call::stands_for;
 use pve_api::{Call, Method, calls};
 use serde_json::Value;
 
-use crate::workspace::{Workspace, run};
+use crate::workspace::{Workspace, output, run};
 
-/// Check the requests that the tests sent: against the policy's table, and
-/// against the real API's schema
+/// Check the requests that the tests sent: against the policy's table, the calls
+/// that tools declare, and the real API's schema
 ///
-/// Every row and every parameter of the table must be one that a tool sends:
-/// run all tests first.
+/// Every row and every parameter of the table must be one that a tool sends, and
+/// every call that a tool declares one that it makes: run all tests first.
 ///
 /// The checker of the schema is not part of the project: it is looked for
 /// beside the checkout, at ../shared/pve/check-requests.
@@ -29,6 +29,7 @@ impl CheckRequests {
             bail!("there are no request logs; run `cargo xtask test` first");
         }
         check_table(&logs)?;
+        check_declarations(workspace, &logs)?;
         let checker = workspace.root().join("../shared/pve/check-requests");
         if !checker.is_file() {
             eprintln!("skipped: there is no checker at {}", checker.display());
@@ -88,6 +89,64 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
             "{} rows and parameters of the policy's table were in no request of the tests:\n  {}",
             unseen.len(),
             unseen.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+/// Calls that any tool makes to explain an error of Proxmox.
+const OF_EVERY_TOOL: [&Call; 2] = [&calls::cluster::VERSION, &calls::access::PERMISSIONS];
+
+/// Compares the calls that tools declare with those that they made. Fails where
+/// one was made and not declared; lists those that were not made.
+fn check_declarations(workspace: &Workspace, logs: &[PathBuf]) -> Result<()> {
+    let host_runner = workspace.binary("host-runner");
+    let tools = output(Command::new(host_runner).args(["tools", "--json"]))?;
+    let tools: Vec<Value> = serde_json::from_str(&tools)?;
+    let mut made = BTreeSet::new();
+    for log in logs {
+        for line in fs::read_to_string(log)?.lines() {
+            let request: Value = serde_json::from_str(line)?;
+            if let (Some(tool), Some(call)) = (request["tool"].as_str(), call_of(&request)) {
+                made.insert((tool.to_owned(), call.to_string()));
+            }
+        }
+    }
+    let (mut undeclared, mut unmade) = (Vec::new(), Vec::new());
+    for tool in &tools {
+        let name = tool["name"].as_str().context("a tool has no name")?;
+        let calls = tool["calls"].as_array().context("a tool has no calls")?;
+        let declared: BTreeSet<&str> = calls
+            .iter()
+            .filter_map(|call| call["call"].as_str())
+            .collect();
+        let of_tool = made.iter().filter(|(tool, _)| tool == name);
+        let calls: BTreeSet<&str> = of_tool.map(|(_, call)| call.as_str()).collect();
+        undeclared.extend(
+            calls
+                .difference(&declared)
+                .map(|call| format!("{name}: {call}")),
+        );
+        let unmade_calls = declared.difference(&calls);
+        let unmade_calls = unmade_calls.filter(|call| {
+            !OF_EVERY_TOOL
+                .iter()
+                .any(|common| common.to_string() == **call)
+        });
+        unmade.extend(unmade_calls.map(|call| format!("{name}: {call}")));
+    }
+    if !unmade.is_empty() {
+        eprintln!(
+            "{} declared calls were in no request of the tests:\n  {}",
+            unmade.len(),
+            unmade.join("\n  ")
+        );
+    }
+    if !undeclared.is_empty() {
+        bail!(
+            "{} calls were made and not declared:\n  {}",
+            undeclared.len(),
+            undeclared.join("\n  ")
         );
     }
     Ok(())

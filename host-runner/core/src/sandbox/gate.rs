@@ -130,7 +130,9 @@ impl Gate {
             Err(Stopped(instead)) => return instead,
         };
         let upstream = admitted.upstream;
-        let outgoing = upstream.outgoing(request, &admitted.api)?;
+        let declared = self.terms.declared.as_ref();
+        let tool = declared.map(|declared| declared.tool.as_str());
+        let outgoing = upstream.outgoing(request, &admitted.api, tool)?;
         let started = Instant::now();
         let answer = upstream.send(outgoing, timeout, &self.account).await;
         let duration = started.elapsed();

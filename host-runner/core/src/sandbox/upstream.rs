@@ -21,6 +21,9 @@ use crate::settings::Settings;
 /// What the host calls itself in its own questions.
 const OWN_NAME: &str = concat!("host-runner/", env!("CARGO_PKG_VERSION"));
 
+/// How requests of tools are named.
+const TOOLS_NAME: &str = concat!("proxmox-mcp/", env!("CARGO_PKG_VERSION"));
+
 /// The configured Proxmox VE.
 pub(super) struct Upstream {
     pub(super) origin: Origin,
@@ -89,12 +92,14 @@ impl Upstream {
         Ok(Response::from_parts(parts, Bytes::from_owner(body)))
     }
 
-    /// Of the component's request only the method, the path, the plain headers
-    /// and the body go on; the rest is the host's own.
+    /// What is sent of a component's request: the method, the path, the plain
+    /// headers and the body. The rest is the host's own. `tool` is the tool whose
+    /// call it is, which `User-Agent` names to proxies and servers.
     pub(super) fn outgoing(
         &self,
         request: Request<Bytes>,
         api: &Api,
+        tool: Option<&str>,
     ) -> Result<Request<Bytes>, SendError> {
         let (mut parts, body) = request.into_parts();
         parts.uri = Uri::builder()
@@ -106,6 +111,10 @@ impl Upstream {
         parts.version = http::Version::HTTP_11;
         parts.extensions.clear();
         headers::strip(&mut parts.headers);
+        let agent = tool.map(|tool| format!("{TOOLS_NAME} ({tool})"));
+        if let Some(agent) = agent.and_then(|agent| HeaderValue::try_from(agent).ok()) {
+            parts.headers.insert(header::USER_AGENT, agent);
+        }
         Ok(Request::from_parts(parts, body))
     }
 }
