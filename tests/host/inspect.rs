@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use harness::{HostRunner, component, hostile_component, hostile_sockets_component};
 use serde_json::Value;
 
@@ -115,6 +116,32 @@ async fn a_component_of_another_world_is_reported() -> anyhow::Result<()> {
         let output = HostRunner::new()?.run(&["inspect", name]).await?;
         output.assert_refused(&[name]);
     }
+    Ok(())
+}
+
+/// Before it is ever called: what each tool may ask of Proxmox.
+#[tokio::test]
+async fn the_calls_of_each_tool_are_shown_with_their_privileges() -> anyhow::Result<()> {
+    let host = HostRunner::new()?;
+    let output = host.run(&["inspect", "--calls", "--json"]).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let own: Value = serde_json::from_str(&output.stdout)?;
+    let own = own["calls"].as_object().context("no calls")?;
+    assert!(own.contains_key("list_nodes"), "{own:?}");
+    for (tool, calls) in own {
+        let calls = calls.as_array().context("no list")?;
+        for call in calls {
+            assert!(call["privileges"].is_string(), "{tool}: {call}");
+        }
+    }
+    let hostile = hostile_component()?.display().to_string();
+    let arguments = ["inspect", hostile.as_str(), "--calls"];
+    let output = HostRunner::new()?.run(&arguments).await?;
+    let narrow = "send_raw_undeclared may make these calls\n  GET /version  (any token)\n";
+    assert!(output.stdout.contains(narrow), "{output:?}");
+    // What no row of the table is.
+    let any = "  DELETE /{any}/{any}  (no call of a tool)\n";
+    assert!(output.stdout.contains(any), "{output:?}");
     Ok(())
 }
 

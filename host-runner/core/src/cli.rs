@@ -78,12 +78,16 @@ pub(crate) enum Command {
     /// Show what a component imports, and which imports are granted or refused
     ///
     /// The component is not run, so this also works for one that would be
-    /// refused. Needs no
-    /// settings.
+    /// refused. Needs no settings.
     Inspect {
         /// A component's file, instead of the one inside this program
         #[arg(value_name = "COMPONENT")]
         file: Option<PathBuf>,
+        /// Also list the calls to Proxmox VE that each tool declares, with the
+        /// privileges that they require: runs the component's list of tools, in a
+        /// sandbox that sends nothing
+        #[arg(long)]
+        calls: bool,
         /// As JSON, with the functions of each interface
         #[arg(long)]
         json: bool,

@@ -102,9 +102,9 @@ async fn dispatch(
 ) -> Result<(), CommandError> {
     // These two need no settings at all.
     match &cli.command {
-        Some(Command::Inspect { file, json }) => {
+        Some(Command::Inspect { file, calls, json }) => {
             let source = cli.options.component_or(file.as_deref(), embedded);
-            return commands::inspect::run(&source, *json);
+            return commands::inspect::run(&source, *calls, *json).await;
         }
         Some(Command::Precompile { input, output }) => {
             return commands::precompile::run(input, output, embedded.target);

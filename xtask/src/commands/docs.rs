@@ -40,6 +40,8 @@ impl Docs {
         let new = with_table(&old, "rules", &rules())
             .with_context(|| format!("{POLICY} has no place for the table of rules"))?;
         self.settle(workspace, POLICY, &old, &new, &mut stale)?;
+        let old = fs::read_to_string(workspace.root().join(TOOLS)).unwrap_or_default();
+        self.settle(workspace, TOOLS, &old, &reference(tools)?, &mut stale)?;
         let old = fs::read_to_string(workspace.root().join(SCHEMA)).unwrap_or_default();
         let schema = serde_json::to_value(host_runner_policy::schema())?;
         self.settle(
@@ -82,6 +84,49 @@ impl Docs {
 
 /// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";
+
+/// The page with the calls of each tool.
+const TOOLS: &str = "docs/tools.md";
+
+/// Calls that every tool declares, to explain errors.
+const OF_EVERY_TOOL: [&str; 2] = ["GET /version", "GET /access/permissions"];
+
+/// The calls of each tool, with the privileges that they require.
+fn reference(tools: &[Value]) -> Result<String> {
+    let mut page = "# The calls of each tool\n\n\
+        <!-- written by `cargo xtask docs` -->\n\n\
+        Each tool declares the calls to Proxmox VE that it may make. `host-runner` refuses all \
+        others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. The \
+        second column has the privileges that Proxmox requires of the token; `/vms/{vmid}` and \
+        the like are the paths to grant them on. To explain an error, every tool may also make \
+        `GET /version` and `GET /access/permissions`, which need no privileges.\n"
+        .to_owned();
+    let mut toolset = "";
+    for tool in tools {
+        let text = |key: &str| {
+            let text = tool.get(key).and_then(Value::as_str);
+            text.with_context(|| format!("a tool has no {key}"))
+        };
+        if text("toolset")? != toolset {
+            toolset = text("toolset")?;
+            page.push_str(&format!("\n## {toolset}\n"));
+        }
+        page.push_str(&format!(
+            "\n### `{}`\n\n{}\n\n| Call | Privileges |\n|---|---|\n",
+            text("name")?,
+            text("description")?
+        ));
+        let calls = tool["calls"].as_array().context("a tool has no calls")?;
+        for call in calls {
+            let name = call["call"].as_str().unwrap_or_default();
+            if !OF_EVERY_TOOL.contains(&name) {
+                let privileges = call["privileges"].as_str().unwrap_or("not in the table");
+                page.push_str(&format!("| `{name}` | {privileges} |\n"));
+            }
+        }
+    }
+    Ok(page)
+}
 
 /// The page that has the table of rules.
 const POLICY: &str = "docs/policy.md";

@@ -2,21 +2,66 @@
 
 use serde_json::{Value, json};
 
+use host_runner_policy::privileges_of;
+
 use super::{CommandError, print};
-use crate::engine::{self, ComponentSource, Import, Inspection};
+use crate::engine::{self, ComponentSource, Import, Inspection, Limits, Loader, Tool};
 use crate::render;
+use crate::sandbox::Sandbox;
 
 /// The world that a component has to be of.
 const WORLD: &str = "proxmox:mcp/plugin@0.1.0";
 
 /// Shows what a component asks for and what it would get. Nothing of it runs,
 /// and one that would be refused is shown like any other.
-pub(crate) fn run(source: &ComponentSource, json: bool) -> Result<(), CommandError> {
+///
+/// With `calls`, its list of tools runs, and the calls that they declare are
+/// shown; nothing is sent.
+pub(crate) async fn run(
+    source: &ComponentSource,
+    calls: bool,
+    json: bool,
+) -> Result<(), CommandError> {
     let inspection = engine::inspect(source)?;
+    let tools = match calls && inspection.refusal.is_none() {
+        true => Some(list_tools(source).await?),
+        false => None,
+    };
     if json {
-        return print(&format!("{:#}", to_json(&inspection)));
+        let mut shown = to_json(&inspection);
+        if let (Some(tools), Some(fields)) = (&tools, shown.as_object_mut()) {
+            let tools: serde_json::Map<_, _> = tools
+                .iter()
+                .map(|tool| (tool.name.clone(), calls_of(tool)))
+                .collect();
+            fields.insert("calls".to_owned(), Value::Object(tools));
+        }
+        return print(&format!("{shown:#}"));
     }
-    print(&render::for_terminal(&to_text(&inspection)))
+    let mut text = to_text(&inspection);
+    for tool in tools.iter().flatten() {
+        text.push_str(&format!("\n{} may make these calls", tool.name));
+        for call in &tool.calls {
+            let privileges = privileges_of(call).unwrap_or_else(|| "no call of a tool".to_owned());
+            text.push_str(&format!("\n  {call}  ({privileges})"));
+        }
+    }
+    print(&render::for_terminal(&text))
+}
+
+async fn list_tools(source: &ComponentSource) -> Result<Vec<Tool>, CommandError> {
+    let limits = Limits::default();
+    let sealed = Sandbox::sealed(limits.memory_bytes);
+    let loader = Loader::new(source.clone(), limits, sealed, Vec::new());
+    Ok(loader.plugin().await?.list_tools().await?)
+}
+
+/// The calls that a tool declares, with the privileges that Proxmox requires for
+/// each; null for one that is not in the policy's table.
+pub(super) fn calls_of(tool: &Tool) -> Value {
+    let calls = tool.calls.iter();
+    let calls = calls.map(|call| json!({ "call": call, "privileges": privileges_of(call) }));
+    Value::Array(calls.collect())
 }
 
 fn to_json(inspection: &Inspection) -> Value {

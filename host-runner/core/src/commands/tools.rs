@@ -1,8 +1,8 @@
 //! `host-runner tools`
 
-use host_runner_policy::privileges_of;
 use serde_json::{Value, json};
 
+use super::inspect::calls_of;
 use super::{CommandError, print};
 use crate::cli::Operator;
 use crate::engine::{Embedded, Loader, Tool};
@@ -49,10 +49,7 @@ fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
             "openWorldHint": annotations.open_world,
         },
         "dangerous": annotations.dangerous,
-        "calls": tool.calls.iter().map(|call| json!({
-            "call": call,
-            "privileges": privileges_of(call),
-        })).collect::<Vec<_>>(),
+        "calls": calls_of(tool),
         "offered": offer.find(&tool.name).is_ok(),
         "inputSchema": render::schema(tool, &tool.input_schema)?,
         "outputSchema": render::schema(tool, &tool.output_schema)?,
