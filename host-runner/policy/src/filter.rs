@@ -4,7 +4,8 @@ use pve_api::{Listing, Vmid, owner_of};
 use serde_json::Value;
 
 use super::answer::{self, Data};
-use super::scope::{Directory, Resident, Scope, number};
+use super::directory::{Directory, Resident};
+use super::scope::{Scope, number};
 
 /// In the place of how a task has failed.
 const HIDDEN_STATUS: &str = "failed, for a reason outside of this server's scope";

@@ -13,6 +13,7 @@ mod builtin;
 mod caps;
 mod ceiling;
 mod declared;
+mod directory;
 mod effect;
 mod file;
 mod filter;
@@ -38,6 +39,7 @@ pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, owner_of};
 pub use crate::caps::{Caps, Meter, TooMany};
 pub use crate::ceiling::Widening;
 pub use crate::declared::{DeclaredCalls, privileges_of};
+pub use crate::directory::{Directory, Resident};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
     VmidRange, schema,
@@ -47,9 +49,7 @@ pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
 pub use crate::request::{ApiRequest, Malformed};
 pub use crate::rule::Rule;
-pub use crate::scope::{
-    Directory, Inventory, Outside, Resident, Scope, read_directory, read_inventory, read_nodes,
-};
+pub use crate::scope::{Inventory, Outside, Scope, read_directory, read_inventory, read_nodes};
 
 /// A policy in force.
 #[derive(Debug, Clone)]

@@ -7,9 +7,9 @@ use pve_api::{
     Action, Answer, Call, Grammar, Listing, Need, Param, Params, Upid, Vmid, calls, grammar,
 };
 
+use super::directory::Resident;
 use super::effect;
 use super::request::ApiRequest;
-use super::scope::Resident;
 
 /// What a request names, and what it does.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,12 +1,13 @@
 //! Which part of the cluster a policy is for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use pve_api::{Action, Grammar, owner_of, tags};
 use serde_json::Value;
 
 use super::answer::{self, Data};
+use super::directory::{Directory, Resident};
 use super::meaning::Meaning;
 
 /// Which guests, nodes and storages there are for a policy. What is not
@@ -27,22 +28,6 @@ pub struct Scope {
     pub nodes: BTreeSet<String>,
     /// Storages.
     pub storages: BTreeSet<String>,
-}
-
-/// What is known of the guests, from the cluster itself.
-pub type Directory = BTreeMap<u32, Resident>;
-
-/// A guest in the directory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resident {
-    /// Where it is.
-    pub node: String,
-    /// The pool that it is in.
-    pub pool: Option<String>,
-    /// Its tags.
-    pub tags: Vec<String>,
-    /// High availability looks after it, and so is asked to stop it.
-    pub is_under_ha: bool,
 }
 
 /// What a request names that is not in scope.
