@@ -73,7 +73,7 @@ pub(crate) enum OfferError {
     #[error("{}", render::error_text(.0))]
     Tools(ToolError),
     /// The policy names what there is not.
-    #[error("{flag}: unknown {kind} {name:?}{}", perhaps(.nearest))]
+    #[error("{flag} names no {kind} of this component: {name:?}{}", perhaps(.nearest))]
     Name {
         /// Where.
         flag: &'static str,
@@ -424,7 +424,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "exclude-tools: unknown tool \"wite\" (perhaps \"write\")"
+            "exclude-tools names no tool of this component: \"wite\" (perhaps \"write\")"
         );
         let error = offer(&Choice {
             toolsets: Some(set(&["zzz"])),
@@ -432,7 +432,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "toolsets: unknown toolset \"zzz\""
+            "toolsets names no toolset of this component: \"zzz\""
         );
         let found = offer(&Choice::default()).unwrap();
         assert_eq!(
