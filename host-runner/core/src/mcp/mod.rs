@@ -41,7 +41,7 @@ const ENDING_TIME: Duration = Duration::from_millis(600);
 const TTL_MS: u64 = 60 * 60 * 1000;
 
 /// How long a client may wait to be greeted.
-const GREETING_TIME: Duration = Duration::from_secs(3);
+const GREETING_TIME: Duration = Duration::from_secs(10);
 
 /// The answer to a call that the end of the server cuts short.
 const ENDING: &str =
