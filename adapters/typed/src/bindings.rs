@@ -1,12 +1,8 @@
-//! The exports of `wit/root.wit`, as wit-bindgen makes them.
+//! The exported functions, as `cargo xtask adapters` generates them.
 
 #![expect(unsafe_code, reason = "the exports are generated code")]
 
-use crate::Adapter;
-
-wit_bindgen::generate!({
-    path: "wit",
-    world: "root",
-});
-
-export!(Adapter);
+include!(env!(
+    "ADAPTER_TYPED_SOURCE",
+    "`cargo xtask adapters` generates the source of this adapter"
+));

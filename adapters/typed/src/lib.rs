@@ -1,9 +1,9 @@
 //! A typed function for each tool, for hosts that turn every function which a
 //! component exports into a tool: Wassette, and `wasmtime run --invoke`.
 //!
-//! `wit/root.wit` and `src/generated.rs` are made from the tool list by
-//! `cargo xtask adapters`; only the way from arguments to a call is written
-//! here.
+//! `cargo xtask adapters` generates the world and the functions from the tool
+//! list, into the file that `ADAPTER_TYPED_SOURCE` names. Only how arguments
+//! become a call is written here.
 //!
 //! # What is optional
 //!
@@ -22,8 +22,6 @@
 mod arguments;
 #[cfg(target_family = "wasm")]
 mod bindings;
-#[cfg(target_family = "wasm")]
-mod generated;
 
 /// What `bindings` exports.
 #[derive(Debug)]

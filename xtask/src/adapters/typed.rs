@@ -48,13 +48,10 @@ struct Types {
     records: Vec<(String, Vec<Argument>)>,
 }
 
-/// Both files, by their path below `adapters/typed`.
-pub(crate) fn files(tools: &[Value]) -> Result<[(&'static str, String); 2]> {
+/// The source that `adapters/typed` includes: the world, and the code behind it.
+pub(crate) fn source(tools: &[Value]) -> Result<String> {
     let functions = functions(tools)?;
-    Ok([
-        ("wit/root.wit", wit(&functions)),
-        ("src/generated.rs", rust(&functions)),
-    ])
+    Ok(rust(&functions, &wit(&functions)))
 }
 
 /// The custom section `package-docs`: what hosts show of each function.
@@ -266,17 +263,13 @@ impl Argument {
     }
 }
 
-const GENERATED: &str =
-    "// Made from the tool list by `cargo xtask adapters`: edit nothing here.\n\n";
-
 fn wit(functions: &[Function]) -> String {
-    let mut text = format!(
-        "{GENERATED}\
-         /// A function for each tool of the component that this adapter is composed\n\
-         /// with. What a tool answers is JSON, as text; an error is text.\n\
-         package proxmox:typed@0.1.0;\n\n\
-         world root {{\n"
-    );
+    let mut text = "\
+        /// A function for each tool of the component that this adapter is composed\n\
+        /// with. What a tool answers is JSON, as text; an error is text.\n\
+        package proxmox:typed@0.1.0;\n\n\
+        world root {\n"
+        .to_owned();
     let separated: Vec<String> = functions.iter().map(function_wit).collect();
     text.push_str(&separated.join("\n"));
     text.push_str("}\n");
@@ -366,14 +359,17 @@ impl Shape {
     }
 }
 
-fn rust(functions: &[Function]) -> String {
+fn rust(functions: &[Function], world: &str) -> String {
     let mut text = format!(
-        "{GENERATED}\
+        "// Made from the tool list by `cargo xtask adapters`.\n\n\
          use serde_json::Value;\n\n\
          use crate::Adapter;\n\
-         use crate::arguments::{{Arguments, record}};\n\
-         use crate::bindings as wit;\n\n\
-         #[rustfmt::skip]\n\
+         use crate::arguments::{{Arguments, record}};\n\n\
+         mod wit {{\n\
+         use crate::Adapter;\n\n\
+         wit_bindgen::generate!({{ inline: r##\"{world}\"##, world: \"root\" }});\n\n\
+         export!(Adapter);\n\
+         }}\n\n\
          impl wit::Guest for Adapter {{\n"
     );
     let separated: Vec<String> = functions.iter().map(function_rust).collect();
@@ -384,7 +380,7 @@ fn rust(functions: &[Function]) -> String {
             let name = camel(name);
             let _ = write!(
                 text,
-                "\n#[rustfmt::skip]\nimpl From<wit::{name}> for Value {{\n    \
+                "\nimpl From<wit::{name}> for Value {{\n    \
                  fn from(value: wit::{name}) -> Self {{\n        \
                  match value {{\n"
             );
@@ -401,7 +397,7 @@ fn rust(functions: &[Function]) -> String {
             let name = camel(name);
             let _ = write!(
                 text,
-                "\n#[rustfmt::skip]\nimpl From<wit::{name}> for Value {{\n    \
+                "\nimpl From<wit::{name}> for Value {{\n    \
                  fn from(value: wit::{name}) -> Self {{\n        \
                  record([\n"
             );

@@ -18,9 +18,6 @@ use crate::workspace::{WASM_TARGET, Workspace, output, run};
 /// needs nothing else
 #[derive(Args)]
 pub(crate) struct Adapters {
-    /// Build nothing, and fail if what is generated from the tool list is stale
-    #[arg(long)]
-    check: bool,
     /// Take the tools component and host-runner as they were built last
     #[arg(long)]
     no_build: bool,
@@ -80,10 +77,6 @@ impl Adapters {
             build::steps(workspace, &mut Progress::new(build::STEPS))?;
         }
         let tools = tools(workspace)?;
-        settle(workspace, &tools, self.check)?;
-        if self.check {
-            return Ok(());
-        }
         let out = self.out.unwrap_or_else(|| workspace.target("adapters"));
         let built = compose(workspace, &tools, &self.choice, &out, &ADAPTERS)?;
         println!("{}", sizes(&built)?);
@@ -110,21 +103,16 @@ pub(crate) fn tools(workspace: &Workspace) -> Result<Vec<Value>> {
         .context("the tool list is not a list")
 }
 
-/// Writes what is generated, or fails where it would have to be written.
-fn settle(workspace: &Workspace, tools: &[Value], check: bool) -> Result<()> {
-    for (name, new) in typed::files(tools)? {
-        let name = format!("adapters/typed/{name}");
-        let path = workspace.root().join(&name);
-        if fs::read_to_string(&path).is_ok_and(|old| old == new) {
-            eprintln!("{name} is fresh");
-        } else if check {
-            bail!("{name} is stale: run `cargo xtask adapters` and commit what it changes");
-        } else {
-            fs::write(&path, new).with_context(|| format!("cannot write {name}"))?;
-            eprintln!("{name} is updated");
-        }
+/// Writes the source of the typed adapter, unless it is there already: a new one
+/// would have the adapter built again.
+fn write_source(workspace: &Workspace, tools: &[Value]) -> Result<PathBuf> {
+    let path = workspace.target("adapters/typed.rs");
+    let new = typed::source(tools)?;
+    if fs::read_to_string(&path).ok().as_deref() != Some(&new) {
+        fs::create_dir_all(workspace.target("adapters"))?;
+        fs::write(&path, new).with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(())
+    Ok(path)
 }
 
 /// Builds those of these adapters that the checkout has, and composes each with
@@ -161,6 +149,7 @@ pub(crate) fn compose(
     })?;
     let composer = composer.join("debug/adapter-compose");
 
+    let source = write_source(workspace, tools)?;
     let mut built = Vec::new();
     for adapter in adapters {
         progress.step(&format!("building the adapter {adapter}"), || {
@@ -168,7 +157,8 @@ pub(crate) fn compose(
                 .cargo(["rustc", "--profile", "component", "--target", WASM_TARGET])
                 .args(["--package", &format!("adapter-{adapter}")])
                 .args(["--lib", "--crate-type", "cdylib"])
-                .env("ADAPTER_TOOLS", names.join(",")))?;
+                .env("ADAPTER_TOOLS", names.join(","))
+                .env("ADAPTER_TYPED_SOURCE", &source))?;
             Ok(Step::Done)
         })?;
         let alone = workspace.component(&format!("adapter_{adapter}.wasm"));
