@@ -96,17 +96,36 @@ pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(cut(text, QUOTED_LENGTH)).to_string()
 }
 
-/// The candidate that a misspelt name most likely means.
+/// The candidate that a wrong name most likely means: the one that differs in
+/// case only, or else the nearest by edits, up to one edit and a quarter of its
+/// letters.
 pub(crate) fn nearest<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let lower = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .map(|candidate| match candidate.to_lowercase() == lower {
+            true => (0, candidate),
+            false => (strsim::damerau_levenshtein(name, candidate), candidate),
+        })
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// What a message about a wrong name adds: `, pve1 is probably meant`, or nothing
+/// where no candidate is near.
+pub(crate) fn meant<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    let Some(near) = nearest(name, candidates) else {
+        return String::new();
+    };
+    let why = match near.to_lowercase() == name.to_lowercase() {
+        true => " (case matters)",
+        false => "",
+    };
+    format!(", {near} is probably meant{why}")
 }
 
 #[cfg(test)]
@@ -132,6 +151,13 @@ mod tests {
             Some("list_guests")
         );
         assert_eq!(nearest("delete_guest", ["list_nodes"]), None);
+        assert_eq!(nearest("PROD", ["prod2", "prod"]), Some("prod"));
+        assert_eq!(
+            meant("PROD", ["prod"]),
+            ", prod is probably meant (case matters)"
+        );
+        assert_eq!(meant("prdo", ["prod"]), ", prod is probably meant");
+        assert_eq!(meant("x", ["prod"]), "");
     }
 
     #[test]

@@ -284,16 +284,7 @@ fn no_such(what: &str, name: &str, who: &str, known: &BTreeSet<String>) -> Error
     if known.is_empty() {
         return Error::NotFound(format!("there is no {what} {shown} that {who} has or sees"));
     }
-    let lower = name.to_lowercase();
-    let same = known.iter().find(|one| one.to_lowercase() == lower);
-    let near = same
-        .map(String::as_str)
-        .or_else(|| text::nearest(name, known.iter().map(String::as_str)));
-    let meant = match near {
-        Some(near) if same.is_some() => format!(", {near} is probably meant (case matters)"),
-        Some(near) => format!(", {near} is probably meant"),
-        None => String::new(),
-    };
+    let meant = text::meant(name, known.iter().map(String::as_str));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();
     Error::NotFound(format!(
         "there is no {what} {shown}{meant}; there are: {}",

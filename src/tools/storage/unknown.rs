@@ -18,13 +18,7 @@ pub(crate) fn unknown_node(pve: &Pve, node: &str, all: &[Place]) -> Error {
 
 /// There is no such storage, or the token may not see it.
 pub(crate) fn unknown_storage(storage: &str, all: &[Place]) -> Error {
-    let same = |place: &&Place| place.storage.eq_ignore_ascii_case(storage);
-    let near = all
-        .iter()
-        .find(same)
-        .map(|place| place.storage.as_str())
-        .or_else(|| text::nearest(storage, all.iter().map(|place| place.storage.as_str())));
-    let meant = near.map_or_else(String::new, |near| format!(", {near} is probably meant"));
+    let meant = text::meant(storage, all.iter().map(|place| place.storage.as_str()));
     let known = names(all.iter().map(|place| place.storage.as_str()));
     Error::NotFound(format!(
         "there is no storage {}{meant}, or the token may not see it: there are {known}",
