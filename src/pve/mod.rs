@@ -43,7 +43,9 @@ pub(crate) use property::Properties;
 pub(crate) use request::{At, OfGuest, Request};
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};
-pub(crate) use storage::{StorageStatus, choose};
+pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{Started, TaskLog, TaskStatus, is_unknown_exit};
 pub(crate) use upid::Upid;
-pub(crate) use volume::{Content, Place, Shelf, Volume, places, shelves, volumes};
+pub(crate) use volume::{
+    Content, StorageContent, StorageResource, Volume, storage_contents, storage_resources, volumes,
+};

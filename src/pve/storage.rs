@@ -12,7 +12,8 @@ use super::volume::Content;
 use crate::error::{Error, Result};
 use crate::text;
 
-/// A storage as one node sees it. The sizes are absent where it is not active.
+/// A storage as one node sees it, by the node's own list, which the node makes
+/// anew for each request. The sizes are absent where the storage is not active.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StorageStatus {
     pub(crate) storage: String,
@@ -20,17 +21,22 @@ pub(crate) struct StorageStatus {
     #[serde(rename = "type", default)]
     pub(crate) kind: String,
     #[serde(default)]
-    content: String,
+    pub(crate) content: String,
     #[serde(default)]
     pub(crate) enabled: Flag,
     /// Whether the node reaches it now.
     #[serde(default)]
-    pub(crate) active: Flag,
+    pub(crate) active: Option<Flag>,
     /// Whether other nodes see the same volumes on it.
     #[serde(default)]
     pub(crate) shared: Flag,
+    /// In bytes, as the next two.
     #[serde(default)]
     pub(crate) avail: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) used: Option<Num<u64>>,
+    #[serde(default)]
+    pub(crate) total: Option<Num<u64>>,
 }
 
 impl StorageStatus {
@@ -52,7 +58,7 @@ impl StorageStatus {
 
     /// Whether it is switched on and the node reaches it.
     pub(crate) fn is_usable(&self) -> bool {
-        self.enabled.0 && self.active.0
+        self.enabled.0 && self.active.is_some_and(|active| active.0)
     }
 }
 

@@ -44,7 +44,7 @@ impl Content {
 
 /// A storage as one node sees it, by `/cluster/resources`.
 #[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Place {
+pub(crate) struct StorageResource {
     pub(crate) storage: String,
     pub(crate) node: String,
     #[serde(default)]
@@ -64,7 +64,7 @@ pub(crate) struct Place {
     offline: bool,
 }
 
-impl Place {
+impl StorageResource {
     /// Whether pvestatd reports it as available. Where it does not, the status
     /// is `unknown` and the sizes are absent, but the storage may be read all
     /// the same: pvestatd may hang, or be late.
@@ -105,19 +105,19 @@ impl Place {
 
 /// All storages on all nodes that the token sees, offline nodes included, in
 /// one call; sorted by storage and node.
-pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
-    let mut places: Vec<Place> = pve.send(
+pub(crate) fn storage_resources(pve: &Pve) -> Result<Vec<StorageResource>> {
+    let mut storages: Vec<StorageResource> = pve.send(
         &calls::cluster::RESOURCES.at([]),
         &Params::new().set("type", "storage"),
     )?;
-    places.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
-    if !places.iter().all(Place::is_available) {
+    storages.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
+    if !storages.iter().all(StorageResource::is_available) {
         let members = pve.membership();
-        for place in &mut places {
-            place.offline = !place.is_available() && members.has_lost(&place.node);
+        for resource in &mut storages {
+            resource.offline = !resource.is_available() && members.has_lost(&resource.node);
         }
     }
-    Ok(places)
+    Ok(storages)
 }
 
 /// On how many nodes a shared storage is read: one that is down would
@@ -125,31 +125,31 @@ pub(crate) fn places(pve: &Pve) -> Result<Vec<Place>> {
 const MOST_TRIES: usize = 3;
 
 /// What a storage holds, or why that is not known.
-pub(crate) struct Shelf {
+pub(crate) struct StorageContent {
     /// The storage, on the node that answered.
-    pub(crate) place: Place,
+    pub(crate) resource: StorageResource,
     /// Or why it could not be read.
     pub(crate) volumes: Result<Vec<Volume>>,
 }
 
-/// Looks through places so that every volume is seen once: through each local
+/// Reads storages so that every volume is seen once: through each local
 /// storage, and each shared one on the node that most likely reaches it. Where
 /// that node cannot read it, another may.
-pub(crate) fn shelves(
+pub(crate) fn storage_contents(
     pve: &Pve,
-    places: Vec<Place>,
+    storages: Vec<StorageResource>,
     content: Option<Content>,
     vmid: Option<u32>,
-) -> Vec<Shelf> {
-    distinct(places)
+) -> Vec<StorageContent> {
+    distinct(storages)
         .into_iter()
-        .filter_map(|places| {
-            let mut failed: Option<Shelf> = None;
-            for place in places.into_iter().take(MOST_TRIES) {
-                let read = if place.offline {
+        .filter_map(|storages| {
+            let mut failed: Option<StorageContent> = None;
+            for resource in storages.into_iter().take(MOST_TRIES) {
+                let read = if resource.offline {
                     Err(None)
                 } else {
-                    volumes(pve, &place.node, &place.storage, content, vmid).map_err(Some)
+                    volumes(pve, &resource.node, &resource.storage, content, vmid).map_err(Some)
                 };
                 let (volumes, is_final) = match read {
                     Ok(volumes) => (Ok(volumes), true),
@@ -165,7 +165,7 @@ pub(crate) fn shelves(
                     }
                 };
                 if volumes.is_ok() || failed.is_none() {
-                    failed = Some(Shelf { place, volumes });
+                    failed = Some(StorageContent { resource, volumes });
                 }
                 if is_final {
                     break;
@@ -178,18 +178,18 @@ pub(crate) fn shelves(
 
 /// Each local storage, and each shared one with all its nodes, the one that
 /// most likely reaches it first.
-fn distinct(mut places: Vec<Place>) -> Vec<Vec<Place>> {
-    places.sort_by_key(|place| (place.offline, !place.is_available()));
-    let mut groups: Vec<Vec<Place>> = Vec::new();
+fn distinct(mut storages: Vec<StorageResource>) -> Vec<Vec<StorageResource>> {
+    storages.sort_by_key(|resource| (resource.offline, !resource.is_available()));
+    let mut groups: Vec<Vec<StorageResource>> = Vec::new();
     let mut seen = BTreeMap::new();
-    for place in places {
-        let local = (!place.shared.0).then(|| place.node.clone());
+    for resource in storages {
+        let local = (!resource.shared.0).then(|| resource.node.clone());
         let index = *seen
-            .entry((place.storage.clone(), local))
+            .entry((resource.storage.clone(), local))
             .or_insert(groups.len());
         match groups.get_mut(index) {
-            Some(group) => group.push(place),
-            None => groups.push(vec![place]),
+            Some(group) => group.push(resource),
+            None => groups.push(vec![resource]),
         }
     }
     groups
@@ -301,7 +301,7 @@ pub(crate) fn volumes(
 mod tests {
     use super::*;
 
-    fn place(storage: &str, node: &str, status: &str, shared: u8) -> Place {
+    fn resource(storage: &str, node: &str, status: &str, shared: u8) -> StorageResource {
         serde_json::from_value(serde_json::json!({
             "storage": storage, "node": node, "status": status, "shared": shared,
             "content": "iso,backup"
@@ -312,11 +312,11 @@ mod tests {
     #[test]
     fn shared_storages_are_looked_through_once() {
         let found = distinct(vec![
-            place("bulk", "pve1", "unknown", 1),
-            place("bulk", "pve2", "available", 1),
-            place("bulk", "pve3", "available", 1),
-            place("local", "pve1", "unknown", 0),
-            place("local", "pve2", "available", 0),
+            resource("bulk", "pve1", "unknown", 1),
+            resource("bulk", "pve2", "available", 1),
+            resource("bulk", "pve3", "available", 1),
+            resource("local", "pve1", "unknown", 0),
+            resource("local", "pve2", "available", 0),
         ]);
         let found: Vec<_> = found
             .iter()
@@ -330,12 +330,12 @@ mod tests {
 
     #[test]
     fn a_storage_of_unknown_status_comes_before_one_on_an_offline_node() {
-        let mut places = vec![
-            place("bulk", "pve1", "unknown", 1),
-            place("bulk", "pve2", "unknown", 1),
+        let mut storages = vec![
+            resource("bulk", "pve1", "unknown", 1),
+            resource("bulk", "pve2", "unknown", 1),
         ];
-        places[0].offline = true;
-        let groups = distinct(places);
+        storages[0].offline = true;
+        let groups = distinct(storages);
         assert_eq!(groups[0][0].node, "pve2");
     }
 
@@ -366,9 +366,9 @@ mod tests {
         )
         .unwrap();
         assert_eq!(volume.name(), "test.iso");
-        assert!(place("a", "b", "available", 0).holds(Content::Iso));
-        assert!(!place("a", "b", "available", 0).holds(Content::Images));
-        let mut fresh = place("a", "b", "unknown", 0);
+        assert!(resource("a", "b", "available", 0).holds(Content::Iso));
+        assert!(!resource("a", "b", "available", 0).holds(Content::Images));
+        let mut fresh = resource("a", "b", "unknown", 0);
         assert!(!fresh.may_hold(Content::Images));
         fresh.content.clear();
         assert!(fresh.may_hold(Content::Images) && !fresh.holds(Content::Images));

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::volume::{able, kind_of, vmid_in};
 use crate::error::Result;
-use crate::pve::{Content, Guest, Kind, Place, Pve, Volume, guests, places, shelves};
+use crate::pve::{
+    Content, Guest, Kind, Pve, StorageResource, Volume, guests, storage_contents, storage_resources,
+};
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::storage::unknown::unknown_node;
 use crate::{clock, text};
@@ -109,43 +111,43 @@ impl Run for ListBackups {
     type Output = BackupList;
 
     fn run(self, pve: &Pve) -> Result<Reply<BackupList>> {
-        let all = places(pve)?;
+        let all = storage_resources(pve)?;
         if let Some(storage) = &self.storage {
             able(&all, storage)?;
         }
         if let Some(node) = &self.node
             && !all.is_empty()
-            && !all.iter().any(|place| place.node == *node)
+            && !all.iter().any(|resource| resource.node == *node)
         {
             return Err(unknown_node(pve, node, &all));
         }
         let none_seen = all.is_empty();
         let fits = all
             .into_iter()
-            .filter(|place| place.may_hold(Content::Backup))
-            .filter(|place| {
+            .filter(|resource| resource.may_hold(Content::Backup))
+            .filter(|resource| {
                 self.storage
                     .as_ref()
-                    .is_none_or(|name| *name == place.storage)
+                    .is_none_or(|name| *name == resource.storage)
             })
-            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
+            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
-        for shelf in shelves(pve, fits, Some(Content::Backup), self.vmid) {
-            let place = shelf.place;
-            match shelf.volumes {
+        for content in storage_contents(pve, fits, Some(Content::Backup), self.vmid) {
+            let resource = content.resource;
+            match content.volumes {
                 Ok(volumes) => found.extend(
                     volumes
                         .into_iter()
                         .filter(|volume| volume.content == Content::Backup.as_str())
-                        .map(|volume| (home(&place), volume)),
+                        .map(|volume| (home(&resource), volume)),
                 ),
                 // One storage that does not answer must not hide the others.
                 Err(error) => unavailable.push(format!(
                     "{} on {}: {}",
-                    place.storage,
-                    place.node,
+                    resource.storage,
+                    resource.node,
                     error.message()
                 )),
             }
@@ -322,8 +324,8 @@ impl Backup {
 }
 
 /// The node that a storage belongs to; none has a shared one to itself.
-fn home(place: &Place) -> Option<String> {
-    (!place.shared.0).then(|| place.node.clone())
+fn home(resource: &StorageResource) -> Option<String> {
+    (!resource.shared.0).then(|| resource.node.clone())
 }
 
 /// How many each may show of what it has: the first of all before the second

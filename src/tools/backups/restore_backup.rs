@@ -7,8 +7,9 @@ use serde::Deserialize;
 use super::volume::{able, kind_of, listed, vmid_in};
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Content, Failure, Format, Guest, Kind, NotMade, Params, Place, Pve, Started, Volume,
-    check_node, check_node_name, choose, guests, places, volumes, with_free_vmid,
+    At, Content, Failure, Format, Guest, Kind, NotMade, Params, Pve, Started, StorageResource,
+    Volume, check_node, check_node_name, choose, guests, storage_resources, volumes,
+    with_free_vmid,
 };
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -49,7 +50,7 @@ impl Run for RestoreBackup {
         if let Some(node) = &self.node {
             check_node(pve, "node", node)?;
         }
-        let places = places(pve)?;
+        let storages = storage_resources(pve)?;
         let all = guests(pve)?;
         if let Some(taken) = all.iter().find(|guest| Some(guest.vmid) == self.new_vmid) {
             return Err(Error::Conflict(format!(
@@ -59,7 +60,7 @@ impl Run for RestoreBackup {
                 taken.label()
             )));
         }
-        let (node, volume) = self.locate(pve, &places, &all, storage)?;
+        let (node, volume) = self.locate(pve, &storages, &all, storage)?;
         let Some(kind) = kind_of(&volume) else {
             return Err(Error::Conflict(format!(
                 "{} is not a backup of a VM or container: neither its format nor its name says \
@@ -123,26 +124,26 @@ impl RestoreBackup {
     fn locate(
         &self,
         pve: &Pve,
-        places: &[Place],
+        storages: &[StorageResource],
         all: &[Guest],
         storage: &str,
     ) -> Result<(String, Volume)> {
-        let (candidates, away) = self.candidates(places, all, storage)?;
+        let (candidates, away) = self.candidates(storages, all, storage)?;
         let mut failed = None;
         let mut unfinished = None;
-        for place in &candidates {
-            match volumes(pve, &place.node, storage, Some(Content::Backup), None) {
+        for resource in &candidates {
+            match volumes(pve, &resource.node, storage, Some(Content::Backup), None) {
                 Ok(volumes) => {
                     let mut volumes = volumes.into_iter();
                     match volumes.find(|volume| volume.volid == self.volid) {
                         // Another node may have a whole one of this name.
                         Some(volume) if volume.is_unfinished() => {
-                            unfinished.get_or_insert(place.node.as_str());
+                            unfinished.get_or_insert(resource.node.as_str());
                         }
-                        Some(volume) => return Ok((place.node.clone(), volume)),
+                        Some(volume) => return Ok((resource.node.clone(), volume)),
                         None => {}
                     }
-                    if place.shared.0 {
+                    if resource.shared.0 {
                         break;
                     }
                 }
@@ -159,28 +160,28 @@ impl RestoreBackup {
         Err(self.missing(&candidates, &away))
     }
 
-    /// The places that may have the backup, the original guest's node first, and
+    /// The storages that may have the backup, the original guest's node first, and
     /// the names of the offline nodes that may have it too.
     fn candidates<'a>(
         &self,
-        places: &'a [Place],
+        storages: &'a [StorageResource],
         all: &[Guest],
         storage: &str,
-    ) -> Result<(Vec<&'a Place>, String)> {
-        let mut candidates = able(places, storage)?;
+    ) -> Result<(Vec<&'a StorageResource>, String)> {
+        let mut candidates = able(storages, storage)?;
         if let Some(node) = &self.node {
-            let known = listed(candidates.iter().map(|place| place.node.as_str()));
-            candidates.retain(|place| place.node == *node);
+            let known = listed(candidates.iter().map(|resource| resource.node.as_str()));
+            candidates.retain(|resource| resource.node == *node);
             if candidates.is_empty() {
                 return Err(Error::NotFound(format!(
                     "node {node} has no storage {storage} with backups: {known} have it"
                 )));
             }
         }
-        let (mut candidates, away): (Vec<&Place>, Vec<&Place>) = candidates
+        let (mut candidates, away): (Vec<&StorageResource>, Vec<&StorageResource>) = candidates
             .into_iter()
-            .partition(|place| !place.is_offline());
-        let away = listed(away.iter().map(|place| place.node.as_str()));
+            .partition(|resource| !resource.is_offline());
+        let away = listed(away.iter().map(|resource| resource.node.as_str()));
         if candidates.is_empty() {
             return Err(Error::Unreachable(format!(
                 "storage {storage} is not available now on {away}: look at the storage and its node"
@@ -189,7 +190,7 @@ impl RestoreBackup {
         let original = vmid_in(&self.volid)
             .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
             .map(|guest| guest.node.as_str());
-        candidates.sort_by_key(|place| original != Some(place.node.as_str()));
+        candidates.sort_by_key(|resource| original != Some(resource.node.as_str()));
         Ok((candidates, away))
     }
 
@@ -204,7 +205,7 @@ impl RestoreBackup {
         ))
     }
 
-    fn missing(&self, candidates: &[&Place], away: &str) -> Error {
+    fn missing(&self, candidates: &[&StorageResource], away: &str) -> Error {
         let away = if away.is_empty() {
             String::new()
         } else {
@@ -213,7 +214,7 @@ impl RestoreBackup {
         Error::NotFound(format!(
             "there is no backup {} on {}{away}: {} lists the backups",
             self.volid,
-            listed(candidates.iter().map(|place| place.node.as_str())),
+            listed(candidates.iter().map(|resource| resource.node.as_str())),
             tool_names::LIST_BACKUPS
         ))
     }

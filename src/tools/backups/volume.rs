@@ -3,24 +3,29 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::pve::{Content, Kind, Place, Volume};
+use crate::pve::{Content, Kind, StorageResource, Volume};
 
 /// Where a storage with backups is; refuses one that is nowhere.
-pub(super) fn able<'a>(places: &'a [Place], storage: &str) -> Result<Vec<&'a Place>> {
-    let found: Vec<&Place> = places
+pub(super) fn able<'a>(
+    storages: &'a [StorageResource],
+    storage: &str,
+) -> Result<Vec<&'a StorageResource>> {
+    let found: Vec<&StorageResource> = storages
         .iter()
-        .filter(|place| place.storage == storage)
+        .filter(|resource| resource.storage == storage)
         .collect();
-    let able: Vec<&Place> = found
+    let able: Vec<&StorageResource> = found
         .iter()
         .copied()
-        .filter(|place| place.may_hold(Content::Backup))
+        .filter(|resource| resource.may_hold(Content::Backup))
         .collect();
     if !able.is_empty() {
         return Ok(able);
     }
-    let able = places.iter().filter(|place| place.holds(Content::Backup));
-    let known: BTreeSet<&str> = able.map(|place| place.storage.as_str()).collect();
+    let able = storages
+        .iter()
+        .filter(|resource| resource.holds(Content::Backup));
+    let known: BTreeSet<&str> = able.map(|resource| resource.storage.as_str()).collect();
     let known = if known.is_empty() {
         "no storage that the token sees does".to_owned()
     } else {
@@ -74,17 +79,17 @@ mod tests {
 
     #[test]
     fn storages_that_hold_backups() {
-        let places: Vec<Place> = serde_json::from_value(json!([
+        let storages: Vec<StorageResource> = serde_json::from_value(json!([
             {"storage": "local", "node": "pve1", "status": "available", "content": "iso,backup"},
             {"storage": "bulk", "node": "pve1", "status": "available", "content": "images"},
         ]))
         .unwrap();
-        assert_eq!(able(&places, "local").unwrap().len(), 1);
+        assert_eq!(able(&storages, "local").unwrap().len(), 1);
         assert!(
-            matches!(able(&places, "bulk"), Err(Error::Conflict(m)) if m.ends_with("these do: local"))
+            matches!(able(&storages, "bulk"), Err(Error::Conflict(m)) if m.ends_with("these do: local"))
         );
         assert!(
-            matches!(able(&places, "nas"), Err(Error::NotFound(m)) if m.ends_with("these do: local"))
+            matches!(able(&storages, "nas"), Err(Error::NotFound(m)) if m.ends_with("these do: local"))
         );
     }
 }

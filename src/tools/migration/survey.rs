@@ -11,7 +11,9 @@ use super::preflight::{LocalDisk, Preflight, RawDisk};
 use super::refusal::{is_about_storages, refusal_reasons, unavailable};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, GuestConfig, Kind, NodeState, Place, Pve, places};
+use crate::pve::{
+    Disk, Guest, GuestConfig, Kind, NodeState, Pve, StorageResource, storage_resources,
+};
 use crate::text;
 
 /// What kind of migration it would be now.
@@ -50,7 +52,7 @@ pub(super) struct Survey {
     passed_through: Vec<String>,
     /// Storages that a container's volumes lie on.
     storages: BTreeSet<String>,
-    places: Vec<Place>,
+    storage_resources: Vec<StorageResource>,
     allowed: Option<Vec<String>>,
     refused: BTreeMap<String, Value>,
     /// What may go wrong all the same.
@@ -81,7 +83,11 @@ impl Survey {
             },
             Kind::Lxc => {
                 let config = GuestConfig::read(pve, guest)?;
-                Ok(Self::of_container(preflight, &config, places(pve)?))
+                Ok(Self::of_container(
+                    preflight,
+                    &config,
+                    storage_resources(pve)?,
+                ))
             }
         }
     }
@@ -136,7 +142,7 @@ impl Survey {
             moves_along: preflight.dependent.unwrap_or_default(),
             bound: Vec::new(),
             storages: BTreeSet::new(),
-            places: Vec::new(),
+            storage_resources: Vec::new(),
             allowed: preflight.allowed_nodes.filter(|_| !running),
             refused: preflight.not_allowed_nodes.unwrap_or_default(),
             warnings: Vec::new(),
@@ -148,12 +154,12 @@ impl Survey {
     pub(super) fn of_container(
         preflight: Preflight,
         config: &GuestConfig,
-        places: Vec<Place>,
+        storage_resources: Vec<StorageResource>,
     ) -> Self {
         let is_shared = |storage: &str| {
-            places
+            storage_resources
                 .iter()
-                .any(|place| place.storage == storage && place.shared.0)
+                .any(|resource| resource.storage == storage && resource.shared.0)
         };
         let mut local_disks = Vec::new();
         let mut bound = Vec::new();
@@ -186,7 +192,7 @@ impl Survey {
             passed_through: Vec::new(),
             bound,
             storages,
-            places,
+            storage_resources,
             // It holds for a running container as well, which is shut down.
             allowed: preflight.allowed_nodes,
             refused: preflight.not_allowed_nodes.unwrap_or_default(),
@@ -291,7 +297,7 @@ impl Survey {
 
     fn missing_storages(&self, target: &str, storages: Option<&StorageMap>) -> Option<String> {
         // A token that may see no storage cannot know.
-        if self.places.is_empty() {
+        if self.storage_resources.is_empty() {
             return None;
         }
         let missing: Vec<&str> = self
@@ -300,9 +306,9 @@ impl Survey {
             .map(|storage| storages.map_or(storage.as_str(), |map| map.of(storage)))
             .filter(|storage| {
                 !self
-                    .places
+                    .storage_resources
                     .iter()
-                    .any(|place| place.node == target && place.storage == *storage)
+                    .any(|resource| resource.node == target && resource.storage == *storage)
             })
             .collect();
         (!missing.is_empty()).then(|| unavailable(&missing))

@@ -9,7 +9,7 @@ use super::preflight::Preflight;
 use super::refusal::refusal_reasons;
 use super::storage_map::StorageMap;
 use super::survey::{How, Survey};
-use crate::pve::{Disk, Guest, GuestConfig, Kind, NodeState, Place};
+use crate::pve::{Disk, Guest, GuestConfig, Kind, NodeState, StorageResource};
 
 fn guest(kind: &str) -> Guest {
     serde_json::from_value(json!({
@@ -124,7 +124,7 @@ fn blockers_rule_out_every_node() {
 
 #[test]
 fn local_volumes_of_a_container() {
-    let places: Vec<Place> = serde_json::from_value(json!([
+    let resources: Vec<StorageResource> = serde_json::from_value(json!([
         {"storage": "bulk", "node": "pve1", "shared": 1}, {"storage": "bulk", "node": "pve2", "shared": 1},
         {"storage": "tank", "node": "pve1", "shared": 0}
     ]))
@@ -136,7 +136,7 @@ fn local_volumes_of_a_container() {
         ("mp2", "/mnt/pve/nas,mp=/nas,shared=1"),
     ]);
     let config = GuestConfig::of(Kind::Lxc, config);
-    let survey = Survey::of_container(Preflight::default(), &config, places);
+    let survey = Survey::of_container(Preflight::default(), &config, resources);
     assert_eq!(survey.local_disks.len(), 1);
     assert_eq!(survey.local_disks[0].disk.as_deref(), Some("rootfs"));
     assert_eq!(survey.bound, ["mp1 (/mnt/data)"]);

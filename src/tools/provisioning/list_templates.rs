@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::Result;
-use crate::pve::{Content, Guest, Kind, Num, Pve, Shelf, Volume, guests, nodes, places, shelves};
+use crate::pve::{
+    Content, Guest, Kind, Num, Pve, StorageContent, Volume, guests, nodes, storage_contents,
+    storage_resources,
+};
 use crate::text;
 use crate::tool::{Reply, Run};
 use crate::tools::freshness;
@@ -142,14 +145,16 @@ impl ListTemplates {
 /// What cannot be read now is left out and named: one node that is away must
 /// not hide all others.
 fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
-    let mut places = places(pve)?;
-    places.retain(|place| place.may_hold(Content::Vztmpl));
-    for Shelf { place, volumes } in shelves(pve, places, Some(Content::Vztmpl), None) {
+    let mut resources = storage_resources(pve)?;
+    resources.retain(|resource| resource.may_hold(Content::Vztmpl));
+    for StorageContent { resource, volumes } in
+        storage_contents(pve, resources, Some(Content::Vztmpl), None)
+    {
         let left_out = |why: &str| {
             format!(
                 "storage {} on node {} was left out: {}",
-                place.storage,
-                place.node,
+                resource.storage,
+                resource.node,
                 text::cut(why, 300)
             )
         };
@@ -159,7 +164,7 @@ fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>
                     .into_iter()
                     .filter(|volume| volume.is(Content::Vztmpl))
                     .map(|volume| {
-                        let node = (!place.shared.0).then(|| place.node.clone());
+                        let node = (!resource.shared.0).then(|| resource.node.clone());
                         Template::of_volume(volume, node)
                     }),
             ),

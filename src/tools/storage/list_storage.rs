@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::unknown::unknown_node;
 use crate::error::{Error, Result};
-use crate::pve::{At, Content, Flag, Num, Params, Place, Pve, places};
+use crate::pve::{Content, Flag, Pve, StorageResource, StorageStatus, storage_resources, storages};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -54,31 +53,39 @@ impl Run for ListStorage {
     type Output = StorageList;
 
     fn run(self, pve: &Pve) -> Result<Reply<StorageList>> {
-        let all = places(pve)?;
+        let all = storage_resources(pve)?;
         let none_seen = all.is_empty();
         if let Some(node) = &self.node
             && !none_seen
-            && !all.iter().any(|place| place.node == *node)
+            && !all.iter().any(|resource| resource.node == *node)
         {
             return Err(unknown_node(pve, node, &all));
         }
-        let mut found: Vec<Place> = all
+        let mut found: Vec<StorageResource> = all
             .into_iter()
-            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
-            .filter(|place| self.content.is_none_or(|content| place.may_hold(content)))
+            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
+            .filter(|resource| {
+                self.content
+                    .is_none_or(|content| resource.may_hold(content))
+            })
             .collect();
         let mut notes = Vec::new();
         let own = own_lists(pve, &found, &mut notes);
-        let of = |place: &Place| own.get(&(place.node.clone(), place.storage.clone()));
-        for place in &mut found {
-            if let Some(listed) = of(place) {
-                listed.complete(place);
+        let of = |resource: &StorageResource| {
+            own.get(&(resource.node.clone(), resource.storage.clone()))
+        };
+        for resource in &mut found {
+            if let Some(listed) = of(resource) {
+                complete(resource, listed);
             }
         }
-        found.retain(|place| self.content.is_none_or(|content| place.may_hold(content)));
-        let storages = merge(found.into_iter().map(|place| {
-            let listed = of(&place);
-            StorageSummary::new(place, listed)
+        found.retain(|resource| {
+            self.content
+                .is_none_or(|content| resource.may_hold(content))
+        });
+        let storages = merge(found.into_iter().map(|resource| {
+            let listed = of(&resource);
+            StorageSummary::new(resource, listed)
         }));
         let mut storages = storages;
         let text = text::count(storages.len(), "storage");
@@ -98,35 +105,14 @@ impl Run for ListStorage {
 /// How many nodes are asked for what pvestatd has not reported.
 const MOST_NODES: usize = 8;
 
-/// A storage in its node's own list, which the node makes anew when it is
-/// asked.
-#[derive(Debug, Clone, Deserialize)]
-struct NodeStorage {
-    storage: String,
-    #[serde(default)]
-    active: Option<Flag>,
-    #[serde(default)]
-    used: Option<Num<u64>>,
-    #[serde(default)]
-    total: Option<Num<u64>>,
-    #[serde(default)]
-    content: String,
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-    #[serde(default)]
-    shared: Flag,
-}
-
-impl NodeStorage {
-    /// Fills what the cluster does not know of a storage.
-    fn complete(&self, place: &mut Place) {
-        if place.content.is_empty() {
-            place.content.clone_from(&self.content);
-        }
-        if place.plugintype.is_none() {
-            place.plugintype.clone_from(&self.kind);
-            place.shared = Flag(place.shared.0 || self.shared.0);
-        }
+/// Fills what the cluster does not know of a storage from the node's own list.
+fn complete(resource: &mut StorageResource, listed: &StorageStatus) {
+    if resource.content.is_empty() {
+        resource.content.clone_from(&listed.content);
+    }
+    if resource.plugintype.is_none() {
+        resource.plugintype = Some(listed.kind.clone()).filter(|kind| !kind.is_empty());
+        resource.shared = Flag(resource.shared.0 || listed.shared.0);
     }
 }
 
@@ -134,32 +120,34 @@ impl NodeStorage {
 /// reported, by node and storage; and why it was not known.
 fn own_lists(
     pve: &Pve,
-    places: &[Place],
+    resources: &[StorageResource],
     reasons: &mut Vec<String>,
-) -> BTreeMap<(String, String), NodeStorage> {
+) -> BTreeMap<(String, String), StorageStatus> {
     let mut own = BTreeMap::new();
     let mut nodes: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for place in places.iter().filter(|place| !place.is_available()) {
-        if place.is_offline() {
-            let why = format!("node {} is offline", place.node);
+    for resource in resources.iter().filter(|resource| !resource.is_available()) {
+        if resource.is_offline() {
+            let why = format!("node {} is offline", resource.node);
             if !reasons.contains(&why) {
                 reasons.push(why);
             }
         } else {
-            nodes.entry(&place.node).or_default().push(&place.storage);
+            nodes
+                .entry(&resource.node)
+                .or_default()
+                .push(&resource.storage);
         }
     }
-    for (asked, (node, storages)) in nodes.into_iter().enumerate() {
+    for (asked, (node, unknown)) in nodes.into_iter().enumerate() {
         let why = format!(
             "the status of {} is unknown: the pvestatd of node {node} has not reported",
-            storages.join(", ")
+            unknown.join(", ")
         );
         if asked >= MOST_NODES {
             reasons.push(why);
             continue;
         }
-        let request = calls::storage::LIST.at([node]);
-        match pve.send::<Vec<NodeStorage>>(&request, &Params::new()) {
+        match storages(pve, node) {
             Ok(listed) => {
                 own.extend(
                     listed
@@ -204,36 +192,36 @@ fn merge(all: impl Iterator<Item = StorageSummary>) -> Vec<StorageSummary> {
 }
 
 impl StorageSummary {
-    fn new(place: Place, listed: Option<&NodeStorage>) -> Self {
-        let is_available = place.is_available();
+    fn new(resource: StorageResource, listed: Option<&StorageStatus>) -> Self {
+        let is_available = resource.is_available();
         let active = if is_available {
             Some(true)
         } else if let Some(listed) = listed {
             listed.active.map(|active| active.0)
         } else {
-            place.is_offline().then_some(false)
+            resource.is_offline().then_some(false)
         };
         let (used, total) = if is_available {
-            (place.disk, place.maxdisk)
+            (resource.disk, resource.maxdisk)
         } else {
             listed.map_or((None, None), |listed| (listed.used, listed.total))
         };
         // One without a size of its own, such as iSCSI, says 0.
         let total = total.map(|bytes| bytes.0).filter(|bytes| *bytes > 0);
         let used = used.map(|bytes| bytes.0).filter(|_| total.is_some());
-        let mut content: Vec<String> = place
+        let mut content: Vec<String> = resource
             .kinds()
             .filter(|kind| *kind != "none")
             .map(str::to_owned)
             .collect();
         content.sort_unstable();
         Self {
-            storage: place.storage,
-            nodes: vec![place.node],
-            kind: place.plugintype,
+            storage: resource.storage,
+            nodes: vec![resource.node],
+            kind: resource.plugintype,
             content,
             active,
-            shared: place.shared.0,
+            shared: resource.shared.0,
             used_bytes: used,
             total_bytes: total,
             used_percent: used
@@ -252,7 +240,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn place(value: serde_json::Value) -> Place {
+    fn resource(value: serde_json::Value) -> StorageResource {
         serde_json::from_value(value).unwrap()
     }
 
@@ -268,7 +256,7 @@ mod tests {
                 json!({"storage": "local", "node": "pve2", "status": "available", "shared": 0, "content": "iso"}),
             ]
             .into_iter()
-            .map(|value| StorageSummary::new(place(value), None)),
+            .map(|value| StorageSummary::new(resource(value), None)),
         );
         assert_eq!(merged.len(), 3);
         assert_eq!(merged[0].nodes, ["pve1", "pve2"]);
@@ -279,7 +267,7 @@ mod tests {
 
     #[test]
     fn unknown_is_neither_active_nor_inactive() {
-        let unknown = || place(json!({"storage": "pbs", "node": "pve1", "status": "unknown"}));
+        let unknown = || resource(json!({"storage": "pbs", "node": "pve1", "status": "unknown"}));
         assert_eq!(StorageSummary::new(unknown(), None).active, None);
         let listed =
             serde_json::from_value(json!({"storage": "pbs", "active": 1, "used": 1, "total": "4"}))
@@ -289,20 +277,20 @@ mod tests {
             (summary.active, summary.used_percent),
             (Some(true), Some(25.0))
         );
-        let listed: NodeStorage = serde_json::from_value(
+        let listed: StorageStatus = serde_json::from_value(
             json!({"storage": "pbs", "type": "pbs", "content": "backup", "shared": 1}),
         )
         .unwrap();
-        let mut place = unknown();
-        listed.complete(&mut place);
-        assert!(place.holds(Content::Backup) && place.shared.0);
-        assert_eq!(place.plugintype.as_deref(), Some("pbs"));
+        let mut resource = unknown();
+        complete(&mut resource, &listed);
+        assert!(resource.holds(Content::Backup) && resource.shared.0);
+        assert_eq!(resource.plugintype.as_deref(), Some("pbs"));
     }
 
     #[test]
     fn a_storage_without_a_size_claims_none() {
         let iscsi = StorageSummary::new(
-            place(
+            resource(
                 json!({"storage": "iSCSI.NAS", "node": "pve1", "status": "available",
                 "content": "none", "disk": 0, "maxdisk": 0}),
             ),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unknown::{names, unknown_node, unknown_storage};
 use crate::error::{Error, Result};
-use crate::pve::{Content, Place, Pve, Volume, places, shelves};
+use crate::pve::{Content, Pve, StorageResource, Volume, storage_contents, storage_resources};
 use crate::text;
 use crate::tool::{Reply, Run, bounds};
 
@@ -87,37 +87,40 @@ impl Run for ListStorageContent {
     type Output = VolumeList;
 
     fn run(self, pve: &Pve) -> Result<Reply<VolumeList>> {
-        let all = places(pve)?;
+        let all = storage_resources(pve)?;
         let none_seen = all.is_empty();
         if !none_seen {
             self.check_names(pve, &all)?;
         }
         let fits = all
             .into_iter()
-            .filter(|place| self.node.as_ref().is_none_or(|node| *node == place.node))
-            .filter(|place| {
+            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
+            .filter(|resource| {
                 self.storage
                     .as_ref()
-                    .is_none_or(|name| *name == place.storage)
+                    .is_none_or(|name| *name == resource.storage)
             })
-            .filter(|place| self.content.is_none_or(|content| place.may_hold(content)))
+            .filter(|resource| {
+                self.content
+                    .is_none_or(|content| resource.may_hold(content))
+            })
             .collect();
         let mut found = Vec::new();
         let mut unavailable = Vec::new();
-        for shelf in shelves(pve, fits, self.content, self.vmid) {
-            let place = shelf.place;
-            match shelf.volumes {
+        for content in storage_contents(pve, fits, self.content, self.vmid) {
+            let resource = content.resource;
+            match content.volumes {
                 Ok(volumes) => found.extend(
                     volumes
                         .into_iter()
                         .filter(|volume| self.fits(volume))
-                        .map(|volume| VolumeSummary::new(volume, &place)),
+                        .map(|volume| VolumeSummary::new(volume, &resource)),
                 ),
                 // One storage that does not answer must not hide the others.
                 Err(error) => unavailable.push(format!(
                     "{} on {}: {}",
-                    place.storage,
-                    place.node,
+                    resource.storage,
+                    resource.node,
                     error.message()
                 )),
             }
@@ -151,27 +154,27 @@ impl Run for ListStorageContent {
 }
 
 impl ListStorageContent {
-    fn check_names(&self, pve: &Pve, all: &[Place]) -> Result<()> {
+    fn check_names(&self, pve: &Pve, all: &[StorageResource]) -> Result<()> {
         if let Some(node) = &self.node
-            && !all.iter().any(|place| place.node == *node)
+            && !all.iter().any(|resource| resource.node == *node)
         {
             return Err(unknown_node(pve, node, all));
         }
         let Some(storage) = &self.storage else {
             return Ok(());
         };
-        if !all.iter().any(|place| place.storage == *storage) {
+        if !all.iter().any(|resource| resource.storage == *storage) {
             return Err(unknown_storage(storage, all));
         }
         if let Some(node) = &self.node
             && !all
                 .iter()
-                .any(|place| place.storage == *storage && place.node == *node)
+                .any(|resource| resource.storage == *storage && resource.node == *node)
         {
             let known = names(
                 all.iter()
-                    .filter(|place| place.storage == *storage)
-                    .map(|place| place.node.as_str()),
+                    .filter(|resource| resource.storage == *storage)
+                    .map(|resource| resource.node.as_str()),
             );
             return Err(Error::NotFound(format!(
                 "node {node} has no storage {storage}; it is on {known}"
@@ -190,15 +193,15 @@ impl ListStorageContent {
 }
 
 impl VolumeSummary {
-    fn new(volume: Volume, place: &Place) -> Self {
-        let shared = place.shared.0;
+    fn new(volume: Volume, resource: &StorageResource) -> Self {
+        let shared = resource.shared.0;
         Self {
             unfinished: volume.is_unfinished(),
             size_is_approximate: volume.has_approximate_size(),
             size_bytes: volume.size_bytes(),
             encrypted: volume.encryption(),
             volid: volume.volid,
-            node: (!shared).then(|| place.node.clone()),
+            node: (!shared).then(|| resource.node.clone()),
             shared,
             content: volume.content,
             format: volume.format,
