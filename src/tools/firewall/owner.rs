@@ -13,7 +13,7 @@ use crate::pve::{At, Guest, Request};
 /// Whose firewall it is.
 #[derive(Debug, Clone)]
 pub(super) enum Owner {
-    Guest(Guest),
+    Guest(Box<Guest>),
     Node(String),
     Cluster,
 }

@@ -88,7 +88,7 @@ impl Firewall {
     fn of_guest(guest: &Guest) -> Self {
         Self {
             level: Level::Guest,
-            owner: Owner::Guest(guest.clone()),
+            owner: Owner::Guest(Box::new(guest.clone())),
             label: guest.label(),
             node: Some(guest.node.clone()),
             guest: Some(guest.clone()),
