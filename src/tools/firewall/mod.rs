@@ -32,6 +32,7 @@ mod target;
 mod tests;
 mod traffic;
 mod update_firewall_rule;
+mod visible;
 
 use add_firewall_rule::AddFirewallRule;
 use audit_firewall::AuditFirewall;

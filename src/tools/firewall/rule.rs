@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::arguments::RuleArguments;
 use super::target::Level;
-use super::traffic::Traffic;
 use crate::error::Result;
 use crate::pve::Params;
 
@@ -144,11 +143,6 @@ impl RuleFields {
 }
 
 impl Rule {
-    /// What it matches.
-    pub(super) fn traffic(&self) -> Traffic {
-        Traffic::of(self)
-    }
-
     /// Whether it names the same macro, security group and interface as another.
     pub(super) fn has_references_of(&self, other: &Self) -> bool {
         self.interface == other.interface

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::rule::Direction;
 use super::rule_list::{ListedRule, RuleList};
-use super::state::visible;
+use super::visible::visible;
 use crate::error::Result;
 use crate::pve::{At, Failure, Params, Pve};
 

@@ -8,17 +8,9 @@ use super::owner::Owner;
 use super::rule_list::{ListedRule, RuleList, read_rules};
 use super::security_groups::SecurityGroups;
 use super::target::{Firewall, Level};
+use super::visible::visible;
 use crate::error::Result;
 use crate::pve::{Failure, GuestConfig, Nic, Pve};
-
-/// None if the token may not read it, or this version of Proxmox does not have
-/// the call.
-pub(super) fn visible<T>(result: Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match result {
-        Err(Failure::Api(error)) if matches!(error.status, 400 | 403 | 501) => Ok(None),
-        other => other.map(Some),
-    }
-}
 
 /// A firewall as it was read.
 #[derive(Debug)]

@@ -525,10 +525,19 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
+impl Rule {
+    /// What it matches.
+    pub(super) fn traffic(&self) -> Traffic {
+        Traffic::of(self)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    use super::super::rule::Rule;
 
     #[test]
     fn addresses_as_proxmox_takes_them() {

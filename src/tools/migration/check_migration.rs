@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::preflight::LocalDisk;
-use super::survey::{How, Survey, Target};
+use super::survey::{How, Survey, Target, is_ha_managed};
 use crate::error::Result;
-use crate::pve::{Guest, Kind, Pve, check_node_name, find_node, nodes};
+use crate::pve::{Guest, Kind, NodeState, Pve, check_node_name, find_node, nodes};
 use crate::tool::{Reply, Run};
 
 /// Where a guest can move.
@@ -96,6 +96,71 @@ impl MigrationCheck {
                 self.node,
                 able.join(", ")
             )
+        }
+    }
+}
+
+impl Survey {
+    pub(super) fn check(
+        self,
+        guest: &Guest,
+        nodes: &[NodeState],
+        only: Option<&str>,
+    ) -> MigrationCheck {
+        let how = self.how(guest.kind);
+        let blockers = self.blockers(guest);
+        let mut targets: Vec<Target> = match only {
+            Some(target) => vec![self.judge(guest, nodes, target, None)],
+            None => nodes
+                .iter()
+                .filter(|node| node.node != guest.node)
+                .map(|node| self.judge(guest, nodes, &node.node, None))
+                .collect(),
+        };
+        if !blockers.is_empty() {
+            for target in &mut targets {
+                target.allowed = false;
+                target
+                    .reasons
+                    .push("the blockers rule out every node".into());
+            }
+        }
+        let ha_managed = is_ha_managed(guest);
+        let mut notes = Vec::new();
+        if targets.is_empty() {
+            notes.push("there is no other node in this cluster".to_owned());
+        } else if ha_managed {
+            notes.push(
+                "it is managed by HA: the HA manager moves it some time after the request".into(),
+            );
+        }
+        notes.extend(self.warnings);
+        let hint = (!notes.is_empty()).then(|| notes.join("; "));
+        MigrationCheck {
+            vmid: guest.vmid,
+            name: guest.name.clone(),
+            kind: guest.kind,
+            node: guest.node.clone(),
+            running: self.running,
+            how,
+            interruption: match how {
+                How::Live => {
+                    "almost none: the VM keeps running, with a pause of usually less than a second"
+                }
+                How::Offline => "none: it is not running",
+                How::Restart => {
+                    "the container is shut down, moved and started again: it is unavailable meanwhile"
+                }
+            }
+            .into(),
+            ha_managed,
+            targets,
+            blockers,
+            local_disks: self.local_disks,
+            local_resources: self.local_resources,
+            mapped_resources: self.mapped_resources,
+            moves_along: self.moves_along,
+            hint,
         }
     }
 }

@@ -6,7 +6,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::check_migration::MigrationCheck;
 use super::preflight::{LocalDisk, Preflight, RawDisk};
 use super::refusal::{is_about_storages, refusal_reasons, unavailable};
 use super::storage_map::StorageMap;
@@ -41,8 +40,8 @@ pub(super) struct Target {
 pub(super) struct Survey {
     pub(super) running: bool,
     pub(super) local_disks: Vec<LocalDisk>,
-    local_resources: Vec<String>,
-    mapped_resources: Vec<String>,
+    pub(super) local_resources: Vec<String>,
+    pub(super) mapped_resources: Vec<String>,
     /// Those of them that hold a running VM.
     not_live: Vec<String>,
     pub(super) moves_along: Vec<String>,
@@ -313,69 +312,6 @@ impl Survey {
             .collect();
         (!missing.is_empty()).then(|| unavailable(&missing))
     }
-
-    pub(super) fn check(
-        self,
-        guest: &Guest,
-        nodes: &[NodeState],
-        only: Option<&str>,
-    ) -> MigrationCheck {
-        let how = self.how(guest.kind);
-        let blockers = self.blockers(guest);
-        let mut targets: Vec<Target> = match only {
-            Some(target) => vec![self.judge(guest, nodes, target, None)],
-            None => nodes
-                .iter()
-                .filter(|node| node.node != guest.node)
-                .map(|node| self.judge(guest, nodes, &node.node, None))
-                .collect(),
-        };
-        if !blockers.is_empty() {
-            for target in &mut targets {
-                target.allowed = false;
-                target
-                    .reasons
-                    .push("the blockers rule out every node".into());
-            }
-        }
-        let ha_managed = is_ha_managed(guest);
-        let mut notes = Vec::new();
-        if targets.is_empty() {
-            notes.push("there is no other node in this cluster".to_owned());
-        } else if ha_managed {
-            notes.push(
-                "it is managed by HA: the HA manager moves it some time after the request".into(),
-            );
-        }
-        notes.extend(self.warnings);
-        let hint = (!notes.is_empty()).then(|| notes.join("; "));
-        MigrationCheck {
-            vmid: guest.vmid,
-            name: guest.name.clone(),
-            kind: guest.kind,
-            node: guest.node.clone(),
-            running: self.running,
-            how,
-            interruption: match how {
-                How::Live => {
-                    "almost none: the VM keeps running, with a pause of usually less than a second"
-                }
-                How::Offline => "none: it is not running",
-                How::Restart => {
-                    "the container is shut down, moved and started again: it is unavailable meanwhile"
-                }
-            }
-            .into(),
-            ha_managed,
-            targets,
-            blockers,
-            local_disks: self.local_disks,
-            local_resources: self.local_resources,
-            mapped_resources: self.mapped_resources,
-            moves_along: self.moves_along,
-            hint,
-        }
-    }
 }
 
 /// What of a container is made of its node's own devices and folders. Proxmox
@@ -411,7 +347,7 @@ fn node_parts(config: &GuestConfig) -> Option<String> {
 }
 
 /// Whether the HA manager moves it.
-fn is_ha_managed(guest: &Guest) -> bool {
+pub(super) fn is_ha_managed(guest: &Guest) -> bool {
     guest
         .hastate
         .as_deref()

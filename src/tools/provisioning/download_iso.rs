@@ -5,11 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::image_file::{Destination, Metadata, destination, fits};
+use super::image_file::{Destination, ImageContent, Metadata, destination, fits};
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Content, Failure, Format, Num, Params, Pve, Started, check_node_name, choose, choose_node,
-    volumes,
+    At, Failure, Format, Num, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
 use crate::text;
 use crate::tool::report::Report;
@@ -39,14 +38,6 @@ pub(crate) struct DownloadIso {
     verify_certificates: Option<bool>,
     /// False: do not follow the task.
     wait: Option<bool>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum ImageContent {
-    Iso,
-    Vztmpl,
-    Import,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -178,42 +169,6 @@ impl DownloadIso {
         let last = percent_encoding::percent_decode_str(last).decode_utf8_lossy();
         let offered = metadata.filename.as_deref().unwrap_or_default();
         destination(&[offered, last.as_ref()], self.content)
-    }
-}
-
-impl ImageContent {
-    pub(super) fn as_str(self) -> &'static str {
-        Content::from(self).as_str()
-    }
-
-    /// The endings that Proxmox takes for it.
-    pub(super) fn endings(self) -> &'static [&'static str] {
-        match self {
-            Self::Iso => &[".iso", ".img"],
-            Self::Vztmpl => &[".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"],
-            Self::Import => &[".qcow2", ".raw", ".vmdk", ".ova"],
-        }
-    }
-
-    pub(super) fn takes(self, filename: &str) -> bool {
-        // Proxmox takes any case for ISO images, and lowercase alone for disks.
-        let filename = match self {
-            Self::Iso => filename.to_ascii_lowercase(),
-            Self::Vztmpl | Self::Import => filename.to_owned(),
-        };
-        self.endings()
-            .iter()
-            .any(|ending| filename.len() > ending.len() && filename.ends_with(ending))
-    }
-}
-
-impl From<ImageContent> for Content {
-    fn from(content: ImageContent) -> Self {
-        match content {
-            ImageContent::Iso => Self::Iso,
-            ImageContent::Vztmpl => Self::Vztmpl,
-            ImageContent::Import => Self::Import,
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! The file that a download makes: its name, and whether the storage takes it.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::download_iso::ImageContent;
 use crate::error::{Error, Result};
-use crate::pve::{Num, StorageStatus};
+use crate::pve::{Content, Num, StorageStatus};
 use crate::text;
 
 /// What the server behind the URL says of the file.
@@ -132,6 +132,50 @@ pub(super) fn fits(metadata: &Metadata, storage: &StorageStatus) -> Result<()> {
         storage.storage,
         text::bytes(free)
     )))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ImageContent {
+    Iso,
+    Vztmpl,
+    Import,
+}
+
+impl ImageContent {
+    pub(super) fn as_str(self) -> &'static str {
+        Content::from(self).as_str()
+    }
+
+    /// The endings that Proxmox takes for it.
+    pub(super) fn endings(self) -> &'static [&'static str] {
+        match self {
+            Self::Iso => &[".iso", ".img"],
+            Self::Vztmpl => &[".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"],
+            Self::Import => &[".qcow2", ".raw", ".vmdk", ".ova"],
+        }
+    }
+
+    pub(super) fn takes(self, filename: &str) -> bool {
+        // Proxmox takes any case for ISO images, and lowercase alone for disks.
+        let filename = match self {
+            Self::Iso => filename.to_ascii_lowercase(),
+            Self::Vztmpl | Self::Import => filename.to_owned(),
+        };
+        self.endings()
+            .iter()
+            .any(|ending| filename.len() > ending.len() && filename.ends_with(ending))
+    }
+}
+
+impl From<ImageContent> for Content {
+    fn from(content: ImageContent) -> Self {
+        match content {
+            ImageContent::Iso => Self::Iso,
+            ImageContent::Vztmpl => Self::Vztmpl,
+            ImageContent::Import => Self::Import,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::appliance::Appliance;
-use super::download_iso::{ImageContent, check_url};
+use super::download_iso::check_url;
 use super::download_template::known;
+use super::image_file::ImageContent;
 use super::image_file::{destination, sanitized};
 use super::list_templates::{ListTemplates, Template};
 
