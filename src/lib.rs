@@ -39,7 +39,6 @@ mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod settings;
-mod size;
 mod text;
 mod tool;
 mod tool_names;

@@ -1,9 +1,9 @@
 //! Disks and network cards, out of the property strings of a configuration.
 
+use pve_api::{size, split_volid};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::format::Format;
 use super::guest::Kind;
 use super::property::Properties;
 
@@ -71,13 +71,6 @@ impl Source {
     }
 }
 
-/// The storage and the volume's name within it, by Proxmox's own pattern. A
-/// path is not a volid, also where it holds a colon.
-fn split_volid(text: &str) -> Option<(&str, &str)> {
-    let (storage, name) = text.split_once(':')?;
-    (Format::Storage.fits(storage) && !name.is_empty()).then_some((storage, name))
-}
-
 /// A network card of a guest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Nic {
@@ -119,33 +112,6 @@ pub(crate) struct Nic {
     pub(crate) options: Vec<String>,
 }
 
-/// The bytes of a size as configurations and the resize call write it:
-/// `32G`, `512M`, `1.5T`, or plain bytes.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let (digits, scale) = match text.char_indices().last()? {
-        (at, 'K') => (text.get(..at)?, 10),
-        (at, 'M') => (text.get(..at)?, 20),
-        (at, 'G') => (text.get(..at)?, 30),
-        (at, 'T') => (text.get(..at)?, 40),
-        _ => (text, 0),
-    };
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    let (whole, fraction) = match digits.split_once('.') {
-        Some((whole, fraction)) if plain(fraction) => (whole, fraction),
-        Some(_) => return None,
-        None => (digits, "0"),
-    };
-    if !plain(whole) {
-        return None;
-    }
-    let unit = 1u64 << scale;
-    let whole: u64 = whole.parse().ok()?;
-    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-    whole
-        .checked_mul(unit)?
-        .checked_add((fraction * unit as f64) as u64)
-}
-
 impl Disk {
     /// Whether a configuration's key names a disk of this kind of guest.
     pub(crate) fn is_key(kind: Kind, key: &str) -> bool {
@@ -172,7 +138,7 @@ impl Disk {
             id: id.to_owned(),
             source: Source::of(&volid),
             storage: split_volid(&volid).map(|(storage, _)| storage.to_owned()),
-            size_bytes: properties.get("size").and_then(parse_size),
+            size_bytes: properties.get("size").and_then(size::parse),
             cdrom,
             cloud_init: cdrom && volid.contains("cloudinit"),
             mount_point: properties.get("mp").map(str::to_owned),
@@ -181,7 +147,7 @@ impl Disk {
                 .pairs()
                 .filter(|(key, value)| match *key {
                     "file" | "volume" | "mp" | "backup" => false,
-                    "size" => parse_size(value).is_none(),
+                    "size" => size::parse(value).is_none(),
                     "media" => *value != "cdrom",
                     _ => true,
                 })
@@ -275,27 +241,6 @@ fn numbered(key: &str, prefixes: &[&str]) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("32M"), Some(33_554_432));
-        assert_eq!(parse_size("1.5G"), Some(1_610_612_736));
-        assert_eq!(parse_size("1048576"), Some(1_048_576));
-        for nonsense in [
-            "",
-            "G",
-            "-1G",
-            "+1G",
-            "1.G",
-            "1e3",
-            "1 G",
-            "32g",
-            "9999999999T",
-            "é",
-        ] {
-            assert_eq!(parse_size(nonsense), None, "{nonsense}");
-        }
-    }
 
     #[test]
     fn keys() {
@@ -402,7 +347,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read(text in any::<String>()) {
-            let _ = (Disk::parse("scsi0", &text), Nic::parse(Kind::Qemu, "net0", &text), parse_size(&text));
+            let _ = (Disk::parse("scsi0", &text), Nic::parse(Kind::Qemu, "net0", &text));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Names as Proxmox takes them, checked before anything is sent.
 
+use pve_api::text::{is_config_id, is_dns_name, is_label, is_pool, is_storage};
+
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -36,32 +38,11 @@ impl Format {
     /// Whether a text is such a name.
     pub(crate) fn fits(self, text: &str) -> bool {
         match self {
-            Self::DnsName => text.len() <= 253 && text.split('.').all(is_label),
-            Self::ConfigId => {
-                (2..=40).contains(&text.len())
-                    && text.starts_with(|c: char| c.is_ascii_alphabetic())
-                    && text
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-            }
+            Self::DnsName => is_dns_name(text),
+            Self::ConfigId => is_config_id(text),
             Self::Node => is_label(text),
-            Self::Storage => {
-                (2..=100).contains(&text.len())
-                    && text.starts_with(|c: char| c.is_ascii_alphabetic())
-                    && text.ends_with(|c: char| c.is_ascii_alphanumeric())
-                    && text
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
-            }
-            Self::Pool => {
-                text.split('/').count() <= 3
-                    && text.split('/').all(|part| {
-                        !part.is_empty()
-                            && part.bytes().all(|b| {
-                                b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')
-                            })
-                    })
-            }
+            Self::Storage => is_storage(text),
+            Self::Pool => is_pool(text),
         }
     }
 
@@ -97,13 +78,6 @@ pub(crate) fn check_node_name(argument: &str, name: Option<&str>) -> Result<()> 
         }
         _ => Ok(()),
     }
-}
-
-fn is_label(text: &str) -> bool {
-    (1..=63).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-')
 }
 
 #[cfg(test)]

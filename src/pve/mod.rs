@@ -23,12 +23,11 @@ mod script;
 mod storage;
 mod task;
 mod transport;
-mod upid;
 mod volume;
 
 pub(crate) use client::Pve;
 pub(crate) use config::GuestConfig;
-pub(crate) use disk::{Disk, Nic, Source, parse_size};
+pub(crate) use disk::{Disk, Nic, Source};
 pub(crate) use failure::{ApiError, Failure};
 pub(crate) use format::{Format, check_node_name};
 pub(crate) use guest::{Guest, Kind, guests, owned_tags};
@@ -40,12 +39,12 @@ pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use pending::{PendingChange, PendingConfig, Setting};
 pub(crate) use property::Properties;
+pub(crate) use pve_api::Upid;
 pub(crate) use request::{At, OfGuest, Request};
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{Started, TaskLog, TaskStatus, is_unknown_exit};
-pub(crate) use upid::Upid;
 pub(crate) use volume::{
     Content, StorageContent, StorageResource, Volume, storage_contents, storage_resources, volumes,
 };

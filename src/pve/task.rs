@@ -1,6 +1,6 @@
 //! Tasks: their status and their logs.
 
-use pve_api::calls;
+use pve_api::{Upid, calls};
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -9,7 +9,6 @@ use super::failure::Failure;
 use super::num::{Num, Text};
 use super::params::Params;
 use super::request::At;
-use super::upid::Upid;
 
 /// The answer of a call that starts a task.
 ///

@@ -4,11 +4,11 @@
 //! What cannot be meant is refused with the value and the name of its argument;
 //! an unknown name is always refused, and the likely right one is named.
 
+use pve_api::size;
 use serde_json::{Map, Number, Value};
 
 use super::schema;
 use crate::error::Problem;
-use crate::size;
 
 /// Marks an argument, or all of a tool's, whose empty text clears a value.
 /// Elsewhere an empty text counts as not given.

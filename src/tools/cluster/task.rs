@@ -1,5 +1,6 @@
 //! A task: as Proxmox lists it, and by its identifier.
 
+use pve_api::NotAUpid;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -166,7 +167,7 @@ pub(super) fn label(upid: &Upid) -> String {
 pub(super) fn parse(text: &str) -> Result<Upid> {
     text.trim()
         .parse()
-        .map_err(|message: String| Error::argument("upid", message))
+        .map_err(|why: NotAUpid| Error::argument("upid", why.to_string()))
 }
 
 /// A task's identifier whose node there is: Proxmox would look up the name of

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pve_api::calls;
+use pve_api::{calls, size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::pve::{Failure, Flag, Guest, GuestState, Kind, Num, Params, Pve, parse_size};
+use crate::pve::{Failure, Flag, Guest, GuestState, Kind, Num, Params, Pve};
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct LocalDisk {
@@ -92,7 +92,7 @@ impl From<RawDisk> for LocalDisk {
             volid: raw.volid,
             // Bytes, or as the configuration has it: `32G`.
             size_bytes: raw.size.and_then(|size| match size {
-                Value::String(text) => parse_size(&text),
+                Value::String(text) => size::parse(&text),
                 other => serde_json::from_value::<Num<u64>>(other)
                     .ok()
                     .map(|size| size.0),

@@ -1,15 +1,15 @@
 //! `resize_disk`: grows a disk. Disks never shrink.
 
-use pve_api::calls;
+use pve_api::{calls, size};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::settings::unreadable;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Disk, Guest, GuestConfig, Kind, Params, Pve, Source, Started, volumes};
+use crate::text;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
-use crate::{size, text};
 
 /// Grows a disk.
 #[derive(Debug, Deserialize, JsonSchema)]
