@@ -1,3 +1,5 @@
+mod reference;
+
 use std::fs;
 use std::process::Command;
 
@@ -10,7 +12,8 @@ use super::build;
 use crate::progress::Progress;
 use crate::workspace::{Workspace, output};
 
-/// Write what the docs say of tools and of the policy file from the code itself
+/// Update what is generated in the docs: the reference of the tools, the table of
+/// the policy's rules, the schema of the policy file
 #[derive(Args)]
 pub(crate) struct Docs {
     /// Change nothing, and fail if anything is stale
@@ -21,27 +24,33 @@ pub(crate) struct Docs {
 impl Docs {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         build::steps(workspace, &mut Progress::new(build::STEPS))?;
+        self.settle_all(workspace)
+    }
+
+    /// Fails if anything is not as the built host-runner and the policy say.
+    pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+        Self { check: true }.settle_all(workspace)
+    }
+
+    fn settle_all(&self, workspace: &Workspace) -> Result<()> {
         let host_runner = workspace.binary("host-runner");
         let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
-        let list: Value = serde_json::from_str(&list)?;
-        let tools = list.as_array().context("the tool list is not an array")?;
+        let tools: Vec<Value> = serde_json::from_str(&list)?;
 
         let mut stale = Vec::new();
-        for page in &PAGES {
-            let path = workspace.root().join(page.path);
-            let old = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            let new = with_table(&old, "tools", &page.table(tools)?)
-                .with_context(|| format!("{} has no place for the tool table", page.path))?;
-            self.settle(workspace, page.path, &old, &new, &mut stale)?;
-        }
         let old = fs::read_to_string(workspace.root().join(POLICY))
             .with_context(|| format!("cannot read {POLICY}"))?;
         let new = with_table(&old, "rules", &rules())
             .with_context(|| format!("{POLICY} has no place for the table of rules"))?;
         self.settle(workspace, POLICY, &old, &new, &mut stale)?;
         let old = fs::read_to_string(workspace.root().join(TOOLS)).unwrap_or_default();
-        self.settle(workspace, TOOLS, &old, &reference(tools)?, &mut stale)?;
+        self.settle(
+            workspace,
+            TOOLS,
+            &old,
+            &reference::page(&tools)?,
+            &mut stale,
+        )?;
         let old = fs::read_to_string(workspace.root().join(SCHEMA)).unwrap_or_default();
         let schema = serde_json::to_value(host_runner_policy::schema())?;
         self.settle(
@@ -85,48 +94,8 @@ impl Docs {
 /// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";
 
-/// The page with the calls of each tool.
+/// The reference of the tools.
 const TOOLS: &str = "docs/tools.md";
-
-/// Calls that every tool declares, to explain errors.
-const OF_EVERY_TOOL: [&str; 2] = ["GET /version", "GET /access/permissions"];
-
-/// The calls of each tool, with the privileges that they require.
-fn reference(tools: &[Value]) -> Result<String> {
-    let mut page = "# The calls of each tool\n\n\
-        <!-- written by `cargo xtask docs` -->\n\n\
-        Each tool declares the calls to Proxmox VE that it may make. `host-runner` refuses all \
-        others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. The \
-        second column has the privileges that Proxmox requires of the token; `/vms/{vmid}` and \
-        the like are the paths to grant them on. To explain an error, every tool may also make \
-        `GET /version` and `GET /access/permissions`, which need no privileges.\n"
-        .to_owned();
-    let mut toolset = "";
-    for tool in tools {
-        let text = |key: &str| {
-            let text = tool.get(key).and_then(Value::as_str);
-            text.with_context(|| format!("a tool has no {key}"))
-        };
-        if text("toolset")? != toolset {
-            toolset = text("toolset")?;
-            page.push_str(&format!("\n## {toolset}\n"));
-        }
-        page.push_str(&format!(
-            "\n### `{}`\n\n{}\n\n| Call | Privileges |\n|---|---|\n",
-            text("name")?,
-            text("description")?
-        ));
-        let calls = tool["calls"].as_array().context("a tool has no calls")?;
-        for call in calls {
-            let name = call["call"].as_str().unwrap_or_default();
-            if !OF_EVERY_TOOL.contains(&name) {
-                let privileges = call["privileges"].as_str().unwrap_or("not in the table");
-                page.push_str(&format!("| `{name}` | {privileges} |\n"));
-            }
-        }
-    }
-    Ok(page)
-}
 
 /// The page that has the table of rules.
 const POLICY: &str = "docs/policy.md";
@@ -140,75 +109,6 @@ fn rules() -> String {
         }
     }
     table
-}
-
-/// A page with a table, in its language.
-struct Page {
-    path: &'static str,
-    titles: [&'static str; 4],
-    reads: &'static str,
-    writes: &'static str,
-    destructive: &'static str,
-    dangerous: &'static str,
-}
-
-const PAGES: [Page; 2] = [
-    Page {
-        path: "README.md",
-        titles: ["Group", "Tool", "What it does", "Effect"],
-        reads: "reads",
-        writes: "writes",
-        destructive: "destructive",
-        dangerous: "dangerous",
-    },
-    Page {
-        path: "docs/README.fr.md",
-        titles: [
-            "Groupe",
-            "Outil",
-            "Ce qu’il fait (texte lu par le modèle)",
-            "Effet",
-        ],
-        reads: "lecture",
-        writes: "écriture",
-        destructive: "destructif",
-        dangerous: "dangereux",
-    },
-];
-
-impl Page {
-    fn table(&self, tools: &[Value]) -> Result<String> {
-        let mut table = format!("| {} |\n|---|---|---|---|\n", self.titles.join(" | "));
-        for tool in tools {
-            let text = |key: &str| {
-                tool.get(key)
-                    .and_then(Value::as_str)
-                    .map(|text| text.replace('|', "\\|").replace('\n', " "))
-                    .with_context(|| format!("a tool has no {key}"))
-            };
-            table.push_str(&format!(
-                "| {} | `{}` | {} | {} |\n",
-                text("toolset")?,
-                text("name")?,
-                text("description")?,
-                self.effect(tool)
-            ));
-        }
-        Ok(table)
-    }
-
-    fn effect(&self, tool: &Value) -> &'static str {
-        let is = |pointer: &str| tool.pointer(pointer).and_then(Value::as_bool) == Some(true);
-        if is("/dangerous") {
-            self.dangerous
-        } else if is("/annotations/readOnlyHint") {
-            self.reads
-        } else if is("/annotations/destructiveHint") {
-            self.destructive
-        } else {
-            self.writes
-        }
-    }
 }
 
 /// The page with the table of this name between its marks.

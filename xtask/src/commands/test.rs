@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::docs::Docs;
 use super::{build, check_requests};
 use crate::leaks::Transcripts;
 use crate::progress::{Progress, Step};
@@ -21,7 +22,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(build::STEPS + 4);
+        let mut progress = Progress::new(build::STEPS + 5);
         build::steps(workspace, &mut progress)?;
         progress.step(
             "building the hostile components for the sandbox tests",
@@ -32,6 +33,11 @@ impl Test {
         )?;
         progress.step("building the simulated Proxmox VE", || {
             build::release(workspace, &["pve-sim"])
+        })?;
+        // The published form of a tool is reviewed as a change of its reference.
+        progress.step("comparing the generated docs with the code", || {
+            Docs::check(workspace)?;
+            Ok(Step::Done)
         })?;
         let transcripts = Transcripts::create(workspace.target("transcripts"))?;
         let mut summary = Summary::default();

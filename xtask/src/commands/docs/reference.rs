@@ -1,0 +1,290 @@
+//! `docs/tools.md`: all that clients see of each tool, and what it asks of
+//! Proxmox. A change of a published schema is a change of this page: a keyword
+//! that has no words here is an error.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+const HEAD: &str = "\
+<!-- Written by `cargo xtask docs`. -->
+
+# Tools
+
+All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges. `host-runner tools --json` prints the same as JSON Schema.
+
+";
+
+/// Calls that every tool declares, to explain errors.
+const OF_EVERY_TOOL: [&str; 2] = ["GET /version", "GET /access/permissions"];
+
+/// The page, from what `host-runner tools --json` prints.
+pub(super) fn page(tools: &[Value]) -> Result<String> {
+    let mut page = HEAD.to_owned();
+    page.push_str("| Group | Tool | What it does | Effect |\n|---|---|---|---|\n");
+    for tool in tools {
+        let name = text(tool, "name")?;
+        writeln!(
+            page,
+            "| {} | [`{name}`](#{name}) | {} | {} |",
+            text(tool, "toolset")?,
+            text(tool, "description")?.replace('|', "\\|"),
+            effect(tool),
+        )?;
+    }
+    for tool in tools {
+        let name = text(tool, "name")?;
+        section(&mut page, tool).with_context(|| format!("the tool {name}"))?;
+    }
+    Ok(page)
+}
+
+fn section(page: &mut String, tool: &Value) -> Result<()> {
+    let part = |key: &str| tool.get(key).with_context(|| format!("no {key}"));
+    writeln!(page, "\n## {}\n", text(tool, "name")?)?;
+    writeln!(
+        page,
+        "{}. {}\n",
+        text(tool, "title")?,
+        text(tool, "description")?
+    )?;
+    let annotations = part("annotations")?.as_object().context("no annotations")?;
+    let annotations: Vec<String> = annotations
+        .iter()
+        .map(|(name, value)| format!("{name} {value}"))
+        .collect();
+    writeln!(page, "Annotations: {}.", annotations.join(", "))?;
+    for (title, key) in [("Arguments", "inputSchema"), ("Result", "outputSchema")] {
+        let schema = part(key)?;
+        let empty = Map::new();
+        let definitions = schema.get("$defs").and_then(Value::as_object);
+        let fields = Fields {
+            definitions: definitions.unwrap_or(&empty),
+        };
+        let mut lines = String::new();
+        let (words, inner) = fields.of(schema).with_context(|| key.to_owned())?;
+        ensure!(words == "object", "{key} is {words}");
+        fields.write(&mut lines, inner.context("no fields")?, 0)?;
+        match lines.is_empty() {
+            true => writeln!(page, "\n{title}: none.")?,
+            false => writeln!(page, "\n{title}:\n\n{}", lines.trim_end())?,
+        }
+    }
+    let mut calls = String::new();
+    for call in part("calls")?.as_array().into_iter().flatten() {
+        let name = text(call, "call")?;
+        if OF_EVERY_TOOL.contains(&name) {
+            continue;
+        }
+        match call.get("privileges").and_then(Value::as_str) {
+            None | Some("") => writeln!(calls, "- `{name}`")?,
+            Some(privileges) => writeln!(calls, "- `{name}`: {privileges}")?,
+        }
+    }
+    if !calls.is_empty() {
+        write!(page, "\nCalls:\n\n{calls}")?;
+    }
+    Ok(())
+}
+
+fn effect(tool: &Value) -> &'static str {
+    let is = |pointer: &str| tool.pointer(pointer).and_then(Value::as_bool) == Some(true);
+    if is("/dangerous") {
+        "dangerous"
+    } else if is("/annotations/readOnlyHint") {
+        "reads"
+    } else if is("/annotations/destructiveHint") {
+        "destructive"
+    } else {
+        "writes"
+    }
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> Result<&'a str> {
+    let text = value.get(key).and_then(Value::as_str);
+    text.with_context(|| format!("there is no {key} in {value}"))
+}
+
+/// Schemas in words.
+struct Fields<'a> {
+    definitions: &'a Map<String, Value>,
+}
+
+impl<'a> Fields<'a> {
+    /// One line for each field of an object, with those of inner objects below.
+    fn write(&self, page: &mut String, object: &'a Value, depth: usize) -> Result<()> {
+        ensure!(depth < 8, "a schema nests too deeply");
+        let properties = object.get("properties").and_then(Value::as_object);
+        for (name, schema) in properties.into_iter().flatten() {
+            let required = object.get("required").and_then(Value::as_array);
+            let is_required = required.is_some_and(|all| all.iter().any(|one| one == name));
+            let (words, inner) = self.of(schema).with_context(|| name.clone())?;
+            let optional = if is_required { "" } else { ", optional" };
+            let indent = "  ".repeat(depth);
+            write!(page, "{indent}- `{name}` ({words}{optional})")?;
+            match schema.get("description").and_then(Value::as_str) {
+                Some(description) => writeln!(page, ": {}", description.replace('\n', " "))?,
+                None => writeln!(page)?,
+            }
+            if let Some(inner) = inner {
+                self.write(page, inner, depth + 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A type in words, and the object whose fields are to be listed below it.
+    fn of(&self, schema: &'a Value) -> Result<(String, Option<&'a Value>)> {
+        let keywords = schema.as_object().context("a schema is not an object")?;
+        let (mut words, mut inner) = (Vec::new(), None);
+        let limit = |keyword: &str| schema.get(keyword);
+        let limits = [
+            ("", limit("minimum"), limit("maximum")),
+            (" characters", limit("minLength"), limit("maxLength")),
+            (" items", limit("minItems"), limit("maxItems")),
+        ];
+        for (keyword, value) in keywords {
+            match keyword.as_str() {
+                // Their words are written elsewhere.
+                "properties" | "required" | "description" | "$defs" => {}
+                "type" => match value.as_str().context("a type is not one word")? {
+                    "object" => {
+                        words.push("object".to_owned());
+                        if keywords.contains_key("properties") {
+                            inner = Some(schema);
+                        }
+                    }
+                    "array" => {
+                        let items = schema.get("items").context("an array without items")?;
+                        let (of, below) = self.of(items)?;
+                        words.push(format!("array of {of}"));
+                        inner = below;
+                    }
+                    // Its words say it.
+                    "string" if is_choice(keywords) => {}
+                    other => words.push(other.to_owned()),
+                },
+                "items" => {}
+                "enum" => {
+                    let all = value.as_array().context("an enum without values")?;
+                    let all: Vec<String> =
+                        all.iter().map(|one| format!("`{}`", bare(one))).collect();
+                    words.push(all.join(" | "));
+                }
+                "const" => words.push(format!("`{}`", bare(value))),
+                "oneOf" => {
+                    let all = value.as_array().context("oneOf without schemas")?;
+                    let all = all.iter().map(|one| Ok(self.of(one)?.0));
+                    words.push(all.collect::<Result<Vec<_>>>()?.join(" | "));
+                }
+                "$ref" => {
+                    let path = value.as_str().context("a reference is not a text")?;
+                    let name = path
+                        .strip_prefix("#/$defs/")
+                        .context("a reference elsewhere")?;
+                    let target = self.definitions.get(name).context("a dangling reference")?;
+                    let (of, below) = self.of(target)?;
+                    words.push(of);
+                    inner = below;
+                }
+                "additionalProperties" if value == false => {
+                    words.push("no other fields".to_owned())
+                }
+                "additionalProperties" => {
+                    words.push(format!("each field {}", self.of(value)?.0));
+                }
+                "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems" => {}
+                other => bail!("the page has no words for the keyword {other}"),
+            }
+        }
+        for (unit, least, most) in limits {
+            match (least, most) {
+                (None, None) => {}
+                (Some(least), None) => words.push(format!("at least {least}{unit}")),
+                (None, Some(most)) => words.push(format!("at most {most}{unit}")),
+                (Some(least), Some(most)) => words.push(format!("{least} to {most}{unit}")),
+            }
+        }
+        Ok((words.join(", "), inner))
+    }
+}
+
+fn is_choice(keywords: &Map<String, Value>) -> bool {
+    keywords.contains_key("enum") || keywords.contains_key("const")
+}
+
+fn bare(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn tool() -> Value {
+        json!({
+            "toolset": "snapshots",
+            "name": "list_snapshots",
+            "title": "List snapshots",
+            "description": "A guest's snapshots.",
+            "annotations": {"readOnlyHint": true},
+            "calls": [{"call": "GET /version"}, {"call": "GET /nodes", "privileges": "VM.Audit"}],
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "vmid": {"type": "integer", "minimum": 100},
+                    "sort": {"type": "string", "enum": ["name", "age"], "description": "By what."},
+                },
+                "required": ["vmid"],
+            },
+            "outputSchema": {
+                "type": "object",
+                "properties": {"snapshots": {"type": "array", "items": {"$ref": "#/$defs/Node"}}},
+                "required": ["snapshots"],
+                "$defs": {"Node": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": {"name": {"type": "string", "maxLength": 40}},
+                }},
+            },
+        })
+    }
+
+    #[test]
+    fn a_tool_has_a_row_and_a_section() {
+        let page = page(&[tool()]).unwrap();
+        let page = page.strip_prefix(HEAD).unwrap();
+        assert_eq!(
+            page,
+            "| Group | Tool | What it does | Effect |\n|---|---|---|---|\n\
+             | snapshots | [`list_snapshots`](#list_snapshots) | A guest's snapshots. | reads |\n\
+             \n## list_snapshots\n\n\
+             List snapshots. A guest's snapshots.\n\n\
+             Annotations: readOnlyHint true.\n\n\
+             Arguments:\n\n\
+             - `vmid` (integer, at least 100)\n\
+             - `sort` (`name` | `age`, optional): By what.\n\n\
+             Result:\n\n\
+             - `snapshots` (array of object, no other fields)\n\
+             \x20 - `name` (string, at most 40 characters, optional)\n\n\
+             Calls:\n\n\
+             - `GET /nodes`: VM.Audit\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_keyword_is_an_error() {
+        let mut tool = tool();
+        tool["inputSchema"]["properties"]["vmid"]["multipleOf"] = json!(2);
+        let error = format!("{:#}", page(&[tool]).unwrap_err());
+        assert!(
+            error.contains("no words for the keyword multipleOf"),
+            "{error}"
+        );
+    }
+}
