@@ -27,8 +27,8 @@ fn refused(name: &str, text: &str) -> Error {
     Error::argument(
         name,
         format!(
-            "must be how long ago, such as 90m, 2h or 3d, a date such as 2026-11-22, a time such \
-             as 2026-11-22T08:00:00Z or Unix seconds, not {}",
+            "must be a duration before now (90m, 2h, 3d), a date (2026-11-22), a time \
+             (2026-11-22T08:00:00Z) or Unix seconds, not {}",
             text::quoted(text)
         ),
     )

@@ -135,10 +135,10 @@ fn base_url(text: &str) -> Result<String, Error> {
         _ => return Err(bad("is not https")),
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("holds a user or a password"));
+        return Err(bad("contains a user or a password"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("holds a query or a fragment"));
+        return Err(bad("contains a query or a fragment"));
     }
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix("/api2/json").unwrap_or(base);

@@ -132,8 +132,8 @@ pub struct NotAUpid;
 impl fmt::Display for NotAUpid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(
-            "must be a task identifier as the calls that start a task answer it, such as \
-             UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
+            "must be a task identifier (UPID) as returned by the call that started the task, such \
+             as UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
         )
     }
 }

@@ -77,17 +77,17 @@ impl Pve {
     /// nothing, and Proxmox does not call that an error.
     pub(crate) fn empty_hint(&self, privilege: &str, path: &str) -> String {
         if self.skipped().is_some() {
-            return "nothing of what Proxmox answered could be read: see skipped".into();
+            return "no part of Proxmox's response could be read: see skipped".into();
         }
         if let Some(scope) = self.scope() {
             return format!(
-                "nothing is visible: all of it is outside this server's scope ({scope}), or there \
-                 is nothing"
+                "nothing is visible: everything is outside this server's scope ({scope}), or \
+                 nothing exists"
             );
         }
         format!(
-            "nothing is visible: there is nothing, or the token {} lacks {privilege} on {path} (a \
-             privilege-separated token needs rights of its own, under Datacenter, Permissions)",
+            "nothing is visible: nothing exists, or the token {} lacks {privilege} on {path} (a \
+             privilege-separated token needs its own permissions, under Datacenter, Permissions)",
             self.token_name()
         )
     }

@@ -16,7 +16,7 @@ pub(crate) struct Disk {
     /// `storage:volume`, a path, `none` for an empty drive, or `cdrom` for the
     /// node's own.
     pub(crate) volid: String,
-    /// Absent of a volume on a storage, which most are.
+    /// Absent for a volume on a storage.
     #[serde(skip_serializing_if = "Source::is_volume")]
     pub(crate) source: Source,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,7 +31,7 @@ pub(crate) struct Disk {
     /// Where a container mounts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) mount_point: Option<String>,
-    /// Whether vzdump takes it along.
+    /// Whether vzdump includes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<bool>,
     /// All else, as it is written: `cache=writeback`.

@@ -425,7 +425,8 @@ impl ApiError {
             // "can't lock file '/var/lock/…' - got timeout".
             _ if self.says("can't lock file") || self.says("can't get lock") => {
                 Error::Conflict(format!(
-                    "{said}: another task holds the lock, and nothing was begun; try again in a moment"
+                    "{said}: another task holds the lock, and nothing was started; try again in a \
+                     moment"
                 ))
             }
             _ if self.says("unable to get any free vmid") => Error::Conflict(format!(
@@ -434,8 +435,9 @@ impl ApiError {
             )),
             _ if self.says("can't take snapshot") || self.says("snapshot feature is not") => {
                 Error::Conflict(format!(
-                    "{said}: nothing was changed; the storage or the format of one of its disks has \
-                     no snapshots, or the guest's present state allows none: {} shows its disks",
+                    "{said}: nothing was changed; the storage or the format of one of its disks \
+                     has no snapshots, or the guest's current state allows none: {} shows its \
+                     disks",
                     tool_names::GET_GUEST
                 ))
             }
@@ -451,9 +453,9 @@ impl ApiError {
                     .into(),
             ),
             _ if self.says("rrd error") || self.says("rrdcached") => Error::Internal(format!(
-                "the node's database of load values is at fault, not this call ({said}): on the \
-                 node, restart rrdcached and pvestatd; a file that stays broken has to be moved \
-                 away, and is then begun anew"
+                "the node's load database (RRD) is at fault, not this call ({said}): restart \
+                 rrdcached and pvestatd on the node; if a file stays broken, move it away, and \
+                 pvestatd creates a new one"
             )),
             _ if self.says("agent error:") => Error::Conflict(explain_agent(&said)),
             _ if self.says("does not exist") || self.says("no such") => Error::NotFound(said),
@@ -534,9 +536,9 @@ impl ApiError {
         }
         if self.says("broken pipe") && self.asks_agent() {
             return Error::Conflict(format!(
-                "the service on node {name} broke off ({said}), which is what Proxmox does where \
-                 the guest's agent cannot start a program: give its full path, and see that it is \
-                 there and executable"
+                "the service on node {name} closed the connection ({said}), which is what Proxmox \
+                 does if the guest's agent cannot start a program: give its full path, and see \
+                 that it is there and executable"
             ));
         }
         Error::Unreachable(if self.says("certificate") {
@@ -547,8 +549,8 @@ impl ApiError {
             )
         } else if self.says("broken pipe") {
             format!(
-                "the service on node {name} broke off before it answered {} ({said}): look at the \
-                 node's syslog",
+                "the service on node {name} closed the connection before it answered {} ({said}): \
+                 look at the node's syslog",
                 self.call
             )
         } else if self.says("connection refused") {
@@ -923,7 +925,7 @@ mod tests {
             ),
             (595, "Connection refused", "stopped or restarting"),
             (596, "Connection timed out", "did not answer in time"),
-            (596, "Broken pipe", "broke off"),
+            (596, "Broken pipe", "closed the connection"),
         ] {
             let message = error(status, reason, "").message();
             assert!(message.contains(says), "{message}");

@@ -49,7 +49,7 @@ pub(super) fn denied(error: &ApiError, said: &str) -> String {
     if wanted.is_empty() {
         return format!(
             "the token {token} may not do this ({said}), and Proxmox does not say which privilege \
-             it lacks: a privilege-separated token needs rights of its own, under Datacenter, \
+             it lacks: a privilege-separated token needs its own permissions, under Datacenter, \
              Permissions, and has at most those of its user"
         );
     }
@@ -97,7 +97,7 @@ fn commands(wanted: &Wanted, error: &ApiError) -> String {
     privileges.extend(held);
     let role = role(&privileges);
     let kept = if privileges.len() > fresh {
-        "; the role also holds what the token has there now, which the new entry replaces"
+        "; the role also contains what the token has there now, which the new entry replaces"
     } else {
         ""
     };

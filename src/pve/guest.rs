@@ -62,8 +62,8 @@ impl Guest {
             && is_listed(pve, vmid)
         {
             return Err(Error::Conflict(format!(
-                "guest {vmid} is there, but its entry in the list of guests cannot be read, so that \
-                 nothing can be done with it here: {skipped}; look at it in the web interface"
+                "guest {vmid} exists, but its entry in the guest list cannot be read, so no tool \
+                 can act on it: {skipped}; look at it in the web interface"
             )));
         }
         let skipped = skipped.map_or_else(String::new, |skipped| format!("; {skipped}"));

@@ -102,7 +102,7 @@ pub(crate) fn find_node<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a No
     };
     if all.is_empty() {
         return Err(Error::NotFound(format!(
-            "there is no node {shown}: the token sees none at all"
+            "there is no node {shown}: the token can see no nodes"
         )));
     }
     let meant = meant(&all, name).map_or_else(String::new, |meant| {

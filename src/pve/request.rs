@@ -130,7 +130,7 @@ impl Request {
     /// the tool that made it.
     pub(super) fn mistake(&self, params: &Params) -> Option<String> {
         if !self.is_complete {
-            return Some("it named something by dots, or by nothing".to_owned());
+            return Some("a name in its path is empty or consists of dots".to_owned());
         }
         let unknown = params
             .iter()

@@ -129,8 +129,8 @@ fn pick(
     if let Some(name) = wanted {
         let Some(storage) = storages.into_iter().find(|one| one.storage == name) else {
             return Err(Error::NotFound(format!(
-                "there is no storage {name} on node {node} that the token sees, to hold \
-                 {meaning}; {candidates}"
+                "there is no storage {name} on node {node} that the token can see and that can \
+                 hold {meaning}; {candidates}"
             )));
         };
         if !storage.holds(content) {
@@ -158,7 +158,7 @@ fn pick(
         (None, _) => Err(Error::Conflict(candidates)),
         (Some(_), Some(_)) => Err(Error::argument(
             "storage",
-            format!("must name one, as several hold {meaning}; {candidates}"),
+            format!("must be given because several storages can hold {meaning}; {candidates}"),
         )),
     }
 }
@@ -198,8 +198,8 @@ mod tests {
         let message = |content, wanted| pick(all(), "pve1", content, wanted).unwrap_err().message();
         assert_eq!(
             message(Content::Images, None),
-            "storage: must name one, as several hold VM disks; these can: bulk (1 GiB free), \
-             local (2 GiB free)"
+            "storage: must be given because several storages can hold VM disks; these can: bulk (1 \
+             GiB free), local (2 GiB free)"
         );
         assert_eq!(
             message(Content::Snippets, None),

@@ -68,7 +68,7 @@ pub(super) fn send(
         }
     }
     let request = request(method, url, headers)
-        .ok_or_else(|| Lost::NotSent("the request cannot be put into words of http".into()))?;
+        .ok_or_else(|| Lost::NotSent("the request cannot be expressed in HTTP".into()))?;
     let response = exchange(request, &form.unwrap_or_default())
         .map_err(|code| lost(code, settings.route()))?;
 

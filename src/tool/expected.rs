@@ -61,9 +61,9 @@ pub(crate) enum Progress {
 /// Why high availability does nothing for a guest, and what to do.
 pub(crate) fn given_up(guest: &Guest) -> Error {
     Error::Conflict(format!(
-        "high availability gave up on {}: its state there is error; {} with this vmid shows which \
-         task failed and why; correct that, run ha-manager set {} --state disabled on a node, wait \
-         until {} no longer shows the state error (some 10 seconds), and start the guest again",
+        "high availability gave up on {} (HA state error): {} with this vmid shows which task \
+         failed and why; fix that, run ha-manager set {} --state disabled on a node, wait until {} \
+         no longer shows the state error (about 10 seconds), and start the guest again",
         guest.label(),
         tool_names::LIST_TASKS,
         guest.ha_id(),
@@ -163,8 +163,8 @@ impl Expected {
                 // Nothing shows that it has happened.
                 report.changes.clear();
                 report.warn(format!(
-                    "Proxmox accepted the request and named no task that could be followed; the \
-                     guest is still {now}"
+                    "Proxmox accepted the request without returning a task that could be followed; \
+                     the guest is still {now}"
                 ))
             }
             Cause::Start => {
@@ -175,8 +175,8 @@ impl Expected {
                 report.status = Status::DoneWithWarnings;
                 report.changes.clear();
                 report.warn(format!(
-                    "the guest stopped again at once: it is {now}, most likely since its storage \
-                     is still full or out of reach"
+                    "the guest stopped again immediately: it is {now}, most likely because its \
+                     storage is still full or out of reach"
                 ))
             }
         }
@@ -192,12 +192,12 @@ impl Expected {
                 tool_names::LIST_TASKS
             ),
             (_, Cause::HighAvailability) => format!(
-                "{get} shows when it has changed, {} what high availability does with it",
+                "{get} shows when it has changed, and {} shows what high availability does with it",
                 tool_names::GET_CLUSTER_STATUS
             ),
             (_, Cause::Unnamed) => format!(
-                "{get} shows when it has changed, {} with this vmid which tasks there were; do not \
-                 repeat the call before that",
+                "{get} shows whether it has changed, and {} with this vmid shows its tasks; do not \
+                 repeat the call until you have checked",
                 tool_names::LIST_TASKS
             ),
             (_, Cause::Start) => format!(

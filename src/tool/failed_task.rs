@@ -31,8 +31,9 @@ pub(super) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String
         .collect();
     let message = if is_unknown_exit(exit) {
         format!(
-            "{action}: the task has ended, and Proxmox does not know how ({exit}), as when its \
-             node lost power or the task was killed: check what it has done before you repeat it"
+            "{action}: the task has ended, and Proxmox does not know how ({exit}), for example \
+             because its node lost power or the task was killed: check what it did before you \
+             repeat it"
         )
     } else {
         format!("{action} failed: {exit}{}", hint(exit))
@@ -96,7 +97,7 @@ pub(super) fn accepted(action: &str, upid: &Upid, error: Error) -> Error {
     let wait = tool_names::WAIT_TASK;
     told_of(
         format!(
-            "{action}: Proxmox accepted the request as task {upid}, but how the task is doing cannot \
+            "{action}: Proxmox accepted the request as task {upid}, but the task's status cannot \
              be read ({}): follow it with {wait} upid={upid}; do not repeat the call",
             error.message()
         ),
@@ -109,8 +110,8 @@ pub(super) fn unseen(action: &str, error: Error) -> Error {
     let get = tool_names::GET_GUEST;
     told_of(
         format!(
-            "{action}: Proxmox accepted the request, but the state of the guest cannot be read \
-             ({}): look with {get} whether it has changed; do not repeat the call before that",
+            "{action}: Proxmox accepted the request, but the guest's state cannot be read ({}): do \
+             not repeat the call until you have checked with {get} whether it has changed",
             error.message()
         ),
         error,

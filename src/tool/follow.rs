@@ -187,7 +187,7 @@ impl PendingTask {
             }
         }
         let message = format!(
-            "{}: Proxmox does not say how the task is doing at the moment; it may still be running",
+            "{}: the task's status is not available at the moment; it may still be running",
             self.report.action
         );
         self.running(message, None, GAP_PAUSE_MS)

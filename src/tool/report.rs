@@ -170,8 +170,8 @@ impl Report {
         self.changes.clear();
         let said = said.map_or_else(String::new, |said| format!(" ({:?})", text::cut(said, 80)));
         self.warn(format!(
-            "Proxmox accepted the request and named no task{said}, so its end could not be \
-             followed: check the result"
+            "Proxmox accepted the request without returning a task{said}, so its completion could \
+             not be followed: check the result"
         ))
     }
 

@@ -247,10 +247,10 @@ fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<
             let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
             let most = schema.get("maxItems").and_then(Value::as_u64);
             if (items.len() as u64) < least {
-                wrong(format!("must hold at least {least}"));
+                wrong(format!("must contain at least {least}"));
             }
             if let Some(most) = most.filter(|most| items.len() as u64 > *most) {
-                wrong(format!("must hold at most {most}"));
+                wrong(format!("must contain at most {most}"));
             }
             if let Some(inner) = schema.get("items") {
                 for (index, item) in items.iter().enumerate() {

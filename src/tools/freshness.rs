@@ -66,9 +66,9 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
             continue;
         }
         let silent = format!(
-            "Proxmox does not know the status of some guests, as the pvestatd of node {node} has not \
-             reported them: this is normal for about ten seconds after a guest is made or the node \
-             joins; if it lasts, run systemctl restart pvestatd on the node"
+            "Proxmox does not know the status of some guests because the pvestatd of node {node} \
+             has not reported them: this is normal for about ten seconds after a guest is made or \
+             the node joins; if it lasts, run systemctl restart pvestatd on the node"
         );
         if asked >= MOST_NODES {
             reasons.push(silent);
@@ -83,7 +83,7 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
             }
         }
         reasons.push(match failed {
-            None => format!("{silent} (what is shown of them is from the node itself)"),
+            None => format!("{silent} (the values shown are from the node itself)"),
             Some(Error::Unreachable(message)) => text::cut(&message, 300),
             Some(error) => format!(
                 "{silent}; the node's own list cannot be read: {}",

@@ -68,8 +68,8 @@ pub(crate) fn call(
     let Some(tool) = find(name) else {
         return Err(Error::UnknownTool(
             match text::nearest(name, all().map(|tool| tool.name)) {
-                Some(near) => format!("there is no tool of this name, {near} is probably meant"),
-                None => "there is no tool of this name: the tool list shows what there is".into(),
+                Some(near) => format!("unknown tool, {near} is probably meant"),
+                None => "unknown tool: the tool list shows the available tools".into(),
             },
         ));
     };

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use harness::{Client, Sim, assert_says};
 use serde_json::json;
 
-/// Name, depth, and whether the present state is based on it.
+/// Name, depth, and whether the current state is based on it.
 async fn tree(client: &Client, vmid: u32) -> anyhow::Result<Vec<(String, u64, bool)>> {
     let tree = client
         .call("list_snapshots", json!({ "vmid": vmid }))

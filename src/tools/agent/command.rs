@@ -95,7 +95,8 @@ impl ExecTicket {
     fn out_of_sight(&self) -> (CommandRun, String) {
         let run = CommandRun::still_running(self.vmid, self.node.clone(), self.pid);
         let text = format!(
-            "the command in guest {} cannot be seen at the moment; it may still be running, pid {}",
+            "the status of the command in guest {} is not available at the moment; it may still be \
+             running (pid {})",
             self.vmid, self.pid
         );
         (run, text)
@@ -112,8 +113,8 @@ impl ExecTicket {
             ));
         }
         error.context(&format!(
-            "the command was started in guest {} with pid {}, but how it is doing cannot be read: \
-             {} with this pid instead of command looks again; do not repeat the command",
+            "the command was started in guest {} with pid {}, but its status cannot be read: call \
+             {} with this pid instead of command to check again; do not repeat the command",
             self.vmid,
             self.pid,
             tool_names::RUN_IN_GUEST
@@ -224,8 +225,8 @@ impl CommandRun {
 
 fn how_to_look_again() -> String {
     format!(
-        "it is still running: {} with this pid instead of command looks again; the agent gives the \
-         exit code and the output once, then forgets them",
+        "it is still running: call {} with this pid instead of command to check again; the agent \
+         reports the exit code and output only once",
         tool_names::RUN_IN_GUEST
     )
 }

@@ -14,7 +14,7 @@ pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     if error.says("no qemu guest agent configured") {
         return Error::Conflict(format!(
             "the QEMU guest agent of {label} is switched off: install qemu-guest-agent in the \
-             guest, switch it on with qm set {} --agent enabled=1 on the node, or in the web \
+             guest, enable it with qm set {} --agent enabled=1 on the node, or in the web \
              interface under Options, then stop and start the guest",
             guest.vmid
         ));

@@ -21,13 +21,13 @@ pub(crate) struct RunInGuest {
     /// The program and each argument. No shell: for one, give /bin/sh, -c, LINE.
     #[schemars(length(min = 1, max = 256))]
     command: Option<Vec<String>>,
-    /// Instead of command: look again at one that is still running.
+    /// Instead of command: check one that is still running.
     #[schemars(range(min = 1))]
     pid: Option<u64>,
     /// What the command reads; ASCII only.
     #[schemars(length(max = 65536), extend("writeOnly" = true))]
     stdin: Option<String>,
-    /// How long to follow it. Default 60. 0: return its pid at once.
+    /// How long to follow it. Default 60. 0: return its pid immediately.
     #[schemars(range(min = 0, max = 86_400))]
     timeout_seconds: Option<u32>,
 }
@@ -100,7 +100,8 @@ impl RunInGuest {
             (None, Some(_)) => {
                 return Err(Error::argument(
                     "stdin",
-                    "only works with command: one that is running has read its input",
+                    "only works with command: a command that is already running cannot be given \
+                     more input",
                 ));
             }
             (None, None) => {
@@ -138,7 +139,7 @@ impl RunInGuest {
         if command.iter().any(|word| word.contains('\0')) {
             return Err(Error::argument(
                 "command",
-                "must not contain NUL, which programs cannot be given",
+                "must not contain NUL, which cannot be passed to a program",
             ));
         }
         // Proxmox refuses or garbles what is beyond Latin-1.

@@ -22,7 +22,8 @@ pub(crate) struct CreateBackup {
     vmid: u32,
     /// Default: the only one that holds backups.
     storage: Option<String>,
-    /// Default snapshot: the guest keeps running. stop shuts it down meanwhile.
+    /// Default snapshot: the guest keeps running. stop shuts it down for the
+    /// backup.
     mode: Option<Mode>,
     /// Default zstd.
     compress: Option<Compression>,
@@ -100,7 +101,8 @@ impl Run for CreateBackup {
         }
         if is_backup_server(&storage) && self.compress.is_some() {
             report = report.warn(format!(
-                "{} is a Proxmox Backup Server, which does its own compression: compress was left out",
+                "{} is a Proxmox Backup Server, which does its own compression: compress was \
+                 ignored",
                 storage.storage
             ));
         }
@@ -108,7 +110,7 @@ impl Run for CreateBackup {
             Ok(disks) if disks.is_empty() => {}
             Ok(disks) => {
                 report = report.warn(format!(
-                    "the backup does not hold these: {}",
+                    "the backup does not contain these: {}",
                     disks.join(", ")
                 ));
             }
@@ -175,7 +177,7 @@ impl CreateBackup {
         }
         Err(Error::Conflict(format!(
             "no backup was made: the guest {} is not on the node that Proxmox lists it on, most \
-             likely since it is being moved; {} shows where it is, then call again",
+             likely because it is being moved; {} shows where it is, then call again",
             self.vmid,
             tool_names::GET_GUEST
         )))
@@ -188,8 +190,8 @@ impl CreateBackup {
             return Err(Error::argument(
                 "notes",
                 format!(
-                    "must not hold {{{{{}}}}}: only {{{{guestname}}}}, {{{{node}}}}, {{{{vmid}}}} and \
-                     {{{{cluster}}}} can be filled in",
+                    "must not contain {{{{{}}}}}: only {{{{guestname}}}}, {{{{node}}}}, \
+                     {{{{vmid}}}} and {{{{cluster}}}} can be filled in",
                     text::cut(unknown, 40)
                 ),
             ));

@@ -34,15 +34,15 @@ pub(crate) struct ListBackups {
 pub(crate) struct BackupList {
     /// By vmid.
     pub(super) guests: Vec<GuestBackups>,
-    /// How many fit the filters, also where not all are shown.
+    /// Number of matches, including those not shown.
     pub(super) total: usize,
     pub(super) total_bytes: u64,
     /// Guests without any finished backup, where no filter is set and every
     /// storage could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) guests_without_backup: Option<Vec<u32>>,
-    /// In its place where storages could not be read: guests of which no
-    /// finished backup was found, and which may have some there.
+    /// Instead, when some storages could not be read: guests without a known
+    /// finished backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) guests_whose_backup_is_not_known: Option<Vec<u32>>,
     /// Storages that could not be read, and why.
@@ -86,7 +86,7 @@ pub(super) struct Backup {
     size_bytes: Option<u64>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     size_is_approximate: bool,
-    /// It is being made, or broke off: it cannot be restored.
+    /// Still running or interrupted: cannot be restored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unfinished: bool,
     /// Whether it is kept from being removed.
@@ -94,7 +94,7 @@ pub(super) struct Backup {
     /// The fingerprint of the key that it is encrypted with, or true.
     #[serde(skip_serializing_if = "Option::is_none")]
     encrypted: Option<String>,
-    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    /// Verification state on a Proxmox Backup Server: ok, failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) verification: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -27,11 +27,13 @@ pub(crate) struct RestoreBackup {
     pub(super) new_vmid: Option<u32>,
     /// For its disks. Default: a VM's original ones, or the only one for containers.
     pub(super) storage: Option<String>,
-    /// Default: one that reaches the backup, the original guest's where it can.
+    /// Default: a node that reaches the backup, preferably the original
+    /// guest's.
     pub(super) node: Option<String>,
     /// A new name.
     pub(super) name: Option<String>,
-    /// Keep the MAC addresses. Default false: new ones, so that it may run beside the original.
+    /// Keep the MAC addresses. Default false: new ones, so that it can run next
+    /// to the original.
     pub(super) keep_macs: Option<bool>,
     /// False: do not follow the task.
     pub(super) wait: Option<bool>,
@@ -196,8 +198,8 @@ impl RestoreBackup {
 
     fn unfinished(&self, node: &str) -> Error {
         Error::Conflict(format!(
-            "backup {} on {node} is unfinished: it is still being made, or was interrupted, and \
-             a restore of it would lack data; nothing was restored: wait for its task ({}), or \
+            "backup {} on {node} is unfinished: it is still running or was interrupted, and a \
+             restore of it would lack data; nothing was restored: wait for its task ({}), or \
              choose another backup ({})",
             self.volid,
             tool_names::LIST_TASKS,

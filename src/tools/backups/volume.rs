@@ -33,7 +33,8 @@ pub(super) fn able<'a>(
     };
     Err(if found.is_empty() {
         Error::NotFound(format!(
-            "there is no storage {storage} that the token sees, to hold backups; {known}"
+            "there is no storage {storage} that the token can see and that can hold backups; \
+             {known}"
         ))
     } else {
         Error::Conflict(format!("storage {storage} does not hold backups; {known}"))

@@ -46,7 +46,7 @@ impl NicAddress {
     }
 }
 
-/// The addresses for a network card. What is not given stays.
+/// Addresses for a network card. Values that are not given stay.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressArguments {
@@ -179,7 +179,7 @@ fn gateway(
     }
     match address {
         Some(AddressChange::Set(text)) if !text.contains('/') => Err(format!(
-            "must be left out with {text}, which brings the gateway along"
+            "must be left out with {text}, which provides the gateway"
         )),
         Some(AddressChange::Remove) => Err("must be left out where the address is none".into()),
         _ => Ok(AddressChange::Set(value.to_owned())),

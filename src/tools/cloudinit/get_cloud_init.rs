@@ -44,10 +44,10 @@ pub(crate) struct CloudInit {
     #[serde(skip_serializing_if = "Option::is_none")]
     search_domain: Option<String>,
     upgrade: bool,
-    /// Documents of the operator that take the place of Proxmox's own.
+    /// Custom documents that replace those of Proxmox.
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<String>,
-    /// What is set, but not on the drive yet. Absent where it cannot be read.
+    /// Settings that are not on the drive yet. Absent if they cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pending: Option<Vec<Pending>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,7 +158,7 @@ impl CloudInit {
         if drive(config).is_none() {
             notes.push(no_drive(&guest).message());
         } else if pending.as_ref().is_some_and(|all| !all.is_empty()) {
-            notes.push("what is pending is put on the drive when the guest starts".into());
+            notes.push("pending settings are written to the drive when the guest starts".into());
         }
         if let Some(custom) = config.get("cicustom") {
             notes.extend(replaced(custom));

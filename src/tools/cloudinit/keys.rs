@@ -38,7 +38,7 @@ impl SshKey {
         let comment = words.collect::<Vec<_>>().join(" ");
         let wire = BASE64
             .decode(data)
-            .map_err(|_| "holds no base64 after its type: it was cut or changed".to_owned())?;
+            .map_err(|_| "has no base64 after its type: it was cut or changed".to_owned())?;
         check_wire(kind, &wire)?;
         // The comment ends up in a YAML list as it is.
         if comment.contains(": ") || comment.contains(" #") || comment.ends_with(':') {
@@ -125,7 +125,7 @@ const LEAST_RSA_BITS: usize = 1024;
 /// Checks the fields inside: Proxmox has ssh-keygen read each key, and refuses
 /// the whole list without saying which one is wrong.
 fn check_wire(kind: &str, wire: &[u8]) -> Result<(), String> {
-    let broken = || "is damaged: its data ends early or holds too much".to_owned();
+    let broken = || "is damaged: its data ends early or is too long".to_owned();
     let mut fields = Vec::new();
     let mut rest = wire;
     while !rest.is_empty() {
@@ -137,7 +137,7 @@ fn check_wire(kind: &str, wire: &[u8]) -> Result<(), String> {
     }
     let (inner, fields) = fields.split_first().ok_or_else(broken)?;
     if *inner != kind.as_bytes() {
-        return Err(format!("says {kind}, but holds a key of another type"));
+        return Err(format!("says {kind}, but contains a key of another type"));
     }
     let curve_fits = |curve: &[u8], point: &[u8]| {
         let bytes = match curve {

@@ -20,7 +20,7 @@ const TOOLSET: Toolset = Toolset("cloudinit");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetCloudInit>(TOOLSET, "get_cloud_init", "Get cloud-init settings", READ,
-        "A VM's cloud-init settings, what is not on its drive yet, and the documents that it reads; passwords hidden."),
+        "A VM's cloud-init settings, those not on its drive yet, and the generated documents; passwords hidden."),
     Tool::new::<SetCloudInit>(TOOLSET, "set_cloud_init", "Set cloud-init", SET,
-        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; only what is given changes. Renews the drive; the VM reads it when it boots."),
+        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; leaves other settings unchanged. Regenerates the drive; the VM reads it at boot."),
 ];

@@ -343,8 +343,8 @@ impl Edit {
         for key in [plan.nic.as_str(), key.as_str()] {
             if config.is_unreadable(key) {
                 return Err(Error::Conflict(format!(
-                    "{key} of {}, as Proxmox answered it, cannot be read, and a change would lose \
-                     what is there: nothing was changed; look at it in the web interface, and \
+                    "{key} of {} in Proxmox's response cannot be read, and a change would lose the \
+                     current value: nothing was changed; look at it in the web interface, and \
                      change it there",
                     guest.label()
                 )));
@@ -449,7 +449,8 @@ fn report(guest: &Guest, state: &GuestState, edit: Edit) -> Report {
             change.waits_for_reboot = true;
         }
         report.next(format!(
-            "the drive is up to date, and the guest reads it at boot: {} reboots it",
+            "the cloud-init drive is up to date; the guest reads it at its next boot ({} reboots \
+             it)",
             tool_names::RESTART_GUEST
         ))
     } else if guest.template.0 {

@@ -20,7 +20,7 @@ pub(crate) struct GetClusterLog {
     user: Option<String>,
     /// Part of the message, in any case.
     contains: Option<String>,
-    /// At least so grave.
+    /// Minimum severity.
     severity: Option<Severity>,
     /// Since: 2h, 3d, a date (UTC) or a time.
     since: Option<String>,

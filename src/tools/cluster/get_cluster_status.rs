@@ -300,15 +300,15 @@ impl HaStatusEntry {
             "master" if is_lost => Some((
                 None,
                 format!(
-                    "the HA master does not work: {said}; look at pve-ha-crm on the nodes, as no \
-                     guest is recovered until one is active"
+                    "the HA master does not work: {said}; check pve-ha-crm on the nodes, because \
+                     no guest is recovered until one is active"
                 ),
             )),
             "lrm" if is_lost => Some((
                 node,
                 format!(
-                    "HA does not work on a node: {said}; look at pve-ha-lrm there, as its guests \
-                     under HA are neither started nor stopped"
+                    "HA does not work on a node: {said}; check pve-ha-lrm there, because its \
+                     guests under HA are neither started nor stopped"
                 ),
             )),
             "fencing" if says(&["disarm"]) => {

@@ -24,9 +24,9 @@ pub(crate) struct GetNodeLog {
     contains: Option<String>,
     /// Since: 2h, 3d, a date (UTC) or a time; default 1d.
     since: Option<String>,
-    /// Until, likewise.
+    /// End of the period, as since.
     until: Option<String>,
-    /// The last so many lines; default 50.
+    /// Number of lines, from the end. Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
 }
@@ -92,8 +92,8 @@ impl Run for GetNodeLog {
         lines.drain(..fitting.saturating_sub(limit as usize));
         let hint = self.hint(lines.len(), fitting, total, window);
         let zone_unknown = clock.offset().is_none().then(|| {
-            "the node does not tell its local time: since and until were taken as if it were UTC, \
-             and may be hours off"
+            "the node does not report its time zone: since and until were read as UTC and may be \
+             off by hours"
                 .to_owned()
         });
         let notes: Vec<String> = hint.into_iter().chain(zone_unknown).collect();
@@ -138,7 +138,7 @@ impl GetNodeLog {
     fn hint(&self, shown: usize, fitting: usize, total: u64, window: u32) -> Option<String> {
         let is_cut = total > window.into();
         if shown == 0 && !is_cut {
-            Some("no line fits: take an earlier since, or look for another word".to_owned())
+            Some("no line matches: use an earlier since or another search word".to_owned())
         } else if self.contains.is_some() && is_cut {
             Some(format!(
                 "only the last {window} of {total} lines were looked through: narrow by service, \

@@ -16,7 +16,7 @@ use crate::{text, tool_names};
 pub(crate) struct GetTask {
     /// The task's identifier, UPID:…
     upid: String,
-    /// How many lines of the log; default 20.
+    /// Number of log lines. Default 20.
     #[schemars(range(min = 0, max = 1000))]
     log_lines: Option<u32>,
     /// The first line, counted from 0; default: the log's last lines.
@@ -130,7 +130,7 @@ impl Task {
             TaskState::Ok => "done",
             TaskState::Warnings => "done, with warnings",
             TaskState::Failed => "failed",
-            TaskState::Unknown => "over, with an unknown outcome",
+            TaskState::Unknown => "ended, with an unknown result",
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct ListTasks {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct TaskList {
     tasks: Vec<TaskSummary>,
-    /// How many fit the filters, also where not all are shown.
+    /// Number of matches, including those not shown.
     total: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
@@ -63,9 +63,9 @@ pub(super) struct Filter {
 #[derive(Default)]
 struct FoundTasks {
     tasks: Vec<RawTask>,
-    /// How many fit, those that were not fetched included.
+    /// Number of matches, including those that were not fetched.
     total: u64,
-    /// Whether more may fit than `total` says.
+    /// Whether there may be more matches than `total`.
     is_partial: bool,
     notes: Vec<String>,
 }

@@ -38,7 +38,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<StopTask>(TOOLSET, "stop_task", "Stop a task", DESTROY.idempotent(),
         "Abort a running task. What it has done so far is not undone."),
     Tool::new::<GetClusterLog>(TOOLSET, "get_cluster_log", "Get the cluster's log", READ,
-        "What was done in the cluster, by whom: logins, tasks, failures; newest first."),
+        "The cluster log: who did what (logins, tasks, failures), newest first."),
     Tool::new::<GetNodeLog>(TOOLSET, "get_node_log", "Get a node's log", READ,
         "The last lines of a node's journal, filtered by unit, word and time."),
 ];

@@ -41,8 +41,8 @@ impl Run for StopTask {
         follow::stop(pve, &upid).map_err(|failure| task_error(&upid, failure))?;
         let report = about(Report::done(action));
         Ok(Reply::report(report.next(format!(
-            "it ends in a moment, and {} shows how; what it has done so far may stay half-done, and a \
-             guest may keep its lock",
+            "it stops in a moment; {} shows its final status. Its work may be incomplete, and a \
+             guest may stay locked",
             tool_names::GET_TASK
         ))))
     }

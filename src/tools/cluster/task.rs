@@ -25,7 +25,7 @@ pub(super) struct TaskSummary {
     node: String,
     #[serde(rename = "type")]
     kind: String,
-    /// What it works on: a vmid, mostly.
+    /// The object it works on, usually a vmid.
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     pub(super) user: String,
@@ -200,7 +200,8 @@ pub(super) fn task_error(upid: &Upid, failure: Failure) -> Error {
                 .is_some_and(|text| text.contains("no such task")) =>
         {
             Error::NotFound(format!(
-                "node {} has no such task, or has forgotten it: {} shows those that it knows",
+                "node {} has no such task, or no longer has its record: {} shows the tasks that it \
+                 knows",
                 upid.node(),
                 tool_names::LIST_TASKS
             ))

@@ -20,12 +20,12 @@ use crate::{text, tool_names};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = false))]
 pub(crate) struct AddFirewallRule {
-    /// A guest's.
+    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
-    /// A node's.
+    /// The node.
     node: Option<String>,
-    /// True: the cluster's.
+    /// True: the cluster.
     cluster: Option<bool>,
     /// group: a security group.
     direction: Direction,

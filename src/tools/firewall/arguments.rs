@@ -11,9 +11,9 @@ use serde::Deserialize;
 /// against the schema before they are read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct RuleArguments {
-    /// Such as SSH, instead of proto and ports.
+    /// Macro such as SSH, instead of proto and ports.
     pub(super) r#macro: Option<String>,
-    /// Such as net0.
+    /// Interface such as net0.
     pub(super) interface: Option<String>,
     /// IP, CIDR, range a-b, comma list, alias or +ipset.
     pub(super) source: Option<String>,
@@ -25,12 +25,12 @@ pub(super) struct RuleArguments {
     pub(super) dport: Option<String>,
     /// As dport.
     pub(super) sport: Option<String>,
-    /// Such as echo-request.
+    /// ICMP type such as echo-request.
     pub(super) icmp_type: Option<String>,
     /// Level, such as info.
     pub(super) log: Option<String>,
     /// One line.
     pub(super) comment: Option<String>,
-    /// Even if it locks people out of nodes.
+    /// Proceed even if nodes become unreachable.
     pub(super) accept_lockout: Option<bool>,
 }

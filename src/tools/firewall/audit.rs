@@ -107,7 +107,7 @@ impl AuditInput<'_> {
             findings.push(Finding::new(
                 Severity::High,
                 "the firewall of the datacenter is off, so no rule of any node or guest applies",
-                "switch it on for the cluster, after making sure that a rule lets you reach ports \
+                "enable it for the cluster, after making sure that a rule lets you reach ports \
                  8006 and 22 of the nodes",
             ));
         }
@@ -124,7 +124,7 @@ impl AuditInput<'_> {
             Level::Node if !self.own_on => findings.push(Finding::new(
                 Severity::High,
                 "the node's firewall is off: neither its rules nor those of the cluster protect it",
-                "switch it on for this node",
+                "enable it for this node",
             )),
             Level::Node => {}
             Level::Guest => {
@@ -146,7 +146,7 @@ impl AuditInput<'_> {
                 "the guest's firewall is off: every port is open to its network",
             ),
         };
-        Some(Finding::new(severity, text, "switch it on for this guest"))
+        Some(Finding::new(severity, text, "enable it for this guest"))
     }
 
     /// A guest's rules apply only to network cards with the flag `firewall=1`.
@@ -188,7 +188,7 @@ impl AuditInput<'_> {
                     Severity::High
                 },
                 "policy_in is ACCEPT: all that no rule stops is let in",
-                "set policy_in to DROP once rules let in what is needed",
+                "set policy_in to DROP once rules accept the traffic that is needed",
             ));
         } else if self.level == Level::Guest && self.own_on && !self.lets_in() {
             findings.push(Finding::new(

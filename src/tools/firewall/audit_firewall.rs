@@ -33,12 +33,12 @@ const OPTIONS_SHOWN: usize = 100;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditFirewall {
-    /// A guest's.
+    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
-    /// A node's.
+    /// The node.
     node: Option<String>,
-    /// True: the cluster's, for all nodes.
+    /// True: the cluster, for all nodes.
     cluster: Option<bool>,
     /// Rules to show. Default 100.
     #[schemars(range(min = 1, max = 1000))]
@@ -60,7 +60,7 @@ pub(crate) struct FirewallAudit {
     cluster_enabled: Option<bool>,
     policy_in: String,
     policy_out: String,
-    /// What is set, beside switch and policies.
+    /// Other options that are set.
     options: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     network_cards: Vec<Card>,
@@ -285,7 +285,7 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
                     node.node
                 ),
                 position: None,
-                fix: Some("switch it on for this node".into()),
+                fix: Some("enable it for this node".into()),
             });
         }
     }

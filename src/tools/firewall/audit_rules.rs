@@ -95,7 +95,7 @@ impl AuditInput<'_> {
                 };
                 findings.push(one.finding(
                     Severity::Medium,
-                    format!("has the {field} {value}, and there is no such {what}"),
+                    format!("has the {field} {value}, but there is no such {what}"),
                     "create it or correct the rule",
                 ));
             }

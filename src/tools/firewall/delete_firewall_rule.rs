@@ -15,18 +15,18 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteFirewallRule {
-    /// A guest's.
+    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
-    /// A node's.
+    /// The node.
     node: Option<String>,
-    /// True: the cluster's.
+    /// True: the cluster.
     cluster: Option<bool>,
-    /// Of the rule.
+    /// The rule's position.
     position: u32,
-    /// From the audit: refuse if changed since.
+    /// From audit_firewall: refuse if the rules have changed since.
     digest: Option<String>,
-    /// Even if it locks people out of nodes.
+    /// Proceed even if nodes become unreachable.
     accept_lockout: Option<bool>,
 }
 

@@ -21,7 +21,7 @@ impl FirewallState {
         }
         if firewall.level != Level::Cluster && !self.options.is_on(firewall.level) {
             warnings.push(format!(
-                "the rule has no effect: the firewall of {} is off ({set} switches it on)",
+                "the rule has no effect: the firewall of {} is off ({set} enables it)",
                 firewall.label
             ));
         }

@@ -52,9 +52,9 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<AddFirewallRule>(TOOLSET, "add_firewall_rule", "Add a firewall rule", WRITE,
         "Add a rule to the firewall of a guest, a node or the cluster, and report whether it has any effect. The first rule that matches decides."),
     Tool::new::<UpdateFirewallRule>(TOOLSET, "update_firewall_rule", "Change a firewall rule", DESTROY,
-        "Change or move a rule. Only what is given changes; an empty text removes a field."),
+        "Change or move a rule. Fields that are not given stay; an empty string removes one."),
     Tool::new::<DeleteFirewallRule>(TOOLSET, "delete_firewall_rule", "Delete a firewall rule", DESTROY,
         "Remove a rule by its position. The positions of the rules after it shift by one."),
     Tool::new::<SetFirewallOptions>(TOOLSET, "set_firewall_options", "Set firewall options", DESTROY.idempotent(),
-        "Switch the firewall of a guest, a node or the cluster on or off, set its policies and filters."),
+        "Enable or disable the firewall of a guest, a node or the cluster, set its policies and filters."),
 ];

@@ -45,7 +45,7 @@ impl Rule {
                 if value.is_some() {
                     wrong(
                         name,
-                        "must be left out with direction group: the group's own rules say it"
+                        "must be left out with direction group: the group's own rules define it"
                             .into(),
                     );
                 }

@@ -97,7 +97,7 @@ impl TryFrom<Vec<RawRule>> for RuleList {
         for (index, rule) in (0..).zip(raw) {
             let position = rule.pos.map_or(index, |pos| pos.0);
             if unplaced && position != index {
-                return Err("a firewall rule without a position that the others would show");
+                return Err("a firewall rule without a position");
             }
             list.push(ListedRule::new(position, rule));
         }

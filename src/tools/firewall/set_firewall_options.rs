@@ -17,16 +17,16 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetFirewallOptions {
-    /// A guest's.
+    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
-    /// A node's.
+    /// The node.
     node: Option<String>,
-    /// True: the cluster's.
+    /// True: the cluster.
     cluster: Option<bool>,
-    /// Switch it on or off.
+    /// Enable or disable it.
     enabled: Option<bool>,
-    /// For traffic that no rule matches; of a guest or the cluster.
+    /// For traffic that no rule matches; guest or cluster only.
     policy_in: Option<Policy>,
     /// As policy_in.
     policy_out: Option<Policy>,
@@ -38,9 +38,9 @@ pub(crate) struct SetFirewallOptions {
     ipfilter: Option<bool>,
     /// Others by Proxmox's names, such as log_level_in=info, nftables=1.
     more: Option<Vec<String>>,
-    /// Even if it locks people out of nodes.
+    /// Proceed even if nodes become unreachable.
     accept_lockout: Option<bool>,
-    /// Even if it switches the whole cluster's firewall off.
+    /// Proceed even if this disables the whole cluster's firewall.
     accept_unprotected: Option<bool>,
 }
 
@@ -189,13 +189,13 @@ impl SetFirewallOptions {
                 firewall.label
             )));
         }
-        let lost = "no rule and no policy of any node or guest applies any longer: all their ports \
-                    are open to whoever can reach them";
+        let lost = "no rule or policy of any node or guest applies any longer: all their ports are \
+                    open to whoever can reach them";
         if self.accept_unprotected == Some(true) {
             return Ok(Some(lost.to_owned()));
         }
         Err(Error::Conflict(format!(
-            "this switches off the firewall of the whole cluster, and then {lost}; nothing was \
+            "this disables the firewall of the whole cluster, and then {lost}; nothing was \
              changed: to switch it off for one node or guest give node or vmid instead of cluster, \
              or set accept_unprotected to true"
         )))

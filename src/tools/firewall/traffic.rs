@@ -171,7 +171,7 @@ impl Addresses {
         for part in &parts {
             if part.contains('-') && parts.len() > 1 {
                 return Err(
-                    "must not hold a range a-b in a list: make a rule for each range".into(),
+                    "must not contain a range a-b in a list: make a rule for each range".into(),
                 );
             }
             let (v6, range) = range(part)?;
@@ -233,7 +233,7 @@ impl Ports {
         let mut numbers = 0;
         let port = |text: &str| -> Result<u16, String> {
             text.parse()
-                .map_err(|_| format!("must hold ports from 0 to 65535, not {text}"))
+                .map_err(|_| format!("must contain ports from 0 to 65535, not {text}"))
         };
         for part in text.split(',') {
             if let Some((low, high)) = part.split_once(':') {
@@ -267,7 +267,7 @@ impl Ports {
             }
         }
         if numbers > 15 {
-            return Err("must hold at most 15 numbers, a range counting as two".into());
+            return Err("must contain at most 15 numbers, where a range counts as two".into());
         }
         Ok(if known {
             Self::Ranges(ranges)

@@ -20,16 +20,16 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(extend("additionalProperties" = false, "x-clears" = true))]
 pub(crate) struct UpdateFirewallRule {
-    /// A guest's.
+    /// The guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
-    /// A node's.
+    /// The node.
     node: Option<String>,
-    /// True: the cluster's.
+    /// True: the cluster.
     cluster: Option<bool>,
-    /// Of the rule.
+    /// The rule's position.
     position: u32,
-    /// From the audit: refuse if changed since.
+    /// From audit_firewall: refuse if the rules have changed since.
     digest: Option<String>,
     /// Where to move it.
     new_position: Option<u32>,

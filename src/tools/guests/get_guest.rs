@@ -56,7 +56,7 @@ pub(crate) struct GuestDetails {
     protection: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     os_type: Option<String>,
-    /// Whether the configuration has the QEMU guest agent switched on.
+    /// Whether the configuration enables the QEMU guest agent.
     #[serde(skip_serializing_if = "Option::is_none")]
     agent_enabled: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,11 +70,11 @@ pub(crate) struct GuestDetails {
     pending: Option<Vec<Pending>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// A container's raw settings, which Proxmox hands to LXC unread: devices,
-    /// mounts, rights.
+    /// A container's raw LXC settings, which Proxmox does not interpret:
+    /// devices, mounts, capabilities.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     raw_lxc: Vec<String>,
-    /// All other settings, as they are in the configuration.
+    /// All other settings, verbatim.
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]

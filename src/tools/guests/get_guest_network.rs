@@ -46,7 +46,7 @@ pub(crate) struct GuestNetwork {
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 struct Interface {
     name: String,
-    /// The guest's network card that it is, by its MAC address: `net0`.
+    /// The guest's network card with this MAC address: `net0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     nic: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,7 +204,7 @@ impl GuestNetwork {
         }
         if idle > 0 {
             notes.push(format!(
-                "{} of containers inside the guest without an address left out",
+                "{} without an address omitted (of containers inside the guest)",
                 text::count(idle, "interface")
             ));
         }
@@ -234,7 +234,7 @@ impl GuestNetwork {
 /// a container's interfaces came with Proxmox VE 8.1.
 fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     let why = format!(
-        "node {} cannot tell a container's interfaces: that call came with Proxmox VE 8.1",
+        "node {} cannot report a container's interfaces: that call came with Proxmox VE 8.1",
         guest.node
     );
     let cards = GuestConfig::read(pve, &guest)?.nics();

@@ -88,7 +88,7 @@ enum Sort {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GuestList {
     guests: Vec<GuestSummary>,
-    /// How many fit the filters, also where not all are shown.
+    /// Number of matches, including those not shown.
     total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
@@ -282,7 +282,9 @@ const NAMES_LENGTH: usize = 400;
 fn no_such(what: &str, name: &str, who: &str, known: &BTreeSet<String>) -> Error {
     let shown = text::quoted(name);
     if known.is_empty() {
-        return Error::NotFound(format!("there is no {what} {shown} that {who} has or sees"));
+        return Error::NotFound(format!(
+            "there is no {what} {shown} that {who} has or can see"
+        ));
     }
     let meant = text::meant(name, known.iter().map(String::as_str));
     let names: Vec<&str> = known.iter().map(String::as_str).collect();

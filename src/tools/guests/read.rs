@@ -58,7 +58,7 @@ impl NodeData {
                 return Err(Failure::Api(error));
             }
             Err(failure) => read.incomplete.push(format!(
-                "its present state cannot be read, the status is from the cluster's list: {}",
+                "its current state cannot be read, so the status is from the cluster's list: {}",
                 Error::from(failure).message()
             )),
         }

@@ -102,8 +102,8 @@ impl MigrateGuest {
             None => report,
             Some(storage) => report
                 .warn(format!(
-                    "the guest is on node {} already, and a migration moves disks only together \
-                     with the guest: its disks were not moved to {storage}",
+                    "the guest is already on node {}. A migration moves disks only together with \
+                     the guest, so its disks were not moved to {storage}",
                     guest.node
                 ))
                 .next(

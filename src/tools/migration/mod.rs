@@ -24,7 +24,7 @@ const TOOLSET: Toolset = Toolset("migration");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<CheckMigration>(TOOLSET, "check_migration", "Check a migration", READ,
-        "To which nodes a guest can move now and how (live, offline, by restart); for the others why not; local disks and devices."),
+        "Which nodes a guest can migrate to now and how (live, offline, by restart), why not to others; local disks and devices."),
     Tool::new::<MigrateGuest>(TOOLSET, "migrate_guest", "Migrate a guest", DESTROY.idempotent(),
         "Move a guest to another node: a running VM live, a running container by shutdown and start. Obstacles are reported before anything starts."),
 ];

@@ -217,7 +217,7 @@ impl Survey {
         let mut blockers = Vec::new();
         for disk in self.local_disks.iter().filter(|disk| disk.cdrom) {
             blockers.push(format!(
-                "the CD-ROM drive holds {}, which is on local storage: eject it first",
+                "the CD-ROM drive contains {}, which is on local storage: eject it first",
                 disk.volid
             ));
         }

@@ -116,8 +116,8 @@ fn why_silent(pve: &Pve, silent: &[String]) -> String {
         let (online, open): (Vec<&str>, Vec<&str>) =
             here.iter().partition(|node| members.has(node));
         let mut why = format!(
-            "the load of {} is unknown, as its pvestatd has not reported for minutes, or the node \
-             has only just joined: tools still reach it; if it lasts, run systemctl restart \
+            "the load of {} is unknown because its pvestatd has not reported for minutes or the \
+             node has just joined. Tools still work on it; if this lasts, run systemctl restart \
              pvestatd on the node",
             names(&here)
         );

@@ -27,7 +27,7 @@ const TOOLSET: Toolset = Toolset("power");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<StartGuest>(TOOLSET, "start_guest", "Start a guest", SET,
-        "Start a VM or container; one suspended to disk resumes where it left off."),
+        "Start a VM or container. A guest suspended to disk resumes where it left off."),
     Tool::new::<StopGuest>(TOOLSET, "stop_guest", "Stop a guest", DESTROY.idempotent(),
         "Shut a guest down, or cut its power."),
     Tool::new::<RestartGuest>(TOOLSET, "restart_guest", "Restart a guest", DESTROY,

@@ -9,7 +9,7 @@ use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
 use crate::tool_names;
 
-/// What to do with a guest in its present state.
+/// What to do with a guest in its current state.
 #[derive(Debug)]
 pub(super) enum Plan {
     /// No change is needed.
@@ -224,7 +224,7 @@ pub(super) fn paused(guest: &Guest, state: &GuestState) -> Error {
             tool_names::LIST_STORAGE
         ),
         Some("watchdog") => format!(
-            "{label} is not stopped: its watchdog has paused it, since the guest hung (watchdog); \
+            "{label} is not stopped: its watchdog has paused it because the guest hung (watchdog); \
              resume it with {resume}, or restart it with mode reset of {}",
             tool_names::RESTART_GUEST
         ),

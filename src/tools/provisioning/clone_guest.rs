@@ -31,7 +31,7 @@ pub(crate) struct CloneGuest {
     name: Option<String>,
     /// True: independent copy. False: linked to the template's disks. Default: linked for a template, otherwise full.
     full: Option<bool>,
-    /// Clone this snapshot instead of the present state.
+    /// Clone this snapshot instead of the current state.
     snapshot: Option<String>,
     /// Default: the source's node. Others need shared storage.
     target_node: Option<String>,
@@ -121,7 +121,7 @@ impl CloneGuest {
         if self.full == Some(false) && self.storage.is_some() {
             return Err(Error::argument(
                 "storage",
-                "must be left out for a linked clone, whose disks stay beside the template's: \
+                "must be left out for a linked clone, whose disks stay on the template's storage: \
                  leave it out, or set full to true",
             ));
         }

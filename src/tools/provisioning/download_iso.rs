@@ -127,7 +127,7 @@ impl DownloadIso {
         }
         if !has_checksum && url.scheme() == "http" {
             report = report.warn(
-                "fetched over http without a checksum: nothing verifies that the file is what its \
+                "fetched over HTTP without a checksum: nothing verifies that the file is what its \
                  author published",
             );
         }
@@ -149,7 +149,7 @@ impl DownloadIso {
             Ok(metadata) => Ok(metadata),
             Err(Failure::Api(error)) if error.status == 500 && !error.is_node_away() => {
                 Err(Error::NotFound(format!(
-                    "node {node} cannot fetch the url ({}): check the address, and that the node \
+                    "node {node} cannot fetch the URL ({}): check the address, and that the node \
                      reaches it",
                     error.message
                 )))
@@ -202,11 +202,11 @@ pub(super) fn check_url(text: &str) -> Result<Url> {
     let url = Url::parse(text)
         .map_err(|_| wrong("must be a whole address, such as https://example.com/debian.iso"))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong("must be an http or https address"));
+        return Err(wrong("must be an HTTP or HTTPS URL"));
     }
     // It would be in the task's log, for everyone who may read that.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("must not hold a user name or password"));
+        return Err(wrong("must not contain a user name or password"));
     }
     Ok(url)
 }

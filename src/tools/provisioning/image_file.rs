@@ -65,8 +65,8 @@ pub(super) fn destination(names: &[&str], content: Option<ImageContent>) -> Resu
         match first {
             Some(_) => format!("must have an ending that shows what the file is: {endings}"),
             None => format!(
-                "must be given, as the address holds no usable one, with an ending that shows \
-                 what the file is: {endings}"
+                "must be given because the address contains no usable one, with an ending that \
+                 shows what the file is: {endings}"
             ),
         },
     ))

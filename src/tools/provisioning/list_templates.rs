@@ -102,7 +102,7 @@ impl Run for ListTemplates {
             }
         }
         if templates.is_empty() && pve.skipped().is_some() {
-            notes.push("nothing of what Proxmox answered could be read: see skipped".into());
+            notes.push("no part of Proxmox's response could be read: see skipped".into());
         }
         let list = self.cut(templates, notes);
         let text = text::count(list.templates.len(), "template");
@@ -182,7 +182,7 @@ fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -
     let (mut index, nameless) = index(pve, &node.node)?;
     if nameless > 0 {
         notes.push(format!(
-            "{} of the appliance index left out for want of a name",
+            "{} of the appliance index omitted, for want of a name",
             text::count(nameless, "template")
         ));
     } else if index.is_empty() {

@@ -29,5 +29,5 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<DownloadTemplate>(TOOLSET, "download_template", "Download a container template", WRITE.open(),
         "Download a container template from the appliance index to a storage."),
     Tool::new::<DownloadIso>(TOOLSET, "download_iso", "Download an ISO or disk image", WRITE.open(),
-        "Let a node fetch an ISO, disk image or container template from a URL to a storage. An existing file is never replaced."),
+        "Download an ISO, disk image or container template from a URL to a storage, through a node. Never replaces an existing file."),
 ];

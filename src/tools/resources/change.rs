@@ -219,7 +219,7 @@ pub(super) fn partly(
         let what = if after.waits(&key) {
             "it takes effect at the next full start; set the old value to take it back"
         } else {
-            "it was not changed: change it while the guest is stopped"
+            "it was not changed: stop the guest first"
         };
         report = report.warn(format!(
             "{name} could not be changed while the guest runs ({said}): {what}"

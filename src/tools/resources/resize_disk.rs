@@ -20,7 +20,8 @@ pub(crate) struct ResizeDisk {
     /// scsi0, virtio0, rootfs, mp0, …
     #[schemars(length(min = 1, max = 20))]
     pub(super) disk: String,
-    /// +10G: by so much. 40G: to so much. Units K, M, G, T or GB, GiB, by 1024.
+    /// +10G grows by 10 GiB; 40G grows to 40 GiB. Units K, M, G, T or GB, GiB
+    /// (1024).
     #[schemars(length(min = 1, max = 30))]
     pub(super) size: String,
     /// False: do not follow the task.
@@ -172,8 +173,8 @@ impl Size {
             Error::argument(
                 "size",
                 format!(
-                    "must be +10G to grow by so much or 40G to grow to so much, a number with one \
-                     of the units K, M, G, T, not {}",
+                    "must be +10G to grow by 10 GiB or 40G to grow to 40 GiB, a number with one of \
+                     the units K, M, G, T, not {}",
                     text::quoted(text)
                 ),
             )
@@ -207,9 +208,9 @@ impl Size {
     /// The disk's new size. Fails if it is smaller than the present one.
     pub(super) fn against(self, from: u64, disk: &str) -> Result<u64> {
         let to = match self {
-            Self::By(more) => from
-                .checked_add(more)
-                .ok_or_else(|| Error::argument("size", "must be less: no disk can be so large"))?,
+            Self::By(more) => from.checked_add(more).ok_or_else(|| {
+                Error::argument("size", "must be less: no disk can be that large")
+            })?,
             Self::To(to) => to,
         };
         if to < from {

@@ -22,13 +22,13 @@ pub(crate) struct SetGuestOptions {
     /// Notes, in Markdown. Empty clears them.
     #[schemars(length(max = 8192), extend("x-clears" = true))]
     description: Option<String>,
-    /// All tags, instead of those it has.
+    /// Replaces all tags.
     #[schemars(length(max = 64), extend("x-splits" = "words"))]
     tags: Option<Vec<String>>,
     /// Tags to add.
     #[schemars(length(max = 64), extend("x-splits" = "words"))]
     add_tags: Option<Vec<String>>,
-    /// Tags to take away.
+    /// Tags to remove.
     #[schemars(length(max = 64), extend("x-splits" = "words"))]
     remove_tags: Option<Vec<String>>,
     /// Start it when its node starts.
@@ -108,7 +108,7 @@ impl SetGuestOptions {
         {
             return Err(Error::argument(
                 "remove_tags",
-                format!("must not hold {both}, which add_tags holds"),
+                format!("must not contain {both}, which add_tags contains"),
             ));
         }
         Ok(())

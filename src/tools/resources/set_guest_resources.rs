@@ -30,13 +30,13 @@ pub(crate) struct SetGuestResources {
     /// Memory in MiB.
     #[schemars(range(min = 16, max = 16_777_216))]
     memory_mib: Option<u32>,
-    /// VMs only: what it keeps when the node runs short. 0: no ballooning.
+    /// VMs only: minimum memory under ballooning. 0: no ballooning.
     #[schemars(range(min = 0, max = 16_777_216))]
     min_memory_mib: Option<u32>,
     /// Swap in MiB; containers only.
     #[schemars(range(min = 0, max = 16_777_216))]
     swap_mib: Option<u32>,
-    /// Even if a running container uses more than memory_mib.
+    /// Proceed even if a running container uses more than memory_mib.
     accept_low_memory: Option<bool>,
 }
 
@@ -174,7 +174,7 @@ impl SetGuestResources {
             .filter(|there| self.memory_mib.is_some() && memory > there.0)
             .map(|there| {
                 format!(
-                    "node {} has {} of memory: the guest will not get what it is given now",
+                    "node {} has only {} of memory, less than the guest is now assigned",
                     guest.node,
                     text::bytes(there.0)
                 )

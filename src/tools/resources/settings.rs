@@ -6,8 +6,8 @@ use crate::pve::Guest;
 /// The refusal to make a new value out of one that cannot be read.
 pub(super) fn unreadable(guest: &Guest, what: &str, instead: &str) -> Error {
     Error::Conflict(format!(
-        "{what}, as Proxmox answered for {}, cannot be read, and a change would lose what is there: \
-         nothing was changed; look at them in the web interface, and {instead}",
+        "{what} of {} in Proxmox's response cannot be read, and a change would lose the current \
+         value: nothing was changed; look at them in the web interface, and {instead}",
         guest.label()
     ))
 }

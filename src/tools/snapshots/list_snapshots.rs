@@ -125,7 +125,7 @@ impl SnapshotTree {
                 text.push_str(" with RAM");
             }
             if self.current.as_ref() == Some(&one.snapshot) {
-                text.push_str(" <- the present state is based on this");
+                text.push_str(" <- the current state is based on this");
             }
         }
         text

@@ -21,11 +21,11 @@ const TOOLSET: Toolset = Toolset("snapshots");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListSnapshots>(TOOLSET, "list_snapshots", "List snapshots", READ,
-        "A guest's snapshots as a tree: parents, which one the present state is based on, time, description, RAM."),
+        "A guest's snapshots as a tree: parents, which one the current state is based on, time, description, RAM."),
     Tool::new::<CreateSnapshot>(TOOLSET, "create_snapshot", "Take a snapshot", WRITE,
         "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
     Tool::new::<RollbackSnapshot>(TOOLSET, "rollback_snapshot", "Roll back to a snapshot", DESTROY,
-        "Roll a guest's disks and settings back to a snapshot. What was written since is lost; a running guest is switched off. preview shows this without doing it."),
+        "Roll a guest's disks and settings back to a snapshot. Later changes are lost; a running guest is stopped without a shutdown. preview only shows what would be lost."),
     Tool::new::<DeleteSnapshot>(TOOLSET, "delete_snapshot", "Remove a snapshot", DESTROY,
-        "Remove a snapshot of a guest; the guest's present state stays as it is."),
+        "Remove a snapshot of a guest; the guest's current state is unchanged."),
 ];

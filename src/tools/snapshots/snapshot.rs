@@ -129,7 +129,7 @@ impl Snapshots {
             .map(|child| parent_of(format!("parent of snapshot {}", child.name)))
             .collect();
         if self.current.as_deref() == Some(gone.name.as_str()) {
-            changes.push(parent_of("parent of the present state".into()));
+            changes.push(parent_of("parent of the current state".into()));
         }
         changes
     }

@@ -49,9 +49,9 @@ fn a_tree() {
     assert_eq!(tree.snapshots[3].description, None);
     assert_eq!(
         tree.text(&guest("qemu")),
-        "qemu guest 100 (web01): 4 snapshots\na (1970-01-01T00:01:40Z) with RAM\n  \
-         b1 (1970-01-01T00:03:20Z)\n    c (1970-01-01T00:06:40Z)\n  \
-         b2 (1970-01-01T00:05:00Z) <- the present state is based on this"
+        "qemu guest 100 (web01): 4 snapshots\na (1970-01-01T00:01:40Z) with RAM\n  b1 \
+         (1970-01-01T00:03:20Z)\n    c (1970-01-01T00:06:40Z)\n  b2 (1970-01-01T00:05:00Z) <- the \
+         current state is based on this"
     );
 }
 
@@ -109,7 +109,7 @@ fn children_go_to_the_parent() {
     );
     assert_eq!(
         all.orphans(all.get("b2").unwrap()),
-        [change("parent of the present state", "b2", Some("a"))]
+        [change("parent of the current state", "b2", Some("a"))]
     );
 }
 

@@ -15,9 +15,9 @@ use crate::tool::{Reply, Run, bounds};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListStorage {
-    /// Only as this node sees them.
+    /// Only storages of this node.
     node: Option<String>,
-    /// Only those that may hold this.
+    /// Only storages that allow this content.
     content: Option<Content>,
 }
 
@@ -154,7 +154,7 @@ fn own_lists(
                         .into_iter()
                         .map(|one| ((node.to_owned(), one.storage.clone()), one)),
                 );
-                reasons.push(format!("{why} (what is shown is from the node itself)"));
+                reasons.push(format!("{why} (the values shown are from the node itself)"));
             }
             Err(failure) => reasons.push(format!(
                 "{why}, and the node's own list cannot be read: {}",

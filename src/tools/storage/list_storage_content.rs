@@ -15,11 +15,11 @@ use crate::tool::{Reply, Run, bounds};
 pub(crate) struct ListStorageContent {
     /// Only on this storage. Default all.
     storage: Option<String>,
-    /// Only as this node sees it.
+    /// Only on storages of this node.
     node: Option<String>,
     /// iso, vztmpl (container templates), backup, images (VM disks), rootdir (container disks)…
     content: Option<Content>,
-    /// Only those of this guest.
+    /// Only volumes of this guest.
     #[schemars(range(min = 100, max = 999_999_999))]
     vmid: Option<u32>,
     /// Part of the name, in any case.
@@ -32,7 +32,7 @@ pub(crate) struct ListStorageContent {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct VolumeList {
     volumes: Vec<VolumeSummary>,
-    /// How many fit the filters, also where not all are shown.
+    /// Number of matches, including those not shown.
     total: usize,
     /// Storages that could not be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +57,8 @@ struct VolumeSummary {
     size_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_bytes: Option<u64>,
-    /// Whether the size is a rough one, as the storage cannot tell better.
+    /// Whether the size is an estimate because the storage does not report an
+    /// exact one.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     size_is_approximate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +73,7 @@ struct VolumeSummary {
     /// By a Proxmox Backup Server's client: the fingerprint of the key, or true.
     #[serde(skip_serializing_if = "Option::is_none")]
     encrypted: Option<String>,
-    /// What a Proxmox Backup Server's check of it said: ok, failed.
+    /// Verification state on a Proxmox Backup Server: ok, failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     verification: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

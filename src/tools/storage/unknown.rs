@@ -24,7 +24,7 @@ pub(crate) fn unknown_storage(storage: &str, all: &[StorageResource]) -> Error {
     );
     let known = names(all.iter().map(|resource| resource.storage.as_str()));
     Error::NotFound(format!(
-        "there is no storage {}{meant}, or the token may not see it: there are {known}",
+        "there is no storage {}{meant}, or the token may not see it; known storages: {known}",
         text::cut(storage, 80)
     ))
 }
