@@ -11,6 +11,7 @@ use crate::error::{Error, FailedTask};
 use crate::pve::Pve;
 use crate::settings::Settings;
 use crate::text;
+use crate::tool::declared;
 use crate::tool::schema;
 use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
@@ -65,7 +66,7 @@ impl From<&Tool> for wit::Tool {
             secret_arguments: schema::secrets(&input_schema),
             input_schema: schema::published(input_schema).to_string(),
             output_schema: (tool.output_schema)().to_string(),
-            calls: tool.calls.iter().map(ToString::to_string).collect(),
+            calls: declared::names(tool.calls),
             annotations: wit::Annotations {
                 read_only: tool.effects.read_only,
                 destructive: tool.effects.destructive,

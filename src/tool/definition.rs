@@ -1,12 +1,12 @@
 //! A tool: its arguments, result and handler by type, everything else in its
 //! line of the table.
 
-use pve_api::Call;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::declared::Calls;
 use super::effects::Effects;
 use super::follow::Complete;
 use super::outcome::{Finished, Outcome, Reply, Running};
@@ -20,6 +20,10 @@ use crate::pve::{Pve, Upid};
 pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
     /// What it answers.
     type Output: Serialize + JsonSchema;
+
+    /// The calls to Proxmox that the tool may make, those of its tickets
+    /// included. The host refuses all others.
+    const CALLS: &'static [Calls];
 
     /// Other names that callers give an argument, such as Proxmox's own, and
     /// the name that it has here. They are taken where the argument itself is
@@ -69,7 +73,7 @@ pub(crate) struct Tool {
     pub(crate) input_schema: fn() -> Value,
     pub(crate) output_schema: fn() -> Value,
     /// The calls to Proxmox that it may make.
-    pub(crate) calls: &'static [&'static Call],
+    pub(crate) calls: &'static [Calls],
     pub(crate) other_names: &'static [(&'static str, &'static str)],
     adapt: fn(&mut Map<String, Value>),
     run: fn(&Pve, Value) -> Result<Outcome>,
@@ -95,7 +99,7 @@ impl Tool {
             effects,
             input_schema: schema::input::<T>,
             output_schema: schema::output::<T::Output>,
-            calls: &[],
+            calls: T::CALLS,
             other_names: T::OTHER_NAMES,
             adapt: T::adapt,
             run: run::<T>,
@@ -103,13 +107,6 @@ impl Tool {
             resume: T::resume,
             cancel: T::cancel,
         }
-    }
-
-    /// Declares the calls to Proxmox that the tool may make. The host refuses all
-    /// others.
-    #[expect(dead_code, reason = "the table does not declare calls yet")]
-    pub(crate) const fn calls(self, calls: &'static [&'static Call]) -> Self {
-        Self { calls, ..self }
     }
 
     /// Checks the arguments and calls the handler. The client is made only

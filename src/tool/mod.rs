@@ -7,6 +7,7 @@
 mod argument_names;
 pub(crate) mod arguments;
 pub(crate) mod bounds;
+pub(crate) mod declared;
 mod definition;
 mod effects;
 pub(crate) mod expected;

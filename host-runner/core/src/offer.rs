@@ -230,8 +230,7 @@ impl Tool {
         Terms {
             read_only: self.annotations.read_only,
             dangerous: self.annotations.dangerous,
-            // Until the tools declare their calls, an empty list means nothing.
-            declared: (!self.calls.is_empty()).then(|| Arc::new(declared)),
+            declared: Some(Arc::new(declared)),
             ..Terms::default()
         }
     }

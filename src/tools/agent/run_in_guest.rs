@@ -8,6 +8,7 @@ use super::command::{CommandRun, CommandStatus, ExecTicket};
 use super::error::agent_error;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, Kind, Num, Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{clock, tool_names};
@@ -36,6 +37,13 @@ const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
 
 impl Run for RunInGuest {
     type Output = CommandRun;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::agent::EXEC),
+        Calls::One(&calls::agent::EXEC_STATUS),
+        Calls::Guest(&calls::guests::STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<CommandRun>> {
         self.check()?;

@@ -10,6 +10,7 @@ use crate::pve::{
     At, Content, Disk, Format, Guest, GuestConfig, Kind, Params, Pve, Started, StorageStatus,
     TaskLog, Upid, choose,
 };
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -79,6 +80,15 @@ impl Compression {
 
 impl Run for CreateBackup {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::One(&calls::backup::CREATE),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::storage::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         Format::Storage.check_opt("storage", self.storage.as_deref())?;

@@ -1,5 +1,6 @@
 //! `list_backups`: the backups of all guests.
 
+use pve_api::calls;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -10,6 +11,7 @@ use crate::error::Result;
 use crate::pve::{
     Content, Guest, Kind, Pve, StorageResource, Volume, guests, storage_contents, storage_resources,
 };
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::storage::unknown::unknown_node;
 use crate::{clock, text};
@@ -109,6 +111,12 @@ const MOST_UNAVAILABLE: usize = 50;
 
 impl Run for ListBackups {
     type Output = BackupList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<BackupList>> {
         let all = storage_resources(pve)?;

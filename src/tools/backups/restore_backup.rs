@@ -11,6 +11,7 @@ use crate::pve::{
     Volume, check_node, check_node_name, choose, guests, storage_resources, volumes,
     with_free_vmid,
 };
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -41,6 +42,17 @@ pub(crate) struct RestoreBackup {
 
 impl Run for RestoreBackup {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::backup::RESTORE),
+        Calls::One(&calls::cluster::NEXT_ID),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
         ("archive", "volid"),
         ("vmid", "new_vmid"),

@@ -11,6 +11,7 @@ use super::mask::mask;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, GuestConfig, Params, Properties, Pve};
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
 /// The cloud-init settings of a VM.
@@ -84,6 +85,13 @@ const DOCUMENT_CHARACTERS: usize = 6_000;
 
 impl Run for GetCloudInit {
     type Output = CloudInit;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::guests::CLOUD_INIT),
+        Calls::One(&calls::guests::CLOUD_INIT_DUMP),
+        Calls::Guest(&calls::guests::CONFIG),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<CloudInit>> {
         let (guest, found) = Guest::with(pve, self.vmid, |guest| CloudInitState::read(pve, guest))?;

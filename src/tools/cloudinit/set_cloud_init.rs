@@ -15,6 +15,7 @@ use super::mask::HIDDEN;
 use super::{address, keys};
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::{Change, Report};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -60,6 +61,15 @@ impl fmt::Debug for Secret {
 
 impl Run for SetCloudInit {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::guests::CLOUD_INIT),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::guests::UPDATE_CLOUD_INIT),
+    ];
 
     /// A card may be given by its number alone.
     fn adapt(arguments: &mut Map<String, Value>) {

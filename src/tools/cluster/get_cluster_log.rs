@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::Result;
 use crate::pve::{At, Num, Params, Pve, Text, known_node};
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -82,6 +83,12 @@ const ALL_ENTRIES: u32 = 5000;
 
 impl Run for GetClusterLog {
     type Output = ClusterLog;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::LOG),
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterLog>> {
         let since = self

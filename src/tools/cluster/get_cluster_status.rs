@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::pve::{At, Failure, Flag, Num, Params, Pve};
 use crate::text;
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 
 /// The cluster's state.
@@ -156,6 +157,11 @@ impl Member {
 
 impl Run for GetClusterStatus {
     type Output = ClusterStatus;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::HA_STATUS),
+        Calls::One(&calls::cluster::STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
         let entries: Vec<StatusEntry> = pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::{Error, Result};
 use crate::pve::{At, Num, Params, Pve, Text, check_node};
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -63,6 +64,13 @@ const DAY_SECONDS: u64 = 24 * 3600;
 
 impl Run for GetNodeLog {
     type Output = NodeLog;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::SYSLOG),
+        Calls::One(&calls::nodes::TIME),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeLog>> {
         let (since, until) = self.range()?;

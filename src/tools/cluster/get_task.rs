@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::task::{EXIT_STATUS_LENGTH, RawTask, TaskState, known, label, state_of, task_error};
 use crate::error::Result;
 use crate::pve::{At, Params, Pve, TaskLog, TaskStatus, Upid};
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
@@ -56,6 +57,14 @@ pub(super) const LINE_LENGTH: usize = 500;
 
 impl Run for GetTask {
     type Output = Task;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::TASKS),
+        Calls::One(&calls::nodes::TASK_LOG),
+        Calls::One(&calls::nodes::TASK_STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Task>> {
         let upid = known(pve, &self.upid)?;

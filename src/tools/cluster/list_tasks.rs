@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
 use crate::pve::{At, Params, Pve, TaskLog, Upid, check_node, nodes};
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -81,6 +82,14 @@ const JOB_LOG_LINES: u64 = 4000;
 
 impl Run for ListTasks {
     type Output = TaskList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::cluster::TASKS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::TASKS),
+        Calls::One(&calls::nodes::TASK_LOG),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<TaskList>> {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT);

@@ -1,11 +1,13 @@
 //! `stop_task`: stops a running task.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::task::{EXIT_STATUS_LENGTH, known, label, task_error};
 use crate::error::Result;
 use crate::pve::{Pve, TaskStatus};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run, follow};
 use crate::{text, tool_names};
@@ -20,6 +22,13 @@ pub(crate) struct StopTask {
 
 impl Run for StopTask {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::STOP_TASK),
+        Calls::One(&calls::nodes::TASK_STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let upid = known(pve, &self.upid)?;

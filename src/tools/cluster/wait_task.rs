@@ -1,11 +1,13 @@
 //! `wait_task`: follows a task to its end.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::task::{known, label, task_error};
 use crate::error::Result;
 use crate::pve::{Pve, Started, TaskStatus, Upid};
+use crate::tool::declared::Calls;
 use crate::tool::expected::Expected;
 use crate::tool::report::Report;
 use crate::tool::ticket::PendingTask;
@@ -22,6 +24,14 @@ pub(crate) struct WaitTask {
 
 impl Run for WaitTask {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::STOP_TASK),
+        Calls::One(&calls::nodes::TASK_LOG),
+        Calls::One(&calls::nodes::TASK_STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let upid = known(pve, &self.upid)?;

@@ -1,11 +1,13 @@
 //! `get_console_url`: the address under which the web interface opens a guest's console.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, Kind, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
 
@@ -37,6 +39,8 @@ pub(crate) struct Console {
 
 impl Run for GetConsoleUrl {
     type Output = Console;
+
+    const CALLS: &'static [Calls] = &[Calls::All(LOOK_UP), Calls::Guest(&calls::guests::CONFIG)];
 
     fn run(self, pve: &Pve) -> Result<Reply<Console>> {
         let guest = Guest::find(pve, self.vmid)?;

@@ -1,5 +1,6 @@
 //! `add_firewall_rule`: adds a rule where the caller wants it.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,6 +13,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -41,6 +43,28 @@ pub(crate) struct AddFirewallRule {
 
 impl Run for AddFirewallRule {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::firewall::ADD_CLUSTER_RULE),
+        Calls::Guest(&calls::firewall::ADD_GUEST_RULE),
+        Calls::One(&calls::firewall::ADD_NODE_RULE),
+        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
+        Calls::One(&calls::firewall::CLUSTER_RULES),
+        Calls::One(&calls::firewall::GROUPS),
+        Calls::One(&calls::firewall::GROUP_RULES),
+        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
+        Calls::Guest(&calls::firewall::GUEST_RULES),
+        Calls::One(&calls::firewall::IPSET),
+        Calls::One(&calls::firewall::MACROS),
+        Calls::One(&calls::firewall::NODE_OPTIONS),
+        Calls::One(&calls::firewall::NODE_RULES),
+        Calls::One(&calls::firewall::SET_CLUSTER_RULE),
+        Calls::Guest(&calls::firewall::SET_GUEST_RULE),
+        Calls::One(&calls::firewall::SET_NODE_RULE),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;

@@ -1,5 +1,6 @@
 //! `delete_firewall_rule`: deletes a rule by its position.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -8,6 +9,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::Result;
 use crate::pve::{Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -32,6 +34,24 @@ pub(crate) struct DeleteFirewallRule {
 
 impl Run for DeleteFirewallRule {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
+        Calls::One(&calls::firewall::CLUSTER_RULES),
+        Calls::One(&calls::firewall::DELETE_CLUSTER_RULE),
+        Calls::Guest(&calls::firewall::DELETE_GUEST_RULE),
+        Calls::One(&calls::firewall::DELETE_NODE_RULE),
+        Calls::One(&calls::firewall::GROUPS),
+        Calls::One(&calls::firewall::GROUP_RULES),
+        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
+        Calls::Guest(&calls::firewall::GUEST_RULES),
+        Calls::One(&calls::firewall::IPSET),
+        Calls::One(&calls::firewall::NODE_OPTIONS),
+        Calls::One(&calls::firewall::NODE_RULES),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;

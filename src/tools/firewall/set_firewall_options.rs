@@ -1,5 +1,6 @@
 //! `set_firewall_options`: switches, policies and filters.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -9,6 +10,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Level, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -65,6 +67,24 @@ impl Policy {
 
 impl Run for SetFirewallOptions {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
+        Calls::One(&calls::firewall::CLUSTER_RULES),
+        Calls::One(&calls::firewall::GROUPS),
+        Calls::One(&calls::firewall::GROUP_RULES),
+        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
+        Calls::Guest(&calls::firewall::GUEST_RULES),
+        Calls::One(&calls::firewall::IPSET),
+        Calls::One(&calls::firewall::NODE_OPTIONS),
+        Calls::One(&calls::firewall::NODE_RULES),
+        Calls::One(&calls::firewall::SET_CLUSTER_OPTIONS),
+        Calls::Guest(&calls::firewall::SET_GUEST_OPTIONS),
+        Calls::One(&calls::firewall::SET_NODE_OPTIONS),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;

@@ -1,5 +1,6 @@
 //! `get_guest`: one guest in full.
 
+use pve_api::calls;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
 use crate::pve::{Disk, Guest, GuestState, Kind, Nic, Pve, owned_tags};
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// One guest in full.
@@ -126,6 +128,13 @@ struct Ha {
 
 impl Run for GetGuest {
     type Output = GuestDetails;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::PENDING),
+        Calls::Guest(&calls::guests::STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<GuestDetails>> {
         let guest = Guest::find(pve, self.vmid)?;

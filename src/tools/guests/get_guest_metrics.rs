@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::pve::{ApiError, Failure, Guest, Num, Params, Pve};
 use crate::text;
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// A guest's load over a timeframe.
@@ -94,6 +95,11 @@ struct Point {
 
 impl Run for GetGuestMetrics {
     type Output = Metrics;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::RESOURCES),
+        Calls::Guest(&calls::guests::METRICS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Metrics>> {
         let timeframe = self.timeframe.unwrap_or(Timeframe::Hour);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, GuestConfig, Kind, Nic, Num, Params, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::agent;
 use crate::{text, tool_names};
@@ -95,6 +96,13 @@ const NAME_LENGTH: usize = 64;
 
 impl Run for GetGuestNetwork {
     type Output = GuestNetwork;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::agent::INTERFACES),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::One(&calls::guests::CONTAINER_INTERFACES),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<GuestNetwork>> {
         let guest = Guest::find(pve, self.vmid)?;

@@ -10,6 +10,7 @@ use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
 use crate::pve::{At, Guest, Kind, Params, Pve, guests, known_node};
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::freshness;
 
@@ -132,6 +133,13 @@ const DEFAULT_LIMIT: u32 = 50;
 
 impl Run for ListGuests {
     type Output = GuestList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::access::POOLS),
+        Calls::Guest(&calls::guests::LIST),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<GuestList>> {
         let mut all = guests(pve)?;

@@ -1,5 +1,6 @@
 //! `check_migration`: where a guest can move, and what is in its way.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,7 @@ use super::preflight::LocalDisk;
 use super::survey::{How, Survey, Target, is_ha_managed};
 use crate::error::Result;
 use crate::pve::{Guest, Kind, NodeState, Pve, check_node_name, find_node, nodes};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
 /// Where a guest can move.
@@ -48,6 +50,14 @@ pub(crate) struct MigrationCheck {
 
 impl Run for CheckMigration {
     type Output = MigrationCheck;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::MIGRATION_TARGETS),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::nodes::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<MigrationCheck>> {

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::pve::{
     Content, Guest, Kind, Params, Pve, Started, check_node_name, choose, choose_node,
 };
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -57,6 +58,17 @@ struct Order {
 
 impl Run for MigrateGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::MIGRATE_TO),
+        Calls::Guest(&calls::guests::MIGRATION_TARGETS),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("target", "target_node")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

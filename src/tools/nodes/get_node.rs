@@ -8,6 +8,7 @@ use super::share::share;
 use crate::error::Result;
 use crate::pve::{At, Num, Params, Pve, check_node};
 use crate::text;
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// One node in full.
@@ -109,6 +110,12 @@ struct RawSpace {
 
 impl Run for GetNode {
     type Output = Node;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::STATUS),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Node>> {
         check_node(pve, "node", &self.node)?;

@@ -8,6 +8,7 @@ use super::share::share;
 use crate::error::Result;
 use crate::pve::{At, Membership, Num, Params, Pve};
 use crate::text;
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// All nodes.
@@ -70,6 +71,11 @@ struct RawNode {
 
 impl Run for ListNodes {
     type Output = NodeList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeList>> {
         let raw: Vec<RawNode> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;

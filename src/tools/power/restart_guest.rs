@@ -1,11 +1,13 @@
 //! `restart_guest`: reboots a guest, or resets a VM.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::order::{Command, Order, Plan, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -34,6 +36,14 @@ enum RestartMode {
 
 impl Run for RestartGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::power::REBOOT),
+        Calls::One(&calls::power::RESET),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         if self.resets() && self.timeout_seconds.is_some() {

@@ -1,11 +1,13 @@
 //! `resume_guest`: resumes a paused or suspended guest.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::order::{Command, Order, Plan, halted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Power, Pve};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::Cause;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -23,6 +25,13 @@ pub(crate) struct ResumeGuest {
 
 impl Run for ResumeGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::power::RESUME),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         order(pve, self.vmid, self.wait, Self::plan)

@@ -1,11 +1,13 @@
 //! `start_guest`: starts a guest, or resumes one suspended to disk.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::order::{Command, Order, Plan, halted, is_mounted, order, paused};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Power, Pve};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run, expected};
 use crate::tool_names;
@@ -22,6 +24,13 @@ pub(crate) struct StartGuest {
 
 impl Run for StartGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::power::START),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         order(pve, self.vmid, self.wait, Self::plan)

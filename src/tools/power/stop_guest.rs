@@ -1,11 +1,13 @@
 //! `stop_guest`: shuts a guest down, or cuts its power.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::order::{Command, Order, Plan, is_mounted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Params, Power, Pve};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -36,6 +38,14 @@ enum StopMode {
 
 impl Run for StopGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::power::SHUTDOWN),
+        Calls::Guest(&calls::power::STOP),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;

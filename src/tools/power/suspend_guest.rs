@@ -1,11 +1,13 @@
 //! `suspend_guest`: pauses a VM, or saves its memory to disk and stops it.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::order::{Command, Order, Plan, halted, order};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -27,6 +29,13 @@ pub(crate) struct SuspendGuest {
 
 impl Run for SuspendGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::power::SUSPEND),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         if self.state_storage.is_some() && !self.saves() {

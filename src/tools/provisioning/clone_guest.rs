@@ -9,6 +9,7 @@ use crate::pve::{
     ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, NotMade, Params, Pve,
     Started, check_node_name, choose, choose_node, guests, with_free_vmid,
 };
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -47,6 +48,18 @@ pub(crate) struct CloneGuest {
 
 impl Run for CloneGuest {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::One(&calls::cluster::NEXT_ID),
+        Calls::Guest(&calls::guests::CLONE),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::LIST),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
         ("newid", "new_vmid"),
         ("target", "target_node"),

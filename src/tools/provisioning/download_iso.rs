@@ -11,6 +11,7 @@ use crate::pve::{
     At, Failure, Format, Num, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
 use crate::text;
+use crate::tool::declared::{Calls, FOLLOW_TASK};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -53,6 +54,16 @@ enum ChecksumAlgorithm {
 
 impl Run for DownloadIso {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(FOLLOW_TASK),
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::DOWNLOAD_URL),
+        Calls::One(&calls::storage::LIST),
+        Calls::One(&calls::storage::URL_METADATA),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let url = check_url(&self.url)?;

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::pve::{
     At, Content, Format, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
+use crate::tool::declared::{Calls, FOLLOW_TASK};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -30,6 +31,16 @@ pub(crate) struct DownloadTemplate {
 
 impl Run for DownloadTemplate {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(FOLLOW_TASK),
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::DOWNLOAD_TEMPLATE),
+        Calls::One(&calls::storage::LIST),
+        Calls::One(&calls::storage::TEMPLATES),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         check_node_name("node", self.node.as_deref())?;

@@ -1,5 +1,6 @@
 //! `list_templates`: templates to clone, and container templates on storages or to download.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use crate::pve::{
     storage_resources,
 };
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::freshness;
 
@@ -73,6 +75,14 @@ const DEFAULT_LIMIT: u32 = 50;
 
 impl Run for ListTemplates {
     type Output = TemplateList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::LIST),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::TEMPLATES),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<TemplateList>> {
         let wants = |source| self.source.is_none_or(|wanted| wanted == source);

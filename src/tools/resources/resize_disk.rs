@@ -8,6 +8,7 @@ use super::settings::unreadable;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Disk, Guest, GuestConfig, Kind, Params, Pve, Source, Started, volumes};
 use crate::text;
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -30,6 +31,15 @@ pub(crate) struct ResizeDisk {
 
 impl Run for ResizeDisk {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::RESIZE),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::storage::CONTENT),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("id", "disk")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

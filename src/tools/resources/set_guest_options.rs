@@ -1,5 +1,6 @@
 //! `set_guest_options`: name, notes, tags, start at boot and protection.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -7,6 +8,7 @@ use super::change::{DesiredSetting, Unit, nothing_given, write};
 use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Format, Guest, Kind, PendingConfig, Pve, owned_tags};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -39,6 +41,12 @@ pub(crate) struct SetGuestOptions {
 
 impl Run for SetGuestOptions {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::PENDING),
+        Calls::Guest(&calls::guests::SET_CONFIG),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;

@@ -8,6 +8,7 @@ use super::change::{DesiredSetting, Unit, nothing_given, write};
 
 use crate::error::{Error, Result};
 use crate::pve::{At, Guest, Kind, Num, Params, PendingConfig, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -42,6 +43,14 @@ pub(crate) struct SetGuestResources {
 
 impl Run for SetGuestResources {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::PENDING),
+        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::One(&calls::nodes::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::snapshot::{Snapshots, check_name};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, Kind, Params, Pve, Started};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -31,6 +32,14 @@ pub(crate) struct CreateSnapshot {
 
 impl Run for CreateSnapshot {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::snapshots::CREATE),
+        Calls::Guest(&calls::snapshots::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
         ("name", "snapshot"),
         ("snapname", "snapshot"),

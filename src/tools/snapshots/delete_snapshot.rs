@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::snapshot::{Snapshots, check_name};
 use crate::error::Result;
 use crate::pve::{Guest, Params, Pve, Started};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -25,6 +26,14 @@ pub(crate) struct DeleteSnapshot {
 
 impl Run for DeleteSnapshot {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::snapshots::DELETE),
+        Calls::Guest(&calls::snapshots::LIST),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] =
         &[("name", "snapshot"), ("snapname", "snapshot")];
 

@@ -1,11 +1,13 @@
 //! `list_snapshots`: a guest's snapshots as a tree.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Snapshot, Snapshots};
 use crate::error::Result;
 use crate::pve::{Guest, Kind, Pve};
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
@@ -58,6 +60,8 @@ pub(super) struct SnapshotNode {
 
 impl Run for ListSnapshots {
     type Output = SnapshotTree;
+
+    const CALLS: &'static [Calls] = &[Calls::All(LOOK_UP), Calls::Guest(&calls::snapshots::LIST)];
 
     fn run(self, pve: &Pve) -> Result<Reply<SnapshotTree>> {
         let (guest, snapshots) =

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::snapshot::{Snapshot, Snapshots, check_name};
 use crate::error::{Error, Result};
 use crate::pve::{Disk, Guest, GuestConfig, Params, Pve, Started};
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::{Change, Report, Status};
 use crate::tool::{Reply, Run};
@@ -36,6 +37,15 @@ pub(crate) struct RollbackSnapshot {
 
 impl Run for RollbackSnapshot {
     type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::STATUS),
+        Calls::Guest(&calls::snapshots::LIST),
+        Calls::Guest(&calls::snapshots::ROLLBACK),
+    ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] =
         &[("name", "snapshot"), ("snapname", "snapshot")];
 

@@ -1,5 +1,6 @@
 //! `list_storage`: the storages of the cluster or of one node.
 
+use pve_api::calls;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -9,6 +10,7 @@ use super::unknown::unknown_node;
 use crate::error::{Error, Result};
 use crate::pve::{Content, Flag, Pve, StorageResource, StorageStatus, storage_resources, storages};
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// Storages of the cluster or of one node.
@@ -51,6 +53,12 @@ struct StorageSummary {
 
 impl Run for ListStorage {
     type Output = StorageList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<StorageList>> {
         let all = storage_resources(pve)?;

@@ -1,5 +1,6 @@
 //! `list_storage_content`: volumes on storages.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +8,7 @@ use super::unknown::{names, unknown_node, unknown_storage};
 use crate::error::{Error, Result};
 use crate::pve::{Content, Pve, StorageResource, Volume, storage_contents, storage_resources};
 use crate::text;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// Volumes on storages.
@@ -86,6 +88,12 @@ const MOST_UNAVAILABLE: usize = 50;
 
 impl Run for ListStorageContent {
     type Output = VolumeList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::storage::CONTENT),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<VolumeList>> {
         let all = storage_resources(pve)?;

@@ -1,0 +1,78 @@
+//! The calls to Proxmox that tools declare. The host refuses all others.
+
+use pve_api::{Call, GuestCall, calls};
+
+/// Calls of a declaration.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Calls {
+    /// One call.
+    One(&'static Call),
+    /// A call for either type of guest.
+    Guest(&'static GuestCall),
+    /// Those of something that several tools do.
+    All(&'static [Calls]),
+}
+
+/// Looking up a guest or a storage, and whether its node is online.
+pub(crate) const LOOK_UP: &[Calls] = &[
+    Calls::One(&calls::cluster::RESOURCES),
+    Calls::One(&calls::cluster::STATUS),
+];
+
+/// Following a task to its end, and stopping it.
+pub(crate) const FOLLOW_TASK: &[Calls] = &[
+    Calls::One(&calls::nodes::TASK_STATUS),
+    Calls::One(&calls::nodes::TASK_LOG),
+    Calls::One(&calls::nodes::STOP_TASK),
+];
+
+/// Explaining an error of Proxmox, which every tool may have to do.
+const EXPLAIN: &[Calls] = &[
+    Calls::One(&calls::access::PERMISSIONS),
+    Calls::One(&calls::cluster::VERSION),
+];
+
+/// All calls of a tool with this declaration, each as `GET /nodes`, sorted.
+pub(crate) fn names(declared: &[Calls]) -> Vec<String> {
+    let mut names = Vec::new();
+    add(EXPLAIN, &mut names);
+    add(declared, &mut names);
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+fn add(declared: &[Calls], names: &mut Vec<String>) {
+    for calls in declared {
+        match calls {
+            Calls::One(call) => names.push(call.to_string()),
+            Calls::Guest(pair) => names.extend([&pair.qemu, &pair.lxc].map(ToString::to_string)),
+            Calls::All(calls) => add(calls, names),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_call_is_named_once() {
+        let declared = [
+            Calls::All(LOOK_UP),
+            Calls::One(&calls::cluster::STATUS),
+            Calls::Guest(&calls::guests::STATUS),
+        ];
+        assert_eq!(
+            names(&declared),
+            [
+                "GET /access/permissions",
+                "GET /cluster/resources",
+                "GET /cluster/status",
+                "GET /nodes/{node}/lxc/{vmid}/status/current",
+                "GET /nodes/{node}/qemu/{vmid}/status/current",
+                "GET /version",
+            ]
+        );
+    }
+}
