@@ -29,4 +29,12 @@ calls! {
     HA_STATUS = get("/cluster/ha/status/current", AUDIT_CLUSTER).lists(Listing::HaResources);
     /// Which resources the HA manager has.
     HA_RESOURCES = get("/cluster/ha/resources", AUDIT_CLUSTER).lists(Listing::HaResources);
+    /// All replication jobs, without their state.
+    REPLICATION = get("/cluster/replication", ANYONE)
+        .also("VM.Audit on /vms/{vmid} for each job")
+        .shows_any_guest();
+    /// The replication jobs that start on a node, with their state.
+    NODE_REPLICATION = get("/nodes/{node}/replication", ANYONE)
+        .also("VM.Audit on /vms/{vmid} for each job")
+        .shows_any_guest();
 }

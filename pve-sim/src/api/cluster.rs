@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::nodes::{cpu, memory_used, rootfs_used, uptime};
 use crate::auth::Access::{All, Everyone};
-use crate::clock::now_exact;
+use crate::clock::{now, now_exact};
 use crate::formats::VMID;
 use crate::params::{INT, TEXT, opt};
 use crate::router::{Answer, Call, Endpoint, Fail, get};
@@ -22,7 +22,109 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     get("/cluster/log", &[opt("max", INT.min(1))], Everyone, log),
     get("/cluster/nextid", &[opt("vmid", VMID)], Everyone, next_id),
     get("/cluster/options", &[], All("/", &["Sys.Audit"]), options),
+    get("/cluster/replication", &[], Everyone, replication),
+    get(
+        "/nodes/{node}/replication",
+        &[opt("guest", VMID)],
+        Everyone,
+        node_replication,
+    ),
 ];
+
+/// A replication job. There is one for each of these guests that a cluster has,
+/// unless the guest is on the target.
+struct ReplicationJob {
+    guest: u32,
+    target: &'static str,
+    schedule: &'static str,
+    /// What only the source node knows.
+    state: fn() -> Value,
+    /// What only some jobs have in their configuration.
+    config: fn() -> Value,
+}
+
+const REPLICATION: &[ReplicationJob] = &[
+    ReplicationJob {
+        guest: 100,
+        target: "pve2",
+        schedule: "*/15",
+        config: || json!({"rate": 10}),
+        state: || {
+            let last = now() - 300;
+            json!({"last_sync": last, "last_try": last, "next_sync": last + 900, "duration": 2.5, "fail_count": 0})
+        },
+    },
+    ReplicationJob {
+        guest: 102,
+        target: "pve2",
+        schedule: "02:00",
+        config: || json!({"comment": "nightly"}),
+        state: || {
+            json!({
+                "last_sync": now() - 90_000,
+                "last_try": now() - 600,
+                "next_sync": now() + 1200,
+                "fail_count": 2,
+                "error": "command 'zfs snapshot tank/vm-102-disk-0@__replicate_102-0__' failed: exit code 1",
+            })
+        },
+    },
+    ReplicationJob {
+        guest: 103,
+        target: "pve2",
+        schedule: "*/30",
+        config: || json!({"disable": 1}),
+        state: || json!({"last_sync": 0, "last_try": 0, "next_sync": 1800, "fail_count": 0}),
+    },
+];
+
+/// The jobs that the token may see, each with its guest.
+fn replication_jobs<'a>(
+    call: &'a Call<'_>,
+) -> impl Iterator<Item = (&'a Guest, &'static ReplicationJob, Map<String, Value>)> {
+    REPLICATION.iter().filter_map(|job| {
+        let guest = call.cluster.guests.get(&job.guest)?;
+        call.cluster.node(job.target)?;
+        if guest.node == job.target || !call.may(&format!("/vms/{}", job.guest), "VM.Audit") {
+            return None;
+        }
+        let mut fields = Map::new();
+        fields.insert("id".into(), json!(format!("{}-0", job.guest)));
+        fields.insert("jobnum".into(), json!(0));
+        fields.insert("guest".into(), json!(job.guest));
+        fields.insert("type".into(), json!("local"));
+        fields.insert("source".into(), json!(guest.node));
+        fields.insert("target".into(), json!(job.target));
+        fields.insert("schedule".into(), json!(job.schedule));
+        extend(&mut fields, (job.config)());
+        Some((guest, job, fields))
+    })
+}
+
+fn extend(fields: &mut Map<String, Value>, more: Value) {
+    if let Value::Object(more) = more {
+        fields.extend(more);
+    }
+}
+
+fn replication(call: &mut Call<'_>) -> Answer {
+    let jobs = replication_jobs(call).map(|(.., fields)| Value::Object(fields));
+    Ok(jobs.collect())
+}
+
+/// Those whose guest is on the node, with their state.
+fn node_replication(call: &mut Call<'_>) -> Answer {
+    let (node, wanted) = (call.node(), call.int("guest"));
+    let jobs = replication_jobs(call)
+        .filter(|(guest, ..)| guest.node == node)
+        .filter(|(guest, ..)| wanted.is_none_or(|vmid| vmid == i64::from(guest.vmid)))
+        .map(|(guest, job, mut fields)| {
+            fields.insert("vmtype".into(), json!(guest.kind.name()));
+            extend(&mut fields, (job.state)());
+            Value::Object(fields)
+        });
+    Ok(jobs.collect())
+}
 
 fn resources(call: &mut Call<'_>) -> Answer {
     let wanted = call.get("type");

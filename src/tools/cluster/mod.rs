@@ -5,6 +5,7 @@ mod get_cluster_status;
 mod get_node_log;
 mod get_task;
 mod line;
+mod list_replication;
 mod list_tasks;
 mod stop_task;
 mod task;
@@ -16,6 +17,7 @@ use get_cluster_log::GetClusterLog;
 use get_cluster_status::GetClusterStatus;
 use get_node_log::GetNodeLog;
 use get_task::GetTask;
+use list_replication::ListReplication;
 use list_tasks::ListTasks;
 use stop_task::StopTask;
 use wait_task::WaitTask;
@@ -29,6 +31,8 @@ const TOOLSET: Toolset = Toolset("cluster");
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetClusterStatus>(TOOLSET, "get_cluster_status", "Get the cluster's state", READ,
         "Quorum, nodes, high availability, and what needs attention."),
+    Tool::new::<ListReplication>(TOOLSET, "list_replication", "List replication jobs", READ,
+        "Replication jobs of guests with state, last and next run and errors; those that fail first."),
     Tool::new::<ListTasks>(TOOLSET, "list_tasks", "List tasks", READ,
         "Tasks (starts, clones, backups, migrations) with user, time and how they ended, newest first."),
     Tool::new::<GetTask>(TOOLSET, "get_task", "Get a task", READ,
