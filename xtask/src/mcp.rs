@@ -291,7 +291,10 @@ async fn relay(
     let mut lines = BufReader::new(stdout).lines();
     while let Some(mut line) = lines.next_line().await? {
         if let Some(secret) = &secret {
-            ensure!(!line.contains(secret), "the server told the token's secret");
+            ensure!(
+                !line.contains(secret),
+                "the server leaked the token's secret"
+            );
         }
         let message: Value = serde_json::from_str(&line)
             .with_context(|| format!("the server sent something that is not JSON: {line}"))?;

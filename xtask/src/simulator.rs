@@ -166,7 +166,7 @@ fn read_settings(line: &str) -> Result<Settings> {
             .pointer(pointer)
             .and_then(Value::as_str)
             .map(str::to_owned)
-            .with_context(|| format!("pve-sim did not tell its {pointer}"))
+            .with_context(|| format!("pve-sim did not report its {pointer}"))
     };
     // The first is the one with all rights.
     let token = text("/tokens/0/id")?;

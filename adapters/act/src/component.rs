@@ -44,7 +44,7 @@ fn call(name: &str, arguments: &[u8], metadata: &Metadata) -> Result<Answer, Fai
     if !settings::set(&variables(metadata)) {
         return Err(Failure::new(
             Kind::Internal,
-            "the metadata has changed since the first call: start ACT again",
+            "the metadata has changed since the first call: restart ACT",
         ));
     }
     let arguments = match arguments {

@@ -79,7 +79,7 @@ impl Failure {
     pub(crate) fn not_offered(name: &str) -> Self {
         Self::new(
             Kind::UnknownTool,
-            format!("unknown tool {name:?}: the tool list names those that there are"),
+            format!("unknown tool {name:?}: the tool list shows the available tools"),
         )
     }
 

@@ -64,7 +64,9 @@ fn answer(request: IncomingRequest) -> Response<Bytes> {
     match door::admit(head, token.ok()) {
         Admission::Mcp => {}
         Admission::Well => return text(StatusCode::OK, "ok"),
-        Admission::Nowhere => return text(StatusCode::NOT_FOUND, "there is nothing here"),
+        Admission::Nowhere => {
+            return text(StatusCode::NOT_FOUND, "not found: MCP is served at /mcp");
+        }
         Admission::Unknown { wrong } => {
             let mut response = text(StatusCode::UNAUTHORIZED, refusal);
             let challenge = HeaderValue::from_static(door::challenge(wrong));

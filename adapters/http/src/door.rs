@@ -77,10 +77,10 @@ pub(crate) fn admit(head: Head<'_>, token: Option<&str>) -> Admission {
 /// What a client without the right token reads.
 pub(crate) fn refusal(has_token: bool) -> &'static str {
     match has_token {
-        true => "a bearer token is needed",
+        true => "a bearer token is required",
         false => {
-            "a bearer token is needed, and this server has none: set PROXMOX_MCP_HTTP_TOKEN in its \
-             environment"
+            "a bearer token is required, and this server has none: set PROXMOX_MCP_HTTP_TOKEN in \
+             its environment"
         }
     }
 }

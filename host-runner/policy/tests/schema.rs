@@ -358,7 +358,7 @@ fn harm(method: &Spec, form: &Form) -> Option<String> {
             Some("old backups are pruned by default".into())
         }
         ["nodes", _, "vzdump"] if !has("mode") => {
-            Some("a node's default may be to stop the guest".into())
+            Some("the node's default mode may stop the guest".into())
         }
         ["nodes", _, "vzdump"] if !has("vmid") => {
             Some("which guests is for the node's file to say".into())

@@ -7,12 +7,12 @@ use crate::grammar::Grammar as G;
 
 /// `all`, and `stop`, which would stop other backups, are off by default.
 const BACKUP_PARAMS: &[Param] = &[
-    must("vmid", G::Vmids, "Proxmox would back up by other rules"),
+    must("vmid", G::Vmids, "without it, Proxmox selects other guests"),
     opt("storage", G::Storage),
     must(
         "mode",
         G::OneOf(&["snapshot", "suspend", "stop"]),
-        "a node's default may be to stop the guest",
+        "the node's default mode may stop the guest",
     ),
     opt("compress", G::OneOf(&["0", "1", "gzip", "lzo", "zstd"])),
     opt("notes-template", G::Line),
@@ -20,7 +20,7 @@ const BACKUP_PARAMS: &[Param] = &[
     fixed(
         "remove",
         "0",
-        "by default old backups are deleted, by the retention of the storage",
+        "by default, Proxmox deletes old backups by the storage's retention settings",
     ),
 ];
 

@@ -25,4 +25,4 @@ pub(super) const BANDWIDTH: G = G::Int(0, 1_000_000_000);
 pub(super) const DIGEST: Param = opt("digest", G::Hex);
 pub(super) const DESCRIPTION: Param = opt("description", G::Text);
 /// Proxmox refuses the call without the parameter.
-pub(super) const REQUIRED: &str = "Proxmox needs it";
+pub(super) const REQUIRED: &str = "Proxmox requires it";

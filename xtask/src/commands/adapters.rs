@@ -18,7 +18,7 @@ use crate::workspace::{WASM_TARGET, Workspace, output, run};
 /// needs nothing else
 #[derive(Args)]
 pub(crate) struct Adapters {
-    /// Take the tools component and host-runner as they were built last
+    /// Do not rebuild the tools component and host-runner
     #[arg(long)]
     no_build: bool,
     #[command(flatten)]
@@ -41,13 +41,13 @@ pub(crate) struct Choice {
     /// Only these tools
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) tools: Vec<String>,
-    /// Not these tools
+    /// Exclude these tools
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) exclude_tools: Vec<String>,
-    /// Only tools that change nothing
+    /// Only tools that read
     #[arg(long)]
     pub(crate) read_only: bool,
-    /// These dangerous tools too
+    /// Also these dangerous tools
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) allow_tool: Vec<String>,
 }

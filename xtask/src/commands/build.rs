@@ -141,7 +141,7 @@ impl Stamp {
     }
 
     fn write(&self) -> Result<()> {
-        let text = self.text().context("a built file has gone meanwhile")?;
+        let text = self.text().context("a built file has disappeared")?;
         fs::write(&self.path, text).with_context(|| format!("cannot write {}", self.path.display()))
     }
 

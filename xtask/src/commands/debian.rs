@@ -28,7 +28,10 @@ const SUITES: [&str; 5] = [
 pub(super) fn install(workspace: &Workspace, toolchain: &Toolchain) -> Result<()> {
     for tool in ["apt-get", "apt-cache", "apt-config", "dpkg-deb"] {
         let there = Command::new(tool).arg("--version").output();
-        ensure!(there.is_ok(), "{tool} is missing, so this is no Debian");
+        ensure!(
+            there.is_ok(),
+            "{tool} is missing: this is not a Debian system"
+        );
     }
     let rustlib = toolchain.sysroot.join("lib/rustlib");
     let partial = rustlib.join(format!("{WASM_TARGET}.partial"));

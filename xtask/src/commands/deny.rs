@@ -25,8 +25,8 @@ impl Deny {
             let error = format!("{error:#}");
             let reason = error.lines().last().unwrap_or_default();
             eprintln!(
-                "skipped: known holes were NOT looked for, as their database cannot be fetched: \
-                 {reason}"
+                "skipped: NOT checked for known vulnerabilities, since the advisory database \
+                 cannot be fetched: {reason}"
             );
             return Ok(());
         }

@@ -27,7 +27,7 @@ impl Dist {
         setup::step(workspace, &mut progress)?;
         let host = Toolchain::find()?.host;
         progress.step(
-            "building the component and, beside it, host-runner (takes minutes)",
+            "building the component and host-runner in parallel (takes minutes)",
             || both(workspace, &host),
         )?;
         let built = workspace.target(&host).join("dist/host-runner");

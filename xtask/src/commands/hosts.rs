@@ -39,7 +39,7 @@ use crate::workspace::Workspace;
 /// packages cannot be fetched, it says so and skips them.
 #[derive(Args)]
 pub(crate) struct Hosts {
-    /// Take the tools component, host-runner and pve-sim as they were built last
+    /// Do not rebuild the tools component, host-runner and pve-sim
     #[arg(long)]
     no_build: bool,
     /// Only these hosts: wassette, wasmtime-run, act, wasmtime-serve

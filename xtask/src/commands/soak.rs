@@ -39,13 +39,13 @@ pub(crate) struct Soak {
     /// How long the clients keep calling
     #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..))]
     seconds: u64,
-    /// How many calls run at once
+    /// Number of concurrent calls
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     clients: u64,
     /// How many guests there are
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     guests: u64,
-    /// Repeats the choices of an earlier run; default: new ones
+    /// Seed of an earlier run to repeat (default: random)
     #[arg(long)]
     seed: Option<u64>,
 }
@@ -480,7 +480,7 @@ impl Figures {
         );
         ensure!(self.arrivals.unique > 0, "no write has come in");
         let (Some(warm), Some(late)) = (self.warm(), self.late()) else {
-            eprintln!("this system does not tell a process's memory: leaks were not looked for");
+            eprintln!("this system does not report a process's memory: not checked for leaks");
             return Ok(());
         };
         ensure!(

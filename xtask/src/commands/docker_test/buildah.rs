@@ -15,7 +15,7 @@ pub(super) fn install(pull: bool) -> Result<Step> {
     let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     ensure!(
         root,
-        "docker-test has to be run as root, since it mounts file systems"
+        "docker-test must run as root because it mounts file systems"
     );
     let tools: &[&str] = match pull {
         true => &["buildah"],

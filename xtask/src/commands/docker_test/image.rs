@@ -41,7 +41,7 @@ impl Image {
             let path = folder.join(file);
             let bytes =
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_slice(&bytes).with_context(|| format!("{file} is no JSON"))
+            serde_json::from_slice(&bytes).with_context(|| format!("{file} is not JSON"))
         };
         let blob = |value: &Value| {
             value

@@ -49,7 +49,7 @@ impl Process {
 
     /// A line of its status.
     pub(super) fn status(&self, name: &str) -> Result<&str> {
-        field(&self.status, name).with_context(|| format!("the kernel tells no {name}"))
+        field(&self.status, name).with_context(|| format!("the kernel does not report {name}"))
     }
 
     /// User and group, each once where it has no others to change to.

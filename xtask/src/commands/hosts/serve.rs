@@ -242,7 +242,7 @@ pub(super) fn visit(
     protocol(&client)?;
     said.push("keeps to the protocol in both eras".to_owned());
     door(program, &component, &forward, &folder, &client)?;
-    said.push("serves nobody without the token".to_owned());
+    said.push("serves no one without the token".to_owned());
 
     let strict = folder.join("read-only");
     fs::create_dir_all(&strict)?;
