@@ -88,7 +88,7 @@ fn variables_in_notes() {
     let wrong = create(json!({"vmid": 100, "notes": "{{date}}"}));
     assert_eq!(
         wrong.notes().unwrap_err().message(),
-        "notes: must not hold {{date}}: only {{guestname}}, {{node}}, {{vmid}} and {{cluster}} \
+        "notes: must not contain {{date}}: only {{guestname}}, {{node}}, {{vmid}} and {{cluster}} \
          can be filled in"
     );
 }

@@ -376,7 +376,7 @@ mod tests {
                 "Medium: rule 3 never applies: rule 0 comes first, matches all that it matches, and says ACCEPT",
                 "Medium: rule 5 is for net7, which does not exist",
                 "Medium: rule 6 uses the security group nogroup, which does not exist",
-                "Medium: rule 7 has the source dc/nobody, and there is no such alias",
+                "Medium: rule 7 has the source dc/nobody, but there is no such alias",
                 "Low: rule 1 adds nothing: rule 0 covers it already",
                 "Low: rule 2 is a duplicate of rule 0",
                 "Low: rule 4 is disabled",

@@ -309,7 +309,7 @@ fn options_are_checked() {
         ),
         (
             json!({"vmid": 100, "add_tags": ["a"], "remove_tags": ["a"]}),
-            "remove_tags: must not hold a",
+            "remove_tags: must not contain a",
         ),
     ] {
         let message = message(options(arguments).check());
