@@ -19,9 +19,9 @@ use crate::settings::{EnvFile, Settings, SettingsError, Source, Sources, Variabl
 ///
 /// The component runs in a sandbox: it reaches the configured Proxmox VE and
 /// nothing else, and never sees the token. The address, the token and the
-/// certificates to accept come from one place: from flags and the environment,
-/// or from the file given by --env-file, or from a .env in the working
-/// directory. Such a .env is used only if no other place gives any of these
+/// certificate settings must come from the same source: flags and environment
+/// variables, the file passed with --env-file, or .env in the working
+/// directory. .env is used only if no other source provides any of these
 /// settings, and by the server only with --dotenv. The token's secret has no
 /// flag: give it as PROXMOX_TOKEN_SECRET, or name a file that holds it in
 /// PROXMOX_TOKEN_SECRET_FILE.
@@ -68,9 +68,9 @@ pub(crate) enum Command {
     ///
     /// Listens on a loopback address without TLS. Requests that the policy
     /// allows are sent to the configured Proxmox VE with the token, over
-    /// verified TLS;
-    /// the component needs a key instead of the token, and never sees the token.
-    /// In any --call-seconds, at most --call-requests requests are sent.
+    /// verified TLS; the component needs a key instead of the token, and never
+    /// sees the token. In any --call-seconds, at most --call-requests requests
+    /// are sent.
     Forward(ForwardArgs),
     /// Show the policy, or what it decides about a call
     #[command(subcommand)]
@@ -143,7 +143,7 @@ pub(crate) struct Options {
     /// Address of Proxmox VE; HTTPS only [PROXMOX_URL]
     #[arg(long, global = true, help_heading = "Settings")]
     url: Option<String>,
-    /// The token's owner, such as root@pam [PROXMOX_USER]
+    /// User that owns the token, such as mcp@pve [PROXMOX_USER]
     #[arg(long, global = true, help_heading = "Settings")]
     user: Option<String>,
     /// The token's name, or user@realm!name [PROXMOX_TOKEN_ID]
@@ -153,7 +153,8 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true", help_heading = "Settings")]
     verify_ssl: Option<String>,
-    /// Certificates to trust besides the system's, in PEM [PROXMOX_CA_FILE]
+    /// CA certificates to trust in addition to the system's (PEM)
+    /// [PROXMOX_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     ca_file: Option<String>,
     /// SHA-256 fingerprints of the only certificates to accept
@@ -171,13 +172,13 @@ pub(crate) struct Options {
         conflicts_with = "env_file"
     )]
     dotenv: bool,
-    /// Use a simulated cluster inside this program instead of a real one
+    /// Use the built-in simulated cluster
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
         "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "env_file", "dotenv",
     ])]
     pub demo: bool,
 
-    /// Run this component instead of the one inside this program
+    /// Run this component instead of the embedded one
     #[arg(long, global = true, value_name = "FILE")]
     component: Option<PathBuf>,
     /// Refuse to run a component with another SHA-256 digest
@@ -240,7 +241,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub policy: PolicyFlags,
 
-    /// What to log on stderr: off, error, warn, info, debug or trace
+    /// Log level for stderr: off, error, warn, info, debug or trace
     /// [PROXMOX_MCP_LOG] [default: warn]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<LevelFilter>,

@@ -20,26 +20,26 @@ use crate::settings::file_name;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
-    /// A TOML file with the policy; the flags below beat it, unless it is locked
+    /// Policy file (TOML); the flags below override it, unless it is locked
     /// [PROXMOX_MCP_POLICY]
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// What may be done: observe, operate or admin [default: operate]
+    /// Allowed actions: observe, operate or admin [default: operate]
     #[arg(long, global = true, value_name = "NAME")]
     preset: Option<Preset>,
-    /// Let nothing but reads through, and offer no tool that writes
+    /// Allow only reads, and list only tools that read
     #[arg(long, global = true)]
     read_only: bool,
-    /// Offer only the tools of these toolsets
+    /// List only tools of these toolsets
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Option<Vec<String>>,
-    /// Offer only these tools
+    /// List only these tools
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     tools: Option<Vec<String>>,
-    /// Do not offer these tools
+    /// Do not list these tools
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     exclude_tools: Option<Vec<String>>,
-    /// Offer these tools although they are marked dangerous
+    /// Enable these tools, which are marked dangerous
     #[arg(
         long = "allow-tool",
         global = true,
@@ -47,33 +47,33 @@ pub(crate) struct PolicyFlags {
         value_delimiter = ','
     )]
     allow_tools: Option<Vec<String>>,
-    /// Reach no guests but these: vmids and ranges of them, such as 100,200-299
+    /// Restrict the scope to these guests: vmids and ranges, such as
+    /// 100,200-299
     #[arg(long, global = true, value_name = "RANGES", value_delimiter = ',')]
     vmids: Option<Vec<VmidRange>>,
-    /// Reach no guests but those of these pools
+    /// Restrict the scope to guests in these pools
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pools: Option<Vec<String>>,
-    /// Reach no guests but those with one of these tags
+    /// Restrict the scope to guests with one of these tags
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     tags: Option<Vec<String>>,
-    /// Reach no nodes but these, and no guests elsewhere
+    /// Restrict the scope to these nodes and their guests
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     nodes: Option<Vec<String>>,
-    /// Reach no storages but these
+    /// Restrict the scope to these storages
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     storages: Option<Vec<String>>,
-    /// Ask the user before changes: never, destructive or writes
+    /// Changes that need the user's consent: never, destructive or writes
     /// [default: never]
     #[arg(long, global = true, value_name = "WHICH")]
     confirm: Option<Confirm>,
-    /// Where the client cannot ask: refuse or allow [default: refuse]
+    /// If the client cannot ask for consent: refuse or allow [default: refuse]
     #[arg(long, global = true, value_name = "WHAT")]
     confirm_fallback: Option<Fallback>,
-    /// Requests in any minute that change anything [default: no limit]
+    /// Maximum number of changes per minute [default: no limit]
     #[arg(long, global = true, value_name = "COUNT")]
     writes_per_minute: Option<NonZeroU32>,
-    /// Requests in any minute that lose data or interrupt a guest
-    /// [default: no limit]
+    /// Maximum number of destructive changes per minute [default: no limit]
     #[arg(long, global = true, value_name = "COUNT")]
     destructive_per_minute: Option<NonZeroU32>,
     /// Append an audit log of JSON lines to this file; - is stderr

@@ -14,9 +14,7 @@ pub(crate) fn forbids(address: &str) -> Option<&'static str> {
         Host::Ipv4(address) => is_near(address),
         Host::Ipv6(address) => is_near6(address),
     };
-    near.then_some(
-        "it would make a node ask itself, or the metadata service of the network that it is in",
-    )
+    near.then_some("it would make a node fetch from itself, its local link or a metadata service")
 }
 
 /// The host of an address, in lower case.

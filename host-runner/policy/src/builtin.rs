@@ -57,13 +57,13 @@ fn forbids_deletion(segments: &[&str]) -> Option<&'static str> {
 fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option<&'static str> {
     const NODE: &str = "it would change a node, or what runs on it";
     const FETCH: &str = "it would make a node connect to any address";
-    const CLUSTER: &str = "it would change how the cluster is set up";
+    const CLUSTER: &str = "it would change the cluster's configuration";
     Some(match segments {
         ["access", "permissions"] if !writes => return None,
         ["access", ..] if writes => "it would change users, tokens or permissions",
         // Tickets and tokens are secrets, even to read.
         ["access", "ticket" | "vncticket" | "openid" | "tfa", ..]
-        | ["access", "users", _, "tfa", ..] => "it is about tickets",
+        | ["access", "users", _, "tfa", ..] => "it would read or create login tickets",
         // Reads that make a node connect to whatever address they name.
         ["cluster", "acme", "meta" | "tos"] | ["nodes", _, "query-oci-repo-tags"] => FETCH,
         ["nodes", _, "scan", kind, ..] if !matches!(*kind, "lvm" | "lvmthin" | "zfs") => FETCH,
@@ -92,7 +92,9 @@ fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option
         ["nodes", _, "disks" | "ceph", ..] if writes => {
             "it would destroy what is on a node's disks"
         }
-        ["nodes", _, "status" | "wakeonlan"] if writes => "it would switch a node",
+        ["nodes", _, "status" | "wakeonlan"] if writes => {
+            "it would shut down, reboot or wake a node"
+        }
         // All guests of a node at once, whoever's they are.
         [
             "nodes",
@@ -102,12 +104,14 @@ fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option
         | ["cluster", "bulk-action", ..]
             if writes =>
         {
-            "it would switch all guests of a node, or move them"
+            "it would start, stop, suspend or migrate all guests of a node"
         }
         ["nodes", _, "replication", ..] | ["cluster", "replication", ..] if writes => {
-            "it would change how guests are replicated, and delete copies"
+            "it would change replication jobs, or delete replicated data"
         }
-        ["nodes", _, "services", ..] if writes => "it would switch a service of a node",
+        ["nodes", _, "services", ..] if writes => {
+            "it would start, stop or restart a service of a node"
+        }
         [
             "nodes",
             _,
@@ -116,7 +120,7 @@ fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option
             ..,
         ] if writes => NODE,
         ["nodes", _] | ["nodes"] if writes => NODE,
-        ["pools", ..] if writes => "it would change pools, by which guests may be in scope",
+        ["pools", ..] if writes => "it would change pools, which may decide the scope",
         ["cluster", "ha", ..] if writes => "it would change high availability",
         ["cluster", "backup" | "backup-info" | "jobs", ..] if writes => {
             "it would change which backups are made, and which are deleted"
@@ -146,9 +150,11 @@ fn forbids_param(name: &str, value: &str) -> Option<&'static str> {
             "it would run commands on a node"
         }
         "lock" => "it would set a guest's lock",
-        "template" if flag(value) == Some(true) => "it would make a guest a template, for good",
+        "template" if flag(value) == Some(true) => {
+            "it would permanently convert a guest to a template"
+        }
         "migratedfrom" | "stateuri" | "migration_network" | "migration_type" | "nocheck"
-        | "keepActive" => "it is for Proxmox's own nodes to say",
+        | "keepActive" => "only Proxmox nodes themselves may set it",
         name if name.starts_with("lxc") => "it would run commands on a node",
         _ => return None,
     })

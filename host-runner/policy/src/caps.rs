@@ -1,4 +1,4 @@
-//! How much may be changed in a minute.
+//! Limits on the number of changes per minute.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// The most requests of a kind in any minute. None is no limit.
+/// The maximum number of requests of a kind in any minute. None: no limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Caps {
     /// Of those that change anything.
@@ -25,7 +25,9 @@ pub struct Meter {
 /// One more would be too many.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this server makes at most {cap} {kind} a minute, by its operator's word: try again in {wait_seconds} s"
+    "this server allows at most {cap} {kind}{s} per minute (set by its operator): try again in \
+     {wait_seconds} s",
+    s = if .cap.get() == 1 { "" } else { "s" }
 )]
 pub struct TooMany {
     cap: NonZeroU32,
@@ -38,12 +40,12 @@ impl Meter {
     pub fn take(&mut self, caps: Caps, destructive: bool, now: Instant) -> Result<(), TooMany> {
         forget(&mut self.writes, now);
         forget(&mut self.destructive, now);
-        check(&self.writes, caps.writes, "changes", now)?;
+        check(&self.writes, caps.writes, "change", now)?;
         if destructive {
             check(
                 &self.destructive,
                 caps.destructive,
-                "destructive changes",
+                "destructive change",
                 now,
             )?;
             // What has no cap is not remembered.
@@ -104,7 +106,7 @@ mod tests {
         let refused = meter.take(caps, true, at(10)).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "this server makes at most 1 destructive changes a minute, by its operator's word: \
+            "this server allows at most 1 destructive change per minute (set by its operator): \
              try again in 51 s"
         );
         assert!(meter.take(caps, false, at(20)).is_ok());

@@ -10,7 +10,7 @@ use pve_api::Action;
 
 /// Something that would allow more than a locked policy does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key} would allow more than the locked policy: {reason}")]
+#[error("{key} would allow more than the locked policy, which {reason}")]
 pub struct Widening {
     /// The key of the policy file, such as `preset` or `scope.vmids`.
     pub key: &'static str,
@@ -33,7 +33,7 @@ impl PolicyFile {
         let confirm = by.confirm.or(self.confirm);
         if confirm.unwrap_or_default().strictness() < self.confirm.unwrap_or_default().strictness()
         {
-            return Err(widening("confirm", "it asks the user about less"));
+            return Err(widening("confirm", "asks for consent in more cases"));
         }
         let asks = self.confirm.unwrap_or_default() != Confirm::Never;
         let fallback = |file: Option<Fallback>| file.unwrap_or_default();
@@ -41,11 +41,11 @@ impl PolicyFile {
             && fallback(self.confirm_fallback) == Fallback::Refuse
             && by.confirm_fallback == Some(Fallback::Allow)
         {
-            let reason = "it makes changes without asking the user";
+            let reason = "makes no change without consent";
             return Err(widening("confirm_fallback", reason));
         }
         if self.read_only == Some(true) && by.read_only == Some(false) {
-            return Err(widening("read_only", "it only lets reads through"));
+            return Err(widening("read_only", "only lets reads through"));
         }
         // Whoever is allowed everything of a kind needs no names.
         let dangerous = self.actions().iter().any(|action| action.is_dangerous());
@@ -62,7 +62,7 @@ impl PolicyFile {
             Some(patterns) => {
                 let base = self.allow.as_deref().unwrap_or_default();
                 if let Some(more) = patterns.iter().find(|pattern| !base.contains(pattern)) {
-                    let reason = format!("it has no rule {more}");
+                    let reason = format!("has no rule {more}");
                     return Err(widening("allow", reason));
                 }
                 Some(patterns)
@@ -95,7 +95,7 @@ impl PolicyFile {
                 .preset
                 .is_some_and(|preset| preset.actions().any(|action| action == *more));
             let key = if of_preset { "preset" } else { "allow_actions" };
-            let reason = format!("it does not allow {}", more.name());
+            let reason = format!("does not allow {}", more.name());
             return Err(widening(key, reason));
         }
         Ok(narrowed)
@@ -136,7 +136,7 @@ impl ScopeSection {
                 ..by
             });
         }
-        let other = |key| widening(key, "it limits guests by other lists");
+        let other = |key| widening(key, "limits guests by other lists");
         if by.pools.is_some() && self.pools.is_none() {
             return Err(other("scope.pools"));
         }
@@ -154,7 +154,7 @@ impl ScopeSection {
             };
             let mut ranges = vmids.iter().map(|range| range.range());
             if let Some(more) = ranges.find(|range| !within(range)) {
-                let reason = format!("it does not have {}-{}", more.start(), more.end());
+                let reason = format!("does not have {}-{}", more.start(), more.end());
                 return Err(widening("scope.vmids", reason));
             }
         }
@@ -172,7 +172,7 @@ impl LimitsSection {
     fn narrowed(&self, by: Self) -> Result<Self, Widening> {
         let least = |key, base: Option<NonZeroU32>, by: Option<NonZeroU32>| match (base, by) {
             (Some(base), Some(by)) if by > base => {
-                Err(widening(key, format!("it allows at most {base}")))
+                Err(widening(key, format!("allows at most {base}")))
             }
             (base, by) => Ok(by.or(base)),
         };
@@ -196,12 +196,12 @@ impl AuditSection {
         if let (Some(file), Some(other)) = (&self.file, &by.file)
             && file != other
         {
-            let reason = format!("it wants the audit log in {}", file.display());
+            let reason = format!("requires the audit log in {}", file.display());
             return Err(widening("audit.file", reason));
         }
         let wanted = self.file.is_some() || self.required.is_some();
         if wanted && self.required.unwrap_or(true) && by.required == Some(false) {
-            let reason = "it makes no change that cannot be logged";
+            let reason = "makes no change that cannot be logged";
             return Err(widening("audit.required", reason));
         }
         Ok(Self {
@@ -226,7 +226,7 @@ fn subset<T: Ord + Clone + Display>(
         return Ok(by.or(base).cloned());
     };
     match by.difference(base).next() {
-        Some(more) => Err(widening(key, format!("it does not have {more}"))),
+        Some(more) => Err(widening(key, format!("does not have {more}"))),
         None => Ok(Some(by.clone())),
     }
 }

@@ -19,59 +19,60 @@ use super::scope::{Scope, range};
 
 /// What the operator of host-runner lets an AI client do with Proxmox VE.
 ///
-/// Whatever is left out has its default; a flag of the command line beats the
-/// file. Nothing here allows what is built in: no guest is ever deleted.
+/// Omitted keys have their defaults; command-line flags override the file. No
+/// key can allow what is refused as built-in, such as deleting a guest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyFile {
-    /// Nothing may widen this policy: flags that would allow more are refused.
-    /// Of the system's own file this always holds.
+    /// Flags and other policy files that would allow more are refused. Always
+    /// true for the system policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub locked: Option<bool>,
-    /// What may be done, as a set of actions: `observe` (reads), `operate`
-    /// (the default: reads, and changes that can be undone or only add) or
-    /// `admin` (all, also what loses data or interrupts a guest at once).
+    /// Set of allowed actions: `observe` (reads), `operate` (the default: also
+    /// reversible or additive changes) or `admin` (all actions, including those
+    /// that lose data or cut the power).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
-    /// Lets nothing but reads through, and offers no tool that writes.
+    /// Allows only reads, and lists only tools that read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
-    /// Actions to allow beside those of the preset.
+    /// Actions to allow in addition to the preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_actions: Option<BTreeSet<Action>>,
-    /// Actions to take out of the preset.
+    /// Actions to remove from the preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny_actions: Option<BTreeSet<Action>>,
-    /// The toolsets to offer; all when left out.
+    /// The toolsets to list. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolsets: Option<BTreeSet<String>>,
-    /// The tools to offer, of those toolsets; all when left out.
+    /// The tools of these toolsets to list. Default: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tools: Option<BTreeSet<String>>,
-    /// Tools not to offer.
+    /// Tools not to list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exclude_tools: Option<BTreeSet<String>>,
-    /// Tools that are marked dangerous, and to be offered all the same.
+    /// Dangerous tools to enable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_tools: Option<BTreeSet<String>>,
-    /// Which changes the user is asked about first, where the client can ask.
+    /// Changes that need the user's consent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm: Option<Confirm>,
-    /// What happens to such a change where the client cannot ask.
+    /// What to do with such a change if the client cannot ask.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confirm_fallback: Option<Fallback>,
-    /// Requests to let through beyond the actions, such as
-    /// `GET /nodes/*/disks/**`. For experts: their answers are not filtered.
+    /// Requests to allow in addition to the actions, such as
+    /// `GET /nodes/*/disks/**`. For experts: responses to reads allowed only
+    /// here are not filtered by the scope.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow: Option<Vec<Pattern>>,
-    /// Requests to refuse whatever else allows them, such as
+    /// Requests to refuse, even if other keys allow them, such as
     /// `POST /nodes/*/qemu/100/**`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny: Option<Vec<Pattern>>,
-    /// Which part of the cluster there is.
+    /// The part of the cluster that this server may see.
     #[serde(default, skip_serializing_if = "ScopeSection::is_empty")]
     pub scope: ScopeSection,
-    /// How much may be changed in a minute.
+    /// Limits per minute.
     #[serde(default, skip_serializing_if = "LimitsSection::is_empty")]
     pub limits: LimitsSection,
     /// The audit log.
@@ -79,13 +80,13 @@ pub struct PolicyFile {
     pub audit: AuditSection,
 }
 
-/// Which part of the cluster there is. A guest is in scope when its vmid is in
-/// `vmids`, or its pool in `pools`, or one of its tags in `tags`, as far as any
-/// of these is given, and its node is in `nodes`.
+/// The part of the cluster that this server may see. A guest is in scope if its
+/// node is in `nodes`, and its vmid is in `vmids`, its pool in `pools` or one
+/// of its tags in `tags`. Omitted keys do not restrict.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ScopeSection {
-    /// Vmids and ranges of them, such as `100` and `"200-299"`.
+    /// Vmids and ranges, such as `100` and `"200-299"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vmids: Option<Vec<VmidRange>>,
     /// Names of pools.
@@ -102,14 +103,14 @@ pub struct ScopeSection {
     pub storages: Option<BTreeSet<String>>,
 }
 
-/// How much may be changed in a minute. What is left out has no limit.
+/// Limits per minute. Omitted keys set no limit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Requests that change anything.
+    /// Changes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes_per_minute: Option<NonZeroU32>,
-    /// Requests that lose data or interrupt a guest.
+    /// Changes that can lose data or interrupt a guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destructive_per_minute: Option<NonZeroU32>,
 }
@@ -118,34 +119,34 @@ pub struct LimitsSection {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditSection {
-    /// Where to append it to; `-` is stderr. None when left out.
+    /// File to append to; `-` is stderr. Default: no audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// Whether changes are refused while it cannot be written. On unless said
-    /// otherwise.
+    /// Whether to refuse changes while the log cannot be written. Default:
+    /// true.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
 }
 
-/// Which changes the user is asked about first.
+/// Changes that need the user's consent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Confirm {
     /// None.
     #[default]
     Never,
-    /// Those that lose data or interrupt a guest.
+    /// Changes that can lose data or interrupt a guest.
     Destructive,
     /// All.
     Writes,
 }
 
-/// What happens to a change that the user cannot be asked about.
+/// What to do with a change if the client cannot ask the user.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// It is refused.
+    /// Refuse it.
     #[default]
     Refuse,
-    /// It is made.
+    /// Make it.
     Allow,
 }
 

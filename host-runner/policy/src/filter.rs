@@ -8,7 +8,7 @@ use super::directory::{Directory, Resident};
 use super::scope::{Scope, number};
 
 /// In the place of how a task has failed.
-const HIDDEN_STATUS: &str = "failed, for a reason outside of this server's scope";
+const HIDDEN_STATUS: &str = "failed (the reason is outside this server's scope)";
 
 impl Scope {
     /// Whether an answer has to be filtered at all.

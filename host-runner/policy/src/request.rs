@@ -32,7 +32,8 @@ pub enum Malformed {
     DotSegment,
     /// Something that no name holds.
     #[error(
-        "a path segment holds an encoded slash, a percent sign or a character that names nothing"
+        "a path segment contains an encoded slash, a percent sign or a character not allowed in \
+         names"
     )]
     Segment,
     /// Bytes that are no text.
@@ -48,13 +49,13 @@ pub enum Malformed {
     #[error("a {0} request has parameters in its query")]
     Query(&'static str),
     /// More than pveproxy reads of a request before its body.
-    #[error("the path and the headers together are longer than proxmox takes")]
+    #[error("the path and headers together are longer than Proxmox accepts")]
     Head,
     /// More parameters than any call of Proxmox takes.
     #[error("the request has more than {MAX_PARAMS} parameters")]
     TooManyParams,
     /// A name that no parameter has.
-    #[error("a parameter's name holds a character that names nothing")]
+    #[error("a parameter name contains a character not allowed in names")]
     ParamName,
 }
 

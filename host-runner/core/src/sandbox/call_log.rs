@@ -64,7 +64,7 @@ pub(crate) enum Fate {
     Unconfirmed,
     /// It is allowed, but the user did not agree to it.
     Declined,
-    /// It is allowed, but this call is for show.
+    /// It is allowed, but this is a dry run.
     Withheld,
 }
 
