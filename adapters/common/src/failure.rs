@@ -29,7 +29,7 @@ pub enum Kind {
     Denied,
     /// What the call is about does not exist.
     NotFound,
-    /// The present state does not allow this.
+    /// The current state does not allow this.
     Conflict,
     /// There was no answer. The message says whether a change may have happened
     /// all the same.

@@ -31,7 +31,7 @@ pub(crate) struct SnapshotTree {
     pub(super) snapshots: Vec<SnapshotNode>,
     /// How many there are, also where not all are shown.
     total: usize,
-    /// The snapshot that the guest's present state is based on.
+    /// The snapshot that the guest's current state is based on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -19,7 +19,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Snapshots {
     pub(super) all: Vec<Snapshot>,
-    /// The one that the present state is based on.
+    /// The one that the current state is based on.
     pub(super) current: Option<String>,
 }
 
@@ -51,7 +51,7 @@ impl Snapshots {
         Ok(Self::new(raw))
     }
 
-    /// Proxmox lists the present state among the snapshots, as `current`.
+    /// Proxmox lists the current state among the snapshots, as `current`.
     pub(super) fn new(raw: Vec<Snapshot>) -> Self {
         let (now, all): (Vec<_>, Vec<_>) =
             raw.into_iter().partition(|entry| entry.name == "current");

@@ -22,7 +22,7 @@ const OF_EVERY_TOOL: [&str; 2] = ["GET /version", "GET /access/permissions"];
 /// The page, from what `host-runner tools --json` prints.
 pub(super) fn page(tools: &[Value]) -> Result<String> {
     let mut page = HEAD.to_owned();
-    page.push_str("| Group | Tool | What it does | Effect |\n|---|---|---|---|\n");
+    page.push_str("| Group | Tool | Description | Effect |\n|---|---|---|---|\n");
     for tool in tools {
         let name = text(tool, "name")?;
         writeln!(
@@ -261,7 +261,7 @@ mod tests {
         let page = page.strip_prefix(HEAD).unwrap();
         assert_eq!(
             page,
-            "| Group | Tool | What it does | Effect |\n|---|---|---|---|\n\
+            "| Group | Tool | Description | Effect |\n|---|---|---|---|\n\
              | snapshots | [`list_snapshots`](#list_snapshots) | A guest's snapshots. | reads |\n\
              \n## list_snapshots\n\n\
              List snapshots. A guest's snapshots.\n\n\
