@@ -107,7 +107,10 @@ fn check_declarations(workspace: &Workspace, logs: &[PathBuf]) -> Result<()> {
     for log in logs {
         for line in fs::read_to_string(log)?.lines() {
             let request: Value = serde_json::from_str(line)?;
-            if let (Some(tool), Some(call)) = (request["tool"].as_str(), call_of(&request)) {
+            if let (Some(tool), Some(call)) = (
+                request.get("tool").and_then(Value::as_str),
+                call_of(&request),
+            ) {
                 made.insert((tool.to_owned(), call.to_string()));
             }
         }
