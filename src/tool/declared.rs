@@ -29,6 +29,7 @@ pub(crate) const FOLLOW_TASK: &[Calls] = &[
 /// Explaining an error of Proxmox, which every tool may have to do.
 const EXPLAIN: &[Calls] = &[
     Calls::One(&calls::access::PERMISSIONS),
+    Calls::One(&calls::cluster::STATUS),
     Calls::One(&calls::cluster::VERSION),
 ];
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::task::{known, label, task_error};
 use crate::error::Result;
 use crate::pve::{Pve, Started, TaskStatus, Upid};
-use crate::tool::declared::Calls;
+use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::expected::Expected;
 use crate::tool::report::Report;
 use crate::tool::ticket::PendingTask;
@@ -26,7 +26,9 @@ impl Run for WaitTask {
     type Output = Report;
 
     const CALLS: &'static [Calls] = &[
-        Calls::One(&calls::cluster::STATUS),
+        // A guest under high availability changes after its task has ended.
+        Calls::All(LOOK_UP),
+        Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::nodes::LIST),
         Calls::One(&calls::nodes::STOP_TASK),
         Calls::One(&calls::nodes::TASK_LOG),
