@@ -96,11 +96,11 @@ async fn an_impossible_download_is_refused_before_it_is_sent() -> anyhow::Result
         ),
         (
             json!({ "url": "http://192.0.2.11:8099/nope.iso", "storage": "local" }),
-            &["pve1 cannot fetch the url", "404 Not Found"],
+            &["pve1 cannot fetch the URL", "404 Not Found"],
         ),
         (
             json!({ "url": "https://nowhere.example/x.iso", "storage": "local" }),
-            &["cannot fetch the url", "nowhere.example"],
+            &["cannot fetch the URL", "nowhere.example"],
         ),
     ] {
         let text = client.error("download_iso", arguments).await?;

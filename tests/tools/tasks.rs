@@ -120,7 +120,7 @@ async fn a_running_task_is_stopped() -> anyhow::Result<()> {
     assert_eq!(report["action"], "ask the task vzstart 201 to stop");
     assert_says(
         report["next_step"].as_str().unwrap(),
-        &["get_task", "half-done"],
+        &["get_task", "incomplete"],
     );
     let task = client.call("get_task", upid.clone()).await?;
     assert_eq!(task["status"], "failed", "{task:#}");

@@ -22,5 +22,5 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetCloudInit>(TOOLSET, "get_cloud_init", "Get cloud-init settings", READ,
         "A VM's cloud-init settings, those not on its drive yet, and the generated documents; passwords hidden."),
     Tool::new::<SetCloudInit>(TOOLSET, "set_cloud_init", "Set cloud-init", SET,
-        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; leaves other settings unchanged. Regenerates the drive; the VM reads it at boot."),
+        "Set a VM's cloud-init user, password, SSH keys, addresses, DNS; others stay. Regenerates the drive; the VM reads it at boot."),
 ];

@@ -32,7 +32,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetClusterStatus>(TOOLSET, "get_cluster_status", "Get the cluster's state", READ,
         "Quorum, nodes, high availability, and what needs attention."),
     Tool::new::<ListReplication>(TOOLSET, "list_replication", "List replication jobs", READ,
-        "Replication jobs of guests with state, last and next run and errors; those that fail first."),
+        "Replication jobs with state, last and next run, errors; failing ones first."),
     Tool::new::<ListTasks>(TOOLSET, "list_tasks", "List tasks", READ,
         "Tasks (starts, clones, backups, migrations) with user, time and how they ended, newest first."),
     Tool::new::<GetTask>(TOOLSET, "get_task", "Get a task", READ,

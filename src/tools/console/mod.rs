@@ -12,5 +12,5 @@ const TOOLSET: Toolset = Toolset("console");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetConsoleUrl>(TOOLSET, "get_console_url", "Get a console's address", READ,
-        "The address of a guest's console in the web interface, for a browser that is logged in there."),
+        "Address of a guest's console in the web interface, for a browser logged in there."),
 ];

@@ -11,7 +11,7 @@ use serde::Deserialize;
 /// against the schema before they are read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 pub(super) struct RuleArguments {
-    /// Macro such as SSH, instead of proto and ports.
+    /// Such as SSH, instead of proto and ports.
     pub(super) r#macro: Option<String>,
     /// Interface such as net0.
     pub(super) interface: Option<String>,
@@ -31,6 +31,6 @@ pub(super) struct RuleArguments {
     pub(super) log: Option<String>,
     /// One line.
     pub(super) comment: Option<String>,
-    /// Proceed even if nodes become unreachable.
+    /// Even if nodes become unreachable.
     pub(super) accept_lockout: Option<bool>,
 }

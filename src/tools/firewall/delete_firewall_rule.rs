@@ -26,9 +26,9 @@ pub(crate) struct DeleteFirewallRule {
     cluster: Option<bool>,
     /// The rule's position.
     position: u32,
-    /// From audit_firewall: refuse if the rules have changed since.
+    /// From audit_firewall: refuse if changed since.
     digest: Option<String>,
-    /// Proceed even if nodes become unreachable.
+    /// Even if nodes become unreachable.
     accept_lockout: Option<bool>,
 }
 

@@ -40,9 +40,9 @@ pub(crate) struct SetFirewallOptions {
     ipfilter: Option<bool>,
     /// Others by Proxmox's names, such as log_level_in=info, nftables=1.
     more: Option<Vec<String>>,
-    /// Proceed even if nodes become unreachable.
+    /// Even if nodes become unreachable.
     accept_lockout: Option<bool>,
-    /// Proceed even if this disables the whole cluster's firewall.
+    /// Even if this disables the whole cluster's firewall.
     accept_unprotected: Option<bool>,
 }
 

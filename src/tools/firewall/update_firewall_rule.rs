@@ -31,7 +31,7 @@ pub(crate) struct UpdateFirewallRule {
     cluster: Option<bool>,
     /// The rule's position.
     position: u32,
-    /// From audit_firewall: refuse if the rules have changed since.
+    /// From audit_firewall: refuse if changed since.
     digest: Option<String>,
     /// Where to move it.
     new_position: Option<u32>,

@@ -37,7 +37,7 @@ pub(crate) struct MigrateGuest {
     with_local_disks: Option<bool>,
     /// Storage for the disks there: NAME, or pairs FROM:TO by comma. Default: the same names.
     target_storage: Option<String>,
-    /// How long a running container may take to shut down, in seconds. Default 180.
+    /// How long a running container may take to shut down. Default 180.
     #[schemars(range(min = 1, max = 86_400))]
     shutdown_timeout_seconds: Option<u32>,
     /// Limit in KiB/s; 0 for none.

@@ -26,5 +26,5 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<CheckMigration>(TOOLSET, "check_migration", "Check a migration", READ,
         "Which nodes a guest can migrate to now and how (live, offline, by restart), why not to others; local disks and devices."),
     Tool::new::<MigrateGuest>(TOOLSET, "migrate_guest", "Migrate a guest", DESTROY.idempotent(),
-        "Move a guest to another node: a running VM live, a running container by shutdown and start. Obstacles are reported before anything starts."),
+        "Move a guest to another node: a running VM live, a running container by shutdown and start. Reports obstacles first."),
 ];

@@ -19,7 +19,7 @@ use crate::tools::freshness;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTemplates {
-    /// guest: VM and container templates to clone. storage: container templates on storages. index: container templates to download. Default: all.
+    /// guest: templates to clone. storage: container templates on storages. index: those to download. Default: all.
     source: Option<Source>,
     /// Only names that contain this.
     name: Option<String>,

@@ -29,5 +29,5 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<DownloadTemplate>(TOOLSET, "download_template", "Download a container template", WRITE.open(),
         "Download a container template from the appliance index to a storage."),
     Tool::new::<DownloadIso>(TOOLSET, "download_iso", "Download an ISO or disk image", WRITE.open(),
-        "Download an ISO, disk image or container template from a URL to a storage, through a node. Never replaces an existing file."),
+        "Let a node download an ISO, disk image or container template from a URL. Never replaces a file."),
 ];

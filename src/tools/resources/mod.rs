@@ -20,9 +20,9 @@ const TOOLSET: Toolset = Toolset("resources");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<SetGuestResources>(TOOLSET, "set_guest_resources", "Set CPU and memory", SET,
-        "Set a guest's CPU and memory; leaves other settings unchanged. Shows what took effect and what is pending until a restart."),
+        "Set a guest's CPU and memory; others stay. Shows what took effect and what is pending until a restart."),
     Tool::new::<ResizeDisk>(TOOLSET, "resize_disk", "Grow a disk", WRITE,
         "Grow a guest's disk. Disks never shrink."),
     Tool::new::<SetGuestOptions>(TOOLSET, "set_guest_options", "Set name, notes and tags", SET,
-        "Set a guest's name, description, tags, start at boot and protection; leaves others unchanged."),
+        "Set a guest's name, description, tags, start at boot and protection; others stay."),
 ];

@@ -37,7 +37,7 @@ pub(crate) struct SetGuestResources {
     /// Swap in MiB; containers only.
     #[schemars(range(min = 0, max = 16_777_216))]
     swap_mib: Option<u32>,
-    /// Proceed even if a running container uses more than memory_mib.
+    /// Even if a running container uses more than memory_mib.
     accept_low_memory: Option<bool>,
 }
 

@@ -25,7 +25,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<CreateSnapshot>(TOOLSET, "create_snapshot", "Take a snapshot", WRITE,
         "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
     Tool::new::<RollbackSnapshot>(TOOLSET, "rollback_snapshot", "Roll back to a snapshot", DESTROY,
-        "Roll a guest's disks and settings back to a snapshot. Later changes are lost; a running guest is stopped without a shutdown. preview only shows what would be lost."),
+        "Roll a guest's disks and settings back to a snapshot. Later changes are lost; a running guest is powered off. preview only shows what would be lost."),
     Tool::new::<DeleteSnapshot>(TOOLSET, "delete_snapshot", "Remove a snapshot", DESTROY,
         "Remove a snapshot of a guest; the guest's current state is unchanged."),
 ];
