@@ -121,7 +121,7 @@ async fn an_impossible_download_is_refused_before_it_is_sent() -> anyhow::Result
         ),
         (
             json!({ "template": "debian-13-standard_13.1-2_amd64.tar.zst" }),
-            &["/storage", "several hold container templates"],
+            &["/storage", "several storages can hold container templates"],
         ),
     ] {
         let text = client.error("download_template", arguments).await?;
@@ -133,7 +133,7 @@ async fn an_impossible_download_is_refused_before_it_is_sent() -> anyhow::Result
     for (arguments, words) in [
         (
             json!({ "url": "ftp://x/a.iso" }),
-            &["/url", "http or https"][..],
+            &["/url", "HTTP or HTTPS"][..],
         ),
         (json!({ "url": "file:///etc/passwd" }), &["/url"]),
         (json!({ "url": "a.iso" }), &["/url", "whole address"]),
