@@ -524,6 +524,18 @@ impl Guest {
         self.get("lock")
     }
 
+    /// Dies as PVE does when the caller has seen another configuration.
+    pub(crate) fn check_digest(&self, seen: Option<&str>) -> Result<(), &'static str> {
+        match (seen, self.kind) {
+            (None, _) => Ok(()),
+            (Some(seen), _) if seen == self.digest() => Ok(()),
+            (_, GuestKind::Qemu) => Err("checksum mismatch (file change by other user?)"),
+            (_, GuestKind::Lxc) => {
+                Err("detected modified configuration - file changed by other user? Try again.")
+            }
+        }
+    }
+
     /// Dies as PVE does when the guest is locked.
     pub(crate) fn check_lock(&self) -> Result<(), String> {
         match self.lock() {

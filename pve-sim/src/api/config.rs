@@ -151,17 +151,7 @@ fn update(call: &mut Call<'_>, kind: GuestKind, sync: bool) -> Answer {
 
     // These checks come before a task is started.
     let guest = call.cluster.guest(&node, kind, vmid)?;
-    if call
-        .get("digest")
-        .is_some_and(|digest| digest != guest.digest())
-    {
-        return Err(Fail::die(match kind {
-            GuestKind::Qemu => "checksum mismatch (file change by other user?)",
-            GuestKind::Lxc => {
-                "detected modified configuration - file changed by other user? Try again."
-            }
-        }));
-    }
+    guest.check_digest(call.get("digest")).map_err(Fail::die)?;
     guest.check_lock().map_err(Fail::die)?;
     check_values(call.cluster, guest, &change)?;
 

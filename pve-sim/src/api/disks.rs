@@ -40,17 +40,7 @@ fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         call.text("size"),
     );
     let guest = call.cluster.guest(&node, kind, vmid)?;
-    if call
-        .get("digest")
-        .is_some_and(|digest| digest != guest.digest())
-    {
-        return Err(Fail::die(match kind {
-            GuestKind::Qemu => "checksum mismatch (file change by other user?)",
-            GuestKind::Lxc => {
-                "detected modified configuration - file changed by other user? Try again."
-            }
-        }));
-    }
+    guest.check_digest(call.get("digest")).map_err(Fail::die)?;
     guest.check_lock().map_err(Fail::die)?;
     let Some(value) = guest.get(&disk) else {
         return Err(Fail::die(format!("disk '{disk}' does not exist")));
