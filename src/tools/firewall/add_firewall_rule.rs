@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::arguments::RuleArguments;
+use super::declared::{READ_STATE, SET_RULE};
 use super::position::{move_target, shift_note, unchanged_digest};
 use super::rule::{Direction, Rule, RuleFields};
 use super::rule_list::{ListedRule, read_rules};
@@ -13,7 +14,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
@@ -45,25 +46,11 @@ impl Run for AddFirewallRule {
     type Output = Report;
 
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
+        Calls::All(READ_STATE),
         Calls::One(&calls::firewall::ADD_CLUSTER_RULE),
         Calls::Guest(&calls::firewall::ADD_GUEST_RULE),
         Calls::One(&calls::firewall::ADD_NODE_RULE),
-        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
-        Calls::One(&calls::firewall::CLUSTER_RULES),
-        Calls::One(&calls::firewall::GROUPS),
-        Calls::One(&calls::firewall::GROUP_RULES),
-        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
-        Calls::Guest(&calls::firewall::GUEST_RULES),
-        Calls::One(&calls::firewall::IPSET),
-        Calls::One(&calls::firewall::MACROS),
-        Calls::One(&calls::firewall::NODE_OPTIONS),
-        Calls::One(&calls::firewall::NODE_RULES),
-        Calls::One(&calls::firewall::SET_CLUSTER_RULE),
-        Calls::Guest(&calls::firewall::SET_GUEST_RULE),
-        Calls::One(&calls::firewall::SET_NODE_RULE),
-        Calls::Guest(&calls::guests::CONFIG),
-        Calls::One(&calls::nodes::LIST),
+        Calls::All(SET_RULE),
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::audit::AddressNames;
+use super::declared::READ_STATE;
 use super::finding::{Finding, Severity};
 use super::options::Options;
 use super::owner::Owner;
@@ -19,7 +20,7 @@ use super::visible::visible;
 use crate::error::Result;
 use crate::pve::{At, Failure, Nic, Params, Pve, nodes};
 use crate::text;
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 
 /// How many rules an audit shows by default.
@@ -136,20 +137,9 @@ impl Run for AuditFirewall {
     type Output = FirewallAudit;
 
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
+        Calls::All(READ_STATE),
         Calls::One(&calls::firewall::CLUSTER_REFERENCES),
-        Calls::One(&calls::firewall::CLUSTER_RULES),
-        Calls::One(&calls::firewall::GROUPS),
-        Calls::One(&calls::firewall::GROUP_RULES),
-        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
         Calls::Guest(&calls::firewall::GUEST_REFERENCES),
-        Calls::Guest(&calls::firewall::GUEST_RULES),
-        Calls::One(&calls::firewall::IPSET),
-        Calls::One(&calls::firewall::NODE_OPTIONS),
-        Calls::One(&calls::firewall::NODE_RULES),
-        Calls::Guest(&calls::guests::CONFIG),
-        Calls::One(&calls::nodes::LIST),
         Calls::One(&calls::nodes::NETWORK),
     ];
 

@@ -4,12 +4,13 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::declared::READ_STATE;
 use super::position::shift_note;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::Result;
 use crate::pve::{Params, Pve};
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -36,21 +37,10 @@ impl Run for DeleteFirewallRule {
     type Output = Report;
 
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
-        Calls::One(&calls::firewall::CLUSTER_RULES),
+        Calls::All(READ_STATE),
         Calls::One(&calls::firewall::DELETE_CLUSTER_RULE),
         Calls::Guest(&calls::firewall::DELETE_GUEST_RULE),
         Calls::One(&calls::firewall::DELETE_NODE_RULE),
-        Calls::One(&calls::firewall::GROUPS),
-        Calls::One(&calls::firewall::GROUP_RULES),
-        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
-        Calls::Guest(&calls::firewall::GUEST_RULES),
-        Calls::One(&calls::firewall::IPSET),
-        Calls::One(&calls::firewall::NODE_OPTIONS),
-        Calls::One(&calls::firewall::NODE_RULES),
-        Calls::Guest(&calls::guests::CONFIG),
-        Calls::One(&calls::nodes::LIST),
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

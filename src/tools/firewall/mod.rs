@@ -12,6 +12,7 @@ mod arguments;
 mod audit;
 mod audit_firewall;
 mod audit_rules;
+mod declared;
 mod delete_firewall_rule;
 mod effect;
 mod finding;

@@ -4,13 +4,14 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::declared::READ_STATE;
 use super::options::{OptionChange, Options, default_of, display_value};
 use super::security_groups::SecurityGroups;
 use super::state::FirewallState;
 use super::target::{Firewall, Level, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -69,21 +70,10 @@ impl Run for SetFirewallOptions {
     type Output = Report;
 
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
-        Calls::One(&calls::firewall::CLUSTER_RULES),
-        Calls::One(&calls::firewall::GROUPS),
-        Calls::One(&calls::firewall::GROUP_RULES),
-        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
-        Calls::Guest(&calls::firewall::GUEST_RULES),
-        Calls::One(&calls::firewall::IPSET),
-        Calls::One(&calls::firewall::NODE_OPTIONS),
-        Calls::One(&calls::firewall::NODE_RULES),
+        Calls::All(READ_STATE),
         Calls::One(&calls::firewall::SET_CLUSTER_OPTIONS),
         Calls::Guest(&calls::firewall::SET_GUEST_OPTIONS),
         Calls::One(&calls::firewall::SET_NODE_OPTIONS),
-        Calls::Guest(&calls::guests::CONFIG),
-        Calls::One(&calls::nodes::LIST),
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

@@ -1,10 +1,10 @@
 //! `update_firewall_rule`: changes or moves a rule.
 
-use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::arguments::RuleArguments;
+use super::declared::{READ_STATE, SET_RULE};
 use super::options::{argument_of, display_value};
 use super::position::{move_target, unchanged_digest};
 use super::rule::{Direction, Rule, RuleFields};
@@ -14,7 +14,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
 use crate::pve::{Params, Pve};
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
@@ -48,24 +48,7 @@ pub(crate) struct UpdateFirewallRule {
 impl Run for UpdateFirewallRule {
     type Output = Report;
 
-    const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::One(&calls::firewall::CLUSTER_OPTIONS),
-        Calls::One(&calls::firewall::CLUSTER_RULES),
-        Calls::One(&calls::firewall::GROUPS),
-        Calls::One(&calls::firewall::GROUP_RULES),
-        Calls::Guest(&calls::firewall::GUEST_OPTIONS),
-        Calls::Guest(&calls::firewall::GUEST_RULES),
-        Calls::One(&calls::firewall::IPSET),
-        Calls::One(&calls::firewall::MACROS),
-        Calls::One(&calls::firewall::NODE_OPTIONS),
-        Calls::One(&calls::firewall::NODE_RULES),
-        Calls::One(&calls::firewall::SET_CLUSTER_RULE),
-        Calls::Guest(&calls::firewall::SET_GUEST_RULE),
-        Calls::One(&calls::firewall::SET_NODE_RULE),
-        Calls::Guest(&calls::guests::CONFIG),
-        Calls::One(&calls::nodes::LIST),
-    ];
+    const CALLS: &'static [Calls] = &[Calls::All(READ_STATE), Calls::All(SET_RULE)];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let target = Target::of(self.vmid, self.node.clone(), self.cluster)?;

@@ -210,11 +210,12 @@ impl Gate {
     /// Why a request is not one of those that the call's tool declares.
     fn undeclared(&self, request: &ApiRequest) -> Option<String> {
         let declared = self.terms.declared.as_ref()?;
-        let call = format!("{} {}", request.method, request.path());
         (!declared.calls.cover(request)).then(|| {
             format!(
-                "the tool {} does not declare the call {call}, so it may not make it",
-                declared.tool
+                "the tool {} does not declare the call {} {}, so it may not make it",
+                declared.tool,
+                request.method,
+                request.path()
             )
         })
     }
