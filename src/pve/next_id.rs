@@ -25,8 +25,8 @@ impl<E: Into<Error>> From<E> for NotMade {
 }
 
 /// Makes a guest with the wanted vmid, or else with the next free one, and
-/// returns the vmid too. A free vmid that another client has taken meanwhile is
-/// replaced by the next one, once.
+/// returns the vmid too. If another client takes the free vmid first, the next
+/// one is tried, once.
 ///
 /// Fails with [`Error::Conflict`] where the vmid is taken. That may be by a guest
 /// that the token does not see, so looking at the list of guests first does not

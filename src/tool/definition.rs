@@ -43,7 +43,7 @@ pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
         report
     }
 
-    /// Looks once at what this tool has left running and follows by itself, see
+    /// Looks once at what this tool has left running and follows on its own, see
     /// [`Pending::own`].
     fn resume(_pve: &Pve, _state: &str) -> Result<Outcome> {
         Err(ticket::refused())

@@ -83,7 +83,7 @@ impl Ticket {
 }
 
 impl Pending {
-    /// What a tool follows by itself. `state` is read by [`Self::read`].
+    /// What a tool follows on its own. `state` is read by [`Self::read`].
     pub(crate) fn own(state: &impl Serialize) -> Result<Self> {
         serde_json::to_string(state)
             .map(Self::Own)

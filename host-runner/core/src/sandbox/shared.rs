@@ -134,7 +134,7 @@ impl Sandbox {
 
     /// What the policy's scope names and the cluster does not show to this
     /// token, in words. It is asked for once, and then written to the log;
-    /// nothing is said where Proxmox cannot be asked.
+    /// empty if Proxmox cannot be asked.
     pub(crate) async fn missing_of_scope(&self) -> &[String] {
         let missing = self.missing.get_or_try_init(|| async {
             let missing = self.look_for_missing().await.ok_or(())?;
