@@ -1,16 +1,14 @@
 //! Why a call failed, in the terms of `wit/world.wit`.
 //!
 //! [`Error`] is the error of every handler: one variant for each case of the
-//! contract, and a message for the caller. It holds words only, so no code
-//! decides by what Proxmox answered.
+//! contract, and a message for the caller. It is final: no code decides by its
+//! message.
 //!
-//! Code that does has `pve::Failure`, which says how one request failed: with an
-//! answer of Proxmox (`pve::ApiError`), without an answer, or because it was never
-//! sent. A tool looks at it where a failure has a meaning of its own there, such
-//! as a vmid that is taken; `?` turns every other one into an [`Error`], and
-//! `From<Failure>` is the only place that words it. The two stay apart because a
-//! failure that became an [`Error`] is final, and one that did not may still be
-//! handled.
+//! There is one path to it from a request that failed: the response of Proxmox is
+//! data (`pve::ErrorResponse`), `pve::Failure` says how the request failed, with
+//! such a response or without any, and `?` explains it as an [`Error`]. A tool
+//! looks at the failure first where it has a meaning of its own there, such as a
+//! vmid that is taken.
 
 /// Why a call failed. Each message names the next step.
 #[derive(Debug, Clone, PartialEq)]

@@ -118,9 +118,11 @@ pub(crate) fn nearest<'a>(
 /// What a message about a wrong name adds: `, pve1 is probably meant`, or nothing
 /// where no candidate is near.
 pub(crate) fn meant<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    let Some(near) = nearest(name, candidates) else {
-        return String::new();
-    };
+    nearest(name, candidates).map_or_else(String::new, |near| probably(name, near))
+}
+
+/// `, pve1 is probably meant`, and why where only the case differs.
+pub(crate) fn probably(name: &str, near: &str) -> String {
     let why = match near.to_lowercase() == name.to_lowercase() {
         true => " (case matters)",
         false => "",

@@ -14,13 +14,13 @@ pub fn split_volid(text: &str) -> Option<(&str, &str)> {
 /// cloud-init drive, or a backup. None where the name does not tell, as with
 /// an ISO image: under a scope on guests that is nobody's guest, and whoever
 /// needs an owner has to refuse.
-pub fn owner_of(volid: &str) -> Option<u32> {
+pub fn owner_of(volid: &str) -> Option<Vmid> {
     let (_, name) = volid.split_once(':')?;
     let parts: Vec<&str> = name.split('/').collect();
     let (file, folders) = parts.split_last()?;
     // Backups on a backup server: backup/vm/100/2026-07-01T10:00:00Z.
     if let ["backup", "vm" | "ct", vmid] = folders {
-        return number(vmid);
+        return Vmid::parse(vmid);
     }
     let by_name = of_backup(file).or_else(|| of_disk(file));
     match folders {
@@ -29,7 +29,7 @@ pub fn owner_of(volid: &str) -> Option<u32> {
         // 9000/base-9000-disk-0.qcow2/105/vm-105-disk-0.qcow2. The last one is
         // the volume.
         [.., folder] => {
-            let folder = number(folder).or_else(|| of_disk(folder));
+            let folder = Vmid::parse(folder).or_else(|| of_disk(folder));
             match (by_name, folder) {
                 (Some(name), Some(folder)) => {
                     // On LVM a clone is written base-9000-disk-0/vm-105-disk-0.
@@ -46,26 +46,21 @@ pub fn owner_of(volid: &str) -> Option<u32> {
 }
 
 /// `vzdump-qemu-100-2026_07_01-10_00_00.vma.zst`.
-fn of_backup(file: &str) -> Option<u32> {
+fn of_backup(file: &str) -> Option<Vmid> {
     let rest = file
         .strip_prefix("vzdump-qemu-")
         .or_else(|| file.strip_prefix("vzdump-lxc-"))
         .or_else(|| file.strip_prefix("vzdump-openvz-"))?;
-    number(rest.split('-').next()?)
+    Vmid::parse(rest.split('-').next()?)
 }
 
 /// `vm-100-disk-0`, `base-100-disk-0.qcow2`, `subvol-100-disk-0`.
-fn of_disk(file: &str) -> Option<u32> {
+fn of_disk(file: &str) -> Option<Vmid> {
     let rest = ["vm-", "base-", "subvol-", "basevol-"]
         .into_iter()
         .find_map(|prefix| file.strip_prefix(prefix))?;
     let (vmid, what) = rest.split_once('-')?;
-    number(vmid).filter(|_| !what.is_empty())
-}
-
-/// A vmid; without leading zeros, which would be another name.
-fn number(text: &str) -> Option<u32> {
-    Vmid::parse(text).map(Vmid::get)
+    Vmid::parse(vmid).filter(|_| !what.is_empty())
 }
 
 #[cfg(test)]
@@ -114,7 +109,7 @@ mod tests {
             ("vm-100-disk-0", None),
             ("", None),
         ] {
-            assert_eq!(owner_of(volid), owner, "{volid}");
+            assert_eq!(owner_of(volid).map(Vmid::get), owner, "{volid}");
         }
     }
 }

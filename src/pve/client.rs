@@ -4,14 +4,14 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pve_api::{Call, Method, calls};
+use pve_api::{Call, Method, Vmid, calls};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cluster_status::{ClusterEntry, Membership};
 use super::decode::{self, Decoded, Losses};
-use super::failure::{ApiError, Failure};
 use super::failure::{Asked, Held};
-use super::membership::{self, Membership};
+use super::failure::{ErrorResponse, Failure};
 use super::params::Params;
 use super::request::{At, Request};
 #[cfg(any(test, fuzzing))]
@@ -100,7 +100,7 @@ impl Pve {
 
     /// Why a guest is not among those that are listed, as far as that can be
     /// told: it does not exist, or this.
-    pub(crate) fn unseen(&self, vmid: Option<u32>) -> String {
+    pub(crate) fn unseen(&self, vmid: Option<Vmid>) -> String {
         if let Some(scope) = self.scope() {
             return format!("it is outside this server's scope ({scope})");
         }
@@ -117,7 +117,7 @@ impl Pve {
     pub(crate) fn membership(&self) -> &Membership {
         self.membership.get_or_init(|| {
             let request = calls::cluster::STATUS.at([]);
-            let entries: Vec<membership::Entry> =
+            let entries: Vec<ClusterEntry> =
                 self.send(&request, &Params::new()).unwrap_or_default();
             self.forget_skipped(&request);
             entries.into_iter().collect()
@@ -290,9 +290,9 @@ impl Pve {
             other => Some(other),
         };
         let error = match failed {
-            Some(status) => Some(ApiError::read(context(), status, &answer)),
+            Some(status) => Some(ErrorResponse::read(context(), status, &answer)),
             None if request.asks_agent() => decode::agent_error(&answer.body)
-                .map(|(class, text)| ApiError::of_agent(context(), &class, &text)),
+                .map(|(class, text)| ErrorResponse::of_agent(context(), &class, &text)),
             None => None,
         };
         match error {

@@ -2,20 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Pve;
 use super::disk::{Disk, Nic};
 use super::failure::Failure;
-use super::guest::{Guest, Kind};
+use super::guest::Guest;
 use super::params::Params;
 
 /// A guest's configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct GuestConfig {
-    kind: Kind,
+    kind: GuestType,
     values: BTreeMap<String, String>,
     /// The keys that are set to something that is neither a text nor a number.
     unreadable: BTreeSet<String>,
@@ -41,7 +41,7 @@ impl GuestConfig {
         Ok(config)
     }
 
-    fn new(kind: Kind, mut raw: Raw) -> Self {
+    fn new(kind: GuestType, mut raw: Raw) -> Self {
         let mut unreadable = BTreeSet::new();
         let raw_lxc = raw.0.remove("lxc").map(|lines| {
             raw_lines(&lines).unwrap_or_else(|| {
@@ -73,13 +73,13 @@ impl GuestConfig {
 
     /// One for a test.
     #[cfg(test)]
-    pub(crate) fn sample(kind: Kind, json: Value) -> Self {
+    pub(crate) fn sample(kind: GuestType, json: Value) -> Self {
         Self::new(kind, serde_json::from_value(json).unwrap())
     }
 
     /// One for a test.
     #[cfg(test)]
-    pub(crate) fn of(kind: Kind, values: BTreeMap<&str, &str>) -> Self {
+    pub(crate) fn of(kind: GuestType, values: BTreeMap<&str, &str>) -> Self {
         Self {
             kind,
             values: values
@@ -173,7 +173,7 @@ mod tests {
                 "net0":"name=eth0,bridge=vmbr0,firewall=1","lxc":[["lxc.a","b"]]}"#,
         )
         .unwrap();
-        let config = GuestConfig::new(Kind::Lxc, raw);
+        let config = GuestConfig::new(GuestType::Lxc, raw);
         assert_eq!(config.get("cores"), Some("2"));
         assert_eq!(config.get("lxc"), None);
         assert_eq!(config.raw_lxc(), ["lxc.a = b"]);
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_known_to_be_set() {
         let config = GuestConfig::sample(
-            Kind::Lxc,
+            GuestType::Lxc,
             serde_json::json!({"net0": {"bridge": "vmbr0"}, "tags": ["a"], "lxc": [["lxc.a"]],
                 "memory": null, "cores": 2}),
         );

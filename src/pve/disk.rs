@@ -1,10 +1,9 @@
 //! Disks and network cards, out of the property strings of a configuration.
 
-use pve_api::{size, split_volid};
+use pve_api::{GuestType, size, split_volid};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::guest::Kind;
 use super::property::Properties;
 
 /// A disk, mount point or drive of a guest.
@@ -114,13 +113,13 @@ pub(crate) struct Nic {
 
 impl Disk {
     /// Whether a configuration's key names a disk of this kind of guest.
-    pub(crate) fn is_key(kind: Kind, key: &str) -> bool {
+    pub(crate) fn is_key(kind: GuestType, key: &str) -> bool {
         match kind {
-            Kind::Qemu => {
+            GuestType::Qemu => {
                 matches!(key, "efidisk0" | "tpmstate0")
                     || numbered(key, &["scsi", "virtio", "sata", "ide", "unused"])
             }
-            Kind::Lxc => key == "rootfs" || numbered(key, &["mp", "unused"]),
+            GuestType::Lxc => key == "rootfs" || numbered(key, &["mp", "unused"]),
         }
     }
 
@@ -166,13 +165,13 @@ impl Nic {
 
     /// Reads one. A VM's card holds model and MAC as `virtio=BC:…`, a
     /// container's as `hwaddr=BC:…`.
-    pub(crate) fn parse(kind: Kind, id: &str, text: &str) -> Self {
+    pub(crate) fn parse(kind: GuestType, id: &str, text: &str) -> Self {
         let properties = Properties::parse(text);
         let own = |key: &str| properties.get(key).map(str::to_owned);
         let number = |key: &str| properties.get(key).and_then(|value| value.parse().ok());
         let (model, mac) = match kind {
-            Kind::Lxc => (None, own("hwaddr")),
-            Kind::Qemu => model_and_mac(&properties),
+            GuestType::Lxc => (None, own("hwaddr")),
+            GuestType::Qemu => model_and_mac(&properties),
         };
         let is_number = |value: &str| value.parse::<u32>().is_ok();
         let options = properties
@@ -244,11 +243,11 @@ mod tests {
 
     #[test]
     fn keys() {
-        assert!(Disk::is_key(Kind::Qemu, "scsi0"));
-        assert!(Disk::is_key(Kind::Qemu, "efidisk0"));
-        assert!(!Disk::is_key(Kind::Qemu, "scsihw"));
-        assert!(!Disk::is_key(Kind::Qemu, "rootfs"));
-        assert!(Disk::is_key(Kind::Lxc, "mp12"));
+        assert!(Disk::is_key(GuestType::Qemu, "scsi0"));
+        assert!(Disk::is_key(GuestType::Qemu, "efidisk0"));
+        assert!(!Disk::is_key(GuestType::Qemu, "scsihw"));
+        assert!(!Disk::is_key(GuestType::Qemu, "rootfs"));
+        assert!(Disk::is_key(GuestType::Lxc, "mp12"));
         assert!(Nic::is_key("net0") && !Nic::is_key("net"));
     }
 
@@ -306,13 +305,13 @@ mod tests {
     #[test]
     fn what_has_no_field_of_its_own_is_kept() {
         let nic = Nic::parse(
-            Kind::Qemu,
+            GuestType::Qemu,
             "net0",
             "virtio=BC:24:11:00:00:03,bridge=vmbr1,queues=4,trunks=5;6,tag=all,mtu=1",
         );
         assert_eq!(nic.options, ["queues=4", "trunks=5;6", "tag=all"]);
         let nic = Nic::parse(
-            Kind::Lxc,
+            GuestType::Lxc,
             "net1",
             "name=eth1,hwaddr=BC:24:11:00:00:04,host-managed=1,type=veth",
         );
@@ -326,7 +325,7 @@ mod tests {
     #[test]
     fn network_cards() {
         let nic = Nic::parse(
-            Kind::Qemu,
+            GuestType::Qemu,
             "net0",
             "virtio=BC:24:11:00:00:01,bridge=vmbr0,tag=20,firewall=1",
         );
@@ -334,7 +333,7 @@ mod tests {
         assert_eq!(nic.mac.as_deref(), Some("BC:24:11:00:00:01"));
         assert_eq!((nic.vlan, nic.firewall), (Some(20), true));
         let nic = Nic::parse(
-            Kind::Lxc,
+            GuestType::Lxc,
             "net0",
             "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:02,ip=dhcp,type=veth",
         );
@@ -347,7 +346,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read(text in any::<String>()) {
-            let _ = (Disk::parse("scsi0", &text), Nic::parse(Kind::Qemu, "net0", &text));
+            let _ = (Disk::parse("scsi0", &text), Nic::parse(GuestType::Qemu, "net0", &text));
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Guests: where they are, and how their paths are made.
 
-pub(crate) use pve_api::GuestType as Kind;
-use pve_api::calls;
+use pve_api::{GuestType, Vmid, calls};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,9 +15,9 @@ use crate::tool_names;
 /// first three and the status are known.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Guest {
-    pub(crate) vmid: u32,
+    pub(crate) vmid: Vmid,
     #[serde(rename = "type")]
-    pub(crate) kind: Kind,
+    pub(crate) kind: GuestType,
     pub(crate) node: String,
     #[serde(default)]
     pub(crate) status: String,
@@ -50,7 +49,7 @@ pub(crate) struct Guest {
 
 impl Guest {
     /// Finds a guest by its vmid, on whatever node it is.
-    pub(crate) fn find(pve: &Pve, vmid: u32) -> Result<Self> {
+    pub(crate) fn find(pve: &Pve, vmid: Vmid) -> Result<Self> {
         let found = guests(pve)?.into_iter().find(|guest| guest.vmid == vmid);
         if let Some(guest) = found {
             // What is odd about other guests has nothing to do with this one.
@@ -79,7 +78,7 @@ impl Guest {
     /// [`Self::retry_if_moved`].
     pub(crate) fn with<T>(
         pve: &Pve,
-        vmid: u32,
+        vmid: Vmid,
         run: impl Fn(&Self) -> Result<T>,
     ) -> Result<(Self, T)> {
         let guest = Self::find(pve, vmid)?;
@@ -137,8 +136,8 @@ impl Guest {
     /// What high availability calls it: `vm:100`.
     pub(crate) fn ha_id(&self) -> String {
         let kind = match self.kind {
-            Kind::Qemu => "vm",
-            Kind::Lxc => "ct",
+            GuestType::Qemu => "vm",
+            GuestType::Lxc => "ct",
         };
         format!("{kind}:{}", self.vmid)
     }
@@ -189,10 +188,10 @@ pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
 }
 
 /// Whether the list has an entry of a vmid, readable or not.
-fn is_listed(pve: &Pve, vmid: u32) -> bool {
+fn is_listed(pve: &Pve, vmid: Vmid) -> bool {
     let entries = pve.send::<Vec<Value>>(&resources(), &Params::new().set("type", "vm"));
     let is = |entry: &Value| {
-        let read = |key| serde_json::from_value::<Num<u32>>(entry.get(key)?.clone()).ok();
+        let read = |key| serde_json::from_value::<Num<Vmid>>(entry.get(key)?.clone()).ok();
         read("vmid").is_some_and(|found| found.0 == vmid)
     };
     entries.is_ok_and(|entries| entries.iter().any(is))

@@ -1,15 +1,15 @@
 //! The Proxmox VE API: the wire, and the shapes that travel over it.
 
 mod client;
+mod cluster_status;
 mod config;
 mod decode;
 mod disk;
 mod failure;
 mod format;
-mod grant;
+mod freshness;
 mod guest;
 mod guest_state;
-mod membership;
 mod next_id;
 mod node;
 mod num;
@@ -23,23 +23,25 @@ mod script;
 mod storage;
 mod task;
 mod transport;
+mod unknown_node;
 mod volume;
 
 pub(crate) use client::Pve;
+pub(crate) use cluster_status::{ClusterEntry, Membership};
 pub(crate) use config::GuestConfig;
 pub(crate) use disk::{Disk, Nic, Source};
-pub(crate) use failure::{ApiError, Failure};
+pub(crate) use failure::{ErrorResponse, Failure};
 pub(crate) use format::{Format, check_node_name};
-pub(crate) use guest::{Guest, Kind, guests, owned_tags};
+pub(crate) use freshness::complete_from_nodes;
+pub(crate) use guest::{Guest, guests, owned_tags};
 pub(crate) use guest_state::{GuestState, Power};
-pub(crate) use membership::Membership;
 pub(crate) use next_id::{NotMade, with_free_vmid};
 pub(crate) use node::{NodeState, check_node, choose_node, find_node, known_node, nodes};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
 pub(crate) use pending::{PendingChange, PendingConfig, Setting};
 pub(crate) use property::Properties;
-pub(crate) use pve_api::Upid;
+pub(crate) use pve_api::{GuestType, Upid, Vmid};
 pub(crate) use request::{At, OfGuest, Request};
 #[cfg(any(test, fuzzing))]
 pub(crate) use script::{Script, Sent};

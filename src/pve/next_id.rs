@@ -1,6 +1,6 @@
 //! The vmid of a new guest.
 
-use pve_api::calls;
+use pve_api::{Vmid, calls};
 
 use super::client::Pve;
 use super::num::Num;
@@ -33,9 +33,9 @@ impl<E: Into<Error>> From<E> for NotMade {
 /// replace this.
 pub(crate) fn with_free_vmid<T>(
     pve: &Pve,
-    wanted: Option<u32>,
-    mut make: impl FnMut(u32) -> Result<T, NotMade>,
-) -> Result<(u32, T)> {
+    wanted: Option<Vmid>,
+    mut make: impl FnMut(Vmid) -> Result<T, NotMade>,
+) -> Result<(Vmid, T)> {
     let mut attempt = 1;
     loop {
         let vmid = match wanted {
@@ -63,7 +63,7 @@ pub(crate) fn with_free_vmid<T>(
 }
 
 /// The next free vmid, by `/cluster/nextid`. Nothing reserves it.
-fn next_id(pve: &Pve) -> Result<u32> {
+fn next_id(pve: &Pve) -> Result<Vmid> {
     let request = calls::cluster::NEXT_ID.at([]);
-    Ok(pve.send::<Num<u32>>(&request, &Params::new())?.0)
+    Ok(pve.send::<Num<Vmid>>(&request, &Params::new())?.0)
 }

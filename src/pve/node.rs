@@ -4,10 +4,11 @@ use pve_api::calls;
 use serde::Deserialize;
 
 use super::client::Pve;
+use super::cluster_status::Membership;
 use super::format::Format;
-use super::membership::Membership;
 use super::params::Params;
 use super::request::At;
+use super::unknown_node::{self, Known};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -87,49 +88,13 @@ pub(crate) fn known_node(pve: &Pve, name: &str) -> Result<()> {
     }
 }
 
-/// A node by its name. A name that is none is refused with the right one, where
-/// it is likely which is meant.
+/// The node of this name. The error of a name that no node has suggests the one
+/// that is probably meant.
 pub(crate) fn find_node<'a>(nodes: &'a [NodeState], name: &str) -> Result<&'a NodeState> {
-    if let Some(node) = nodes.iter().find(|node| node.node == name) {
-        return Ok(node);
-    }
-    let all: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
-    // A name with odd letters in it is easier to see in quotes.
-    let shown = if Format::Node.fits(name) {
-        text::cut(name, 80)
-    } else {
-        text::quoted(name)
-    };
-    if all.is_empty() {
-        return Err(Error::NotFound(format!(
-            "there is no node {shown}: the token can see no nodes"
-        )));
-    }
-    let meant = meant(&all, name).map_or_else(String::new, |meant| {
-        let why = if meant.eq_ignore_ascii_case(name) {
-            " (case matters)"
-        } else {
-            ""
-        };
-        format!(", {meant} is probably meant{why}")
-    });
-    Err(Error::NotFound(format!(
-        "there is no node {shown}{meant}; the nodes are: {}",
-        text::names(all)
-    )))
-}
-
-/// The node that a wrong name most likely means: another case, a full host
-/// name (pve1.example.com), a slip.
-fn meant<'a>(all: &[&'a str], name: &str) -> Option<&'a str> {
-    let same = |name: &str| {
-        all.iter()
-            .copied()
-            .find(|node| node.eq_ignore_ascii_case(name.trim()))
-    };
-    same(name)
-        .or_else(|| same(name.trim().split(['.', ':', '/']).next()?))
-        .or_else(|| text::nearest(name.trim(), all.iter().copied()))
+    nodes.iter().find(|node| node.node == name).ok_or_else(|| {
+        let all: Vec<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
+        unknown_node::error(name, Known::Nodes(&all))
+    })
 }
 
 fn pick(nodes: &[NodeState], argument: &str, wanted: Option<&str>) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use pve_api::{API_PATH, Call, GuestCall, GuestType, Method};
+use pve_api::{API_PATH, Call, GuestCall, GuestType, Method, Vmid};
 
 use super::params::Params;
 
@@ -79,7 +79,7 @@ impl Request {
     pub(super) fn of_guest<const N: usize>(
         call: &'static Call,
         node: &str,
-        vmid: u32,
+        vmid: Vmid,
         more: [&str; N],
     ) -> Self {
         let vmid = vmid.to_string();

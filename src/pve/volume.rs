@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_api::calls;
+use pve_api::{Vmid, calls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -139,7 +139,7 @@ pub(crate) fn storage_contents(
     pve: &Pve,
     storages: Vec<StorageResource>,
     content: Option<Content>,
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
 ) -> Vec<StorageContent> {
     distinct(storages)
         .into_iter()
@@ -214,7 +214,7 @@ pub(crate) struct Volume {
     #[serde(default)]
     pub(crate) used: Option<Num<u64>>,
     #[serde(default)]
-    pub(crate) vmid: Option<Num<u32>>,
+    pub(crate) vmid: Option<Num<Vmid>>,
     #[serde(default)]
     pub(crate) ctime: Option<Num<u64>>,
     #[serde(default)]
@@ -283,7 +283,7 @@ pub(crate) fn volumes(
     node: &str,
     storage: &str,
     content: Option<Content>,
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
 ) -> Result<Vec<Volume>, Failure> {
     let mut volumes: Vec<Volume> = pve.send(
         &calls::storage::CONTENT.at([node, storage]),

@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::report::{Report, Status};
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Power, Pve};
+use crate::pve::{Guest, GuestType, Power, Pve, Vmid};
 use crate::tool_names;
 
 /// What is awaited of a guest, for how long.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expected {
-    vmid: u32,
+    vmid: Vmid,
     state: EndState,
     cause: Cause,
     within_seconds: u32,
@@ -74,13 +74,13 @@ pub(crate) fn given_up(guest: &Guest) -> Error {
 impl Expected {
     /// What high availability is to do; it acts within 15 seconds, and a guest
     /// may take its time to shut down or move.
-    pub(crate) fn by_ha(vmid: u32, state: EndState, within_seconds: u32) -> Self {
+    pub(crate) fn by_ha(vmid: Vmid, state: EndState, within_seconds: u32) -> Self {
         Self::new(vmid, state, Cause::HighAvailability, within_seconds)
     }
 
     /// What a task asked high availability for, where that was moments ago:
     /// later, the guest may have been changed again.
-    pub(crate) fn of_ha_task(kind: &str, vmid: u32, started: u64) -> Option<Self> {
+    pub(crate) fn of_ha_task(kind: &str, vmid: Vmid, started: u64) -> Option<Self> {
         let state = match kind {
             "hastart" => EndState::Running,
             "hastop" => EndState::Stopped,
@@ -90,7 +90,7 @@ impl Expected {
         is_recent.then(|| Self::by_ha(vmid, state, 60))
     }
 
-    pub(crate) fn new(vmid: u32, state: EndState, cause: Cause, within_seconds: u32) -> Self {
+    pub(crate) fn new(vmid: Vmid, state: EndState, cause: Cause, within_seconds: u32) -> Self {
         Self {
             vmid,
             state,
@@ -123,7 +123,7 @@ impl Expected {
             // A suspended container looks like a stopped one.
             EndState::Suspended => {
                 matches!(power, Power::Paused | Power::OnDisk)
-                    || (guest.kind == Kind::Lxc && power == Power::Stopped)
+                    || (guest.kind == GuestType::Lxc && power == Power::Stopped)
             }
             EndState::On(node) => guest.node == *node,
         };

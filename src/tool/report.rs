@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::pve::{Guest, Upid};
+use crate::pve::{Guest, Upid, Vmid};
 use crate::text;
 use crate::tool_names;
 
@@ -16,7 +16,7 @@ pub(crate) struct Report {
     pub(crate) status: Status,
     /// The guest; of a clone or a restore, the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) vmid: Option<u32>,
+    pub(crate) vmid: Option<Vmid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) node: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

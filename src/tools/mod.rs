@@ -7,7 +7,6 @@ pub(crate) mod cloudinit;
 pub(crate) mod cluster;
 pub(crate) mod console;
 pub(crate) mod firewall;
-pub(crate) mod freshness;
 pub(crate) mod guests;
 pub(crate) mod migration;
 pub(crate) mod nodes;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-use pve_api::{Action, Grammar, owner_of, tags};
+use pve_api::{Action, Grammar, Vmid, owner_of, tags};
 use serde_json::Value;
 
 use super::answer::{self, Data};
@@ -146,7 +146,7 @@ impl Scope {
     /// Whether a volume is of a guest in scope, or of no guest: an image or a
     /// template.
     pub(crate) fn has_volume(&self, volid: &str, directory: &Directory) -> bool {
-        match owner_of(volid) {
+        match owner_of(volid).map(Vmid::get) {
             Some(owner) => self.has_guest(owner, directory),
             None => volid.split_once(':').is_some_and(|(_, name)| {
                 let folder = name.split_once('/').map(|(folder, _)| folder);

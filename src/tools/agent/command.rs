@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::error::agent_error;
 use super::run_in_guest::says_nothing;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Flag, Guest, Num, Params, Pve};
+use crate::pve::{Failure, Flag, Guest, Num, Params, Pve, Vmid};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Running};
 use crate::{clock, text, tool_names};
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CommandRun {
-    vmid: u32,
+    vmid: Vmid,
     node: String,
     pid: u64,
     pub(super) status: CommandStatus,
@@ -43,7 +43,7 @@ pub(super) enum CommandStatus {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExecTicket {
-    pub(super) vmid: u32,
+    pub(super) vmid: Vmid,
     pub(super) pid: u64,
     pub(super) node: String,
     /// From when to when it is followed, in seconds since 1970.
@@ -162,7 +162,7 @@ impl CommandRun {
         Self::new(guest, pid, RawRun::default())
     }
 
-    fn still_running(vmid: u32, node: String, pid: u64) -> Self {
+    fn still_running(vmid: Vmid, node: String, pid: u64) -> Self {
         Self {
             vmid,
             node,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::command::{CommandRun, CommandStatus, ExecTicket};
 use super::error::agent_error;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, Kind, Num, Params, Pve};
+use crate::pve::{Failure, Guest, GuestType, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Run};
@@ -17,8 +17,7 @@ use crate::{clock, tool_names};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunInGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// The program and each argument. No shell: for one, give /bin/sh, -c, LINE.
     #[schemars(length(min = 1, max = 256))]
     command: Option<Vec<String>>,
@@ -48,7 +47,7 @@ impl Run for RunInGuest {
     fn run(self, pve: &Pve) -> Result<Reply<CommandRun>> {
         self.check()?;
         let (guest, pid) = Guest::with(pve, self.vmid, |guest| {
-            if guest.kind == Kind::Lxc {
+            if guest.kind == GuestType::Lxc {
                 return Err(Error::Conflict(format!(
                     "{} is a container, which has no guest agent: {} opens a console in it",
                     guest.label(),

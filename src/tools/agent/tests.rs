@@ -4,14 +4,14 @@ use super::command::{CommandRun, CommandStatus, look_error};
 use super::error::agent_error;
 use super::run_in_guest::start_error;
 use crate::error::Error;
-use crate::pve::{ApiError, Failure, Guest};
+use crate::pve::{ErrorResponse, Failure, Guest};
 
 fn guest() -> Guest {
     serde_json::from_str(r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#).unwrap()
 }
 
 fn failure(message: &str) -> Failure {
-    Failure::Api(Box::new(ApiError {
+    Failure::Api(Box::new(ErrorResponse {
         status: 500,
         message: message.into(),
         ..Default::default()

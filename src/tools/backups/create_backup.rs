@@ -7,8 +7,8 @@ use serde::Deserialize;
 use super::archive::archives;
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Content, Disk, Format, Guest, GuestConfig, Kind, Params, Pve, Started, StorageStatus,
-    TaskLog, Upid, choose,
+    At, Content, Disk, Format, Guest, GuestConfig, GuestType, Params, Pve, Started, StorageStatus,
+    TaskLog, Upid, Vmid, choose,
 };
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -19,8 +19,7 @@ use crate::{text, tool_names};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBackup {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// Default: the only one that holds backups.
     storage: Option<String>,
     /// Default snapshot: the guest keeps running. stop shuts it down for the
@@ -235,18 +234,18 @@ impl CreateBackup {
 }
 
 /// The disks that a backup of a guest does not hold.
-fn left_out(kind: Kind, disks: &[Disk]) -> Vec<String> {
+fn left_out(kind: GuestType, disks: &[Disk]) -> Vec<String> {
     disks
         .iter()
         .filter(|disk| !disk.cdrom && !disk.id.starts_with("unused"))
         .filter_map(|disk| {
             let why = match kind {
-                Kind::Lxc if disk.volid.starts_with('/') => "a path of the node, not a volume",
+                GuestType::Lxc if disk.volid.starts_with('/') => "a path of the node, not a volume",
                 // Mount points are backed up only where they say so.
-                Kind::Lxc if disk.id.starts_with("mp") && disk.backup != Some(true) => {
+                GuestType::Lxc if disk.id.starts_with("mp") && disk.backup != Some(true) => {
                     "its backup option is off"
                 }
-                Kind::Qemu if disk.backup == Some(false) => "its backup option is off",
+                GuestType::Qemu if disk.backup == Some(false) => "its backup option is off",
                 _ => return None,
             };
             Some(format!("{} ({}: {why})", disk.id, disk.volid))
@@ -293,7 +292,7 @@ mod tests {
                 "bulk:200/vm-200-disk-2.raw,mp=/kept,backup=1,size=8G",
             ),
         ];
-        let told = left_out(Kind::Lxc, &disks).join("; ");
+        let told = left_out(GuestType::Lxc, &disks).join("; ");
         assert!(
             told.contains("mp0 (/srv/media: a path") && told.contains("mp1 (bulk:"),
             "{told}"
@@ -305,7 +304,7 @@ mod tests {
             Disk::parse("ide2", "none,media=cdrom"),
         ];
         assert_eq!(
-            left_out(Kind::Qemu, &disks),
+            left_out(GuestType::Qemu, &disks),
             ["scsi1 (local:100/vm-100-disk-1.qcow2: its backup option is off)"]
         );
     }

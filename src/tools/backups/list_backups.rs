@@ -1,15 +1,16 @@
 //! `list_backups`: the backups of all guests.
 
-use pve_api::calls;
 use std::collections::BTreeMap;
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::volume::{able, kind_of, vmid_in};
+use super::volume::{able, kind_of, vmid_of};
 use crate::error::Result;
 use crate::pve::{
-    Content, Guest, Kind, Pve, StorageResource, Volume, guests, storage_contents, storage_resources,
+    Content, Guest, GuestType, Pve, StorageResource, Vmid, Volume, guests, storage_contents,
+    storage_resources,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -21,8 +22,7 @@ use crate::{clock, text};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListBackups {
     /// Only of this guest, which may be gone.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// Only on this storage.
     storage: Option<String>,
     /// Only on storages of this node.
@@ -42,11 +42,11 @@ pub(crate) struct BackupList {
     /// Guests without any finished backup, where no filter is set and every
     /// storage could be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) guests_without_backup: Option<Vec<u32>>,
+    pub(super) guests_without_backup: Option<Vec<Vmid>>,
     /// Instead, when some storages could not be read: guests without a known
     /// finished backup.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) guests_whose_backup_is_not_known: Option<Vec<u32>>,
+    pub(super) guests_whose_backup_is_not_known: Option<Vec<Vmid>>,
     /// Storages that could not be read, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unavailable: Vec<String>,
@@ -57,7 +57,7 @@ pub(crate) struct BackupList {
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct GuestBackups {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) vmid: Option<u32>,
+    pub(super) vmid: Option<Vmid>,
     /// Of the guest that has this vmid now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct Backup {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) shared: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<Kind>,
+    kind: Option<GuestType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -271,16 +271,15 @@ impl BackupList {
 }
 
 /// Backups with the node of each that is not on a shared storage, by vmid.
-type ByGuest = BTreeMap<Option<u32>, Vec<(Option<String>, Volume)>>;
+type ByGuest = BTreeMap<Option<Vmid>, Vec<(Option<String>, Volume)>>;
 
 fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
     let mut by_guest = ByGuest::new();
     for (node, volume) in found {
-        let vmid = volume
-            .vmid
-            .map(|vmid| vmid.0)
-            .or_else(|| vmid_in(&volume.volid));
-        by_guest.entry(vmid).or_default().push((node, volume));
+        by_guest
+            .entry(vmid_of(&volume))
+            .or_default()
+            .push((node, volume));
     }
     for backups in by_guest.values_mut() {
         backups.sort_by(|(_, a), (_, b)| {
@@ -292,7 +291,7 @@ fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
 }
 
 /// The guests without any finished backup. Templates need none.
-fn without_finished_backup(all: &[Guest], by_guest: &ByGuest) -> Vec<u32> {
+fn without_finished_backup(all: &[Guest], by_guest: &ByGuest) -> Vec<Vmid> {
     all.iter()
         .filter(|guest| {
             let backups = by_guest.get(&Some(guest.vmid)).into_iter().flatten();

@@ -1,14 +1,14 @@
 //! `restore_backup`: restores a backup as a new guest, never over an existing one.
 
-use pve_api::calls;
+use pve_api::{calls, owner_of};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::volume::{able, kind_of, listed, vmid_in};
+use super::volume::{able, kind_of, listed, vmid_of};
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Content, Failure, Format, Guest, Kind, NotMade, Params, Pve, Started, StorageResource,
-    Volume, check_node, check_node_name, choose, guests, storage_resources, volumes,
+    At, Content, Failure, Format, Guest, GuestType, NotMade, Params, Pve, Started, StorageResource,
+    Vmid, Volume, check_node, check_node_name, choose, guests, storage_resources, volumes,
     with_free_vmid,
 };
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
@@ -24,8 +24,7 @@ pub(crate) struct RestoreBackup {
     #[schemars(length(min = 3, max = 255))]
     pub(super) volid: String,
     /// Default: the next free one.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    pub(super) new_vmid: Option<u32>,
+    pub(super) new_vmid: Option<Vmid>,
     /// For its disks. Default: a VM's original ones, or the only one for containers.
     pub(super) storage: Option<String>,
     /// Default: a node that reaches the backup, preferably the original
@@ -83,15 +82,15 @@ impl Run for RestoreBackup {
             )));
         };
         let target = match kind {
-            Kind::Qemu if self.storage.is_none() => None,
-            Kind::Qemu => Some(choose(
+            GuestType::Qemu if self.storage.is_none() => None,
+            GuestType::Qemu => Some(choose(
                 pve,
                 &node,
                 Content::Images,
                 self.storage.as_deref(),
             )?),
             // Proxmox would use `local` by default, suitable or not.
-            Kind::Lxc => Some(choose(
+            GuestType::Lxc => Some(choose(
                 pve,
                 &node,
                 Content::Rootdir,
@@ -201,7 +200,7 @@ impl RestoreBackup {
                 "storage {storage} is not available now on {away}: look at the storage and its node"
             )));
         }
-        let original = vmid_in(&self.volid)
+        let original = owner_of(&self.volid)
             .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
             .map(|guest| guest.node.as_str());
         candidates.sort_by_key(|resource| original != Some(resource.node.as_str()));
@@ -238,9 +237,9 @@ impl RestoreBackup {
         &self,
         pve: &Pve,
         node: &str,
-        kind: Kind,
+        kind: GuestType,
         target: Option<&str>,
-    ) -> Result<(u32, Started)> {
+    ) -> Result<(Vmid, Started)> {
         let request = calls::backup::RESTORE.of(kind).at([node]);
         with_free_vmid(pve, self.new_vmid, |vmid| {
             match pve.send(&request, &self.params(kind, vmid, target)) {
@@ -251,13 +250,13 @@ impl RestoreBackup {
     }
 
     /// `force`, which would overwrite a guest, is not among them.
-    pub(super) fn params(&self, kind: Kind, vmid: u32, target: Option<&str>) -> Params {
+    pub(super) fn params(&self, kind: GuestType, vmid: Vmid, target: Option<&str>) -> Params {
         let params = Params::new().set("vmid", vmid);
         let params = match kind {
-            Kind::Qemu => params
+            GuestType::Qemu => params
                 .set("archive", &self.volid)
                 .opt("name", self.name.as_deref()),
-            Kind::Lxc => params
+            GuestType::Lxc => params
                 .set("ostemplate", &self.volid)
                 .flag("restore", true)
                 .opt("hostname", self.name.as_deref()),
@@ -267,15 +266,19 @@ impl RestoreBackup {
             .flag("unique", self.keep_macs != Some(true))
     }
 
-    fn report(&self, node: &str, kind: Kind, volume: &Volume, vmid: u32, all: &[Guest]) -> Report {
+    fn report(
+        &self,
+        node: &str,
+        kind: GuestType,
+        volume: &Volume,
+        vmid: Vmid,
+        all: &[Guest],
+    ) -> Report {
         let action = format!("restore {} as {} guest {vmid}", self.volid, kind.as_str());
         let mut report = Report::done(action);
         report.vmid = Some(vmid);
         report.node = Some(node.to_owned());
-        let original = volume
-            .vmid
-            .map(|vmid| vmid.0)
-            .or_else(|| vmid_in(&volume.volid));
+        let original = vmid_of(volume);
         if let Some(original) = all.iter().find(|guest| Some(guest.vmid) == original) {
             let macs = if self.keep_macs == Some(true) {
                 ", its MAC addresses"

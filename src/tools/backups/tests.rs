@@ -1,13 +1,14 @@
 //! Tests of what several of these files do together.
 
 use proptest::prelude::*;
+use pve_api::owner_of;
 use serde_json::{Value, json};
 
 use super::create_backup::{CreateBackup, Mode, notes_template, unknown_variable};
 use super::list_backups::{BackupList, shares};
 use super::restore_backup::RestoreBackup;
-use super::volume::{kind_of, vmid_in};
-use crate::pve::{Guest, Kind, Params, StorageStatus, Volume};
+use super::volume::{kind_of, vmid_of};
+use crate::pve::{Guest, GuestType, Params, StorageStatus, Vmid, Volume};
 
 fn volume(value: Value) -> Volume {
     serde_json::from_value(value).unwrap()
@@ -97,7 +98,7 @@ fn variables_in_notes() {
 fn restores_are_never_forced() {
     let vm = restore(json!({"volid": "nas:backup/vzdump-qemu-100-x.vma.zst", "name": "web02"}));
     assert_eq!(
-        pairs(&vm.params(Kind::Qemu, 105, None)),
+        pairs(&vm.params(GuestType::Qemu, vmid(105), None)),
         [
             "vmid=105",
             "archive=nas:backup/vzdump-qemu-100-x.vma.zst",
@@ -107,7 +108,7 @@ fn restores_are_never_forced() {
     );
     let ct = restore(json!({"volid": "nas:a", "name": "ct3", "keep_macs": true}));
     assert_eq!(
-        pairs(&ct.params(Kind::Lxc, 106, Some("bulk"))),
+        pairs(&ct.params(GuestType::Lxc, vmid(106), Some("bulk"))),
         [
             "vmid=106",
             "ostemplate=nas:a",
@@ -149,34 +150,38 @@ fn kinds_and_vmids() {
     for (entry, kind, vmid) in [
         (
             json!({"volid": "local:backup/vzdump-lxc-200-2026.tar.zst", "subtype": "lxc"}),
-            Some(Kind::Lxc),
+            Some(GuestType::Lxc),
             Some(200),
         ),
         (
             json!({"volid": "local:backup/vzdump-qemu-100-2026.vma.zst"}),
-            Some(Kind::Qemu),
+            Some(GuestType::Qemu),
             Some(100),
         ),
         (
             json!({"volid": "pbs:backup/vm/100/2026", "format": "pbs-vm"}),
-            Some(Kind::Qemu),
+            Some(GuestType::Qemu),
             Some(100),
         ),
         (
-            json!({"volid": "pbs:backup/ct/7/2026"}),
-            Some(Kind::Lxc),
-            Some(7),
+            json!({"volid": "pbs:backup/ct/700/2026"}),
+            Some(GuestType::Lxc),
+            Some(700),
         ),
         (json!({"volid": "local:backup/other.tgz"}), None, None),
     ] {
         let volume = volume(entry);
         assert_eq!(
-            (kind_of(&volume), vmid_in(&volume.volid)),
+            (kind_of(&volume), vmid_of(&volume).map(Vmid::get)),
             (kind, vmid),
             "{}",
             volume.volid
         );
     }
+}
+
+fn vmid(number: u32) -> Vmid {
+    Vmid::new(number).unwrap()
 }
 
 fn guest(vmid: u32, template: u8) -> Guest {
@@ -199,16 +204,19 @@ fn by_guest_newest_first() {
         backup(100, 10),
         backup(100, 30),
         backup(100, 20),
-        backup(77, 5),
+        backup(777, 5),
     ];
     let all = [guest(100, 0), guest(101, 0), guest(9000, 1)];
     let list = BackupList::new(found, &all, 3, 100);
     assert_eq!((list.total, list.total_bytes), (4, 40));
-    assert_eq!(list.guests_without_backup, Some(vec![101]));
-    let [gone, web] = list.guests.as_slice() else {
+    assert_eq!(list.guests_without_backup, Some(vec![vmid(101)]));
+    let [web, gone] = list.guests.as_slice() else {
         panic!("{list:?}");
     };
-    assert_eq!((gone.vmid, gone.exists, gone.count), (Some(77), false, 1));
+    assert_eq!(
+        (gone.vmid, gone.exists, gone.count),
+        (Some(vmid(777)), false, 1)
+    );
     assert_eq!(
         (web.name.as_deref(), web.exists, web.count),
         (Some("vm100"), true, 3)
@@ -231,10 +239,10 @@ fn a_guest_is_without_backup_only_where_that_is_known() {
     let mut list = BackupList::new(vec![(None, broken)], &[guest(100, 0)], 9, 100);
     let backup = &list.guests[0].backups[0];
     assert!(backup.unfinished && backup.shared && backup.node.is_none());
-    assert_eq!(list.guests_without_backup, Some(vec![100]));
+    assert_eq!(list.guests_without_backup, Some(vec![vmid(100)]));
     list.set_unavailable(vec!["nas on pve1: not reachable".into()]);
     assert_eq!(list.guests_without_backup, None);
-    assert_eq!(list.guests_whose_backup_is_not_known, Some(vec![100]));
+    assert_eq!(list.guests_whose_backup_is_not_known, Some(vec![vmid(100)]));
 }
 
 proptest! {
@@ -273,6 +281,6 @@ proptest! {
         let restore = RestoreBackup {
             volid, new_vmid: None, storage: None, node: None, name: None, keep_macs: None, wait: None,
         };
-        let _ = (restore.check(), vmid_in(&restore.volid));
+        let _ = (restore.check(), owner_of(&restore.volid));
     }
 }

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::owner_of;
+
 use crate::error::{Error, Result};
-use crate::pve::{Content, Kind, StorageResource, Volume};
+use crate::pve::{Content, GuestType, StorageResource, Vmid, Volume};
 
 /// Where a storage with backups is; refuses one that is nowhere.
 pub(super) fn able<'a>(
@@ -47,7 +49,7 @@ pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// What a backup is of: by what Proxmox says, else by its name.
-pub(super) fn kind_of(volume: &Volume) -> Option<Kind> {
+pub(super) fn kind_of(volume: &Volume) -> Option<GuestType> {
     let format = volume.format.as_deref().unwrap_or_default();
     let name = volume.volid.split_once(':').map_or("", |(_, path)| path);
     let says = |subtype: &str, marks: [&str; 3]| {
@@ -57,20 +59,18 @@ pub(super) fn kind_of(volume: &Volume) -> Option<Kind> {
                 .any(|mark| format == *mark || name.contains(mark))
     };
     if says("qemu", ["pbs-vm", "vzdump-qemu-", "backup/vm/"]) {
-        Some(Kind::Qemu)
+        Some(GuestType::Qemu)
     } else if says("lxc", ["pbs-ct", "vzdump-lxc-", "backup/ct/"]) {
-        Some(Kind::Lxc)
+        Some(GuestType::Lxc)
     } else {
         None
     }
 }
 
-/// The vmid in a backup's name: `…/vzdump-lxc-200-…`, `backup/vm/100/…`.
-pub(super) fn vmid_in(volid: &str) -> Option<u32> {
-    ["vzdump-qemu-", "vzdump-lxc-", "backup/vm/", "backup/ct/"]
-        .iter()
-        .find_map(|mark| volid.split_once(mark))
-        .and_then(|(_, rest)| rest.split(['-', '/']).next()?.parse().ok())
+/// The vmid of the guest that a backup is of: by what Proxmox says, else by its name.
+pub(super) fn vmid_of(volume: &Volume) -> Option<Vmid> {
+    let by_proxmox = volume.vmid.map(|vmid| vmid.0);
+    by_proxmox.or_else(|| owner_of(&volume.volid))
 }
 
 #[cfg(test)]

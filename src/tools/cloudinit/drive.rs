@@ -6,10 +6,10 @@ use serde::Serialize;
 use super::keys;
 use super::mask::HIDDEN;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, Kind, PendingChange, PendingConfig, Pve};
+use crate::pve::{Failure, Guest, GuestConfig, GuestType, PendingChange, PendingConfig, Pve};
 
 pub(super) fn no_container(guest: &Guest) -> Result<()> {
-    if guest.kind != Kind::Lxc {
+    if guest.kind != GuestType::Lxc {
         return Ok(());
     }
     Err(Error::Conflict(format!(

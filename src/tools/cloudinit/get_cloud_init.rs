@@ -9,7 +9,7 @@ use super::drive::{Pending, drive, no_container, no_drive, pending};
 use super::keys;
 use super::mask::mask;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, Params, Properties, Pve};
+use crate::pve::{Failure, Guest, GuestConfig, Params, Properties, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
@@ -18,13 +18,12 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetCloudInit {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct CloudInit {
-    vmid: u32,
+    vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     node: String,

@@ -14,7 +14,7 @@ use super::keys::SshKey;
 use super::mask::HIDDEN;
 use super::{address, keys};
 use crate::error::{Error, Problem, Result};
-use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve};
+use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::{Change, Report};
 use crate::tool::{Reply, Run};
@@ -24,8 +24,7 @@ use crate::tool_names;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetCloudInit {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// The account that cloud-init sets up. Empty removes the setting.
     #[schemars(length(max = 64), extend("x-clears" = true))]
     user: Option<String>,

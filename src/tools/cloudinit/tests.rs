@@ -9,7 +9,7 @@ use super::keys::tests::key;
 use super::mask::HIDDEN;
 use super::set_cloud_init::{DesiredSettings, Edit, SetCloudInit};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestConfig, Kind};
+use crate::pve::{Guest, GuestConfig, GuestType};
 
 fn desired(arguments: Value) -> Result<DesiredSettings> {
     let mut whole = json!({"vmid": 100});
@@ -30,7 +30,7 @@ fn guest() -> Guest {
 
 fn config() -> GuestConfig {
     GuestConfig::sample(
-        Kind::Qemu,
+        GuestType::Qemu,
         json!({
             "digest": "ab", "net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
             "ide2": "local:100/vm-100-cloudinit.qcow2,media=cdrom", "ciuser": "debian",
@@ -160,7 +160,7 @@ fn found(config: GuestConfig) -> CloudInitState {
 #[test]
 fn nothing_is_lost_for_a_card_that_is_not_there() {
     let config = GuestConfig::sample(
-        Kind::Qemu,
+        GuestType::Qemu,
         json!({"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0", "ipconfig7": "ip6=dhcp",
             "ide2": "local:100/vm-100-cloudinit.qcow2,media=cdrom",
             "cicustom": "user=local:snippets/u.yml,network=local:snippets/n.yml"}),
@@ -188,7 +188,7 @@ fn settings_are_shown_whole() {
         json!([{"nic": "net0", "ipv4": "192.0.2.50/24", "ipv4_gateway": "192.0.2.1"}])
     );
     assert!(!shown.to_string().contains("***"));
-    let bare = GuestConfig::sample(Kind::Qemu, json!({"ide2": "none,media=cdrom"}));
+    let bare = GuestConfig::sample(GuestType::Qemu, json!({"ide2": "none,media=cdrom"}));
     let shown = CloudInit::new(guest(), found(bare));
     assert!(shown.hint.unwrap().contains("has no cloud-init drive"));
 }

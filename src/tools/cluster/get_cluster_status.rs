@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{At, Failure, Flag, Num, Params, Pve};
+use crate::pve::{At, ClusterEntry, Failure, Flag, Params, Pve};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
@@ -93,26 +93,6 @@ impl Service {
     }
 }
 
-/// An entry of the cluster's status: the cluster, or one of its nodes. One
-/// struct for both, so that an odd field alone is left out, not all of its
-/// entry: without the cluster's entry a node seems to be in no cluster.
-#[derive(Debug, Deserialize)]
-struct StatusEntry {
-    #[serde(rename = "type", default)]
-    kind: String,
-    /// `node/pve1`.
-    id: Option<String>,
-    name: Option<String>,
-    quorate: Option<Flag>,
-    nodes: Option<Num<u64>>,
-    version: Option<Num<u64>>,
-    online: Option<Flag>,
-    ip: Option<String>,
-    nodeid: Option<Num<u64>>,
-    #[serde(default)]
-    local: Flag,
-}
-
 #[derive(Debug, Deserialize)]
 struct HaStatusEntry {
     #[serde(rename = "type", default)]
@@ -127,19 +107,6 @@ struct HaStatusEntry {
     #[serde(default)]
     status: String,
     quorate: Option<Flag>,
-}
-
-impl StatusEntry {
-    /// Its name, or the one that its id holds.
-    fn name(&self) -> Option<String> {
-        let filled = |name: &&str| !name.is_empty();
-        let by_id = || self.id.as_deref()?.strip_prefix("node/").filter(filled);
-        self.name
-            .as_deref()
-            .filter(filled)
-            .or_else(by_id)
-            .map(str::to_owned)
-    }
 }
 
 impl Member {
@@ -164,7 +131,8 @@ impl Run for GetClusterStatus {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
-        let entries: Vec<StatusEntry> = pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
+        let entries: Vec<ClusterEntry> =
+            pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
         let request = calls::cluster::HA_STATUS.at([]);
         let ha = match pve.send::<Vec<HaStatusEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
@@ -183,7 +151,7 @@ impl Run for GetClusterStatus {
 }
 
 impl ClusterStatus {
-    fn new(entries: Vec<StatusEntry>, ha: Ha) -> Self {
+    fn new(entries: Vec<ClusterEntry>, ha: Ha) -> Self {
         let mut status = Self {
             cluster: None,
             nodes: Vec::new(),
@@ -193,7 +161,7 @@ impl ClusterStatus {
         };
         let mut nameless = Vec::new();
         for entry in entries {
-            let name = entry.name();
+            let name = entry.name().map(str::to_owned);
             match (entry.kind.as_str(), name) {
                 ("cluster", name) => {
                     status.cluster = Some(Cluster {
@@ -400,7 +368,7 @@ mod tests {
 
     #[test]
     fn an_odd_field_hides_no_entry() {
-        let entries: Vec<StatusEntry> = serde_json::from_value(json!([
+        let entries: Vec<ClusterEntry> = serde_json::from_value(json!([
             {"type": "cluster", "name": "lab", "quorate": "1", "nodes": "2", "version": null},
             {"type": "node", "name": "pve1", "online": null, "nodeid": null, "local": 1},
             {"type": "node", "online": 1},
@@ -424,7 +392,7 @@ mod tests {
 
     #[test]
     fn ha_that_does_not_work_is_a_problem() {
-        let entries: Vec<StatusEntry> = serde_json::from_value(json!([
+        let entries: Vec<ClusterEntry> = serde_json::from_value(json!([
             {"type": "cluster", "name": "lab", "quorate": 1},
             {"type": "node", "name": "pve1", "online": 1},
             {"type": "node", "id": "node/pve2", "name": null, "online": 0},

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{At, Failure, Flag, Num, Params, Pve, nodes};
+use crate::pve::{At, Failure, Flag, Num, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -17,8 +17,7 @@ use crate::tool::{Reply, Run};
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListReplication {
     /// Only jobs of this guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// Default 100.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
@@ -40,7 +39,7 @@ pub(crate) struct ReplicationList {
 struct Job {
     /// The guest's vmid and a number: `100-0`.
     job: String,
-    vmid: u32,
+    vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_node: Option<String>,
     target_node: String,
@@ -88,7 +87,7 @@ enum JobState {
 #[derive(Debug, Deserialize)]
 struct ConfiguredJob {
     id: String,
-    guest: Num<u32>,
+    guest: Num<Vmid>,
     /// Absent in a job that has not run since PVE 5, or was written by hand.
     source: Option<String>,
     #[serde(default)]

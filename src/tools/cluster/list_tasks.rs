@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
-use crate::pve::{At, Params, Pve, TaskLog, Upid, check_node, nodes};
+use crate::pve::{At, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -21,8 +21,7 @@ pub(crate) struct ListTasks {
     #[schemars(length(min = 1))]
     node: Option<String>,
     /// On this guest, also in backups of several.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// How they ended.
     status: Option<TaskState>,
     /// Part of the type, such as qmstart, clone or vzdump.
@@ -52,7 +51,7 @@ const DEFAULT_LIMIT: u32 = 30;
 
 /// The filters, checked.
 pub(super) struct Filter {
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     status: Option<TaskState>,
     kind: Option<String>,
     user: Option<String>,
@@ -301,7 +300,7 @@ impl Filter {
 
     /// The backup jobs of several guests that a guest was in. Proxmox notes no
     /// vmid for them; their logs tell.
-    fn jobs(&self, pve: &Pve, node: &str, vmid: u32) -> Result<FoundTasks> {
+    fn jobs(&self, pve: &Pve, node: &str, vmid: Vmid) -> Result<FoundTasks> {
         let request = calls::nodes::TASKS.at([node]);
         let query = self
             .query()
@@ -385,7 +384,7 @@ impl FoundTasks {
 
 /// Whether the log of a backup job names a guest: in the command that started
 /// it, or where the guest's backup begins.
-fn backs_up(log: &[String], vmid: u32) -> bool {
+fn backs_up(log: &[String], vmid: Vmid) -> bool {
     let vmid = vmid.to_string();
     log.iter().any(|line| {
         if let Some((_, command)) = line.split_once("starting new backup job: vzdump ") {
@@ -406,13 +405,14 @@ mod tests {
 
     #[test]
     fn a_backup_job_tells_its_guests() {
+        let backs_up = |log: &[String], vmid| backs_up(log, Vmid::new(vmid).unwrap());
         let log = |lines: &[&str]| -> Vec<String> {
             lines.iter().map(|line| (*line).to_owned()).collect()
         };
         let named =
-            log(&["INFO: starting new backup job: vzdump 100 200 --storage local --bwlimit 300"]);
-        assert!(backs_up(&named, 100) && backs_up(&named, 200));
-        assert!(!backs_up(&named, 10) && !backs_up(&named, 300));
+            log(&["INFO: starting new backup job: vzdump 100 2000 --storage local --bwlimit 300"]);
+        assert!(backs_up(&named, 100) && backs_up(&named, 2000));
+        assert!(!backs_up(&named, 200) && !backs_up(&named, 300));
         let all = log(&[
             "INFO: starting new backup job: vzdump --all 1 --storage local",
             "INFO: skip external VMs: 300",
@@ -421,6 +421,6 @@ mod tests {
             "INFO: Finished Backup of VM 100 (00:00:02)",
         ]);
         assert!(backs_up(&all, 100) && backs_up(&all, 101));
-        assert!(!backs_up(&all, 300) && !backs_up(&all, 1));
+        assert!(!backs_up(&all, 300) && !backs_up(&all, 1000));
     }
 }

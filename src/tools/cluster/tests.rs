@@ -113,7 +113,7 @@ fn the_log_says_where_it_is() {
 
 #[test]
 fn a_task_that_is_not_there() {
-    let error = crate::pve::ApiError {
+    let error = crate::pve::ErrorResponse {
         status: 400,
         errors: [("upid".to_owned(), "no such task".to_owned())].into(),
         ..Default::default()

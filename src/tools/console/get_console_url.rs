@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestConfig, Kind, Pve};
+use crate::pve::{Guest, GuestConfig, GuestType, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -15,8 +15,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetConsoleUrl {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// Default: novnc for a VM, xtermjs (a terminal) for a container. For xtermjs a VM needs serial0.
     viewer: Option<Viewer>,
 }
@@ -31,7 +30,7 @@ enum Viewer {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Console {
     url: String,
-    vmid: u32,
+    vmid: Vmid,
     node: String,
     viewer: Viewer,
     hint: String,
@@ -53,10 +52,10 @@ impl Run for GetConsoleUrl {
             )));
         }
         let viewer = self.viewer.unwrap_or(match guest.kind {
-            Kind::Qemu => Viewer::Novnc,
-            Kind::Lxc => Viewer::Xtermjs,
+            GuestType::Qemu => Viewer::Novnc,
+            GuestType::Lxc => Viewer::Xtermjs,
         });
-        if guest.kind == Kind::Qemu && viewer == Viewer::Xtermjs {
+        if guest.kind == GuestType::Qemu && viewer == Viewer::Xtermjs {
             let (_, config) =
                 Guest::with(pve, self.vmid, |guest| Ok(GuestConfig::read(pve, guest)?))?;
             if config.get("serial0").is_none() {
@@ -95,8 +94,8 @@ impl Run for GetConsoleUrl {
 /// The address, with the parameters in the web interface's own order.
 fn address(base: &str, guest: &Guest, viewer: Viewer) -> String {
     let kind = match guest.kind {
-        Kind::Qemu => "kvm",
-        Kind::Lxc => "lxc",
+        GuestType::Qemu => "kvm",
+        GuestType::Lxc => "lxc",
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.append_pair("console", kind);

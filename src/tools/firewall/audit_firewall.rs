@@ -18,7 +18,7 @@ use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use super::visible::visible;
 use crate::error::Result;
-use crate::pve::{At, Failure, Nic, Params, Pve, nodes};
+use crate::pve::{At, Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
@@ -36,8 +36,7 @@ const OPTIONS_SHOWN: usize = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditFirewall {
     /// The guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// The node.
     node: Option<String>,
     /// True: the cluster, for all nodes.
@@ -51,7 +50,7 @@ pub(crate) struct AuditFirewall {
 pub(crate) struct FirewallAudit {
     firewall: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     /// Whether its rules apply; absent where the token cannot see it.

@@ -9,7 +9,7 @@ use super::position::shift_note;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::Result;
-use crate::pve::{Params, Pve};
+use crate::pve::{Params, Pve, Vmid};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -19,8 +19,7 @@ use crate::tool::{Reply, Run};
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteFirewallRule {
     /// The guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// The node.
     node: Option<String>,
     /// True: the cluster.

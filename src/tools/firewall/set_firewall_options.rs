@@ -10,7 +10,7 @@ use super::security_groups::SecurityGroups;
 use super::state::FirewallState;
 use super::target::{Firewall, Level, Target};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Pve};
+use crate::pve::{Params, Pve, Vmid};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -21,8 +21,7 @@ use crate::tool_names;
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetFirewallOptions {
     /// The guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// The node.
     node: Option<String>,
     /// True: the cluster.

@@ -2,13 +2,13 @@
 
 use super::owner::Owner;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Pve, check_node_name, choose_node};
+use crate::pve::{Guest, Pve, Vmid, check_node_name, choose_node};
 use crate::tool::report::Report;
 
 /// Which firewall a call is about.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Target {
-    Guest(u32),
+    Guest(Vmid),
     Node(String),
     Cluster,
 }
@@ -27,7 +27,7 @@ impl Target {
     /// Exactly one must be given: a guest left out by mistake must not make a
     /// change apply to the whole cluster.
     pub(super) fn of(
-        vmid: Option<u32>,
+        vmid: Option<Vmid>,
         node: Option<String>,
         cluster: Option<bool>,
     ) -> Result<Self> {
@@ -132,7 +132,8 @@ mod tests {
     #[test]
     fn a_firewall_has_to_be_named() {
         let name = |text: &str| Some(text.to_owned());
-        assert_eq!(Target::of(Some(100), None, None), Ok(Target::Guest(100)));
+        let web = Vmid::new(100).unwrap();
+        assert_eq!(Target::of(Some(web), None, None), Ok(Target::Guest(web)));
         assert_eq!(
             Target::of(None, name("pve1"), Some(false)),
             Ok(Target::Node("pve1".into()))
@@ -141,8 +142,8 @@ mod tests {
         for (vmid, node, cluster) in [
             (None, None, None),
             (None, None, Some(false)),
-            (Some(100), name("pve1"), None),
-            (Some(100), None, Some(true)),
+            (Some(web), name("pve1"), None),
+            (Some(web), None, Some(true)),
             (None, name("../x"), None),
         ] {
             assert!(Target::of(vmid, node, cluster).is_err());

@@ -13,7 +13,7 @@ use super::shadow::shadow_warnings;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::{Error, Result};
-use crate::pve::{Params, Pve};
+use crate::pve::{Params, Pve, Vmid};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -23,8 +23,7 @@ use crate::tool::{Reply, Run};
 #[schemars(extend("additionalProperties" = false, "x-clears" = true))]
 pub(crate) struct UpdateFirewallRule {
     /// The guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// The node.
     node: Option<String>,
     /// True: the cluster.

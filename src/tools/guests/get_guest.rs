@@ -10,7 +10,7 @@ use super::config::{CloudInit, Config, boot_order};
 use super::read::{NodeData, Pending, shown};
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, GuestState, Kind, Nic, Pve, owned_tags};
+use crate::pve::{Disk, Guest, GuestState, GuestType, Nic, Pve, Vmid, owned_tags};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -19,15 +19,14 @@ use crate::tool::{Reply, Run, bounds};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
 }
 
 /// Settings are absent where they could not be read.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GuestDetails {
-    vmid: u32,
-    kind: Kind,
+    vmid: Vmid,
+    kind: GuestType,
     node: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -223,8 +222,8 @@ impl GuestDetails {
         config.take("digest");
         let disks = disks(&mut config, kind);
         let cloud_init = match kind {
-            Kind::Qemu => CloudInit::take(&mut config, &disks),
-            Kind::Lxc => None,
+            GuestType::Qemu => CloudInit::take(&mut config, &disks),
+            GuestType::Lxc => None,
         };
         let mut details = Self {
             name: config
@@ -249,8 +248,9 @@ impl GuestDetails {
                 .map_or(known.tags, |tags| owned_tags(&tags)),
             protection: Some(config.flag("protection").unwrap_or(false)),
             os_type: config.take("ostype"),
-            agent_enabled: (kind == Kind::Qemu).then(|| config.agent()),
-            unprivileged: (kind == Kind::Lxc).then(|| config.flag("unprivileged").unwrap_or(false)),
+            agent_enabled: (kind == GuestType::Qemu).then(|| config.agent()),
+            unprivileged: (kind == GuestType::Lxc)
+                .then(|| config.flag("unprivileged").unwrap_or(false)),
             cloud_init,
             ha: match state {
                 Some(state) => Some(Ha {
@@ -346,13 +346,18 @@ impl GuestDetails {
 
 impl GuestCpu {
     /// Without a setting, a VM has one core and a container all of its node's.
-    fn take(config: &mut Config, kind: Kind, all_cores: u64, state: Option<&GuestState>) -> Self {
+    fn take(
+        config: &mut Config,
+        kind: GuestType,
+        all_cores: u64,
+        state: Option<&GuestState>,
+    ) -> Self {
         Self {
             cores: config.number("cores").unwrap_or(match kind {
-                Kind::Qemu => 1,
-                Kind::Lxc => all_cores,
+                GuestType::Qemu => 1,
+                GuestType::Lxc => all_cores,
             }),
-            sockets: (kind == Kind::Qemu).then(|| config.number("sockets").unwrap_or(1)),
+            sockets: (kind == GuestType::Qemu).then(|| config.number("sockets").unwrap_or(1)),
             model: config.take("cpu"),
             cpu_limit: config.number("cpulimit").filter(|limit: &f64| *limit > 0.0),
             used_percent: state.and_then(|state| Some(text::round(state.cpu?.0 * 100.0, 1))),
@@ -362,13 +367,14 @@ impl GuestCpu {
 
 impl GuestMemory {
     /// Proxmox's default is 512 MiB, of memory and of a container's swap.
-    fn take(config: &mut Config, kind: Kind, state: Option<&GuestState>) -> Self {
+    fn take(config: &mut Config, kind: GuestType, state: Option<&GuestState>) -> Self {
         let bytes = |mebibytes: u64| mebibytes.saturating_mul(MIB);
         Self {
             configured_bytes: bytes(config.number("memory").unwrap_or(512)),
             used_bytes: state.and_then(|state| Some(state.mem?.0)),
             min_memory_bytes: config.number("balloon").map(bytes),
-            swap_bytes: (kind == Kind::Lxc).then(|| bytes(config.number("swap").unwrap_or(512))),
+            swap_bytes: (kind == GuestType::Lxc)
+                .then(|| bytes(config.number("swap").unwrap_or(512))),
         }
     }
 }
@@ -386,7 +392,7 @@ impl Boot {
 }
 
 /// The disks in use, then those that were detached.
-fn disks(config: &mut Config, kind: Kind) -> Vec<Disk> {
+fn disks(config: &mut Config, kind: GuestType) -> Vec<Disk> {
     let mut disks: Vec<Disk> = config
         .matching(|key| Disk::is_key(kind, key))
         .iter()
@@ -396,7 +402,7 @@ fn disks(config: &mut Config, kind: Kind) -> Vec<Disk> {
     disks
 }
 
-fn nics(config: &mut Config, kind: Kind) -> Vec<Nic> {
+fn nics(config: &mut Config, kind: GuestType) -> Vec<Nic> {
     config
         .matching(Nic::is_key)
         .iter()

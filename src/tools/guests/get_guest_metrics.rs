@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{ApiError, Failure, Guest, Num, Params, Pve};
+use crate::pve::{ErrorResponse, Failure, Guest, Num, Params, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -14,8 +14,7 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestMetrics {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// How far back. Default hour.
     timeframe: Option<Timeframe>,
 }
@@ -44,7 +43,7 @@ impl Timeframe {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Metrics {
-    vmid: u32,
+    vmid: Vmid,
     timeframe: Timeframe,
     #[serde(skip_serializing_if = "Option::is_none")]
     from_at: Option<String>,
@@ -140,7 +139,7 @@ impl Run for GetGuestMetrics {
 
 /// The node's load database has a fault of its own, which no other call of the
 /// API meets.
-fn broken(guest: &Guest, error: &ApiError) -> Error {
+fn broken(guest: &Guest, error: &ErrorResponse) -> Error {
     Error::Conflict(format!(
         "the load database (RRD) of node {} cannot be read for {} ({}): the guest itself is not \
          affected; look at rrdcached and pvestatd on the node, and let an administrator move the \
@@ -152,7 +151,7 @@ fn broken(guest: &Guest, error: &ApiError) -> Error {
 }
 
 impl Metrics {
-    fn new(vmid: u32, timeframe: Timeframe, points: &[Point]) -> Self {
+    fn new(vmid: Vmid, timeframe: Timeframe, points: &[Point]) -> Self {
         let filled: Vec<&Point> = points.iter().filter(|point| point.is_filled()).collect();
         let range = |value: fn(&Point) -> Option<Num<f64>>, scale: f64, decimals: i32| {
             Range::of(
@@ -241,7 +240,7 @@ mod tests {
     #[test]
     fn values_are_summarized() {
         let metrics = Metrics::new(
-            100,
+            Vmid::new(100).unwrap(),
             Timeframe::Hour,
             &points(json!([
                 {"time": 1_795_334_640}, {"time": 1_795_334_700, "cpu": 0.1, "mem": 100, "maxmem": 400},
@@ -268,7 +267,7 @@ mod tests {
     #[test]
     fn impossible_values_count_for_nothing() {
         let cpu = Metrics::new(
-            100,
+            Vmid::new(100).unwrap(),
             Timeframe::Hour,
             &points(json!([{"time": 60, "cpu": 0.2}, {"time": 120, "cpu": -0.1}])),
         )
@@ -280,7 +279,7 @@ mod tests {
     #[test]
     fn empty_points_are_no_zeros() {
         let metrics = Metrics::new(
-            100,
+            Vmid::new(100).unwrap(),
             Timeframe::Day,
             &points(json!([{"time": 1}, {"time": 2}])),
         );

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, Kind, Nic, Num, Params, Pve};
+use crate::pve::{Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::agent;
@@ -17,8 +17,7 @@ use crate::{text, tool_names};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestNetwork {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// True: the loopback interface too.
     include_loopback: Option<bool>,
     /// Of interfaces. Default 20.
@@ -28,8 +27,8 @@ pub(crate) struct GetGuestNetwork {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GuestNetwork {
-    vmid: u32,
-    kind: Kind,
+    vmid: Vmid,
+    kind: GuestType,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// Addresses that others can reach, without link-local ones: first those of
@@ -108,7 +107,7 @@ impl Run for GetGuestNetwork {
         let guest = Guest::find(pve, self.vmid)?;
         guest.reachable(pve)?;
         let raw = match guest.kind {
-            Kind::Qemu => {
+            GuestType::Qemu => {
                 let request = guest.request(&calls::agent::INTERFACES);
                 pve.send::<AgentAnswer>(&request, &Params::new())
                     .map_err(|failure| agent::error::agent_error(&guest, failure))?
@@ -122,7 +121,7 @@ impl Run for GetGuestNetwork {
                     })?
             }
             // A stopped container answers null.
-            Kind::Lxc => {
+            GuestType::Lxc => {
                 match pve.send::<Option<Vec<RawInterface>>>(
                     &guest.request(&calls::guests::CONTAINER_INTERFACES),
                     &Params::new(),
@@ -504,7 +503,7 @@ mod tests {
     #[test]
     fn a_card_is_known_by_its_mac() {
         let cards = [Nic::parse(
-            Kind::Qemu,
+            GuestType::Qemu,
             "net1",
             "virtio=BC:24:11:00:00:38,bridge=vmbr0",
         )];

@@ -8,18 +8,19 @@ use serde::{Deserialize, Serialize};
 
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::pve::{At, Guest, Kind, Params, Pve, guests, known_node};
+use crate::pve::{
+    At, Guest, GuestType, Params, Pve, Vmid, complete_from_nodes, guests, known_node,
+};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
-use crate::tools::freshness;
 
 /// The guests that fit the filters.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListGuests {
     /// VMs or containers only.
-    kind: Option<Kind>,
+    kind: Option<GuestType>,
     /// unknown: not reported by its node. other: none of these.
     status: Option<GuestStatus>,
     /// Only on this node.
@@ -98,8 +99,8 @@ pub(crate) struct GuestList {
 /// A guest on an offline node has the first four fields only.
 #[derive(Debug, Serialize, JsonSchema)]
 struct GuestSummary {
-    vmid: u32,
-    kind: Kind,
+    vmid: Vmid,
+    kind: GuestType,
     node: String,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +145,7 @@ impl Run for ListGuests {
     fn run(self, pve: &Pve) -> Result<Reply<GuestList>> {
         let mut all = guests(pve)?;
         let none_seen = all.is_empty();
-        let mut notes = freshness::complete(pve, &mut all);
+        let mut notes = complete_from_nodes(pve, &mut all);
         if none_seen {
             notes.push(pve.empty_hint("VM.Audit", "/vms"));
         }

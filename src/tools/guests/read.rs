@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::pve::{
-    Failure, Guest, GuestConfig, GuestState, Kind, PendingChange, PendingConfig, Pve, Setting,
+    Failure, Guest, GuestConfig, GuestState, GuestType, PendingChange, PendingConfig, Pve, Setting,
 };
 use crate::text;
 
@@ -63,7 +63,7 @@ impl NodeData {
             )),
         }
         // Of a container's raw settings the other calls say nothing.
-        if guest.kind == Kind::Lxc {
+        if guest.kind == GuestType::Lxc {
             let config = match config {
                 Some(config) => Ok(config),
                 None => GuestConfig::read(pve, guest),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::preflight::LocalDisk;
 use super::survey::{How, Survey, Target, is_ha_managed};
 use crate::error::Result;
-use crate::pve::{Guest, Kind, NodeState, Pve, check_node_name, find_node, nodes};
+use crate::pve::{Guest, GuestType, NodeState, Pve, Vmid, check_node_name, find_node, nodes};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
@@ -15,18 +15,17 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckMigration {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// Only this node. Default: all.
     target_node: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct MigrationCheck {
-    pub(super) vmid: u32,
+    pub(super) vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<String>,
-    pub(super) kind: Kind,
+    pub(super) kind: GuestType,
     pub(super) node: String,
     pub(super) running: bool,
     pub(super) how: How,

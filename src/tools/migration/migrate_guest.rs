@@ -9,7 +9,7 @@ use super::storage_map::StorageMap;
 use super::survey::{How, Survey};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Guest, Kind, Params, Pve, Started, check_node_name, choose, choose_node,
+    Content, Guest, GuestType, Params, Pve, Started, Vmid, check_node_name, choose, choose_node,
 };
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::{Cause, EndState, Expected};
@@ -27,8 +27,7 @@ const HA_SECONDS: u32 = 900;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MigrateGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// Node to move it to.
     target_node: String,
     /// Live or not, for a VM. Default: live if it runs.
@@ -47,7 +46,7 @@ pub(crate) struct MigrateGuest {
 }
 
 /// A migration that was started, with what its report needs.
-struct Order {
+struct StartedMigration {
     how: How,
     local_disks: Vec<LocalDisk>,
     moves_along: Vec<String>,
@@ -85,21 +84,21 @@ impl Run for MigrateGuest {
         choose_node(pve, "target_node", Some(&self.target_node))?;
         if let Some(storages) = &storages {
             let content = match guest.kind {
-                Kind::Qemu => Content::Images,
-                Kind::Lxc => Content::Rootdir,
+                GuestType::Qemu => Content::Images,
+                GuestType::Lxc => Content::Rootdir,
             };
             for name in storages.targets() {
                 choose(pve, &self.target_node, content, Some(name))?;
             }
         }
-        let (guest, order) = Guest::with(pve, self.vmid, |guest| {
+        let (guest, migration) = Guest::with(pve, self.vmid, |guest| {
             if guest.node == self.target_node {
                 return Ok(None);
             }
-            self.order(pve, guest, storages.as_ref()).map(Some)
+            self.start(pve, guest, storages.as_ref()).map(Some)
         })?;
-        match order {
-            Some(order) => self.report(&guest, order),
+        match migration {
+            Some(migration) => self.report(&guest, migration),
             None => Ok(Reply::report(self.unchanged(&guest))),
         }
     }
@@ -127,7 +126,12 @@ impl MigrateGuest {
     }
 
     /// Checks the obstacles to the move and starts it.
-    fn order(&self, pve: &Pve, guest: &Guest, storages: Option<&StorageMap>) -> Result<Order> {
+    fn start(
+        &self,
+        pve: &Pve,
+        guest: &Guest,
+        storages: Option<&StorageMap>,
+    ) -> Result<StartedMigration> {
         let survey = Survey::make(pve, guest)?;
         let running = survey.running;
         self.check_online(guest, running)?;
@@ -136,7 +140,7 @@ impl MigrateGuest {
         let how = survey.how(guest.kind);
         let mut form = Params::new().set("target", &self.target_node);
         form = match guest.kind {
-            Kind::Qemu => {
+            GuestType::Qemu => {
                 if how == How::Live {
                     form = form.flag("online", true);
                 }
@@ -145,7 +149,7 @@ impl MigrateGuest {
                 }
                 form.opt("targetstorage", storages)
             }
-            Kind::Lxc => {
+            GuestType::Lxc => {
                 if how == How::Restart {
                     form = form
                         .flag("restart", true)
@@ -156,7 +160,7 @@ impl MigrateGuest {
         }
         .opt("bwlimit", self.bandwidth_limit_kibps);
         let started = pve.send(&guest.request(&calls::guests::MIGRATE_TO), &form)?;
-        Ok(Order {
+        Ok(StartedMigration {
             how,
             local_disks: copied.into_iter().cloned().collect(),
             moves_along: survey.moves_along,
@@ -168,7 +172,7 @@ impl MigrateGuest {
 
     fn check_online(&self, guest: &Guest, running: bool) -> Result<()> {
         match (guest.kind, self.online) {
-            (Kind::Lxc, Some(true)) => Err(Error::argument(
+            (GuestType::Lxc, Some(true)) => Err(Error::argument(
                 "online",
                 "must be left out for a container: containers cannot be migrated live; a running \
                  one is shut down, moved and started",
@@ -179,8 +183,8 @@ impl MigrateGuest {
                 guest.label(),
                 tool_names::STOP_GUEST,
                 match guest.kind {
-                    Kind::Qemu => "while it runs",
-                    Kind::Lxc => "by shutdown and start",
+                    GuestType::Qemu => "while it runs",
+                    GuestType::Lxc => "by shutdown and start",
                 }
             ))),
             _ => Ok(()),
@@ -224,13 +228,13 @@ impl MigrateGuest {
         self.shutdown_timeout_seconds.unwrap_or(SHUTDOWN_SECONDS)
     }
 
-    fn report(self, guest: &Guest, order: Order) -> Result<Reply<Report>> {
+    fn report(self, guest: &Guest, migration: StartedMigration) -> Result<Reply<Report>> {
         // Proxmox hands an HA guest to the HA manager, whose own task does it.
-        let by_ha = match &order.started {
+        let by_ha = match &migration.started {
             Started::Task(upid) => upid.kind().starts_with("ha"),
             Started::WithoutTask(_) => false,
         };
-        let how = match order.how {
+        let how = match migration.how {
             How::Live => "live",
             How::Offline => "offline",
             How::Restart => "by restart",
@@ -247,27 +251,27 @@ impl MigrateGuest {
         let finish = if by_ha {
             let node = EndState::On(self.target_node.clone());
             Some(Expected::by_ha(guest.vmid, node, HA_SECONDS))
-        } else if matches!(order.started, Started::WithoutTask(_)) {
+        } else if matches!(migration.started, Started::WithoutTask(_)) {
             let node = EndState::On(self.target_node.clone());
             Some(Expected::new(guest.vmid, node, Cause::Unnamed, HA_SECONDS))
         } else {
             report.node = Some(self.target_node.clone());
             None
         };
-        report.warnings = self.warnings(&order);
+        report.warnings = self.warnings(&migration);
         if by_ha && (self.target_storage.is_some() || self.bandwidth_limit_kibps.is_some()) {
             report = report.warn(
                 "the HA manager does not take a target storage or a bandwidth limit: both were \
                  ignored",
             );
         }
-        report.started_until(&order.started, self.wait, finish)
+        report.started_until(&migration.started, self.wait, finish)
     }
 
     /// What the caller should know about the move.
-    fn warnings(&self, order: &Order) -> Vec<String> {
+    fn warnings(&self, migration: &StartedMigration) -> Vec<String> {
         let mut warnings = Vec::new();
-        if order.how == How::Restart {
+        if migration.how == How::Restart {
             warnings.push(format!(
                 "containers cannot be migrated live: it is shut down (within {} s), moved and \
                  started on {}, and is unavailable meanwhile",
@@ -275,11 +279,11 @@ impl MigrateGuest {
                 self.target_node
             ));
         }
-        if order.downgraded {
+        if migration.downgraded {
             warnings.push("it is not running, so it is moved offline".to_owned());
         }
-        if !order.local_disks.is_empty() {
-            let disks = &order.local_disks;
+        if !migration.local_disks.is_empty() {
+            let disks = &migration.local_disks;
             let bytes: u64 = disks.iter().filter_map(|disk| disk.size_bytes).sum();
             let size = match bytes {
                 0 => String::new(),
@@ -292,13 +296,13 @@ impl MigrateGuest {
                 volids(disks),
             ));
         }
-        if !order.moves_along.is_empty() {
+        if !migration.moves_along.is_empty() {
             warnings.push(format!(
                 "an HA rule keeps these with it, so they move along: {}",
-                order.moves_along.join(", ")
+                migration.moves_along.join(", ")
             ));
         }
-        warnings.extend(order.warnings.iter().cloned());
+        warnings.extend(migration.warnings.iter().cloned());
         warnings
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::pve::{Failure, Flag, Guest, GuestState, Kind, Num, Params, Pve};
+use crate::pve::{Failure, Flag, Guest, GuestState, GuestType, Num, Params, Pve};
 
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct LocalDisk {
@@ -75,7 +75,7 @@ impl Preflight {
             &Params::new(),
         ) {
             // Before Proxmox VE 9 containers had no preflight.
-            Err(Failure::Api(error)) if error.status == 501 && guest.kind == Kind::Lxc => {
+            Err(Failure::Api(error)) if error.status == 501 && guest.kind == GuestType::Lxc => {
                 Self::default()
             }
             other => other?,

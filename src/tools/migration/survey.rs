@@ -11,7 +11,7 @@ use super::refusal::{is_about_storages, refusal_reasons, unavailable};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Disk, Guest, GuestConfig, Kind, NodeState, Pve, StorageResource, storage_resources,
+    Disk, Guest, GuestConfig, GuestType, NodeState, Pve, StorageResource, storage_resources,
 };
 use crate::text;
 
@@ -66,7 +66,7 @@ impl Survey {
         state.unlocked(guest)?;
         let preflight = Preflight::read(pve, guest, &state)?;
         match guest.kind {
-            Kind::Qemu => match GuestConfig::read(pve, guest) {
+            GuestType::Qemu => match GuestConfig::read(pve, guest) {
                 Ok(config) => Ok(Self::of_vm(guest, preflight, &config.disks())),
                 // A token that may not read it still gets the preflight.
                 Err(failure) => {
@@ -80,7 +80,7 @@ impl Survey {
                     Ok(survey)
                 }
             },
-            Kind::Lxc => {
+            GuestType::Lxc => {
                 let config = GuestConfig::read(pve, guest)?;
                 Ok(Self::of_container(
                     preflight,
@@ -199,11 +199,11 @@ impl Survey {
         }
     }
 
-    pub(super) fn how(&self, kind: Kind) -> How {
+    pub(super) fn how(&self, kind: GuestType) -> How {
         match kind {
             _ if !self.running => How::Offline,
-            Kind::Qemu => How::Live,
-            Kind::Lxc => How::Restart,
+            GuestType::Qemu => How::Live,
+            GuestType::Lxc => How::Restart,
         }
     }
 
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn parts_of_the_node_in_a_container() {
         let config = GuestConfig::sample(
-            Kind::Lxc,
+            GuestType::Lxc,
             json!({
                 "dev0": "/dev/ttyUSB0,mode=0660", "description": "dev",
                 "lxc": [["lxc.cgroup2.devices.allow", "c 226:* rwm"], ["lxc.apparmor.profile", "x"]]

@@ -9,7 +9,7 @@ use super::preflight::Preflight;
 use super::refusal::refusal_reasons;
 use super::storage_map::StorageMap;
 use super::survey::{How, Survey};
-use crate::pve::{Disk, Guest, GuestConfig, Kind, NodeState, StorageResource};
+use crate::pve::{Disk, Guest, GuestConfig, GuestType, NodeState, StorageResource};
 
 fn guest(kind: &str) -> Guest {
     serde_json::from_value(json!({
@@ -135,7 +135,7 @@ fn local_volumes_of_a_container() {
         ("mp1", "/mnt/data,mp=/data"),
         ("mp2", "/mnt/pve/nas,mp=/nas,shared=1"),
     ]);
-    let config = GuestConfig::of(Kind::Lxc, config);
+    let config = GuestConfig::of(GuestType::Lxc, config);
     let survey = Survey::of_container(Preflight::default(), &config, resources);
     assert_eq!(survey.local_disks.len(), 1);
     assert_eq!(survey.local_disks[0].disk.as_deref(), Some("rootfs"));

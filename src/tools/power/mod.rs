@@ -4,7 +4,7 @@
 //! fail, so the state is read first: nothing is sent where no change is needed,
 //! and what cannot work is refused at once.
 
-mod order;
+mod change;
 mod restart_guest;
 mod resume_guest;
 mod start_guest;

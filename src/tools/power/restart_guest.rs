@@ -4,9 +4,9 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Command, Order, Plan, order};
+use super::change::{Command, Plan, PowerChange, change_power};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
+use crate::pve::{Guest, GuestState, GuestType, Params, Power, Pve, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -16,8 +16,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// reboot (default): shut down and start; applies pending changes. reset: a VM's reset button.
     mode: Option<RestartMode>,
     /// How long the shutdown of a reboot may take; default 60.
@@ -52,7 +51,7 @@ impl Run for RestartGuest {
                 "only works with mode reboot: leave it out, or leave out mode",
             ));
         }
-        order(pve, self.vmid, self.wait, |guest, state| {
+        change_power(pve, self.vmid, self.wait, |guest, state| {
             self.plan(guest, state)
         })
     }
@@ -64,7 +63,7 @@ impl RestartGuest {
     }
 
     pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
-        if self.resets() && guest.kind == Kind::Lxc {
+        if self.resets() && guest.kind == GuestType::Lxc {
             return Err(Error::argument(
                 "mode",
                 "reset works for VMs only, and this is a container: use reboot",
@@ -91,9 +90,9 @@ impl RestartGuest {
             _ => state.unlocked(guest)?,
         }
         if self.resets() {
-            return Ok(Order::new("reset", Command::Reset, power).plan());
+            return Ok(PowerChange::new("reset", Command::Reset, power).plan());
         }
-        Ok(Order::new("reboot", Command::Reboot, Power::Running)
+        Ok(PowerChange::new("reboot", Command::Reboot, Power::Running)
             .with(Params::new().opt("timeout", self.timeout_seconds))
             .plan())
     }

@@ -4,9 +4,9 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Command, Order, Plan, halted, order};
+use super::change::{Command, Plan, PowerChange, change_power, halted};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestState, Kind, Power, Pve};
+use crate::pve::{Guest, GuestState, GuestType, Power, Pve, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::Cause;
 use crate::tool::report::Report;
@@ -17,8 +17,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// False: do not follow the task.
     wait: Option<bool>,
 }
@@ -34,7 +33,7 @@ impl Run for ResumeGuest {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        order(pve, self.vmid, self.wait, Self::plan)
+        change_power(pve, self.vmid, self.wait, Self::plan)
     }
 }
 
@@ -43,7 +42,7 @@ impl ResumeGuest {
         let verb = "resume";
         match Power::of(state) {
             Power::Running => return Ok(Plan::Nothing(verb)),
-            Power::Stopped if guest.kind == Kind::Qemu => {
+            Power::Stopped if guest.kind == GuestType::Qemu => {
                 return Err(Error::Conflict(format!(
                     "{} is stopped, not suspended: start it with {}",
                     guest.label(),
@@ -58,11 +57,11 @@ impl ResumeGuest {
                 state.unlocked(guest)?;
             }
         }
-        let order = Order::new(verb, Command::Resume, Power::Running);
+        let change = PowerChange::new(verb, Command::Resume, Power::Running);
         Ok(match state.qmpstatus.as_deref() {
             // The task ends well although the guest stops again at once.
-            Some("io-error") => order.check(Cause::Resume).plan(),
-            _ => order.plan(),
+            Some("io-error") => change.check(Cause::Resume).plan(),
+            _ => change.plan(),
         })
     }
 }

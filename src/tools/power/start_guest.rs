@@ -4,9 +4,9 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Command, Order, Plan, halted, is_mounted, order, paused};
+use super::change::{Command, Plan, PowerChange, change_power, halted, is_mounted, paused};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestState, Power, Pve};
+use crate::pve::{Guest, GuestState, Power, Pve, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run, expected};
@@ -16,8 +16,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// False: do not follow the task.
     wait: Option<bool>,
 }
@@ -33,7 +32,7 @@ impl Run for StartGuest {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        order(pve, self.vmid, self.wait, Self::plan)
+        change_power(pve, self.vmid, self.wait, Self::plan)
     }
 }
 
@@ -62,6 +61,6 @@ impl StartGuest {
         if state.is_ha_managed() && state.ha_state() == Some("error") {
             return Err(expected::given_up(guest));
         }
-        Ok(Order::new(verb, Command::Start, Power::Running).plan())
+        Ok(PowerChange::new(verb, Command::Start, Power::Running).plan())
     }
 }

@@ -4,9 +4,9 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Command, Order, Plan, is_mounted, order};
+use super::change::{Command, Plan, PowerChange, change_power, is_mounted};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestState, Params, Power, Pve};
+use crate::pve::{Guest, GuestState, Params, Power, Pve, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -16,8 +16,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// shutdown (default): ask the guest to shut down. hard: cut its power; unsaved data is lost.
     mode: Option<StopMode>,
     /// How long the shutdown may take. Default 60.
@@ -49,7 +48,7 @@ impl Run for StopGuest {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
-        order(pve, self.vmid, self.wait, |guest, state| {
+        change_power(pve, self.vmid, self.wait, |guest, state| {
             self.plan(guest, state)
         })
     }
@@ -100,16 +99,16 @@ impl StopGuest {
             // A shutdown that hangs would hold the lock until its timeout.
             // The manager of high availability handles this itself.
             let overrule = (!state.is_ha_managed()).then_some(true);
-            return Ok(Order::new(verb, Command::Stop, Power::Stopped)
+            return Ok(PowerChange::new(verb, Command::Stop, Power::Stopped)
                 .with(Params::new().opt_flag("overrule-shutdown", overrule))
                 .plan());
         }
         let params = Params::new()
             .opt("timeout", self.timeout_seconds)
             .opt_flag("forceStop", self.forces().then_some(true));
-        Ok(Order {
+        Ok(PowerChange {
             seconds: self.timeout_seconds,
-            ..Order::new(verb, Command::Shutdown, Power::Stopped).with(params)
+            ..PowerChange::new(verb, Command::Shutdown, Power::Stopped).with(params)
         }
         .plan())
     }

@@ -4,9 +4,9 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::order::{Command, Order, Plan, halted, order};
+use super::change::{Command, Plan, PowerChange, change_power, halted};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, GuestState, Kind, Params, Power, Pve};
+use crate::pve::{Guest, GuestState, GuestType, Params, Power, Pve, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -16,8 +16,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuspendGuest {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// True: save a VM's memory to disk and stop it. Default: pause it, memory kept.
     to_disk: Option<bool>,
     /// Where to_disk saves; default: the storage of the VM's disks.
@@ -44,7 +43,7 @@ impl Run for SuspendGuest {
                 "only works with to_disk true",
             ));
         }
-        order(pve, self.vmid, self.wait, |guest, state| {
+        change_power(pve, self.vmid, self.wait, |guest, state| {
             self.plan(guest, state)
         })
     }
@@ -56,7 +55,7 @@ impl SuspendGuest {
     }
 
     pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
-        if self.saves() && guest.kind == Kind::Lxc {
+        if self.saves() && guest.kind == GuestType::Lxc {
             return Err(Error::argument(
                 "to_disk",
                 "works for VMs only, and this is a container: leave it out",
@@ -82,18 +81,18 @@ impl SuspendGuest {
                 state.unlocked(guest)?;
             }
         }
-        if guest.kind == Kind::Lxc {
-            return Ok(Order::new("suspend", Command::Suspend, Power::OnDisk)
+        if guest.kind == GuestType::Lxc {
+            return Ok(PowerChange::new("suspend", Command::Suspend, Power::OnDisk)
                 .warn("containers are suspended by CRIU, which Proxmox calls experimental")
                 .plan());
         }
         if !self.saves() {
-            return Ok(Order::new(verb, Command::Suspend, Power::Paused).plan());
+            return Ok(PowerChange::new(verb, Command::Suspend, Power::Paused).plan());
         }
         let params = Params::new()
             .flag("todisk", true)
             .opt("statestorage", self.state_storage.as_deref());
-        Ok(Order::new(verb, Command::Suspend, Power::OnDisk)
+        Ok(PowerChange::new(verb, Command::Suspend, Power::OnDisk)
             .with(params)
             .plan())
     }

@@ -2,14 +2,14 @@
 
 use serde::de::DeserializeOwned;
 
-use super::order::{Command, HA_SECONDS, Order, Plan};
+use super::change::{Command, HA_SECONDS, Plan, PowerChange};
 use super::restart_guest::RestartGuest;
 use super::resume_guest::ResumeGuest;
 use super::start_guest::StartGuest;
 use super::stop_guest::StopGuest;
 use super::suspend_guest::SuspendGuest;
 use crate::error::Result;
-use crate::pve::{Kind, Power, Started};
+use crate::pve::{GuestType, Power, Started, Vmid};
 use crate::tool::expected::{Cause, EndState, Expected};
 
 const VM: &str = r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#;
@@ -38,13 +38,17 @@ const CT_RUNNING: &str = r#"{"status":"running"}"#;
 
 const CT_MOUNTED: &str = r#"{"status":"stopped","lock":"mounted"}"#;
 
+fn vmid() -> Vmid {
+    Vmid::new(100).unwrap()
+}
+
 fn read<T: DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).unwrap()
 }
 
 /// The last segment of a command's path.
 fn word(command: Command) -> &'static str {
-    let call = command.call().of_type(Kind::Qemu);
+    let call = command.call().of_type(GuestType::Qemu);
     call.segments().last().unwrap_or_default()
 }
 
@@ -52,7 +56,7 @@ fn word(command: Command) -> &'static str {
 fn told(plan: Result<Plan>) -> String {
     match plan {
         Ok(Plan::Nothing(_)) => "nothing".into(),
-        Ok(Plan::Order(order)) => format!("{} {}", word(order.command), order.params.encode())
+        Ok(Plan::Change(change)) => format!("{} {}", word(change.command), change.params.encode())
             .trim_end()
             .to_owned(),
         Err(error) => error.message(),
@@ -163,38 +167,38 @@ fn high_availability_is_followed_on_the_guest() {
         let upid = format!("UPID:pve1:0000011D:000BED85:6B02AFAA:{kind}:100:root@pam:");
         Started::Task(upid.parse().unwrap())
     };
-    let order = Order::new("start", Command::Start, Power::Running);
-    let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("hastart"));
-    let expected = Expected::by_ha(100, EndState::Running, HA_SECONDS);
+    let change = PowerChange::new("start", Command::Start, Power::Running);
+    let (report, finish) = change.report(&read(VM), Power::Stopped, &upid("hastart"));
+    let expected = Expected::by_ha(vmid(), EndState::Running, HA_SECONDS);
     assert_eq!(finish, Some(expected.clone()));
     let waiting = expected.waiting(&report, "stopped");
     assert_eq!(waiting.status, crate::tool::report::Status::Requested);
     assert!(waiting.changes.is_empty());
     assert!(waiting.warnings[0].contains("still stopped"));
-    let (report, finish) = order.report(&read(VM), Power::Stopped, &upid("qmstart"));
+    let (report, finish) = change.report(&read(VM), Power::Stopped, &upid("qmstart"));
     assert_eq!((report.changes.len(), finish), (1, None));
 }
 
 #[test]
 fn without_a_task_the_guest_is_followed() {
     let nothing = Started::WithoutTask(None);
-    let followed = |order: &Order, from| order.report(&read(VM), from, &nothing).1;
-    let expected = |state, seconds| Some(Expected::new(100, state, Cause::Unnamed, seconds));
-    let stop = Order {
+    let followed = |change: &PowerChange, from| change.report(&read(VM), from, &nothing).1;
+    let expected = |state, seconds| Some(Expected::new(vmid(), state, Cause::Unnamed, seconds));
+    let stop = PowerChange {
         seconds: Some(30),
-        ..Order::new("shut down", Command::Shutdown, Power::Stopped)
+        ..PowerChange::new("shut down", Command::Shutdown, Power::Stopped)
     };
     assert_eq!(
         followed(&stop, Power::Running),
         expected(EndState::Stopped, 30 + HA_SECONDS)
     );
-    let start = Order::new("start", Command::Start, Power::Running);
+    let start = PowerChange::new("start", Command::Start, Power::Running);
     assert_eq!(
         followed(&start, Power::Stopped),
         expected(EndState::Running, HA_SECONDS)
     );
     // What is running before and after shows nothing.
-    let reboot = Order::new("reboot", Command::Reboot, Power::Running);
+    let reboot = PowerChange::new("reboot", Command::Reboot, Power::Running);
     assert_eq!(followed(&reboot, Power::Running), None);
 }
 

@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    ApiError, Content, Failure, Format, Guest, GuestConfig, GuestState, Kind, NotMade, Params, Pve,
-    Started, check_node_name, choose, choose_node, guests, with_free_vmid,
+    Content, ErrorResponse, Failure, Format, Guest, GuestConfig, GuestState, GuestType, NotMade,
+    Params, Pve, Started, Vmid, check_node_name, choose, choose_node, guests, with_free_vmid,
 };
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -20,14 +20,12 @@ use crate::tools::cloudinit::address::NicAddress;
 #[serde(deny_unknown_fields)]
 pub(crate) struct CloneGuest {
     /// Guest or template to clone; or give source_name.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    pub(super) vmid: Option<u32>,
+    pub(super) vmid: Option<Vmid>,
     /// Its name, instead of vmid.
     #[schemars(length(min = 1))]
     pub(super) source_name: Option<String>,
     /// Default: the next free one.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    new_vmid: Option<u32>,
+    new_vmid: Option<Vmid>,
     /// Name of the clone, a DNS name.
     name: Option<String>,
     /// True: independent copy. False: linked to the template's disks. Default: linked for a template, otherwise full.
@@ -163,7 +161,7 @@ impl CloneGuest {
     /// What Proxmox would refuse for what the guest is doing now.
     fn check_state(&self, source: &Guest, state: &GuestState, full: bool) -> Result<()> {
         state.unlocked(source)?;
-        if source.kind == Kind::Lxc && state.is_running() && full && self.snapshot.is_none() {
+        if source.kind == GuestType::Lxc && state.is_running() && full && self.snapshot.is_none() {
             return Err(Error::Conflict(format!(
                 "{} is running, and a running container can be cloned from a snapshot only: give \
                  snapshot ({} lists them, {} makes one), or stop it first with {}",
@@ -177,7 +175,7 @@ impl CloneGuest {
     }
 
     /// Sends the request.
-    fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, u32, Started)> {
+    fn start(&self, pve: &Pve, source: Guest, full: bool) -> Result<(Guest, Vmid, Started)> {
         let (vmid, (guest, started)) = with_free_vmid(pve, self.new_vmid, |vmid| {
             let started = source.clone().retry_if_moved(pve, |guest| {
                 let form = self.form(guest, full, vmid);
@@ -198,10 +196,10 @@ impl CloneGuest {
         Ok((guest, vmid, started))
     }
 
-    fn form(&self, source: &Guest, full: bool, vmid: u32) -> Params {
+    fn form(&self, source: &Guest, full: bool, vmid: Vmid) -> Params {
         let name = match source.kind {
-            Kind::Qemu => "name",
-            Kind::Lxc => "hostname",
+            GuestType::Qemu => "name",
+            GuestType::Lxc => "hostname",
         };
         Params::new()
             .set("newid", vmid)
@@ -225,7 +223,7 @@ impl CloneGuest {
         state: &GuestState,
         config: &GuestConfig,
         full: bool,
-        vmid: u32,
+        vmid: Vmid,
     ) -> Report {
         let mut action = format!(
             "{} of {}{} to {vmid}",
@@ -270,10 +268,10 @@ impl CloneGuest {
 }
 
 /// What a full clone's disks need a storage to hold.
-fn content(kind: Kind) -> Content {
+fn content(kind: GuestType) -> Content {
     match kind {
-        Kind::Qemu => Content::Images,
-        Kind::Lxc => Content::Rootdir,
+        GuestType::Qemu => Content::Images,
+        GuestType::Lxc => Content::Rootdir,
     }
 }
 
@@ -295,7 +293,7 @@ fn addresses(config: &GuestConfig) -> Vec<String> {
 }
 
 /// Explains the refusals of a clone that the caller can act on.
-fn refused(source: &Guest, error: Box<ApiError>) -> Error {
+fn refused(source: &Guest, error: Box<ErrorResponse>) -> Error {
     let label = source.label();
     let said = error.message.clone();
     if error.says("from a snapshot") {
@@ -348,7 +346,7 @@ mod tests {
         let clone = clone(json!({"vmid": 100, "name": "web02", "target_node": "pve1"}));
         let names = |kind| {
             clone
-                .form(&guest(kind, "stopped", 0), true, 111)
+                .form(&guest(kind, "stopped", 0), true, Vmid::new(111).unwrap())
                 .iter()
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect::<Vec<_>>()
@@ -425,14 +423,14 @@ mod tests {
         let config = GuestConfig::sample;
         assert_eq!(
             addresses(&config(
-                Kind::Lxc,
+                GuestType::Lxc,
                 json!({"net0": "name=eth0,ip=192.0.2.9/24,ip6=auto", "net1": "ip=dhcp"})
             )),
             ["192.0.2.9/24 on net0"]
         );
         assert_eq!(
             addresses(&config(
-                Kind::Qemu,
+                GuestType::Qemu,
                 json!({"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr0",
                     "ipconfig0": "ip=192.0.2.50/24,gw=192.0.2.1", "ipconfig1": "ip=10.0.0.1/8"})
             )),

@@ -2,8 +2,7 @@
 
 use super::clone_guest::CloneGuest;
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Pve};
-use crate::tools::freshness;
+use crate::pve::{Guest, Pve, complete_from_nodes};
 use crate::{text, tool_names};
 
 impl CloneGuest {
@@ -12,12 +11,12 @@ impl CloneGuest {
     /// what remains unknown.
     pub(super) fn complete(&self, pve: &Pve, all: &mut [Guest]) -> Vec<String> {
         match self.vmid {
-            None => freshness::complete(pve, all),
+            None => complete_from_nodes(pve, all),
             Some(vmid) => all
                 .iter_mut()
                 .find(|guest| guest.vmid == vmid)
                 .map_or_else(Vec::new, |guest| {
-                    freshness::complete(pve, std::slice::from_mut(guest))
+                    complete_from_nodes(pve, std::slice::from_mut(guest))
                 }),
         }
     }
@@ -101,7 +100,10 @@ mod tests {
         ]))
         .unwrap();
         assert_eq!(
-            by_name("it is hidden", &all, "debian-13").unwrap().vmid,
+            by_name("it is hidden", &all, "debian-13")
+                .unwrap()
+                .vmid
+                .get(),
             9000
         );
         assert_eq!(

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::Result;
 use crate::pve::{
-    Content, Guest, Kind, Num, Pve, StorageContent, Volume, guests, nodes, storage_contents,
-    storage_resources,
+    Content, Guest, GuestType, Num, Pve, StorageContent, Vmid, Volume, complete_from_nodes, guests,
+    nodes, storage_contents, storage_resources,
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
-use crate::tools::freshness;
 
 /// Templates of every source.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,13 +47,13 @@ pub(crate) struct TemplateList {
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Template {
     source: Source,
-    kind: Kind,
+    kind: GuestType,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     volid: Option<String>,
     /// Absent where every node sees it.
@@ -90,7 +89,7 @@ impl Run for ListTemplates {
         let mut notes = Vec::new();
         if wants(Source::Guest) {
             let mut all = guests(pve)?;
-            notes.extend(freshness::complete(pve, &mut all));
+            notes.extend(complete_from_nodes(pve, &mut all));
             templates.extend(
                 all.into_iter()
                     .filter(|guest| guest.template.0)
@@ -235,7 +234,7 @@ impl From<Appliance> for Template {
     fn from(one: Appliance) -> Self {
         Self {
             source: Source::Index,
-            kind: Kind::Lxc,
+            kind: GuestType::Lxc,
             name: None,
             template: Some(one.template),
             vmid: None,
@@ -261,7 +260,7 @@ impl Template {
     fn of_volume(volume: Volume, node: Option<String>) -> Self {
         Self {
             source: Source::Storage,
-            kind: Kind::Lxc,
+            kind: GuestType::Lxc,
             name: Some(volume.name().to_owned()),
             template: None,
             vmid: None,

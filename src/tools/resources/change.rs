@@ -4,7 +4,7 @@ use pve_api::calls;
 use serde::de::IgnoredAny;
 
 use crate::error::{Error, Problem, Result};
-use crate::pve::{ApiError, Failure, Guest, Kind, Params, PendingConfig, Pve};
+use crate::pve::{ErrorResponse, Failure, Guest, GuestType, Params, PendingConfig, Pve};
 use crate::tool::report::{Change, Report, Status};
 use crate::{text, tool_names};
 
@@ -143,13 +143,13 @@ pub(super) fn write(
 
 /// Whether Proxmox could not change a running guest. A VM keeps such a change as
 /// a pending one, a container does not.
-pub(super) fn is_hotplug_refusal(error: &ApiError) -> bool {
+pub(super) fn is_hotplug_refusal(error: &ErrorResponse) -> bool {
     let refused = |said: &String| said.contains("hotplug");
     error.status == 400 && !error.errors.is_empty() && error.errors.values().all(refused)
 }
 
 /// What Proxmox says of each setting that it could not change.
-pub(super) fn refusals(error: &ApiError) -> Vec<(String, String)> {
+pub(super) fn refusals(error: &ErrorResponse) -> Vec<(String, String)> {
     let plain = |said: &str| {
         let said = said.trim();
         let said = said.strip_prefix("hotplug problem - ").unwrap_or(said);
@@ -171,8 +171,8 @@ fn out_of_sight(
     failure: Failure,
 ) -> Error {
     let kept = match guest.kind {
-        Kind::Qemu => "a VM keeps such a change, as a pending one, for its next full start",
-        Kind::Lxc => "a container does not keep such a change",
+        GuestType::Qemu => "a VM keeps such a change, as a pending one, for its next full start",
+        GuestType::Lxc => "a container does not keep such a change",
     };
     Error::Conflict(format!(
         "{action} failed, at least in part: it cannot be changed while the guest runs ({}), and \

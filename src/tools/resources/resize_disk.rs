@@ -6,7 +6,9 @@ use serde::Deserialize;
 
 use super::settings::unreadable;
 use crate::error::{Error, Result};
-use crate::pve::{Content, Disk, Guest, GuestConfig, Kind, Params, Pve, Source, Started, volumes};
+use crate::pve::{
+    Content, Disk, Guest, GuestConfig, GuestType, Params, Pve, Source, Started, Vmid, volumes,
+};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -16,8 +18,7 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResizeDisk {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    pub(super) vmid: u32,
+    pub(super) vmid: Vmid,
     /// scsi0, virtio0, rootfs, mp0, …
     #[schemars(length(min = 1, max = 20))]
     pub(super) disk: String,
@@ -88,7 +89,7 @@ impl Run for ResizeDisk {
                 Some(text::bytes(to)),
             );
         }
-        if guest.kind == Kind::Qemu {
+        if guest.kind == GuestType::Qemu {
             report = report.next(
                 "grow the partition and the file system inside the guest; cloud images do so at \
                  their next start",
@@ -244,8 +245,8 @@ fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>> {
         return Ok(Some(size));
     }
     let content = match guest.kind {
-        Kind::Qemu => Content::Images,
-        Kind::Lxc => Content::Rootdir,
+        GuestType::Qemu => Content::Images,
+        GuestType::Lxc => Content::Rootdir,
     };
     let storage = disk.storage.as_deref().unwrap_or_default();
     let found = volumes(pve, &guest.node, storage, Some(content), Some(guest.vmid))?

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::change::{DesiredSetting, Unit, nothing_given, write};
 use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
-use crate::pve::{Format, Guest, Kind, PendingConfig, Pve, owned_tags};
+use crate::pve::{Format, Guest, GuestType, PendingConfig, Pve, Vmid, owned_tags};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -16,8 +16,7 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestOptions {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// A DNS name; a container's host name. Empty clears a VM's.
     #[schemars(length(max = 253), extend("x-clears" = true))]
     name: Option<String>,
@@ -123,7 +122,7 @@ impl SetGuestOptions {
     }
 
     pub(super) fn check_kind(&self, guest: &Guest) -> Result<()> {
-        if guest.kind == Kind::Lxc && self.name.as_deref() == Some("") {
+        if guest.kind == GuestType::Lxc && self.name.as_deref() == Some("") {
             return Err(Error::argument(
                 "name",
                 format!(
@@ -148,10 +147,10 @@ impl SetGuestOptions {
         ))
     }
 
-    pub(super) fn desired(&self, kind: Kind, before: &PendingConfig) -> Vec<DesiredSetting> {
+    pub(super) fn desired(&self, kind: GuestType, before: &PendingConfig) -> Vec<DesiredSetting> {
         let name = match kind {
-            Kind::Qemu => "name",
-            Kind::Lxc => "hostname",
+            GuestType::Qemu => "name",
+            GuestType::Lxc => "hostname",
         };
         let flag = |argument, key, value: Option<bool>| {
             Some(DesiredSetting::new(

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::change::{DesiredSetting, Unit, nothing_given, write};
 
 use crate::error::{Error, Result};
-use crate::pve::{At, Guest, Kind, Num, Params, PendingConfig, Pve};
+use crate::pve::{At, Guest, GuestType, Num, Params, PendingConfig, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -17,8 +17,7 @@ use crate::{text, tool_names};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestResources {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// CPU cores; of a VM, per socket.
     #[schemars(range(min = 1, max = 8192))]
     cores: Option<u32>,
@@ -88,12 +87,12 @@ impl SetGuestResources {
 
     pub(super) fn check_kind(&self, guest: &Guest) -> Result<()> {
         let (kind, given, instead) = match guest.kind {
-            Kind::Qemu => (
+            GuestType::Qemu => (
                 "a VM",
                 [("swap_mib", self.swap_mib.is_some()), ("", false)],
                 "its swap is set up inside the guest",
             ),
-            Kind::Lxc => (
+            GuestType::Lxc => (
                 "a container",
                 [
                     ("sockets", self.sockets.is_some()),
@@ -166,7 +165,7 @@ impl SetGuestResources {
         let touches_cpus = self.cores.is_some() || self.sockets.is_some();
         if let Some(there) = node.maxcpu
             && touches_cpus
-            && guest.kind == Kind::Qemu
+            && guest.kind == GuestType::Qemu
             && cpus > there.0
         {
             return Err(Error::Conflict(format!(
@@ -206,7 +205,7 @@ impl SetGuestResources {
         };
         let grows =
             !before.is_unreadable("memory") && wanted >= before.number("memory").unwrap_or(512);
-        if guest.kind != Kind::Lxc || grows {
+        if guest.kind != GuestType::Lxc || grows {
             return Ok(None);
         }
         let now = guest.state(pve)?;
@@ -247,7 +246,7 @@ impl SetGuestResources {
         one(self.cores, "cores").saturating_mul(one(self.sockets, "sockets"))
     }
 
-    pub(super) fn desired(&self, kind: Kind) -> Vec<DesiredSetting> {
+    pub(super) fn desired(&self, kind: GuestType) -> Vec<DesiredSetting> {
         let whole = |argument, key, default, value: Option<u32>| {
             Some(DesiredSetting::new(
                 argument,
@@ -258,7 +257,7 @@ impl SetGuestResources {
             ))
         };
         // All cores of the node, where a container has no number.
-        let cores = (kind == Kind::Qemu).then_some("1");
+        let cores = (kind == GuestType::Qemu).then_some("1");
         [
             whole("cores", "cores", cores, self.cores),
             whole("sockets", "sockets", Some("1"), self.sockets),

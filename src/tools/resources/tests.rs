@@ -9,7 +9,7 @@ use super::set_guest_options::{SetGuestOptions, is_tag, join_tags, merge_tags};
 use super::set_guest_resources::SetGuestResources;
 
 use crate::error::Result;
-use crate::pve::{ApiError, Disk, Guest, Kind, Params, PendingConfig, owned_tags};
+use crate::pve::{Disk, ErrorResponse, Guest, GuestType, Params, PendingConfig, Vmid, owned_tags};
 use crate::tool::report::{Change, Report, Status};
 
 fn settings(entries: Value) -> PendingConfig {
@@ -72,7 +72,7 @@ fn only_what_differs_is_sent() {
         json!({"vmid": 100, "cores": 2, "memory_mib": 4096, "cpu_limit": 0, "sockets": 1}),
     );
     let before = before();
-    let mut desired = wanted.desired(Kind::Qemu);
+    let mut desired = wanted.desired(GuestType::Qemu);
     desired.retain(|setting| !setting.is(before.wanted(setting.key)));
     assert_eq!(
         pairs(&form(&desired, before.digest())),
@@ -80,7 +80,7 @@ fn only_what_differs_is_sent() {
     );
     let limit = resources(json!({"vmid": 100, "cpu_limit": 1.5}));
     assert_eq!(
-        pairs(&form(&limit.desired(Kind::Lxc), None)),
+        pairs(&form(&limit.desired(GuestType::Lxc), None)),
         ["cpulimit=1.5"]
     );
 }
@@ -94,7 +94,7 @@ fn what_took_effect_and_what_waits() {
     ]));
     let report = outcome(
         Report::done("x"),
-        &wanted.desired(Kind::Qemu),
+        &wanted.desired(GuestType::Qemu),
         &before(),
         &after,
     );
@@ -115,14 +115,14 @@ fn what_took_effect_and_what_waits() {
 
 #[test]
 fn changes_that_a_running_guest_refuses() {
-    let error: ApiError = ApiError {
+    let error: ErrorResponse = ErrorResponse {
         status: 400,
         errors: [(
             "memory".to_owned(),
             "hotplug problem - no free slot\n".to_owned(),
         )]
         .into(),
-        ..ApiError::default()
+        ..ErrorResponse::default()
     };
     assert!(is_hotplug_refusal(&error));
     let wanted = resources(json!({"vmid": 100, "cores": 4, "memory_mib": 4096}));
@@ -131,7 +131,7 @@ fn changes_that_a_running_guest_refuses() {
         {"key": "memory", "value": "2048", "pending": "4096"},
         {"key": "cores", "value": 4},
     ]));
-    let desired = wanted.desired(Kind::Qemu);
+    let desired = wanted.desired(GuestType::Qemu);
     let report = partly(
         Report::done("x"),
         &desired,
@@ -159,7 +159,7 @@ fn changes_that_a_running_guest_refuses() {
     .unwrap_err()
     .message();
     assert!(message.contains("nothing was changed"), "{message}");
-    let other = ApiError {
+    let other = ErrorResponse {
         errors: [("memory".to_owned(), "value must have a minimum".to_owned())].into(),
         ..error
     };
@@ -261,7 +261,7 @@ fn disks_that_cannot_grow() {
     };
     let pick = |disk: &str| {
         ResizeDisk {
-            vmid: 100,
+            vmid: Vmid::new(100).unwrap(),
             disk: disk.into(),
             size: "+1G".into(),
             wait: None,
@@ -329,14 +329,14 @@ fn options_are_sent() {
     assert_eq!(
         form_of(
             json!({"vmid": 100, "name": "", "description": "", "tags": []}),
-            Kind::Qemu
+            GuestType::Qemu
         ),
         ["delete=name,description,tags", "digest=ab"]
     );
     assert_eq!(
         form_of(
             json!({"vmid": 200, "name": "ct", "add_tags": ["db", "web"], "remove_tags": ["Prod"], "start_at_boot": true, "protection": false}),
-            Kind::Lxc
+            GuestType::Lxc
         ),
         [
             "hostname=ct",
@@ -353,7 +353,7 @@ fn tags_in_the_wrong_case_are_no_change() {
     let wanted = options(json!({"vmid": 100, "add_tags": ["PROD"]}));
     let report = outcome(
         Report::done("x"),
-        &wanted.desired(Kind::Qemu, &before()),
+        &wanted.desired(GuestType::Qemu, &before()),
         &before(),
         &before(),
     );

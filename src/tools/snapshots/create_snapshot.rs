@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::snapshot::{Snapshots, check_name};
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Kind, Params, Pve, Started};
+use crate::pve::{Guest, GuestType, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -16,8 +16,7 @@ use crate::tool_names;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSnapshot {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// A letter, then letters, digits, - and _: before_upgrade.
     #[schemars(length(min = 2, max = 40))]
     snapshot: String,
@@ -105,7 +104,7 @@ pub(super) fn check_new_name(name: &str) -> Result<()> {
 
 /// What a container cannot have.
 pub(super) fn check_kind(guest: &Guest, name: &str, ram: bool) -> Result<()> {
-    if guest.kind != Kind::Lxc {
+    if guest.kind != GuestType::Lxc {
         return Ok(());
     }
     if ram {

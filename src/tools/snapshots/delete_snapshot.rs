@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::snapshot::{Snapshots, check_name};
 use crate::error::Result;
-use crate::pve::{Guest, Params, Pve, Started};
+use crate::pve::{Guest, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -15,8 +15,7 @@ use crate::tool::{Reply, Run};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteSnapshot {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// The snapshot; case matters.
     #[schemars(length(min = 1, max = 40))]
     snapshot: String,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Snapshot, Snapshots};
 use crate::error::Result;
-use crate::pve::{Guest, Kind, Pve};
+use crate::pve::{Guest, GuestType, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -15,8 +15,7 @@ use crate::{clock, text};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListSnapshots {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// Default 50: the newest.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
@@ -24,8 +23,8 @@ pub(crate) struct ListSnapshots {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SnapshotTree {
-    vmid: u32,
-    kind: Kind,
+    vmid: Vmid,
+    kind: GuestType,
     node: String,
     /// Each after its parent.
     pub(super) snapshots: Vec<SnapshotNode>,

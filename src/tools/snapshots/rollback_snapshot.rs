@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::snapshot::{Snapshot, Snapshots, check_name};
 use crate::error::{Error, Result};
-use crate::pve::{Disk, Guest, GuestConfig, Params, Pve, Started};
+use crate::pve::{Disk, Guest, GuestConfig, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::{Change, Report, Status};
@@ -22,8 +22,7 @@ const START_SECONDS: u32 = 60;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollbackSnapshot {
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: u32,
+    vmid: Vmid,
     /// The snapshot; case matters.
     #[schemars(length(min = 1, max = 40))]
     snapshot: String,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::unknown::{names, unknown_node, unknown_storage};
 use crate::error::{Error, Result};
-use crate::pve::{Content, Pve, StorageResource, Volume, storage_contents, storage_resources};
+use crate::pve::{
+    Content, Pve, StorageResource, Vmid, Volume, storage_contents, storage_resources,
+};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -22,8 +24,7 @@ pub(crate) struct ListStorageContent {
     /// iso, vztmpl (container templates), backup, images (VM disks), rootdir (container disks)…
     content: Option<Content>,
     /// Only volumes of this guest.
-    #[schemars(range(min = 100, max = 999_999_999))]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     /// Part of the name, in any case.
     name: Option<String>,
     /// Default 50.
@@ -64,7 +65,7 @@ struct VolumeSummary {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     size_is_approximate: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    vmid: Option<u32>,
+    vmid: Option<Vmid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -1,17 +1,22 @@
 //! Guests of which pvestatd has reported nothing.
 //!
-//! `/cluster/resources` knows of a guest's status, name and load only what the
-//! pvestatd of its node reports every ten seconds. Of a new guest it knows
-//! nothing for that long, and of all guests of a node where pvestatd hangs, for
-//! ever. The node's own list is right at once.
+//! `/cluster/resources` has a guest's status, name and load as the pvestatd of
+//! its node reported them, every ten seconds. It knows nothing of a new guest
+//! until then, and nothing of any guest of a node where pvestatd hangs. The
+//! node's own list is always up to date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_api::calls;
+use pve_api::{GuestType, Vmid, calls};
 use serde::Deserialize;
 
+use super::client::Pve;
+use super::guest::Guest;
+use super::node::nodes;
+use super::num::{Flag, Num};
+use super::params::Params;
+use super::request::At;
 use crate::error::Error;
-use crate::pve::{At, Flag, Guest, Kind, Num, Params, Pve, nodes};
 use crate::text;
 
 /// How many nodes are asked for what pvestatd has not reported.
@@ -20,7 +25,7 @@ const MOST_NODES: usize = 8;
 /// A guest in its node's own list.
 #[derive(Debug, Deserialize)]
 struct NodeGuest {
-    vmid: Num<u32>,
+    vmid: Num<Vmid>,
     status: Option<String>,
     qmpstatus: Option<String>,
     name: Option<String>,
@@ -39,8 +44,8 @@ struct NodeGuest {
 /// Completes the guests whose status is unknown from the lists of their nodes,
 /// and says for each such node why it was unknown. Sends nothing where every
 /// status is known.
-pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
-    let mut missing: BTreeMap<String, BTreeSet<Kind>> = BTreeMap::new();
+pub(crate) fn complete_from_nodes(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
+    let mut missing: BTreeMap<String, BTreeSet<GuestType>> = BTreeMap::new();
     for guest in guests.iter().filter(|guest| !guest.has_known_status()) {
         missing
             .entry(guest.node.clone())
@@ -94,8 +99,8 @@ pub(crate) fn complete(pve: &Pve, guests: &mut [Guest]) -> Vec<String> {
     reasons
 }
 
-fn fill(guests: &mut [Guest], node: &str, kind: Kind, listed: Vec<NodeGuest>) {
-    let mut listed: BTreeMap<u32, NodeGuest> =
+fn fill(guests: &mut [Guest], node: &str, kind: GuestType, listed: Vec<NodeGuest>) {
+    let mut listed: BTreeMap<Vmid, NodeGuest> =
         listed.into_iter().map(|one| (one.vmid.0, one)).collect();
     let unknown = guests
         .iter_mut()
@@ -139,7 +144,7 @@ mod tests {
             {"vmid": 611, "status": "running"},
         ]))
         .unwrap();
-        fill(&mut guests, "pve1", Kind::Qemu, listed);
+        fill(&mut guests, "pve1", GuestType::Qemu, listed);
         let of = |index: usize| (guests[index].status.as_str(), guests[index].name.as_deref());
         assert_eq!(of(0), ("running", Some("web01")));
         assert_eq!(of(1), ("stopped", Some("new")));

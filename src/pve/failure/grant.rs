@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use super::failure::ApiError;
+use super::response::ErrorResponse;
 
 /// What a refusal is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ struct Wanted {
 }
 
 /// `Permission check failed (/vms/100, VM.Audit)` as an instruction.
-pub(super) fn denied(error: &ApiError, said: &str) -> String {
+pub(super) fn denied(error: &ErrorResponse, said: &str) -> String {
     let token = &error.token;
     let inside = error
         .message
@@ -81,7 +81,7 @@ fn is_for_root(message: &str) -> bool {
     message.contains("only root") || message.contains("root@pam")
 }
 
-fn commands(wanted: &Wanted, error: &ApiError) -> String {
+fn commands(wanted: &Wanted, error: &ErrorResponse) -> String {
     let at_root = wanted.path == "/";
     let held = match &error.held {
         // Entries of one path add up, and there is no path above this one.
@@ -196,7 +196,7 @@ fn role(privileges: &BTreeSet<&str>) -> String {
 
 /// Of several privileges, each of which is enough, the one that allows least.
 /// A change of a configuration needs one for each kind of key.
-fn least(privileges: &str, error: &ApiError) -> Vec<String> {
+fn least(privileges: &str, error: &ErrorResponse) -> Vec<String> {
     // Several with commas between them are all needed. The text comes from a
     // server, and the result goes into a command: nothing but names may.
     if privileges.contains(',') {
@@ -267,7 +267,7 @@ fn config_privilege(key: &str) -> Option<&'static str> {
 }
 
 /// What a call needs whose refusal names nothing: `Permission check failed`.
-fn unnamed(error: &ApiError) -> Vec<Wanted> {
+fn unnamed(error: &ErrorResponse) -> Vec<Wanted> {
     let sent = |name: &str| {
         error
             .sent
@@ -334,20 +334,20 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::failure::Held;
+    use super::super::held::Held;
     use super::*;
 
     fn held(paths: serde_json::Value) -> Held {
         Held::read(paths.as_object().unwrap())
     }
 
-    fn refusal(message: &str) -> ApiError {
-        ApiError {
+    fn refusal(message: &str) -> ErrorResponse {
+        ErrorResponse {
             call: "GET /nodes/pve1/qemu/100/config".into(),
             status: 403,
             message: message.into(),
             token: "ai@pve!mcp".into(),
-            ..ApiError::default()
+            ..ErrorResponse::default()
         }
     }
 
@@ -366,7 +366,7 @@ mod tests {
              --roles as well; then run `pveum acl modify /vms/100 --users ai@pve --roles MCPVMAudit` \
              (this alone where the token is not privilege-separated)"
         );
-        let root = ApiError {
+        let root = ErrorResponse {
             token: "root@pam!mcp".into(),
             ..error
         };

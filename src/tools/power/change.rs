@@ -3,7 +3,9 @@
 use pve_api::calls;
 
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestState, Kind, OfGuest, Params, Power, Pve, Started};
+use crate::pve::{
+    Failure, Guest, GuestState, GuestType, OfGuest, Params, Power, Pve, Started, Vmid,
+};
 use crate::tool::Reply;
 use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
@@ -14,7 +16,7 @@ use crate::tool_names;
 pub(super) enum Plan {
     /// No change is needed.
     Nothing(&'static str),
-    Order(Order),
+    Change(PowerChange),
 }
 
 /// A call that switches a guest.
@@ -45,7 +47,7 @@ impl Command {
 }
 
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct PowerChange {
     pub(super) verb: &'static str,
     pub(super) command: Command,
     pub(super) params: Params,
@@ -65,9 +67,9 @@ pub(super) const HA_SECONDS: u32 = 60;
 const SHUTDOWN_SECONDS: u32 = 180;
 
 /// Reads a guest's state, decides, and starts the task where one is needed.
-pub(super) fn order(
+pub(super) fn change_power(
     pve: &Pve,
-    vmid: u32,
+    vmid: Vmid,
     wait: Option<bool>,
     plan: impl Fn(&Guest, &GuestState) -> Result<Plan>,
 ) -> Result<Reply<Report>> {
@@ -78,9 +80,9 @@ pub(super) fn order(
                 let action = format!("{verb} {}", guest.label());
                 (Report::unchanged(action).on(guest), None)
             }
-            Plan::Order(order) => {
-                let started = order.send(pve, guest)?;
-                let (report, finish) = order.report(guest, Power::of(&state), &started);
+            Plan::Change(change) => {
+                let started = change.send(pve, guest)?;
+                let (report, finish) = change.report(guest, Power::of(&state), &started);
                 (report, Some((started, finish)))
             }
         })
@@ -91,7 +93,7 @@ pub(super) fn order(
     }
 }
 
-impl Order {
+impl PowerChange {
     pub(super) fn new(verb: &'static str, command: Command, to: Power) -> Self {
         Self {
             verb,
@@ -124,7 +126,7 @@ impl Order {
     }
 
     pub(super) fn plan(self) -> Plan {
-        Plan::Order(self)
+        Plan::Change(self)
     }
 
     fn send(&self, pve: &Pve, guest: &Guest) -> Result<Started, Failure> {
@@ -181,9 +183,9 @@ impl Order {
     }
 }
 
-impl Order {
+impl PowerChange {
     /// What to follow where Proxmox named no task: the guest, as far as its state
-    /// can show that the order was carried out. A running guest that restarts
+    /// can show that the change has happened. A running guest that restarts
     /// ends as it began.
     fn without_task(&self, guest: &Guest, from: Power) -> Option<Expected> {
         let state = match self.to {
@@ -208,7 +210,7 @@ impl Order {
 
 /// A container whose root is mounted may be started and stopped all the same.
 pub(super) fn is_mounted(guest: &Guest, state: &GuestState) -> bool {
-    guest.kind == Kind::Lxc && state.lock() == Some("mounted")
+    guest.kind == GuestType::Lxc && state.lock() == Some("mounted")
 }
 
 /// Why a VM that is in memory cannot be started, and what to do.

@@ -1,0 +1,155 @@
+//! How a request to Proxmox fails, on one path: the response is data
+//! ([`ErrorResponse`]), a request that failed is a [`Failure`], and `?` explains
+//! it as an [`Error`].
+//!
+//! | file | holds |
+//! |---|---|
+//! | `response` | an error response, decoded, and what it says about the request |
+//! | `held` | what the token may do, which a refusal does not say |
+//! | `grant` | a missing privilege as the commands that grant it |
+//! | `explain` | an error response as an [`Error`] |
+
+mod explain;
+mod grant;
+mod held;
+mod response;
+
+pub(super) use held::Held;
+pub(super) use response::Asked;
+pub(crate) use response::ErrorResponse;
+
+use self::explain::{MAYBE_DONE, explain};
+use super::decode::Unreadable;
+use crate::error::Error;
+
+/// How a request failed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Failure {
+    /// Proxmox answered with an error.
+    Api(Box<ErrorResponse>),
+    /// No whole answer came.
+    Transport {
+        /// What was asked: `GET /nodes`.
+        call: String,
+        /// Why, and what to do.
+        message: String,
+        /// Whether the request may have had its effect all the same.
+        maybe_done: bool,
+        /// Whether Proxmox was just not there, as for the seconds in which its
+        /// services are restarted.
+        outage: bool,
+    },
+    /// The host, or `host-runner forward`, refused to send such a request.
+    Refused {
+        call: String,
+        /// Who refused, and why or what to check.
+        reason: String,
+    },
+    /// Nothing was sent, since the request itself was a mistake.
+    Mistaken { call: String, mistake: String },
+    /// An answer of success came that cannot be read.
+    Unreadable {
+        /// What was asked: `GET /nodes`.
+        call: String,
+        /// What came instead.
+        why: Unreadable,
+        /// Whether the request was to change something, which may be done.
+        maybe_done: bool,
+    },
+}
+
+impl Failure {
+    /// Whether the same question may be answered in a moment: the services of
+    /// Proxmox are restarted for certificates and upgrades.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Api(error) => error.is_outage(),
+            Self::Transport { outage, .. } => *outage,
+            _ => false,
+        }
+    }
+
+    /// Whether a look at a task that is known to run says nothing of it: the
+    /// same look may succeed in a moment. A proxy that shows a page, an answer
+    /// without data and a node that took too long are such; that Proxmox
+    /// itself refuses, or knows no such task, is an answer.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Api(error) => error.foreign.is_some() || !error.is_definite(),
+            Self::Transport { .. } | Self::Unreadable { .. } => true,
+            Self::Refused { .. } | Self::Mistaken { .. } => false,
+        }
+    }
+
+    /// Whether asking again is pointless, as the request is never sent.
+    pub(crate) fn was_not_sent(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Mistaken { .. })
+    }
+
+    /// Whether a request certainly had no effect, as it did not arrive.
+    pub(super) fn never_arrived(&self) -> bool {
+        match self {
+            Self::Api(error) => error.never_arrived(),
+            Self::Transport {
+                maybe_done, outage, ..
+            } => *outage && !*maybe_done,
+            _ => false,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Api(response) => explain(&response),
+            Failure::Transport {
+                call,
+                message,
+                maybe_done,
+                ..
+            } => Self::Unreachable(if maybe_done {
+                format!("{call}: {message}{MAYBE_DONE}")
+            } else {
+                format!("{call}: {message}")
+            }),
+            Failure::Refused { call, reason } => Self::Denied(format!("{call}: {reason}")),
+            Failure::Mistaken { call, mistake } => {
+                Self::Internal(format!("{call} was not sent: {mistake}"))
+            }
+            Failure::Unreadable {
+                call,
+                why,
+                maybe_done,
+            } => unreadable(&call, &why, maybe_done),
+        }
+    }
+}
+
+fn unreadable(call: &str, why: &Unreadable, maybe_done: bool) -> Error {
+    let message = match why {
+        Unreadable::NoData => format!(
+            "Proxmox answered {call} without data: a service of the node may have been \
+             restarting; try again, and where it stays so look at the node's syslog"
+        ),
+        Unreadable::NotApi(seen) => format!(
+            "{call} was answered by {seen}, not by the API of Proxmox VE: a login page or a proxy \
+             in front of it may have answered; check the host, port (8006) and path of PROXMOX_URL"
+        ),
+        Unreadable::Broken(how) => format!(
+            "the answer to {call} cannot be read ({how}): something between here and Proxmox may \
+             have damaged it; try again"
+        ),
+        Unreadable::Shape(wrong) => format!(
+            "the answer to {call} cannot be read ({wrong}): this version of Proxmox VE may be one \
+             that this server does not know"
+        ),
+    };
+    if maybe_done {
+        Error::Unreachable(message + MAYBE_DONE)
+    } else {
+        Error::Internal(message)
+    }
+}
+
+#[cfg(test)]
+mod tests;

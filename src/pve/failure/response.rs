@@ -1,0 +1,266 @@
+//! An error response: what Proxmox, or something in front of it, answered.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::held::Held;
+use crate::pve::params::Params;
+use crate::pve::transport::{Answer, MESSAGE_LENGTH};
+use crate::settings::Route;
+use crate::text;
+
+/// An error that was answered, by Proxmox or by something in front of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ErrorResponse {
+    /// What was asked: `GET /nodes`.
+    pub(crate) call: String,
+    /// The node that had to answer.
+    pub(crate) node: Option<String>,
+    /// The HTTP status, PVE's own 595, 596 and 599 included.
+    pub(crate) status: u16,
+    /// The text, from the body's `message` or the reason phrase; empty where
+    /// there is none, or only HTTP's own words for the status.
+    pub(crate) message: String,
+    /// What is wrong with which parameter.
+    pub(crate) errors: BTreeMap<String, String>,
+    /// How a message calls the token in use.
+    pub(crate) token: String,
+    /// What shows that something in front of Proxmox answered.
+    pub(crate) foreign: Option<Foreign>,
+    /// The parameters that were sent; the values of those alone that say what
+    /// a call is about.
+    pub(crate) sent: Vec<(String, String)>,
+    /// What the token may do, where it was asked for and could be read.
+    pub(crate) held: Option<Held>,
+    /// The version of Proxmox VE that answered, where it was asked for.
+    pub(crate) version: Option<String>,
+    /// How the request was sent.
+    pub(crate) route: Route,
+}
+
+/// What Proxmox itself never answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    /// A web page.
+    Page,
+    /// A demand for a user and a password.
+    Login,
+    /// A text that is not JSON.
+    Text,
+}
+
+/// What was asked, for the error that it was answered with.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    pub(crate) call: String,
+    pub(crate) node: Option<String>,
+    pub(crate) token: String,
+    pub(crate) sent: Vec<(String, String)>,
+    pub(crate) route: Route,
+}
+
+/// Parameters whose values say what a call is about; none is a secret.
+const SUBJECTS: [&str; 3] = ["vmid", "newid", "storage"];
+
+impl Asked {
+    /// What a refusal needs to know of the parameters.
+    pub(crate) fn sent(params: &Params) -> Vec<(String, String)> {
+        params
+            .iter()
+            .map(|(name, value)| {
+                let shown = SUBJECTS.contains(&name);
+                (
+                    name.to_owned(),
+                    if shown {
+                        value.to_owned()
+                    } else {
+                        String::new()
+                    },
+                )
+            })
+            .collect()
+    }
+}
+
+impl ErrorResponse {
+    /// Reads an error answer. Older servers tell the reason in the reason
+    /// phrase alone, newer ones in the body too.
+    pub(in crate::pve) fn read(asked: Asked, status: u16, answer: &Answer) -> Self {
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let said = body
+            .get("message")
+            .and_then(Value::as_str)
+            .or(answer.reason.as_deref())
+            .unwrap_or_default();
+        let message = tidy(said, "; ");
+        // HTTP's own words say no more than the status.
+        let is_empty = CANONICAL
+            .iter()
+            .any(|words| words.eq_ignore_ascii_case(&message));
+        Self {
+            call: asked.call,
+            node: asked.node,
+            status,
+            message: if is_empty { String::new() } else { message },
+            errors: parameter_errors(body.get("errors")),
+            token: asked.token,
+            foreign: foreign(answer, status),
+            sent: asked.sent,
+            held: None,
+            version: None,
+            route: asked.route,
+        }
+    }
+
+    /// What Proxmox says of an error of a guest's agent, which some calls
+    /// answer with status 200.
+    pub(crate) fn of_agent(asked: Asked, class: &str, description: &str) -> Self {
+        let description = tidy(description, "; ");
+        let description = if description.is_empty() {
+            class
+        } else {
+            &description
+        };
+        Self {
+            message: format!("Agent error: {description}"),
+            call: asked.call,
+            node: asked.node,
+            token: asked.token,
+            sent: asked.sent,
+            status: 500,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the message holds a text, whatever its case.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.message
+            .to_ascii_lowercase()
+            .contains(&text.to_ascii_lowercase())
+    }
+
+    /// Whether the node has no guest of this vmid and kind: it never had, or
+    /// the guest moved away.
+    pub(crate) fn is_missing_guest(&self) -> bool {
+        self.says("configuration file 'nodes/") && self.says("does not exist")
+    }
+
+    /// Whether a node did not answer the node that was asked.
+    pub(crate) fn is_node_away(&self) -> bool {
+        match self.status {
+            595 | 599 => true,
+            596 => !self.says("broken pipe"),
+            _ => self.says("hostname lookup '"),
+        }
+    }
+
+    /// Whether a service was just not there, as for the seconds in which it is
+    /// restarted.
+    pub(super) fn is_outage(&self) -> bool {
+        match self.status {
+            502 | 503 => true,
+            595 => self.says("connection refused"),
+            _ => false,
+        }
+    }
+
+    /// Whether Proxmox itself has decided, so that the same request is answered
+    /// in the same way.
+    pub(super) fn is_definite(&self) -> bool {
+        matches!(self.status, 300..=499 | 501 | 506)
+            || !self.errors.is_empty()
+            || self.says("hostname lookup '")
+            || self.says("no such cluster node")
+    }
+
+    /// Whether a change was certainly not even begun: the service that makes
+    /// it could not be reached.
+    pub(super) fn never_arrived(&self) -> bool {
+        self.status == 595 && self.says("connection refused")
+    }
+
+    /// Whether what answered is likely not Proxmox's API.
+    pub(super) fn is_not_the_api(&self) -> bool {
+        self.foreign.is_some() || matches!(self.status, 300..=399 | 404)
+    }
+
+    /// Whether the call asks a guest's agent.
+    pub(super) fn asks_agent(&self) -> bool {
+        self.call.contains("/agent/")
+    }
+
+    /// Whether a change may have been made although this was the answer.
+    pub(super) fn maybe_done(&self) -> bool {
+        if self.call.starts_with("GET ") {
+            return false;
+        }
+        // A lock that was not had in time is a change that was not begun.
+        let ran_out = self.status == 500 && self.says("got timeout") && !self.says("lock");
+        // The node that was asked did not trust the other one, and sent nothing.
+        let untrusted = self.status == 596 && self.says("certificate");
+        ran_out || (!untrusted && matches!(self.status, 502..=504 | 596 | 599))
+    }
+}
+
+/// What HTTP calls its statuses.
+const CANONICAL: [&str; 9] = [
+    "Bad Request",
+    "Unauthorized",
+    "Forbidden",
+    "Not Found",
+    "Internal Server Error",
+    "Not Implemented",
+    "Bad Gateway",
+    "Service Unavailable",
+    "Gateway Timeout",
+];
+
+fn foreign(answer: &Answer, status: u16) -> Option<Foreign> {
+    if answer.authenticate.is_some() {
+        return Some(Foreign::Login);
+    }
+    let is_page = answer
+        .content_type
+        .as_deref()
+        .is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+        || answer.body.trim_ascii_start().starts_with(b"<");
+    if is_page {
+        return Some(Foreign::Page);
+    }
+    // A refusal by Proxmox has JSON, or nothing at all.
+    let body = answer.body.trim_ascii();
+    let is_text = matches!(status, 401 | 403)
+        && !body.is_empty()
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err();
+    is_text.then_some(Foreign::Text)
+}
+
+fn parameter_errors(errors: Option<&Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| match value {
+        Value::String(text) => tidy(text, ": "),
+        other => other.to_string(),
+    };
+    match errors {
+        Some(Value::Object(errors)) => errors
+            .iter()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect(),
+        None | Some(Value::Null) => BTreeMap::new(),
+        Some(other) => BTreeMap::from([("the request".to_owned(), text(other))]),
+    }
+}
+
+/// A message on one line, without the places in Proxmox's sources that it may
+/// name: ` at /usr/share/perl5/PVE/Storage.pm line 651.`
+fn tidy(message: &str, between: &str) -> String {
+    let lines: Vec<&str> = message
+        .lines()
+        .map(|line| {
+            let end = line.find(" at /usr/share/perl").unwrap_or(line.len());
+            line.get(..end).unwrap_or(line).trim()
+        })
+        .filter(|line| !line.is_empty())
+        .collect();
+    text::cut(&lines.join(between), MESSAGE_LENGTH)
+}
