@@ -22,6 +22,22 @@ pub(crate) fn resident(process: u32) -> Option<f64> {
     memory(process, "VmRSS:")
 }
 
+/// The memory of a process, in bytes.
+pub(crate) struct Rollup {
+    pub(crate) resident: f64,
+    /// Of pages that several processes share, only its part.
+    pub(crate) proportional: f64,
+}
+
+/// None where the system does not report it, or not to this user.
+pub(crate) fn rollup(process: u32) -> Option<Rollup> {
+    let path = format!("/proc/{process}/smaps_rollup");
+    Some(Rollup {
+        resident: field(&path, "Rss:")?,
+        proportional: field(&path, "Pss:")?,
+    })
+}
+
 /// The most memory that a process has from here on.
 ///
 /// The kernel's own mark is reset where it lets us; where it does not, the
@@ -71,11 +87,16 @@ impl Peak {
     }
 }
 
-fn memory(process: u32, field: &str) -> Option<f64> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let kib: f64 = status
+fn memory(process: u32, name: &str) -> Option<f64> {
+    field(&format!("/proc/{process}/status"), name)
+}
+
+/// A field of a file of the kernel, in bytes.
+fn field(path: &str, name: &str) -> Option<f64> {
+    let text = fs::read_to_string(path).ok()?;
+    let kib: f64 = text
         .lines()
-        .find_map(|line| line.strip_prefix(field))?
+        .find_map(|line| line.strip_prefix(name))?
         .trim()
         .strip_suffix(" kB")?
         .parse()

@@ -14,7 +14,7 @@ use crate::table;
 use crate::workspace::{Workspace, run};
 
 /// Build host-runner to hand out: small, and without shared libraries
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Dist {
     /// Also copy it to this file
     #[arg(long, value_name = "FILE")]
@@ -30,8 +30,7 @@ impl Dist {
             "building the component and host-runner in parallel (takes minutes)",
             || both(workspace, &host),
         )?;
-        let built = workspace.target(&host).join("dist/host-runner");
-        let built = built.with_extension(env::consts::EXE_EXTENSION);
+        let built = path(workspace, &host);
         let wasm = workspace.component("proxmox_mcp.wasm");
         let precompiled = workspace.component("proxmox_mcp.cwasm");
         progress.step("compiling the component to machine code", || {
@@ -61,6 +60,16 @@ impl Dist {
         );
         Ok(())
     }
+}
+
+/// Where it is built.
+pub(super) fn binary(workspace: &Workspace) -> Result<PathBuf> {
+    Ok(path(workspace, &Toolchain::find()?.host))
+}
+
+fn path(workspace: &Workspace, host: &str) -> PathBuf {
+    let built = workspace.target(host).join("dist/host-runner");
+    built.with_extension(env::consts::EXE_EXTENSION)
 }
 
 /// Much of the component's build keeps one processor busy only.

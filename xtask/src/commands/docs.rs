@@ -112,7 +112,7 @@ fn rules() -> String {
 }
 
 /// The page with the table of this name between its marks.
-fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
+pub(super) fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
     let (before, rest) = page.split_once(&begin)?;
     let (mark, rest) = rest.split_once('\n')?;

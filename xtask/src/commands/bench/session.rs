@@ -1,0 +1,198 @@
+//! An MCP session that costs the client next to nothing: lines are written and
+//! read as they are, and the clock stops before a response is parsed.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+
+/// A server process. Dropping it kills the process.
+pub(super) struct Session {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    requests: u64,
+}
+
+/// A response, and how long it took.
+pub(super) struct Response {
+    pub(super) result: Value,
+    /// Length of the line.
+    pub(super) bytes: usize,
+    pub(super) took: Duration,
+}
+
+impl Session {
+    /// Starts a server and waits for the response to `initialize`. Returns the
+    /// time from before the start.
+    pub(super) fn start(command: &mut Command) -> Result<(Self, Response)> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let started = Instant::now();
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        let stdin = child.stdin.take().context("no pipe to the server")?;
+        let stdout = child.stdout.take().context("no pipe from the server")?;
+        let mut session = Self {
+            child,
+            stdin,
+            stdout: BufReader::with_capacity(64 * 1024, stdout),
+            requests: 0,
+        };
+        let mut response = session.request(
+            "initialize",
+            &json!({
+                "protocolVersion": "2025-06-18",
+                "capabilities": {},
+                "clientInfo": { "name": "bench", "version": "0" },
+            }),
+        )?;
+        response.took = started.elapsed();
+        session.write(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }))?;
+        Ok((session, response))
+    }
+
+    /// Sends a request and waits for its response. Fails at an error.
+    pub(super) fn request(&mut self, method: &str, params: &Value) -> Result<Response> {
+        let (id, request) = self.prepare(method, params);
+        let mut line = String::new();
+        let started = Instant::now();
+        self.stdin.write_all(request.as_bytes())?;
+        loop {
+            line.clear();
+            let bytes = self.stdout.read_line(&mut line)?;
+            let took = started.elapsed();
+            ensure!(bytes > 0, "the server ended before it answered {method}");
+            let mut message: Value = serde_json::from_str(&line)
+                .with_context(|| format!("the server sent something that is not JSON: {line}"))?;
+            // The others are notifications.
+            if message.get("id").and_then(Value::as_u64) == Some(id) {
+                let result = message.get_mut("result").map(Value::take);
+                let result =
+                    result.with_context(|| format!("{method} failed: {}", start(&line)))?;
+                return Ok(Response {
+                    result,
+                    bytes,
+                    took,
+                });
+            }
+        }
+    }
+
+    /// Calls a tool. Fails if the tool does.
+    pub(super) fn call(&mut self, tool: &str, arguments: &Value) -> Result<Response> {
+        let response = self.call_any(tool, arguments)?;
+        if response.result.get("isError") == Some(&Value::Bool(true)) {
+            bail!("{tool} failed: {}", start(&response.result.to_string()));
+        }
+        Ok(response)
+    }
+
+    /// Calls a tool that may fail.
+    pub(super) fn call_any(&mut self, tool: &str, arguments: &Value) -> Result<Response> {
+        self.request("tools/call", &call(tool, arguments))
+    }
+
+    /// Calls a tool `times` times, with `callers` calls under way at any moment,
+    /// which take turns through `arguments`. Returns the time of all calls.
+    pub(super) fn load(
+        &mut self,
+        tool: &str,
+        arguments: &[Value],
+        callers: usize,
+        times: usize,
+    ) -> Result<Duration> {
+        let requests: Vec<String> = (0..times)
+            .zip(arguments.iter().cycle())
+            .map(|(_, arguments)| self.prepare("tools/call", &call(tool, arguments)).1)
+            .collect();
+        let mut requests = requests.iter();
+        let mut lines: Vec<String> = Vec::with_capacity(times);
+        let started = Instant::now();
+        for request in requests.by_ref().take(callers) {
+            self.stdin.write_all(request.as_bytes())?;
+        }
+        while lines.len() < times {
+            let mut line = String::new();
+            let bytes = self.stdout.read_line(&mut line)?;
+            ensure!(bytes > 0, "the server ended under load");
+            if is_response(&line) {
+                lines.push(line);
+                if let Some(request) = requests.next() {
+                    self.stdin.write_all(request.as_bytes())?;
+                }
+            }
+        }
+        let took = started.elapsed();
+        for line in lines {
+            let message: Value = serde_json::from_str(&line)?;
+            let is_good = message.get("result").is_some()
+                && message.pointer("/result/isError") != Some(&Value::Bool(true));
+            ensure!(is_good, "{tool} failed under load: {}", start(&line));
+        }
+        Ok(took)
+    }
+
+    /// The server's process id.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn prepare(&mut self, method: &str, params: &Value) -> (u64, String) {
+        self.requests += 1;
+        let id = self.requests;
+        let request = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        (id, format!("{request}\n"))
+    }
+
+    fn write(&mut self, message: &Value) -> Result<()> {
+        self.stdin.write_all(format!("{message}\n").as_bytes())?;
+        Ok(())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn call(tool: &str, arguments: &Value) -> Value {
+    json!({ "name": tool, "arguments": arguments })
+}
+
+/// Told apart from a notification without parsing: servers write the id before
+/// the result, and the method of a notification before its parameters.
+fn is_response(line: &str) -> bool {
+    let mut head = line.len().min(64);
+    while !line.is_char_boundary(head) {
+        head -= 1;
+    }
+    let (head, _) = line.split_at(head);
+    head.contains("\"id\"") && !head.contains("\"method\"")
+}
+
+/// The first words of a message that should not have come.
+fn start(text: &str) -> String {
+    text.trim().chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_told_apart_from_notifications() {
+        assert!(is_response(r#"{"jsonrpc":"2.0","id":7,"result":{}}"#));
+        assert!(!is_response(
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"id":1}}"#
+        ));
+        assert!(is_response(&format!(
+            r#"{{"id":1,"result":"{}"}}"#,
+            "é".repeat(60)
+        )));
+    }
+}
