@@ -1,6 +1,6 @@
 //! Takes out of lists what is outside of a scope.
 
-use pve_api::{Listing, Vmid, owner_of};
+use pve_api::{Listing, Upid, Vmid, owner_of};
 use serde_json::Value;
 
 use super::answer::{self, Data};
@@ -100,13 +100,14 @@ impl Scope {
             },
             Listing::Guests => vmid().is_some_and(|vmid| self.has_guest(vmid, directory)),
             Listing::Tasks => {
-                let of_upid = |field| text("upid").and_then(|upid| upid.split(':').nth(field));
-                // What a file is called that is downloaded is not about a guest.
-                let kind = text("type").or_else(|| of_upid(5));
-                let id = text("id").into_iter().chain(of_upid(6));
+                let Ok(upid) = text("upid").map(str::parse::<Upid>).transpose() else {
+                    return false;
+                };
+                // The name of a downloaded file is not about a guest.
+                let kind = text("type").or_else(|| upid.as_ref().map(Upid::kind));
+                let mut ids = text("id").into_iter().chain(upid.as_ref().map(Upid::id));
                 on_node()
-                    && (kind == Some("download")
-                        || id.into_iter().all(|id| self.has_all_in(id, directory)))
+                    && (kind == Some("download") || ids.all(|id| self.has_all_in(id, directory)))
             }
             Listing::Content => {
                 let volid = text("volid").unwrap_or_default();
@@ -148,13 +149,11 @@ impl Scope {
                 let status = text(fields, "status");
                 let says_little = matches!(status.as_str(), "" | "OK" | "RUNNING" | "running")
                     || status.starts_with("WARNINGS: ");
-                let of_upid = |field| {
-                    text(fields, "upid")
-                        .split(':')
-                        .nth(field)
-                        .map(str::to_owned)
-                };
-                let ids = [Some(text(fields, "id")), of_upid(6)];
+                let upid = text(fields, "upid").parse::<Upid>().ok();
+                let ids = [
+                    Some(text(fields, "id")),
+                    upid.map(|upid| upid.id().to_owned()),
+                ];
                 let names_guest = |id: &String| {
                     let mut parts = id.split(|c: char| !c.is_ascii_digit());
                     parts.any(|part| Vmid::parse(part).is_some())

@@ -1,0 +1,138 @@
+//! What a request does besides its call: actions, volumes, hosts.
+
+use super::*;
+
+#[test]
+fn side_effects_are_actions_too() {
+    let actions = |path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Admin), "POST", path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.actions
+    };
+    let vzdump = |mode: &str| {
+        actions(
+            "/nodes/pve1/vzdump",
+            &format!("vmid=100&remove=0&mode={mode}"),
+        )
+    };
+    assert_eq!(vzdump("snapshot"), [Action::Backup]);
+    assert_eq!(vzdump("stop"), [Action::Backup, Action::Shutdown]);
+    let shutdown = |body: &str| actions("/nodes/pve1/qemu/100/status/shutdown", body);
+    assert_eq!(
+        shutdown("forceStop=1"),
+        [Action::Shutdown, Action::HardStop]
+    );
+    let restart = actions("/nodes/pve1/lxc/200/migrate", "target=pve2&restart=1");
+    assert_eq!(restart, [Action::Migrate, Action::Shutdown]);
+}
+
+/// How much memory a guest has now is not known, so any change may take some
+/// that it uses.
+#[test]
+fn changes_of_memory_are_destructive() {
+    let is_destructive = |path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Operate), "PUT", path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.is_destructive()
+    };
+    let (vm, container) = ("/nodes/pve1/qemu/100/config", "/nodes/pve2/lxc/200/config");
+    for body in ["memory=16", "swap=0", "cores=2&memory=8192", "delete=swap"] {
+        assert!(is_destructive(container, body), "{body}");
+    }
+    for body in ["memory=16", "balloon=16", "delete=cores,balloon"] {
+        assert!(is_destructive(vm, body), "{body}");
+    }
+    for body in ["cores=2", "cpulimit=1.5", "delete=cores", "tags=a"] {
+        assert!(!is_destructive(vm, body), "{body}");
+        assert!(!is_destructive(container, body), "{body}");
+    }
+}
+
+/// The gate compares them with the names of nodes.
+#[test]
+fn hosts_that_a_node_fetches_from_are_named() {
+    let policy = Policy::preset(Preset::Operate);
+    for (method, path, body) in [
+        (
+            "POST",
+            "/nodes/pve1/storage/local/download-url",
+            "content=iso&filename=a.iso&url=http%3A%2F%2FPVE1.%3A8006%2Fa.iso",
+        ),
+        (
+            "GET",
+            "/nodes/pve1/query-url-metadata?url=https%3A%2F%2Fpve1%2Fa.iso",
+            "",
+        ),
+    ] {
+        let verdict = decide(&policy, method, path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        assert_eq!(verdict.meaning.hosts, ["pve1"], "{path}");
+    }
+}
+
+/// These would let a reader use a node to look around its network.
+#[test]
+fn no_read_makes_a_node_connect_to_an_address() {
+    let mut policy = Policy::preset(Preset::Admin);
+    policy.allow = vec!["GET /**".parse().unwrap()];
+    for path in [
+        "/cluster/acme/meta?directory=http%3A%2F%2F192.0.2.1%2F",
+        "/cluster/acme/tos?directory=http%3A%2F%2F127.0.0.1%3A85%2F",
+        "/cluster/acme/meta",
+        "/nodes/pve1/scan/pbs?server=127.0.0.1&username=a&password=b",
+        "/nodes/pve1/scan/iscsi?portal=192.0.2.1",
+        "/nodes/pve1/scan/nfs?server=x.example.com",
+        "/nodes/pve1/scan/cifs?server=192.0.2.1",
+        "/nodes/pve1/scan/glusterfs?server=192.0.2.1",
+        "/nodes/pve1/query-oci-repo-tags?reference=192.0.2.1%3A5000%2Fx",
+        "/access/users/root@pam/tfa",
+        "/access/tfa",
+    ] {
+        let verdict = decide(&policy, "GET", path, "");
+        assert_eq!(verdict.rule.name(), "built-in", "{path}: {verdict:?}");
+    }
+    for path in [
+        "/nodes/pve1/scan/zfs",
+        "/nodes/pve1/scan",
+        "/cluster/acme/plugins",
+        "/access/users",
+    ] {
+        let verdict = decide(&policy, "GET", path, "");
+        assert!(verdict.allowed, "{path}: {verdict:?}");
+    }
+}
+
+#[test]
+fn what_may_lock_out_is_destructive() {
+    let meaning = |method: &str, path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Operate), method, path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        verdict.meaning.is_destructive()
+    };
+    let options = "/cluster/firewall/options";
+    assert!(meaning("PUT", options, "enable=1"));
+    assert!(meaning("PUT", options, "policy_in=DROP"));
+    assert!(!meaning("PUT", options, "policy_in=ACCEPT&enable=0"));
+    let rules = "/nodes/pve1/firewall/rules";
+    assert!(meaning("POST", rules, "type=in&action=DROP&enable=1"));
+    assert!(!meaning("POST", rules, "type=in&action=ACCEPT&enable=1"));
+    assert!(meaning("PUT", "/nodes/pve1/firewall/rules/0", "enable=0"));
+    let guest = "/nodes/pve1/qemu/100/firewall/options";
+    assert!(!meaning("PUT", guest, "enable=1"));
+}
+
+#[test]
+fn volumes_are_named() {
+    let archive = "vmid=105&archive=nas%3Abackup%2Fvzdump-qemu-101-a.vma";
+    let verdict = decide(
+        &Policy::preset(Preset::Operate),
+        "POST",
+        "/nodes/pve1/qemu",
+        archive,
+    );
+    assert!(verdict.allowed, "{verdict:?}");
+    let [volid] = verdict.meaning.volids.as_slice() else {
+        panic!("{verdict:?}");
+    };
+    assert_eq!(owner_of(volid).map(pve_api::Vmid::get), Some(101));
+}
