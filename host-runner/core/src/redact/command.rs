@@ -4,7 +4,8 @@
 //! An option whose value is a secret for some programs and not for others
 //! (`-p` is a password for mysql and a port for ssh) is known by its program.
 
-use super::HIDDEN;
+use super::name::{HIDDEN, is_secret_name};
+use super::text;
 
 /// A word of a command line, and where it is in the text.
 #[derive(Debug, Clone, Copy)]
@@ -227,7 +228,7 @@ pub(super) fn input(command: &[&str], input: &str) -> String {
             .any(|word| READERS.contains(&program_name(word.text)))
     });
     if !sets_passwords {
-        return super::text(input);
+        return text::text(input);
     }
     let lines = input.split_inclusive('\n').map(|line| {
         let (line, end) = match line.strip_suffix('\n') {
@@ -371,7 +372,7 @@ fn names_secret(text: &str) -> bool {
     let is_long = lower.contains(['_', '-', '.']);
     let ends = |ends: &[&str]| ends.iter().any(|end| lower.ends_with(end));
     text.bytes().all(is_name)
-        && super::is_secret_name(text)
+        && is_secret_name(text)
         && (ends(&ENDS) || is_long && ends(&LONG_ENDS))
 }
 
@@ -590,9 +591,10 @@ mod tests {
             "mongosh~-p~hush",
         ] {
             let list: Vec<_> = words.split('~').collect();
-            let list = super::super::without_arguments(&serde_json::json!(list)).to_string();
+            let list =
+                super::super::schema::without_arguments(&serde_json::json!(list)).to_string();
             let line = words.replace('~', " ");
-            let line = super::super::without_arguments(&line.into()).to_string();
+            let line = super::super::schema::without_arguments(&line.into()).to_string();
             for shown in [list, line] {
                 assert!(!shown.contains("hush"), "{words}: {shown}");
                 assert!(shown.contains(HIDDEN), "{words}: {shown}");
