@@ -88,6 +88,11 @@ pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     shown.join(", ")
 }
 
+/// Names in a message, sorted, each once; see [`names`].
+pub(crate) fn distinct<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    names(all.into_iter().collect::<std::collections::BTreeSet<_>>())
+}
+
 /// How much of a refused text a message quotes.
 const QUOTED_LENGTH: usize = 60;
 

@@ -48,5 +48,6 @@ pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{Started, TaskLog, TaskStatus, is_unknown_exit};
 pub(crate) use volume::{
-    Content, StorageContent, StorageResource, Volume, storage_contents, storage_resources, volumes,
+    Content, StorageContent, StorageResource, StorageVolumes, Volume, storage_contents,
+    storage_resources, storage_volumes, volumes,
 };

@@ -94,6 +94,12 @@ impl StorageResource {
         self.content.is_empty() && !self.is_available()
     }
 
+    /// Whether it has this name and is of this node, as far as they are given.
+    pub(crate) fn matches(&self, storage: Option<&str>, node: Option<&str>) -> bool {
+        storage.is_none_or(|storage| storage == self.storage)
+            && node.is_none_or(|node| node == self.node)
+    }
+
     /// All that it is set up to hold.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
         self.content
@@ -174,6 +180,39 @@ pub(crate) fn storage_contents(
             failed
         })
         .collect()
+}
+
+/// The volumes of several storages.
+#[derive(Debug, Default)]
+pub(crate) struct StorageVolumes {
+    /// By the storage that lists them, on the node that answered.
+    pub(crate) read: Vec<(StorageResource, Vec<Volume>)>,
+    /// The storages that could not be read, and why. One of them must not hide the
+    /// others.
+    pub(crate) unavailable: Vec<String>,
+}
+
+/// Reads storages as [`storage_contents`] does, and tells those apart that could
+/// not be read.
+pub(crate) fn storage_volumes(
+    pve: &Pve,
+    storages: Vec<StorageResource>,
+    content: Option<Content>,
+    vmid: Option<Vmid>,
+) -> StorageVolumes {
+    let mut all = StorageVolumes::default();
+    for StorageContent { resource, volumes } in storage_contents(pve, storages, content, vmid) {
+        match volumes {
+            Ok(volumes) => all.read.push((resource, volumes)),
+            Err(error) => all.unavailable.push(format!(
+                "{} on {}: {}",
+                resource.storage,
+                resource.node,
+                error.message()
+            )),
+        }
+    }
+    all
 }
 
 /// Each local storage, and each shared one with all its nodes, the one that

@@ -46,7 +46,7 @@ pub(super) struct ExecTicket {
     pub(super) vmid: Vmid,
     pub(super) pid: u64,
     pub(super) node: String,
-    /// From when to when it is followed, in seconds since 1970.
+    /// When following it began and when it ends, in seconds since 1970.
     pub(super) since: u64,
     pub(super) until: u64,
 }
@@ -55,7 +55,7 @@ pub(super) struct ExecTicket {
 const STREAM_BYTES: usize = 16 * 1024;
 
 impl ExecTicket {
-    /// One look at the command.
+    /// The command's state as the agent reports it.
     pub(super) fn resume(self, pve: &Pve) -> Result<Outcome> {
         let now = clock::now();
         let (mut run, text) = match self.look(pve) {
@@ -91,7 +91,7 @@ impl ExecTicket {
         }))
     }
 
-    /// What to say of a command that cannot be seen at the moment.
+    /// The message about a command whose state cannot be read at the moment.
     fn out_of_sight(&self) -> (CommandRun, String) {
         let run = CommandRun::still_running(self.vmid, self.node.clone(), self.pid);
         let text = format!(
@@ -121,7 +121,8 @@ impl ExecTicket {
         ))
     }
 
-    /// One look. The inner error is of a look that says nothing of the command.
+    /// Reads its state once. The inner error is a failure that says nothing about the
+    /// command.
     pub(super) fn look(&self, pve: &Pve) -> Result<Result<(CommandRun, String), Failure>> {
         let (guest, raw) = Guest::with(pve, self.vmid, |guest| {
             let read = pve.send::<RawRun>(
@@ -231,7 +232,7 @@ fn how_to_look_again() -> String {
     )
 }
 
-/// A stream as text, and whether some of it was left out in the middle.
+/// A stream as text, and whether its middle was left out.
 fn stream(data: Option<String>) -> (Option<String>, bool) {
     let Some(data) = data.filter(|data| !data.is_empty()) else {
         return (None, false);
@@ -252,7 +253,7 @@ fn stream(data: Option<String>) -> (Option<String>, bool) {
     )
 }
 
-/// Proxmox takes the bytes of a stream for Latin-1, so that "é" arrives as
+/// Proxmox reads the bytes of a stream as Latin-1, so that "é" arrives as
 /// "Ã©". Where the bytes were UTF-8 they are read as that.
 fn repaired(text: String) -> String {
     if text.is_ascii() {

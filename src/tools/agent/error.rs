@@ -4,8 +4,8 @@ use crate::error::Error;
 use crate::pve::{Failure, Guest};
 use crate::tool_names;
 
-/// What can fail between Proxmox and a guest's agent: all of it has status 500,
-/// and the words tell the causes apart.
+/// Explains a failure between Proxmox and a guest's agent. All have status 500; only
+/// the message tells the causes apart.
 pub(crate) fn agent_error(guest: &Guest, failure: Failure) -> Error {
     let Failure::Api(error) = &failure else {
         return failure.into();

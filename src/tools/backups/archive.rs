@@ -1,6 +1,6 @@
-//! The backup that a vzdump task has made, by its log.
+//! The backup that a vzdump task has made, read from the task's log.
 
-/// The volids of what a vzdump log says that it made.
+/// The volids of the backups that a vzdump log reports as made.
 pub(super) fn archives(lines: &[String]) -> Option<String> {
     let storage = lines
         .iter()

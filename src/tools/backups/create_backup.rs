@@ -66,7 +66,7 @@ enum Compression {
 }
 
 impl Compression {
-    /// Proxmox's word.
+    /// Proxmox's name for it.
     fn as_str(self) -> &'static str {
         match self {
             Self::Zstd => "zstd",
@@ -147,17 +147,17 @@ impl Run for CreateBackup {
 struct Job {
     storage: StorageStatus,
     running: bool,
-    /// Disks that the backup does not hold, and why; or why they are not known.
+    /// Disks that the backup leaves out, and why; or why they are not known.
     left_out: Result<Vec<String>, String>,
     started: Started,
 }
 
-/// How many times a guest is found again that has left its node.
+/// How many times a guest that has left its node is looked up again.
 const ATTEMPTS: u32 = 2;
 
 impl CreateBackup {
-    /// Starts the backup. Of a guest that has left the node in the meantime
-    /// Proxmox says "OK" and makes no backup: such a guest is found again, once.
+    /// Starts the backup. For a guest that has left the node in the meantime, Proxmox
+    /// returns "OK" and makes no backup: such a guest is looked up again, once.
     fn start(&self, pve: &Pve, mode: Mode, notes: &str) -> Result<(Guest, Job)> {
         for _ in 0..ATTEMPTS {
             let (guest, job) = Guest::with(pve, self.vmid, |guest| {
@@ -233,7 +233,7 @@ impl CreateBackup {
     }
 }
 
-/// The disks that a backup of a guest does not hold.
+/// The disks that a backup of a guest leaves out.
 fn left_out(kind: GuestType, disks: &[Disk]) -> Vec<String> {
     disks
         .iter()

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::volume::{able, kind_of, vmid_of};
 use crate::error::Result;
 use crate::pve::{
-    Content, Guest, GuestType, Pve, StorageResource, Vmid, Volume, guests, storage_contents,
-    storage_resources,
+    Content, Guest, GuestType, Pve, StorageResource, Vmid, Volume, guests, storage_resources,
+    storage_volumes,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -91,7 +91,7 @@ pub(super) struct Backup {
     /// Still running or interrupted: cannot be restored.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) unfinished: bool,
-    /// Whether it is kept from being removed.
+    /// Whether it is protected from being removed.
     pub(super) protected: bool,
     /// The fingerprint of the key that it is encrypted with, or true.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,7 +105,7 @@ pub(super) struct Backup {
 
 const DEFAULT_LIMIT: u32 = 50;
 
-/// How many are named of a cluster's guests and storages.
+/// How many guests and storages are listed by name.
 const MOST_GUESTS: usize = 500;
 const MOST_UNAVAILABLE: usize = 50;
 
@@ -133,32 +133,15 @@ impl Run for ListBackups {
         let fits = all
             .into_iter()
             .filter(|resource| resource.may_hold(Content::Backup))
-            .filter(|resource| {
-                self.storage
-                    .as_ref()
-                    .is_none_or(|name| *name == resource.storage)
-            })
-            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
+            .filter(|resource| resource.matches(self.storage.as_deref(), self.node.as_deref()))
             .collect();
+        let volumes = storage_volumes(pve, fits, Some(Content::Backup), self.vmid);
         let mut found = Vec::new();
-        let mut unavailable = Vec::new();
-        for content in storage_contents(pve, fits, Some(Content::Backup), self.vmid) {
-            let resource = content.resource;
-            match content.volumes {
-                Ok(volumes) => found.extend(
-                    volumes
-                        .into_iter()
-                        .filter(|volume| volume.content == Content::Backup.as_str())
-                        .map(|volume| (home(&resource), volume)),
-                ),
-                // One storage that does not answer must not hide the others.
-                Err(error) => unavailable.push(format!(
-                    "{} on {}: {}",
-                    resource.storage,
-                    resource.node,
-                    error.message()
-                )),
-            }
+        for (resource, volumes) in volumes.read {
+            let backups = volumes
+                .into_iter()
+                .filter(|volume| volume.content == Content::Backup.as_str());
+            found.extend(backups.map(|volume| (home(&resource), volume)));
         }
         let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
@@ -169,7 +152,7 @@ impl Run for ListBackups {
         if filtered || none_seen {
             list.guests_without_backup = None;
         }
-        list.set_unavailable(unavailable);
+        list.set_unavailable(volumes.unavailable);
         list.shorten();
         let text = list.text();
         Ok(Reply::Done(list, text))
@@ -227,7 +210,7 @@ impl BackupList {
         }
     }
 
-    /// What could not be read may hold what seems not to be there.
+    /// Storages that could not be read may hold the backups that seem to be missing.
     pub(super) fn set_unavailable(&mut self, unavailable: Vec<String>) {
         if !unavailable.is_empty() {
             self.guests_whose_backup_is_not_known = self.guests_without_backup.take();
@@ -235,7 +218,7 @@ impl BackupList {
         self.unavailable = unavailable;
     }
 
-    /// Leaves out what is beyond all reading, and says so.
+    /// Shortens lists that are too long to read, and says so in the hint.
     fn shorten(&mut self) {
         let mut notes: Vec<String> = self.hint.take().into_iter().collect();
         for list in [
@@ -270,7 +253,7 @@ impl BackupList {
     }
 }
 
-/// Backups with the node of each that is not on a shared storage, by vmid.
+/// Backups by vmid, each with its node unless it is on a shared storage.
 type ByGuest = BTreeMap<Option<Vmid>, Vec<(Option<String>, Volume)>>;
 
 fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
@@ -330,13 +313,13 @@ impl Backup {
     }
 }
 
-/// The node that a storage belongs to; none has a shared one to itself.
+/// The node that a storage belongs to; none for a shared storage.
 fn home(resource: &StorageResource) -> Option<String> {
     (!resource.shared.0).then(|| resource.node.clone())
 }
 
-/// How many each may show of what it has: the first of all before the second
-/// of any, up to a limit in all.
+/// How many of its backups each guest may show: the first of every guest before the
+/// second of any, up to a limit in all.
 pub(super) fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
     let mut shares = vec![0; counts.len()];
     let mut left = limit;

@@ -4,7 +4,7 @@ use pve_api::{calls, owner_of};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::volume::{able, kind_of, listed, vmid_of};
+use super::volume::{able, kind_of, vmid_of};
 use crate::error::{Error, Result};
 use crate::pve::{
     At, Content, Failure, Format, Guest, GuestType, NotMade, Params, Pve, Started, StorageResource,
@@ -14,7 +14,7 @@ use crate::pve::{
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
-use crate::tool_names;
+use crate::{text, tool_names};
 
 /// Restores a backup as a new guest.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -183,7 +183,7 @@ impl RestoreBackup {
     ) -> Result<(Vec<&'a StorageResource>, String)> {
         let mut candidates = able(storages, storage)?;
         if let Some(node) = &self.node {
-            let known = listed(candidates.iter().map(|resource| resource.node.as_str()));
+            let known = text::distinct(candidates.iter().map(|resource| resource.node.as_str()));
             candidates.retain(|resource| resource.node == *node);
             if candidates.is_empty() {
                 return Err(Error::NotFound(format!(
@@ -194,7 +194,7 @@ impl RestoreBackup {
         let (mut candidates, away): (Vec<&StorageResource>, Vec<&StorageResource>) = candidates
             .into_iter()
             .partition(|resource| !resource.is_offline());
-        let away = listed(away.iter().map(|resource| resource.node.as_str()));
+        let away = text::distinct(away.iter().map(|resource| resource.node.as_str()));
         if candidates.is_empty() {
             return Err(Error::Unreachable(format!(
                 "storage {storage} is not available now on {away}: look at the storage and its node"
@@ -227,7 +227,7 @@ impl RestoreBackup {
         Error::NotFound(format!(
             "there is no backup {} on {}{away}: {} lists the backups",
             self.volid,
-            listed(candidates.iter().map(|resource| resource.node.as_str())),
+            text::distinct(candidates.iter().map(|resource| resource.node.as_str())),
             tool_names::LIST_BACKUPS
         ))
     }

@@ -1,13 +1,13 @@
 //! Storages that hold backups, and what the name of a backup says.
 
-use std::collections::BTreeSet;
-
 use pve_api::owner_of;
 
 use crate::error::{Error, Result};
 use crate::pve::{Content, GuestType, StorageResource, Vmid, Volume};
+use crate::text;
 
-/// Where a storage with backups is; refuses one that is nowhere.
+/// The nodes on which a storage may hold backups. Fails if there is no such storage
+/// or it cannot hold backups.
 pub(super) fn able<'a>(
     storages: &'a [StorageResource],
     storage: &str,
@@ -27,11 +27,11 @@ pub(super) fn able<'a>(
     let able = storages
         .iter()
         .filter(|resource| resource.holds(Content::Backup));
-    let known: BTreeSet<&str> = able.map(|resource| resource.storage.as_str()).collect();
+    let known: Vec<&str> = able.map(|resource| resource.storage.as_str()).collect();
     let known = if known.is_empty() {
         "no storage that the token sees does".to_owned()
     } else {
-        format!("these do: {}", listed(known.into_iter()))
+        format!("these do: {}", text::distinct(known))
     };
     Err(if found.is_empty() {
         Error::NotFound(format!(
@@ -43,12 +43,7 @@ pub(super) fn able<'a>(
     })
 }
 
-pub(super) fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: BTreeSet<&str> = names.collect();
-    names.into_iter().collect::<Vec<_>>().join(", ")
-}
-
-/// What a backup is of: by what Proxmox says, else by its name.
+/// The type of the guest that a backup is of: as Proxmox reports it, else by its name.
 pub(super) fn kind_of(volume: &Volume) -> Option<GuestType> {
     let format = volume.format.as_deref().unwrap_or_default();
     let name = volume.volid.split_once(':').map_or("", |(_, path)| path);
@@ -67,7 +62,8 @@ pub(super) fn kind_of(volume: &Volume) -> Option<GuestType> {
     }
 }
 
-/// The vmid of the guest that a backup is of: by what Proxmox says, else by its name.
+/// The vmid of the guest that a backup is of: as Proxmox reports it, else by
+/// its name.
 pub(super) fn vmid_of(volume: &Volume) -> Option<Vmid> {
     let by_proxmox = volume.vmid.map(|vmid| vmid.0);
     by_proxmox.or_else(|| owner_of(&volume.volid))

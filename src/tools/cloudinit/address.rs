@@ -85,7 +85,7 @@ enum AddressChange {
 }
 
 impl AddressArguments {
-    /// Checks it. `index` is its place in the list of arguments.
+    /// Checks the addresses. `index` is their position in the list of arguments.
     pub(super) fn check(&self, index: usize) -> Result<AddressPlan> {
         let at = |name: &str| format!("addresses/{index}/{name}");
         if !is_nic(&self.nic) {
@@ -139,7 +139,7 @@ impl AddressArguments {
     }
 }
 
-/// Reads an address: `none`, one of the words, or a CIDR of at most so many
+/// Reads an address: `none`, one of `words`, or a CIDR with a prefix of at most `bits`
 /// bits. None if it is something else.
 fn address(value: &str, words: &[&str], bits: u8) -> Option<AddressChange> {
     match value.trim() {
@@ -201,9 +201,9 @@ impl AddressPlan {
         self.nic.replacen("net", "ipconfig", 1)
     }
 
-    /// The value that the present one becomes; empty where nothing is left.
-    /// The other family stays as it is, and so does a gateway, unless the
-    /// address now comes from elsewhere.
+    /// The new value of the setting; empty if nothing is left. The other family is
+    /// unchanged, and so is a gateway, unless the address now comes from DHCP or
+    /// auto-configuration.
     pub(super) fn apply(&self, current: &str) -> Result<String> {
         let mut value = Properties::parse(current);
         self.v4.apply(&mut value, "ip", "gw");
@@ -245,7 +245,7 @@ impl Family {
     }
 }
 
-/// What makes no sense, though Proxmox takes it: a gateway that the address
+/// What makes no sense, though Proxmox accepts it: a gateway that the address
 /// does not reach.
 pub(super) fn warning(nic: &str, value: &str) -> Option<String> {
     let properties = Properties::parse(value);
@@ -282,7 +282,7 @@ fn same_network(cidr: &str, other: &str) -> Option<bool> {
     }
 }
 
-/// An address and a prefix length, as Proxmox takes them.
+/// An address and a prefix length, as Proxmox accepts them.
 fn is_cidr(text: &str, bits: u8) -> bool {
     let Some((address, prefix)) = text.split_once('/') else {
         return false;
@@ -427,7 +427,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is set is read back, and the other family stays.
+        /// What is set is read back, and the other family is unchanged.
         #[test]
         fn round_trip(v4 in address(), v6 in address6()) {
             let (ipv4, ipv4_gateway) = v4;
@@ -446,7 +446,7 @@ mod tests {
             );
         }
 
-        /// No text gets a second setting in.
+        /// No value can add a second setting.
         #[test]
         fn any_text(text in any::<String>()) {
             let wanted = AddressArguments { ipv4: Some(text.clone()), ipv6_gateway: Some(text), ..AddressArguments::default() };

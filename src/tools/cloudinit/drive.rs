@@ -1,4 +1,4 @@
-//! The cloud-init drive of a VM, and what is not on it yet.
+//! The cloud-init drive of a VM, and settings that are not on it yet.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub(super) struct Pending {
     wanted: Option<String>,
 }
 
-/// What is set, but not on the drive yet.
+/// Settings that are not on the drive yet.
 pub(super) fn pending(pve: &Pve, guest: &Guest) -> Result<Vec<Pending>, Failure> {
     let config = PendingConfig::of_cloud_init(pve, guest)?;
     Ok(pending_of(&config))

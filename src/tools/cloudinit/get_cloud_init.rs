@@ -59,7 +59,7 @@ pub(crate) struct CloudInit {
     pub(super) hint: Option<String>,
 }
 
-/// What the guest reads, passwords taken out. One that Proxmox cannot make is
+/// What the guest reads, without passwords. A document that Proxmox cannot make is
 /// absent.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub(super) struct Documents {
@@ -71,7 +71,7 @@ pub(super) struct Documents {
     meta: Option<String>,
 }
 
-/// The settings, and what is known beside them.
+/// The settings, and what else was read with them.
 pub(super) struct CloudInitState {
     pub(super) config: GuestConfig,
     pub(super) pending: Option<Vec<Pending>>,
@@ -131,8 +131,8 @@ impl CloudInitState {
     }
 }
 
-/// What was read, or a note of why not. A guest that has moved is an error: it
-/// is looked for anew.
+/// What was read, or none and a note of the reason. A guest that has moved is an
+/// error, so that it is looked up again.
 pub(super) fn or_note<T>(
     what: &str,
     read: Result<T, Failure>,
@@ -236,7 +236,7 @@ impl Documents {
     }
 }
 
-/// Which settings a document of the operator puts out of effect.
+/// Which settings have no effect because of the operator's custom document.
 fn replaced(custom: &str) -> Option<String> {
     let custom = Properties::parse(custom);
     let parts: Vec<String> = [

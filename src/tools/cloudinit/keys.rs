@@ -1,4 +1,4 @@
-//! SSH public keys, as cloud-init settings hold them.
+//! SSH public keys in cloud-init settings.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -90,7 +90,8 @@ pub(super) fn decode(value: &str) -> Vec<String> {
         .collect()
 }
 
-/// What names a key that is set already, whether or not we would take it.
+/// How a key that is set already is named in a report, whether or not this tool would
+/// accept it.
 pub(super) fn name(line: &str) -> String {
     SshKey::parse(line).map_or_else(|_| crate::text::cut(line, 40), |key| key.name())
 }
@@ -102,7 +103,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// Those that OpenSSH 10 still takes.
+/// The types that OpenSSH 10 still accepts.
 const KINDS: &[&str] = &[
     "ssh-ed25519",
     "ssh-rsa",
@@ -119,7 +120,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The least that OpenSSH takes.
+/// The shortest RSA key that OpenSSH accepts.
 const LEAST_RSA_BITS: usize = 1024;
 
 /// Checks the fields inside: Proxmox has ssh-keygen read each key, and refuses

@@ -3,8 +3,8 @@
 /// What is shown instead of a password.
 pub(super) const HIDDEN: &str = "(hidden)";
 
-/// The document without the values of its passwords, in whatever way YAML or
-/// JSON writes them. Where a line is not understood to its end, more is taken
+/// The document without the values of its passwords, in any notation of YAML or
+/// JSON. Where a line is not understood to its end, more is taken
 /// out, not less.
 pub(super) fn mask(document: &str) -> String {
     let mut masked = String::with_capacity(document.len());
@@ -102,7 +102,7 @@ fn is_secret(name: &str) -> bool {
     name != "chpasswd" && (name.contains("pass") && name != "ssh_pwauth" || name == "pw")
 }
 
-/// A part of a line without what follows a password's key in its midst, as in
+/// A line without the values of password keys in the middle of it, as in
 /// `{name: x, password: y}`.
 fn without_inner(part: &str) -> String {
     let lower = part.to_ascii_lowercase();

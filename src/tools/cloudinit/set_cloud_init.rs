@@ -47,7 +47,7 @@ pub(crate) struct SetCloudInit {
     upgrade: Option<bool>,
 }
 
-/// A text that no message, no report and no debug print ever shows.
+/// A string that no message, report or debug output shows.
 #[derive(Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Secret(pub(super) String);
@@ -309,7 +309,7 @@ impl DesiredSettings {
         if let Some(keys) = &self.ssh_keys {
             let value = keys::encode(keys);
             let lines = |value: &str| keys::decode(value);
-            // Proxmox keeps the value as it was written, by whatever encoder.
+            // Proxmox keeps the value as its writer encoded it.
             if config.is_unreadable("sshkeys")
                 || lines(&value) != lines(config.get("sshkeys").unwrap_or_default())
             {

@@ -63,7 +63,7 @@ struct LogEntry {
 
 #[derive(Debug, Deserialize)]
 struct RawEntry {
-    /// Without it nothing is known of an entry: it is left out, and counted.
+    /// An entry without a message is left out, and counted.
     time: Num<u64>,
     #[serde(default)]
     node: String,
@@ -77,8 +77,8 @@ struct RawEntry {
     msg: Option<Text>,
 }
 
-/// How many are asked for where only some of them will fit: about as many as
-/// the cluster keeps.
+/// How many entries are read if there are filters: about as many as the cluster
+/// keeps.
 const ALL_ENTRIES: u32 = 5000;
 
 impl Run for GetClusterLog {

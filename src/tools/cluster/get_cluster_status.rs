@@ -66,8 +66,7 @@ struct Ha {
     /// Why the state is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     unavailable: Option<String>,
-    /// What is wrong with HA itself, and the node whose part of it that is
-    /// about.
+    /// What is wrong with HA itself, and the node on which it is.
     #[serde(skip)]
     problems: Vec<(Option<String>, String)>,
 }
@@ -136,8 +135,8 @@ impl Run for GetClusterStatus {
         let request = calls::cluster::HA_STATUS.at([]);
         let ha = match pve.send::<Vec<HaStatusEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
-            // Without quorum the HA state may be out of reach; the rest is
-            // what one wants to see then.
+            // Without quorum the HA state may be unavailable; the rest of the
+            // status is what matters then.
             Err(failure @ Failure::Api(_)) => Ha {
                 unavailable: Some(Error::from(failure).message()),
                 ..Ha::default()
@@ -258,9 +257,9 @@ impl ClusterStatus {
 }
 
 impl HaStatusEntry {
-    /// What is wrong with this part of HA, and on which node. The manager of
-    /// all (CRM, the master) and that of each node (LRM) write the time down
-    /// every few seconds; Proxmox calls one that has not for 30 s dead.
+    /// What is wrong with this part of HA, and on which node. The manager of the
+    /// cluster (CRM, the master) and those of the nodes (LRM) record the time every
+    /// few seconds; Proxmox reports one that has not done so for 30 s as dead.
     fn problem(&self) -> Option<(Option<String>, String)> {
         let said = text::cut(self.status.trim(), 160);
         let says = |words: &[&str]| words.iter().any(|word| said.contains(word));

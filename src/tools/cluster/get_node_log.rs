@@ -35,7 +35,7 @@ pub(crate) struct GetNodeLog {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct NodeLog {
     node: String,
-    /// Of the times in the lines.
+    /// The time zone of the times in the lines.
     time_zone: String,
     /// Oldest first.
     lines: Vec<String>,
@@ -57,7 +57,7 @@ struct NodeTime {
     timezone: String,
 }
 
-/// How many of the last lines are looked through for a word.
+/// How many of the last lines are searched for a word.
 const SEARCHED_LINES: u32 = 5000;
 
 const DAY_SECONDS: u64 = 24 * 3600;
@@ -142,7 +142,7 @@ impl GetNodeLog {
     }
 
     /// How to see more, where the last `window` of `total` lines were read,
-    /// `fitting` of them fit, and `shown` are in the result.
+    /// `fitting` of them match, and `shown` are in the result.
     fn hint(&self, shown: usize, fitting: usize, total: u64, window: u32) -> Option<String> {
         let is_cut = total > window.into();
         if shown == 0 && !is_cut {
@@ -162,10 +162,10 @@ impl GetNodeLog {
         }
     }
 
-    /// The last lines of a range, and how many the whole of it has.
+    /// The last lines of a range, and how many lines the range has.
     ///
     /// The node's other way to its journal, `/journal`, would read from the
-    /// end, but answers in gzip to whoever asks.
+    /// end, but compresses its response with gzip for every client.
     fn tail(&self, pve: &Pve, range: &Params, window: u64) -> Result<(Vec<RawLine>, u64)> {
         let request = calls::nodes::SYSLOG.at([&self.node]);
         let page = |start: u64| {

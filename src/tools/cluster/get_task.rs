@@ -43,7 +43,7 @@ pub(crate) struct Task {
     pub(super) duration_seconds: Option<u64>,
     /// Oldest first.
     pub(super) log: Vec<String>,
-    /// Where in the log the first of these lines is, counted from 0.
+    /// The position of the first of these lines in the log, counted from 0.
     pub(super) log_start: u64,
     log_total_lines: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub(crate) struct Task {
 
 const DEFAULT_LOG_LINES: u32 = 20;
 
-/// Progress bars make endless lines.
+/// The longest line that is shown, in characters: a progress bar is one line.
 pub(super) const LINE_LENGTH: usize = 500;
 
 impl Run for GetTask {
@@ -144,7 +144,7 @@ impl Task {
     }
 }
 
-/// When a task ended. Its status does not tell; the node's list does.
+/// When a task ended. Its status does not say so; the node's list of tasks does.
 pub(super) fn ended(pve: &Pve, upid: &Upid, status: &TaskStatus) -> Option<u64> {
     if let Some(ended) = status.endtime {
         return Some(ended.0);

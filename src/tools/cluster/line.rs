@@ -2,5 +2,5 @@
 
 pub(super) const DEFAULT_LIMIT: u32 = 50;
 
-/// Lines may be of any length.
+/// The longest line that is shown, in characters.
 pub(super) const LINE_LENGTH: usize = 500;

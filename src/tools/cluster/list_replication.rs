@@ -27,9 +27,9 @@ const DEFAULT_LIMIT: u32 = 100;
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ReplicationList {
-    /// Those that fail first.
+    /// Failing jobs first.
     jobs: Vec<Job>,
-    /// Also those that are not shown.
+    /// Number of matches, including those not shown.
     total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
@@ -83,7 +83,7 @@ enum JobState {
     Removing,
 }
 
-/// A job as the cluster has it. Its state is with its source node.
+/// A job in the cluster's configuration. Its source node has its state.
 #[derive(Debug, Deserialize)]
 struct ConfiguredJob {
     id: String,
@@ -99,7 +99,7 @@ struct ConfiguredJob {
     comment: Option<String>,
 }
 
-/// A job as its source node has it. 0 stands for a time that there was not.
+/// A job as its source node reports it. A time of 0 means never.
 #[derive(Debug, Deserialize)]
 struct JobStatus {
     id: String,
@@ -109,7 +109,7 @@ struct JobStatus {
     next_sync: Option<Num<u64>>,
     duration: Option<Num<f64>>,
     fail_count: Option<Num<u64>>,
-    /// Of a run under way.
+    /// The process of the current run.
     pid: Option<Num<u64>>,
     error: Option<String>,
 }
@@ -165,8 +165,8 @@ impl Run for ListReplication {
     }
 }
 
-/// What the source nodes of jobs say of them, by their ids, and which nodes do
-/// not answer. Where a job names no source, every node may have it.
+/// The states of jobs by their ids, from the source nodes of the jobs, and which nodes
+/// do not answer. A job without a source may be on any node.
 fn statuses(
     pve: &Pve,
     jobs: &[ConfiguredJob],

@@ -59,7 +59,7 @@ pub(super) struct Filter {
     until: Option<u64>,
 }
 
-/// What was found, and what was not looked at.
+/// The tasks that were found, and notes on what was not searched.
 #[derive(Default)]
 struct FoundTasks {
     tasks: Vec<RawTask>,
@@ -70,7 +70,7 @@ struct FoundTasks {
     notes: Vec<String>,
 }
 
-/// How many of a node's tasks are looked at where Proxmox cannot filter them.
+/// How many of a node's tasks are read if Proxmox cannot filter them.
 const MOST_SCANNED: u64 = 2000;
 
 /// How many of a node's backup jobs of several guests are searched for one.
@@ -175,15 +175,15 @@ impl Filter {
         self.looks_back() || self.status.is_some() || self.kind.is_some() || self.user.is_some()
     }
 
-    /// Whether it asks for more than the cluster's list holds, which is each
-    /// node's latest 25 tasks or so.
+    /// Whether the filters need more than the cluster's list, which has about the last
+    /// 25 tasks of each node.
     fn looks_back(&self) -> bool {
         self.vmid.is_some() || self.since.is_some() || self.until.is_some()
     }
 
-    /// The filters that Proxmox applies as they are meant here. Its filter by
-    /// type takes whole types only, and its filter by user minds the case and
-    /// leaves out the token.
+    /// The filters that Proxmox can apply. Its filter by type takes whole types only,
+    /// and its filter by user is case-sensitive and does not match tokens, so these
+    /// two are applied here.
     pub(super) fn query(&self) -> Params {
         let (source, ended) = match self.status {
             None => ("all", None),
@@ -200,7 +200,7 @@ impl Filter {
             .opt("until", self.until)
     }
 
-    /// Those that the cluster's list holds, which takes no filters.
+    /// The matches in the cluster's list, which takes no filters.
     fn of_cluster(&self, pve: &Pve) -> Result<FoundTasks> {
         let request = calls::cluster::TASKS.at([]);
         let mut tasks: Vec<RawTask> = pve.send(&request, &Params::new())?;
@@ -212,7 +212,7 @@ impl Filter {
         })
     }
 
-    /// Those of every node that answers.
+    /// The matches on every node that answers.
     fn of_all_nodes(&self, pve: &Pve, limit: u32) -> Result<FoundTasks> {
         let mut found = FoundTasks::default();
         let (mut asked, mut failed) = (0, None);
@@ -298,8 +298,8 @@ impl Filter {
         Ok(found)
     }
 
-    /// The backup jobs of several guests that a guest was in. Proxmox notes no
-    /// vmid for them; their logs tell.
+    /// The backup jobs of several guests that include a guest. Such a task has no vmid;
+    /// its log names the guests.
     fn jobs(&self, pve: &Pve, node: &str, vmid: Vmid) -> Result<FoundTasks> {
         let request = calls::nodes::TASKS.at([node]);
         let query = self

@@ -30,7 +30,7 @@ pub(super) struct TaskSummary {
     id: Option<String>,
     pub(super) user: String,
     pub(super) status: TaskState,
-    /// What Proxmox says, where it is more than OK.
+    /// The exit status, if it is not OK.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) exit_status: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,7 +39,7 @@ pub(super) struct TaskSummary {
     pub(super) ended_at: Option<String>,
 }
 
-/// A task of a list. What a list leaves out, its identifier may tell.
+/// A task of a list. Fields that the list omits are read from its identifier.
 #[derive(Debug, Deserialize)]
 #[serde(from = "ListedTask")]
 pub(super) struct RawTask {
@@ -50,7 +50,7 @@ pub(super) struct RawTask {
     user: String,
     tokenid: Option<Text>,
     status: Option<Text>,
-    /// Whether the identifier is one.
+    /// Whether the identifier is well-formed.
     is_named: bool,
     pub(super) starttime: Option<u64>,
     pub(super) endtime: Option<Num<u64>>,
@@ -105,7 +105,7 @@ impl From<ListedTask> for RawTask {
     }
 }
 
-/// A task's failure may be a whole command line.
+/// The longest exit status that is shown, in characters: it may be a command line.
 pub(super) const EXIT_STATUS_LENGTH: usize = 160;
 
 impl RawTask {
@@ -170,8 +170,9 @@ pub(super) fn parse(text: &str) -> Result<Upid> {
         .map_err(|why: NotAUpid| Error::argument("upid", why.to_string()))
 }
 
-/// A task's identifier whose node there is: Proxmox would look up the name of
-/// another in DNS. Where no list of nodes can be had, the node has to say.
+/// Reads a task's identifier. Fails if its node does not exist, because Proxmox would
+/// look up the node's name in DNS. If the nodes cannot be listed, the node itself has
+/// to answer.
 pub(super) fn known(pve: &Pve, text: &str) -> Result<Upid> {
     let upid = parse(text)?;
     let nodes = nodes(pve).unwrap_or_default();
@@ -190,7 +191,7 @@ pub(super) fn known(pve: &Pve, text: &str) -> Result<Upid> {
     Ok(upid)
 }
 
-/// Proxmox calls a task that is not there a bad parameter.
+/// Explains a failure about a task. Proxmox reports an unknown task as a bad parameter.
 pub(super) fn task_error(upid: &Upid, failure: Failure) -> Error {
     match &failure {
         Failure::Api(error)

@@ -4,10 +4,10 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::unknown::{names, unknown_node, unknown_storage};
+use super::unknown::{unknown_node, unknown_storage};
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Pve, StorageResource, Vmid, Volume, storage_contents, storage_resources,
+    Content, Pve, StorageResource, StorageVolumes, Vmid, Volume, storage_resources, storage_volumes,
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -104,36 +104,20 @@ impl Run for ListStorageContent {
         }
         let fits = all
             .into_iter()
-            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
-            .filter(|resource| {
-                self.storage
-                    .as_ref()
-                    .is_none_or(|name| *name == resource.storage)
-            })
+            .filter(|resource| resource.matches(self.storage.as_deref(), self.node.as_deref()))
             .filter(|resource| {
                 self.content
                     .is_none_or(|content| resource.may_hold(content))
             })
             .collect();
+        let StorageVolumes {
+            read,
+            mut unavailable,
+        } = storage_volumes(pve, fits, self.content, self.vmid);
         let mut found = Vec::new();
-        let mut unavailable = Vec::new();
-        for content in storage_contents(pve, fits, self.content, self.vmid) {
-            let resource = content.resource;
-            match content.volumes {
-                Ok(volumes) => found.extend(
-                    volumes
-                        .into_iter()
-                        .filter(|volume| self.fits(volume))
-                        .map(|volume| VolumeSummary::new(volume, &resource)),
-                ),
-                // One storage that does not answer must not hide the others.
-                Err(error) => unavailable.push(format!(
-                    "{} on {}: {}",
-                    resource.storage,
-                    resource.node,
-                    error.message()
-                )),
-            }
+        for (resource, volumes) in read {
+            let fitting = volumes.into_iter().filter(|volume| self.fits(volume));
+            found.extend(fitting.map(|volume| VolumeSummary::new(volume, &resource)));
         }
         found.sort_by(|a, b| (&a.volid, &a.node).cmp(&(&b.volid, &b.node)));
         let total = found.len();
@@ -181,7 +165,7 @@ impl ListStorageContent {
                 .iter()
                 .any(|resource| resource.storage == *storage && resource.node == *node)
         {
-            let known = names(
+            let known = text::distinct(
                 all.iter()
                     .filter(|resource| resource.storage == *storage)
                     .map(|resource| resource.node.as_str()),

@@ -10,7 +10,7 @@ pub(crate) fn unknown_node(pve: &Pve, node: &str, all: &[StorageResource]) -> Er
     if let Err(error) = known_node(pve, node) {
         return error;
     }
-    let known = names(all.iter().map(|resource| resource.node.as_str()));
+    let known = text::distinct(all.iter().map(|resource| resource.node.as_str()));
     Error::NotFound(format!(
         "the token sees no storage of node {node}; it sees those of {known}"
     ))
@@ -22,16 +22,9 @@ pub(crate) fn unknown_storage(storage: &str, all: &[StorageResource]) -> Error {
         storage,
         all.iter().map(|resource| resource.storage.as_str()),
     );
-    let known = names(all.iter().map(|resource| resource.storage.as_str()));
+    let known = text::distinct(all.iter().map(|resource| resource.storage.as_str()));
     Error::NotFound(format!(
         "there is no storage {}{meant}, or the token may not see it; known storages: {known}",
         text::cut(storage, 80)
     ))
-}
-
-pub(super) fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    text::cut(&names.join(", "), 400)
 }
