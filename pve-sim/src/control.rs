@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::auth::Token;
 use crate::faults::AnyFault;
 use crate::outage::Outage;
 use crate::server::Server;
-use crate::state::{Cluster, Guest};
+use crate::state::{Cluster, Guest, Token};
 
 /// Does what a control object says. `cmd` names it; every answer has `ok`.
 pub(crate) fn run(server: &Server, command: &Value) -> Value {
@@ -70,8 +69,9 @@ pub(crate) fn run(server: &Server, command: &Value) -> Value {
                 "pveum" => text(&fields, "line")
                     .and_then(|line| cluster.access.pveum(line))
                     .map(|()| json!({})),
-                "permissions" => text(&fields, "id")
-                    .map(|who| json!({"permissions": cluster.access.permissions(&cluster, who)})),
+                "permissions" => {
+                    text(&fields, "id").map(|who| json!({"permissions": cluster.permissions(who)}))
+                }
                 "task-seconds" => {
                     cluster.tasks.seconds =
                         fields.get("value").and_then(Value::as_f64).unwrap_or(0.5);

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::router::{Method, Router};
+use crate::router::Router;
 use crate::state::{Archive, Cluster, Guest, GuestKind, HaResource, Pool, Storage, Volume};
 use crate::testing::{Exchange, exchange, request, send, send_as_is};
 use crate::{Options, Running, Tls, api, start};
+use pve_api::Method;
 
 /// At least so many exchanges are answered as recorded.
 const FLOOR: usize = 915;

@@ -1,10 +1,9 @@
 //! Faults on demand: what networks, proxies and nodes do wrong.
 
+use pve_api::Method;
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-
-use crate::router::Method;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Deserialize)]

@@ -3,48 +3,15 @@
 //! `/cluster/resources` and `/nodes` show these reports, so they lag behind; what a node
 //! answers itself is right at once.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::api::cluster::{guest_figures, node_figures, storage_figures};
-use crate::state::Cluster;
+use crate::figures::{guest_figures, node_figures, storage_figures};
+use crate::state::{CYCLE, Cluster, Pvestatd, Report};
 
-/// The time from one report to the next.
-pub(crate) const CYCLE: Duration = Duration::from_secs(10);
 /// What is older is not shown.
 const KEPT: Duration = Duration::from_mins(5);
-
-/// A node's daemon.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pvestatd {
-    /// Reports at this time next.
-    Runs { next: Duration },
-    /// Hangs, or does not run: the last report ages.
-    Stopped,
-}
-
-impl Pvestatd {
-    /// One that has just reported.
-    pub(crate) fn reported(at: Duration) -> Pvestatd {
-        Pvestatd::Runs { next: at + CYCLE }
-    }
-}
-
-struct Report {
-    at: Duration,
-    figures: Map<String, Value>,
-}
-
-/// What the cluster knows of its guests, nodes and storages.
-#[derive(Default)]
-pub(crate) struct Reports {
-    guests: BTreeMap<u32, Report>,
-    nodes: BTreeMap<String, Report>,
-    /// By node and storage.
-    storages: BTreeMap<(String, String), Report>,
-}
 
 impl Cluster {
     /// What was last reported of a guest, unless that is too old.

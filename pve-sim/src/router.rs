@@ -1,310 +1,16 @@
-//! The table of endpoints, and what happens to a request on its way to a
-//! handler: permission, proxying to another node, parameters, in that order.
+//! Finds the endpoint of a request, and what happens to the request on its way to
+//! the handler: permission, proxying to another node, parameters, in that order.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use pve_api::Method;
+use serde_json::Value;
 
-use crate::auth::{Access, Auth};
-use crate::formats::{NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID};
-use crate::params::{self, Arg, Args, Errors, Kind, Param, TEXT, req};
-use crate::state::Cluster;
-use crate::tasks::Plan;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Method {
-    Get,
-    Post,
-    Put,
-    Delete,
-}
-
-impl Method {
-    pub(crate) fn parse(name: &str) -> Option<Method> {
-        match name {
-            "GET" => Some(Method::Get),
-            "POST" => Some(Method::Post),
-            "PUT" => Some(Method::Put),
-            "DELETE" => Some(Method::Delete),
-            _ => None,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-        }
-    }
-}
-
-/// One method of the API.
-pub(crate) struct Endpoint {
-    pub(crate) method: Method,
-    pub(crate) path: &'static str,
-    pub(crate) params: &'static [Param],
-    /// A list that several endpoints share, such as a guest's configuration.
-    pub(crate) shared: &'static [Param],
-    pub(crate) access: Access,
-    /// Answered by the node that is asked, also for another node in the path.
-    pub(crate) local: bool,
-    /// Answered without a token too.
-    pub(crate) open: bool,
-    pub(crate) handler: Handler,
-}
-
-pub(crate) type Handler = fn(&mut Call<'_>) -> Answer;
-pub(crate) type Answer = Result<Value, Fail>;
-
-const fn endpoint(
-    method: Method,
-    path: &'static str,
-    params: &'static [Param],
-    access: Access,
-    handler: Handler,
-) -> Endpoint {
-    Endpoint {
-        method,
-        path,
-        params,
-        shared: &[],
-        access,
-        local: false,
-        open: false,
-        handler,
-    }
-}
-
-pub(crate) const fn get(
-    path: &'static str,
-    params: &'static [Param],
-    access: Access,
-    handler: Handler,
-) -> Endpoint {
-    endpoint(Method::Get, path, params, access, handler)
-}
-
-pub(crate) const fn post(
-    path: &'static str,
-    params: &'static [Param],
-    access: Access,
-    handler: Handler,
-) -> Endpoint {
-    endpoint(Method::Post, path, params, access, handler)
-}
-
-pub(crate) const fn put(
-    path: &'static str,
-    params: &'static [Param],
-    access: Access,
-    handler: Handler,
-) -> Endpoint {
-    endpoint(Method::Put, path, params, access, handler)
-}
-
-pub(crate) const fn delete(
-    path: &'static str,
-    params: &'static [Param],
-    access: Access,
-    handler: Handler,
-) -> Endpoint {
-    endpoint(Method::Delete, path, params, access, handler)
-}
-
-impl Endpoint {
-    /// Never proxied to the node that the path names.
-    pub(crate) const fn local(mut self) -> Endpoint {
-        self.local = true;
-        self
-    }
-
-    /// Answered without a token too.
-    pub(crate) const fn open(mut self) -> Endpoint {
-        self.open = true;
-        self
-    }
-
-    /// Takes these parameters too.
-    pub(crate) const fn with(mut self, shared: &'static [Param]) -> Endpoint {
-        self.shared = shared;
-        self
-    }
-
-    /// Every parameter with its type, those in the path included.
-    pub(crate) fn declared(&self) -> Vec<Param> {
-        let own = self.params.iter().chain(self.shared).copied();
-        let in_path = path_names(self.path)
-            .filter(|name| !own.clone().any(|param| param.name == *name))
-            .map(|name| req(name, path_kind(name)));
-        in_path.chain(own.clone()).collect()
-    }
-}
-
-fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
-    path.split('/').filter_map(placeholder)
-}
-
-fn placeholder(segment: &str) -> Option<&str> {
-    segment.strip_prefix('{')?.strip_suffix('}')
-}
-
-/// The type of a parameter in the path, unless the endpoint declares it itself.
-fn path_kind(name: &str) -> Kind {
-    match name {
-        "node" => NODE,
-        "vmid" => VMID,
-        "storage" => STORAGE,
-        "snapname" => SNAPSHOT_NAME,
-        "poolid" => POOL,
-        _ => TEXT,
-    }
-}
-
-/// Why a request is refused, as PVE's exceptions are.
-#[derive(Debug, Clone)]
-pub(crate) struct Fail {
-    pub(crate) status: u16,
-    pub(crate) message: String,
-    pub(crate) errors: Errors,
-    /// Refusals of the proxying node have a reason phrase alone.
-    pub(crate) bare: bool,
-}
-
-impl Fail {
-    /// A plain error of a handler: 500 with its text.
-    pub(crate) fn die(message: impl Into<String>) -> Fail {
-        let mut message = message.into();
-        message.push('\n');
-        Fail {
-            status: 500,
-            message,
-            errors: Errors::new(),
-            bare: false,
-        }
-    }
-
-    pub(crate) fn params(errors: Errors) -> Fail {
-        Fail {
-            status: 400,
-            message: "Parameter verification failed.\n".into(),
-            errors,
-            bare: false,
-        }
-    }
-
-    /// One parameter is refused by the handler.
-    pub(crate) fn param(name: &str, message: impl Into<String>) -> Fail {
-        Fail::params([(name.to_owned(), message.into())].into())
-    }
-
-    pub(crate) fn denied(what: &str) -> Fail {
-        Fail {
-            status: 403,
-            message: format!("Permission check failed ({what})\n"),
-            errors: Errors::new(),
-            bare: false,
-        }
-    }
-
-    /// The name of an unknown node, which the proxying node looks up in vain.
-    pub(crate) fn is_name_lookup(&self) -> bool {
-        self.message.starts_with("hostname lookup ")
-    }
-
-    /// A refusal that does not name what is missing.
-    pub(crate) fn denied_unnamed() -> Fail {
-        Fail {
-            status: 403,
-            message: "Permission check failed\n".into(),
-            errors: Errors::new(),
-            bare: false,
-        }
-    }
-
-    pub(crate) fn bare(status: u16, reason: impl Into<String>) -> Fail {
-        Fail {
-            status,
-            message: reason.into(),
-            errors: Errors::new(),
-            bare: true,
-        }
-    }
-}
-
-/// A request on its way through a handler.
-pub(crate) struct Call<'a> {
-    pub(crate) cluster: &'a mut Cluster,
-    pub(crate) auth: &'a Auth,
-    pub(crate) args: Args,
-    /// Set by lists that are shown in parts.
-    pub(crate) total: Option<usize>,
-}
-
-impl Call<'_> {
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.args.get(name).is_some_and(|arg| *arg != Arg::Undef)
-    }
-
-    /// The text of a parameter, if given.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        match self.args.get(name)? {
-            Arg::One(text) => Some(text),
-            Arg::Bool(flag) => Some(if *flag { "1" } else { "0" }),
-            _ => None,
-        }
-    }
-
-    /// The text of a required parameter, which has been checked to be there.
-    pub(crate) fn text(&self, name: &str) -> String {
-        self.get(name).unwrap_or_default().to_owned()
-    }
-
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.get(name) == Some("1")
-    }
-
-    pub(crate) fn int(&self, name: &str) -> Option<i64> {
-        self.get(name)?.trim_start_matches('+').parse().ok()
-    }
-
-    pub(crate) fn list(&self, name: &str) -> Vec<String> {
-        match self.args.get(name) {
-            Some(Arg::Many(list)) => list.clone(),
-            Some(Arg::One(text)) => vec![text.clone()],
-            _ => Vec::new(),
-        }
-    }
-
-    pub(crate) fn node(&self) -> String {
-        self.text("node")
-    }
-
-    pub(crate) fn vmid(&self) -> u32 {
-        self.get("vmid")
-            .and_then(|vmid| vmid.parse().ok())
-            .unwrap_or_default()
-    }
-
-    /// Dies with 403 unless the token has the privilege there.
-    pub(crate) fn require(&self, path: &str, privilege: &str) -> Result<(), Fail> {
-        if self.auth.has(self.cluster, path, privilege) {
-            return Ok(());
-        }
-        Err(Fail::denied(&format!("{path}, {privilege}")))
-    }
-
-    /// Starts a task on the node of the path, in the name of the token.
-    pub(crate) fn start(&mut self, plan: Plan) -> Answer {
-        let node = self.node();
-        Ok(self.cluster.start(&node, &self.auth.token.id, plan))
-    }
-
-    pub(crate) fn may(&self, path: &str, privilege: &str) -> bool {
-        self.auth.has(self.cluster, path, privilege)
-    }
-}
+use crate::endpoint::{Call, Endpoint, placeholder};
+use crate::fail::Fail;
+use crate::params::{self, Arg, Args, Param};
+use crate::permission::Auth;
+use crate::state::{Cluster, Node};
 
 struct Route {
     segments: Vec<&'static str>,
@@ -446,7 +152,7 @@ impl Found<'_> {
 
 /// Requests for another node go through this one, if it answers.
 fn reach(cluster: &Cluster, node: &str) -> Result<(), Fail> {
-    let known = |known: &&crate::state::Node| known.name.eq_ignore_ascii_case(node);
+    let known = |known: &&Node| known.name.eq_ignore_ascii_case(node);
     match cluster.nodes.iter().find(known) {
         Some(known) if known.name == node && known.online => Ok(()),
         // The name is found, but no certificate belongs to it in this spelling.
@@ -469,27 +175,62 @@ fn reach(cluster: &Cluster, node: &str) -> Result<(), Fail> {
     }
 }
 
-/// An answer's body.
-pub(crate) fn body(result: &Result<(Value, Option<usize>), Fail>) -> Map<String, Value> {
-    let mut body = Map::new();
-    match result {
-        Ok((data, total)) => {
-            body.insert("data".into(), data.clone());
-            if let Some(total) = total {
-                body.insert("total".into(), (*total).into());
-            }
-        }
-        Err(fail) => {
-            body.insert("data".into(), Value::Null);
-            body.insert("message".into(), fail.message.clone().into());
-            if !fail.errors.is_empty() {
-                let errors = fail
-                    .errors
-                    .iter()
-                    .map(|(name, text)| (name.clone(), text.clone().into()));
-                body.insert("errors".into(), Value::Object(errors.collect()));
+#[cfg(test)]
+mod tests {
+    use pve_api::calls;
+
+    use super::*;
+    use crate::api::FAMILIES;
+    use crate::endpoint::Why;
+
+    /// Rows of the table that are answered as a node answers a call that it does not know: no
+    /// tool makes them.
+    const UNANSWERED: &[&str] = &[
+        "DELETE /cluster/firewall/aliases/{name}",
+        "DELETE /cluster/firewall/groups/{group}",
+        "DELETE /cluster/firewall/ipset/{name}",
+        "DELETE /nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
+        "DELETE /nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
+        "DELETE /nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
+        "DELETE /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+        "POST /nodes/{node}/lxc/{vmid}/firewall/aliases",
+        "POST /nodes/{node}/lxc/{vmid}/firewall/ipset",
+        "POST /nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
+        "POST /nodes/{node}/lxc/{vmid}/move_volume",
+        "POST /nodes/{node}/qemu/{vmid}/agent/fstrim",
+        "POST /nodes/{node}/qemu/{vmid}/firewall/aliases",
+        "POST /nodes/{node}/qemu/{vmid}/firewall/ipset",
+        "POST /nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
+        "POST /nodes/{node}/qemu/{vmid}/move_disk",
+        "PUT /cluster/firewall/aliases/{name}",
+        "PUT /nodes/{node}/lxc/{vmid}/firewall/aliases/{name}",
+        "PUT /nodes/{node}/qemu/{vmid}/firewall/aliases/{name}",
+    ];
+
+    #[test]
+    fn every_row_of_the_table_has_a_handler_or_is_listed() {
+        let router = Router::new(FAMILIES);
+        let mut missing: Vec<String> = calls::all()
+            .chain(calls::for_experts())
+            .filter(|row| router.find(row.method, row.path).is_none())
+            .map(ToString::to_string)
+            .collect();
+        missing.sort();
+        assert_eq!(missing, UNANSWERED);
+    }
+
+    #[test]
+    fn only_calls_outside_of_the_table_are_declared_apart() {
+        for endpoint in Router::new(FAMILIES).endpoints() {
+            let Endpoint { method, path, .. } = *endpoint;
+            let row = calls::all()
+                .chain(calls::for_experts())
+                .find(|row| (row.method, row.path) == (method, path));
+            assert_eq!(row.is_none(), endpoint.why.is_some(), "{method} {path}");
+            if let Some(why) = endpoint.why {
+                let is_read = method == Method::Get;
+                assert_eq!(is_read, why == Why::Recorded, "{method} {path}");
             }
         }
     }
-    body
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::api::FAMILIES;
-use crate::auth::Access;
+use crate::endpoint::Endpoint;
 use crate::formats::Format;
 use crate::params::{Kind, Param, Type};
-use crate::router::{Endpoint, Router};
+use crate::permission::Permission;
+use crate::router::Router;
 
 fn schema() -> Option<Vec<Value>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/pve/schema.json");
@@ -144,7 +145,7 @@ fn compare_params(
     }
 }
 
-fn compare_access(at: &str, access: &Access, spec: &Value, wrong: &mut Vec<String>) {
+fn compare_access(at: &str, access: &Permission, spec: &Value, wrong: &mut Vec<String>) {
     let (ours, real) = (access_json(access), &spec["check"]);
     if ours != *real {
         wrong.push(format!("{at}: access {ours}, the schema has {real}"));
@@ -152,18 +153,18 @@ fn compare_access(at: &str, access: &Access, spec: &Value, wrong: &mut Vec<Strin
 }
 
 /// A check as the schema writes it.
-fn access_json(access: &Access) -> Value {
-    let all = |list: &[Access], name: &str| {
+fn access_json(access: &Permission) -> Value {
+    let all = |list: &[Permission], name: &str| {
         let inner = list.iter().map(access_json);
         std::iter::once(json!(name)).chain(inner).collect()
     };
     match access {
-        Access::Everyone => Value::Null,
-        Access::All(path, privileges) => json!(["perm", path, privileges]),
-        Access::Any(path, privileges) => json!(["perm", path, privileges, "any", 1]),
-        Access::And(list) => all(list, "and"),
-        Access::Or(list) => all(list, "or"),
-        Access::IfParam(name, access) => {
+        Permission::Everyone => Value::Null,
+        Permission::All(path, privileges) => json!(["perm", path, privileges]),
+        Permission::Any(path, privileges) => json!(["perm", path, privileges, "any", 1]),
+        Permission::And(list) => all(list, "and"),
+        Permission::Or(list) => all(list, "or"),
+        Permission::IfParam(name, access) => {
             let mut inner = access_json(access);
             if let Some(list) = inner.as_array_mut() {
                 list.extend([json!("require_param"), json!(name)]);
@@ -174,7 +175,7 @@ fn access_json(access: &Access) -> Value {
 }
 
 fn compare(endpoint: &Endpoint, spec: &Value, wrong: &mut Vec<String>) {
-    let at = format!("{} {}", endpoint.method.name(), endpoint.path);
+    let at = format!("{} {}", endpoint.method.as_str(), endpoint.path);
     let real = spec["parameters"].as_object().unwrap();
     let real = real
         .iter()
@@ -206,14 +207,14 @@ fn every_endpoint_is_as_the_schema_has_it() {
     let router = Router::new(FAMILIES);
     for endpoint in router.endpoints().filter(|it| it.path != "/") {
         count += 1;
-        let found = schema
-            .iter()
-            .find(|spec| spec["method"] == endpoint.method.name() && spec["path"] == endpoint.path);
+        let found = schema.iter().find(|spec| {
+            spec["method"] == endpoint.method.as_str() && spec["path"] == endpoint.path
+        });
         match found {
             Some(spec) => compare(endpoint, spec, &mut wrong),
             None => wrong.push(format!(
                 "{} {}: not in the schema",
-                endpoint.method.name(),
+                endpoint.method.as_str(),
                 endpoint.path
             )),
         }
@@ -256,9 +257,9 @@ fn no_endpoint_is_declared_twice() {
     let mut seen = std::collections::BTreeSet::new();
     for endpoint in Router::new(FAMILIES).endpoints() {
         assert!(
-            seen.insert((endpoint.method.name(), endpoint.path)),
+            seen.insert((endpoint.method.as_str(), endpoint.path)),
             "{} {}",
-            endpoint.method.name(),
+            endpoint.method.as_str(),
             endpoint.path
         );
     }

@@ -3,33 +3,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use crate::clock::now;
-use crate::faults::TaskFault;
-use crate::state::Cluster;
-
-/// What a task does when its time is up.
-pub(crate) type Work = Box<dyn FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send>;
-
-/// A task's log.
-#[derive(Default)]
-pub(crate) struct Lines {
-    lines: Vec<String>,
-    warnings: usize,
-}
-
-impl Lines {
-    pub(crate) fn push(&mut self, line: impl Into<String>) {
-        self.lines.push(line.into());
-    }
-
-    /// A warning, which also shows in the task's exit status.
-    pub(crate) fn warn(&mut self, line: &str) {
-        self.lines.push(format!("WARN: {line}"));
-        self.warnings += 1;
-    }
-}
+use crate::state::{Cluster, Job, Lines, Task, Work};
 
 /// A task that is about to start.
 pub(crate) struct Plan {
@@ -97,51 +74,6 @@ impl Plan {
     }
 }
 
-pub(crate) struct Task {
-    pub(crate) upid: String,
-    pub(crate) node: String,
-    pub(crate) pid: u32,
-    pub(crate) pstart: u32,
-    pub(crate) kind: String,
-    pub(crate) id: String,
-    /// With the token: `root@pam!full`.
-    pub(crate) user: String,
-    pub(crate) start: i64,
-    pub(crate) end: Option<i64>,
-    pub(crate) status: Option<String>,
-    /// Since the cluster's birth, as [`Clock::at`](crate::clock::Clock::at).
-    started: Duration,
-    ends: Duration,
-    script: Vec<(f64, String)>,
-    lines: Lines,
-    work: Option<Work>,
-    cleanup: Option<Work>,
-    on_stop: &'static str,
-}
-
-pub(crate) struct Tasks {
-    pub(crate) list: Vec<Task>,
-    /// How long a task of length 1 runs.
-    pub(crate) seconds: f64,
-    pub(crate) faults: Vec<TaskFault>,
-    next_pid: u32,
-}
-
-impl Tasks {
-    pub(crate) fn new(seconds: f64) -> Tasks {
-        Tasks {
-            list: Vec::new(),
-            seconds,
-            faults: Vec::new(),
-            next_pid: 0x107,
-        }
-    }
-
-    pub(crate) fn find(&self, upid: &str) -> Option<&Task> {
-        self.list.iter().find(|task| task.upid == upid)
-    }
-}
-
 /// A UPID's nine fields, the last of them empty.
 pub(crate) fn upid(
     node: &str,
@@ -191,10 +123,13 @@ impl Cluster {
             ends: started + Duration::from_secs_f64((self.tasks.seconds * plan.length).max(0.0)),
             script: plan.script,
             lines: Lines::default(),
-            work: Some(plan.work),
-            cleanup: plan.cleanup,
             on_stop: plan.on_stop,
         });
+        let job = Job {
+            work: plan.work,
+            cleanup: plan.cleanup,
+        };
+        self.jobs.insert(upid.clone(), job);
         Value::String(upid)
     }
 
@@ -234,8 +169,6 @@ impl Cluster {
             ends: at,
             script: Vec::new(),
             lines,
-            work: None,
-            cleanup: None,
             on_stop: "",
         });
     }
@@ -310,23 +243,23 @@ impl Cluster {
                 .filter(|(at, _)| *at <= passed)
                 .map(|(_, line)| line),
         );
-        let (work, cleanup) = (task.work.take(), task.cleanup.take());
         let (node, user, upid, kind) = (
             task.node.clone(),
             task.user.clone(),
             task.upid.clone(),
             task.kind.clone(),
         );
+        let job = self.jobs.remove(&upid);
         let fault = self.tasks.fault_for(&kind);
         let forced = stopped.or_else(|| fault.as_ref().and_then(|fault| fault.error.clone()));
         let outcome = match forced {
             Some(error) => {
-                if let Some(cleanup) = cleanup {
+                if let Some(cleanup) = job.and_then(|job| job.cleanup) {
                     let _ = cleanup(self, &mut lines);
                 }
                 Err(error)
             }
-            None => work.map_or(Ok(()), |work| work(self, &mut lines)),
+            None => job.map_or(Ok(()), |job| (job.work)(self, &mut lines)),
         };
         for _ in 0..fault.map_or(0, |fault| fault.warnings) {
             lines.warn("simulated warning");
@@ -353,117 +286,6 @@ fn last_line(status: &str) -> String {
         "OK" => "TASK OK".into(),
         warnings if warnings.starts_with("WARNINGS: ") => format!("TASK {warnings}"),
         error => format!("TASK ERROR: {error}"),
-    }
-}
-
-impl Tasks {
-    fn fault_for(&mut self, kind: &str) -> Option<TaskFault> {
-        let fault = self
-            .faults
-            .iter_mut()
-            .find(|fault| fault.task == kind && fault.times > 0)?;
-        fault.times -= 1;
-        Some(fault.clone())
-    }
-}
-
-impl Task {
-    /// How much of its time has passed then, from 0 to 1.
-    fn progress(&self, at: Duration) -> f64 {
-        let whole = self.ends.saturating_sub(self.started).as_secs_f64();
-        if whole == 0.0 {
-            return 1.0;
-        }
-        at.saturating_sub(self.started).as_secs_f64() / whole
-    }
-
-    /// The log as it is then.
-    pub(crate) fn log(&self, at: Duration) -> Vec<&str> {
-        let passed = self.progress(at);
-        let script = self
-            .script
-            .iter()
-            .filter(|(at, _)| *at <= passed)
-            .map(|(_, line)| line.as_str());
-        self.lines
-            .lines
-            .iter()
-            .map(String::as_str)
-            .chain(script)
-            .collect()
-    }
-
-    fn user_and_token(&self) -> (&str, Option<&str>) {
-        self.user
-            .split_once('!')
-            .map_or((self.user.as_str(), None), |(user, token)| {
-                (user, Some(token))
-            })
-    }
-
-    /// As `GET /nodes/{node}/tasks/{upid}/status` answers.
-    pub(crate) fn status_json(&self) -> Value {
-        let mut fields = self.fields();
-        fields.insert("pid".into(), json!(self.pid));
-        fields.insert("pstart".into(), json!(self.pstart));
-        match &self.status {
-            Some(status) => {
-                fields.insert("status".into(), json!("stopped"));
-                fields.insert("exitstatus".into(), json!(status));
-            }
-            None => {
-                fields.insert("status".into(), json!("running"));
-            }
-        }
-        Value::Object(fields)
-    }
-
-    /// As an entry of `GET /nodes/{node}/tasks`.
-    pub(crate) fn node_json(&self) -> Value {
-        let mut fields = self.fields();
-        fields.insert("pid".into(), json!(self.pid));
-        fields.insert("pstart".into(), json!(self.pstart));
-        self.add_end(&mut fields);
-        if self.status.is_none() {
-            fields.insert("status".into(), json!("RUNNING"));
-        }
-        Value::Object(fields)
-    }
-
-    /// As an entry of `GET /cluster/tasks`.
-    pub(crate) fn cluster_json(&self) -> Value {
-        let mut fields = self.fields();
-        self.add_end(&mut fields);
-        fields.insert(
-            "saved".into(),
-            json!(if self.status.is_some() { "1" } else { "0" }),
-        );
-        if self.status.is_none() {
-            fields.insert("pid".into(), json!(self.pid));
-        }
-        Value::Object(fields)
-    }
-
-    fn add_end(&self, fields: &mut Map<String, Value>) {
-        if let (Some(end), Some(status)) = (self.end, &self.status) {
-            fields.insert("endtime".into(), json!(end));
-            fields.insert("status".into(), json!(status));
-        }
-    }
-
-    fn fields(&self) -> Map<String, Value> {
-        let (user, token) = self.user_and_token();
-        let mut fields = Map::new();
-        fields.insert("upid".into(), json!(self.upid));
-        fields.insert("node".into(), json!(self.node));
-        fields.insert("type".into(), json!(self.kind));
-        fields.insert("id".into(), json!(self.id));
-        fields.insert("user".into(), json!(user));
-        fields.insert("starttime".into(), json!(self.start));
-        if let Some(token) = token {
-            fields.insert("tokenid".into(), json!(token));
-        }
-        fields
     }
 }
 

@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-use crate::Tls;
+use crate::options::Tls;
 
 /// A certificate and its key.
 pub(crate) struct Identity {

@@ -2,21 +2,18 @@
 
 mod files;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use crate::Options;
-use crate::access::Access;
-use crate::auth::Token;
 use crate::clock::{Clock, file_stamp, now};
-use crate::firewall::Firewall;
 use crate::formats::parse_size;
-use crate::pvestatd::{Pvestatd, Reports};
-use crate::state::{Archive, Cluster, Guest, GuestKind, Node, Power, Volume};
-use crate::tasks::Tasks;
+use crate::options::Options;
+use crate::random::uuid;
+use crate::state::{
+    Access, Archive, Cluster, Firewall, Guest, GuestKind, Node, Power, Pvestatd, Reports, Tasks,
+    Token, Volume,
+};
 
 const GIB: u64 = 1 << 30;
 const DAY: i64 = 86_400;
@@ -69,33 +66,8 @@ pub(crate) fn tokens(given: &[String]) -> Result<Vec<Token>, String> {
         ("nobody@pve!none", "none"),
     ]
     .into_iter()
-    .map(|(id, rights)| Token::new(id, &random_uuid(), rights))
+    .map(|(id, rights)| Token::new(id, &uuid(), rights))
     .collect()
-}
-
-/// A version 4 UUID. Its randomness is that of the standard library's hash keys.
-pub(crate) fn random_uuid() -> String {
-    let word = || RandomState::new().build_hasher().finish();
-    let (high, low) = (word(), word());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        (low >> 48 & 0x3fff) | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-/// A unicast MAC address with Proxmox's prefix.
-pub(crate) fn random_mac() -> String {
-    let random = RandomState::new().build_hasher().finish();
-    format!(
-        "BC:24:11:{:02X}:{:02X}:{:02X}",
-        random & 0xff,
-        random >> 8 & 0xff,
-        random >> 16 & 0xff
-    )
 }
 
 /// The cluster of a file, with these nodes instead of its own if there are any.
@@ -135,6 +107,7 @@ fn cluster(world: files::World, given: &[String]) -> anyhow::Result<Cluster> {
         guest_firewalls: [].into(),
         access: Access::default(),
         tasks: Tasks::new(0.5),
+        jobs: [].into(),
         log: Vec::new(),
         downloads: common
             .downloads

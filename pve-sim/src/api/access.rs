@@ -2,11 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::access::show;
-use crate::auth::Access::Everyone;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::Format;
 use crate::params::{Kind, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::permission::Permission::Everyone;
+use crate::state::show;
+use pve_api::{Method, calls};
 
 const USER_ID: &str = r"[^\s:/]+@[A-Za-z][A-Za-z0-9.\-_]+(?:![A-Za-z][A-Za-z0-9.\-_]+)?";
 
@@ -21,21 +23,53 @@ fn check_role(text: &str) -> Result<(), String> {
     ))
 }
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get("/", &[], Everyone, index),
-    get("/version", &[], Everyone, version),
-    get("/access/domains", &[], Everyone, domains).open(),
-    get("/access/ticket", &[], Everyone, |_| Ok(Value::Null)).open(),
-    get("/access/roles", &[], Everyone, roles),
-    get(
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    apart(Why::Recorded, Method::Get, "/", &[], Everyone, index),
+    on(&calls::cluster::VERSION, &[], Everyone, version),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/access/domains",
+        &[],
+        Everyone,
+        domains,
+    )
+    .open(),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/access/ticket",
+        &[],
+        Everyone,
+        |_| Ok(Value::Null),
+    )
+    .open(),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/access/roles",
+        &[],
+        Everyone,
+        roles,
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/access/roles/{roleid}",
         &[req("roleid", ROLE)],
         Everyone,
         role,
     ),
-    get("/access/acl", &[], Everyone, acl),
-    get(
-        "/access/permissions",
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/access/acl",
+        &[],
+        Everyone,
+        acl,
+    ),
+    on(
+        &calls::access::PERMISSIONS,
         &[opt("path", TEXT), opt("userid", TEXT.pattern(USER_ID))],
         Everyone,
         permissions,
@@ -107,9 +141,8 @@ fn permissions(call: &mut Call<'_>) -> Answer {
     if who != own && !call.may("/access", "Sys.Audit") {
         return Err(Fail::denied("/access, Sys.Audit"));
     }
-    let access = &call.cluster.access;
     match call.get("path") {
-        None => Ok(access.permissions(call.cluster, who)),
-        Some(path) => Ok(json!({path: show(&access.privileges(call.cluster, who, path))})),
+        None => Ok(call.cluster.permissions(who)),
+        Some(path) => Ok(json!({path: show(&call.cluster.privileges(who, path))})),
     }
 }

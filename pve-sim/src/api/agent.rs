@@ -2,53 +2,72 @@
 
 use serde_json::{Value, json};
 
-use crate::auth::Access::{self, All, Any};
 use crate::clock::now;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::params::{ARRAY, BOOL, INT, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get, post};
+use crate::permission::Permission::{self, All, Any};
 use crate::state::{Guest, GuestKind, Power};
+use pve_api::{Method, calls};
 
-const READ: Access = Any(
+const READ: Permission = Any(
     "/vms/{vmid}",
     &["VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted"],
 );
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/qemu/{vmid}/agent/network-get-interfaces",
-        &[],
-        READ,
-        interfaces,
-    ),
-    get(
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(&calls::agent::INTERFACES, &[], READ, interfaces),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/agent/get-osinfo",
         &[],
         READ,
         os_info,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/agent/get-host-name",
         &[],
         READ,
         host_name,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
         &[],
         READ,
         file_systems,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/agent/get-users",
         &[],
         READ,
         users,
     ),
-    get("/nodes/{node}/qemu/{vmid}/agent/get-time", &[], READ, time),
-    get("/nodes/{node}/qemu/{vmid}/agent/info", &[], READ, info),
-    post("/nodes/{node}/qemu/{vmid}/agent/ping", &[], READ, ping),
-    post(
-        "/nodes/{node}/qemu/{vmid}/agent/exec",
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/get-time",
+        &[],
+        READ,
+        time,
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}/agent/info",
+        &[],
+        READ,
+        info,
+    ),
+    on(&calls::expert::PING_AGENT, &[], READ, ping),
+    on(
+        &calls::agent::EXEC,
         &[
             req("command", ARRAY),
             opt("input-data", TEXT.max_len(65_536)),
@@ -56,13 +75,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         UNRESTRICTED,
         exec,
     ),
-    get(
-        "/nodes/{node}/qemu/{vmid}/agent/exec-status",
+    on(
+        &calls::agent::EXEC_STATUS,
         &[req("pid", INT)],
         UNRESTRICTED,
         exec_status,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/agent/file-read",
         &[
             opt("count", INT.min(1).max(16_777_216)),
@@ -78,7 +99,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     ),
 ];
 
-const UNRESTRICTED: Access = All("/vms/{vmid}", &["VM.GuestAgent.Unrestricted"]);
+const UNRESTRICTED: Permission = All("/vms/{vmid}", &["VM.GuestAgent.Unrestricted"]);
 const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"13\"\nID=debian\n";
 
 /// The guest of the path, if its agent answers.
@@ -120,7 +141,7 @@ fn interfaces(call: &mut Call<'_>) -> Answer {
     )];
     for (number, value) in guest.nics() {
         let mac = mac_of(value).unwrap_or_default().to_ascii_lowercase();
-        let traffic = super::cluster::traffic(guest);
+        let traffic = crate::figures::traffic(guest);
         list.push(interface(
             &format!("eth{number}"),
             &mac,

@@ -2,13 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::auth::Access::Everyone;
 use crate::clock::{file_stamp, now, stamp};
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::{Format, NODE, Props, STORAGE, check_storage, field, split_list};
 use crate::params::{ARRAY, BOOL, INT, Kind, TEXT, matches_whole, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get, post};
+use crate::permission::Permission::Everyone;
+use crate::state::Lines;
 use crate::state::{Archive, Cluster, Guest, GuestKind, Volume};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::{Method, calls};
 
 static PRUNE: Props = Props {
     params: &[
@@ -101,24 +104,30 @@ const VZDUMP: &[crate::params::Param] = &[
     opt("zstd", INT),
 ];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post("/nodes/{node}/vzdump", VZDUMP, Everyone, vzdump),
-    get(
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(&calls::backup::CREATE, VZDUMP, Everyone, vzdump),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/vzdump/defaults",
         &[opt("storage", STORAGE)],
         Everyone,
         defaults,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/vzdump/extractconfig",
         &[req("volume", TEXT)],
         Everyone,
         extract_config,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/backup-info/not-backed-up",
         &[],
-        crate::auth::Access::All("/", &["Sys.Audit"]),
+        crate::permission::Permission::All("/", &["Sys.Audit"]),
         not_backed_up,
     )
     .local(),

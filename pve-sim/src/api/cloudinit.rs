@@ -4,28 +4,31 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::auth::Access::All;
+use crate::digest::sha1_hex;
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::{field, split_list};
 use crate::params::{TEXT, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get, put};
-use crate::state::{Guest, GuestKind, is_cloudinit_key, sha1_hex};
+use crate::permission::Permission::All;
+use crate::state::{Guest, GuestKind, is_cloudinit_key};
 use crate::wire::unescape;
+use pve_api::calls;
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/qemu/{vmid}/cloudinit",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::CLOUD_INIT,
         &[],
         All("/vms/{vmid}", &["VM.Audit"]),
         pending,
     ),
-    put(
-        "/nodes/{node}/qemu/{vmid}/cloudinit",
+    on(
+        &calls::guests::UPDATE_CLOUD_INIT,
         &[],
         All("/vms/{vmid}", &["VM.Config.Cloudinit"]),
         regenerate,
     ),
-    get(
-        "/nodes/{node}/qemu/{vmid}/cloudinit/dump",
+    on(
+        &calls::guests::CLOUD_INIT_DUMP,
         &[req("type", TEXT.choices(&["user", "network", "meta"]))],
         All("/vms/{vmid}", &["VM.Audit"]),
         dump,

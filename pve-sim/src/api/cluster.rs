@@ -2,29 +2,52 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::nodes::{cpu, memory_used, rootfs_used, uptime};
-use crate::auth::Access::{All, Everyone};
-use crate::clock::{now, now_exact};
+use crate::clock::now;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::VMID;
 use crate::params::{INT, TEXT, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
-use crate::state::{Cluster, Guest, GuestKind, Node, Storage};
+use crate::permission::Permission::{All, Everyone};
+use crate::state::{Guest, Node, Storage};
+use pve_api::{Method, calls};
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/cluster/resources",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::cluster::RESOURCES,
         &[opt("type", TEXT.choices(&["vm", "storage", "node", "sdn"]))],
         Everyone,
         resources,
     ),
-    get("/cluster/status", &[], All("/", &["Sys.Audit"]), status),
-    get("/cluster/tasks", &[], Everyone, tasks),
-    get("/cluster/log", &[opt("max", INT.min(1))], Everyone, log),
-    get("/cluster/nextid", &[opt("vmid", VMID)], Everyone, next_id),
-    get("/cluster/options", &[], All("/", &["Sys.Audit"]), options),
-    get("/cluster/replication", &[], Everyone, replication),
-    get(
-        "/nodes/{node}/replication",
+    on(
+        &calls::cluster::STATUS,
+        &[],
+        All("/", &["Sys.Audit"]),
+        status,
+    ),
+    on(&calls::cluster::TASKS, &[], Everyone, tasks),
+    on(
+        &calls::cluster::LOG,
+        &[opt("max", INT.min(1))],
+        Everyone,
+        log,
+    ),
+    on(
+        &calls::cluster::NEXT_ID,
+        &[opt("vmid", VMID)],
+        Everyone,
+        next_id,
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/cluster/options",
+        &[],
+        All("/", &["Sys.Audit"]),
+        options,
+    ),
+    on(&calls::cluster::REPLICATION, &[], Everyone, replication),
+    on(
+        &calls::cluster::NODE_REPLICATION,
         &[opt("guest", VMID)],
         Everyone,
         node_replication,
@@ -189,16 +212,6 @@ fn resources(call: &mut Call<'_>) -> Answer {
     Ok(Value::Array(list))
 }
 
-/// Whole numbers of CPUs are integers.
-pub(crate) fn cpus(count: f64) -> Value {
-    #[expect(clippy::cast_possible_truncation, reason = "no guest has 2^63 CPUs")]
-    if count.fract() == 0.0 {
-        json!(count as i64)
-    } else {
-        json!(count)
-    }
-}
-
 /// A guest as an entry of `/cluster/resources`: what pvestatd last reported, and what the
 /// cluster knows at once.
 pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest) -> Value {
@@ -224,50 +237,6 @@ pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest) -> Value {
         fields.extend(figures.clone());
     }
     entry
-}
-
-/// What pvestatd reports of a guest.
-pub(crate) fn guest_figures(guest: &Guest) -> Value {
-    let time = now_exact();
-    let memory = guest.memory_at(time);
-    let traffic = traffic(guest);
-    let is_ct = guest.kind == GuestKind::Lxc;
-    json!({
-        "status": if guest.is_running() { "running" } else { "stopped" },
-        "name": guest.name(),
-        "template": i32::from(guest.is_template()),
-        "cpu": guest.cpu_at(time),
-        "maxcpu": cpus(guest.cpus()),
-        "mem": memory,
-        "memhost": if is_ct { 0 } else { memory },
-        "maxmem": guest.memory(),
-        "disk": if is_ct && guest.is_running() { guest.disk_size() / 3 } else { 0 },
-        "maxdisk": guest.disk_size(),
-        "uptime": guest.uptime(),
-        "netin": traffic,
-        "netout": traffic / 3,
-        "diskread": traffic * 2,
-        "diskwrite": traffic,
-    })
-}
-
-/// Bytes that have gone through its NICs since it started.
-pub(crate) fn traffic(guest: &Guest) -> i64 {
-    guest.uptime() * (700 + i64::from(guest.vmid) * 13)
-}
-
-/// What pvestatd reports of its node.
-pub(crate) fn node_figures(cluster: &Cluster, node: &Node) -> Value {
-    let time = now_exact();
-    json!({
-        "cpu": cpu(cluster, node, time),
-        "maxcpu": node.cpus,
-        "mem": memory_used(cluster, node, time),
-        "maxmem": node.memory,
-        "disk": rootfs_used(node),
-        "maxdisk": node.rootfs,
-        "uptime": uptime(node),
-    })
 }
 
 /// A node's status as the cluster has it, and its figures if they are known and may be seen.
@@ -299,15 +268,6 @@ fn node_resource(call: &Call<'_>, node: &Node) -> Value {
         fields.insert("cgroup-mode".into(), json!(2));
     }
     Value::Object(fields)
-}
-
-/// What pvestatd reports of a storage on its node.
-pub(crate) fn storage_figures(cluster: &Cluster, storage: &Storage, node: &str) -> Value {
-    json!({
-        "status": "available",
-        "disk": cluster.used(storage, node),
-        "maxdisk": storage.total,
-    })
 }
 
 /// A storage on a node as an entry of `/cluster/resources`.

@@ -5,18 +5,21 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::auth::Access::Any;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::STORAGE;
 use crate::formats::{field, parse_size, print_size, split_list};
 use crate::guest_params::{CONFIG_DIGEST, CT_NET, DELETE, LXC, NET, QEMU, REVERT};
 use crate::params::{Arg, BOOL, INT, Param, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, post, put};
+use crate::permission::Permission::Any;
+use crate::random::{mac, uuid};
+use crate::state::Lines;
 use crate::state::{
     Cluster, Guest, GuestKind, Volume, is_cloudinit_key, is_disk_key, number_of, volid,
 };
-use crate::tasks::{Lines, Plan};
-use crate::worlds::{random_mac, random_uuid};
+use crate::tasks::Plan;
 use crate::{clock, ssh};
+use pve_api::{Method, calls};
 
 const QEMU_RIGHTS: &[&str] = &[
     "VM.Config.Disk",
@@ -39,15 +42,17 @@ const LXC_RIGHTS: &[&str] = &[
 const FORCE: Param = opt("force", BOOL).requires("delete");
 const SKIP_LOCK: Param = opt("skiplock", BOOL).root_only();
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    put(
-        "/nodes/{node}/qemu/{vmid}/config",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::SET_CONFIG.qemu,
         &[DELETE, CONFIG_DIGEST, REVERT, FORCE, SKIP_LOCK],
         Any("/vms/{vmid}", QEMU_RIGHTS),
         |call| update(call, GuestKind::Qemu, true),
     )
     .with(QEMU),
-    post(
+    apart(
+        Why::Refused,
+        Method::Post,
         "/nodes/{node}/qemu/{vmid}/config",
         &[
             DELETE,
@@ -62,8 +67,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         |call| update(call, GuestKind::Qemu, false),
     )
     .with(QEMU),
-    put(
-        "/nodes/{node}/lxc/{vmid}/config",
+    on(
+        &calls::guests::SET_CONFIG.lxc,
         &[DELETE, CONFIG_DIGEST, REVERT],
         Any("/vms/{vmid}", LXC_RIGHTS),
         |call| update(call, GuestKind::Lxc, true),
@@ -583,10 +588,10 @@ pub(crate) fn prepared(kind: GuestKind, key: &str, value: &str) -> String {
         return tags.join(";");
     }
     if key == "cipassword" && !value.starts_with('$') {
-        return format!("$5${}$simulated", crate::state::sha1_hex(value));
+        return format!("$5${}$simulated", crate::digest::sha1_hex(value));
     }
     if key == "vmgenid" && value == "1" {
-        return random_uuid();
+        return uuid();
     }
     if number_of("net", key).is_some() {
         return with_mac(kind, value);
@@ -612,14 +617,14 @@ pub(crate) fn with_mac(kind: GuestKind, value: &str) -> String {
     if kind == GuestKind::Lxc {
         let mut value = value.to_owned();
         if !has_mac {
-            value.push_str(&format!(",hwaddr={}", random_mac()));
+            value.push_str(&format!(",hwaddr={}", mac()));
         }
         if text("type").is_none() {
             value.push_str(",type=veth");
         }
         return value;
     }
-    let mac = text("macaddr").map_or_else(random_mac, str::to_owned);
+    let mac = text("macaddr").map_or_else(mac, str::to_owned);
     let rest: Vec<String> = fields
         .keys()
         .filter(|key| !matches!(key.as_str(), "model" | "macaddr"))

@@ -1,16 +1,19 @@
 //! Growing disks.
 
-use crate::auth::Access::{All, Any};
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::{field, parse_size, print_size};
 use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISKS, QEMU_DISKS};
 use crate::params::{BOOL, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, put};
+use crate::permission::Permission::{All, Any};
+use crate::state::Lines;
 use crate::state::{Cluster, GuestKind, volid};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::calls;
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    put(
-        "/nodes/{node}/qemu/{vmid}/resize",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::RESIZE.qemu,
         &[
             CONFIG_DIGEST,
             req("disk", TEXT.choices(QEMU_DISKS)),
@@ -20,8 +23,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         All("/vms/{vmid}", &["VM.Config.Disk"]),
         |call| resize(call, GuestKind::Qemu),
     ),
-    put(
-        "/nodes/{node}/lxc/{vmid}/resize",
+    on(
+        &calls::guests::RESIZE.lxc,
         &[
             CONFIG_DIGEST,
             req("disk", TEXT.choices(LXC_DISKS)),

@@ -5,18 +5,20 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
-use crate::auth::Access::{self, All, Everyone};
-use crate::firewall::{Firewall, Group, IpSet, Rule, digest_of, options_digest, rules_digest};
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::{CONFIG_IDS, Format, Props, split_list};
 use crate::params::{Arg, BOOL, INT, Kind, Param, TEXT, matches_whole, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, get, post, put};
+use crate::permission::Permission::{self, All, Everyone};
+use crate::state::{Firewall, Group, IpSet, Rule, digest_of, options_digest, rules_digest};
+use pve_api::{Method, calls};
 
-const CLUSTER_READ: Access = All("/", &["Sys.Audit"]);
-const CLUSTER_WRITE: Access = All("/", &["Sys.Modify"]);
-const NODE_READ: Access = All("/nodes/{node}", &["Sys.Audit"]);
-const NODE_WRITE: Access = All("/nodes/{node}", &["Sys.Modify"]);
-const GUEST_READ: Access = All("/vms/{vmid}", &["VM.Audit"]);
-const GUEST_WRITE: Access = All("/vms/{vmid}", &["VM.Config.Network"]);
+const CLUSTER_READ: Permission = All("/", &["Sys.Audit"]);
+const CLUSTER_WRITE: Permission = All("/", &["Sys.Modify"]);
+const NODE_READ: Permission = All("/nodes/{node}", &["Sys.Audit"]);
+const NODE_WRITE: Permission = All("/nodes/{node}", &["Sys.Modify"]);
+const GUEST_READ: Permission = All("/vms/{vmid}", &["VM.Audit"]);
+const GUEST_WRITE: Permission = All("/vms/{vmid}", &["VM.Config.Network"]);
 
 const NAME_PATTERN: &str = "[A-Za-z][A-Za-z0-9\\-\\_]+";
 const NAME: Kind = TEXT.min_len(2).max_len(64).pattern(NAME_PATTERN);
@@ -149,40 +151,63 @@ const GUEST_OPTIONS: &[Param] = &[
 const REFS: &[Param] = &[opt("type", TEXT.choices(&["alias", "ipset"]))];
 const NAMED: &[Param] = &[req("name", NAME)];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get("/cluster/firewall/rules", &[], CLUSTER_READ, list_rules),
-    get(
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::firewall::CLUSTER_RULES,
+        &[],
+        CLUSTER_READ,
+        list_rules,
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/firewall/rules/{pos}",
         &[POS],
         CLUSTER_READ,
         show_rule,
     ),
-    post("/cluster/firewall/rules", NEW_RULE, CLUSTER_WRITE, add_rule).with(RULE),
-    put(
-        "/cluster/firewall/rules/{pos}",
+    on(
+        &calls::firewall::ADD_CLUSTER_RULE,
+        NEW_RULE,
+        CLUSTER_WRITE,
+        add_rule,
+    )
+    .with(RULE),
+    on(
+        &calls::firewall::SET_CLUSTER_RULE,
         CHANGED_RULE,
         CLUSTER_WRITE,
         change_rule,
     )
     .with(RULE),
-    delete(
-        "/cluster/firewall/rules/{pos}",
+    on(
+        &calls::firewall::DELETE_CLUSTER_RULE,
         REMOVED_RULE,
         CLUSTER_WRITE,
         remove_rule,
     ),
-    get("/cluster/firewall/options", &[], CLUSTER_READ, show_options),
-    put(
-        "/cluster/firewall/options",
+    on(
+        &calls::firewall::CLUSTER_OPTIONS,
+        &[],
+        CLUSTER_READ,
+        show_options,
+    ),
+    on(
+        &calls::firewall::SET_CLUSTER_OPTIONS,
         CLUSTER_OPTIONS,
         CLUSTER_WRITE,
         set_options,
     ),
-    get("/cluster/firewall/macros", &[], Everyone, macros),
-    get("/cluster/firewall/refs", REFS, CLUSTER_READ, refs),
-    get("/cluster/firewall/groups", &[], Everyone, groups),
-    post(
-        "/cluster/firewall/groups",
+    on(&calls::firewall::MACROS, &[], Everyone, macros),
+    on(
+        &calls::firewall::CLUSTER_REFERENCES,
+        REFS,
+        CLUSTER_READ,
+        refs,
+    ),
+    on(&calls::firewall::GROUPS, &[], Everyone, groups),
+    on(
+        &calls::expert::ADD_GROUP,
         &[
             opt("comment", TEXT),
             opt("digest", FW_DIGEST),
@@ -192,47 +217,58 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         CLUSTER_WRITE,
         add_group,
     ),
-    get(
-        "/cluster/firewall/groups/{group}",
+    on(
+        &calls::firewall::GROUP_RULES,
         &[req("group", GROUP)],
         CLUSTER_READ,
         list_rules,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/firewall/groups/{group}/{pos}",
         &[req("group", GROUP), POS],
         CLUSTER_READ,
         show_rule,
     ),
-    post(
-        "/cluster/firewall/groups/{group}",
+    on(
+        &calls::expert::ADD_GROUP_RULE,
         NEW_GROUP_RULE,
         CLUSTER_WRITE,
         add_rule,
     )
     .with(RULE),
-    put(
-        "/cluster/firewall/groups/{group}/{pos}",
+    on(
+        &calls::expert::SET_GROUP_RULE,
         CHANGED_GROUP_RULE,
         CLUSTER_WRITE,
         change_rule,
     )
     .with(RULE),
-    delete(
-        "/cluster/firewall/groups/{group}/{pos}",
+    on(
+        &calls::expert::DELETE_GROUP_RULE,
         &[req("group", GROUP), opt("digest", FW_DIGEST), POS],
         CLUSTER_WRITE,
         remove_rule,
     ),
-    get("/cluster/firewall/aliases", &[], CLUSTER_READ, aliases),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/cluster/firewall/aliases",
+        &[],
+        CLUSTER_READ,
+        aliases,
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/firewall/aliases/{name}",
         NAMED,
         CLUSTER_READ,
         show_alias,
     ),
-    post(
-        "/cluster/firewall/aliases",
+    on(
+        &calls::expert::ADD_ALIAS,
         &[
             req(
                 "cidr",
@@ -244,15 +280,17 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         CLUSTER_WRITE,
         add_alias,
     ),
-    get("/cluster/firewall/ipset", &[], CLUSTER_READ, ipsets),
-    get(
-        "/cluster/firewall/ipset/{name}",
-        NAMED,
-        CLUSTER_READ,
-        show_ipset,
-    ),
-    post(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/firewall/ipset",
+        &[],
+        CLUSTER_READ,
+        ipsets,
+    ),
+    on(&calls::firewall::IPSET, NAMED, CLUSTER_READ, show_ipset),
+    on(
+        &calls::expert::ADD_IPSET,
         &[
             opt("comment", TEXT),
             opt("digest", FW_DIGEST),
@@ -262,8 +300,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         CLUSTER_WRITE,
         add_ipset,
     ),
-    post(
-        "/cluster/firewall/ipset/{name}",
+    on(
+        &calls::expert::ADD_IPSET_ENTRY,
         &[
             req(
                 "cidr",
@@ -276,194 +314,207 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         CLUSTER_WRITE,
         add_ipset_entry,
     ),
-    get("/nodes/{node}/firewall/rules", &[], NODE_READ, list_rules),
-    get(
+    on(&calls::firewall::NODE_RULES, &[], NODE_READ, list_rules),
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/firewall/rules/{pos}",
         &[POS],
         NODE_READ,
         show_rule,
     ),
-    post(
-        "/nodes/{node}/firewall/rules",
+    on(
+        &calls::firewall::ADD_NODE_RULE,
         NEW_RULE,
         NODE_WRITE,
         add_rule,
     )
     .with(RULE),
-    put(
-        "/nodes/{node}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::SET_NODE_RULE,
         CHANGED_RULE,
         NODE_WRITE,
         change_rule,
     )
     .with(RULE),
-    delete(
-        "/nodes/{node}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::DELETE_NODE_RULE,
         REMOVED_RULE,
         NODE_WRITE,
         remove_rule,
     ),
-    get(
-        "/nodes/{node}/firewall/options",
-        &[],
-        NODE_READ,
-        show_options,
-    ),
-    put(
-        "/nodes/{node}/firewall/options",
+    on(&calls::firewall::NODE_OPTIONS, &[], NODE_READ, show_options),
+    on(
+        &calls::firewall::SET_NODE_OPTIONS,
         NODE_OPTIONS,
         NODE_WRITE,
         set_options,
     ),
     // Guests' rules lie in the cluster's file system: any node answers, options aside.
-    get(
-        "/nodes/{node}/qemu/{vmid}/firewall/rules",
+    on(
+        &calls::firewall::GUEST_RULES.qemu,
         &[],
         GUEST_READ,
         list_rules,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
         &[POS],
         GUEST_READ,
         show_rule,
     )
     .local(),
-    post(
-        "/nodes/{node}/qemu/{vmid}/firewall/rules",
+    on(
+        &calls::firewall::ADD_GUEST_RULE.qemu,
         NEW_RULE,
         GUEST_WRITE,
         add_rule,
     )
     .with(RULE)
     .local(),
-    put(
-        "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::SET_GUEST_RULE.qemu,
         CHANGED_RULE,
         GUEST_WRITE,
         change_rule,
     )
     .with(RULE)
     .local(),
-    delete(
-        "/nodes/{node}/qemu/{vmid}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::DELETE_GUEST_RULE.qemu,
         REMOVED_RULE,
         GUEST_WRITE,
         remove_rule,
     )
     .local(),
-    get(
-        "/nodes/{node}/qemu/{vmid}/firewall/options",
+    on(
+        &calls::firewall::GUEST_OPTIONS.qemu,
         &[],
         GUEST_READ,
         show_options,
     ),
-    put(
-        "/nodes/{node}/qemu/{vmid}/firewall/options",
+    on(
+        &calls::firewall::SET_GUEST_OPTIONS.qemu,
         GUEST_OPTIONS,
         GUEST_WRITE,
         set_options,
     ),
-    get(
-        "/nodes/{node}/qemu/{vmid}/firewall/refs",
+    on(
+        &calls::firewall::GUEST_REFERENCES.qemu,
         REFS,
         GUEST_READ,
         refs,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/firewall/aliases",
         &[],
         GUEST_READ,
         aliases,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/firewall/ipset",
         &[],
         GUEST_READ,
         ipsets,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/firewall/ipset/{name}",
         NAMED,
         GUEST_READ,
         show_ipset,
     )
     .local(),
-    get(
-        "/nodes/{node}/lxc/{vmid}/firewall/rules",
+    on(
+        &calls::firewall::GUEST_RULES.lxc,
         &[],
         GUEST_READ,
         list_rules,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
         &[POS],
         GUEST_READ,
         show_rule,
     )
     .local(),
-    post(
-        "/nodes/{node}/lxc/{vmid}/firewall/rules",
+    on(
+        &calls::firewall::ADD_GUEST_RULE.lxc,
         NEW_RULE,
         GUEST_WRITE,
         add_rule,
     )
     .with(RULE)
     .local(),
-    put(
-        "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::SET_GUEST_RULE.lxc,
         CHANGED_RULE,
         GUEST_WRITE,
         change_rule,
     )
     .with(RULE)
     .local(),
-    delete(
-        "/nodes/{node}/lxc/{vmid}/firewall/rules/{pos}",
+    on(
+        &calls::firewall::DELETE_GUEST_RULE.lxc,
         REMOVED_RULE,
         GUEST_WRITE,
         remove_rule,
     )
     .local(),
-    get(
-        "/nodes/{node}/lxc/{vmid}/firewall/options",
+    on(
+        &calls::firewall::GUEST_OPTIONS.lxc,
         &[],
         GUEST_READ,
         show_options,
     ),
-    put(
-        "/nodes/{node}/lxc/{vmid}/firewall/options",
+    on(
+        &calls::firewall::SET_GUEST_OPTIONS.lxc,
         GUEST_OPTIONS,
         GUEST_WRITE,
         set_options,
     ),
-    get(
-        "/nodes/{node}/lxc/{vmid}/firewall/refs",
+    on(
+        &calls::firewall::GUEST_REFERENCES.lxc,
         REFS,
         GUEST_READ,
         refs,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/lxc/{vmid}/firewall/aliases",
         &[],
         GUEST_READ,
         aliases,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/lxc/{vmid}/firewall/ipset",
         &[],
         GUEST_READ,
         ipsets,
     )
     .local(),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/lxc/{vmid}/firewall/ipset/{name}",
         NAMED,
         GUEST_READ,

@@ -3,17 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::agent::mac_of;
-use crate::api::cluster::{cpus, traffic};
 use crate::api::rrd;
-use crate::auth::Access::{self, All, Any, Everyone};
 use crate::clock::now_exact;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
+use crate::figures::{cpus, traffic};
 use crate::formats::SNAPSHOT_NAME;
 use crate::params::{BOOL, Param, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::permission::Permission::{self, All, Any, Everyone};
 use crate::state::{Guest, GuestKind, Power, scaled, shown, wave};
+use pve_api::{Method, calls};
 
-const AUDIT: Access = All("/vms/{vmid}", &["VM.Audit"]);
-const SNAPSHOTS: Access = Any(
+const AUDIT: Permission = All("/vms/{vmid}", &["VM.Audit"]);
+const SNAPSHOTS: Permission = Any(
     "/vms/{vmid}",
     &["VM.Snapshot", "VM.Snapshot.Rollback", "VM.Audit"],
 );
@@ -23,88 +25,95 @@ const RRD: &[Param] = &[
     opt("cf", TEXT.choices(rrd::FUNCTIONS)),
 ];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/qemu",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::LIST.qemu,
         &[opt("full", BOOL)],
         Everyone,
         |call| list(call, GuestKind::Qemu),
     ),
-    get("/nodes/{node}/lxc", &[], Everyone, |call| {
+    on(&calls::guests::LIST.lxc, &[], Everyone, |call| {
         list(call, GuestKind::Lxc)
     }),
-    get("/nodes/{node}/qemu/{vmid}", &[], Everyone, |_| {
-        Ok(index(&[
-            "config", "pending", "status", "snapshot", "agent", "firewall", "rrddata",
-        ]))
-    }),
-    get("/nodes/{node}/lxc/{vmid}", &[], Everyone, |_| {
-        Ok(index(&[
-            "config",
-            "pending",
-            "status",
-            "snapshot",
-            "interfaces",
-            "firewall",
-            "rrddata",
-        ]))
-    }),
-    get("/nodes/{node}/qemu/{vmid}/config", CONFIG, AUDIT, |call| {
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/nodes/{node}/qemu/{vmid}",
+        &[],
+        Everyone,
+        |_| {
+            Ok(index(&[
+                "config", "pending", "status", "snapshot", "agent", "firewall", "rrddata",
+            ]))
+        },
+    ),
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/nodes/{node}/lxc/{vmid}",
+        &[],
+        Everyone,
+        |_| {
+            Ok(index(&[
+                "config",
+                "pending",
+                "status",
+                "snapshot",
+                "interfaces",
+                "firewall",
+                "rrddata",
+            ]))
+        },
+    ),
+    on(&calls::guests::CONFIG.qemu, CONFIG, AUDIT, |call| {
         config(call, GuestKind::Qemu)
     }),
-    get("/nodes/{node}/lxc/{vmid}/config", CONFIG, AUDIT, |call| {
+    on(&calls::guests::CONFIG.lxc, CONFIG, AUDIT, |call| {
         config(call, GuestKind::Lxc)
     }),
-    get("/nodes/{node}/qemu/{vmid}/pending", &[], AUDIT, |call| {
+    on(&calls::guests::PENDING.qemu, &[], AUDIT, |call| {
         pending(call, GuestKind::Qemu)
     }),
-    get("/nodes/{node}/lxc/{vmid}/pending", &[], AUDIT, |call| {
+    on(&calls::guests::PENDING.lxc, &[], AUDIT, |call| {
         pending(call, GuestKind::Lxc)
     }),
-    get(
-        "/nodes/{node}/qemu/{vmid}/status/current",
-        &[],
-        AUDIT,
-        |call| current(call, GuestKind::Qemu),
-    ),
-    get(
-        "/nodes/{node}/lxc/{vmid}/status/current",
-        &[],
-        AUDIT,
-        |call| current(call, GuestKind::Lxc),
-    ),
-    get("/nodes/{node}/qemu/{vmid}/rrddata", RRD, AUDIT, |call| {
+    on(&calls::guests::STATUS.qemu, &[], AUDIT, |call| {
+        current(call, GuestKind::Qemu)
+    }),
+    on(&calls::guests::STATUS.lxc, &[], AUDIT, |call| {
+        current(call, GuestKind::Lxc)
+    }),
+    on(&calls::guests::METRICS.qemu, RRD, AUDIT, |call| {
         rrddata(call, GuestKind::Qemu)
     })
     .local(),
-    get("/nodes/{node}/lxc/{vmid}/rrddata", RRD, AUDIT, |call| {
+    on(&calls::guests::METRICS.lxc, RRD, AUDIT, |call| {
         rrddata(call, GuestKind::Lxc)
     })
     .local(),
-    get("/nodes/{node}/qemu/{vmid}/snapshot", &[], AUDIT, |call| {
+    on(&calls::snapshots::LIST.qemu, &[], AUDIT, |call| {
         snapshots(call, GuestKind::Qemu)
     }),
-    get("/nodes/{node}/lxc/{vmid}/snapshot", &[], AUDIT, |call| {
+    on(&calls::snapshots::LIST.lxc, &[], AUDIT, |call| {
         snapshots(call, GuestKind::Lxc)
     }),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
         &[],
         SNAPSHOTS,
         |call| snapshot_config(call, GuestKind::Qemu),
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
         &[],
         SNAPSHOTS,
         |call| snapshot_config(call, GuestKind::Lxc),
     ),
-    get(
-        "/nodes/{node}/lxc/{vmid}/interfaces",
-        &[],
-        AUDIT,
-        interfaces,
-    ),
+    on(&calls::guests::CONTAINER_INTERFACES, &[], AUDIT, interfaces),
 ];
 
 fn index(names: &[&str]) -> Value {

@@ -2,14 +2,17 @@
 
 use serde_json::{Value, json};
 
-use crate::auth::Access::All;
 use crate::clock::{asctime, now};
+use crate::digest::sha1_hex;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::Format;
 use crate::params::{BOOL, INT, Kind, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, get, post};
-use crate::state::{Cluster, HaResource, sha1_hex};
+use crate::permission::Permission::All;
+use crate::state::{Cluster, HaResource};
+use pve_api::{Method, calls};
 
-const AUDIT: crate::auth::Access = All("/", &["Sys.Audit"]);
+const AUDIT: crate::permission::Permission = All("/", &["Sys.Audit"]);
 
 const SID: Kind = TEXT.format(Format::Named("pve-ha-resource-or-vm-id", check_sid));
 
@@ -23,21 +26,25 @@ fn check_sid(text: &str) -> Result<(), String> {
     ))
 }
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get("/cluster/ha/status/current", &[], AUDIT, current),
-    get(
-        "/cluster/ha/resources",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(&calls::cluster::HA_STATUS, &[], AUDIT, current),
+    on(
+        &calls::cluster::HA_RESOURCES,
         &[opt("type", TEXT.choices(&["ct", "vm"]))],
         AUDIT,
         list,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/cluster/ha/resources/{sid}",
         &[req("sid", SID)],
         AUDIT,
         show,
     ),
-    post(
+    apart(
+        Why::Refused,
+        Method::Post,
         "/cluster/ha/resources",
         &[
             opt("comment", TEXT.max_len(4096)),
@@ -54,7 +61,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         All("/", &["Sys.Console"]),
         add,
     ),
-    delete(
+    apart(
+        Why::Refused,
+        Method::Delete,
         "/cluster/ha/resources/{sid}",
         &[opt("purge", BOOL), req("sid", SID)],
         All("/", &["Sys.Console"]),

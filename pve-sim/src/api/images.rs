@@ -3,30 +3,33 @@
 use serde_json::{Value, json};
 
 use crate::api::storage::volume_json;
-use crate::auth::Access::{self, All, And, Everyone, Or};
 use crate::clock::{now, stamp};
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::{CONTENT_KIND, STORAGE};
 use crate::params::{BOOL, INT, Kind, TEXT, matches_whole, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, get, post, put};
+use crate::permission::Permission::{self, All, And, Everyone, Or};
+use crate::state::Lines;
 use crate::state::{Cluster, Volume};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::{Method, calls};
 
 const URL: Kind = TEXT.pattern("https?://.*");
-const REACH: Access = Or(&[
+const REACH: Permission = Or(&[
     All("/", &["Sys.Audit", "Sys.Modify"]),
     All("/nodes/{node}", &["Sys.AccessNetwork"]),
 ]);
 const ALGORITHMS: &[&str] = &["md5", "sha1", "sha224", "sha256", "sha384", "sha512"];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/query-url-metadata",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::storage::URL_METADATA,
         &[req("url", URL), opt("verify-certificates", BOOL)],
         REACH,
         metadata,
     ),
-    post(
-        "/nodes/{node}/storage/{storage}/download-url",
+    on(
+        &calls::storage::DOWNLOAD_URL,
         &[
             opt("checksum", TEXT).requires("checksum-algorithm"),
             opt("checksum-algorithm", TEXT.choices(ALGORITHMS)).requires("checksum"),
@@ -45,20 +48,24 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         ]),
         download,
     ),
-    get("/nodes/{node}/aplinfo", &[], Everyone, appliances),
-    post(
-        "/nodes/{node}/aplinfo",
+    on(&calls::storage::TEMPLATES, &[], Everyone, appliances),
+    on(
+        &calls::storage::DOWNLOAD_TEMPLATE,
         &[req("storage", STORAGE), req("template", TEXT.max_len(255))],
         All("/storage/{storage}", &["Datastore.AllocateTemplate"]),
         download_appliance,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/storage/{storage}/content/{volume}",
         &[opt("storage", STORAGE)],
         Everyone,
         show,
     ),
-    put(
+    apart(
+        Why::Refused,
+        Method::Put,
         "/nodes/{node}/storage/{storage}/content/{volume}",
         &[
             opt("notes", TEXT),
@@ -68,7 +75,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         Everyone,
         change,
     ),
-    delete(
+    apart(
+        Why::Refused,
+        Method::Delete,
         "/nodes/{node}/storage/{storage}/content/{volume}",
         &[opt("delay", INT.min(1).max(30)), opt("storage", STORAGE)],
         Everyone,
@@ -499,7 +508,7 @@ fn remove(call: &mut Call<'_>) -> Answer {
         call.require(&format!("/storage/{id}"), "Datastore.Allocate")?;
     }
     let id = named.volid;
-    let task = crate::state::sha1_hex(&id);
+    let task = crate::digest::sha1_hex(&id);
     let known = call.cluster.volume(&id, &node);
     if known.is_some_and(|volume| volume.protected) {
         let (storage, name) = id.split_once(':').unwrap_or_default();

@@ -4,33 +4,36 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::auth::Access::{self, All};
 use crate::clock::{now, stamp};
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::{Format, NODE, check_storage, field};
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get, post};
+use crate::permission::Permission::{self, All};
+use crate::state::Lines;
 use crate::state::{Cluster, Guest, GuestKind, number_of, volid};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::calls;
 
-const MIGRATE: Access = All("/vms/{vmid}", &["VM.Migrate"]);
+const MIGRATE: Permission = All("/vms/{vmid}", &["VM.Migrate"]);
 const TARGET: &[Param] = &[opt("target", NODE)];
 const STORAGE_MAP: Kind = TEXT.format(Format::List("storage-pair", check_storage_pair));
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/qemu/{vmid}/migrate",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::MIGRATION_TARGETS.qemu,
         TARGET,
         MIGRATE,
         qemu_conditions,
     ),
-    get(
-        "/nodes/{node}/lxc/{vmid}/migrate",
+    on(
+        &calls::guests::MIGRATION_TARGETS.lxc,
         TARGET,
         MIGRATE,
         lxc_conditions,
     ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/migrate",
+    on(
+        &calls::guests::MIGRATE_TO.qemu,
         &[
             opt("bwlimit", INT.min(0)),
             opt("force", BOOL).root_only(),
@@ -44,8 +47,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         MIGRATE,
         |call| migrate(call, GuestKind::Qemu),
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/migrate",
+    on(
+        &calls::guests::MIGRATE_TO.lxc,
         &[
             opt("bwlimit", NUMBER.min(0)),
             opt("online", BOOL),

@@ -1,10 +1,11 @@
-//! The endpoints, one file per family. Adding one is an entry in its family's table.
+//! The endpoints, one file per family. Adding one is an entry in its family's table: `on` a row
+//! of pve-api's table of calls, or `apart` from it.
 
 mod access;
 mod agent;
 mod backup;
 mod cloudinit;
-pub(crate) mod cluster;
+mod cluster;
 mod config;
 mod disks;
 mod firewall;
@@ -21,10 +22,10 @@ mod snapshots;
 mod storage;
 mod tasks;
 
-use crate::router::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// Every family's table.
-pub(crate) const FAMILIES: &[&[Endpoint]] = &[
+pub(crate) static FAMILIES: &[&[Endpoint]] = &[
     access::ENDPOINTS,
     agent::ENDPOINTS,
     backup::ENDPOINTS,

@@ -4,30 +4,60 @@ use serde_json::{Value, json};
 
 use crate::api::cluster::node_status;
 use crate::api::rrd;
-use crate::auth::Access::{All, Everyone};
 use crate::clock::{now, now_exact, syslog};
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
+use crate::figures::{cpu, memory_used, rootfs_used, uptime};
 use crate::params::{BOOL, INT, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
-use crate::state::{Cluster, GuestKind, Node, scaled, wave};
+use crate::permission::Permission::{All, Everyone};
+use crate::state::{GuestKind, Node, scaled, wave};
+use pve_api::{Method, calls};
 
 const SYSLOG_TIME: &str = r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}(:\d{2})?)?";
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get("/nodes", &[], Everyone, list),
-    get(
-        "/nodes/{node}/status",
+/// What `GET /nodes/{node}/network` may be limited to.
+const NETWORK_TYPES: &[&str] = &[
+    "bridge",
+    "bond",
+    "eth",
+    "alias",
+    "vlan",
+    "fabric",
+    "OVSBridge",
+    "OVSBond",
+    "OVSPort",
+    "OVSIntPort",
+    "vnet",
+    "any_bridge",
+    "any_local_bridge",
+    "include_sdn",
+];
+
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(&calls::nodes::LIST, &[], Everyone, list),
+    on(
+        &calls::nodes::STATUS,
         &[],
         All("/nodes/{node}", &["Sys.Audit"]),
         status,
     ),
-    get("/nodes/{node}/version", &[], Everyone, version),
-    get(
-        "/nodes/{node}/time",
+    apart(
+        Why::Recorded,
+        Method::Get,
+        "/nodes/{node}/version",
+        &[],
+        Everyone,
+        version,
+    ),
+    on(
+        &calls::nodes::TIME,
         &[],
         All("/nodes/{node}", &["Sys.Audit"]),
         time,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/rrddata",
         &[
             req("timeframe", TEXT.choices(rrd::NODE_TIMEFRAMES)),
@@ -37,8 +67,14 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         rrddata,
     )
     .local(),
-    get(
-        "/nodes/{node}/syslog",
+    on(
+        &calls::nodes::NETWORK,
+        &[opt("type", TEXT.choices(NETWORK_TYPES))],
+        Everyone,
+        network,
+    ),
+    on(
+        &calls::nodes::SYSLOG,
         &[
             opt("limit", INT.min(0)),
             opt("service", TEXT.max_len(128)),
@@ -49,7 +85,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         All("/nodes/{node}", &["Sys.Syslog"]),
         read_syslog,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/journal",
         &[
             opt("endcursor", TEXT),
@@ -63,35 +101,6 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         journal,
     ),
 ];
-
-/// CPU use of a node, from 0 to 1: its own load and that of its guests.
-pub(crate) fn cpu(cluster: &Cluster, node: &Node, time: f64) -> f64 {
-    let guests: f64 = cluster
-        .guests
-        .values()
-        .filter(|guest| guest.node == node.name)
-        .map(|guest| guest.cpu_at(time) * guest.cpus() / f64::from(node.cpus))
-        .sum();
-    (wave(u64::from(node.id) + 17, time, node.load) + guests).min(0.97)
-}
-
-pub(crate) fn memory_used(cluster: &Cluster, node: &Node, time: f64) -> u64 {
-    let guests: u64 = cluster
-        .guests
-        .values()
-        .filter(|guest| guest.node == node.name)
-        .map(|guest| guest.memory_at(time))
-        .sum();
-    (scaled(node.memory, 0.09) + guests).min(scaled(node.memory, 0.96))
-}
-
-pub(crate) fn rootfs_used(node: &Node) -> u64 {
-    scaled(node.rootfs, 0.11 + 0.03 * f64::from(node.id))
-}
-
-pub(crate) fn uptime(node: &Node) -> i64 {
-    now() - node.booted
-}
 
 fn list(call: &mut Call<'_>) -> Answer {
     let nodes = call.cluster.nodes.iter().map(|node| {
@@ -191,6 +200,48 @@ fn rrddata(call: &mut Call<'_>) -> Answer {
             })
         },
     )
+}
+
+/// The interfaces of a node: a network card, and a bridge on it.
+fn network(call: &mut Call<'_>) -> Answer {
+    let node = node(call)?;
+    let wanted = match call.get("type") {
+        None | Some("include_sdn") => None,
+        Some("any_bridge" | "any_local_bridge") => Some("bridge"),
+        other => other,
+    };
+    let card = json!({
+        "iface": "nic0",
+        "type": "eth",
+        "active": 1,
+        "method": "manual",
+        "method6": "manual",
+        "families": ["inet"],
+        "priority": 3,
+    });
+    let bridge = json!({
+        "iface": "vmbr0",
+        "type": "bridge",
+        "active": 1,
+        "autostart": 1,
+        "method": "static",
+        "method6": "manual",
+        "families": ["inet"],
+        "address": node.ip,
+        "netmask": "24",
+        "cidr": format!("{}/24", node.ip),
+        "gateway": "192.0.2.1",
+        "bridge_ports": "nic0",
+        "bridge_fd": "0",
+        "bridge_stp": "off",
+        "priority": 4,
+    });
+    let interfaces = [("eth", card), ("bridge", bridge)];
+    Ok(interfaces
+        .into_iter()
+        .filter(|(kind, _)| wanted.is_none_or(|wanted| wanted == *kind))
+        .map(|(_, interface)| interface)
+        .collect())
 }
 
 /// A node's clock. All of a simulated cluster lives in one time zone.

@@ -3,16 +3,18 @@
 use serde_json::{Value, json};
 
 use crate::api::cluster::{guest_resource, storage_resource};
-use crate::auth::Access::{All, Everyone};
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::POOL;
 use crate::params::{TEXT, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
+use crate::permission::Permission::{All, Everyone};
+use pve_api::{Method, calls};
 
 const KINDS: &[&str] = &["qemu", "lxc", "storage"];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/pools",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::access::POOLS,
         &[
             opt("poolid", POOL),
             opt("type", TEXT.choices(KINDS)).requires("poolid"),
@@ -20,7 +22,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         Everyone,
         list,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/pools/{poolid}",
         &[opt("type", TEXT.choices(KINDS))],
         All("/pool/{poolid}", &["Pool.Audit"]),

@@ -2,32 +2,35 @@
 
 use std::time::Duration;
 
-use crate::auth::Access::{self, All};
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::{NODE, STORAGE};
 use crate::params::{BOOL, INT, Param, TEXT, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, post};
+use crate::permission::Permission::{self, All};
+use crate::state::Lines;
 use crate::state::{Cluster, GuestKind, Power, missing};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::calls;
 
-const POWER: Access = All("/vms/{vmid}", &["VM.PowerMgmt"]);
+const POWER: Permission = All("/vms/{vmid}", &["VM.PowerMgmt"]);
 const SKIP_LOCK: Param = opt("skiplock", BOOL).root_only();
 const TIMEOUT: Param = opt("timeout", INT.min(0));
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/start",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::power::START.qemu,
         &[SKIP_LOCK, TIMEOUT, opt("force-cpu", TEXT)],
         POWER,
         |call| start(call, GuestKind::Qemu),
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/start",
+    on(
+        &calls::power::START.lxc,
         &[SKIP_LOCK, opt("debug", BOOL)],
         POWER,
         |call| start(call, GuestKind::Lxc),
     ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/stop",
+    on(
+        &calls::power::STOP.qemu,
         &[
             opt("keepActive", BOOL),
             opt("migratedfrom", NODE),
@@ -38,14 +41,14 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         POWER,
         |call| stop(call, GuestKind::Qemu),
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/stop",
+    on(
+        &calls::power::STOP.lxc,
         &[opt("overrule-shutdown", BOOL), SKIP_LOCK],
         POWER,
         |call| stop(call, GuestKind::Lxc),
     ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/shutdown",
+    on(
+        &calls::power::SHUTDOWN.qemu,
         &[
             opt("forceStop", BOOL),
             opt("keepActive", BOOL),
@@ -55,32 +58,21 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         POWER,
         |call| shutdown(call, GuestKind::Qemu),
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/shutdown",
+    on(
+        &calls::power::SHUTDOWN.lxc,
         &[opt("forceStop", BOOL), TIMEOUT],
         POWER,
         |call| shutdown(call, GuestKind::Lxc),
     ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/reboot",
-        &[TIMEOUT],
-        POWER,
-        |call| reboot(call, GuestKind::Qemu),
-    ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/reboot",
-        &[TIMEOUT],
-        POWER,
-        |call| reboot(call, GuestKind::Lxc),
-    ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/reset",
-        &[SKIP_LOCK],
-        POWER,
-        reset,
-    ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/suspend",
+    on(&calls::power::REBOOT.qemu, &[TIMEOUT], POWER, |call| {
+        reboot(call, GuestKind::Qemu)
+    }),
+    on(&calls::power::REBOOT.lxc, &[TIMEOUT], POWER, |call| {
+        reboot(call, GuestKind::Lxc)
+    }),
+    on(&calls::power::RESET, &[SKIP_LOCK], POWER, reset),
+    on(
+        &calls::power::SUSPEND.qemu,
         &[
             SKIP_LOCK,
             opt("statestorage", STORAGE).requires("todisk"),
@@ -89,24 +81,14 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         POWER,
         suspend,
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/suspend",
-        &[],
-        POWER,
-        suspend_container,
-    ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/status/resume",
+    on(&calls::power::SUSPEND.lxc, &[], POWER, suspend_container),
+    on(
+        &calls::power::RESUME.qemu,
         &[opt("nocheck", BOOL), SKIP_LOCK],
         POWER,
         resume,
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/status/resume",
-        &[],
-        POWER,
-        resume_container,
-    ),
+    on(&calls::power::RESUME.lxc, &[], POWER, resume_container),
 ];
 
 /// `qmstart` or `vzstart`.

@@ -8,27 +8,30 @@ use crate::api::config::{
 };
 use serde_json::Value;
 
-use crate::auth::Access::{self, All, And, Everyone, IfParam, Or};
 use crate::clock::now;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::{
     DNS_NAME, NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID, field, parse_size, print_size,
 };
 use crate::guest_params::{LXC, QEMU, QEMU_DISKS};
 use crate::params::{BOOL, INT, NUMBER, Param, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, post};
+use crate::permission::Permission::{self, All, And, Everyone, IfParam, Or};
+use crate::random::uuid;
 use crate::ssh;
+use crate::state::Lines;
 use crate::state::{Cluster, Config, Guest, GuestKind, Volume, is_disk_key, number_of, volid};
-use crate::tasks::{Lines, Plan};
-use crate::worlds::random_uuid;
+use crate::tasks::Plan;
+use pve_api::{Method, calls};
 
-const CLONE: Access = And(&[
+const CLONE: Permission = And(&[
     All("/vms/{vmid}", &["VM.Clone"]),
     Or(&[
         All("/vms/{newid}", &["VM.Allocate"]),
         IfParam("pool", &All("/pool/{pool}", &["VM.Allocate"])),
     ]),
 ]);
-const ALLOCATE: Access = All("/vms/{vmid}", &["VM.Allocate"]);
+const ALLOCATE: Permission = All("/vms/{vmid}", &["VM.Allocate"]);
 
 /// What both kinds of clones take.
 const CLONE_PARAMS: &[Param] = &[
@@ -41,9 +44,9 @@ const CLONE_PARAMS: &[Param] = &[
     opt("target", NODE),
 ];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post(
-        "/nodes/{node}/qemu/{vmid}/clone",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::guests::CLONE.qemu,
         &[
             opt("bwlimit", INT.min(0)),
             opt("format", TEXT.choices(&["raw", "qcow2", "vmdk"])),
@@ -53,15 +56,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         |call| clone(call, GuestKind::Qemu),
     )
     .with(CLONE_PARAMS),
-    post(
-        "/nodes/{node}/lxc/{vmid}/clone",
+    on(
+        &calls::guests::CLONE.lxc,
         &[opt("bwlimit", NUMBER.min(0)), opt("hostname", DNS_NAME)],
         CLONE,
         |call| clone(call, GuestKind::Lxc),
     )
     .with(CLONE_PARAMS),
-    post(
-        "/nodes/{node}/qemu",
+    on(
+        &calls::backup::RESTORE.qemu,
         &[
             req("vmid", VMID),
             opt("archive", TEXT.max_len(255)),
@@ -79,8 +82,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         |call| create(call, GuestKind::Qemu),
     )
     .with(QEMU),
-    post(
-        "/nodes/{node}/lxc",
+    on(
+        &calls::backup::RESTORE.lxc,
         &[
             req("vmid", VMID),
             req("ostemplate", TEXT.max_len(255)),
@@ -100,16 +103,25 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         |call| create(call, GuestKind::Lxc),
     )
     .with(LXC),
-    post(
+    apart(
+        Why::Refused,
+        Method::Post,
         "/nodes/{node}/qemu/{vmid}/template",
         &[opt("disk", TEXT.choices(QEMU_DISKS))],
         ALLOCATE,
         |call| template(call, GuestKind::Qemu),
     ),
-    post("/nodes/{node}/lxc/{vmid}/template", &[], ALLOCATE, |call| {
-        template(call, GuestKind::Lxc)
-    }),
-    delete(
+    apart(
+        Why::Refused,
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/template",
+        &[],
+        ALLOCATE,
+        |call| template(call, GuestKind::Lxc),
+    ),
+    apart(
+        Why::Refused,
+        Method::Delete,
         "/nodes/{node}/qemu/{vmid}",
         &[
             opt("destroy-unreferenced-disks", BOOL),
@@ -119,7 +131,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         ALLOCATE,
         |call| destroy(call, GuestKind::Qemu),
     ),
-    delete(
+    apart(
+        Why::Refused,
+        Method::Delete,
         "/nodes/{node}/lxc/{vmid}",
         &[
             opt("destroy-unreferenced-disks", BOOL),
@@ -405,9 +419,9 @@ fn finish_clone(
         let value = if number_of("net", &key).is_some() {
             with_mac(copy.kind, &without_mac(&value))
         } else if key == "vmgenid" {
-            random_uuid()
+            uuid()
         } else if key == "smbios1" {
-            format!("uuid={}", random_uuid())
+            format!("uuid={}", uuid())
         } else {
             value
         };
@@ -639,8 +653,8 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     } else {
         config
             .entry("smbios1".into())
-            .or_insert_with(|| format!("uuid={}", random_uuid()));
-        config.entry("vmgenid".into()).or_insert_with(random_uuid);
+            .or_insert_with(|| format!("uuid={}", uuid()));
+        config.entry("vmgenid".into()).or_insert_with(uuid);
         config
             .entry("meta".into())
             .or_insert_with(|| format!("creation-qemu=10.1.2,ctime={}", now()));

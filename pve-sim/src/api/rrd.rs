@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::clock::now;
-use crate::router::Answer;
+use crate::endpoint::Answer;
 
 pub(crate) const TIMEFRAMES: &[&str] = &["hour", "day", "week", "month", "year"];
 /// Nodes keep their history longer.

@@ -2,23 +2,26 @@
 
 use serde_json::Value;
 
-use crate::auth::Access::{self, All, Any};
 use crate::clock::now;
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::SNAPSHOT_NAME;
 use crate::params::{BOOL, Param, TEXT, opt, req};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, post, put};
+use crate::permission::Permission::{self, All, Any};
+use crate::state::Lines;
 use crate::state::{Cluster, Config, Guest, GuestKind, Snapshot, missing, volid};
-use crate::tasks::{Lines, Plan};
+use crate::tasks::Plan;
+use pve_api::calls;
 
-const WRITE: Access = All("/vms/{vmid}", &["VM.Snapshot"]);
-const ROLLBACK: Access = Any("/vms/{vmid}", &["VM.Snapshot", "VM.Snapshot.Rollback"]);
+const WRITE: Permission = All("/vms/{vmid}", &["VM.Snapshot"]);
+const ROLLBACK: Permission = Any("/vms/{vmid}", &["VM.Snapshot", "VM.Snapshot.Rollback"]);
 const FORCE: &[Param] = &[opt("force", BOOL)];
 const START: &[Param] = &[opt("start", BOOL)];
 const DESCRIPTION: &[Param] = &[opt("description", TEXT)];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    post(
-        "/nodes/{node}/qemu/{vmid}/snapshot",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::snapshots::CREATE.qemu,
         &[
             opt("description", TEXT),
             req("snapname", SNAPSHOT_NAME),
@@ -27,48 +30,36 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         WRITE,
         |call| create(call, GuestKind::Qemu),
     ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/snapshot",
+    on(
+        &calls::snapshots::CREATE.lxc,
         &[opt("description", TEXT), req("snapname", SNAPSHOT_NAME)],
         WRITE,
         |call| create(call, GuestKind::Lxc),
     ),
-    put(
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
+    on(
+        &calls::expert::DESCRIBE_SNAPSHOT.qemu,
         DESCRIPTION,
         WRITE,
         |call| describe(call, GuestKind::Qemu),
     ),
-    put(
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
+    on(
+        &calls::expert::DESCRIBE_SNAPSHOT.lxc,
         DESCRIPTION,
         WRITE,
         |call| describe(call, GuestKind::Lxc),
     ),
-    post(
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/rollback",
-        START,
-        ROLLBACK,
-        |call| rollback(call, GuestKind::Qemu),
-    ),
-    post(
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback",
-        START,
-        ROLLBACK,
-        |call| rollback(call, GuestKind::Lxc),
-    ),
-    delete(
-        "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}",
-        FORCE,
-        WRITE,
-        |call| remove(call, GuestKind::Qemu),
-    ),
-    delete(
-        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
-        FORCE,
-        WRITE,
-        |call| remove(call, GuestKind::Lxc),
-    ),
+    on(&calls::snapshots::ROLLBACK.qemu, START, ROLLBACK, |call| {
+        rollback(call, GuestKind::Qemu)
+    }),
+    on(&calls::snapshots::ROLLBACK.lxc, START, ROLLBACK, |call| {
+        rollback(call, GuestKind::Lxc)
+    }),
+    on(&calls::snapshots::DELETE.qemu, FORCE, WRITE, |call| {
+        remove(call, GuestKind::Qemu)
+    }),
+    on(&calls::snapshots::DELETE.lxc, FORCE, WRITE, |call| {
+        remove(call, GuestKind::Lxc)
+    }),
 ];
 
 fn named(kind: GuestKind, qemu: &'static str, lxc: &'static str) -> &'static str {

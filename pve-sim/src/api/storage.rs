@@ -2,11 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::auth::Access::{All, Any, Everyone};
+use crate::digest::sha1_hex;
+use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
+use crate::fail::Fail;
 use crate::formats::{CONTENT_KIND, CONTENT_KINDS, NODE, STORAGE, VMID, split_list};
 use crate::params::{BOOL, TEXT, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, get};
-use crate::state::{Storage, Volume, sha1_hex};
+use crate::permission::Permission::{All, Any, Everyone};
+use crate::state::{Storage, Volume};
+use pve_api::{Method, calls};
 
 const USE: &[&str] = &["Datastore.Audit", "Datastore.AllocateSpace"];
 const PLUGINS: &[&str] = &[
@@ -26,21 +29,25 @@ const PLUGINS: &[&str] = &[
     "zfspool",
 ];
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/storage",
         &[opt("type", TEXT.choices(PLUGINS))],
         Everyone,
         configured,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/storage/{storage}",
         &[],
         All("/storage/{storage}", &["Datastore.Allocate"]),
         configuration,
     ),
-    get(
-        "/nodes/{node}/storage",
+    on(
+        &calls::storage::LIST,
         &[
             opt("content", CONTENT_KINDS),
             opt("enabled", BOOL),
@@ -51,14 +58,16 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         Everyone,
         list,
     ),
-    get(
+    apart(
+        Why::Recorded,
+        Method::Get,
         "/nodes/{node}/storage/{storage}/status",
         &[],
         Any("/storage/{storage}", USE),
         status,
     ),
-    get(
-        "/nodes/{node}/storage/{storage}/content",
+    on(
+        &calls::storage::CONTENT,
         &[opt("content", CONTENT_KIND), opt("vmid", VMID)],
         Any("/storage/{storage}", USE),
         content,

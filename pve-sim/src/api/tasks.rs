@@ -3,15 +3,18 @@
 use serde_json::{Value, json};
 
 use crate::api::nodes::numbered;
-use crate::auth::Access::Everyone;
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
 use crate::formats::{TASK_STATUSES, VMID, split_list};
 use crate::params::{BOOL, INT, TEXT, opt};
-use crate::router::{Answer, Call, Endpoint, Fail, delete, get};
-use crate::tasks::{Task, is_upid};
+use crate::permission::Permission::Everyone;
+use crate::state::Task;
+use crate::tasks::is_upid;
+use pve_api::calls;
 
-pub(crate) const ENDPOINTS: &[Endpoint] = &[
-    get(
-        "/nodes/{node}/tasks",
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(
+        &calls::nodes::TASKS,
         &[
             opt("errors", BOOL),
             opt("limit", INT.min(0)),
@@ -27,9 +30,9 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         Everyone,
         list,
     ),
-    get("/nodes/{node}/tasks/{upid}/status", &[], Everyone, status),
-    get(
-        "/nodes/{node}/tasks/{upid}/log",
+    on(&calls::nodes::TASK_STATUS, &[], Everyone, status),
+    on(
+        &calls::nodes::TASK_LOG,
         &[
             opt("download", BOOL),
             opt("limit", INT.min(0)),
@@ -38,7 +41,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         Everyone,
         log,
     ),
-    delete("/nodes/{node}/tasks/{upid}", &[], Everyone, stop),
+    on(&calls::nodes::STOP_TASK, &[], Everyone, stop),
 ];
 
 /// `ok`, `warning`, `error` or `unknown`, as filters name it.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::{DAY, node, running, size};
 use crate::clock::now;
-use crate::firewall::{self, IpSet, Rule};
-use crate::state::{self, Cluster, GuestKind, parse_conf};
+use crate::options;
+use crate::state::{self, Cluster, GuestKind, IpSet, Rule, parse_conf};
 
 /// A cluster.
 #[derive(Deserialize)]
@@ -231,12 +231,12 @@ pub(super) struct JournalLine {
 
 impl World {
     /// The file of a world.
-    pub(super) fn read(world: crate::World) -> anyhow::Result<Self> {
+    pub(super) fn read(world: options::World) -> anyhow::Result<Self> {
         match world {
-            crate::World::Test => {
+            options::World::Test => {
                 toml::from_str(include_str!("../../worlds/test.toml")).context("worlds/test.toml")
             }
-            crate::World::Demo => {
+            options::World::Demo => {
                 toml::from_str(include_str!("../../worlds/demo.toml")).context("worlds/demo.toml")
             }
         }
@@ -304,7 +304,7 @@ impl Guest {
     }
 }
 
-impl From<Firewall> for firewall::Firewall {
+impl From<Firewall> for state::Firewall {
     fn from(file: Firewall) -> Self {
         let ipset = |set: Networks| IpSet {
             comment: set.comment,
@@ -314,7 +314,7 @@ impl From<Firewall> for firewall::Firewall {
                 .map(|network| (network, false, String::new()))
                 .collect(),
         };
-        let group = |group: Group| firewall::Group {
+        let group = |group: Group| state::Group {
             comment: group.comment,
             rules: group.rules.iter().map(|text| rule(text)).collect(),
         };

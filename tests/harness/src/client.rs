@@ -18,10 +18,10 @@ use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient
 use serde_json::Value;
 use tokio::process::Child;
 
-use crate::PATIENCE;
-use crate::host::{Output, Started};
-use crate::raw::is_json_rpc;
+use crate::patience::PATIENCE;
+use crate::process::{Output, Started};
 use crate::transcript;
+use crate::values::is_json_rpc;
 use crate::watch::Watch;
 
 /// Which of the two protocol eras a client speaks.

@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Child;
 
-use crate::PATIENCE;
-use crate::host::{HostRunner, Output, Started};
+use crate::patience::PATIENCE;
+use crate::process::{Output, Started};
 use crate::watch::Watch;
 
 /// The key of every [`Forward`].
@@ -49,13 +49,9 @@ impl HttpAnswer {
 }
 
 impl Forward {
-    pub(crate) async fn start(host: HostRunner) -> anyhow::Result<Self> {
-        let host = host
-            .private_file("forward-key", KEY)?
-            .args(["forward", "--listen=127.0.0.1:0", "--key-file=forward-key"])
-            .secret(KEY);
-        let secrets = host.secrets().to_vec();
-        let Started { mut child, watch } = host.start()?;
+    /// Waits until the process that was started listens.
+    pub(crate) async fn listening(started: Started, secrets: Vec<String>) -> anyhow::Result<Self> {
+        let Started { mut child, watch } = started;
         let address = tokio::time::timeout(PATIENCE, async {
             loop {
                 if let Some(address) = address(&watch.stderr_text()?) {

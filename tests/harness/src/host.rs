@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
+use crate::client::{Client, Era, User};
+use crate::forward::{Forward, KEY};
+use crate::patience::PATIENCE;
+use crate::process::{Output, Started};
+use crate::programs;
+use crate::raw::Raw;
 use crate::transcript;
 use crate::watch::Watch;
-use crate::{Client, Era, Forward, PATIENCE, Raw, User, programs};
 
 /// How to start a host-runner: with an environment and a working directory
 /// that hold nothing but what a test puts there.
@@ -22,49 +27,6 @@ pub struct HostRunner {
     secrets: Vec<String>,
     component: Option<PathBuf>,
     wrapper: Vec<String>,
-}
-
-/// What a finished host-runner leaves.
-#[derive(Debug)]
-pub struct Output {
-    /// The exit status; none where a signal ended it.
-    pub status: Option<i32>,
-    /// All of stdout.
-    pub stdout: String,
-    /// All of stderr.
-    pub stderr: String,
-}
-
-impl Output {
-    /// It succeeded, and wrote nothing to stderr.
-    #[track_caller]
-    pub fn assert_succeeds(&self) {
-        assert_eq!(self.status, Some(0), "{self:?}");
-        assert_eq!(self.stderr, "", "{self:?}");
-    }
-
-    /// It refused to run, with these words on stderr.
-    #[track_caller]
-    pub fn assert_refused(&self, words: &[&str]) {
-        assert_eq!(self.status, Some(2), "{self:?}");
-        assert_eq!(self.stdout, "", "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "nothing of {word}: {self:?}");
-        }
-    }
-
-    /// The same, and stderr is a single line.
-    #[track_caller]
-    pub fn assert_refused_in_one_line(&self, words: &[&str]) {
-        self.assert_refused(words);
-        assert_eq!(self.stderr.trim_end().lines().count(), 1, "{self:?}");
-    }
-}
-
-/// The parts of a started process.
-pub(crate) struct Started {
-    pub(crate) child: Child,
-    pub(crate) watch: Watch,
 }
 
 impl HostRunner {
@@ -157,11 +119,6 @@ impl HostRunner {
         self.directory.path()
     }
 
-    /// What must never be written.
-    pub(crate) fn secrets(&self) -> &[String] {
-        &self.secrets
-    }
-
     /// Watches for one more text that must never be written.
     #[must_use]
     pub fn secret(mut self, secret: &str) -> Self {
@@ -192,7 +149,12 @@ impl HostRunner {
 
     /// Forwards requests on a free port.
     pub async fn forward(self) -> anyhow::Result<Forward> {
-        Forward::start(self).await
+        let host = self
+            .private_file("forward-key", KEY)?
+            .args(["forward", "--listen=127.0.0.1:0", "--key-file=forward-key"])
+            .secret(KEY);
+        let secrets = host.secrets.clone();
+        Forward::listening(host.start()?, secrets).await
     }
 
     /// Runs a subcommand to its end.

@@ -22,6 +22,8 @@ mod forward;
 mod host;
 pub mod hostile;
 mod memory;
+mod patience;
+mod process;
 mod programs;
 mod raw;
 mod rogue;
@@ -32,14 +34,12 @@ mod watch;
 
 pub use client::{Answer, Client, Era, Progress, User};
 pub use forward::{Forward, HttpAnswer, KEY};
-pub use host::{HostRunner, Output};
+pub use host::HostRunner;
 pub use memory::Memory;
+pub use patience::PATIENCE;
+pub use process::Output;
 pub use programs::{component, hostile_component, hostile_sockets_component, target_dir};
 pub use raw::Raw;
 pub use rogue::{Authority, Piece, Rogue};
 pub use sim::{Sim, SimOptions, Token};
 pub use values::{assert_says, with};
-
-/// No answer within this time fails a test: long enough for a loaded machine,
-/// so that it never decides a test that would pass.
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 
-use crate::Client;
+use crate::client::Client;
+use crate::process;
 
 /// What a host-runner takes when it is idle.
 pub struct Memory {
@@ -18,23 +19,15 @@ impl Memory {
     /// Of a host-runner that is idle now.
     pub fn idle(client: &Client) -> anyhow::Result<Self> {
         let process = client.process_id().context("host-runner has ended")?;
-        let idle = bytes(process, "VmRSS:")?;
+        let idle = process::memory(process, "VmRSS:")?;
         Ok(Self { process, idle })
     }
 
     /// The most that it ever took since it started is within the bound.
     pub fn check(&self) -> anyhow::Result<()> {
-        let peak = bytes(self.process, "VmHWM:")?;
+        let peak = process::memory(self.process, "VmHWM:")?;
         let above = peak.saturating_sub(self.idle);
         ensure!(above <= Self::BOUND, "{} MiB above idle", above >> 20);
         Ok(())
     }
-}
-
-pub(crate) fn bytes(process: u32, field: &str) -> anyhow::Result<usize> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-    let kibibytes: usize = kibibytes.context("no such field")?.trim().parse()?;
-    Ok(kibibytes * 1024)
 }

@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin};
 
-use crate::PATIENCE;
-use crate::host::{Output, Started};
+use crate::patience::PATIENCE;
+use crate::process::{self, Output, Started};
 use crate::transcript;
+use crate::values::is_json_rpc;
 use crate::watch::{Recorder, Watch};
 
 /// A host-runner that a test talks to line by line.
@@ -96,7 +97,7 @@ impl Raw {
     /// Memory of the process, by its name in `/proc`.
     pub fn memory(&self, field: &str) -> anyhow::Result<usize> {
         let process = self.child.id().context("it has ended")?;
-        crate::memory::bytes(process, field)
+        process::memory(process, field)
     }
 
     /// Waits until the log holds this.
@@ -160,9 +161,4 @@ impl Raw {
             stderr: self.watch.stderr_text()?,
         })
     }
-}
-
-/// Whether a message is one of JSON-RPC 2.0.
-pub(crate) fn is_json_rpc(message: &Value) -> bool {
-    message.get("jsonrpc").and_then(Value::as_str) == Some("2.0")
 }

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::HostRunner;
+use crate::host::HostRunner;
 
 /// A part of an answer.
 #[derive(Debug, Clone)]

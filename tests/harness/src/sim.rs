@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 
+use crate::host::HostRunner;
+use crate::patience::PATIENCE;
 use crate::programs;
 use crate::transcript;
 use crate::watch::{Recorder, Watch};
-use crate::{HostRunner, PATIENCE};
 
 /// How to start a [`Sim`].
 #[derive(Default)]

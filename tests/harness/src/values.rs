@@ -18,3 +18,8 @@ pub fn with(object: &Value, changes: Value) -> Value {
     }
     object
 }
+
+/// Whether a message is one of JSON-RPC 2.0.
+pub(crate) fn is_json_rpc(message: &Value) -> bool {
+    message.get("jsonrpc").and_then(Value::as_str) == Some("2.0")
+}

@@ -7,10 +7,7 @@ mod resources;
 mod spins;
 mod system;
 
-use serde_json::Value;
-
-use crate::bindings::{Outcome, ToolError, ToolResult};
-use crate::{Attack, Claims};
+use crate::attack::{Attack, Claims};
 
 /// Each part of a request. `headers` is a JSON object of lists of values.
 const RAW: &[(&str, &str, bool)] = &[
@@ -373,16 +370,3 @@ pub(crate) const ATTACKS: &[Attack] = &[
         claims: Claims::Reads,
     },
 ];
-
-/// A finished call that reports `structured`.
-pub(crate) fn report(structured: Value) -> Result<Outcome, ToolError> {
-    Ok(Outcome::Done(result(structured)))
-}
-
-/// A result that holds `structured`.
-pub(crate) fn result(structured: Value) -> ToolResult {
-    ToolResult {
-        structured: structured.to_string(),
-        text: String::new(),
-    }
-}

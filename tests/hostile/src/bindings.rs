@@ -1,7 +1,5 @@
 //! The guest side of `wit/world.wit`, and what std imports anyway.
 
-#![expect(unsafe_code, reason = "generated code")]
-
 wit_bindgen::generate!({
     path: ["../../wit", "wit/random", "wit/cli"],
     inline: "
@@ -19,8 +17,5 @@ wit_bindgen::generate!({
     world: "hostile:component/hostile",
     generate_all,
 });
-
-use crate::Hostile;
-export!(Hostile);
 
 pub(crate) use exports::proxmox::mcp::tools::*;

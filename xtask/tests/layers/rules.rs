@@ -30,8 +30,6 @@ pub(crate) struct Rule {
     only: BTreeMap<String, String>,
     /// What none of its string literals may contain.
     never_says: BTreeSet<String>,
-    /// Files that are still in a circle.
-    circles: BTreeSet<String>,
 }
 
 /// The parts of a `Cargo.toml` that matter here.
@@ -149,7 +147,7 @@ impl Rule {
     /// Where the source of a crate breaks its rules.
     pub(crate) fn faults(&self, read: &Crate) -> Vec<String> {
         let mut faults = self.upward(read);
-        faults.extend(self.circles(read));
+        faults.extend(circles(read));
         faults.extend(self.libraries(read));
         for (file, texts) in &read.texts {
             for word in &self.never_says {
@@ -199,39 +197,6 @@ impl Rule {
         faults
     }
 
-    /// Circles of more than two files.
-    fn circles(&self, read: &Crate) -> Vec<String> {
-        let reached: BTreeMap<&str, BTreeSet<&str>> = read
-            .uses
-            .keys()
-            .map(|file| (file.as_str(), reached(read, file)))
-            .collect();
-        let reaches = |from: &str, to: &str| reached.get(from).is_some_and(|all| all.contains(to));
-        let mut faults = Vec::new();
-        let mut seen = BTreeSet::new();
-        for file in reached.keys() {
-            let circle: Vec<&str> = reached
-                .keys()
-                .copied()
-                .filter(|other| reaches(file, other) && reaches(other, file))
-                .collect();
-            let is_known = circle.iter().all(|file| self.circles.contains(*file));
-            if circle.len() <= 2 || is_known || !seen.insert(circle.clone()) {
-                continue;
-            }
-            let mut lines = vec![format!("a circle of {} files:", circle.len())];
-            for file in &circle {
-                for (used, path) in read.uses.get(*file).into_iter().flatten() {
-                    if circle.contains(&used.as_str()) {
-                        lines.push(format!("    {file} uses {used} ({path})"));
-                    }
-                }
-            }
-            faults.push(lines.join("\n"));
-        }
-        faults
-    }
-
     fn libraries(&self, read: &Crate) -> Vec<String> {
         let mut faults = Vec::new();
         for (library, module) in &self.only {
@@ -243,6 +208,38 @@ impl Rule {
         }
         faults
     }
+}
+
+/// Circles of more than two files.
+fn circles(read: &Crate) -> Vec<String> {
+    let reached: BTreeMap<&str, BTreeSet<&str>> = read
+        .uses
+        .keys()
+        .map(|file| (file.as_str(), reached(read, file)))
+        .collect();
+    let reaches = |from: &str, to: &str| reached.get(from).is_some_and(|all| all.contains(to));
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for file in reached.keys() {
+        let circle: Vec<&str> = reached
+            .keys()
+            .copied()
+            .filter(|other| reaches(file, other) && reaches(other, file))
+            .collect();
+        if circle.len() <= 2 || !seen.insert(circle.clone()) {
+            continue;
+        }
+        let mut lines = vec![format!("a circle of {} files:", circle.len())];
+        for file in &circle {
+            for (used, path) in read.uses.get(*file).into_iter().flatten() {
+                if circle.contains(&used.as_str()) {
+                    lines.push(format!("    {file} uses {used} ({path})"));
+                }
+            }
+        }
+        faults.push(lines.join("\n"));
+    }
+    faults
 }
 
 /// All files that a file uses, directly or through others.
@@ -366,8 +363,6 @@ mod tests {
         let of_three = ("c.rs", "use crate::a::A; pub(crate) struct C;");
         let found = faults("", &[lib, a, b, of_three]);
         assert_eq!(found.len(), 1, "{found:?}");
-        let known = "circles = ['a.rs', 'b.rs', 'c.rs']";
-        assert_eq!(faults(known, &[lib, a, b, of_three]), [""; 0]);
         let for_tests = (
             "c.rs",
             "pub(crate) struct C; #[cfg(test)] mod tests { use crate::a::A; }",

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
-use super::{report, result};
-use crate::Arguments;
+use crate::arguments::Arguments;
+use crate::attack::{report, result};
 use crate::bindings::{Outcome, Pending, ToolError, ToolResult};
 
 /// Calls that this instance has seen: never more than one.

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use super::{network, report, result};
-use crate::Arguments;
+use super::network;
+use crate::arguments::Arguments;
+use crate::attack::{report, result};
 use crate::bindings::wasi::cli::{stderr, stdout};
 use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, Scheme};

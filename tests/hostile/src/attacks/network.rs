@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::report;
+use crate::arguments::{Arguments, invalid};
+use crate::attack::report;
 use crate::bindings::wasi::http::outgoing_handler;
 use crate::bindings::wasi::http::types::{
     Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
 };
 use crate::bindings::{Outcome, ToolError};
-use crate::{Arguments, invalid};
 
 /// Answers longer than this are cut in a report.
 const REPORTED_BYTES: usize = 128 * 1024;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::report;
-use crate::Arguments;
+use crate::arguments::Arguments;
+use crate::attack::report;
 use crate::bindings::{Outcome, ToolError};
 
 /// One step of growth.

@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use super::report;
-use crate::Arguments;
+use crate::arguments::Arguments;
+use crate::attack::report;
 use crate::bindings::wasi::cli::stderr;
 use crate::bindings::wasi::clocks::{monotonic_clock, wall_clock};
 use crate::bindings::wasi::http::types::{Fields, OutgoingRequest};

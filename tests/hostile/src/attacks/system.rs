@@ -4,8 +4,8 @@ use std::io::{Read as _, Write as _};
 
 use serde_json::{Map, Value, json};
 
-use super::report;
-use crate::Arguments;
+use crate::arguments::Arguments;
+use crate::attack::report;
 use crate::bindings::{Outcome, ToolError};
 
 pub(crate) fn read_file(arguments: &Arguments) -> Result<Outcome, ToolError> {

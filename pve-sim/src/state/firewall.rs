@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::state::sha1_hex;
+use crate::digest::sha1_hex;
 
 pub(crate) type Rule = BTreeMap<String, String>;
 

@@ -7,8 +7,59 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-use crate::auth::{PRIVILEGES, Token};
-use crate::state::Cluster;
+use super::pool::Pool;
+use crate::params::matches_whole;
+
+/// Every privilege that there is.
+pub(crate) const PRIVILEGES: &[&str] = &[
+    "Datastore.Allocate",
+    "Datastore.AllocateSpace",
+    "Datastore.AllocateTemplate",
+    "Datastore.Audit",
+    "Group.Allocate",
+    "Mapping.Audit",
+    "Mapping.Modify",
+    "Mapping.Use",
+    "Permissions.Modify",
+    "Pool.Allocate",
+    "Pool.Audit",
+    "Realm.Allocate",
+    "Realm.AllocateUser",
+    "SDN.Allocate",
+    "SDN.Audit",
+    "SDN.Use",
+    "Sys.AccessNetwork",
+    "Sys.Audit",
+    "Sys.Console",
+    "Sys.Incoming",
+    "Sys.Modify",
+    "Sys.PowerMgmt",
+    "Sys.Syslog",
+    "User.Modify",
+    "VM.Allocate",
+    "VM.Audit",
+    "VM.Backup",
+    "VM.Clone",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Cloudinit",
+    "VM.Config.Disk",
+    "VM.Config.HWType",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.Options",
+    "VM.Console",
+    "VM.GuestAgent.Audit",
+    "VM.GuestAgent.FileRead",
+    "VM.GuestAgent.FileSystemMgmt",
+    "VM.GuestAgent.FileWrite",
+    "VM.GuestAgent.Unrestricted",
+    "VM.Migrate",
+    "VM.PowerMgmt",
+    "VM.Replicate",
+    "VM.Snapshot",
+    "VM.Snapshot.Rollback",
+];
 
 /// Privileges at a path, and whether each holds below it too.
 pub(crate) type Privileges = BTreeMap<String, bool>;
@@ -104,6 +155,50 @@ pub(crate) struct Access {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) tokens: Vec<Token>,
+}
+
+/// A token that may sign in.
+#[derive(Debug, Clone)]
+pub(crate) struct Token {
+    /// `user@realm!name`.
+    pub(crate) id: String,
+    pub(crate) secret: String,
+    /// `all`, `audit`, `none` or the access list as it was given.
+    pub(crate) rights: String,
+    /// Whether it may do only what both it and its user may. A full token may what its user may.
+    pub(crate) separated: bool,
+}
+
+impl Token {
+    /// The token of root that may do all is a full one.
+    pub(crate) fn new(id: &str, secret: &str, rights: &str) -> Result<Token, String> {
+        let (user, name) = id
+            .split_once('!')
+            .ok_or_else(|| format!("token id '{id}' is not user@realm!name"))?;
+        if !user.contains('@') || name.is_empty() {
+            return Err(format!("token id '{id}' is not user@realm!name"));
+        }
+        parse_rights(rights)?;
+        Ok(Token {
+            id: id.into(),
+            secret: secret.into(),
+            rights: rights.into(),
+            separated: !(user == "root@pam" && rights == "all"),
+        })
+    }
+
+    /// From the command line: `user@realm!name=secret[:rights]`.
+    pub(crate) fn parse(text: &str) -> Result<Token, String> {
+        let (id, rest) = text
+            .split_once('=')
+            .ok_or_else(|| format!("token '{text}' is not user@realm!name=secret[:rights]"))?;
+        let (secret, rights) = rest.split_once(':').unwrap_or((rest, "all"));
+        Token::new(id, secret, rights)
+    }
+
+    pub(crate) fn user(&self) -> &str {
+        self.id.split_once('!').map_or("", |(user, _)| user)
+    }
 }
 
 fn owned<'a>(list: impl IntoIterator<Item = &'a &'a str>) -> BTreeSet<String> {
@@ -218,25 +313,30 @@ impl Access {
     }
 
     /// What a user or token may at a path. It includes what a pool grants for its members.
-    pub(crate) fn privileges(&self, cluster: &Cluster, who: &str, path: &str) -> Privileges {
+    pub(crate) fn privileges(
+        &self,
+        pools: &BTreeMap<String, Pool>,
+        who: &str,
+        path: &str,
+    ) -> Privileges {
         let Some((user, _)) = who.split_once('!') else {
-            return self.with_pools(cluster, who, path);
+            return self.with_pools(pools, who, path);
         };
         let Some(token) = self.tokens.iter().find(|token| token.id == who) else {
             return Privileges::new();
         };
-        let user = self.with_pools(cluster, user, path);
+        let user = self.with_pools(pools, user, path);
         if !token.separated {
             return user;
         }
-        let mut own = self.with_pools(cluster, who, path);
+        let mut own = self.with_pools(pools, who, path);
         own.retain(|privilege, _| user.contains_key(privilege));
         own
     }
 
-    fn with_pools(&self, cluster: &Cluster, who: &str, path: &str) -> Privileges {
+    fn with_pools(&self, pools: &BTreeMap<String, Pool>, who: &str, path: &str) -> Privileges {
         let mut privileges = self.granted(who, path);
-        let pools = cluster.pools.iter().filter(|(_, pool)| {
+        let pools = pools.iter().filter(|(_, pool)| {
             path.strip_prefix("/vms/")
                 .and_then(|vmid| vmid.parse().ok())
                 .is_some_and(|vmid: u32| pool.guests.contains(&vmid))
@@ -286,7 +386,7 @@ impl Access {
     }
 
     /// `GET /access/permissions`: privileges by path, where there are any.
-    pub(crate) fn permissions(&self, cluster: &Cluster, who: &str) -> Value {
+    pub(crate) fn permissions(&self, pools: &BTreeMap<String, Pool>, who: &str) -> Value {
         let top = [
             "/",
             "/access",
@@ -299,7 +399,7 @@ impl Access {
         ];
         let mut paths: BTreeSet<String> = owned(&top);
         paths.extend(self.entries.iter().map(|entry| entry.path.clone()));
-        for (name, pool) in &cluster.pools {
+        for (name, pool) in pools {
             paths.insert(format!("/pool/{name}"));
             paths.extend(pool.guests.iter().map(|vmid| format!("/vms/{vmid}")));
             paths.extend(
@@ -309,72 +409,10 @@ impl Access {
             );
         }
         let shown = paths.into_iter().filter_map(|path| {
-            let held = self.privileges(cluster, who, &path);
+            let held = self.privileges(pools, who, &path);
             (!held.is_empty()).then(|| (path, show(&held)))
         });
         Value::Object(shown.collect())
-    }
-
-    /// Runs a line of `pveum`, as an administrator would on a node.
-    pub(crate) fn pveum(&mut self, line: &str) -> Result<(), String> {
-        let words = shell_words(line)?;
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            ["pveum", "role", "add", name, rest @ ..] | ["pveum", "roleadd", name, rest @ ..] => {
-                let options = options(rest, &["privs"])?;
-                if self.roles.contains_key(*name) {
-                    return Err(format!("create role failed: role '{name}' already exists"));
-                }
-                let role = Role {
-                    built_in: false,
-                    privileges: options.privileges()?,
-                };
-                self.roles.insert((*name).to_owned(), role);
-                Ok(())
-            }
-            ["pveum", "role", "modify", name, rest @ ..]
-            | ["pveum", "rolemod", name, rest @ ..] => {
-                let options = options(rest, &["privs", "append"])?;
-                let privileges = options.privileges()?;
-                let role = self
-                    .roles
-                    .get_mut(*name)
-                    .ok_or_else(|| format!("update role failed: role '{name}' does not exist"))?;
-                if role.built_in {
-                    return Err(format!(
-                        "update role failed: auto-generated role '{name}' cannot be modified"
-                    ));
-                }
-                if options.one("append").is_none_or(|append| append == "0") {
-                    role.privileges.clear();
-                }
-                role.privileges.extend(privileges);
-                Ok(())
-            }
-            ["pveum", "acl", "modify", path, rest @ ..] | ["pveum", "aclmod", path, rest @ ..] => {
-                let options = options(
-                    rest,
-                    &[
-                        "roles",
-                        "role",
-                        "users",
-                        "user",
-                        "tokens",
-                        "token",
-                        "propagate",
-                    ],
-                )?;
-                let roles = options.list(&["roles", "role"]);
-                let users = options.list(&["users", "user"]);
-                let tokens = options.list(&["tokens", "token"]);
-                if roles.is_empty() || users.is_empty() && tokens.is_empty() {
-                    return Err("400 Parameter verification failed.".into());
-                }
-                let propagate = options.one("propagate") != Some("0");
-                self.set_acl(path, &roles, &users, &tokens, propagate, false)
-            }
-            _ => Err(format!("pveum is not known to do this: {line}")),
-        }
     }
 
     /// As `PUT /access/acl`.
@@ -440,7 +478,7 @@ pub(crate) fn show(privileges: &Privileges) -> Value {
 
 /// Paths that access lists may name.
 fn is_acl_path(path: &str) -> bool {
-    crate::params::matches_whole(
+    matches_whole(
         "/|/(access|access/groups(/[^/]+)?|access/realm(/[^/]+)?|nodes(/[^/]+)?|pool(/[^/]+){0,3}|sdn(/[^/]+)*|storage(/[^/]+)?|vms(/[1-9][0-9]{2,})?|mapping(/[^/]+)*)/?",
         path,
     )
@@ -476,7 +514,7 @@ pub(crate) fn parse_rights(rights: &str) -> Result<Vec<(String, BTreeSet<String>
         .collect()
 }
 
-fn known_privilege(name: &str) -> Result<String, String> {
+pub(crate) fn known_privilege(name: &str) -> Result<String, String> {
     if PRIVILEGES.contains(&name) {
         Ok(name.to_owned())
     } else {
@@ -492,161 +530,16 @@ fn is_within(path: &str, prefix: &str) -> bool {
             .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The options of a command line: `--name value`, `-name value` or `--name=value`.
-struct CommandOptions(Vec<(String, String)>);
-
-impl CommandOptions {
-    fn one(&self, name: &str) -> Option<&str> {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    fn list(&self, names: &[&str]) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|(known, _)| names.contains(&known.as_str()))
-            .flat_map(|(_, value)| value.split([',', ';', ' ']))
-            .filter(|item| !item.is_empty())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    fn privileges(&self) -> Result<BTreeSet<String>, String> {
-        self.list(&["privs"])
-            .iter()
-            .map(|name| known_privilege(name))
-            .collect()
-    }
-}
-
-fn options(words: &[&str], known: &[&str]) -> Result<CommandOptions, String> {
-    let mut list = Vec::new();
-    let mut words = words.iter().copied().peekable();
-    while let Some(word) = words.next() {
-        let name = word
-            .strip_prefix("--")
-            .or_else(|| word.strip_prefix('-'))
-            .ok_or_else(|| format!("too many arguments: '{word}'"))?;
-        let (name, given) = match name.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (name, None),
-        };
-        if !known.contains(&name) {
-            return Err(format!("Unknown option: {name}"));
-        }
-        let value = match given {
-            Some(value) => value,
-            None => words.next_if(|next| !next.starts_with('-')).unwrap_or("1"),
-        };
-        list.push((name.to_owned(), value.to_owned()));
-    }
-    Ok(CommandOptions(list))
-}
-
-/// Splits a line as a shell does: at spaces, with both kinds of quotes and backslashes.
-fn shell_words(line: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = line.chars();
-    while let Some(c) = chars.next() {
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (Some('"') | None, '\\') => word.get_or_insert_default().extend(chars.next()),
-            (None, '\'' | '"') => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (None, '!') if word.is_some() => word.get_or_insert_default().push(c),
-            (None, c) if c.is_whitespace() => words.extend(word.take()),
-            (None, ';' | '&' | '|' | '<' | '>' | '$' | '`' | '(' | ')' | '*' | '?') => {
-                return Err(format!("a shell would not take '{c}' as it is: {line}"));
-            }
-            (_, c) => word.get_or_insert_default().push(c),
-        }
-    }
-    if quote.is_some() {
-        return Err(format!("a quote is not closed: {line}"));
-    }
-    words.extend(word);
-    Ok(words)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, worlds};
-
-    fn cluster(tokens: &[&str]) -> Cluster {
-        let mut cluster = worlds::build(&Options::default()).unwrap();
-        for token in tokens {
-            cluster
-                .access
-                .add_token(Token::parse(token).unwrap())
-                .unwrap();
-        }
-        cluster
-    }
-
-    fn may(cluster: &Cluster, who: &str, path: &str, privilege: &str) -> bool {
-        cluster
-            .access
-            .privileges(cluster, who, path)
-            .contains_key(privilege)
-    }
 
     #[test]
-    fn the_nearest_entry_decides() {
-        let cluster = cluster(&["a@pve!b=s:/=audit,/vms/102=none,/vms/101=VM.PowerMgmt"]);
-        let may = |path: &str, privilege: &str| may(&cluster, "a@pve!b", path, privilege);
-        assert!(may("/vms/103", "VM.Audit"));
-        assert!(!may("/vms/102", "VM.Audit"));
-        assert!(may("/vms/101", "VM.PowerMgmt") && !may("/vms/101", "VM.Audit"));
-        assert!(!may("/vms/1010", "VM.PowerMgmt"));
-    }
-
-    #[test]
-    fn a_separated_token_may_what_both_it_and_its_user_may() {
-        let mut cluster = cluster(&["a@pve!b=s:/vms/102=VM.Audit"]);
-        let pveum = |cluster: &mut Cluster, line: &str| cluster.access.pveum(line).unwrap();
-        pveum(&mut cluster, "pveum role add Power --privs VM.PowerMgmt");
-        pveum(
-            &mut cluster,
-            "pveum acl modify /vms/102 --roles Power --tokens 'a@pve!b'",
-        );
-        assert!(!may(&cluster, "a@pve!b", "/vms/102", "VM.PowerMgmt"));
-        pveum(
-            &mut cluster,
-            "pveum acl modify /vms/102 --roles Power --users a@pve",
-        );
-        assert!(may(&cluster, "a@pve!b", "/vms/102", "VM.PowerMgmt"));
-        assert!(
-            may(&cluster, "a@pve!b", "/vms/102", "VM.Audit"),
-            "roles add up"
-        );
-        assert!(!may(&cluster, "a@pve!b", "/vms/103", "VM.PowerMgmt"));
-        pveum(
-            &mut cluster,
-            "pveum role modify Power --append --privs \"VM.Console,VM.Clone\"",
-        );
-        assert!(may(&cluster, "a@pve!b", "/vms/102", "VM.Clone"));
-        assert!(may(&cluster, "a@pve!b", "/vms/102", "VM.PowerMgmt"));
-    }
-
-    #[test]
-    fn pveum_refuses_what_the_real_one_refuses() {
-        let mut cluster = cluster(&["a@pve!b=s:none"]);
-        let mut pveum = |line: &str| cluster.access.pveum(line);
-        assert!(pveum("pveum acl modify /nosuch --roles PVEAuditor --users a@pve").is_err());
-        assert!(pveum("pveum acl modify / --roles Nosuch --users a@pve").is_err());
-        assert!(pveum("pveum acl modify / --roles PVEAuditor --users nobody@pve").is_err());
-        assert!(pveum("pveum acl modify / --roles PVEAuditor --tokens a@pve!nosuch").is_err());
-        assert!(pveum("pveum role add X --privs VM.Nope").is_err());
-        assert!(pveum("pveum role modify PVEAuditor --privs VM.Audit").is_err());
-        assert!(pveum("pveum acl modify / --roles PVEAuditor --users a@pve; reboot").is_err());
-        assert!(pveum("pveum acl modify /vms/<vmid> --roles PVEAuditor --users a@pve").is_err());
-        assert!(
-            pveum("pveum acl modify / --roles PVEAuditor --users a@pve --tokens a@pve!b").is_ok()
-        );
+    fn tokens_are_parsed() {
+        let token = Token::parse("root@pam!full=s3cret").map(|token| (token.secret, token.rights));
+        assert_eq!(token, Ok(("s3cret".into(), "all".into())));
+        assert!(Token::parse("root@pam=x").is_err());
+        assert!(Token::parse("a@pve!b=s:/vms/100=VM.Nope").is_err());
+        assert!(Token::parse("a@pve!b=s:/vms/100=VM.Audit+VM.PowerMgmt,/nodes=audit").is_ok());
     }
 }
