@@ -209,7 +209,7 @@ fn set_guest(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value
 fn show(guest: &Guest) -> Value {
     json!({
         "vmid": guest.vmid,
-        "kind": guest.kind.name(),
+        "kind": guest.kind.as_str(),
         "node": guest.node,
         "running": guest.is_running(),
         "config": guest.config,

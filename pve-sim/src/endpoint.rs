@@ -1,6 +1,6 @@
 //! What the API is made of: endpoints, and requests on their way through a handler.
 
-use pve_api::Method;
+use pve_api::{Method, Vmid};
 use serde_json::Value;
 
 use crate::fail::Fail;
@@ -188,9 +188,7 @@ impl Call<'_> {
     }
 
     pub(crate) fn vmid(&self) -> u32 {
-        self.get("vmid")
-            .and_then(|vmid| vmid.parse().ok())
-            .unwrap_or_default()
+        self.get("vmid").and_then(Vmid::parse).map_or(0, Vmid::get)
     }
 
     /// Dies with 403 unless the token has the privilege there.

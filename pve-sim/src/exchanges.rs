@@ -11,12 +11,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::router::Router;
-use crate::state::{Archive, Cluster, Guest, GuestKind, HaResource, Pool, Storage, Volume};
+use crate::state::{Archive, Cluster, Guest, HaResource, Pool, Storage, Volume};
 use crate::testing::{Exchange, exchange, request, send, send_as_is};
 use crate::{Options, Running, Tls, api, start};
-use pve_api::Method;
+use pve_api::{GuestType, Method};
 
-/// At least so many exchanges are answered as recorded.
+/// The minimum number of exchanges that are answered as recorded.
 const FLOOR: usize = 915;
 
 /// Exchanges that are answered otherwise, by the beginning of their names, and why.
@@ -347,7 +347,7 @@ async fn lab() -> Running {
     }
     {
         let mut cluster = sim.server.cluster();
-        let away = Guest::new(300, GuestKind::Qemu, "pve2", "name: away\nmemory: 512");
+        let away = Guest::new(300, GuestType::Qemu, "pve2", "name: away\nmemory: 512");
         cluster.guests.insert(300, away);
         let lab = Pool {
             comment: String::new(),
@@ -378,8 +378,8 @@ async fn lab() -> Running {
         cluster.storages.extend(like.into_iter().chain(off));
         for (name, content, vmid) in VOLUMES {
             let kind = match name.contains("-lxc-") {
-                true => GuestKind::Lxc,
-                false => GuestKind::Qemu,
+                true => GuestType::Lxc,
+                false => GuestType::Qemu,
             };
             let config = [("memory".to_owned(), "256".to_owned())].into();
             cluster.volumes.push(Volume {
@@ -526,7 +526,7 @@ fn prepare_ha(cluster: &mut Cluster, recorded: &Recorded, parts: &[&str]) {
 fn make(cluster: &mut Cluster, kind: &str, vmid: u32) {
     let (kind, conf) = if kind == "qemu" {
         (
-            GuestKind::Qemu,
+            GuestType::Qemu,
             format!(
                 "name: fx{vmid}\nmemory: 256\ncores: 1\nagent: 1\nboot: order=scsi0\nnet0: virtio=BC:24:11:00:0{}:{},bridge=vmbr0\nscsi0: local:{vmid}/vm-{vmid}-disk-0.qcow2,size=1G",
                 vmid % 7,
@@ -535,7 +535,7 @@ fn make(cluster: &mut Cluster, kind: &str, vmid: u32) {
         )
     } else {
         (
-            GuestKind::Lxc,
+            GuestType::Lxc,
             format!(
                 "hostname: fx{vmid}\nmemory: 256\nswap: 512\narch: amd64\nostype: debian\nunprivileged: 1\nnet0: name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:0{}:{},type=veth\nrootfs: local:{vmid}/vm-{vmid}-disk-0.raw,size=1G",
                 vmid % 7,

@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     Hang,
     /// The simulated time moves on before the request is handled.
     Advance { seconds: f64 },
-    /// The daemons restart: this request meets it first, and after it all others for so long.
+    /// The daemons restart: this request is the first to fail, and all others fail for `ms`.
     Outage {
         ms: u64,
         /// A status to answer, instead of closing the port.

@@ -1,16 +1,17 @@
 //! What a node measures of itself, its guests and its storages.
 
+use pve_api::GuestType;
 use serde_json::{Value, json};
 
 use crate::clock::{now, now_exact};
-use crate::state::{Cluster, Guest, GuestKind, Node, Storage, scaled, wave};
+use crate::state::{Cluster, Guest, Node, Storage, scaled, wave};
 
 /// What pvestatd reports of a guest.
 pub(crate) fn guest_figures(guest: &Guest) -> Value {
     let time = now_exact();
     let memory = guest.memory_at(time);
     let traffic = traffic(guest);
-    let is_ct = guest.kind == GuestKind::Lxc;
+    let is_ct = guest.kind == GuestType::Lxc;
     json!({
         "status": if guest.is_running() { "running" } else { "stopped" },
         "name": guest.name(),

@@ -27,7 +27,7 @@ pub(crate) type Check = fn(&str) -> Result<(), String>;
 #[derive(Debug)]
 pub(crate) struct Props {
     pub(crate) params: &'static [Param],
-    /// The key of a value that stands without one.
+    /// The key that a value without a key belongs to.
     pub(crate) default_key: Option<&'static str>,
     pub(crate) aliases: &'static [Alias],
 }
@@ -166,44 +166,6 @@ pub(crate) fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// A size as PVE writes it (`32M`, `10G`), in bytes.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 'K')) => (text.get(..at)?, 1u64 << 10),
-        Some((at, 'M')) => (text.get(..at)?, 1 << 20),
-        Some((at, 'G')) => (text.get(..at)?, 1 << 30),
-        Some((at, 'T')) => (text.get(..at)?, 1 << 40),
-        _ => (text, 1),
-    };
-    if !matches_whole(r"[0-9]+(\.[0-9]+)?", number) {
-        return None;
-    }
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "sizes stay far below 2^53 bytes"
-    )]
-    number
-        .parse::<f64>()
-        .ok()
-        .map(|number| (number * unit as f64) as u64)
-}
-
-/// The shortest exact spelling of a size.
-pub(crate) fn print_size(bytes: u64) -> String {
-    let mut size = bytes;
-    let mut unit = "";
-    for next in ["K", "M", "G", "T"] {
-        if size == 0 || !size.is_multiple_of(1024) {
-            break;
-        }
-        size /= 1024;
-        unit = next;
-    }
-    format!("{size}{unit}")
-}
-
 fn pattern(
     pattern: &'static str,
     text: &str,
@@ -338,16 +300,6 @@ pub(crate) static MEMORY: Props = Props {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_read_and_written() {
-        assert_eq!(parse_size("32M"), Some(32 << 20));
-        assert_eq!(parse_size("1.5G"), Some(3 << 29));
-        assert_eq!(parse_size("G"), None);
-        assert_eq!(print_size(32 << 20), "32M");
-        assert_eq!(print_size(1000), "1000");
-        assert_eq!(print_size(1 << 40), "1T");
-    }
 
     #[test]
     fn property_strings_say_what_is_wrong() {

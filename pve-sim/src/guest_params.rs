@@ -2,7 +2,7 @@
 
 use crate::formats::{
     Alias, CONFIG_IDS, DIGEST, DNS_NAME, Format, MEMORY, Props, SNAPSHOT_NAME, STORAGE, TAGS,
-    URLENCODED, alias, check_dns_name, check_ip, is_cidr4, is_cidr6, parse_size, split_list,
+    URLENCODED, alias, check_dns_name, check_ip, is_cidr4, is_cidr6, split_list,
 };
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, many, matches_whole, opt, req};
 
@@ -36,9 +36,9 @@ fn check_volume_or_path(text: &str) -> Result<(), String> {
 }
 
 fn check_size(text: &str) -> Result<(), String> {
-    match parse_size(text) {
-        Some(_) => Ok(()),
-        None => Err(format!(
+    match matches_whole(r"[0-9]+(\.[0-9]+)?[KMGT]?", text) {
+        true => Ok(()),
+        false => Err(format!(
             "value does not look like a valid disk size: {text}\n"
         )),
     }

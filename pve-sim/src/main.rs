@@ -46,7 +46,7 @@ struct Cli {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// HTTPS, with a certificate of its own authority.
+    /// HTTPS, with a certificate signed by its own authority.
     #[arg(long)]
     tls: bool,
     /// HTTPS, with a certificate that only itself has signed.

@@ -47,18 +47,18 @@ pub struct Options {
 pub enum Tls {
     /// Plain HTTP, which a client should refuse or warn about.
     Off,
-    /// A certificate signed by an authority of its own.
+    /// A certificate signed by a separate authority.
     OwnAuthority,
     /// A self-signed certificate.
     SelfSigned,
 }
 
-/// A cluster to begin with.
+/// A cluster to start with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
-    /// Small, with every odd case that a test wants.
+    /// Small, with every odd case that the tests need.
     Test,
-    /// Three nodes and a dozen guests that look like somebody's cluster.
+    /// Three nodes and a dozen guests that look like a real cluster.
     Demo,
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{sleep, sleep_until};
 pub(crate) enum Meets {
     /// pveproxy is gone: open connections are reset, new ones are refused.
     Nothing,
-    /// Something answers in its place. Behind 595, pvedaemon is gone while pveproxy is there.
+    /// Something else responds. With 595, pveproxy runs and pvedaemon does not.
     Answer(u16),
 }
 

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_that_is_none_is_shown_empty() {
+    fn an_invalid_path_is_shown_as_empty() {
         let args: Args = [("node".to_owned(), Arg::One("bad_node!".into()))].into();
         assert_eq!(filled("/nodes/{node}", &args), "");
         assert_eq!(filled("/", &args), "/");

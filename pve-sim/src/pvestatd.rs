@@ -1,7 +1,7 @@
 //! pvestatd: each node tells the cluster every ten seconds how it and its guests are.
 //!
 //! `/cluster/resources` and `/nodes` show these reports, so they lag behind; what a node
-//! answers itself is right at once.
+//! answers itself is always current.
 
 use std::time::Duration;
 

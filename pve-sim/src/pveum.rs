@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_separated_token_may_what_both_it_and_its_user_may() {
+    fn a_separated_token_has_the_privileges_that_both_it_and_its_user_have() {
         let mut cluster = cluster(&["a@pve!b=s:/vms/102=VM.Audit"]);
         let pveum = |cluster: &mut Cluster, line: &str| cluster.access.pveum(line).unwrap();
         pveum(&mut cluster, "pveum role add Power --privs VM.PowerMgmt");

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use pve_api::GuestType;
 use serde_json::Value;
 
-use crate::state::{Guest, GuestKind};
+use crate::state::Guest;
 use crate::testing::{Exchange, TOKENS, authorization, ended, exchange, send};
 use crate::{Options, Running, Tls, start};
 
@@ -162,7 +163,7 @@ fn folder() -> Option<PathBuf> {
     path.is_dir().then_some(path)
 }
 
-/// The kinds of values that stand at each path.
+/// The kinds of values at each path.
 type Shape = BTreeMap<String, BTreeSet<&'static str>>;
 
 fn shape(at: &str, value: &Value, into: &mut Shape) {
@@ -326,7 +327,7 @@ fn prepare(sim: &Running, line: &str) {
         );
         cluster
             .guests
-            .insert(vmid, Guest::new(vmid, GuestKind::Qemu, "pve1", &conf));
+            .insert(vmid, Guest::new(vmid, GuestType::Qemu, "pve1", &conf));
         cluster.add_disks(vmid);
     }
 }

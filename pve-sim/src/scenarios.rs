@@ -241,7 +241,7 @@ async fn a_rollback_brings_the_configuration_back() {
 }
 
 #[tokio::test]
-async fn a_backup_can_be_restored_beside_the_original() {
+async fn a_backup_can_be_restored_next_to_the_original() {
     let sim = sim(Options::default()).await;
     let line = "POST /nodes/pve1/vzdump vmid=103 storage=nas mode=snapshot compress=zstd protected=1 notes-template={{guestname}}";
     assert_eq!(task(&sim, line).await, "OK");
@@ -668,7 +668,7 @@ async fn a_new_guest_is_unknown_until_pvestatd_reports() {
     assert_eq!(resource(&sim, "qemu/610").await["status"], "stopped");
     advance(&sim, 9);
     assert_eq!(resource(&sim, "qemu/610").await["status"], "running");
-    // A destroyed guest vanishes at once.
+    // A destroyed guest disappears immediately.
     data(&sim, "POST /nodes/pve1/qemu/610/status/stop").await;
     advance(&sim, 1);
     data(&sim, "DELETE /nodes/pve1/qemu/610").await;

@@ -31,7 +31,7 @@ fn is_key(line: &str) -> bool {
     })
 }
 
-/// The blob begins with the length and the name of its own type, and holds more than that.
+/// The blob starts with the length and the name of its type, and contains more than that.
 fn blob_names(blob: &str, kind: &str) -> bool {
     let Some(bytes) = base64(blob) else {
         return false;

@@ -38,7 +38,7 @@ impl Plan {
         }
     }
 
-    /// A task that only fails, at once.
+    /// A task that fails immediately.
     pub(crate) fn failing(
         kind: &'static str,
         id: impl ToString,
@@ -174,7 +174,7 @@ impl Cluster {
     }
 
     /// Lets happen what was due since the last request, in its order: tasks end, what was
-    /// put off begins, and pvestatd reports.
+    /// scheduled for later starts, and pvestatd reports.
     pub(crate) fn settle(&mut self) {
         let shown = self.clock.shown();
         loop {

@@ -33,7 +33,7 @@ pub(crate) fn parse_form(text: &str) -> Args {
     args
 }
 
-/// A JSON body, or why it is none.
+/// Reads a JSON body. Fails with the reason why it is not JSON.
 pub(crate) fn parse_json(text: &str) -> Result<Args, String> {
     if text.trim().is_empty() {
         return Err(
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_value_is_none() {
+    fn an_empty_value_is_undefined() {
         assert_eq!(parse_form("a=&b&c=1").get("a"), Some(&Arg::Undef));
         assert_eq!(parse_form("a=&b&c=1").get("b"), Some(&Arg::Undef));
     }

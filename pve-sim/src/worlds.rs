@@ -1,4 +1,4 @@
-//! The clusters to begin with, from the files in `worlds/`.
+//! The clusters to start with, from the files in `worlds/`.
 
 mod files;
 
@@ -7,13 +7,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::clock::{Clock, file_stamp, now};
-use crate::formats::parse_size;
 use crate::options::Options;
 use crate::random::uuid;
 use crate::state::{
-    Access, Archive, Cluster, Firewall, Guest, GuestKind, Node, Power, Pvestatd, Reports, Tasks,
-    Token, Volume,
+    Access, Archive, Cluster, Firewall, Guest, Node, Power, Pvestatd, Reports, Tasks, Token, Volume,
 };
+use pve_api::{GuestType, Vmid, size};
 
 const GIB: u64 = 1 << 30;
 const DAY: i64 = 86_400;
@@ -130,40 +129,55 @@ fn cluster(world: files::World, given: &[String]) -> anyhow::Result<Cluster> {
     }
     for guest in world.guests {
         if let Some(node) = node(&cluster, &guest.node) {
-            cluster.guests.insert(guest.vmid, guest.on(&node)?);
+            cluster.guests.insert(guest.vmid.get(), guest.on(&node)?);
         }
     }
     for (vmid, firewall) in world.guest_firewalls {
         cluster
             .guest_firewalls
-            .insert(vmid.parse()?, firewall.into());
+            .insert(vmid.parse::<Vmid>()?.get(), firewall.into());
     }
-    for file in world.files {
-        let node = file.node.as_deref().and_then(|text| node(&cluster, text));
+    add_files(&mut cluster, &world.files, &world.backups)?;
+    add_history(&mut cluster, &world.tasks, &common.journal);
+    Ok(cluster)
+}
+
+/// Adds what is on the storages besides the disks of guests.
+fn add_files(
+    cluster: &mut Cluster,
+    files: &[files::File],
+    backups: &[files::Backup],
+) -> anyhow::Result<()> {
+    for file in files {
+        let node = file.node.as_deref().and_then(|text| node(cluster, text));
         let (size, age) = (size(&file.size)?, file.age_days * DAY);
         cluster
             .volumes
             .push(volume(&file.storage, node, &file.name, size, age));
     }
-    for backup in world.backups {
-        add_backup(&mut cluster, &backup)?;
+    for backup in backups {
+        add_backup(cluster, backup)?;
     }
-    for task in &world.tasks {
-        if let Some(node) = node(&cluster, &task.node) {
+    Ok(())
+}
+
+/// Adds the tasks of the past, and what the journals say.
+fn add_history(cluster: &mut Cluster, tasks: &[files::Task], journal: &[files::JournalLine]) {
+    for task in tasks {
+        if let Some(node) = node(cluster, &task.node) {
             let log: Vec<&str> = task.log.iter().map(String::as_str).collect();
             let times = (task.seconds_ago, task.took_seconds);
             let what = (task.kind.as_str(), task.id.as_str());
             cluster.past_task(&node, &task.user, what, times, &task.status, &log);
         }
     }
-    log_of_past_tasks(&mut cluster);
+    log_of_past_tasks(cluster);
     for node in &mut cluster.nodes {
-        for line in &common.journal {
+        for line in journal {
             node.journal
                 .push((now() - line.seconds_ago, line.text.clone()));
         }
     }
-    Ok(cluster)
 }
 
 /// The node that a file means: `@local` is the one that answers, `@offline` the
@@ -182,7 +196,7 @@ fn node(cluster: &Cluster, text: &str) -> Option<String> {
 }
 
 fn size(text: &str) -> anyhow::Result<u64> {
-    parse_size(text).with_context(|| format!("{text:?} is not a size"))
+    size::parse(text).with_context(|| format!("{text:?} is not a size"))
 }
 
 /// `pve1`, `pve2:offline`, `pve3:hung` or `pve4:silent`.
@@ -233,7 +247,7 @@ fn add_guests(cluster: &mut Cluster, count: usize) {
         let mac = format!("BC:24:11:A0:{:02X}:{:02X}", vmid >> 8 & 0xff, vmid & 0xff);
         let (kind, conf) = if at % 3 == 2 {
             (
-                GuestKind::Lxc,
+                GuestType::Lxc,
                 format!(
                     "hostname: ct-{at:05}\narch: amd64\nostype: debian\ncores: 1\nmemory: 512\nswap: 512\nunprivileged: 1\n\
                  net0: name=eth0,bridge=vmbr0,hwaddr={mac},ip=dhcp,type=veth\nrootfs: bulk:{vmid}/vm-{vmid}-disk-0.raw,size=8G\ntags: bench"
@@ -241,7 +255,7 @@ fn add_guests(cluster: &mut Cluster, count: usize) {
             )
         } else {
             (
-                GuestKind::Qemu,
+                GuestType::Qemu,
                 format!(
                     "name: vm-{at:05}\ncores: 2\nsockets: 1\nmemory: 2048\nostype: l26\nagent: 1\nboot: order=scsi0\n\
                  net0: virtio={mac},bridge=vmbr0,firewall=1\nscsi0: bulk:{vmid}/vm-{vmid}-disk-0.qcow2,size=16G\ntags: bench"
@@ -264,7 +278,7 @@ fn running(guest: &mut Guest, uptime: i64) {
     guest.pid = 1000 + guest.vmid % 30_000;
 }
 
-/// A file on a storage; on one node only unless `node` is none.
+/// A file on a storage; if `node` is given, on that node only.
 fn volume(storage: &str, node: Option<String>, name: &str, size: u64, age: i64) -> Volume {
     let content = match name.split('/').next() {
         Some("iso") => "iso",
@@ -306,23 +320,23 @@ fn volume(storage: &str, node: Option<String>, name: &str, size: u64, age: i64) 
 
 /// A backup of a guest as it is now, made some time ago.
 fn add_backup(cluster: &mut Cluster, backup: &files::Backup) -> anyhow::Result<()> {
-    let guest = cluster.guests.get(&backup.vmid);
+    let guest = cluster.guests.get(&backup.vmid.get());
     let guest = guest.with_context(|| format!("a backup of no guest: {}", backup.vmid))?;
     let (kind, config) = (guest.kind, guest.config.clone());
     let suffix = match kind {
-        GuestKind::Qemu => "vma.zst",
-        GuestKind::Lxc => "tar.zst",
+        GuestType::Qemu => "vma.zst",
+        GuestType::Lxc => "tar.zst",
     };
     let age = backup.age_hours * 3600;
     let name = format!(
         "backup/vzdump-{}-{}-{}.{suffix}",
-        kind.name(),
+        kind.as_str(),
         backup.vmid,
         file_stamp(now() - age)
     );
     let node = backup.node.as_deref().and_then(|text| node(cluster, text));
     let mut volume = volume(&backup.storage, node, &name, size(&backup.size)?, age);
-    volume.vmid = Some(backup.vmid);
+    volume.vmid = Some(backup.vmid.get());
     volume.notes.clone_from(&backup.notes);
     volume.protected = backup.protected;
     volume.archive = Some(Archive { kind, config });

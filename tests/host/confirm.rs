@@ -1,6 +1,6 @@
 //! Asking the user before a change, in both protocol eras.
 
-use harness::{Client, Era, Sim, User};
+use harness::{Client, Era, Sim, User, assert_says};
 use serde_json::{Value, json};
 
 const ERAS: [Era; 2] = [Era::Legacy, Era::Stateless];
@@ -24,9 +24,10 @@ async fn consent_makes_the_change() -> anyhow::Result<()> {
         let questions = client.questions();
         assert_eq!(questions.len(), 1, "{questions:?}");
         let question = questions.first().map(String::as_str).unwrap_or_default();
-        for word in ["stop_guest", "POST /nodes/pve1/qemu/103/status/shutdown"] {
-            assert!(question.contains(word), "{question}");
-        }
+        assert_says(
+            &question,
+            &["stop_guest", "POST /nodes/pve1/qemu/103/status/shutdown"],
+        );
         // A change that interrupts no guest is not asked about.
         client.call("start_guest", vm(103)).await?;
         client.call("list_guests", json!({})).await?;
@@ -151,7 +152,7 @@ async fn consent_counts_once() -> anyhow::Result<()> {
     let done = raw.request("tools/call", yes()).await?;
     assert_eq!(done["result"]["resultType"], "complete", "{done:#}");
     assert_eq!(sim.writes()?.len(), 1);
-    // The guest runs again, so that there is something to stop.
+    // The guest runs again, so that it can be stopped.
     let starter = sim.host()?.connect().await?;
     starter.call("start_guest", vm(103)).await?;
     let again = raw.request("tools/call", yes()).await?;
@@ -213,7 +214,7 @@ async fn each_change_of_a_call_is_asked_about() -> anyhow::Result<()> {
         assert!(questions.len() >= 2, "{questions:?}");
     }
 
-    // A yes to the first change is none to the second.
+    // Consent to the first change is not consent to the second.
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.arg("--confirm=writes").raw()?;
     let first = call("set_cloud_init", settings.clone(), None);
@@ -250,21 +251,22 @@ async fn the_question_shows_the_whole_command() -> anyhow::Result<()> {
     let arguments = json!({ "vmid": 100, "command": ["/bin/sh", "-c", line] });
     client.error("run_in_guest", arguments).await?;
     let questions = client.questions().join("\n");
-    for word in [
-        "command = \"/bin/sh\"",
-        "command = \"-c\"",
-        // Nor what looks like a password: it may be what acts.
-        "mysqldump -pHush1 shop > /srv/shop.sql && rm -rf /srv/old",
-    ] {
-        assert!(questions.contains(word), "{questions}");
-    }
+    assert_says(
+        &questions,
+        &[
+            "command = \"/bin/sh\"",
+            "command = \"-c\"",
+            // Nor what looks like a password: it may be the part that takes effect.
+            "mysqldump -pHush1 shop > /srv/shop.sql && rm -rf /srv/old",
+        ],
+    );
     assert_eq!(sim.writes()?.len(), 0);
     Ok(())
 }
 
 /// To look at a file of the internet, a node sends a request there.
 #[tokio::test]
-async fn a_node_looks_at_no_url_that_the_user_has_not_seen() -> anyhow::Result<()> {
+async fn a_node_requests_no_url_before_the_user_has_seen_it() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = client_of_an_admin(&sim).await?;
     let url = "https://example.com/images/debian-13-generic-amd64.iso";

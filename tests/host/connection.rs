@@ -3,16 +3,14 @@
 //! is and what to do.
 
 use anyhow::ensure;
-use harness::{HostRunner, Sim};
+use harness::{HostRunner, Sim, assert_says};
 use serde_json::json;
 
 /// The text of a call that fails; it says each of these things.
 async fn fails(host: HostRunner, says: &[&str]) -> anyhow::Result<()> {
     let client = host.connect().await?;
     let text = client.error("list_nodes", json!({})).await?;
-    for say in says {
-        ensure!(text.contains(say), "nothing of {say}: {text}");
-    }
+    assert_says(&text, says);
     // It did not give up: the next call is tried, too.
     client.error("list_nodes", json!({})).await?;
     ensure!(client.finish().await?.status == Some(0));

@@ -2,7 +2,7 @@
 //! greeted, it sees the tools, and each call says what is wrong. Nothing is
 //! sent.
 
-use harness::{Era, HostRunner, Sim};
+use harness::{Era, HostRunner, Sim, assert_case_says, assert_says};
 use serde_json::{Value, json};
 
 /// Starts in a wrong way, whose fault is explained by these words.
@@ -99,9 +99,7 @@ async fn each_call_explains_the_fault() -> anyhow::Result<()> {
                 ("no_such_tool", json!({})),
             ] {
                 let error = client.error(tool, arguments).await?;
-                for say in says {
-                    assert!(error.contains(say), "{name}: no {say}: {error}");
-                }
+                assert_case_says(name, &error, says);
                 assert!(error.contains("nothing was sent"), "{name}: {error}");
                 assert!(!error.contains('\n'), "{name}: {error}");
             }
@@ -123,9 +121,10 @@ async fn a_fault_is_in_the_instructions() -> anyhow::Result<()> {
     let answer = raw.initialize().await?;
     let instructions = answer["result"]["instructions"].as_str();
     let instructions = instructions.unwrap_or_default();
-    for name in ["PROXMOX_URL", "PROXMOX_TOKEN_SECRET", "configuration"] {
-        assert!(instructions.contains(name), "{name}: {instructions}");
-    }
+    assert_says(
+        &instructions,
+        &["PROXMOX_URL", "PROXMOX_TOKEN_SECRET", "configuration"],
+    );
     let answer = raw.request("ping", json!({})).await?;
     assert_eq!(answer["result"], json!({}), "{answer}");
     assert_eq!(raw.finish().await?.status, Some(0));
@@ -170,9 +169,7 @@ async fn without_a_client_a_fault_ends_the_program() -> anyhow::Result<()> {
             let output = started(&sim, start)?.run(command).await?;
             assert_eq!(output.status, Some(2), "{name}: {output:?}");
             assert_eq!(output.stdout, "", "{name}: {output:?}");
-            for say in says {
-                assert!(output.stderr.contains(say), "{name}: {say}: {output:?}");
-            }
+            assert_case_says(name, &output.stderr, says);
             // clap has more to say to people.
             if command == ["serve"] || !name.contains("flag") {
                 assert_eq!(output.stderr.lines().count(), 1, "{name}: {output:?}");

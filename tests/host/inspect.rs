@@ -73,7 +73,7 @@ async fn all_imports_of_the_component_are_granted() -> anyhow::Result<()> {
 async fn a_component_that_would_be_refused_is_shown() -> anyhow::Result<()> {
     let (json, text) = inspect(Some(&hostile_sockets_component()?)).await?;
     assert_eq!(json["would_run"], false, "{json}");
-    // It has the right exports; only what it wants is too much.
+    // It has the right exports, but imports too much.
     assert_eq!(json["world_matches"], true, "{json}");
     let refused = imports(&json, false);
     assert!(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use harness::{HostRunner, Sim};
+use harness::{HostRunner, Sim, assert_says};
 use serde_json::{Value, json};
 
 fn names(tools: &[Value]) -> BTreeSet<&str> {
@@ -171,7 +171,8 @@ async fn guests_outside_the_scope_are_hidden() -> anyhow::Result<()> {
 /// Whatever is looked for and lies outside reads as that, and not as a right
 /// that the token lacks.
 #[tokio::test]
-async fn what_is_outside_of_the_scope_is_no_missing_right() -> anyhow::Result<()> {
+async fn a_guest_outside_of_the_scope_is_not_reported_as_a_missing_privilege() -> anyhow::Result<()>
+{
     let sim = Sim::start().await?;
     let client = sim.host()?.arg("--vmids=899").connect().await?;
     let list = client.call("list_guests", json!({})).await?.to_string();
@@ -207,9 +208,10 @@ async fn a_scope_with_unknown_names_causes_a_warning() -> anyhow::Result<()> {
         .run(&["call", "list_guests"])
         .await?;
     for text in [&warnings, &output.stderr] {
-        for says in ["guest 899", "pool labb", "node pve9", "pve1, pve2"] {
-            assert!(text.contains(says), "{says}: {text}");
-        }
+        assert_says(
+            &text,
+            &["guest 899", "pool labb", "node pve9", "pve1, pve2"],
+        );
         assert!(!text.contains("guest 100 "), "{text}");
     }
     let (answer, _) = explain(sim.host()?.arg("--vmids=100"), &stop).await?;
@@ -311,7 +313,7 @@ async fn storages_and_logs_have_a_scope_too() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is made within the scope can be followed and used at once.
+/// What is made within the scope can be followed and used immediately.
 #[tokio::test]
 async fn a_clone_has_to_be_in_the_scope() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -476,9 +478,7 @@ async fn a_shutdown_that_high_availability_forces_is_a_hard_stop() -> anyhow::Re
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let error = client.error("stop_guest", json!({ "vmid": 104 })).await?;
-    for words in ["high availability", "hard-stop", "rule actions"] {
-        assert!(error.contains(words), "{error}");
-    }
+    assert_says(&error, &["high availability", "hard-stop", "rule actions"]);
     assert_eq!(sim.writes()?.len(), 0);
     client.call("stop_guest", json!({ "vmid": 103 })).await?;
     assert_eq!(sim.writes()?.len(), 1);
@@ -589,9 +589,7 @@ async fn a_locked_policy_is_only_narrowed() -> anyhow::Result<()> {
         ] {
             let output = host()?.arg(argument).run(command).await?;
             assert_eq!(output.status, Some(2), "{output:?}");
-            for say in ["locked.toml", "locked", key] {
-                assert!(output.stderr.contains(say), "{say}: {output:?}");
-            }
+            assert_says(&output.stderr, &["locked.toml", "locked", key]);
         }
     }
     assert_eq!(sim.requests()?.len(), 0);
@@ -601,13 +599,14 @@ async fn a_locked_policy_is_only_narrowed() -> anyhow::Result<()> {
     // Each part says where it comes from, and the whole is still a policy.
     let output = host()?.arg("--vmids=100-101").run(&["policy", "show"]);
     let output = output.await?;
-    for line in [
-        "preset: locked.toml",
-        "scope.vmids: the command line",
-        "confirm: the default",
-    ] {
-        assert!(output.stdout.contains(line), "{line}: {output:?}");
-    }
+    assert_says(
+        &output.stdout,
+        &[
+            "preset: locked.toml",
+            "scope.vmids: the command line",
+            "confirm: the default",
+        ],
+    );
     let again = sim.host()?.file("again.toml", &output.stdout)?;
     let again = again.args(["--policy", "again.toml"]);
     assert_eq!(again.run(&["policy", "show"]).await?.status, Some(0));
@@ -636,20 +635,22 @@ async fn another_policy_does_not_get_around_a_locked_one() -> anyhow::Result<()>
     ] {
         let output = host.run(&["call", "list_guests"]).await?;
         assert_eq!(output.status, Some(2), "{output:?}");
-        for say in ["locked.toml", "locked", "open.toml", "preset"] {
-            assert!(output.stderr.contains(say), "{say}: {output:?}");
-        }
+        assert_says(
+            &output.stderr,
+            &["locked.toml", "locked", "open.toml", "preset"],
+        );
     }
     assert_eq!(sim.requests()?.len(), 0);
     let narrow = by_variable()?.args(["--policy=narrow.toml", "--preset=observe"]);
     let output = narrow.run(&["policy", "show"]).await?;
-    for line in [
-        "locked: locked.toml",
-        "scope.vmids: narrow.toml",
-        "preset: the command line",
-    ] {
-        assert!(output.stdout.contains(line), "{line}: {output:?}");
-    }
+    assert_says(
+        &output.stdout,
+        &[
+            "locked: locked.toml",
+            "scope.vmids: narrow.toml",
+            "preset: the command line",
+        ],
+    );
     // One that is not locked is beaten.
     let host = files(sim.host()?.env("PROXMOX_MCP_POLICY", "open.toml"))?;
     let output = host.arg("--policy=locked.toml").run(&["policy", "show"]);
@@ -691,9 +692,7 @@ async fn the_system_policy_can_only_be_narrowed() -> anyhow::Result<()> {
             .run(&["call", "list_nodes"])
             .await?;
         assert_eq!(output.status, Some(2), "{output:?}");
-        for say in ["/etc/proxmox-mcp/policy.toml", "preset"] {
-            assert!(output.stderr.contains(say), "{say}: {output:?}");
-        }
+        assert_says(&output.stderr, &["/etc/proxmox-mcp/policy.toml", "preset"]);
     }
     let start = ["call", "start_guest", r#"{"vmid":201}"#];
     let output = wrapped()?.run(&start).await?;
@@ -732,9 +731,10 @@ async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
         .run(&["call", "stop_guest", stop])
         .await?;
     assert_eq!(output.status, Some(1), "{output:?}");
-    for say in ["rule confirm", "--yes", "nothing was changed"] {
-        assert!(output.stderr.contains(say), "{say}: {output:?}");
-    }
+    assert_says(
+        &output.stderr,
+        &["rule confirm", "--yes", "nothing was changed"],
+    );
     assert_eq!(sim.writes()?.len(), 0);
     let fallback = host("destructive")?.arg("--confirm-fallback=allow");
     let output = fallback.run(&["call", "stop_guest", stop]).await?;

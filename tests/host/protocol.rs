@@ -495,7 +495,7 @@ async fn messages_from_the_client_are_bounded() -> anyhow::Result<()> {
         }
         assert_eq!(ids.len(), CALLS, "{ids:?}");
     }
-    // Nobody is told of a notification, which takes no memory either.
+    // A notification is not answered and takes no memory.
     for _ in 0..4 {
         let params = json!({ "x": vec![0; 500_000] });
         let notification =

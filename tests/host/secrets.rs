@@ -10,7 +10,7 @@ use serde_json::json;
 const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
 const FILE: &str = "PROXMOX_TOKEN_SECRET_FILE";
 
-/// A host-runner without the secret, which it must not write all the same.
+/// A host-runner without the secret in its environment. It still must not write it.
 fn host(sim: &Sim) -> anyhow::Result<HostRunner> {
     let secret = &sim.token("all")?.secret;
     Ok(sim
@@ -32,7 +32,7 @@ async fn a_secret_is_read_from_a_file() -> anyhow::Result<()> {
     let host = HostRunner::new()?
         .secret(&secret)
         .private_file("secret", &secret)?;
-    let host = host.file(".env", &lines(&sim, &format!("{FILE}=secret\n"))?)?;
+    let host = host.file(".env", &format!("{}{FILE}=secret\n", sim.env_lines()?))?;
     host.run(&CALL).await?.assert_succeeds();
     Ok(())
 }
@@ -65,7 +65,7 @@ async fn a_file_without_a_secret_is_refused() -> anyhow::Result<()> {
 async fn a_file_that_others_can_read_causes_a_warning() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
-    let line = lines(&sim, &format!("PROXMOX_TOKEN_SECRET={secret}\n"))?;
+    let line = format!("{}PROXMOX_TOKEN_SECRET={secret}\n", sim.env_lines()?);
     for (name, content) in [("secret", secret.clone()), (".env", line)] {
         for (mode, warnings) in [(0o644, 1), (0o602, 1), (0o600, 0), (0o640, 0)] {
             let host = match name {
@@ -89,16 +89,6 @@ async fn a_file_that_others_can_read_causes_a_warning() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All settings but the secret, and these lines.
-fn lines(sim: &Sim, more: &str) -> anyhow::Result<String> {
-    Ok(format!(
-        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_CA_FILE={}\n{more}",
-        sim.url,
-        sim.token("all")?.id,
-        sim.ca_file.display()
-    ))
-}
-
 /// Within one place no way of giving it has precedence.
 #[tokio::test]
 async fn two_secrets_from_one_source_are_refused() -> anyhow::Result<()> {
@@ -110,12 +100,12 @@ async fn two_secrets_from_one_source_are_refused() -> anyhow::Result<()> {
     let more = format!("PROXMOX_TOKEN_SECRET={secret}\n{FILE}=secret\n");
     let host = HostRunner::new()?.secret(&secret);
     let output = host
-        .private_file(".env", &lines(&sim, &more)?)?
+        .private_file(".env", &(sim.env_lines()? + &more))?
         .run(&CALL)
         .await?;
     output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET and", FILE, ".env"]);
     // Of two places neither has precedence either.
-    let absent = lines(&sim, &format!("{FILE}=absent\n"))?;
+    let absent = format!("{}{FILE}=absent\n", sim.env_lines()?);
     let given = sim.host()?.private_file("given.env", &absent)?;
     let output = given.arg("--env-file=given.env").run(&CALL).await?;
     output.assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET", FILE, "given.env", "environment"]);
@@ -145,7 +135,7 @@ async fn a_systemd_credential_is_read() -> anyhow::Result<()> {
     let with_file = |name: &str| -> anyhow::Result<HostRunner> {
         let host = HostRunner::new()?
             .secret(&secret)
-            .private_file(name, &lines(&sim, "")?)?;
+            .private_file(name, &sim.env_lines()?)?;
         let host = host.private_file("proxmox-token-secret", &secret)?;
         let directory = host.directory().display().to_string();
         Ok(host.env("CREDENTIALS_DIRECTORY", directory))

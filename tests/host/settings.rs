@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use harness::{HostRunner, Output, Sim};
+use harness::{HostRunner, Output, Sim, assert_says};
 use serde_json::{Value, json};
 
 const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
@@ -189,7 +189,7 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
     output
         .await?
         .assert_refused_in_one_line(&["PROXMOX_TOKEN_SECRET_FILE"]);
-    // There is no such flag, and it is not repeated.
+    // The flag does not exist, and it is not repeated.
     for argument in [
         format!("--token-secret={secret}"),
         format!("--memory-mib={secret}"),
@@ -217,13 +217,10 @@ async fn a_token_is_named_bare_or_in_full() -> anyhow::Result<()> {
 
 /// All settings of a cluster, as the lines of a file.
 fn lines(sim: &Sim) -> anyhow::Result<String> {
-    let token = sim.token("all")?;
+    let secret = &sim.token("all")?.secret;
     Ok(format!(
-        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_TOKEN_SECRET={}\nPROXMOX_CA_FILE={}\n",
-        sim.url,
-        token.id,
-        token.secret,
-        sim.ca_file.display()
+        "{}PROXMOX_TOKEN_SECRET={secret}\n",
+        sim.env_lines()?
     ))
 }
 
@@ -280,9 +277,10 @@ async fn address_token_and_certificate_settings_come_from_one_source() -> anyhow
         let host = host.file("given.env", line)?.arg("--env-file=given.env");
         let output = host.run(&CALL).await?;
         output.assert_refused_in_one_line(&[name]);
-        for place in ["given.env", "environment", "PROXMOX_TOKEN_SECRET"] {
-            assert!(output.stderr.contains(place), "{place}: {output:?}");
-        }
+        assert_says(
+            &output.stderr,
+            &["given.env", "environment", "PROXMOX_TOKEN_SECRET"],
+        );
         // A `.env` that was not named does not count, and a message says so.
         let host = sim.host()?.file(".env", line)?;
         let output = host.run(&CALL).await?;
@@ -290,7 +288,7 @@ async fn address_token_and_certificate_settings_come_from_one_source() -> anyhow
         assert!(output.stderr.contains(name), "{output:?}");
         assert!(output.stderr.contains("--dotenv"), "{output:?}");
     }
-    // The other way round: the file has all, and somebody adds to it.
+    // The other way round: the file has all settings, and the environment adds one.
     let lines = lines(&sim)?;
     for line in &weaker {
         let (name, value) = line.trim().split_once('=').unwrap_or_default();
@@ -322,9 +320,7 @@ async fn the_server_reads_no_unnamed_dot_env() -> anyhow::Result<()> {
     let lines = lines(&sim)?;
     let client = host_with(&sim, ".env", &lines)?.connect().await?;
     let error = client.error("list_nodes", json!({})).await?;
-    for say in ["PROXMOX_URL", ".env", "--env-file", "--dotenv"] {
-        assert!(error.contains(say), "{say}: {error}");
-    }
+    assert_says(&error, &["PROXMOX_URL", ".env", "--env-file", "--dotenv"]);
     client.finish().await?;
     assert_eq!(sim.served().await?, 0);
     for argument in ["--dotenv", "--env-file=.env"] {
@@ -560,9 +556,10 @@ async fn unknown_settings_cause_a_warning() -> anyhow::Result<()> {
         let output = host.run(&CALL).await?;
         assert_nodes(&output);
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
-        for say in ["PROXMOX_VERIFY_TLS", "PROXMOX_VERIFY_SSL", place] {
-            assert!(output.stderr.contains(say), "{say}: {output:?}");
-        }
+        assert_says(
+            &output.stderr,
+            &["PROXMOX_VERIFY_TLS", "PROXMOX_VERIFY_SSL", place],
+        );
     }
     Ok(())
 }

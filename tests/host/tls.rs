@@ -1,7 +1,7 @@
 //! Certificates that are known by their fingerprint.
 
 use anyhow::ensure;
-use harness::{HostRunner, Output, Sim};
+use harness::{HostRunner, Output, Sim, assert_says};
 use serde_json::json;
 
 const CALL: [&str; 3] = ["call", "list_nodes", "{}"];
@@ -19,9 +19,7 @@ async fn pinned(sim: &Sim, pins: &str) -> anyhow::Result<Output> {
 /// The call fails, and says each of these things.
 fn assert_fails(output: &Output, says: &[&str]) {
     assert_eq!(output.status, Some(1), "{output:?}");
-    for say in says {
-        assert!(output.stderr.contains(say), "nothing of {say}: {output:?}");
-    }
+    assert_says(&output.stderr, says);
 }
 
 /// A fingerprint that belongs to no certificate.
@@ -72,7 +70,7 @@ async fn a_pinned_certificate_is_accepted() -> anyhow::Result<()> {
 async fn a_pinned_certificate_may_have_another_host_name() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let url = format!("https://127.0.0.2:{}", sim.port()?);
-    // The simulator may listen there or not, as the system likes it.
+    // Whether the simulator listens there depends on the system.
     if tokio::net::TcpStream::connect(("127.0.0.2", sim.port()?))
         .await
         .is_err()
@@ -149,9 +147,10 @@ async fn a_malformed_pin_is_named() -> anyhow::Result<()> {
         assert_eq!(output.status, Some(2), "{pins}: {output:?}");
         assert_eq!(output.stdout, "");
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
-        for say in ["PROXMOX_FINGERPRINT (", "for example PROXMOX_FINGERPRINT="] {
-            assert!(output.stderr.contains(say), "{output:?}");
-        }
+        assert_says(
+            &output.stderr,
+            &["PROXMOX_FINGERPRINT (", "for example PROXMOX_FINGERPRINT="],
+        );
     }
     // The example is a good one.
     let output = pinned(&sim, "AA").await?;

@@ -19,7 +19,7 @@ fn sources(folder: &Path) -> anyhow::Result<String> {
     Ok(all)
 }
 
-/// What docs/security.md promises is shown by tests that there are.
+/// The tests that docs/security.md names exist.
 #[test]
 fn every_promise_has_its_test() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -55,7 +55,7 @@ fn every_promise_has_its_test() -> anyhow::Result<()> {
                 let text = modules.get(module);
                 (text.with_context(|| format!("no tests {name}"))?, test)
             }
-            // Files, suites, commands and settings are no tests.
+            // Files, suites, commands and settings are not tests.
             None if !name.contains('_') || name.contains(['/', ' ', '=']) => continue,
             None if modules.contains_key(name) => continue,
             None if name.chars().all(|c| c.is_ascii_uppercase() || c == '_') => continue,

@@ -1,5 +1,4 @@
-//! Where the code is not all safe, somebody has looked: at these lines and no
-//! others.
+//! The reviewed lines with unsafe code. There are no others.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 

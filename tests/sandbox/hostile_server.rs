@@ -386,7 +386,7 @@ async fn answers_that_never_come_are_given_up() -> anyhow::Result<()> {
             vec![Piece::Forever(b"HTTP/1.1 100 Continue\r\n\r\n".repeat(100))],
         ),
     ] {
-        // What is seen to be no head ends the call at once.
+        // What cannot be a head ends the call immediately.
         let report = stage.after(pieces).await.context(name)?;
         assert!(
             report.contains("longer than 1 s") || report.contains("Protocol"),

@@ -20,7 +20,7 @@ async fn memory_of_a_call_is_limited() -> anyhow::Result<()> {
     ends_well(client).await
 }
 
-/// Many at once do not add up to what one may not have.
+/// Many calls at the same time do not together exceed what one may not exceed.
 #[tokio::test]
 async fn memory_of_many_calls_is_limited() -> anyhow::Result<()> {
     let sim = start_sim().await?;
@@ -75,7 +75,7 @@ async fn more_endless_calls_than_cores_do_not_stop_the_others() -> anyhow::Resul
     let sim = start_sim().await?;
     let client = hostile(&sim)?.connect().await?;
     let mut running = Vec::new();
-    // Not so many that they fill every place there is.
+    // Too few to fill the queue.
     for _ in 0..8 {
         running.push(client.start("loop_forever", json!({})).await?);
     }
@@ -288,7 +288,7 @@ async fn the_list_of_tools_is_limited_in_size() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A client is greeted all the same.
+/// A client is still greeted.
 #[tokio::test]
 async fn instructions_have_a_size() -> anyhow::Result<()> {
     let sim = start_sim().await?;

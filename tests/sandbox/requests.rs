@@ -36,7 +36,7 @@ async fn other_origins_are_refused() -> anyhow::Result<()> {
         format!("https://[::1]:{port}/api2/json/version"),
         format!("https://[::ffff:127.0.0.1]:{port}/api2/json/version"),
         "https://example.com/api2/json/version".to_owned(),
-        // The configured one as somebody's user name.
+        // The configured one as a user name.
         format!("https://127.0.0.1:{port}@127.0.0.1:{other_port}/api2/json/version"),
         format!("https://root@127.0.0.1:{port}/api2/json/version"),
         // Without TLS.

@@ -70,7 +70,7 @@ async fn long_output_is_cut_in_the_middle() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A command that takes longer than one wants to wait is found again.
+/// A command that runs longer than the call waits can be checked later.
 #[tokio::test]
 async fn a_running_command_is_left_and_polled_again_by_its_pid() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
@@ -189,7 +189,7 @@ async fn arguments_that_are_not_a_command_are_refused() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Nobody knows whether it was started; that it may have been is said.
+/// It is not known whether it was started; the error says that it may have been.
 #[tokio::test]
 async fn a_cut_connection_says_that_the_command_may_have_started() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;

@@ -1,4 +1,4 @@
-//! Backups: what there is, making one, and restoring one as a new guest.
+//! Backups: listing, making and restoring them as new guests.
 
 use anyhow::Context as _;
 use harness::{Client, Sim, assert_says};
@@ -267,7 +267,7 @@ async fn a_restore_never_overwrites() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_restore_takes_the_next_vmid_if_the_first_was_taken_meanwhile() -> anyhow::Result<()> {
+async fn a_restore_takes_the_next_vmid_if_the_first_was_taken() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let archive = newest(&client, 100).await?;

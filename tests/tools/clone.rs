@@ -189,8 +189,7 @@ async fn full_clones_go_to_the_given_storage() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_free_vmid_taken_meanwhile_is_replaced_and_a_given_one_is_refused() -> anyhow::Result<()>
-{
+async fn a_free_vmid_that_was_taken_is_replaced_and_a_given_one_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let taken = json!({ "kind": "status", "code": 500, "method": "POST", "path": "/clone$",

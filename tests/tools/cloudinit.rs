@@ -1,7 +1,7 @@
 //! Cloud-init settings: what is set, what is kept, what is never told.
 
 use anyhow::Context as _;
-use harness::{Sim, assert_says};
+use harness::{Sim, assert_says, each};
 use serde_json::{Value, json};
 
 const KEY: &str =
@@ -10,17 +10,6 @@ const KEY: &str =
 async fn config(sim: &mut Sim, vmid: u64) -> anyhow::Result<Value> {
     let guest = sim.guest(vmid).await?;
     guest.get("config").cloned().context("no configuration")
-}
-
-/// The paths of what was written, oldest first.
-fn written(sim: &Sim) -> anyhow::Result<Vec<String>> {
-    Ok(sim
-        .requests()?
-        .iter()
-        .filter(|request| request.get("method") == Some(&json!("PUT")))
-        .filter_map(|request| request.get("path")?.as_str())
-        .map(str::to_owned)
-        .collect())
 }
 
 #[tokio::test]
@@ -79,10 +68,10 @@ async fn the_settings_of_a_clone_are_changed_and_shown() -> anyhow::Result<()> {
     // Once more without the password, which alone cannot be compared.
     let mut same = arguments;
     same.as_object_mut().map(|fields| fields.remove("password"));
-    let before = written(&sim)?.len();
+    let before = sim.sent("PUT")?.len();
     let report = client.call("set_cloud_init", same).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
-    assert_eq!(written(&sim)?.len(), before);
+    assert_eq!(sim.sent("PUT")?.len(), before);
     Ok(())
 }
 
@@ -170,7 +159,7 @@ async fn a_failed_regeneration_of_the_drive_says_how_to_repeat_it() -> anyhow::R
     assert_eq!(report["status"], "unchanged", "{report:#}");
     // A request that a fault answers is not in the log.
     assert_eq!(
-        written(&sim)?,
+        each(&sim.sent("PUT")?.into(), "path"),
         [
             "/nodes/pve1/qemu/100/config",
             "/nodes/pve1/qemu/100/cloudinit",
@@ -219,7 +208,7 @@ async fn impossible_settings_are_refused() -> anyhow::Result<()> {
         .await?;
     assert_says(&shown["hint"].to_string(), &["no cloud-init drive"]);
     assert!(shown.get("documents").is_none());
-    assert!(written(&sim)?.is_empty());
+    assert!(sim.sent("PUT")?.is_empty());
 
     let before = sim.served().await?;
     let hush = "hush-hush";

@@ -1,8 +1,7 @@
 //! The cluster as a whole: quorum, nodes, high availability, and tasks.
 
-use anyhow::Context as _;
-use harness::{Client, Sim};
-use serde_json::{Value, json};
+use harness::{Sim, assert_case_says, assert_says, each};
+use serde_json::json;
 
 #[tokio::test]
 async fn an_offline_node_is_a_problem_of_the_cluster() -> anyhow::Result<()> {
@@ -55,7 +54,7 @@ async fn lost_quorum_is_the_first_problem() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// If the state of HA cannot be read, the rest is reported all the same.
+/// If the state of HA cannot be read, the rest is still reported.
 #[tokio::test]
 async fn an_ha_manager_that_does_not_answer_hides_nothing_else() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -82,9 +81,7 @@ async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host_with("none")?.connect().await?;
     let text = client.error("get_cluster_status", json!({})).await?;
-    for say in ["nobody@pve!none", "Sys.Audit", "on /"] {
-        assert!(text.contains(say), "nothing of {say}: {text}");
-    }
+    assert_says(&text, &["nobody@pve!none", "Sys.Audit", "on /"]);
     let auditor = sim.host_with("audit")?.connect().await?;
     auditor.call("get_cluster_status", json!({})).await?;
     Ok(())
@@ -100,20 +97,6 @@ async fn no_arguments_are_taken() -> anyhow::Result<()> {
     assert!(text.contains("node"), "{text}");
     assert_eq!(sim.served().await?, 0);
     Ok(())
-}
-
-/// The types of the tasks that a filter finds, newest first.
-async fn kinds(client: &Client, filter: Value) -> anyhow::Result<Vec<String>> {
-    let list = client.call("list_tasks", filter).await?;
-    let tasks = list.get("tasks").and_then(Value::as_array);
-    tasks
-        .context("no tasks")?
-        .iter()
-        .map(|task| {
-            let kind = task.get("type").and_then(Value::as_str);
-            Ok(kind.context("no type")?.to_owned())
-        })
-        .collect()
 }
 
 #[tokio::test]
@@ -179,7 +162,8 @@ async fn tasks_are_listed_and_filtered() -> anyhow::Result<()> {
             &["vzstart", "qmstart"],
         ),
     ] {
-        assert_eq!(kinds(&client, filter.clone()).await?, found, "{filter}");
+        let list = client.call("list_tasks", filter.clone()).await?;
+        assert_eq!(each(&list["tasks"], "type"), found, "{filter}");
     }
     let list = client.call("list_tasks", json!({ "limit": 1 })).await?;
     assert_eq!(list["total"], 4);
@@ -221,9 +205,7 @@ async fn a_task_list_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("list_tasks", filter.clone()).await?;
-        for say in says {
-            assert!(text.contains(say), "{filter}: nothing of {say}: {text}");
-        }
+        assert_case_says(filter, &text, says);
     }
     assert_eq!(sim.served().await?, 0);
     let text = client

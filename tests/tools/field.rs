@@ -9,7 +9,7 @@ use harness::field::{self, Case};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// So many cases are played at once.
+/// The number of cases that run at the same time.
 const AT_ONCE: usize = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -267,7 +267,7 @@ async fn a_rule_is_inserted_at_the_given_position() -> anyhow::Result<()> {
             "in DROP"
         ]
     );
-    // It was never in force before it was in its place.
+    // It was not in force before it was in its position.
     assert_eq!(
         writes(&sim)?,
         [
@@ -391,7 +391,7 @@ async fn changed_options_are_reported_from_and_to() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_firewall_of_the_cluster_is_not_switched_off_unasked() -> anyhow::Result<()> {
+async fn the_firewall_of_the_cluster_is_not_disabled_without_confirmation() -> anyhow::Result<()> {
     let sim = guarded().await?;
     let client = sim.admin()?.connect().await?;
     let off = json!({ "cluster": true, "enabled": false });

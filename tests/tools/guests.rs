@@ -1,22 +1,11 @@
 //! The guest tools that read: the list, and one in full.
 
 use anyhow::Context as _;
-use harness::{Client, Sim};
-use serde_json::{Value, json};
+use harness::{Sim, assert_case_says, assert_says, each};
+use serde_json::json;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
-
-/// The vmids that a filter finds, in order.
-async fn vmids(client: &Client, filter: Value) -> anyhow::Result<Vec<u64>> {
-    let list = client.call("list_guests", filter).await?;
-    let guests = list.get("guests").and_then(Value::as_array);
-    guests
-        .context("no guests")?
-        .iter()
-        .map(|guest| guest.get("vmid").and_then(Value::as_u64).context("no vmid"))
-        .collect()
-}
 
 #[tokio::test]
 async fn all_guests_are_listed_with_one_request() -> anyhow::Result<()> {
@@ -96,7 +85,8 @@ async fn filters_narrow_the_list() -> anyhow::Result<()> {
         // A client sends null for what it leaves out.
         (json!({ "kind": null, "tag": "db", "limit": null }), &[104]),
     ] {
-        assert_eq!(vmids(&client, filter.clone()).await?, found, "{filter}");
+        let list = client.call("list_guests", filter.clone()).await?;
+        assert_eq!(each(&list["guests"], "vmid"), found, "{filter}");
     }
     Ok(())
 }
@@ -134,9 +124,7 @@ async fn unknown_names_as_filters_are_refused() -> anyhow::Result<()> {
         ),
     ] {
         let text = client.error("list_guests", filter.clone()).await?;
-        for say in says {
-            assert!(text.contains(say), "{filter}: nothing of {say}: {text}");
-        }
+        assert_case_says(filter, &text, says);
     }
     Ok(())
 }
@@ -145,10 +133,9 @@ async fn unknown_names_as_filters_are_refused() -> anyhow::Result<()> {
 async fn the_list_is_sorted() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    assert_eq!(
-        vmids(&client, json!({ "sort": "name", "kind": "lxc" })).await?,
-        [9001, 200, 201]
-    );
+    let filter = json!({ "sort": "name", "kind": "lxc" });
+    let list = client.call("list_guests", filter).await?;
+    assert_eq!(each(&list["guests"], "vmid"), [9001, 200, 201]);
     for (sort, field) in [("cpu", "cpu_percent"), ("memory", "memory_used_bytes")] {
         let list = client.call("list_guests", json!({ "sort": sort })).await?;
         let guests = list["guests"].as_array().unwrap();
@@ -174,9 +161,7 @@ async fn a_list_cut_by_its_limit_says_so() -> anyhow::Result<()> {
     assert!(shown < 210, "{shown} guests by default");
     assert_eq!(list["total"], 210);
     let hint = list["hint"].as_str().unwrap();
-    for say in ["210", "limit", "tag"] {
-        assert!(hint.contains(say), "{hint}");
-    }
+    assert_says(&hint, &["210", "limit", "tag"]);
     // Small enough for a model: a token is about four bytes.
     assert!(
         list.to_string().len() < 20_000,
@@ -221,9 +206,7 @@ async fn bad_filters_are_named() -> anyhow::Result<()> {
         (json!({ "kind": "vm", "limit": 0 }), &["kind", "limit"]),
     ] {
         let text = client.error("list_guests", filter.clone()).await?;
-        for say in says {
-            assert!(text.contains(say), "{filter}: nothing of {say}: {text}");
-        }
+        assert_case_says(filter, &text, says);
     }
     assert_eq!(sim.served().await?, 0);
     Ok(())
@@ -391,9 +374,7 @@ async fn a_guest_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let text = client.error("get_guest", json!({ "vmid": 999 })).await?;
-    for say in ["999", "VM.Audit", "list_guests"] {
-        assert!(text.contains(say), "nothing of {say}: {text}");
-    }
+    assert_says(&text, &["999", "VM.Audit", "list_guests"]);
     // On an offline node: what the cluster's list knows, and why no more.
     let guest = client.call("get_guest", json!({ "vmid": 300 })).await?;
     assert_eq!(
@@ -431,12 +412,7 @@ async fn a_malformed_vmid_is_refused_without_a_request() -> anyhow::Result<()> {
     ] {
         for tool in ["get_guest", "get_guest_network", "get_guest_metrics"] {
             let text = client.error(tool, json!({ "vmid": vmid })).await?;
-            for say in ["vmid", "100", "999999999"] {
-                assert!(
-                    text.contains(say),
-                    "{tool} {vmid}: nothing of {say}: {text}"
-                );
-            }
+            assert_case_says(format!("{tool} {vmid}"), &text, &["vmid", "100", "999999999"]);
         }
     }
     assert_eq!(sim.served().await?, 0);
@@ -475,13 +451,15 @@ async fn a_token_sees_only_guests_that_it_may_audit() -> anyhow::Result<()> {
         )
         .connect()
         .await?;
-    assert_eq!(vmids(&client, json!({})).await?, [100]);
+    let list = client.call("list_guests", json!({})).await?;
+    assert_eq!(each(&list["guests"], "vmid"), [100]);
     client.call("get_guest", json!({ "vmid": 100 })).await?;
     let text = client.error("get_guest", json!({ "vmid": 104 })).await?;
     assert!(text.contains("ops@pve!one"), "{text}");
 
     let auditor = sim.host_with("audit")?.connect().await?;
-    assert_eq!(vmids(&auditor, json!({})).await?.len(), 10);
+    let list = auditor.call("list_guests", json!({})).await?;
+    assert_eq!(each(&list["guests"], "vmid").len(), 10);
     auditor.call("get_guest", json!({ "vmid": 104 })).await?;
     Ok(())
 }
@@ -550,9 +528,10 @@ async fn load_that_cannot_be_read_is_explained() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     let arguments = json!({ "vmid": 100, "timeframe": "decade" });
     let text = client.error("get_guest_metrics", arguments).await?;
-    for say in ["timeframe", "hour", "day", "week", "month", "year"] {
-        assert!(text.contains(say), "nothing of {say}: {text}");
-    }
+    assert_says(
+        &text,
+        &["timeframe", "hour", "day", "week", "month", "year"],
+    );
     // The past of a guest on an offline node is on every node; of this one
     // there is none.
     let metrics = client

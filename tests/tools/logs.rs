@@ -1,16 +1,7 @@
 //! The cluster's log and the nodes' journals.
 
-use harness::{Sim, assert_says};
-use serde_json::{Value, json};
-
-fn messages(log: &Value) -> Vec<&str> {
-    let entries = log.get("entries").and_then(Value::as_array);
-    entries
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.get("message")?.as_str())
-        .collect()
-}
+use harness::{Sim, assert_says, each};
+use serde_json::json;
 
 #[tokio::test]
 async fn the_cluster_log_is_listed_and_filtered() -> anyhow::Result<()> {
@@ -32,7 +23,7 @@ async fn the_cluster_log_is_listed_and_filtered() -> anyhow::Result<()> {
     let one = client
         .call("get_cluster_log", json!({ "limit": 1 }))
         .await?;
-    assert_eq!(messages(&one).len(), 1);
+    assert_eq!(each(&one["entries"], "message").len(), 1);
     assert_says(one["hint"].as_str().unwrap(), &["raise limit"]);
     let found = client
         .call(
@@ -40,7 +31,7 @@ async fn the_cluster_log_is_listed_and_filtered() -> anyhow::Result<()> {
             json!({ "contains": "VZSTART:201", "since": "1h", "node": "pve1" }),
         )
         .await?;
-    assert_eq!(messages(&found).len(), 2, "{found:#}");
+    assert_eq!(each(&found["entries"], "message").len(), 2, "{found:#}");
     for nothing in [
         json!({ "contains": "no such thing" }),
         json!({ "user": "nobody" }),

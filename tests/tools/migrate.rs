@@ -3,8 +3,8 @@
 #![expect(clippy::indexing_slicing, reason = "a test may panic")]
 
 use anyhow::Context as _;
-use harness::{Sim, assert_says};
-use serde_json::{Value, json};
+use harness::{Sim, assert_says, each};
+use serde_json::json;
 
 /// Two nodes that answer, and one that does not.
 async fn three_nodes() -> anyhow::Result<Sim> {
@@ -12,21 +12,6 @@ async fn three_nodes() -> anyhow::Result<Sim> {
         .arg("--nodes=pve1,pve2:offline,pve3")
         .start()
         .await
-}
-
-/// What was sent to start migrations.
-fn orders(sim: &Sim) -> anyhow::Result<Vec<Value>> {
-    Ok(sim
-        .requests()?
-        .into_iter()
-        .filter(|request| {
-            request["method"] == "POST"
-                && request["path"]
-                    .as_str()
-                    .is_some_and(|path| path.ends_with("/migrate"))
-        })
-        .map(|request| request["params"].clone())
-        .collect())
 }
 
 async fn node_of(sim: &mut Sim, vmid: u64) -> anyhow::Result<String> {
@@ -137,7 +122,7 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
     );
     assert_eq!(node_of(&mut sim, 103).await?, "pve3");
     assert_eq!(
-        orders(&sim)?,
+        each(&sim.sent_to("POST", "/migrate")?.into(), "params"),
         [json!({ "target": "pve3", "online": "1", "with-local-disks": "1" })]
     );
     // It is there already.
@@ -148,7 +133,7 @@ async fn a_running_vm_moves_live() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "unchanged");
-    assert_eq!(orders(&sim)?.len(), 1);
+    assert_eq!(sim.sent_to("POST", "/migrate")?.len(), 1);
     Ok(())
 }
 
@@ -175,7 +160,7 @@ async fn a_stopped_vm_moves_offline() -> anyhow::Result<()> {
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(node_of(&mut sim, 103).await?, "pve3");
     assert_eq!(
-        orders(&sim)?,
+        each(&sim.sent_to("POST", "/migrate")?.into(), "params"),
         [json!({
             "target": "pve3", "with-local-disks": "1", "targetstorage": "local:bulk", "bwlimit": "10240",
         })]
@@ -207,7 +192,7 @@ async fn a_running_container_moves_by_a_restart() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert_eq!(
-        orders(&sim)?,
+        each(&sim.sent_to("POST", "/migrate")?.into(), "params"),
         [
             json!({ "target": "pve3", "restart": "1", "timeout": "30" }),
             json!({ "target": "pve3", "target-storage": "bulk" }),
@@ -224,7 +209,7 @@ async fn the_ha_manager_moves_a_guest_under_high_availability() -> anyhow::Resul
     let order = json!({ "vmid": 104, "target_node": "pve3" });
     let error = client.error("migrate_guest", order).await?;
     assert_says(&error, &["rule scope", "high availability"]);
-    assert!(orders(&sim)?.is_empty());
+    assert!(sim.sent_to("POST", "/migrate")?.is_empty());
     let client = sim.host()?.connect().await?;
     let report = client
         .call(
@@ -307,7 +292,7 @@ async fn an_impossible_migration_is_refused_before_it_is_sent() -> anyhow::Resul
         let text = client.error("migrate_guest", arguments).await?;
         assert_says(&text, words);
     }
-    assert!(orders(&sim)?.is_empty());
+    assert!(sim.sent_to("POST", "/migrate")?.is_empty());
     for (arguments, words) in [
         (json!({ "vmid": 101 }), &["locked"][..]),
         (json!({ "vmid": 300 }), &["offline"]),
@@ -402,6 +387,10 @@ async fn a_cut_connection_says_that_the_migration_may_have_started() -> anyhow::
         )
         .await?;
     assert_says(&text, &["may have happened", "task list"]);
-    assert_eq!(orders(&sim)?.len(), 1, "a write is never repeated");
+    assert_eq!(
+        sim.sent_to("POST", "/migrate")?.len(),
+        1,
+        "a write is never repeated"
+    );
     Ok(())
 }

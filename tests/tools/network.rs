@@ -1,6 +1,6 @@
 //! A guest's addresses, from the QEMU agent or the container.
 
-use harness::Sim;
+use harness::{Sim, assert_case_says, assert_says};
 use serde_json::json;
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn loopback_is_shown_on_request() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each reason has a text of its own, which says what to do.
+/// Each reason has its own text, which names the next step.
 #[tokio::test]
 async fn missing_addresses_are_explained() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -109,15 +109,13 @@ async fn missing_addresses_are_explained() -> anyhow::Result<()> {
         (201, &["not running", "start_guest"]),
         // The node is offline.
         (300, &["pve2", "offline"]),
-        // There is no such guest.
+        // This guest does not exist.
         (999, &["no guest 999"]),
     ] {
         let text = client
             .error("get_guest_network", json!({ "vmid": vmid }))
             .await?;
-        for say in says {
-            assert!(text.contains(say), "{vmid}: nothing of {say}: {text}");
-        }
+        assert_case_says(vmid, &text, says);
         assert!(text.contains(&vmid.to_string()), "{vmid}: {text}");
         let digits = |c: char| c.is_ascii_digit();
         texts.insert(text.replace(digits, ""));
@@ -159,7 +157,7 @@ async fn bad_arguments_are_refused_by_name() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reading addresses is a right of its own.
+/// Reading addresses requires a separate privilege.
 #[tokio::test]
 async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -179,8 +177,6 @@ async fn a_missing_privilege_is_named() -> anyhow::Result<()> {
     let text = client
         .error("get_guest_network", json!({ "vmid": 100 }))
         .await?;
-    for say in ["ops@pve!audit", "/vms/100", "VM.GuestAgent.Audit"] {
-        assert!(text.contains(say), "nothing of {say}: {text}");
-    }
+    assert_says(&text, &["ops@pve!audit", "/vms/100", "VM.GuestAgent.Audit"]);
     Ok(())
 }

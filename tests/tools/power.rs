@@ -348,7 +348,7 @@ async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> a
         report["next_step"].as_str().unwrap(),
         &["get_guest", "get_cluster_status"],
     );
-    // Whoever waits for the task that passes the request on waits for the guest.
+    // Waiting for the task that forwards the request means waiting for the guest.
     let report = client
         .call("wait_task", json!({ "upid": report["upid"] }))
         .await?;

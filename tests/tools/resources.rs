@@ -51,8 +51,8 @@ async fn changes_of_a_running_vm_say_whether_they_need_a_restart() -> anyhow::Re
 }
 
 #[tokio::test]
-async fn memory_of_a_running_container_is_not_reduced_below_its_use_unasked() -> anyhow::Result<()>
-{
+async fn memory_of_a_running_container_is_not_reduced_below_its_use_without_confirmation()
+-> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let little = json!({ "vmid": 200, "memory_mib": 16 });
@@ -86,7 +86,7 @@ async fn memory_of_a_running_container_is_not_reduced_below_its_use_unasked() ->
 }
 
 #[tokio::test]
-async fn a_stopped_vm_and_a_container_change_at_once() -> anyhow::Result<()> {
+async fn a_stopped_vm_and_a_container_change_immediately() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client

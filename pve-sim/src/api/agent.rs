@@ -7,8 +7,8 @@ use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::params::{ARRAY, BOOL, INT, TEXT, opt, req};
 use crate::permission::Permission::{self, All, Any};
-use crate::state::{Guest, GuestKind, Power};
-use pve_api::{Method, calls};
+use crate::state::{Guest, Power};
+use pve_api::{GuestType, Method, calls};
 
 const READ: Permission = Any(
     "/vms/{vmid}",
@@ -106,7 +106,7 @@ const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nNAME=\"D
 pub(crate) fn reached<'a>(call: &'a Call<'_>) -> Result<&'a Guest, Fail> {
     let guest = call
         .cluster
-        .guest(&call.node(), GuestKind::Qemu, call.vmid())?;
+        .guest(&call.node(), GuestType::Qemu, call.vmid())?;
     if !guest.agent_enabled() {
         return Err(Fail::die("No QEMU guest agent configured"));
     }
@@ -257,7 +257,7 @@ fn exec(call: &mut Call<'_>) -> Answer {
         )));
     };
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let guest = call.cluster.guest_mut(&node, GuestType::Qemu, vmid)?;
     let pid = 800
         + u32::try_from(guest.commands.len()).unwrap_or_default() * 3
         + u32::try_from(now() % 1000).unwrap_or_default();
@@ -338,7 +338,7 @@ fn exec_status(call: &mut Call<'_>) -> Answer {
     reached(call)?;
     let pid = call.int("pid").unwrap_or_default();
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let guest = call.cluster.guest_mut(&node, GuestType::Qemu, vmid)?;
     let known = u32::try_from(pid).ok();
     let Some(outcome) = known.and_then(|pid| guest.commands.get(&pid)).cloned() else {
         return Err(Fail::die(format!(

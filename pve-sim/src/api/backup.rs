@@ -9,9 +9,9 @@ use crate::formats::{Format, NODE, Props, STORAGE, check_storage, field, split_l
 use crate::params::{ARRAY, BOOL, INT, Kind, TEXT, matches_whole, opt, req};
 use crate::permission::Permission::Everyone;
 use crate::state::Lines;
-use crate::state::{Archive, Cluster, Guest, GuestKind, Volume};
+use crate::state::{Archive, Cluster, Guest, GuestNames, Volume};
 use crate::tasks::Plan;
-use pve_api::{Method, calls};
+use pve_api::{GuestType, Method, calls};
 
 static PRUNE: Props = Props {
     params: &[
@@ -190,33 +190,7 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
             return Ok(json!("OK"));
         }
     }
-    let asked: Vec<u32> = match (call.get("vmid"), call.get("pool")) {
-        (Some(list), _) => split_list(list)
-            .filter_map(|vmid| vmid.parse().ok())
-            .collect(),
-        (None, Some(pool)) => {
-            let known = call.cluster.pools.get(pool);
-            known
-                .ok_or_else(|| Fail::die(format!("pool '{pool}' does not exist")))?
-                .guests
-                .clone()
-        }
-        (None, None) if call.flag("all") => {
-            let excluded: Vec<u32> = call
-                .get("exclude")
-                .into_iter()
-                .flat_map(split_list)
-                .filter_map(|vmid| vmid.parse().ok())
-                .collect();
-            call.cluster
-                .guests
-                .keys()
-                .copied()
-                .filter(|vmid| !excluded.contains(vmid))
-                .collect()
-        }
-        (None, None) => return Err(Fail::param("vmid", "property is missing")),
-    };
+    let asked = asked(call)?;
     if let Some(storage) = call.get("storage") {
         call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
     }
@@ -267,6 +241,38 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
     start(call, job)
 }
 
+/// The guests that a request names.
+fn asked(call: &Call<'_>) -> Result<Vec<u32>, Fail> {
+    let vmids = match (call.get("vmid"), call.get("pool")) {
+        (Some(list), _) => split_list(list)
+            .filter_map(|vmid| vmid.parse().ok())
+            .collect(),
+        (None, Some(pool)) => {
+            let known = call.cluster.pools.get(pool);
+            known
+                .ok_or_else(|| Fail::die(format!("pool '{pool}' does not exist")))?
+                .guests
+                .clone()
+        }
+        (None, None) if call.flag("all") => {
+            let excluded: Vec<u32> = call
+                .get("exclude")
+                .into_iter()
+                .flat_map(split_list)
+                .filter_map(|vmid| vmid.parse().ok())
+                .collect();
+            call.cluster
+                .guests
+                .keys()
+                .copied()
+                .filter(|vmid| !excluded.contains(vmid))
+                .collect()
+        }
+        (None, None) => return Err(Fail::param("vmid", "property is missing")),
+    };
+    Ok(vmids)
+}
+
 fn start(call: &mut Call<'_>, job: Job) -> Answer {
     let id = match job.vmids.as_slice() {
         [one] => one.to_string(),
@@ -302,19 +308,7 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
         );
         return call.start(Plan::failing("vzdump", id, error));
     }
-    // Guests that can be saved are locked until it is done.
-    let mut locked = Vec::new();
-    for vmid in &job.vmids {
-        if let Some(guest) = call
-            .cluster
-            .guests
-            .get_mut(vmid)
-            .filter(|guest| guest.lock().is_none())
-        {
-            guest.config.insert("lock".into(), "backup".into());
-            locked.push(*vmid);
-        }
-    }
+    let locked = lock(call.cluster, &job.vmids);
     let held = locked.clone();
     let headers = locked
         .iter()
@@ -323,22 +317,7 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
     let headers: Vec<Vec<(f64, String)>> = headers.collect();
     let mut plan = Plan::new("vzdump", id, {
         let locked = locked.clone();
-        move |cluster: &mut Cluster, lines: &mut Lines| {
-            let mut failed = 0;
-            for vmid in &job.vmids {
-                if let Err(error) = save(cluster, &job, *vmid, locked.contains(vmid), lines) {
-                    lines.push(format!("ERROR: Backup of VM {vmid} failed - {error}"));
-                    lines.push(format!("INFO: Failed at {}", stamp(now())));
-                    failed += 1;
-                }
-            }
-            if failed > 0 {
-                lines.push("INFO: Backup job finished with errors");
-                return Err("job errors".into());
-            }
-            lines.push("INFO: Backup job finished successfully");
-            Ok(())
-        }
+        move |cluster: &mut Cluster, lines: &mut Lines| save_all(cluster, &job, &locked, lines)
     })
     .length(3.0)
     .on_stop("interrupted by signal")
@@ -365,6 +344,45 @@ fn start(call: &mut Call<'_>, job: Job) -> Answer {
     call.start(plan)
 }
 
+/// Locks the guests that can be saved. Returns which ones.
+fn lock(cluster: &mut Cluster, vmids: &[u32]) -> Vec<u32> {
+    let mut locked = Vec::new();
+    for vmid in vmids {
+        if let Some(guest) = cluster
+            .guests
+            .get_mut(vmid)
+            .filter(|guest| guest.lock().is_none())
+        {
+            guest.config.insert("lock".into(), "backup".into());
+            locked.push(*vmid);
+        }
+    }
+    locked
+}
+
+/// Saves one guest after the other, of which these are locked for it.
+fn save_all(
+    cluster: &mut Cluster,
+    job: &Job,
+    locked: &[u32],
+    lines: &mut Lines,
+) -> Result<(), String> {
+    let mut failed = 0;
+    for vmid in &job.vmids {
+        if let Err(error) = save(cluster, job, *vmid, locked.contains(vmid), lines) {
+            lines.push(format!("ERROR: Backup of VM {vmid} failed - {error}"));
+            lines.push(format!("INFO: Failed at {}", stamp(now())));
+            failed += 1;
+        }
+    }
+    if failed > 0 {
+        lines.push("INFO: Backup job finished with errors");
+        return Err("job errors".into());
+    }
+    lines.push("INFO: Backup job finished successfully");
+    Ok(())
+}
+
 /// What the log says of a guest until its archive is written, and when.
 fn header(cluster: &Cluster, job: &Job, guest: &Guest) -> Vec<(f64, String)> {
     let (vmid, size) = (guest.vmid, guest.disk_size());
@@ -380,7 +398,10 @@ fn header(cluster: &Cluster, job: &Job, guest: &Guest) -> Vec<(f64, String)> {
     let mut lines = vec![
         (
             0.01,
-            format!("INFO: Starting Backup of VM {vmid} ({})", guest.kind.name()),
+            format!(
+                "INFO: Starting Backup of VM {vmid} ({})",
+                guest.kind.as_str()
+            ),
         ),
         (0.01, format!("INFO: Backup started at {}", stamp(job.at))),
         (0.02, format!("INFO: status = {state}")),
@@ -398,7 +419,7 @@ fn header(cluster: &Cluster, job: &Job, guest: &Guest) -> Vec<(f64, String)> {
             ),
         ),
     ];
-    if guest.kind == GuestKind::Qemu {
+    if guest.kind == GuestType::Qemu {
         for percent in [10u32, 35, 60, 85, 100] {
             #[expect(clippy::cast_precision_loss, reason = "a figure for a log")]
             let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
@@ -454,21 +475,21 @@ fn save(
     Ok(())
 }
 
-fn suffix(kind: GuestKind, compress: &str) -> &'static str {
+fn suffix(kind: GuestType, compress: &str) -> &'static str {
     match (kind, compress) {
-        (GuestKind::Qemu, "zstd") => "vma.zst",
-        (GuestKind::Qemu, "gzip") => "vma.gz",
-        (GuestKind::Qemu, "lzo" | "1") => "vma.lzo",
-        (GuestKind::Qemu, _) => "vma",
-        (GuestKind::Lxc, "zstd") => "tar.zst",
-        (GuestKind::Lxc, "gzip") => "tar.gz",
-        (GuestKind::Lxc, "lzo" | "1") => "tar.lzo",
-        (GuestKind::Lxc, _) => "tar",
+        (GuestType::Qemu, "zstd") => "vma.zst",
+        (GuestType::Qemu, "gzip") => "vma.gz",
+        (GuestType::Qemu, "lzo" | "1") => "vma.lzo",
+        (GuestType::Qemu, _) => "vma",
+        (GuestType::Lxc, "zstd") => "tar.zst",
+        (GuestType::Lxc, "gzip") => "tar.gz",
+        (GuestType::Lxc, "lzo" | "1") => "tar.lzo",
+        (GuestType::Lxc, _) => "tar",
     }
 }
 
 fn file_name(guest: &Guest, job: &Job) -> String {
-    let (kind, suffix) = (guest.kind.name(), suffix(guest.kind, &job.compress));
+    let (kind, suffix) = (guest.kind.as_str(), suffix(guest.kind, &job.compress));
     format!(
         "vzdump-{kind}-{}-{}.{suffix}",
         guest.vmid,
@@ -489,7 +510,7 @@ fn unescaped(template: &str) -> String {
     text
 }
 
-/// Notes stand on one line, with two escapes and four variables.
+/// Notes are one line, with two escapes and four variables.
 fn check_notes(template: &str) -> Result<(), String> {
     if template.contains('\n') {
         return Err("contains a line-feed".into());
@@ -618,7 +639,7 @@ fn extract_config(call: &mut Call<'_>) -> Answer {
 fn not_backed_up(call: &mut Call<'_>) -> Answer {
     let guests = call.cluster.guests.values();
     let list: Value = guests
-        .map(|guest| json!({"vmid": guest.vmid, "type": guest.kind.name(), "name": guest.name()}))
+        .map(|guest| json!({"vmid": guest.vmid, "type": guest.kind.as_str(), "name": guest.name()}))
         .collect();
     Ok(list)
 }

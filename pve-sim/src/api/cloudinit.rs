@@ -10,9 +10,9 @@ use crate::fail::Fail;
 use crate::formats::{field, split_list};
 use crate::params::{TEXT, req};
 use crate::permission::Permission::All;
-use crate::state::{Guest, GuestKind, is_cloudinit_key};
+use crate::state::{Guest, is_cloudinit_key};
 use crate::wire::unescape;
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
     on(
@@ -38,7 +38,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
 fn pending(call: &mut Call<'_>) -> Answer {
     let guest = call
         .cluster
-        .guest(&call.node(), GuestKind::Qemu, call.vmid())?;
+        .guest(&call.node(), GuestType::Qemu, call.vmid())?;
     let masked = |key: &str, value: &str| {
         if key == "cipassword" {
             json!("**********")
@@ -75,7 +75,7 @@ fn pending(call: &mut Call<'_>) -> Answer {
 /// Answers the same whether there is a drive to write or not.
 fn regenerate(call: &mut Call<'_>) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let guest = call.cluster.guest_mut(&node, GuestType::Qemu, vmid)?;
     guest.check_lock().map_err(Fail::die)?;
     if guest.cloudinit_drive().is_some() {
         guest.write_cloudinit();
@@ -86,7 +86,7 @@ fn regenerate(call: &mut Call<'_>) -> Answer {
 fn dump(call: &mut Call<'_>) -> Answer {
     let guest = call
         .cluster
-        .guest(&call.node(), GuestKind::Qemu, call.vmid())?;
+        .guest(&call.node(), GuestType::Qemu, call.vmid())?;
     let text = match call.get("type") {
         Some("user") => user_data(guest),
         Some("network") => network_data(guest),

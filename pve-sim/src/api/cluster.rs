@@ -1,4 +1,4 @@
-//! `/cluster`: the whole at once.
+//! `/cluster`: the cluster as a whole.
 
 use serde_json::{Map, Value, json};
 
@@ -142,7 +142,7 @@ fn node_replication(call: &mut Call<'_>) -> Answer {
         .filter(|(guest, ..)| guest.node == node)
         .filter(|(guest, ..)| wanted.is_none_or(|vmid| vmid == i64::from(guest.vmid)))
         .map(|(guest, job, mut fields)| {
-            fields.insert("vmtype".into(), json!(guest.kind.name()));
+            fields.insert("vmtype".into(), json!(guest.kind.as_str()));
             extend(&mut fields, (job.state)());
             Value::Object(fields)
         });
@@ -215,7 +215,7 @@ fn resources(call: &mut Call<'_>) -> Answer {
 /// A guest as an entry of `/cluster/resources`: what pvestatd last reported, and what the
 /// cluster knows at once.
 pub(crate) fn guest_resource(call: &Call<'_>, guest: &Guest) -> Value {
-    let kind = guest.kind.name();
+    let kind = guest.kind.as_str();
     let mut entry = json!({"id": format!("{kind}/{}", guest.vmid), "vmid": guest.vmid, "type": kind, "node": guest.node, "status": "unknown"});
     let Some(fields) = entry.as_object_mut() else {
         return entry;

@@ -8,18 +8,18 @@ use serde_json::Value;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::formats::STORAGE;
-use crate::formats::{field, parse_size, print_size, split_list};
+use crate::formats::{field, split_list};
 use crate::guest_params::{CONFIG_DIGEST, CT_NET, DELETE, LXC, NET, QEMU, REVERT};
 use crate::params::{Arg, BOOL, INT, Param, opt};
 use crate::permission::Permission::Any;
 use crate::random::{mac, uuid};
 use crate::state::Lines;
 use crate::state::{
-    Cluster, Guest, GuestKind, Volume, is_cloudinit_key, is_disk_key, number_of, volid,
+    Cluster, Guest, GuestNames, Volume, is_cloudinit_key, is_disk_key, number_of, volid,
 };
 use crate::tasks::Plan;
 use crate::{clock, ssh};
-use pve_api::{Method, calls};
+use pve_api::{GuestType, Method, calls, size, tags};
 
 const QEMU_RIGHTS: &[&str] = &[
     "VM.Config.Disk",
@@ -47,7 +47,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::guests::SET_CONFIG.qemu,
         &[DELETE, CONFIG_DIGEST, REVERT, FORCE, SKIP_LOCK],
         Any("/vms/{vmid}", QEMU_RIGHTS),
-        |call| update(call, GuestKind::Qemu, true),
+        |call| update(call, GuestType::Qemu, true),
     )
     .with(QEMU),
     apart(
@@ -64,19 +64,19 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("import-working-storage", STORAGE),
         ],
         Any("/vms/{vmid}", QEMU_RIGHTS),
-        |call| update(call, GuestKind::Qemu, false),
+        |call| update(call, GuestType::Qemu, false),
     )
     .with(QEMU),
     on(
         &calls::guests::SET_CONFIG.lxc,
         &[DELETE, CONFIG_DIGEST, REVERT],
         Any("/vms/{vmid}", LXC_RIGHTS),
-        |call| update(call, GuestKind::Lxc, true),
+        |call| update(call, GuestType::Lxc, true),
     )
     .with(LXC),
 ];
 
-/// The parameters of an update that are no setting themselves.
+/// The parameters of an update that are not settings.
 const NOT_SETTINGS: [&str; 10] = [
     "node",
     "vmid",
@@ -117,7 +117,7 @@ struct Change {
     force: bool,
 }
 
-fn update(call: &mut Call<'_>, kind: GuestKind, sync: bool) -> Answer {
+fn update(call: &mut Call<'_>, kind: GuestType, sync: bool) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let list = |name: &str| -> Vec<String> {
         call.get(name)
@@ -136,7 +136,7 @@ fn update(call: &mut Call<'_>, kind: GuestKind, sync: bool) -> Answer {
     if change.set.is_empty() && change.delete.is_empty() && change.revert.is_empty() {
         return Err(Fail::die("no options specified"));
     }
-    let declared = if kind == GuestKind::Qemu { QEMU } else { LXC };
+    let declared = if kind == GuestType::Qemu { QEMU } else { LXC };
     for (name, list) in [("delete", &change.delete), ("revert", &change.revert)] {
         for key in list {
             if change.set.contains_key(key) {
@@ -210,11 +210,11 @@ fn is_nesting_only(value: &str) -> bool {
 }
 
 /// Which privilege a key needs, as `check_vm_modify_config_perm` has it.
-pub(crate) fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail> {
+pub(crate) fn check_rights(call: &Call<'_>, kind: GuestType, key: &str) -> Result<(), Fail> {
     let path = format!("/vms/{}", call.vmid());
     let numbered = |prefix: &str| number_of(prefix, key).is_some();
     let privilege = match kind {
-        GuestKind::Qemu => match key {
+        GuestType::Qemu => match key {
             "args" | "lock" | "hookscript" | "affinity" => {
                 return Err(Fail::die(format!("only root can set '{key}' config")));
             }
@@ -245,7 +245,7 @@ pub(crate) fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Resul
             }
             _ => "VM.Config.HWType",
         },
-        GuestKind::Lxc => match key {
+        GuestType::Lxc => match key {
             "lock" => return Err(Fail::die(format!("only root can set '{key}' config"))),
             "hookscript" => {
                 return Err(Fail::denied(
@@ -295,7 +295,7 @@ pub(crate) fn check_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Resul
 }
 
 /// What a new guest's settings need; nothing is asked for a CD.
-pub(crate) fn check_new_rights(call: &Call<'_>, kind: GuestKind, key: &str) -> Result<(), Fail> {
+pub(crate) fn check_new_rights(call: &Call<'_>, kind: GuestType, key: &str) -> Result<(), Fail> {
     let is_cdrom = call
         .get(key)
         .is_some_and(|value| field(value, "media") == Some("cdrom"));
@@ -317,12 +317,12 @@ pub(crate) const ONLY_ROOT: &str =
 pub(crate) fn check_source(
     cluster: &Cluster,
     node: &str,
-    kind: GuestKind,
+    kind: GuestType,
     key: &str,
     value: &str,
 ) -> Result<(), Fail> {
     let only_root = || Err(Fail::die(ONLY_ROOT));
-    if kind == GuestKind::Qemu && value.starts_with('/') {
+    if kind == GuestType::Qemu && value.starts_with('/') {
         return only_root();
     }
     if let Some(source) = field(value, "import-from") {
@@ -365,8 +365,8 @@ pub(crate) fn check_source(
     }
     let found = cluster.usable_storage(storage, node)?;
     let (wanted, what) = match kind {
-        GuestKind::Qemu => ("images", "vm images"),
-        GuestKind::Lxc => ("rootdir", "container directories"),
+        GuestType::Qemu => ("images", "vm images"),
+        GuestType::Lxc => ("rootdir", "container directories"),
     };
     if new_volume(value).is_some() && !found.holds(wanted) {
         return Err(Fail::param(
@@ -395,7 +395,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
         };
         change.set.get(key).cloned().or_else(pending)
     };
-    if guest.kind == GuestKind::Qemu
+    if guest.kind == GuestType::Qemu
         && (change.set.contains_key("memory") || change.set.contains_key("balloon"))
     {
         let number = |text: String| text.trim_start_matches("current=").parse::<u64>().ok();
@@ -409,7 +409,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
             ));
         }
     }
-    if guest.kind == GuestKind::Lxc
+    if guest.kind == GuestType::Lxc
         && change
             .set
             .get("unprivileged")
@@ -419,7 +419,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
             "unable to modify read-only option: 'unprivileged'",
         ));
     }
-    if guest.kind == GuestKind::Lxc && change.delete.iter().any(|key| key == "rootfs") {
+    if guest.kind == GuestType::Lxc && change.delete.iter().any(|key| key == "rootfs") {
         return Err(Fail::die("unable to delete required option 'rootfs'"));
     }
     if let Some(order) = change.set.get("boot").and_then(|boot| field(boot, "order")) {
@@ -472,7 +472,7 @@ fn check_disk(cluster: &Cluster, guest: &Guest, key: &str, value: &str) -> Resul
     let storage_id = id.split(':').next().unwrap_or_default();
     let storage = cluster.usable_storage(storage_id, &guest.node)?;
     if new_volume(value).is_some() {
-        let wanted = if guest.kind == GuestKind::Qemu {
+        let wanted = if guest.kind == GuestType::Qemu {
             "images"
         } else {
             "rootdir"
@@ -495,7 +495,7 @@ fn check_disk(cluster: &Cluster, guest: &Guest, key: &str, value: &str) -> Resul
     }
 }
 
-/// Makes the change: at once where it can, otherwise it stays pending.
+/// Makes the change: immediately if that is possible, otherwise it stays pending.
 fn apply(
     cluster: &mut Cluster,
     vmid: u32,
@@ -580,9 +580,9 @@ fn apply(
 }
 
 /// A value as it is stored: tags sorted, addresses generated, passwords hashed.
-pub(crate) fn prepared(kind: GuestKind, key: &str, value: &str) -> String {
+pub(crate) fn prepared(kind: GuestType, key: &str, value: &str) -> String {
     if key == "tags" {
-        let mut tags: Vec<String> = split_list(value).map(str::to_ascii_lowercase).collect();
+        let mut tags: Vec<String> = tags(value).map(str::to_ascii_lowercase).collect();
         tags.sort();
         tags.dedup();
         return tags.join(";");
@@ -600,8 +600,8 @@ pub(crate) fn prepared(kind: GuestKind, key: &str, value: &str) -> String {
 }
 
 /// A NIC always has a MAC address.
-pub(crate) fn with_mac(kind: GuestKind, value: &str) -> String {
-    let props = if kind == GuestKind::Qemu {
+pub(crate) fn with_mac(kind: GuestType, value: &str) -> String {
+    let props = if kind == GuestType::Qemu {
         &NET
     } else {
         &CT_NET
@@ -614,7 +614,7 @@ pub(crate) fn with_mac(kind: GuestKind, value: &str) -> String {
         _ => None,
     };
     let has_mac = text("macaddr").is_some() || text("hwaddr").is_some();
-    if kind == GuestKind::Lxc {
+    if kind == GuestType::Lxc {
         let mut value = value.to_owned();
         if !has_mac {
             value.push_str(&format!(",hwaddr={}", mac()));
@@ -664,7 +664,7 @@ pub(crate) fn allocate(
     let is_ct = cluster
         .guests
         .get(&vmid)
-        .is_some_and(|guest| guest.kind == GuestKind::Lxc);
+        .is_some_and(|guest| guest.kind == GuestType::Lxc);
     let cloudinit = size == "cloudinit";
     let default = if is_ct { "raw" } else { "qcow2" };
     let format = if is_files {
@@ -676,7 +676,7 @@ pub(crate) fn allocate(
     let bytes = if cloudinit {
         4 << 20
     } else {
-        parse_size(&format!("{size}G")).unwrap_or_default()
+        size::parse(&format!("{size}G")).unwrap_or_default()
     };
     let taken = |name: &str| cluster.volumes.iter().any(|volume| volume.volid == name);
     let named = |number: u32| {
@@ -725,7 +725,7 @@ pub(crate) fn allocate(
     if cloudinit && field(value, "media").is_none() {
         made.push_str(",media=cdrom");
     }
-    made.push_str(&format!(",size={}", print_size(bytes)));
+    made.push_str(&format!(",size={}", size::parameter(bytes)));
     made
 }
 
@@ -764,7 +764,7 @@ fn drop_from_boot(guest: &mut Guest, key: &str) {
 /// Whether a change of that key reaches a running guest; other changes wait for its restart.
 fn takes_effect(guest: &Guest, key: &str, value: Option<&str>) -> bool {
     let numbered = |prefix: &str| number_of(prefix, key).is_some();
-    if guest.kind == GuestKind::Lxc {
+    if guest.kind == GuestType::Lxc {
         return matches!(
             key,
             "cores"

@@ -2,14 +2,14 @@
 
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::fail::Fail;
-use crate::formats::{field, parse_size, print_size};
+use crate::formats::field;
 use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISKS, QEMU_DISKS};
 use crate::params::{BOOL, TEXT, opt, req};
 use crate::permission::Permission::{All, Any};
 use crate::state::Lines;
-use crate::state::{Cluster, GuestKind, volid};
+use crate::state::{Cluster, volid};
 use crate::tasks::Plan;
-use pve_api::calls;
+use pve_api::{GuestType, calls, size};
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
     on(
@@ -21,7 +21,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("skiplock", BOOL).root_only(),
         ],
         All("/vms/{vmid}", &["VM.Config.Disk"]),
-        |call| resize(call, GuestKind::Qemu),
+        |call| resize(call, GuestType::Qemu),
     ),
     on(
         &calls::guests::RESIZE.lxc,
@@ -31,11 +31,11 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             req("size", DISK_SIZE),
         ],
         Any("/vms/{vmid}", &["VM.Config.Disk"]),
-        |call| resize(call, GuestKind::Lxc),
+        |call| resize(call, GuestType::Lxc),
     ),
 ];
 
-fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn resize(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, disk, size) = (
         call.node(),
         call.vmid(),
@@ -51,9 +51,9 @@ fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     if field(value, "media") == Some("cdrom") {
         return Err(Fail::die("you can't resize a cdrom"));
     }
-    if kind == GuestKind::Lxc && !size.starts_with('+') {
-        let now = field(value, "size").and_then(parse_size);
-        if parse_size(&size) < now {
+    if kind == GuestType::Lxc && !size.starts_with('+') {
+        let now = field(value, "size").and_then(size::parse);
+        if size::parse(&size) < now {
             return Err(Fail::die("unable to shrink disk size"));
         }
     }
@@ -67,11 +67,11 @@ fn resize(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     call.start(plan.length(0.5))
 }
 
-/// The one direction that there is.
+/// Disks can only grow.
 fn grow(
     cluster: &mut Cluster,
     vmid: u32,
-    kind: GuestKind,
+    kind: GuestType,
     (disk, size): (&str, &str),
     lines: &mut Lines,
 ) -> Result<(), String> {
@@ -82,9 +82,9 @@ fn grow(
         .ok_or_else(|| format!("disk '{disk}' does not exist"))?
         .to_owned();
     let now = field(&value, "size")
-        .and_then(parse_size)
+        .and_then(size::parse)
         .unwrap_or_default();
-    let asked = parse_size(size.trim_start_matches('+')).unwrap_or_default();
+    let asked = size::parse(size.trim_start_matches('+')).unwrap_or_default();
     let new = if size.starts_with('+') {
         now + asked
     } else {
@@ -92,13 +92,16 @@ fn grow(
     };
     if new < now {
         return Err(match kind {
-            GuestKind::Qemu => "shrinking disks is not supported".into(),
-            GuestKind::Lxc => "unable to shrink disk size".into(),
+            GuestType::Qemu => "shrinking disks is not supported".into(),
+            GuestType::Lxc => "unable to shrink disk size".into(),
         });
     }
     let written = match field(&value, "size") {
-        Some(old) => value.replace(&format!("size={old}"), &format!("size={}", print_size(new))),
-        None => format!("{value},size={}", print_size(new)),
+        Some(old) => value.replace(
+            &format!("size={old}"),
+            &format!("size={}", size::parameter(new)),
+        ),
+        None => format!("{value},size={}", size::parameter(new)),
     };
     let id = volid(&value).map(str::to_owned);
     guest.config.insert(disk.to_owned(), written);

@@ -11,8 +11,8 @@ use crate::figures::{cpus, traffic};
 use crate::formats::SNAPSHOT_NAME;
 use crate::params::{BOOL, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, Any, Everyone};
-use crate::state::{Guest, GuestKind, Power, scaled, shown, wave};
-use pve_api::{Method, calls};
+use crate::state::{Guest, Power, scaled, shown, wave};
+use pve_api::{GuestType, Method, calls};
 
 const AUDIT: Permission = All("/vms/{vmid}", &["VM.Audit"]);
 const SNAPSHOTS: Permission = Any(
@@ -30,10 +30,10 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::guests::LIST.qemu,
         &[opt("full", BOOL)],
         Everyone,
-        |call| list(call, GuestKind::Qemu),
+        |call| list(call, GuestType::Qemu),
     ),
     on(&calls::guests::LIST.lxc, &[], Everyone, |call| {
-        list(call, GuestKind::Lxc)
+        list(call, GuestType::Lxc)
     }),
     apart(
         Why::Recorded,
@@ -66,36 +66,36 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         },
     ),
     on(&calls::guests::CONFIG.qemu, CONFIG, AUDIT, |call| {
-        config(call, GuestKind::Qemu)
+        config(call, GuestType::Qemu)
     }),
     on(&calls::guests::CONFIG.lxc, CONFIG, AUDIT, |call| {
-        config(call, GuestKind::Lxc)
+        config(call, GuestType::Lxc)
     }),
     on(&calls::guests::PENDING.qemu, &[], AUDIT, |call| {
-        pending(call, GuestKind::Qemu)
+        pending(call, GuestType::Qemu)
     }),
     on(&calls::guests::PENDING.lxc, &[], AUDIT, |call| {
-        pending(call, GuestKind::Lxc)
+        pending(call, GuestType::Lxc)
     }),
     on(&calls::guests::STATUS.qemu, &[], AUDIT, |call| {
-        current(call, GuestKind::Qemu)
+        current(call, GuestType::Qemu)
     }),
     on(&calls::guests::STATUS.lxc, &[], AUDIT, |call| {
-        current(call, GuestKind::Lxc)
+        current(call, GuestType::Lxc)
     }),
     on(&calls::guests::METRICS.qemu, RRD, AUDIT, |call| {
-        rrddata(call, GuestKind::Qemu)
+        rrddata(call, GuestType::Qemu)
     })
     .local(),
     on(&calls::guests::METRICS.lxc, RRD, AUDIT, |call| {
-        rrddata(call, GuestKind::Lxc)
+        rrddata(call, GuestType::Lxc)
     })
     .local(),
     on(&calls::snapshots::LIST.qemu, &[], AUDIT, |call| {
-        snapshots(call, GuestKind::Qemu)
+        snapshots(call, GuestType::Qemu)
     }),
     on(&calls::snapshots::LIST.lxc, &[], AUDIT, |call| {
-        snapshots(call, GuestKind::Lxc)
+        snapshots(call, GuestType::Lxc)
     }),
     apart(
         Why::Recorded,
@@ -103,7 +103,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "/nodes/{node}/qemu/{vmid}/snapshot/{snapname}/config",
         &[],
         SNAPSHOTS,
-        |call| snapshot_config(call, GuestKind::Qemu),
+        |call| snapshot_config(call, GuestType::Qemu),
     ),
     apart(
         Why::Recorded,
@@ -111,7 +111,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
         &[],
         SNAPSHOTS,
-        |call| snapshot_config(call, GuestKind::Lxc),
+        |call| snapshot_config(call, GuestType::Lxc),
     ),
     on(&calls::guests::CONTAINER_INTERFACES, &[], AUDIT, interfaces),
 ];
@@ -121,11 +121,11 @@ fn index(names: &[&str]) -> Value {
 }
 
 /// The guest of the path.
-pub(crate) fn found<'a>(call: &'a Call<'_>, kind: GuestKind) -> Result<&'a Guest, Fail> {
+pub(crate) fn found<'a>(call: &'a Call<'_>, kind: GuestType) -> Result<&'a Guest, Fail> {
     call.cluster.guest(&call.node(), kind, call.vmid())
 }
 
-fn list(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn list(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let node = call.node();
     let time = now_exact();
     let full = call.flag("full");
@@ -179,7 +179,7 @@ fn status(guest: &Guest, time: f64, full: bool) -> Map<String, Value> {
         set("pid", json!(guest.pid));
     }
     match guest.kind {
-        GuestKind::Qemu => {
+        GuestType::Qemu => {
             set("disk", json!(0));
             set("memhost", json!(memory));
             if running {
@@ -205,7 +205,7 @@ fn status(guest: &Guest, time: f64, full: bool) -> Map<String, Value> {
                 }
             }
         }
-        GuestKind::Lxc => {
+        GuestType::Lxc => {
             set("type", json!("lxc"));
             set(
                 "disk",
@@ -225,7 +225,7 @@ fn status(guest: &Guest, time: f64, full: bool) -> Map<String, Value> {
     fields
 }
 
-fn current(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn current(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let mut fields = status(guest, now_exact(), true);
     let ha = match call.cluster.ha.get(&guest.ha_sid()) {
@@ -233,7 +233,7 @@ fn current(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         None => json!({"managed": 0}),
     };
     fields.insert("ha".into(), ha);
-    if kind == GuestKind::Qemu && guest.agent_enabled() {
+    if kind == GuestType::Qemu && guest.agent_enabled() {
         fields.insert("agent".into(), json!(1));
     }
     Ok(Value::Object(fields))
@@ -249,7 +249,7 @@ fn visible(guest: &Guest, key: &str, value: &str) -> Value {
 }
 
 /// Reading a configuration shows it with its pending changes, unless `current` is asked for.
-fn config(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn config(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let mut config = match call.get("snapshot") {
         None => guest.config.clone(),
@@ -277,7 +277,7 @@ fn config(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     Ok(Value::Object(fields))
 }
 
-fn pending(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn pending(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let mut list = Vec::new();
     for (key, value) in &guest.config {
@@ -302,7 +302,7 @@ fn pending(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     Ok(Value::Array(list))
 }
 
-fn snapshots(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn snapshots(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let mut list: Vec<Value> = guest
         .snapshots
@@ -314,7 +314,7 @@ fn snapshots(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 "description": snapshot.description.as_deref().unwrap_or_default(),
             });
             if let Some(fields) = entry.as_object_mut() {
-                if kind == GuestKind::Qemu {
+                if kind == GuestType::Qemu {
                     fields.insert("vmstate".into(), json!(i32::from(snapshot.vmstate)));
                 }
                 if let Some(parent) = &snapshot.parent {
@@ -337,7 +337,7 @@ fn snapshots(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     Ok(Value::Array(list))
 }
 
-fn snapshot_config(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn snapshot_config(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let name = call.text("snapname");
     let snapshot = guest
@@ -359,7 +359,7 @@ fn snapshot_config(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     Ok(Value::Object(fields))
 }
 
-fn rrddata(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn rrddata(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let guest = found(call, kind)?;
     let up = guest.power == Power::Running && call.cluster.is_online(&guest.node);
     rrd::points(
@@ -378,7 +378,7 @@ fn rrddata(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 "maxcpu": cpus(guest.cpus()),
                 "mem": memory,
                 "maxmem": guest.memory(),
-                "disk": if kind == GuestKind::Lxc { guest.disk_size() / 3 } else { 0 },
+                "disk": if kind == GuestType::Lxc { guest.disk_size() / 3 } else { 0 },
                 "maxdisk": guest.disk_size(),
                 "netin": rate(1, 120_000.0),
                 "netout": rate(2, 45_000.0),
@@ -391,7 +391,7 @@ fn rrddata(call: &mut Call<'_>, kind: GuestKind) -> Answer {
 
 /// A container's addresses, which need no agent; none when it is stopped.
 fn interfaces(call: &mut Call<'_>) -> Answer {
-    let guest = found(call, GuestKind::Lxc)?;
+    let guest = found(call, GuestType::Lxc)?;
     if !guest.is_running() {
         return Ok(Value::Null);
     }
@@ -429,7 +429,7 @@ fn interface(name: &str, mac: &str, addresses: &[String]) -> Value {
         )
         .collect();
     fields.insert("ip-addresses".into(), list);
-    // The last of each kind is the one that is shown beside the list.
+    // The last of each kind is the one that is shown next to the list.
     for address in addresses {
         fields.insert(kind(address).into(), json!(address));
     }

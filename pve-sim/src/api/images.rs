@@ -147,19 +147,8 @@ fn download(call: &mut Call<'_>) -> Answer {
             "storage '{id}' is not configured for content-type '{content}'"
         )));
     }
-    // As PVE does, spaces and the like become underscores, and folders are dropped.
     let given = call.text("filename");
-    let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let filename: String = name
-        .chars()
-        .map(|c| {
-            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+') {
-                c
-            } else {
-                '_'
-            }
-        })
-        .collect();
+    let filename = cleaned(&given);
     if !fits(&content, &filename) {
         return Err(Fail::param(
             "filename",
@@ -213,24 +202,12 @@ fn download(call: &mut Call<'_>) -> Answer {
     };
     let at = stamp(now());
     let host = host_of(&url).to_owned();
-    let mut plan = Plan::new(
+    let plan = Plan::new(
         "download",
         &filename,
         move |cluster: &mut Cluster, lines: &mut Lines| {
             if let Some(expected) = checksum {
-                lines.push(format!("calculating checksum...with {algorithm}"));
-                // Only SHA-256 sums are known here; another algorithm is taken on trust.
-                if algorithm == "sha256" && expected != actual {
-                    lines.push(format!(
-                        "checksum mismatch: got '{actual}' != expect '{expected}'"
-                    ));
-                    return Err("checksum mismatch: got '".to_owned()
-                        + &actual
-                        + "' != expect '"
-                        + &expected
-                        + "'");
-                }
-                lines.push("OK, checksum verified");
+                verify(&algorithm, &expected, &actual, lines)?;
             }
             found.store(cluster);
             lines.push(format!("download of '{url}' to '{file}' finished"));
@@ -244,6 +221,43 @@ fn download(call: &mut Call<'_>) -> Answer {
     .line(0.04, format!("Connecting to {host}... connected."))
     .line(0.06, "HTTP request sent, awaiting response... 200 OK")
     .line(0.08, format!("Length: {size}"));
+    call.start(with_progress(plan, size))
+}
+
+/// A file's name as PVE stores it: spaces and the like become underscores, and folders are
+/// dropped.
+fn cleaned(given: &str) -> String {
+    let name = given.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+') {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
+}
+
+/// Compares checksums. Only SHA-256 sums are known here; another algorithm is taken on trust.
+fn verify(algorithm: &str, expected: &str, actual: &str, lines: &mut Lines) -> Result<(), String> {
+    lines.push(format!("calculating checksum...with {algorithm}"));
+    if algorithm == "sha256" && expected != actual {
+        lines.push(format!(
+            "checksum mismatch: got '{actual}' != expect '{expected}'"
+        ));
+        return Err("checksum mismatch: got '".to_owned()
+            + actual
+            + "' != expect '"
+            + expected
+            + "'");
+    }
+    lines.push("OK, checksum verified");
+    Ok(())
+}
+
+/// Adds the lines that wget logs on its way.
+fn with_progress(mut plan: Plan, size: u64) -> Plan {
     for percent in [25u32, 50, 75, 100] {
         plan = plan.line(
             f64::from(percent) / 105.0,
@@ -253,7 +267,7 @@ fn download(call: &mut Call<'_>) -> Answer {
             ),
         );
     }
-    call.start(plan)
+    plan
 }
 
 /// A file that a download brings.
@@ -543,7 +557,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_must_tell_what_they_are() {
+    fn file_names_must_match_the_content() {
         assert!(
             fits("iso", "debian.iso")
                 && !fits("iso", "debian.qcow2")

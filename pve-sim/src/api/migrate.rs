@@ -11,9 +11,9 @@ use crate::formats::{Format, NODE, check_storage, field};
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All};
 use crate::state::Lines;
-use crate::state::{Cluster, Guest, GuestKind, number_of, volid};
+use crate::state::{Cluster, Guest, GuestNames, number_of, volid};
 use crate::tasks::Plan;
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 
 const MIGRATE: Permission = All("/vms/{vmid}", &["VM.Migrate"]);
 const TARGET: &[Param] = &[opt("target", NODE)];
@@ -45,7 +45,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("with-local-disks", BOOL),
         ],
         MIGRATE,
-        |call| migrate(call, GuestKind::Qemu),
+        |call| migrate(call, GuestType::Qemu),
     ),
     on(
         &calls::guests::MIGRATE_TO.lxc,
@@ -58,7 +58,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("timeout", INT),
         ],
         MIGRATE,
-        |call| migrate(call, GuestKind::Lxc),
+        |call| migrate(call, GuestType::Lxc),
     ),
 ];
 
@@ -128,7 +128,7 @@ fn local_resources(guest: &Guest) -> Vec<String> {
 
 fn qemu_conditions(call: &mut Call<'_>) -> Answer {
     let node = call.node();
-    let guest = call.cluster.guest(&node, GuestKind::Qemu, call.vmid())?;
+    let guest = call.cluster.guest(&node, GuestType::Qemu, call.vmid())?;
     guest.check_lock().map_err(Fail::die)?;
     let mut allowed = Vec::new();
     // Allowed nodes are listed here too, with nothing against them.
@@ -169,7 +169,7 @@ fn qemu_conditions(call: &mut Call<'_>) -> Answer {
 
 fn lxc_conditions(call: &mut Call<'_>) -> Answer {
     let node = call.node();
-    let guest = call.cluster.guest(&node, GuestKind::Lxc, call.vmid())?;
+    let guest = call.cluster.guest(&node, GuestType::Lxc, call.vmid())?;
     guest.check_lock().map_err(Fail::die)?;
     let mut allowed = Vec::new();
     let mut refused = Map::new();
@@ -192,7 +192,7 @@ const HA_MIGRATE: Duration = Duration::from_secs(10);
 /// A migration that is about to start.
 #[derive(Clone)]
 struct Move {
-    kind: GuestKind,
+    kind: GuestType,
     vmid: u32,
     from: String,
     to: String,
@@ -201,7 +201,7 @@ struct Move {
     storage: Option<String>,
 }
 
-fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn migrate(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, target) = (call.node(), call.vmid(), call.text("target"));
     if target == node {
         return Err(Fail::param("target", "target is local node."));
@@ -213,10 +213,10 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     guest.check_lock().map_err(Fail::die)?;
     let running = guest.is_running();
     match kind {
-        GuestKind::Qemu if running && !call.flag("online") => {
+        GuestType::Qemu if running && !call.flag("online") => {
             return Err(Fail::die("can't migrate running VM without --online"));
         }
-        GuestKind::Lxc if running && !call.flag("online") && !call.flag("restart") => {
+        GuestType::Lxc if running && !call.flag("online") && !call.flag("restart") => {
             return Err(Fail::die(
                 "can't migrate running container without --online or --restart",
             ));
@@ -224,7 +224,7 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         _ => {}
     }
     let storage = call
-        .get(if kind == GuestKind::Qemu {
+        .get(if kind == GuestType::Qemu {
             "targetstorage"
         } else {
             "target-storage"
@@ -241,11 +241,11 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         vmid,
         from: node,
         to: target,
-        live: running && kind == GuestKind::Qemu,
-        with_local_disks: call.flag("with-local-disks") || kind == GuestKind::Lxc,
+        live: running && kind == GuestType::Qemu,
+        with_local_disks: call.flag("with-local-disks") || kind == GuestType::Lxc,
         storage,
     };
-    if kind == GuestKind::Lxc && running && call.flag("online") && !call.flag("restart") {
+    if kind == GuestType::Lxc && running && call.flag("online") && !call.flag("restart") {
         return call.start(Plan::failing(
             "vzmigrate",
             vmid,
@@ -280,7 +280,7 @@ fn migrate(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     call.start(plan)
 }
 
-fn guest_sid(kind: GuestKind, vmid: u32) -> String {
+fn guest_sid(kind: GuestType, vmid: u32) -> String {
     format!("{}:{vmid}", kind.ha_type())
 }
 
@@ -291,7 +291,7 @@ fn obstacle(cluster: &Cluster, one: &Move) -> Option<String> {
     if !target.online {
         return Some("Can't connect to destination address using public key".into());
     }
-    if one.kind == GuestKind::Qemu {
+    if one.kind == GuestType::Qemu {
         if let Some(device) = local_resources(guest).first().filter(|_| one.live) {
             return Some(format!(
                 "can't migrate VM which uses local devices: {device}"
@@ -326,7 +326,7 @@ fn obstacle(cluster: &Cluster, one: &Move) -> Option<String> {
 }
 
 fn plan(cluster: &mut Cluster, one: Move) -> Plan {
-    let task = if one.kind == GuestKind::Qemu {
+    let task = if one.kind == GuestType::Qemu {
         "qmigrate"
     } else {
         "vzmigrate"
@@ -457,7 +457,7 @@ fn arrive(cluster: &mut Cluster, one: &Move) -> Result<(), String> {
         }
     }
     // A container is stopped on one side and started on the other.
-    if guest.kind == GuestKind::Lxc && guest.is_running() {
+    if guest.kind == GuestType::Lxc && guest.is_running() {
         guest.power_off();
         guest.power_on(at);
     }

@@ -10,8 +10,8 @@ use crate::fail::Fail;
 use crate::figures::{cpu, memory_used, rootfs_used, uptime};
 use crate::params::{BOOL, INT, TEXT, opt, req};
 use crate::permission::Permission::{All, Everyone};
-use crate::state::{GuestKind, Node, scaled, wave};
-use pve_api::{Method, calls};
+use crate::state::{Node, scaled, wave};
+use pve_api::{GuestType, Method, calls};
 
 const SYSLOG_TIME: &str = r"\d{4}-\d{2}-\d{2}( \d{2}:\d{2}(:\d{2})?)?";
 
@@ -279,7 +279,7 @@ fn journal_lines(call: &Call<'_>, node: &Node) -> Vec<(i64, String)> {
         .guests
         .values()
         .filter(|guest| guest.node == node.name && guest.is_running());
-    for guest in running.filter(|guest| guest.kind == GuestKind::Qemu) {
+    for guest in running.filter(|guest| guest.kind == GuestType::Qemu) {
         let text = format!(
             "{} {} systemd[1]: Started {}.scope.",
             syslog(guest.since),

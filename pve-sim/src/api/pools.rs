@@ -71,7 +71,7 @@ fn members(call: &Call<'_>, name: &str) -> Answer {
         .guests
         .iter()
         .filter_map(|vmid| call.cluster.guests.get(vmid))
-        .filter(|guest| wanted.is_none_or(|kind| kind == guest.kind.name()))
+        .filter(|guest| wanted.is_none_or(|kind| kind == guest.kind.as_str()))
         .map(|guest| guest_resource(call, guest));
     let storages = pool
         .storages

@@ -8,9 +8,9 @@ use crate::formats::{NODE, STORAGE};
 use crate::params::{BOOL, INT, Param, TEXT, opt};
 use crate::permission::Permission::{self, All};
 use crate::state::Lines;
-use crate::state::{Cluster, GuestKind, Power, missing};
+use crate::state::{Cluster, GuestNames, Power, missing};
 use crate::tasks::Plan;
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 
 const POWER: Permission = All("/vms/{vmid}", &["VM.PowerMgmt"]);
 const SKIP_LOCK: Param = opt("skiplock", BOOL).root_only();
@@ -21,13 +21,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::power::START.qemu,
         &[SKIP_LOCK, TIMEOUT, opt("force-cpu", TEXT)],
         POWER,
-        |call| start(call, GuestKind::Qemu),
+        |call| start(call, GuestType::Qemu),
     ),
     on(
         &calls::power::START.lxc,
         &[SKIP_LOCK, opt("debug", BOOL)],
         POWER,
-        |call| start(call, GuestKind::Lxc),
+        |call| start(call, GuestType::Lxc),
     ),
     on(
         &calls::power::STOP.qemu,
@@ -39,13 +39,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             TIMEOUT,
         ],
         POWER,
-        |call| stop(call, GuestKind::Qemu),
+        |call| stop(call, GuestType::Qemu),
     ),
     on(
         &calls::power::STOP.lxc,
         &[opt("overrule-shutdown", BOOL), SKIP_LOCK],
         POWER,
-        |call| stop(call, GuestKind::Lxc),
+        |call| stop(call, GuestType::Lxc),
     ),
     on(
         &calls::power::SHUTDOWN.qemu,
@@ -56,19 +56,19 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             TIMEOUT,
         ],
         POWER,
-        |call| shutdown(call, GuestKind::Qemu),
+        |call| shutdown(call, GuestType::Qemu),
     ),
     on(
         &calls::power::SHUTDOWN.lxc,
         &[opt("forceStop", BOOL), TIMEOUT],
         POWER,
-        |call| shutdown(call, GuestKind::Lxc),
+        |call| shutdown(call, GuestType::Lxc),
     ),
     on(&calls::power::REBOOT.qemu, &[TIMEOUT], POWER, |call| {
-        reboot(call, GuestKind::Qemu)
+        reboot(call, GuestType::Qemu)
     }),
     on(&calls::power::REBOOT.lxc, &[TIMEOUT], POWER, |call| {
-        reboot(call, GuestKind::Lxc)
+        reboot(call, GuestType::Lxc)
     }),
     on(&calls::power::RESET, &[SKIP_LOCK], POWER, reset),
     on(
@@ -92,8 +92,8 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
 ];
 
 /// `qmstart` or `vzstart`.
-fn named(kind: GuestKind, qemu: &'static str, lxc: &'static str) -> &'static str {
-    if kind == GuestKind::Qemu { qemu } else { lxc }
+fn named(kind: GuestType, qemu: &'static str, lxc: &'static str) -> &'static str {
+    if kind == GuestType::Qemu { qemu } else { lxc }
 }
 
 /// How long the HA manager and the node's resource manager take to act on a request.
@@ -104,7 +104,7 @@ const HA_STOP: Duration = Duration::from_secs(9);
 /// and is long over when the guest changes.
 fn ha_request(
     call: &mut Call<'_>,
-    kind: GuestKind,
+    kind: GuestType,
     verb: &'static str,
     task: &'static str,
 ) -> Answer {
@@ -131,7 +131,7 @@ fn ha_request(
 }
 
 /// The node's resource manager brings a guest into the state that is wanted by now.
-fn act(cluster: &mut Cluster, kind: GuestKind, vmid: u32, sid: &str) {
+fn act(cluster: &mut Cluster, kind: GuestType, vmid: u32, sid: &str) {
     let Some(guest) = cluster.guests.get(&vmid) else {
         return;
     };
@@ -145,26 +145,26 @@ fn act(cluster: &mut Cluster, kind: GuestKind, vmid: u32, sid: &str) {
     cluster.start(&node, "root@pam", plan);
 }
 
-fn start(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn start(call: &mut Call<'_>, kind: GuestType) -> Answer {
     if is_ha_managed(call, kind) {
         return ha_request(call, kind, "start", "hastart");
     }
     let (node, vmid) = (call.node(), call.vmid());
-    if kind == GuestKind::Lxc && call.cluster.guest(&node, kind, vmid)?.is_running() {
+    if kind == GuestType::Lxc && call.cluster.guest(&node, kind, vmid)?.is_running() {
         return Err(Fail::die(format!("CT {vmid} already running")));
     }
     let plan = start_plan(call.cluster, &node, kind, vmid);
     call.start(plan)
 }
 
-fn is_ha_managed(call: &Call<'_>, kind: GuestKind) -> bool {
+fn is_ha_managed(call: &Call<'_>, kind: GuestType) -> bool {
     call.cluster
         .ha
         .contains_key(&format!("{}:{}", kind.ha_type(), call.vmid()))
 }
 
 /// Every reason not to start shows in the task only.
-pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestKind, vmid: u32) -> Plan {
+pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestType, vmid: u32) -> Plan {
     let task = named(kind, "qmstart", "vzstart");
     let node = node.to_owned();
     let startable = move |cluster: &Cluster| -> Result<(), String> {
@@ -176,8 +176,8 @@ pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestKind, vmid: u
         }
         if guest.is_template() {
             return Err(match kind {
-                GuestKind::Qemu => "you can't start a vm if it's a template".into(),
-                GuestKind::Lxc => "you can't start a CT if it's a template".into(),
+                GuestType::Qemu => "you can't start a vm if it's a template".into(),
+                GuestType::Lxc => "you can't start a CT if it's a template".into(),
             });
         }
         if guest.is_running() {
@@ -200,7 +200,7 @@ pub(crate) fn start_plan(cluster: &Cluster, node: &str, kind: GuestKind, vmid: u
                     guest.config.remove("vmstate");
                     lines.push("Resuming suspended VM");
                 }
-                if kind == GuestKind::Qemu && guest.cloudinit_drive().is_some() {
+                if kind == GuestType::Qemu && guest.cloudinit_drive().is_some() {
                     lines.push("generating cloud-init ISO");
                 }
                 guest.power_on(at);
@@ -222,7 +222,7 @@ fn stop_plan(task: &'static str, vmid: u32) -> Plan {
             guest.check_lock()?;
             if guest.is_running() {
                 guest.power_off();
-            } else if guest.kind == GuestKind::Qemu {
+            } else if guest.kind == GuestType::Qemu {
                 lines.push("VM already stopped");
             }
             Ok(())
@@ -231,7 +231,7 @@ fn stop_plan(task: &'static str, vmid: u32) -> Plan {
     .length(0.5)
 }
 
-fn stop(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn stop(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let task = named(kind, "qmstop", "vzstop");
     if call.flag("overrule-shutdown") {
@@ -251,12 +251,12 @@ fn stop(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     }
     let found = call.cluster.guest(&node, kind, vmid);
     let guest = match (found, kind) {
-        (Err(fail), GuestKind::Qemu) => {
+        (Err(fail), GuestType::Qemu) => {
             return call.start(Plan::failing(task, vmid, fail.message.trim_end()));
         }
         (found, _) => found?,
     };
-    if kind == GuestKind::Lxc && !guest.is_running() {
+    if kind == GuestType::Lxc && !guest.is_running() {
         return Err(Fail::die(format!("CT {vmid} not running")));
     }
     if let Err(error) = guest.check_lock()
@@ -273,7 +273,7 @@ fn stop(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     call.start(stop_plan(task, vmid))
 }
 
-fn shutdown(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn shutdown(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let force = call.flag("forceStop");
     let guest = call.cluster.guest(&node, kind, vmid)?;
@@ -294,12 +294,12 @@ fn shutdown(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     call.start(plan)
 }
 
-fn shutdown_plan(task: &'static str, kind: GuestKind, vmid: u32, force: bool, obeys: bool) -> Plan {
+fn shutdown_plan(task: &'static str, kind: GuestType, vmid: u32, force: bool, obeys: bool) -> Plan {
     // One that ignores the request takes until the timeout.
     let length = if obeys { 1.0 } else { 2.0 };
     Plan::new(task, vmid, move |cluster: &mut Cluster, lines: &mut Lines| {
         let Some(guest) = cluster.guests.get_mut(&vmid) else { return Ok(()) };
-        if kind == GuestKind::Qemu && guest.agent_enabled() && !guest.agent_inside {
+        if kind == GuestType::Qemu && guest.agent_enabled() && !guest.agent_inside {
             lines.push(format!("QEMU Guest Agent is not running - VM {vmid} qga command 'guest-ping' failed - got timeout"));
         }
         if !guest.obeys_shutdown {
@@ -314,7 +314,7 @@ fn shutdown_plan(task: &'static str, kind: GuestKind, vmid: u32, force: bool, ob
     .length(length)
 }
 
-fn reboot(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn reboot(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let guest = call.cluster.guest(&node, kind, vmid)?;
     if guest.power == Power::Paused {
@@ -336,7 +336,7 @@ fn reboot(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             let Some(guest) = cluster.guests.get_mut(&vmid) else {
                 return Ok(());
             };
-            if kind == GuestKind::Qemu && guest.agent_enabled() && !guest.agent_inside {
+            if kind == GuestType::Qemu && guest.agent_enabled() && !guest.agent_inside {
                 lines.push(format!("QEMU Guest Agent is not running - VM {vmid} qga command 'guest-ping' failed - got timeout"));
             }
             if !guest.obeys_shutdown {
@@ -354,7 +354,7 @@ fn reboot(call: &mut Call<'_>, kind: GuestKind) -> Answer {
 fn running(call: &Call<'_>) -> Result<(), Fail> {
     let guest = call
         .cluster
-        .guest(&call.node(), GuestKind::Qemu, call.vmid())?;
+        .guest(&call.node(), GuestType::Qemu, call.vmid())?;
     if guest.is_running() {
         Ok(())
     } else {
@@ -406,7 +406,7 @@ fn suspend(call: &mut Call<'_>) -> Answer {
         return Err(Fail::die("Cannot suspend HA managed VM to disk"));
     }
     let node = call.node();
-    let guest = call.cluster.guest_mut(&node, GuestKind::Qemu, vmid)?;
+    let guest = call.cluster.guest_mut(&node, GuestType::Qemu, vmid)?;
     if let Err(error) = guest.check_lock() {
         return call.start(Plan::failing("qmsuspend", vmid, error));
     }
@@ -440,9 +440,9 @@ fn suspend(call: &mut Call<'_>) -> Answer {
 
 fn resume(call: &mut Call<'_>) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest(&node, GuestKind::Qemu, vmid)?;
+    let guest = call.cluster.guest(&node, GuestType::Qemu, vmid)?;
     if guest.lock() == Some("suspended") {
-        let plan = start_plan(call.cluster, &node, GuestKind::Qemu, vmid);
+        let plan = start_plan(call.cluster, &node, GuestType::Qemu, vmid);
         return call.start(plan);
     }
     running(call)?;
@@ -463,7 +463,7 @@ fn resume(call: &mut Call<'_>) -> Answer {
 /// Containers are suspended by CRIU, which is experimental and fails for unprivileged ones.
 fn suspend_container(call: &mut Call<'_>) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest(&node, GuestKind::Lxc, vmid)?;
+    let guest = call.cluster.guest(&node, GuestType::Lxc, vmid)?;
     if !guest.is_running() {
         return Err(Fail::die(format!("CT {vmid} not running")));
     }
@@ -474,7 +474,7 @@ fn suspend_container(call: &mut Call<'_>) -> Answer {
 
 fn resume_container(call: &mut Call<'_>) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
-    let guest = call.cluster.guest(&node, GuestKind::Lxc, vmid)?;
+    let guest = call.cluster.guest(&node, GuestType::Lxc, vmid)?;
     if guest.is_running() {
         return Err(Fail::die(format!("CT {vmid} already running")));
     }

@@ -11,18 +11,16 @@ use serde_json::Value;
 use crate::clock::now;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
-use crate::formats::{
-    DNS_NAME, NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID, field, parse_size, print_size,
-};
+use crate::formats::{DNS_NAME, NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID, field};
 use crate::guest_params::{LXC, QEMU, QEMU_DISKS};
 use crate::params::{BOOL, INT, NUMBER, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, And, Everyone, IfParam, Or};
 use crate::random::uuid;
 use crate::ssh;
 use crate::state::Lines;
-use crate::state::{Cluster, Config, Guest, GuestKind, Volume, is_disk_key, number_of, volid};
+use crate::state::{Cluster, Config, Guest, GuestNames, Volume, is_disk_key, number_of, volid};
 use crate::tasks::Plan;
-use pve_api::{Method, calls};
+use pve_api::{GuestType, Method, calls, size};
 
 const CLONE: Permission = And(&[
     All("/vms/{vmid}", &["VM.Clone"]),
@@ -53,14 +51,14 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("name", DNS_NAME),
         ],
         CLONE,
-        |call| clone(call, GuestKind::Qemu),
+        |call| clone(call, GuestType::Qemu),
     )
     .with(CLONE_PARAMS),
     on(
         &calls::guests::CLONE.lxc,
         &[opt("bwlimit", NUMBER.min(0)), opt("hostname", DNS_NAME)],
         CLONE,
-        |call| clone(call, GuestKind::Lxc),
+        |call| clone(call, GuestType::Lxc),
     )
     .with(CLONE_PARAMS),
     on(
@@ -79,7 +77,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("unique", BOOL).requires("archive"),
         ],
         Everyone,
-        |call| create(call, GuestKind::Qemu),
+        |call| create(call, GuestType::Qemu),
     )
     .with(QEMU),
     on(
@@ -100,7 +98,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("unique", BOOL).requires("restore"),
         ],
         Everyone,
-        |call| create(call, GuestKind::Lxc),
+        |call| create(call, GuestType::Lxc),
     )
     .with(LXC),
     apart(
@@ -109,7 +107,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "/nodes/{node}/qemu/{vmid}/template",
         &[opt("disk", TEXT.choices(QEMU_DISKS))],
         ALLOCATE,
-        |call| template(call, GuestKind::Qemu),
+        |call| template(call, GuestType::Qemu),
     ),
     apart(
         Why::Refused,
@@ -117,7 +115,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         "/nodes/{node}/lxc/{vmid}/template",
         &[],
         ALLOCATE,
-        |call| template(call, GuestKind::Lxc),
+        |call| template(call, GuestType::Lxc),
     ),
     apart(
         Why::Refused,
@@ -129,7 +127,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("skiplock", BOOL).root_only(),
         ],
         ALLOCATE,
-        |call| destroy(call, GuestKind::Qemu),
+        |call| destroy(call, GuestType::Qemu),
     ),
     apart(
         Why::Refused,
@@ -141,12 +139,12 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("purge", BOOL),
         ],
         ALLOCATE,
-        |call| destroy(call, GuestKind::Lxc),
+        |call| destroy(call, GuestType::Lxc),
     ),
 ];
 
-fn named(kind: GuestKind, qemu: &'static str, lxc: &'static str) -> &'static str {
-    if kind == GuestKind::Qemu { qemu } else { lxc }
+fn named(kind: GuestType, qemu: &'static str, lxc: &'static str) -> &'static str {
+    if kind == GuestType::Qemu { qemu } else { lxc }
 }
 
 /// `VM 100 already exists on node 'pve1'`.
@@ -175,7 +173,7 @@ fn is_shared(cluster: &Cluster, volid: &str) -> bool {
 }
 
 /// Real disks of a configuration: key, value, volume.
-fn real_disks(kind: GuestKind, config: &Config) -> impl Iterator<Item = (&str, &str, &str)> {
+fn real_disks(kind: GuestType, config: &Config) -> impl Iterator<Item = (&str, &str, &str)> {
     config
         .iter()
         .filter(move |(key, _)| is_disk_key(kind, key))
@@ -183,7 +181,7 @@ fn real_disks(kind: GuestKind, config: &Config) -> impl Iterator<Item = (&str, &
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str(), volid(value)?)))
 }
 
-fn clone(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn clone(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let newid = call
         .int("newid")
@@ -198,37 +196,14 @@ fn clone(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         call.get("storage").map(str::to_owned),
     );
     let cluster = &*call.cluster;
-    if let Some(pool) = pool
-        .as_ref()
-        .filter(|pool| !cluster.pools.contains_key(*pool))
-    {
-        return Err(Fail::die(format!("pool '{pool}' does not exist")));
-    }
-    if let Some(target) = target
-        .as_ref()
-        .filter(|target| cluster.node(target).is_none())
-    {
-        return Err(Fail::die(format!("no such cluster node '{target}'")));
-    }
-    let wanted = named(kind, "images", "rootdir");
-    if let Some(storage) = &storage {
-        let found = cluster.usable_storage(storage, &node)?;
-        if !found.holds(wanted) {
-            let what = named(kind, "vm images", "container directories");
-            return Err(Fail::param(
-                "storage",
-                format!("storage '{storage}' does not support {what}"),
-            ));
-        }
-        if let Some(target) = &target {
-            cluster.usable_storage(storage, target)?;
-            if !found.shared {
-                return Err(Fail::die(format!(
-                    "can't clone to non-shared storage '{storage}'"
-                )));
-            }
-        }
-    }
+    check_destination(
+        cluster,
+        kind,
+        &node,
+        target.as_deref(),
+        pool.as_deref(),
+        storage.as_deref(),
+    )?;
     let guest = cluster.guest(&node, kind, vmid)?;
     guest.check_lock().map_err(Fail::die)?;
     let snapshot = call.get("snapname");
@@ -254,45 +229,23 @@ fn clone(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             )));
         }
     }
-    if kind == GuestKind::Lxc && full && guest.is_running() && snapshot.is_none() {
+    if kind == GuestType::Lxc && full && guest.is_running() && snapshot.is_none() {
         return Err(Fail::die(
             "Full clone of a running container is only possible from a snapshot",
         ));
     }
-    for (key, _, id) in real_disks(kind, &source) {
-        if target.is_some() && !is_shared(cluster, id) && !id.contains("cloudinit") {
-            return Err(Fail::die(match kind {
-                GuestKind::Qemu => format!(
-                    "can't clone VM to node '{}' (VM uses local storage)",
-                    target.unwrap_or_default()
-                ),
-                GuestKind::Lxc => format!(
-                    "can't clone CT to node '{}' (CT uses local storage)",
-                    target.unwrap_or_default()
-                ),
-            }));
-        }
-        let linkable = id.contains("cloudinit")
-            || guest.is_template()
-            || snapshot.is_some() && matches!(plugin(cluster, id), "rbd" | "btrfs");
-        if !full && !linkable {
-            let of = if snapshot.is_some() {
-                "a snapshot of "
-            } else {
-                ""
-            };
-            return Err(Fail::die(match kind {
-                GuestKind::Qemu => {
-                    format!("Linked clone feature is not supported for {of}'{id}' ({key})")
-                }
-                GuestKind::Lxc => format!("Linked clone feature for '{id}' is not available"),
-            }));
-        }
-    }
+    check_disks(
+        cluster,
+        guest,
+        &source,
+        snapshot.is_some(),
+        full,
+        target.as_deref(),
+    )?;
     if let Some(message) = taken(cluster, newid) {
         return Err(Fail::die(match kind {
-            GuestKind::Qemu => format!("unable to create VM {newid}: config file already exists"),
-            GuestKind::Lxc => message,
+            GuestType::Qemu => format!("unable to create VM {newid}: config file already exists"),
+            GuestType::Lxc => message,
         }));
     }
     let name = call
@@ -313,16 +266,91 @@ fn clone(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     start_clone(call, source, copy)
 }
 
+/// Dies unless there can be a clone: on that node, in that pool, on that storage.
+fn check_destination(
+    cluster: &Cluster,
+    kind: GuestType,
+    node: &str,
+    target: Option<&str>,
+    pool: Option<&str>,
+    storage: Option<&str>,
+) -> Result<(), Fail> {
+    if let Some(pool) = pool.filter(|pool| !cluster.pools.contains_key(*pool)) {
+        return Err(Fail::die(format!("pool '{pool}' does not exist")));
+    }
+    if let Some(target) = target.filter(|target| cluster.node(target).is_none()) {
+        return Err(Fail::die(format!("no such cluster node '{target}'")));
+    }
+    let wanted = named(kind, "images", "rootdir");
+    if let Some(storage) = storage {
+        let found = cluster.usable_storage(storage, node)?;
+        if !found.holds(wanted) {
+            let what = named(kind, "vm images", "container directories");
+            return Err(Fail::param(
+                "storage",
+                format!("storage '{storage}' does not support {what}"),
+            ));
+        }
+        if let Some(target) = target {
+            cluster.usable_storage(storage, target)?;
+            if !found.shared {
+                return Err(Fail::die(format!(
+                    "can't clone to non-shared storage '{storage}'"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Dies unless all disks of the source can be cloned that way.
+fn check_disks(
+    cluster: &Cluster,
+    guest: &Guest,
+    source: &Config,
+    of_snapshot: bool,
+    full: bool,
+    target: Option<&str>,
+) -> Result<(), Fail> {
+    for (key, _, id) in real_disks(guest.kind, source) {
+        if target.is_some() && !is_shared(cluster, id) && !id.contains("cloudinit") {
+            return Err(Fail::die(match guest.kind {
+                GuestType::Qemu => format!(
+                    "can't clone VM to node '{}' (VM uses local storage)",
+                    target.unwrap_or_default()
+                ),
+                GuestType::Lxc => format!(
+                    "can't clone CT to node '{}' (CT uses local storage)",
+                    target.unwrap_or_default()
+                ),
+            }));
+        }
+        let linkable = id.contains("cloudinit")
+            || guest.is_template()
+            || of_snapshot && matches!(plugin(cluster, id), "rbd" | "btrfs");
+        if !full && !linkable {
+            let of = if of_snapshot { "a snapshot of " } else { "" };
+            return Err(Fail::die(match guest.kind {
+                GuestType::Qemu => {
+                    format!("Linked clone feature is not supported for {of}'{id}' ({key})")
+                }
+                GuestType::Lxc => format!("Linked clone feature for '{id}' is not available"),
+            }));
+        }
+    }
+    Ok(())
+}
+
 fn default_name(guest: &Guest) -> String {
     match guest.kind {
-        GuestKind::Qemu => format!("Copy-of-VM-{}", guest.name()),
-        GuestKind::Lxc => format!("Copy-of-CT-{}", guest.name()),
+        GuestType::Qemu => format!("Copy-of-VM-{}", guest.name()),
+        GuestType::Lxc => format!("Copy-of-CT-{}", guest.name()),
     }
 }
 
 /// A clone that is about to be made.
 struct Copy {
-    kind: GuestKind,
+    kind: GuestType,
     from: u32,
     newid: u32,
     home: String,
@@ -356,7 +384,7 @@ fn start_clone(call: &mut Call<'_>, source: Config, copy: Copy) -> Answer {
             (
                 key.to_owned(),
                 field(value, "size")
-                    .and_then(parse_size)
+                    .and_then(size::parse)
                     .unwrap_or_default(),
             )
         })
@@ -372,7 +400,7 @@ fn start_clone(call: &mut Call<'_>, source: Config, copy: Copy) -> Answer {
             cluster.volumes.retain(|volume| volume.vmid != Some(newid));
             Ok(())
         });
-    if kind == GuestKind::Qemu {
+    if kind == GuestType::Qemu {
         plan = plan.line(
             0.0,
             format!("creating a clone of VM {from} with ID {newid}"),
@@ -386,8 +414,8 @@ fn start_clone(call: &mut Call<'_>, source: Config, copy: Copy) -> Answer {
                     0.1 + f64::from(percent) / 130.0,
                     format!(
                         "transferred {} of {} ({percent}.00%)",
-                        print_size(size / 100 * percent as u64),
-                        print_size(size)
+                        size::parameter(size / 100 * percent as u64),
+                        size::parameter(size)
                     ),
                 );
             }
@@ -440,7 +468,7 @@ fn finish_clone(
             continue;
         };
         let new = copy_disk(cluster, &copy, &value, &mut made);
-        if copy.kind == GuestKind::Lxc {
+        if copy.kind == GuestType::Lxc {
             lines.push(format!(
                 "create {} clone of mountpoint {key} ({})",
                 if copy.full { "full" } else { "linked" },
@@ -563,7 +591,7 @@ fn copy_disk(
 }
 
 /// The guest id of a request that makes a guest, checked to be free and allowed.
-fn new_id(call: &Call<'_>, kind: GuestKind, verb: &str) -> Result<u32, Fail> {
+fn new_id(call: &Call<'_>, kind: GuestType, verb: &str) -> Result<u32, Fail> {
     let vmid = call.vmid();
     let allowed = call.may(&format!("/vms/{vmid}"), "VM.Allocate")
         || call
@@ -581,16 +609,16 @@ fn new_id(call: &Call<'_>, kind: GuestKind, verb: &str) -> Result<u32, Fail> {
     let replaces = call.flag("force") && verb == "restore";
     match taken(call.cluster, vmid) {
         Some(message) if !replaces => Err(Fail::die(match kind {
-            GuestKind::Qemu => format!("unable to {verb} VM {vmid} - {message}"),
-            GuestKind::Lxc => message,
+            GuestType::Qemu => format!("unable to {verb} VM {vmid} - {message}"),
+            GuestType::Lxc => message,
         })),
         _ => Ok(vmid),
     }
 }
 
-fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
-    if kind == GuestKind::Qemu && call.has("archive")
-        || kind == GuestKind::Lxc && call.flag("restore")
+fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
+    if kind == GuestType::Qemu && call.has("archive")
+        || kind == GuestType::Lxc && call.flag("restore")
     {
         return restore(call, kind);
     }
@@ -619,46 +647,11 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     for (key, value) in config.iter().filter(|(key, _)| is_disk_key(kind, key)) {
         check_source(call.cluster, &node, kind, key, value)?;
     }
-    let mut missing_template = None;
-    if kind == GuestKind::Lxc {
-        let template = call.text("ostemplate");
-        if !template.contains(':') {
-            return Err(Fail::die(ONLY_ROOT));
-        }
-        if !template.contains(":vztmpl/") {
-            return Err(Fail::die(format!(
-                "unable to use volume {template} - content type needs to be 'vztmpl'"
-            )));
-        }
-        // A missing one is reported by the task.
-        missing_template =
-            call.cluster.volume(&template, &node).is_none().then(|| {
-                format!("unable to create CT {vmid} - volume '{template}' does not exist")
-            });
-        call.cluster.usable_storage(&storage, &node)?;
-        config
-            .entry("rootfs".into())
-            .or_insert_with(|| format!("{storage}:4"));
-        for (key, default) in [
-            ("arch", "amd64"),
-            ("ostype", "debian"),
-            ("memory", "512"),
-            ("swap", "512"),
-        ] {
-            config.entry(key.into()).or_insert_with(|| default.into());
-        }
-        config
-            .entry("hostname".into())
-            .or_insert_with(|| format!("CT{vmid}"));
-    } else {
-        config
-            .entry("smbios1".into())
-            .or_insert_with(|| format!("uuid={}", uuid()));
-        config.entry("vmgenid".into()).or_insert_with(uuid);
-        config
-            .entry("meta".into())
-            .or_insert_with(|| format!("creation-qemu=10.1.2,ctime={}", now()));
-    }
+    let missing_template = match kind {
+        GuestType::Qemu => None,
+        GuestType::Lxc => check_template(call, vmid, &storage)?,
+    };
+    add_defaults(&mut config, kind, vmid, &storage);
     for (key, value) in &mut config {
         *value = prepared(kind, key, value);
     }
@@ -673,24 +666,7 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         named(kind, "qmcreate", "vzcreate"),
         vmid,
         move |cluster: &mut Cluster, lines: &mut Lines| {
-            let keys: Vec<String> = real_disks(kind, &config)
-                .map(|(key, _, _)| key.to_owned())
-                .collect();
-            for key in keys {
-                let Some(value) = config.get(&key).cloned() else {
-                    continue;
-                };
-                let asked = volid(&value).and_then(|id| id.split_once(':'));
-                if let Some((storage, size)) =
-                    asked.filter(|(_, size)| *size == "cloudinit" || size.parse::<f64>().is_ok())
-                {
-                    let made = allocate(cluster, vmid, &node, (storage, size), &value, lines);
-                    if kind == GuestKind::Qemu {
-                        lines.push(format!("{key}: successfully created disk '{made}'"));
-                    }
-                    config.insert(key, made);
-                }
-            }
+            make_disks(cluster, (kind, vmid, &node), &mut config, lines);
             let at = cluster.clock.at();
             let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
             guest.config = config;
@@ -710,9 +686,87 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     call.start(plan)
 }
 
-fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+/// Checks the template of a new container. A missing one is reported by the task.
+fn check_template(call: &Call<'_>, vmid: u32, storage: &str) -> Result<Option<String>, Fail> {
+    let template = call.text("ostemplate");
+    if !template.contains(':') {
+        return Err(Fail::die(ONLY_ROOT));
+    }
+    if !template.contains(":vztmpl/") {
+        return Err(Fail::die(format!(
+            "unable to use volume {template} - content type needs to be 'vztmpl'"
+        )));
+    }
+    let missing = call
+        .cluster
+        .volume(&template, &call.node())
+        .is_none()
+        .then(|| format!("unable to create CT {vmid} - volume '{template}' does not exist"));
+    call.cluster.usable_storage(storage, &call.node())?;
+    Ok(missing)
+}
+
+/// Adds what Proxmox sets where a request leaves it out.
+fn add_defaults(config: &mut Config, kind: GuestType, vmid: u32, storage: &str) {
+    match kind {
+        GuestType::Lxc => {
+            config
+                .entry("rootfs".into())
+                .or_insert_with(|| format!("{storage}:4"));
+            for (key, default) in [
+                ("arch", "amd64"),
+                ("ostype", "debian"),
+                ("memory", "512"),
+                ("swap", "512"),
+            ] {
+                config.entry(key.into()).or_insert_with(|| default.into());
+            }
+            config
+                .entry("hostname".into())
+                .or_insert_with(|| format!("CT{vmid}"));
+        }
+        GuestType::Qemu => {
+            config
+                .entry("smbios1".into())
+                .or_insert_with(|| format!("uuid={}", uuid()));
+            config.entry("vmgenid".into()).or_insert_with(uuid);
+            config
+                .entry("meta".into())
+                .or_insert_with(|| format!("creation-qemu=10.1.2,ctime={}", now()));
+        }
+    }
+}
+
+/// Allocates the disks that a configuration asks for as `STORAGE:SIZE`.
+fn make_disks(
+    cluster: &mut Cluster,
+    (kind, vmid, node): (GuestType, u32, &str),
+    config: &mut Config,
+    lines: &mut Lines,
+) {
+    let keys: Vec<String> = real_disks(kind, config)
+        .map(|(key, _, _)| key.to_owned())
+        .collect();
+    for key in keys {
+        let Some(value) = config.get(&key).cloned() else {
+            continue;
+        };
+        let asked = volid(&value).and_then(|id| id.split_once(':'));
+        if let Some((storage, size)) =
+            asked.filter(|(_, size)| *size == "cloudinit" || size.parse::<f64>().is_ok())
+        {
+            let made = allocate(cluster, vmid, node, (storage, size), &value, lines);
+            if kind == GuestType::Qemu {
+                lines.push(format!("{key}: successfully created disk '{made}'"));
+            }
+            config.insert(key, made);
+        }
+    }
+}
+
+fn restore(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let node = call.node();
-    let name = call.text(if kind == GuestKind::Qemu {
+    let name = call.text(if kind == GuestType::Qemu {
         "archive"
     } else {
         "ostemplate"
@@ -756,7 +810,7 @@ fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     }
     let unique = call.flag("unique");
     let mut overrides = settings(call);
-    let declared = if kind == GuestKind::Qemu { QEMU } else { LXC };
+    let declared = if kind == GuestType::Qemu { QEMU } else { LXC };
     overrides.retain(|key, _| declared.iter().any(|param| param.matches(key)));
     let (pool, start) = (call.get("pool").map(str::to_owned), call.flag("start"));
     let mut half = Guest::new(vmid, kind, &node, "lock: create");
@@ -780,33 +834,8 @@ fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             let value = prepared(kind, &key, &value);
             (key, value)
         }));
-        let disks: Vec<(String, String)> = real_disks(kind, &config)
-            .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
-            .collect();
-        for (key, value) in disks {
-            let own = volid(&value)
-                .and_then(|id| id.split_once(':'))
-                .map_or("local", |(storage, _)| storage);
-            let target = storage.as_deref().unwrap_or(own);
-            let size = field(&value, "size")
-                .and_then(parse_size)
-                .unwrap_or(1 << 30);
-            let asked = if value.contains("cloudinit") {
-                "cloudinit"
-            } else {
-                "1"
-            };
-            let made = allocate(cluster, vmid, &node, (target, asked), &value, lines);
-            if let Some(volume) = cluster.volumes.last_mut() {
-                volume.size = if asked == "1" { size } else { volume.size };
-                volume.used = volume.size / 3;
-            }
-            let made = match made.rsplit_once(",size=") {
-                Some((rest, _)) => format!("{rest},size={}", print_size(size)),
-                None => made,
-            };
-            config.insert(key, made);
-        }
+        let storage = storage.as_deref();
+        unpack_disks(cluster, (kind, vmid, &node), storage, &mut config, lines);
         let at = cluster.clock.at();
         let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
         guest.config = config;
@@ -818,7 +847,7 @@ fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
         if let Some(pool) = pool.and_then(|pool| cluster.pools.get_mut(&pool)) {
             pool.guests.push(vmid);
         }
-        if kind == GuestKind::Qemu {
+        if kind == GuestType::Qemu {
             lines.push("rescan volumes...");
         } else {
             lines.push("merging backed-up and given configuration..");
@@ -832,26 +861,68 @@ fn restore(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             Ok(())
         });
     plan = match kind {
-        GuestKind::Qemu => plan.line(0.0, format!("restore vma archive: zstd -q -d -c {name} | vma extract -v -r /var/tmp/vzdumptmp.fifo - /var/tmp/vzdumptmp")),
-        GuestKind::Lxc => plan.line(0.0, format!("recovering backed-up configuration from '{name}'")),
+        GuestType::Qemu => plan.line(0.0, format!("restore vma archive: zstd -q -d -c {name} | vma extract -v -r /var/tmp/vzdumptmp.fifo - /var/tmp/vzdumptmp")),
+        GuestType::Lxc => plan.line(0.0, format!("recovering backed-up configuration from '{name}'")),
     };
+    call.start(with_progress(plan, kind, bytes))
+}
+
+/// Makes the disks of a backup, on the storage that the request or else the backup names.
+fn unpack_disks(
+    cluster: &mut Cluster,
+    (kind, vmid, node): (GuestType, u32, &str),
+    storage: Option<&str>,
+    config: &mut Config,
+    lines: &mut Lines,
+) {
+    let disks: Vec<(String, String)> = real_disks(kind, config)
+        .map(|(key, value, _)| (key.to_owned(), value.to_owned()))
+        .collect();
+    for (key, value) in disks {
+        let own = volid(&value)
+            .and_then(|id| id.split_once(':'))
+            .map_or("local", |(storage, _)| storage);
+        let target = storage.unwrap_or(own);
+        let size = field(&value, "size")
+            .and_then(size::parse)
+            .unwrap_or(1 << 30);
+        let asked = if value.contains("cloudinit") {
+            "cloudinit"
+        } else {
+            "1"
+        };
+        let made = allocate(cluster, vmid, node, (target, asked), &value, lines);
+        if let Some(volume) = cluster.volumes.last_mut() {
+            volume.size = if asked == "1" { size } else { volume.size };
+            volume.used = volume.size / 3;
+        }
+        let made = match made.rsplit_once(",size=") {
+            Some((rest, _)) => format!("{rest},size={}", size::parameter(size)),
+            None => made,
+        };
+        config.insert(key, made);
+    }
+}
+
+/// Adds the lines that a restore of so many bytes logs on its way.
+fn with_progress(mut plan: Plan, kind: GuestType, bytes: u64) -> Plan {
     for percent in [10u64, 30, 50, 70, 90, 100] {
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
         let at = percent as f64 / 105.0;
         let line = match kind {
-            GuestKind::Qemu => format!(
+            GuestType::Qemu => format!(
                 "progress {percent}% (read {} bytes, duration {} sec)",
                 bytes / 100 * percent,
                 percent / 10
             ),
-            GuestKind::Lxc => format!("extracted {percent}% of {bytes} bytes"),
+            GuestType::Lxc => format!("extracted {percent}% of {bytes} bytes"),
         };
         plan = plan.line(at, line);
     }
-    call.start(plan)
+    plan
 }
 
-fn template(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn template(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let guest = call.cluster.guest(&node, kind, vmid)?;
     guest.check_lock().map_err(Fail::die)?;
@@ -908,12 +979,12 @@ fn template(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     let upid = call.start(plan.length(0.5))?;
     // A container's task is not named to the caller.
     Ok(match kind {
-        GuestKind::Qemu => upid,
-        GuestKind::Lxc => Value::Null,
+        GuestType::Qemu => upid,
+        GuestType::Lxc => Value::Null,
     })
 }
 
-fn destroy(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn destroy(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid) = (call.node(), call.vmid());
     let purge = call.flag("purge");
     let cluster = &*call.cluster;
@@ -925,10 +996,10 @@ fn destroy(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             "can't remove {short} {vmid} - protection mode enabled"
         )));
     }
-    if guest.is_running() && !(kind == GuestKind::Lxc && call.flag("force")) {
+    if guest.is_running() && !(kind == GuestType::Lxc && call.flag("force")) {
         return Err(Fail::die(match kind {
-            GuestKind::Qemu => format!("VM {vmid} is running - destroy failed"),
-            GuestKind::Lxc => format!("unable to destroy CT {vmid} - container is running"),
+            GuestType::Qemu => format!("VM {vmid} is running - destroy failed"),
+            GuestType::Lxc => format!("unable to destroy CT {vmid} - container is running"),
         }));
     }
     if cluster.ha.contains_key(&guest.ha_sid()) && !purge {

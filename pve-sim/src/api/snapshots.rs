@@ -9,9 +9,9 @@ use crate::formats::SNAPSHOT_NAME;
 use crate::params::{BOOL, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, Any};
 use crate::state::Lines;
-use crate::state::{Cluster, Config, Guest, GuestKind, Snapshot, missing, volid};
+use crate::state::{Cluster, Config, Guest, Snapshot, missing, volid};
 use crate::tasks::Plan;
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 
 const WRITE: Permission = All("/vms/{vmid}", &["VM.Snapshot"]);
 const ROLLBACK: Permission = Any("/vms/{vmid}", &["VM.Snapshot", "VM.Snapshot.Rollback"]);
@@ -28,42 +28,42 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("vmstate", BOOL),
         ],
         WRITE,
-        |call| create(call, GuestKind::Qemu),
+        |call| create(call, GuestType::Qemu),
     ),
     on(
         &calls::snapshots::CREATE.lxc,
         &[opt("description", TEXT), req("snapname", SNAPSHOT_NAME)],
         WRITE,
-        |call| create(call, GuestKind::Lxc),
+        |call| create(call, GuestType::Lxc),
     ),
     on(
         &calls::expert::DESCRIBE_SNAPSHOT.qemu,
         DESCRIPTION,
         WRITE,
-        |call| describe(call, GuestKind::Qemu),
+        |call| describe(call, GuestType::Qemu),
     ),
     on(
         &calls::expert::DESCRIBE_SNAPSHOT.lxc,
         DESCRIPTION,
         WRITE,
-        |call| describe(call, GuestKind::Lxc),
+        |call| describe(call, GuestType::Lxc),
     ),
     on(&calls::snapshots::ROLLBACK.qemu, START, ROLLBACK, |call| {
-        rollback(call, GuestKind::Qemu)
+        rollback(call, GuestType::Qemu)
     }),
     on(&calls::snapshots::ROLLBACK.lxc, START, ROLLBACK, |call| {
-        rollback(call, GuestKind::Lxc)
+        rollback(call, GuestType::Lxc)
     }),
     on(&calls::snapshots::DELETE.qemu, FORCE, WRITE, |call| {
-        remove(call, GuestKind::Qemu)
+        remove(call, GuestType::Qemu)
     }),
     on(&calls::snapshots::DELETE.lxc, FORCE, WRITE, |call| {
-        remove(call, GuestKind::Lxc)
+        remove(call, GuestType::Lxc)
     }),
 ];
 
-fn named(kind: GuestKind, qemu: &'static str, lxc: &'static str) -> &'static str {
-    if kind == GuestKind::Qemu { qemu } else { lxc }
+fn named(kind: GuestType, qemu: &'static str, lxc: &'static str) -> &'static str {
+    if kind == GuestType::Qemu { qemu } else { lxc }
 }
 
 /// Whether every disk lies where snapshots are possible.
@@ -77,7 +77,7 @@ fn supported(cluster: &Cluster, guest: &Guest) -> bool {
                 .split_once(':')
                 .and_then(|(storage, _)| cluster.storage(storage));
             storage.is_some_and(|storage| {
-                storage.has_snapshots() || guest.kind == GuestKind::Qemu && id.ends_with(".qcow2")
+                storage.has_snapshots() || guest.kind == GuestType::Qemu && id.ends_with(".qcow2")
             })
         })
 }
@@ -108,7 +108,7 @@ fn unlock(
     }
 }
 
-fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, name) = (call.node(), call.vmid(), call.text("snapname"));
     for reserved in ["current", "pending"] {
         if name.eq_ignore_ascii_case(reserved) {
@@ -117,7 +117,7 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
             )));
         }
     }
-    if kind == GuestKind::Lxc && name == "vzdump" {
+    if kind == GuestType::Lxc && name == "vzdump" {
         return Err(Fail::die(
             "unable to use snapshot name 'vzdump' (reserved name)",
         ));
@@ -137,7 +137,7 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
                 .get_mut(&vmid)
                 .ok_or_else(|| missing(&node, kind, vmid))?;
             guest.config.remove("lock");
-            for (key, value) in guest.disks().filter(|_| kind == GuestKind::Qemu) {
+            for (key, value) in guest.disks().filter(|_| kind == GuestType::Qemu) {
                 if let Some(id) = volid(value).filter(|id| !id.contains("cloudinit")) {
                     lines.push(format!("snapshotting 'drive-{key}' ({id})"));
                 }
@@ -172,7 +172,7 @@ fn create(call: &mut Call<'_>, kind: GuestKind) -> Answer {
 fn prepare(
     cluster: &mut Cluster,
     node: &str,
-    kind: GuestKind,
+    kind: GuestType,
     vmid: u32,
     name: &str,
 ) -> Result<(), String> {
@@ -199,7 +199,7 @@ fn lock(cluster: &mut Cluster, vmid: u32, lock: &str) {
     }
 }
 
-fn describe(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn describe(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, name) = (call.node(), call.vmid(), call.text("snapname"));
     let description = call.get("description").map(str::to_owned);
     let guest = call.cluster.guest_mut(&node, kind, vmid)?;
@@ -213,7 +213,7 @@ fn describe(call: &mut Call<'_>, kind: GuestKind) -> Answer {
     Ok(Value::Null)
 }
 
-fn rollback(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn rollback(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, name, start) = (
         call.node(),
         call.vmid(),
@@ -267,7 +267,7 @@ fn rollback(call: &mut Call<'_>, kind: GuestKind) -> Answer {
 fn can_roll_back(
     cluster: &Cluster,
     node: &str,
-    kind: GuestKind,
+    kind: GuestType,
     vmid: u32,
     name: &str,
 ) -> Result<(), String> {
@@ -301,7 +301,7 @@ fn can_roll_back(
     }
 }
 
-fn remove(call: &mut Call<'_>, kind: GuestKind) -> Answer {
+fn remove(call: &mut Call<'_>, kind: GuestType) -> Answer {
     let (node, vmid, name) = (call.node(), call.vmid(), call.text("snapname"));
     let task = named(kind, "qmdelsnapshot", "vzdelsnapshot");
     let checked = call

@@ -231,7 +231,7 @@ pub(crate) fn volume_json(volume: &Volume) -> Value {
         fields.insert("parent".into(), json!(volume.parent));
     }
     if let Some(archive) = &volume.archive {
-        fields.insert("subtype".into(), json!(archive.kind.name()));
+        fields.insert("subtype".into(), json!(archive.kind.as_str()));
     }
     if let Some(notes) = &volume.notes {
         fields.insert("notes".into(), json!(notes));

@@ -23,7 +23,7 @@ impl std::error::Error for Cut {}
 pub(super) struct Answer {
     rest: Bytes,
     length: u64,
-    /// The connection breaks when so much is left.
+    /// The connection breaks when this many bytes are left.
     break_at: Option<usize>,
     drip: Option<(Duration, Pin<Box<Sleep>>)>,
 }

@@ -23,7 +23,7 @@ use super::response::told;
 use super::{MAX_HEADERS, Server};
 use crate::outage::Meets;
 
-/// A connection is closed after so many requests, or when none comes for so long.
+/// A connection is closed after this many requests, or after `IDLE` without one.
 const REQUESTS_PER_CONNECTION: u32 = 100;
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -79,7 +79,7 @@ async fn listen(mut listener: TcpListener, acceptor: Option<TlsAcceptor>, server
     }
 }
 
-/// Keeps the port while nothing listens on it, so that no other program takes it meanwhile.
+/// Keeps the port while nothing listens on it, so that no other program takes it.
 async fn closed(
     address: SocketAddr,
     outage: &mut watch::Receiver<Option<Meets>>,

@@ -8,6 +8,7 @@ mod spoil;
 
 use std::fs::File;
 use std::io::Write as _;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,6 +54,15 @@ pub(crate) struct Server {
     /// How long the lookup of an unknown node's name takes.
     lookup_delay: Duration,
     served: AtomicU64,
+}
+
+/// What a request is for.
+struct Target {
+    method: Method,
+    /// How the response is to be written.
+    format: Format,
+    /// Below the format, with one slash before it.
+    path: String,
 }
 
 impl Server {
@@ -129,48 +139,13 @@ impl Server {
             Some(Meets::Answer(status)) => return Ok(bare(status, Meets::reason(status))),
         }
         self.served.fetch_add(1, Ordering::Relaxed);
-        let header_bytes: usize = request
-            .headers()
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
-        if request.headers().len() >= MAX_HEADERS || header_bytes >= MAX_HEADER_BYTES {
-            // The real one stops reading and drops the connection.
-            return Err(Cut);
-        }
-        let Some(method) = Method::parse(request.method().as_str()) else {
-            return Ok(bare(
-                501,
-                &format!("method '{}' not available", request.method()),
-            ));
-        };
-        if let Some(encoding) = request.headers().get(TRANSFER_ENCODING) {
-            let encoding = encoding.to_str().unwrap_or_default();
-            return Ok(match encoding.eq_ignore_ascii_case("chunked") {
-                true => told(501, "chunked transfer encoding not supported"),
-                false => told(501, &format!("Unknown transfer encoding '{encoding}'")),
-            });
-        }
-        let whole = wire::unescape(request.uri().path());
-        let Some(inside) = whole.strip_prefix(&self.prefix) else {
-            return Ok(not_proxied());
-        };
-        let Some(path) = inside
-            .strip_prefix("/api2")
-            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
-        else {
-            return Ok(not_the_api(inside));
-        };
-        let (format, path) = match path.trim_start_matches('/').split_once('/') {
-            Some((format, path)) => (format, path),
-            None => (path.trim_start_matches('/'), ""),
-        };
-        let path = format!("/{}", path.trim_start_matches('/').trim_end_matches('/'));
-        let Some(format) = Format::parse(format) else {
-            return Ok(match format {
-                "" => told(501, "no such uri"),
-                other => told(501, &format!("no formatter for uri {path}, {other}")),
-            });
+        let Target {
+            method,
+            format,
+            path,
+        } = match self.target(&request)? {
+            ControlFlow::Continue(target) => target,
+            ControlFlow::Break(response) => return Ok(response),
         };
         let fault = {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -228,6 +203,63 @@ impl Server {
             return Err(Cut);
         }
         after(fault, response)
+    }
+
+    /// What a request is for, unless pveproxy answers it itself.
+    fn target(
+        &self,
+        request: &Request<Incoming>,
+    ) -> Result<ControlFlow<Response<Answer>, Target>, Cut> {
+        let header_bytes: usize = request
+            .headers()
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if request.headers().len() >= MAX_HEADERS || header_bytes >= MAX_HEADER_BYTES {
+            // The real one stops reading and drops the connection.
+            return Err(Cut);
+        }
+        let Some(method) = Method::parse(request.method().as_str()) else {
+            return Ok(ControlFlow::Break(bare(
+                501,
+                &format!("method '{}' not available", request.method()),
+            )));
+        };
+        if let Some(encoding) = request.headers().get(TRANSFER_ENCODING) {
+            let encoding = encoding.to_str().unwrap_or_default();
+            return Ok(ControlFlow::Break(
+                match encoding.eq_ignore_ascii_case("chunked") {
+                    true => told(501, "chunked transfer encoding not supported"),
+                    false => told(501, &format!("Unknown transfer encoding '{encoding}'")),
+                },
+            ));
+        }
+        let whole = wire::unescape(request.uri().path());
+        let Some(inside) = whole.strip_prefix(&self.prefix) else {
+            return Ok(ControlFlow::Break(not_proxied()));
+        };
+        let Some(path) = inside
+            .strip_prefix("/api2")
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        else {
+            return Ok(ControlFlow::Break(not_the_api(inside)));
+        };
+        let (format, path) = match path.trim_start_matches('/').split_once('/') {
+            Some((format, path)) => (format, path),
+            None => (path.trim_start_matches('/'), ""),
+        };
+        let path = format!("/{}", path.trim_start_matches('/').trim_end_matches('/'));
+        let Some(format) = Format::parse(format) else {
+            return Ok(ControlFlow::Break(match format {
+                "" => told(501, "no such uri"),
+                other => told(501, &format!("no formatter for uri {path}, {other}")),
+            }));
+        };
+        Ok(ControlFlow::Continue(Target {
+            method,
+            format,
+            path,
+        }))
     }
 
     fn authenticate(&self, request: &Request<Incoming>) -> Result<Auth, &'static str> {
@@ -315,6 +347,6 @@ fn shown(args: &Args) -> serde_json::Map<String, serde_json::Value> {
 
 fn write_line(log: &Mutex<File>, line: &serde_json::Value) {
     let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-    // A test that reads the log sees at once when this fails: the line is missing.
+    // If this fails, a test that reads the log misses the line.
     let _ = writeln!(log, "{line}").and_then(|()| log.flush());
 }

@@ -13,7 +13,7 @@ use crate::fail::Fail;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Format {
     Json,
-    /// As the web interface wants it: errors are 200 too.
+    /// For the web interface: the status of errors is 200, too.
     ExtJs,
     Html,
     Png,
@@ -99,7 +99,7 @@ pub(super) fn not_the_api(path: &str) -> Response<Answer> {
     )
 }
 
-/// What a reverse proxy answers that serves Proxmox under a path of its own.
+/// The response of a reverse proxy that serves Proxmox under a path prefix.
 pub(super) fn not_proxied() -> Response<Answer> {
     page(404, "Not Found", "<html><body>404 Not Found</body></html>")
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::pool::Pool;
 use crate::params::matches_whole;
 
-/// Every privilege that there is.
+/// All privileges of Proxmox.
 pub(crate) const PRIVILEGES: &[&str] = &[
     "Datastore.Allocate",
     "Datastore.AllocateSpace",
@@ -165,7 +165,8 @@ pub(crate) struct Token {
     pub(crate) secret: String,
     /// `all`, `audit`, `none` or the access list as it was given.
     pub(crate) rights: String,
-    /// Whether it may do only what both it and its user may. A full token may what its user may.
+    /// Whether it has only the privileges that both it and its user have. A full token has those
+    /// of its user.
     pub(crate) separated: bool,
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::access::{Access, Privileges};
 use super::firewall::Firewall;
-use super::guest::{Guest, GuestKind, missing, volid};
+use super::guest::{Guest, missing, volid};
 use super::node::Node;
 use super::pool::Pool;
 use super::reports::Reports;
@@ -15,7 +15,8 @@ use super::storage::{Storage, Volume};
 use super::task::{Lines, Tasks};
 use crate::clock::{Clock, now};
 use crate::fail::Fail;
-use crate::formats::{field, parse_size};
+use crate::formats::field;
+use pve_api::{GuestType, size};
 
 pub(crate) struct Cluster {
     pub(crate) name: String,
@@ -29,7 +30,7 @@ pub(crate) struct Cluster {
     pub(crate) pools: BTreeMap<String, Pool>,
     pub(crate) ha: BTreeMap<String, HaResource>,
     pub(crate) firewall: Firewall,
-    /// By guest, whether it exists or not: the files stand apart.
+    /// By guest, whether it exists or not: these are separate files.
     pub(crate) guest_firewalls: BTreeMap<u32, Firewall>,
     pub(crate) access: Access,
     pub(crate) tasks: Tasks,
@@ -43,7 +44,7 @@ pub(crate) struct Cluster {
     pub(crate) boot_time: Duration,
     pub(crate) clock: Clock,
     pub(crate) reports: Reports,
-    /// What has been put off.
+    /// What is scheduled for later.
     pub(crate) later: Vec<Later>,
 }
 
@@ -119,7 +120,7 @@ impl Cluster {
     }
 
     /// The guest of that kind on that node, or the error that a missing one gives.
-    pub(crate) fn guest(&self, node: &str, kind: GuestKind, vmid: u32) -> Result<&Guest, Fail> {
+    pub(crate) fn guest(&self, node: &str, kind: GuestType, vmid: u32) -> Result<&Guest, Fail> {
         self.guests
             .get(&vmid)
             .filter(|guest| guest.kind == kind && guest.node == node)
@@ -129,7 +130,7 @@ impl Cluster {
     pub(crate) fn guest_mut(
         &mut self,
         node: &str,
-        kind: GuestKind,
+        kind: GuestType,
         vmid: u32,
     ) -> Result<&mut Guest, Fail> {
         self.guests
@@ -198,7 +199,7 @@ impl Cluster {
             .unwrap_or(100)
     }
 
-    /// Puts something off, by the simulated clock.
+    /// Schedules something for later, by the simulated clock.
     pub(crate) fn after(
         &mut self,
         delay: Duration,
@@ -239,13 +240,15 @@ impl Cluster {
                 continue;
             }
             let shared = self.storage(storage).is_some_and(|storage| storage.shared);
-            let size = field(value, "size").and_then(parse_size).unwrap_or(4 << 20);
+            let size = field(value, "size")
+                .and_then(size::parse)
+                .unwrap_or(4 << 20);
             let format = name.rsplit_once('.').map_or("raw", |(_, format)| format);
             added.push(Volume {
                 volid: volid.to_owned(),
                 storage: storage.to_owned(),
                 node: (!shared).then(|| guest.node.clone()),
-                content: if guest.kind == GuestKind::Qemu {
+                content: if guest.kind == GuestType::Qemu {
                     "images"
                 } else {
                     "rootdir"

@@ -4,58 +4,58 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use pve_api::GuestType;
 use serde_json::{Value, json};
 
 use crate::clock::now;
 use crate::digest::sha1_hex;
-use crate::formats::{field, fields, parse_size};
+use crate::formats::{field, fields};
+use pve_api::size;
 
 /// A guest's configuration, as its `.conf` file has it.
 pub(crate) type Config = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GuestKind {
-    Qemu,
-    Lxc,
-}
-
-impl GuestKind {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            GuestKind::Qemu => "qemu",
-            GuestKind::Lxc => "lxc",
-        }
-    }
-
+/// How Proxmox names what belongs to a type of guest.
+pub(crate) trait GuestNames {
     /// `VM` or `CT`, as messages call them.
-    pub(crate) fn short(self) -> &'static str {
-        match self {
-            GuestKind::Qemu => "VM",
-            GuestKind::Lxc => "CT",
-        }
-    }
+    fn short(self) -> &'static str;
 
     /// The folder of its configuration files.
-    pub(crate) fn folder(self) -> &'static str {
-        match self {
-            GuestKind::Qemu => "qemu-server",
-            GuestKind::Lxc => "lxc",
-        }
-    }
+    fn folder(self) -> &'static str;
 
     /// The key of its name in the configuration.
-    pub(crate) fn name_key(self) -> &'static str {
+    fn name_key(self) -> &'static str;
+
+    /// `vm` or `ct`, as HA names services.
+    fn ha_type(self) -> &'static str;
+}
+
+impl GuestNames for GuestType {
+    fn short(self) -> &'static str {
         match self {
-            GuestKind::Qemu => "name",
-            GuestKind::Lxc => "hostname",
+            GuestType::Qemu => "VM",
+            GuestType::Lxc => "CT",
         }
     }
 
-    /// `vm` or `ct`, as HA names services.
-    pub(crate) fn ha_type(self) -> &'static str {
+    fn folder(self) -> &'static str {
         match self {
-            GuestKind::Qemu => "vm",
-            GuestKind::Lxc => "ct",
+            GuestType::Qemu => "qemu-server",
+            GuestType::Lxc => "lxc",
+        }
+    }
+
+    fn name_key(self) -> &'static str {
+        match self {
+            GuestType::Qemu => "name",
+            GuestType::Lxc => "hostname",
+        }
+    }
+
+    fn ha_type(self) -> &'static str {
+        match self {
+            GuestType::Qemu => "vm",
+            GuestType::Lxc => "ct",
         }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) enum Power {
 #[derive(Clone)]
 pub(crate) struct Guest {
     pub(crate) vmid: u32,
-    pub(crate) kind: GuestKind,
+    pub(crate) kind: GuestType,
     pub(crate) node: String,
     pub(crate) config: Config,
     /// Changes that wait for a reboot; `None` deletes the key.
@@ -96,7 +96,7 @@ pub(crate) struct Guest {
     pub(crate) created: i64,
     /// Commands run by the agent, by pid.
     pub(crate) commands: BTreeMap<u32, Value>,
-    /// Contents of a disk stand for themselves by a counter: a rollback brings it back.
+    /// A counter that represents the contents of the disks: a rollback restores it.
     pub(crate) generation: u64,
 }
 
@@ -111,14 +111,14 @@ pub(crate) struct Snapshot {
 }
 
 /// What PVE says of a guest that is not there.
-pub(crate) fn missing(node: &str, kind: GuestKind, vmid: u32) -> String {
+pub(crate) fn missing(node: &str, kind: GuestType, vmid: u32) -> String {
     format!(
         "Configuration file 'nodes/{node}/{}/{vmid}.conf' does not exist",
         kind.folder()
     )
 }
 
-/// The volume of a disk's value, unless it is none or a device.
+/// The volume in a disk's value; absent for `none` and for devices.
 pub(crate) fn volid(value: &str) -> Option<&str> {
     let (key, first) = fields(value).next()?;
     let volid = match key {
@@ -131,14 +131,14 @@ pub(crate) fn volid(value: &str) -> Option<&str> {
 const QEMU_DISKS: [&str; 6] = ["scsi", "virtio", "sata", "ide", "efidisk", "tpmstate"];
 
 /// Whether `key` names a disk of that kind of guest.
-pub(crate) fn is_disk_key(kind: GuestKind, key: &str) -> bool {
+pub(crate) fn is_disk_key(kind: GuestType, key: &str) -> bool {
     let numbered = |prefix: &str| {
         key.strip_prefix(prefix)
             .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit()))
     };
     match kind {
-        GuestKind::Qemu => QEMU_DISKS.iter().any(|prefix| numbered(prefix)),
-        GuestKind::Lxc => key == "rootfs" || numbered("mp"),
+        GuestType::Qemu => QEMU_DISKS.iter().any(|prefix| numbered(prefix)),
+        GuestType::Lxc => key == "rootfs" || numbered("mp"),
     }
 }
 
@@ -148,7 +148,7 @@ pub(crate) fn number_of(prefix: &str, key: &str) -> Option<u32> {
 }
 
 impl Guest {
-    pub(crate) fn new(vmid: u32, kind: GuestKind, node: &str, conf: &str) -> Guest {
+    pub(crate) fn new(vmid: u32, kind: GuestType, node: &str, conf: &str) -> Guest {
         Guest {
             vmid,
             kind,
@@ -178,8 +178,8 @@ impl Guest {
 
     pub(crate) fn name(&self) -> String {
         let fallback = || match self.kind {
-            GuestKind::Qemu => format!("VM {}", self.vmid),
-            GuestKind::Lxc => format!("CT{}", self.vmid),
+            GuestType::Qemu => format!("VM {}", self.vmid),
+            GuestType::Lxc => format!("CT{}", self.vmid),
         };
         self.get(self.kind.name_key())
             .map_or_else(fallback, str::to_owned)
@@ -202,8 +202,8 @@ impl Guest {
         match (seen, self.kind) {
             (None, _) => Ok(()),
             (Some(seen), _) if seen == self.digest() => Ok(()),
-            (_, GuestKind::Qemu) => Err("checksum mismatch (file change by other user?)"),
-            (_, GuestKind::Lxc) => {
+            (_, GuestType::Qemu) => Err("checksum mismatch (file change by other user?)"),
+            (_, GuestType::Lxc) => {
                 Err("detected modified configuration - file changed by other user? Try again.")
             }
         }
@@ -254,8 +254,8 @@ impl Guest {
 
     /// The size of the disk that it boots from.
     pub(crate) fn disk_size(&self) -> u64 {
-        let size = |value: &str| field(value, "size").and_then(parse_size);
-        if self.kind == GuestKind::Lxc {
+        let size = |value: &str| field(value, "size").and_then(size::parse);
+        if self.kind == GuestType::Lxc {
             return self.get("rootfs").and_then(size).unwrap_or_default();
         }
         let order = self
@@ -388,12 +388,12 @@ impl Guest {
         }
         let key = format!("ipconfig{nic}");
         let setting = match self.kind {
-            GuestKind::Qemu => self.cloudinit.get(&key).map(String::as_str),
-            GuestKind::Lxc => self.get(&format!("net{nic}")),
+            GuestType::Qemu => self.cloudinit.get(&key).map(String::as_str),
+            GuestType::Lxc => self.get(&format!("net{nic}")),
         };
         let by_dhcp = format!("192.0.2.{}/24", 100 + (self.vmid + nic * 50) % 150);
         let Some(setting) = setting else {
-            return if self.kind == GuestKind::Qemu && self.cloudinit_drive().is_none() {
+            return if self.kind == GuestType::Qemu && self.cloudinit_drive().is_none() {
                 vec![by_dhcp]
             } else {
                 Vec::new()
@@ -457,9 +457,9 @@ pub(crate) fn scaled(whole: u64, share: f64) -> u64 {
 }
 
 /// Numbers as PVE shows a stored value: integers where the schema has integers and booleans.
-pub(crate) fn shown(kind: GuestKind, key: &str, value: &str) -> Value {
+pub(crate) fn shown(kind: GuestType, key: &str, value: &str) -> Value {
     let numeric = match kind {
-        GuestKind::Qemu => matches!(
+        GuestType::Qemu => matches!(
             key,
             "acpi"
                 | "allow-ksm"
@@ -487,7 +487,7 @@ pub(crate) fn shown(kind: GuestKind, key: &str, value: &str) -> Value {
                 | "cpulimit"
                 | "migrate_downtime"
         ),
-        GuestKind::Lxc => matches!(
+        GuestType::Lxc => matches!(
             key,
             "console"
                 | "cores"

@@ -14,7 +14,7 @@ pub(crate) use access::{Access, Role, Token, known_privilege, show};
 pub(crate) use cluster::{Appliance, Cluster, Download, HaResource, Job, Work};
 pub(crate) use firewall::{Firewall, Group, IpSet, Rule, digest_of, options_digest, rules_digest};
 pub(crate) use guest::{
-    Config, Guest, GuestKind, Power, Snapshot, is_cloudinit_key, is_disk_key, missing, number_of,
+    Config, Guest, GuestNames, Power, Snapshot, is_cloudinit_key, is_disk_key, missing, number_of,
     parse_conf, scaled, shown, volid, wave,
 };
 pub(crate) use node::{CYCLE, Node, Pvestatd};

@@ -1,6 +1,7 @@
 //! Storages and the volumes on them.
 
-use super::guest::{Config, GuestKind};
+use super::guest::Config;
+use pve_api::GuestType;
 
 pub(crate) struct Storage {
     pub(crate) id: String,
@@ -13,7 +14,7 @@ pub(crate) struct Storage {
     /// Only there; everywhere when empty.
     pub(crate) nodes: Vec<String>,
     pub(crate) total: u64,
-    /// What is used beside the volumes that are known.
+    /// What is used in addition to the known volumes.
     pub(crate) base_used: u64,
 }
 
@@ -62,6 +63,6 @@ pub(crate) struct Volume {
 
 #[derive(Clone)]
 pub(crate) struct Archive {
-    pub(crate) kind: GuestKind,
+    pub(crate) kind: GuestType,
     pub(crate) config: Config,
 }

@@ -6,12 +6,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context as _;
+use pve_api::{GuestType, Vmid};
 use serde::Deserialize;
 
 use super::{DAY, node, running, size};
 use crate::clock::now;
 use crate::options;
-use crate::state::{self, Cluster, GuestKind, IpSet, Rule, parse_conf};
+use crate::state::{self, Cluster, IpSet, Rule, parse_conf};
 
 /// A cluster.
 #[derive(Deserialize)]
@@ -56,15 +57,15 @@ pub(super) struct Storage {
     #[serde(default)]
     nodes: Vec<String>,
     total: String,
-    /// What is used beside the volumes that are known.
+    /// What is used in addition to the known volumes.
     used_by_others: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Guest {
-    pub(super) vmid: u32,
-    kind: Kind,
+    pub(super) vmid: Vmid,
+    kind: GuestType,
     pub(super) node: String,
     /// It is stopped without one.
     uptime_seconds: Option<i64>,
@@ -83,13 +84,6 @@ pub(super) struct Guest {
     config: String,
     #[serde(default)]
     snapshots: Vec<Snapshot>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Qemu,
-    Lxc,
 }
 
 #[derive(Deserialize)]
@@ -167,7 +161,7 @@ pub(super) struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Backup {
-    pub(super) vmid: u32,
+    pub(super) vmid: Vmid,
     pub(super) storage: String,
     pub(super) node: Option<String>,
     pub(super) age_hours: i64,
@@ -272,11 +266,7 @@ impl Storage {
 
 impl Guest {
     pub(super) fn on(self, node: &str) -> anyhow::Result<state::Guest> {
-        let kind = match self.kind {
-            Kind::Qemu => GuestKind::Qemu,
-            Kind::Lxc => GuestKind::Lxc,
-        };
-        let mut guest = state::Guest::new(self.vmid, kind, node, &self.config);
+        let mut guest = state::Guest::new(self.vmid.get(), self.kind, node, &self.config);
         if let Some(uptime) = self.uptime_seconds {
             running(&mut guest, uptime);
         }

@@ -56,7 +56,7 @@ impl HostRunner {
         self
     }
 
-    /// Sets a variable that should hold a secret to a value that is none.
+    /// Sets a variable that should contain a secret to something that is not one.
     #[must_use]
     pub fn env_mistaken(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.to_owned(), value.into());

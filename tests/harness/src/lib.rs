@@ -42,4 +42,4 @@ pub use programs::{component, hostile_component, hostile_sockets_component, targ
 pub use raw::Raw;
 pub use rogue::{Authority, Piece, Rogue};
 pub use sim::{Sim, SimOptions, Token};
-pub use values::{assert_says, with};
+pub use values::{assert_case_says, assert_says, each, with};

@@ -26,7 +26,7 @@ use crate::host::HostRunner;
 pub enum Piece {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// These bytes so many times.
+    /// These bytes, repeated.
     Times(Vec<u8>, usize),
     /// These bytes until the client stops reading.
     Forever(Vec<u8>),
@@ -151,7 +151,7 @@ impl Rogue {
     /// The secret of the token that [`Rogue::host`] is given.
     pub const SECRET: &str = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0";
 
-    /// One with an authority of its own, on 127.0.0.1.
+    /// One with its own certificate authority, on 127.0.0.1.
     pub async fn start(
         script: impl Fn(&str) -> Vec<Piece> + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
@@ -212,7 +212,7 @@ async fn accept(
         let (acceptor, seen, script) = (acceptor.clone(), Arc::clone(&seen), Arc::clone(&script));
         connections.spawn(async move {
             if let Ok(mut stream) = acceptor.accept(stream).await {
-                // Whoever hangs up has had enough.
+                // The client may hang up at any time.
                 let _ = serve(&mut stream, &seen, &*script).await;
             }
         });

@@ -229,6 +229,26 @@ impl Sim {
         Ok(requests)
     }
 
+    /// The answered requests of this method to paths that end so, oldest first.
+    pub fn sent_to(&self, method: &str, end: &str) -> anyhow::Result<Vec<Value>> {
+        let mut requests = self.sent(method)?;
+        requests.retain(|request| {
+            let path = request.get("path").and_then(Value::as_str);
+            path.is_some_and(|path| path.ends_with(end))
+        });
+        Ok(requests)
+    }
+
+    /// The settings for this cluster as lines of a `.env`, without the secret.
+    pub fn env_lines(&self) -> anyhow::Result<String> {
+        Ok(format!(
+            "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_CA_FILE={}\n",
+            self.url,
+            self.token("all")?.id,
+            self.ca_file.display()
+        ))
+    }
+
     async fn spawn(options: SimOptions) -> anyhow::Result<Self> {
         let directory = TempDir::new()?;
         let log = if options.private_log {

@@ -92,7 +92,7 @@ fn folder(name: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Every test program has names of its own.
+/// Names are different in every test program.
 fn test() -> String {
     let exe = std::env::current_exe().unwrap_or_default();
     let name = exe.file_stem().unwrap_or_default().to_string_lossy();

@@ -27,7 +27,7 @@ pub(crate) struct Watch {
     directory: TempDir,
     /// What the test has put there.
     given: Vec<OsString>,
-    /// Its stdout and its files hold secrets, as they should.
+    /// Its stdout and its files are expected to contain secrets.
     tells_secrets: bool,
 }
 

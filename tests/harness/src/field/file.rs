@@ -145,7 +145,7 @@ pub enum ErrorKind {
     Any,
     /// A JSON-RPC error in place of a result.
     Protocol,
-    /// There is no such tool.
+    /// The tool does not exist.
     UnknownTool,
     /// The arguments do not fit.
     InvalidArguments,

@@ -11,7 +11,7 @@ pub(super) struct Outcome {
     pub(super) answer: Answer,
     /// The kind of the error, as the audit log has it.
     pub(super) error_kind: Option<String>,
-    /// What was sent meanwhile.
+    /// What was sent during the call.
     pub(super) requests: Vec<Request>,
 }
 

@@ -11,7 +11,7 @@ use crate::bindings::{Outcome, Pending, ToolError, ToolResult};
 /// Calls that this instance has seen: never more than one.
 static CALLS: AtomicU64 = AtomicU64::new(0);
 
-/// What no honest ticket looks like: the host has to carry it all the same.
+/// Unlike any honest ticket: the host still has to pass it back.
 const GARBAGE_TICKET: &str = "\u{0}\u{1b}[31m../../\"}]\r\n\u{feff}UPID:::";
 
 /// Begins the ticket of [`send_later`].

@@ -33,7 +33,7 @@ pub(crate) fn zeroes(arguments: &Arguments) -> Result<Outcome, ToolError> {
     report(json!({ "outcome": if outcome.is_ok() { "written" } else { "refused" } }))
 }
 
-/// Keeps so many streams open, and something written to each.
+/// Keeps `count` streams open, with something written to each.
 pub(crate) fn hoard_streams(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let mut hoard = Vec::new();
     for _ in 0..arguments.number("count")? {
@@ -45,7 +45,7 @@ pub(crate) fn hoard_streams(arguments: &Arguments) -> Result<Outcome, ToolError>
     report(json!({ "outcome": "hoarded", "count": hoard.len() }))
 }
 
-/// Keeps so many timers.
+/// Keeps `count` timers.
 pub(crate) fn hoard_timers(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let mut hoard = Vec::new();
     for number in 0..arguments.number("count")? {
@@ -54,7 +54,7 @@ pub(crate) fn hoard_timers(arguments: &Arguments) -> Result<Outcome, ToolError> 
     report(json!({ "outcome": "hoarded", "count": hoard.len() }))
 }
 
-/// Keeps so many sets of headers, each as full as it gets.
+/// Keeps `count` sets of headers, each as full as possible.
 pub(crate) fn hoard_headers(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let mut hoard = Vec::new();
     for _ in 0..arguments.number("count")? {
@@ -71,7 +71,7 @@ pub(crate) fn hoard_headers(arguments: &Arguments) -> Result<Outcome, ToolError>
     report(json!({ "outcome": "hoarded", "count": hoard.len() }))
 }
 
-/// Keeps so many requests, each part of which is as long as it gets.
+/// Keeps `count` requests, each part of which is as long as possible.
 pub(crate) fn hoard_requests(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let mut hoard = Vec::new();
     for _ in 0..arguments.number("count")? {
@@ -146,7 +146,7 @@ fn going_on(bytes: usize) -> Outcome {
     })
 }
 
-/// Fails with so many problems.
+/// Fails with `count` problems.
 pub(crate) fn many_problems(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let count = arguments.number("count")?;
     let problems = std::iter::repeat_with(|| ArgumentProblem {
@@ -159,7 +159,7 @@ pub(crate) fn many_problems(arguments: &Arguments) -> Result<Outcome, ToolError>
     }))
 }
 
-/// Fails with a log of so many lines.
+/// Fails with a log of `count` lines.
 pub(crate) fn many_lines(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let count = arguments.number("count")?;
     Err(ToolError::FailedTask(FailedTask {

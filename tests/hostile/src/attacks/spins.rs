@@ -10,7 +10,7 @@ use crate::bindings::wasi::http::types::{Fields, OutgoingRequest};
 use crate::bindings::wasi::random::random;
 use crate::bindings::{Outcome, ToolError};
 
-/// Calls this function until somebody stops it.
+/// Calls this function until the host stops it.
 pub(crate) fn spin(arguments: &Arguments) -> Result<Outcome, ToolError> {
     let on = arguments.text("on")?;
     let step: fn() = match on {
