@@ -10,6 +10,7 @@ mod deny;
 mod dist;
 mod docker_test;
 mod docs;
+mod evals;
 mod fuzz;
 mod hosts;
 mod redteam;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Bench(bench::Bench),
     Soak(soak::Soak),
     Redteam(redteam::Redteam),
+    Evals(evals::Evals),
     Deny(deny::Deny),
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
@@ -54,6 +56,7 @@ impl Command {
             Self::Bench(command) => command.run(&workspace),
             Self::Soak(command) => command.run(&workspace),
             Self::Redteam(command) => command.run(&workspace),
+            Self::Evals(command) => command.run(&workspace),
             Self::Deny(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
