@@ -278,8 +278,22 @@ impl Pve {
         if answer.scope.is_some() {
             self.scope.replace(answer.scope.clone());
         }
-        let context = || Asked {
-            call: call.clone(),
+        match self.error_in(request, params, &answer) {
+            Some(error) => Err(Failure::Api(Box::new(error))),
+            None => Ok(answer),
+        }
+    }
+
+    /// The error that an answer is, if it is one: by its status, by a status in its
+    /// body, or by what a guest's agent says.
+    fn error_in(
+        &self,
+        request: &Request,
+        params: &Params,
+        answer: &Answer,
+    ) -> Option<ErrorResponse> {
+        let asked = || Asked {
+            call: request.to_string(),
             node: request.node().map(str::to_owned),
             token: self.token_name().to_owned(),
             sent: Asked::sent(params),
@@ -289,15 +303,11 @@ impl Pve {
             200..=299 => decode::failed_status(&answer.body),
             other => Some(other),
         };
-        let error = match failed {
-            Some(status) => Some(ErrorResponse::read(context(), status, &answer)),
+        match failed {
+            Some(status) => Some(ErrorResponse::read(asked(), status, answer)),
             None if request.asks_agent() => decode::agent_error(&answer.body)
-                .map(|(class, text)| ErrorResponse::of_agent(context(), &class, &text)),
+                .map(|(class, text)| ErrorResponse::of_agent(asked(), &class, &text)),
             None => None,
-        };
-        match error {
-            Some(error) => Err(Failure::Api(Box::new(error))),
-            None => Ok(answer),
         }
     }
 

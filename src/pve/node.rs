@@ -12,7 +12,7 @@ use super::unknown_node::{self, Known};
 use crate::error::{Error, Result};
 use crate::text;
 
-/// A node, and what is known of it.
+/// A node and its status.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct NodeState {
     pub(crate) node: String,
@@ -23,15 +23,14 @@ pub(crate) struct NodeState {
 }
 
 impl NodeState {
-    /// Whether the cluster has lost it. A node of which nothing is known may
-    /// well answer: ask it.
+    /// Whether the cluster has lost it. A node of unknown status may still answer.
     pub(crate) fn is_offline(&self) -> bool {
         self.status == "offline"
     }
 }
 
-/// All nodes, by name. Where pvestatd reports nothing of a node, corosync's
-/// word counts.
+/// All nodes, sorted by name. The status of a node of which pvestatd reports nothing is
+/// what corosync reports.
 pub(crate) fn nodes(pve: &Pve) -> Result<Vec<NodeState>> {
     let mut nodes: Vec<NodeState> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
     nodes.sort_by(|a, b| a.node.cmp(&b.node));

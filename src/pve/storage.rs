@@ -99,33 +99,15 @@ fn meaning(content: Content) -> &'static str {
     }
 }
 
+/// Chooses among the storages of a node. Every error names those that can be used.
 fn pick(
     storages: Vec<StorageStatus>,
     node: &str,
     content: Content,
     wanted: Option<&str>,
 ) -> Result<StorageStatus> {
-    let kind = content.as_str();
     let meaning = meaning(content);
-    let able = storages
-        .iter()
-        .filter(|storage| storage.holds(content) && storage.is_usable())
-        .map(|storage| match storage.avail {
-            Some(avail) => format!("{} ({} free)", storage.storage, text::bytes(avail.0)),
-            None => storage.storage.clone(),
-        })
-        .collect::<Vec<_>>();
-    let candidates = if able.is_empty() {
-        format!(
-            "no active storage of node {node} holds {meaning}: add the content {kind} to one \
-             under Datacenter, Storage"
-        )
-    } else {
-        format!(
-            "these can: {}",
-            text::names(able.iter().map(String::as_str))
-        )
-    };
+    let candidates = candidates(&storages, node, content);
     if let Some(name) = wanted {
         let Some(storage) = storages.into_iter().find(|one| one.storage == name) else {
             return Err(Error::NotFound(format!(
@@ -133,22 +115,10 @@ fn pick(
                  hold {meaning}; {candidates}"
             )));
         };
-        if !storage.holds(content) {
-            return Err(Error::Conflict(format!(
-                "storage {name} is not set up to hold {meaning}; {candidates}"
-            )));
-        }
-        if !storage.is_usable() {
-            return Err(Error::Conflict(format!(
-                "storage {name} is {} on node {node} and cannot take {meaning} now; {candidates}",
-                if storage.enabled.0 {
-                    "not active"
-                } else {
-                    "disabled"
-                }
-            )));
-        }
-        return Ok(storage);
+        return match storage.obstacle(node, content) {
+            Some(obstacle) => Err(Error::Conflict(format!("{obstacle}; {candidates}"))),
+            None => Ok(storage),
+        };
     }
     let mut usable = storages
         .into_iter()
@@ -160,6 +130,49 @@ fn pick(
             "storage",
             format!("must be given because several storages can hold {meaning}; {candidates}"),
         )),
+    }
+}
+
+/// Which storages of a node can be used for such content, or how to get one.
+fn candidates(storages: &[StorageStatus], node: &str, content: Content) -> String {
+    let able: Vec<String> = storages
+        .iter()
+        .filter(|storage| storage.holds(content) && storage.is_usable())
+        .map(|storage| match storage.avail {
+            Some(avail) => format!("{} ({} free)", storage.storage, text::bytes(avail.0)),
+            None => storage.storage.clone(),
+        })
+        .collect();
+    if able.is_empty() {
+        return format!(
+            "no active storage of node {node} holds {}: add the content {} to one under Datacenter, \
+             Storage",
+            meaning(content),
+            content.as_str()
+        );
+    }
+    let able = text::names(able.iter().map(String::as_str));
+    format!("these can: {able}")
+}
+
+impl StorageStatus {
+    /// Why it cannot take such content now, if so.
+    fn obstacle(&self, node: &str, content: Content) -> Option<String> {
+        let (name, meaning) = (&self.storage, meaning(content));
+        if !self.holds(content) {
+            return Some(format!("storage {name} is not set up to hold {meaning}"));
+        }
+        if self.is_usable() {
+            return None;
+        }
+        let state = if self.enabled.0 {
+            "not active"
+        } else {
+            "disabled"
+        };
+        Some(format!(
+            "storage {name} is {state} on node {node} and cannot take {meaning} now"
+        ))
     }
 }
 

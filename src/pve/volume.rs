@@ -72,7 +72,7 @@ impl StorageResource {
         self.status == "available"
     }
 
-    /// Whether nothing can be read of it, as its node is offline.
+    /// Whether it cannot be read because its node is offline.
     pub(crate) fn is_offline(&self) -> bool {
         self.offline
     }

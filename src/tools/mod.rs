@@ -88,7 +88,7 @@ pub(crate) fn call(
     tool.call(pve, arguments)
 }
 
-/// Looks once at what a call has left running.
+/// Checks once on a task that a call has left running.
 pub(crate) fn resume(pve: impl FnOnce() -> Result<Pve>, ticket: Ticket) -> Result<Outcome> {
     let tool = find(&ticket.tool).ok_or_else(ticket::refused)?;
     tool.resume(&pve()?, ticket.pending)

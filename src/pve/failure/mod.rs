@@ -45,7 +45,7 @@ pub(crate) enum Failure {
         /// Who refused, and why or what to check.
         reason: String,
     },
-    /// Nothing was sent, since the request itself was a mistake.
+    /// Nothing was sent because the request itself was wrong.
     Mistaken { call: String, mistake: String },
     /// An answer of success came that cannot be read.
     Unreadable {
@@ -69,10 +69,9 @@ impl Failure {
         }
     }
 
-    /// Whether a look at a task that is known to run says nothing of it: the
-    /// same look may succeed in a moment. A proxy that shows a page, an answer
-    /// without data and a node that took too long are such; that Proxmox
-    /// itself refuses, or knows no such task, is an answer.
+    /// Whether the same request may succeed in a moment, so that a task that is known to
+    /// run is still followed: a proxy showed a page, the response had no data, or a node
+    /// took too long. A refusal by Proxmox itself is final, and so is an unknown task.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Api(error) => error.foreign.is_some() || !error.is_definite(),
@@ -81,12 +80,12 @@ impl Failure {
         }
     }
 
-    /// Whether asking again is pointless, as the request is never sent.
+    /// Whether a repetition is pointless because the request is never sent.
     pub(crate) fn was_not_sent(&self) -> bool {
         matches!(self, Self::Refused { .. } | Self::Mistaken { .. })
     }
 
-    /// Whether a request certainly had no effect, as it did not arrive.
+    /// Whether a request certainly had no effect because it did not arrive.
     pub(super) fn never_arrived(&self) -> bool {
         match self {
             Self::Api(error) => error.never_arrived(),

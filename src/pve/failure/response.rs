@@ -26,7 +26,7 @@ pub(crate) struct ErrorResponse {
     pub(crate) errors: BTreeMap<String, String>,
     /// How a message calls the token in use.
     pub(crate) token: String,
-    /// What shows that something in front of Proxmox answered.
+    /// Why the response cannot be Proxmox's own, if so.
     pub(crate) foreign: Option<Foreign>,
     /// The parameters that were sent; the values of those alone that say what
     /// a call is about.
@@ -39,18 +39,18 @@ pub(crate) struct ErrorResponse {
     pub(crate) route: Route,
 }
 
-/// What Proxmox itself never answers.
+/// A response that Proxmox itself never sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
     /// A web page.
     Page,
-    /// A demand for a user and a password.
+    /// A request for a user name and a password.
     Login,
     /// A text that is not JSON.
     Text,
 }
 
-/// What was asked, for the error that it was answered with.
+/// A request, as far as its error response needs it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Asked {
     pub(crate) call: String,
@@ -84,8 +84,8 @@ impl Asked {
 }
 
 impl ErrorResponse {
-    /// Reads an error answer. Older servers tell the reason in the reason
-    /// phrase alone, newer ones in the body too.
+    /// Reads an error response. Older servers give the reason only in the reason phrase,
+    /// newer ones also in the body.
     pub(in crate::pve) fn read(asked: Asked, status: u16, answer: &Answer) -> Self {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let said = body
@@ -113,8 +113,7 @@ impl ErrorResponse {
         }
     }
 
-    /// What Proxmox says of an error of a guest's agent, which some calls
-    /// answer with status 200.
+    /// An error of a guest's agent, which some calls report with status 200.
     pub(crate) fn of_agent(asked: Asked, class: &str, description: &str) -> Self {
         let description = tidy(description, "; ");
         let description = if description.is_empty() {
@@ -133,7 +132,7 @@ impl ErrorResponse {
         }
     }
 
-    /// Whether the message holds a text, whatever its case.
+    /// Whether the message contains some words, in any case.
     pub(crate) fn says(&self, text: &str) -> bool {
         self.message
             .to_ascii_lowercase()
@@ -155,8 +154,7 @@ impl ErrorResponse {
         }
     }
 
-    /// Whether a service was just not there, as for the seconds in which it is
-    /// restarted.
+    /// Whether a service was unavailable, as during the seconds of a restart.
     pub(super) fn is_outage(&self) -> bool {
         match self.status {
             502 | 503 => true,
@@ -165,8 +163,8 @@ impl ErrorResponse {
         }
     }
 
-    /// Whether Proxmox itself has decided, so that the same request is answered
-    /// in the same way.
+    /// Whether Proxmox itself has decided, so that a repetition would have the same
+    /// response.
     pub(super) fn is_definite(&self) -> bool {
         matches!(self.status, 300..=499 | 501 | 506)
             || !self.errors.is_empty()
@@ -174,8 +172,8 @@ impl ErrorResponse {
             || self.says("no such cluster node")
     }
 
-    /// Whether a change was certainly not even begun: the service that makes
-    /// it could not be reached.
+    /// Whether a change certainly did not start: the service that makes it could not be
+    /// reached.
     pub(super) fn never_arrived(&self) -> bool {
         self.status == 595 && self.says("connection refused")
     }
@@ -190,12 +188,12 @@ impl ErrorResponse {
         self.call.contains("/agent/")
     }
 
-    /// Whether a change may have been made although this was the answer.
+    /// Whether a change may have been made in spite of this response.
     pub(super) fn maybe_done(&self) -> bool {
         if self.call.starts_with("GET ") {
             return false;
         }
-        // A lock that was not had in time is a change that was not begun.
+        // A change that could not get its lock in time has not started.
         let ran_out = self.status == 500 && self.says("got timeout") && !self.says("lock");
         // The node that was asked did not trust the other one, and sent nothing.
         let untrusted = self.status == 596 && self.says("certificate");

@@ -1,4 +1,4 @@
-//! `add_firewall_rule`: adds a rule where the caller wants it.
+//! `add_firewall_rule`: adds a rule at a position.
 
 use pve_api::calls;
 use schemars::JsonSchema;
@@ -124,8 +124,7 @@ impl AddFirewallRule {
     }
 }
 
-/// Creates a rule. Proxmox puts each new rule first, whatever position is
-/// given; a rule that belongs elsewhere is created disabled, moved, and only
+/// Creates a rule. Proxmox puts each new rule first and ignores the position; a rule that belongs elsewhere is created disabled, moved, and only
 /// then enabled, so that it never applies in the wrong place.
 pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u32) -> Result<()> {
     let add = firewall.owner.add_rule();

@@ -43,7 +43,7 @@ pub(super) struct AuditInput<'a> {
 pub(super) struct AddressNames(BTreeSet<String>);
 
 impl AddressNames {
-    /// Adds one.
+    /// Adds a name, with and without its scope.
     pub(super) fn add(&mut self, is_set: bool, scope: &str, name: &str) {
         let name = name.to_ascii_lowercase();
         let sign = if is_set { "+" } else { "" };

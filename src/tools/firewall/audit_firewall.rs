@@ -67,7 +67,7 @@ pub(crate) struct FirewallAudit {
     network_cards: Vec<Card>,
     /// The most serious first.
     findings: Vec<Finding>,
-    /// How many there are of each severity, where not all are shown.
+    /// Number of findings by severity, if not all are shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     findings_total: Option<FindingsTotal>,
     rules: Vec<ListedRule>,
@@ -76,7 +76,7 @@ pub(crate) struct FirewallAudit {
     cluster_rules: Vec<ListedRule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     security_groups: Vec<SecurityGroup>,
-    /// Of the rules, for a later change.
+    /// The digest of the rules, for a later change.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -191,8 +191,8 @@ impl FirewallAudit {
         Ok(audit)
     }
 
-    /// Cuts every list, and says in `hint` how much is left out. The security
-    /// groups have `limit` rules together.
+    /// Shortens every list, and says in `hint` how much is left out. `limit` applies to
+    /// the rules of all security groups together.
     fn shorten(&mut self, limit: usize) {
         let mut notes = Vec::new();
         let counts = FindingsTotal::of(&self.findings);

@@ -23,7 +23,7 @@ impl AuditInput<'_> {
         own.chain(cluster).collect()
     }
 
-    /// Findings about one rule, apart from its place among the others.
+    /// Findings about one rule on its own, without the rules around it.
     pub(super) fn rule(&self, one: &Labelled<'_>, findings: &mut Vec<Finding>) {
         let rule = &one.listed.rule;
         if !one.listed.errors.is_empty() {

@@ -6,7 +6,7 @@ use super::target::{Firewall, Level};
 use crate::tool_names;
 
 impl FirewallState {
-    /// Why a rule has no effect at present.
+    /// Why a rule has no effect at the moment.
     pub(super) fn no_effect_warnings(&self, firewall: &Firewall, rule: &Rule) -> Vec<String> {
         let mut warnings = Vec::new();
         if !rule.enabled {
@@ -50,7 +50,7 @@ impl FirewallState {
         warnings
     }
 
-    /// The network cards whose firewall flag is off: of one, or of all.
+    /// The network cards whose firewall flag is off: the named one, or all.
     pub(super) fn nics_without_firewall(&self, only: Option<&str>) -> Vec<&str> {
         self.nics
             .iter()

@@ -3,12 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Something to know about a firewall.
+/// A problem of a firewall, or something to know about it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
     pub(super) finding: String,
-    /// Of the rule that it is about.
+    /// The position of the rule that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]

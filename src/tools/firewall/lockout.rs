@@ -50,7 +50,7 @@ impl FirewallState {
         )))
     }
 
-    /// What decides who reaches the nodes, with such options and rules.
+    /// The options and rules that decide who can reach the nodes.
     fn node_access<'a>(
         &'a self,
         options: &'a Options,
@@ -121,7 +121,7 @@ pub(super) enum Reach {
     Nobody,
     /// The node's own network, which Proxmox always lets in.
     LocalNetwork,
-    /// Whom the rules or the policy let in.
+    /// Those whom the rules or the policy let in.
     Allowed,
 }
 
@@ -179,7 +179,7 @@ impl NodeAccess<'_> {
         }
     }
 
-    /// The ports by which nodes are managed that a change takes from people.
+    /// The management ports of nodes that fewer people can reach after a change.
     pub(super) fn lost(&self, after: &Self) -> Vec<(u16, Reach)> {
         [8006, 22]
             .into_iter()

@@ -1,4 +1,4 @@
-//! The options of a firewall: what Proxmox takes, and its defaults.
+//! The options of a firewall: the values that Proxmox accepts, and its defaults.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::text;
 /// One option that is to be set.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct OptionChange {
-    /// What the caller calls it.
+    /// The argument's name.
     pub(super) argument: &'static str,
     /// Proxmox's name.
     pub(super) name: &'static str,
@@ -27,7 +27,7 @@ enum OptionType {
     Flag,
     Policy(&'static [&'static str]),
     LogLevel,
-    /// From, to.
+    /// Least and greatest value.
     Number(u32, u32),
 }
 
@@ -37,7 +37,7 @@ const CLUSTER: &[Level] = &[Level::Cluster];
 const GUEST_AND_NODE: &[Level] = &[Level::Guest, Level::Node];
 const GUEST_AND_CLUSTER: &[Level] = &[Level::Guest, Level::Cluster];
 
-/// Proxmox's options, what they take, and who has them.
+/// Proxmox's options, their values, and the levels that have them.
 const OPTIONS: &[(&str, OptionType, &[Level])] = &[
     (
         "enable",
@@ -149,7 +149,7 @@ impl OptionChange {
 }
 
 impl OptionType {
-    /// A value as Proxmox takes it, or what it must be.
+    /// A value in Proxmox's form, or what it must be instead.
     fn take(self, value: &str) -> Result<String, String> {
         match self {
             Self::Flag => match value {
@@ -202,8 +202,8 @@ impl Options {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Whether the firewall's own switch is on. That of the cluster holds a
-    /// time instead of 1 where it was switched on by the web interface.
+    /// Whether the firewall's own switch is on. That of the cluster is a
+    /// time instead of 1 if the web interface enabled it.
     pub(super) fn is_on(&self, level: Level) -> bool {
         self.get("enable")
             .or(default_of(level, "enable"))
@@ -211,8 +211,8 @@ impl Options {
     }
 }
 
-/// Proxmox's default for an option that is not set; none where it is not
-/// certain.
+/// Proxmox's default for an option that is not set; none if it is not
+/// known.
 pub(super) fn default_of(level: Level, name: &str) -> Option<&'static str> {
     match (name, level) {
         ("enable", Level::Node) | ("macfilter", Level::Guest) | ("ebtables", Level::Cluster) => {

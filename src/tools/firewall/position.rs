@@ -4,8 +4,8 @@ use super::rule::Rule;
 use super::rule_list::RuleList;
 use crate::error::{Error, Result};
 
-/// The digest of the rules. Fails if `rule` is not at `position`, where this call
-/// has just put it: someone else changed the rules.
+/// The digest of the rules. Fails if `rule` is no longer at `position`, where this call
+/// has just put it: then someone else has changed the rules.
 pub(super) fn unchanged_digest(
     rules: &RuleList,
     position: u32,
@@ -28,7 +28,8 @@ pub(super) fn move_target(from: u32, to: u32) -> u32 {
     if to > from { to.saturating_add(1) } else { to }
 }
 
-/// How the positions of rules have shift_note, from one to before another.
+/// The note on how the other rules have shifted after a rule has moved from one
+/// position to another.
 pub(super) fn shift_note(from: u32, to: u32, now: u32) -> String {
     if from + 1 == to {
         format!("the rule that was at position {from} is now at {now}")

@@ -25,7 +25,7 @@ pub(crate) enum Direction {
     Group,
 }
 
-/// How loud a match is logged.
+/// The log level of a match.
 pub(super) const LOG_LEVELS: [&str; 9] = [
     "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug", "nolog",
 ];
@@ -59,7 +59,7 @@ pub(super) struct Rule {
     pub(super) comment: Option<String>,
 }
 
-/// What a caller gives of a rule. Absent: unchanged.
+/// The fields of a rule that a caller gives. Absent: unchanged.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RuleFields {
     pub(super) direction: Option<Direction>,
@@ -80,8 +80,8 @@ impl Direction {
 }
 
 impl RuleFields {
-    /// Refuses what no rule could take, before any rule is read. What is
-    /// unsaid is taken for what would do.
+    /// Refuses what would be wrong in any rule, before the rules are read. Fields that
+    /// are not given are assumed to be valid.
     pub(super) fn check(&self, level: Level) -> Result<()> {
         let mut fields = self.clone();
         let has_macro = fields
@@ -110,7 +110,7 @@ impl RuleFields {
         rule.check(level)
     }
 
-    /// The rule that these make of another; only what is said changes.
+    /// Another rule with these fields; those that are not given are unchanged.
     pub(super) fn apply(self, rule: &Rule) -> Rule {
         let changed = |new: Option<String>, old: &Option<String>| match new {
             None => old.clone(),
@@ -151,7 +151,7 @@ impl Rule {
     }
 
     /// Whether it does the same: comment and logging aside. Proxmox writes a
-    /// macro's name in its own letters, whatever it was given.
+    /// macro's name in its own spelling, whatever was sent.
     pub(super) fn does_as(&self, other: &Self) -> bool {
         let bare = |rule: &Self| Self {
             comment: None,
@@ -195,8 +195,8 @@ impl Rule {
             .fold(Params::new(), |form, (name, value)| form.set(name, value))
     }
 
-    /// The form that makes it of another, and what changes; none where nothing
-    /// does.
+    /// The form that changes another rule into this one, and the changes; none if there
+    /// are none.
     pub(super) fn difference(&self, old: &Self) -> Option<(Params, Vec<Difference>)> {
         let (before, after) = (old.values(), self.values());
         let value = |list: &[(&'static str, String)], name: &str| {
@@ -365,7 +365,7 @@ mod tests {
         Ok(())
     }
 
-    /// As a server keeps a form and sends it back.
+    /// The rule as a server returns it after such a form.
     fn stored(form: &Params) -> Rule {
         let mut raw: serde_json::Map<String, serde_json::Value> = form
             .iter()

@@ -7,13 +7,13 @@ use super::traffic::{Addresses, Ports};
 use crate::error::{Error, Problem, Result};
 
 impl Rule {
-    /// Refuses what Proxmox would refuse, or take and never apply.
+    /// Refuses what Proxmox would refuse, or accept and never apply.
     pub(super) fn check(&self, level: Level) -> Result<()> {
         refuse(self.problems(level))
     }
 
-    /// The same, but for what is wrong with an older form of the rule already:
-    /// a rule that others wrote can still be switched off.
+    /// The same, except for what was wrong with the rule before: a faulty rule can still
+    /// be disabled.
     pub(super) fn check_since(&self, old: &Self, level: Level) -> Result<()> {
         let known = old.problems(level);
         let mut problems = self.problems(level);
@@ -97,7 +97,7 @@ impl Rule {
         })
     }
 
-    /// All that says which packets are meant, except for the interface.
+    /// The fields that select packets, except for the interface.
     fn conditions(&self) -> [(&'static str, Option<&str>); 8] {
         [
             ("macro", self.r#macro.as_deref()),
@@ -342,6 +342,10 @@ mod tests {
         let mut two_lines = Rule::sample("");
         two_lines.comment = Some("a\nIN ACCEPT".into());
         assert!(two_lines.check(Level::Guest).is_err());
+    }
+
+    #[test]
+    fn what_proxmox_accepts_passes() {
         for (rule, level) in [
             ("proto=tcp dport=22 source=192.0.2.0/24", Level::Guest),
             (

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::pve::{Failure, Num, Params, Pve, Text};
 use crate::tool_names;
 
-/// A rule in its place.
+/// A rule with its position.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(super) struct ListedRule {
     pub(super) position: u32,
@@ -27,7 +27,7 @@ pub(super) struct ListedRule {
 #[serde(try_from = "Vec<RawRule>")]
 pub(super) struct RuleList {
     pub(super) list: Vec<ListedRule>,
-    /// Absent where there is no rule.
+    /// The digest of the rules; absent if there are none.
     pub(super) digest: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl ListedRule {
 /// A rule as Proxmox sends it.
 #[derive(Debug, Deserialize)]
 pub(super) struct RawRule {
-    /// Its place in the list, from 0.
+    /// Its position in the list, from 0.
     pos: Option<Num<u32>>,
     #[serde(rename = "type", default)]
     direction: String,
@@ -86,10 +86,10 @@ pub(super) struct RawRule {
 impl TryFrom<Vec<RawRule>> for RuleList {
     type Error = &'static str;
 
-    /// Reads a list as Proxmox sends it, in the order of the positions. A
-    /// position that is missing is the place in the list, as long as all others
-    /// are; else it is not known which rule a position means, and as changes go
-    /// by positions, the list is refused.
+    /// Reads a list as Proxmox sends it, in the order of the positions. A missing
+    /// position is taken from the order of the list if all others agree with it.
+    /// Otherwise the list is refused: changes name rules by position, and it would not be
+    /// known which rule they change.
     fn try_from(raw: Vec<RawRule>) -> Result<Self, Self::Error> {
         let digest = raw.iter().find_map(|rule| rule.digest.clone());
         let unplaced = raw.iter().any(|rule| rule.pos.is_none());
@@ -107,7 +107,7 @@ impl TryFrom<Vec<RawRule>> for RuleList {
 }
 
 impl RuleList {
-    /// The rules that are left where the one at a position is removed.
+    /// The rules without the one at a position.
     pub(super) fn without(&self, position: u32) -> Vec<ListedRule> {
         let mut rules = self.list.clone();
         rules.retain(|listed| listed.position != position);
@@ -119,7 +119,7 @@ impl RuleList {
         self.list.len()
     }
 
-    /// The rule in a place, refused where there is none.
+    /// The rule at a position. Fails if there is none.
     pub(super) fn at(&self, position: u32) -> Result<&ListedRule> {
         self.list
             .iter()
@@ -138,7 +138,7 @@ impl RuleList {
 }
 
 impl ListedRule {
-    /// A rule in which Proxmox finds no error.
+    /// A rule without an error reported by Proxmox.
     pub(super) fn valid(position: u32, rule: Rule) -> Self {
         Self {
             position,

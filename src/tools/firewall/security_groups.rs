@@ -17,15 +17,15 @@ pub(super) const MOST_READ: usize = 20;
 /// Security groups.
 #[derive(Debug, Default)]
 pub(super) struct SecurityGroups {
-    /// All there are, where it was asked and the token may see it.
+    /// The names of all groups, if they were read and the token may see them.
     pub(super) names: Option<BTreeSet<String>>,
     /// The rules of those in use.
     pub(super) rules: BTreeMap<String, Vec<ListedRule>>,
 }
 
 impl SecurityGroups {
-    /// Reads the groups that the rules use, or all groups. Without any to read, no
-    /// request is sent.
+    /// Reads the groups that the rules use, or all groups. Sends nothing if there are none
+    /// to read.
     pub(super) fn read<'a>(
         pve: &Pve,
         rules: impl Iterator<Item = &'a ListedRule>,

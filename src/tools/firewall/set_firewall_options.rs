@@ -181,8 +181,8 @@ impl SetFirewallOptions {
         Ok(report)
     }
 
-    /// Refuses to switch off the firewall of the whole cluster unless the caller
-    /// accepts it, or says what a firewall that is now off no longer does.
+    /// Refuses to disable the firewall of the whole cluster unless the caller accepts it.
+    /// Returns what a firewall that is now disabled no longer does.
     fn check_protection(
         &self,
         firewall: &Firewall,
@@ -210,7 +210,7 @@ impl SetFirewallOptions {
         )))
     }
 
-    /// What to know about a firewall that is now set like this.
+    /// Warnings about a firewall with these options.
     fn consequences(
         &self,
         pve: &Pve,

@@ -5,7 +5,7 @@ use super::rule_list::ListedRule;
 use super::traffic::Traffic;
 use crate::text;
 
-/// Whether a rule leaves a later one nothing to match.
+/// Whether a rule matches all that a later one matches.
 pub(super) fn shadows(first: &Rule, later: &Rule) -> bool {
     traffic_shadows(first, &first.traffic(), later, &later.traffic())
 }

@@ -1,4 +1,4 @@
-//! A firewall as it was read.
+//! A firewall's state: options and rules, with those that apply to it besides its own.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::visible::visible;
 use crate::error::Result;
 use crate::pve::{Failure, GuestConfig, Nic, Pve};
 
-/// A firewall as it was read.
+/// A firewall's state.
 #[derive(Debug)]
 pub(super) struct FirewallState {
     pub(super) level: Level,
@@ -21,7 +21,7 @@ pub(super) struct FirewallState {
     /// Absent if the token may not see it. For the cluster itself, the same as
     /// `options`.
     pub(super) cluster: Option<Options>,
-    /// Of a node: what applies to it after its own rules.
+    /// Of a node: the cluster's rules, which apply after its own.
     pub(super) cluster_rules: Vec<ListedRule>,
     pub(super) nics: Vec<Nic>,
 }
@@ -60,7 +60,7 @@ impl FirewallState {
             .map(|options| options.is_on(Level::Cluster))
     }
 
-    /// A policy as it applies here: nodes have those of the cluster.
+    /// A policy that applies here: nodes have those of the cluster.
     pub(super) fn policy(&self, name: &str) -> &str {
         let options = match self.level {
             Level::Node => self.cluster.as_ref(),

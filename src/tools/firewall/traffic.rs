@@ -28,7 +28,7 @@ pub(super) enum Ports {
 /// A protocol with its ports.
 #[derive(Debug, Clone, PartialEq)]
 struct Flow {
-    /// Absent where any will do.
+    /// Absent: any protocol.
     proto: Option<String>,
     dport: Ports,
     sport: Ports,
@@ -56,8 +56,8 @@ const WITH_PORTS: [&str; 10] = [
     "tcp", "udp", "udplite", "dccp", "sctp", "6", "17", "136", "33", "132",
 ];
 
-/// Proxmox's macros that matter for a judgement, with their protocols and
-/// destination ports.
+/// Proxmox's macros that matter for an audit, with their protocols and destination
+/// ports.
 const MACROS: &[(&str, &[(&str, &str)])] = &[
     ("DNS", &[("udp", "53"), ("tcp", "53")]),
     ("FTP", &[("tcp", "21")]),
@@ -128,8 +128,8 @@ pub(super) fn is_icmp(proto: &str) -> bool {
 }
 
 impl Addresses {
-    /// Reads a source or destination as Proxmox takes it, or says why it would
-    /// not.
+    /// Reads a source or destination as Proxmox does, or returns why Proxmox would not
+    /// accept it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > 512 {
             return Err(
@@ -159,7 +159,7 @@ impl Addresses {
             if !is_name(bare, 64) {
                 return Err(
                     "must be addresses, or name one alias by letters, digits, - and _ (aliases \
-                     cannot stand in a list)"
+                     cannot be in a list)"
                         .into(),
                 );
             }
@@ -187,7 +187,7 @@ impl Addresses {
         })
     }
 
-    /// The IP version, where it is bound to one.
+    /// The IP version, if it is limited to one.
     pub(super) fn is_v6(&self) -> Option<bool> {
         match self {
             Self::Ranges { v6, .. } => Some(*v6),
@@ -195,8 +195,7 @@ impl Addresses {
         }
     }
 
-    /// Of whole IP versions it says which; "every address" where it is not
-    /// restricted at all.
+    /// A whole IP version is named; "every address" if it is not restricted at all.
     pub(super) fn world(&self) -> Option<&'static str> {
         match self {
             Self::Any => Some("every address"),
@@ -226,7 +225,7 @@ impl Addresses {
 }
 
 impl Ports {
-    /// Reads ports as Proxmox takes them, or says why it would not.
+    /// Reads ports as Proxmox does, or returns why Proxmox would not accept them.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut ranges = Vec::new();
         let mut known = true;
@@ -321,7 +320,7 @@ impl Flow {
 }
 
 impl Traffic {
-    /// What a rule matches. What cannot be read counts as a name of its own.
+    /// What a rule matches. A value that cannot be read counts as a name.
     pub(super) fn of(rule: &Rule) -> Self {
         let addresses = |text: &Option<String>| match text {
             None => Addresses::Any,

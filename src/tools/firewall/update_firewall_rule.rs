@@ -124,9 +124,9 @@ impl UpdateFirewallRule {
         Ok(position)
     }
 
-    /// Moves the rule, in a call of its own: beside a move, Proxmox ignores all
-    /// other parameters. Without a digest, the rules are read again, since the
-    /// change before has made a new one.
+    /// Moves the rule, in a separate call: with a move, Proxmox ignores all other
+    /// parameters. Without a digest, the rules are read again, because the change before
+    /// has changed the digest.
     fn move_to(
         &self,
         pve: &Pve,

@@ -30,7 +30,7 @@ pub(crate) struct GuestDetails {
     node: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
-    /// `running`, `stopped`, `paused` and whatever else QEMU says.
+    /// `running`, `stopped`, `paused`, or another state of QEMU.
     status: String,
     /// What could not be read, and why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +89,7 @@ struct GuestCpu {
     sockets: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
-    /// At most so many CPUs' worth of time.
+    /// The limit of CPU time, in CPUs.
     #[serde(skip_serializing_if = "Option::is_none")]
     cpu_limit: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,7 +101,7 @@ struct GuestMemory {
     configured_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     used_bytes: Option<u64>,
-    /// A VM's least memory under ballooning; 0 where ballooning is off.
+    /// A VM's minimum memory under ballooning; 0 if ballooning is disabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     min_memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -160,7 +160,8 @@ impl Run for GetGuest {
 
 pub(super) const MIB: u64 = 1 << 20;
 
-/// How many of each a result shows: a guest decides how many it has.
+/// How many disks, network cards and other entries a result shows: a guest can have any
+/// number.
 pub(super) const MOST_DISKS: usize = 64;
 const MOST_NICS: usize = 32;
 const MOST_PENDING: usize = 64;
@@ -173,7 +174,7 @@ const VALUE_LENGTH: usize = 1_000;
 const DESCRIPTION_LENGTH: usize = 2_000;
 
 impl GuestDetails {
-    /// What the cluster's list knows.
+    /// What the cluster's list contains.
     fn known(guest: Guest) -> Self {
         Self {
             tags: guest.tags(),
@@ -211,8 +212,8 @@ impl GuestDetails {
         }
     }
 
-    /// All that the list and the guest's node say. Each setting has one field;
-    /// those without a field of their own are `other`.
+    /// What the list and the guest's node report. Each setting has one field; those
+    /// without a separate field are in `other`.
     pub(super) fn new(guest: Guest, read: NodeData) -> Self {
         let kind = guest.kind;
         let all_cores = guest.maxcpu.map_or(1, |cpus| cpus.0 as u64);
@@ -274,8 +275,8 @@ impl GuestDetails {
         details
     }
 
-    /// Cuts lists and texts, and says in `hint` how much is left out: a guest's
-    /// configuration may be of any length.
+    /// Shortens lists and texts, and says in `hint` how much is left out: a guest's
+    /// configuration can have any length.
     fn shorten(&mut self) {
         let mut notes = Vec::new();
         if let Some(pending) = &mut self.pending {

@@ -79,7 +79,7 @@ struct Range {
     last: f64,
 }
 
-/// A point. Where the guest was off, or not yet there, only the time is.
+/// A point. If the guest was off or did not exist yet, it has only the time.
 #[derive(Debug, Deserialize)]
 struct Point {
     time: Num<u64>,
@@ -137,8 +137,8 @@ impl Run for GetGuestMetrics {
     }
 }
 
-/// The node's load database has a fault of its own, which no other call of the
-/// API meets.
+/// The error of a broken load database on the node, which affects no other call of the
+/// API.
 fn broken(guest: &Guest, error: &ErrorResponse) -> Error {
     Error::Conflict(format!(
         "the load database (RRD) of node {} cannot be read for {} ({}): the guest itself is not \
@@ -193,8 +193,7 @@ impl Metrics {
 }
 
 impl Point {
-    /// Whether it holds any load. The sizes alone are there while a guest is
-    /// off, too.
+    /// Whether it has any load. The sizes are also present while a guest is off.
     fn is_filled(&self) -> bool {
         [
             self.cpu,
@@ -211,7 +210,7 @@ impl Point {
 }
 
 impl Range {
-    /// Of values that can be: none of them is ever below 0.
+    /// A statistic of the valid values: none is below 0.
     fn of(values: impl Iterator<Item = f64>, decimals: i32) -> Option<Self> {
         let values: Vec<f64> = values
             .filter(|value| value.is_finite() && *value >= 0.0)

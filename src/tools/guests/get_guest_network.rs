@@ -74,7 +74,7 @@ enum Family {
 }
 
 impl Family {
-    /// The address shows it; its type may be missing, or be of another dialect.
+    /// Read from the address itself: its type may be missing, or differ between agents.
     fn of(address: &str) -> Self {
         if address.contains(':') {
             Self::Ipv6
@@ -151,7 +151,7 @@ impl Run for GetGuestNetwork {
     }
 }
 
-/// How much an interface matters to whoever wants to reach the guest.
+/// How useful an interface is for reaching the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// One of the guest's network cards.
@@ -237,8 +237,8 @@ impl GuestNetwork {
     }
 }
 
-/// What a container's configuration shows where its node cannot: the call for
-/// a container's interfaces came with Proxmox VE 8.1.
+/// The addresses in a container's configuration, if its node cannot list its
+/// interfaces: that call came with Proxmox VE 8.1.
 fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     let why = format!(
         "node {} cannot report a container's interfaces: that call came with Proxmox VE 8.1",
@@ -276,7 +276,7 @@ struct AgentAnswer {
     result: Option<Vec<RawInterface>>,
 }
 
-/// The agent and containers tell the same in two dialects.
+/// The agent and containers report the same in two forms.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RawInterface {
@@ -285,7 +285,7 @@ struct RawInterface {
     hwaddr: Option<String>,
     #[serde(default)]
     ip_addresses: Vec<RawAddress>,
-    /// `192.0.2.60/24`: all that older containers tell.
+    /// `192.0.2.60/24`: the only form that older versions report for containers.
     inet: Option<String>,
     inet6: Option<String>,
     statistics: Option<RawStatistics>,

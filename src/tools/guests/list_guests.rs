@@ -223,7 +223,7 @@ impl ListGuests {
                 .is_none_or(|template| template == guest.template.0)
     }
 
-    /// Refuses a tag that no guest has, and says where another case of it is.
+    /// Refuses a tag that no guest has, and names one that differs in case only.
     fn check_tag(&self, tag: &str, all: &[Guest]) -> Result<Option<String>> {
         let tags: BTreeSet<String> = all.iter().flat_map(Guest::tags).collect();
         let twins: Vec<&str> = tags
@@ -250,8 +250,8 @@ fn within(outer: &str, pool: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Refuses a pool that does not exist, and names the pools within one that
-/// does.
+/// Refuses a pool that does not exist. For one that does, returns a note on the pools
+/// within it.
 fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
     let mut pools: BTreeSet<String> = all.iter().filter_map(|guest| guest.pool.clone()).collect();
     if !pools.iter().any(|one| within(pool, one)) {
@@ -283,11 +283,11 @@ fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
     }))
 }
 
-/// How much of a list of names a message holds.
+/// How many names a message lists.
 const NAMES_LENGTH: usize = 400;
 
-/// A filter that names nothing, and the names that there are, the nearest
-/// first.
+/// The error of a filter whose name does not exist, with the existing names, the
+/// nearest first.
 fn no_such(what: &str, name: &str, who: &str, known: &BTreeSet<String>) -> Error {
     let shown = text::quoted(name);
     if known.is_empty() {

@@ -1,4 +1,4 @@
-//! What a guest's node knows of it.
+//! A guest's configuration and state, read from its node.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub(super) struct Pending {
     new: Option<String>,
 }
 
-/// What a guest's node knows of it.
+/// A guest's configuration and state, read from its node.
 #[derive(Debug, Default)]
 pub(super) struct NodeData {
     pub(super) settings: PendingConfig,
@@ -80,7 +80,7 @@ impl NodeData {
     }
 }
 
-/// The state in QEMU's own word, where it says more.
+/// QEMU's name for the state, if it is more precise.
 pub(super) fn shown(state: &GuestState) -> Option<String> {
     state
         .qmpstatus

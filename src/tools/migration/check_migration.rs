@@ -118,20 +118,12 @@ impl Survey {
     ) -> MigrationCheck {
         let how = self.how(guest.kind);
         let blockers = self.blockers(guest);
-        let mut targets: Vec<Target> = match only {
-            Some(target) => vec![self.judge(guest, nodes, target, None)],
-            None => nodes
-                .iter()
-                .filter(|node| node.node != guest.node)
-                .map(|node| self.judge(guest, nodes, &node.node, None))
-                .collect(),
-        };
+        let mut targets = self.targets(guest, nodes, only);
         if !blockers.is_empty() {
             for target in &mut targets {
                 target.allowed = false;
-                target
-                    .reasons
-                    .push("the blockers rule out every node".into());
+                let reason = "the blockers rule out every node";
+                target.reasons.push(reason.into());
             }
         }
         let ha_managed = is_ha_managed(guest);
@@ -152,16 +144,7 @@ impl Survey {
             node: guest.node.clone(),
             running: self.running,
             how,
-            interruption: match how {
-                How::Live => {
-                    "almost none: the VM keeps running, with a pause of usually less than a second"
-                }
-                How::Offline => "none: it is not running",
-                How::Restart => {
-                    "the container is shut down, moved and started again: it is unavailable meanwhile"
-                }
-            }
-            .into(),
+            interruption: interruption(how).into(),
             ha_managed,
             targets,
             blockers,
@@ -170,6 +153,31 @@ impl Survey {
             mapped_resources: self.mapped_resources,
             moves_along: self.moves_along,
             hint,
+        }
+    }
+
+    /// The wanted node, or all others, and whether the guest can move there.
+    fn targets(&self, guest: &Guest, nodes: &[NodeState], only: Option<&str>) -> Vec<Target> {
+        match only {
+            Some(target) => vec![self.judge(guest, nodes, target, None)],
+            None => nodes
+                .iter()
+                .filter(|node| node.node != guest.node)
+                .map(|node| self.judge(guest, nodes, &node.node, None))
+                .collect(),
+        }
+    }
+}
+
+/// What the guest and its users notice.
+fn interruption(how: How) -> &'static str {
+    match how {
+        How::Live => {
+            "almost none: the VM keeps running, with a pause of usually less than a second"
+        }
+        How::Offline => "none: it is not running",
+        How::Restart => {
+            "the container is shut down, moved and started again: it is unavailable meanwhile"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What Proxmox itself says before a migration.
+//! Proxmox's own check before a migration.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) struct LocalDisk {
     pub(super) unused: bool,
 }
 
-/// What Proxmox says beforehand. VMs and containers spell it differently.
+/// The result of Proxmox's check. VMs and containers name its fields differently.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Preflight {
     #[serde(default)]
@@ -67,8 +67,8 @@ pub(super) struct RawMapped {
 }
 
 impl Preflight {
-    /// Asks for it. Whether the guest runs is what its node says where the
-    /// preflight says nothing of it: the list of guests lags behind.
+    /// Reads it. If it does not say whether the guest is running, the guest's node does: the
+    /// list of guests lags behind.
     pub(super) fn read(pve: &Pve, guest: &Guest, state: &GuestState) -> Result<Self, Failure> {
         let mut preflight = match pve.send(
             &guest.request(&calls::guests::MIGRATION_TARGETS),

@@ -21,8 +21,8 @@ pub(super) fn is_about_storages(refusal: &Value) -> bool {
     })
 }
 
-/// A refusal of Proxmox in words. An empty one does not count: Proxmox lists
-/// nodes that it allows like that.
+/// A refusal of Proxmox as a sentence. An empty one is not a refusal: Proxmox lists
+/// allowed nodes like that.
 pub(super) fn refusal_reasons(refusal: &Value) -> Vec<String> {
     let Value::Object(fields) = refusal else {
         return refusal.as_str().map(str::to_owned).into_iter().collect();

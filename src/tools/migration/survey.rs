@@ -42,19 +42,19 @@ pub(super) struct Survey {
     pub(super) local_disks: Vec<LocalDisk>,
     pub(super) local_resources: Vec<String>,
     pub(super) mapped_resources: Vec<String>,
-    /// Those of them that hold a running VM.
+    /// Those of them that prevent a live migration.
     not_live: Vec<String>,
     pub(super) moves_along: Vec<String>,
     /// A container's mount points outside the storages.
     pub(super) bound: Vec<String>,
     /// A VM's disks that are devices of the node.
     passed_through: Vec<String>,
-    /// Storages that a container's volumes lie on.
+    /// Storages with volumes of a container.
     storages: BTreeSet<String>,
     storage_resources: Vec<StorageResource>,
     allowed: Option<Vec<String>>,
     refused: BTreeMap<String, Value>,
-    /// What may go wrong all the same.
+    /// What may still go wrong.
     pub(super) warnings: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ impl Survey {
         }
         let info = preflight.mapped_resource_info.unwrap_or_default();
         let mapped = preflight.mapped_resources.unwrap_or_default();
-        // The drive is made anew on the other node.
+        // The drive is created again on the other node.
         let cloud_init = format!("vm-{}-cloudinit", guest.vmid);
         Self {
             running,
@@ -148,8 +148,7 @@ impl Survey {
         }
     }
 
-    /// The preflight of a container knows of HA alone: the volumes are looked
-    /// up here.
+    /// For a container, Proxmox's check covers HA only, so the volumes are checked here.
     pub(super) fn of_container(
         preflight: Preflight,
         config: &GuestConfig,
@@ -314,9 +313,8 @@ impl Survey {
     }
 }
 
-/// What of a container is made of its node's own devices and folders. Proxmox
-/// moves such a container without a word, and it may not start on a node that
-/// lacks them.
+/// Devices and folders of the node that a container uses. Proxmox moves such a
+/// container without a warning, and it may not start on a node that lacks them.
 fn node_parts(config: &GuestConfig) -> Option<String> {
     let is_device = |key: &str| {
         key.strip_prefix("dev")

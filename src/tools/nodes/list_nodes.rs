@@ -155,12 +155,12 @@ fn names(names: &[&str]) -> String {
 }
 
 impl NodeSummary {
-    /// Whether pvestatd has reported something of it.
+    /// Whether pvestatd has reported its load.
     fn has_load(&self) -> bool {
         self.cpu_percent.is_some() || self.memory_used_bytes.is_some()
     }
 
-    /// Takes corosync's word for a node of which pvestatd reports nothing.
+    /// Completes a node of which pvestatd reports nothing by what corosync reports.
     fn settle(&mut self, members: &Membership) {
         if self.status != NodeStatus::Unknown {
             return;

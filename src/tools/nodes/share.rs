@@ -3,8 +3,8 @@
 use crate::pve::Num;
 use crate::text;
 
-/// A share of a node's time in percent. One below nothing or beyond all is a
-/// mistake.
+/// A share of a node's time in percent. A value below 0 or above 100 %
+/// is an error of the report.
 pub(super) fn share(number: Num<f64>) -> Option<f64> {
     (0.0..=1.0)
         .contains(&number.0)

@@ -19,7 +19,7 @@ pub(super) enum Plan {
     Change(PowerChange),
 }
 
-/// A call that switches a guest.
+/// A call that changes the power state of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
     Start,
@@ -53,7 +53,7 @@ pub(super) struct PowerChange {
     pub(super) params: Params,
     pub(super) to: Power,
     pub(super) warning: Option<&'static str>,
-    /// Why the task's end does not tell that the guest has changed.
+    /// Why the end of the task does not show that the guest has changed.
     pub(super) check: Option<Cause>,
     /// How long a shutdown may take.
     pub(super) seconds: Option<u32>,
@@ -106,7 +106,7 @@ impl PowerChange {
         }
     }
 
-    /// Looks at the guest itself after the task.
+    /// Follows the guest itself after the task.
     pub(super) fn check(self, cause: Cause) -> Self {
         Self {
             check: Some(cause),
@@ -184,9 +184,9 @@ impl PowerChange {
 }
 
 impl PowerChange {
-    /// What to follow where Proxmox named no task: the guest, as far as its state
-    /// can show that the change has happened. A running guest that restarts
-    /// ends as it began.
+    /// What to follow if Proxmox named no task: the guest, if its state can show that the
+    /// change has happened. A running guest that restarts ends in the state in which it
+    /// began.
     fn without_task(&self, guest: &Guest, from: Power) -> Option<Expected> {
         let state = match self.to {
             to if to == from => return None,

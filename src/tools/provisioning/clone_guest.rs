@@ -139,7 +139,7 @@ impl CloneGuest {
         Ok(())
     }
 
-    /// What Proxmox would refuse, and why, for what the guest is.
+    /// Refuses what Proxmox would refuse because of the guest's type and configuration.
     fn check_against(&self, source: &Guest, full: bool) -> Result<()> {
         if !full && !source.template.0 {
             return Err(Error::Conflict(format!(
@@ -152,13 +152,13 @@ impl CloneGuest {
             return Err(Error::argument(
                 "storage",
                 "needs full set to true: the source is a template, whose clones are linked by \
-                 default, and a linked clone's disks stay beside the template's",
+                 default, and a linked clone's disks stay on the template's storage",
             ));
         }
         Ok(())
     }
 
-    /// What Proxmox would refuse for what the guest is doing now.
+    /// Refuses what Proxmox would refuse because of the guest's current state.
     fn check_state(&self, source: &Guest, state: &GuestState, full: bool) -> Result<()> {
         state.unlocked(source)?;
         if source.kind == GuestType::Lxc && state.is_running() && full && self.snapshot.is_none() {
@@ -267,7 +267,7 @@ impl CloneGuest {
     }
 }
 
-/// What a full clone's disks need a storage to hold.
+/// The content type that a storage needs for the disks of a full clone.
 fn content(kind: GuestType) -> Content {
     match kind {
         GuestType::Qemu => Content::Images,
@@ -439,7 +439,7 @@ mod tests {
     }
 
     proptest! {
-        /// A name that passes is one that Proxmox takes.
+        /// A name that passes is one that Proxmox accepts.
         #[test]
         fn any_name(name in "\\PC{0,70}") {
             if clone(json!({"vmid": 100, "name": name})).check().is_ok() {

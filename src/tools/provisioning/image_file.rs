@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::pve::{Content, Num, StorageStatus};
 use crate::text;
 
-/// What the server behind the URL says of the file.
+/// The server's information about the file.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Metadata {
     pub(super) filename: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Metadata {
     pub(super) size: Option<Num<u64>>,
 }
 
-/// Where a file is kept, and how it is unpacked on arrival.
+/// Where a file is stored, and how it is unpacked.
 #[derive(Debug, PartialEq)]
 pub(super) struct Destination {
     pub(super) filename: String,
@@ -23,7 +23,7 @@ pub(super) struct Destination {
     pub(super) compression: Option<&'static str>,
 }
 
-/// Where a file of the first usable of these names is kept.
+/// Where a file with the first usable of these names is stored.
 pub(super) fn destination(names: &[&str], content: Option<ImageContent>) -> Result<Destination> {
     let mut first = None;
     for name in names {
@@ -97,7 +97,7 @@ pub(super) fn sanitized(name: &str) -> String {
         .to_owned()
 }
 
-/// What Proxmox takes.
+/// The longest name that Proxmox accepts.
 const MOST_CHARACTERS: usize = 255;
 
 /// A packed image's name without the ending of the packing, and which one
@@ -147,7 +147,7 @@ impl ImageContent {
         Content::from(self).as_str()
     }
 
-    /// The endings that Proxmox takes for it.
+    /// The file name endings that Proxmox accepts for it.
     pub(super) fn endings(self) -> &'static [&'static str] {
         match self {
             Self::Iso => &[".iso", ".img"],

@@ -151,8 +151,8 @@ impl ListTemplates {
     }
 }
 
-/// What cannot be read now is left out and named: one node that is away must
-/// not hide all others.
+/// Storages that cannot be read are left out and named, so that one node that is down
+/// does not hide the others.
 fn on_storages(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -> Result<()> {
     let mut resources = storage_resources(pve)?;
     resources.retain(|resource| resource.may_hold(Content::Vztmpl));
@@ -249,7 +249,7 @@ impl From<Appliance> for Template {
 }
 
 impl Template {
-    /// What people know it by.
+    /// The name by which it is searched.
     fn called(&self) -> &str {
         self.template
             .as_deref()

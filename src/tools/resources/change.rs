@@ -21,7 +21,7 @@ pub(super) struct DesiredSetting {
     pub(super) key: &'static str,
     /// The argument's name.
     argument: &'static str,
-    /// What counts where it is not set.
+    /// Proxmox's default.
     default: Option<&'static str>,
     unit: Unit,
     /// Empty: not set.
@@ -100,36 +100,7 @@ pub(super) fn write(
     let mut report = if desired.is_empty() {
         Report::unchanged(action)
     } else {
-        let sent = pve.send::<IgnoredAny>(
-            &guest.request(&calls::guests::SET_CONFIG),
-            &form(&desired, before.digest()),
-        );
-        let refusals = match sent {
-            Ok(_) => Vec::new(),
-            Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),
-            Err(failure) => return Err(failure.into()),
-        };
-        match PendingConfig::read(pve, guest) {
-            Ok(after) if !refusals.is_empty() => {
-                partly(Report::done(&action), &desired, before, &after, refusals)?
-            }
-            Ok(after) => outcome(Report::done(&action), &desired, before, &after),
-            Err(failure) if !refusals.is_empty() => {
-                return Err(out_of_sight(guest, &action, &refusals, failure));
-            }
-            // It is written; that must not be lost for this.
-            Err(failure) => {
-                let mut report = Report::done(action);
-                report.changes = desired
-                    .iter()
-                    .map(|setting| setting.change(before, None))
-                    .collect();
-                report.warn(format!(
-                    "written, but whether it took effect could not be read: {}",
-                    Error::from(failure).message()
-                ))
-            }
-        }
+        send(pve, guest, before, &desired, &action)?
     };
     report.warnings.extend(note);
     if report.changes.iter().any(|change| change.waits_for_reboot) || !waiting.is_empty() {
@@ -139,6 +110,45 @@ pub(super) fn write(
         ));
     }
     Ok(report)
+}
+
+/// Sends settings that differ, and reads the configuration again to report what
+/// became of them.
+fn send(
+    pve: &Pve,
+    guest: &Guest,
+    before: &PendingConfig,
+    desired: &[DesiredSetting],
+    action: &str,
+) -> Result<Report> {
+    let sent = pve.send::<IgnoredAny>(
+        &guest.request(&calls::guests::SET_CONFIG),
+        &form(desired, before.digest()),
+    );
+    let refusals = match sent {
+        Ok(_) => Vec::new(),
+        Err(Failure::Api(error)) if is_hotplug_refusal(&error) => refusals(&error),
+        Err(failure) => return Err(failure.into()),
+    };
+    let mut report = Report::done(action);
+    match PendingConfig::read(pve, guest) {
+        Ok(after) if !refusals.is_empty() => partly(report, desired, before, &after, refusals),
+        Ok(after) => Ok(outcome(report, desired, before, &after)),
+        Err(failure) if !refusals.is_empty() => {
+            Err(out_of_sight(guest, action, &refusals, failure))
+        }
+        // The settings are written; the report must say so.
+        Err(failure) => {
+            report.changes = desired
+                .iter()
+                .map(|setting| setting.change(before, None))
+                .collect();
+            Ok(report.warn(format!(
+                "written, but whether it took effect could not be read: {}",
+                Error::from(failure).message()
+            )))
+        }
+    }
 }
 
 /// Whether Proxmox could not change a running guest. A VM keeps such a change as
@@ -162,8 +172,8 @@ pub(super) fn refusals(error: &ErrorResponse) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The error of a change that a running guest did not take, where what came of
-/// it cannot be read. Never a success: none of it may have been made.
+/// The error of a change that Proxmox could not make on a running guest, if the new
+/// configuration cannot be read. It is not a success: nothing may have changed.
 fn out_of_sight(
     guest: &Guest,
     action: &str,
@@ -192,9 +202,8 @@ fn said(refusals: &[(String, String)]) -> String {
         .join("; ")
 }
 
-/// A report of changes that a running guest did not take: those that a VM keeps
-/// wait for its next start, those of a container are lost. Fails where nothing
-/// has changed.
+/// The report of changes that Proxmox could not make on a running guest: a VM keeps them
+/// until its next start, a container loses them. Fails if nothing has changed.
 pub(super) fn partly(
     report: Report,
     desired: &[DesiredSetting],
@@ -228,7 +237,7 @@ pub(super) fn partly(
     Ok(report)
 }
 
-/// What is sent: values that are set, and the names of those that are not.
+/// The parameters that are sent: the values to set, and the names of settings to delete.
 pub(super) fn form(desired: &[DesiredSetting], digest: Option<&str>) -> Params {
     let cleared = desired
         .iter()
@@ -246,8 +255,8 @@ pub(super) fn form(desired: &[DesiredSetting], digest: Option<&str>) -> Params {
         .opt("digest", digest)
 }
 
-/// What Proxmox made of it: it may write a value in another form, such as tags
-/// in lower case.
+/// The value after the change: Proxmox may write it in another form, such as tags in
+/// lower case.
 pub(super) fn outcome(
     mut report: Report,
     desired: &[DesiredSetting],

@@ -58,7 +58,7 @@ impl Run for ResizeDisk {
             let from = current_size(pve, guest, &disk)?;
             let to = match (from, size) {
                 (Some(from), _) => Some(size.against(from, &disk.id)?),
-                // Proxmox adds it to whatever size the disk has.
+                // Proxmox adds it to the disk's size at that time.
                 (None, Size::By(_)) => None,
                 (None, Size::To(_)) => return Err(unknown_size(guest, &disk)),
             };
@@ -116,7 +116,7 @@ impl ResizeDisk {
         })
     }
 
-    /// The disk meant, where it is one that can grow.
+    /// The disk of this name. Fails if it cannot grow.
     pub(super) fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
         // A bind mount, a device passed through and an empty drive are not
         // volumes. The firmware's and the TPM's have to keep their size.
@@ -208,7 +208,7 @@ impl Size {
         }
     }
 
-    /// The size as Proxmox takes it.
+    /// The size in Proxmox's form.
     pub(super) fn parameter(self) -> String {
         match self {
             Self::By(bytes) => format!("+{}", size::parameter(bytes)),
@@ -216,7 +216,7 @@ impl Size {
         }
     }
 
-    /// The disk's new size. Fails if it is smaller than the present one.
+    /// The disk's new size. Fails if it is smaller than the current one.
     pub(super) fn against(self, from: u64, disk: &str) -> Result<u64> {
         let to = match self {
             Self::By(more) => from.checked_add(more).ok_or_else(|| {
@@ -238,8 +238,8 @@ impl Size {
     }
 }
 
-/// A disk's exact size, by the configuration or else by its storage; none where
-/// neither gives it.
+/// A disk's exact size, by the configuration or else by its storage; none if
+/// neither has it.
 fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>> {
     if let Some(size) = disk.size_bytes {
         return Ok(Some(size));

@@ -134,7 +134,7 @@ impl SetGuestOptions {
         Ok(())
     }
 
-    /// Tags are added to those that are there, and taken from them.
+    /// The guest's tags after the change.
     fn check_tags(&self, guest: &Guest, before: &PendingConfig) -> Result<()> {
         let builds_on_them = self.add_tags.is_some() || self.remove_tags.is_some();
         if !builds_on_them || !before.is_unreadable("tags") {
@@ -179,7 +179,7 @@ impl SetGuestOptions {
         .collect()
     }
 
-    /// All tags that the guest is to have; none where none are spoken of.
+    /// All tags that the guest is to have; none if the call does not change tags.
     fn wanted_tags(&self, before: &PendingConfig) -> Option<Vec<String>> {
         if let Some(tags) = &self.tags {
             return Some(merge_tags(Vec::new(), tags, &[]));
@@ -209,8 +209,8 @@ pub(super) fn join_tags(tags: &[String]) -> String {
     tags.join(";")
 }
 
-/// The tags in their order, each once. What is to go goes whatever its case,
-/// unless a tag of just that case is there: most clusters have lower case only.
+/// The tags in their order, each once. A tag to remove matches in any case,
+/// unless there is one in exactly that case: most clusters have lower case only.
 pub(super) fn merge_tags(has: Vec<String>, add: &[String], remove: &[String]) -> Vec<String> {
     let goes = |tag: &String| {
         remove

@@ -110,7 +110,7 @@ impl SetGuestResources {
         }
     }
 
-    /// What does not go together with what stays as it is.
+    /// Refuses values that conflict with settings that are unchanged.
     pub(super) fn check_together(&self, before: &PendingConfig) -> Result<()> {
         let memory = self.memory(before);
         let least = self
@@ -152,7 +152,7 @@ impl SetGuestResources {
         Ok(())
     }
 
-    /// What the node cannot give.
+    /// Refuses more than the node has.
     fn check_node(&self, pve: &Pve, guest: &Guest, before: &PendingConfig) -> Result<Vec<String>> {
         if self.cores.is_none() && self.sockets.is_none() && self.memory_mib.is_none() {
             return Ok(Vec::new());

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::pve::Guest;
 
-/// The refusal to make a new value out of one that cannot be read.
+/// The error of a change that depends on a setting that cannot be read.
 pub(super) fn unreadable(guest: &Guest, what: &str, instead: &str) -> Error {
     Error::Conflict(format!(
         "{what} of {} in Proxmox's response cannot be read, and a change would lose the current \

@@ -50,7 +50,7 @@ pub(super) struct SnapshotNode {
     pub(super) age_seconds: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
-    /// Whether it holds the RAM of a running VM.
+    /// Whether it contains the RAM of a running VM.
     pub(super) with_ram: bool,
     /// What Proxmox was doing with it when it was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]

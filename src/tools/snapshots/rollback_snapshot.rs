@@ -82,7 +82,7 @@ impl Run for RollbackSnapshot {
             self.snapshot,
             loss.when
         );
-        // The start is a task of its own, which the rollback does not wait for.
+        // The start is a separate task, which the rollback does not wait for.
         let finish = if start {
             Some(Expected::new(
                 self.vmid,
@@ -181,7 +181,7 @@ impl Loss {
     }
 }
 
-/// The disks whose contents go back, and those that were not there yet.
+/// The disks whose contents are reset, and those that did not exist yet.
 fn disks(now: Vec<Disk>, then: &[Disk]) -> (Vec<String>, Vec<String>) {
     let real = |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused");
     let was_there = |disk: &Disk| then.iter().any(|old| real(old) && old.volid == disk.volid);

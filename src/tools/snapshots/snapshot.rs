@@ -10,7 +10,7 @@ use crate::pve::{Failure, Flag, Format, Guest, Num, Params, Pve};
 use crate::tool::report::Change;
 use crate::{text, tool_names};
 
-/// A snapshot's name that may exist: one that Proxmox takes as part of a path.
+/// Checks a name that may exist: Proxmox has to accept it in a path.
 pub(super) fn check_name(name: &str) -> Result<()> {
     Format::ConfigId.check("snapshot", name)
 }
@@ -19,7 +19,7 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 #[derive(Debug)]
 pub(super) struct Snapshots {
     pub(super) all: Vec<Snapshot>,
-    /// The one that the current state is based on.
+    /// The snapshot that the current state is based on.
     pub(super) current: Option<String>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Snapshot {
     pub(super) snapstate: Option<String>,
 }
 
-/// An empty state is none.
+/// An empty state counts as absent.
 fn filled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.is_empty()))
@@ -85,7 +85,7 @@ impl Snapshots {
     }
 
     /// Each snapshot after its parent, with its depth. Where parents are
-    /// missing or go in circles, everything is still there once.
+    /// missing or go in circles, each snapshot is still listed once.
     pub(super) fn in_order(&self) -> Vec<(usize, &Snapshot)> {
         let mut sorted: Vec<&Snapshot> = self.all.iter().collect();
         sorted.sort_by_key(|one| (one.time(), one.name.as_str()));
@@ -114,7 +114,7 @@ impl Snapshots {
         order
     }
 
-    /// What is based on another snapshot once this one is removed.
+    /// How the tree changes if this snapshot is removed.
     pub(super) fn orphans(&self, gone: &Snapshot) -> Vec<Change> {
         let parent_of = |what: String| Change {
             what,

@@ -113,7 +113,7 @@ impl Run for ListStorage {
 /// How many nodes are asked for what pvestatd has not reported.
 const MOST_NODES: usize = 8;
 
-/// Fills what the cluster does not know of a storage from the node's own list.
+/// Completes a storage from its node's own list.
 fn complete(resource: &mut StorageResource, listed: &StorageStatus) {
     if resource.content.is_empty() {
         resource.content.clone_from(&listed.content);
@@ -124,8 +124,8 @@ fn complete(resource: &mut StorageResource, listed: &StorageStatus) {
     }
 }
 
-/// What the nodes themselves say of storages whose status pvestatd has not
-/// reported, by node and storage; and why it was not known.
+/// Storages whose status pvestatd has not reported, by node and storage, as the nodes
+/// themselves report them; and why the status was not known.
 fn own_lists(
     pve: &Pve,
     resources: &[StorageResource],
@@ -214,7 +214,7 @@ impl StorageSummary {
         } else {
             listed.map_or((None, None), |listed| (listed.used, listed.total))
         };
-        // One without a size of its own, such as iSCSI, says 0.
+        // One without a size, such as iSCSI, reports 0.
         let total = total.map(|bytes| bytes.0).filter(|bytes| *bytes > 0);
         let used = used.map(|bytes| bytes.0).filter(|_| total.is_some());
         let mut content: Vec<String> = resource

@@ -70,10 +70,10 @@ struct VolumeSummary {
     created_at: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     protected: bool,
-    /// A backup that is being made, or that broke off.
+    /// A backup that is still running or was interrupted.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     unfinished: bool,
-    /// By a Proxmox Backup Server's client: the fingerprint of the key, or true.
+    /// The fingerprint of the key that a backup is encrypted with, or true.
     #[serde(skip_serializing_if = "Option::is_none")]
     encrypted: Option<String>,
     /// Verification state on a Proxmox Backup Server: ok, failed.
