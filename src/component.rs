@@ -12,7 +12,6 @@ use crate::pve::Pve;
 use crate::settings::Settings;
 use crate::text;
 use crate::tool::declared;
-use crate::tool::schema;
 use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
 use crate::tools;
@@ -57,15 +56,14 @@ fn client() -> Result<Pve, Error> {
 
 impl From<&Tool> for wit::Tool {
     fn from(tool: &Tool) -> Self {
-        let input_schema = (tool.input_schema)();
         Self {
             name: tool.name.into(),
             title: tool.title.into(),
             description: tool.description.into(),
             toolset: tool.toolset.0.into(),
-            secret_arguments: schema::secrets(&input_schema),
-            input_schema: schema::published(input_schema).to_string(),
-            output_schema: (tool.output_schema)().to_string(),
+            secret_arguments: tool.schemas.input.secrets(),
+            input_schema: tool.schemas.published_input.into(),
+            output_schema: tool.schemas.output.into(),
             calls: declared::names(tool.calls),
             annotations: wit::Annotations {
                 read_only: tool.effects.read_only,

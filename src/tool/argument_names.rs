@@ -1,7 +1,5 @@
 //! The likely right name of an argument that a tool does not know.
 
-use serde_json::{Map, Value};
-
 use crate::text;
 
 /// Words that mean the same argument. Of a group, the first that a tool knows
@@ -212,11 +210,11 @@ const SYNONYMS: &[&[&str]] = &[
 ];
 
 /// What is said of an argument that a tool does not know.
-pub(crate) fn unknown(name: &str, known: &Map<String, Value>) -> String {
+pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return "is not known: this tool takes no arguments".into();
     }
-    let all = known.keys().cloned().collect::<Vec<_>>().join(", ");
+    let all = known.join(", ");
     match meant(name, known) {
         Some(near) => {
             format!("is not known: give {near} instead; known are {all}")
@@ -225,14 +223,14 @@ pub(crate) fn unknown(name: &str, known: &Map<String, Value>) -> String {
     }
 }
 
-fn meant<'a>(name: &str, known: &'a Map<String, Value>) -> Option<&'a str> {
+fn meant<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = |name: &str| {
         let mut name = name.to_ascii_lowercase();
         name.retain(|letter| letter.is_ascii_alphanumeric());
         name
     };
     let wanted = plain(name);
-    let names = || known.keys().map(String::as_str);
+    let names = || known.iter().copied();
     names()
         .find(|known| plain(known) == wanted)
         .or_else(|| {

@@ -7,25 +7,16 @@
 use pve_api::size;
 use serde_json::{Map, Number, Value};
 
-use super::schema;
+use super::schema::{self, Fields, Kind, List, Schema, Splits};
 use crate::error::Problem;
-
-/// Marks an argument, or all of a tool's, whose empty text clears a value.
-/// Elsewhere an empty text counts as not given.
-pub(crate) const CLEARS: &str = "x-clears";
-
-/// Marks a list whose entries a lone text may hold: `words`, with commas,
-/// semicolons or blanks between them, or `lines`.
-pub(crate) const SPLITS: &str = "x-splits";
 
 /// Texts that say what a call is about: of a tool whose other texts clear a
 /// value, an empty one counts as not given all the same.
 const NEVER_CLEARED: [&str; 2] = ["node", "digest"];
 
 /// Reads arguments by their schema, or says all that is wrong with them.
-pub(crate) fn read(schema: &Value, mut arguments: Value) -> Result<Value, Vec<Problem>> {
-    let clears = marked(schema);
-    adapt(schema, &mut arguments, "", true, clears);
+pub(crate) fn read(schema: &Schema, mut arguments: Value) -> Result<Value, Vec<Problem>> {
+    adapt(schema, &mut arguments, "", true, schema.clears);
     let problems = schema::check(schema, &arguments);
     if problems.is_empty() {
         Ok(arguments)
@@ -34,46 +25,39 @@ pub(crate) fn read(schema: &Value, mut arguments: Value) -> Result<Value, Vec<Pr
     }
 }
 
-fn marked(schema: &Value) -> bool {
-    schema.get(CLEARS) == Some(&Value::Bool(true))
-}
-
 /// Changes a value into what its schema asks for, where there is no doubt.
 /// Numbers become texts only where they are `loose`: a required name is never a
 /// number.
-fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: bool) {
-    if let Some(Value::Array(allowed)) = schema.get("enum") {
-        choose(allowed, value);
-        return;
-    }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("object") => {
+fn adapt(schema: &Schema, value: &mut Value, name: &str, loose: bool, clears: bool) {
+    match schema.kind {
+        Kind::OneOf(allowed) => choose(allowed, value),
+        Kind::Object(known) => {
             parse_nested(value, '{');
             if let Value::Object(fields) = value {
-                adapt_fields(schema, fields, clears);
+                adapt_fields(known, fields, clears);
             }
         }
-        Some("array") => {
+        Kind::List(list) => {
             parse_nested(value, '[');
             parse_nested(value, '{');
-            if let Some(parts) = split(schema, value) {
+            if let Some(parts) = split(list, value) {
                 *value = Value::Array(parts);
             }
             if !matches!(value, Value::Array(_) | Value::Null) {
                 *value = Value::Array(vec![value.take()]);
             }
-            if let (Value::Array(items), Some(inner)) = (value, schema.get("items")) {
+            if let Value::Array(items) = value {
                 for item in items {
-                    adapt(inner, item, name, true, clears);
+                    adapt(&list.items, item, name, true, clears);
                 }
             }
         }
-        Some("integer") => {
+        Kind::Integer(_) => {
             if let Some(whole) = integer(value).or_else(|| mebibytes(name, value)) {
                 *value = Value::Number(whole);
             }
         }
-        Some("number") => {
+        Kind::Number(_) => {
             if let Value::String(text) = value
                 && let Ok(number) = text.trim().parse::<f64>()
                 && let Some(number) = Number::from_f64(number)
@@ -81,12 +65,12 @@ fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: boo
                 *value = Value::Number(number);
             }
         }
-        Some("boolean") => {
+        Kind::Boolean => {
             if let Some(switch) = switch(value) {
                 *value = Value::Bool(switch);
             }
         }
-        Some("string") if loose => {
+        Kind::Text(_) if loose => {
             if let Value::Number(number) = value {
                 *value = integer(&Value::Number(number.clone()))
                     .unwrap_or_else(|| number.clone())
@@ -94,31 +78,21 @@ fn adapt(schema: &Value, value: &mut Value, name: &str, loose: bool, clears: boo
                     .into();
             }
         }
-        _ => {}
+        Kind::Text(_) | Kind::Any => {}
     }
 }
 
-fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
-    let Some(Value::Object(known)) = schema.get("properties") else {
-        return;
-    };
-    let required = |name: &str| {
-        schema
-            .get("required")
-            .and_then(Value::as_array)
-            .is_some_and(|names| names.iter().any(|one| one == name))
-    };
+fn adapt_fields(known: &Fields, fields: &mut Map<String, Value>, clears: bool) {
     fields.retain(|name, value| {
         let Some(inner) = known.get(name) else {
             return true;
         };
         match value {
             Value::Null => false,
-            Value::String(text) if !required(name) => {
-                let is_text = inner.get("type").and_then(Value::as_str) == Some("string");
-                if is_text {
+            Value::String(text) if !known.requires(name) => {
+                if matches!(inner.kind, Kind::Text(_)) {
                     let cleared = clears && !NEVER_CLEARED.contains(&name.as_str());
-                    !text.is_empty() || cleared || marked(inner)
+                    !text.is_empty() || cleared || inner.clears
                 } else {
                     !text.trim().is_empty()
                 }
@@ -128,19 +102,19 @@ fn adapt_fields(schema: &Value, fields: &mut Map<String, Value>, clears: bool) {
     });
     for (name, value) in fields {
         if let Some(inner) = known.get(name) {
-            let clears = clears || marked(inner);
-            adapt(inner, value, name, !required(name), clears);
+            let clears = clears || inner.clears;
+            adapt(inner, value, name, !known.requires(name), clears);
         }
     }
 }
 
 /// A lone text that holds several entries of a list, where the list's schema
 /// says what is between them.
-fn split(schema: &Value, value: &Value) -> Option<Vec<Value>> {
+fn split(list: &List, value: &Value) -> Option<Vec<Value>> {
     let text = value.as_str()?;
-    let between: &[char] = match schema.get(SPLITS)?.as_str()? {
-        "lines" => &['\n', '\r'],
-        _ => &[',', ';', ' ', '\t', '\n', '\r'],
+    let between: &[char] = match list.splits? {
+        Splits::Lines => &['\n', '\r'],
+        Splits::Words => &[',', ';', ' ', '\t', '\n', '\r'],
     };
     let parts = text.split(between).map(str::trim);
     Some(
@@ -163,16 +137,15 @@ fn parse_nested(value: &mut Value, opening: char) {
 
 /// The allowed value that differs from the given one in case, or in `_` for
 /// `-`, only.
-fn choose(allowed: &[Value], value: &mut Value) {
+fn choose(allowed: &[&str], value: &mut Value) {
     let plain = |text: &str| text.trim().to_ascii_lowercase().replace(['_', ' '], "-");
-    if allowed.contains(value) {
+    let Value::String(text) = &*value else { return };
+    if allowed.contains(&text.as_str()) {
         return;
     }
-    let Value::String(text) = &*value else { return };
     let wanted = plain(text);
-    let same = |one: &&Value| one.as_str().is_some_and(|one| plain(one) == wanted);
-    if let Some(found) = allowed.iter().find(same) {
-        *value = found.clone();
+    if let Some(found) = allowed.iter().find(|one| plain(one) == wanted) {
+        *value = Value::from(*found);
     }
 }
 
@@ -230,6 +203,7 @@ fn switch(value: &Value) -> Option<bool> {
 mod tests {
     use super::super::argument_names::unknown;
     use super::*;
+    use crate::tool::derived;
     use proptest::prelude::*;
     use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
@@ -271,7 +245,7 @@ mod tests {
     }
 
     fn read_args(arguments: Value) -> Result<Value, Vec<String>> {
-        read(&schema::input::<Args>(), arguments).map_err(|problems| {
+        read(&derived::checked(&derived::input::<Args>()), arguments).map_err(|problems| {
             problems
                 .into_iter()
                 .map(|problem| format!("{} {}", problem.pointer, problem.message))
@@ -364,12 +338,6 @@ mod tests {
 
     #[test]
     fn a_guessed_name_is_refused_and_the_right_one_named() {
-        let known = |names: &[&str]| -> Map<String, Value> {
-            names
-                .iter()
-                .map(|name| ((*name).to_owned(), json!({})))
-                .collect()
-        };
         for (guessed, right) in [
             ("id", "vmid"),
             ("vm_id", "vmid"),
@@ -382,15 +350,15 @@ mod tests {
             ("memory", "memory_mib"),
             ("nmae", "name"),
         ] {
-            let all = known(&["vmid", "enabled", "dport", "name", "memory_mib"]);
+            let all = ["vmid", "enabled", "dport", "name", "memory_mib"];
             let message = unknown(guessed, &all);
             assert!(
                 message.contains(&format!("give {right} instead")),
                 "{message}"
             );
         }
-        assert!(unknown("snapshot", &known(&["vmid", "snapshot_name"])).contains("snapshot_name"));
-        assert!(!unknown("colour", &known(&["vmid"])).contains("instead"));
+        assert!(unknown("snapshot", &["vmid", "snapshot_name"]).contains("snapshot_name"));
+        assert!(!unknown("colour", &["vmid"]).contains("instead"));
         assert_eq!(
             read_args(json!({"vmid": 100, "enable": true, "wiat": true}))
                 .unwrap_err()

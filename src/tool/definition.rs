@@ -11,8 +11,9 @@ use super::effects::Effects;
 use super::follow::Complete;
 use super::outcome::{Finished, Outcome, Reply, Running};
 use super::report::Report;
+use super::schema::{self, Schemas};
 use super::ticket::{self, Pending};
-use super::{arguments, schema};
+use super::{arguments, schemas};
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Pve, Upid};
 
@@ -70,7 +71,11 @@ pub(crate) struct Tool {
     pub(crate) description: &'static str,
     pub(crate) toolset: Toolset,
     pub(crate) effects: Effects,
+    pub(crate) schemas: &'static Schemas,
+    /// What the generated schemas are made of.
+    #[cfg(test)]
     pub(crate) input_schema: fn() -> Value,
+    #[cfg(test)]
     pub(crate) output_schema: fn() -> Value,
     /// The calls to Proxmox that it may make.
     pub(crate) calls: &'static [Calls],
@@ -97,8 +102,11 @@ impl Tool {
             description,
             toolset,
             effects,
-            input_schema: schema::input::<T>,
-            output_schema: schema::output::<T::Output>,
+            schemas: schemas::of(name),
+            #[cfg(test)]
+            input_schema: super::derived::input::<T>,
+            #[cfg(test)]
+            output_schema: super::derived::output::<T::Output>,
             calls: T::CALLS,
             other_names: T::OTHER_NAMES,
             adapt: T::adapt,
@@ -126,12 +134,12 @@ impl Tool {
             }
             (self.adapt)(fields);
         }
-        let schema = (self.input_schema)();
-        let arguments = arguments::read(&schema, arguments).map_err(Error::InvalidArguments)?;
+        let schema = &self.schemas.input;
+        let arguments = arguments::read(schema, arguments).map_err(Error::InvalidArguments)?;
         let given = arguments.clone();
         (self.run)(&pve()?, arguments).map_err(|error| match error {
             Error::InvalidArguments(problems) => {
-                Error::InvalidArguments(schema::quoting(&schema, &given, problems))
+                Error::InvalidArguments(schema::quoting(schema, &given, problems))
             }
             error => error,
         })

@@ -2,13 +2,16 @@
 //! their schema, the report of a change, and the ticket of something that is
 //! still running.
 //!
-//! Nothing here knows a tool: `crate::tools` has them.
+//! Nothing here knows a tool, but for the generated schemas: `crate::tools` has
+//! them.
 
 mod argument_names;
 pub(crate) mod arguments;
 pub(crate) mod bounds;
 pub(crate) mod declared;
 mod definition;
+#[cfg(test)]
+pub(crate) mod derived;
 mod effects;
 pub(crate) mod expected;
 mod failed_task;
@@ -16,6 +19,7 @@ pub(crate) mod follow;
 mod outcome;
 pub(crate) mod report;
 pub(crate) mod schema;
+mod schemas;
 pub(crate) mod ticket;
 
 pub(crate) use definition::{Run, Tool, Toolset};

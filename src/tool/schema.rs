@@ -1,299 +1,232 @@
-//! JSON Schemas from types, in the dialect that every MCP client takes, and the
-//! check of arguments against them.
+//! The schema of a tool's arguments as data, and the check of arguments against
+//! it.
+//!
+//! The types of the tools define the schemas. `derived` turns them into the
+//! generated [`super::schemas`], so that a call neither generates nor parses one.
 
 use std::fmt::Write as _;
 
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::argument_names;
 use crate::error::Problem;
 use crate::text;
 
-/// The schema of a tool's arguments. Whole, without `$ref`: some clients do
-/// not follow them.
-pub(crate) fn input<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12().with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    clean(settings.into_generator().into_root_schema_for::<T>(), true)
+/// What clients see of a tool's arguments and result, and what is checked.
+#[derive(Debug)]
+pub(crate) struct Schemas {
+    /// What arguments are checked against: an object.
+    pub(crate) input: Schema,
+    /// The JSON Schema of the arguments. It leaves out what is checked without
+    /// being published.
+    pub(crate) published_input: &'static str,
+    /// The JSON Schema of the result.
+    pub(crate) output: &'static str,
 }
 
-/// The schema of a tool's result. Without prose: names and units tell, and the
-/// list of tools stays short.
-pub(crate) fn output<T: JsonSchema>() -> Value {
-    let settings = SchemaSettings::draft2020_12()
-        .for_serialize()
-        .with(|settings| settings.meta_schema = None);
-    clean(settings.into_generator().into_root_schema_for::<T>(), false)
+/// What a value may be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Schema {
+    pub(crate) kind: Kind,
+    /// No message or log may show the value: `writeOnly`.
+    pub(crate) secret: bool,
+    /// An empty text clears a value, here and further inside: `x-clears`.
+    pub(crate) clears: bool,
 }
 
-fn clean(schema: Schema, prose: bool) -> Value {
-    let mut value = schema.to_value();
-    tidy(&mut value, prose);
-    if let Value::Object(root) = &mut value {
-        root.remove("title");
-        root.remove("description");
-        root.entry("type").or_insert_with(|| json!("object"));
-        if !prose {
-            // `skipped` and `shortened` may be added to any result.
-            root.remove("additionalProperties");
-        }
-        if prose {
-            root.entry("properties").or_insert_with(|| json!({}));
-        }
-    }
-    value
+/// The type of a value, with its bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    /// Anything.
+    Any,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Integer(Range),
+    /// Any number.
+    Number(Range),
+    /// A text, with bounds for its number of characters.
+    Text(Length),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
+    /// A list.
+    List(&'static List),
+    /// An object.
+    Object(&'static Fields),
 }
 
-/// Removes what costs bytes without informing, and what some clients refuse:
-/// `null` in a union, number formats, titles, boolean schemas.
-fn tidy(value: &mut Value, prose: bool) {
-    if let Value::Bool(_) = value {
-        // A schema that takes anything.
-        *value = json!({});
-        return;
+/// The lowest and the highest number, where they are limited.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Range {
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
+}
+
+/// The shortest and the longest length, where they are limited.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Length {
+    pub(crate) least: u32,
+    pub(crate) most: Option<u32>,
+}
+
+/// The entries of a list.
+#[derive(Debug, PartialEq)]
+pub(crate) struct List {
+    pub(crate) items: Schema,
+    pub(crate) length: Length,
+    /// How a lone text is split into entries: `x-splits`.
+    pub(crate) splits: Option<Splits>,
+}
+
+/// What separates entries in a lone text.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Splits {
+    /// Commas, semicolons or white space.
+    Words,
+    /// The ends of lines.
+    Lines,
+}
+
+/// The fields of an object.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Fields {
+    pub(crate) known: &'static [(&'static str, Schema)],
+    /// The names of those that must be given.
+    pub(crate) required: &'static [&'static str],
+    /// What fields of other names may be; absent where there may be none.
+    pub(crate) others: Option<Schema>,
+}
+
+impl Fields {
+    /// The schema of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&Schema> {
+        let found = self.known.iter().find(|(known, _)| *known == name);
+        found.map(|(_, schema)| schema)
     }
-    let Value::Object(object) = value else { return };
-    object.remove("title");
-    object.remove("default");
-    if !prose {
-        object.remove("description");
-        object.remove("minimum");
-        object.remove("maximum");
+
+    /// The names of the known fields.
+    fn names(&self) -> Vec<&'static str> {
+        self.known.iter().map(|(name, _)| *name).collect()
     }
-    let is_number = matches!(object.get("format").and_then(Value::as_str), Some(format)
-        if format.starts_with("int") || format.starts_with("uint") || matches!(format, "double" | "float"));
-    if is_number {
-        object.remove("format");
-    }
-    if let Some(Value::Array(types)) = object.get_mut("type") {
-        types.retain(|kind| kind != "null");
-        if let [one] = types.as_mut_slice() {
-            let one = one.take();
-            object.insert("type".into(), one);
-        }
-    }
-    if let Some(Value::Array(values)) = object.get_mut("enum") {
-        values.retain(|value| !value.is_null());
-    }
-    if let Some(Value::Array(options)) = object.get_mut("anyOf") {
-        options.retain(|option| option.get("type") != Some(&json!("null")));
-        if let [one] = options.as_mut_slice() {
-            let one = one.take();
-            object.remove("anyOf");
-            if let Value::Object(one) = one {
-                for (key, inner) in one {
-                    object.entry(key).or_insert(inner);
-                }
-            }
-        }
-    }
-    for key in ["properties", "$defs"] {
-        if let Some(Value::Object(children)) = object.get_mut(key) {
-            children.values_mut().for_each(|child| tidy(child, prose));
-        }
-    }
-    if let Some(items) = object.get_mut("items") {
-        tidy(items, prose);
-    }
-    if let Some(more) = object.get_mut("additionalProperties")
-        && !more.is_boolean()
-    {
-        tidy(more, prose);
-    }
-    for key in ["anyOf", "oneOf", "allOf"] {
-        if let Some(Value::Array(options)) = object.get_mut(key) {
-            options.iter_mut().for_each(|option| tidy(option, prose));
-        }
+
+    /// Whether a field must be given.
+    pub(crate) fn requires(&self, name: &str) -> bool {
+        self.required.contains(&name)
     }
 }
 
-/// The keywords that the function declarations of Gemini and of OpenAI both
-/// know. One that they do not know makes some clients refuse every tool.
-const PUBLISHED: [&str; 12] = [
-    "type",
-    "description",
-    "enum",
-    "properties",
-    "required",
-    "items",
-    "minimum",
-    "maximum",
-    "minItems",
-    "maxItems",
-    "minLength",
-    "maxLength",
-];
-
-/// A bound from which on a model needs no telling: the highest vmid.
-const OBVIOUS_MAXIMUM: u64 = 999_999_999;
-
-/// The arguments' schema as clients see it. What is left out of it, such as
-/// `additionalProperties` and the highest vmid, holds all the same.
-pub(crate) fn published(mut schema: Value) -> Value {
-    fn publish(schema: &mut Value) {
-        let Value::Object(object) = schema else {
-            return;
-        };
-        object.retain(|keyword, value| {
-            let is_obvious = keyword == "maximum" && value.as_u64() >= Some(OBVIOUS_MAXIMUM);
-            PUBLISHED.contains(&keyword.as_str()) && !is_obvious
-        });
-        if let Some(Value::Object(properties)) = object.get_mut("properties") {
-            properties.values_mut().for_each(publish);
-        }
-        if let Some(items) = object.get_mut("items") {
-            publish(items);
+impl Schema {
+    /// A schema without marks.
+    pub(crate) const fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            secret: false,
+            clears: false,
         }
     }
-    publish(&mut schema);
-    schema
-}
 
-/// The names of the arguments whose values are secret.
-pub(crate) fn secrets(schema: &Value) -> Vec<String> {
-    schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter(|(_, inner)| is_secret(inner))
-        .map(|(name, _)| name.clone())
-        .collect()
-}
+    /// The same, of a value that no message or log may show.
+    pub(crate) const fn secret(self) -> Self {
+        Self {
+            secret: true,
+            ..self
+        }
+    }
 
-fn is_secret(schema: &Value) -> bool {
-    schema.get("writeOnly") == Some(&Value::Bool(true))
+    /// The same, of a value that an empty text clears.
+    pub(crate) const fn clearing(self) -> Self {
+        Self {
+            clears: true,
+            ..self
+        }
+    }
+
+    /// The fields, of an object.
+    fn fields(&self) -> Option<&'static Fields> {
+        match self.kind {
+            Kind::Object(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
+    /// The names of the arguments whose values are secret.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let known = self.fields().map_or(&[][..], |fields| fields.known);
+        let secret = known.iter().filter(|(_, schema)| schema.secret);
+        secret.map(|(name, _)| (*name).to_owned()).collect()
+    }
 }
 
 /// All that is wrong with the arguments.
-pub(crate) fn check(schema: &Value, arguments: &Value) -> Vec<Problem> {
+pub(crate) fn check(schema: &Schema, arguments: &Value) -> Vec<Problem> {
     let mut problems = Vec::new();
     check_value(schema, arguments, "", &mut problems);
     problems
 }
 
-fn check_value(schema: &Value, value: &Value, pointer: &str, problems: &mut Vec<Problem>) {
+fn check_value(schema: &Schema, value: &Value, pointer: &str, problems: &mut Vec<Problem>) {
     let mut wrong = |message: String| {
         problems.push(Problem {
             pointer: pointer.to_owned(),
             message,
         });
     };
-    if let Some(Value::Array(allowed)) = schema.get("enum") {
-        if !allowed.contains(value) {
-            wrong(format!(
-                "must be one of {}, not {}",
-                list(allowed),
-                shown(schema, value)
-            ));
-        }
-        return;
-    }
-    let kind = schema
-        .get("type")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    let fits = match kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        _ => true,
-    };
-    if !fits {
-        wrong(format!(
-            "must be {}, not {}",
-            expected(schema, kind),
-            shown(schema, value)
-        ));
-        return;
-    }
-    match value {
-        Value::Number(number) => {
-            let number = number.as_f64().unwrap_or_default();
-            let low = schema.get("minimum").and_then(Value::as_f64);
-            let high = schema.get("maximum").and_then(Value::as_f64);
-            if low.is_some_and(|low| number < low) || high.is_some_and(|high| number > high) {
-                wrong(format!(
-                    "must be {}, not {}",
-                    expected(schema, kind),
-                    shown(schema, value)
-                ));
+    let mismatch = || format!("must be {}, not {}", expected(schema), shown(schema, value));
+    match (schema.kind, value) {
+        (Kind::Any, _) | (Kind::Boolean, Value::Bool(_)) => {}
+        (Kind::OneOf(allowed), Value::String(text)) if allowed.contains(&text.as_str()) => {}
+        (Kind::Integer(range), Value::Number(number)) if !number.is_f64() => {
+            if !range.contains(number.as_f64()) {
+                wrong(mismatch());
             }
         }
-        Value::String(text) => {
-            let length = text.chars().count() as u64;
-            let least = schema.get("minLength").and_then(Value::as_u64).unwrap_or(0);
-            let most = schema.get("maxLength").and_then(Value::as_u64);
-            if length < least {
+        (Kind::Number(range), Value::Number(number)) => {
+            if !range.contains(number.as_f64()) {
+                wrong(mismatch());
+            }
+        }
+        (Kind::Text(Length { least, most }), Value::String(text)) => {
+            let length = text.chars().count();
+            if length < least as usize {
                 wrong(if least == 1 {
                     "must not be empty".into()
                 } else {
                     format!("must be at least {least} characters long")
                 });
-            } else if let Some(most) = most.filter(|most| length > *most) {
+            } else if let Some(most) = most.filter(|most| length > *most as usize) {
                 wrong(format!(
                     "must be at most {most} characters long, not {length}"
                 ));
             }
         }
-        Value::Array(items) => {
-            let least = schema.get("minItems").and_then(Value::as_u64).unwrap_or(0);
-            let most = schema.get("maxItems").and_then(Value::as_u64);
-            if (items.len() as u64) < least {
+        (Kind::List(list), Value::Array(items)) => {
+            let Length { least, most } = list.length;
+            if items.len() < least as usize {
                 wrong(format!("must contain at least {least}"));
             }
-            if let Some(most) = most.filter(|most| items.len() as u64 > *most) {
+            if let Some(most) = most.filter(|most| items.len() > *most as usize) {
                 wrong(format!("must contain at most {most}"));
             }
-            if let Some(inner) = schema.get("items") {
-                for (index, item) in items.iter().enumerate() {
-                    check_value(inner, item, &format!("{pointer}/{index}"), problems);
-                }
+            for (index, item) in items.iter().enumerate() {
+                check_value(&list.items, item, &format!("{pointer}/{index}"), problems);
             }
         }
-        Value::Object(fields) => check_fields(schema, fields, pointer, problems),
-        _ => {}
+        (Kind::Object(known), Value::Object(fields)) => {
+            check_fields(known, fields, pointer, problems);
+        }
+        _ => wrong(mismatch()),
     }
 }
 
 fn check_fields(
-    schema: &Value,
+    known: &Fields,
     fields: &Map<String, Value>,
     pointer: &str,
     problems: &mut Vec<Problem>,
 ) {
-    let empty = Map::new();
-    let known = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .unwrap_or(&empty);
-    for name in schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        if !fields.contains_key(name) {
-            let wanted = known
-                .get(name)
-                .map(|inner| {
-                    expected(
-                        inner,
-                        inner
-                            .get("type")
-                            .and_then(Value::as_str)
-                            .unwrap_or_default(),
-                    )
-                })
-                .unwrap_or_default();
+    for name in known.required {
+        if !fields.contains_key(*name) {
+            let wanted = known.get(name).map(expected).unwrap_or_default();
             problems.push(Problem {
                 pointer: format!("{pointer}/{}", escaped(name)),
                 message: format!("is missing: give {wanted}"),
@@ -302,36 +235,38 @@ fn check_fields(
     }
     for (name, value) in fields {
         let pointer = format!("{pointer}/{}", escaped(name));
-        if let Some(inner) = known.get(name) {
+        if let Some(inner) = known.get(name).or(known.others.as_ref()) {
             check_value(inner, value, &pointer, problems);
-        } else if schema.get("additionalProperties") == Some(&Value::Bool(false)) {
+        } else {
             problems.push(Problem {
                 pointer,
-                message: argument_names::unknown(name, known),
+                message: argument_names::unknown(name, &known.names()),
             });
-        } else if let Some(inner) = schema.get("additionalProperties") {
-            check_value(inner, value, &pointer, problems);
         }
     }
 }
 
-fn expected(schema: &Value, kind: &str) -> String {
-    if let Some(Value::Array(allowed)) = schema.get("enum") {
-        return format!("one of {}", list(allowed));
+impl Range {
+    fn contains(self, number: Option<f64>) -> bool {
+        let number = number.unwrap_or_default();
+        self.low.is_none_or(|low| number >= low) && self.high.is_none_or(|high| number <= high)
     }
-    let mut text = match kind {
-        "object" => "an object",
-        "array" => "a list",
-        "string" => "a text",
-        "boolean" => "true or false",
-        "integer" => "an integer",
-        "number" => "a number",
-        _ => "a value",
-    }
-    .to_owned();
-    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+}
+
+fn expected(schema: &Schema) -> String {
+    let (kind, range) = match schema.kind {
+        Kind::OneOf(allowed) => return format!("one of {}", allowed.join(", ")),
+        Kind::Object(_) => return "an object".into(),
+        Kind::List(_) => return "a list".into(),
+        Kind::Text(_) => return "a text".into(),
+        Kind::Boolean => return "true or false".into(),
+        Kind::Any => return "a value".into(),
+        Kind::Integer(range) => ("an integer", range),
+        Kind::Number(range) => ("a number", range),
+    };
+    let mut text = kind.to_owned();
     // Writing to a String cannot fail.
-    let _ = match (bound("minimum"), bound("maximum")) {
+    let _ = match (range.low, range.high) {
         (Some(low), Some(high)) => write!(text, " from {low} to {high}"),
         (Some(low), None) => write!(text, " of at least {low}"),
         (None, Some(high)) => write!(text, " of at most {high}"),
@@ -340,21 +275,9 @@ fn expected(schema: &Value, kind: &str) -> String {
     text
 }
 
-fn list(values: &[Value]) -> String {
-    values
-        .iter()
-        .map(|value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        })
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
 /// A refused value, as a message quotes it. Secrets are not shown.
-fn shown(schema: &Value, value: &Value) -> String {
-    if is_secret(schema) {
+fn shown(schema: &Schema, value: &Value) -> String {
+    if schema.secret {
         return "the given value".into();
     }
     match value {
@@ -372,7 +295,7 @@ const UNQUOTED: [&str; 4] = ["ssh_keys", "url", "command", "stdin"];
 
 /// Adds the refused value to what a tool says of an argument, where its words do
 /// not hold it.
-pub(crate) fn quoting(schema: &Value, given: &Value, problems: Vec<Problem>) -> Vec<Problem> {
+pub(crate) fn quoting(schema: &Schema, given: &Value, problems: Vec<Problem>) -> Vec<Problem> {
     problems
         .into_iter()
         .map(|problem| {
@@ -387,10 +310,10 @@ pub(crate) fn quoting(schema: &Value, given: &Value, problems: Vec<Problem>) -> 
         .collect()
 }
 
-fn refused(schema: &Value, given: &Value, problem: &Problem) -> Option<String> {
+fn refused(schema: &Schema, given: &Value, problem: &Problem) -> Option<String> {
     let name = problem.pointer.split('/').nth(1)?;
-    let own = schema.get("properties")?.get(name)?;
-    if is_secret(own) || UNQUOTED.contains(&name) {
+    let own = schema.fields()?.get(name)?;
+    if own.secret || UNQUOTED.contains(&name) {
         return None;
     }
     // It is not the value that is wrong, but that there is one.
@@ -424,7 +347,10 @@ fn escaped(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::derived;
+    use schemars::JsonSchema;
     use serde::{Deserialize, Serialize};
+    use serde_json::json;
 
     #[derive(Deserialize, Serialize, JsonSchema)]
     #[serde(rename_all = "lowercase")]
@@ -447,7 +373,7 @@ mod tests {
     }
 
     fn messages(arguments: Value) -> Vec<String> {
-        check(&input::<Args>(), &arguments)
+        check(&derived::checked(&derived::input::<Args>()), &arguments)
             .into_iter()
             .map(|problem| format!("{} {}", problem.pointer, problem.message))
             .collect()
@@ -456,7 +382,7 @@ mod tests {
     #[test]
     fn input_is_plain() {
         assert_eq!(
-            input::<Args>(),
+            derived::input::<Args>(),
             json!({
                 "type": "object",
                 "properties": {

@@ -1,14 +1,14 @@
 //! Tests of the table.
 
 use super::*;
-use crate::tool::schema;
+use crate::tool::derived;
 use std::collections::HashSet;
 
 /// A host that keeps a log leaves these out of it.
 #[test]
 fn arguments_that_are_secret_are_named() {
     let secrets: Vec<_> = all()
-        .map(|tool| (tool.name, schema::secrets(&(tool.input_schema)())))
+        .map(|tool| (tool.name, tool.schemas.input.secrets()))
         .filter(|(_, names)| !names.is_empty())
         .collect();
     assert_eq!(
@@ -23,7 +23,7 @@ fn arguments_that_are_secret_are_named() {
         let inner = (tool.input_schema)().to_string();
         assert_eq!(
             inner.matches("writeOnly").count(),
-            schema::secrets(&(tool.input_schema)()).len(),
+            tool.schemas.input.secrets().len(),
             "{}",
             tool.name
         );
@@ -37,12 +37,7 @@ fn publishing_a_schema_loses_nothing_that_a_client_needs() {
     fn without_unsaid(schema: &Value) -> Value {
         let mut schema = schema.clone();
         if let Value::Object(object) = &mut schema {
-            for keyword in [
-                "additionalProperties",
-                "writeOnly",
-                crate::tool::arguments::CLEARS,
-                crate::tool::arguments::SPLITS,
-            ] {
+            for keyword in ["additionalProperties", "writeOnly", "x-clears", "x-splits"] {
                 object.remove(keyword);
             }
             // No model makes up a vmid that high.
@@ -63,12 +58,29 @@ fn publishing_a_schema_loses_nothing_that_a_client_needs() {
     for tool in all() {
         let whole = (tool.input_schema)();
         assert_eq!(
-            schema::published(whole.clone()),
+            derived::published(whole.clone()),
             without_unsaid(&whole),
             "{}",
             tool.name
         );
     }
+}
+
+/// `cargo xtask docs` has this test write the file.
+#[test]
+fn the_generated_schemas_are_those_of_the_types() {
+    let tools = all().map(|tool| (tool.name, (tool.input_schema)(), (tool.output_schema)()));
+    let new = derived::file(tools);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tool/schemas/all.rs");
+    if std::env::var_os("PROXMOX_MCP_WRITE_SCHEMAS").is_some() {
+        std::fs::write(&path, new).unwrap();
+        return;
+    }
+    let old = std::fs::read_to_string(&path).unwrap();
+    for (old, new) in old.lines().zip(new.lines()) {
+        assert_eq!(old, new, "run `cargo xtask docs`");
+    }
+    assert_eq!(old.len(), new.len(), "run `cargo xtask docs`");
 }
 
 #[test]
@@ -375,7 +387,7 @@ fn the_list_is_short() {
             let size = tool.name.len()
                 + tool.title.len()
                 + tool.description.len()
-                + schema::published((tool.input_schema)()).to_string().len()
+                + derived::published((tool.input_schema)()).to_string().len()
                 + 150;
             (size, tool.name)
         })

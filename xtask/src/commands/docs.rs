@@ -9,11 +9,11 @@ use host_runner_policy::Rule;
 use serde_json::Value;
 
 use super::build;
-use crate::progress::Progress;
+use crate::progress::{Progress, Step};
 use crate::workspace::{Workspace, output};
 
-/// Update what is generated in the docs: the reference of the tools, the table of
-/// the policy's rules, the schema of the policy file
+/// Update what is generated: the schemas of the tools, their reference, the table
+/// of the policy's rules, the schema of the policy file
 #[derive(Args)]
 pub(crate) struct Docs {
     /// Change nothing, and fail if anything is stale
@@ -23,8 +23,25 @@ pub(crate) struct Docs {
 
 impl Docs {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        build::steps(workspace, &mut Progress::new(build::STEPS))?;
+        let mut progress = Progress::new(build::STEPS + 1);
+        progress.step(
+            "comparing the schemas of the tools with their types",
+            || self.settle_schemas(workspace),
+        )?;
+        build::steps(workspace, &mut progress)?;
         self.settle_all(workspace)
+    }
+
+    /// A unit test of the component derives the schemas, which the component
+    /// itself cannot: it has only the result.
+    fn settle_schemas(&self, workspace: &Workspace) -> Result<Step> {
+        let mut test = workspace.cargo(["test", "--package", "proxmox-mcp", "--lib"]);
+        test.args(["--", "--exact", SCHEMAS_TEST]);
+        if !self.check {
+            test.env("PROXMOX_MCP_WRITE_SCHEMAS", "1");
+        }
+        output(&mut test).context("the schemas of the tools are stale")?;
+        Ok(Step::Done)
     }
 
     /// Fails if anything is not as the built host-runner and the policy say.
@@ -90,6 +107,9 @@ impl Docs {
         Ok(())
     }
 }
+
+/// The unit test that compares or writes the schemas of the tools.
+const SCHEMAS_TEST: &str = "tools::tests::the_generated_schemas_are_those_of_the_types";
 
 /// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";
