@@ -102,7 +102,7 @@ const MOST_PROBLEMS: usize = 50;
 impl From<Finished> for wit::ToolResult {
     fn from(finished: Finished) -> Self {
         Self {
-            structured: finished.structured.to_string(),
+            structured: finished.structured,
             text: finished.text,
         }
     }

@@ -14,7 +14,7 @@
 //! | [`tools`] | the table of all tools, and the tools |
 //! | [`tool`] | what a tool is: its table line, arguments, schema, outcome, report and ticket. Knows no tool |
 //! | [`pve`] | the client of Proxmox VE, and the decoders of its answers. Knows no tool |
-//! | [`error`], [`settings`], [`clock`], [`text`], [`tool_names`] | what every layer may use. They import only each other |
+//! | [`error`], [`settings`], [`clock`], [`json`], [`order`], [`text`], [`tool_names`] | what every layer may use. They import only each other |
 //! | [`bindings`] | generated from the contract: the types of the exports, and wasi:http |
 //!
 //! [`error`] is at the bottom since every layer fails with the contract's errors.
@@ -38,6 +38,8 @@ mod component;
 mod error;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod json;
+mod order;
 mod settings;
 mod text;
 mod tool;

@@ -1,7 +1,7 @@
 //! Requests to the API, and how their answers are read.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use pve_api::{Call, Method, Vmid, calls};
@@ -29,6 +29,8 @@ pub(crate) struct Pve {
     scope: RefCell<Option<String>>,
     /// Which nodes are online, once it has been asked for.
     membership: OnceCell<Membership>,
+    /// Reads that were started ahead of their turn.
+    ahead: RefCell<Ahead>,
     /// Answers instead of Proxmox.
     #[cfg(any(test, fuzzing))]
     script: Option<Script>,
@@ -49,6 +51,7 @@ impl Pve {
             losses: RefCell::default(),
             scope: RefCell::default(),
             membership: OnceCell::new(),
+            ahead: RefCell::default(),
             #[cfg(any(test, fuzzing))]
             script: None,
         }
@@ -180,6 +183,25 @@ impl Pve {
         losses.fields.extend(names.map(decode::name));
     }
 
+    /// Starts reads that will be sent in any case, so that Proxmox works on
+    /// several at the same time. [`Self::send`] then takes the answer of each
+    /// where it would have sent it, and sends again what was lost. What an earlier
+    /// start left over is given up.
+    pub(crate) fn start(&self, requests: impl IntoIterator<Item = (Request, Params)>) {
+        #[cfg(any(test, fuzzing))]
+        if self.script.is_some() {
+            return;
+        }
+        let mut ahead = self.ahead.borrow_mut();
+        *ahead = Ahead::default();
+        for (request, params) in requests {
+            if !request.writes() && request.mistake(&params).is_none() {
+                ahead.waiting.push_back(self.url(&request, &params));
+            }
+        }
+        ahead.advance(&self.settings);
+    }
+
     /// Sends a request and decodes its answer.
     pub(crate) fn send<T: DeserializeOwned>(
         &self,
@@ -245,17 +267,8 @@ impl Pve {
         if let Some(mistake) = request.mistake(params) {
             return Err(Failure::Mistaken { call, mistake });
         }
-        let mut url = format!("{}{}", self.settings.base, request.url_path());
-        // pveproxy takes no body on GET and DELETE.
-        let form = if matches!(request.method(), Method::Post | Method::Put) {
-            Some(params.encode())
-        } else {
-            if !params.is_empty() {
-                url.push('?');
-                url.push_str(&params.encode());
-            }
-            None
-        };
+        let url = self.url(request, params);
+        let form = has_body(request.method()).then(|| params.encode());
         let writes = request.writes();
         let lost = |message, maybe_done, outage| Failure::Transport {
             call: call.clone(),
@@ -311,6 +324,15 @@ impl Pve {
         }
     }
 
+    fn url(&self, request: &Request, params: &Params) -> String {
+        let mut url = format!("{}{}", self.settings.base, request.url_path());
+        if !has_body(request.method()) && !params.is_empty() {
+            url.push('?');
+            url.push_str(&params.encode());
+        }
+        url
+    }
+
     /// Asks Proxmox what an error does not say: what the token may do, or which
     /// version it is that does not know a call.
     fn look_into(&self, failure: Failure) -> Failure {
@@ -354,6 +376,51 @@ impl Pve {
         if let Some(script) = &self.script {
             return script.answer(method.as_str(), url, form);
         }
-        transport::send(&self.settings, method, url, form)
+        let started = match method {
+            Method::Get => self.ahead.borrow_mut().take(url),
+            _ => None,
+        };
+        let answer = match started {
+            Some(sent) => transport::receive(&self.settings, sent?),
+            None => transport::send(&self.settings, method, url, form),
+        };
+        self.ahead.borrow_mut().advance(&self.settings);
+        answer
+    }
+}
+
+/// pveproxy takes no body on GET and DELETE.
+fn has_body(method: Method) -> bool {
+    matches!(method, Method::Post | Method::Put)
+}
+
+/// Reads that were started ahead of their turn, by their addresses.
+#[derive(Debug, Default)]
+struct Ahead {
+    started: Vec<(String, Result<transport::Sent, Lost>)>,
+    waiting: VecDeque<String>,
+}
+
+/// How many reads are started ahead. host-runner lets a call have one more
+/// request open, which is the one whose turn it is.
+const MOST_AHEAD: usize = 3;
+
+impl Ahead {
+    /// Starts as many as may be.
+    fn advance(&mut self, settings: &Settings) {
+        while self.started.len() < MOST_AHEAD
+            && let Some(url) = self.waiting.pop_front()
+        {
+            let sent = transport::start(settings, Method::Get, &url, None);
+            self.started.push((url, sent));
+        }
+    }
+
+    /// The request to this address, if it was started. If it waits, it is left
+    /// to the caller.
+    fn take(&mut self, url: &str) -> Option<Result<transport::Sent, Lost>> {
+        self.waiting.retain(|waiting| waiting != url);
+        let index = self.started.iter().position(|(one, _)| one == url)?;
+        Some(self.started.swap_remove(index).1)
     }
 }

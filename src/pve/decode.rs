@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_path_to_error::Segment;
 
 use super::num::Num;
 use super::repair;
+use crate::json::{self, Reader, Step};
 use crate::text;
 
 /// What was read of an answer.
@@ -65,16 +65,17 @@ struct Envelope<'a> {
 pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unreadable> {
     // All but this is the same code for all types.
     let mut read = None;
-    let (total, losses) = read_body(body, size_of::<T>() == 0, &mut |json| {
-        let mut reader = serde_json::Deserializer::from_str(json);
-        match serde_path_to_error::deserialize(&mut reader) {
+    let (total, losses) = read_body(
+        body,
+        size_of::<T>() == 0,
+        &mut |reader| match T::deserialize(reader) {
             Ok(data) => {
                 read = Some(data);
                 None
             }
-            Err(error) => Some(wrong(&error)),
-        }
-    })?;
+            Err(error) => Some(error.into()),
+        },
+    )?;
     let data = read.ok_or(Unreadable::NoData)?;
     Ok(Decoded {
         data,
@@ -87,14 +88,24 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unr
 /// it.
 type Read<'a> = dyn FnMut(&str) -> Option<Wrong> + 'a;
 
+/// The same, from a place within other JSON.
+type ReadAt<'a> = dyn FnMut(&mut Reader<'_>) -> Option<Wrong> + 'a;
+
 fn read_body(
     body: &[u8],
     any_data: bool,
-    read: &mut Read<'_>,
+    read: &mut ReadAt<'_>,
 ) -> Result<(Option<u64>, Losses), Unreadable> {
     // Odd bytes in a description must not hide the guest that has it.
     let body = String::from_utf8_lossy(body);
     let body = body.trim();
+    if let Some(total) = read_once(body, any_data, read) {
+        return Ok((total, Losses::default()));
+    }
+    let read: &mut Read<'_> = &mut |json| {
+        let mut reader = Reader::new(json);
+        read(&mut reader).or_else(|| reader.end().err().map(Wrong::from))
+    };
     if body.is_empty() {
         return match read("null") {
             None => Ok((None, Losses::default())),
@@ -113,6 +124,30 @@ fn read_body(
         ));
     }
     read_json(body, any_data, true, read)
+}
+
+/// Reads a body that has nothing odd in it, in one pass. None for any other.
+fn read_once(body: &str, any_data: bool, read: &mut ReadAt<'_>) -> Option<Option<u64>> {
+    let (mut is_read, mut total) = (false, None);
+    let mut reader = Reader::new(body);
+    let fields = reader.fields(&mut |key, reader| {
+        match key {
+            "data" if any_data => {
+                reader.skip()?;
+                is_read = read(&mut Reader::new("null")).is_none();
+            }
+            "data" => {
+                if read(reader).is_some() {
+                    return Err(json::Wrong::not_json());
+                }
+                is_read = true;
+            }
+            "total" => total = Some(Num::<u64>::deserialize(reader)?.0),
+            _ => reader.skip()?,
+        }
+        Ok(())
+    });
+    (fields.is_ok() && reader.end().is_ok() && is_read).then_some(total)
 }
 
 fn read_json(
@@ -142,7 +177,7 @@ fn read_json(
     };
     let total = envelope
         .total
-        .and_then(|total| serde_json::from_str::<Num<u64>>(total.get()).ok())
+        .and_then(|total| json::read::<Num<u64>>(total.get()).ok())
         .map(|total| total.0);
     let wrong = match read(data) {
         None => return Ok((total, Losses::default())),
@@ -159,13 +194,6 @@ fn read_json(
         None => Ok((total, losses)),
         Some(wrong) => Err(shape(wrong)),
     }
-}
-
-/// Where a value is within the data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Index(usize),
-    Key(String),
 }
 
 /// What a type found wrong. It holds no text from the answer but the names of
@@ -230,48 +258,11 @@ pub(super) fn name(key: &str) -> String {
     text::cut(&plain, 40)
 }
 
-fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Wrong {
-    let path = error
-        .path()
-        .iter()
-        .map_while(|segment| match segment {
-            Segment::Seq { index } => Some(Step::Index(*index)),
-            Segment::Map { key } => Some(Step::Key(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        })
-        .collect();
-    Wrong {
-        path,
-        message: explain(error.inner()),
+impl From<json::Wrong> for Wrong {
+    fn from(wrong: json::Wrong) -> Self {
+        let (path, message) = wrong.into_parts();
+        Self { path, message }
     }
-}
-
-/// What serde says, without the value that it quotes.
-fn explain(error: &serde_json::Error) -> String {
-    if !error.is_data() {
-        return "not JSON".into();
-    }
-    let said = error.to_string();
-    let said = said
-        .rsplit_once(" at line ")
-        .map_or(said.as_str(), |(said, _)| said);
-    if let Some((found, expected)) = said.rsplit_once(", expected ") {
-        let found = found.split_once(": ").map_or(found, |(_, found)| found);
-        let found = found.split(['`', '"']).next().unwrap_or_default().trim();
-        let found = match found {
-            "map" => "an object",
-            "sequence" => "a list",
-            "string" => "a text",
-            "integer" => "an integer",
-            "floating point" => "a fractional number",
-            "boolean" => "a boolean",
-            "null" => "null",
-            _ => "an unknown value",
-        };
-        return format!("{found}, expected {expected}");
-    }
-    // "missing field `vmid`", "duplicate field `vmid`", and our own types'.
-    said.to_owned()
 }
 
 /// Finds what of some data can be read, as JSON that `check` finds nothing
@@ -553,7 +544,8 @@ pub(super) fn agent_error(body: &[u8]) -> Option<(String, String)> {
     if body.len() > 65_536 {
         return None;
     }
-    let Data { result, error } = serde_json::from_slice::<Body>(body).ok()?.data;
+    let body = std::str::from_utf8(body).ok()?;
+    let Data { result, error } = json::read::<Body>(body).ok()?.data;
     let error = match result {
         Some(Value::Object(mut result)) => result.remove("error"),
         _ => error,
@@ -586,7 +578,7 @@ pub(super) fn failed_status(body: &[u8]) -> Option<u16> {
     let body = std::str::from_utf8(body).ok().filter(|body| {
         body.trim_start().starts_with('{') && body.len() < 65_536 && body.contains("\"success\"")
     })?;
-    let body: Body = serde_json::from_str(body).ok()?;
+    let body: Body = json::read(body).ok()?;
     if body.success.0 != 0 {
         return None;
     }
@@ -756,10 +748,7 @@ mod tests {
             let data = json!({"id": 1, "parts": parts}).to_string();
             let mut check = |json: &str| {
                 looks.set(looks.get() + json.len());
-                let mut reader = serde_json::Deserializer::from_str(json);
-                serde_path_to_error::deserialize::<_, Thing>(&mut reader)
-                    .err()
-                    .map(|error| wrong(&error))
+                json::read::<Thing>(json).err().map(Wrong::from)
             };
             let wrong = check(&data).unwrap();
             salvage(&data, wrong, &mut check).unwrap();

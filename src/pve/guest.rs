@@ -9,6 +9,7 @@ use super::num::{Flag, Num};
 use super::params::Params;
 use super::request::{At, OfGuest, Request};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::tool_names;
 
 /// A guest by `/cluster/resources`. On an offline node only the
@@ -183,7 +184,7 @@ pub(crate) fn owned_tags(text: &str) -> Vec<String> {
 /// not hold up.
 pub(crate) fn guests(pve: &Pve) -> Result<Vec<Guest>> {
     let mut guests: Vec<Guest> = pve.send(&resources(), &Params::new().set("type", "vm"))?;
-    guests.sort_by_key(|guest| guest.vmid);
+    order::by_key(&mut guests, |guest| guest.vmid);
     Ok(guests)
 }
 

@@ -10,6 +10,7 @@ use super::params::Params;
 use super::request::At;
 use super::unknown_node::{self, Known};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::text;
 
 /// A node and its status.
@@ -33,7 +34,7 @@ impl NodeState {
 /// what corosync reports.
 pub(crate) fn nodes(pve: &Pve) -> Result<Vec<NodeState>> {
     let mut nodes: Vec<NodeState> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
-    nodes.sort_by(|a, b| a.node.cmp(&b.node));
+    order::by(&mut nodes, |a, b| a.node.cmp(&b.node));
     if nodes
         .iter()
         .any(|node| !matches!(node.status.as_str(), "online" | "offline"))

@@ -10,6 +10,7 @@ use super::params::Params;
 use super::request::At;
 use super::volume::Content;
 use crate::error::{Error, Result};
+use crate::order;
 use crate::text;
 
 /// A storage as one node sees it, by the node's own list, which the node makes
@@ -47,7 +48,7 @@ impl StorageStatus {
             .split([',', ' '])
             .filter(|kind| !kind.is_empty() && *kind != "none")
             .collect();
-        contents.sort_unstable();
+        order::by(&mut contents, Ord::cmp);
         contents
     }
 
@@ -66,7 +67,7 @@ impl StorageStatus {
 pub(crate) fn storages(pve: &Pve, node: &str) -> Result<Vec<StorageStatus>, Failure> {
     let mut storages: Vec<StorageStatus> =
         pve.send(&calls::storage::LIST.at([node]), &Params::new())?;
-    storages.sort_by(|a, b| a.storage.cmp(&b.storage));
+    order::by(&mut storages, |a, b| a.storage.cmp(&b.storage));
     Ok(storages)
 }
 

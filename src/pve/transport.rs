@@ -32,6 +32,7 @@ pub(super) struct Answer {
 }
 
 /// Why no whole answer came.
+#[derive(Debug)]
 pub(super) enum Lost {
     /// The host, or `host-runner forward`, refused to send the request: who, and
     /// why or what to check.
@@ -47,13 +48,28 @@ pub(super) enum Lost {
     Broken(String),
 }
 
-/// Sends a request. `form` is the encoded body of a POST or PUT.
+/// A request on its way, whose answer has not been taken yet.
+#[derive(Debug)]
+pub(super) struct Sent(FutureIncomingResponse);
+
+/// Sends a request and waits for its answer. `form` is the encoded body of a
+/// POST or PUT.
 pub(super) fn send(
     settings: &Settings,
     method: Method,
     url: &str,
     form: Option<String>,
 ) -> Result<Answer, Lost> {
+    receive(settings, start(settings, method, url, form)?)
+}
+
+/// Sends a request without waiting for its answer.
+pub(super) fn start(
+    settings: &Settings,
+    method: Method,
+    url: &str,
+    form: Option<String>,
+) -> Result<Sent, Lost> {
     let mut headers = vec![("accept", "application/json".to_owned())];
     if let Some(authorization) = settings.authorization() {
         headers.push(("authorization", authorization));
@@ -69,9 +85,14 @@ pub(super) fn send(
     }
     let request = request(method, url, headers)
         .ok_or_else(|| Lost::NotSent("the request cannot be expressed in HTTP".into()))?;
-    let response = exchange(request, &form.unwrap_or_default())
-        .map_err(|code| lost(code, settings.route()))?;
+    exchange(request, &form.unwrap_or_default())
+        .map(Sent)
+        .map_err(|code| lost(code, settings.route()))
+}
 
+/// Waits for the answer to a request.
+pub(super) fn receive(settings: &Settings, Sent(response): Sent) -> Result<Answer, Lost> {
+    let response = answer(&response).map_err(|code| lost(code, settings.route()))?;
     let status = response.status();
     let headers = response.headers();
     let header = |name: &str| {
@@ -130,12 +151,12 @@ fn request(method: Method, url: &str, headers: Vec<(&str, String)>) -> Option<Ou
     Some(request)
 }
 
-/// Sends a request and waits for the head of its answer.
+/// Sends a request.
 ///
 /// What becomes of the body decides nothing: a host stops taking it as soon as
 /// its length is reached, and may call the stream closed then, before it was
 /// flushed. Had the body not arrived, the answer would say so.
-fn exchange(request: OutgoingRequest, form: &[u8]) -> Result<IncomingResponse, ErrorCode> {
+fn exchange(request: OutgoingRequest, form: &[u8]) -> Result<FutureIncomingResponse, ErrorCode> {
     let body = request
         .body()
         .map_err(|()| ErrorCode::InternalError(Some("the request has no body".into())))?;
@@ -149,7 +170,7 @@ fn exchange(request: OutgoingRequest, form: &[u8]) -> Result<IncomingResponse, E
         // Unfinished, so that the host ends the request.
         drop(body);
     }
-    answer(&response)
+    Ok(response)
 }
 
 const CONNECT_TIMEOUT_NS: u64 = 10_000_000_000;

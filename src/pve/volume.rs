@@ -10,8 +10,9 @@ use super::client::Pve;
 use super::failure::Failure;
 use super::num::{Flag, Num, Text};
 use super::params::Params;
-use super::request::At;
+use super::request::{At, Request};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::text;
 
 /// What a storage can hold.
@@ -116,7 +117,9 @@ pub(crate) fn storage_resources(pve: &Pve) -> Result<Vec<StorageResource>> {
         &calls::cluster::RESOURCES.at([]),
         &Params::new().set("type", "storage"),
     )?;
-    storages.sort_by(|a, b| (&a.storage, &a.node).cmp(&(&b.storage, &b.node)));
+    order::by(&mut storages, |a, b| {
+        (&a.storage, &a.node).cmp(&(&b.storage, &b.node))
+    });
     if !storages.iter().all(StorageResource::is_available) {
         let members = pve.membership();
         for resource in &mut storages {
@@ -147,7 +150,11 @@ pub(crate) fn storage_contents(
     content: Option<Content>,
     vmid: Option<Vmid>,
 ) -> Vec<StorageContent> {
-    distinct(storages)
+    let groups = distinct(storages);
+    let first = groups.iter().filter_map(|storages| storages.first());
+    let first = first.filter(|resource| !resource.offline);
+    pve.start(first.map(|resource| contents(&resource.node, &resource.storage, content, vmid)));
+    groups
         .into_iter()
         .filter_map(|storages| {
             let mut failed: Option<StorageContent> = None;
@@ -218,7 +225,9 @@ pub(crate) fn storage_volumes(
 /// Each local storage, and each shared one with all its nodes, the one that
 /// most likely reaches it first.
 fn distinct(mut storages: Vec<StorageResource>) -> Vec<Vec<StorageResource>> {
-    storages.sort_by_key(|resource| (resource.offline, !resource.is_available()));
+    order::by_key(&mut storages, |resource| {
+        (resource.offline, !resource.is_available())
+    });
     let mut groups: Vec<Vec<StorageResource>> = Vec::new();
     let mut seen = BTreeMap::new();
     for resource in storages {
@@ -316,6 +325,19 @@ impl Volume {
     }
 }
 
+/// The request for the volumes on a storage, as a node sees it.
+fn contents(
+    node: &str,
+    storage: &str,
+    content: Option<Content>,
+    vmid: Option<Vmid>,
+) -> (Request, Params) {
+    let params = Params::new()
+        .opt("content", content.map(Content::as_str))
+        .opt("vmid", vmid);
+    (calls::storage::CONTENT.at([node, storage]), params)
+}
+
 /// The volumes on a storage, as a node sees it.
 pub(crate) fn volumes(
     pve: &Pve,
@@ -324,12 +346,8 @@ pub(crate) fn volumes(
     content: Option<Content>,
     vmid: Option<Vmid>,
 ) -> Result<Vec<Volume>, Failure> {
-    let mut volumes: Vec<Volume> = pve.send(
-        &calls::storage::CONTENT.at([node, storage]),
-        &Params::new()
-            .opt("content", content.map(Content::as_str))
-            .opt("vmid", vmid),
-    )?;
+    let (request, params) = contents(node, storage, content, vmid);
+    let mut volumes: Vec<Volume> = pve.send(&request, &params)?;
     for volume in &mut volumes {
         volume.ctime = volume.ctime.filter(|ctime| ctime.0 <= text::LAST_SECOND);
     }

@@ -78,7 +78,7 @@ fn adapt(schema: &Schema, value: &mut Value, name: &str, loose: bool, clears: bo
                     .into();
             }
         }
-        Kind::Text(_) | Kind::Any => {}
+        Kind::Text(_) => {}
     }
 }
 

@@ -38,6 +38,29 @@ pub(crate) fn keep<T>(all: &mut Vec<T>, most: usize, what: &str, notes: &mut Vec
     }
 }
 
+/// Whether [`shorten`] may find something in a result, judged by its JSON.
+pub(crate) fn may_be_long(json: &str) -> bool {
+    // `size` differs from the size of the JSON a little.
+    json.len() > MOST_BYTES / 2 || has_long_text(json)
+}
+
+fn has_long_text(json: &str) -> bool {
+    if json.len() <= LONG_ENTRY {
+        return false;
+    }
+    let (mut is_escaped, mut length) = (false, None);
+    for byte in json.bytes() {
+        length = match length {
+            Some(length) if length > LONG_ENTRY => return true,
+            None => (byte == b'"').then_some(0),
+            Some(_) if byte == b'"' && !is_escaped => None,
+            Some(length) => Some(length + 1),
+        };
+        is_escaped = byte == b'\\' && !is_escaped;
+    }
+    false
+}
+
 /// Shortens a result that is too long. Says what is missing.
 pub(crate) fn shorten(result: &mut Value) -> Option<String> {
     let mut cut = 0;

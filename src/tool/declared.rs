@@ -1,5 +1,6 @@
 //! The calls to Proxmox that tools declare. The host refuses all others.
 
+use crate::order;
 use pve_api::{Call, GuestCall, calls};
 
 /// Calls of a declaration.
@@ -38,7 +39,7 @@ pub(crate) fn names(declared: &[Calls]) -> Vec<String> {
     let mut names = Vec::new();
     add(EXPLAIN, &mut names);
     add(declared, &mut names);
-    names.sort_unstable();
+    order::by(&mut names, Ord::cmp);
     names.dedup();
     names
 }

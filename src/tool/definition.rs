@@ -15,6 +15,7 @@ use super::schema::{self, Schemas};
 use super::ticket::{self, Pending};
 use super::{arguments, schemas};
 use crate::error::{Error, Problem, Result};
+use crate::json::{self, Wrong};
 use crate::pve::{Pve, Upid};
 
 /// A tool's work. The type itself is the tool's arguments.
@@ -81,7 +82,7 @@ pub(crate) struct Tool {
     pub(crate) calls: &'static [Calls],
     pub(crate) other_names: &'static [(&'static str, &'static str)],
     adapt: fn(&mut Map<String, Value>),
-    run: fn(&Pve, Value) -> Result<Outcome>,
+    run: fn(&Pve, &str) -> Result<Outcome>,
     complete: Complete,
     resume: fn(&Pve, &str) -> Result<Outcome>,
     cancel: fn(&Pve, &str) -> Result<Finished>,
@@ -135,9 +136,8 @@ impl Tool {
             (self.adapt)(fields);
         }
         let schema = &self.schemas.input;
-        let arguments = arguments::read(schema, arguments).map_err(Error::InvalidArguments)?;
-        let given = arguments.clone();
-        (self.run)(&pve()?, arguments).map_err(|error| match error {
+        let given = arguments::read(schema, arguments).map_err(Error::InvalidArguments)?;
+        (self.run)(&pve()?, &given.to_string()).map_err(|error| match error {
             Error::InvalidArguments(problems) => {
                 Error::InvalidArguments(schema::quoting(schema, &given, problems))
             }
@@ -165,32 +165,42 @@ impl Tool {
     }
 }
 
-fn run<T: Run>(pve: &Pve, arguments: Value) -> Result<Outcome> {
-    let arguments: T = serde_json::from_value(arguments).map_err(|error| {
-        Error::InvalidArguments(vec![Problem {
-            pointer: String::new(),
-            message: error.to_string(),
-        }])
-    })?;
-    let reply = arguments
-        .run(pve)
-        .map_err(|error| match (error, pve.scope()) {
-            // Whatever was looked for, the lists that it was looked for in are cut.
-            (Error::NotFound(message), Some(scope)) if !message.contains("scope") => {
-                Error::NotFound(format!(
-                    "{message}; what is outside this server's scope ({scope}) is not shown"
-                ))
-            }
-            (error, _) => error,
-        });
-    match reply? {
-        Reply::Done(value, text) => Ok(Outcome::Done(Finished::new(&value, text)?.skipping(pve))),
-        Reply::Running(pending, value, text) => Ok(Outcome::Running(Running {
-            pending,
-            message: text.clone(),
-            progress: None,
-            retry_after_ms: FIRST_LOOK_MS,
-            interim: Finished::new(&value, text)?.skipping(pve),
-        })),
+/// What is compiled for each tool; all else has one type.
+fn run<T: Run>(pve: &Pve, arguments: &str) -> Result<Outcome> {
+    let arguments: T = json::read(arguments).map_err(unread)?;
+    match arguments.run(pve).map_err(|error| scoped(pve, error))? {
+        Reply::Done(value, text) => {
+            let result = Finished::new(&value, text)?;
+            Ok(Outcome::Done(result.skipping(pve)))
+        }
+        Reply::Running(pending, value, text) => {
+            let message = text.clone();
+            let result = Finished::new(&value, text)?;
+            Ok(Outcome::Running(Running {
+                pending,
+                message,
+                progress: None,
+                retry_after_ms: FIRST_LOOK_MS,
+                interim: result.skipping(pve),
+            }))
+        }
+    }
+}
+
+/// Arguments that fit their schema, but not their type.
+fn unread(wrong: Wrong) -> Error {
+    Error::InvalidArguments(vec![Problem {
+        pointer: String::new(),
+        message: wrong.to_string(),
+    }])
+}
+
+/// Whatever was looked for, the lists that it was looked for in may be cut.
+fn scoped(pve: &Pve, error: Error) -> Error {
+    match (error, pve.scope()) {
+        (Error::NotFound(message), Some(scope)) if !message.contains("scope") => Error::NotFound(
+            format!("{message}; what is outside this server's scope ({scope}) is not shown"),
+        ),
+        (error, _) => error,
     }
 }

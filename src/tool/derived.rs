@@ -173,7 +173,7 @@ pub(crate) fn checked(schema: &Value) -> schema::Schema {
     };
     let kind = match schema.get("type").and_then(Value::as_str) {
         _ if schema.get("enum").is_some() => Kind::OneOf(names(schema.get("enum"))),
-        None => Kind::Any,
+        None => panic!("an argument of any type: {schema}"),
         Some("boolean") => Kind::Boolean,
         Some("integer") => Kind::Integer(range),
         Some("number") => Kind::Number(range),
@@ -207,7 +207,8 @@ fn fields(schema: &Value) -> Fields {
         required: names(schema.get("required")),
         others: match schema.get("additionalProperties") {
             Some(Value::Bool(false)) => None,
-            other => Some(checked(other.unwrap_or(&Value::Null))),
+            Some(others) => Some(checked(others)),
+            None => panic!("unknown fields are not refused: {schema}"),
         },
     }
 }
@@ -221,7 +222,6 @@ fn names(list: Option<&Value>) -> &'static [&'static str] {
 /// A schema as Rust source.
 fn code(schema: &schema::Schema) -> String {
     let kind = match schema.kind {
-        Kind::Any => "Any".to_owned(),
         Kind::Boolean => "Boolean".to_owned(),
         Kind::Integer(range) => format!("Integer({range:?})"),
         Kind::Number(range) => format!("Number({range:?})"),

@@ -19,10 +19,11 @@ pub(crate) enum Reply<T> {
     Running(Pending, T, String),
 }
 
-/// A result, as JSON.
+/// A result.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finished {
-    pub(crate) structured: Value,
+    /// An object, as JSON.
+    pub(crate) structured: String,
     pub(crate) text: String,
 }
 
@@ -48,28 +49,47 @@ pub(crate) struct Running {
 impl Finished {
     /// A result as JSON.
     pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
-        let mut structured = serde_json::to_value(value)
-            .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))?;
-        let mut text = bounds::words(text);
-        if let Some(shortened) = bounds::shorten(&mut structured)
-            && let Value::Object(fields) = &mut structured
+        serde_json::to_string(value)
+            .map(|structured| Self::bounded(structured, text))
+            .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))
+    }
+
+    fn bounded(structured: String, text: String) -> Self {
+        let mut result = Self {
+            structured,
+            text: bounds::words(text),
+        };
+        if bounds::may_be_long(&result.structured)
+            && let Ok(mut value) = serde_json::from_str::<Value>(&result.structured)
+            && let Some(shortened) = bounds::shorten(&mut value)
         {
-            text.push_str("\nshortened: ");
-            text.push_str(&shortened);
-            fields.insert("shortened".into(), shortened.into());
+            result.structured = value.to_string();
+            result.note("shortened", &shortened);
         }
-        Ok(Self { structured, text })
+        result
     }
 
     /// Adds what of Proxmox's answers could not be read and is therefore
     /// missing, as `skipped`.
     pub(crate) fn skipping(mut self, pve: &Pve) -> Self {
-        if let (Some(skipped), Value::Object(fields)) = (pve.skipped(), &mut self.structured) {
-            self.text.push_str("\nskipped: ");
-            self.text.push_str(&skipped);
-            fields.insert("skipped".into(), skipped.into());
+        if let Some(skipped) = pve.skipped() {
+            self.note("skipped", &skipped);
         }
         self
+    }
+
+    /// Adds a field and says the same in the text.
+    fn note(&mut self, name: &str, note: &str) {
+        let Some(fields) = self.structured.strip_suffix('}') else {
+            return;
+        };
+        let comma = if fields == "{" { "" } else { "," };
+        self.structured = format!(
+            "{fields}{comma}{}:{}}}",
+            Value::from(name),
+            Value::from(note)
+        );
+        self.text.push_str(&format!("\n{name}: {note}"));
     }
 }
 

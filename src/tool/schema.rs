@@ -37,8 +37,6 @@ pub(crate) struct Schema {
 /// The type of a value, with its bounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
-    /// Anything.
-    Any,
     /// `true` or `false`.
     Boolean,
     /// A whole number.
@@ -173,7 +171,7 @@ fn check_value(schema: &Schema, value: &Value, pointer: &str, problems: &mut Vec
     };
     let mismatch = || format!("must be {}, not {}", expected(schema), shown(schema, value));
     match (schema.kind, value) {
-        (Kind::Any, _) | (Kind::Boolean, Value::Bool(_)) => {}
+        (Kind::Boolean, Value::Bool(_)) => {}
         (Kind::OneOf(allowed), Value::String(text)) if allowed.contains(&text.as_str()) => {}
         (Kind::Integer(range), Value::Number(number)) if !number.is_f64() => {
             if !range.contains(number.as_f64()) {
@@ -260,7 +258,6 @@ fn expected(schema: &Schema) -> String {
         Kind::List(_) => return "a list".into(),
         Kind::Text(_) => return "a text".into(),
         Kind::Boolean => return "true or false".into(),
-        Kind::Any => return "a value".into(),
         Kind::Integer(range) => ("an integer", range),
         Kind::Number(range) => ("a number", range),
     };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::volume::{able, kind_of, vmid_of};
 use crate::error::Result;
+use crate::order;
 use crate::pve::{
     Content, Guest, GuestType, Pve, StorageResource, Vmid, Volume, guests, storage_resources,
     storage_volumes,
@@ -265,7 +266,7 @@ fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
             .push((node, volume));
     }
     for backups in by_guest.values_mut() {
-        backups.sort_by(|(_, a), (_, b)| {
+        order::by(backups, |(_, a), (_, b)| {
             let key = |volume: &Volume| volume.ctime.map_or(0, |time| time.0);
             (key(b), &b.volid).cmp(&(key(a), &a.volid))
         });

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::volume::{able, kind_of, vmid_of};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{
     At, Content, Failure, Format, Guest, GuestType, NotMade, Params, Pve, Started, StorageResource,
     Vmid, Volume, check_node, check_node_name, choose, guests, storage_resources, volumes,
@@ -203,7 +204,9 @@ impl RestoreBackup {
         let original = owner_of(&self.volid)
             .and_then(|vmid| all.iter().find(|guest| guest.vmid == vmid))
             .map(|guest| guest.node.as_str());
-        candidates.sort_by_key(|resource| original != Some(resource.node.as_str()));
+        order::by_key(&mut candidates, |resource| {
+            original != Some(resource.node.as_str())
+        });
         Ok((candidates, away))
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::Result;
+use crate::order;
 use crate::pve::{At, Num, Params, Pve, Text, known_node};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -116,7 +117,7 @@ impl Run for GetClusterLog {
             .into_iter()
             .filter(|entry| self.fits(entry, since))
             .collect();
-        found.sort_by_key(|entry| std::cmp::Reverse(entry.time.0));
+        order::by_key(&mut found, |entry| std::cmp::Reverse(entry.time.0));
         let cut = found.len() > limit as usize;
         found.truncate(limit as usize);
         let hint = if none_seen {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{At, ClusterEntry, Failure, Flag, Params, Pve};
 use crate::text;
 use crate::tool::declared::Calls;
@@ -130,9 +131,10 @@ impl Run for GetClusterStatus {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<ClusterStatus>> {
+        let request = calls::cluster::HA_STATUS.at([]);
+        pve.start([(request.clone(), Params::new())]);
         let entries: Vec<ClusterEntry> =
             pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
-        let request = calls::cluster::HA_STATUS.at([]);
         let ha = match pve.send::<Vec<HaStatusEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
             // Without quorum the HA state may be unavailable; the rest of the
@@ -189,7 +191,7 @@ impl ClusterStatus {
                 _ => {}
             }
         }
-        status.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        order::by(&mut status.nodes, |a, b| a.node.cmp(&b.node));
         let mut problems = status.quorum_problems();
         problems.extend(status.nodes.iter().filter_map(Member::problem));
         problems.extend(nameless.into_iter().map(str::to_owned));
@@ -325,7 +327,7 @@ impl Ha {
                 )),
             }
         }
-        services.sort_by_key(|service| !service.has_problem());
+        order::by_key(&mut services, |service| !service.has_problem());
         let total = services.len();
         services.truncate(MOST_SERVICES);
         Self {

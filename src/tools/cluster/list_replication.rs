@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{At, Failure, Flag, Num, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
@@ -143,7 +144,9 @@ impl Run for ListReplication {
                 Job::new(job, status)
             })
             .collect();
-        jobs.sort_by(|a, b| (a.state, a.vmid, &a.job).cmp(&(b.state, b.vmid, &b.job)));
+        order::by(&mut jobs, |a, b| {
+            (a.state, a.vmid, &a.job).cmp(&(b.state, b.vmid, &b.job))
+        });
         let total = jobs.len();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         let failing = jobs.iter().filter(|job| job.state == JobState::Failing);
@@ -177,11 +180,13 @@ fn statuses(
         return Ok((statuses, notes));
     }
     let sources: Option<BTreeSet<&str>> = jobs.iter().map(|job| job.source.as_deref()).collect();
-    for node in nodes(pve)? {
-        let may_have = |sources: &BTreeSet<&str>| sources.contains(node.node.as_str());
-        if !sources.as_ref().is_none_or(may_have) {
-            continue;
-        }
+    let may_have = |node: &str| sources.as_ref().is_none_or(|names| names.contains(node));
+    let mut nodes = nodes(pve)?;
+    nodes.retain(|node| may_have(&node.node));
+    let online = nodes.iter().filter(|node| !node.is_offline());
+    let request = |node: &str| calls::cluster::NODE_REPLICATION.at([node]);
+    pve.start(online.map(|node| (request(&node.node), Params::new())));
+    for node in nodes {
         if node.is_offline() {
             notes.push(format!(
                 "node {} is offline: the state of its jobs is unknown",
@@ -189,8 +194,7 @@ fn statuses(
             ));
             continue;
         }
-        let request = calls::cluster::NODE_REPLICATION.at([&node.node]);
-        match pve.send::<Vec<JobStatus>>(&request, &Params::new()) {
+        match pve.send::<Vec<JobStatus>>(&request(&node.node), &Params::new()) {
             Ok(found) => statuses.extend(found.into_iter().map(|job| (job.id.clone(), job))),
             Err(failure @ Failure::Api(_)) => notes.push(format!(
                 "node {} did not report its jobs: {}",

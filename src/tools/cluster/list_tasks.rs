@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{At, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -101,7 +102,7 @@ impl Run for ListTasks {
         } else {
             filter.of_cluster(pve)?
         };
-        found.tasks.sort_by_key(|task| Reverse(task.starttime));
+        order::by_key(&mut found.tasks, |task| Reverse(task.starttime));
         found.tasks.truncate(limit as usize);
         let hint = self.hint(pve, &filter, &found);
         let tasks: Vec<TaskSummary> = found.tasks.into_iter().map(TaskSummary::from).collect();

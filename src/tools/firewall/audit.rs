@@ -8,6 +8,7 @@ use super::rule_list::ListedRule;
 use super::shadow::traffic_shadows;
 use super::target::Level;
 use super::traffic::Traffic;
+use crate::order;
 use crate::pve::Nic;
 
 /// What an audit evaluates.
@@ -97,7 +98,7 @@ impl AuditInput<'_> {
             }
         }
         self.group_rules(&mut findings);
-        findings.sort_by_key(|finding| finding.severity);
+        order::by_key(&mut findings, |finding| finding.severity);
         findings
     }
 

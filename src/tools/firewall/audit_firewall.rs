@@ -18,6 +18,7 @@ use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use super::visible::visible;
 use crate::error::Result;
+use crate::order;
 use crate::pve::{At, Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
@@ -162,7 +163,7 @@ impl FirewallAudit {
         let mut findings = input.findings();
         if is_cluster {
             findings.extend(nodes_without(pve)?);
-            findings.sort_by_key(|finding| finding.severity);
+            order::by_key(&mut findings, |finding| finding.severity);
         }
         let mut audit = Self {
             firewall: firewall.label.clone(),
@@ -276,22 +277,23 @@ fn shown_options(options: &Options) -> BTreeMap<String, String> {
 /// Findings about online nodes whose own firewall is off.
 fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
-    for node in nodes(pve)?
-        .iter()
+    let mut names: Vec<String> = nodes(pve)?
+        .into_iter()
         .filter(|node| !node.is_offline())
-        .take(MOST_READ)
-    {
+        .map(|node| node.node)
+        .collect();
+    names.truncate(MOST_READ);
+    let owners = names.iter().cloned().map(Owner::Node);
+    pve.start(owners.map(|owner| (owner.options(), Params::new())));
+    for name in names {
         // A node that cannot be read must not hide the others.
-        let Ok(options) = Options::read(pve, &Owner::Node(node.node.clone())) else {
+        let Ok(options) = Options::read(pve, &Owner::Node(name.clone())) else {
             continue;
         };
         if !options.is_on(Level::Node) {
             findings.push(Finding {
                 severity: Severity::High,
-                finding: format!(
-                    "the firewall of node {} is off: no rule protects it",
-                    node.node
-                ),
+                finding: format!("the firewall of node {name} is off: no rule protects it"),
                 position: None,
                 fix: Some("enable it for this node".into()),
             });

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::Owner;
 use super::rule::{Direction, Rule};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{Failure, Num, Params, Pve, Text};
 use crate::tool_names;
 
@@ -101,7 +102,7 @@ impl TryFrom<Vec<RawRule>> for RuleList {
             }
             list.push(ListedRule::new(position, rule));
         }
-        list.sort_by_key(|listed| listed.position);
+        order::by_key(&mut list, |listed| listed.position);
         Ok(Self { list, digest })
     }
 }

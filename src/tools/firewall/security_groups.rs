@@ -47,14 +47,15 @@ impl SecurityGroups {
             visible(pve.send::<Vec<Entry>>(&groups, &Params::new()))?
                 .map(|entries| entries.into_iter().map(|entry| entry.group).collect());
         let mut rules = BTreeMap::new();
-        for name in names
+        let read = names
             .iter()
             .flatten()
             .filter(|name| all || used.contains(name.as_str()))
-            .take(MOST_READ)
-        {
-            let read: Option<RuleList> =
-                visible(pve.send(&calls::firewall::GROUP_RULES.at([name]), &Params::new()))?;
+            .take(MOST_READ);
+        let request = |name: &str| calls::firewall::GROUP_RULES.at([name]);
+        pve.start(read.clone().map(|name| (request(name), Params::new())));
+        for name in read {
+            let read: Option<RuleList> = visible(pve.send(&request(name), &Params::new()))?;
             if let Some(read) = read {
                 rules.insert(name.clone(), read.list);
             }

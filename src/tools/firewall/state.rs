@@ -10,7 +10,7 @@ use super::security_groups::SecurityGroups;
 use super::target::{Firewall, Level};
 use super::visible::visible;
 use crate::error::Result;
-use crate::pve::{Failure, GuestConfig, Nic, Pve};
+use crate::pve::{Failure, GuestConfig, Nic, Params, Pve};
 
 /// A firewall's state.
 #[derive(Debug)]
@@ -28,6 +28,14 @@ pub(super) struct FirewallState {
 
 impl FirewallState {
     pub(super) fn read(pve: &Pve, firewall: &Firewall) -> Result<Self, Failure> {
+        let above = Owner::Cluster;
+        let more = match firewall.level {
+            Level::Cluster => Vec::new(),
+            Level::Guest => vec![above.options()],
+            Level::Node => vec![above.options(), above.rules()],
+        };
+        let requests = [firewall.owner.options(), firewall.owner.rules()].into_iter();
+        pve.start(requests.chain(more).map(|request| (request, Params::new())));
         // First, since it shows whether the guest has moved away.
         let nics = match &firewall.guest {
             Some(guest) => GuestConfig::read(pve, guest)?.nics(),
@@ -35,7 +43,6 @@ impl FirewallState {
         };
         let options = Options::read(pve, &firewall.owner)?;
         let rules = read_rules(pve, &firewall.owner)?;
-        let above = Owner::Cluster;
         let (cluster, cluster_rules) = match firewall.level {
             Level::Cluster => (Some(options.clone()), Vec::new()),
             Level::Guest => (visible(Options::read(pve, &above))?, Vec::new()),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::rule::Rule;
+use crate::order;
 
 /// Addresses of a rule's source or destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -488,7 +489,7 @@ fn number(address: IpAddr) -> u128 {
 /// Whether ranges, joined where they touch, hold a range whole.
 fn contained(ranges: &[(u128, u128)], inner: (u128, u128)) -> bool {
     let mut sorted = ranges.to_vec();
-    sorted.sort_unstable();
+    order::by(&mut sorted, Ord::cmp);
     let mut next = inner.0;
     for (low, high) in sorted {
         if low > next {

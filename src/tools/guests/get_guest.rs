@@ -10,6 +10,7 @@ use super::config::{CloudInit, Config, boot_order};
 use super::read::{NodeData, Pending, shown};
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{Disk, Guest, GuestState, GuestType, Nic, Pve, Vmid, owned_tags};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -399,7 +400,7 @@ fn disks(config: &mut Config, kind: GuestType) -> Vec<Disk> {
         .iter()
         .map(|(key, value)| Disk::parse(key, value))
         .collect();
-    disks.sort_by_key(|disk| disk.id.starts_with("unused"));
+    order::by_key(&mut disks, |disk| disk.id.starts_with("unused"));
     disks
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
@@ -163,7 +164,9 @@ enum Rank {
 
 impl GuestNetwork {
     fn new(guest: Guest, mut all: Vec<Interface>, limit: usize) -> Self {
-        all.sort_by_key(|one| (one.rank(), Reverse(one.addresses.len().min(1))));
+        order::by_key(&mut all, |one| {
+            (one.rank(), Reverse(one.addresses.len().min(1)))
+        });
         let mut network = Self {
             vmid: guest.vmid,
             kind: guest.kind,
@@ -340,7 +343,7 @@ impl Interface {
                 .collect();
         }
         // What can be reached comes before link-local addresses.
-        addresses.sort_by_key(|address| !address.is_reachable());
+        order::by_key(&mut addresses, |address| !address.is_reachable());
         let (received, sent) = raw
             .statistics
             .map_or((None, None), |counts| (counts.rx_bytes, counts.tx_bytes));

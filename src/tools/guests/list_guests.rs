@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{
     At, Guest, GuestType, Params, Pve, Vmid, complete_from_nodes, guests, known_node,
 };
@@ -307,10 +308,10 @@ fn sort(guests: &mut [Guest], by: Sort) {
     let cpu = |guest: &Guest| guest.cpu.unwrap_or_default().0;
     let memory = |guest: &Guest| guest.mem.unwrap_or_default().0;
     match by {
-        Sort::Vmid => guests.sort_by_key(|guest| guest.vmid),
-        Sort::Name => guests.sort_by(|a, b| a.name.cmp(&b.name)),
-        Sort::Cpu => guests.sort_by(|a, b| cpu(b).total_cmp(&cpu(a))),
-        Sort::Memory => guests.sort_by_key(|guest| std::cmp::Reverse(memory(guest))),
+        Sort::Vmid => order::by_key(guests, |guest| guest.vmid),
+        Sort::Name => order::by(guests, |a, b| a.name.cmp(&b.name)),
+        Sort::Cpu => order::by(guests, |a, b| cpu(b).total_cmp(&cpu(a))),
+        Sort::Memory => order::by_key(guests, |guest| std::cmp::Reverse(memory(guest))),
     }
 }
 

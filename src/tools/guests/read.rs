@@ -1,11 +1,13 @@
 //! A guest's configuration and state, read from its node.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::pve::{
-    Failure, Guest, GuestConfig, GuestState, GuestType, PendingChange, PendingConfig, Pve, Setting,
+    Failure, Guest, GuestConfig, GuestState, GuestType, Params, PendingChange, PendingConfig, Pve,
+    Setting,
 };
 use crate::text;
 
@@ -33,6 +35,9 @@ impl NodeData {
     pub(super) fn new(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
         let mut read = Self::default();
         let mut config = None;
+        let config_too = (guest.kind == GuestType::Lxc).then_some(&calls::guests::CONFIG);
+        let more = [&calls::guests::STATUS].into_iter().chain(config_too);
+        pve.start(more.map(|call| (guest.request(call), Params::new())));
         match PendingConfig::read(pve, guest) {
             Ok(settings) => read.settings = settings,
             // What waits for a restart is one thing, the settings another.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
+use crate::order;
 use crate::pve::{At, Membership, Num, Params, Pve};
 use crate::text;
 use crate::tool::declared::Calls;
@@ -81,7 +82,7 @@ impl Run for ListNodes {
         let raw: Vec<RawNode> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
         let seen = raw.len();
         let mut nodes: Vec<NodeSummary> = raw.into_iter().map(NodeSummary::from).collect();
-        nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        order::by(&mut nodes, |a, b| a.node.cmp(&b.node));
         let silent: Vec<String> = nodes
             .iter()
             .filter(|node| node.status == NodeStatus::Unknown && !node.has_load())

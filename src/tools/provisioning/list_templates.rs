@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::Result;
+use crate::order;
 use crate::pve::{
     Content, Guest, GuestType, Num, Pve, StorageContent, Vmid, Volume, complete_from_nodes, guests,
     nodes, storage_contents, storage_resources,
@@ -199,7 +200,7 @@ fn in_index(pve: &Pve, templates: &mut Vec<Template>, notes: &mut Vec<String>) -
     }
     // The plain systems are what most look for; appliances built on them
     // follow.
-    index.sort_by(|a, b| {
+    order::by(&mut index, |a, b| {
         let key = |one: &Appliance| {
             (
                 one.section.as_deref() != Some("system"),

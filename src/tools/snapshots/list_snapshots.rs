@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Snapshot, Snapshots};
 use crate::error::Result;
+use crate::order;
 use crate::pve::{Guest, GuestType, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
@@ -76,7 +77,7 @@ impl SnapshotTree {
     pub(super) fn new(guest: &Guest, snapshots: &Snapshots, limit: usize, now: u64) -> Self {
         let total = snapshots.all.len();
         let mut times: Vec<u64> = snapshots.all.iter().map(Snapshot::time).collect();
-        times.sort_unstable_by(|a, b| b.cmp(a));
+        order::by(&mut times, |a, b| b.cmp(a));
         let oldest = times.get(limit.saturating_sub(1)).copied().unwrap_or(0);
         let mut shown: Vec<SnapshotNode> = snapshots
             .in_order()

@@ -6,6 +6,7 @@ use pve_api::calls;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{Failure, Flag, Format, Guest, Num, Params, Pve};
 use crate::tool::report::Change;
 use crate::{text, tool_names};
@@ -88,7 +89,7 @@ impl Snapshots {
     /// missing or go in circles, each snapshot is still listed once.
     pub(super) fn in_order(&self) -> Vec<(usize, &Snapshot)> {
         let mut sorted: Vec<&Snapshot> = self.all.iter().collect();
-        sorted.sort_by_key(|one| (one.time(), one.name.as_str()));
+        order::by_key(&mut sorted, |one| (one.time(), one.name.as_str()));
         let mut children: BTreeMap<Option<&str>, Vec<&Snapshot>> = BTreeMap::new();
         for one in &sorted {
             let parent = one

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unknown::unknown_node;
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{Content, Flag, Pve, StorageResource, StorageStatus, storage_resources, storages};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -222,7 +223,7 @@ impl StorageSummary {
             .filter(|kind| *kind != "none")
             .map(str::to_owned)
             .collect();
-        content.sort_unstable();
+        order::by(&mut content, Ord::cmp);
         Self {
             storage: resource.storage,
             nodes: vec![resource.node],

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::unknown::{unknown_node, unknown_storage};
 use crate::error::{Error, Result};
+use crate::order;
 use crate::pve::{
     Content, Pve, StorageResource, StorageVolumes, Vmid, Volume, storage_resources, storage_volumes,
 };
@@ -119,7 +120,9 @@ impl Run for ListStorageContent {
             let fitting = volumes.into_iter().filter(|volume| self.fits(volume));
             found.extend(fitting.map(|volume| VolumeSummary::new(volume, &resource)));
         }
-        found.sort_by(|a, b| (&a.volid, &a.node).cmp(&(&b.volid, &b.node)));
+        order::by(&mut found, |a, b| {
+            (&a.volid, &a.node).cmp(&(&b.volid, &b.node))
+        });
         let total = found.len();
         found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
         let mut notes = Vec::new();

@@ -1,0 +1,770 @@
+//! Typed reads of JSON.
+//!
+//! Every type that is read compiles its code once, for this reader alone, and
+//! structs are read from objects only. With serde_json's deserializer behind
+//! serde_path_to_error, the component would be a third larger. An error says
+//! where the odd value is, and never quotes it: a value may be a password.
+//!
+//! The reader accepts all JSON. It may also accept text that is not quite JSON,
+//! in values that no type reads.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer as _, MapAccess,
+    SeqAccess, Unexpected, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+/// How deep lists and objects may be nested, as in serde_json.
+const MOST_NESTED: u8 = 128;
+
+/// Reads a value from text that contains nothing else.
+pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Wrong> {
+    let mut reader = Reader::new(text);
+    let value = T::deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// A place in JSON text, from which values are read.
+pub(crate) struct Reader<'de> {
+    text: &'de str,
+    at: usize,
+    nested: u8,
+}
+
+/// Where a value is within the data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Index(usize),
+    Key(String),
+}
+
+/// What a type found wrong. It holds no text from the data but the names of
+/// fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong(Box<Details>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Details {
+    /// From the inside out.
+    path: Vec<Step>,
+    message: String,
+}
+
+enum Number {
+    Positive(u64),
+    Negative(i64),
+    Float(f64),
+}
+
+impl Wrong {
+    fn new(message: String) -> Self {
+        Self(Box::new(Details {
+            path: Vec::new(),
+            message,
+        }))
+    }
+
+    /// The text is not JSON, or is not to be read any further.
+    pub(crate) fn not_json() -> Self {
+        Self::new("not JSON".to_owned())
+    }
+
+    #[cold]
+    fn within(mut self, step: Step) -> Self {
+        self.0.path.push(step);
+        self
+    }
+
+    /// Where it is, and what is wrong with it: `an integer, expected a string`
+    /// where it is the value's type, in serde's words for a type.
+    pub(crate) fn into_parts(self) -> (Vec<Step>, String) {
+        let Details { mut path, message } = *self.0;
+        path.reverse();
+        (path, message)
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Wrong {}
+
+impl de::Error for Wrong {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::new(format!("{}, expected {expected}", kind(found)))
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(found, expected)
+    }
+
+    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
+        Self::new(format!(
+            "an unknown value, expected one of {}",
+            known.join(", ")
+        ))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("missing field `{field}`"))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new(format!("duplicate field `{field}`"))
+    }
+}
+
+/// What was found, without its value.
+fn kind(found: Unexpected<'_>) -> &'static str {
+    match found {
+        Unexpected::Map => "an object",
+        Unexpected::Seq => "a list",
+        Unexpected::Str(_) => "a text",
+        Unexpected::Unsigned(_) | Unexpected::Signed(_) => "an integer",
+        Unexpected::Float(_) => "a fractional number",
+        Unexpected::Bool(_) => "a boolean",
+        Unexpected::Unit | Unexpected::Option => "null",
+        _ => "an unknown value",
+    }
+}
+
+impl<'de> Reader<'de> {
+    /// At the start of some JSON.
+    pub(crate) fn new(text: &'de str) -> Self {
+        Self {
+            text,
+            at: 0,
+            nested: 0,
+        }
+    }
+
+    /// Fails unless nothing but white space is left.
+    pub(crate) fn end(&mut self) -> Result<(), Wrong> {
+        match self.next() {
+            None => Ok(()),
+            Some(_) => Err(Wrong::not_json()),
+        }
+    }
+
+    /// Reads an object field by field: `field` reads the value of each.
+    pub(crate) fn fields(
+        &mut self,
+        field: &mut dyn FnMut(&str, &mut Self) -> Result<(), Wrong>,
+    ) -> Result<(), Wrong> {
+        self.open(b'{')?;
+        let mut is_first = true;
+        while self.more(b'}', &mut is_first)? {
+            let key = self.key()?;
+            field(&key, self)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over a value.
+    #[inline(never)]
+    pub(crate) fn skip(&mut self) -> Result<(), Wrong> {
+        let mut open = 0_u32;
+        loop {
+            match self.next().ok_or_else(Wrong::not_json)? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    open += 1;
+                    self.at += 1;
+                    continue;
+                }
+                b'}' | b']' if open > 0 => {
+                    open -= 1;
+                    self.at += 1;
+                }
+                b',' | b':' if open > 0 => {
+                    self.at += 1;
+                    continue;
+                }
+                b't' | b'f' | b'n' => {
+                    self.word()?;
+                }
+                _ => {
+                    self.number()?;
+                }
+            }
+            if open == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next character that is not white space.
+    fn next(&mut self) -> Option<u8> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let space = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
+            .count();
+        self.at += space;
+        rest.get(space).copied()
+    }
+
+    fn take(&mut self, wanted: u8) -> Result<(), Wrong> {
+        if self.next() != Some(wanted) {
+            return Err(Wrong::not_json());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), Wrong> {
+        self.take(bracket)?;
+        self.nested += 1;
+        if self.nested > MOST_NESTED {
+            return Err(Wrong::not_json());
+        }
+        Ok(())
+    }
+
+    /// Whether another entry follows, or the closing bracket, which is passed.
+    #[inline(never)]
+    fn more(&mut self, bracket: u8, is_first: &mut bool) -> Result<bool, Wrong> {
+        let next = self.next();
+        if next == Some(bracket) {
+            self.at += 1;
+            self.nested = self.nested.saturating_sub(1);
+            return Ok(false);
+        }
+        if !std::mem::take(is_first) {
+            self.take(b',')?;
+        }
+        Ok(true)
+    }
+
+    fn key(&mut self) -> Result<Cow<'de, str>, Wrong> {
+        self.next();
+        let key = self.string()?;
+        self.take(b':')?;
+        Ok(key)
+    }
+
+    /// A string, from its opening quote on.
+    #[inline(never)]
+    fn string(&mut self) -> Result<Cow<'de, str>, Wrong> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let inner = rest.strip_prefix('"').ok_or_else(Wrong::not_json)?;
+        let mut is_plain = true;
+        let mut bytes = inner.bytes().enumerate();
+        while let Some((at, byte)) = bytes.next() {
+            match byte {
+                b'"' => {
+                    self.at += at + 2;
+                    if is_plain {
+                        return inner
+                            .get(..at)
+                            .map(Cow::Borrowed)
+                            .ok_or_else(Wrong::not_json);
+                    }
+                    let text = rest.get(..at + 2).unwrap_or_default();
+                    return serde_json::from_str(text)
+                        .map(Cow::Owned)
+                        .map_err(|_| Wrong::not_json());
+                }
+                b'\\' => {
+                    is_plain = false;
+                    bytes.next();
+                }
+                0..0x20 => break,
+                _ => {}
+            }
+        }
+        Err(Wrong::not_json())
+    }
+
+    /// `true`, `false` or `null`, as which it is absent.
+    #[inline(never)]
+    fn word(&mut self) -> Result<Option<bool>, Wrong> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        for (word, value) in [("true", Some(true)), ("false", Some(false)), ("null", None)] {
+            if rest.starts_with(word) {
+                self.at += word.len();
+                return Ok(value);
+            }
+        }
+        Err(Wrong::not_json())
+    }
+
+    #[inline(never)]
+    fn number(&mut self) -> Result<Number, Wrong> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let length = rest
+            .bytes()
+            .take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .count();
+        let text = rest.get(..length).unwrap_or_default();
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(Wrong::not_json());
+        }
+        self.at += length;
+        let whole = match digits.len() == text.len() {
+            true => text.parse().map(Number::Positive).ok(),
+            // A negative zero is a fraction to serde_json, too.
+            false if digits == "0" => None,
+            false => text.parse().map(Number::Negative).ok(),
+        };
+        if let Some(whole) = whole {
+            return Ok(whole);
+        }
+        match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Number::Float(number)),
+            _ => Err(Wrong::not_json()),
+        }
+    }
+
+    /// The error that another value is here than was expected.
+    #[cold]
+    #[inline(never)]
+    fn mismatch(&mut self, expected: &dyn Expected) -> Wrong {
+        let found = match self.next() {
+            Some(b'{') => Unexpected::Map,
+            Some(b'[') => Unexpected::Seq,
+            Some(b'"') => Unexpected::Str(""),
+            Some(b't' | b'f' | b'n') => match self.word() {
+                Ok(Some(_)) => Unexpected::Bool(true),
+                Ok(None) => Unexpected::Unit,
+                Err(wrong) => return wrong,
+            },
+            _ => match self.number() {
+                Ok(Number::Float(number)) => Unexpected::Float(number),
+                Ok(_) => Unexpected::Unsigned(0),
+                Err(wrong) => return wrong,
+            },
+        };
+        de::Error::invalid_type(found, expected)
+    }
+
+    fn visit_string<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.string()? {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_string(text),
+        }
+    }
+
+    fn visit_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.number()? {
+            Number::Positive(number) => visitor.visit_u64(number),
+            Number::Negative(number) => visitor.visit_i64(number),
+            Number::Float(number) => visitor.visit_f64(number),
+        }
+    }
+}
+
+impl<'de> Deserializer<'de> for &mut Reader<'de> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.next() {
+            Some(b'{') => self.deserialize_map(visitor),
+            Some(b'[') => self.deserialize_seq(visitor),
+            Some(b'"') => self.visit_string(visitor),
+            Some(b't' | b'f' | b'n') => match self.word()? {
+                Some(flag) => visitor.visit_bool(flag),
+                None => visitor.visit_unit(),
+            },
+            _ => self.visit_number(visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if matches!(self.next(), Some(b't' | b'f'))
+            && let Some(flag) = self.word()?
+        {
+            return visitor.visit_bool(flag);
+        }
+        Err(self.mismatch(&visitor))
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.next() {
+            Some(b'0'..=b'9' | b'-') => self.visit_number(visitor),
+            _ => Err(self.mismatch(&visitor)),
+        }
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.next() {
+            Some(b'"') => self.visit_string(visitor),
+            _ => Err(self.mismatch(&visitor)),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if self.next() == Some(b'n') && self.word()?.is_none() {
+            return visitor.visit_none();
+        }
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if self.next() == Some(b'n') && self.word()?.is_none() {
+            return visitor.visit_unit();
+        }
+        Err(self.mismatch(&visitor))
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if self.next() != Some(b'[') {
+            return Err(self.mismatch(&visitor));
+        }
+        self.open(b'[')?;
+        let mut entries = Entries {
+            reader: self,
+            index: 0,
+            has_ended: false,
+        };
+        let value = visitor.visit_seq(&mut entries)?;
+        // A tuple reads no more than it has.
+        if !entries.has_ended && entries.next()? {
+            return Err(de::Error::custom("a list with too many entries"));
+        }
+        Ok(value)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        if self.next() != Some(b'{') {
+            return Err(self.mismatch(&visitor));
+        }
+        self.open(b'{')?;
+        visitor.visit_map(Fields {
+            reader: self,
+            key: Cow::Borrowed(""),
+            is_first: true,
+        })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        if self.next() != Some(b'"') {
+            return Err(self.mismatch(&visitor));
+        }
+        let text = self.string()?;
+        let variant: StrDeserializer<'_, Wrong> = (*text).into_deserializer();
+        visitor.visit_enum(variant)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.skip()?;
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 char bytes byte_buf unit_struct tuple tuple_struct
+    }
+}
+
+/// The entries of a list.
+struct Entries<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    index: usize,
+    has_ended: bool,
+}
+
+impl Entries<'_, '_> {
+    fn next(&mut self) -> Result<bool, Wrong> {
+        let mut is_first = self.index == 0;
+        let is_there = self.reader.more(b']', &mut is_first)?;
+        self.has_ended = !is_there;
+        Ok(is_there)
+    }
+}
+
+impl<'de> SeqAccess<'de> for Entries<'_, 'de> {
+    type Error = Wrong;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Wrong> {
+        if !self.next()? {
+            return Ok(None);
+        }
+        match seed.deserialize(&mut *self.reader) {
+            Ok(entry) => {
+                self.index += 1;
+                Ok(Some(entry))
+            }
+            Err(wrong) => Err(wrong.within(Step::Index(self.index))),
+        }
+    }
+}
+
+/// The fields of an object.
+struct Fields<'a, 'de> {
+    reader: &'a mut Reader<'de>,
+    /// Of the field whose value is read.
+    key: Cow<'de, str>,
+    is_first: bool,
+}
+
+impl Fields<'_, '_> {
+    fn next(&mut self) -> Result<bool, Wrong> {
+        if !self.reader.more(b'}', &mut self.is_first)? {
+            return Ok(false);
+        }
+        self.key = self.reader.key()?;
+        Ok(true)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn within(&mut self, wrong: Wrong) -> Wrong {
+        wrong.within(Step::Key(std::mem::take(&mut self.key).into_owned()))
+    }
+}
+
+impl<'de> MapAccess<'de> for Fields<'_, 'de> {
+    type Error = Wrong;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Wrong> {
+        if !self.next()? {
+            return Ok(None);
+        }
+        let key: StrDeserializer<'_, Wrong> = (*self.key).into_deserializer();
+        match seed.deserialize(key) {
+            Ok(key) => Ok(Some(key)),
+            Err(wrong) => Err(self.within(wrong)),
+        }
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Wrong> {
+        match seed.deserialize(&mut *self.reader) {
+            Ok(value) => Ok(value),
+            Err(wrong) => Err(self.within(wrong)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
+    use std::collections::BTreeMap;
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Guest {
+        vmid: u32,
+        #[serde(default)]
+        name: Option<String>,
+        #[serde(default)]
+        load: Vec<f64>,
+        state: Option<State>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum State {
+        Running,
+    }
+
+    fn wrong(text: &str) -> (Vec<Step>, String) {
+        read::<Vec<Guest>>(text).unwrap_err().into_parts()
+    }
+
+    #[test]
+    fn a_type_reads_its_fields_and_no_others() {
+        let text = r#" [ {"vmid":100,"more":{"a":[1,"]\"",{}],"b":null},"name":"caf\u00e9",
+            "load":[1,-2,0.5e1]} , {"state":"running","vmid":4294967295,"name":null}] "#;
+        let guests: Vec<Guest> = read(text).unwrap();
+        assert_eq!(guests[0].name.as_deref(), Some("café"));
+        assert_eq!(guests[0].load, [1.0, -2.0, 5.0]);
+        assert_eq!(guests[1].vmid, u32::MAX);
+        assert_eq!(guests[1].state, Some(State::Running));
+    }
+
+    #[test]
+    fn an_error_says_where_and_what_but_not_the_value() {
+        let key = |key: &str| Step::Key(key.to_owned());
+        for (text, path, message) in [
+            (
+                r#"[{"vmid":1},{"vmid":"hush"}]"#,
+                vec![Step::Index(1), key("vmid")],
+                "a text, expected u32",
+            ),
+            (
+                r#"[{"name":"hush"}]"#,
+                vec![Step::Index(0)],
+                "missing field `vmid`",
+            ),
+            (
+                r#"[{"vmid":1,"load":[1,null]}]"#,
+                vec![Step::Index(0), key("load"), Step::Index(1)],
+                "null, expected f64",
+            ),
+            (
+                r#"[{"vmid":-4}]"#,
+                vec![Step::Index(0), key("vmid")],
+                "an integer, expected u32",
+            ),
+            (
+                r#"[{"vmid":1,"state":"hush"}]"#,
+                vec![Step::Index(0), key("state")],
+                "an unknown value, expected one of running",
+            ),
+            (r#"{"a":1}"#, vec![], "an object, expected a sequence"),
+            (
+                r#"[["hush"]]"#,
+                vec![Step::Index(0)],
+                "a list, expected struct Guest",
+            ),
+        ] {
+            assert_eq!(wrong(text), (path, message.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_refused() {
+        for text in [
+            "",
+            "[",
+            "[1",
+            "[1,",
+            "[1 2]",
+            "{\"a\" 1}",
+            "{\"a\":1",
+            "\"a",
+            "tru",
+            "[]]",
+            "-",
+            ".5",
+            "1e999",
+            "nan",
+            "\"\n\"",
+            "\"\\q\"",
+        ] {
+            assert!(read::<Value>(text).is_err(), "{text}");
+        }
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(read::<Value>(&deep(100)).is_ok());
+        assert!(read::<Value>(&deep(100_000)).is_err());
+        assert!(read::<de::IgnoredAny>(&deep(100_000)).is_ok());
+    }
+
+    /// Any JSON value, as deep as API responses are.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::btree_map(any::<String>(), inner, 0..6)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn all_json_is_read(value in any_json()) {
+            for text in [value.to_string(), format!("{value:#}")] {
+                prop_assert_eq!(&read::<Value>(&text).unwrap(), &value);
+            }
+            let text = format!("[{value},1]");
+            let mut reader = Reader::new(text.get(1..).unwrap());
+            reader.skip().unwrap();
+            prop_assert_eq!(reader.next(), Some(b','));
+        }
+
+        #[test]
+        fn any_text_is_safe(text in any::<String>(), cut in any::<prop::sample::Index>()) {
+            let _ = read::<Value>(&text);
+            let json = serde_json::json!([{"a": [text, 1.5, null]}, true]).to_string();
+            let cut = json.get(..cut.index(json.len())).unwrap_or_default();
+            prop_assert!(read::<BTreeMap<String, Value>>(cut).is_err());
+        }
+    }
+}
