@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
+use pve_api::Vmid;
+use serde::de::{self, Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 /// A number that may arrive as a string: `2048`, `"2048"`. An integer may come
@@ -11,25 +12,110 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Default)]
 pub(crate) struct Num<T>(pub(crate) T);
 
-impl<'de, T: FromStr> Deserialize<'de> for Num<T> {
+/// A type of [`Num`].
+pub(crate) trait Numeric: FromStr {
+    /// A whole number as this type, if it has it: most numbers are whole, and
+    /// this takes no text of them.
+    fn whole(number: u64) -> Option<Self>;
+}
+
+macro_rules! numeric {
+    ($($integer:ty)*) => {
+        $(impl Numeric for $integer {
+            fn whole(number: u64) -> Option<Self> {
+                number.try_into().ok()
+            }
+        })*
+    };
+}
+
+numeric!(u8 u16 u32 u64 i64);
+
+impl Numeric for f64 {
+    fn whole(number: u64) -> Option<Self> {
+        Some(number as Self)
+    }
+}
+
+impl Numeric for Vmid {
+    fn whole(number: u64) -> Option<Self> {
+        Self::new(number.try_into().ok()?)
+    }
+}
+
+impl<'de, T: Numeric> Deserialize<'de> for Num<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text.trim().to_owned(),
-            Value::Bool(flag) => u8::from(flag).to_string(),
-            _ => return Err(D::Error::custom("not a number")),
+        let text = match deserializer.deserialize_any(ScalarVisitor)? {
+            Scalar::Whole(number) => match T::whole(number) {
+                Some(number) => return Ok(Self(number)),
+                None => number.to_string(),
+            },
+            Scalar::Other(text) => text,
         };
         // `NaN` and `inf` are numbers to Rust.
         let float = text
             .parse::<f64>()
             .ok()
             .filter(|float| float.is_finite())
-            .ok_or_else(|| D::Error::custom("not a number"))?;
+            .ok_or_else(|| D::Error::custom(NOT_A_NUMBER))?;
         // Adding 0 makes a plain one of a negative 0.
         text.parse()
             .or_else(|_| format!("{}", float.round() + 0.0).parse())
             .map(Num)
             .map_err(|_| D::Error::custom("a number out of range"))
+    }
+}
+
+const NOT_A_NUMBER: &str = "not a number";
+
+/// What a number may be sent as.
+enum Scalar {
+    Whole(u64),
+    Other(String),
+}
+
+struct ScalarVisitor;
+
+impl<'de> Visitor<'de> for ScalarVisitor {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Scalar, E> {
+        Ok(Scalar::Whole(number))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Scalar, E> {
+        Ok(match u64::try_from(number) {
+            Ok(number) => Scalar::Whole(number),
+            Err(_) => Scalar::Other(number.to_string()),
+        })
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Other(number.to_string()))
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Whole(flag.into()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Other(text.trim().to_owned()))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Scalar, E> {
+        Err(E::custom(NOT_A_NUMBER))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
+        Err(A::Error::custom(NOT_A_NUMBER))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar, A::Error> {
+        Err(A::Error::custom(NOT_A_NUMBER))
     }
 }
 
