@@ -203,7 +203,9 @@ async fn a_running_container_moves_by_a_restart() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_ha_manager_moves_a_guest_under_high_availability() -> anyhow::Result<()> {
-    let sim = three_nodes().await?;
+    // It acts nine to fifteen seconds after its task.
+    let nodes = "--nodes=pve1,pve2:offline,pve3";
+    let sim = Sim::options().arg(nodes).arg("--speed=4").start().await?;
     // It would choose the storages: under a scope on them it is not asked.
     let client = sim.host()?.arg("--storages=bulk").connect().await?;
     let order = json!({ "vmid": 104, "target_node": "pve3" });

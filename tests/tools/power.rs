@@ -327,7 +327,8 @@ async fn a_container_that_cannot_be_suspended_is_an_error_with_the_log() -> anyh
 /// is followed.
 #[tokio::test]
 async fn a_guest_under_high_availability_is_followed_until_it_has_changed() -> anyhow::Result<()> {
-    let mut sim = Sim::start().await?;
+    // The HA manager acts nine to fifteen seconds after its task.
+    let mut sim = Sim::options().arg("--speed=4").start().await?;
     let client = sim.admin()?.connect().await?;
     let report = client.call("stop_guest", json!({ "vmid": 104 })).await?;
     assert_eq!(report["status"], "done", "{report:#}");

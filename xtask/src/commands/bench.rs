@@ -311,10 +311,9 @@ impl Run<'_> {
 
     fn starts(&self, simulator: &Simulator, report: &mut Report) -> Result<()> {
         for _ in 0..self.scale.starts {
-            let (mut idle, floor_start) = Session::start(&mut floor::stdio(self.workspace))?;
+            let (_, floor_start) = Session::start(&mut floor::stdio(self.workspace))?;
             let (mut ours, start) = Session::start(&mut simulator.host_runner(self.workspace))?;
             let list = ours.request("tools/list", &json!({}))?;
-            let floor_list = idle.request("floor", &json!({ "bytes": list.bytes }))?;
             let call = ours.call("list_guests", &json!({}))?;
             let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
             report.pair(
@@ -322,11 +321,7 @@ impl Run<'_> {
                 milliseconds(start.took),
                 milliseconds(floor_start.took),
             );
-            report.pair(
-                Figure::FirstList,
-                milliseconds(list.took),
-                milliseconds(floor_list.took),
-            );
+            report.ours(Figure::FirstList, milliseconds(list.took));
             report.ours(Figure::FirstCall, milliseconds(call.took));
             match gauge::rollup(ours.id()) {
                 Some(rollup) => {

@@ -150,6 +150,11 @@ impl Figure {
         }
     }
 
+    /// A peer, and how many times as fast we want to be.
+    fn times_as_fast(self) -> Option<(&'static str, f64)> {
+        (self == Self::Start).then_some(("plus", 200.0))
+    }
+
     fn is_rate(self) -> bool {
         matches!(self.target(), Target::FloorShare(_))
     }
@@ -251,6 +256,16 @@ impl Report {
         let mut text = table(&lines);
         for (figure, measured) in self.rows() {
             let name = figure.names().1;
+            if let Some((peer, times)) = figure.times_as_fast()
+                && let Some(Ok(values)) = measured.peers.get(peer)
+                && let Some(ours) = Sample::of(&measured.ours)
+            {
+                let is_met = median(values) / ours.median >= times;
+                text.push_str(&format!(
+                    "\n- {name}: the target of {times} times as fast as {peer} is {}met.",
+                    if is_met { "" } else { "not " }
+                ));
+            }
             if let Some(note) = &measured.note {
                 text.push_str(&format!("\n- {name}: {note}."));
             }
@@ -348,9 +363,17 @@ impl Measured {
         cells.extend(peers.iter().map(|peer| match self.peers.get(peer) {
             None => dash(),
             Some(Err(_)) => "fails".to_owned(),
-            Some(Ok(values)) => shown(values).unwrap_or_else(dash),
+            Some(Ok(values)) => self.beside(unit, values).unwrap_or_else(dash),
         }));
         cells
+    }
+
+    /// What a peer takes, and how many times as much as ours that is.
+    fn beside(&self, unit: Unit, peer: &[f64]) -> Option<String> {
+        let (ours, peer) = (Sample::of(&self.ours)?.median, Sample::of(peer)?.median);
+        let times = peer / ours;
+        let digits = if times < 9.95 { 1 } else { 0 };
+        Some(format!("{} ({times:.digits$} ×)", unit.shown(peer)))
     }
 
     fn json(&self, figure: Figure) -> Value {
@@ -502,8 +525,10 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_fails_is_shown_as_failing() {
+    fn peers_are_shown_beside_ours() {
         let mut report = Report::new(Vec::new(), vec!["other".to_owned()]);
+        report.ours(Figure::Start, 4.0);
+        report.peer(Figure::Start, "other", &Ok(800.0));
         report.ours(Figure::Guests20, 1.0);
         report.peer(
             Figure::Guests20,
@@ -511,6 +536,7 @@ mod tests {
             &Err(anyhow::anyhow!("no such tool")),
         );
         let text = report.markdown();
+        assert!(text.contains("| 800 ms (200 ×) |"), "{text}");
         assert!(
             text.contains("| fails |") && text.contains("no such tool"),
             "{text}"

@@ -3,14 +3,21 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+/// A server that answers nothing for so many seconds is killed, which ends the
+/// session.
+const PATIENCE_SECONDS: u64 = 120;
+
 /// A server process. Dropping it kills the process.
 pub(super) struct Session {
-    child: Child,
+    process: Arc<Process>,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
     requests: u64,
@@ -35,8 +42,18 @@ impl Session {
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let stdin = child.stdin.take().context("no pipe to the server")?;
         let stdout = child.stdout.take().context("no pipe from the server")?;
+        let process = Arc::new(Process {
+            id: child.id(),
+            child: Mutex::new(child),
+            started,
+            deadline: AtomicU64::new(NONE),
+        });
+        thread::spawn({
+            let process = Arc::clone(&process);
+            move || process.watch()
+        });
         let mut session = Self {
-            child,
+            process,
             stdin,
             stdout: BufReader::with_capacity(64 * 1024, stdout),
             requests: 0,
@@ -58,13 +75,19 @@ impl Session {
     pub(super) fn request(&mut self, method: &str, params: &Value) -> Result<Response> {
         let (id, request) = self.prepare(method, params);
         let mut line = String::new();
+        self.process.expect_answer();
         let started = Instant::now();
         self.stdin.write_all(request.as_bytes())?;
         loop {
             line.clear();
             let bytes = self.stdout.read_line(&mut line)?;
             let took = started.elapsed();
-            ensure!(bytes > 0, "the server ended before it answered {method}");
+            self.process.expect_nothing();
+            ensure!(
+                bytes > 0,
+                "the server ended before it answered {method}, or did not answer within \
+                 {PATIENCE_SECONDS} s"
+            );
             let mut message: Value = serde_json::from_str(&line)
                 .with_context(|| format!("the server sent something that is not JSON: {line}"))?;
             // The others are notifications.
@@ -110,6 +133,7 @@ impl Session {
             .collect();
         let mut requests = requests.iter();
         let mut lines: Vec<String> = Vec::with_capacity(times);
+        self.process.expect_answer();
         let started = Instant::now();
         for request in requests.by_ref().take(callers) {
             self.stdin.write_all(request.as_bytes())?;
@@ -117,7 +141,10 @@ impl Session {
         while lines.len() < times {
             let mut line = String::new();
             let bytes = self.stdout.read_line(&mut line)?;
-            ensure!(bytes > 0, "the server ended under load");
+            ensure!(
+                bytes > 0,
+                "the server ended under load, or took longer than {PATIENCE_SECONDS} s"
+            );
             if is_response(&line) {
                 lines.push(line);
                 if let Some(request) = requests.next() {
@@ -126,6 +153,7 @@ impl Session {
             }
         }
         let took = started.elapsed();
+        self.process.expect_nothing();
         for line in lines {
             let message: Value = serde_json::from_str(&line)?;
             let is_good = message.get("result").is_some()
@@ -137,7 +165,7 @@ impl Session {
 
     /// The server's process id.
     pub(super) fn id(&self) -> u32 {
-        self.child.id()
+        self.process.id
     }
 
     fn prepare(&mut self, method: &str, params: &Value) -> (u64, String) {
@@ -155,8 +183,49 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.deadline.store(ENDED, Ordering::Relaxed);
+        self.process.kill();
+    }
+}
+
+/// The process, which a thread watches.
+struct Process {
+    id: u32,
+    child: Mutex<Child>,
+    started: Instant,
+    /// Seconds after `started`, [`NONE`] or [`ENDED`].
+    deadline: AtomicU64,
+}
+
+const NONE: u64 = 0;
+const ENDED: u64 = u64::MAX;
+
+impl Process {
+    fn expect_answer(&self) {
+        let deadline = self.started.elapsed().as_secs() + PATIENCE_SECONDS;
+        self.deadline.store(deadline, Ordering::Relaxed);
+    }
+
+    fn expect_nothing(&self) {
+        self.deadline.store(NONE, Ordering::Relaxed);
+    }
+
+    fn watch(&self) {
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            match self.deadline.load(Ordering::Relaxed) {
+                ENDED => return,
+                NONE => {}
+                deadline if self.started.elapsed().as_secs() < deadline => {}
+                _ => return self.kill(),
+            }
+        }
+    }
+
+    fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 
