@@ -122,6 +122,7 @@ impl Figure {
             Self::Start => Target::AtMost(2.5),
             Self::FirstList => Target::AtMost(3.0),
             Self::FirstCall | Self::Proportional => Target::None,
+            Self::WasmPerTool => Target::AtMost(30.0),
             Self::Resident => Target::AtMost(18.0),
             Self::NoRequest => Target::AtMost(0.1),
             Self::Guests20 => Target::FloorPlus {
@@ -134,7 +135,6 @@ impl Figure {
             Self::Callers => Target::FloorShare(0.5),
             Self::Component => Target::AtMost(1.4),
             Self::MachineCode => Target::AtMost(3.5),
-            Self::WasmPerTool => Target::None,
             Self::Dist => Target::AtMost(16.0),
         }
     }

@@ -19,7 +19,10 @@ pub(super) fn measure(workspace: &Workspace, tools: usize, report: &mut Report) 
     report.ours(Figure::WasmPerTool, component / tools as f64 / 1e3);
     report.note(
         Figure::WasmPerTool,
-        format!("{tools} tools, with all that they share"),
+        format!(
+            "{tools} tools, with all that they share; the target is for each further tool, which adds \
+             less than the average"
+        ),
     );
     let machine_code = size(&workspace.component("proxmox_mcp.cwasm"))?;
     report.ours(Figure::MachineCode, machine_code / MEGABYTE);
