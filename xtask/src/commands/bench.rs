@@ -1,6 +1,7 @@
 mod floor;
 mod machine;
 mod peer;
+mod phases;
 mod report;
 mod sample;
 mod session;
@@ -17,6 +18,7 @@ use url::form_urlencoded;
 
 use self::floor::Floor;
 use self::peer::Peer;
+use self::phases::Phases;
 use self::report::{Figure, Report};
 use self::sample::median;
 use self::session::Session;
@@ -56,7 +58,7 @@ pub(crate) struct Bench {
     /// Also build the static release binary, which takes minutes
     #[arg(long)]
     dist: bool,
-    /// Write the table to docs/performance.md
+    /// Write the tables to docs/performance.md
     #[arg(long)]
     write_docs: bool,
     /// Use what an earlier command built, apart from the measuring programs
@@ -64,7 +66,7 @@ pub(crate) struct Bench {
     no_build: bool,
 }
 
-/// The page with the table.
+/// The page with the tables.
 const PAGE: &str = "docs/performance.md";
 
 /// All guests are on one node, which is online.
@@ -122,21 +124,25 @@ impl Bench {
                 Ok(Step::Done)
             })?;
         }
-        progress.step("memory of an instance, and sizes", || {
+        let mut phases = Phases::default();
+        progress.step("start by phase, memory of an instance, sizes", || {
+            let simulator = cluster(workspace, 20, &[])?;
+            phases = Phases::measure(workspace, &simulator, run.scale.starts)?;
             run.instance_memory(&mut report)?;
             sizes::measure(workspace, run.tools()?, &mut report)?;
             Ok(Step::Done)
         })?;
         let markdown = report.markdown();
         match self.json {
-            true => print(&format!("{:#}", report.json())),
-            false => print(&markdown),
+            true => print(&format!("{:#}", report.json(&phases.json()))),
+            false => print(&format!("{markdown}\n{}", phases.markdown())),
         }
         if self.write_docs {
             let path = workspace.root().join(PAGE);
             let page = fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
             let page = docs::with_table(&page, "bench", &markdown)
-                .with_context(|| format!("{PAGE} has no place for the table"))?;
+                .and_then(|page| docs::with_table(&page, "phases", &phases.markdown()))
+                .with_context(|| format!("{PAGE} has no place for the tables"))?;
             fs::write(&path, page).with_context(|| format!("cannot write {PAGE}"))?;
         }
         match self.check {

@@ -231,7 +231,7 @@ impl Report {
         Figure::ALL.into_iter().filter_map(row)
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(super) fn json(&self, phases: &Value) -> Value {
         let figures: Map<String, Value> = self
             .rows()
             .map(|(figure, measured)| (figure.names().0.to_owned(), measured.json(figure)))
@@ -241,7 +241,7 @@ impl Report {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
             .collect();
-        json!({ "run": facts, "figures": figures })
+        json!({ "run": facts, "figures": figures, "phases": phases })
     }
 
     /// The table in Markdown, which also reads well as it is.
@@ -513,7 +513,7 @@ mod tests {
             ),
             "{text}"
         );
-        let json = report(Figure::Guests1000, &[(16.0, 10.0)]).json();
+        let json = report(Figure::Guests1000, &[(16.0, 10.0)]).json(&json!([]));
         assert_eq!(
             json.pointer("/figures/guests_1000/met"),
             Some(&json!(false))

@@ -1,0 +1,99 @@
+//! When a start reaches its milestones, as `host-runner --timings` reports them.
+
+use std::fs::{self, File};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::sample::Sample;
+use super::session::Session;
+use crate::simulator::Simulator;
+use crate::workspace::{Workspace, output};
+
+/// Each milestone in the order in which it is usually reached, in milliseconds
+/// after the start of the program.
+#[derive(Default)]
+pub(super) struct Phases(Vec<(String, Sample)>);
+
+impl Phases {
+    /// Starts host-runner so many times. Without milestones if it reports none.
+    pub(super) fn measure(
+        workspace: &Workspace,
+        simulator: &Simulator,
+        starts: usize,
+    ) -> Result<Self> {
+        // One without `--timings`, such as of an earlier commit.
+        let mut command = simulator.host_runner(workspace);
+        if output(command.args(["--timings", "--version"])).is_err() {
+            return Ok(Self::default());
+        }
+        let file = workspace.target("bench/timings.log");
+        let mut names: Vec<String> = Vec::new();
+        let mut times: Vec<Vec<f64>> = Vec::new();
+        for _ in 0..starts {
+            let log = File::create(&file)?;
+            let mut command = simulator.host_runner(workspace);
+            let (mut session, _) = Session::start(command.arg("--timings").stderr(log))
+                .context("host-runner --timings")?;
+            session.request("tools/list", &json!({}))?;
+            session.call("list_guests", &json!({}))?;
+            drop(session);
+            for (time, name) in fs::read_to_string(&file)?.lines().filter_map(timing) {
+                let at = names.iter().position(|known| known == name);
+                let at = at.unwrap_or_else(|| {
+                    names.push(name.to_owned());
+                    times.push(Vec::new());
+                    names.len() - 1
+                });
+                times.get_mut(at).context("no such milestone")?.push(time);
+            }
+        }
+        ensure!(!names.is_empty(), "host-runner --timings reports nothing");
+        let samples = times.iter().map(|times| Sample::of(times));
+        let mut phases: Vec<(String, Sample)> = names
+            .into_iter()
+            .zip(samples)
+            .filter_map(|(name, sample)| Some((name, sample?)))
+            .collect();
+        // The time before the start of the program stays first.
+        if let Some((_, after)) = phases.split_first_mut() {
+            after.sort_by(|(_, one), (_, other)| one.median.total_cmp(&other.median));
+        }
+        Ok(Self(phases))
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let mut text = "| Milestone | ms after the start |\n|---|---|\n".to_owned();
+        for (name, sample) in &self.0 {
+            text.push_str(&format!(
+                "| {name} | {:.2} ({:.2}–{:.2}) |\n",
+                sample.median, sample.low, sample.high
+            ));
+        }
+        text
+    }
+
+    pub(super) fn json(&self) -> Value {
+        let phases = self.0.iter();
+        let phases = phases.map(|(name, sample)| json!({ "name": name, "ms": sample.to_json() }));
+        phases.collect()
+    }
+}
+
+/// `timing:    1.234 ms  engine ready`
+fn timing(line: &str) -> Option<(f64, &str)> {
+    let (time, name) = line.strip_prefix("timing:")?.split_once(" ms ")?;
+    Some((time.trim().parse().ok()?, name.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timings_are_read_from_stderr() {
+        let line = "timing:    1.250 ms  engine ready";
+        assert_eq!(timing(line), Some((1.25, "engine ready")));
+        assert_eq!(timing("WARN a certificate was accepted"), None);
+    }
+}
