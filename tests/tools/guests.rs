@@ -412,7 +412,11 @@ async fn a_malformed_vmid_is_refused_without_a_request() -> anyhow::Result<()> {
     ] {
         for tool in ["get_guest", "get_guest_network", "get_guest_metrics"] {
             let text = client.error(tool, json!({ "vmid": vmid })).await?;
-            assert_case_says(format!("{tool} {vmid}"), &text, &["vmid", "100", "999999999"]);
+            assert_case_says(
+                format!("{tool} {vmid}"),
+                &text,
+                &["vmid", "100", "999999999"],
+            );
         }
     }
     assert_eq!(sim.served().await?, 0);

@@ -135,7 +135,7 @@ impl Bench {
         let markdown = report.markdown();
         match self.json {
             true => print(&format!("{:#}", report.json(&phases.json()))),
-            false => print(&format!("{markdown}\n{}", phases.markdown())),
+            false => print(&format!("{markdown}{}", phases.markdown())),
         }
         if self.write_docs {
             let path = workspace.root().join(PAGE);

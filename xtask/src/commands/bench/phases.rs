@@ -62,8 +62,12 @@ impl Phases {
         Ok(Self(phases))
     }
 
+    /// A table after an empty line; empty without milestones.
     pub(super) fn markdown(&self) -> String {
-        let mut text = "| Milestone | ms after the start |\n|---|---|\n".to_owned();
+        if self.0.is_empty() {
+            return String::new();
+        }
+        let mut text = "\n| Milestone | ms after the start |\n|---|---|\n".to_owned();
         for (name, sample) in &self.0 {
             text.push_str(&format!(
                 "| {name} | {:.2} ({:.2}–{:.2}) |\n",
