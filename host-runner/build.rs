@@ -1,5 +1,6 @@
-//! Embeds the component, and the same precompiled where it is at hand, both
-//! packed by LZ4.
+//! Embeds the component, and its machine code if that was made already: the
+//! machine code as it is, since it is run where it is, and the component
+//! compressed by LZ4, for the case that it has to be compiled.
 //!
 //! `PROXMOX_MCP_COMPONENT` and `PROXMOX_MCP_COMPONENT_CWASM` name the files;
 //! otherwise they are where `cargo xtask build` puts them. A build without
@@ -30,11 +31,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         (Some(wasm), Some(file)) => made_from(wasm, file),
         _ => None,
     };
-    let declarations = [
-        declare(&out, "WASM", wasm.as_deref())?,
-        declare(&out, "PRECOMPILED", precompiled)?,
-    ];
-    fs::write(out.join("embedded.rs"), declarations.concat())?;
+    let declaration = match wasm {
+        Some(wasm) => component(&out, &wasm, precompiled)?,
+        None => NO_COMPONENT.to_owned(),
+    };
+    fs::write(out.join("embedded.rs"), declaration)?;
     Ok(())
 }
 
@@ -66,14 +67,38 @@ fn made_from<'a>(wasm: &[u8], file: &'a [u8]) -> Option<&'a [u8]> {
     file.strip_prefix(MAGIC)?.strip_prefix(digest.as_slice())
 }
 
-fn declare(out: &Path, name: &str, bytes: Option<&[u8]>) -> Result<String, Box<dyn Error>> {
-    let kind = "Option<&'static [u8]>";
-    let Some(bytes) = bytes else {
-        return Ok(format!("const {name}: {kind} = None;\n"));
+const NO_COMPONENT: &str = "const COMPONENT: Option<EmbeddedComponent> = None;\n";
+
+/// Declares the constant `COMPONENT`.
+fn component(out: &Path, wasm: &[u8], code: Option<&[u8]>) -> Result<String, Box<dyn Error>> {
+    let mut text = String::new();
+    let machine_code = match code {
+        None => "None",
+        Some(code) => {
+            let path = out.join("machine_code");
+            fs::write(&path, code)?;
+            text += &format!(
+                "static MACHINE_CODE: Pages<{}> = Pages(*include_bytes!({path:?}));\n",
+                code.len()
+            );
+            "Some(&MACHINE_CODE.0)"
+        }
     };
-    let path = out.join(name.to_lowercase());
-    fs::write(&path, lz4_flex::compress_prepend_size(bytes))?;
-    Ok(format!(
-        "const {name}: {kind} = Some(include_bytes!({path:?}));\n"
-    ))
+    // Without a compiler, only the machine code can be run.
+    let has_compiler = env::var_os("CARGO_FEATURE_COMPILER").is_some();
+    let packed = match has_compiler || code.is_none() {
+        false => "None".to_owned(),
+        true => {
+            let path = out.join("wasm");
+            fs::write(&path, lz4_flex::compress_prepend_size(wasm))?;
+            format!("Some(include_bytes!({path:?}))")
+        }
+    };
+    text += &format!(
+        "const COMPONENT: Option<EmbeddedComponent> = Some(EmbeddedComponent {{\n    \
+         wasm: {packed},\n    size: {},\n    sha256: {:?},\n    machine_code: {machine_code},\n}});\n",
+        wasm.len(),
+        Sha256::digest(wasm).as_slice(),
+    );
+    Ok(text)
 }

@@ -6,11 +6,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lines with the keyword.
-const UNSAFE: [(&str, &str); 1] = [
-    // Machine code is loaded that this program has made.
+const UNSAFE: [(&str, &str); 3] = [
+    // Machine code is loaded that is part of the program, and becomes executable.
     (
-        "host-runner/core/src/engine/loading.rs",
-        "let component = unsafe { Component::deserialize(engine, &code) };",
+        "host-runner/core/src/engine/machine_code.rs",
+        "unsafe { Component::deserialize_raw(engine, code) }",
+    ),
+    (
+        "host-runner/core/src/engine/machine_code.rs",
+        "unsafe { Component::deserialize(engine, code) }",
+    ),
+    (
+        "host-runner/core/src/engine/machine_code.rs",
+        "unsafe { mprotect(code.cast_mut().cast(), length, flags) }?;",
     ),
 ];
 
@@ -21,7 +29,7 @@ const LIFTED: [&str; 9] = [
     "adapters/http/src/bindings.rs",
     "adapters/typed/src/bindings.rs",
     "adapters/wasmcp/src/bindings.rs",
-    "host-runner/core/src/engine/loading.rs",
+    "host-runner/core/src/engine/machine_code.rs",
     "src/component.rs",
     "tests/hostile/examples/sockets.rs",
     "tests/hostile/src/component.rs",

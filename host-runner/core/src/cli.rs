@@ -36,6 +36,25 @@ pub(crate) struct Cli {
     pub command: Option<Command>,
 }
 
+/// The part of the command line that serving needs.
+#[derive(Debug, Parser)]
+#[command(
+    name = "host-runner",
+    disable_help_flag = true,
+    disable_help_subcommand = true
+)]
+struct Serving {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Serve>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Serve {
+    Serve,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -241,6 +260,9 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub policy: PolicyFlags,
 
+    /// Write to stderr when each phase of the start ends
+    #[arg(long, global = true)]
+    pub timings: bool,
     /// Log level for stderr: off, error, warn, info, debug or trace
     /// [PROXMOX_MCP_LOG] [default: warn]
     #[arg(long, global = true, value_name = "LEVEL")]
@@ -341,6 +363,21 @@ pub(crate) fn client_fault(error: &clap::Error) -> Option<String> {
 }
 
 impl Cli {
+    /// Reads the command line.
+    ///
+    /// clap copies the global options into each subcommand, which would take
+    /// longer than everything else before the first message is read. Serving needs
+    /// one subcommand only; whatever that cannot read is read again as a whole.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        match Serving::try_parse() {
+            Ok(Serving { options, command }) => Ok(Self {
+                options,
+                command: command.map(|Serve::Serve| Command::Serve),
+            }),
+            Err(_) => Self::try_parse(),
+        }
+    }
+
     /// Without any arguments.
     pub(crate) fn serving() -> Self {
         Self::parse_from(["host-runner"])

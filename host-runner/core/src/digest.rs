@@ -43,6 +43,7 @@ impl Digest {
     }
 
     /// The digest itself.
+    #[cfg(feature = "compiler")]
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -51,6 +52,12 @@ impl Digest {
     pub(crate) fn with_colons(&self) -> String {
         let bytes: Vec<_> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
         bytes.join(":")
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

@@ -30,24 +30,27 @@ mod render;
 mod sandbox;
 mod secret;
 mod settings;
+mod timings;
 mod turn;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 
-pub use crate::engine::Embedded;
+pub use crate::engine::{Embedded, EmbeddedComponent};
 
 use crate::cli::{Cli, Command, Operator, PolicyCommand};
 use crate::commands::CommandError;
 use crate::commands::call::Call;
+use crate::timings::Milestone;
 
 /// The whole program.
 pub fn main(embedded: Embedded) -> ExitCode {
+    timings::begin();
     process::keep_private();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => match cli::client_fault(&error) {
             None => error.exit(),
@@ -64,6 +67,10 @@ pub fn main(embedded: Embedded) -> ExitCode {
         Err(_) => LevelFilter::WARN,
     });
     let operator = operator.map_err(CommandError::from);
+    timings::reached(Milestone::CommandLine);
+    if cli.options.timings {
+        timings::show();
+    }
     exit_code(run(&cli, operator, embedded))
 }
 
@@ -84,11 +91,18 @@ fn run(
     operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // Serving one client needs no second thread for what happens between calls,
+    // which run in threads of their own: handing over to one takes longer.
+    let mut runtime = match cli.serves() {
+        true => Builder::new_current_thread(),
+        false => Builder::new_multi_thread(),
+    };
+    let runtime = runtime
         .worker_threads(2)
         .max_blocking_threads(8)
         .enable_all()
         .build()?;
+    timings::reached(Milestone::Runtime);
     let result = runtime.block_on(dispatch(cli, operator, embedded));
     // A read of stdin that nothing ends may still block a thread.
     runtime.shutdown_background();

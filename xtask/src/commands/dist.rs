@@ -1,14 +1,12 @@
 use std::env;
 use std::fs;
-use std::panic;
 use std::path::PathBuf;
-use std::thread;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
 use super::build;
-use super::setup::{self, Toolchain};
+use super::setup::Toolchain;
 use crate::progress::{Progress, Step};
 use crate::table;
 use crate::workspace::{Workspace, run};
@@ -16,6 +14,9 @@ use crate::workspace::{Workspace, run};
 /// Build host-runner to hand out: small, and without shared libraries
 #[derive(Args, Default)]
 pub(crate) struct Dist {
+    /// Include the compiler, so that `--component FILE` works
+    #[arg(long)]
+    compiler: bool,
     /// Also copy it to this file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -23,22 +24,16 @@ pub(crate) struct Dist {
 
 impl Dist {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(setup::STEPS + 3);
-        setup::step(workspace, &mut progress)?;
+        let mut progress = Progress::new(build::STEPS + 1);
+        // The release binary compiles the component: the one for distribution
+        // cannot.
+        build::steps(workspace, &mut progress)?;
         let host = Toolchain::find()?.host;
         progress.step(
-            "building the component and host-runner in parallel (takes minutes)",
-            || both(workspace, &host),
+            "building host-runner for distribution (takes minutes)",
+            || host_runner(workspace, &host, self.compiler),
         )?;
         let built = path(workspace, &host);
-        let wasm = workspace.component("proxmox_mcp.wasm");
-        let precompiled = workspace.component("proxmox_mcp.cwasm");
-        progress.step("compiling the component to machine code", || {
-            build::precompile(&built, &wasm, &precompiled)
-        })?;
-        progress.step("putting both into host-runner", || {
-            host_runner(workspace, &host)
-        })?;
 
         let file = match &self.out {
             None => &built,
@@ -72,18 +67,6 @@ fn path(workspace: &Workspace, host: &str) -> PathBuf {
     built.with_extension(env::consts::EXE_EXTENSION)
 }
 
-/// Much of the component's build keeps one processor busy only.
-fn both(workspace: &Workspace, host: &str) -> Result<Step> {
-    thread::scope(|scope| {
-        let component = scope.spawn(|| build::component(workspace, "proxmox-mcp"));
-        let step = host_runner(workspace, host)?;
-        match component.join() {
-            Ok(component) => component.map(|_| step),
-            Err(panic) => panic::resume_unwind(panic),
-        }
-    })
-}
-
 /// Static with the C library of the target that the toolchain has anyway.
 ///
 /// glibc is said to need shared libraries even so when it looks up a host. But
@@ -91,8 +74,13 @@ fn both(workspace: &Workspace, host: &str) -> Result<Step> {
 /// only for what else /etc/nsswitch.conf names: `cargo xtask docker-test` looks
 /// up names in an image that has none. So musl would gain nothing: its target
 /// has to be installed first, and its allocator is slow.
-fn host_runner(workspace: &Workspace, host: &str) -> Result<Step> {
+fn host_runner(workspace: &Workspace, host: &str, compiler: bool) -> Result<Step> {
+    let features = match compiler {
+        true => "compiler,demo",
+        false => "demo",
+    };
     let mut command = workspace.cargo(["rustc", "--profile", "dist", "--package", "host-runner"]);
+    command.args(["--no-default-features", "--features", features]);
     // The target is named so that the flags are not for build scripts and
     // procedural macros, which are loaded as shared libraries.
     command.args(["--bin", "host-runner", "--target", host]);

@@ -11,9 +11,13 @@ use crate::engine::{Embedded, LoadError};
 use crate::mcp;
 use crate::offer::{Catalog, OfferError};
 use crate::process;
+use crate::timings::{self, Milestone};
 
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
+
+/// How long the component is not loaded while no client has sent a request.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// How long to wait for the component when the client is already gone.
 /// Less than the process may take to end.
@@ -42,6 +46,7 @@ pub(crate) async fn run(
         },
         Err(error) => (Context::sealed(options, None, embedded), Some(error)),
     };
+    timings::reached(Milestone::Settings);
     let fault = match fault {
         Some(error) if terminal => return Err(error),
         fault => fault,
@@ -57,12 +62,6 @@ pub(crate) async fn run(
     } = context;
     let catalog = Arc::new(catalog);
 
-    // The client need not wait for the component to be greeted.
-    tokio::spawn({
-        let catalog = Arc::clone(&catalog);
-        async move { catalog.offer().await.map(drop) }
-    });
-
     if terminal {
         tracing::warn!(
             "waiting for MCP messages on stdin. An MCP client normally starts this command; in a \
@@ -76,10 +75,19 @@ pub(crate) async fn run(
         fault.as_ref().map(ToString::to_string),
     );
     process::end_in_time(server.closing())?;
+    // The component is loaded while the client reads the greeting, so that the
+    // greeting need not share the processor with it.
+    let early = server.responded();
+    let catalog_is_due = async move {
+        let _ = tokio::time::timeout(SILENCE, early.cancelled()).await;
+    };
     let said = AtomicBool::new(fault.is_some());
     let greeted = tokio::select! {
         served = server.serve() => served.map_err(CommandError::Protocol),
-        error = unusable(&catalog, terminal, &said) => Err(error.into()),
+        error = async {
+            catalog_is_due.await;
+            unusable(&catalog, terminal, &said).await
+        } => Err(error.into()),
     };
     if greeted? {
         return Ok(());

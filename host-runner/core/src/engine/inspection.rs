@@ -7,7 +7,7 @@ use wasmtime::component::types::ComponentItem;
 use super::bindings::RunnerPre;
 use super::limits::Limits;
 use super::linking;
-use super::loading::{self, ComponentSource, LoadError, one_line};
+use super::loading::{ComponentSource, LoadError, Loaded, one_line};
 use super::state::State;
 use crate::digest::Digest;
 
@@ -43,9 +43,12 @@ pub(crate) struct Import {
 
 /// Looks at a component. Nothing of it runs.
 pub(crate) fn inspect(source: &ComponentSource) -> Result<Inspection, LoadError> {
-    let engine = loading::engine(&Limits::default())?;
-    let wasm = source.read()?;
-    let component = source.compile(&engine, &wasm)?;
+    let Loaded {
+        engine,
+        component,
+        size,
+        digest,
+    } = source.load(&Limits::default())?;
     let component_type = component.component_type();
     let imports: Vec<_> = component_type
         .imports(&engine)
@@ -84,8 +87,8 @@ pub(crate) fn inspect(source: &ComponentSource) -> Result<Inspection, LoadError>
     };
     Ok(Inspection {
         name: source.name(),
-        size: wasm.len(),
-        digest: Digest::of(&wasm),
+        size,
+        digest,
         imports,
         exports,
         foreign,

@@ -5,14 +5,17 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use wasmtime::component::Component;
-use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::limits::Limits;
+use super::machine_code;
 use super::state::MAX_TABLE_ELEMENTS;
 use crate::digest::Digest;
 use crate::sandbox::MAX_WAITING;
+use crate::timings::{self, Milestone};
 
 /// Begins what [`precompile`] makes; `build.rs` looks for it.
+#[cfg(feature = "compiler")]
 const MAGIC: &[u8; 8] = b"PMCWASM\x01";
 
 /// Core instances, memories and tables of one component: more than any
@@ -21,16 +24,29 @@ const CORE_INSTANCES: u32 = 12;
 const MEMORIES: u32 = 2;
 const TABLES: u32 = 6;
 
-/// What the binary carries inside, packed by LZ4 with the size before it.
+/// What the binary contains.
 #[derive(Clone, Copy)]
 pub struct Embedded {
-    /// The component.
-    pub wasm: Option<&'static [u8]>,
-    /// The same, precompiled: what `host-runner precompile` wrote, without
-    /// its head. It is run as it is, so it must be part of the binary.
-    pub precompiled: Option<&'static [u8]>,
+    /// The component, unless the binary was built without one.
+    pub component: Option<EmbeddedComponent>,
     /// The target triple that the binary was built for.
     pub target: &'static str,
+}
+
+/// A component inside the binary.
+#[derive(Clone, Copy)]
+pub struct EmbeddedComponent {
+    /// Its WebAssembly, compressed by LZ4 with the size in front. A build without
+    /// a compiler has no use for it.
+    pub wasm: Option<&'static [u8]>,
+    /// The size of its WebAssembly in bytes.
+    pub size: usize,
+    /// The SHA-256 digest of its WebAssembly.
+    pub sha256: [u8; 32],
+    /// Its machine code: what `host-runner precompile` wrote, without its head,
+    /// and aligned to a page. It is run as it is, so it must be part of the
+    /// binary.
+    pub machine_code: Option<&'static [u8]>,
 }
 
 /// Where a component comes from, and which it has to be.
@@ -47,6 +63,16 @@ enum Location {
     Embedded(Embedded),
     /// A file in WebAssembly's binary format.
     File(PathBuf),
+}
+
+/// A component that can be linked.
+pub(super) struct Loaded {
+    pub(super) engine: Engine,
+    pub(super) component: Component,
+    /// The size of its WebAssembly in bytes.
+    pub(super) size: usize,
+    /// The digest of its WebAssembly.
+    pub(super) digest: Digest,
 }
 
 /// A component that cannot be used. Each message is one line.
@@ -92,6 +118,15 @@ pub(crate) enum LoadError {
         /// Which imports.
         imports: Vec<String>,
     },
+    /// It would have to be compiled, and this program cannot.
+    #[error(
+        "{name} cannot be compiled, because this host-runner was built without a compiler: use \
+         one from `cargo xtask build`"
+    )]
+    NoCompiler {
+        /// The file, or what to call the embedded one.
+        name: String,
+    },
     /// The engine itself does not work here.
     #[error("the component engine cannot be started: {0}")]
     Engine(String),
@@ -127,78 +162,111 @@ impl ComponentSource {
         }
     }
 
-    pub(super) fn component(&self, engine: &Engine) -> Result<Component, LoadError> {
-        if self.digest.is_some() {
-            return self.compile(engine, &self.read()?);
-        }
-        // Without unpacking the component itself.
-        match self.precompiled(engine) {
-            Some(component) => Ok(component),
-            None => self.compile_anew(engine, &self.read()?),
-        }
-    }
-
-    /// The component itself.
-    pub(super) fn read(&self) -> Result<Vec<u8>, LoadError> {
+    /// The component, ready to be linked, and an engine that runs it.
+    pub(super) fn load(&self, limits: &Limits) -> Result<Loaded, LoadError> {
         let wasm = match &self.location {
             Location::Embedded(embedded) => {
-                let packed = embedded.wasm.ok_or(LoadError::NotEmbedded)?;
-                lz4_flex::decompress_size_prepended(packed).map_err(|error| LoadError::Invalid {
-                    name: self.name(),
-                    reason: error.to_string(),
-                })?
+                let embedded = embedded.component.ok_or(LoadError::NotEmbedded)?;
+                self.check(Digest::from(embedded.sha256))?;
+                // The build script took the code only if it was made from the
+                // component.
+                match embedded.machine_code.map(|code| run_in_place(limits, code)) {
+                    Some(Ok((engine, component))) => {
+                        return Ok(Loaded {
+                            engine,
+                            component,
+                            size: embedded.size,
+                            digest: Digest::from(embedded.sha256),
+                        });
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!("the precompiled code fails: {}", one_line(&error));
+                    }
+                    None => {}
+                }
+                self.unpack(embedded)?
             }
             Location::File(path) => read_file(path)?,
         };
-        if let Some(expected) = self.digest {
-            let found = Digest::of(&wasm);
-            if found != expected {
-                return Err(LoadError::Digest {
-                    name: self.name(),
-                    expected,
-                    found,
-                });
-            }
-        }
-        Ok(wasm)
-    }
-
-    /// What [`ComponentSource::read`] gave, ready to be linked.
-    pub(super) fn compile(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
-        match self.precompiled(engine) {
-            Some(component) => Ok(component),
-            None => self.compile_anew(engine, wasm),
-        }
-    }
-
-    /// The build script took the code only if it was made from the component.
-    fn precompiled(&self, engine: &Engine) -> Option<Component> {
-        match &self.location {
-            Location::Embedded(embedded) => map(engine, embedded.precompiled?),
-            Location::File(_) => None,
-        }
-    }
-
-    fn compile_anew(&self, engine: &Engine, wasm: &[u8]) -> Result<Component, LoadError> {
-        tracing::debug!("compiling {}", self.name());
-        Component::from_binary(engine, wasm).map_err(|error| LoadError::Invalid {
-            name: self.name(),
-            reason: one_line(&error),
+        let digest = Digest::of(&wasm);
+        self.check(digest)?;
+        let (engine, component) = self.compile(limits, &wasm)?;
+        Ok(Loaded {
+            engine,
+            component,
+            size: wasm.len(),
+            digest,
         })
+    }
+
+    fn check(&self, found: Digest) -> Result<(), LoadError> {
+        match self.digest {
+            Some(expected) if found != expected => Err(LoadError::Digest {
+                name: self.name(),
+                expected,
+                found,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn unpack(&self, embedded: EmbeddedComponent) -> Result<Vec<u8>, LoadError> {
+        let packed = embedded
+            .wasm
+            .ok_or_else(|| LoadError::NoCompiler { name: self.name() })?;
+        lz4_flex::decompress_size_prepended(packed).map_err(|error| LoadError::Invalid {
+            name: self.name(),
+            reason: error.to_string(),
+        })
+    }
+
+    #[cfg(feature = "compiler")]
+    fn compile(&self, limits: &Limits, wasm: &[u8]) -> Result<(Engine, Component), LoadError> {
+        tracing::debug!("compiling {}", self.name());
+        let engine = engine(config, limits)?;
+        let component =
+            Component::from_binary(&engine, wasm).map_err(|error| LoadError::Invalid {
+                name: self.name(),
+                reason: one_line(&error),
+            })?;
+        Ok((engine, component))
+    }
+
+    #[cfg(not(feature = "compiler"))]
+    fn compile(&self, _: &Limits, _: &[u8]) -> Result<(Engine, Component), LoadError> {
+        Err(LoadError::NoCompiler { name: self.name() })
     }
 }
 
-/// The engine, with a pool for the instances where the system can give one.
-pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
-    let mut config = config();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
-    if let Ok(engine) = Engine::new(&config) {
+/// Loads machine code where it is in the program: it is neither unpacked nor
+/// copied.
+fn run_in_place(limits: &Limits, code: &'static [u8]) -> wasmtime::Result<(Engine, Component)> {
+    let config = || {
+        let mut config = config();
+        #[cfg(feature = "compiler")]
+        config.enable_compiler(false);
+        machine_code::configure(&mut config);
+        config
+    };
+    let engine = engine(config, limits)?;
+    timings::reached(Milestone::Engine);
+    let component = machine_code::load(&engine, code)?;
+    timings::reached(Milestone::MachineCode);
+    Ok((engine, component))
+}
+
+/// The engine, with a pool for the instances if the system has the address space
+/// for it.
+fn engine(config: impl Fn() -> Config, limits: &Limits) -> Result<Engine, LoadError> {
+    let mut pooling = config();
+    pooling.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits)));
+    if let Ok(engine) = Engine::new(&pooling) {
         return Ok(engine);
     }
     // An address space limit leaves no room for the pool, nor for reserving
     // 4 GiB per memory, by which compiled code saves its bounds checks.
     tracing::debug!("no address space for a pool: instances are allocated on demand");
-    let mut config = self::config();
+    let mut config = config();
     config
         .memory_reservation(limits.memory_bytes as u64)
         .memory_reservation_for_growth(0)
@@ -208,6 +276,7 @@ pub(super) fn engine(limits: &Limits) -> Result<Engine, LoadError> {
 
 /// Compiles a component for any processor of this program's kind, in the form
 /// that `build.rs` embeds.
+#[cfg(feature = "compiler")]
 pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8>, LoadError> {
     let invalid = |error: wasmtime::Error| LoadError::Invalid {
         name: name.to_owned(),
@@ -224,6 +293,13 @@ pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8
     Ok([MAGIC.as_slice(), Digest::of(wasm).bytes(), &code].concat())
 }
 
+/// Fails: this program was built without a compiler.
+#[cfg(not(feature = "compiler"))]
+pub(crate) fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
+    let name = name.to_owned();
+    Err(LoadError::NoCompiler { name })
+}
+
 /// An error and its causes, in one line.
 pub(super) fn one_line(error: &wasmtime::Error) -> String {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
@@ -238,23 +314,6 @@ pub(super) fn is_too_much_to_copy(error: &wasmtime::Error) -> bool {
         .any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }
 
-#[expect(
-    unsafe_code,
-    reason = "a precompiled component can only be loaded this way"
-)]
-fn map(engine: &Engine, packed: &'static [u8]) -> Option<Component> {
-    let code = lz4_flex::decompress_size_prepended(packed).ok()?;
-    // SAFETY: the bytes are part of this program, as the build script of the
-    // binary embedded them: it takes only what `precompile` made from the very
-    // component that is embedded too. They are not input from outside:
-    // changing them takes changing the program around them. wasmtime itself refuses code of
-    // another version, configuration or processor.
-    let component = unsafe { Component::deserialize(engine, &code) };
-    component
-        .inspect_err(|error| tracing::debug!("compiling, as the precompiled code fails: {error}"))
-        .ok()
-}
-
 fn config() -> Config {
     let mut config = Config::new();
     // No backtrace ever leaves the process, and the component is stripped.
@@ -263,7 +322,8 @@ fn config() -> Config {
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
         .native_unwind_info(false)
-        .generate_address_map(false);
+        .generate_address_map(false)
+        .debug_symbols(false);
     config
 }
 
@@ -284,9 +344,23 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
         .max_memory_size(limits.memory_bytes)
         // Reuse the slots that are warm already.
         .max_unused_warm_slots(0)
-        .linear_memory_keep_resident(1 << 20)
+        .pagemap_scan(Enabled::Auto)
+        .linear_memory_keep_resident(kept_bytes())
         .table_keep_resident(64 << 10);
     pool
+}
+
+/// How much of an instance's memory the next one inherits, cleared, instead of
+/// getting new pages from the system.
+///
+/// Only where the system can report which pages were written. Otherwise, the first
+/// pages would be cleared whether they were written or not, and they are the unused
+/// end of the component's stack.
+fn kept_bytes() -> usize {
+    match File::open("/proc/self/pagemap") {
+        Ok(_) => 1 << 20,
+        Err(_) => 0,
+    }
 }
 
 /// The most that a component's file may hold: compiling takes many times as

@@ -8,6 +8,7 @@ mod inspection;
 mod limits;
 mod linking;
 mod loading;
+mod machine_code;
 mod processor;
 mod sizes;
 mod state;
@@ -31,17 +32,18 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
 };
 pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;
-pub use self::loading::Embedded;
 pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
+pub use self::loading::{Embedded, EmbeddedComponent};
 
 use self::bindings::RunnerPre;
 use self::bindings::exports::proxmox::mcp::tools::Guest;
-use self::loading::one_line;
+use self::loading::{Loaded, one_line};
 use self::processor::{Bounded, Meter, OutOfTime, Workers};
 use self::state::{MAX_RESOURCES, Report, State};
 use self::ticker::Ticker;
 use crate::audit::CallStart;
 use crate::sandbox::{Gate, Sandbox, Terms};
+use crate::timings::{self, Milestone};
 
 /// How many calls may wait for their turn.
 const MAX_WAITING: usize = 256;
@@ -133,8 +135,9 @@ impl Plugin {
         sandbox: Arc<Sandbox>,
         environment: Vec<(String, String)>,
     ) -> Result<Self, LoadError> {
-        let engine = loading::engine(&limits)?;
-        let component = source.component(&engine)?;
+        let Loaded {
+            engine, component, ..
+        } = source.load(&limits)?;
         let imports = linking::refused_imports(&engine, &component);
         if !imports.is_empty() {
             return Err(LoadError::Imports {
@@ -149,7 +152,7 @@ impl Plugin {
         let linker = linking::linker(&engine).map_err(invalid)?;
         let instances: InstancePre<State> = linker.instantiate_pre(&component).map_err(invalid)?;
         let system = |error: std::io::Error| LoadError::Engine(error.to_string());
-        Ok(Self {
+        let plugin = Self {
             workers: Workers::start().map_err(system)?,
             turns: Arc::new(Semaphore::new(limits.concurrency)),
             queue: Semaphore::new(MAX_WAITING),
@@ -160,7 +163,9 @@ impl Plugin {
                 sandbox,
                 environment,
             }),
-        })
+        };
+        timings::reached(Milestone::Component);
+        Ok(plugin)
     }
 
     /// How to use the tools, in the component's words for a model.

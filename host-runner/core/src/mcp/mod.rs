@@ -31,6 +31,7 @@ use self::stdio::Stdio;
 use crate::engine::{Plugin, Tool, ToolError, ToolResult};
 use crate::offer::Catalog;
 use crate::render;
+use crate::timings::{self, Milestone};
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came.
@@ -60,6 +61,8 @@ struct Inner {
     fault: Option<String>,
     /// The client is gone, or is to be.
     closing: CancellationToken,
+    /// The client has got a message.
+    responded: CancellationToken,
     calls: TaskTracker,
 }
 
@@ -77,8 +80,14 @@ impl Server {
             backlog: Backlog::new(),
             fault,
             closing: CancellationToken::new(),
+            responded: CancellationToken::new(),
             calls: TaskTracker::new(),
         }))
+    }
+
+    /// Cancelled when something was written to the client.
+    pub(crate) fn responded(&self) -> CancellationToken {
+        self.0.responded.clone()
     }
 
     /// Cancelling this ends the server, and it is cancelled when the client
@@ -92,12 +101,13 @@ impl Server {
     pub(crate) async fn serve(self) -> Result<bool, String> {
         let Inner {
             closing,
+            responded,
             calls,
             backlog,
             ..
         } = &*self.0;
         let ended = CancellationToken::new();
-        let transport = Stdio::start(closing.clone(), backlog.clone())
+        let transport = Stdio::start(closing.clone(), responded.clone(), backlog.clone())
             .map_err(|error| format!("cannot read stdin: {error}"))?;
         let (outgoing, greeted) = (transport.outgoing(), transport.greeted());
         let served = async {
@@ -187,6 +197,7 @@ impl ServerHandler for Server {
             () = self.0.closed() => return Err(ErrorData::internal_error(ENDING, None)),
         };
         self.0.prepare();
+        timings::reached(Milestone::ToolList);
         let tools = listed.iter().map(to_mcp).collect::<Result<_, _>>();
         let list = ListToolsResult::with_all_items(tools.map_err(internal)?);
         if context.protocol_version() < Some(ProtocolVersion::V_2026_07_28) {
@@ -274,6 +285,7 @@ impl Inner {
             match (event, way) {
                 (Event::Progress(now), _) => client.progress(now).await,
                 (Event::Ended(answer), _) => {
+                    timings::reached(Milestone::FirstCall);
                     let answer = answer.and_then(to_result);
                     return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
                 }

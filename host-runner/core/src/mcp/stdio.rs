@@ -6,14 +6,16 @@
 //! noticed all the same.
 
 use std::io::{self, BufRead, Read as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::RoleServer;
 use rmcp::model::{GetExtensions as _, JsonRpcMessage};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::FileType;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
@@ -22,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::backlog::Backlog;
 use super::message::{self, Line, MAX_LINE_BYTES};
 use super::room::{Reservation, Room};
+use crate::timings::{self, Milestone};
 
 /// The most that may wait for the client to read it, with the answers to what
 /// it had asked before [`Backlog`] was full.
@@ -49,28 +52,46 @@ type Incoming = (RxJsonRpcMessage<RoleServer>, Reservation);
 #[derive(Clone)]
 pub(super) struct Outgoing {
     lines: blocking::Sender<Vec<u8>>,
+    writer: Writer,
+}
+
+/// Writes stdout.
+#[derive(Clone)]
+struct Writer {
+    stdout: Arc<Stdout>,
     backlog: Backlog,
     closing: CancellationToken,
+    /// Cancelled when something was written.
+    responded: CancellationToken,
 }
 
 impl Stdio {
     /// Begins to read stdin and to write stdout.
-    pub(super) fn start(closing: CancellationToken, backlog: Backlog) -> io::Result<Self> {
+    pub(super) fn start(
+        closing: CancellationToken,
+        responded: CancellationToken,
+        backlog: Backlog,
+    ) -> io::Result<Self> {
         let (lines, to_write) = blocking::channel();
-        let outgoing = Outgoing {
-            lines,
+        let writer = Writer {
+            stdout: Arc::new(Stdout::new()),
             backlog: backlog.clone(),
             closing: closing.clone(),
+            responded,
+        };
+        let outgoing = Outgoing {
+            lines,
+            writer: writer.clone(),
         };
         tokio::spawn(watch_stdin(backlog));
         let (messages, incoming) = mpsc::channel(MAX_WAITING);
-        let writer = outgoing.writer();
-        thread("stdout", move || writer.run(&to_write))?;
+        thread("stdout", move || writer.write_all(&to_write))?;
         let answers = outgoing.clone();
         thread("stdin", move || {
             read_all(&messages, &answers);
-            answers.backlog.end();
+            answers.writer.backlog.end();
         })?;
+        timings::reached(Milestone::Serving);
         Ok(Self {
             incoming,
             outgoing,
@@ -99,14 +120,14 @@ impl Transport<RoleServer> for Stdio {
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send + 'static {
         let outgoing = self.outgoing.clone();
-        outgoing.backlog.answered(&item);
+        outgoing.writer.backlog.answered(&item);
         async move { outgoing.push(serde_json::to_vec(&item)?) }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             tokio::select! {
-                () = self.outgoing.backlog.room_for_a_request() => {}
+                () = self.outgoing.writer.backlog.room_for_a_request() => {}
                 () = self.closing.cancelled() => {}
             }
             let Some((mut message, place)) = self.incoming.recv().await else {
@@ -123,9 +144,10 @@ impl Transport<RoleServer> for Stdio {
                 }
                 _ => drop(place),
             }
-            self.outgoing.backlog.received(&message);
+            self.outgoing.writer.backlog.received(&message);
             // rmcp would end the session over anything but a request here.
             if matches!(message, JsonRpcMessage::Request(_)) {
+                timings::reached(Milestone::FirstRequest);
                 self.greeted.store(true, Ordering::Relaxed);
             }
             if self.greeted.load(Ordering::Relaxed) {
@@ -149,47 +171,46 @@ impl Transport<RoleServer> for Stdio {
 impl Outgoing {
     /// Waits until all is written.
     pub(super) async fn drained(&self) {
-        self.backlog.drained().await;
+        self.writer.backlog.drained().await;
     }
 
     fn push(&self, mut line: Vec<u8>) -> io::Result<()> {
         line.push(b'\n');
         let size = line.len();
-        let unread = self.backlog.add(size);
+        let unread = self.writer.backlog.add(size);
+        // Nothing else waits: handing over to the thread would take longer.
+        if unread == size && self.writer.stdout.write_at_once(&line) {
+            self.writer.written(size);
+            return Ok(());
+        }
         if unread > MAX_UNREAD_BYTES && unread > size {
             tracing::error!("ending, as the client does not read what it is sent");
-            self.closing.cancel();
+            self.writer.closing.cancel();
         }
-        let pushed = match self.closing.is_cancelled() && unread > MAX_UNREAD_BYTES {
+        let pushed = match self.writer.closing.is_cancelled() && unread > MAX_UNREAD_BYTES {
             true => Err(()),
             false => self.lines.send(line).map_err(drop),
         };
         pushed.map_err(|()| {
-            self.backlog.remove(size);
+            self.writer.backlog.remove(size);
             io::ErrorKind::BrokenPipe.into()
         })
     }
-
-    fn writer(&self) -> Writer {
-        Writer {
-            backlog: self.backlog.clone(),
-            closing: self.closing.clone(),
-        }
-    }
-}
-
-/// Writes stdout.
-struct Writer {
-    backlog: Backlog,
-    closing: CancellationToken,
 }
 
 impl Writer {
-    fn run(&self, lines: &blocking::Receiver<Vec<u8>>) {
-        let mut stdout = io::stdout().lock();
+    /// A line is written, or never will be.
+    fn written(&self, size: usize) {
+        timings::reached(Milestone::FirstResponse);
+        self.responded.cancel();
+        self.backlog.remove(size);
+    }
+
+    /// Writes lines until there are no more.
+    fn write_all(&self, lines: &blocking::Receiver<Vec<u8>>) {
         for line in lines {
-            let written = stdout.write_all(&line).and_then(|()| stdout.flush());
-            self.backlog.remove(line.len());
+            let written = self.stdout.write(&line);
+            self.written(line.len());
             if let Err(error) = written {
                 tracing::debug!("the client is gone: {error}");
                 self.closing.cancel();
@@ -200,6 +221,54 @@ impl Writer {
         for line in lines.try_iter() {
             self.backlog.remove(line.len());
         }
+    }
+}
+
+/// Stdout, to which one line at a time is written.
+struct Stdout {
+    writing: Mutex<()>,
+    is_pipe: bool,
+}
+
+/// What a pipe that is not full always takes without blocking, and in one piece.
+const PIPE_BYTES: usize = 4096;
+
+impl Stdout {
+    fn new() -> Self {
+        let kind = rustix::fs::fstat(io::stdout()).map(|stat| stat.st_mode);
+        Self {
+            writing: Mutex::new(()),
+            is_pipe: kind.is_ok_and(|mode| FileType::from_raw_mode(mode) == FileType::Fifo),
+        }
+    }
+
+    /// Writes a line, however long the client takes to read.
+    fn write(&self, line: &[u8]) -> io::Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(line)?;
+        stdout.flush()
+    }
+
+    /// Writes a line if that certainly does not block.
+    fn write_at_once(&self, line: &[u8]) -> bool {
+        if !self.is_pipe || line.len() > PIPE_BYTES {
+            return false;
+        }
+        let Ok(_writing) = self.writing.try_lock() else {
+            return false;
+        };
+        let stdout = io::stdout();
+        let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let is_ready = poll(&mut ready, Some(&now)).is_ok()
+            && ready
+                .iter()
+                .all(|stdout| stdout.revents() == PollFlags::OUT);
+        is_ready && rustix::io::write(&stdout, line).is_ok_and(|count| count == line.len())
     }
 }
 

@@ -23,6 +23,7 @@ use super::limits::{COPIES_OF_AN_ANSWER, MAX_RESPONSE_BYTES};
 use super::tls::{Rejected, Roots, TrustError};
 use crate::budget::{Account, Hold};
 use crate::settings::Trust;
+use crate::timings::{self, Milestone};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shorter than pveproxy keeps an idle connection, so that few requests meet
@@ -129,6 +130,7 @@ impl HttpsClient {
             .await
             .map_err(|error| SendError::new(FailureKind::Tls(None), error.to_string()))?
             .map_err(|error| SendError::new(FailureKind::Tls(None), error.to_string()))?;
+        timings::reached(Milestone::Certificates);
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
