@@ -41,6 +41,9 @@ impl Followed {
 
 /// Closes the call in the audit log.
 pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
+    if !gate.is_audited() {
+        return;
+    }
     // The rest of a result can be large.
     #[derive(serde::Deserialize)]
     struct Task {

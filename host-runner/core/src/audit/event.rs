@@ -21,7 +21,8 @@ pub(crate) struct CallStart<'a> {
     /// Its version, as it says.
     pub client_version: Option<&'a str>,
     pub tool: &'a str,
-    pub arguments: &'a Masked,
+    /// Makes its arguments without secrets, if there is a log to write them to.
+    pub arguments: &'a (dyn Fn() -> Masked + Sync),
 }
 
 /// A request of a component.

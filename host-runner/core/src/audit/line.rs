@@ -102,7 +102,7 @@ impl Event {
             call,
             client: (client.name.is_some() || client.version.is_some()).then_some(client),
             tool: name(start.tool),
-            arguments: fitting(start.arguments),
+            arguments: fitting(&(start.arguments)()),
         }
     }
 

@@ -59,7 +59,7 @@ async fn a_call_is_told_from_its_begin_to_its_end() {
         client_name: Some("claude"),
         client_version: Some("1.2"),
         tool: "set_cloud_init",
-        arguments: &arguments,
+        arguments: &|| arguments.clone(),
     });
     let read = AuditedRequest {
         method: "GET",
@@ -139,7 +139,7 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
             client_name: None,
             client_version: None,
             tool: "start_guest",
-            arguments: &params(&[]),
+            arguments: &|| params(&[]),
         });
         let write = AuditedRequest {
             method: "POST",
@@ -188,7 +188,7 @@ async fn lines_of_many_never_mix() {
                     client_name: None,
                     client_version: None,
                     tool: "t",
-                    arguments: &params,
+                    arguments: &|| params.clone(),
                 };
                 for _ in 0..20 {
                     let call = audit.begin(&start);
@@ -253,7 +253,7 @@ proptest! {
             client_name: Some(&texts[0]),
             client_version: Some(&texts[1]),
             tool: &texts[2],
-            arguments: &params,
+            arguments: &|| params.clone(),
         };
         let ended = CallEnd {
             outcome: CallOutcome::Error(&texts[3]),

@@ -85,14 +85,13 @@ async fn confirmed(
         consent,
         ..tool.terms()
     };
-    let masked = offer::masked(tool, arguments);
     let gate = plugin.gate(
         terms,
         Some(&CallStart {
             client_name: Some("host-runner call"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             tool: name,
-            arguments: &masked,
+            arguments: &|| offer::masked(tool, arguments),
         }),
     );
     let asking = async {

@@ -84,7 +84,7 @@ impl Running {
                 client_name: start.client_name,
                 client_version: start.client_version,
                 tool: &tool.name,
-                arguments: &offer::masked(tool, &arguments),
+                arguments: &|| offer::masked(tool, &arguments),
             }),
         );
         let can_stop = Arc::new(AtomicBool::new(tool.annotations.read_only));

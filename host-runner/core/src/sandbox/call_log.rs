@@ -79,6 +79,11 @@ impl CallLog {
         }
     }
 
+    /// Whether the audit log records the call.
+    pub(super) fn is_audited(&self) -> bool {
+        self.audit.is_some()
+    }
+
     /// The call has ended.
     pub(super) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
         if let Some((audit, call)) = &self.audit {

@@ -52,6 +52,11 @@ impl Gate {
         })
     }
 
+    /// Whether the audit log records the call.
+    pub(crate) fn is_audited(&self) -> bool {
+        self.log.is_audited()
+    }
+
     /// The call has ended: this is for the audit log.
     pub(crate) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
         self.log.finish(outcome, upid);

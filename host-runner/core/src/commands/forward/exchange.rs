@@ -120,7 +120,7 @@ impl Forwarder {
             client_name: Some("host-runner forward"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             tool: "forward",
-            arguments: &Masked(Value::Object(Map::new())),
+            arguments: &|| Masked(Value::Object(Map::new())),
         };
         let gate = self.plugin.gate(self.terms.clone(), Some(&start));
         let is_for_api = request.uri().path().starts_with(API_PATH);
