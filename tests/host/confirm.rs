@@ -25,7 +25,7 @@ async fn consent_makes_the_change() -> anyhow::Result<()> {
         assert_eq!(questions.len(), 1, "{questions:?}");
         let question = questions.first().map(String::as_str).unwrap_or_default();
         assert_says(
-            &question,
+            question,
             &["stop_guest", "POST /nodes/pve1/qemu/103/status/shutdown"],
         );
         // A change that interrupts no guest is not asked about.

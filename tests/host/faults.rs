@@ -122,7 +122,7 @@ async fn a_fault_is_in_the_instructions() -> anyhow::Result<()> {
     let instructions = answer["result"]["instructions"].as_str();
     let instructions = instructions.unwrap_or_default();
     assert_says(
-        &instructions,
+        instructions,
         &["PROXMOX_URL", "PROXMOX_TOKEN_SECRET", "configuration"],
     );
     let answer = raw.request("ping", json!({})).await?;

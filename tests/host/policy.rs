@@ -208,10 +208,7 @@ async fn a_scope_with_unknown_names_causes_a_warning() -> anyhow::Result<()> {
         .run(&["call", "list_guests"])
         .await?;
     for text in [&warnings, &output.stderr] {
-        assert_says(
-            &text,
-            &["guest 899", "pool labb", "node pve9", "pve1, pve2"],
-        );
+        assert_says(text, &["guest 899", "pool labb", "node pve9", "pve1, pve2"]);
         assert!(!text.contains("guest 100 "), "{text}");
     }
     let (answer, _) = explain(sim.host()?.arg("--vmids=100"), &stop).await?;
