@@ -197,7 +197,7 @@ impl Call {
             }
     }
 
-    /// The segments of its path; names of what varies are in braces.
+    /// The segments of its path; placeholders are in braces.
     pub fn segments(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.path.split('/').skip(1)
     }

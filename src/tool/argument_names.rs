@@ -217,9 +217,9 @@ pub(crate) fn unknown(name: &str, known: &[&str]) -> String {
     let all = known.join(", ");
     match meant(name, known) {
         Some(near) => {
-            format!("is not known: give {near} instead; known are {all}")
+            format!("is not known: use {near} instead; known arguments: {all}")
         }
-        None => format!("is not known; known are {all}"),
+        None => format!("is not known; known arguments: {all}"),
     }
 }
 

@@ -1,9 +1,9 @@
-//! Bounds of results: what a server or a guest says may be of any length, and a
-//! model's context is not.
+//! Bounds of results: responses can have any length, but a model's context is
+//! limited.
 //!
-//! Tools keep the useful part of what they know to be long. This is the bound
-//! below all of them: no result is larger than [`MOST_BYTES`], and what was left
-//! out is said as `shortened`.
+//! Tools shorten what they expect to be long themselves. This bound applies to all
+//! of them: no result is larger than [`MOST_BYTES`], and omissions are reported as
+//! `shortened`.
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ const CUT_ENTRY: usize = 1_000;
 /// What texts in lists are cut to where the whole is too long.
 const SHORT_ENTRY: usize = 300;
 
-/// The longest words to go with a result.
+/// Maximum length of a result's text, in bytes.
 const MOST_WORDS: usize = 32 * 1024;
 
 /// Keeps the first of what there is, and notes how many there were: "100 of 340

@@ -20,7 +20,7 @@ use crate::pve::{Pve, Upid};
 
 /// A tool's work. The type itself is the tool's arguments.
 pub(crate) trait Run: DeserializeOwned + JsonSchema + 'static {
-    /// What it answers.
+    /// The result.
     type Output: Serialize + JsonSchema;
 
     /// The calls to Proxmox that the tool may make, those of its tickets

@@ -26,7 +26,7 @@ pub(crate) const WRITE: Effects = Effects {
     ..READ
 };
 
-/// Sets something to a wanted state: once is as good as twice.
+/// Sets something to a wanted state; idempotent.
 pub(crate) const SET: Effects = Effects {
     read_only: false,
     ..READ
@@ -47,7 +47,7 @@ impl Effects {
         }
     }
 
-    /// Once is as good as twice.
+    /// Calling it twice has the effect of calling it once.
     pub(crate) const fn idempotent(self) -> Self {
         Self {
             idempotent: true,

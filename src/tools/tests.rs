@@ -87,7 +87,7 @@ fn the_generated_schemas_are_those_of_the_types() {
 fn names_are_unique_and_plain() {
     let mut seen = HashSet::new();
     for tool in all() {
-        assert!(seen.insert(tool.name), "{} stands twice", tool.name);
+        assert!(seen.insert(tool.name), "{} is listed twice", tool.name);
         assert!((2..=41).contains(&tool.name.len()), "{}", tool.name);
         assert!(
             tool.name.starts_with(|c: char| c.is_ascii_lowercase()),

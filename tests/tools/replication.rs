@@ -72,7 +72,7 @@ async fn without_jobs_the_list_says_which_privilege_it_takes() -> anyhow::Result
 async fn jobs_of_an_offline_node_are_unknown() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    // The node that answers stays; only the state of its jobs is away.
+    // The node that answers stays; only the state of its jobs is unavailable.
     sim.fault(json!({
         "kind": "status", "code": 595, "path": "^/nodes/pve1/replication$", "times": 20,
         "reason": "No route to host",

@@ -29,8 +29,8 @@ pub(crate) enum Data {
     Whole(Value),
 }
 
-/// Reads an answer; `line` gets each line, if it is a list. None where it is no
-/// answer of Proxmox, or none that a sane one gives.
+/// Reads a response; `line` gets each line, if it is a list. `None` if it is not a
+/// valid response of Proxmox.
 pub(crate) fn read(text: &[u8], line: impl FnMut(Value)) -> Option<Answer> {
     let mut reader = serde_json::Deserializer::from_slice(text);
     let answer = reader.deserialize_map(Outer { line }).ok()?;

@@ -1,8 +1,8 @@
 //! What no policy can allow.
 //!
-//! Two ways lead here. This file names what does harm, by path and by
-//! parameter, whatever else the table says. And what the tables do not know is
-//! not a change at all: see [`super::Policy::decide`].
+//! Requests that do harm, by path and by parameter, whatever the table of calls
+//! says. Requests that are not in the table are refused too: see
+//! [`super::Policy::decide`].
 
 use pve_api::Method;
 use pve_api::grammar::flag;

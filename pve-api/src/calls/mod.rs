@@ -1,7 +1,7 @@
-//! Every call that may be made of Proxmox. What is not here is refused.
+//! Every API call that may be sent to Proxmox. All others are refused.
 //!
 //! No row has `force`, `skiplock`, `purge`, `remove` other than 0, or another
-//! parameter that Proxmox deletes or overwrites by. Where Proxmox's default for
+//! parameter that makes Proxmox delete or overwrite something. Where Proxmox's default for
 //! a parameter does harm, the row requires the parameter and says why.
 //!
 //! A row is found by its name (`calls::nodes::STATUS`) or by a request

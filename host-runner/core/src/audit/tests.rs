@@ -49,7 +49,7 @@ fn events(path: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_call_is_told_from_its_begin_to_its_end() {
+async fn a_call_is_logged_from_start_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();

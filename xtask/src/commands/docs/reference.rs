@@ -12,7 +12,7 @@ const HEAD: &str = "\
 
 # Tools
 
-All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges. `host-runner tools --json` prints the same as JSON Schema.
+All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools --json` prints the same as JSON Schema.
 
 ";
 
