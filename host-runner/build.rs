@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Begins what `host-runner precompile` writes; the component's SHA-256
-/// follows, then the code.
-const MAGIC: &[u8; 8] = b"PMCWASM\x01";
+/// Begins what `host-runner precompile` writes. The component's SHA-256 follows,
+/// then the length of its description in 8 bytes, the description and the code.
+const MAGIC: &[u8] = b"PMCWASM\x02";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => None,
     };
     let declaration = match wasm {
-        Some(wasm) => component(&out, &wasm, precompiled)?,
+        Some(wasm) => component(&out, &wasm, precompiled.as_ref())?,
         None => NO_COMPONENT.to_owned(),
     };
     fs::write(out.join("embedded.rs"), declaration)?;
@@ -61,20 +61,45 @@ fn read(variable: &str, name: &str) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
     Ok(Some(bytes))
 }
 
-/// The code in a precompiled file, if it was made from this component.
-fn made_from<'a>(wasm: &[u8], file: &'a [u8]) -> Option<&'a [u8]> {
+/// What `host-runner precompile` made from the component.
+struct Precompiled<'a> {
+    description: &'a str,
+    code: &'a [u8],
+}
+
+/// What is in a precompiled file, if it was made from this component.
+fn made_from<'a>(wasm: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
     let digest = Sha256::digest(wasm);
-    file.strip_prefix(MAGIC)?.strip_prefix(digest.as_slice())
+    let rest = file.strip_prefix(MAGIC)?.strip_prefix(digest.as_slice())?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let (description, code) = rest.split_at_checked(length)?;
+    Some(Precompiled {
+        description: std::str::from_utf8(description).ok()?,
+        code,
+    })
 }
 
 const NO_COMPONENT: &str = "const COMPONENT: Option<EmbeddedComponent> = None;\n";
 
 /// Declares the constant `COMPONENT`.
-fn component(out: &Path, wasm: &[u8], code: Option<&[u8]>) -> Result<String, Box<dyn Error>> {
+fn component(
+    out: &Path,
+    wasm: &[u8],
+    precompiled: Option<&Precompiled<'_>>,
+) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
-    let machine_code = match code {
+    let description = match precompiled {
+        None => "None".to_owned(),
+        Some(Precompiled { description, .. }) => {
+            let path = out.join("description");
+            fs::write(&path, description)?;
+            format!("Some(include_str!({path:?}))")
+        }
+    };
+    let machine_code = match precompiled {
         None => "None",
-        Some(code) => {
+        Some(Precompiled { code, .. }) => {
             let path = out.join("machine_code");
             fs::write(&path, code)?;
             text += &format!(
@@ -86,7 +111,7 @@ fn component(out: &Path, wasm: &[u8], code: Option<&[u8]>) -> Result<String, Box
     };
     // Without a compiler, only the machine code can be run.
     let has_compiler = env::var_os("CARGO_FEATURE_COMPILER").is_some();
-    let packed = match has_compiler || code.is_none() {
+    let packed = match has_compiler || precompiled.is_none() {
         false => "None".to_owned(),
         true => {
             let path = out.join("wasm");
@@ -96,7 +121,8 @@ fn component(out: &Path, wasm: &[u8], code: Option<&[u8]>) -> Result<String, Box
     };
     text += &format!(
         "const COMPONENT: Option<EmbeddedComponent> = Some(EmbeddedComponent {{\n    \
-         wasm: {packed},\n    size: {},\n    sha256: {:?},\n    machine_code: {machine_code},\n}});\n",
+         wasm: {packed},\n    size: {},\n    sha256: {:?},\n    \
+         description: {description},\n    machine_code: {machine_code},\n}});\n",
         wasm.len(),
         Sha256::digest(wasm).as_slice(),
     );

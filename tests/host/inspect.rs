@@ -32,6 +32,18 @@ fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
         .collect()
 }
 
+/// The embedded list was read when the component was embedded.
+#[tokio::test]
+async fn the_embedded_list_of_tools_is_that_of_the_component() -> anyhow::Result<()> {
+    let embedded = HostRunner::new()?.run(&["tools", "--json"]).await?;
+    let own = HostRunner::new()?.component(&component()?);
+    let own = own.run(&["tools", "--json"]).await?;
+    embedded.assert_succeeds();
+    assert_eq!(embedded.stdout, own.stdout);
+    assert!(own.stdout.contains("list_guests"), "{}", own.stdout);
+    Ok(())
+}
+
 #[tokio::test]
 async fn all_imports_of_the_component_are_granted() -> anyhow::Result<()> {
     let file = component()?;

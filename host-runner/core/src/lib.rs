@@ -121,7 +121,7 @@ async fn dispatch(
             return commands::inspect::run(&source, *calls, *json).await;
         }
         Some(Command::Precompile { input, output }) => {
-            return commands::precompile::run(input, output, embedded.target);
+            return commands::precompile::run(input, output, embedded.target).await;
         }
         _ => {}
     }

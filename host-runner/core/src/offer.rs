@@ -103,10 +103,10 @@ impl Catalog {
     /// Asks the component for its instructions, if that was not done yet.
     pub(crate) async fn read_instructions(&self) {
         let read = || async {
-            let Ok(plugin) = self.plugin().await else {
+            let Ok(instructions) = self.loader.instructions().await else {
                 return Err(());
             };
-            plugin.instructions().await.map_err(|error| {
+            instructions.map_err(|error| {
                 tracing::warn!("there are no instructions: {}", render::error_text(&error));
             })
         };
@@ -132,10 +132,10 @@ impl Catalog {
     /// The tools that would be offered if the operator had chosen none. None
     /// where the component cannot be used.
     pub(crate) async fn without_choice(&self) -> Vec<Tool> {
-        let Ok(plugin) = self.plugin().await else {
+        let Ok(tools) = self.loader.list_tools().await else {
             return Vec::new();
         };
-        let tools = plugin.list_tools().await.unwrap_or_default();
+        let tools = tools.unwrap_or_default();
         let choice = Choice::default();
         let offered = tools.into_iter();
         offered
@@ -146,7 +146,7 @@ impl Catalog {
     /// What is offered.
     pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
         let list = || async {
-            let tools = self.plugin().await?.list_tools().await;
+            let tools = self.loader.list_tools().await?;
             Offer::new(tools.map_err(OfferError::Tools)?, &self.choice)
         };
         self.offer.get_or_try_init(list).await

@@ -6,38 +6,43 @@ use crate::request::ApiRequest;
 
 /// The calls that a tool declares, each as method and path: `GET
 /// /nodes/{node}/status`, with a name in braces for each segment that varies.
+///
+/// They are read when a request is compared with them: a tool declares twenty,
+/// and most calls of it make one request or none.
 #[derive(Debug, Clone, Default)]
-pub struct DeclaredCalls(Vec<Declared>);
-
-#[derive(Debug, Clone)]
-struct Declared {
-    method: Method,
-    /// None stands for any segment.
-    segments: Vec<Option<String>>,
-}
+pub struct DeclaredCalls(String);
 
 impl DeclaredCalls {
-    /// Reads a declaration. A line that is not a call covers no request.
+    /// Takes a declaration. A line that is not a call covers no request.
     pub fn new<'a>(calls: impl IntoIterator<Item = &'a String>) -> Self {
-        Self(calls.into_iter().filter_map(|call| read(call)).collect())
+        let mut lines = String::new();
+        for call in calls {
+            lines.push_str(call);
+            lines.push('\n');
+        }
+        Self(lines)
     }
 
     /// Whether one of the calls is that of a request.
     pub fn cover(&self, request: &ApiRequest) -> bool {
-        self.0.iter().any(|declared| declared.covers(request))
+        self.0.lines().any(|call| covers(call, request))
     }
 }
 
-impl Declared {
-    fn covers(&self, request: &ApiRequest) -> bool {
-        self.method == request.method
-            && self.segments.len() == request.segments.len()
-            && self
-                .segments
-                .iter()
-                .zip(&request.segments)
-                .all(|(declared, segment)| declared.as_ref().is_none_or(|name| name == segment))
+fn covers(call: &str, request: &ApiRequest) -> bool {
+    let Some((method, path)) = call.split_once(" /") else {
+        return false;
+    };
+    if Method::parse(method) != Some(request.method) {
+        return false;
     }
+    let mut segments = request.segments.iter();
+    path.split('/').all(|declared| {
+        let varies = declared.starts_with('{') && declared.ends_with('}');
+        segments
+            .next()
+            .is_some_and(|segment| varies || declared == segment)
+    }) && segments.next().is_none()
 }
 
 /// The privileges that Proxmox requires for a declared call, for people. None
@@ -45,18 +50,6 @@ impl Declared {
 pub fn privileges_of(call: &str) -> Option<String> {
     let row = calls::all().find(|row| row.to_string() == call)?;
     Some(row.privileges())
-}
-
-fn read(call: &str) -> Option<Declared> {
-    let (method, path) = call.split_once(' ')?;
-    let segments = path.strip_prefix('/')?.split('/').map(|segment| {
-        let varies = segment.starts_with('{') && segment.ends_with('}');
-        (!varies).then(|| segment.to_owned())
-    });
-    Some(Declared {
-        method: Method::parse(method)?,
-        segments: segments.collect(),
-    })
 }
 
 #[cfg(test)]

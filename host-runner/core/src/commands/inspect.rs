@@ -53,7 +53,7 @@ async fn list_tools(source: &ComponentSource) -> Result<Vec<Tool>, CommandError>
     let limits = Limits::default();
     let sealed = Sandbox::sealed(limits.memory_bytes);
     let loader = Loader::new(source.clone(), limits, sealed, Vec::new());
-    Ok(loader.plugin().await?.list_tools().await?)
+    Ok(loader.list_tools().await??)
 }
 
 /// The calls that a tool declares, with the privileges that Proxmox requires for

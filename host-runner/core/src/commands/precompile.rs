@@ -6,12 +6,12 @@ use super::CommandError;
 use crate::engine::{self, LoadError};
 
 /// Compiles a component into the form that the next build embeds.
-pub(crate) fn run(input: &Path, output: &Path, target: &str) -> Result<(), CommandError> {
+pub(crate) async fn run(input: &Path, output: &Path, target: &str) -> Result<(), CommandError> {
     let wasm = std::fs::read(input).map_err(|error| LoadError::Read {
         path: input.to_owned(),
         error,
     })?;
-    let code = engine::precompile(&input.display().to_string(), &wasm, target)?;
+    let code = engine::precompile(&input.display().to_string(), &wasm, target).await?;
     std::fs::write(output, code)?;
     Ok(())
 }

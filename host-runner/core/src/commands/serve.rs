@@ -107,7 +107,9 @@ async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> Offer
         Err(error) if terminal || is_final(&error) => return error,
         // A fault of the settings has been said already.
         Err(error) if !said.swap(true, Ordering::Relaxed) => crate::report(&error.into()),
-        _ => {}
+        // The first call need not wait for the component.
+        Ok(_) => drop(catalog.plugin().await),
+        Err(_) => {}
     }
     std::future::pending().await
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run(
     let sealed = Sandbox::sealed(limits.memory_bytes);
     let component = operator.options.component(embedded);
     let loader = Loader::new(component, limits, sealed, Vec::new());
-    let tools = loader.plugin().await?.list_tools().await?;
+    let tools = loader.list_tools().await??;
     let offer = Offer::new(tools.clone(), &choice)?;
     if json {
         let tools = tools.iter().map(|tool| to_json(tool, &offer));

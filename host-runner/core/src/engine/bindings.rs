@@ -12,5 +12,7 @@ wasmtime::component::bindgen!({
     ",
     world: "proxmox:host/runner",
     exports: { default: async },
+    // The list of the embedded component's tools is read when it is built.
+    additional_derives: [serde::Deserialize, serde::Serialize],
     require_store_data_send: true,
 });

@@ -16,7 +16,7 @@ use crate::timings::{self, Milestone};
 
 /// Begins what [`precompile`] makes; `build.rs` looks for it.
 #[cfg(feature = "compiler")]
-const MAGIC: &[u8; 8] = b"PMCWASM\x01";
+const MAGIC: &[u8] = b"PMCWASM\x02";
 
 /// Core instances, memories and tables of one component: more than any
 /// toolchain makes.
@@ -43,6 +43,8 @@ pub struct EmbeddedComponent {
     pub size: usize,
     /// The SHA-256 digest of its WebAssembly.
     pub sha256: [u8; 32],
+    /// What it says of itself, read when it was compiled.
+    pub description: Option<&'static str>,
     /// Its machine code: what `host-runner precompile` wrote, without its head,
     /// and aligned to a page. It is run as it is, so it must be part of the
     /// binary.
@@ -162,6 +164,17 @@ impl ComponentSource {
         }
     }
 
+    /// What the component says of itself, where that was read when it was
+    /// embedded. Another component than the operator requires says nothing.
+    pub(super) fn description(&self) -> Option<&'static str> {
+        let Location::Embedded(embedded) = &self.location else {
+            return None;
+        };
+        let component = embedded.component?;
+        self.check(Digest::from(component.sha256)).ok()?;
+        component.description
+    }
+
     /// The component, ready to be linked, and an engine that runs it.
     pub(super) fn load(&self, limits: &Limits) -> Result<Loaded, LoadError> {
         let wasm = match &self.location {
@@ -274,10 +287,13 @@ fn engine(config: impl Fn() -> Config, limits: &Limits) -> Result<Engine, LoadEr
     Engine::new(&config).map_err(|error| LoadError::Engine(one_line(&error)))
 }
 
-/// Compiles a component for any processor of this program's kind, in the form
-/// that `build.rs` embeds.
+/// Compiles a component for any processor of this program's kind.
 #[cfg(feature = "compiler")]
-pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8>, LoadError> {
+pub(super) fn compile_for(
+    name: &str,
+    wasm: &[u8],
+    target: &str,
+) -> Result<(Engine, Component), LoadError> {
     let invalid = |error: wasmtime::Error| LoadError::Invalid {
         name: name.to_owned(),
         reason: one_line(&error),
@@ -289,15 +305,18 @@ pub(crate) fn precompile(name: &str, wasm: &[u8], target: &str) -> Result<Vec<u8
     // A named target has no more features than every processor of its kind.
     config.target(target).map_err(invalid)?;
     let engine = Engine::new(&config).map_err(invalid)?;
-    let code = engine.precompile_component(wasm).map_err(invalid)?;
-    Ok([MAGIC.as_slice(), Digest::of(wasm).bytes(), &code].concat())
+    let component = Component::from_binary(&engine, wasm).map_err(invalid)?;
+    Ok((engine, component))
 }
 
-/// Fails: this program was built without a compiler.
-#[cfg(not(feature = "compiler"))]
-pub(crate) fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
-    let name = name.to_owned();
-    Err(LoadError::NoCompiler { name })
+/// A component's machine code and its description, in the form that `build.rs`
+/// embeds.
+#[cfg(feature = "compiler")]
+pub(super) fn embeddable(wasm: &[u8], description: &str, code: &[u8]) -> Vec<u8> {
+    let digest = Digest::of(wasm);
+    let length = (description.len() as u64).to_le_bytes();
+    let head = [MAGIC, digest.bytes(), &length];
+    [&head.concat(), description.as_bytes(), code].concat()
 }
 
 /// An error and its causes, in one line.

@@ -3,6 +3,7 @@
 //! Only this module imports wasmtime.
 
 mod bindings;
+mod description;
 mod guest_log;
 mod inspection;
 mod limits;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
-use wasmtime::component::InstancePre;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
 };
 pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;
-pub(crate) use self::loading::{ComponentSource, LoadError, precompile};
+pub(crate) use self::loading::{ComponentSource, LoadError};
 pub use self::loading::{Embedded, EmbeddedComponent};
 
 use self::bindings::RunnerPre;
@@ -126,6 +127,61 @@ impl Loader {
         };
         self.plugin.get_or_try_init(load).await.cloned()
     }
+
+    /// How to use the tools, in the component's words for a model. The embedded
+    /// component is not loaded for that.
+    pub(crate) async fn instructions(&self) -> Result<Result<String, ToolError>, LoadError> {
+        match self
+            .source
+            .description()
+            .and_then(description::instructions)
+        {
+            Some(instructions) => Ok(Ok(instructions)),
+            None => Ok(self.plugin().await?.instructions().await),
+        }
+    }
+
+    /// All tools, in the component's order. The embedded component is not loaded
+    /// for that.
+    pub(crate) async fn list_tools(&self) -> Result<Result<Vec<Tool>, ToolError>, LoadError> {
+        match self.source.description().and_then(description::tools) {
+            Some(tools) => Ok(Ok(tools)),
+            None => Ok(self.plugin().await?.list_tools().await),
+        }
+    }
+}
+
+/// Compiles a component for any processor of this program's kind, and has it
+/// describe itself, in the form that `build.rs` embeds.
+#[cfg(feature = "compiler")]
+pub(crate) async fn precompile(
+    name: &str,
+    wasm: &[u8],
+    target: &str,
+) -> Result<Vec<u8>, LoadError> {
+    let (engine, component) = loading::compile_for(name, wasm, target)?;
+    let invalid = |reason| LoadError::Invalid {
+        name: name.to_owned(),
+        reason,
+    };
+    let code = component.serialize();
+    let code = code.map_err(|error| invalid(one_line(&error)))?;
+    let limits = Limits::default();
+    let sealed = Arc::new(Sandbox::sealed(limits.memory_bytes));
+    let plugin = Plugin::link(name, &engine, &component, limits, sealed, Vec::new())?;
+    let faulty = |error: ToolError| invalid(format!("{error:?}"));
+    let instructions = plugin.instructions().await.map_err(faulty)?;
+    let tools = plugin.list_tools().await.map_err(faulty)?;
+    let description = description::encode(&instructions, &tools);
+    let description = description.map_err(|error| invalid(error.to_string()))?;
+    Ok(loading::embeddable(wasm, &description, &code))
+}
+
+/// Fails: this program was built without a compiler.
+#[cfg(not(feature = "compiler"))]
+pub(crate) async fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
+    let name = name.to_owned();
+    Err(LoadError::NoCompiler { name })
 }
 
 impl Plugin {
@@ -138,34 +194,46 @@ impl Plugin {
         let Loaded {
             engine, component, ..
         } = source.load(&limits)?;
-        let imports = linking::refused_imports(&engine, &component);
+        let name = source.name();
+        let plugin = Self::link(&name, &engine, &component, limits, sandbox, environment)?;
+        timings::reached(Milestone::Component);
+        Ok(plugin)
+    }
+
+    fn link(
+        name: &str,
+        engine: &Engine,
+        component: &Component,
+        limits: Limits,
+        sandbox: Arc<Sandbox>,
+        environment: Vec<(String, String)>,
+    ) -> Result<Self, LoadError> {
+        let imports = linking::refused_imports(engine, component);
         if !imports.is_empty() {
             return Err(LoadError::Imports {
-                name: source.name(),
+                name: name.to_owned(),
                 imports,
             });
         }
         let invalid = |error: wasmtime::Error| LoadError::Invalid {
-            name: source.name(),
+            name: name.to_owned(),
             reason: one_line(&error),
         };
-        let linker = linking::linker(&engine).map_err(invalid)?;
-        let instances: InstancePre<State> = linker.instantiate_pre(&component).map_err(invalid)?;
+        let linker = linking::linker(engine).map_err(invalid)?;
+        let instances: InstancePre<State> = linker.instantiate_pre(component).map_err(invalid)?;
         let system = |error: std::io::Error| LoadError::Engine(error.to_string());
-        let plugin = Self {
+        Ok(Self {
             workers: Workers::start().map_err(system)?,
             turns: Arc::new(Semaphore::new(limits.concurrency)),
             queue: Semaphore::new(MAX_WAITING),
             shared: Arc::new(Shared {
                 instances: RunnerPre::new(instances).map_err(invalid)?,
-                ticker: Ticker::start(&engine).map_err(system)?,
+                ticker: Ticker::start(engine).map_err(system)?,
                 limits,
                 sandbox,
                 environment,
             }),
-        };
-        timings::reached(Milestone::Component);
-        Ok(plugin)
+        })
     }
 
     /// How to use the tools, in the component's words for a model.

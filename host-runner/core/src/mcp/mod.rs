@@ -21,6 +21,7 @@ use rmcp::model::{
 };
 use rmcp::service::{RequestContext, ServerInitializeError};
 use rmcp::{ErrorData, Peer, RoleServer, ServerHandler, ServiceExt as _};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +55,8 @@ pub(crate) struct Server(Arc<Inner>);
 
 struct Inner {
     catalog: Arc<Catalog>,
+    /// The offered tools as clients see them.
+    list: OnceCell<Vec<McpTool>>,
     wait: Duration,
     questions: Questions,
     backlog: Backlog,
@@ -75,6 +78,7 @@ impl Server {
     pub(crate) fn new(catalog: Arc<Catalog>, wait: Duration, fault: Option<String>) -> Self {
         Self(Arc::new(Inner {
             catalog,
+            list: OnceCell::new(),
             wait,
             questions: Questions::new(),
             backlog: Backlog::new(),
@@ -198,8 +202,7 @@ impl ServerHandler for Server {
         };
         self.0.prepare();
         timings::reached(Milestone::ToolList);
-        let tools = listed.iter().map(to_mcp).collect::<Result<_, _>>();
-        let list = ListToolsResult::with_all_items(tools.map_err(internal)?);
+        let list = ListToolsResult::with_all_items(listed.map_err(internal)?);
         if context.protocol_version() < Some(ProtocolVersion::V_2026_07_28) {
             return Ok(list);
         }
@@ -236,10 +239,14 @@ impl Inner {
 
     /// The tools to list: those that can be called, else those that could be
     /// if the policy fitted the component.
-    async fn listed(&self) -> Vec<Tool> {
+    async fn listed(&self) -> Result<Vec<McpTool>, ToolError> {
+        let convert = |tools: &[Tool]| tools.iter().map(to_mcp).collect::<Result<Vec<_>, _>>();
         match self.catalog.offer().await {
-            Ok(offer) => offer.tools().to_vec(),
-            Err(_) => self.catalog.without_choice().await,
+            Ok(offer) => {
+                let convert = async || convert(offer.tools());
+                self.list.get_or_try_init(convert).await.cloned()
+            }
+            Err(_) => convert(&self.catalog.without_choice().await),
         }
     }
 
