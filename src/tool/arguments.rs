@@ -353,7 +353,7 @@ mod tests {
             let all = ["vmid", "enabled", "dport", "name", "memory_mib"];
             let message = unknown(guessed, &all);
             assert!(
-                message.contains(&format!("give {right} instead")),
+                message.contains(&format!("use {right} instead")),
                 "{message}"
             );
         }

@@ -403,7 +403,7 @@ mod tests {
                 "/vmid must be an integer from 100 to 999999999, not 5",
                 "/color must be one of red, blue, not \"green\"",
                 "/names/0 must be a text, not 1",
-                "/wiat is not known: give wait instead; known arguments: vmid, color, names, wait",
+                "/wiat is not known: use wait instead; known arguments: vmid, color, names, wait",
             ]
         );
         assert_eq!(
