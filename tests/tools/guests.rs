@@ -120,7 +120,7 @@ async fn unknown_names_as_filters_are_refused() -> anyhow::Result<()> {
         ),
         (
             json!({ "pool_id": "prod" }),
-            &["pool_id", "give pool instead"],
+            &["pool_id", "use pool instead"],
         ),
     ] {
         let text = client.error("list_guests", filter.clone()).await?;
