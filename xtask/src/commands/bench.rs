@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Fail if a ratio to a floor is more than twice its target
+    /// Fail if a ratio to a floor is more than twice its target in nine of ten rounds
     #[arg(long)]
     check: bool,
     /// Also build the static release binary, which takes minutes

@@ -324,12 +324,14 @@ impl Measured {
         match figure.gate() {
             Gate::None => None,
             Gate::Ratio(limit) => {
-                let ratio = self.ratio()?.median;
-                let is_fault = match figure.is_rate() {
-                    true => ratio < limit,
-                    false => ratio > limit,
+                let ratio = self.ratio()?;
+                // A busy machine slows some rounds down, a mistake all of them.
+                let (best, is_fault) = match figure.is_rate() {
+                    true => (ratio.high, ratio.high < limit),
+                    false => (ratio.low, ratio.low > limit),
                 };
-                is_fault.then(|| format!("{name}: {ratio:.2} of the floor (limit {limit:.2})"))
+                is_fault
+                    .then(|| format!("{name}: {best:.2} of the floor at best (limit {limit:.2})"))
             }
             Gate::Size(limit) => {
                 let ours = Sample::of(&self.ours)?.median;
@@ -490,7 +492,10 @@ mod tests {
         assert!(report(Figure::Guests1000, &good).check().is_ok());
         let error = report(Figure::Guests1000, &[(31.0, 10.0)]).check();
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("3.10 of the floor (limit 3.00)"), "{error}");
+        assert!(
+            error.contains("3.10 of the floor at best (limit 3.00)"),
+            "{error}"
+        );
         assert!(report(Figure::Callers, &[(26.0, 100.0)]).check().is_ok());
         assert!(report(Figure::Callers, &[(24.0, 100.0)]).check().is_err());
     }
