@@ -24,10 +24,14 @@ tool_names! {
     GET_CLUSTER_STATUS = "get_cluster_status";
     GET_CONSOLE_URL = "get_console_url";
     GET_GUEST = "get_guest";
+    GET_GUEST_NETWORK = "get_guest_network";
+    GET_HA = "get_ha";
+    GET_NODE_HEALTH = "get_node_health";
     GET_NODE_LOG = "get_node_log";
     GET_TASK = "get_task";
     LIST_BACKUPS = "list_backups";
     LIST_GUESTS = "list_guests";
+    LIST_NETWORKS = "list_networks";
     LIST_NODES = "list_nodes";
     LIST_SNAPSHOTS = "list_snapshots";
     LIST_STORAGE = "list_storage";
@@ -40,6 +44,7 @@ tool_names! {
     RUN_IN_GUEST = "run_in_guest";
     SET_CLOUD_INIT = "set_cloud_init";
     SET_FIREWALL_OPTIONS = "set_firewall_options";
+    SET_GUEST_RESOURCES = "set_guest_resources";
     START_GUEST = "start_guest";
     STOP_GUEST = "stop_guest";
     UPDATE_FIREWALL_RULE = "update_firewall_rule";

@@ -108,6 +108,12 @@ pub enum Listing {
     Storages,
     /// Pools.
     Pools,
+    /// Scheduled backups, with the guests that each selects.
+    BackupJobs,
+    /// Rules of the HA manager, with the resources that each is about.
+    HaRules,
+    /// Entries of the access control list, by `path`.
+    Acl,
     /// Names that firewall rules can refer to. Proxmox keeps a set of addresses
     /// for each guest of a zone with IPAM: `guest-ipam-100`.
     References,

@@ -8,6 +8,7 @@ pub(crate) mod cluster;
 pub(crate) mod console;
 pub(crate) mod firewall;
 pub(crate) mod guests;
+pub(crate) mod inspect;
 pub(crate) mod migration;
 pub(crate) mod nodes;
 pub(crate) mod power;
@@ -45,6 +46,7 @@ const TOOLSETS: &[&[Tool]] = &[
     firewall::TOOLS,
     storage::TOOLS,
     cluster::TOOLS,
+    inspect::TOOLS,
     agent::TOOLS,
 ];
 

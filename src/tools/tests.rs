@@ -393,8 +393,8 @@ fn the_list_is_short() {
         })
         .collect();
     let total: usize = sizes.iter().map(|(size, _)| size).sum();
-    assert!(all().count() <= 48, "{} tools", all().count());
-    assert!(total <= 36 * 1024, "{total} bytes: {sizes:?}");
+    assert!(all().count() <= 75, "{} tools", all().count());
+    assert!(total <= 60 * 1024, "{total} bytes: {sizes:?}");
     assert!(
         total / all().count() <= 900,
         "{} bytes a tool: {sizes:?}",

@@ -1,5 +1,6 @@
 //! Takes out of lists what is outside of a scope.
 
+use pve_api::grammar::list;
 use pve_api::{Listing, Upid, Vmid, owner_of};
 use serde_json::Value;
 
@@ -9,6 +10,15 @@ use super::scope::{Scope, number};
 
 /// In the place of how a task has failed.
 const HIDDEN_STATUS: &str = "failed (the reason is outside this server's scope)";
+
+/// Texts that people write, which may name any guest, and paths of the nodes.
+const FREE_TEXT: [&str; 5] = [
+    "comment",
+    "notes-template",
+    "mailto",
+    "exclude-path",
+    "script",
+];
 
 impl Scope {
     /// Whether an answer has to be filtered at all.
@@ -120,6 +130,10 @@ impl Scope {
             }
             Listing::Storages => text("storage").is_none_or(|storage| self.has_storage(storage)),
             Listing::Pools => text("poolid").is_some_and(|pool| self.has_pool(pool)),
+            Listing::BackupJobs => on_node() && self.shows_backup_job(line, directory),
+            Listing::HaRules => text("resources")
+                .is_some_and(|sids| list(sids).any(|sid| self.has_all_in(sid, directory))),
+            Listing::Acl => text("path").is_some_and(|path| self.shows_path(path, directory)),
             Listing::HaResources => {
                 // `vm:100`, and `service:vm:100` as the id of its service.
                 let sid = text("sid").or_else(|| text("id")?.strip_prefix("service:"));
@@ -162,6 +176,26 @@ impl Scope {
                     fields.insert("status".to_owned(), HIDDEN_STATUS.into());
                 }
             }
+            // Names in the text of a job or a rule.
+            Listing::BackupJobs => {
+                let storage = fields.get("storage").and_then(Value::as_str);
+                if !storage.is_none_or(|storage| self.has_storage(storage)) {
+                    fields.remove("storage");
+                }
+                if self.needs_directory() {
+                    for key in ["vmid", "exclude"] {
+                        keep_names(fields, key, |vmid| self.has_all_in(vmid, directory));
+                    }
+                    fields.retain(|key, _| !FREE_TEXT.contains(&key.as_str()));
+                }
+            }
+            Listing::HaRules if self.needs_directory() => {
+                keep_names(fields, "resources", |sid| self.has_all_in(sid, directory));
+                keep_names(fields, "nodes", |node| {
+                    self.has_node(node.split(':').next().unwrap_or(node))
+                });
+                fields.retain(|key, _| !FREE_TEXT.contains(&key.as_str()));
+            }
             // What a linked clone was cloned from.
             Listing::Content if self.needs_directory() => {
                 // `base-9000-disk-0`, with or without its storage.
@@ -201,6 +235,26 @@ impl Scope {
             Some("node" | "sdn" | "network") => on_node,
             _ => false,
         }
+    }
+
+    /// Whether a job backs up any guest in scope. A job for all guests does.
+    fn shows_backup_job(&self, job: &Value, directory: &Directory) -> bool {
+        // One vmid may come as a number.
+        let vmids = match job.get("vmid") {
+            Some(Value::String(vmids)) => vmids.clone(),
+            Some(Value::Number(vmid)) => vmid.to_string(),
+            _ => String::new(),
+        };
+        if !vmids.is_empty() {
+            return list(&vmids).any(|vmid| self.has_all_in(vmid, directory));
+        }
+        let Some(pool) = job.get("pool").and_then(Value::as_str) else {
+            return true;
+        };
+        self.has_pool(pool)
+            || directory.iter().any(|(vmid, resident)| {
+                resident.pool.as_deref() == Some(pool) && self.has_guest(*vmid, directory)
+            })
     }
 
     fn shows_path(&self, path: &str, directory: &Directory) -> bool {
@@ -253,5 +307,22 @@ impl Scope {
                 _ => {}
             }
         }
+    }
+}
+
+/// Keeps those names of a list in a text that fit, and removes a list of which
+/// none is left. One vmid may come as a number.
+fn keep_names(fields: &mut serde_json::Map<String, Value>, key: &str, fits: impl Fn(&str) -> bool) {
+    let names = match fields.get(key) {
+        Some(Value::String(names)) => names.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        None => return,
+        Some(_) => String::new(),
+    };
+    let kept: Vec<&str> = list(&names).filter(|name| fits(name)).collect();
+    if kept.is_empty() {
+        fields.remove(key);
+    } else {
+        fields.insert(key.to_owned(), kept.join(",").into());
     }
 }

@@ -5,12 +5,21 @@ use crate::action::Action;
 use crate::call::{Call, get, opt, post};
 use crate::grammar::Grammar as G;
 
+const AUDIT: &str = "VM.GuestAgent.Audit or VM.GuestAgent.Unrestricted on /vms/{vmid}";
+
 calls! {
     /// The interfaces of a running VM.
-    INTERFACES = get(
-        qemu!("/agent/network-get-interfaces"),
-        "VM.GuestAgent.Audit or VM.GuestAgent.Unrestricted on /vms/{vmid}",
-    );
+    INTERFACES = get(qemu!("/agent/network-get-interfaces"), AUDIT);
+    /// Its operating system.
+    SYSTEM = get(qemu!("/agent/get-osinfo"), AUDIT);
+    /// Its own name.
+    HOST_NAME = get(qemu!("/agent/get-host-name"), AUDIT);
+    /// Its time zone.
+    TIME_ZONE = get(qemu!("/agent/get-timezone"), AUDIT);
+    /// Who is logged in.
+    LOGINS = get(qemu!("/agent/get-users"), AUDIT);
+    /// Its mounted filesystems, with how full each is.
+    FILESYSTEMS = get(qemu!("/agent/get-fsinfo"), AUDIT);
     /// Starts a command inside a VM. `command` may be given more than once: the
     /// program and its arguments.
     EXEC = post(qemu!("/agent/exec"), Action::GuestExec, AGENT_UNRESTRICTED)

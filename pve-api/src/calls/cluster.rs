@@ -29,6 +29,13 @@ calls! {
     HA_STATUS = get("/cluster/ha/status/current", AUDIT_CLUSTER).lists(Listing::HaResources);
     /// Which resources the HA manager has.
     HA_RESOURCES = get("/cluster/ha/resources", AUDIT_CLUSTER).lists(Listing::HaResources);
+    /// Where the HA manager may run its resources, and which of them together.
+    HA_RULES = get("/cluster/ha/rules", AUDIT_CLUSTER).lists(Listing::HaRules);
+    /// Scheduled backups: which guests, when, and where to.
+    BACKUP_JOBS = get("/cluster/backup", AUDIT_CLUSTER).lists(Listing::BackupJobs);
+    /// Virtual networks, with their zone and VLAN.
+    SDN_VNETS = get("/cluster/sdn/vnets", ANYONE)
+        .also("SDN.Audit or SDN.Allocate on /sdn/zones/{zone}/{vnet} for each entry");
     /// All replication jobs, without their state.
     REPLICATION = get("/cluster/replication", ANYONE)
         .also("VM.Audit on /vms/{vmid} for each job")

@@ -1,8 +1,8 @@
 //! Nodes and their tasks.
 
-use super::common::{ANYONE, AUDIT_NODE, COUNT};
+use super::common::{ANYONE, AUDIT_CLUSTER, AUDIT_NODE, COUNT, MODIFY_NODE, REQUIRED};
 use crate::action::Action;
-use crate::call::{Call, Listing, Param, delete, get, opt};
+use crate::call::{Call, Listing, Param, delete, get, must, opt};
 use crate::grammar::Grammar as G;
 
 /// Of a task that another user has started.
@@ -57,6 +57,33 @@ calls! {
     NETWORK = get("/nodes/{node}/network", ANYONE)
         .also("SDN.Audit or SDN.Use for each bridge, when `type` is given")
         .takes(&[opt("type", INTERFACE_TYPE)]);
+    /// Load, memory and pressure over time.
+    METRICS = get("/nodes/{node}/rrddata", AUDIT_NODE)
+        .takes(&[opt("timeframe", G::OneOf(&["hour"]))]);
+    /// System services and whether each runs.
+    SERVICES = get("/nodes/{node}/services", AUDIT_NODE);
+    /// Physical disks, with their health and wear.
+    DISKS = get("/nodes/{node}/disks/list", "Sys.Audit on /, or Sys.Audit on /nodes/{node}");
+    /// What a disk says of itself.
+    SMART = get("/nodes/{node}/disks/smart", AUDIT_CLUSTER).takes(&[must(
+        "disk",
+        G::Word,
+        REQUIRED,
+    )]);
+    /// ZFS pools.
+    ZFS = get("/nodes/{node}/disks/zfs", AUDIT_CLUSTER);
+    /// Thin pools of LVM.
+    LVM_THIN = get("/nodes/{node}/disks/lvmthin", AUDIT_CLUSTER);
+    /// The state of Ceph, of the whole cluster.
+    CEPH = get("/nodes/{node}/ceph/status", "Sys.Audit or Datastore.Audit on /");
+    /// Certificates of the web interface and the API. No private keys.
+    CERTIFICATES = get("/nodes/{node}/certificates/info", ANYONE);
+    /// Whether the node has a subscription.
+    SUBSCRIPTION = get("/nodes/{node}/subscription", ANYONE);
+    /// Packages that can be upgraded, as last looked up.
+    UPDATES = get("/nodes/{node}/apt/update", MODIFY_NODE);
+    /// Installed packages of Proxmox VE, and the kernel that runs.
+    PACKAGES = get("/nodes/{node}/apt/versions", AUDIT_NODE);
     /// Tasks that run or have run there.
     TASKS = get("/nodes/{node}/tasks", ANYONE)
         .also(OTHERS_TASK)

@@ -26,6 +26,10 @@ const DOWNLOAD: &[Param] = &[
 ];
 
 calls! {
+    /// The storages of the cluster as they are configured, on whichever nodes.
+    CONFIGURED = get("/storage", ANYONE)
+        .also("Datastore.Audit or Datastore.AllocateSpace on /storage/{storage} for each entry")
+        .lists(Listing::Storages);
     /// The storages of a node, with how full each is.
     LIST = get("/nodes/{node}/storage", ANYONE)
         .also("Datastore.Audit or Datastore.AllocateSpace on /storage/{storage} for each entry")

@@ -44,14 +44,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         |_| Ok(Value::Null),
     )
     .open(),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/access/roles",
-        &[],
-        Everyone,
-        roles,
-    ),
+    on(&calls::access::ROLES, &[], Everyone, roles),
     apart(
         Why::Recorded,
         Method::Get,
@@ -60,14 +53,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         Everyone,
         role,
     ),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/access/acl",
-        &[],
-        Everyone,
-        acl,
-    ),
+    on(&calls::access::ACL, &[], Everyone, acl),
     on(
         &calls::access::PERMISSIONS,
         &[opt("path", TEXT), opt("userid", TEXT.pattern(USER_ID))],

@@ -17,38 +17,10 @@ const READ: Permission = Any(
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
     on(&calls::agent::INTERFACES, &[], READ, interfaces),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/nodes/{node}/qemu/{vmid}/agent/get-osinfo",
-        &[],
-        READ,
-        os_info,
-    ),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/nodes/{node}/qemu/{vmid}/agent/get-host-name",
-        &[],
-        READ,
-        host_name,
-    ),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
-        &[],
-        READ,
-        file_systems,
-    ),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/nodes/{node}/qemu/{vmid}/agent/get-users",
-        &[],
-        READ,
-        users,
-    ),
+    on(&calls::agent::SYSTEM, &[], READ, os_info),
+    on(&calls::agent::HOST_NAME, &[], READ, host_name),
+    on(&calls::agent::FILESYSTEMS, &[], READ, file_systems),
+    on(&calls::agent::LOGINS, &[], READ, users),
     apart(
         Why::Recorded,
         Method::Get,
@@ -65,6 +37,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         READ,
         info,
     ),
+    on(&calls::agent::TIME_ZONE, &[], READ, time_zone),
     on(&calls::expert::PING_AGENT, &[], READ, ping),
     on(
         &calls::agent::EXEC,
@@ -216,6 +189,11 @@ fn file_systems(call: &mut Call<'_>) -> Answer {
 fn users(call: &mut Call<'_>) -> Answer {
     reached(call)?;
     result(json!([]))
+}
+
+fn time_zone(call: &mut Call<'_>) -> Answer {
+    reached(call)?;
+    result(json!({"zone": "UTC", "offset": 0}))
 }
 
 fn time(call: &mut Call<'_>) -> Answer {

@@ -11,9 +11,11 @@ mod disks;
 mod firewall;
 mod guests;
 mod ha;
+mod health;
 mod images;
 mod migrate;
 mod nodes;
+mod overview;
 mod pools;
 mod power;
 mod provision;
@@ -40,7 +42,9 @@ pub(crate) static FAMILIES: &[&[Endpoint]] = &[
     config::ENDPOINTS,
     guests::ENDPOINTS,
     ha::ENDPOINTS,
+    health::ENDPOINTS,
     nodes::ENDPOINTS,
+    overview::ENDPOINTS,
     pools::ENDPOINTS,
     power::ENDPOINTS,
     storage::ENDPOINTS,

@@ -55,10 +55,8 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         All("/nodes/{node}", &["Sys.Audit"]),
         time,
     ),
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/nodes/{node}/rrddata",
+    on(
+        &calls::nodes::METRICS,
         &[
             req("timeframe", TEXT.choices(rrd::NODE_TIMEFRAMES)),
             opt("cf", TEXT.choices(rrd::FUNCTIONS)),
@@ -195,6 +193,12 @@ fn rrddata(call: &mut Call<'_>) -> Answer {
                 "swapused": 0,
                 "roottotal": node.rootfs,
                 "rootused": rootfs_used(node),
+                "arcsize": 0,
+                "pressurecpusome": busy * 10.0,
+                "pressureiosome": 0.3,
+                "pressureiofull": 0.2,
+                "pressurememorysome": 0,
+                "pressurememoryfull": 0,
                 "netin": wave(3, time, 0.4) * 2.0e6,
                 "netout": wave(5, time, 0.4) * 1.0e6,
             })

@@ -30,10 +30,8 @@ const PLUGINS: &[&str] = &[
 ];
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
-    apart(
-        Why::Recorded,
-        Method::Get,
-        "/storage",
+    on(
+        &calls::storage::CONFIGURED,
         &[opt("type", TEXT.choices(PLUGINS))],
         Everyone,
         configured,

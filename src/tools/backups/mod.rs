@@ -2,6 +2,7 @@
 
 mod archive;
 mod create_backup;
+mod list_backup_jobs;
 mod list_backups;
 mod restore_backup;
 #[cfg(test)]
@@ -9,6 +10,7 @@ mod tests;
 mod volume;
 
 pub(crate) use create_backup::CreateBackup;
+use list_backup_jobs::ListBackupJobs;
 use list_backups::ListBackups;
 use restore_backup::RestoreBackup;
 
@@ -21,6 +23,8 @@ const TOOLSET: Toolset = Toolset("backups");
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListBackups>(TOOLSET, "list_backups", "List backups", READ,
         "Backups on all storages by guest, newest first, with size, age, protection and verification; guests without any are named."),
+    Tool::new::<ListBackupJobs>(TOOLSET, "list_backup_jobs", "List backup jobs", READ,
+        "Scheduled backups with next run, storage, retention and selection; guests that no enabled job covers; jobs that miss their guests or storage."),
     Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", WRITE,
         "Back up a guest with vzdump. Older backups are kept."),
     Tool::new::<RestoreBackup>(TOOLSET, "restore_backup", "Restore a backup as a new guest", WRITE,

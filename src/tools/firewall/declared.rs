@@ -6,7 +6,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 
 /// Looking up a firewall and reading its state: rules, options, and the sets and
 /// groups that they refer to.
-pub(super) const READ_STATE: &[Calls] = &[
+pub(crate) const READ_STATE: &[Calls] = &[
     Calls::All(LOOK_UP),
     Calls::One(&calls::firewall::CLUSTER_OPTIONS),
     Calls::One(&calls::firewall::CLUSTER_RULES),

@@ -16,6 +16,7 @@ mod declared;
 mod delete_firewall_rule;
 mod effect;
 mod finding;
+mod guest_path;
 mod lockout;
 mod options;
 mod owner;
@@ -37,7 +38,9 @@ mod visible;
 
 use add_firewall_rule::AddFirewallRule;
 use audit_firewall::AuditFirewall;
+pub(crate) use declared::READ_STATE;
 use delete_firewall_rule::DeleteFirewallRule;
+pub(crate) use guest_path::{GuestPath, Verdict};
 use set_firewall_options::SetFirewallOptions;
 use update_firewall_rule::UpdateFirewallRule;
 

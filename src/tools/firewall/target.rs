@@ -85,7 +85,7 @@ impl Target {
 }
 
 impl Firewall {
-    fn of_guest(guest: &Guest) -> Self {
+    pub(super) fn of_guest(guest: &Guest) -> Self {
         Self {
             level: Level::Guest,
             owner: Owner::Guest(Box::new(guest.clone())),

@@ -152,6 +152,31 @@ impl Run for GetGuestNetwork {
     }
 }
 
+/// All addresses that a running guest has, link-local ones too, but not those of
+/// its loopback interface: for whoever asks why it cannot be reached.
+pub(crate) fn all_addresses(pve: &Pve, guest: &Guest) -> Result<Vec<String>> {
+    let raw = match guest.kind {
+        GuestType::Qemu => {
+            pve.send::<AgentAnswer>(&guest.request(&calls::agent::INTERFACES), &Params::new())
+                .map_err(|failure| agent::error::agent_error(guest, failure))?
+                .result
+        }
+        GuestType::Lxc => pve.send::<Option<Vec<RawInterface>>>(
+            &guest.request(&calls::guests::CONTAINER_INTERFACES),
+            &Params::new(),
+        )?,
+    };
+    let raw = raw.unwrap_or_default();
+    let mut addresses: Vec<String> = raw
+        .into_iter()
+        .filter(|raw| !raw.is_loopback())
+        .flat_map(|raw| Interface::new(raw, &[]).addresses)
+        .map(|address| address.address)
+        .collect();
+    addresses.truncate(4 * MOST_ADDRESSES);
+    Ok(addresses)
+}
+
 /// How useful an interface is for reaching the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {

@@ -13,7 +13,9 @@ mod tests;
 use get_guest::GetGuest;
 use get_guest_metrics::GetGuestMetrics;
 use get_guest_network::GetGuestNetwork;
+pub(crate) use get_guest_network::all_addresses;
 use list_guests::ListGuests;
+pub(crate) use read::shown;
 
 use crate::tool::{READ, Tool, Toolset};
 

@@ -86,7 +86,7 @@ impl NodeData {
 }
 
 /// QEMU's name for the state, if it is more precise.
-pub(super) fn shown(state: &GuestState) -> Option<String> {
+pub(crate) fn shown(state: &GuestState) -> Option<String> {
     state
         .qmpstatus
         .as_deref()

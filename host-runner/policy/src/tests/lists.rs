@@ -241,6 +241,60 @@ fn lines_tell_of_nobody_outside() {
     assert_eq!(left.as_array().unwrap().len(), 3);
     assert!(!left.to_string().contains("9000"), "{left}");
 
+    // A job keeps those of its guests that are in scope, and loses its texts.
+    let job = |selection: serde_json::Value| {
+        let mut job = json!({ "id": "x", "storage": "nas", "comment": "also 104" });
+        for (key, value) in selection.as_object().unwrap() {
+            job[key] = value.clone();
+        }
+        job
+    };
+    let jobs = json!([
+        job(json!({ "vmid": "100,104" })),
+        job(json!({ "vmid": 104 })),
+        job(json!({ "all": 1, "exclude": "104,100" })),
+        job(json!({ "all": 1, "exclude": "104" })),
+        job(json!({ "pool": "prod" })),
+        job(json!({ "pool": "lab" })),
+    ]);
+    let left = shown(Listing::BackupJobs, jobs.clone());
+    assert!(!left.to_string().contains("104"), "{left}");
+    assert_eq!(left.as_array().unwrap().len(), 4, "{left}");
+    assert_eq!(
+        (&left[0]["vmid"], &left[1]["exclude"]),
+        (&json!("100"), &json!("100"))
+    );
+    assert!(
+        left[2].get("exclude").is_none() && left[3]["pool"] == "prod",
+        "{left}"
+    );
+    let nas = scoped(|scope| scope.storages = names(&["tank"])).scope;
+    let answer = json!({ "data": jobs }).to_string();
+    let kept = nas
+        .filter(Listing::BackupJobs, answer.as_bytes(), &directory())
+        .unwrap();
+    assert!(!String::from_utf8(kept).unwrap().contains("nas"));
+
+    let rules = json!([
+        { "rule": "a", "resources": "vm:104,vm:100", "nodes": "pve1:2", "comment": "for 104" },
+        { "rule": "b", "resources": "vm:104" },
+        { "rule": "c" },
+    ]);
+    let left = shown(Listing::HaRules, rules);
+    assert_eq!(
+        left,
+        json!([{ "rule": "a", "resources": "vm:100", "nodes": "pve1:2" }])
+    );
+
+    let entries = json!([
+        { "path": "/", "roleid": "r", "ugid": "a@pve" },
+        { "path": "/vms/104", "roleid": "r", "ugid": "a@pve" },
+        { "path": "/vms/100", "roleid": "r", "ugid": "a@pve" },
+        { "roleid": "r", "ugid": "a@pve" },
+    ]);
+    let left = shown(Listing::Acl, entries);
+    assert_eq!(left.as_array().unwrap().len(), 2, "{left}");
+
     let paths = json!({ "/": {}, "/pool/lab": {}, "/pool/lab/secret": {}, "/pool/prod/web": {} });
     let answer = json!({ "data": paths }).to_string();
     for (pool, left) in [

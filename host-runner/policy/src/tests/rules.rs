@@ -62,7 +62,7 @@ fn no_rule_allows_what_is_built_in() {
             "disk=scsi0&storage=bulk",
         ),
         ("POST", "/cluster/firewall/groups", "group=web"),
-        ("GET", "/nodes/pve1/disks/list", ""),
+        ("GET", "/nodes/pve1/disks/lvm", ""),
     ] {
         let verdict = decide(&policy, method, path, body);
         assert_eq!(
@@ -113,17 +113,14 @@ fn expert_rules() {
     ];
     policy.deny = vec!["* /nodes/pve2/**".parse().unwrap()];
     let rule = |method: &str, path: &str| decide(&policy, method, path, "").rule.name();
-    assert_eq!(rule("GET", "/nodes/pve1/disks/list"), "allow");
+    assert_eq!(rule("GET", "/nodes/pve1/disks/lvm"), "allow");
     assert_eq!(rule("GET", "/nodes/pve1/disks"), "allow");
-    assert_eq!(rule("GET", "/nodes/pve2/disks/list"), "deny");
+    assert_eq!(rule("GET", "/nodes/pve2/disks/lvm"), "deny");
     assert_eq!(rule("GET", "/nodes/pve2/status"), "deny");
     assert_eq!(rule("DELETE", "/nodes/pve1/qemu/100"), "built-in");
     assert_eq!(rule("DELETE", "/cluster/firewall/groups/web"), "allow");
-    assert_eq!(rule("GET", "/nodes/localhost/disks/list"), "unknown-call");
-    assert_eq!(
-        rule("GET", "/nodes/pve1/disks/list?a=b%00c"),
-        "unknown-call"
-    );
+    assert_eq!(rule("GET", "/nodes/localhost/disks/lvm"), "unknown-call");
+    assert_eq!(rule("GET", "/nodes/pve1/disks/lvm?a=b%00c"), "unknown-call");
     for wrong in [
         "/nodes",
         "FETCH /nodes",

@@ -1,0 +1,258 @@
+//! `/nodes/{node}`: services, disks, pools, certificates and packages.
+//!
+//! Each node is well but for a few things that a check of its health has to find: a disk that is
+//! nearly worn out, one that has lost sectors, a service that has failed, and a kernel that waits
+//! for a reboot.
+
+use serde_json::{Value, json};
+
+use crate::clock::now;
+use crate::endpoint::{Answer, Call, Endpoint, on};
+use crate::fail::Fail;
+use crate::params::{BOOL, TEXT, opt, req};
+use crate::permission::Permission::{self, All, Any, Everyone, Or};
+use pve_api::calls;
+
+const AUDIT_NODE: Permission = All("/nodes/{node}", &["Sys.Audit"]);
+const AUDIT: Permission = All("/", &["Sys.Audit"]);
+
+pub(crate) static ENDPOINTS: &[Endpoint] = &[
+    on(&calls::nodes::SERVICES, &[], AUDIT_NODE, services),
+    on(
+        &calls::nodes::DISKS,
+        &[
+            opt("include-partitions", BOOL),
+            opt("skipsmart", BOOL),
+            opt("type", TEXT.choices(&["unused", "journal_disks"])),
+        ],
+        Or(&[AUDIT, AUDIT_NODE]),
+        disks,
+    ),
+    on(
+        &calls::nodes::SMART,
+        &[
+            req("disk", TEXT.pattern(r"/dev/[a-zA-Z0-9/]+")),
+            opt("healthonly", BOOL),
+        ],
+        AUDIT,
+        smart,
+    ),
+    on(&calls::nodes::ZFS, &[], AUDIT, zfs),
+    on(&calls::nodes::LVM_THIN, &[], AUDIT, thin_pools),
+    on(
+        &calls::nodes::CEPH,
+        &[],
+        Any("/", &["Sys.Audit", "Datastore.Audit"]),
+        |_| Err(Fail::die("binary not installed: /usr/bin/ceph-mon")),
+    ),
+    on(&calls::nodes::CERTIFICATES, &[], Everyone, certificates),
+    on(&calls::nodes::SUBSCRIPTION, &[], Everyone, |_| {
+        Ok(json!({"status": "notfound", "message": "There is no subscription key"}))
+    }),
+    on(
+        &calls::nodes::UPDATES,
+        &[],
+        All("/nodes/{node}", &["Sys.Modify"]),
+        updates,
+    ),
+    on(&calls::nodes::PACKAGES, &[], AUDIT_NODE, packages),
+];
+
+fn services(call: &mut Call<'_>) -> Answer {
+    // A node of its own needs no corosync.
+    let in_cluster = call.cluster.nodes.len() > 1;
+    let service = |name: &str, state: &str, active: &str, unit: &str| {
+        json!({
+            "name": name, "service": name, "desc": format!("{name}.service"),
+            "state": state, "active-state": active, "unit-state": unit,
+        })
+    };
+    let running = [
+        "cron",
+        "lxcfs",
+        "pve-cluster",
+        "pve-firewall",
+        "pve-ha-crm",
+        "pve-ha-lrm",
+        "pvedaemon",
+        "pveproxy",
+        "pvescheduler",
+        "pvestatd",
+        "qmeventd",
+        "spiceproxy",
+        "sshd",
+        "chrony",
+    ];
+    let mut all: Vec<Value> = running
+        .iter()
+        .map(|name| service(name, "running", "active", "enabled"))
+        .collect();
+    all.push(match in_cluster {
+        true => service("corosync", "running", "active", "enabled"),
+        false => service("corosync", "dead", "inactive", "disabled"),
+    });
+    all.push(service("postfix", "failed", "failed", "enabled"));
+    all.push(service("syslog", "dead", "inactive", "not-found"));
+    all.push(service("pvefw-logger", "dead", "inactive", "masked"));
+    Ok(Value::Array(all))
+}
+
+/// A mirror of NVMe disks, an SSD that is nearly worn out, and a hard disk.
+fn disks(_: &mut Call<'_>) -> Answer {
+    let disk = |path: &str, kind: &str, model: &str, wearout: Value, used: &str| {
+        json!({
+            "devpath": path, "type": kind, "model": model, "vendor": "ATA", "serial": "SN000001",
+            "wwn": "unknown", "size": 960_197_124_096_u64, "gpt": 1, "health": "PASSED",
+            "wearout": wearout, "rpm": if kind == "hdd" { 7200 } else { 0 }, "used": used,
+            "osdid": -1, "osdid-list": null, "by_id_link": format!("/dev/disk/by-id/{model}"),
+        })
+    };
+    // The wear is a number or a text, by the kind of disk.
+    Ok(json!([
+        disk("/dev/nvme0n1", "nvme", "Example-NVMe-960", json!(97), "ZFS"),
+        disk("/dev/sda", "ssd", "Example-SSD-960", json!("12"), "LVM"),
+        disk(
+            "/dev/sdb",
+            "hdd",
+            "Example-HDD-4T",
+            json!("N/A"),
+            "partitions"
+        ),
+    ]))
+}
+
+fn smart(call: &mut Call<'_>) -> Answer {
+    let attribute = |id: u32, name: &str, raw: &str| {
+        json!({
+            "id": format!("{id:>3}"), "name": name, "value": "100", "worst": "100", "threshold": "010",
+            "raw": raw, "fail": "-", "flags": "PO--CK", "normalized": 100,
+        })
+    };
+    match call.get("disk").unwrap_or_default() {
+        "/dev/nvme0n1" => Ok(json!({
+            "type": "text", "health": "PASSED",
+            "text": "\nSMART/Health Information (NVMe Log 0x02)\nCritical Warning:                   0x00\n\
+                     Temperature:                        41 Celsius\nAvailable Spare:                    100%\n\
+                     Percentage Used:                    3%\nMedia and Data Integrity Errors:    0\n",
+        })),
+        "/dev/sda" => Ok(json!({
+            "type": "ata", "health": "PASSED",
+            "attributes": [
+                attribute(5, "Reallocated_Sector_Ct", "0"),
+                attribute(194, "Temperature_Celsius", "33 (Min/Max 20/45)"),
+                attribute(233, "Media_Wearout_Indicator", "12"),
+            ],
+        })),
+        "/dev/sdb" => Ok(json!({
+            "type": "ata", "health": "PASSED",
+            "attributes": [
+                attribute(5, "Reallocated_Sector_Ct", "8"),
+                attribute(194, "Temperature_Celsius", "38"),
+                attribute(197, "Current_Pending_Sector", "0"),
+            ],
+        })),
+        _ => Err(Fail::die("not a valid block device")),
+    }
+}
+
+/// The pools behind the storages of that kind.
+fn zfs(call: &mut Call<'_>) -> Answer {
+    let node = call.node();
+    let pools = call
+        .cluster
+        .storages
+        .iter()
+        .filter(|storage| storage.plugin == "zfspool" && storage.on(&node))
+        .map(|storage| {
+            json!({
+                "name": storage.id, "health": "ONLINE", "size": storage.total,
+                "alloc": storage.base_used, "free": storage.total.saturating_sub(storage.base_used),
+                "frag": 7, "dedup": 1.0,
+            })
+        });
+    Ok(pools.collect())
+}
+
+fn thin_pools(call: &mut Call<'_>) -> Answer {
+    let node = call.node();
+    let pools = call
+        .cluster
+        .storages
+        .iter()
+        .filter(|storage| storage.plugin == "lvmthin" && storage.on(&node))
+        .map(|storage| {
+            json!({
+                "vg": "pve", "lv": storage.id, "lv_size": storage.total, "used": storage.base_used,
+                "metadata_size": 1_073_741_824_u64, "metadata_used": 268_435_456_u64,
+            })
+        });
+    Ok(pools.collect())
+}
+
+fn certificates(call: &mut Call<'_>) -> Answer {
+    let node = call.node();
+    let day = 86_400;
+    let one = |file: &str, issuer: &str, days: i64| {
+        json!({
+            "filename": file, "issuer": issuer, "subject": format!("/CN={node}.example.com"),
+            "san": [node.clone(), format!("{node}.example.com")],
+            "fingerprint": "AA:BB:CC", "public-key-bits": 2048, "public-key-type": "rsaEncryption",
+            "notbefore": now() - 700 * day, "notafter": now() + days * day,
+            "pem": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+        })
+    };
+    Ok(json!([
+        one("pve-root-ca.pem", "/CN=Proxmox Virtual Environment", 2950),
+        one("pve-ssl.pem", "/CN=Proxmox Virtual Environment", 412),
+    ]))
+}
+
+fn package(name: &str, old: Option<&str>, new: &str, state: &str) -> Value {
+    let mut entry = json!({
+        "Package": name, "Version": new, "Title": format!("{name} of this node"),
+        "Description": "A package.", "Arch": "amd64", "Priority": "optional", "Section": "admin",
+        "Origin": "Proxmox", "CurrentState": state,
+    });
+    if let (Some(fields), Some(old)) = (entry.as_object_mut(), old) {
+        fields.insert("OldVersion".into(), json!(old));
+    }
+    entry
+}
+
+fn updates(_: &mut Call<'_>) -> Answer {
+    let mut all = [
+        package("pve-manager", Some("9.2.11"), "9.2.12", "Installed"),
+        package("openssl", Some("3.5.1-1"), "3.5.1-1+deb13u1", "Installed"),
+    ];
+    for entry in &mut all {
+        if let Some(fields) = entry.as_object_mut() {
+            fields.remove("CurrentState");
+        }
+    }
+    Ok(Value::Array(all.to_vec()))
+}
+
+fn packages(_: &mut Call<'_>) -> Answer {
+    let mut proxmox = package("proxmox-ve", Some("9.2.0"), "9.2.0", "Installed");
+    if let Some(fields) = proxmox.as_object_mut() {
+        fields.insert("RunningKernel".into(), json!("6.17.2-1-pve"));
+    }
+    Ok(json!([
+        package("ceph-fuse", None, "18.2.7+ds-1+deb13u1", "NotInstalled"),
+        proxmox,
+        package("proxmox-kernel-helper", Some("9.0.4"), "9.0.4", "Installed"),
+        package(
+            "proxmox-kernel-6.17.2-1-pve-signed",
+            Some("6.17.2-1"),
+            "6.17.2-1",
+            "Installed"
+        ),
+        package(
+            "proxmox-kernel-6.17.4-1-pve-signed",
+            Some("6.17.4-1"),
+            "6.17.4-1",
+            "Installed"
+        ),
+        package("qemu-server", Some("9.1.0"), "9.1.0", "Installed"),
+    ]))
+}

@@ -1,0 +1,164 @@
+//! Findings of the tools that look at something as a whole, and what they could
+//! not look at.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::pve::Failure;
+use crate::text;
+
+/// Something to know, or to do something about.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    pub(crate) finding: String,
+    /// What it rests on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence: Option<String>,
+    /// The next step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fix: Option<String>,
+}
+
+/// The most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    High,
+    Medium,
+    Low,
+    Info,
+}
+
+impl Finding {
+    /// A finding; an empty `fix` stands for none.
+    pub(crate) fn new(
+        severity: Severity,
+        finding: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self {
+            severity,
+            finding: finding.into(),
+            evidence: None,
+            fix: Some(fix.into()).filter(|fix| !fix.is_empty()),
+        }
+    }
+
+    /// The same with what it rests on.
+    pub(crate) fn on(mut self, evidence: impl Into<String>) -> Self {
+        self.evidence = Some(evidence.into());
+        self
+    }
+}
+
+/// `2 high, 1 medium`, or `nothing found`.
+pub(crate) fn summary(findings: &[Finding]) -> String {
+    let count = |severity, word: &str| {
+        let number = findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count();
+        (number > 0).then(|| format!("{number} {word}"))
+    };
+    let parts: Vec<String> = [
+        count(Severity::High, "high"),
+        count(Severity::Medium, "medium"),
+        count(Severity::Low, "low"),
+        count(Severity::Info, "info"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        "no findings".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+/// How long the reason is why something could not be looked at.
+const REASON_LENGTH: usize = 200;
+
+/// What an answer holds, or else a note in `not_visible` of what could not be
+/// looked at and why: a result does without what the token or the policy hides,
+/// and says so.
+pub(crate) fn visible<T>(
+    answer: Result<T, Failure>,
+    what: &str,
+    not_visible: &mut Vec<String>,
+) -> Option<T> {
+    match answer {
+        Ok(value) => Some(value),
+        Err(failure) => {
+            not_visible.push(format!("{what}: {}", reason(failure)));
+            None
+        }
+    }
+}
+
+/// Why something could not be looked at, in short. The whole message of an error
+/// has commands in it that grant the privilege, too long for a list.
+fn reason(failure: Failure) -> String {
+    if let Failure::Api(error) = &failure
+        && error.status == 403
+    {
+        let inner = error
+            .message
+            .rsplit_once('(')
+            .and_then(|(_, inner)| inner.split_once(')'));
+        let named = inner.and_then(|(inner, _)| inner.split_once(", "));
+        return match named {
+            Some((path, privileges)) => format!(
+                "the token lacks {} on {path}",
+                text::cut(&privileges.replace('|', " or "), 80)
+            ),
+            None => "the token may not read it (Sys.Audit on / is needed)".to_owned(),
+        };
+    }
+    text::cut(&Error::from(failure).message(), REASON_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pve::ErrorResponse;
+
+    #[test]
+    fn a_missing_privilege_is_named_in_few_words() {
+        let refused = |message: &str| {
+            let error = ErrorResponse {
+                status: 403,
+                message: message.to_owned(),
+                ..ErrorResponse::default()
+            };
+            let mut notes = Vec::new();
+            let none: Option<()> =
+                visible(Err(Failure::Api(Box::new(error))), "updates", &mut notes);
+            assert!(none.is_none());
+            notes.remove(0)
+        };
+        assert_eq!(
+            refused("Permission check failed (/nodes/pve1, Sys.Modify)"),
+            "updates: the token lacks Sys.Modify on /nodes/pve1"
+        );
+        assert_eq!(
+            refused("Permission check failed (/, Sys.Audit|Datastore.Audit)"),
+            "updates: the token lacks Sys.Audit or Datastore.Audit on /"
+        );
+        assert!(refused("Permission check failed").contains("may not read it"));
+    }
+
+    #[test]
+    fn counts_by_severity() {
+        let finding = |severity| Finding::new(severity, "x", "");
+        let all = [
+            finding(Severity::High),
+            finding(Severity::Low),
+            finding(Severity::High),
+        ];
+        assert_eq!(summary(&all), "2 high, 1 low");
+        assert_eq!(summary(&[]), "no findings");
+    }
+}

@@ -1,0 +1,607 @@
+//! `get_ha`: high availability in one answer: the manager, its resources and
+//! rules, and what does not work.
+
+use std::collections::BTreeMap;
+
+use pve_api::calls;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::order;
+use crate::pve::{At, Flag, Num, Params, Pve, Text, Vmid, guests};
+use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::{Reply, Run, bounds};
+use crate::tools::inspect::finding::{Finding, Severity, summary, visible};
+use crate::{text, tool_names};
+
+/// High availability.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GetHa {
+    /// Only this guest and its rules.
+    vmid: Option<Vmid>,
+    /// Of resources. Default 100.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+const DEFAULT_LIMIT: u32 = 100;
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct HaState {
+    /// The most urgent first.
+    findings: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quorate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manager: Option<Manager>,
+    /// `armed`, or `standby` where it has nothing to watch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fencing: Option<String>,
+    /// The manager's part on each node (LRM).
+    nodes: Vec<HaNode>,
+    /// Those with trouble first.
+    resources: Vec<Resource>,
+    resources_total: usize,
+    rules: Vec<Rule>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_visible: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Manager {
+    node: String,
+    state: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct HaNode {
+    node: String,
+    state: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Resource {
+    /// `vm:100` or `ct:100`.
+    sid: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<Vmid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    node: String,
+    /// What the manager does with it now.
+    state: String,
+    /// What it shall be: started, stopped, disabled or ignored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    requested: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_restart: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_relocate: Option<u64>,
+    /// Whether it moves back to its preferred node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failback: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Rule {
+    rule: String,
+    /// `node-affinity` or `resource-affinity`.
+    #[serde(rename = "type")]
+    kind: String,
+    enabled: bool,
+    resources: Vec<String>,
+    /// With a priority each: `pve1:2`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nodes: Vec<String>,
+    /// Whether it may run on no other node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strict: Option<bool>,
+    /// `positive`: together on a node; `negative`: apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    affinity: Option<String>,
+    /// What Proxmox finds wrong with the rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+}
+
+/// An entry of the manager's state: quorum, master, fencing, the LRM of a node,
+/// or a service.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawEntry {
+    #[serde(rename = "type")]
+    kind: String,
+    id: Option<String>,
+    node: Option<String>,
+    sid: Option<String>,
+    status: Option<Text>,
+    state: Option<String>,
+    request_state: Option<String>,
+    #[serde(rename = "armed-state")]
+    armed_state: Option<String>,
+    quorate: Option<Flag>,
+    max_restart: Option<Num<u64>>,
+    max_relocate: Option<Num<u64>>,
+    failback: Option<Flag>,
+    comment: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawRule {
+    rule: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    resources: Text,
+    #[serde(default)]
+    nodes: Text,
+    strict: Option<Flag>,
+    affinity: Option<String>,
+    disable: Option<Flag>,
+    comment: Option<String>,
+    /// By the part of the rule that is wrong.
+    errors: Option<serde_json::Value>,
+}
+
+/// A task that failed.
+#[derive(Debug, Deserialize)]
+struct RawTask {
+    upid: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    status: Option<Text>,
+}
+
+const MOST_RULES: usize = 100;
+const MOST_NODES: usize = 64;
+const MOST_FINDINGS: usize = 50;
+const TEXT_LENGTH: usize = 200;
+
+/// For how many services in error the last failed tasks are looked up.
+const MOST_LOOKED_INTO: usize = 5;
+
+impl Run for GetHa {
+    type Output = HaState;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::cluster::HA_STATUS),
+        Calls::One(&calls::cluster::HA_RULES),
+        Calls::One(&calls::nodes::TASKS),
+    ];
+
+    fn run(self, pve: &Pve) -> Result<Reply<HaState>> {
+        let entries: Vec<RawEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
+        let mut not_visible = Vec::new();
+        let rules: Vec<RawRule> = visible(
+            pve.send(&calls::cluster::HA_RULES.at([]), &Params::new()),
+            "rules",
+            &mut not_visible,
+        )
+        .unwrap_or_default();
+        let names: BTreeMap<Vmid, String> = guests(pve)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|guest| Some((guest.vmid, guest.name?)))
+            .collect();
+        let mut state = HaState::new(entries, rules, &names, self.vmid, not_visible);
+        state.look_into_errors(pve);
+        let text = state.text();
+        state.shorten(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        Ok(Reply::Done(state, text))
+    }
+}
+
+fn vmid_of(sid: &str) -> Option<Vmid> {
+    Vmid::parse(sid.split_once(':')?.1)
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split([',', ' ', ';'])
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn short(text: Option<String>) -> Option<String> {
+    text.map(|text| text::cut(text.trim(), TEXT_LENGTH))
+        .filter(|text| !text.is_empty())
+}
+
+impl HaState {
+    fn new(
+        entries: Vec<RawEntry>,
+        rules: Vec<RawRule>,
+        names: &BTreeMap<Vmid, String>,
+        vmid: Option<Vmid>,
+        not_visible: Vec<String>,
+    ) -> Self {
+        let mut state = Self {
+            findings: Vec::new(),
+            quorate: None,
+            manager: None,
+            fencing: None,
+            nodes: Vec::new(),
+            resources: Vec::new(),
+            resources_total: 0,
+            rules: Vec::new(),
+            not_visible,
+            hint: None,
+        };
+        for entry in entries {
+            let said = entry.status.map_or_else(String::new, |status| status.0);
+            let node = entry.node.unwrap_or_default();
+            match entry.kind.as_str() {
+                "quorum" => state.quorate = entry.quorate.map(|flag| flag.0),
+                "master" => state.manager = Some(Manager { node, state: said }),
+                "fencing" => state.fencing = entry.armed_state.or(Some(said)),
+                "lrm" => state.nodes.push(HaNode { node, state: said }),
+                "service" => {
+                    let sid = entry.sid.or_else(|| {
+                        let id = entry.id.as_deref()?.strip_prefix("service:")?;
+                        Some(id.to_owned())
+                    });
+                    let Some(sid) = sid else { continue };
+                    let of = vmid_of(&sid);
+                    state.resources.push(Resource {
+                        name: of.and_then(|vmid| names.get(&vmid).cloned()),
+                        vmid: of,
+                        sid,
+                        node,
+                        state: entry.state.unwrap_or(said),
+                        requested: entry.request_state,
+                        max_restart: entry.max_restart.map(|number| number.0),
+                        max_relocate: entry.max_relocate.map(|number| number.0),
+                        failback: entry.failback.map(|flag| flag.0),
+                        comment: short(entry.comment),
+                    });
+                }
+                _ => {}
+            }
+        }
+        state.rules = rules.into_iter().map(Rule::from).collect();
+        if let Some(vmid) = vmid {
+            state.resources.retain(|one| one.vmid == Some(vmid));
+            state
+                .rules
+                .retain(|rule| rule.resources.iter().any(|sid| vmid_of(sid) == Some(vmid)));
+        }
+        order::by(&mut state.resources, |a, b| {
+            (!a.has_trouble(), a.vmid, &a.sid).cmp(&(!b.has_trouble(), b.vmid, &b.sid))
+        });
+        order::by(&mut state.nodes, |a, b| a.node.cmp(&b.node));
+        state.resources_total = state.resources.len();
+        state.findings = state.look();
+        state
+    }
+
+    fn look(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        let is_lost = |said: &str| {
+            ["dead?", "unable to read", "lost_", "wait_for_quorum"]
+                .iter()
+                .any(|word| said.contains(word))
+        };
+        if self.quorate == Some(false) {
+            findings.push(Finding::new(
+                Severity::High,
+                "the cluster has no quorum, so HA starts, stops and recovers nothing",
+                format!("bring most nodes back: {}", tool_names::GET_CLUSTER_STATUS),
+            ));
+        }
+        match &self.manager {
+            Some(manager) if is_lost(&manager.state) => findings.push(
+                Finding::new(
+                    Severity::High,
+                    "the HA manager does not work, so no guest is recovered",
+                    format!("look at pve-ha-crm with {}", tool_names::GET_NODE_LOG),
+                )
+                .on(text::cut(&manager.state, TEXT_LENGTH)),
+            ),
+            None if !self.resources.is_empty() => findings.push(Finding::new(
+                Severity::Medium,
+                "no node is the HA manager yet: this passes within a minute after the first \
+                 resource is added; otherwise pve-ha-crm runs on no node",
+                format!("look at pve-ha-crm with {}", tool_names::GET_NODE_LOG),
+            )),
+            _ => {}
+        }
+        for lrm in &self.nodes {
+            if is_lost(&lrm.state) {
+                findings.push(
+                    Finding::new(
+                        Severity::High,
+                        format!(
+                            "HA does not work on node {}: its guests are neither started nor \
+                             stopped",
+                            lrm.node
+                        ),
+                        format!("look at pve-ha-lrm with {}", tool_names::GET_NODE_LOG),
+                    )
+                    .on(text::cut(&lrm.state, TEXT_LENGTH)),
+                );
+            } else if lrm.state.contains("maintenance") {
+                findings.push(Finding::new(
+                    Severity::Info,
+                    format!(
+                        "node {} is in maintenance mode: HA runs nothing there",
+                        lrm.node
+                    ),
+                    format!(
+                        "afterwards, on a node: ha-manager crm-command node-maintenance disable {}",
+                        lrm.node
+                    ),
+                ));
+            }
+        }
+        if self
+            .fencing
+            .as_deref()
+            .is_some_and(|state| state.contains("disarm"))
+        {
+            findings.push(Finding::new(
+                Severity::High,
+                "HA is disarmed: no node is fenced and no guest is recovered",
+                "arm it again when the work is done",
+            ));
+        }
+        findings.extend(self.resources.iter().filter_map(Resource::finding));
+        for rule in &self.rules {
+            if let Some(error) = &rule.error {
+                findings.push(
+                    Finding::new(
+                        Severity::Medium,
+                        format!("the rule {} is not in force", rule.rule),
+                        "correct it in the web interface, under Datacenter, HA, Affinity Rules",
+                    )
+                    .on(error.clone()),
+                );
+            }
+            if rule.kind == "node-affinity" && rule.strict == Some(true) && rule.nodes.len() == 1 {
+                findings.push(Finding::new(
+                    Severity::Low,
+                    format!(
+                        "the strict rule {} names one node: its resources cannot be recovered \
+                         anywhere else",
+                        rule.rule
+                    ),
+                    "add a node to the rule, or make it not strict",
+                ));
+            }
+        }
+        order::by_key(&mut findings, |finding| finding.severity);
+        findings
+    }
+
+    /// Adds the last failures of the guests in error to their findings.
+    fn look_into_errors(&mut self, pve: &Pve) {
+        let failed: Vec<(Vmid, String)> = self
+            .resources
+            .iter()
+            .filter(|one| matches!(one.state.as_str(), "error" | "recovery"))
+            .filter_map(|one| Some((one.vmid?, one.node.clone())))
+            .filter(|(_, node)| !node.is_empty())
+            .take(MOST_LOOKED_INTO)
+            .collect();
+        for (vmid, node) in failed {
+            let params = Params::new()
+                .set("vmid", vmid)
+                .set("statusfilter", "error")
+                .set("limit", 1);
+            let tasks: Vec<RawTask> = pve
+                .send(&calls::nodes::TASKS.at([&node]), &params)
+                .unwrap_or_default();
+            let Some(task) = tasks.into_iter().next() else {
+                continue;
+            };
+            let exit = task.status.map_or_else(String::new, |status| status.0);
+            let evidence = format!(
+                "last failed task: {} ({}), {}",
+                task.kind,
+                text::cut(&exit, TEXT_LENGTH),
+                task.upid
+            );
+            let starts = [format!("vm:{vmid} "), format!("ct:{vmid} ")];
+            let finding = self.findings.iter_mut().find(|finding| {
+                starts
+                    .iter()
+                    .any(|start| finding.finding.starts_with(start))
+            });
+            if let Some(finding) = finding {
+                finding.evidence = Some(evidence);
+            }
+        }
+    }
+
+    fn shorten(&mut self, limit: usize) {
+        let mut notes = Vec::new();
+        bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut notes);
+        bounds::keep(&mut self.resources, limit, "resources", &mut notes);
+        bounds::keep(&mut self.rules, MOST_RULES, "rules", &mut notes);
+        bounds::keep(&mut self.nodes, MOST_NODES, "nodes", &mut notes);
+        self.hint = (!notes.is_empty())
+            .then(|| format!("{}: raise limit, or name a vmid", notes.join("; ")));
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} under HA, {}; {}",
+            text::count(self.resources_total, "guest"),
+            text::count(self.rules.len(), "rule"),
+            summary(&self.findings)
+        )
+    }
+}
+
+impl Resource {
+    fn has_trouble(&self) -> bool {
+        matches!(
+            self.state.as_str(),
+            "error" | "fence" | "recovery" | "freeze"
+        )
+    }
+
+    fn finding(&self) -> Option<Finding> {
+        let sid = &self.sid;
+        let kind = sid.split(':').next().unwrap_or_default();
+        Some(match self.state.as_str() {
+            "error" => Finding::new(
+                Severity::High,
+                format!(
+                    "{sid} is in state error: HA has given up on it and leaves it alone until it is \
+                     disabled"
+                ),
+                format!(
+                    "find out why it failed ({} with its vmid), then on a node: ha-manager set \
+                     {sid} --state disabled, correct the cause, ha-manager set {sid} --state \
+                     started",
+                    tool_names::LIST_TASKS
+                ),
+            ),
+            "recovery" => Finding::new(
+                Severity::High,
+                format!("{sid} waits to be recovered: its node is gone, and no other may run it"),
+                format!(
+                    "check whether a rule or a local disk keeps the {} from the other nodes",
+                    if kind == "ct" { "container" } else { "VM" }
+                ),
+            ),
+            "fence" => Finding::new(
+                Severity::High,
+                format!("{sid} waits for its node {} to be fenced", self.node),
+                "wait a minute or two; if it lasts, make sure that the node is really off",
+            ),
+            "freeze" => Finding::new(
+                Severity::Low,
+                format!("{sid} is frozen while HA restarts on node {}", self.node),
+                "wait; if it lasts, look at pve-ha-lrm there",
+            ),
+            "ignored" => Finding::new(
+                Severity::Info,
+                format!("{sid} is ignored: HA neither starts nor recovers it"),
+                "",
+            ),
+            _ => return None,
+        })
+    }
+}
+
+impl From<RawRule> for Rule {
+    fn from(raw: RawRule) -> Self {
+        let error = raw.errors.and_then(|errors| match errors {
+            serde_json::Value::Object(errors) if !errors.is_empty() => {
+                let parts: Vec<String> = errors
+                    .iter()
+                    .map(|(part, error)| match error {
+                        serde_json::Value::String(error) => format!("{part}: {error}"),
+                        other => format!("{part}: {other}"),
+                    })
+                    .collect();
+                Some(text::cut(&parts.join("; "), TEXT_LENGTH))
+            }
+            _ => None,
+        });
+        Self {
+            rule: raw.rule,
+            strict: raw
+                .strict
+                .map(|flag| flag.0)
+                .filter(|_| raw.kind == "node-affinity"),
+            kind: raw.kind,
+            enabled: !raw.disable.is_some_and(|flag| flag.0),
+            resources: list(&raw.resources.0),
+            nodes: list(&raw.nodes.0),
+            affinity: raw.affinity,
+            error,
+            comment: short(raw.comment),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn state(entries: serde_json::Value, rules: serde_json::Value, vmid: Option<u32>) -> HaState {
+        HaState::new(
+            serde_json::from_value(entries).unwrap(),
+            serde_json::from_value(rules).unwrap(),
+            &BTreeMap::from([(Vmid::parse("100").unwrap(), "web".to_owned())]),
+            vmid.and_then(|vmid: u32| Vmid::parse(&vmid.to_string())),
+            Vec::new(),
+        )
+    }
+
+    #[test]
+    fn a_service_in_error_comes_first() {
+        let entries = json!([
+            {"id": "quorum", "type": "quorum", "status": "OK", "quorate": "1", "node": "alpha"},
+            {"id": "master", "type": "master", "node": "alpha", "timestamp": 1_795_701_705,
+                "status": "alpha (active, Thu Nov 26 14:01:45 2026)"},
+            {"id": "fencing", "type": "fencing", "status": "armed (CRM watchdog active)",
+                "armed-state": "armed", "node": "alpha"},
+            {"id": "lrm:alpha", "type": "lrm", "node": "alpha", "status": "alpha (active)"},
+            {"id": "lrm:beta", "type": "lrm", "node": "beta",
+                "status": "beta (old timestamp - dead?, Thu)"},
+            {"id": "service:vm:100", "type": "service", "sid": "vm:100", "node": "alpha",
+                "state": "started", "request_state": "started", "failback": 1, "max_restart": 1,
+                "status": "vm:100 (alpha, started)"},
+            {"id": "service:ct:200", "type": "service", "node": "beta", "state": "error",
+                "request_state": "started"},
+        ]);
+        let rules = json!([
+            {"rule": "near", "type": "node-affinity", "resources": "vm:100", "nodes": "alpha:2",
+                "strict": 1, "order": 1},
+            {"rule": "apart", "type": "resource-affinity", "affinity": "negative",
+                "resources": "vm:100,ct:200", "errors": {"resources": "too few nodes"}},
+        ]);
+        let all = state(entries.clone(), rules.clone(), None);
+        assert_eq!(all.quorate, Some(true));
+        assert_eq!(all.fencing.as_deref(), Some("armed"));
+        assert_eq!(all.resources[0].sid, "ct:200");
+        assert_eq!(all.resources[1].name.as_deref(), Some("web"));
+        let found: Vec<_> = all
+            .findings
+            .iter()
+            .map(|one| (one.severity, one.finding.as_str()))
+            .collect();
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found[0].1.contains("on node beta"), "{found:?}");
+        assert!(
+            found[1].1.starts_with("ct:200 is in state error"),
+            "{found:?}"
+        );
+        assert_eq!(found[2].0, Severity::Medium);
+        assert_eq!(found[3].0, Severity::Low);
+        let one = state(entries, rules, Some(200));
+        assert_eq!((one.resources.len(), one.rules.len()), (1, 1));
+        assert_eq!(
+            one.rules[0].error.as_deref(),
+            Some("resources: too few nodes")
+        );
+    }
+
+    #[test]
+    fn ha_without_resources_is_well() {
+        let idle = state(
+            json!([
+                {"status": "OK", "type": "quorum", "node": "alpha", "quorate": 1, "id": "quorum"},
+                {"node": "alpha", "armed-state": "standby", "id": "fencing", "type": "fencing",
+                    "status": "standby (CRM watchdog standby)"},
+            ]),
+            json!([]),
+            None,
+        );
+        assert!(idle.findings.is_empty() && idle.manager.is_none());
+        assert_eq!(idle.text(), "0 guests under HA, 0 rules; no findings");
+    }
+}

@@ -1,0 +1,97 @@
+//! The state of Ceph, which all its nodes share.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::text;
+use crate::tools::inspect::finding::{Finding, Severity};
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct RawCeph {
+    health: Option<RawHealth>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawHealth {
+    status: Option<String>,
+    #[serde(default)]
+    checks: BTreeMap<String, RawCheck>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawCheck {
+    summary: Option<RawSummary>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawSummary {
+    message: Option<String>,
+}
+
+const MOST_CHECKS: usize = 8;
+
+impl RawCeph {
+    /// `HEALTH_OK`, `HEALTH_WARN` or `HEALTH_ERR`.
+    pub(crate) fn status(&self) -> Option<String> {
+        self.health.as_ref()?.status.clone()
+    }
+
+    pub(crate) fn finding(&self) -> Option<Finding> {
+        let health = self.health.as_ref()?;
+        let status = health.status.as_deref()?;
+        let severity = match status {
+            "HEALTH_OK" => return None,
+            "HEALTH_ERR" => Severity::High,
+            _ => Severity::Medium,
+        };
+        let checks: Vec<String> = health
+            .checks
+            .iter()
+            .take(MOST_CHECKS)
+            .map(|(name, check)| {
+                let message = check
+                    .summary
+                    .as_ref()
+                    .and_then(|one| one.message.as_deref());
+                format!(
+                    "{name}: {}",
+                    text::cut(message.unwrap_or("no message"), 120)
+                )
+            })
+            .collect();
+        let finding = Finding::new(
+            severity,
+            format!("Ceph is in {status}"),
+            "look at ceph health detail on the node",
+        );
+        Some(if checks.is_empty() {
+            finding
+        } else {
+            finding.on(checks.join("; "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn checks_are_the_evidence() {
+        let read = |value| serde_json::from_value::<RawCeph>(value).unwrap();
+        let ceph = read(
+            json!({"fsid": "x", "health": {"status": "HEALTH_WARN", "mutes": [],
+            "checks": {"OSD_DOWN": {"severity": "HEALTH_WARN",
+                "summary": {"count": 1, "message": "1 osds down"}}}}}),
+        );
+        let finding = ceph.finding().unwrap();
+        assert_eq!(finding.evidence.as_deref(), Some("OSD_DOWN: 1 osds down"));
+        assert_eq!(finding.severity, Severity::Medium);
+        let well = read(json!({"health": {"status": "HEALTH_OK", "checks": {}}}));
+        assert!(well.finding().is_none());
+        assert_eq!(well.status().as_deref(), Some("HEALTH_OK"));
+        assert!(read(json!({})).finding().is_none());
+    }
+}

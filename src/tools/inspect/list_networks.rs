@@ -1,0 +1,408 @@
+//! `list_networks`: what guests can be attached to, and what is below it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pve_api::calls;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::order;
+use crate::pve::{At, Flag, Num, Params, Pve, Text, find_node, nodes};
+use crate::text;
+use crate::tool::declared::Calls;
+use crate::tool::{Reply, Run};
+use crate::tools::inspect::finding::visible;
+
+/// Networks of the nodes.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListNetworks {
+    /// Only of this node.
+    #[schemars(length(min = 1))]
+    node: Option<String>,
+    /// Default: all but physical cards.
+    #[serde(rename = "type")]
+    kind: Option<NetworkKind>,
+    /// Default 100.
+    #[schemars(range(min = 1, max = 500))]
+    limit: Option<u32>,
+}
+
+const DEFAULT_LIMIT: u32 = 100;
+
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+enum NetworkKind {
+    Bridge,
+    // A virtual network of SDN.
+    Vnet,
+    Bond,
+    Vlan,
+    // A physical card.
+    Eth,
+    // Of a kind that is rare: an alias, an Open vSwitch port, a fabric.
+    Other,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct NetworkList {
+    networks: Vec<Network>,
+    /// Also those that are not shown.
+    total: usize,
+    /// What could not be read, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_visible: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+struct Network {
+    node: String,
+    /// As a guest's network card names it in `bridge`.
+    bridge: String,
+    #[serde(rename = "type")]
+    kind: NetworkKind,
+    active: bool,
+    /// Whether this token may attach guests to it; absent where guests cannot
+    /// be attached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usable: Option<bool>,
+    /// Whether guests on it can have VLAN tags of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan_aware: Option<bool>,
+    /// Cards and bonds that it consists of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<String>,
+    /// The VLAN that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vlan: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bond_mode: Option<String>,
+    /// Of the node, with prefix length.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    gateways: Vec<String>,
+    /// Absent: the default, 1500.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u32>,
+    /// The SDN zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comment: Option<String>,
+}
+
+/// An interface as a node lists it. Numbers come as text in places.
+#[derive(Debug, Deserialize)]
+struct RawInterface {
+    iface: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+    /// Absent of an interface that is down.
+    #[serde(default)]
+    active: Flag,
+    bridge_vlan_aware: Option<Flag>,
+    bridge_ports: Option<Text>,
+    ovs_ports: Option<Text>,
+    slaves: Option<Text>,
+    ovs_bonds: Option<Text>,
+    bond_mode: Option<String>,
+    #[serde(rename = "vlan-id")]
+    vlan_id: Option<Num<u32>>,
+    ovs_tag: Option<Num<u32>>,
+    #[serde(rename = "vlan-raw-device")]
+    vlan_raw_device: Option<String>,
+    cidr: Option<String>,
+    cidr6: Option<String>,
+    address: Option<String>,
+    address6: Option<String>,
+    gateway: Option<String>,
+    gateway6: Option<String>,
+    mtu: Option<Num<u32>>,
+    comments: Option<String>,
+    alias: Option<String>,
+}
+
+/// A virtual network as the cluster has it.
+#[derive(Debug, Default, Deserialize)]
+struct RawVnet {
+    vnet: String,
+    zone: Option<String>,
+    tag: Option<Num<u32>>,
+    alias: Option<String>,
+    vlanaware: Option<Flag>,
+}
+
+/// How much of a comment is shown.
+const COMMENT_LENGTH: usize = 120;
+
+impl Run for ListNetworks {
+    type Output = NetworkList;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::One(&calls::cluster::STATUS),
+        Calls::One(&calls::cluster::SDN_VNETS),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::NETWORK),
+    ];
+
+    fn run(self, pve: &Pve) -> Result<Reply<NetworkList>> {
+        let all = nodes(pve)?;
+        let mut notes = Vec::new();
+        let asked: Vec<&str> = match &self.node {
+            Some(node) => vec![find_node(&all, node)?.node.as_str()],
+            None => all.iter().map(|node| node.node.as_str()).collect(),
+        };
+        let vnets: Vec<RawVnet> = visible(
+            pve.send(&calls::cluster::SDN_VNETS.at([]), &Params::new()),
+            "SDN",
+            &mut notes,
+        )
+        .unwrap_or_default();
+        let mut networks = Vec::new();
+        let mut blind = Vec::new();
+        for node in &asked {
+            if all.iter().any(|one| one.node == *node && one.is_offline()) {
+                notes.push(format!("node {node} is offline"));
+                continue;
+            }
+            let request = calls::nodes::NETWORK.at([node]);
+            let what = format!("networks of node {node}");
+            let read = |params: &Params| pve.send::<Vec<RawInterface>>(&request, params);
+            let Some(configured) = visible(read(&Params::new()), &what, &mut notes) else {
+                continue;
+            };
+            // With a type, the list has those alone that the token may use.
+            let usable = visible(
+                read(&Params::new().set("type", "any_bridge")),
+                &format!("which networks of node {node} the token may use"),
+                &mut notes,
+            );
+            let found = of_node(node, configured, usable, &vnets);
+            if found.iter().any(|one| one.usable.is_some())
+                && !found.iter().any(|one| one.usable == Some(true))
+            {
+                blind.push(*node);
+            }
+            networks.extend(found);
+        }
+        let any = networks.len();
+        networks.retain(|network| match self.kind {
+            Some(kind) => network.kind == kind,
+            None => network.kind != NetworkKind::Eth,
+        });
+        let total = networks.len();
+        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let mut hints = Vec::new();
+        if !blind.is_empty() {
+            hints.push(format!(
+                "the token {} may not attach guests to any network of {}: it needs SDN.Use on \
+                 /sdn/zones/localnetwork (bridges) or on the zone of a vnet",
+                pve.token_name(),
+                text::names(blind)
+            ));
+        }
+        if any == 0 && notes.is_empty() {
+            hints.push(pve.empty_hint("Sys.Audit", "/nodes"));
+        }
+        if total > limit {
+            networks.truncate(limit);
+            hints.push(format!(
+                "{limit} of {total} are shown: raise limit, or narrow by node or type"
+            ));
+        }
+        let inactive = networks.iter().filter(|one| !one.active).count();
+        let text = format!("{}, {inactive} inactive", text::count(total, "network"));
+        let list = NetworkList {
+            networks,
+            total,
+            not_visible: notes,
+            hint: (!hints.is_empty()).then(|| hints.join("; ")),
+        };
+        Ok(Reply::Done(list, text))
+    }
+}
+
+/// The networks of a node: its own interfaces, and the vnets that only the list
+/// of what the token may use has.
+fn of_node(
+    node: &str,
+    configured: Vec<RawInterface>,
+    usable: Option<Vec<RawInterface>>,
+    vnets: &[RawVnet],
+) -> Vec<Network> {
+    let is_known = usable.is_some();
+    let usable = usable.unwrap_or_default();
+    let names: BTreeSet<String> = usable.iter().map(|one| one.iface.clone()).collect();
+    let mut all: BTreeMap<String, RawInterface> = BTreeMap::new();
+    for one in configured.into_iter().chain(usable) {
+        all.entry(one.iface.clone()).or_insert(one);
+    }
+    let mut networks: Vec<Network> = all
+        .into_values()
+        .filter(|one| one.kind != "loopback" && one.iface != "lo")
+        .map(|one| {
+            let vnet = vnets.iter().find(|vnet| vnet.vnet == one.iface);
+            let may = is_known.then(|| names.contains(&one.iface));
+            Network::new(node, one, vnet, may)
+        })
+        .collect();
+    order::by(&mut networks, |a, b| {
+        (a.kind, &a.bridge).cmp(&(b.kind, &b.bridge))
+    });
+    networks
+}
+
+impl NetworkKind {
+    fn of(kind: &str, is_vnet: bool) -> Self {
+        match kind {
+            _ if is_vnet => Self::Vnet,
+            "vnet" => Self::Vnet,
+            "bridge" | "OVSBridge" => Self::Bridge,
+            "bond" | "OVSBond" => Self::Bond,
+            "vlan" => Self::Vlan,
+            "eth" => Self::Eth,
+            _ => Self::Other,
+        }
+    }
+
+    fn takes_guests(self) -> bool {
+        matches!(self, Self::Bridge | Self::Vnet)
+    }
+}
+
+impl Network {
+    fn new(node: &str, raw: RawInterface, vnet: Option<&RawVnet>, may: Option<bool>) -> Self {
+        let kind = NetworkKind::of(&raw.kind, vnet.is_some());
+        let words = |text: Option<Text>| -> Vec<String> {
+            text.iter()
+                .flat_map(|text| text.0.split([' ', ',', '\t']))
+                .filter(|word| !word.is_empty() && *word != "none")
+                .map(str::to_owned)
+                .collect()
+        };
+        let filled = |text: Option<String>| {
+            text.map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
+        };
+        let mut ports = words(raw.bridge_ports);
+        for more in [raw.ovs_ports, raw.slaves, raw.ovs_bonds] {
+            ports.extend(words(more));
+        }
+        ports.extend(raw.vlan_raw_device);
+        // `vmbr0.30` and `vlan30` name the tag themselves.
+        let named_tag = || {
+            let digits = match raw.iface.rsplit_once('.') {
+                Some((_, tag)) => tag,
+                None => raw.iface.strip_prefix("vlan")?,
+            };
+            digits.parse().ok()
+        };
+        let vlan = match kind {
+            NetworkKind::Vlan => raw.vlan_id.map(|tag| tag.0).or_else(named_tag),
+            _ => vnet
+                .and_then(|vnet| Some(vnet.tag?.0))
+                .or(raw.ovs_tag.map(|tag| tag.0)),
+        };
+        let vlan_aware = match kind {
+            // An Open vSwitch bridge carries every VLAN.
+            NetworkKind::Bridge if raw.kind == "OVSBridge" => Some(true),
+            NetworkKind::Bridge => Some(raw.bridge_vlan_aware.is_some_and(|flag| flag.0)),
+            NetworkKind::Vnet => vnet.map(|vnet| vnet.vlanaware.is_some_and(|flag| flag.0)),
+            _ => None,
+        };
+        let comment = filled(raw.comments)
+            .or_else(|| filled(raw.alias))
+            .or_else(|| filled(vnet.and_then(|vnet| vnet.alias.clone())));
+        Self {
+            node: node.to_owned(),
+            bridge: raw.iface,
+            kind,
+            active: raw.active.0,
+            usable: may.filter(|_| kind.takes_guests()),
+            vlan_aware,
+            ports,
+            vlan,
+            bond_mode: filled(raw.bond_mode),
+            addresses: [
+                filled(raw.cidr).or_else(|| filled(raw.address)),
+                filled(raw.cidr6).or_else(|| filled(raw.address6)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            gateways: [filled(raw.gateway), filled(raw.gateway6)]
+                .into_iter()
+                .flatten()
+                .collect(),
+            mtu: raw.mtu.map(|mtu| mtu.0),
+            zone: vnet.and_then(|vnet| vnet.zone.clone()),
+            comment: comment.map(|text| text::cut(&text, COMMENT_LENGTH)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn interfaces(value: serde_json::Value) -> Vec<RawInterface> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn interfaces_of_a_node() {
+        let configured = interfaces(json!([
+            {"iface": "lo", "type": "loopback"},
+            {"iface": "nic0", "type": "eth", "active": 1},
+            {"iface": "bond0", "type": "bond", "active": 1, "slaves": "nic0 nic1",
+                "bond_mode": "802.3ad"},
+            {"iface": "vmbr0", "type": "bridge", "active": 1, "bridge_ports": "bond0",
+                "bridge_vlan_aware": "1", "cidr": "192.0.2.1/24", "gateway": "192.0.2.254",
+                "mtu": "9000", "comments": "uplink\n", "autostart": 1},
+            {"iface": "vmbr1", "type": "bridge", "bridge_ports": ""},
+            {"iface": "vmbr0.30", "type": "vlan", "vlan-raw-device": "vmbr0", "active": 1},
+        ]));
+        let usable = interfaces(json!([
+            {"iface": "vmbr0", "type": "bridge", "active": 1},
+            {"iface": "web", "type": "vnet", "active": 1},
+        ]));
+        let vnets: Vec<RawVnet> =
+            serde_json::from_value(json!([{"vnet": "web", "zone": "dc", "tag": 40}])).unwrap();
+        let found = of_node("alpha", configured, Some(usable), &vnets);
+        let shown = serde_json::to_value(&found).unwrap();
+        assert_eq!(
+            shown,
+            json!([
+                {"node": "alpha", "bridge": "vmbr0", "type": "bridge", "active": true,
+                    "usable": true, "vlan_aware": true, "ports": ["bond0"],
+                    "addresses": ["192.0.2.1/24"], "gateways": ["192.0.2.254"], "mtu": 9000,
+                    "comment": "uplink"},
+                {"node": "alpha", "bridge": "vmbr1", "type": "bridge", "active": false,
+                    "usable": false, "vlan_aware": false},
+                {"node": "alpha", "bridge": "web", "type": "vnet", "active": true,
+                    "usable": true, "vlan_aware": false, "vlan": 40, "zone": "dc"},
+                {"node": "alpha", "bridge": "bond0", "type": "bond", "active": true,
+                    "ports": ["nic0", "nic1"], "bond_mode": "802.3ad"},
+                {"node": "alpha", "bridge": "vmbr0.30", "type": "vlan", "active": true,
+                    "ports": ["vmbr0"], "vlan": 30},
+                {"node": "alpha", "bridge": "nic0", "type": "eth", "active": true},
+            ])
+        );
+    }
+
+    #[test]
+    fn what_the_token_may_use_can_be_unknown() {
+        let configured =
+            interfaces(json!([{"iface": "vmbr0", "type": "OVSBridge", "ovs_ports": "eno1"}]));
+        let found = of_node("alpha", configured, None, &[]);
+        assert_eq!((found[0].usable, found[0].vlan_aware), (None, Some(true)));
+        assert_eq!(found[0].ports, ["eno1"]);
+    }
+}
