@@ -6,6 +6,7 @@ pub(crate) mod backups;
 pub(crate) mod cloudinit;
 pub(crate) mod cluster;
 pub(crate) mod console;
+pub(crate) mod finding;
 pub(crate) mod firewall;
 pub(crate) mod guests;
 pub(crate) mod inspect;

@@ -20,7 +20,7 @@ use crate::pve::{
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::inspect::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, summary, visible};
 
 /// Backup jobs, and the guests without one.
 #[derive(Debug, Deserialize, JsonSchema)]

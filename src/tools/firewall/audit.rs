@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::rule::Direction;
 use super::rule_list::ListedRule;
 use super::shadow::traffic_shadows;
@@ -10,6 +10,7 @@ use super::target::Level;
 use super::traffic::Traffic;
 use crate::order;
 use crate::pve::Nic;
+use crate::tools::finding::Severity;
 
 /// What an audit evaluates.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::audit::AddressNames;
 use super::declared::READ_STATE;
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::options::Options;
 use super::owner::Owner;
 use super::rule_list::ListedRule;
@@ -23,6 +23,7 @@ use crate::pve::{At, Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::finding::Severity;
 
 /// How many rules an audit shows by default.
 const RULES_SHOWN: usize = 100;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::audit::AuditInput;
-use super::finding::{Finding, Severity};
+use super::finding::Finding;
 use super::rule::{Direction, Rule};
 use super::rule_list::ListedRule;
 use super::target::Level;
+use crate::tools::finding::Severity;
 
 impl AuditInput<'_> {
     pub(super) fn labelled(&self) -> Vec<Labelled<'_>> {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::tools::finding::Severity;
+
 /// A problem of a firewall, or something to know about it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Finding {
@@ -13,16 +15,6 @@ pub(super) struct Finding {
     pub(super) position: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) fix: Option<String>,
-}
-
-/// The most urgent first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
-    High,
-    Medium,
-    Low,
-    Info,
 }
 
 impl Finding {

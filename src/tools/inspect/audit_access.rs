@@ -20,7 +20,7 @@ use crate::pve::{At, Flag, Guest, Num, Params, Pve, Text, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::inspect::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, summary, visible};
 
 /// Who may do what.
 #[derive(Debug, Deserialize, JsonSchema)]

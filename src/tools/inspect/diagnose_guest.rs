@@ -20,9 +20,9 @@ use crate::pve::{
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::finding::visible;
 use crate::tools::firewall::{GuestPath, READ_STATE};
 use crate::tools::guests::{all_addresses, shown};
-use crate::tools::inspect::finding::visible;
 use crate::{text, tool_names};
 
 /// What keeps a guest from running or from being reached.

@@ -12,7 +12,7 @@ use crate::order;
 use crate::pve::{At, Flag, Num, Params, Pve, Text, Vmid, guests};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::inspect::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, summary, visible};
 use crate::{text, tool_names};
 
 /// High availability.

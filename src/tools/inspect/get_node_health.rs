@@ -20,7 +20,7 @@ use crate::order;
 use crate::pve::{At, Failure, GuestType, Num, Params, Pve, check_node, guests, storages};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::inspect::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, summary, visible};
 
 /// The health of a node.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -12,7 +12,7 @@ use crate::pve::{At, Flag, Num, Params, Pve, Text, find_node, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
-use crate::tools::inspect::finding::visible;
+use crate::tools::finding::visible;
 
 /// Networks of the nodes.
 #[derive(Debug, Deserialize, JsonSchema)]

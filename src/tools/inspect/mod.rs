@@ -4,7 +4,6 @@
 mod audit_access;
 mod diagnose_guest;
 mod diagnosis;
-pub(crate) mod finding;
 mod get_guest_agent_info;
 mod get_ha;
 mod get_node_health;

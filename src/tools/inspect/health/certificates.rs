@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::pve::Num;
 use crate::text;
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 
 /// Without the certificate itself, which is long.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pve::{Num, Text};
 use crate::text;
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct RawDisk {

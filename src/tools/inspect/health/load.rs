@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::pools::fullness;
 use crate::pve::Num;
 use crate::text;
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::order;
 use crate::text;
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::pve::{Num, StorageStatus};
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 use crate::{text, tool_names};
 
 #[derive(Debug, Deserialize)]

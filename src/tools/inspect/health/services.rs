@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::tool_names;
-use crate::tools::inspect::finding::{Finding, Severity};
+use crate::tools::finding::{Finding, Severity};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -53,7 +53,7 @@ impl Finding {
     }
 }
 
-/// `2 high, 1 medium`, or `nothing found`.
+/// `2 high, 1 medium`, or `no findings`.
 pub(crate) fn summary(findings: &[Finding]) -> String {
     let count = |severity, word: &str| {
         let number = findings
