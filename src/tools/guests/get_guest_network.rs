@@ -107,33 +107,13 @@ impl Run for GetGuestNetwork {
     fn run(self, pve: &Pve) -> Result<Reply<GuestNetwork>> {
         let guest = Guest::find(pve, self.vmid)?;
         guest.reachable(pve)?;
-        let raw = match guest.kind {
-            GuestType::Qemu => {
-                let request = guest.request(&calls::agent::INTERFACES);
-                pve.send::<AgentAnswer>(&request, &Params::new())
-                    .map_err(|failure| agent::error::agent_error(&guest, failure))?
-                    .result
-                    .ok_or_else(|| {
-                        Error::Conflict(format!(
-                            "the guest agent of {} answered without its interfaces: try again in \
-                             a moment, and where it stays so, look at the agent inside the guest",
-                            guest.label()
-                        ))
-                    })?
+        let raw = match interfaces(pve, &guest) {
+            Ok(Some(raw)) => raw,
+            Ok(None) => return Err(without_interfaces(&guest)),
+            Err(Failure::Api(error)) if guest.kind == GuestType::Lxc && error.status == 501 => {
+                return configured(pve, guest);
             }
-            // A stopped container answers null.
-            GuestType::Lxc => {
-                match pve.send::<Option<Vec<RawInterface>>>(
-                    &guest.request(&calls::guests::CONTAINER_INTERFACES),
-                    &Params::new(),
-                ) {
-                    Ok(raw) => raw.ok_or_else(|| stopped(&guest))?,
-                    Err(Failure::Api(error)) if error.status == 501 => {
-                        return configured(pve, guest);
-                    }
-                    Err(failure) => return Err(failure.into()),
-                }
-            }
+            Err(failure) => return Err(unreadable(&guest, failure)),
         };
         // Which interface is whose is worth knowing; the addresses are worth
         // showing without it.
@@ -152,23 +132,51 @@ impl Run for GetGuestNetwork {
     }
 }
 
+/// The interfaces of a running guest: a VM's as its agent reports them, a container's as
+/// its node does. The agent may leave them out, and a stopped container has none.
+fn interfaces(pve: &Pve, guest: &Guest) -> Result<Option<Vec<RawInterface>>, Failure> {
+    match guest.kind {
+        GuestType::Qemu => {
+            let request = guest.request(&calls::agent::INTERFACES);
+            let answer: AgentAnswer = pve.send(&request, &Params::new())?;
+            Ok(answer.result)
+        }
+        GuestType::Lxc => {
+            let request = guest.request(&calls::guests::CONTAINER_INTERFACES);
+            pve.send(&request, &Params::new())
+        }
+    }
+}
+
+fn unreadable(guest: &Guest, failure: Failure) -> Error {
+    match guest.kind {
+        GuestType::Qemu => agent::error::agent_error(guest, failure),
+        GuestType::Lxc => failure.into(),
+    }
+}
+
+fn without_interfaces(guest: &Guest) -> Error {
+    match guest.kind {
+        GuestType::Qemu => Error::Conflict(format!(
+            "the guest agent of {} answered without its interfaces: try again in a moment, and \
+             where it stays so, look at the agent inside the guest",
+            guest.label()
+        )),
+        GuestType::Lxc => Error::Conflict(format!(
+            "{} is not running, so it has no addresses: start it with {} first",
+            guest.label(),
+            tool_names::START_GUEST
+        )),
+    }
+}
+
 /// All addresses that a running guest has, link-local ones too, but not those of
 /// its loopback interface: for whoever asks why it cannot be reached.
 pub(crate) fn all_addresses(pve: &Pve, guest: &Guest) -> Result<Vec<String>> {
-    let raw = match guest.kind {
-        GuestType::Qemu => {
-            pve.send::<AgentAnswer>(&guest.request(&calls::agent::INTERFACES), &Params::new())
-                .map_err(|failure| agent::error::agent_error(guest, failure))?
-                .result
-        }
-        GuestType::Lxc => pve.send::<Option<Vec<RawInterface>>>(
-            &guest.request(&calls::guests::CONTAINER_INTERFACES),
-            &Params::new(),
-        )?,
-    };
-    let raw = raw.unwrap_or_default();
+    let raw = interfaces(pve, guest).map_err(|failure| unreadable(guest, failure))?;
     let mut addresses: Vec<String> = raw
         .into_iter()
+        .flatten()
         .filter(|raw| !raw.is_loopback())
         .flat_map(|raw| Interface::new(raw, &[]).addresses)
         .map(|address| address.address)
@@ -288,14 +296,6 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     ));
     let text = network.text();
     Ok(Reply::Done(network, text))
-}
-
-fn stopped(guest: &Guest) -> Error {
-    Error::Conflict(format!(
-        "{} is not running, so it has no addresses: start it with {} first",
-        guest.label(),
-        tool_names::START_GUEST
-    ))
 }
 
 #[derive(Debug, Deserialize)]
