@@ -1,11 +1,11 @@
 //! What a guest's firewall does to what comes in, for whoever cannot reach the
 //! guest.
 
-use super::rule::{Direction, Rule};
+use super::rule::Direction;
 use super::rule_list::ListedRule;
-use super::security_groups::SecurityGroups;
+use super::security_groups::{AppliedRule, SecurityGroups, applied};
 use super::state::FirewallState;
-use super::target::{Firewall, Level};
+use super::target::Firewall;
 use crate::pve::{Failure, Guest, Pve};
 use crate::text;
 
@@ -38,12 +38,6 @@ impl GuestPath {
     pub(crate) fn read(pve: &Pve, guest: &Guest, port: Option<u16>) -> Result<Self, Failure> {
         let state = FirewallState::read(pve, &Firewall::of_guest(guest))?;
         let groups = SecurityGroups::read(pve, state.all_rules(), false)?;
-        let is_on = state.options.is_on(Level::Guest) && state.nics.iter().any(|nic| nic.firewall);
-        let in_effect = if is_on {
-            state.cluster_on()
-        } else {
-            Some(false)
-        };
         let ignored = state
             .rules
             .list
@@ -59,7 +53,7 @@ impl GuestPath {
             .collect();
         Ok(Self {
             verdict: verdict(&state.rules.list, &groups, state.policy("policy_in"), port),
-            in_effect,
+            in_effect: state.audit_input(&groups, None, None).in_effect(),
             ignored,
         })
     }
@@ -71,39 +65,32 @@ fn verdict(
     policy: &str,
     port: Option<u16>,
 ) -> Verdict {
-    for one in rules.iter().filter(|one| one.is_active()) {
-        if one.rule.direction == Direction::Group {
-            let inner = groups.rules.get(&one.rule.action);
-            let found = inner.into_iter().flatten().find_map(|inner| {
-                let label = format!(
-                    "rule {} of the security group {} (rule {})",
-                    inner.position, one.rule.action, one.position
-                );
-                inner
-                    .is_active()
-                    .then(|| decide(&inner.rule, label, port))
-                    .flatten()
-            });
-            if let Some(found) = found {
-                return found;
-            }
-            continue;
-        }
-        if let Some(found) = decide(&one.rule, format!("rule {}", one.position), port) {
-            return found;
-        }
-    }
-    match policy {
+    let decided = applied(rules, &groups.rules).find_map(|one| decide(one, port));
+    decided.unwrap_or_else(|| match policy {
         "ACCEPT" => Verdict::Open,
         policy => Verdict::Policy {
             policy: policy.to_owned(),
         },
+    })
+}
+
+impl AppliedRule<'_> {
+    fn label(&self) -> String {
+        let position = self.listed.position;
+        match self.by {
+            None => format!("rule {position}"),
+            Some(by) => format!(
+                "rule {position} of the security group {} (rule {})",
+                by.rule.action, by.position
+            ),
+        }
     }
 }
 
 /// What a rule does to the connection, if it is about it. Without a port, only
 /// rules count that let something in, or stop everything.
-fn decide(rule: &Rule, label: String, port: Option<u16>) -> Option<Verdict> {
+fn decide(one: AppliedRule<'_>, port: Option<u16>) -> Option<Verdict> {
+    let rule = &one.listed.rule;
     if rule.direction != Direction::In {
         return None;
     }
@@ -125,10 +112,10 @@ fn decide(rule: &Rule, label: String, port: Option<u16>) -> Option<Verdict> {
     match (is_accepted, is_for_all) {
         (true, true) => Some(Verdict::Open),
         (true, false) => Some(Verdict::OnlyFrom {
-            rule: label,
+            rule: one.label(),
             source: source(),
         }),
-        (false, true) => Some(Verdict::Stopped { rule: label }),
+        (false, true) => Some(Verdict::Stopped { rule: one.label() }),
         // It stops some addresses, and whose connection it is, is not known.
         (false, false) => None,
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::options::Options;
 use super::rule::Direction;
 use super::rule_list::ListedRule;
-use super::security_groups::SecurityGroups;
+use super::security_groups::{SecurityGroups, applied};
 use super::state::FirewallState;
 use super::target::{Firewall, Level};
 use crate::error::{Error, Result};
@@ -143,23 +143,8 @@ impl NodeAccess<'_> {
         if !self.on {
             return Reach::Allowed;
         }
-        let all = self
-            .rules
-            .iter()
-            .copied()
-            .filter(|listed| listed.is_active())
-            .flat_map(|listed| {
-                if listed.rule.direction == Direction::Group {
-                    self.groups
-                        .get(&listed.rule.action)
-                        .map(|rules| rules.iter().filter(|inner| inner.is_active()).collect())
-                        .unwrap_or_default()
-                } else {
-                    vec![listed]
-                }
-            });
-        for listed in all {
-            let rule = &listed.rule;
+        for one in applied(self.rules.iter().copied(), self.groups) {
+            let rule = &one.listed.rule;
             if rule.direction != Direction::In {
                 continue;
             }

@@ -63,3 +63,31 @@ impl SecurityGroups {
         Ok(Self { names, rules })
     }
 }
+
+/// A rule that applies.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AppliedRule<'a> {
+    pub(super) listed: &'a ListedRule,
+    /// The rule that uses the security group of this one.
+    pub(super) by: Option<&'a ListedRule>,
+}
+
+/// The active rules in the order in which they apply: those of a security group
+/// instead of the rule that uses it.
+pub(super) fn applied<'a>(
+    rules: impl IntoIterator<Item = &'a ListedRule>,
+    groups: &'a BTreeMap<String, Vec<ListedRule>>,
+) -> impl Iterator<Item = AppliedRule<'a>> {
+    let active = rules.into_iter().filter(|listed| listed.is_active());
+    active.flat_map(|listed| {
+        let is_group = listed.rule.direction == Direction::Group;
+        let group = is_group.then(|| groups.get(&listed.rule.action)).flatten();
+        let inner = group.into_iter().flatten().filter(|one| one.is_active());
+        let inner = inner.map(move |one| AppliedRule {
+            listed: one,
+            by: Some(listed),
+        });
+        let own = (!is_group).then_some(AppliedRule { listed, by: None });
+        own.into_iter().chain(inner)
+    })
+}
