@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pve_api::{Vmid, calls};
+use pve_api::{GuestType, Vmid, calls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,14 @@ pub(crate) enum Content {
 }
 
 impl Content {
+    /// The content of a storage for the disks of a guest.
+    pub(crate) fn of_disks(kind: GuestType) -> Self {
+        match kind {
+            GuestType::Qemu => Self::Images,
+            GuestType::Lxc => Self::Rootdir,
+        }
+    }
+
     /// Proxmox's word.
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -84,17 +84,11 @@ impl Run for RestoreBackup {
         };
         let target = match kind {
             GuestType::Qemu if self.storage.is_none() => None,
-            GuestType::Qemu => Some(choose(
+            // For a container, Proxmox would use `local` by default, suitable or not.
+            _ => Some(choose(
                 pve,
                 &node,
-                Content::Images,
-                self.storage.as_deref(),
-            )?),
-            // Proxmox would use `local` by default, suitable or not.
-            GuestType::Lxc => Some(choose(
-                pve,
-                &node,
-                Content::Rootdir,
+                Content::of_disks(kind),
                 self.storage.as_deref(),
             )?),
         };

@@ -83,10 +83,7 @@ impl Run for MigrateGuest {
         }
         choose_node(pve, "target_node", Some(&self.target_node))?;
         if let Some(storages) = &storages {
-            let content = match guest.kind {
-                GuestType::Qemu => Content::Images,
-                GuestType::Lxc => Content::Rootdir,
-            };
+            let content = Content::of_disks(guest.kind);
             for name in storages.targets() {
                 choose(pve, &self.target_node, content, Some(name))?;
             }

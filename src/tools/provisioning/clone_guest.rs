@@ -87,7 +87,7 @@ impl Run for CloneGuest {
         }
         if let Some(storage) = &self.storage {
             let node = target.unwrap_or(&source.node);
-            let chosen = choose(pve, node, content(source.kind), Some(storage))?;
+            let chosen = choose(pve, node, Content::of_disks(source.kind), Some(storage))?;
             if node != source.node && !chosen.shared.0 {
                 return Err(Error::Conflict(format!(
                     "storage {storage} is not shared, and a clone on another node needs one that \
@@ -264,14 +264,6 @@ impl CloneGuest {
         } else {
             format!("{start} starts it")
         })
-    }
-}
-
-/// The content type that a storage needs for the disks of a full clone.
-fn content(kind: GuestType) -> Content {
-    match kind {
-        GuestType::Qemu => Content::Images,
-        GuestType::Lxc => Content::Rootdir,
     }
 }
 

@@ -244,10 +244,7 @@ fn current_size(pve: &Pve, guest: &Guest, disk: &Disk) -> Result<Option<u64>> {
     if let Some(size) = disk.size_bytes {
         return Ok(Some(size));
     }
-    let content = match guest.kind {
-        GuestType::Qemu => Content::Images,
-        GuestType::Lxc => Content::Rootdir,
-    };
+    let content = Content::of_disks(guest.kind);
     let storage = disk.storage.as_deref().unwrap_or_default();
     let found = volumes(pve, &guest.node, storage, Some(content), Some(guest.vmid))?
         .into_iter()
