@@ -27,17 +27,10 @@ pub(crate) const FOLLOW_TASK: &[Calls] = &[
     Calls::One(&calls::nodes::STOP_TASK),
 ];
 
-/// Explaining an error of Proxmox, which every tool may have to do.
-const EXPLAIN: &[Calls] = &[
-    Calls::One(&calls::access::PERMISSIONS),
-    Calls::One(&calls::cluster::STATUS),
-    Calls::One(&calls::cluster::VERSION),
-];
-
-/// All calls of a tool with this declaration, each as `GET /nodes`, sorted.
+/// All calls of a tool with this declaration and those that explain an error, each
+/// as `GET /nodes`, sorted.
 pub(crate) fn names(declared: &[Calls]) -> Vec<String> {
-    let mut names = Vec::new();
-    add(EXPLAIN, &mut names);
+    let mut names: Vec<String> = calls::EXPLAIN.iter().map(ToString::to_string).collect();
     add(declared, &mut names);
     order::by(&mut names, Ord::cmp);
     names.dedup();

@@ -96,6 +96,9 @@ pub fn all() -> impl Iterator<Item = &'static Call> {
     named().map(|(_, _, call)| call)
 }
 
+/// The calls that explain an error of Proxmox. Every tool may make them.
+pub static EXPLAIN: [&Call; 3] = [&access::PERMISSIONS, &cluster::STATUS, &cluster::VERSION];
+
 /// Changes that no tool makes, see [`expert`].
 pub fn for_experts() -> impl Iterator<Item = &'static Call> {
     let single = expert::TABLE.iter().map(|(_, call)| *call);

@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, bail, ensure};
+use pve_api::calls;
 use serde_json::{Map, Value};
 
 const HEAD: &str = "\
@@ -16,8 +17,11 @@ All that a client sees of each tool: description, annotations, arguments and res
 
 ";
 
-/// Calls that every tool declares, to explain errors.
-const OF_EVERY_TOOL: [&str; 2] = ["GET /version", "GET /access/permissions"];
+/// Whether [`HEAD`] says enough of a call: every tool may make it, and any token.
+fn is_in_head(call: &str) -> bool {
+    let mut common = calls::EXPLAIN.iter().filter(|call| call.needs.is_empty());
+    common.any(|common| common.to_string() == call)
+}
 
 /// The page, from what `host-runner tools --json` prints.
 pub(super) fn page(tools: &[Value]) -> Result<String> {
@@ -74,7 +78,7 @@ fn section(page: &mut String, tool: &Value) -> Result<()> {
     let mut calls = String::new();
     for call in part("calls")?.as_array().into_iter().flatten() {
         let name = text(call, "call")?;
-        if OF_EVERY_TOOL.contains(&name) {
+        if is_in_head(name) {
             continue;
         }
         match call.get("privileges").and_then(Value::as_str) {
@@ -253,6 +257,13 @@ mod tests {
                 }},
             },
         })
+    }
+
+    #[test]
+    fn the_head_names_the_calls_of_every_tool() {
+        for call in calls::EXPLAIN {
+            assert!(HEAD.contains(&format!("`{call}`")), "{call}");
+        }
     }
 
     #[test]
