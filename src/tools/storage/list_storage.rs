@@ -72,7 +72,7 @@ impl Run for ListStorage {
         }
         let mut found: Vec<StorageResource> = all
             .into_iter()
-            .filter(|resource| self.node.as_ref().is_none_or(|node| *node == resource.node))
+            .filter(|resource| resource.matches(None, self.node.as_deref()))
             .filter(|resource| {
                 self.content
                     .is_none_or(|content| resource.may_hold(content))
