@@ -155,7 +155,7 @@ pub(crate) fn published(mut schema: Value) -> Value {
 
 /// The part of a schema of arguments that calls are checked by.
 ///
-/// Leaks its parts, which are of few tests.
+/// Leaks its parts: only tests call it.
 pub(crate) fn checked(schema: &Value) -> schema::Schema {
     let number = |key: &str| schema.get(key).and_then(Value::as_f64);
     let count = |key: &str| {

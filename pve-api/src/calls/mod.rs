@@ -1,8 +1,8 @@
 //! Every API call that may be sent to Proxmox. All others are refused.
 //!
 //! No row has `force`, `skiplock`, `purge`, `remove` other than 0, or another
-//! parameter that makes Proxmox delete or overwrite something. Where Proxmox's default for
-//! a parameter does harm, the row requires the parameter and says why.
+//! parameter that makes Proxmox delete or overwrite something. Where Proxmox's default
+//! for a parameter does harm, the row requires the parameter and says why.
 //!
 //! A row is found by its name (`calls::nodes::STATUS`) or by a request
 //! ([`find`]). `tests/schema.rs` compares all of them with the real API.

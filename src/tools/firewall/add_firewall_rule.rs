@@ -124,8 +124,9 @@ impl AddFirewallRule {
     }
 }
 
-/// Creates a rule. Proxmox puts each new rule first and ignores the position; a rule that belongs elsewhere is created disabled, moved, and only
-/// then enabled, so that it never applies in the wrong place.
+/// Creates a rule. Proxmox puts each new rule first and ignores the position; a rule that
+/// belongs elsewhere is created disabled, moved, and only then enabled, so that it never
+/// applies in the wrong place.
 pub(super) fn create_at(pve: &Pve, firewall: &Firewall, rule: &Rule, position: u32) -> Result<()> {
     let add = firewall.owner.add_rule();
     if position == 0 {

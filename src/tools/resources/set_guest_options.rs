@@ -134,7 +134,7 @@ impl SetGuestOptions {
         Ok(())
     }
 
-    /// The guest's tags after the change.
+    /// Refuses to add or remove tags if the current ones cannot be read.
     fn check_tags(&self, guest: &Guest, before: &PendingConfig) -> Result<()> {
         let builds_on_them = self.add_tags.is_some() || self.remove_tags.is_some();
         if !builds_on_them || !before.is_unreadable("tags") {
