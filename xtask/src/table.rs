@@ -1,4 +1,4 @@
-//! Tables of JSON objects, for a person to read.
+//! Tables: of JSON objects, for a person to read, and in Markdown.
 
 use serde_json::Value;
 
@@ -39,6 +39,21 @@ pub(crate) fn render(rows: &[Value], fields: &[&str]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// A table in Markdown.
+pub(crate) fn markdown(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    text
+}
+
+/// A text as [`markdown`] writes it into a cell.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }
 
 fn row_field<'a>(row: &'a Value, field: &str) -> &'a Value {
@@ -119,6 +134,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_cell_of_markdown_may_contain_a_bar() {
+        let row = ["a|b", "c"].map(str::to_owned).to_vec();
+        assert_eq!(
+            markdown(&["one", "two"], [row]),
+            "| one | two |\n|---|---|\n| a\\|b | c |\n"
+        );
+    }
 
     #[test]
     fn units_are_read_from_the_names() {

@@ -138,12 +138,9 @@ impl Bench {
             false => print(&format!("{markdown}{}", phases.markdown())),
         }
         if self.write_docs {
-            let path = workspace.root().join(PAGE);
-            let page = fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
-            let page = docs::with_table(&page, "bench", &markdown)
-                .and_then(|page| docs::with_table(&page, "phases", &phases.markdown()))
-                .with_context(|| format!("{PAGE} has no place for the tables"))?;
-            fs::write(&path, page).with_context(|| format!("cannot write {PAGE}"))?;
+            let phases = phases.markdown();
+            let tables = [("bench", markdown.as_str()), ("phases", phases.as_str())];
+            docs::write_tables(workspace, PAGE, &tables)?;
         }
         match self.check {
             true => report.check(),

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::build;
 use crate::progress::{Progress, Step};
+use crate::table;
 use crate::workspace::{Workspace, output};
 
 /// Update what is generated: the schemas of the tools, their reference, the table
@@ -122,17 +123,30 @@ const POLICY: &str = "docs/policy.md";
 
 /// The rules that refuse requests, in the order in which they are evaluated.
 fn rules() -> String {
-    let mut table = "| Rule | Refuses |\n|---|---|\n".to_owned();
-    for rule in Rule::ALL {
-        if let Some(refuses) = rule.refuses() {
-            table.push_str(&format!("| `{rule}` | {refuses} |\n"));
-        }
+    let rows = Rule::ALL.iter().filter_map(|rule| {
+        let refuses = rule.refuses()?;
+        Some(vec![format!("`{rule}`"), refuses.to_owned()])
+    });
+    table::markdown(&["Rule", "Refuses"], rows)
+}
+
+/// Writes tables into a page, each between the marks of its name.
+pub(super) fn write_tables(
+    workspace: &Workspace,
+    page: &str,
+    tables: &[(&str, &str)],
+) -> Result<()> {
+    let path = workspace.root().join(page);
+    let mut text = fs::read_to_string(&path).with_context(|| format!("cannot read {page}"))?;
+    for (name, table) in tables {
+        text = with_table(&text, name, table)
+            .with_context(|| format!("{page} has no place for the table of {name}"))?;
     }
-    table
+    fs::write(&path, text).with_context(|| format!("cannot write {page}"))
 }
 
 /// The page with the table of this name between its marks.
-pub(super) fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
+fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
     let (before, rest) = page.split_once(&begin)?;
     let (mark, rest) = rest.split_once('\n')?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::sample::Sample;
 use super::session::Session;
 use crate::simulator::Simulator;
+use crate::table;
 use crate::workspace::{Workspace, output};
 
 /// Each milestone in the order in which it is usually reached, in milliseconds
@@ -67,14 +68,14 @@ impl Phases {
         if self.0.is_empty() {
             return String::new();
         }
-        let mut text = "\n| Milestone | ms after the start |\n|---|---|\n".to_owned();
-        for (name, sample) in &self.0 {
-            text.push_str(&format!(
-                "| {name} | {:.2} ({:.2}–{:.2}) |\n",
-                sample.median, sample.low, sample.high
-            ));
-        }
-        text
+        let rows = self.0.iter().map(|(name, sample)| {
+            let Sample {
+                median, low, high, ..
+            } = sample;
+            vec![name.clone(), format!("{median:.2} ({low:.2}–{high:.2})")]
+        });
+        let table = table::markdown(&["Milestone", "ms after the start"], rows);
+        format!("\n{table}")
     }
 
     pub(super) fn json(&self) -> Value {

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
 use super::sample::{Sample, median};
+use crate::table;
 
 /// What is measured, in the order of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -246,14 +247,12 @@ impl Report {
 
     /// The table in Markdown, which also reads well as it is.
     pub(super) fn markdown(&self) -> String {
-        let mut titles = vec!["".to_owned(), "Median (p10–p90)".to_owned()];
-        titles.extend(["Floor", "Ratio to the floor", "Target", "Met"].map(str::to_owned));
-        titles.extend(self.peers.iter().cloned());
-        let mut lines = vec![titles];
-        for (figure, measured) in self.rows() {
-            lines.push(measured.cells(figure, &self.peers));
-        }
-        let mut text = table(&lines);
+        let mut head = vec!["", "Median (p10–p90)", "Floor", "Ratio to the floor"];
+        head.extend(["Target", "Met"]);
+        head.extend(self.peers.iter().map(String::as_str));
+        let rows = self.rows();
+        let rows = rows.map(|(figure, measured)| measured.cells(figure, &self.peers));
+        let mut text = table::markdown(&head, rows);
         for (figure, measured) in self.rows() {
             let name = figure.names().1;
             if let Some((peer, times)) = figure.times_as_fast()
@@ -460,17 +459,6 @@ impl Unit {
             false => format!("{} ({low}–{high})", self.shown(sample.median)),
         }
     }
-}
-
-fn table(lines: &[Vec<String>]) -> String {
-    let mut text = String::new();
-    for (number, cells) in lines.iter().enumerate() {
-        text.push_str(&format!("| {} |\n", cells.join(" | ")));
-        if number == 0 {
-            text.push_str(&format!("|{}\n", "---|".repeat(cells.len())));
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 use pve_api::calls;
 use serde_json::{Map, Value};
 
+use crate::table;
+
 const HEAD: &str = "\
 <!-- Written by `cargo xtask docs`. -->
 
@@ -26,22 +28,26 @@ fn is_in_head(call: &str) -> bool {
 /// The page, from what `host-runner tools --json` prints.
 pub(super) fn page(tools: &[Value]) -> Result<String> {
     let mut page = HEAD.to_owned();
-    page.push_str("| Group | Tool | Description | Effect |\n|---|---|---|---|\n");
-    for tool in tools {
-        let name = text(tool, "name")?;
-        writeln!(
-            page,
-            "| {} | [`{name}`](#{name}) | {} | {} |",
-            text(tool, "toolset")?,
-            text(tool, "description")?.replace('|', "\\|"),
-            effect(tool),
-        )?;
-    }
+    let rows: Vec<Vec<String>> = tools.iter().map(row).collect::<Result<_>>()?;
+    page.push_str(&table::markdown(
+        &["Group", "Tool", "Description", "Effect"],
+        rows,
+    ));
     for tool in tools {
         let name = text(tool, "name")?;
         section(&mut page, tool).with_context(|| format!("the tool {name}"))?;
     }
     Ok(page)
+}
+
+fn row(tool: &Value) -> Result<Vec<String>> {
+    let name = text(tool, "name")?;
+    Ok(vec![
+        text(tool, "toolset")?.to_owned(),
+        format!("[`{name}`](#{name})"),
+        text(tool, "description")?.to_owned(),
+        effect(tool).to_owned(),
+    ])
 }
 
 fn section(page: &mut String, tool: &Value) -> Result<()> {
