@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::fail::Fail;
 use crate::formats::{NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID};
-use crate::params::{Arg, Args, Kind, Param, TEXT, req};
+use crate::params::{Arg, Args, Kind, Param, TEXT, placeholder, req};
 use crate::permission::{Auth, Permission};
 use crate::state::Cluster;
 use crate::tasks::Plan;
@@ -121,10 +121,6 @@ impl Endpoint {
 
 fn path_names(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(placeholder)
-}
-
-pub(crate) fn placeholder(segment: &str) -> Option<&str> {
-    segment.strip_prefix('{')?.strip_suffix('}')
 }
 
 /// The type of a parameter in the path, unless the endpoint declares it itself.

@@ -137,6 +137,11 @@ pub(crate) struct Param {
     pub(crate) root_only: bool,
 }
 
+/// The name of the parameter that a segment of an endpoint's path stands for.
+pub(crate) fn placeholder(segment: &str) -> Option<&str> {
+    segment.strip_prefix('{')?.strip_suffix('}')
+}
+
 /// A parameter that must be given.
 pub(crate) const fn req(name: &'static str, kind: Kind) -> Param {
     Param {

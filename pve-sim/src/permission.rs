@@ -1,7 +1,7 @@
 //! The permission checks of endpoints.
 
 use crate::fail::Fail;
-use crate::params::{Arg, Args};
+use crate::params::{Arg, Args, placeholder};
 use crate::state::{Cluster, Token};
 
 /// Who may call an endpoint. `{name}` in a path is replaced by that parameter.
@@ -68,10 +68,7 @@ fn filled(template: &str, args: &Args) -> String {
     let mut path = String::new();
     for segment in template.split('/').filter(|segment| !segment.is_empty()) {
         path.push('/');
-        match segment
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-        {
+        match placeholder(segment) {
             Some(name) => match args.get(name) {
                 Some(Arg::One(value)) => path.push_str(value),
                 _ => return String::new(),
@@ -97,8 +94,8 @@ pub(crate) struct Auth {
 }
 
 impl Auth {
-    /// Somebody without a token, who may use what is open.
-    pub(crate) fn nobody() -> Auth {
+    /// A caller without a token, who may use open endpoints only.
+    pub(crate) fn anonymous() -> Auth {
         let token = Token {
             id: String::new(),
             secret: String::new(),

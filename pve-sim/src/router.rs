@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use pve_api::Method;
 use serde_json::Value;
 
-use crate::endpoint::{Call, Endpoint, placeholder};
+use crate::endpoint::{Call, Endpoint};
 use crate::fail::Fail;
-use crate::params::{self, Arg, Args, Param};
+use crate::params::{self, Arg, Args, Param, placeholder};
 use crate::permission::Auth;
 use crate::state::{Cluster, Node};
 

@@ -42,6 +42,8 @@ pub(crate) use listen::accept;
 
 const MAX_HEADERS: usize = 64;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
+
+/// Answers the requests to a cluster.
 pub(crate) struct Server {
     router: Router,
     cluster: Mutex<Cluster>,
@@ -182,7 +184,7 @@ impl Server {
         }
         let auth = match auth {
             Ok(auth) => auth,
-            Err(_) if self.router.is_open(method, &path) => Auth::nobody(),
+            Err(_) if self.router.is_open(method, &path) => Auth::anonymous(),
             Err(reason) => {
                 sleep(self.auth_delay).await;
                 return Ok(bare(401, reason));
