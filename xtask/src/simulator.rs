@@ -102,6 +102,12 @@ impl Simulator {
         Path::new(file)
     }
 
+    /// The token in use: `user@realm!name`.
+    pub(crate) fn token_id(&self) -> &str {
+        let [_, _, (_, id), ..] = &self.settings;
+        id
+    }
+
     /// The secret of the token in use.
     pub(crate) fn secret(&self) -> &str {
         let [.., (_, secret), _] = &self.settings;

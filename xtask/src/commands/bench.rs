@@ -26,7 +26,7 @@ use super::{build, docs};
 use crate::gauge;
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, utf8};
 
 /// Measure start, latency, throughput, memory and sizes, against the simulated
 /// cluster
@@ -129,7 +129,7 @@ impl Bench {
             let simulator = cluster(workspace, 20, &[])?;
             phases = Phases::measure(workspace, &simulator, run.scale.starts)?;
             run.instance_memory(&mut report)?;
-            sizes::measure(workspace, run.tools()?, &mut report)?;
+            sizes::measure(workspace, run.tools(&simulator)?, &mut report)?;
             Ok(Step::Done)
         })?;
         let markdown = report.markdown();
@@ -205,8 +205,7 @@ impl Requests {
         let file = folder.join("arrivals.jsonl");
         // The simulator appends.
         fs::write(&file, "")?;
-        let path = file.to_str().context("the build directory is not UTF-8")?;
-        let simulator = cluster(workspace, 20, &["--arrivals", path])?;
+        let simulator = cluster(workspace, 20, &["--arrivals", utf8(&file)?])?;
         let (mut session, _) = Session::start(&mut simulator.host_runner(workspace))?;
         let arguments = get_guest(20);
         let first = arguments.first().context("no guest was added")?;
@@ -318,14 +317,10 @@ impl Run<'_> {
             let (mut ours, start) = Session::start(&mut simulator.host_runner(self.workspace))?;
             let list = ours.request("tools/list", &json!({}))?;
             let call = ours.call("list_guests", &json!({}))?;
-            let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-            report.pair(
-                Figure::Start,
-                milliseconds(start.took),
-                milliseconds(floor_start.took),
-            );
-            report.ours(Figure::FirstList, milliseconds(list.took));
-            report.ours(Figure::FirstCall, milliseconds(call.took));
+            let (start, floor_start) = (start.milliseconds(), floor_start.milliseconds());
+            report.pair(Figure::Start, start, floor_start);
+            report.ours(Figure::FirstList, list.milliseconds());
+            report.ours(Figure::FirstCall, call.milliseconds());
             match gauge::rollup(ours.id()) {
                 Some(rollup) => {
                     report.ours(Figure::Resident, rollup.resident / MEBIBYTE);
@@ -353,13 +348,12 @@ impl Run<'_> {
             Ok(started) => started,
             Err(error) => return report.peer(Figure::Start, &peer.name, &Err(error)),
         };
-        let milliseconds = |time: std::time::Duration| Ok(time.as_secs_f64() * 1e3);
-        report.peer(Figure::Start, &peer.name, &milliseconds(start.took));
-        report.peer(Figure::FirstList, &peer.name, &milliseconds(list.took));
+        report.peer(Figure::Start, &peer.name, &Ok(start.milliseconds()));
+        report.peer(Figure::FirstList, &peer.name, &Ok(list.milliseconds()));
         let call = self
             .peer_list_tool(&list.result)
             .and_then(|tool| session.call(&tool, &json!({})))
-            .and_then(|call| milliseconds(call.took));
+            .map(|call| call.milliseconds());
         report.peer(Figure::FirstCall, &peer.name, &call);
         if let Some(rollup) = gauge::rollup(session.id()) {
             let figures = [
@@ -512,8 +506,7 @@ impl Run<'_> {
     }
 
     /// The number of tools.
-    fn tools(&self) -> Result<usize> {
-        let simulator = cluster(self.workspace, 20, &[])?;
+    fn tools(&self, simulator: &Simulator) -> Result<usize> {
         let (mut session, _) = Session::start(&mut simulator.host_runner(self.workspace))?;
         let list = session.request("tools/list", &json!({}))?.result;
         let tools = list.get("tools").and_then(Value::as_array);
@@ -525,9 +518,7 @@ const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// The median time of so many requests, in milliseconds.
 fn repeat(times: usize, mut request: impl FnMut() -> Result<session::Response>) -> Result<f64> {
-    let times: Result<Vec<f64>> = (0..times)
-        .map(|_| Ok(request()?.took.as_secs_f64() * 1e3))
-        .collect();
+    let times: Result<Vec<f64>> = (0..times).map(|_| Ok(request()?.milliseconds())).collect();
     Ok(median(&times?))
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::simulator::Simulator;
-use crate::workspace::{Workspace, output};
+use crate::workspace::{Workspace, output, utf8};
 
 /// `--peer plus`
 const PLUS: &str = "proxmox-mcp-plus==0.6.7";
@@ -76,18 +76,10 @@ impl Peer {
                 None => command.env_remove(name),
             };
         }
-        let setting = |name: &str| {
-            let mut settings = simulator.settings().iter();
-            let found = settings.find(|(known, _)| *known == name);
-            found.map_or("", |(_, value)| value.as_str())
-        };
         let address = simulator.url().trim_start_matches("https://");
         let (host, port) = address.split_once(':').unwrap_or((address, "8006"));
-        let (_, token) = setting("PROXMOX_TOKEN_ID")
-            .split_once('!')
-            .unwrap_or_default();
-        let secret = setting("PROXMOX_TOKEN_SECRET");
-        let authority = setting("PROXMOX_CA_FILE");
+        let (_, token) = simulator.token_id().split_once('!').unwrap_or_default();
+        let authority = utf8(simulator.ca_file())?;
         command
             .args(&self.arguments)
             .current_dir(&self.folder)
@@ -95,7 +87,7 @@ impl Peer {
                 ("PROXMOX_HOST", host),
                 ("PROXMOX_PORT", port.trim_end_matches('/')),
                 ("PROXMOX_TOKEN_NAME", token),
-                ("PROXMOX_TOKEN_VALUE", secret),
+                ("PROXMOX_TOKEN_VALUE", simulator.secret()),
                 ("PROXMOX_VERIFY_SSL", "true"),
                 ("SSL_CERT_FILE", authority),
                 ("REQUESTS_CA_BUNDLE", authority),

@@ -29,8 +29,7 @@ impl Phases {
             return Ok(Self::default());
         }
         let file = workspace.target("bench/timings.log");
-        let mut names: Vec<String> = Vec::new();
-        let mut times: Vec<Vec<f64>> = Vec::new();
+        let mut reached: Vec<(String, Vec<f64>)> = Vec::new();
         for _ in 0..starts {
             let log = File::create(&file)?;
             let mut command = simulator.host_runner(workspace);
@@ -40,21 +39,16 @@ impl Phases {
             session.call("list_guests", &json!({}))?;
             drop(session);
             for (time, name) in fs::read_to_string(&file)?.lines().filter_map(timing) {
-                let at = names.iter().position(|known| known == name);
-                let at = at.unwrap_or_else(|| {
-                    names.push(name.to_owned());
-                    times.push(Vec::new());
-                    names.len() - 1
-                });
-                times.get_mut(at).context("no such milestone")?.push(time);
+                match reached.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, times)) => times.push(time),
+                    None => reached.push((name.to_owned(), vec![time])),
+                }
             }
         }
-        ensure!(!names.is_empty(), "host-runner --timings reports nothing");
-        let samples = times.iter().map(|times| Sample::of(times));
-        let mut phases: Vec<(String, Sample)> = names
+        ensure!(!reached.is_empty(), "host-runner --timings reports nothing");
+        let mut phases: Vec<(String, Sample)> = reached
             .into_iter()
-            .zip(samples)
-            .filter_map(|(name, sample)| Some((name, sample?)))
+            .filter_map(|(name, times)| Some((name, Sample::of(&times)?)))
             .collect();
         // The time before the start of the program stays first.
         if let Some((_, after)) = phases.split_first_mut() {

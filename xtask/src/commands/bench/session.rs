@@ -31,6 +31,12 @@ pub(super) struct Response {
     pub(super) took: Duration,
 }
 
+impl Response {
+    pub(super) fn milliseconds(&self) -> f64 {
+        self.took.as_secs_f64() * 1e3
+    }
+}
+
 impl Session {
     /// Starts a server and waits for the response to `initialize`. Returns the
     /// time from before the start.
