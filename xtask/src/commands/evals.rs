@@ -4,7 +4,6 @@ mod tap;
 mod task;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -18,7 +17,7 @@ use self::tap::Tap;
 use self::task::Task;
 use super::build;
 use crate::mcp::{self, Client};
-use crate::progress::{Progress, Step};
+use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::workspace::{Workspace, utf8};
 
@@ -73,8 +72,7 @@ impl Evals {
             let mut progress = Progress::new(build::STEPS + 1);
             build::steps(workspace, &mut progress)?;
             progress.step("building the simulated Proxmox VE", || {
-                build::release(workspace, &["pve-sim"])?;
-                Ok(Step::Done)
+                build::release(workspace, &["pve-sim"])
             })?;
         }
         let mut outcomes = Vec::new();
@@ -177,9 +175,8 @@ fn run_agent(
     let folder = workspace.target("evals").join(&task.name);
     fs::create_dir_all(&folder)?;
     let record = folder.join("messages.jsonl");
-    if record.exists() {
-        fs::remove_file(&record)?;
-    }
+    // The recorder appends.
+    fs::write(&record, "")?;
     let config = folder.join("mcp.json");
     let settings: BTreeMap<&str, &str> = simulator
         .settings()
@@ -228,7 +225,7 @@ fn shell(line: &str) -> Command {
         ("sh", "-c")
     };
     let mut command = Command::new(program);
-    command.args([OsString::from(flag), OsString::from(line)]);
+    command.args([flag, line]);
     command
 }
 

@@ -63,8 +63,9 @@ fn pass(from: impl BufRead, mut to: impl Write, record: &Path) -> Result<()> {
 /// What the recorded session has used.
 pub(super) fn used(record: &Path) -> Result<Used> {
     let mut used = Used::default();
-    // An agent that never starts the server has used nothing.
-    let text = fs::read_to_string(record).unwrap_or_default();
+    // Empty if the agent never started the server.
+    let text =
+        fs::read_to_string(record).with_context(|| format!("cannot read {}", record.display()))?;
     for line in text.lines() {
         let message: Value = serde_json::from_str(line).context("a recorded line is not JSON")?;
         if message.get("method") == Some(&json!("tools/call")) {
