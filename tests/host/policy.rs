@@ -168,8 +168,8 @@ async fn guests_outside_the_scope_are_hidden() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whatever is looked for and lies outside reads as that, and not as a right
-/// that the token lacks.
+/// A response says that something is outside of the scope, and not that the token
+/// lacks a privilege.
 #[tokio::test]
 async fn a_guest_outside_of_the_scope_is_not_reported_as_a_missing_privilege() -> anyhow::Result<()>
 {

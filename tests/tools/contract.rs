@@ -166,6 +166,9 @@ fn check_schema(schema: &Value, at: &str) -> anyhow::Result<()> {
 }
 
 /// What the list costs in a model's context; output schemas count apart.
+///
+/// The limits are those of the component's unit test `the_list_is_short`. They are
+/// repeated here, as this test uses nothing of the component's source.
 #[tokio::test]
 async fn the_list_fits_its_budget() -> anyhow::Result<()> {
     let tools = tools().await?;

@@ -267,7 +267,7 @@ async fn a_rule_is_inserted_at_the_given_position() -> anyhow::Result<()> {
             "in DROP"
         ]
     );
-    // It was not in force before it was in its position.
+    // It is enabled only after it was moved to its position.
     assert_eq!(
         writes(&sim)?,
         [

@@ -229,7 +229,7 @@ impl Sim {
         Ok(requests)
     }
 
-    /// The answered requests of this method to paths that end so, oldest first.
+    /// The answered requests of this method to paths that end with `end`, oldest first.
     pub fn sent_to(&self, method: &str, end: &str) -> anyhow::Result<Vec<Value>> {
         let mut requests = self.sent(method)?;
         requests.retain(|request| {
