@@ -8,15 +8,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::diagnosis::cause::{Cause, Certainty};
-use super::diagnosis::node::{Bridge, NodeFacts, NodeStatus};
+use super::diagnosis::node::{Bridge, NodeFacts};
 use super::diagnosis::reach::{self, Path};
 use super::diagnosis::start::{self, GuestTask};
 use super::get_guest_agent_info::full_filesystems;
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
-    At, ClusterEntry, Disk, Guest, GuestConfig, GuestState, GuestType, Nic, Num, Params,
-    PendingConfig, Pve, TaskLog, Text, Upid, Vmid, storages,
+    At, ClusterEntry, Disk, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus, Num,
+    Params, PendingConfig, Pve, TaskLog, Text, Upid, Vmid, storages,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};

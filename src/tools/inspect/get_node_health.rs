@@ -17,7 +17,10 @@ use super::health::{ceph, certificates};
 use crate::clock;
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Failure, GuestType, Num, Params, Pve, check_node, guests, storages};
+use crate::pve::{
+    At, ClusterEntry, Failure, GuestType, NodeStatus, Num, Params, Pve, check_node, guests,
+    storages,
+};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, summary, visible};
@@ -76,12 +79,6 @@ struct RawSubscription {
 #[derive(Debug, Deserialize)]
 struct RawTime {
     time: Option<Num<i64>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawMember {
-    #[serde(rename = "type", default)]
-    kind: String,
 }
 
 const MOST_FINDINGS: usize = 60;
@@ -149,7 +146,7 @@ impl NodeHealth {
         pve.start(calls.map(|call| (call.at([name]), Params::new())));
 
         let status = visible(
-            pve.send::<load::RawStatus>(&calls::nodes::STATUS.at([name]), &none),
+            pve.send::<NodeStatus>(&calls::nodes::STATUS.at([name]), &none),
             "status",
             &mut unseen,
         );
@@ -304,7 +301,7 @@ impl NodeHealth {
 
 /// What has to run there: corosync in a cluster, lxcfs for containers.
 fn rules(pve: &Pve, node: &str) -> ServiceRules {
-    let members: Vec<RawMember> = pve
+    let members: Vec<ClusterEntry> = pve
         .send(&calls::cluster::STATUS.at([]), &Params::new())
         .unwrap_or_default();
     ServiceRules {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
-use crate::pve::{At, Num, Params, Pve, check_node};
+use crate::pve::{At, NodeStatus, Params, Pve, Usage, check_node};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -67,47 +67,6 @@ struct Space {
     used_percent: Option<f64>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct RawStatus {
-    pveversion: Option<String>,
-    kversion: Option<String>,
-    current_kernel: Option<RawKernel>,
-    uptime: Option<Num<u64>>,
-    cpu: Option<Num<f64>>,
-    wait: Option<Num<f64>>,
-    loadavg: Option<Vec<Option<Num<f64>>>>,
-    cpuinfo: Option<RawCpu>,
-    memory: Option<RawSpace>,
-    swap: Option<RawSpace>,
-    rootfs: Option<RawSpace>,
-    boot_info: Option<RawBoot>,
-}
-
-#[derive(Deserialize)]
-struct RawKernel {
-    release: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RawBoot {
-    mode: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-struct RawCpu {
-    model: Option<String>,
-    sockets: Option<Num<u64>>,
-    cores: Option<Num<u64>>,
-    cpus: Option<Num<u64>>,
-}
-
-#[derive(Default, Deserialize)]
-struct RawSpace {
-    used: Option<Num<u64>>,
-    total: Option<Num<u64>>,
-}
-
 impl Run for GetNode {
     type Output = Node;
 
@@ -119,7 +78,7 @@ impl Run for GetNode {
 
     fn run(self, pve: &Pve) -> Result<Reply<Node>> {
         check_node(pve, "node", &self.node)?;
-        let raw: RawStatus = pve.send(&calls::nodes::STATUS.at([&self.node]), &Params::new())?;
+        let raw: NodeStatus = pve.send(&calls::nodes::STATUS.at([&self.node]), &Params::new())?;
         let node = Node::new(self.node, raw);
         let text = node.text();
         Ok(Reply::Done(node, text))
@@ -127,7 +86,7 @@ impl Run for GetNode {
 }
 
 impl Node {
-    fn new(node: String, raw: RawStatus) -> Self {
+    fn new(node: String, raw: NodeStatus) -> Self {
         let cpuinfo = raw.cpuinfo.unwrap_or_default();
         let kernel = raw.current_kernel.and_then(|kernel| kernel.release);
         Self {
@@ -185,8 +144,8 @@ impl Node {
     }
 }
 
-impl From<Option<RawSpace>> for Space {
-    fn from(raw: Option<RawSpace>) -> Self {
+impl From<Option<Usage>> for Space {
+    fn from(raw: Option<Usage>) -> Self {
         let raw = raw.unwrap_or_default();
         let (used, total) = (
             raw.used.map(|bytes| bytes.0),
@@ -211,7 +170,7 @@ mod tests {
 
     #[test]
     fn shares_beyond_all_are_left_out() {
-        let raw: RawStatus = serde_json::from_value(json!({
+        let raw: NodeStatus = serde_json::from_value(json!({
             "cpu": 1.5, "wait": -0.1, "rootfs": {"used": 50, "total": 10}
         }))
         .unwrap();
@@ -225,7 +184,7 @@ mod tests {
 
     #[test]
     fn status_with_numbers_as_strings() {
-        let raw: RawStatus = serde_json::from_value(json!({
+        let raw: NodeStatus = serde_json::from_value(json!({
             "loadavg": ["2.91", "2.41", "3.05"], "kversion": "Linux 6.18.44 #1", "cpu": 0.125,
             "wait": 0, "uptime": 4309, "pveversion": "pve-manager/9.2.11/14a22df35955d97d",
             "cpuinfo": {"sockets": 1, "cpus": 4, "cores": 2, "model": "AMD EPYC", "mhz": "2445"},
@@ -247,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_is_no_zero() {
-        let raw: RawStatus = serde_json::from_value(json!({
+        let raw: NodeStatus = serde_json::from_value(json!({
             "uptime": null, "cpu": null, "loadavg": ["0.1", null, "0.3"], "pveversion": null,
             "kversion": "Linux 6.8", "cpuinfo": {"model": null, "cpus": "8"}, "swap": null,
             "rootfs": {"used": "15", "total": "90"}

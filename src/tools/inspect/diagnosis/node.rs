@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::pve::{Flag, Num, StorageStatus, Text};
+use crate::pve::{Flag, NodeStatus, StorageStatus, Text};
 
 /// What is known of a guest's node; absent where it is not visible.
 #[derive(Debug, Default)]
@@ -12,37 +12,6 @@ pub(crate) struct NodeFacts {
     pub(crate) bridges: Option<Vec<Bridge>>,
     /// Whether the cluster has quorum.
     pub(crate) quorate: Option<bool>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct NodeStatus {
-    pub(crate) memory: Memory,
-    pub(crate) cpuinfo: Processors,
-    pub(crate) uptime: Option<Num<u64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Memory {
-    pub(crate) total: Option<Num<u64>>,
-    pub(crate) used: Option<Num<u64>>,
-    pub(crate) available: Option<Num<u64>>,
-}
-
-impl Memory {
-    /// In bytes.
-    pub(crate) fn free(&self) -> Option<u64> {
-        self.available
-            .map(|bytes| bytes.0)
-            .or_else(|| self.total?.0.checked_sub(self.used?.0))
-    }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Processors {
-    pub(crate) cpus: Option<Num<u64>>,
 }
 
 /// An interface of the node.

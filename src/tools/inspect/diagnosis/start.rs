@@ -3,7 +3,9 @@
 use super::cause::Cause;
 use super::node::NodeFacts;
 use super::start_log;
-use crate::pve::{Disk, Guest, GuestState, GuestType, Nic, PendingConfig, Source, StorageStatus};
+use crate::pve::{
+    Disk, Guest, GuestState, GuestType, Nic, PendingConfig, Source, StorageStatus, Usage,
+};
 use crate::{text, tool_names};
 
 /// A task of the guest.
@@ -296,7 +298,8 @@ fn of_size(guest: &Guest, config: &PendingConfig, facts: &NodeFacts) -> Vec<Caus
         tool_names::MIGRATE_GUEST
     );
     let memory = config.number("memory").map(|mebibytes| mebibytes << 20);
-    if let (Some(memory), Some(free)) = (memory, node.memory.free())
+    let free = node.memory.as_ref().and_then(Usage::free);
+    if let (Some(memory), Some(free)) = (memory, free)
         && memory > free
     {
         // A container takes memory as it needs it.
@@ -312,7 +315,7 @@ fn of_size(guest: &Guest, config: &PendingConfig, facts: &NodeFacts) -> Vec<Caus
         )));
     }
     if guest.kind == GuestType::Qemu
-        && let Some(cpus) = node.cpuinfo.cpus
+        && let Some(cpus) = node.cpuinfo.as_ref().and_then(|info| info.cpus)
     {
         let cores = config.number("cores").unwrap_or(1);
         let sockets = config.number("sockets").unwrap_or(1);

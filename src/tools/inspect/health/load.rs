@@ -4,38 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pools::fullness;
-use crate::pve::Num;
+use crate::pve::{NodeStatus, Num};
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct RawStatus {
-    loadavg: Option<Vec<Option<Num<f64>>>>,
-    cpuinfo: Option<RawCpu>,
-    memory: Option<RawMemory>,
-    rootfs: Option<RawSpace>,
-    uptime: Option<Num<u64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawCpu {
-    cpus: Option<Num<u64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawMemory {
-    total: Option<Num<f64>>,
-    used: Option<Num<f64>>,
-    available: Option<Num<f64>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct RawSpace {
-    total: Option<Num<f64>>,
-    used: Option<Num<f64>>,
-    avail: Option<Num<f64>>,
-}
 
 /// A minute. One without data has its time alone.
 #[derive(Debug, Default, Deserialize)]
@@ -99,17 +70,14 @@ fn bytes(value: f64) -> Option<u64> {
 }
 
 impl Load {
-    pub(crate) fn new(status: RawStatus, rows: &[RawRow]) -> Self {
+    pub(crate) fn new(status: NodeStatus, rows: &[RawRow]) -> Self {
         let arc = mean(rows, |row| row.arcsize).unwrap_or_default();
+        let bytes_of = |number: Option<Num<u64>>| number.map(|bytes| bytes.0 as f64);
         let memory = status.memory.unwrap_or_default();
-        let total = memory
-            .total
-            .map(|total| total.0)
-            .filter(|total| *total > 0.0);
-        let used = memory
-            .available
-            .and_then(|available| Some(total? - available.0))
-            .or(memory.used.map(|used| used.0));
+        let total = bytes_of(memory.total).filter(|total| *total > 0.0);
+        let used = bytes_of(memory.available)
+            .and_then(|available| Some(total? - available))
+            .or(bytes_of(memory.used));
         let memory_used = used
             .zip(total)
             .map(|(used, total)| text::percent((used - arc).max(0.0), total));
@@ -123,11 +91,11 @@ impl Load {
         let root = status.rootfs.unwrap_or_default();
         // Some of a filesystem is kept for root, so used and available are less
         // than the total.
-        let root_total = root
-            .used
-            .zip(root.avail)
-            .map(|(used, avail)| used.0 + avail.0)
-            .or(root.total.map(|total| total.0));
+        let root_used = bytes_of(root.used);
+        let root_total = root_used
+            .zip(bytes_of(root.avail))
+            .map(|(used, avail)| used + avail)
+            .or(bytes_of(root.total));
         let pressure = |of: fn(&RawRow) -> Option<Num<f64>>| {
             mean(rows, of).map(|percent| text::round(percent, 1))
         };
@@ -143,10 +111,9 @@ impl Load {
             memory_used_percent: memory_used,
             memory_available_bytes: available,
             swap_used_bytes: mean(rows, |row| row.swapused).and_then(bytes),
-            root_used_percent: root
-                .used
+            root_used_percent: root_used
                 .zip(root_total)
-                .map(|(used, total)| text::percent(used.0, total)),
+                .map(|(used, total)| text::percent(used, total)),
             cpu_pressure_percent: pressure(|row| row.pressurecpusome),
             io_pressure_percent: pressure(|row| row.pressureiofull),
             memory_pressure_percent: pressure(|row| row.pressurememoryfull),
