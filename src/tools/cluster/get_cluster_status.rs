@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{At, ClusterEntry, Failure, Flag, Params, Pve};
+use crate::pve::{At, ClusterEntry, Failure, HaEntry, Params, Pve};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
@@ -93,22 +93,6 @@ impl Service {
     }
 }
 
-#[derive(Debug, Deserialize)]
-struct HaStatusEntry {
-    #[serde(rename = "type", default)]
-    kind: String,
-    /// `service:vm:100`, `lrm:pve1`.
-    id: Option<String>,
-    #[serde(default)]
-    node: String,
-    sid: Option<String>,
-    state: Option<String>,
-    request_state: Option<String>,
-    #[serde(default)]
-    status: String,
-    quorate: Option<Flag>,
-}
-
 impl Member {
     fn problem(&self) -> Option<String> {
         match self.online {
@@ -135,7 +119,7 @@ impl Run for GetClusterStatus {
         pve.start([(request.clone(), Params::new())]);
         let entries: Vec<ClusterEntry> =
             pve.send(&calls::cluster::STATUS.at([]), &Params::new())?;
-        let ha = match pve.send::<Vec<HaStatusEntry>>(&request, &Params::new()) {
+        let ha = match pve.send::<Vec<HaEntry>>(&request, &Params::new()) {
             Ok(entries) => Ha::new(entries),
             // Without quorum the HA state may be unavailable; the rest of the
             // status is what matters then.
@@ -258,63 +242,57 @@ impl ClusterStatus {
     }
 }
 
-impl HaStatusEntry {
-    /// What is wrong with this part of HA, and on which node. The manager of the
-    /// cluster (CRM, the master) and those of the nodes (LRM) record the time every
-    /// few seconds; Proxmox reports one that has not done so for 30 s as dead.
-    fn problem(&self) -> Option<(Option<String>, String)> {
-        let said = text::cut(self.status.trim(), 160);
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        let is_lost = says(&["dead?", "unable to read", "lost_", "wait_for_quorum"]);
-        let node = Some(self.node.clone()).filter(|node| !node.is_empty());
-        match self.kind.as_str() {
-            "quorum" if self.quorate.is_some_and(|quorate| !quorate.0) => Some((
-                None,
-                "HA has no quorum: it starts, stops and moves nothing".to_owned(),
-            )),
-            "master" if is_lost => Some((
-                None,
-                format!(
-                    "the HA master does not work: {said}; check pve-ha-crm on the nodes, because \
-                     no guest is recovered until one is active"
-                ),
-            )),
-            "lrm" if is_lost => Some((
-                node,
-                format!(
-                    "HA does not work on a node: {said}; check pve-ha-lrm there, because its \
-                     guests under HA are neither started nor stopped"
-                ),
-            )),
-            "fencing" if says(&["disarm"]) => {
-                Some((None, format!("HA is disarmed, or about to be: {said}")))
-            }
-            _ => None,
+/// What is wrong with this part of HA, and on which node.
+fn problem_of(entry: &HaEntry) -> Option<(Option<String>, String)> {
+    let said = text::cut(entry.said().trim(), 160);
+    let is_lost = HaEntry::is_lost(&said);
+    let node = entry.node.clone().filter(|node| !node.is_empty());
+    match entry.kind.as_str() {
+        "quorum" if entry.quorate.is_some_and(|quorate| !quorate.0) => Some((
+            None,
+            "HA has no quorum: it starts, stops and moves nothing".to_owned(),
+        )),
+        "master" if is_lost => Some((
+            None,
+            format!(
+                "the HA master does not work: {said}; check pve-ha-crm on the nodes, because \
+                 no guest is recovered until one is active"
+            ),
+        )),
+        "lrm" if is_lost => Some((
+            node,
+            format!(
+                "HA does not work on a node: {said}; check pve-ha-lrm there, because its \
+                 guests under HA are neither started nor stopped"
+            ),
+        )),
+        "fencing" if said.contains("disarm") => {
+            Some((None, format!("HA is disarmed, or about to be: {said}")))
         }
+        _ => None,
     }
 }
 
 impl Ha {
-    fn new(entries: Vec<HaStatusEntry>) -> Self {
+    fn new(entries: Vec<HaEntry>) -> Self {
         let master = entries
             .iter()
             .find(|entry| entry.kind == "master")
-            .map(|entry| entry.node.clone());
-        let mut problems: Vec<_> = entries.iter().filter_map(HaStatusEntry::problem).collect();
+            .map(|entry| entry.on_node().to_owned());
+        let mut problems: Vec<_> = entries.iter().filter_map(problem_of).collect();
         let mut services = Vec::new();
         for entry in entries {
             if entry.kind != "service" {
                 continue;
             }
-            let sid = entry.sid.filter(|sid| !sid.is_empty()).or_else(|| {
-                let sid = entry.id.as_deref()?.strip_prefix("service:")?;
-                (!sid.is_empty()).then(|| sid.to_owned())
-            });
-            let state = entry.state.unwrap_or(entry.status);
+            let sid = entry.service().map(str::to_owned);
+            let node = entry.on_node().to_owned();
+            let said = entry.said().to_owned();
+            let state = entry.state.unwrap_or(said);
             match sid {
                 Some(sid) => services.push(Service {
                     sid,
-                    node: entry.node,
+                    node,
                     state,
                     requested: entry.request_state,
                 }),
@@ -400,7 +378,7 @@ mod tests {
             {"type": "node", "name": null, "online": 0},
         ]))
         .unwrap();
-        let ha: Vec<HaStatusEntry> = serde_json::from_value(json!([
+        let ha: Vec<HaEntry> = serde_json::from_value(json!([
             {"type": "quorum", "status": "No quorum!", "quorate": "0", "node": "pve1"},
             {"type": "master", "node": "pve1", "status": "pve1 (old timestamp - dead?, Thu)"},
             {"type": "lrm", "node": "pve1", "status": "pve1 (unable to read lrm status)"},

@@ -8,7 +8,7 @@ mod line;
 mod list_replication;
 mod list_tasks;
 mod stop_task;
-mod task;
+pub(crate) mod task;
 #[cfg(test)]
 mod tests;
 mod wait_task;

@@ -10,7 +10,7 @@ use crate::{text, tool_names};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum TaskState {
+pub(crate) enum TaskState {
     Running,
     Ok,
     Warnings,
@@ -42,17 +42,17 @@ pub(super) struct TaskSummary {
 /// A task of a list. Fields that the list omits are read from its identifier.
 #[derive(Debug, Deserialize)]
 #[serde(from = "ListedTask")]
-pub(super) struct RawTask {
-    pub(super) upid: String,
+pub(crate) struct RawTask {
+    pub(crate) upid: String,
     node: String,
-    pub(super) kind: String,
+    pub(crate) kind: String,
     pub(super) id: Option<Text>,
-    user: String,
+    pub(crate) user: String,
     tokenid: Option<Text>,
-    status: Option<Text>,
+    pub(crate) status: Option<Text>,
     /// Whether the identifier is well-formed.
-    is_named: bool,
-    pub(super) starttime: Option<u64>,
+    pub(crate) is_named: bool,
+    pub(crate) starttime: Option<u64>,
     pub(super) endtime: Option<Num<u64>>,
 }
 
@@ -109,11 +109,11 @@ impl From<ListedTask> for RawTask {
 pub(super) const EXIT_STATUS_LENGTH: usize = 160;
 
 impl RawTask {
-    pub(super) fn state(&self) -> TaskState {
+    pub(crate) fn state(&self) -> TaskState {
         match self.status.as_ref().map(|status| status.0.as_str()) {
             // It may have ended well or not.
             None | Some("") if self.endtime.is_some() || !self.is_named => TaskState::Unknown,
-            None | Some("" | "RUNNING") => TaskState::Running,
+            None | Some("" | "RUNNING" | "running") => TaskState::Running,
             Some(exit) => state_of(exit),
         }
     }
@@ -126,7 +126,7 @@ impl RawTask {
     }
 }
 
-pub(super) fn state_of(exit: &str) -> TaskState {
+pub(crate) fn state_of(exit: &str) -> TaskState {
     match exit {
         "OK" => TaskState::Ok,
         exit if exit.starts_with("WARNINGS") => TaskState::Warnings,

@@ -15,11 +15,12 @@ use super::get_guest_agent_info::full_filesystems;
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
-    At, ClusterEntry, Disk, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus, Num,
-    Params, PendingConfig, Pve, TaskLog, Text, Upid, Vmid, storages,
+    At, ClusterEntry, Disk, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus, Params,
+    PendingConfig, Pve, TaskLog, Upid, Vmid, storages,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::cluster::task::{RawTask, TaskState};
 use crate::tools::finding::visible;
 use crate::tools::firewall::{GuestPath, READ_STATE};
 use crate::tools::guests::{all_addresses, shown};
@@ -81,19 +82,6 @@ struct RecentTask {
     /// Absent of one that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     exit_status: Option<String>,
-}
-
-/// A task as a node lists it.
-#[derive(Debug, Deserialize)]
-struct ListedTask {
-    upid: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    user: String,
-    status: Option<Text>,
-    starttime: Option<Num<u64>>,
-    endtime: Option<Num<u64>>,
 }
 
 /// How many of the guest's tasks are looked at, and shown.
@@ -260,7 +248,7 @@ fn tasks(pve: &Pve, guest: &Guest, unseen: &mut Vec<String>) -> Vec<GuestTask> {
         .set("vmid", guest.vmid)
         .set("source", "all")
         .set("limit", TASKS);
-    let listed: Vec<ListedTask> = visible(
+    let listed: Vec<RawTask> = visible(
         pve.send(&calls::nodes::TASKS.at([&guest.node]), &params),
         "tasks",
         unseen,
@@ -283,28 +271,23 @@ fn tasks(pve: &Pve, guest: &Guest, unseen: &mut Vec<String>) -> Vec<GuestTask> {
 }
 
 impl GuestTask {
-    fn of(listed: ListedTask) -> Option<Self> {
-        let upid = listed.upid.parse::<Upid>().ok()?;
-        let exit = listed
-            .status
-            .map(|status| status.0)
-            .filter(|exit| !matches!(exit.as_str(), "" | "RUNNING" | "running"));
-        let has_ended = listed.endtime.is_some();
+    /// None of a task whose identifier is malformed.
+    fn of(listed: RawTask) -> Option<Self> {
+        let started = listed.starttime.filter(|_| listed.is_named)?;
+        let exit = match listed.state() {
+            TaskState::Running => None,
+            _ => Some(
+                listed
+                    .status
+                    .map(|status| status.0)
+                    .filter(|exit| !exit.is_empty()),
+            ),
+        };
         Some(Self {
-            started: listed
-                .starttime
-                .map_or_else(|| upid.started(), |time| time.0),
-            kind: if listed.kind.is_empty() {
-                upid.kind().to_owned()
-            } else {
-                listed.kind
-            },
-            user: if listed.user.is_empty() {
-                upid.user().to_owned()
-            } else {
-                listed.user
-            },
-            exit: exit.or_else(|| has_ended.then(|| "unknown".to_owned())),
+            started,
+            kind: listed.kind,
+            user: listed.user,
+            exit: exit.map(|exit| exit.unwrap_or_else(|| "unknown".to_owned())),
             upid: listed.upid,
             log: Vec::new(),
         })

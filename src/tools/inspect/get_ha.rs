@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Flag, Num, Params, Pve, Text, Vmid, guests};
+use crate::pve::{At, Flag, HaEntry, Params, Pve, Text, Vmid, guests};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::cluster::task::RawTask;
 use crate::tools::finding::{Finding, Severity, summary, visible};
 use crate::{text, tool_names};
 
@@ -86,6 +87,9 @@ struct Resource {
     failback: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     comment: Option<String>,
+    /// Its last failed task in words, of one in error.
+    #[serde(skip)]
+    last_failure: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -112,28 +116,6 @@ struct Rule {
     comment: Option<String>,
 }
 
-/// An entry of the manager's state: quorum, master, fencing, the LRM of a node,
-/// or a service.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct RawEntry {
-    #[serde(rename = "type")]
-    kind: String,
-    id: Option<String>,
-    node: Option<String>,
-    sid: Option<String>,
-    status: Option<Text>,
-    state: Option<String>,
-    request_state: Option<String>,
-    #[serde(rename = "armed-state")]
-    armed_state: Option<String>,
-    quorate: Option<Flag>,
-    max_restart: Option<Num<u64>>,
-    max_relocate: Option<Num<u64>>,
-    failback: Option<Flag>,
-    comment: Option<String>,
-}
-
 #[derive(Debug, Deserialize)]
 struct RawRule {
     rule: String,
@@ -149,15 +131,6 @@ struct RawRule {
     comment: Option<String>,
     /// By the part of the rule that is wrong.
     errors: Option<serde_json::Value>,
-}
-
-/// A task that failed.
-#[derive(Debug, Deserialize)]
-struct RawTask {
-    upid: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    status: Option<Text>,
 }
 
 const MOST_RULES: usize = 100;
@@ -179,7 +152,7 @@ impl Run for GetHa {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<HaState>> {
-        let entries: Vec<RawEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
+        let entries: Vec<HaEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
         let mut not_visible = Vec::new();
         let rules: Vec<RawRule> = visible(
             pve.send(&calls::cluster::HA_RULES.at([]), &Params::new()),
@@ -194,6 +167,7 @@ impl Run for GetHa {
             .collect();
         let mut state = HaState::new(entries, rules, &names, self.vmid, not_visible);
         state.look_into_errors(pve);
+        state.findings = state.look();
         let text = state.text();
         state.shorten(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
         Ok(Reply::Done(state, text))
@@ -218,7 +192,7 @@ fn short(text: Option<String>) -> Option<String> {
 
 impl HaState {
     fn new(
-        entries: Vec<RawEntry>,
+        entries: Vec<HaEntry>,
         rules: Vec<RawRule>,
         names: &BTreeMap<Vmid, String>,
         vmid: Option<Vmid>,
@@ -237,19 +211,17 @@ impl HaState {
             hint: None,
         };
         for entry in entries {
-            let said = entry.status.map_or_else(String::new, |status| status.0);
-            let node = entry.node.unwrap_or_default();
+            let said = entry.said().to_owned();
+            let node = entry.on_node().to_owned();
             match entry.kind.as_str() {
                 "quorum" => state.quorate = entry.quorate.map(|flag| flag.0),
                 "master" => state.manager = Some(Manager { node, state: said }),
                 "fencing" => state.fencing = entry.armed_state.or(Some(said)),
                 "lrm" => state.nodes.push(HaNode { node, state: said }),
                 "service" => {
-                    let sid = entry.sid.or_else(|| {
-                        let id = entry.id.as_deref()?.strip_prefix("service:")?;
-                        Some(id.to_owned())
-                    });
-                    let Some(sid) = sid else { continue };
+                    let Some(sid) = entry.service().map(str::to_owned) else {
+                        continue;
+                    };
                     let of = vmid_of(&sid);
                     state.resources.push(Resource {
                         name: of.and_then(|vmid| names.get(&vmid).cloned()),
@@ -262,6 +234,7 @@ impl HaState {
                         max_relocate: entry.max_relocate.map(|number| number.0),
                         failback: entry.failback.map(|flag| flag.0),
                         comment: short(entry.comment),
+                        last_failure: None,
                     });
                 }
                 _ => {}
@@ -279,17 +252,11 @@ impl HaState {
         });
         order::by(&mut state.nodes, |a, b| a.node.cmp(&b.node));
         state.resources_total = state.resources.len();
-        state.findings = state.look();
         state
     }
 
     fn look(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let is_lost = |said: &str| {
-            ["dead?", "unable to read", "lost_", "wait_for_quorum"]
-                .iter()
-                .any(|word| said.contains(word))
-        };
         if self.quorate == Some(false) {
             findings.push(Finding::new(
                 Severity::High,
@@ -298,7 +265,7 @@ impl HaState {
             ));
         }
         match &self.manager {
-            Some(manager) if is_lost(&manager.state) => findings.push(
+            Some(manager) if HaEntry::is_lost(&manager.state) => findings.push(
                 Finding::new(
                     Severity::High,
                     "the HA manager does not work, so no guest is recovered",
@@ -315,7 +282,7 @@ impl HaState {
             _ => {}
         }
         for lrm in &self.nodes {
-            if is_lost(&lrm.state) {
+            if HaEntry::is_lost(&lrm.state) {
                 findings.push(
                     Finding::new(
                         Severity::High,
@@ -381,43 +348,32 @@ impl HaState {
         findings
     }
 
-    /// Adds the last failures of the guests in error to their findings.
+    /// Reads the last failures of the guests in error.
     fn look_into_errors(&mut self, pve: &Pve) {
-        let failed: Vec<(Vmid, String)> = self
+        let failed = self
             .resources
-            .iter()
+            .iter_mut()
             .filter(|one| matches!(one.state.as_str(), "error" | "recovery"))
-            .filter_map(|one| Some((one.vmid?, one.node.clone())))
-            .filter(|(_, node)| !node.is_empty())
-            .take(MOST_LOOKED_INTO)
-            .collect();
-        for (vmid, node) in failed {
+            .filter(|one| !one.node.is_empty())
+            .filter_map(|one| Some((one.vmid?, one)))
+            .take(MOST_LOOKED_INTO);
+        for (vmid, resource) in failed {
             let params = Params::new()
                 .set("vmid", vmid)
                 .set("statusfilter", "error")
                 .set("limit", 1);
             let tasks: Vec<RawTask> = pve
-                .send(&calls::nodes::TASKS.at([&node]), &params)
+                .send(&calls::nodes::TASKS.at([&resource.node]), &params)
                 .unwrap_or_default();
-            let Some(task) = tasks.into_iter().next() else {
-                continue;
-            };
-            let exit = task.status.map_or_else(String::new, |status| status.0);
-            let evidence = format!(
-                "last failed task: {} ({}), {}",
-                task.kind,
-                text::cut(&exit, TEXT_LENGTH),
-                task.upid
-            );
-            let starts = [format!("vm:{vmid} "), format!("ct:{vmid} ")];
-            let finding = self.findings.iter_mut().find(|finding| {
-                starts
-                    .iter()
-                    .any(|start| finding.finding.starts_with(start))
+            resource.last_failure = tasks.first().map(|task| {
+                let exit = task.status.as_ref().map_or("", |status| &status.0);
+                format!(
+                    "last failed task: {} ({}), {}",
+                    task.kind,
+                    text::cut(exit, TEXT_LENGTH),
+                    task.upid
+                )
             });
-            if let Some(finding) = finding {
-                finding.evidence = Some(evidence);
-            }
         }
     }
 
@@ -452,7 +408,7 @@ impl Resource {
     fn finding(&self) -> Option<Finding> {
         let sid = &self.sid;
         let kind = sid.split(':').next().unwrap_or_default();
-        Some(match self.state.as_str() {
+        let finding = match self.state.as_str() {
             "error" => Finding::new(
                 Severity::High,
                 format!(
@@ -490,6 +446,10 @@ impl Resource {
                 "",
             ),
             _ => return None,
+        };
+        Some(match &self.last_failure {
+            Some(failure) => finding.on(failure.clone()),
+            None => finding,
         })
     }
 }
@@ -532,13 +492,15 @@ mod tests {
     use serde_json::json;
 
     fn state(entries: serde_json::Value, rules: serde_json::Value, vmid: Option<u32>) -> HaState {
-        HaState::new(
+        let mut state = HaState::new(
             serde_json::from_value(entries).unwrap(),
             serde_json::from_value(rules).unwrap(),
             &BTreeMap::from([(Vmid::parse("100").unwrap(), "web".to_owned())]),
             vmid.and_then(|vmid: u32| Vmid::parse(&vmid.to_string())),
             Vec::new(),
-        )
+        );
+        state.findings = state.look();
+        state
     }
 
     #[test]

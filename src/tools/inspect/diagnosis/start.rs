@@ -6,6 +6,7 @@ use super::start_log;
 use crate::pve::{
     Disk, Guest, GuestState, GuestType, Nic, PendingConfig, Source, StorageStatus, Usage,
 };
+use crate::tools::cluster::task::{TaskState, state_of};
 use crate::{text, tool_names};
 
 /// A task of the guest.
@@ -36,7 +37,7 @@ impl GuestTask {
     pub(crate) fn has_failed(&self) -> bool {
         self.exit
             .as_deref()
-            .is_some_and(|exit| exit != "OK" && !exit.starts_with("WARNINGS"))
+            .is_some_and(|exit| !matches!(state_of(exit), TaskState::Ok | TaskState::Warnings))
     }
 
     fn label(&self) -> String {

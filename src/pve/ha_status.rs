@@ -1,0 +1,62 @@
+//! The state of high availability: `/cluster/ha/status/current`.
+
+use serde::Deserialize;
+
+use super::num::{Flag, Num, Text};
+
+/// An entry of the state: quorum, the master (CRM), fencing, a node's part (LRM),
+/// or a service. One struct for all, as for [`super::ClusterEntry`].
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HaEntry {
+    /// `quorum`, `master`, `fencing`, `lrm` or `service`.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// `service:vm:100`, `lrm:pve1`.
+    id: Option<String>,
+    sid: Option<String>,
+    pub(crate) node: Option<String>,
+    /// In words: `pve1 (active, Thu Nov 26 14:01:45 2026)`.
+    pub(crate) status: Option<Text>,
+    /// Of a service, as the next four.
+    pub(crate) state: Option<String>,
+    pub(crate) request_state: Option<String>,
+    pub(crate) max_restart: Option<Num<u64>>,
+    pub(crate) max_relocate: Option<Num<u64>>,
+    pub(crate) failback: Option<Flag>,
+    pub(crate) comment: Option<String>,
+    /// Of fencing: `armed`, `standby`, `disarmed`.
+    #[serde(rename = "armed-state")]
+    pub(crate) armed_state: Option<String>,
+    /// Of the quorum.
+    pub(crate) quorate: Option<Flag>,
+}
+
+impl HaEntry {
+    /// The service that it is about, such as `vm:100`; from its id if that is
+    /// all there is.
+    pub(crate) fn service(&self) -> Option<&str> {
+        let filled = |sid: &&str| !sid.is_empty();
+        let by_id = || self.id.as_deref()?.strip_prefix("service:").filter(filled);
+        self.sid.as_deref().filter(filled).or_else(by_id)
+    }
+
+    /// Its status in words, or nothing.
+    pub(crate) fn said(&self) -> &str {
+        self.status.as_ref().map_or("", |status| &status.0)
+    }
+
+    /// The name of its node, or nothing.
+    pub(crate) fn on_node(&self) -> &str {
+        self.node.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a status in words is that of a manager that does not work. Managers
+    /// record the time every few seconds; Proxmox calls one dead that has not
+    /// done so for 30 s.
+    pub(crate) fn is_lost(said: &str) -> bool {
+        ["dead?", "unable to read", "lost_", "wait_for_quorum"]
+            .iter()
+            .any(|word| said.contains(word))
+    }
+}
