@@ -8,10 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::diagnosis::cause::{Cause, Certainty};
-use super::diagnosis::node::{Bridge, NodeFacts};
+use super::diagnosis::node::NodeFacts;
 use super::diagnosis::reach::{self, Path};
 use super::diagnosis::start::{self, GuestTask};
 use super::get_guest_agent_info::full_filesystems;
+use super::interface::{self, Interface};
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
@@ -223,19 +224,15 @@ impl Facts {
 }
 
 /// The node's interfaces, with the vnets that the token may use.
-fn bridges(pve: &Pve, node: &str, unseen: &mut Vec<String>) -> Option<Vec<Bridge>> {
-    let request = calls::nodes::NETWORK.at([node]);
-    let mut all: Vec<Bridge> = visible(
-        pve.send(&request, &Params::new()),
+fn bridges(pve: &Pve, node: &str, unseen: &mut Vec<String>) -> Option<Vec<Interface>> {
+    let mut all = visible(
+        interface::configured(pve, node),
         "networks of the node",
         unseen,
     )?;
-    let vnets: Vec<Bridge> = pve
-        .send(&request, &Params::new().set("type", "any_bridge"))
-        .unwrap_or_default();
-    for vnet in vnets {
-        if !all.iter().any(|one| one.iface == vnet.iface) {
-            all.push(vnet);
+    for usable in interface::usable(pve, node).unwrap_or_default() {
+        if !all.iter().any(|one| one.iface == usable.iface) {
+            all.push(usable);
         }
     }
     Some(all)

@@ -6,6 +6,7 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::interface::{self, Interface};
 use crate::error::Result;
 use crate::order;
 use crate::pve::{At, Flag, Num, Params, Pve, Text, find_node, nodes};
@@ -97,37 +98,6 @@ struct Network {
     comment: Option<String>,
 }
 
-/// An interface as a node lists it. Numbers come as text in places.
-#[derive(Debug, Deserialize)]
-struct RawInterface {
-    iface: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    /// Absent of an interface that is down.
-    #[serde(default)]
-    active: Flag,
-    bridge_vlan_aware: Option<Flag>,
-    bridge_ports: Option<Text>,
-    ovs_ports: Option<Text>,
-    slaves: Option<Text>,
-    ovs_bonds: Option<Text>,
-    bond_mode: Option<String>,
-    #[serde(rename = "vlan-id")]
-    vlan_id: Option<Num<u32>>,
-    ovs_tag: Option<Num<u32>>,
-    #[serde(rename = "vlan-raw-device")]
-    vlan_raw_device: Option<String>,
-    cidr: Option<String>,
-    cidr6: Option<String>,
-    address: Option<String>,
-    address6: Option<String>,
-    gateway: Option<String>,
-    gateway6: Option<String>,
-    mtu: Option<Num<u32>>,
-    comments: Option<String>,
-    alias: Option<String>,
-}
-
 /// A virtual network as the cluster has it.
 #[derive(Debug, Default, Deserialize)]
 struct RawVnet {
@@ -171,15 +141,15 @@ impl Run for ListNetworks {
                 notes.push(format!("node {node} is offline"));
                 continue;
             }
-            let request = calls::nodes::NETWORK.at([node]);
-            let what = format!("networks of node {node}");
-            let read = |params: &Params| pve.send::<Vec<RawInterface>>(&request, params);
-            let Some(configured) = visible(read(&Params::new()), &what, &mut notes) else {
+            let Some(configured) = visible(
+                interface::configured(pve, node),
+                &format!("networks of node {node}"),
+                &mut notes,
+            ) else {
                 continue;
             };
-            // With a type, the list has those alone that the token may use.
             let usable = visible(
-                read(&Params::new().set("type", "any_bridge")),
+                interface::usable(pve, node),
                 &format!("which networks of node {node} the token may use"),
                 &mut notes,
             );
@@ -232,14 +202,14 @@ impl Run for ListNetworks {
 /// of what the token may use has.
 fn of_node(
     node: &str,
-    configured: Vec<RawInterface>,
-    usable: Option<Vec<RawInterface>>,
+    configured: Vec<Interface>,
+    usable: Option<Vec<Interface>>,
     vnets: &[RawVnet],
 ) -> Vec<Network> {
     let is_known = usable.is_some();
     let usable = usable.unwrap_or_default();
     let names: BTreeSet<String> = usable.iter().map(|one| one.iface.clone()).collect();
-    let mut all: BTreeMap<String, RawInterface> = BTreeMap::new();
+    let mut all: BTreeMap<String, Interface> = BTreeMap::new();
     for one in configured.into_iter().chain(usable) {
         all.entry(one.iface.clone()).or_insert(one);
     }
@@ -277,7 +247,7 @@ impl NetworkKind {
 }
 
 impl Network {
-    fn new(node: &str, raw: RawInterface, vnet: Option<&RawVnet>, may: Option<bool>) -> Self {
+    fn new(node: &str, raw: Interface, vnet: Option<&RawVnet>, may: Option<bool>) -> Self {
         let kind = NetworkKind::of(&raw.kind, vnet.is_some());
         let words = |text: Option<Text>| -> Vec<String> {
             text.iter()
@@ -289,6 +259,11 @@ impl Network {
         let filled = |text: Option<String>| {
             text.map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
+        };
+        let vlan_aware = match kind {
+            NetworkKind::Bridge => Some(raw.is_vlan_aware()),
+            NetworkKind::Vnet => vnet.map(|vnet| vnet.vlanaware.is_some_and(|flag| flag.0)),
+            _ => None,
         };
         let mut ports = words(raw.bridge_ports);
         for more in [raw.ovs_ports, raw.slaves, raw.ovs_bonds] {
@@ -308,13 +283,6 @@ impl Network {
             _ => vnet
                 .and_then(|vnet| Some(vnet.tag?.0))
                 .or(raw.ovs_tag.map(|tag| tag.0)),
-        };
-        let vlan_aware = match kind {
-            // An Open vSwitch bridge carries every VLAN.
-            NetworkKind::Bridge if raw.kind == "OVSBridge" => Some(true),
-            NetworkKind::Bridge => Some(raw.bridge_vlan_aware.is_some_and(|flag| flag.0)),
-            NetworkKind::Vnet => vnet.map(|vnet| vnet.vlanaware.is_some_and(|flag| flag.0)),
-            _ => None,
         };
         let comment = filled(raw.comments)
             .or_else(|| filled(raw.alias))
@@ -352,7 +320,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn interfaces(value: serde_json::Value) -> Vec<RawInterface> {
+    fn interfaces(value: serde_json::Value) -> Vec<Interface> {
         serde_json::from_value(value).unwrap()
     }
 

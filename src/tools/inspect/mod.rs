@@ -8,6 +8,7 @@ mod get_guest_agent_info;
 mod get_ha;
 mod get_node_health;
 mod health;
+mod interface;
 mod list_networks;
 mod list_pools;
 mod risk;
