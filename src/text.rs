@@ -77,6 +77,11 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
+/// A text that somebody wrote, trimmed and [`cut`]. None of a blank one.
+pub(crate) fn short(text: &str, most: usize) -> Option<String> {
+    Some(cut(text.trim(), most)).filter(|text| !text.is_empty())
+}
+
 /// Names in a message: as many as fit, and how many there are beyond them.
 pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     const MOST: usize = 20;

@@ -1,5 +1,6 @@
 //! Commands inside a VM, through its QEMU guest agent.
 
+pub(crate) mod answer;
 mod command;
 pub(crate) mod error;
 mod run_in_guest;

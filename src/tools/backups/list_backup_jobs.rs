@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use pve_api::calls;
+use pve_api::grammar::list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -363,8 +364,7 @@ impl Picture<'_> {
             comment: raw
                 .comment
                 .as_deref()
-                .map(|comment| text::cut(comment.trim(), COMMENT_LENGTH))
-                .filter(|comment| !comment.is_empty()),
+                .and_then(|comment| text::short(comment, COMMENT_LENGTH)),
         }
     }
 
@@ -508,10 +508,7 @@ impl Picture<'_> {
                 format!("enable the storage, or {edit}"),
             ));
         }
-        let holds_backups = storage
-            .content
-            .split([',', ' '])
-            .any(|content| content == "backup");
+        let holds_backups = list(&storage.content).any(|content| content == "backup");
         if !storage.content.is_empty() && !holds_backups {
             findings.push(Finding::new(
                 grave(Severity::High),
@@ -520,7 +517,7 @@ impl Picture<'_> {
             ));
         }
         if let Some(only) = storage.nodes.as_ref().filter(|nodes| !nodes.0.is_empty()) {
-            let has = |node: &str| only.0.split([',', ' ']).any(|one| one == node);
+            let has = |node: &str| list(&only.0).any(|one| one == node);
             let apart: Vec<Vmid> = self
                 .guests
                 .iter()

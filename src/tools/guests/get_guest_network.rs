@@ -12,6 +12,7 @@ use crate::pve::{Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, 
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::agent;
+use crate::tools::agent::answer::Answer;
 use crate::{text, tool_names};
 
 /// A guest's network interfaces and addresses.
@@ -298,11 +299,7 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     Ok(Reply::Done(network, text))
 }
 
-#[derive(Debug, Deserialize)]
-struct AgentAnswer {
-    #[serde(default)]
-    result: Option<Vec<RawInterface>>,
-}
+type AgentAnswer = Answer<Option<Vec<RawInterface>>>;
 
 /// The agent and containers report the same in two forms.
 #[derive(Debug, Deserialize)]

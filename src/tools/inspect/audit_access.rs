@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
+use pve_api::grammar::list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -218,10 +219,9 @@ impl Run for AuditAccess {
     }
 }
 
-fn list(text: Option<&Text>) -> Vec<String> {
+fn names(text: Option<&Text>) -> Vec<String> {
     text.into_iter()
-        .flat_map(|text| text.0.split([',', ' ', ';']))
-        .filter(|name| !name.is_empty())
+        .flat_map(|text| list(&text.0))
         .map(str::to_owned)
         .collect()
 }
@@ -280,7 +280,7 @@ impl Rights {
             roles: roles
                 .unwrap_or_default()
                 .into_iter()
-                .map(|role| (role.roleid, list(role.privs.as_ref())))
+                .map(|role| (role.roleid, names(role.privs.as_ref())))
                 .collect(),
         })
     }
@@ -309,7 +309,7 @@ impl Rights {
             user: raw.userid.clone(),
             enabled: raw.is_enabled(),
             expires_at: end(raw.expire),
-            groups: list(raw.groups.as_ref()),
+            groups: names(raw.groups.as_ref()),
             second_factor: raw.has_factor(),
             roles: self.shown("user", &raw.userid),
             tokens: raw
@@ -328,7 +328,7 @@ impl Rights {
     /// Risky privileges of a user's own entries and of those of its groups, as
     /// `privilege (role on path)`.
     fn risks(&self, user: &RawUser) -> Vec<String> {
-        let groups = list(user.groups.as_ref());
+        let groups = names(user.groups.as_ref());
         let entries = self.acl.iter().filter(|entry| match entry.kind.as_str() {
             "user" => entry.ugid == user.userid,
             "group" => groups.contains(&entry.ugid),
@@ -451,7 +451,7 @@ impl Rights {
                 continue;
             }
             let name = &user.userid;
-            let groups = list(user.groups.as_ref());
+            let groups = names(user.groups.as_ref());
             let of_user = self.effective(&Subject::user(name, &groups), &path, guest);
             for token in &user.tokens {
                 if !token.never_expires() && token.expire.is_none_or(|end| end.0 <= now) {
@@ -608,7 +608,7 @@ mod tests {
             .unwrap(),
             roles: roles
                 .into_iter()
-                .map(|role| (role.roleid, list(role.privs.as_ref())))
+                .map(|role| (role.roleid, names(role.privs.as_ref())))
                 .collect(),
         }
     }

@@ -5,11 +5,13 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::health::pools::used_percent;
 use crate::error::{Error, Result};
 use crate::order;
 use crate::pve::{Failure, Guest, GuestType, Num, Params, Pve, Text, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::agent::answer::Answer;
 use crate::tools::agent::error::agent_error;
 use crate::{text, tool_names};
 
@@ -71,12 +73,6 @@ pub(super) struct Filesystem {
     used_percent: Option<f64>,
 }
 
-/// Every answer of the agent is wrapped in this.
-#[derive(Debug, Deserialize)]
-struct Answer<T> {
-    result: T,
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct RawSystem {
@@ -123,6 +119,9 @@ struct RawFilesystem {
 /// are.
 const MOST_LOGINS: usize = 30;
 const MOST_FILESYSTEMS: usize = 40;
+
+/// How many nearly full filesystems are named in words.
+const MOST_FULL: usize = 5;
 
 /// The longest name that the guest gives.
 const NAME_LENGTH: usize = 120;
@@ -181,8 +180,16 @@ fn ask<T: DeserializeOwned>(
 pub(super) fn full_filesystems(pve: &Pve, guest: &Guest) -> Result<Vec<String>, Failure> {
     let request = guest.request(&calls::agent::FILESYSTEMS);
     let answer: Answer<Vec<RawFilesystem>> = pve.send(&request, &Params::new())?;
-    let all = answer.result.into_iter().map(Filesystem::from);
-    Ok(all.filter_map(|one| one.fullness()).take(5).collect())
+    let all: Vec<Filesystem> = answer.result.into_iter().map(Filesystem::from).collect();
+    Ok(fullness(&all))
+}
+
+/// Those filesystems that are nearly full, in words.
+fn fullness(all: &[Filesystem]) -> Vec<String> {
+    all.iter()
+        .filter_map(Filesystem::fullness)
+        .take(MOST_FULL)
+        .collect()
 }
 
 impl Filesystem {
@@ -262,8 +269,7 @@ impl AgentInfo {
         filesystems: Option<Vec<RawFilesystem>>,
         mut notes: Vec<String>,
     ) -> Self {
-        let short =
-            |text: String| Some(text::cut(text.trim(), NAME_LENGTH)).filter(|t| !t.is_empty());
+        let short = |text: String| text::short(&text, NAME_LENGTH);
         let system = system.unwrap_or_default();
         let os = system.pretty_name.or_else(|| {
             let name = system.name?;
@@ -307,14 +313,7 @@ impl AgentInfo {
         if let Some(logins) = &self.logins {
             parts.push(format!("{} logged in", logins.len()));
         }
-        let full: Vec<String> = self
-            .filesystems
-            .iter()
-            .flatten()
-            .filter_map(Filesystem::fullness)
-            .take(5)
-            .collect();
-        parts.extend(full);
+        parts.extend(self.filesystems.iter().flat_map(|all| fullness(all)));
         format!("{}: {}", guest.label(), parts.join(", "))
     }
 }
@@ -335,19 +334,12 @@ impl From<RawLogin> for Login {
 
 impl From<RawFilesystem> for Filesystem {
     fn from(raw: RawFilesystem) -> Self {
-        let (total, used) = (
-            raw.total_bytes.map(|bytes| bytes.0),
-            raw.used_bytes.map(|bytes| bytes.0),
-        );
         Self {
             mount_point: text::cut(&raw.mountpoint, NAME_LENGTH),
             kind: raw.kind.map(|kind| text::cut(&kind, 40)),
-            total_bytes: total,
-            used_bytes: used,
-            used_percent: used
-                .zip(total)
-                .filter(|(used, total)| *total > 0 && used <= total)
-                .map(|(used, total)| text::percent(used as f64, total as f64)),
+            total_bytes: raw.total_bytes.map(|bytes| bytes.0),
+            used_bytes: raw.used_bytes.map(|bytes| bytes.0),
+            used_percent: used_percent(raw.used_bytes, raw.total_bytes),
         }
     }
 }

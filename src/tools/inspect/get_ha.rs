@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use pve_api::calls;
+use pve_api::grammar::list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -178,16 +179,12 @@ fn vmid_of(sid: &str) -> Option<Vmid> {
     Vmid::parse(sid.split_once(':')?.1)
 }
 
-fn list(text: &str) -> Vec<String> {
-    text.split([',', ' ', ';'])
-        .filter(|name| !name.is_empty())
-        .map(str::to_owned)
-        .collect()
+fn owned_list(text: &Text) -> Vec<String> {
+    list(&text.0).map(str::to_owned).collect()
 }
 
 fn short(text: Option<String>) -> Option<String> {
-    text.map(|text| text::cut(text.trim(), TEXT_LENGTH))
-        .filter(|text| !text.is_empty())
+    text::short(&text?, TEXT_LENGTH)
 }
 
 impl HaState {
@@ -477,8 +474,8 @@ impl From<RawRule> for Rule {
                 .filter(|_| raw.kind == "node-affinity"),
             kind: raw.kind,
             enabled: !raw.disable.is_some_and(|flag| flag.0),
-            resources: list(&raw.resources.0),
-            nodes: list(&raw.nodes.0),
+            resources: owned_list(&raw.resources),
+            nodes: owned_list(&raw.nodes),
             affinity: raw.affinity,
             error,
             comment: short(raw.comment),

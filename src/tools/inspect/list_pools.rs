@@ -141,11 +141,6 @@ fn find(pve: &Pve, all: &[RawPool], name: &str) -> Result<String> {
     )))
 }
 
-fn comment(raw: Option<String>) -> Option<String> {
-    raw.map(|comment| text::cut(comment.trim(), COMMENT_LENGTH))
-        .filter(|comment| !comment.is_empty())
-}
-
 impl Pool {
     /// A pool with the number of its guests, and as many of them as are to be
     /// shown.
@@ -159,7 +154,9 @@ impl Pool {
             pool: raw.poolid.0,
             guest_count: guests.len(),
             running_count: guests.iter().filter(|guest| guest.is_running()).count(),
-            comment: comment(raw.comment),
+            comment: raw
+                .comment
+                .and_then(|comment| text::short(&comment, COMMENT_LENGTH)),
             guests: shown.map(|limit| {
                 let mut members: Vec<Member> = guests.into_iter().map(Member::from).collect();
                 bounds::keep(&mut members, limit, "guests", notes);

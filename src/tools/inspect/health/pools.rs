@@ -56,7 +56,8 @@ const NEARLY_FULL: f64 = 85.0;
 const FULL: f64 = 95.0;
 const METADATA: f64 = 80.0;
 
-fn share(used: Option<Num<u64>>, total: Option<Num<u64>>) -> Option<f64> {
+/// How much of something is used, in percent; absent where that cannot be told.
+pub(crate) fn used_percent(used: Option<Num<u64>>, total: Option<Num<u64>>) -> Option<f64> {
     let (used, total) = (used?.0, total?.0);
     (total > 0 && used <= total).then(|| text::percent(used as f64, total as f64))
 }
@@ -79,7 +80,7 @@ impl From<RawZfs> for StoragePool {
             kind: PoolKind::Zfs,
             state: raw.health,
             total_bytes: raw.size.map(|size| size.0),
-            used_percent: share(raw.alloc, raw.size),
+            used_percent: used_percent(raw.alloc, raw.size),
             metadata_used_percent: None,
         }
     }
@@ -96,8 +97,8 @@ impl From<RawThin> for StoragePool {
             kind: PoolKind::LvmThin,
             state: None,
             total_bytes: raw.lv_size.map(|size| size.0),
-            used_percent: share(raw.used, raw.lv_size),
-            metadata_used_percent: share(raw.metadata_used, raw.metadata_size),
+            used_percent: used_percent(raw.used, raw.lv_size),
+            metadata_used_percent: used_percent(raw.metadata_used, raw.metadata_size),
         }
     }
 }
@@ -165,7 +166,7 @@ pub(crate) fn of_storages(storages: &[StorageStatus]) -> Vec<Finding> {
             ));
             continue;
         }
-        if let Some(percent) = share(one.used, one.total)
+        if let Some(percent) = used_percent(one.used, one.total)
             && let Some(severity) = fullness(percent)
         {
             findings.push(

@@ -1,0 +1,9 @@
+//! Answers of the guest agent.
+
+use serde::Deserialize;
+
+/// Every answer of the agent is wrapped in this.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Answer<T> {
+    pub(crate) result: T,
+}
