@@ -273,15 +273,10 @@ impl NodeHealth {
             if shown.len() < MOST_DISKS && disk.has_smart() {
                 let params = Params::new().set("disk", &disk.device);
                 let request = calls::nodes::SMART.at([node]);
-                match pve.send::<disks::RawSmart>(&request, &params) {
-                    Ok(smart) => disk.add(&smart),
-                    Err(failure @ Failure::Refused { .. }) => {
-                        visible::<()>(Err(failure), "SMART", unseen);
-                    }
-                    // A controller that hides its disks; the list has said so.
-                    Err(failure) => {
-                        visible::<()>(Err(failure), &format!("SMART of {}", disk.device), unseen);
-                    }
+                let answer = pve.send::<disks::RawSmart>(&request, &params);
+                let what = format!("SMART of {}", disk.device);
+                if let Some(smart) = visible(answer, &what, unseen) {
+                    disk.add(&smart);
                 }
             }
             findings.extend(disk.findings());
