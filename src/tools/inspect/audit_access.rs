@@ -236,7 +236,7 @@ impl RawUser {
     }
 
     fn has_expired(&self, now: u64) -> bool {
-        self.expire.is_some_and(|end| end.0 > 0 && end.0 < now)
+        has_expired(self.expire, now)
     }
 }
 
@@ -247,14 +247,21 @@ impl RawToken {
     }
 
     fn never_expires(&self) -> bool {
-        self.expire.is_none_or(|end| end.0 == 0)
+        set(self.expire).is_none()
     }
 }
 
+/// A moment that is set: 0 stands for never.
+fn set(moment: Option<Num<u64>>) -> Option<u64> {
+    moment.map(|moment| moment.0).filter(|moment| *moment > 0)
+}
+
+fn has_expired(end: Option<Num<u64>>, now: u64) -> bool {
+    set(end).is_some_and(|end| end < now)
+}
+
 fn end(moment: Option<Num<u64>>) -> Option<String> {
-    moment
-        .filter(|moment| moment.0 > 0)
-        .map(|moment| text::time(moment.0))
+    set(moment).map(text::time)
 }
 
 impl Rights {
@@ -366,36 +373,7 @@ impl Rights {
             let is_off = !user.is_enabled() || user.has_expired(now);
             for token in &user.tokens {
                 let full = format!("{name}!{}", token.tokenid);
-                if is_root && !token.is_separated() {
-                    findings.push(Finding::new(
-                        Severity::High,
-                        format!("the token {full} may do everything: it has all rights of root"),
-                        "make a token of a user of its own, with the rights that it needs",
-                    ));
-                } else if !token.is_separated() {
-                    findings.push(Finding::new(
-                        if is_mighty {
-                            Severity::Medium
-                        } else {
-                            Severity::Low
-                        },
-                        format!("the token {full} has all rights of its user"),
-                        "separate its privileges, and grant the token those that it needs",
-                    ));
-                }
-                let own = self.risks_of(self.entries("token", &full));
-                if token.is_separated() && !own.is_empty() {
-                    findings.push(
-                        Finding::new(
-                            Severity::Medium,
-                            format!(
-                                "the token {full} has risky rights, as far as its user has them"
-                            ),
-                            "give it a role without them, if it does not need them",
-                        )
-                        .on(own.join("; ")),
-                    );
-                }
+                findings.extend(self.finding_of_token(token, &full, is_root, is_mighty));
                 if token.never_expires() {
                     endless.push(full);
                 }
@@ -442,6 +420,43 @@ impl Rights {
         findings
     }
 
+    /// What is risky about the rights of a token.
+    fn finding_of_token(
+        &self,
+        token: &RawToken,
+        full: &str,
+        is_of_root: bool,
+        is_of_mighty: bool,
+    ) -> Option<Finding> {
+        if token.is_separated() {
+            let own = self.risks_of(self.entries("token", full));
+            return (!own.is_empty()).then(|| {
+                Finding::new(
+                    Severity::Medium,
+                    format!("the token {full} has risky rights, as far as its user has them"),
+                    "give it a role without them, if it does not need them",
+                )
+                .on(own.join("; "))
+            });
+        }
+        if is_of_root {
+            return Some(Finding::new(
+                Severity::High,
+                format!("the token {full} may do everything: it has all rights of root"),
+                "make a token of a user of its own, with the rights that it needs",
+            ));
+        }
+        Some(Finding::new(
+            if is_of_mighty {
+                Severity::Medium
+            } else {
+                Severity::Low
+            },
+            format!("the token {full} has all rights of its user"),
+            "separate its privileges, and grant the token those that it needs",
+        ))
+    }
+
     /// Who may do something to a guest.
     fn holders(&self, guest: &Guest, now: u64) -> Vec<Holder> {
         let path = format!("/vms/{}", guest.vmid);
@@ -454,7 +469,7 @@ impl Rights {
             let groups = names(user.groups.as_ref());
             let of_user = self.effective(&Subject::user(name, &groups), &path, guest);
             for token in &user.tokens {
-                if !token.never_expires() && token.expire.is_none_or(|end| end.0 <= now) {
+                if has_expired(token.expire, now) {
                     continue;
                 }
                 let full = format!("{name}!{}", token.tokenid);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Privileges by which their holder can take more, and what each allows. Worth a
 /// look wherever they are granted.
-pub(super) const RISKY: &[(&str, &str)] = &[
+const RISKY: &[(&str, &str)] = &[
     ("Permissions.Modify", "grants itself any role"),
     ("User.Modify", "changes users and makes tokens of them"),
     ("Realm.Allocate", "adds realms that log anybody in"),
