@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use pve_api::calls;
 use pve_api::grammar::list;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
@@ -126,8 +126,9 @@ struct RawJob {
     node: Option<String>,
     #[serde(default)]
     all: Flag,
-    vmid: Option<Text>,
-    exclude: Option<Text>,
+    vmid: Option<VmidList>,
+    #[serde(default)]
+    exclude: VmidList,
     pool: Option<String>,
     prune_backups: Option<Value>,
     #[serde(default)]
@@ -136,6 +137,27 @@ struct RawJob {
     /// Before PVE 7: a time and days of the week.
     starttime: Option<Text>,
     dow: Option<Text>,
+}
+
+/// The vmids in a list; one alone may come as a number.
+#[derive(Debug, Default)]
+struct VmidList(BTreeSet<Vmid>);
+
+impl<'de> Deserialize<'de> for VmidList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Text::deserialize(deserializer)?;
+        Ok(Self(list(&text.0).filter_map(Vmid::parse).collect()))
+    }
+}
+
+impl VmidList {
+    fn has(&self, guest: &Guest) -> bool {
+        self.0.contains(&guest.vmid)
+    }
+
+    fn shown(&self) -> Vec<Vmid> {
+        self.0.iter().copied().take(MOST_VMIDS).collect()
+    }
 }
 
 /// A storage as it is configured.
@@ -205,13 +227,6 @@ struct Picture<'a> {
     is_scoped: bool,
 }
 
-fn numbers(text: Option<&Text>) -> BTreeSet<Vmid> {
-    text.into_iter()
-        .flat_map(|text| text.0.split([',', ' ', ';']))
-        .filter_map(|vmid| Vmid::parse(vmid.trim()))
-        .collect()
-}
-
 /// `{"keep-daily": "7"}`, or the same as a text.
 fn retention(value: Option<&Value>) -> Option<String> {
     match value? {
@@ -253,8 +268,8 @@ impl RawJob {
     fn selects(&self, guest: &Guest) -> bool {
         match self.selection() {
             Selection::Pool => guest.pool == self.pool,
-            Selection::Vmids => numbers(self.vmid.as_ref()).contains(&guest.vmid),
-            Selection::All => self.all.0 && !numbers(self.exclude.as_ref()).contains(&guest.vmid),
+            Selection::Vmids => self.vmid.as_ref().is_some_and(|vmids| vmids.has(guest)),
+            Selection::All => self.all.0 && !self.exclude.has(guest),
         }
     }
 
@@ -319,6 +334,11 @@ impl Picture<'_> {
         }
     }
 
+    /// How many guests a job backs up where they are now.
+    fn covered_by(&self, job: &RawJob) -> usize {
+        self.guests.iter().filter(|guest| job.covers(guest)).count()
+    }
+
     fn storage(&self, job: &RawJob) -> Option<&Configured> {
         let name = &job.storage.as_ref()?.0;
         self.storages?.iter().find(|one| one.storage == *name)
@@ -351,15 +371,9 @@ impl Picture<'_> {
             node: raw.node.clone(),
             selection: raw.selection(),
             pool: raw.pool.clone(),
-            vmids: numbers(raw.vmid.as_ref())
-                .into_iter()
-                .take(MOST_VMIDS)
-                .collect(),
-            excluded_vmids: numbers(raw.exclude.as_ref())
-                .into_iter()
-                .take(MOST_VMIDS)
-                .collect(),
-            guests_covered: self.guests.iter().filter(|guest| raw.covers(guest)).count(),
+            vmids: raw.vmid.as_ref().map(VmidList::shown).unwrap_or_default(),
+            excluded_vmids: raw.exclude.shown(),
+            guests_covered: self.covered_by(raw),
             repeat_missed: raw.repeat_missed.0,
             comment: raw
                 .comment
@@ -382,7 +396,7 @@ impl Picture<'_> {
         };
         let edit = format!("correct job {id} in the web interface under Datacenter, Backup");
         if !job.is_enabled() {
-            let count = self.guests.iter().filter(|guest| job.covers(guest)).count();
+            let count = self.covered_by(job);
             findings.push(Finding::new(
                 Severity::Low,
                 format!(
@@ -393,9 +407,11 @@ impl Picture<'_> {
             ));
         }
         let known: BTreeSet<Vmid> = self.guests.iter().map(|guest| guest.vmid).collect();
-        let gone: Vec<Vmid> = numbers(job.vmid.as_ref())
-            .into_iter()
-            .filter(|vmid| !known.contains(vmid))
+        let gone: Vec<Vmid> = job
+            .vmid
+            .iter()
+            .flat_map(|vmids| vmids.0.difference(&known))
+            .copied()
             .collect();
         if !gone.is_empty() && !known.is_empty() {
             findings.push(
