@@ -15,15 +15,18 @@ macro_rules! tool_names {
 }
 
 tool_names! {
+    ADD_FIREWALL_RULE = "add_firewall_rule";
     AUDIT_FIREWALL = "audit_firewall";
     CHECK_MIGRATION = "check_migration";
     CLONE_GUEST = "clone_guest";
     CREATE_SNAPSHOT = "create_snapshot";
     DELETE_FIREWALL_RULE = "delete_firewall_rule";
     DELETE_SNAPSHOT = "delete_snapshot";
+    GET_CLOUD_INIT = "get_cloud_init";
     GET_CLUSTER_STATUS = "get_cluster_status";
     GET_CONSOLE_URL = "get_console_url";
     GET_GUEST = "get_guest";
+    GET_GUEST_METRICS = "get_guest_metrics";
     GET_GUEST_NETWORK = "get_guest_network";
     GET_HA = "get_ha";
     GET_NODE_HEALTH = "get_node_health";
@@ -39,6 +42,7 @@ tool_names! {
     LIST_TASKS = "list_tasks";
     LIST_TEMPLATES = "list_templates";
     MIGRATE_GUEST = "migrate_guest";
+    RESIZE_DISK = "resize_disk";
     RESTART_GUEST = "restart_guest";
     RESUME_GUEST = "resume_guest";
     RUN_IN_GUEST = "run_in_guest";

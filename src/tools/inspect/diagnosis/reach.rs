@@ -89,22 +89,22 @@ pub(crate) fn of_path(
         causes.push(
             Cause::likely(
                 "a filesystem inside the guest is full, and services then fail",
-                "free space inside the guest, or grow the disk with resize_disk and the \
-                 filesystem after it",
+                format!(
+                    "free space inside the guest, or grow the disk with {} and the filesystem \
+                     after it",
+                    tool_names::RESIZE_DISK
+                ),
             )
             .on(full.clone()),
         );
     }
-    if state.cpu.is_some_and(|cpu| cpu.0 >= BUSY) {
+    if let Some(cpu) = state.cpu.filter(|cpu| cpu.0 >= BUSY) {
         causes.push(
             Cause::possible(
                 "its processors are fully busy",
-                format!("see for how long with {}", "get_guest_metrics"),
+                format!("see for how long with {}", tool_names::GET_GUEST_METRICS),
             )
-            .on(format!(
-                "CPU {}%",
-                text::percent(state.cpu.map_or(0.0, |cpu| cpu.0), 1.0)
-            )),
+            .on(format!("CPU {}%", text::percent(cpu.0, 1.0))),
         );
     }
     causes
@@ -195,7 +195,7 @@ fn of_addresses(guest: &Guest, path: &Path) -> Option<Cause> {
             .all(|one| one.starts_with("169.254.") || one.to_lowercase().starts_with("fe80:"));
     if addresses.is_empty() || has_link_local_only {
         let settings = match guest.kind {
-            GuestType::Qemu => "get_cloud_init",
+            GuestType::Qemu => tool_names::GET_CLOUD_INIT,
             GuestType::Lxc => tool_names::GET_GUEST,
         };
         let cause = Cause::likely(
@@ -233,9 +233,10 @@ fn of_firewall(guest: &Guest, path: &Path) -> Vec<Cause> {
         |port| format!("TCP port {port}"),
     );
     let fix = format!(
-        "{} of {} shows the rules; add_firewall_rule lets it in",
+        "{} of {} shows the rules; {} lets it in",
         tool_names::AUDIT_FIREWALL,
-        guest.vmid
+        guest.vmid,
+        tool_names::ADD_FIREWALL_RULE
     );
     let is_sure = firewall.in_effect == Some(true);
     let mut causes = Vec::new();

@@ -103,17 +103,19 @@ fn of_lock(guest: &Guest, state: &GuestState, tasks: &[GuestTask]) -> Option<Cau
         GuestType::Qemu => format!("qm unlock {}", guest.vmid),
         GuestType::Lxc => format!("pct unlock {}", guest.vmid),
     };
-    let is_of_backup = lock == "backup";
+    let sure = if lock == "backup" {
+        format!(
+            "make sure with {} that no vzdump of several guests runs; ",
+            tool_names::LIST_TASKS
+        )
+    } else {
+        String::new()
+    };
     Some(
         Cause::likely(
             format!("it is locked ({lock}), and no task of its own runs: the lock was left behind"),
             format!(
-                "{}if none runs, on node {}: {unlock} (a token cannot unlock a guest)",
-                if is_of_backup {
-                    "make sure with list_tasks that no vzdump of several guests runs; "
-                } else {
-                    ""
-                },
+                "{sure}if none runs, on node {}: {unlock} (a token cannot unlock a guest)",
                 guest.node
             ),
         )
@@ -187,9 +189,8 @@ fn why_stopped(state: &GuestState, tasks: &[GuestTask]) -> Option<Cause> {
             "it ended without a task: it was powered off from inside, crashed, was killed for \
              want of memory, or its node restarted",
             format!(
-                "look at the node's log of that time with {} (word: {}), then {}",
+                "look at the node's log of that time with {} (word: oom or the vmid), then {}",
                 tool_names::GET_NODE_LOG,
-                "oom or the vmid",
                 tool_names::START_GUEST
             ),
         )
