@@ -239,12 +239,7 @@ impl Scope {
 
     /// Whether a job backs up any guest in scope. A job for all guests does.
     fn shows_backup_job(&self, job: &Value, directory: &Directory) -> bool {
-        // One vmid may come as a number.
-        let vmids = match job.get("vmid") {
-            Some(Value::String(vmids)) => vmids.clone(),
-            Some(Value::Number(vmid)) => vmid.to_string(),
-            _ => String::new(),
-        };
+        let vmids = job.get("vmid").map(names).unwrap_or_default();
         if !vmids.is_empty() {
             return list(&vmids).any(|vmid| self.has_all_in(vmid, directory));
         }
@@ -311,18 +306,24 @@ impl Scope {
 }
 
 /// Keeps those names of a list in a text that fit, and removes a list of which
-/// none is left. One vmid may come as a number.
+/// none is left.
 fn keep_names(fields: &mut serde_json::Map<String, Value>, key: &str, fits: impl Fn(&str) -> bool) {
-    let names = match fields.get(key) {
-        Some(Value::String(names)) => names.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        None => return,
-        Some(_) => String::new(),
+    let Some(names) = fields.get(key).map(names) else {
+        return;
     };
     let kept: Vec<&str> = list(&names).filter(|name| fits(name)).collect();
     if kept.is_empty() {
         fields.remove(key);
     } else {
         fields.insert(key.to_owned(), kept.join(",").into());
+    }
+}
+
+/// A list in a text. One vmid may come as a number.
+fn names(value: &Value) -> String {
+    match value {
+        Value::String(names) => names.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => String::new(),
     }
 }

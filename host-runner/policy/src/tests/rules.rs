@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// An expert's rule lets no harm through, and nothing of which nobody knows
-/// whether it is harm.
+/// An expert's rule allows neither harmful requests nor requests whose effect is
+/// unknown.
 #[test]
 fn no_rule_allows_what_is_built_in() {
     let mut policy = Policy::preset(Preset::Admin);
