@@ -8,8 +8,7 @@ use crate::fail::Fail;
 use crate::formats::{Format, NODE, Props, STORAGE, check_storage, field, split_list};
 use crate::params::{ARRAY, BOOL, INT, Kind, TEXT, matches_whole, opt, req};
 use crate::permission::Permission::Everyone;
-use crate::state::Lines;
-use crate::state::{Archive, Cluster, Guest, GuestNames, Volume};
+use crate::state::{Archive, Cluster, Guest, GuestNames, Lines, Volume};
 use crate::tasks::Plan;
 use pve_api::{GuestType, Method, calls};
 

@@ -13,9 +13,8 @@ use crate::guest_params::{CONFIG_DIGEST, CT_NET, DELETE, LXC, NET, QEMU, REVERT}
 use crate::params::{Arg, BOOL, INT, Param, opt};
 use crate::permission::Permission::Any;
 use crate::random::{mac, uuid};
-use crate::state::Lines;
 use crate::state::{
-    Cluster, Guest, GuestNames, Volume, is_cloudinit_key, is_disk_key, number_of, volid,
+    Cluster, Guest, GuestNames, Lines, Volume, is_cloudinit_key, is_disk_key, number_of, volid,
 };
 use crate::tasks::Plan;
 use crate::{clock, ssh};

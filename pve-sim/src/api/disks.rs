@@ -6,8 +6,7 @@ use crate::formats::field;
 use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISKS, QEMU_DISKS};
 use crate::params::{BOOL, TEXT, opt, req};
 use crate::permission::Permission::{All, Any};
-use crate::state::Lines;
-use crate::state::{Cluster, volid};
+use crate::state::{Cluster, Lines, volid};
 use crate::tasks::Plan;
 use pve_api::{GuestType, calls, size};
 

@@ -1,8 +1,7 @@
 //! `/nodes/{node}`: services, disks, pools, certificates and packages.
 //!
-//! Each node is well but for a few things that a check of its health has to find: a disk that is
-//! nearly worn out, one that has lost sectors, a service that has failed, and a kernel that waits
-//! for a reboot.
+//! Each node is healthy except for a few problems that a health check has to find: a nearly worn-out
+//! disk, a disk with reallocated sectors, a failed service, and a new kernel that needs a reboot.
 
 use serde_json::{Value, json};
 
@@ -207,52 +206,44 @@ fn certificates(call: &mut Call<'_>) -> Answer {
     ]))
 }
 
-fn package(name: &str, old: Option<&str>, new: &str, state: &str) -> Value {
+/// A package, with the fields that only one of the lists has.
+fn package(name: &str, version: &str, own: &[(&str, &str)]) -> Value {
     let mut entry = json!({
-        "Package": name, "Version": new, "Title": format!("{name} of this node"),
+        "Package": name, "Version": version, "Title": format!("{name} of this node"),
         "Description": "A package.", "Arch": "amd64", "Priority": "optional", "Section": "admin",
-        "Origin": "Proxmox", "CurrentState": state,
+        "Origin": "Proxmox",
     });
-    if let (Some(fields), Some(old)) = (entry.as_object_mut(), old) {
-        fields.insert("OldVersion".into(), json!(old));
+    if let Some(fields) = entry.as_object_mut() {
+        fields.extend(own.iter().map(|(key, value)| ((*key).into(), json!(value))));
     }
     entry
 }
 
 fn updates(_: &mut Call<'_>) -> Answer {
-    let mut all = [
-        package("pve-manager", Some("9.2.11"), "9.2.12", "Installed"),
-        package("openssl", Some("3.5.1-1"), "3.5.1-1+deb13u1", "Installed"),
-    ];
-    for entry in &mut all {
-        if let Some(fields) = entry.as_object_mut() {
-            fields.remove("CurrentState");
-        }
-    }
-    Ok(Value::Array(all.to_vec()))
+    let update = |name: &str, old: &str, new: &str| package(name, new, &[("OldVersion", old)]);
+    Ok(json!([
+        update("pve-manager", "9.2.11", "9.2.12"),
+        update("openssl", "3.5.1-1", "3.5.1-1+deb13u1"),
+    ]))
 }
 
 fn packages(_: &mut Call<'_>) -> Answer {
-    let mut proxmox = package("proxmox-ve", Some("9.2.0"), "9.2.0", "Installed");
-    if let Some(fields) = proxmox.as_object_mut() {
-        fields.insert("RunningKernel".into(), json!("6.17.2-1-pve"));
-    }
+    let installed = |name: &str, version: &str| {
+        let own = [("OldVersion", version), ("CurrentState", "Installed")];
+        package(name, version, &own)
+    };
+    let missing = [("CurrentState", "NotInstalled")];
+    let proxmox = [
+        ("OldVersion", "9.2.0"),
+        ("CurrentState", "Installed"),
+        ("RunningKernel", "6.17.2-1-pve"),
+    ];
     Ok(json!([
-        package("ceph-fuse", None, "18.2.7+ds-1+deb13u1", "NotInstalled"),
-        proxmox,
-        package("proxmox-kernel-helper", Some("9.0.4"), "9.0.4", "Installed"),
-        package(
-            "proxmox-kernel-6.17.2-1-pve-signed",
-            Some("6.17.2-1"),
-            "6.17.2-1",
-            "Installed"
-        ),
-        package(
-            "proxmox-kernel-6.17.4-1-pve-signed",
-            Some("6.17.4-1"),
-            "6.17.4-1",
-            "Installed"
-        ),
-        package("qemu-server", Some("9.1.0"), "9.1.0", "Installed"),
+        package("ceph-fuse", "18.2.7+ds-1+deb13u1", &missing),
+        package("proxmox-ve", "9.2.0", &proxmox),
+        installed("proxmox-kernel-helper", "9.0.4"),
+        installed("proxmox-kernel-6.17.2-1-pve-signed", "6.17.2-1"),
+        installed("proxmox-kernel-6.17.4-1-pve-signed", "6.17.4-1"),
+        installed("qemu-server", "9.1.0"),
     ]))
 }

@@ -9,8 +9,7 @@ use crate::fail::Fail;
 use crate::formats::{CONTENT_KIND, STORAGE};
 use crate::params::{BOOL, INT, Kind, TEXT, matches_whole, opt, req};
 use crate::permission::Permission::{self, All, And, Everyone, Or};
-use crate::state::Lines;
-use crate::state::{Cluster, Volume};
+use crate::state::{Cluster, Lines, Volume};
 use crate::tasks::Plan;
 use pve_api::{Method, calls};
 

@@ -10,8 +10,7 @@ use crate::fail::Fail;
 use crate::formats::{Format, NODE, check_storage, field};
 use crate::params::{BOOL, INT, Kind, NUMBER, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All};
-use crate::state::Lines;
-use crate::state::{Cluster, Guest, GuestNames, number_of, volid};
+use crate::state::{Cluster, Guest, GuestNames, Lines, number_of, volid};
 use crate::tasks::Plan;
 use pve_api::{GuestType, calls};
 

@@ -1,8 +1,8 @@
-//! What a cluster has beside its guests: backup jobs, HA rules, virtual networks and users.
+//! What a cluster has besides its guests: backup jobs, HA rules, virtual networks and users.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::clock::now;
 use crate::digest::sha1_hex;
@@ -109,18 +109,21 @@ fn users(call: &mut Call<'_>) -> Answer {
     let full = call.flag("full");
     let entries = users.into_iter().map(|(user, tokens)| {
         let realm = user.split_once('@').map_or("pve", |(_, realm)| realm);
-        let mut entry = json!({
-            "userid": user, "realm-type": realm, "enable": 1, "expire": 0,
-        });
-        // What Proxmox keeps of second factors beside the user.
-        if let Some(fields) = entry.as_object_mut().filter(|_| user == "root@pam") {
-            fields.insert("keys".into(), json!("x"));
+        let mut fields = Map::from_iter([
+            ("userid".to_owned(), json!(user)),
+            ("realm-type".to_owned(), json!(realm)),
+            ("enable".to_owned(), json!(1)),
+            ("expire".to_owned(), json!(0)),
+        ]);
+        // Proxmox keeps the second factors elsewhere, and this in their place.
+        if user == "root@pam" {
+            fields.insert("keys".to_owned(), json!("x"));
         }
-        if let Some(fields) = entry.as_object_mut().filter(|_| full) {
-            fields.insert("groups".into(), json!(""));
-            fields.insert("tokens".into(), Value::Array(tokens));
+        if full {
+            fields.insert("groups".to_owned(), json!(""));
+            fields.insert("tokens".to_owned(), Value::Array(tokens));
         }
-        entry
+        Value::Object(fields)
     });
     Ok(entries.collect())
 }

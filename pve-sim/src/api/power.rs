@@ -7,8 +7,7 @@ use crate::fail::Fail;
 use crate::formats::{NODE, STORAGE};
 use crate::params::{BOOL, INT, Param, TEXT, opt};
 use crate::permission::Permission::{self, All};
-use crate::state::Lines;
-use crate::state::{Cluster, GuestNames, Power, missing};
+use crate::state::{Cluster, GuestNames, Lines, Power, missing};
 use crate::tasks::Plan;
 use pve_api::{GuestType, calls};
 

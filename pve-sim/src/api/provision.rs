@@ -17,8 +17,9 @@ use crate::params::{BOOL, INT, NUMBER, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, And, Everyone, IfParam, Or};
 use crate::random::uuid;
 use crate::ssh;
-use crate::state::Lines;
-use crate::state::{Cluster, Config, Guest, GuestNames, Volume, is_disk_key, number_of, volid};
+use crate::state::{
+    Cluster, Config, Guest, GuestNames, Lines, Volume, is_disk_key, number_of, volid,
+};
 use crate::tasks::Plan;
 use pve_api::{GuestType, Method, calls, size};
 

@@ -8,8 +8,7 @@ use crate::fail::Fail;
 use crate::formats::SNAPSHOT_NAME;
 use crate::params::{BOOL, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, Any};
-use crate::state::Lines;
-use crate::state::{Cluster, Config, Guest, Snapshot, missing, volid};
+use crate::state::{Cluster, Config, Guest, Lines, Snapshot, missing, volid};
 use crate::tasks::Plan;
 use pve_api::{GuestType, calls};
 
