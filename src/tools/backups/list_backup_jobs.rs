@@ -641,7 +641,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disabled_job_covers_nobody() {
+    fn a_disabled_job_covers_no_guest() {
         let job = |enabled: u8| {
             json!([{"id": "nightly", "type": "vzdump", "all": 1, "exclude": "101",
                 "enabled": enabled, "schedule": "daily", "next-run": 1_795_737_600,
