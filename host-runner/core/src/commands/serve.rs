@@ -16,7 +16,7 @@ use crate::timings::{self, Milestone};
 /// Several clients give up on a call after 60 s.
 const WAIT: Duration = Duration::from_secs(50);
 
-/// How long the component is not loaded while no client has sent a request.
+/// How long loading the component waits for the first response to the client.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// How long to wait for the component when the client is already gone.
@@ -75,17 +75,14 @@ pub(crate) async fn run(
         fault.as_ref().map(ToString::to_string),
     );
     process::end_in_time(server.closing())?;
-    // The component is loaded while the client reads the greeting, so that the
-    // greeting need not share the processor with it.
-    let early = server.responded();
-    let catalog_is_due = async move {
-        let _ = tokio::time::timeout(SILENCE, early.cancelled()).await;
-    };
+    let responded = server.responded();
     let said = AtomicBool::new(fault.is_some());
     let greeted = tokio::select! {
         served = server.serve() => served.map_err(CommandError::Protocol),
         error = async {
-            catalog_is_due.await;
+            // The component is loaded while the client reads the greeting, so that
+            // the greeting need not share the processor with it.
+            let _ = tokio::time::timeout(SILENCE, responded.cancelled()).await;
             unusable(&catalog, terminal, &said).await
         } => Err(error.into()),
     };
@@ -93,7 +90,7 @@ pub(crate) async fn run(
         return Ok(());
     }
     // A client that hung up at once still gets the fault reported.
-    match tokio::time::timeout(LOADING, catalog.offer()).await {
+    match tokio::time::timeout(LOADING, ready(&catalog)).await {
         _ if said.load(Ordering::Relaxed) => Err(CommandError::Faulty),
         Ok(Err(error)) => Err(error.into()),
         _ => Ok(()),
@@ -103,15 +100,21 @@ pub(crate) async fn run(
 /// Why the server has to end, once that is known. What the operator can correct
 /// is said on stderr, and to the client with each call.
 async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> OfferError {
-    match catalog.offer().await {
+    match ready(catalog).await {
         Err(error) if terminal || is_final(&error) => return error,
         // A fault of the settings has been said already.
         Err(error) if !said.swap(true, Ordering::Relaxed) => crate::report(&error.into()),
-        // The first call need not wait for the component.
-        Ok(_) => drop(catalog.plugin().await),
-        Err(_) => {}
+        _ => {}
     }
     std::future::pending().await
+}
+
+/// Prepares the list of tools, and loads the component, for which the first call
+/// then need not wait. The embedded component's tools are listed without it.
+async fn ready(catalog: &Catalog) -> Result<(), OfferError> {
+    catalog.offer().await?;
+    catalog.plugin().await?;
+    Ok(())
 }
 
 fn is_final(error: &OfferError) -> bool {
