@@ -376,9 +376,9 @@ fn pool(limits: &Limits) -> PoolingAllocationConfig {
 /// pages would be cleared whether they were written or not, and they are the unused
 /// end of the component's stack.
 fn kept_bytes() -> usize {
-    match File::open("/proc/self/pagemap") {
-        Ok(_) => 1 << 20,
-        Err(_) => 0,
+    match PoolingAllocationConfig::is_pagemap_scan_available() {
+        true => 1 << 20,
+        false => 0,
     }
 }
 
