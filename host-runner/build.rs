@@ -27,13 +27,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let wasm = read("PROXMOX_MCP_COMPONENT", "proxmox_mcp.wasm")?;
     let precompiled = read("PROXMOX_MCP_COMPONENT_CWASM", "proxmox_mcp.cwasm")?;
-    let precompiled = match (&wasm, &precompiled) {
-        (Some(wasm), Some(file)) => made_from(wasm, file),
-        _ => None,
-    };
     let declaration = match wasm {
-        Some(wasm) => component(&out, &wasm, precompiled.as_ref())?,
-        None => NO_COMPONENT.to_owned(),
+        Some(wasm) => component(&out, &wasm, precompiled.as_deref())?,
+        None => "const COMPONENT: Option<EmbeddedComponent> = None;\n".to_owned(),
     };
     fs::write(out.join("embedded.rs"), declaration)?;
     Ok(())
@@ -67,10 +63,10 @@ struct Precompiled<'a> {
     code: &'a [u8],
 }
 
-/// What is in a precompiled file, if it was made from this component.
-fn made_from<'a>(wasm: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
-    let digest = Sha256::digest(wasm);
-    let rest = file.strip_prefix(MAGIC)?.strip_prefix(digest.as_slice())?;
+/// What is in a precompiled file, if it was made from the component with this
+/// digest.
+fn made_from<'a>(digest: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
+    let rest = file.strip_prefix(MAGIC)?.strip_prefix(digest)?;
     let (length, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (description, code) = rest.split_at_checked(length)?;
@@ -80,40 +76,33 @@ fn made_from<'a>(wasm: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
     })
 }
 
-const NO_COMPONENT: &str = "const COMPONENT: Option<EmbeddedComponent> = None;\n";
-
 /// Declares the constant `COMPONENT`.
 fn component(
     out: &Path,
     wasm: &[u8],
-    precompiled: Option<&Precompiled<'_>>,
+    precompiled: Option<&[u8]>,
 ) -> Result<String, Box<dyn Error>> {
+    let digest = Sha256::digest(wasm);
     let mut text = String::new();
-    let description = match precompiled {
-        None => "None".to_owned(),
-        Some(Precompiled { description, .. }) => {
-            let path = out.join("description");
-            fs::write(&path, description)?;
-            format!("Some(include_str!({path:?}))")
-        }
-    };
-    let machine_code = match precompiled {
-        None => "None",
-        Some(Precompiled { code, .. }) => {
-            let path = out.join("machine_code");
-            fs::write(&path, code)?;
-            text += &format!(
-                "static MACHINE_CODE: Pages<{}> = Pages(*include_bytes!({path:?}));\n",
-                code.len()
-            );
-            "Some(&MACHINE_CODE.0)"
-        }
-    };
+    let mut description = "None".to_owned();
+    let mut machine_code = "None";
+    if let Some(precompiled) = precompiled.and_then(|file| made_from(&digest, file)) {
+        let path = out.join("description");
+        fs::write(&path, precompiled.description)?;
+        description = format!("Some(include_str!({path:?}))");
+        let path = out.join("machine_code");
+        fs::write(&path, precompiled.code)?;
+        text += &format!(
+            "static MACHINE_CODE: host_runner_core::Pages<{}> =\n    \
+             host_runner_core::Pages(*include_bytes!({path:?}));\n",
+            precompiled.code.len()
+        );
+        machine_code = "Some(&MACHINE_CODE.0)";
+    }
     // Without a compiler, only the machine code can be run.
-    let has_compiler = env::var_os("CARGO_FEATURE_COMPILER").is_some();
-    let packed = match has_compiler || precompiled.is_none() {
-        false => "None".to_owned(),
-        true => {
+    let packed = match env::var_os("CARGO_FEATURE_COMPILER") {
+        None => "None".to_owned(),
+        Some(_) => {
             let path = out.join("wasm");
             fs::write(&path, lz4_flex::compress_prepend_size(wasm))?;
             format!("Some(include_bytes!({path:?}))")
@@ -124,7 +113,7 @@ fn component(
          wasm: {packed},\n    size: {},\n    sha256: {:?},\n    \
          description: {description},\n    machine_code: {machine_code},\n}});\n",
         wasm.len(),
-        Sha256::digest(wasm).as_slice(),
+        digest.as_slice(),
     );
     Ok(text)
 }

@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 
-pub use crate::engine::{Embedded, EmbeddedComponent};
+pub use crate::engine::{Embedded, EmbeddedComponent, Pages};
 
 use crate::cli::{Cli, Command, Operator, PolicyCommand};
 use crate::commands::CommandError;

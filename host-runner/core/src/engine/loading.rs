@@ -45,8 +45,8 @@ pub struct EmbeddedComponent {
     pub sha256: [u8; 32],
     /// What it says of itself, read when it was compiled.
     pub description: Option<&'static str>,
-    /// Its machine code: what `host-runner precompile` wrote, without its head,
-    /// and aligned to a page. It is run as it is, so it must be part of the
+    /// Its machine code: what `host-runner precompile` wrote, without its head, in
+    /// [`Pages`](super::Pages). It is run as it is, so it must be part of the
     /// binary.
     pub machine_code: Option<&'static [u8]>,
 }

@@ -6,6 +6,15 @@
 use wasmtime::component::Component;
 use wasmtime::{Config, Engine};
 
+/// Bytes that start at a page of memory, as machine code that is run in place has
+/// to: pages have 4 KiB on x86-64, and up to 64 KiB elsewhere.
+#[cfg_attr(target_arch = "x86_64", repr(C, align(4096)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(C, align(65536)))]
+pub struct Pages<const LENGTH: usize>(
+    /// The bytes.
+    pub [u8; LENGTH],
+);
+
 /// Prepares an engine for [`load`]. Such an engine must not compile anything.
 pub(super) fn configure(config: &mut Config) {
     #[cfg(target_os = "linux")]

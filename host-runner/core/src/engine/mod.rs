@@ -35,6 +35,7 @@ pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;
 pub(crate) use self::loading::{ComponentSource, LoadError};
 pub use self::loading::{Embedded, EmbeddedComponent};
+pub use self::machine_code::Pages;
 
 use self::bindings::RunnerPre;
 use self::bindings::exports::proxmox::mcp::tools::Guest;
