@@ -64,7 +64,7 @@ fn hide_named(text: &str) -> String {
             .strip_suffix(name)
             .is_some_and(|out| out.ends_with('\\'));
         let bare = name.strip_prefix(['n', 'r', 't']).filter(|_| escaped);
-        let length = if identifies || is_secret_name(bare.unwrap_or(name)) || is_secret_name(name) {
+        let length = if identifies || bare.is_some_and(is_secret_name) || is_secret_name(name) {
             value.length(assigned)
         } else if (is_token && is_uuid(assigned)) || is_ticket(name, assigned) {
             word(assigned).len()
