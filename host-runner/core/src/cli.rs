@@ -103,8 +103,8 @@ pub(crate) enum Command {
         #[arg(value_name = "COMPONENT")]
         file: Option<PathBuf>,
         /// Also list the calls to Proxmox VE that each tool declares, with the
-        /// privileges that they require: runs the component's list of tools, in a
-        /// sandbox that sends nothing
+        /// privileges that they require; to list them, a component from a file is
+        /// run in a sandbox that sends nothing
         #[arg(long)]
         calls: bool,
         /// As JSON, with the functions of each interface

@@ -37,7 +37,7 @@ pub(crate) enum Milestone {
     FirstCall,
 }
 
-/// Those that were reached, as bits: later ones are not recorded again.
+/// The milestones that were reached, one bit for each.
 static REACHED: AtomicU32 = AtomicU32::new(0);
 static RECORD: Mutex<Record> = Mutex::new(Record {
     start: None,

@@ -15,8 +15,8 @@ const WORLD: &str = "proxmox:mcp/plugin@0.1.0";
 /// Shows what a component asks for and what it would get. Nothing of it runs,
 /// and one that would be refused is shown like any other.
 ///
-/// With `calls`, its list of tools runs, and the calls that they declare are
-/// shown; nothing is sent.
+/// With `calls`, the calls that its tools declare are shown too. To list them, a
+/// component from a file is run; nothing is sent.
 pub(crate) async fn run(
     source: &ComponentSource,
     calls: bool,

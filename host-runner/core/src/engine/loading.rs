@@ -14,7 +14,7 @@ use crate::digest::Digest;
 use crate::sandbox::MAX_WAITING;
 use crate::timings::{self, Milestone};
 
-/// Begins what [`precompile`] makes; `build.rs` looks for it.
+/// Begins what [`embeddable`] makes; `build.rs` looks for it.
 #[cfg(feature = "compiler")]
 const MAGIC: &[u8] = b"PMCWASM\x02";
 
