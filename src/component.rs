@@ -61,6 +61,8 @@ impl From<&Tool> for wit::Tool {
             title: tool.title.into(),
             description: tool.description.into(),
             toolset: tool.toolset.0.into(),
+            by_default: tools::is_by_default(tool),
+            previews: tool.previews(),
             secret_arguments: tool.schemas.input.secrets(),
             input_schema: tool.schemas.published_input.into(),
             output_schema: tool.schemas.output.into(),

@@ -203,6 +203,14 @@ impl Call {
             }
     }
 
+    /// All that it may be, depending on its parameters.
+    pub fn actions(&self) -> Vec<Action> {
+        match self.params {
+            Params::Config(groups) => groups.iter().map(|(action, _)| *action).collect(),
+            Params::These(_) => vec![self.action],
+        }
+    }
+
     /// The segments of its path; placeholders are in braces.
     pub fn segments(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.path.split('/').skip(1)

@@ -118,6 +118,11 @@ impl Tool {
         }
     }
 
+    /// Whether it has an argument `preview`, with which it only reads.
+    pub(crate) fn previews(&self) -> bool {
+        self.schemas.input.takes("preview")
+    }
+
     /// Checks the arguments and calls the handler. The client is made only
     /// when the arguments are right.
     pub(crate) fn call(

@@ -147,6 +147,12 @@ impl Schema {
         }
     }
 
+    /// Whether there is an argument of this name.
+    pub(crate) fn takes(&self, name: &str) -> bool {
+        let known = self.fields().map_or(&[][..], |fields| fields.known);
+        known.iter().any(|(one, _)| *one == name)
+    }
+
     /// The names of the arguments whose values are secret.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let known = self.fields().map_or(&[][..], |fields| fields.known);

@@ -1,5 +1,6 @@
-//! All tools. The table of each toolset is in its `mod.rs`: there a tool's name,
-//! title, description, annotations and type meet.
+//! All tools, and which toolsets are offered by default. The `mod.rs` of each folder has
+//! the tables of its toolsets: there a tool's name, title, description, annotations and
+//! type meet.
 
 pub(crate) mod agent;
 pub(crate) mod backups;
@@ -30,30 +31,50 @@ use crate::tool::{Finished, Outcome, Tool};
 pub(crate) const INSTRUCTIONS: &str = "Manages a Proxmox VE cluster. List before you change \
     anything; identify guests by vmid. Long operations run as Proxmox tasks: a call waits for its \
     task for a while, then returns with the task still running. Use the UPID in the result to \
-    follow it; do not repeat the call.";
+    follow it; do not repeat the call. No tool deletes or overwrites a guest, disk, volume or \
+    backup, opens a shell or console on a node or in a container, or changes users, storage \
+    definitions, packages or the network of nodes: the Proxmox web interface can.";
 
-/// The toolsets, in the order in which clients see them.
-const TOOLSETS: &[&[Tool]] = &[
-    nodes::TOOLS,
+/// The toolsets that a host offers unless its operator chooses others, the most used
+/// first. Some clients pass on only 40 tools, and each tool costs the model: a unit
+/// test holds both limits.
+const BY_DEFAULT: &[&[Tool]] = &[
     guests::TOOLS,
     power::TOOLS,
-    console::TOOLS,
-    provisioning::TOOLS,
-    cloudinit::TOOLS,
-    resources::TOOLS,
-    migration::TOOLS,
-    snapshots::TOOLS,
-    backups::TOOLS,
-    firewall::TOOLS,
-    storage::TOOLS,
+    nodes::TOOLS,
     cluster::TOOLS,
     inspect::TOOLS,
+    snapshots::TOOLS,
+    backups::TOOLS,
+    storage::TOOLS,
+    provisioning::TOOLS,
+    resources::TOOLS,
+    cloudinit::TOOLS,
+];
+
+/// The others, the most used first.
+const ON_REQUEST: &[&[Tool]] = &[
+    inspect::NETWORKS,
+    migration::TOOLS,
+    firewall::TOOLS,
+    inspect::AGENT,
     agent::TOOLS,
+    cluster::LOGS,
+    inspect::HA,
+    cluster::REPLICATION,
+    inspect::ACCESS,
+    console::TOOLS,
 ];
 
 /// All tools, in the order in which clients see them.
 pub(crate) fn all() -> impl Iterator<Item = &'static Tool> {
-    TOOLSETS.iter().copied().flatten()
+    BY_DEFAULT.iter().chain(ON_REQUEST).copied().flatten()
+}
+
+/// Whether a host offers the toolset of this tool unless its operator chooses others.
+pub(crate) fn is_by_default(tool: &Tool) -> bool {
+    let mut tools = BY_DEFAULT.iter().copied().flatten();
+    tools.any(|one| one.toolset == tool.toolset)
 }
 
 /// The tool of a name.

@@ -121,6 +121,8 @@ async fn toolsets_and_tools_are_chosen() -> anyhow::Result<()> {
         .protocol_error("get_guest_metrics", json!({}))
         .await?;
     assert!(error.message.contains("chose other tools"), "{error:?}");
+    let error = client.protocol_error("stop_guest", json!({})).await?;
+    assert!(error.message.contains("toolset \"power\""), "{error:?}");
     let client = sim.host()?.arg("--tools=list_guests").connect().await?;
     assert_eq!(names(client.tools()), BTreeSet::from(["list_guests"]));
 
@@ -136,6 +138,145 @@ async fn toolsets_and_tools_are_chosen() -> anyhow::Result<()> {
             assert!(output.stderr.contains(named), "{output:?}");
         }
     }
+    Ok(())
+}
+
+/// Few enough for clients that pass on only a part of the list. The model learns which
+/// tools there could be, and how it comes to them.
+#[tokio::test]
+async fn toolsets_are_off_unless_they_are_on_by_default_or_chosen() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.arg("--toolsets=default").connect().await?;
+    let default = names(client.tools());
+    assert!(default.len() <= 40, "{default:?}");
+    for tool in [
+        "list_guests",
+        "start_guest",
+        "create_snapshot",
+        "diagnose_guest",
+    ] {
+        assert!(default.contains(tool), "{tool}");
+    }
+    assert!(!default.contains("audit_firewall"));
+    let instructions = client.server_info()?["instructions"].to_string();
+    assert_says(
+        &instructions,
+        &[
+            "Toolsets that are off",
+            "firewall (audit_firewall, ",
+            "--toolsets default,",
+        ],
+    );
+    let error = client.protocol_error("audit_firewall", json!({})).await?;
+    assert_says(
+        &error.message,
+        &["toolset \"firewall\"", "--toolsets default,firewall"],
+    );
+    assert_eq!(error.code.0, -32602);
+
+    let more = sim
+        .host()?
+        .arg("--toolsets=default,firewall")
+        .connect()
+        .await?;
+    let more = names(more.tools());
+    assert!(
+        more.is_superset(&default) && more.contains("audit_firewall"),
+        "{more:?}"
+    );
+    let client = sim.host()?.arg("--toolsets=all").connect().await?;
+    assert!(names(client.tools()).is_superset(&more));
+    let instructions = client.server_info()?["instructions"].to_string();
+    assert!(
+        !instructions.contains("Toolsets that are off"),
+        "{instructions}"
+    );
+    // Whoever names a tool turns it on.
+    let client = sim
+        .host()?
+        .args(["--toolsets=all", "--tools=audit_firewall"]);
+    assert_eq!(
+        names(client.connect().await?.tools()),
+        BTreeSet::from(["audit_firewall"])
+    );
+    // A person at the terminal has all tools.
+    let call = ["call", "audit_firewall", r#"{"vmid":100}"#];
+    assert_eq!(sim.host()?.run(&call).await?.status, Some(0));
+    Ok(())
+}
+
+/// Tools whose every change is refused are not offered, unless they can show what they
+/// would do.
+#[tokio::test]
+async fn what_a_preset_never_allows_is_not_offered() -> anyhow::Result<()> {
+    let refused = |flag: &str| match flag {
+        "--preset=operate" => &[
+            "hard-stop",
+            "rollback",
+            "firewall-delete",
+            "template",
+            "guest-exec",
+        ][..],
+        _ => &[],
+    };
+    for flag in [
+        "--preset=observe",
+        "--preset=operate",
+        "--preset=admin",
+        "--read-only",
+    ] {
+        let command = ["tools", "--json", "--toolsets=all", flag];
+        let output = HostRunner::new()?.run(&command).await?;
+        let tools: Vec<Value> = serde_json::from_str(&output.stdout)?;
+        for tool in &tools {
+            let name = tool["name"].as_str().unwrap_or_default();
+            let is = |pointer: &str| tool.pointer(pointer) == Some(&json!(true));
+            let calls = tool["calls"].as_array().into_iter().flatten();
+            let mut changes: Vec<&Value> = calls
+                .filter(|call| call["actions"] != json!(["read"]))
+                .collect();
+            // Many tools can stop the task that they start.
+            if changes.len() > 1 {
+                changes.retain(|call| call["actions"] != json!(["stop-task"]));
+            }
+            let mut actions = changes
+                .iter()
+                .flat_map(|call| call["actions"].as_array().into_iter().flatten())
+                .filter_map(Value::as_str);
+            let reads = is("/annotations/readOnlyHint");
+            let expected = if flag == "--preset=observe" || flag == "--read-only" {
+                reads
+            } else if is("/dangerous") {
+                flag == "--preset=admin"
+            } else {
+                let previews = !tool["inputSchema"]["properties"]["preview"].is_null();
+                reads || previews || actions.any(|action| !refused(flag).contains(&action))
+            };
+            assert_eq!(
+                is("/offered"),
+                expected,
+                "{flag} {name} {:?}",
+                tool["refused"]
+            );
+        }
+        let offered = |name: &str| {
+            tools
+                .iter()
+                .any(|tool| tool["name"] == name && tool["offered"] == true)
+        };
+        assert_eq!(offered("delete_firewall_rule"), flag == "--preset=admin");
+        assert_eq!(
+            offered("resume_guest"),
+            refused(flag).len() > 1 || flag.ends_with("admin")
+        );
+    }
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    assert!(names(client.tools()).contains("rollback_snapshot"));
+    let error = client
+        .protocol_error("delete_firewall_rule", json!({}))
+        .await?;
+    assert_says(&error.message, &["firewall-delete", "--preset admin"]);
     Ok(())
 }
 

@@ -45,6 +45,8 @@ mod tests {
             title: String::new(),
             description: String::new(),
             toolset: String::new(),
+            by_default: true,
+            previews: false,
             input_schema: String::new(),
             secret_arguments: Vec::new(),
             output_schema: String::new(),

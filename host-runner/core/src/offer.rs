@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use host_runner_policy::DeclaredCalls;
+use host_runner_policy::{DeclaredCalls, purpose};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 
@@ -13,6 +13,11 @@ use crate::policy::Choice;
 use crate::redact::{self, Masked};
 use crate::render;
 use crate::sandbox::{Declared, Terms};
+
+/// In the place of toolsets: all of them.
+const ALL_TOOLSETS: &str = "all";
+/// In the place of toolsets: those that the component offers by default.
+const DEFAULT_TOOLSETS: &str = "default";
 
 /// The component's tools, asked for when they are needed first: they never
 /// change.
@@ -31,10 +36,14 @@ pub(crate) struct Offer {
 }
 
 /// Why a tool is not offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Reason {
     Dangerous,
     Writes,
+    /// The policy refuses all that it is for.
+    Refused(String),
+    /// Its toolset is off, as the operator chose none.
+    OffByDefault,
     NotChosen,
 }
 
@@ -58,9 +67,36 @@ pub(crate) enum NotOffered {
     /// It writes, and the server only reads.
     #[error("the tool {0:?} is turned off because this server's policy only lets reads through")]
     Writes(String),
+    /// The policy refuses all that it is for.
+    #[error("the tool {name:?} is turned off because its requests would all be refused: {reason}")]
+    Refused {
+        /// The tool.
+        name: String,
+        /// Why, and what changes it.
+        reason: String,
+    },
+    /// Its toolset is off, as the operator chose none.
+    #[error(
+        "the tool {name:?} is turned off because its toolset {toolset:?} is not on by default: \
+         this server's operator can turn it on with --toolsets default,{toolset}"
+    )]
+    OffByDefault {
+        /// The tool.
+        name: String,
+        /// Its toolset.
+        toolset: String,
+    },
     /// The operator did not choose it.
-    #[error("the tool {0:?} is turned off: this server's operator chose other tools or toolsets")]
-    NotChosen(String),
+    #[error(
+        "the tool {name:?} is turned off: this server's operator chose other tools or toolsets, \
+         and can add it by its toolset {toolset:?}, or by its name where tools are chosen by name"
+    )]
+    NotChosen {
+        /// The tool.
+        name: String,
+        /// Its toolset.
+        toolset: String,
+    },
 }
 
 /// A choice that cannot be offered.
@@ -100,7 +136,7 @@ impl Catalog {
         }
     }
 
-    /// Asks the component for its instructions, if that was not done yet.
+    /// Learns all that the instructions say, if that was not done yet.
     pub(crate) async fn read_instructions(&self) {
         let read = || async {
             let Ok(instructions) = self.loader.instructions().await else {
@@ -112,11 +148,18 @@ impl Catalog {
         };
         // Without them, a client has the tools' own descriptions.
         let _ = self.instructions.get_or_try_init(read).await;
+        // What is wrong with the offer is said elsewhere.
+        let _ = self.offer().await;
     }
 
-    /// How to use the tools, for a model; empty where that is not known.
-    pub(crate) fn instructions(&self) -> &str {
-        self.instructions.get().map_or("", String::as_str)
+    /// How to use the tools, and which ones there could be, for a model; empty where
+    /// that is not known.
+    pub(crate) fn instructions(&self) -> String {
+        let of_component = self.instructions.get().cloned().unwrap_or_default();
+        let of_offer = self.offer.get().map(Offer::toolsets_that_are_off);
+        let parts = [of_component, of_offer.unwrap_or_default()];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("\n")
     }
 
     /// The component.
@@ -157,7 +200,10 @@ impl Offer {
     /// Leaves out what the policy does not let through.
     pub(crate) fn new(tools: Vec<Tool>, choice: &Choice) -> Result<Self, OfferError> {
         let names = || tools.iter().map(|tool| tool.name.as_str());
-        let toolsets = || tools.iter().map(|tool| tool.toolset.as_str());
+        let toolsets = || {
+            let named = tools.iter().map(|tool| tool.toolset.as_str());
+            named.chain([ALL_TOOLSETS, DEFAULT_TOOLSETS])
+        };
         let (none, some) = (BTreeSet::new(), |set: &Option<BTreeSet<String>>| {
             set.clone()
         });
@@ -206,8 +252,64 @@ impl Offer {
             },
             Some((_, Reason::Dangerous)) => NotOffered::Dangerous(name),
             Some((_, Reason::Writes)) => NotOffered::Writes(name),
-            Some((_, Reason::NotChosen)) => NotOffered::NotChosen(name),
+            Some((_, Reason::Refused(reason))) => NotOffered::Refused {
+                reason: reason.clone(),
+                name,
+            },
+            Some((tool, Reason::OffByDefault)) => NotOffered::OffByDefault {
+                toolset: tool.toolset.clone(),
+                name,
+            },
+            Some((tool, Reason::NotChosen)) => NotOffered::NotChosen {
+                toolset: tool.toolset.clone(),
+                name,
+            },
         })
+    }
+
+    /// Which toolsets are off with what they hold, for a model that would
+    /// otherwise look for their tools; empty where none is. One sentence.
+    pub(crate) fn toolsets_that_are_off(&self) -> String {
+        let mut sets: Vec<(&str, Vec<&str>)> = Vec::new();
+        for tool in self.off_by_default() {
+            match sets.iter_mut().find(|(name, _)| *name == tool.toolset) {
+                Some((_, tools)) => tools.push(&tool.name),
+                None => sets.push((&tool.toolset, vec![&tool.name])),
+            }
+        }
+        if sets.is_empty() {
+            return String::new();
+        }
+        let sets = sets
+            .iter()
+            .map(|(name, tools)| format!("{name} ({})", tools.join(", ")));
+        format!(
+            "Toolsets that are off: {}. Only this server's operator can turn them on, for example \
+             with --toolsets default,NAME.",
+            sets.collect::<Vec<_>>().join("; ")
+        )
+    }
+
+    /// The tool of this name, if the operator may call it, for whom no toolset is off by
+    /// default.
+    pub(crate) fn find_for_operator(&self, name: &str) -> Result<&Tool, NotOffered> {
+        let mut off = self.off_by_default();
+        match off.find(|tool| tool.name == name) {
+            Some(tool) => Ok(tool),
+            None => self.find(name),
+        }
+    }
+
+    /// Whether the operator allows a dangerous tool, even if its toolset is off.
+    pub(crate) fn allows_danger(&self) -> bool {
+        let mut tools = self.tools.iter().chain(self.off_by_default());
+        tools.any(|tool| tool.annotations.dangerous)
+    }
+
+    fn off_by_default(&self) -> impl Iterator<Item = &Tool> {
+        let is_off = |reason: &Reason| *reason == Reason::OffByDefault;
+        let withheld = self.withheld.iter();
+        withheld.filter_map(move |(tool, reason)| is_off(reason).then_some(tool))
     }
 
     /// The tool of this name, whether it is offered or not.
@@ -262,22 +364,39 @@ fn marking(schema: Value, secret: &[String]) -> Value {
 
 impl Choice {
     fn withholds(&self, tool: &Tool) -> Option<Reason> {
-        let within = |set: &Option<BTreeSet<String>>, name| {
-            set.as_ref().is_none_or(|set| set.contains(name))
-        };
         let named = self.allowed.contains(&tool.name);
-        if self.exclude.contains(&tool.name)
-            || !within(&self.toolsets, &tool.toolset)
-            || !within(&self.tools, &tool.name)
-        {
+        let in_tools = |tools: &BTreeSet<String>| tools.contains(&tool.name);
+        let is_chosen = self.tools.as_ref().is_none_or(in_tools)
+            && self.toolsets.as_ref().is_none_or(|sets| {
+                sets.contains(&tool.toolset)
+                    || sets.contains(ALL_TOOLSETS)
+                    || sets.contains(DEFAULT_TOOLSETS) && tool.by_default
+            });
+        // Whoever names a tool wants it, whatever its toolset.
+        let is_on = tool.by_default || named || self.toolsets.is_some() || self.tools.is_some();
+        if self.exclude.contains(&tool.name) || !is_chosen {
             Some(Reason::NotChosen)
         } else if self.read_only && !tool.annotations.read_only {
             Some(Reason::Writes)
         } else if tool.annotations.dangerous && !named && !self.all_dangerous {
             Some(Reason::Dangerous)
+        } else if let Some(reason) = self.refuses(tool).filter(|_| !tool.previews && !named) {
+            Some(Reason::Refused(reason))
+        } else if !is_on {
+            Some(Reason::OffByDefault)
         } else {
             None
         }
+    }
+
+    /// Why the policy refuses whatever the tool is for. None if it may allow something.
+    pub(crate) fn refuses(&self, tool: &Tool) -> Option<String> {
+        self.policy.as_ref()?.never_allows(purpose::Tool {
+            calls: &tool.calls,
+            reads: tool.annotations.read_only,
+            // The request of a dangerous action is for these tools alone.
+            dangerous: tool.annotations.dangerous,
+        })
     }
 }
 
@@ -327,6 +446,8 @@ mod tests {
             title: String::new(),
             description: String::new(),
             toolset: "set".to_owned(),
+            by_default: true,
+            previews: false,
             input_schema: "{}".to_owned(),
             secret_arguments: Vec::new(),
             output_schema: "{}".to_owned(),
@@ -412,7 +533,10 @@ mod tests {
         });
         let found = found.unwrap();
         assert_eq!(names(&found), ["look"]);
-        assert!(matches!(found.find("write"), Err(NotOffered::NotChosen(_))));
+        assert!(matches!(
+            found.find("write"),
+            Err(NotOffered::NotChosen { .. })
+        ));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use host_runner_policy::{
-    Action, AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, Preset, ScopeSection,
-    VmidRange, Widening,
+    Action, AuditSection, Confirm, Fallback, LimitsSection, Policy, PolicyFile, Preset,
+    ScopeSection, VmidRange, Widening,
 };
 
 use crate::audit::AuditTarget;
@@ -30,7 +30,8 @@ pub(crate) struct PolicyFlags {
     /// Allow only reads, and list only tools that read
     #[arg(long, global = true)]
     read_only: bool,
-    /// List only tools of these toolsets
+    /// List the tools of these toolsets; `all` are all of them, and `default` those
+    /// that are listed without this option
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Option<Vec<String>>,
     /// List only these tools
@@ -361,7 +362,8 @@ pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
 /// Which tools a policy offers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Choice {
-    /// Of these toolsets; all where none is named.
+    /// Of these toolsets, by name or keyword; those on by default where neither a
+    /// toolset nor a tool is named.
     pub toolsets: Option<BTreeSet<String>>,
     /// Of these tools; all where none is named.
     pub tools: Option<BTreeSet<String>>,
@@ -373,6 +375,8 @@ pub(crate) struct Choice {
     pub all_dangerous: bool,
     /// Only those that change nothing.
     pub read_only: bool,
+    /// Only those of which this allows something.
+    pub policy: Option<Policy>,
 }
 
 impl Choice {
@@ -390,6 +394,7 @@ impl Choice {
             allowed: file.allow_tools.clone().unwrap_or_default(),
             all_dangerous: dangerous,
             read_only: rules.policy.read_only || only_reads,
+            policy: Some(rules.policy.clone()),
         }
     }
 }

@@ -75,7 +75,15 @@ impl PolicyFile {
             read_only: by.read_only.or(self.read_only),
             allow_actions: united(self.allow_actions, by.allow_actions),
             deny_actions: united(self.deny_actions, by.deny_actions),
-            toolsets: subset("toolsets", self.toolsets.as_ref(), by.toolsets.as_ref())?,
+            toolsets: {
+                let has_all = |sets: &&BTreeSet<String>| sets.contains("all");
+                let base = self.toolsets.as_ref();
+                let given = by.toolsets.as_ref();
+                match given {
+                    Some(_) => subset("toolsets", base.filter(|sets| !has_all(sets)), given)?,
+                    None => base.cloned(),
+                }
+            },
             tools: subset("tools", self.tools.as_ref(), by.tools.as_ref())?,
             exclude_tools: united(self.exclude_tools, by.exclude_tools),
             allow_tools,

@@ -1,6 +1,6 @@
 //! The calls that a tool declares: it may make no others.
 
-use pve_api::{Method, calls};
+use pve_api::{Action, Call, Method, calls};
 
 use crate::request::ApiRequest;
 
@@ -48,8 +48,17 @@ fn covers(call: &str, request: &ApiRequest) -> bool {
 /// The privileges that Proxmox requires for a declared call, for people. None
 /// where the call is not in the table: the policy refuses it.
 pub fn privileges_of(call: &str) -> Option<String> {
-    let row = calls::all().find(|row| row.to_string() == call)?;
-    Some(row.privileges())
+    Some(row_of(call)?.privileges())
+}
+
+/// The actions that a declared call may be, by its parameters. Empty where the call is not
+/// in the table.
+pub fn actions_of(call: &str) -> Vec<Action> {
+    row_of(call).map(Call::actions).unwrap_or_default()
+}
+
+fn row_of(call: &str) -> Option<&'static Call> {
+    calls::all().find(|row| row.to_string() == call)
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub struct PolicyFile {
     /// Actions to remove from the preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny_actions: Option<BTreeSet<Action>>,
-    /// The toolsets to list. Default: all.
+    /// The toolsets to list, by name; `all` are all of them, `default` those that are
+    /// on by default. Default: `default`, or `all` if `tools` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolsets: Option<BTreeSet<String>>,
     /// The tools of these toolsets to list. Default: all.

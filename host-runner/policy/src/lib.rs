@@ -17,6 +17,7 @@ mod directory;
 mod effect;
 mod file;
 mod filter;
+pub mod fit;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 pub mod lookup;
@@ -24,6 +25,7 @@ mod meaning;
 mod naming;
 mod pattern;
 mod preset;
+pub mod purpose;
 mod request;
 mod rule;
 mod scope;
@@ -38,7 +40,7 @@ pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, owner_of};
 
 pub use crate::caps::{Caps, Meter, TooMany};
 pub use crate::ceiling::Widening;
-pub use crate::declared::{DeclaredCalls, privileges_of};
+pub use crate::declared::{DeclaredCalls, actions_of, privileges_of};
 pub use crate::directory::{Directory, Resident};
 pub use crate::file::{
     AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,

@@ -9,6 +9,9 @@ pub const GUESTS: &str = "/cluster/resources?type=vm";
 /// Lists guests, nodes, storages and pools that the token sees.
 pub const RESOURCES: &str = "/cluster/resources";
 
+/// The token's own privileges, by path.
+pub const PERMISSIONS: &str = "/access/permissions";
+
 /// What the path of every call to a Proxmox API begins with, in whichever format
 /// it answers.
 pub const API: &str = "/api2/";
@@ -36,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_lookups_are_calls_of_the_table() {
-        for lookup in [NODES, GUESTS, RESOURCES] {
+        for lookup in [NODES, GUESTS, RESOURCES, PERMISSIONS] {
             let path = lookup.split('?').next().unwrap_or_default();
             let segments: Vec<_> = path.split('/').skip(1).collect();
             assert!(calls::find(Method::Get, &segments).is_some(), "{lookup}");

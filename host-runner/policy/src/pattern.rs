@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use pve_api::Method;
+use pve_api::{Call, Method};
 
 use super::request::ApiRequest;
 
@@ -23,20 +23,38 @@ pub struct Pattern {
 impl Pattern {
     /// Whether it covers a request.
     pub fn matches(&self, request: &ApiRequest) -> bool {
-        if self.method.is_some_and(|method| method != request.method) {
-            return false;
-        }
-        let length_fits = if self.open {
-            request.segments.len() >= self.segments.len()
-        } else {
-            request.segments.len() == self.segments.len()
-        };
-        length_fits
+        let segments = request.segments.iter().map(String::as_str);
+        self.compare(request.method, segments, |wanted, segment| {
+            wanted == "*" || wanted == segment
+        })
+    }
+
+    /// Whether it covers every request of a call.
+    pub(crate) fn covers(&self, call: &Call) -> bool {
+        self.compare(call.method, call.segments(), |wanted, segment| {
+            wanted == "*" || wanted == segment
+        })
+    }
+
+    /// Whether it covers a request of a call.
+    pub(crate) fn overlaps(&self, call: &Call) -> bool {
+        self.compare(call.method, call.segments(), |wanted, segment| {
+            wanted == "*" || wanted == segment || segment.starts_with('{')
+        })
+    }
+
+    fn compare<'a>(
+        &self,
+        method: Method,
+        mut segments: impl Iterator<Item = &'a str>,
+        fits: impl Fn(&str, &str) -> bool,
+    ) -> bool {
+        self.method.is_none_or(|own| own == method)
             && self
                 .segments
                 .iter()
-                .zip(&request.segments)
-                .all(|(wanted, segment)| wanted == "*" || wanted == segment)
+                .all(|wanted| segments.next().is_some_and(|segment| fits(wanted, segment)))
+            && (self.open || segments.next().is_none())
     }
 }
 

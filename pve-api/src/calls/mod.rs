@@ -99,6 +99,12 @@ pub fn all() -> impl Iterator<Item = &'static Call> {
 /// The calls that explain an error of Proxmox. Every tool may make them.
 pub static EXPLAIN: [&Call; 3] = [&access::PERMISSIONS, &cluster::STATUS, &cluster::VERSION];
 
+/// The calls by which tools find what they are about: a guest, a node, a storage.
+pub static LOOK_UP: [&Call; 3] = [&cluster::RESOURCES, &cluster::STATUS, &nodes::LIST];
+
+/// The calls that follow a task to its end, and stop it.
+pub static FOLLOW: [&Call; 3] = [&nodes::TASK_STATUS, &nodes::TASK_LOG, &nodes::STOP_TASK];
+
 /// Changes that no tool makes, see [`expert`].
 pub fn for_experts() -> impl Iterator<Item = &'static Call> {
     let single = expert::TABLE.iter().map(|(_, call)| *call);

@@ -1,4 +1,4 @@
-//! The cluster: its state, its tasks and its logs.
+//! The cluster: its state and its tasks; its logs; the replication between nodes.
 
 mod get_cluster_log;
 mod get_cluster_status;
@@ -25,14 +25,14 @@ use wait_task::WaitTask;
 use crate::tool::{DESTROY, READ, Tool, Toolset};
 
 const TOOLSET: Toolset = Toolset("cluster");
+const LOGS_TOOLSET: Toolset = Toolset("logs");
+const HA_TOOLSET: Toolset = Toolset("ha");
 
-/// The tools of this set, in the order in which clients see them.
+/// The tools of the set `cluster`, in the order in which clients see them.
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<GetClusterStatus>(TOOLSET, "get_cluster_status", "Get the cluster's state", READ,
         "Quorum, nodes, high availability, and what needs attention."),
-    Tool::new::<ListReplication>(TOOLSET, "list_replication", "List replication jobs", READ,
-        "Replication jobs with state, last and next run, errors; failing ones first."),
     Tool::new::<ListTasks>(TOOLSET, "list_tasks", "List tasks", READ,
         "Tasks (starts, clones, backups, migrations) with user, time and how they ended, newest first."),
     Tool::new::<GetTask>(TOOLSET, "get_task", "Get a task", READ,
@@ -41,8 +41,20 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Follow a running task to its end. A task that failed is an error with the log's last lines."),
     Tool::new::<StopTask>(TOOLSET, "stop_task", "Stop a task", DESTROY.idempotent(),
         "Abort a running task. What it has done so far is not undone."),
-    Tool::new::<GetClusterLog>(TOOLSET, "get_cluster_log", "Get the cluster's log", READ,
+];
+
+/// Those of the set `logs`.
+#[rustfmt::skip]
+pub(crate) const LOGS: &[Tool] = &[
+    Tool::new::<GetClusterLog>(LOGS_TOOLSET, "get_cluster_log", "Get the cluster's log", READ,
         "The cluster log: who did what (logins, tasks, failures), newest first."),
-    Tool::new::<GetNodeLog>(TOOLSET, "get_node_log", "Get a node's log", READ,
+    Tool::new::<GetNodeLog>(LOGS_TOOLSET, "get_node_log", "Get a node's log", READ,
         "The last lines of a node's journal, filtered by unit, word and time."),
+];
+
+/// A part of the set `ha`.
+#[rustfmt::skip]
+pub(crate) const REPLICATION: &[Tool] = &[
+    Tool::new::<ListReplication>(HA_TOOLSET, "list_replication", "List replication jobs", READ,
+        "Replication jobs with state, last and next run, errors; failing ones first."),
 ];

@@ -24,22 +24,46 @@ use list_pools::ListPools;
 use crate::tool::{READ, Tool, Toolset};
 
 const TOOLSET: Toolset = Toolset("inspect");
+const HARDWARE_TOOLSET: Toolset = Toolset("hardware");
+const AGENT_TOOLSET: Toolset = Toolset("agent");
+const HA_TOOLSET: Toolset = Toolset("ha");
+const ACCESS_TOOLSET: Toolset = Toolset("access");
 
-/// The tools of this set, in the order in which clients see them.
+/// The tools of the set `inspect`, in the order in which clients see them.
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<DiagnoseGuest>(TOOLSET, "diagnose_guest", "Diagnose a guest", READ,
         "Why a guest does not start, or cannot be reached: state, lock, HA, last tasks and logs, storages, memory, bridges, agent, addresses, firewall. Causes ranked, with evidence and fix."),
     Tool::new::<GetNodeHealth>(TOOLSET, "get_node_health", "Check a node's health", READ,
         "What is wrong with a node or soon will be: services, disks (SMART, wear), pools, Ceph, certificates, updates, pressure, clock. Findings with the next step."),
-    Tool::new::<ListNetworks>(TOOLSET, "list_networks", "List networks", READ,
+];
+
+/// A part of the set `hardware`.
+#[rustfmt::skip]
+pub(crate) const NETWORKS: &[Tool] = &[
+    Tool::new::<ListNetworks>(HARDWARE_TOOLSET, "list_networks", "List networks", READ,
         "Bridges, SDN vnets, bonds and VLANs of the nodes that guests can be attached to, with ports, addresses, VLAN awareness and MTU."),
-    Tool::new::<GetGuestAgentInfo>(TOOLSET, "get_guest_agent_info", "Get a VM's system", READ,
+];
+
+/// A part of the set `agent`.
+#[rustfmt::skip]
+pub(crate) const AGENT: &[Tool] = &[
+    Tool::new::<GetGuestAgentInfo>(AGENT_TOOLSET, "get_guest_agent_info", "Get a VM's system", READ,
         "The system inside a running VM: OS, kernel, host name, time zone, logged-in users, filesystems and how full they are. Needs the QEMU guest agent."),
-    Tool::new::<GetHa>(TOOLSET, "get_ha", "Get high availability", READ,
+];
+
+/// A part of the set `ha`.
+#[rustfmt::skip]
+pub(crate) const HA: &[Tool] = &[
+    Tool::new::<GetHa>(HA_TOOLSET, "get_ha", "Get high availability", READ,
         "High availability in one answer: manager and node state, resources, affinity rules, what is in error and why."),
-    Tool::new::<ListPools>(TOOLSET, "list_pools", "List pools", READ,
+];
+
+/// The tools of the set `access`.
+#[rustfmt::skip]
+pub(crate) const ACCESS: &[Tool] = &[
+    Tool::new::<ListPools>(ACCESS_TOOLSET, "list_pools", "List pools", READ,
         "Resource pools with their number of guests; one pool with its guests."),
-    Tool::new::<AuditAccess>(TOOLSET, "audit_access", "Audit access", READ,
+    Tool::new::<AuditAccess>(ACCESS_TOOLSET, "audit_access", "Audit access", READ,
         "Users, API tokens and roles with what is risky about them; with a vmid, who may do what to that guest. Shows no secrets."),
 ];

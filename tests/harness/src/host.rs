@@ -29,6 +29,16 @@ pub struct HostRunner {
     wrapper: Vec<String>,
 }
 
+/// The commands that do not serve MCP.
+const COMMANDS: [&str; 6] = [
+    "tools",
+    "call",
+    "policy",
+    "forward",
+    "inspect",
+    "precompile",
+];
+
 impl HostRunner {
     /// Without any settings.
     pub fn new() -> anyhow::Result<Self> {
@@ -196,6 +206,11 @@ impl HostRunner {
         command.env_clear().envs(self.environment);
         if let Some(component) = self.component {
             command.arg("--component").arg(component);
+        }
+        // Tests call tools of all toolsets, unless they choose some.
+        let chooses = |one: &String| one.starts_with("--toolsets") || COMMANDS.contains(&&**one);
+        if !self.arguments.iter().any(chooses) {
+            command.arg("--toolsets=all");
         }
         command.args(self.arguments);
         let watch = Watch::prepare(&mut command, self.directory, self.secrets)?;

@@ -25,6 +25,8 @@ impl Guest for Sockets {
             title: "connect".to_owned(),
             description: "Open a TCP connection.".to_owned(),
             toolset: "hostile".to_owned(),
+            by_default: true,
+            previews: false,
             input_schema: r#"{"type":"object"}"#.to_owned(),
             secret_arguments: Vec::new(),
             output_schema: r#"{"type":"object"}"#.to_owned(),

@@ -61,6 +61,8 @@ impl Attack {
             title: self.name.replace('_', " "),
             description: self.description.to_owned(),
             toolset: "hostile".to_owned(),
+            by_default: true,
+            previews: false,
             input_schema: input_schema.to_string(),
             secret_arguments: Vec::new(),
             output_schema: output_schema.to_string(),

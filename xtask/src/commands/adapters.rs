@@ -35,7 +35,8 @@ pub(crate) struct Choice {
     /// Only the tools that suit a preset of host-runner's policy
     #[arg(long)]
     pub(crate) preset: Option<Preset>,
-    /// Only these groups of tools
+    /// Only these groups of tools; `all` are all of them, and `default` those that are
+    /// taken without this option
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) toolsets: Vec<String>,
     /// Only these tools
@@ -57,15 +58,22 @@ pub(crate) struct Choice {
 pub(crate) enum Preset {
     /// Tools that change nothing
     Observe,
-    /// Without tools that do nothing but what `operate` forbids
+    /// Without tools that can do nothing but read under `operate`. Of other tools,
+    /// it refuses some calls, which only host-runner can tell apart
     Operate,
     /// All tools, the dangerous ones too
     Admin,
 }
 
-/// What `operate` forbids in all that the tool is for. Of other tools it forbids
-/// some calls, which only host-runner can tell apart.
-const ADMIN_ONLY: [&str; 3] = ["rollback_snapshot", "delete_firewall_rule", "run_in_guest"];
+impl Preset {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+}
 
 /// The adapters, by the folder that each is in.
 pub(crate) const ADAPTERS: [&str; 4] = ["typed", "act", "wasmcp", "http"];
@@ -76,7 +84,7 @@ impl Adapters {
         if !self.no_build {
             build::steps(workspace, &mut Progress::new(build::STEPS))?;
         }
-        let tools = tools(workspace)?;
+        let tools = tools(workspace, self.choice.preset)?;
         let out = self.out.unwrap_or_else(|| workspace.target("adapters"));
         let built = compose(workspace, &tools, &self.choice, &out, &ADAPTERS)?;
         println!("{}", sizes(&built)?);
@@ -93,10 +101,13 @@ pub(crate) struct Built {
     tools: usize,
 }
 
-/// The tool list, as host-runner tells it.
-pub(crate) fn tools(workspace: &Workspace) -> Result<Vec<Value>> {
+/// The tool list, as host-runner tells it, with what a preset refuses.
+pub(crate) fn tools(workspace: &Workspace, preset: Option<Preset>) -> Result<Vec<Value>> {
     let host_runner = workspace.binary("host-runner");
-    let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
+    let mut command = Command::new(host_runner);
+    command.args(["tools", "--json", "--preset"]);
+    command.arg(preset.unwrap_or(Preset::Admin).name());
+    let list = output(&mut command)?;
     let list: Value = serde_json::from_str(&list)?;
     list.as_array()
         .cloned()
@@ -267,7 +278,8 @@ impl Choice {
                 .filter_map(|tool| tool.get(key)?.as_str())
                 .collect()
         };
-        let (names, toolsets) = (known("name"), known("toolset"));
+        let (names, mut toolsets) = (known("name"), known("toolset"));
+        toolsets.extend(["all", "default"]);
         for (option, given, known) in [
             ("--toolsets", &self.toolsets, &toolsets),
             ("--tools", &self.tools, &names),
@@ -298,14 +310,21 @@ impl Choice {
             chosen.iter().any(|one| one == value)
         };
         let reads = is("/annotations/readOnlyHint");
+        let refused = tool.get("refused").is_some_and(Value::is_string);
         let suits = match self.preset {
             Some(Preset::Observe) => reads,
-            Some(Preset::Operate) => !name(tool).is_some_and(|name| ADMIN_ONLY.contains(&name)),
+            Some(Preset::Operate) => !refused,
             Some(Preset::Admin) | None => true,
         };
+        let has = |keyword: &str| self.toolsets.iter().any(|one| one == keyword);
+        let is_named = within("name", &self.tools) || within("name", &self.allow_tool);
+        let is_on = within("toolset", &self.toolsets)
+            || has("all")
+            || is("/by_default") && (self.toolsets.is_empty() || has("default"))
+            || is_named && self.toolsets.is_empty();
         let allowed = self.preset == Some(Preset::Admin) || within("name", &self.allow_tool);
         suits
-            && (self.toolsets.is_empty() || within("toolset", &self.toolsets))
+            && is_on
             && (self.tools.is_empty() || within("name", &self.tools))
             && !within("name", &self.exclude_tools)
             && (reads || !self.read_only)
@@ -328,6 +347,9 @@ mod tests {
                 "toolset": toolset,
                 "annotations": { "readOnlyHint": reads },
                 "dangerous": name == "run_in_guest",
+                "by_default": toolset != "agent",
+                "refused": (name == "rollback_snapshot" || name == "run_in_guest")
+                    .then_some("the policy does not allow this"),
             })
         };
         vec![
@@ -386,7 +408,19 @@ mod tests {
         };
         assert_eq!(preset(Preset::Observe), ["list_nodes"]);
         assert_eq!(preset(Preset::Operate), ["list_nodes", "start_guest"]);
-        assert_eq!(preset(Preset::Admin).len(), 4);
+        assert_eq!(preset(Preset::Admin).len(), 3);
+    }
+
+    #[test]
+    fn a_toolset_that_is_off_by_default_is_named() {
+        for toolsets in [&["all"][..], &["default", "agent"]] {
+            let choice = Choice {
+                preset: Some(Preset::Admin),
+                toolsets: texts(toolsets),
+                ..Choice::default()
+            };
+            assert_eq!(chosen(&choice).len(), 4, "{toolsets:?}");
+        }
     }
 
     #[test]

@@ -25,6 +25,9 @@ use crate::workspace::{Workspace, utf8};
 const MOST_CALLS: usize = 6;
 const MOST_TOKENS: usize = 8_000;
 
+/// Some requests are about what is off by default.
+const ALL_TOOLS: &str = "--toolsets=all";
+
 /// The demonstration cluster has 13 guests; with these, it has 1,000.
 const MORE_GUESTS: &str = "987";
 
@@ -126,7 +129,7 @@ fn run_script(
     task: &Task,
 ) -> Result<(Used, String, Vec<String>)> {
     let mut command = simulator.host_runner(workspace);
-    command.stderr(Stdio::null());
+    command.arg(ALL_TOOLS).stderr(Stdio::null());
     let client = Client::start(&mut command)?;
     let mut used = Used::default();
     let mut told = String::new();
@@ -188,7 +191,7 @@ fn run_agent(
         "command": utf8(&this)?,
         "args": [
             "evals", "tap", "--record", utf8(&record)?, "--",
-            utf8(&workspace.binary("host-runner"))?
+            utf8(&workspace.binary("host-runner"))?, ALL_TOOLS
         ],
         "env": settings,
     });

@@ -57,7 +57,7 @@ impl Hosts {
             build::steps(workspace, &mut Progress::new(build::STEPS))?;
             build::release(workspace, &["pve-sim"])?;
         }
-        let tools = adapters::tools(workspace)?;
+        let tools = adapters::tools(workspace, None)?;
         let wanted = |name: &str| self.only.is_empty() || self.only.iter().any(|one| one == name);
         let needed = |adapter: &&str| match *adapter {
             "typed" => wanted("wassette") || wanted("wasmtime-run"),
@@ -68,6 +68,7 @@ impl Hosts {
         let compose = |preset: Preset, folder: &str, without: &str| {
             let choice = Choice {
                 preset: Some(preset),
+                toolsets: vec!["all".to_owned()],
                 ..Choice::default()
             };
             let out = workspace.target("hosts").join(folder);

@@ -137,9 +137,13 @@ fn connect(workspace: &Workspace, simulator: &Simulator, log: &Path) -> Result<C
     let stderr = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let mut command = simulator.host_runner(workspace);
     // The policy shall let through all that the load asks for.
-    let client = Server::start(command.args(["--preset", "admin"]).stderr(stderr))?
-        .without_secret(simulator.secret())
-        .connect()?;
+    let client = Server::start(
+        command
+            .args(["--preset=admin", "--toolsets=all"])
+            .stderr(stderr),
+    )?
+    .without_secret(simulator.secret())
+    .connect()?;
     // One call loads all that a first call loads.
     let answer = client.call("list_guests", &json!({}))?;
     answer

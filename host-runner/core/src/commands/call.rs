@@ -65,7 +65,7 @@ async fn confirmed(
     let Call {
         name, arguments, ..
     } = *call;
-    let tool = offer.find(name).map_err(|error| match error {
+    let tool = offer.find_for_operator(name).map_err(|error| match error {
         NotOffered::Unknown { nearest, .. } => ToolError::UnknownTool(format!(
             "unknown tool {name:?}{}: `host-runner tools` lists the available tools",
             offer::perhaps(&nearest)

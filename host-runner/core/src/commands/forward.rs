@@ -63,7 +63,7 @@ pub(crate) async fn run(
     let offer = context.catalog.offer().await?;
     // The request of a dangerous action does not show what it does. An operator
     // who allows such a tool allows its requests here, too.
-    let dangerous = offer.tools().iter().any(|tool| tool.annotations.dangerous);
+    let dangerous = offer.allows_danger();
     let plugin = context.catalog.plugin().await?;
     context.catalog.prepare().await;
     let key_file = match &args.key_file {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use host_runner_policy::privileges_of;
+use host_runner_policy::{Action, actions_of, privileges_of};
 
 use super::{CommandError, print};
 use crate::engine::{self, ComponentSource, Import, Inspection, Limits, Loader, Tool};
@@ -60,7 +60,14 @@ async fn list_tools(source: &ComponentSource) -> Result<Vec<Tool>, CommandError>
 /// each; null for one that is not in the policy's table.
 pub(super) fn calls_of(tool: &Tool) -> Value {
     let calls = tool.calls.iter();
-    let calls = calls.map(|call| json!({ "call": call, "privileges": privileges_of(call) }));
+    let actions = |call| actions_of(call).into_iter().map(Action::name);
+    let calls = calls.map(|call| {
+        json!({
+            "call": call,
+            "actions": actions(call).collect::<Vec<_>>(),
+            "privileges": privileges_of(call),
+        })
+    });
     Value::Array(calls.collect())
 }
 

@@ -170,7 +170,7 @@ async fn of_request(
     let plugin = context.catalog.plugin().await?;
     // A dangerous action is for the tools alone that the operator allows.
     let offer = context.catalog.offer().await?;
-    let dangerous = offer.tools().iter().any(|tool| tool.annotations.dangerous);
+    let dangerous = offer.allows_danger();
     let terms = Terms {
         consent: Consent::Given,
         dry_run: true,

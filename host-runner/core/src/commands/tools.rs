@@ -27,7 +27,7 @@ pub(crate) async fn run(
     let tools = loader.list_tools().await??;
     let offer = Offer::new(tools.clone(), &choice)?;
     if json {
-        let tools = tools.iter().map(|tool| to_json(tool, &offer));
+        let tools = tools.iter().map(|tool| to_json(tool, &offer, &choice));
         let tools: Vec<_> = tools.collect::<Result<_, _>>()?;
         return print(&format!("{:#}", Value::Array(tools)));
     }
@@ -35,7 +35,7 @@ pub(crate) async fn run(
     print(&lines.collect::<Vec<_>>().join("\n"))
 }
 
-fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
+fn to_json(tool: &Tool, offer: &Offer, choice: &Choice) -> Result<Value, CommandError> {
     let annotations = &tool.annotations;
     Ok(json!({
         "name": tool.name,
@@ -50,7 +50,10 @@ fn to_json(tool: &Tool, offer: &Offer) -> Result<Value, CommandError> {
         },
         "dangerous": annotations.dangerous,
         "calls": calls_of(tool),
+        "by_default": tool.by_default,
         "offered": offer.find(&tool.name).is_ok(),
+        // A tool that previews is offered all the same.
+        "refused": choice.refuses(tool),
         "inputSchema": render::schema(tool, &tool.input_schema)?,
         "outputSchema": render::schema(tool, &tool.output_schema)?,
     }))

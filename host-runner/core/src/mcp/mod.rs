@@ -156,15 +156,14 @@ impl ServerHandler for Server {
     /// Has the instructions once they were read, as they are for `initialize`
     /// and `discover`.
     fn get_info(&self) -> ServerConfig {
-        let of_component = self.0.catalog.instructions();
-        let instructions = match &self.0.fault {
-            None => of_component.to_owned(),
-            Some(fault) => {
-                let fault = blame(fault);
-                let text = format!("{of_component} No call works at the moment: {fault}.");
-                text.trim_start().to_owned()
-            }
-        };
+        let mut instructions = self.0.catalog.instructions();
+        if let Some(fault) = &self.0.fault {
+            let text = format!(
+                "{instructions}\nNo call works at the moment: {}.",
+                blame(fault)
+            );
+            instructions = text.trim_start().to_owned();
+        }
         let implementation =
             Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())

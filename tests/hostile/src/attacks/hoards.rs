@@ -200,6 +200,8 @@ pub(crate) fn tools(kind: &str) -> Option<Vec<Tool>> {
         title: String::new(),
         description: String::new(),
         toolset: String::new(),
+        by_default: true,
+        previews: false,
         input_schema: schema,
         secret_arguments: Vec::new(),
         output_schema: "{\"type\":\"object\"}".to_owned(),

@@ -17,6 +17,8 @@ const HEAD: &str = "\
 
 All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools --json` prints the same as JSON Schema.
 
+Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. The size is that of the published list in JSON, without the schemas of the results.
+
 ";
 
 /// Whether [`HEAD`] says enough of a call: every tool may make it, and any token.
@@ -28,9 +30,11 @@ fn is_in_head(call: &str) -> bool {
 /// The page, from what `host-runner tools --json` prints.
 pub(super) fn page(tools: &[Value]) -> Result<String> {
     let mut page = HEAD.to_owned();
+    page.push_str(&toolsets(tools)?);
+    page.push('\n');
     let rows: Vec<Vec<String>> = tools.iter().map(row).collect::<Result<_>>()?;
     page.push_str(&table::markdown(
-        &["Group", "Tool", "Description", "Effect"],
+        &["Toolset", "Tool", "Description", "Effect"],
         rows,
     ));
     for tool in tools {
@@ -38,6 +42,67 @@ pub(super) fn page(tools: &[Value]) -> Result<String> {
         section(&mut page, tool).with_context(|| format!("the tool {name}"))?;
     }
     Ok(page)
+}
+
+/// The toolsets, with what each adds to the list of tools.
+fn toolsets(tools: &[Value]) -> Result<String> {
+    let mut sets: Vec<Toolset> = Vec::new();
+    for tool in tools {
+        let name = text(tool, "toolset")?;
+        let mut published = Map::new();
+        for key in ["name", "title", "description", "annotations", "inputSchema"] {
+            let value = tool.get(key).with_context(|| format!("no {key}"))?;
+            published.insert(key.to_owned(), value.clone());
+        }
+        let bytes = Value::from(published).to_string().len();
+        match sets.iter_mut().find(|set| set.name == name) {
+            Some(set) => {
+                set.tools += 1;
+                set.bytes += bytes;
+            }
+            None => sets.push(Toolset {
+                name,
+                by_default: tool.get("by_default").and_then(Value::as_bool) == Some(true),
+                tools: 1,
+                bytes,
+            }),
+        }
+    }
+    let total = |name, only_default: bool| Toolset {
+        name,
+        by_default: only_default,
+        tools: sets
+            .iter()
+            .filter(|set| set.by_default || !only_default)
+            .map(|set| set.tools)
+            .sum(),
+        bytes: sets
+            .iter()
+            .filter(|set| set.by_default || !only_default)
+            .map(|set| set.bytes)
+            .sum(),
+    };
+    let totals = [total("default", true), total("all", false)];
+    let rows = sets.iter().chain(&totals).map(|set| {
+        vec![
+            format!("`{}`", set.name),
+            if set.by_default { "yes" } else { "" }.to_owned(),
+            set.tools.to_string(),
+            format!("{:.1} KB", set.bytes as f64 / 1024.0),
+        ]
+    });
+    Ok(table::markdown(
+        &["Toolset", "By default", "Tools", "Size"],
+        rows,
+    ))
+}
+
+/// What a toolset adds to the list of tools.
+struct Toolset<'a> {
+    name: &'a str,
+    by_default: bool,
+    tools: usize,
+    bytes: usize,
 }
 
 fn row(tool: &Value) -> Result<Vec<String>> {

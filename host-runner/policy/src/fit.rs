@@ -1,0 +1,291 @@
+//! Which tools a token has no privileges for, by the calls that the tools declare.
+//!
+//! Where it is not certain, the tool may work: Proxmox refuses what the token may not do.
+
+use std::collections::BTreeSet;
+
+use pve_api::Call;
+use serde_json::Value;
+
+use crate::purpose::Tool;
+
+/// The privileges that a token has on any path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held(BTreeSet<String>);
+
+impl Held {
+    /// Reads the answer of `GET /access/permissions`. None if it is not one, or if the
+    /// token has no privilege at all: a token is then most likely not set up yet, and the
+    /// errors of the tools say what to grant.
+    pub fn read(answer: &[u8]) -> Option<Self> {
+        let answer: Value = serde_json::from_slice(answer).ok()?;
+        let mut held = BTreeSet::new();
+        // Each privilege has a number, which says whether it holds below the path, too.
+        for on_path in answer.get("data")?.as_object()?.values() {
+            held.extend(on_path.as_object()?.keys().cloned());
+        }
+        (!held.is_empty()).then_some(Self(held))
+    }
+
+    /// The privileges that the token would need on some path for what the tool is for, in
+    /// words. None if it may have them.
+    pub fn missing_for(&self, tool: Tool<'_>) -> Option<String> {
+        let mut missing: Vec<String> = Vec::new();
+        for call in tool.purpose()? {
+            let lacks = self.missing_for_call(call)?;
+            if !missing.contains(&lacks) {
+                missing.push(lacks);
+            }
+        }
+        (!missing.is_empty()).then(|| missing.join(" or "))
+    }
+
+    fn missing_for_call(&self, call: &Call) -> Option<String> {
+        // Of what Proxmox checks while the call runs, only what it always checks.
+        let needs = [call.needs].into_iter().chain(call.also_needs.split("; "));
+        needs
+            .filter_map(Needs::read)
+            .find_map(|needs| needs.missing(&self.0))
+    }
+}
+
+/// Privileges that a call needs, without their paths.
+#[derive(Debug, PartialEq, Eq)]
+enum Needs<'a> {
+    Privilege(&'a str),
+    Any(Vec<Self>),
+    All(Vec<Self>),
+}
+
+impl<'a> Needs<'a> {
+    /// Reads what a row of the table says: `A or B on /path`, and lists of such that are
+    /// separated by `, and ` or by `, or `, parts of them in parentheses. None where there
+    /// is more in it, such as a condition.
+    fn read(text: &'a str) -> Option<Self> {
+        let text = text.trim();
+        let inner = text
+            .strip_prefix('(')
+            .and_then(|rest| rest.strip_suffix(')'));
+        if let Some(inner) = inner.filter(|inner| is_balanced(inner)) {
+            return Self::read(inner);
+        }
+        for (separator, join) in [
+            (", and ", Self::All as fn(Vec<Self>) -> Self),
+            (", or ", Self::Any),
+        ] {
+            let parts = split(text, separator);
+            if parts.len() > 1 {
+                let parts: Option<Vec<_>> = parts.into_iter().map(Self::read).collect();
+                return parts.map(join);
+            }
+        }
+        let (names, path) = text.split_once(" on ")?;
+        if !path.starts_with('/') || path.contains(' ') {
+            return None;
+        }
+        let (separator, join) = match names.contains(" and ") {
+            true => (" and ", Self::All as fn(Vec<Self>) -> Self),
+            false => (" or ", Self::Any as fn(Vec<Self>) -> Self),
+        };
+        let names: Option<Vec<_>> = names.split(separator).map(Self::privilege).collect();
+        names.map(join)
+    }
+
+    fn privilege(name: &'a str) -> Option<Self> {
+        let is_part = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_uppercase())
+                && part.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        let is_one = name.contains('.') && name.split('.').all(is_part);
+        is_one.then_some(Self::Privilege(name))
+    }
+
+    /// Which of the privileges are missing, in words. None if there are enough.
+    fn missing(&self, held: &BTreeSet<String>) -> Option<String> {
+        match self {
+            Self::Privilege(name) => (!held.contains(*name)).then(|| (*name).to_owned()),
+            Self::All(parts) => parts.iter().find_map(|part| part.missing(held)),
+            Self::Any(parts) => {
+                let mut missing: Vec<String> = Vec::new();
+                for part in parts {
+                    let lacks = part.missing(held)?;
+                    if !missing.contains(&lacks) {
+                        missing.push(lacks);
+                    }
+                }
+                (!missing.is_empty()).then(|| missing.join(" or "))
+            }
+        }
+    }
+}
+
+/// The parts of a text between separators that are not in parentheses.
+fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    let mut from = 0;
+    while let Some(at) = rest.get(from..).and_then(|after| after.find(separator)) {
+        let at = from + at;
+        let (before, after) = (rest.get(..at), rest.get(at + separator.len()..));
+        match (before, after) {
+            (Some(before), Some(after)) if is_balanced(before) => {
+                parts.push(before);
+                (rest, from) = (after, 0);
+            }
+            _ => from = at + separator.len(),
+        }
+    }
+    parts.push(rest);
+    parts
+}
+
+fn is_balanced(text: &str) -> bool {
+    let mut depth = 0_i32;
+    for c in text.chars() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use pve_api::calls;
+
+    use super::*;
+
+    fn held(names: &[&str]) -> Held {
+        Held(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    fn missing(held: &Held, reads: bool, calls: &[&Call]) -> Option<String> {
+        let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+        held.missing_for(Tool {
+            calls: &calls,
+            reads,
+            dangerous: false,
+        })
+    }
+
+    #[test]
+    fn a_privilege_counts_on_any_path() {
+        let answer = br#"{"data":{"/vms/100":{"VM.Audit":1},"/nodes":{"Sys.Audit":0}}}"#;
+        let read = Held::read(answer).unwrap();
+        assert_eq!(read, held(&["VM.Audit", "Sys.Audit"]));
+        for none in [
+            "{}",
+            r#"{"data":{}}"#,
+            r#"{"data":[]}"#,
+            r#"{"data":{"/":{}}}"#,
+            "<html>",
+        ] {
+            assert_eq!(Held::read(none.as_bytes()), None, "{none}");
+        }
+    }
+
+    /// A row that says more than its privileges in `needs` would be ignored.
+    #[test]
+    fn the_needs_of_every_row_are_understood() {
+        for call in calls::all().filter(|call| !call.needs.is_empty()) {
+            let needs = Needs::read(call.needs);
+            let needs = needs.unwrap_or_else(|| panic!("{call}: {}", call.needs));
+            assert!(needs.missing(&BTreeSet::new()).is_some(), "{call}");
+        }
+    }
+
+    #[test]
+    fn alternatives_and_groups_are_told_apart() {
+        let lacks =
+            |needs: &str, names: &[&str]| Needs::read(needs).unwrap().missing(&held(names).0);
+        let download = "A.Template on /storage/{storage}, and (S.Audit and S.Modify on /, or \
+                        S.Access on /nodes/{node})";
+        assert_eq!(
+            lacks(download, &["S.Access"]).as_deref(),
+            Some("A.Template")
+        );
+        assert_eq!(
+            lacks(download, &["A.Template", "S.Audit"]).as_deref(),
+            Some("S.Modify or S.Access")
+        );
+        assert_eq!(lacks(download, &["A.Template", "S.Access"]), None);
+        assert_eq!(
+            lacks(download, &["A.Template", "S.Audit", "S.Modify"]),
+            None
+        );
+        for more in [
+            "",
+            "A.B on each storage in use",
+            "A.B on / for tasks of other users",
+            "with todisk A.B on /",
+            "A.B on /, or C.D on the path of each entry",
+            "of these, the one for each setting that changes",
+        ] {
+            assert_eq!(Needs::read(more), None, "{more}");
+        }
+    }
+
+    #[test]
+    fn a_tool_is_missing_what_all_of_its_calls_need() {
+        let audit = held(&["VM.Audit", "Sys.Audit", "Datastore.Audit"]);
+        let start = [
+            &calls::cluster::RESOURCES,
+            &calls::guests::STATUS.qemu,
+            &calls::power::START.qemu,
+            &calls::power::START.lxc,
+            &calls::nodes::STOP_TASK,
+        ];
+        assert_eq!(
+            missing(&audit, false, &start).as_deref(),
+            Some("VM.PowerMgmt")
+        );
+        assert_eq!(missing(&held(&["VM.PowerMgmt"]), false, &start), None);
+
+        // One of two calls is enough, and so is one of two privileges.
+        let rule = [
+            &calls::firewall::ADD_GUEST_RULE.qemu,
+            &calls::firewall::ADD_CLUSTER_RULE,
+        ];
+        let lacks = missing(&audit, false, &rule);
+        assert_eq!(lacks.as_deref(), Some("VM.Config.Network or Sys.Modify"));
+        assert_eq!(missing(&held(&["VM.Config.Network"]), false, &rule), None);
+        let rollback = [&calls::snapshots::ROLLBACK.lxc];
+        assert_eq!(
+            missing(&held(&["VM.Snapshot.Rollback"]), false, &rollback),
+            None
+        );
+        let lacks = missing(&audit, false, &rollback);
+        assert_eq!(
+            lacks.as_deref(),
+            Some("VM.Snapshot or VM.Snapshot.Rollback")
+        );
+
+        // What Proxmox checks while the call runs counts where it always does.
+        let backup = [&calls::backup::CREATE];
+        assert_eq!(
+            missing(&audit, false, &backup).as_deref(),
+            Some("VM.Backup")
+        );
+        let resize = [&calls::guests::RESIZE.qemu];
+        assert_eq!(missing(&held(&["VM.Config.Disk"]), false, &resize), None);
+    }
+
+    #[test]
+    fn a_read_that_any_token_may_make_is_never_missing_a_privilege() {
+        let backup = held(&["VM.Backup"]);
+        let list = [&calls::cluster::RESOURCES, &calls::nodes::LIST];
+        assert_eq!(missing(&backup, true, &list), None);
+        let log = [
+            &calls::nodes::SYSLOG,
+            &calls::nodes::LIST,
+            &calls::cluster::STATUS,
+        ];
+        assert_eq!(missing(&backup, true, &log).as_deref(), Some("Sys.Syslog"));
+        assert_eq!(missing(&backup, true, &[]), None);
+    }
+}

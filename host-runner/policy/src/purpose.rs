@@ -1,0 +1,209 @@
+//! What a policy can never allow of a tool, by the calls that the tool declares.
+//!
+//! Where it is not certain, it may be allowed: a request is refused in any case when it
+//! is made. The scope does not count, since what is in it depends on the cluster.
+
+use std::ptr;
+
+use pve_api::{Action, Call, Method, calls};
+
+use crate::{Policy, preset};
+
+/// What a tool declares, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub struct Tool<'a> {
+    /// The calls that it may make, each as `GET /nodes`.
+    pub calls: &'a [String],
+    /// It changes nothing.
+    pub reads: bool,
+    /// It is allowed to do what no request shows.
+    pub dangerous: bool,
+}
+
+impl Tool<'_> {
+    /// The calls that the tool is for: the changes of a tool that changes something,
+    /// or the reads of another. Calls by which many tools look up what they are about,
+    /// follow a task or explain an error are left out, unless the tool has no others.
+    /// None if one of them is not in the table.
+    pub(crate) fn purpose(&self) -> Option<Vec<&'static Call>> {
+        let find = |name: &String| calls::all().find(|call| call.to_string() == *name);
+        let declared: Option<Vec<&'static Call>> = self.calls.iter().map(find).collect();
+        let mut declared = declared?;
+        declared.retain(|call| self.reads == reads(call));
+        let common = |call: &&'static Call| {
+            let mut common = calls::EXPLAIN
+                .iter()
+                .chain(&calls::LOOK_UP)
+                .chain(&calls::FOLLOW);
+            common.any(|one| ptr::eq(*one, *call))
+        };
+        let (common, own): (Vec<_>, Vec<_>) = declared.into_iter().partition(common);
+        Some(if own.is_empty() { common } else { own })
+    }
+}
+
+impl Policy {
+    /// Why this policy refuses whatever a tool is for, in all cases. None if it may allow
+    /// a part of it.
+    pub fn never_allows(&self, tool: Tool<'_>) -> Option<String> {
+        let mut refusal = None;
+        for call in tool.purpose()? {
+            match self.refuses_always(call, tool.dangerous) {
+                None => return None,
+                Some(reason) => refusal = refusal.or(Some(reason)),
+            }
+        }
+        refusal
+    }
+
+    /// Why all requests of a call are refused.
+    fn refuses_always(&self, call: &Call, dangerous: bool) -> Option<String> {
+        if self.read_only && !reads(call) {
+            return Some("this server only reads".to_owned());
+        }
+        if let Some(pattern) = self.deny.iter().find(|pattern| pattern.covers(call)) {
+            return Some(format!("the operator of this server denies {pattern}"));
+        }
+        let granted = self.allow.iter().any(|pattern| pattern.overlaps(call));
+        let mut refusal = None;
+        for action in call.actions() {
+            if self.denied.contains(&action) {
+                refusal = Some(format!(
+                    "the operator of this server denies {} (deny_actions)",
+                    action.name()
+                ));
+            } else if granted
+                || self.actions.contains(&action)
+                || action.is_dangerous() && dangerous
+            {
+                return None;
+            } else {
+                refusal = refusal.or_else(|| Some(preset::refusal(action)));
+            }
+        }
+        refusal
+    }
+}
+
+/// Whether a call is a mere read: some that are made by GET are more.
+fn reads(call: &Call) -> bool {
+    call.method == Method::Get && call.action == Action::Read
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{ACTIONS, Preset};
+
+    fn tool<'a>(calls: &'a [String]) -> Tool<'a> {
+        Tool {
+            calls,
+            reads: false,
+            dangerous: false,
+        }
+    }
+
+    fn names(calls: &[&Call]) -> Vec<String> {
+        calls.iter().map(ToString::to_string).collect()
+    }
+
+    fn policy(preset: Preset) -> Policy {
+        Policy::preset(preset)
+    }
+
+    #[test]
+    fn every_preset_leaves_out_what_none_of_its_actions_is_for() {
+        for (preset, _) in Preset::ALL {
+            let allowed: BTreeSet<Action> = preset.actions().collect();
+            for call in calls::all().filter(|call| !reads(call)) {
+                let does: BTreeSet<Action> = call.actions().into_iter().collect();
+                let is_possible = does.intersection(&allowed).next().is_some();
+                let declared = names(&[call, &calls::cluster::STATUS, &calls::nodes::TASK_LOG]);
+                let refusal = policy(preset).never_allows(tool(&declared));
+                assert_eq!(
+                    refusal.is_none(),
+                    is_possible,
+                    "{preset:?} {call}: {refusal:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn stopping_its_own_task_is_not_what_a_tool_is_for() {
+        let declared = names(&[&calls::snapshots::ROLLBACK.qemu, &calls::nodes::STOP_TASK]);
+        let refusal = policy(Preset::Operate)
+            .never_allows(tool(&declared))
+            .unwrap();
+        assert!(refusal.contains("does not allow rollback"), "{refusal}");
+        assert!(refusal.contains("--preset admin"), "{refusal}");
+        assert_eq!(policy(Preset::Admin).never_allows(tool(&declared)), None);
+        let stop = names(&[&calls::nodes::STOP_TASK]);
+        assert_eq!(policy(Preset::Operate).never_allows(tool(&stop)), None);
+    }
+
+    #[test]
+    fn one_call_that_may_be_allowed_is_enough() {
+        let declared = names(&[&calls::power::STOP.qemu, &calls::power::SHUTDOWN.lxc]);
+        assert_eq!(policy(Preset::Operate).never_allows(tool(&declared)), None);
+        assert!(
+            policy(Preset::Observe)
+                .never_allows(tool(&declared))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn rules_and_denied_actions_count_where_they_are_about_every_request() {
+        let start = names(&[&calls::power::START.qemu]);
+        let with = |deny: &[&str], allow: &[&str]| {
+            let parse = |rules: &[&str]| rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            let mut policy = policy(Preset::Observe);
+            policy.actions.extend(ACTIONS.map(|(action, _)| action));
+            policy.deny = parse(deny);
+            if !allow.is_empty() {
+                policy.actions = BTreeSet::from([Action::Read]);
+                policy.allow = parse(allow);
+            }
+            policy.never_allows(tool(&start)).is_some()
+        };
+        assert!(!with(&[], &[]));
+        assert!(with(&["POST /nodes/**"], &[]));
+        assert!(with(&["POST /nodes/*/qemu/*/status/start"], &[]));
+        assert!(!with(&["POST /nodes/*/qemu/100/status/start"], &[]));
+        assert!(!with(&["POST /nodes/pve1/**"], &[]));
+        assert!(!with(&[], &["POST /nodes/pve1/qemu/100/**"]));
+        assert!(with(&[], &["POST /nodes/*/lxc/**"]));
+
+        let denied = Policy {
+            denied: BTreeSet::from([Action::Power]),
+            ..policy(Preset::Admin)
+        };
+        let refusal = denied.never_allows(tool(&start)).unwrap();
+        assert!(refusal.contains("denies power"), "{refusal}");
+    }
+
+    #[test]
+    fn what_is_not_certain_may_be_allowed() {
+        let observe = policy(Preset::Observe);
+        let unknown = ["POST /nodes/{node}/unheard".to_owned()];
+        assert_eq!(observe.never_allows(tool(&unknown)), None);
+        assert_eq!(observe.never_allows(tool(&[])), None);
+        let little = names(&[&calls::cluster::VERSION]);
+        assert_eq!(observe.never_allows(tool(&little)), None);
+    }
+
+    #[test]
+    fn a_dangerous_action_is_allowed_to_a_dangerous_tool_alone() {
+        let exec = names(&[&calls::agent::EXEC]);
+        let operate = policy(Preset::Operate);
+        assert!(operate.never_allows(tool(&exec)).is_some());
+        let allowed = Tool {
+            dangerous: true,
+            ..tool(&exec)
+        };
+        assert_eq!(operate.never_allows(allowed), None);
+    }
+}
