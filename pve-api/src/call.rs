@@ -119,6 +119,8 @@ pub enum Listing {
     References,
     /// Resources of the HA manager, by `sid`.
     HaResources,
+    /// Replication jobs, by `guest`, with the node that each copies to.
+    Replication,
     /// The token's own privileges, by path.
     Permissions,
     /// Nodes that a guest can migrate to.

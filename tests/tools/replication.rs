@@ -83,3 +83,16 @@ async fn jobs_of_an_offline_node_are_unknown() -> anyhow::Result<()> {
     assert!(list["hint"].to_string().contains("pve1"), "{list:#}");
     Ok(())
 }
+
+#[tokio::test]
+async fn under_a_scope_only_its_guests_are_listed() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let host = sim.host()?.arg("--vmids=100-101").arg("--nodes=pve1");
+    let client = host.connect().await?;
+    let list = client.call("list_replication", json!({})).await?;
+    assert_eq!(list["total"], 1, "{list:#}");
+    let job = job(&list, 100);
+    assert_eq!(job["source_node"], "pve1", "{list:#}");
+    assert_eq!(job.get("target_node"), None, "{list:#}");
+    Ok(())
+}

@@ -143,6 +143,10 @@ impl Scope {
                 let vmid = text("name").and_then(|name| name.rsplit_once("guest-ipam-"));
                 vmid.is_none_or(|(_, vmid)| self.has_all_in(vmid, directory))
             }
+            Listing::Replication => {
+                let guest = line.get("guest").and_then(number);
+                guest.is_some_and(|vmid| self.has_guest(vmid, directory))
+            }
             Listing::Permissions | Listing::Targets => false,
         }
     }
@@ -195,6 +199,15 @@ impl Scope {
                     self.has_node(node.split(':').next().unwrap_or(node))
                 });
                 fields.retain(|key, _| !FREE_TEXT.contains(&key.as_str()));
+            }
+            // Why a run failed can name the node that it copies to.
+            Listing::Replication => {
+                if !self.has_node(&text(fields, "target")) {
+                    fields.retain(|key, _| key != "target" && key != "error");
+                }
+                if self.needs_directory() {
+                    fields.retain(|key, _| !FREE_TEXT.contains(&key.as_str()));
+                }
             }
             // What a linked clone was cloned from.
             Listing::Content if self.needs_directory() => {

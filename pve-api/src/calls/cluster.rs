@@ -39,9 +39,9 @@ calls! {
     /// All replication jobs, without their state.
     REPLICATION = get("/cluster/replication", ANYONE)
         .also("VM.Audit on /vms/{vmid} for each job")
-        .shows_any_guest();
+        .lists(Listing::Replication);
     /// The replication jobs that start on a node, with their state.
     NODE_REPLICATION = get("/nodes/{node}/replication", ANYONE)
         .also("VM.Audit on /vms/{vmid} for each job")
-        .shows_any_guest();
+        .lists(Listing::Replication);
 }

@@ -43,7 +43,9 @@ struct Job {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_node: Option<String>,
-    target_node: String,
+    /// Absent if it is outside of the scope of this server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_node: Option<String>,
     /// When it runs, as a systemd calendar event.
     schedule: String,
     state: JobState,
@@ -91,8 +93,7 @@ struct ConfiguredJob {
     guest: Num<Vmid>,
     /// Absent in a job that has not run since PVE 5, or was written by hand.
     source: Option<String>,
-    #[serde(default)]
-    target: String,
+    target: Option<String>,
     schedule: Option<String>,
     #[serde(default)]
     disable: Flag,

@@ -143,6 +143,14 @@ fn no_shape_of_an_answer_shows_what_is_outside() {
             Listing::References,
             json!({ "name": "guest-ipam-104", "ref": "+sdn/guest-ipam-104" }),
         ),
+        (
+            Listing::Replication,
+            json!({ "guest": 104, "id": "104-0", "target": "pve1" }),
+        ),
+        (
+            Listing::Replication,
+            json!({ "id": "100-0", "target": "pve1" }),
+        ),
     ] {
         let shown = lines(&guests, listing, json!([line.clone()]));
         assert_eq!(shown, r#"{"data":[]}"#, "{listing:?} {line}");
@@ -366,4 +374,25 @@ fn what_is_no_list_is_not_shown() {
         let shown = scope.filter(Listing::Guests, answer.as_bytes(), &directory());
         assert_eq!(shown.as_deref(), Some(answer.as_bytes()));
     }
+}
+
+#[test]
+fn replication_to_a_node_outside_the_scope_does_not_name_it() {
+    let job = json!({
+        "guest": 100, "id": "100-0", "source": "pve1", "target": "pve2", "fail_count": 1,
+        "error": "ssh root@pve2 failed", "comment": "like 104",
+    });
+    let shown = |scope: &Scope| {
+        let answer = json!({ "data": [job] }).to_string();
+        let shown = scope.filter(Listing::Replication, answer.as_bytes(), &directory());
+        let mut shown: serde_json::Value = serde_json::from_slice(&shown.unwrap()).unwrap();
+        shown["data"][0].take()
+    };
+    let node = scoped(|scope| scope.nodes = names(&["pve1"])).scope;
+    assert_eq!(
+        shown(&node),
+        json!({ "guest": 100, "id": "100-0", "source": "pve1", "fail_count": 1 })
+    );
+    let storage = scoped(|scope| scope.storages = names(&["nas"])).scope;
+    assert_eq!(shown(&storage), job);
 }
