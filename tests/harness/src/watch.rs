@@ -29,6 +29,8 @@ pub(crate) struct Watch {
     given: Vec<OsString>,
     /// Its stdout and its files are expected to contain secrets.
     tells_secrets: bool,
+    /// It runs a component of the test's, which may try what it likes.
+    runs_other_component: bool,
 }
 
 impl Watch {
@@ -46,6 +48,11 @@ impl Watch {
             .stderr(stderr.reopen()?)
             .current_dir(directory.path())
             .kill_on_drop(true);
+        let mut arguments = command.as_std().get_args();
+        let runs_other_component = arguments.any(|argument| {
+            let argument = argument.to_string_lossy();
+            argument == "--component" || argument.starts_with("--component=")
+        });
         Ok(Self {
             secrets,
             stdout: Seen::default(),
@@ -53,6 +60,7 @@ impl Watch {
             given: files_in(&directory),
             directory,
             tells_secrets: false,
+            runs_other_component,
         })
     }
 
@@ -98,6 +106,11 @@ impl Watch {
         ensure!(
             !stderr.lines().any(|line| line.starts_with("thread '")),
             "the process itself panicked: {stderr}"
+        );
+        // Such a refusal can hide in a result as a part that could not be read.
+        ensure!(
+            self.runs_other_component || !stderr.contains("by rule undeclared-call"),
+            "a tool made a call that it does not declare: {stderr}"
         );
         Ok(())
     }

@@ -14,8 +14,8 @@ use crate::workspace::{Workspace, output, run};
 /// Check the requests that the tests sent: against the policy's table, the calls
 /// that tools declare, and the real API's schema
 ///
-/// Every row and every parameter of the table must be one that a tool sends, and
-/// every call that a tool declares one that it makes: run all tests first.
+/// Reports the rows and parameters of the table that no test had a tool send, and
+/// the calls that a tool declares and no test had it make: run all tests first.
 ///
 /// The checker of the schema is not part of the project: it is looked for
 /// beside the checkout, at ../shared/pve/check-requests.
@@ -95,7 +95,8 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
 }
 
 /// Compares the calls that tools declare with those that they made. Fails where
-/// one was made and not declared; lists those that were not made.
+/// one was made and not declared, which host-runner should not have let through
+/// (a refused one fails the test that causes it); lists those that were not made.
 fn check_declarations(workspace: &Workspace, logs: &[PathBuf]) -> Result<()> {
     let host_runner = workspace.binary("host-runner");
     let tools = output(Command::new(host_runner).args(["tools", "--json"]))?;
