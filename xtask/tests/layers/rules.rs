@@ -24,6 +24,10 @@ pub(crate) struct Rule {
     /// Its modules, from top to bottom. A module may use those of its own line
     /// and of those below it. Without any, only circles are faults.
     layers: Vec<String>,
+    /// The same for the modules in a module.
+    within: BTreeMap<String, Vec<String>>,
+    /// The crates of ours that only its tests, benchmarks and build script may use.
+    dev: BTreeSet<String>,
     /// Modules that use an item of the crate's root, which is above all of them.
     root: BTreeSet<String>,
     /// For a library, the one module that may use it.
@@ -39,10 +43,31 @@ struct Manifest {
     package: Option<Package>,
     #[serde(default)]
     workspace: Option<Workspace>,
+    #[serde(flatten)]
+    tables: Tables,
+    #[serde(default, rename = "dev-dependencies")]
+    dev: BTreeMap<String, Dependency>,
+    #[serde(default, rename = "build-dependencies")]
+    build: BTreeMap<String, Dependency>,
+    /// Dependencies of some targets only.
     #[serde(default)]
-    dependencies: BTreeMap<String, Dependency>,
+    target: BTreeMap<String, Tables>,
     #[serde(default)]
     features: BTreeMap<String, Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Tables {
+    #[serde(default)]
+    dependencies: BTreeMap<String, Dependency>,
+}
+
+impl Manifest {
+    /// What the crate itself depends on, on any target.
+    fn dependencies(&self) -> impl Iterator<Item = (&String, &Dependency)> {
+        let tables = std::iter::once(&self.tables).chain(self.target.values());
+        tables.flat_map(|tables| &tables.dependencies)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,9 +124,20 @@ pub(crate) fn check(root: &Path, Rules(rules): &Rules) -> io::Result<Vec<String>
             continue;
         };
         let ours = |dependency: &&String| manifests.contains_key(*dependency);
-        for dependency in manifest.dependencies.keys().filter(ours) {
+        let own = manifest.dependencies().map(|(dependency, _)| dependency);
+        for dependency in own.filter(ours) {
             if let Some(fault) = dependency_fault(manifest, rule, dependency) {
                 faults.push(format!("{name}: {fault}"));
+            }
+        }
+        for dependency in manifest
+            .dev
+            .keys()
+            .chain(manifest.build.keys())
+            .filter(ours)
+        {
+            if !rule.dev.contains(dependency) && !rule.crates.contains(dependency) {
+                faults.push(format!("{name}: its tests or its build use {dependency}"));
             }
         }
         let src = folder.join("src");
@@ -126,10 +162,9 @@ fn dependency_fault(manifest: &Manifest, rule: &Rule, name: &str) -> Option<Stri
     let Some(feature) = rule.optional.get(name) else {
         return Some(format!("depends on {name}"));
     };
-    let is_optional = matches!(
-        manifest.dependencies.get(name),
-        Some(Dependency::Detailed { optional: true })
-    );
+    let is_optional = manifest.dependencies().all(|(dependency, kind)| {
+        dependency != name || matches!(kind, Dependency::Detailed { optional: true })
+    });
     let adding: Vec<_> = manifest
         .features
         .iter()
@@ -159,37 +194,60 @@ impl Rule {
         faults
     }
 
+    /// Uses that point up, in the crate and within its modules.
     fn upward(&self, read: &Crate) -> Vec<String> {
         let mut faults = Vec::new();
-        if self.layers.is_empty() {
-            return faults;
+        if !self.layers.is_empty() {
+            faults.extend(self.upward_in("", &self.layers, read));
         }
+        for (module, layers) in &self.within {
+            faults.extend(self.upward_in(&format!("{module}/"), layers, read));
+        }
+        faults
+    }
+
+    /// The same for the modules in a folder, whose path ends in `/`, or in the
+    /// crate itself: "".
+    fn upward_in(&self, folder: &str, layers: &[String], read: &Crate) -> Vec<String> {
+        let mut faults = Vec::new();
         // The root is above all of its modules.
         let height = |module: &str| match module {
-            "lib" | "main" => Some(0),
+            "lib" | "main" | "mod" => Some(0),
             _ => {
                 let has = |line: &String| line.split_whitespace().any(|one| one == module);
-                self.layers.iter().position(has).map(|line| line + 1)
+                layers.iter().position(has).map(|line| line + 1)
             }
         };
-        let modules: BTreeSet<&str> = read.uses.keys().map(|file| module_of(file)).collect();
+        let modules: BTreeSet<&str> = read
+            .uses
+            .keys()
+            .filter_map(|file| file.strip_prefix(folder))
+            .map(module_of)
+            .collect();
         for module in &modules {
             if height(module).is_none() {
-                faults.push(format!("the module {module} is in none of the layers"));
+                faults.push(format!(
+                    "the module {folder}{module} is in none of the layers"
+                ));
             }
         }
-        for line in self.layers.iter().flat_map(|line| line.split_whitespace()) {
+        for line in layers.iter().flat_map(|line| line.split_whitespace()) {
             if !modules.contains(line) {
                 faults.push(format!(
-                    "the layers have a module {line} that does not exist"
+                    "the layers have a module {folder}{line} that does not exist"
                 ));
             }
         }
         for (file, uses) in &read.uses {
+            let Some(module) = file.strip_prefix(folder).map(module_of) else {
+                continue;
+            };
             for (used, path) in uses {
-                let is_known =
-                    height(module_of(used)) == Some(0) && self.root.contains(module_of(file));
-                if height(module_of(used)) < height(module_of(file)) && !is_known {
+                let Some(used_module) = used.strip_prefix(folder).map(module_of) else {
+                    continue;
+                };
+                let is_known = height(used_module) == Some(0) && self.root.contains(module);
+                if height(used_module) < height(module) && !is_known {
                     faults.push(format!("{file} uses {used}, which is above it ({path})"));
                 }
             }
@@ -334,6 +392,39 @@ mod tests {
     }
 
     #[test]
+    fn modules_within_a_module_have_an_order_too() {
+        let rule = "within.tools = ['power', 'guests find']";
+        let lib = ("lib.rs", "mod tools;");
+        let tools = (
+            "tools/mod.rs",
+            "mod find; mod guests; mod power; pub struct Table;",
+        );
+        let find = ("tools/find.rs", "pub(crate) struct Find;");
+        let guests = ("tools/guests/mod.rs", "use crate::tools::find::Find;");
+        let power = (
+            "tools/power.rs",
+            "use super::find::Find; pub(crate) struct Power;",
+        );
+        assert_eq!(faults(rule, &[lib, tools, find, guests, power]), [""; 0]);
+        let guests = ("tools/guests/mod.rs", "use crate::tools::power::Power;");
+        let found = faults(rule, &[lib, tools, find, guests, power]);
+        assert_eq!(
+            found,
+            [
+                "tools/guests/mod.rs uses tools/power.rs, which is above it (crate::tools::power::Power)"
+            ]
+        );
+        let guests = ("tools/guests/mod.rs", "use super::Table;");
+        let found = faults(rule, &[lib, tools, find, guests, power]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let found = faults(
+            "within.tools = ['find']",
+            &[lib, tools, find, guests, power],
+        );
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+
+    #[test]
     fn a_re_export_leads_to_the_file_behind_it() {
         let lib = ("lib.rs", "mod a; mod b; mod c;");
         let a = (
@@ -422,6 +513,8 @@ mod tests {
         assert!(!fault(&format!("{optional}demo = ['dep:pve-sim']")));
         assert!(fault(&format!("{optional}more = ['dep:pve-sim']")));
         assert!(fault("[dependencies]\npve-sim = { path = 'x' }"));
+        let of_a_target = "[target.'cfg(unix)'.dependencies]\npve-sim = { path = 'x' }";
+        assert!(fault(of_a_target));
         let other = toml::from_str("[dependencies]\nother = '1'").unwrap();
         assert!(dependency_fault(&other, &rule, "other").is_some());
     }
