@@ -582,6 +582,8 @@ async fn a_tool_is_held_to_the_calls_that_it_declares() -> anyhow::Result<()> {
         ("GET", "/version", "answered"),
         ("GET", "/nodes", "undeclared-call"),
         ("GET", "/nodes/pve1/qemu/100/config", "undeclared-call"),
+        // Before the host asks Proxmox which nodes there are.
+        ("GET", "/nodes/nosuch/qemu/100/config", "undeclared-call"),
         (
             "POST",
             "/nodes/pve1/qemu/100/status/start",

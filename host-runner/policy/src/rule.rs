@@ -2,14 +2,19 @@
 
 use std::fmt;
 
-/// The rule that decided about a request. Their order is the one in which they
-/// are evaluated.
+/// The rule that decided about a request.
+///
+/// Their order is the one in which they are evaluated. Two of them judge twice:
+/// [`ReadOnly`](Self::ReadOnly) and [`Deny`](Self::Deny) first by method and path,
+/// and after [`UnknownCall`](Self::UnknownCall) by what the request does.
+/// [`BuiltIn`](Self::BuiltIn) is also what refuses a download from a node, which is
+/// recognized only when the nodes are known, after [`UnknownNode`](Self::UnknownNode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// There are no settings.
-    Settings,
     /// The call has made too many requests.
     Requests,
+    /// There are no settings.
+    Settings,
     /// It is not for the configured Proxmox VE.
     Origin,
     /// It could be read in two ways.
@@ -28,12 +33,12 @@ pub enum Rule {
     Actions,
     /// Outside the scope.
     Scope,
-    /// A node that the cluster does not have.
-    UnknownNode,
     /// A change by a tool that only reads.
     ReadOnlyTool,
     /// A call that the tool does not declare.
     UndeclaredCall,
+    /// A node that the cluster does not have.
+    UnknownNode,
     /// The user's consent is missing.
     Confirm,
     /// Too many changes in a minute.
@@ -45,8 +50,8 @@ pub enum Rule {
 impl Rule {
     /// All of them, in the order in which they are evaluated.
     pub const ALL: [Self; 17] = [
-        Self::Settings,
         Self::Requests,
+        Self::Settings,
         Self::Origin,
         Self::RequestShape,
         Self::BuiltIn,
@@ -56,9 +61,9 @@ impl Rule {
         Self::Allow,
         Self::Actions,
         Self::Scope,
-        Self::UnknownNode,
         Self::ReadOnlyTool,
         Self::UndeclaredCall,
+        Self::UnknownNode,
         Self::Confirm,
         Self::Limits,
         Self::Audit,

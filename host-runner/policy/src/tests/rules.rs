@@ -136,3 +136,66 @@ fn expert_rules() {
         assert_eq!(pattern.parse::<Pattern>().unwrap().to_string(), pattern);
     }
 }
+
+/// Each request breaks its rule and the next one: the first of both decides.
+#[test]
+fn rules_are_evaluated_in_their_order() {
+    let policy = |preset, change: fn(&mut Policy)| {
+        let mut policy = Policy::preset(preset);
+        policy.scope.vmids = vec![100..=100];
+        change(&mut policy);
+        policy
+    };
+    let start = "/nodes/pve2/qemu/200/status/start";
+    let reads_only: fn(&mut Policy) = |policy| policy.read_only = true;
+    let denies: fn(&mut Policy) = |policy| policy.deny = vec!["* /**".parse().unwrap()];
+    let both: fn(&mut Policy) = |policy| {
+        policy.read_only = true;
+        policy.deny = vec!["* /**".parse().unwrap()];
+    };
+    let denies_power: fn(&mut Policy) = |policy| {
+        policy.denied.insert(Action::Power);
+    };
+    for (preset, change, method, path, body, rule) in [
+        (
+            Preset::Admin,
+            both,
+            "DELETE",
+            "/nodes/pve1/qemu/1%2F0",
+            "",
+            Rule::RequestShape,
+        ),
+        (
+            Preset::Admin,
+            reads_only,
+            "DELETE",
+            "/nodes/pve2/qemu/200",
+            "",
+            Rule::BuiltIn,
+        ),
+        (Preset::Admin, both, "POST", start, "", Rule::ReadOnly),
+        (
+            Preset::Admin,
+            denies,
+            "POST",
+            "/nodes/pve2/no/such/call",
+            "",
+            Rule::Deny,
+        ),
+        (
+            Preset::Observe,
+            denies_power,
+            "POST",
+            start,
+            "bogus=1",
+            Rule::UnknownCall,
+        ),
+        (Preset::Observe, denies_power, "POST", start, "", Rule::Deny),
+        (Preset::Observe, |_| {}, "POST", start, "", Rule::Actions),
+        (Preset::Admin, |_| {}, "POST", start, "", Rule::Scope),
+    ] {
+        let verdict = decide(&policy(preset, change), method, path, body);
+        assert_eq!(verdict.rule, rule, "{method} {path} {body}: {verdict:?}");
+        assert!(!verdict.allowed);
+    }
+}
