@@ -6,7 +6,6 @@ use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 use super::file::{AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection};
-use pve_api::Action;
 
 /// Something that would allow more than a locked policy does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -107,16 +106,6 @@ impl PolicyFile {
             return Err(widening(key, reason));
         }
         Ok(narrowed)
-    }
-
-    /// What it allows, by its preset and its lists of actions.
-    pub(crate) fn actions(&self) -> BTreeSet<Action> {
-        let mut actions: BTreeSet<_> = self.preset.unwrap_or_default().actions().collect();
-        actions.extend(self.allow_actions.iter().flatten());
-        for action in self.deny_actions.iter().flatten() {
-            actions.remove(action);
-        }
-        actions
     }
 }
 

@@ -294,6 +294,16 @@ impl PolicyFile {
             destructive: self.limits.destructive_per_minute,
         }
     }
+
+    /// What it allows, by its preset and its lists of actions.
+    pub(crate) fn actions(&self) -> BTreeSet<Action> {
+        let mut actions: BTreeSet<_> = self.preset.unwrap_or_default().actions().collect();
+        actions.extend(self.allow_actions.iter().flatten());
+        for action in self.deny_actions.iter().flatten() {
+            actions.remove(action);
+        }
+        actions
+    }
 }
 
 impl VmidRange {

@@ -7,8 +7,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::RuleArguments;
-use super::target::Level;
-use crate::error::Result;
 use crate::pve::Params;
 
 /// What a rule can do with a packet.
@@ -80,36 +78,6 @@ impl Direction {
 }
 
 impl RuleFields {
-    /// Refuses what would be wrong in any rule, before the rules are read. Fields that
-    /// are not given are assumed to be valid.
-    pub(super) fn check(&self, level: Level) -> Result<()> {
-        let mut fields = self.clone();
-        let has_macro = fields
-            .conditions
-            .r#macro
-            .as_deref()
-            .is_some_and(|name| !name.is_empty());
-        if fields.conditions.proto.is_none() && !has_macro {
-            fields.conditions.icmp_type = None;
-            if fields.conditions.dport.is_some() || fields.conditions.sport.is_some() {
-                fields.conditions.proto = Some("tcp".into());
-            }
-        }
-        let mut rule = Rule {
-            action: "ACCEPT".into(),
-            ..Rule::default()
-        };
-        rule = fields.apply(&rule);
-        if self.direction.is_none() && !VERDICTS.contains(&rule.action.as_str()) {
-            // The rule may be one of a security group.
-            rule.direction = Direction::Group;
-        }
-        if self.direction == Some(Direction::Group) && self.action.is_none() {
-            rule.action = "unsaid".into();
-        }
-        rule.check(level)
-    }
-
     /// Another rule with these fields; those that are not given are unchanged.
     pub(super) fn apply(self, rule: &Rule) -> Rule {
         let changed = |new: Option<String>, old: &Option<String>| match new {

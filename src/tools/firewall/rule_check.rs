@@ -1,10 +1,42 @@
 //! What Proxmox would refuse of a rule, or accept and never apply.
 
-use super::rule::{Direction, LOG_LEVELS, Rule, VERDICTS};
+use super::rule::{Direction, LOG_LEVELS, Rule, RuleFields, VERDICTS};
 use super::target::Level;
 use super::traffic;
 use super::traffic::{Addresses, Ports};
 use crate::error::{Error, Problem, Result};
+
+impl RuleFields {
+    /// Refuses what would be wrong in any rule, before the rules are read. Fields that
+    /// are not given are assumed to be valid.
+    pub(super) fn check(&self, level: Level) -> Result<()> {
+        let mut fields = self.clone();
+        let has_macro = fields
+            .conditions
+            .r#macro
+            .as_deref()
+            .is_some_and(|name| !name.is_empty());
+        if fields.conditions.proto.is_none() && !has_macro {
+            fields.conditions.icmp_type = None;
+            if fields.conditions.dport.is_some() || fields.conditions.sport.is_some() {
+                fields.conditions.proto = Some("tcp".into());
+            }
+        }
+        let mut rule = Rule {
+            action: "ACCEPT".into(),
+            ..Rule::default()
+        };
+        rule = fields.apply(&rule);
+        if self.direction.is_none() && !VERDICTS.contains(&rule.action.as_str()) {
+            // The rule may be one of a security group.
+            rule.direction = Direction::Group;
+        }
+        if self.direction == Some(Direction::Group) && self.action.is_none() {
+            rule.action = "unsaid".into();
+        }
+        rule.check(level)
+    }
+}
 
 impl Rule {
     /// Refuses what Proxmox would refuse, or accept and never apply.

@@ -462,6 +462,27 @@ mod tests {
     }
 
     #[test]
+    fn a_method_of_another_file_is_a_use_of_that_file() {
+        let lib = ("lib.rs", "mod a; mod b; mod c;");
+        let a = (
+            "a.rs",
+            "pub(crate) struct A; impl A { fn run(&self) { self.b(); } }",
+        );
+        let b = (
+            "b.rs",
+            "use crate::a::A; use crate::c::C; impl A { fn b(&self) -> C { C } }",
+        );
+        let c = (
+            "c.rs",
+            "use crate::a::A; pub(crate) struct C; fn c(_: &A) {}",
+        );
+        let found = faults("", &[lib, a, b, c]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let a = ("a.rs", "pub(crate) struct A; impl A { fn run(&self) {} }");
+        assert_eq!(faults("", &[lib, a, b, c]), [""; 0]);
+    }
+
+    #[test]
     fn a_library_is_used_by_its_module_only() {
         let rule = "only = { rmcp = 'mcp' }";
         let lib = ("lib.rs", "mod mcp; mod other;");

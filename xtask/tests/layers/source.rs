@@ -4,7 +4,8 @@
 //! A path counts as a use of the file that defines its item: a re-export leads
 //! to the file behind it. `mod` lines, re-exports, and what `cfg(test)` is on
 //! count as no use. Paths inside of macros count; methods do not, as they are
-//! called without a path.
+//! called without a path, but for those that another file adds to a type of this
+//! one: the file of the type uses that file then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,10 @@ struct Module {
     globs: Vec<Name>,
     /// All paths in its code.
     paths: Vec<Vec<String>>,
+    /// Types by their paths, and the methods that it adds to each.
+    methods: Vec<(Vec<String>, BTreeSet<String>)>,
+    /// The names of the methods that its code calls.
+    called: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -114,6 +119,8 @@ impl Reader<'_> {
                 }
                 other => {
                     module.items.extend(defined(&other));
+                    module.methods.extend(methods(&other));
+                    called(other.to_token_stream(), &mut module.called);
                     let texts = self.found.texts.entry(file.clone()).or_default();
                     scan(other.to_token_stream(), &[], &mut module.paths, texts);
                 }
@@ -171,6 +178,23 @@ impl Reader<'_> {
                 roots.extend(path.first().cloned());
                 if let Some(path) = self.absolute(name, module, path) {
                     used(&path, false);
+                }
+            }
+        }
+        for (name, module) in &self.modules {
+            for (path, methods) in &module.methods {
+                let path = self.absolute(name, module, path);
+                let Some(target) = path.and_then(|path| self.resolve(&path, 0)) else {
+                    continue;
+                };
+                let of_type = self.modules.values().filter(|one| one.file == target.file);
+                let mut called = of_type.flat_map(|one| &one.called);
+                if target.file != module.file
+                    && let Some(method) = called.find(|called| methods.contains(*called))
+                {
+                    let uses = found.uses.entry(target.file).or_default();
+                    let method = || format!("method {method}");
+                    uses.entry(module.file.clone()).or_insert_with(method);
                 }
             }
         }
@@ -361,6 +385,49 @@ fn defined(item: &Item) -> Option<String> {
         _ => return None,
     };
     Some(name.to_string())
+}
+
+/// The type of an `impl` that is of no trait, and its methods.
+fn methods(item: &Item) -> Option<(Vec<String>, BTreeSet<String>)> {
+    let Item::Impl(block) = item else {
+        return None;
+    };
+    let syn::Type::Path(path) = &*block.self_ty else {
+        return None;
+    };
+    if block.trait_.is_some() {
+        return None;
+    }
+    let segments = path.path.segments.iter();
+    let path = segments.map(|segment| segment.ident.to_string()).collect();
+    let methods = block.items.iter().filter_map(|item| match item {
+        syn::ImplItem::Fn(method) => Some(method.sig.ident.to_string()),
+        _ => None,
+    });
+    Some((path, methods.collect()))
+}
+
+/// Collects the names that stand behind a dot and before parentheses.
+fn called(tokens: TokenStream, names: &mut BTreeSet<String>) {
+    let mut dotted = None;
+    let mut after_dot = false;
+    for token in tokens {
+        match token {
+            TokenTree::Ident(ident) => dotted = after_dot.then(|| ident.to_string()),
+            TokenTree::Group(group) => {
+                // A method of iterators, whatever else has its name.
+                names.extend(dotted.take().filter(|name| name != "filter"));
+                called(group.stream(), names);
+            }
+            TokenTree::Punct(ref punct) if punct.as_char() == '.' => {
+                dotted = None;
+                after_dot = true;
+                continue;
+            }
+            _ => dotted = None,
+        }
+        after_dot = false;
+    }
 }
 
 /// Collects the paths in code, each behind `prefix`, and its string literals.

@@ -1,17 +1,13 @@
-//! Lets the requests of one call out, each after it was judged.
-//!
-//! A request passes two halves: `admission` decides whether it may leave, and
-//! `arrival` what of the answer the component gets.
+//! The state of one call that its requests share. `exchange` lets them out.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use host_runner_policy::lookup;
-use http::{Request, Response, Uri, header};
+use http::{Request, Uri, header};
 
-use super::admission::Stopped;
 use super::ask::Pause;
 use super::call_log::{CallLog, Decision};
 use super::failure::{FailureKind, SendError};
@@ -121,29 +117,5 @@ impl Gate {
         let uri = format!("{}{}", upstream.origin, parts.uri);
         parts.uri = Uri::try_from(uri).map_err(|error| denied(error.to_string()))?;
         Ok(Request::from_parts(parts, body))
-    }
-
-    /// Sends a component's request, if it may leave, and returns the whole
-    /// answer. Redirects are answers like any other: they are not followed.
-    pub(crate) async fn send(
-        &self,
-        request: Request<Bytes>,
-        timeout: Option<Duration>,
-    ) -> Result<Response<Bytes>, SendError> {
-        let admitted = match self.admit(&request).await {
-            Ok(admitted) => admitted,
-            Err(Stopped(instead)) => return instead,
-        };
-        let upstream = admitted.upstream;
-        let declared = self.terms.declared.as_ref();
-        let tool = declared.map(|declared| declared.tool.as_str());
-        let outgoing = upstream.outgoing(request, &admitted.api, tool)?;
-        let started = Instant::now();
-        let answer = upstream.send(outgoing, timeout, &self.account).await;
-        let duration = started.elapsed();
-        self.log
-            .sent(&admitted.request, &admitted.verdict, &answer, duration)
-            .await;
-        self.take_in(answer?, &admitted).await
     }
 }

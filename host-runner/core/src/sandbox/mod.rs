@@ -8,9 +8,10 @@
 //!
 //! - `shared`: what all calls share. `upstream`: the configured Proxmox VE, with
 //!   its HTTPS `client`, `tls`, `headers` and the token's `echo`.
-//! - `gate`: lets the requests of one call out. `admission` decides whether a request may
-//!   leave, `arrival` what of the answer comes in; `terms` is what the call may
-//!   do, `ask` how its user is asked, `call_log` what became of its requests.
+//! - `gate`: one call and what its requests share. `exchange` is the way of a request:
+//!   `admission` decides whether it may leave, `arrival` what of the answer comes in.
+//!   `terms` is what the call may do, `ask` how its user is asked, `call_log` what
+//!   became of its requests.
 //! - `nodes`, `guests`: what the host itself asks of Proxmox to decide.
 
 mod admission;
@@ -20,6 +21,7 @@ mod body;
 mod call_log;
 mod client;
 mod echo;
+mod exchange;
 mod failure;
 mod gate;
 mod guests;
