@@ -33,7 +33,7 @@ pub(crate) struct Disk {
     /// Whether vzdump includes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) backup: Option<bool>,
-    /// All else, as it is written: `cache=writeback`.
+    /// The other options, unchanged: `cache=writeback`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) options: Vec<String>,
 }
@@ -106,7 +106,7 @@ pub(crate) struct Nic {
     pub(crate) ipv6: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ipv6_gateway: Option<String>,
-    /// All else, as it is written: `queues=4`.
+    /// The other options, unchanged: `queues=4`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) options: Vec<String>,
 }
@@ -123,7 +123,7 @@ impl Disk {
         }
     }
 
-    /// Reads one.
+    /// Parses the value of a key such as `scsi0`: a volume and its options.
     pub(crate) fn parse(id: &str, text: &str) -> Self {
         let properties = Properties::parse(text);
         let volid = properties
@@ -163,7 +163,7 @@ impl Nic {
         numbered(key, &["net"])
     }
 
-    /// Reads one. A VM's card holds model and MAC as `virtio=BC:…`, a
+    /// Parses the value of a key such as `scsi0`: a volume and its options. A VM's card holds model and MAC as `virtio=BC:…`, a
     /// container's as `hwaddr=BC:…`.
     pub(crate) fn parse(kind: GuestType, id: &str, text: &str) -> Self {
         let properties = Properties::parse(text);

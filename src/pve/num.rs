@@ -149,7 +149,7 @@ impl<'de> Deserialize<'de> for Text {
                 Ok(Self(whole.unwrap_or(text)))
             }
             Value::Bool(flag) => Ok(Self(u8::from(flag).to_string())),
-            _ => Err(D::Error::custom("not a text")),
+            _ => Err(D::Error::custom("not a string")),
         }
     }
 }

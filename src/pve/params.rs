@@ -15,13 +15,13 @@ impl Params {
         Self::default()
     }
 
-    /// Adds one.
+    /// With one more parameter. A name can occur several times.
     pub(crate) fn set(mut self, name: impl Into<Cow<'static, str>>, value: impl ToString) -> Self {
         self.0.push((name.into(), value.to_string()));
         self
     }
 
-    /// Adds one where there is a value.
+    /// With one more parameter if there is a value.
     pub(crate) fn opt(
         self,
         name: impl Into<Cow<'static, str>>,

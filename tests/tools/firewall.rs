@@ -410,7 +410,7 @@ async fn the_firewall_of_the_cluster_is_not_disabled_without_confirmation() -> a
     let accepted = with(&off, json!({ "accept_unprotected": true }));
     let report = client.call("set_firewall_options", accepted).await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_says(&report["warnings"].to_string(), &["open to whoever"]);
+    assert_says(&report["warnings"].to_string(), &["open to anyone"]);
     // It is off already: nothing to warn of.
     let again = client.call("set_firewall_options", off).await?;
     assert_eq!(again["status"], "unchanged", "{again:#}");

@@ -37,7 +37,7 @@ pub(crate) trait Follow {
     /// The time since the call began.
     fn waited(&self) -> Duration;
 
-    /// Lets time pass.
+    /// Waits this long before the next look at the task.
     fn sleep(&mut self, time: Duration);
 
     /// Looks after the task once.

@@ -12,9 +12,9 @@ pub(crate) struct Digest([u8; 32]);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DigestError {
     /// One of SHA-1.
-    #[error("is a SHA-1 digest: give the one of SHA-256, which has 64 hexadecimal digits")]
+    #[error("is a SHA-1 digest: give the SHA-256 digest, which has 64 hexadecimal digits")]
     Sha1,
-    /// Something else.
+    /// Neither that nor one of SHA-256.
     #[error("is not a SHA-256 digest, which has 64 hexadecimal digits")]
     Other,
 }

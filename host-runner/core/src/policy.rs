@@ -95,7 +95,7 @@ pub(crate) enum PolicyFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the file.
         error: FileError,
     },
     /// A `.env` that was found and not named refers to it, and it has an audit log
@@ -124,7 +124,7 @@ pub(crate) enum PolicyFileError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What is wrong in it, and in which line.
         error: host_runner_policy::PolicyError,
     },
     /// The flags make no sense.

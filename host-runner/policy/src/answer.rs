@@ -6,21 +6,21 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Values that a line of a list may be made of. Proxmox has some thirty.
+/// Values that a line of a list may consist of. Proxmox sends about thirty.
 const MAX_LINE_VALUES: usize = 4_000;
-/// Values that an answer may be made of that is no list.
+/// Values that an answer other than a list may consist of.
 const MAX_VALUES: usize = 100_000;
 
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// What it is about.
+    /// The value of `data`.
     pub data: Data,
     /// How long the list is of which it holds a part.
     pub total: Option<u64>,
 }
 
-/// What an answer is about.
+/// The value of `data` in an answer.
 #[derive(Debug)]
 pub(crate) enum Data {
     /// A list, whose lines have been handed out.

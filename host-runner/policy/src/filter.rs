@@ -78,7 +78,7 @@ impl Scope {
         Some(shown)
     }
 
-    /// The same for what is no list.
+    /// Filters an answer that is not a list.
     fn filter_whole(&self, listing: Listing, data: &mut Value, directory: &Directory) -> bool {
         match (listing, data) {
             (_, Value::Null) => true,

@@ -280,8 +280,8 @@ impl Policy {
         let forced = |vmid: &&u32| directory.get(vmid).is_none_or(|guest| guest.is_under_ha);
         let vmid = meaning.vmids.iter().find(forced)?;
         Some(format!(
-            "guest {vmid} is under high availability, which stops a guest hard that does not shut \
-             down in time; {}",
+            "guest {vmid} is under high availability, which stops a guest \
+             that does not shut down in time; {}",
             preset::refusal(Action::HardStop)
         ))
     }

@@ -42,7 +42,7 @@ pub enum Malformed {
     /// A body where none belongs.
     #[error("a {0} request has a body")]
     Body(&'static str),
-    /// A body that is no form.
+    /// The body is not a form.
     #[error("the body is not a form of plain name=value pairs")]
     BodyFormat,
     /// A query beside a body.

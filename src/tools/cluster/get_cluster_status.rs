@@ -170,7 +170,7 @@ impl ClusterStatus {
                 ("node", None) => nameless.push(match entry.online.map(|online| online.0) {
                     Some(true) => "Proxmox lists a node without its name, which is online",
                     Some(false) => "a node that Proxmox lists without its name is offline",
-                    None => "Proxmox lists a node without its name, nor whether it is online",
+                    None => "Proxmox lists a node without its name and without its state",
                 }),
                 _ => {}
             }

@@ -12,7 +12,7 @@ use crate::pve::Params;
 /// What a rule can do with a packet.
 pub(super) const VERDICTS: [&str; 3] = ["ACCEPT", "DROP", "REJECT"];
 
-/// What a rule is about.
+/// The traffic that a rule matches, or the security group that it inserts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Direction {

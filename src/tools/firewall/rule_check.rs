@@ -101,7 +101,7 @@ impl Rule {
             } else if comment == "-" {
                 wrong(
                     "comment",
-                    "must be more than a dash, which means none to Proxmox".into(),
+                    "must not be only a dash, which Proxmox reads as no value".into(),
                 );
             }
         }
@@ -216,7 +216,8 @@ impl Rule {
             } else if self.r#macro.is_none() && !traffic::has_ports(proto) {
                 wrong(
                     name,
-                    "needs proto tcp, udp, sctp, dccp or udplite: no other has ports".into(),
+                    "needs proto tcp, udp, sctp, dccp or udplite: other protocols have no ports"
+                        .into(),
                 );
             }
         }
@@ -365,7 +366,7 @@ mod tests {
             (
                 "comment=-",
                 Level::Guest,
-                "comment: must be more than a dash",
+                "comment: must not be only a dash",
             ),
         ] {
             let message = problems(rule, level);

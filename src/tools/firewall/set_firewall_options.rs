@@ -199,7 +199,7 @@ impl SetFirewallOptions {
             )));
         }
         let lost = "no rule or policy of any node or guest applies any longer: all their ports are \
-                    open to whoever can reach them";
+                    open to anyone who can reach them";
         if self.accept_unprotected == Some(true) {
             return Ok(Some(lost.to_owned()));
         }

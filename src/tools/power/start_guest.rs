@@ -41,8 +41,8 @@ impl StartGuest {
         let verb = "start";
         if state.template.0 {
             return Err(Error::Conflict(format!(
-                "{} is a template, and templates do not run: {} makes a guest of it, which can be \
-                 started",
+                "{} is a template, and templates do not run: create a guest from it with {}, \
+                 and start that",
                 guest.label(),
                 tool_names::CLONE_GUEST
             )));

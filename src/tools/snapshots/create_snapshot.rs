@@ -59,7 +59,7 @@ impl Run for CreateSnapshot {
             state.unlocked(guest)?;
             if state.template.0 {
                 return Err(Error::Conflict(format!(
-                    "{} is a template, which cannot have snapshots: {} makes a guest of it",
+                    "{} is a template, which cannot have snapshots: create a guest from it with {}",
                     guest.label(),
                     tool_names::CLONE_GUEST
                 )));

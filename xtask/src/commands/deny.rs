@@ -4,9 +4,9 @@ use clap::Args;
 use crate::tools::Tool;
 use crate::workspace::{Workspace, output, run};
 
-/// Check the dependencies' licenses, sources, versions and known holes
+/// Check the dependencies' licenses, sources, versions and known vulnerabilities
 ///
-/// The rules are in deny.toml. The database of known holes has to be fetched:
+/// The rules are in deny.toml. The database of known vulnerabilities has to be fetched:
 /// where it cannot be reached, that part alone is left out, and said to be.
 #[derive(Args)]
 pub(crate) struct Deny {}

@@ -91,7 +91,7 @@ pub(crate) enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system reports.
         error: std::io::Error,
     },
     /// It is none.
@@ -99,7 +99,7 @@ pub(crate) enum LoadError {
     Invalid {
         /// The file, or what to call the embedded one.
         name: String,
-        /// Why.
+        /// What the compiler reports.
         reason: String,
     },
     /// It is another one than the operator said.

@@ -12,7 +12,7 @@ use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
 
-/// One setting.
+/// A setting, by the variable that gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Variable {
     /// `PROXMOX_URL`
@@ -291,7 +291,7 @@ pub(super) fn parse_fingerprints(text: &str) -> Result<Vec<Digest>, String> {
         .filter(|entry| !entry.is_empty())
         .collect();
     if entries.is_empty() {
-        return Err("names no fingerprint".to_owned());
+        return Err("is empty: give the SHA-256 fingerprint of the certificate".to_owned());
     }
     let parse = |(at, entry): (usize, &&str)| {
         Digest::parse(entry).map_err(|error| match entries.len() {

@@ -254,7 +254,7 @@ impl<'a> Fields<'a> {
                     words.push(all.collect::<Result<Vec<_>>>()?.join(" | "));
                 }
                 "$ref" => {
-                    let path = value.as_str().context("a reference is not a text")?;
+                    let path = value.as_str().context("a reference is not a string")?;
                     let name = path
                         .strip_prefix("#/$defs/")
                         .context("a reference elsewhere")?;
