@@ -80,7 +80,7 @@ impl Settings {
     /// to send.
     pub(crate) fn authorization(&self) -> Option<String> {
         let (id, secret) = (self.token_id.as_deref()?, self.secret.as_deref()?);
-        Some(format!("PVEAPIToken={id}={secret}"))
+        Some(format!("{}{id}={secret}", pve_api::TOKEN_SCHEME))
     }
 
     /// How requests get to Proxmox.
@@ -141,7 +141,7 @@ fn base_url(text: &str) -> Result<String, Error> {
         return Err(bad("contains a query or a fragment"));
     }
     let base = url.as_str().trim_end_matches('/');
-    let base = base.strip_suffix("/api2/json").unwrap_or(base);
+    let base = base.strip_suffix(pve_api::API_PATH).unwrap_or(base);
     Ok(base.trim_end_matches('/').to_owned())
 }
 

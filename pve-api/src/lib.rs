@@ -45,3 +45,7 @@ pub use crate::volume::{owner_of, split_volid};
 /// Where the API begins, below the origin and its path prefix. Calls answer
 /// JSON there.
 pub const API_PATH: &str = "/api2/json";
+
+/// What an `Authorization` header with a token begins with; the token's id, `=`
+/// and its secret follow.
+pub const TOKEN_SCHEME: &str = "PVEAPIToken=";

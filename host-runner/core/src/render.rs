@@ -57,6 +57,14 @@ pub(crate) fn error_text(error: &ToolError) -> String {
     }
 }
 
+/// What a call that ended early has changed.
+pub(crate) fn what_remains(has_written: bool) -> &'static str {
+    match has_written {
+        true => "earlier changes made by this call remain: check the guest",
+        false => "nothing was changed",
+    }
+}
+
 /// A text of several lines in which nothing acts on a terminal: it may come
 /// from a component or a guest.
 pub(crate) fn for_terminal(text: &str) -> String {

@@ -16,9 +16,7 @@ pub const PERMISSIONS: &str = "/access/permissions";
 /// it answers.
 pub const API: &str = "/api2/";
 
-/// What an `Authorization` header with a token begins with; the token's id, `=`
-/// and its secret follow.
-pub const TOKEN_SCHEME: &str = "PVEAPIToken=";
+pub use pve_api::TOKEN_SCHEME;
 
 /// The value of the `Authorization` header of a token, up to the secret.
 pub fn authorization(user: &str, token: &str) -> String {
@@ -26,7 +24,8 @@ pub fn authorization(user: &str, token: &str) -> String {
 }
 
 /// Whether Proxmox answers with this status while one of its services is
-/// restarted, so that the same request may succeed in a moment.
+/// restarted, so that the same request may succeed in a moment. The lookups here
+/// are answered by the node itself, so 595 never means that another is offline.
 pub fn is_outage(status: u16) -> bool {
     matches!(status, 502 | 503 | 595)
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use pve_api::{Call, Method};
+use pve_api::{API_PATH, Call, Method};
 
 use super::request::ApiRequest;
 
@@ -74,11 +74,13 @@ impl FromStr for Pattern {
                 wrong("has a method that is not one of GET, POST, PUT, DELETE or *")
             })?),
         };
-        let path = path
-            .trim()
+        let path = path.trim();
+        let below = path.strip_prefix(API_PATH);
+        let path = below
+            .filter(|path| path.starts_with('/'))
+            .unwrap_or(path)
             .strip_prefix('/')
             .ok_or_else(|| wrong("has a path without a leading slash"))?;
-        let path = path.strip_prefix("api2/json/").unwrap_or(path);
         let (path, open) = match path.strip_suffix("**") {
             Some(path) => (path.strip_suffix('/').unwrap_or(path), true),
             None => (path, false),

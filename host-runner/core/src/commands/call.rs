@@ -128,23 +128,12 @@ fn refused(change: &Decision, has_written: bool) -> ToolError {
         ),
         _ => format!("{subject} was not sent ({})", change.verdict.reason),
     };
-    let before = match has_written {
-        true => "earlier changes made by this call remain: check the guest",
-        false => "nothing was changed",
-    };
-    ToolError::Denied(format!("{what}; {before}"))
+    ToolError::Denied(format!("{what}; {}", render::what_remains(has_written)))
 }
 
 /// Asks at the terminal. Anything but a yes is a no.
 async fn ask(tool: &str, change: &Change) -> bool {
-    let effect = match change.is_destructive {
-        true => "This can interrupt a guest or lose data.",
-        false => "This makes a change.",
-    };
-    let question = render::for_terminal(&format!(
-        "{tool} wants to send this request to Proxmox VE:\n{}\n{effect} Allow it? [y/N] ",
-        change.text
-    ));
+    let question = render::for_terminal(&format!("{} [y/N] ", change.question(tool)));
     let answer = tokio::task::spawn_blocking(move || {
         let mut answer = String::new();
         write!(io::stderr(), "{question}")?;

@@ -171,16 +171,9 @@ fn call(request: &CallToolRequestParams) -> Vec<u8> {
 }
 
 fn form(tool: &str, change: &Change) -> ElicitRequestParams {
-    let effect = match change.is_destructive {
-        true => "This can interrupt a guest or lose data.",
-        false => "This makes a change.",
-    };
     ElicitRequestParams::FormElicitationParams {
         meta: None,
-        message: format!(
-            "{tool} wants to send this request to Proxmox VE:\n{}\n{effect} Allow it?",
-            change.text
-        ),
+        message: change.question(tool),
         requested_schema: ElicitationSchema::new(BTreeMap::new()),
     }
 }

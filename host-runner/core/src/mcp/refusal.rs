@@ -1,6 +1,7 @@
 //! What a model reads about a change that lacks the user's consent.
 
 use crate::engine::ToolError;
+use crate::render;
 use crate::sandbox::{Decision, Fate};
 
 /// The error of a call that ended because the user did not consent to a change.
@@ -19,10 +20,7 @@ pub(super) fn of_change(change: &Decision, has_written: bool) -> ToolError {
             "ask the user how to proceed; do not repeat the call",
         ),
     };
-    let before = match has_written {
-        true => "earlier changes made by this call remain: check the guest",
-        false => "nothing was changed",
-    };
+    let before = render::what_remains(has_written);
     ToolError::Denied(format!("{what}: {before}; {next}"))
 }
 

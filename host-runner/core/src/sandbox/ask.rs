@@ -45,6 +45,20 @@ pub(crate) struct Change {
     pub is_destructive: bool,
 }
 
+impl Change {
+    /// What the user is asked before a tool makes the change.
+    pub(crate) fn question(&self, tool: &str) -> String {
+        let effect = match self.is_destructive {
+            true => "This can interrupt a guest or lose data.",
+            false => "This makes a change.",
+        };
+        format!(
+            "{tool} wants to send this request to Proxmox VE:\n{}\n{effect} Allow it?",
+            self.text
+        )
+    }
+}
+
 /// How a question ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
