@@ -27,7 +27,7 @@
 //! running at its end comes back later as a ticket, which names the tool: the
 //! same line of the table resumes it.
 //!
-//! Only the transport of [`pve`] does I/O; all else is pure and tested natively.
+//! Only the transport of [`pve`] sends requests; the rest is tested natively.
 
 // The exports of the component are generated code.
 #![cfg_attr(not(target_family = "wasm"), forbid(unsafe_code))]
