@@ -94,6 +94,24 @@ impl Error {
         }
     }
 
+    /// An error of the same kind with another message. A failed task, which is one of
+    /// several things that failed, becomes a conflict.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        match self {
+            Self::UnknownTool(_) => Self::UnknownTool(message),
+            Self::InvalidArguments(_) => Self::InvalidArguments(vec![Problem {
+                pointer: String::new(),
+                message,
+            }]),
+            Self::Denied(_) => Self::Denied(message),
+            Self::NotFound(_) | Self::GuestMoved(_) => Self::NotFound(message),
+            Self::Conflict(_) | Self::FailedTask(_) => Self::Conflict(message),
+            Self::Unreachable(_) => Self::Unreachable(message),
+            Self::Unauthorized(_) => Self::Unauthorized(message),
+            Self::Internal(_) => Self::Internal(message),
+        }
+    }
+
     /// The same error with more said, such as which step of several failed.
     pub(crate) fn context(mut self, what: &str) -> Self {
         match &mut self {

@@ -371,6 +371,15 @@ impl Pve {
         &[100, 200, 400, 600, 800, 900]
     }
 
+    /// Waits, except where a script answers.
+    pub(crate) fn pause(&self, pause: Duration) {
+        #[cfg(any(test, fuzzing))]
+        if self.script.is_some() {
+            return;
+        }
+        std::thread::sleep(pause);
+    }
+
     fn exchange(&self, method: Method, url: &str, form: Option<String>) -> Result<Answer, Lost> {
         #[cfg(any(test, fuzzing))]
         if let Some(script) = &self.script {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::declared::Calls;
 use super::effects::Effects;
-use super::follow::Complete;
+use super::follow::{Complete, Detail};
 use super::outcome::{Finished, Outcome, Reply, Running};
 use super::report::Report;
 use super::schema::{self, Schemas};
@@ -153,8 +153,8 @@ impl Tool {
     /// Looks once at what a call of this tool has left running.
     pub(crate) fn resume(&self, pve: &Pve, pending: Pending) -> Result<Outcome> {
         match pending {
-            Pending::Task(task) => task.resume(pve, self.complete),
-            Pending::Guest(guest) => guest.resume(pve),
+            Pending::Task(task) => task.look(pve, self.complete, Detail::Progress)?.outcome(),
+            Pending::Guest(guest) => guest.look(pve)?.outcome(),
             Pending::Own(state) => (self.resume)(pve, &state),
         }
     }

@@ -32,6 +32,53 @@ const GAP_PAUSE_MS: u32 = 2_000;
 /// Completes the report of a task that has ended well.
 pub(crate) type Complete = fn(&Pve, &Upid, Report) -> Report;
 
+/// What one look at something that was left running has shown.
+pub(crate) enum Look {
+    Ended(Report),
+    Running {
+        pending: Pending,
+        /// What to report to a caller who does not wait.
+        interim: Report,
+        text: String,
+        message: String,
+        /// From 0 to 1, where it is known.
+        progress: Option<f32>,
+        retry_after_ms: u32,
+    },
+}
+
+impl Look {
+    pub(super) fn outcome(self) -> Result<Outcome> {
+        Ok(match self {
+            Self::Ended(report) => {
+                let text = report.text();
+                Outcome::Done(Finished::new(&report, text)?)
+            }
+            Self::Running {
+                pending,
+                interim,
+                text,
+                message,
+                progress,
+                retry_after_ms,
+            } => Outcome::Running(Running {
+                pending,
+                message,
+                progress,
+                retry_after_ms,
+                interim: Finished::new(&interim, text)?,
+            }),
+        })
+    }
+}
+
+/// Whether a look also reads how far a running task is, which takes another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Detail {
+    Progress,
+    StatusOnly,
+}
+
 impl Report {
     /// The reply of a call that has started a task: follows it, or with
     /// `wait: false` returns at once.
@@ -87,22 +134,20 @@ impl PendingTask {
     }
 
     /// Looks at the task once. `complete` is of the tool that started it.
-    pub(super) fn resume(mut self, pve: &Pve, complete: Complete) -> Result<Outcome> {
+    pub(crate) fn look(mut self, pve: &Pve, complete: Complete, detail: Detail) -> Result<Look> {
         let status = match TaskStatus::read(pve, &self.upid) {
             Ok(status) => status,
             Err(failure) => return self.out_of_sight(failure),
         };
         self.gaps = 0;
         if status.exit().is_none() {
-            return self.still_running(pve);
+            return Ok(self.still_running(pve, detail));
         }
         let report = self.completed(pve, &status)?;
         let Some(expected) = self.expected else {
-            let report = complete(pve, &self.upid, report);
-            let text = report.text();
-            return Ok(Outcome::Done(Finished::new(&report, text)?));
+            return Ok(Look::Ended(complete(pve, &self.upid, report)));
         };
-        PendingGuest { report, expected }.resume(pve)
+        PendingGuest { report, expected }.look(pve)
     }
 
     /// The reply to a task that has ended already: the error of one that has
@@ -156,10 +201,13 @@ impl PendingTask {
         Ok(report)
     }
 
-    fn still_running(self, pve: &Pve) -> Result<Outcome> {
-        let lines = TaskLog::tail(pve, &self.upid, TAIL_LINES)
-            .map(|log| log.lines)
-            .unwrap_or_default();
+    fn still_running(self, pve: &Pve, detail: Detail) -> Look {
+        let lines = match detail {
+            Detail::Progress => TaskLog::tail(pve, &self.upid, TAIL_LINES)
+                .map(|log| log.lines)
+                .unwrap_or_default(),
+            Detail::StatusOnly => Vec::new(),
+        };
         let progress = lines.iter().rev().find_map(|line| percentage(line));
         let mut message = self.report.action.clone();
         if let Some(progress) = progress {
@@ -172,7 +220,7 @@ impl PendingTask {
 
     /// A look that said nothing of the task. The task runs on, so it is looked
     /// at again; how often is bounded, except where Proxmox is just away.
-    fn out_of_sight(mut self, failure: Failure) -> Result<Outcome> {
+    fn out_of_sight(mut self, failure: Failure) -> Result<Look> {
         let most = if failure.was_not_sent() {
             0
         } else if failure.may_pass() {
@@ -190,24 +238,19 @@ impl PendingTask {
             "{}: the task's status is not available at the moment; it may still be running",
             self.report.action
         );
-        self.running(message, None, GAP_PAUSE_MS)
+        Ok(self.running(message, None, GAP_PAUSE_MS))
     }
 
-    fn running(
-        self,
-        message: String,
-        progress: Option<f32>,
-        retry_after_ms: u32,
-    ) -> Result<Outcome> {
+    fn running(self, message: String, progress: Option<f32>, retry_after_ms: u32) -> Look {
         let interim = self.interim();
-        let text = message.clone();
-        Ok(Outcome::Running(Running {
+        Look::Running {
             pending: Pending::Task(Box::new(self)),
+            interim,
+            text: message.clone(),
             message,
             progress,
             retry_after_ms,
-            interim: Finished::new(&interim, text)?,
-        }))
+        }
     }
 
     /// Asks Proxmox to stop the task.
@@ -250,15 +293,11 @@ impl PendingGuest {
     }
 
     /// Looks once whether the guest has reached the state that was asked for.
-    pub(super) fn resume(self, pve: &Pve) -> Result<Outcome> {
+    pub(crate) fn look(self, pve: &Pve) -> Result<Look> {
         let report = self.report;
         let expected = self.expected.due();
         let now = match expected.look(pve) {
-            Ok(Progress::Reached(guest)) => {
-                let report = report.on(&guest);
-                let text = report.text();
-                return Ok(Outcome::Done(Finished::new(&report, text)?));
-            }
+            Ok(Progress::Reached(guest)) => return Ok(Look::Ended(report.on(&guest))),
             Ok(Progress::Now(now)) => now,
             // It will not get there.
             Err(error @ Error::Conflict(_)) => return Err(error),
@@ -272,17 +311,17 @@ impl PendingGuest {
             Err(_) => "out of sight".to_owned(),
         };
         let waiting = expected.waiting(&report, &now);
-        let text = waiting.text();
         if expected.is_over() {
-            return Ok(Outcome::Done(Finished::new(&waiting, text)?));
+            return Ok(Look::Ended(waiting));
         }
-        Ok(Outcome::Running(Running {
+        Ok(Look::Running {
+            text: waiting.text(),
+            interim: waiting,
             message: format!("{}: the guest is still {now}", report.action),
             progress: None,
             retry_after_ms: PAUSE_MS,
-            interim: Finished::new(&waiting, text)?,
             pending: Pending::Guest(Box::new(Self { report, expected })),
-        }))
+        })
     }
 }
 
@@ -337,7 +376,8 @@ mod tests {
             let script = Script::new(vec![answer.as_bytes().to_vec(); 3]);
             let settings = Settings::sample();
             let pve = Pve::scripted(settings, script);
-            match task.resume(&pve, |_, _, report| report)? {
+            let look = task.look(&pve, |_, _, report| report, Detail::Progress)?;
+            match look.outcome()? {
                 Outcome::Running(Running {
                     pending: Pending::Task(pending),
                     ..

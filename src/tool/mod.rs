@@ -8,6 +8,8 @@
 mod argument_names;
 pub(crate) mod arguments;
 pub(crate) mod bounds;
+pub(crate) mod budget;
+pub(crate) mod bulk;
 pub(crate) mod declared;
 mod definition;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod effects;
 pub(crate) mod expected;
 mod failed_task;
 pub(crate) mod follow;
+pub(crate) mod guest_filter;
 mod outcome;
 pub(crate) mod report;
 pub(crate) mod schema;

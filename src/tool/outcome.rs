@@ -93,6 +93,16 @@ impl Finished {
     }
 }
 
+impl<T> Reply<T> {
+    /// The same with another type of result.
+    pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Reply<U> {
+        match self {
+            Self::Done(result, text) => Reply::Done(into(result), text),
+            Self::Running(pending, result, text) => Reply::Running(pending, into(result), text),
+        }
+    }
+}
+
 impl Reply<Report> {
     /// A report of what was done, with its own text.
     pub(crate) fn report(report: Report) -> Self {

@@ -56,6 +56,12 @@ pub(crate) enum Status {
     Unchanged,
     /// Nothing was changed: this is what the call would do.
     Preview,
+    /// Of several guests: some were not changed as requested.
+    PartlyFailed,
+    /// Of one of several guests.
+    Failed,
+    /// Of one of several guests: the call ended before it was this guest's turn.
+    NotStarted,
 }
 
 /// One thing that changed.
@@ -98,6 +104,14 @@ impl Report {
     pub(crate) fn unchanged(action: impl Into<String>) -> Self {
         Self {
             status: Status::Unchanged,
+            ..Self::done(action)
+        }
+    }
+
+    /// A report of what the call would do.
+    pub(crate) fn preview(action: impl Into<String>) -> Self {
+        Self {
+            status: Status::Preview,
             ..Self::done(action)
         }
     }
@@ -197,6 +211,9 @@ impl Report {
             Status::Requested => format!("{}: requested, not done yet", self.action),
             Status::Unchanged => format!("{}: no change needed", self.action),
             Status::Preview => format!("preview: {}", self.action),
+            Status::PartlyFailed => format!("{}: failed in part", self.action),
+            Status::Failed => format!("{}: failed", self.action),
+            Status::NotStarted => format!("{}: not started", self.action),
         };
         if let Some(seconds) = self.duration_seconds.filter(|seconds| *seconds > 0) {
             text.push_str(&format!(" in {}", text::duration(seconds)));

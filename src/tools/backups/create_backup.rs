@@ -10,16 +10,27 @@ use crate::pve::{
     At, Content, Disk, Format, Guest, GuestConfig, GuestType, Params, Pve, Started, StorageStatus,
     TaskLog, Upid, Vmid, choose,
 };
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
+use crate::tool::report::{Report, Status};
 use crate::{text, tool_names};
 
 /// Makes a backup.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBackup {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// Default: the only one that holds backups.
     storage: Option<String>,
     /// Default snapshot: the guest keeps running. stop shuts it down for the
@@ -77,61 +88,12 @@ impl Compression {
     }
 }
 
-impl Run for CreateBackup {
-    type Output = Report;
-
+impl OnGuests for CreateBackup {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::One(&calls::backup::CREATE),
-        Calls::Guest(&calls::guests::CONFIG),
         Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::storage::LIST),
     ];
-
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        Format::Storage.check_opt("storage", self.storage.as_deref())?;
-        let notes = self.notes()?;
-        let mode = self.mode.unwrap_or_default();
-        let (guest, job) = self.start(pve, mode, &notes)?;
-        let Job {
-            storage,
-            running,
-            left_out,
-            started,
-        } = job;
-        let action = format!("back up {} to {}", guest.label(), storage.storage);
-        let mut report = Report::done(action).on(&guest);
-        if running && mode != Mode::Snapshot {
-            report = report.warn(match mode {
-                Mode::Stop => "the guest is shut down for the backup and started again afterwards",
-                _ => "the guest is suspended for a while during the backup",
-            });
-        }
-        if is_backup_server(&storage) && self.compress.is_some() {
-            report = report.warn(format!(
-                "{} is a Proxmox Backup Server, which does its own compression: compress was \
-                 ignored",
-                storage.storage
-            ));
-        }
-        match left_out {
-            Ok(disks) if disks.is_empty() => {}
-            Ok(disks) => {
-                report = report.warn(format!(
-                    "the backup does not contain these: {}",
-                    disks.join(", ")
-                ));
-            }
-            Err(why) => {
-                report = report.warn(format!(
-                    "the configuration could not be read, so whether the backup leaves out any \
-                     disk is not known: {why}"
-                ));
-            }
-        }
-        report.started(&started, self.wait)
-    }
 
     /// Adds the backup that the task has made, from its log.
     fn complete(pve: &Pve, upid: &Upid, mut report: Report) -> Report {
@@ -143,53 +105,97 @@ impl Run for CreateBackup {
     }
 }
 
-/// A backup that was started.
-struct Job {
-    storage: StorageStatus,
-    running: bool,
-    /// Disks that the backup leaves out, and why; or why they are not known.
-    left_out: Result<Vec<String>, String>,
-    started: Started,
-}
+impl ChangeGuest for CreateBackup {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
 
-/// How many times a guest that has left its node is looked up again.
-const ATTEMPTS: u32 = 2;
+    fn check(&self) -> Result<()> {
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        self.notes().map(|_| ())
+    }
 
-impl CreateBackup {
-    /// Starts the backup. For a guest that has left the node in the meantime, Proxmox
-    /// returns "OK" and makes no backup: such a guest is looked up again, once.
-    fn start(&self, pve: &Pve, mode: Mode, notes: &str) -> Result<(Guest, Job)> {
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        "back up".into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::OnePerNode
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        let mode = self.mode.unwrap_or_default();
+        let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
+        let state = guest.state(pve)?;
+        state.unlocked(guest)?;
+        // What is not in it is worth a warning, not a failure.
+        let left_out = GuestConfig::read(pve, guest)
+            .map(|config| left_out(guest.kind, &config.disks()))
+            .map_err(|failure| text::cut(&Error::from(failure).message(), 300));
+        let action = format!("back up {} to {}", guest.label(), storage.storage);
+        let report = Report::done(action).on(guest);
+        let report = self.warned(report, mode, &storage, state.is_running(), left_out);
+        if preview {
+            return Ok(Begun::Ended(Report {
+                status: Status::Preview,
+                ..report
+            }));
+        }
+        let params = self.params(guest.vmid, mode, &storage, &self.notes()?);
+        let request = calls::backup::CREATE.at([&guest.node]);
         for _ in 0..ATTEMPTS {
-            let (guest, job) = Guest::with(pve, self.vmid, |guest| {
-                let storage = choose(pve, &guest.node, Content::Backup, self.storage.as_deref())?;
-                let state = guest.state(pve)?;
-                state.unlocked(guest)?;
-                // What is not in it is worth a warning, not a failure.
-                let left_out = GuestConfig::read(pve, guest)
-                    .map(|config| left_out(guest.kind, &config.disks()))
-                    .map_err(|failure| text::cut(&Error::from(failure).message(), 300));
-                let params = self.params(mode, &storage, notes);
-                let request = calls::backup::CREATE.at([&guest.node]);
-                Ok(Job {
-                    storage,
-                    running: state.is_running(),
-                    left_out,
-                    started: pve.send(&request, &params)?,
-                })
-            })?;
-            // Any other answer may mean a backup that is being made.
-            let is_elsewhere =
-                matches!(&job.started, Started::WithoutTask(Some(said)) if said == "OK");
+            let started = pve.send(&request, &params)?;
+            // For a guest that has left the node in the meantime, Proxmox returns "OK" and
+            // makes no backup. Any other answer may mean a backup that is being made.
+            let is_elsewhere = matches!(&started, Started::WithoutTask(Some(said)) if said == "OK");
             if !is_elsewhere {
-                return Ok((guest, job));
+                return Ok(Begun::Started(report, started, None));
+            }
+            if Guest::find(pve, guest.vmid)?.node != guest.node {
+                return Err(Error::GuestMoved(not_made(guest)));
             }
         }
-        Err(Error::Conflict(format!(
-            "no backup was made: the guest {} is not on the node that Proxmox lists it on, most \
-             likely because it is being moved; {} shows where it is, then call again",
-            self.vmid,
-            tool_names::GET_GUEST
-        )))
+        Err(Error::Conflict(not_made(guest)))
+    }
+}
+
+impl CreateBackup {
+    fn warned(
+        &self,
+        mut report: Report,
+        mode: Mode,
+        storage: &StorageStatus,
+        is_running: bool,
+        left_out: Result<Vec<String>, String>,
+    ) -> Report {
+        if is_running && mode != Mode::Snapshot {
+            report = report.warn(match mode {
+                Mode::Stop => "the guest is shut down for the backup and started again afterwards",
+                _ => "the guest is suspended for a while during the backup",
+            });
+        }
+        if is_backup_server(storage) && self.compress.is_some() {
+            report = report.warn(format!(
+                "{} is a Proxmox Backup Server, which does its own compression: compress was \
+                 ignored",
+                storage.storage
+            ));
+        }
+        match left_out {
+            Ok(disks) if disks.is_empty() => report,
+            Ok(disks) => report.warn(format!(
+                "the backup does not contain these: {}",
+                disks.join(", ")
+            )),
+            Err(why) => report.warn(format!(
+                "the configuration could not be read, so whether the backup leaves out any disk \
+                 is not known: {why}"
+            )),
+        }
     }
 
     /// The notes as vzdump takes them: on one line.
@@ -215,10 +221,16 @@ impl CreateBackup {
         Ok(notes)
     }
 
-    pub(super) fn params(&self, mode: Mode, storage: &StorageStatus, notes: &str) -> Params {
+    pub(super) fn params(
+        &self,
+        vmid: Vmid,
+        mode: Mode,
+        storage: &StorageStatus,
+        notes: &str,
+    ) -> Params {
         let compress = self.compress.unwrap_or_default();
         Params::new()
-            .set("vmid", self.vmid)
+            .set("vmid", vmid)
             .set("storage", &storage.storage)
             .set("mode", mode.as_str())
             .opt(
@@ -231,6 +243,18 @@ impl CreateBackup {
             // retention, which is not what the caller asked for.
             .flag("remove", false)
     }
+}
+
+/// How many times a backup is requested on the node that Proxmox lists a guest on.
+const ATTEMPTS: u32 = 2;
+
+fn not_made(guest: &Guest) -> String {
+    format!(
+        "no backup was made: the guest {} is not on the node that Proxmox lists it on, most likely \
+         because it is being moved; {} shows where it is, then call again",
+        guest.vmid,
+        tool_names::GET_GUEST
+    )
 }
 
 /// The disks that a backup of a guest leaves out.

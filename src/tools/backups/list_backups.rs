@@ -28,6 +28,9 @@ pub(crate) struct ListBackups {
     storage: Option<String>,
     /// Only on storages of this node.
     node: Option<String>,
+    /// Only guests whose newest finished backup is older; guests without any are named.
+    #[schemars(range(min = 1, max = 3650))]
+    older_than_days: Option<u32>,
     /// Default 50. Every guest's newest comes before any guest's second.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
@@ -146,7 +149,10 @@ impl Run for ListBackups {
         }
         let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        let mut list = BackupList::new(found, &guests(pve)?, limit, clock::now());
+        let now = clock::now();
+        let stale = self.older_than_days.map(|days| u64::from(days) * 86_400);
+        let stale = stale.map(|age| now.saturating_sub(age));
+        let mut list = BackupList::new(found, &guests(pve)?, limit, now, stale);
         if none_seen {
             list.hint = Some(pve.empty_hint("Datastore.Audit", "/storage"));
         }
@@ -166,14 +172,18 @@ impl BackupList {
         all: &[Guest],
         limit: usize,
         now: u64,
+        stale_before: Option<u64>,
     ) -> Self {
-        let total = found.len();
-        let total_bytes = found
-            .iter()
+        let mut by_guest = newest_first_by_guest(found);
+        let without = without_finished_backup(all, &by_guest);
+        if let Some(moment) = stale_before {
+            keep_stale(&mut by_guest, all, moment);
+        }
+        let found = || by_guest.values().flatten();
+        let total = found().count();
+        let total_bytes = found()
             .filter_map(|(_, volume)| volume.size_bytes())
             .fold(0u64, u64::saturating_add);
-        let by_guest = newest_first_by_guest(found);
-        let without = without_finished_backup(all, &by_guest);
         let shares = shares(&by_guest.values().map(Vec::len).collect::<Vec<_>>(), limit);
         let shown: usize = shares.iter().sum();
         let guests = by_guest
@@ -205,7 +215,7 @@ impl BackupList {
             hint: (shown < total).then(|| {
                 format!(
                     "{shown} of {total} are shown, every guest's newest first: raise limit, or \
-                     narrow by vmid, storage or node"
+                     narrow by vmid, storage, node or older_than_days"
                 )
             }),
         }
@@ -272,6 +282,20 @@ fn newest_first_by_guest(found: Vec<(Option<String>, Volume)>) -> ByGuest {
         });
     }
     by_guest
+}
+
+/// Keeps the guests whose newest finished backup is from before this moment. A guest that is
+/// gone needs no newer one, and neither does a template.
+fn keep_stale(by_guest: &mut ByGuest, all: &[Guest], moment: u64) {
+    by_guest.retain(|vmid, backups| {
+        let guest = all.iter().find(|guest| Some(guest.vmid) == *vmid);
+        let finished = backups.iter().filter(|(_, volume)| !volume.is_unfinished());
+        let newest = finished
+            .filter_map(|(_, volume)| volume.ctime)
+            .map(|time| time.0);
+        guest.is_some_and(|guest| !guest.template.0)
+            && newest.max().is_some_and(|newest| newest < moment)
+    });
 }
 
 /// The guests without any finished backup. Templates need none.

@@ -26,7 +26,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListBackupJobs>(TOOLSET, "list_backup_jobs", "List backup jobs", READ,
         "Scheduled backups with next run, storage, retention and selection; guests that no enabled job covers; jobs that miss their guests or storage."),
     Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", WRITE,
-        "Back up a guest with vzdump. Older backups are kept."),
+        "Back up a guest with vzdump, or several, one on each node at a time. Older backups are kept."),
     Tool::new::<RestoreBackup>(TOOLSET, "restore_backup", "Restore a backup as a new guest", WRITE,
         "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
 ];

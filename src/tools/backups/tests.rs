@@ -42,7 +42,7 @@ fn compression_in_proxmox_words() {
         ("none", "0"),
     ] {
         let create = create(json!({"vmid": 100, "compress": compress}));
-        let params = create.params(Mode::Snapshot, &storage("dir"), "");
+        let params = create.params(vmid(100), Mode::Snapshot, &storage("dir"), "");
         assert!(
             pairs(&params).contains(&format!("compress={sent}")),
             "{params:?}"
@@ -50,7 +50,12 @@ fn compression_in_proxmox_words() {
     }
     let plain = create(json!({"vmid": 100}));
     assert_eq!(
-        pairs(&plain.params(Mode::Stop, &storage("nfs"), &plain.notes().unwrap())),
+        pairs(&plain.params(
+            vmid(100),
+            Mode::Stop,
+            &storage("nfs"),
+            &plain.notes().unwrap()
+        )),
         [
             "vmid=100",
             "storage=nas",
@@ -62,7 +67,12 @@ fn compression_in_proxmox_words() {
     );
     let pbs = create(json!({"vmid": 100, "protected": true, "notes": ""}));
     assert_eq!(
-        pairs(&pbs.params(Mode::Snapshot, &storage("pbs"), &pbs.notes().unwrap())),
+        pairs(&pbs.params(
+            vmid(100),
+            Mode::Snapshot,
+            &storage("pbs"),
+            &pbs.notes().unwrap()
+        )),
         [
             "vmid=100",
             "storage=nas",
@@ -207,7 +217,7 @@ fn by_guest_newest_first() {
         backup(777, 5),
     ];
     let all = [guest(100, 0), guest(101, 0), guest(9000, 1)];
-    let list = BackupList::new(found, &all, 3, 100);
+    let list = BackupList::new(found, &all, 3, 100, None);
     assert_eq!((list.total, list.total_bytes), (4, 40));
     assert_eq!(list.guests_without_backup, Some(vec![vmid(101)]));
     let [web, gone] = list.guests.as_slice() else {
@@ -236,7 +246,7 @@ fn a_guest_is_without_backup_only_where_that_is_known() {
         json!({"volid": "pbs:backup/vm/100/2026-11-01T02:00:00Z", "vmid": 100,
         "content": "backup", "size": 1, "ctime": 30}),
     );
-    let mut list = BackupList::new(vec![(None, broken)], &[guest(100, 0)], 9, 100);
+    let mut list = BackupList::new(vec![(None, broken)], &[guest(100, 0)], 9, 100, None);
     let backup = &list.guests[0].backups[0];
     assert!(backup.unfinished && backup.shared && backup.node.is_none());
     assert_eq!(list.guests_without_backup, Some(vec![vmid(100)]));

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::AddressNames;
 use super::declared::READ_STATE;
 use super::finding::Finding;
+use super::guest_findings::{self, GuestFindings};
 use super::options::Options;
 use super::owner::Owner;
 use super::rule_list::ListedRule;
@@ -17,7 +18,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use super::visible::visible;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::order;
 use crate::pve::{At, Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
@@ -43,6 +44,8 @@ pub(crate) struct AuditFirewall {
     node: Option<String>,
     /// True: the cluster, for all nodes.
     cluster: Option<bool>,
+    /// True, with cluster: the serious findings of all guests too.
+    guests: Option<bool>,
     /// Rules to show. Default 100.
     #[schemars(range(min = 1, max = 1000))]
     limit: Option<usize>,
@@ -78,6 +81,9 @@ pub(crate) struct FirewallAudit {
     cluster_rules: Vec<ListedRule>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     security_groups: Vec<SecurityGroup>,
+    /// Guests with serious findings, if they were asked for; the most serious first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guests: Option<Vec<GuestFindings>>,
     /// The digest of the rules, for a later change.
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
@@ -145,16 +151,25 @@ impl Run for AuditFirewall {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<FirewallAudit>> {
+        let with_guests = self.guests == Some(true);
+        if with_guests && self.cluster != Some(true) {
+            return Err(Error::argument(
+                "guests",
+                "only works with cluster true: add that, or leave guests out",
+            ));
+        }
         let target = Target::of(self.vmid, self.node, self.cluster)?;
         let limit = self.limit.unwrap_or(RULES_SHOWN);
-        let audit = target.with(pve, |firewall| FirewallAudit::make(pve, firewall, limit))?;
+        let audit = target.with(pve, |firewall| {
+            FirewallAudit::make(pve, firewall, limit, with_guests)
+        })?;
         let text = audit.text();
         Ok(Reply::Done(audit, text))
     }
 }
 
 impl FirewallAudit {
-    fn make(pve: &Pve, firewall: &Firewall, limit: usize) -> Result<Self> {
+    fn make(pve: &Pve, firewall: &Firewall, limit: usize, with_guests: bool) -> Result<Self> {
         let state = FirewallState::read(pve, firewall)?;
         let is_cluster = firewall.level == Level::Cluster;
         let groups = SecurityGroups::read(pve, state.all_rules(), is_cluster)?;
@@ -165,6 +180,18 @@ impl FirewallAudit {
         if is_cluster {
             findings.extend(nodes_without(pve)?);
             order::by_key(&mut findings, |finding| finding.severity);
+        }
+        let (mut guests, mut notes) = (None, Vec::new());
+        if with_guests && !state.options.is_on(firewall.level) {
+            notes.push(
+                "the firewall of the cluster is off, so no rule of any guest applies: guests were \
+                 not read"
+                    .to_owned(),
+            );
+        } else if with_guests {
+            let (found, more) = guest_findings::of_all(pve, &state.options, &groups)?;
+            guests = Some(found);
+            notes = more;
         }
         let mut audit = Self {
             firewall: firewall.label.clone(),
@@ -186,10 +213,13 @@ impl FirewallAudit {
                 .into_iter()
                 .map(|(group, rules)| SecurityGroup { group, rules })
                 .collect(),
+            guests,
             digest: state.rules.digest,
             hint: None,
         };
         audit.shorten(limit);
+        notes.extend(audit.hint.take());
+        audit.hint = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(audit)
     }
 

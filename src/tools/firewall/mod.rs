@@ -16,6 +16,7 @@ mod declared;
 mod delete_firewall_rule;
 mod effect;
 mod finding;
+mod guest_findings;
 mod guest_path;
 mod lockout;
 mod options;
@@ -52,7 +53,7 @@ const TOOLSET: Toolset = Toolset("firewall");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<AuditFirewall>(TOOLSET, "audit_firewall", "Audit a firewall", READ,
-        "Rules, switches, policies and network card flags of a guest, a node or the cluster, with findings. Cluster rules protect the nodes, not the guests."),
+        "Rules, switches, policies and network card flags of a guest, a node or the cluster, with findings; of all guests with cluster and guests. Cluster rules protect the nodes, not the guests."),
     Tool::new::<AddFirewallRule>(TOOLSET, "add_firewall_rule", "Add a firewall rule", WRITE,
         "Add a rule to the firewall of a guest, a node or the cluster, and report whether it has any effect. The first rule that matches decides."),
     Tool::new::<UpdateFirewallRule>(TOOLSET, "update_firewall_rule", "Change a firewall rule", DESTROY,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::calls;
+
 use super::audit::{AddressNames, AuditInput};
 use super::options::{Options, default_of};
 use super::owner::Owner;
@@ -10,7 +12,7 @@ use super::security_groups::SecurityGroups;
 use super::target::{Firewall, Level};
 use super::visible::visible;
 use crate::error::Result;
-use crate::pve::{Failure, GuestConfig, Nic, Params, Pve};
+use crate::pve::{Failure, GuestConfig, Nic, Params, Pve, Request};
 
 /// A firewall's state.
 #[derive(Debug)]
@@ -57,6 +59,32 @@ impl FirewallState {
             rules,
             cluster,
             cluster_rules,
+            nics,
+        })
+    }
+
+    /// The request for the network cards of a guest, whose firewall this is.
+    pub(super) fn guest_request(firewall: &Firewall) -> Option<Request> {
+        let guest = firewall.guest.as_ref()?;
+        Some(guest.request(&calls::guests::CONFIG))
+    }
+
+    /// Of a guest, where the options of the cluster were read already.
+    pub(super) fn of_guest(
+        pve: &Pve,
+        firewall: &Firewall,
+        cluster: &Options,
+    ) -> Result<Self, Failure> {
+        let nics = match &firewall.guest {
+            Some(guest) => GuestConfig::read(pve, guest)?.nics(),
+            None => Vec::new(),
+        };
+        Ok(Self {
+            level: firewall.level,
+            options: Options::read(pve, &firewall.owner)?,
+            rules: read_rules(pve, &firewall.owner)?,
+            cluster: Some(cluster.clone()),
+            cluster_rules: Vec::new(),
             nics,
         })
     }

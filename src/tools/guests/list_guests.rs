@@ -1,20 +1,19 @@
 //! `list_guests`: the guests of the cluster, filtered and sorted.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::find_address;
 use super::tags::MOST_TAGS;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::order;
-use crate::pve::{
-    At, Guest, GuestType, Params, Pve, Vmid, complete_from_nodes, guests, known_node,
-};
+use crate::pve::{Guest, GuestType, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run};
+use crate::tool::{Reply, Run, guest_filter};
 
 /// The guests that fit the filters.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -32,6 +31,8 @@ pub(crate) struct ListGuests {
     tag: Option<String>,
     /// Only in this pool or one within it.
     pool: Option<String>,
+    /// Only the one with this IP address, by configuration or guest agent.
+    address: Option<String>,
     /// True: templates only; false: no templates.
     template: Option<bool>,
     /// cpu and memory: largest use first. Default vmid.
@@ -129,6 +130,9 @@ struct GuestSummary {
     lock: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ha_state: Option<String>,
+    /// What says that it has the address: `net0`, `ipconfig0`, `guest agent`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address_source: Option<String>,
 }
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -139,11 +143,21 @@ impl Run for ListGuests {
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
         Calls::One(&calls::access::POOLS),
+        Calls::One(&calls::agent::INTERFACES),
+        Calls::Guest(&calls::guests::CONFIG),
+        Calls::One(&calls::guests::CONTAINER_INTERFACES),
         Calls::Guest(&calls::guests::LIST),
         Calls::One(&calls::nodes::LIST),
     ];
 
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] =
+        &[("ip", "address"), ("ip_address", "address")];
+
     fn run(self, pve: &Pve) -> Result<Reply<GuestList>> {
+        let address = self.address.as_deref();
+        let address = address
+            .map(|address| find_address::parse("address", address))
+            .transpose()?;
         let mut all = guests(pve)?;
         let none_seen = all.is_empty();
         let mut notes = complete_from_nodes(pve, &mut all);
@@ -158,14 +172,24 @@ impl Run for ListGuests {
         if let Some(tag) = &self.tag
             && !none_seen
         {
-            notes.extend(self.check_tag(tag, &all)?);
+            notes.extend(guest_filter::check_tag(tag, &all)?);
         }
         if let Some(pool) = &self.pool
             && !none_seen
         {
-            notes.extend(check_pool(pve, pool, &all)?);
+            notes.extend(guest_filter::check_pool(pve, pool, &all)?);
         }
         let mut found: Vec<Guest> = all.into_iter().filter(|guest| self.fits(guest)).collect();
+        let mut sources = BTreeMap::new();
+        if let Some(address) = address {
+            let having = find_address::find(pve, address, found);
+            found = Vec::new();
+            for (guest, source) in having.guests {
+                sources.insert(guest.vmid, source);
+                found.push(guest);
+            }
+            notes.extend(having.notes);
+        }
         sort(&mut found, self.sort.unwrap_or(Sort::Vmid));
         let total = found.len();
         found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
@@ -189,7 +213,13 @@ impl Run for ListGuests {
             "{}, {running} of those shown running",
             text::count(total, "guest")
         );
-        let guests = found.into_iter().map(GuestSummary::from).collect();
+        let guests = found
+            .into_iter()
+            .map(|guest| GuestSummary {
+                address_source: sources.remove(&guest.vmid),
+                ..GuestSummary::from(guest)
+            })
+            .collect();
         Ok(Reply::Done(
             GuestList {
                 guests,
@@ -218,90 +248,11 @@ impl ListGuests {
             && self
                 .pool
                 .as_ref()
-                .is_none_or(|pool| guest.pool.as_ref().is_some_and(|own| within(pool, own)))
+                .is_none_or(|pool| guest_filter::is_in_pool(guest, pool))
             && self
                 .template
                 .is_none_or(|template| template == guest.template.0)
     }
-
-    /// Refuses a tag that no guest has, and names one that differs in case only.
-    fn check_tag(&self, tag: &str, all: &[Guest]) -> Result<Option<String>> {
-        let tags: BTreeSet<String> = all.iter().flat_map(Guest::tags).collect();
-        let twins: Vec<&str> = tags
-            .iter()
-            .map(String::as_str)
-            .filter(|one| *one != tag && one.to_lowercase() == tag.to_lowercase())
-            .collect();
-        if tags.contains(tag) {
-            return Ok((!twins.is_empty()).then(|| {
-                format!(
-                    "case matters: other guests have the tag {}",
-                    twins.join(", ")
-                )
-            }));
-        }
-        Err(no_such("tag", tag, "a guest", &tags))
-    }
-}
-
-/// Whether a pool is another one or within it: `lab/team-a` is within `lab`,
-/// `labor` is not.
-fn within(outer: &str, pool: &str) -> bool {
-    pool.strip_prefix(outer)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Refuses a pool that does not exist. For one that does, returns a note on the pools
-/// within it.
-fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
-    let mut pools: BTreeSet<String> = all.iter().filter_map(|guest| guest.pool.clone()).collect();
-    if !pools.iter().any(|one| within(pool, one)) {
-        #[derive(Deserialize)]
-        struct Pool {
-            poolid: String,
-        }
-        // A pool may be without guests. Where the list cannot be had, those
-        // that guests are in are all that is known.
-        let more: Vec<Pool> = pve
-            .send(&calls::access::POOLS.at([]), &Params::new())
-            .unwrap_or_default();
-        pools.extend(more.into_iter().map(|pool| pool.poolid));
-        if pools.iter().any(|one| within(pool, one)) {
-            return Ok(None);
-        }
-        return Err(no_such("pool", pool, "the token", &pools));
-    }
-    let inner: Vec<&str> = pools
-        .iter()
-        .map(String::as_str)
-        .filter(|one| *one != pool && within(pool, one))
-        .collect();
-    Ok((!inner.is_empty()).then(|| {
-        format!(
-            "guests of the pools within {pool} are included: {}",
-            text::cut(&inner.join(", "), NAMES_LENGTH)
-        )
-    }))
-}
-
-/// How many names a message lists.
-const NAMES_LENGTH: usize = 400;
-
-/// The error of a filter whose name does not exist, with the existing names, the
-/// nearest first.
-fn no_such(what: &str, name: &str, who: &str, known: &BTreeSet<String>) -> Error {
-    let shown = text::quoted(name);
-    if known.is_empty() {
-        return Error::NotFound(format!(
-            "there is no {what} {shown} that {who} has or can see"
-        ));
-    }
-    let meant = text::meant(name, known.iter().map(String::as_str));
-    let names: Vec<&str> = known.iter().map(String::as_str).collect();
-    Error::NotFound(format!(
-        "there is no {what} {shown}{meant}; there are: {}",
-        text::cut(&names.join(", "), NAMES_LENGTH)
-    ))
 }
 
 fn sort(guests: &mut [Guest], by: Sort) {
@@ -336,30 +287,7 @@ impl From<Guest> for GuestSummary {
             template: guest.template.0,
             lock: guest.lock,
             ha_state: guest.hastate,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pool_holds_those_within_it_alone() {
-        assert!(within("lab", "lab") && within("lab", "lab/team-a/x"));
-        assert!(!within("lab", "labor") && !within("lab/team-a", "lab"));
-    }
-
-    #[test]
-    fn a_filter_that_names_nothing_names_the_nearest() {
-        let known = ["lab", "prod"].map(str::to_owned).into();
-        for (name, says) in [
-            ("Prod", "prod is probably meant (case matters)"),
-            ("prdo", "prod is probably meant;"),
-            ("zzzzzz", "\"zzzzzz\"; there are: lab, prod"),
-        ] {
-            let message = no_such("pool", name, "the token", &known).message();
-            assert!(message.contains(says), "{message}");
+            address_source: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Guests: the list, one in full, its addresses and its load.
 
 mod config;
+mod find_address;
 mod get_guest;
 mod get_guest_metrics;
 mod get_guest_network;
@@ -25,7 +26,7 @@ const TOOLSET: Toolset = Toolset("guests");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListGuests>(TOOLSET, "list_guests", "List guests", READ,
-        "VMs (qemu) and containers (lxc) of the cluster with status, node, CPU, memory, tags; filtered and sorted. Start here to find a vmid."),
+        "VMs (qemu) and containers (lxc) of the cluster with status, node, CPU, memory, tags; filtered and sorted. Start here to find a vmid, also by an IP address."),
     Tool::new::<GetGuest>(TOOLSET, "get_guest", "Get a guest", READ,
         "One guest in full: CPU, memory, disks, network cards, boot order, cloud-init settings, lock, HA, pending changes, description."),
     Tool::new::<GetGuestNetwork>(TOOLSET, "get_guest_network", "Get a guest's IP addresses", READ,

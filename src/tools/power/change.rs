@@ -3,12 +3,10 @@
 use pve_api::calls;
 
 use crate::error::{Error, Result};
-use crate::pve::{
-    Failure, Guest, GuestState, GuestType, OfGuest, Params, Power, Pve, Started, Vmid,
-};
-use crate::tool::Reply;
+use crate::pve::{Failure, Guest, GuestState, GuestType, OfGuest, Params, Power, Pve, Started};
+use crate::tool::bulk::Begun;
 use crate::tool::expected::{Cause, EndState, Expected};
-use crate::tool::report::Report;
+use crate::tool::report::{Report, Status};
 use crate::tool_names;
 
 /// What to do with a guest in its current state.
@@ -67,30 +65,26 @@ pub(super) const HA_SECONDS: u32 = 60;
 const SHUTDOWN_SECONDS: u32 = 180;
 
 /// Reads a guest's state, decides, and starts the task where one is needed.
-pub(super) fn change_power(
+pub(super) fn begin_power(
     pve: &Pve,
-    vmid: Vmid,
-    wait: Option<bool>,
+    guest: &Guest,
+    preview: bool,
     plan: impl Fn(&Guest, &GuestState) -> Result<Plan>,
-) -> Result<Reply<Report>> {
-    let (_, (report, started)) = Guest::with(pve, vmid, |guest| {
-        let state = guest.state(pve)?;
-        Ok(match plan(guest, &state)? {
-            Plan::Nothing(verb) => {
-                let action = format!("{verb} {}", guest.label());
-                (Report::unchanged(action).on(guest), None)
-            }
-            Plan::Change(change) => {
-                let started = change.send(pve, guest)?;
-                let (report, finish) = change.report(guest, Power::of(&state), &started);
-                (report, Some((started, finish)))
-            }
-        })
-    })?;
-    match started {
-        Some((started, finish)) => report.started_until(&started, wait, finish),
-        None => Ok(Reply::report(report)),
-    }
+) -> Result<Begun> {
+    let state = guest.state(pve)?;
+    let from = Power::of(&state);
+    Ok(match plan(guest, &state)? {
+        Plan::Nothing(verb) => {
+            let action = format!("{verb} {}", guest.label());
+            Begun::Ended(Report::unchanged(action).on(guest))
+        }
+        Plan::Change(change) if preview => Begun::Ended(change.preview(guest, from)),
+        Plan::Change(change) => {
+            let started = change.send(pve, guest)?;
+            let (report, expected) = change.report(guest, from, &started);
+            Begun::Started(report, started, expected)
+        }
+    })
 }
 
 impl PowerChange {
@@ -140,6 +134,23 @@ impl PowerChange {
         }
     }
 
+    fn preview(&self, guest: &Guest, from: Power) -> Report {
+        let mut report = self.planned(guest, from);
+        report.status = Status::Preview;
+        report
+    }
+
+    fn planned(&self, guest: &Guest, from: Power) -> Report {
+        let mut report = Report::done(format!("{} {}", self.verb, guest.label())).on(guest);
+        if from != self.to {
+            report = report.change("power", Some(from.word()), Some(self.to.word()));
+        }
+        if let Some(warning) = self.warning {
+            report = report.warn(warning);
+        }
+        report
+    }
+
     /// The report, and the state to wait for if the end of the task does not
     /// show that the guest has changed.
     pub(super) fn report(
@@ -148,14 +159,7 @@ impl PowerChange {
         from: Power,
         started: &Started,
     ) -> (Report, Option<Expected>) {
-        let label = guest.label();
-        let mut report = Report::done(format!("{} {label}", self.verb)).on(guest);
-        if from != self.to {
-            report = report.change("power", Some(from.word()), Some(self.to.word()));
-        }
-        if let Some(warning) = self.warning {
-            report = report.warn(warning);
-        }
+        let report = self.planned(guest, from);
         // The task of a guest under high availability only passes the request
         // on.
         let kind = match started {

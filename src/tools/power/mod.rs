@@ -27,13 +27,13 @@ const TOOLSET: Toolset = Toolset("power");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<StartGuest>(TOOLSET, "start_guest", "Start a guest", SET,
-        "Start a VM or container. A guest suspended to disk resumes where it left off."),
+        "Start a VM or container, or several in their startup order. A guest suspended to disk resumes where it left off."),
     Tool::new::<StopGuest>(TOOLSET, "stop_guest", "Stop a guest", DESTROY.idempotent(),
-        "Shut a guest down, or cut its power."),
+        "Shut a guest down, or cut its power; several in reverse startup order."),
     Tool::new::<RestartGuest>(TOOLSET, "restart_guest", "Restart a guest", DESTROY,
-        "Reboot or reset a running guest."),
+        "Reboot or reset a running guest, or several."),
     Tool::new::<SuspendGuest>(TOOLSET, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
-        "Pause a running VM, or save its memory to disk and stop it."),
+        "Pause running VMs, or save their memory to disk and stop them."),
     Tool::new::<ResumeGuest>(TOOLSET, "resume_guest", "Resume a guest", SET,
-        "Resume a paused or suspended guest."),
+        "Resume paused or suspended guests."),
 ];

@@ -4,19 +4,29 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Command, Plan, PowerChange, change_power};
+use super::change::{Command, Plan, PowerChange, begin_power};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, GuestType, Params, Power, Pve, Vmid};
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
 use crate::tool_names;
 
 /// Restarts a running guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartGuest {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// reboot (default): shut down and start; applies pending changes. reset: a VM's reset button.
     mode: Option<RestartMode>,
     /// How long the shutdown of a reboot may take; default 60.
@@ -33,33 +43,53 @@ enum RestartMode {
     Reset,
 }
 
-impl Run for RestartGuest {
-    type Output = Report;
-
+impl OnGuests for RestartGuest {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::Guest(&calls::guests::STATUS),
         Calls::Guest(&calls::power::REBOOT),
         Calls::One(&calls::power::RESET),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+impl ChangeGuest for RestartGuest {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn check(&self) -> Result<()> {
         if self.resets() && self.timeout_seconds.is_some() {
             return Err(Error::argument(
                 "timeout_seconds",
                 "only works with mode reboot: leave it out, or leave out mode",
             ));
         }
-        change_power(pve, self.vmid, self.wait, |guest, state| {
-            self.plan(guest, state)
-        })
+        Ok(())
+    }
+
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        self.verb_of_mode().into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::StartupOrder
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        begin_power(pve, guest, preview, |guest, state| self.plan(guest, state))
     }
 }
 
 impl RestartGuest {
     fn resets(&self) -> bool {
         self.mode == Some(RestartMode::Reset)
+    }
+
+    fn verb_of_mode(&self) -> &'static str {
+        if self.resets() { "reset" } else { "reboot" }
     }
 
     pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
@@ -89,10 +119,11 @@ impl RestartGuest {
             }
             _ => state.unlocked(guest)?,
         }
+        let verb = self.verb_of_mode();
         if self.resets() {
-            return Ok(PowerChange::new("reset", Command::Reset, power).plan());
+            return Ok(PowerChange::new(verb, Command::Reset, power).plan());
         }
-        Ok(PowerChange::new("reboot", Command::Reboot, Power::Running)
+        Ok(PowerChange::new(verb, Command::Reboot, Power::Running)
             .with(Params::new().opt("timeout", self.timeout_seconds))
             .plan())
     }

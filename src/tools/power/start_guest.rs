@@ -4,35 +4,60 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Command, Plan, PowerChange, change_power, halted, is_mounted, paused};
+use super::change::{Command, Plan, PowerChange, begin_power, halted, is_mounted, paused};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Power, Pve, Vmid};
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run, expected};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
+use crate::tool::expected;
 use crate::tool_names;
 
 /// Starts a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartGuest {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// False: do not follow the task.
     wait: Option<bool>,
 }
 
-impl Run for StartGuest {
-    type Output = Report;
-
+impl OnGuests for StartGuest {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::Guest(&calls::guests::STATUS),
         Calls::Guest(&calls::power::START),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        change_power(pve, self.vmid, self.wait, Self::plan)
+impl ChangeGuest for StartGuest {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        "start".into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::StartupOrder
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        begin_power(pve, guest, preview, Self::plan)
     }
 }
 

@@ -4,19 +4,29 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Command, Plan, PowerChange, change_power, is_mounted};
+use super::change::{Command, Plan, PowerChange, begin_power, is_mounted};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, Params, Power, Pve, Vmid};
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
 use crate::tool_names;
 
 /// Stops a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopGuest {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// shutdown (default): ask the guest to shut down. hard: cut its power; unsaved data is lost.
     mode: Option<StopMode>,
     /// How long the shutdown may take. Default 60.
@@ -35,22 +45,37 @@ enum StopMode {
     Hard,
 }
 
-impl Run for StopGuest {
-    type Output = Report;
-
+impl OnGuests for StopGuest {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::Guest(&calls::guests::STATUS),
         Calls::Guest(&calls::power::SHUTDOWN),
         Calls::Guest(&calls::power::STOP),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        self.check()?;
-        change_power(pve, self.vmid, self.wait, |guest, state| {
-            self.plan(guest, state)
-        })
+impl ChangeGuest for StopGuest {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_mode()
+    }
+
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        self.verb_of_mode().into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::ShutdownOrder
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        begin_power(pve, guest, preview, |guest, state| self.plan(guest, state))
     }
 }
 
@@ -59,11 +84,18 @@ impl StopGuest {
         self.mode.unwrap_or(StopMode::Shutdown)
     }
 
+    fn verb_of_mode(&self) -> &'static str {
+        match self.mode() {
+            StopMode::Hard => "switch off",
+            StopMode::Shutdown => "shut down",
+        }
+    }
+
     fn forces(&self) -> bool {
         self.force_after_timeout == Some(true)
     }
 
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check_mode(&self) -> Result<()> {
         if self.mode() == StopMode::Shutdown {
             return Ok(());
         }
@@ -79,7 +111,7 @@ impl StopGuest {
 
     pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
         let hard = self.mode() == StopMode::Hard;
-        let verb = if hard { "switch off" } else { "shut down" };
+        let verb = self.verb_of_mode();
         let power = Power::of(state);
         if matches!(power, Power::Stopped | Power::OnDisk) {
             return Ok(Plan::Nothing(verb));

@@ -4,19 +4,29 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{Command, Plan, PowerChange, change_power, halted};
+use super::change::{Command, Plan, PowerChange, begin_power, halted};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestState, GuestType, Params, Power, Pve, Vmid};
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
 use crate::tool_names;
 
 /// Suspends a running guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuspendGuest {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// True: save a VM's memory to disk and stop it. Default: pause it, memory kept.
     to_disk: Option<bool>,
     /// Where to_disk saves; default: the storage of the VM's disks.
@@ -26,32 +36,56 @@ pub(crate) struct SuspendGuest {
     wait: Option<bool>,
 }
 
-impl Run for SuspendGuest {
-    type Output = Report;
-
+impl OnGuests for SuspendGuest {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::Guest(&calls::guests::STATUS),
         Calls::Guest(&calls::power::SUSPEND),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+impl ChangeGuest for SuspendGuest {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn check(&self) -> Result<()> {
         if self.state_storage.is_some() && !self.saves() {
             return Err(Error::argument(
                 "state_storage",
                 "only works with to_disk true",
             ));
         }
-        change_power(pve, self.vmid, self.wait, |guest, state| {
-            self.plan(guest, state)
-        })
+        Ok(())
+    }
+
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        self.verb_of_mode().into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::ShutdownOrder
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        begin_power(pve, guest, preview, |guest, state| self.plan(guest, state))
     }
 }
 
 impl SuspendGuest {
     fn saves(&self) -> bool {
         self.to_disk == Some(true)
+    }
+
+    fn verb_of_mode(&self) -> &'static str {
+        if self.saves() {
+            "suspend to disk"
+        } else {
+            "pause"
+        }
     }
 
     pub(super) fn plan(&self, guest: &Guest, state: &GuestState) -> Result<Plan> {
@@ -61,11 +95,7 @@ impl SuspendGuest {
                 "works for VMs only, and this is a container: leave it out",
             ));
         }
-        let verb = if self.saves() {
-            "suspend to disk"
-        } else {
-            "pause"
-        };
+        let verb = self.verb_of_mode();
         match Power::of(state) {
             Power::OnDisk => return Ok(Plan::Nothing(verb)),
             Power::Paused if !self.saves() => return Ok(Plan::Nothing(verb)),

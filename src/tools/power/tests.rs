@@ -74,7 +74,7 @@ fn resume(guest: &str, state: &str) -> String {
 fn stop(arguments: &str, guest: &str, state: &str) -> String {
     let tool: StopGuest = read(arguments);
     told(
-        tool.check()
+        tool.check_mode()
             .and_then(|()| tool.plan(&read(guest), &read(state))),
     )
 }

@@ -112,6 +112,28 @@ pub(super) fn write(
     Ok(report)
 }
 
+/// What [`write`] would change.
+pub(super) fn preview(
+    guest: &Guest,
+    before: &PendingConfig,
+    desired: &[DesiredSetting],
+    what: &str,
+) -> Report {
+    let action = format!("set {what} of {}", guest.label());
+    let changes: Vec<Change> = desired
+        .iter()
+        .filter(|setting| !setting.is_met(before))
+        .map(|setting| setting.change(before, None))
+        .collect();
+    if changes.is_empty() {
+        return Report::unchanged(action);
+    }
+    Report {
+        changes,
+        ..Report::preview(action)
+    }
+}
+
 /// Sends settings that differ, and reads the configuration again to report what
 /// became of them.
 fn send(

@@ -24,5 +24,5 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ResizeDisk>(TOOLSET, "resize_disk", "Grow a disk", WRITE,
         "Grow a guest's disk. Disks never shrink."),
     Tool::new::<SetGuestOptions>(TOOLSET, "set_guest_options", "Set name, notes and tags", SET,
-        "Set a guest's name, description, tags, start at boot and protection; others stay."),
+        "Set a guest's name, description, tags, start at boot and protection; others stay. All but name also of several guests."),
 ];

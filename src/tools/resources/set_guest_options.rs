@@ -4,19 +4,29 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::change::{DesiredSetting, Unit, nothing_given, write};
+use super::change::{self, DesiredSetting, Unit, nothing_given};
 use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Format, Guest, GuestType, PendingConfig, Pve, Vmid, owned_tags};
-use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
 
 /// Changes a guest's options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestOptions {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// A DNS name; a container's host name. Empty clears a VM's.
     #[schemars(length(max = 253), extend("x-clears" = true))]
     name: Option<String>,
@@ -38,30 +48,45 @@ pub(crate) struct SetGuestOptions {
     protection: Option<bool>,
 }
 
-impl Run for SetGuestOptions {
-    type Output = Report;
-
+impl OnGuests for SetGuestOptions {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
         Calls::Guest(&calls::guests::PENDING),
         Calls::Guest(&calls::guests::SET_CONFIG),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        self.check()?;
-        let (guest, report) = Guest::with(pve, self.vmid, |guest| {
-            self.check_kind(guest)?;
-            let before = PendingConfig::read(pve, guest)?;
-            self.check_tags(guest, &before)?;
-            let desired = self.desired(guest.kind, &before);
-            write(pve, guest, &before, desired, "options")
-        })?;
-        Ok(Reply::report(report.on(&guest)))
+impl ChangeGuest for SetGuestOptions {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        self.check_values()
+    }
+
+    fn verb(&self) -> String {
+        "set options of".into()
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Any
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
+        self.check_kind(guest)?;
+        let before = PendingConfig::read(pve, guest)?;
+        self.check_tags(guest, &before)?;
+        let desired = self.desired(guest.kind, &before);
+        let report = match preview {
+            true => change::preview(guest, &before, &desired, "options"),
+            false => change::write(pve, guest, &before, desired, "options")?,
+        };
+        Ok(Begun::Ended(report.on(guest)))
     }
 }
 
 impl SetGuestOptions {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(super) fn check_values(&self) -> Result<()> {
         let lists = [
             ("tags", &self.tags),
             ("add_tags", &self.add_tags),
@@ -77,6 +102,12 @@ impl SetGuestOptions {
             return Err(nothing_given(
                 "name, description, tags ([] removes all), add_tags, remove_tags, start_at_boot, \
                  protection",
+            ));
+        }
+        if self.name.is_some() && self.selector().is_for_several() {
+            return Err(Error::argument(
+                "name",
+                "must be left out for several guests: no two should have the same name",
             ));
         }
         if let Some(name) = self.name.as_deref().filter(|name| !name.is_empty()) {

@@ -312,11 +312,11 @@ fn options_are_checked() {
             "remove_tags: must not contain a",
         ),
     ] {
-        let message = message(options(arguments).check());
+        let message = message(options(arguments).check_values());
         assert!(message.contains(says), "{message}");
     }
     let empty = options(json!({"vmid": 200, "name": ""}));
-    assert!(empty.check().is_ok() && empty.check_kind(&guest("qemu")).is_ok());
+    assert!(empty.check_values().is_ok() && empty.check_kind(&guest("qemu")).is_ok());
     assert!(message(empty.check_kind(&guest("lxc"))).starts_with("name: must not be empty"));
 }
 

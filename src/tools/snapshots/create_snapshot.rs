@@ -7,16 +7,27 @@ use serde::Deserialize;
 use super::snapshot::{Snapshots, check_name};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestType, Params, Pve, Started, Vmid};
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
+use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
+use crate::tool::declared::Calls;
 use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
 use crate::tool_names;
 
 /// Takes a snapshot.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSnapshot {
-    vmid: Vmid,
+    vmid: Option<Vmid>,
+    /// Several, at most 25.
+    #[schemars(extend("x-splits" = "words"))]
+    vmids: Option<Vec<Vmid>>,
+    /// All with this tag.
+    tag: Option<String>,
+    /// All in this pool.
+    pool: Option<String>,
+    /// All on this node.
+    node: Option<String>,
+    /// Only show what would be done.
+    preview: Option<bool>,
     /// A letter, then letters, digits, - and _: before_upgrade.
     #[schemars(length(min = 2, max = 40))]
     snapshot: String,
@@ -29,12 +40,8 @@ pub(crate) struct CreateSnapshot {
     wait: Option<bool>,
 }
 
-impl Run for CreateSnapshot {
-    type Output = Report;
-
+impl OnGuests for CreateSnapshot {
     const CALLS: &'static [Calls] = &[
-        Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
         Calls::Guest(&calls::guests::STATUS),
         Calls::Guest(&calls::snapshots::CREATE),
         Calls::Guest(&calls::snapshots::LIST),
@@ -45,48 +52,71 @@ impl Run for CreateSnapshot {
         ("ram", "with_ram"),
         ("vmstate", "with_ram"),
     ];
+}
 
-    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
-        check_new_name(&self.snapshot)?;
+impl ChangeGuest for CreateSnapshot {
+    fn selector(&self) -> Selector<'_> {
+        selector!(self)
+    }
+
+    fn check(&self) -> Result<()> {
+        check_new_name(&self.snapshot)
+    }
+
+    fn wait(&self) -> Option<bool> {
+        self.wait
+    }
+
+    fn verb(&self) -> String {
+        format!("take snapshot {} of", self.snapshot)
+    }
+
+    fn pace(&self) -> Pace {
+        Pace::Any
+    }
+
+    fn begin(&self, pve: &Pve, guest: &Guest, preview: bool) -> Result<Begun> {
         let ram = self.with_ram == Some(true);
-        let (guest, started) = Guest::with(pve, self.vmid, |guest| {
-            check_kind(guest, &self.snapshot, ram)?;
-            let snapshots = Snapshots::read(pve, guest)?;
-            if let Some(taken) = snapshots.get(&self.snapshot) {
+        let with_ram = if ram { " with its RAM" } else { "" };
+        let action = format!("{} {}{with_ram}", self.verb(), guest.label());
+        let named = |report: Report| report.on(guest).snapshot(self.snapshot.as_str());
+        check_kind(guest, &self.snapshot, ram)?;
+        let snapshots = Snapshots::read(pve, guest)?;
+        if let Some(taken) = snapshots.get(&self.snapshot) {
+            if !self.selector().is_for_several() {
                 return Err(taken.is_taken(guest));
             }
-            let state = guest.state(pve)?;
-            state.unlocked(guest)?;
-            if state.template.0 {
-                return Err(Error::Conflict(format!(
-                    "{} is a template, which cannot have snapshots: create a guest from it with {}",
-                    guest.label(),
-                    tool_names::CLONE_GUEST
-                )));
-            }
-            if ram && !state.is_running() {
-                return Err(Error::Conflict(format!(
-                    "{} is not running, so there is no RAM to save: leave with_ram out, or start it \
-                     first with {}",
-                    guest.label(),
-                    tool_names::START_GUEST
-                )));
-            }
-            let params = Params::new()
-                .set("snapname", &self.snapshot)
-                .opt("description", self.description.as_deref())
-                .opt_flag("vmstate", ram.then_some(true));
-            Ok(pve.send::<Started>(&guest.request(&calls::snapshots::CREATE), &params)?)
-        })?;
-        let with_ram = if ram { " with its RAM" } else { "" };
-        Report::done(format!(
-            "take snapshot {} of {}{with_ram}",
-            self.snapshot,
-            guest.label()
-        ))
-        .on(&guest)
-        .snapshot(self.snapshot)
-        .started(&started, self.wait)
+            // An earlier call with the same arguments may have taken it.
+            let note = format!("it already has this snapshot{}", taken.when());
+            let report = named(Report::unchanged(action)).warn(note);
+            return Ok(Begun::Ended(report));
+        }
+        let state = guest.state(pve)?;
+        state.unlocked(guest)?;
+        if state.template.0 {
+            return Err(Error::Conflict(format!(
+                "{} is a template, which cannot have snapshots: create a guest from it with {}",
+                guest.label(),
+                tool_names::CLONE_GUEST
+            )));
+        }
+        if ram && !state.is_running() {
+            return Err(Error::Conflict(format!(
+                "{} is not running, so there is no RAM to save: leave with_ram out, or start it \
+                 first with {}",
+                guest.label(),
+                tool_names::START_GUEST
+            )));
+        }
+        if preview {
+            return Ok(Begun::Ended(named(Report::preview(action))));
+        }
+        let params = Params::new()
+            .set("snapname", &self.snapshot)
+            .opt("description", self.description.as_deref())
+            .opt_flag("vmstate", ram.then_some(true));
+        let started: Started = pve.send(&guest.request(&calls::snapshots::CREATE), &params)?;
+        Ok(Begun::Started(named(Report::done(action)), started, None))
     }
 }
 

@@ -5,9 +5,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Snapshot, Snapshots};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{Guest, GuestType, Pve, Vmid};
+use crate::pve::{Guest, GuestType, Params, Pve, Vmid, guests, known_node};
+use crate::tool::budget::Budget;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -16,21 +17,34 @@ use crate::{clock, text};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListSnapshots {
-    vmid: Vmid,
-    /// Default 50: the newest.
+    /// Without it: of all guests, oldest first.
+    vmid: Option<Vmid>,
+    /// Without vmid: only of guests on this node.
+    node: Option<String>,
+    /// Only those that are older.
+    #[schemars(range(min = 1, max = 3650))]
+    older_than_days: Option<u32>,
+    /// Default 50: the newest, or without vmid the oldest.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SnapshotTree {
-    vmid: Vmid,
-    kind: GuestType,
-    node: String,
-    /// Each after its parent.
+    /// Absent for all guests, as are kind and node.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<Vmid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<GuestType>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    /// Each after its parent; of all guests, the oldest first.
     pub(super) snapshots: Vec<SnapshotNode>,
     /// How many there are, also where not all are shown.
     total: usize,
+    /// How many guests were looked at, for all guests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guests_read: Option<usize>,
     /// The snapshot that the guest's current state is based on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) current: Option<String>,
@@ -40,6 +54,12 @@ pub(crate) struct SnapshotTree {
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct SnapshotNode {
+    /// The guest, in a list of all guests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vmid: Option<Vmid>,
+    /// The guest's name, in such a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
     pub(super) snapshot: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
@@ -61,15 +81,155 @@ pub(super) struct SnapshotNode {
 impl Run for ListSnapshots {
     type Output = SnapshotTree;
 
-    const CALLS: &'static [Calls] = &[Calls::All(LOOK_UP), Calls::Guest(&calls::snapshots::LIST)];
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::One(&calls::nodes::LIST),
+        Calls::Guest(&calls::snapshots::LIST),
+    ];
 
     fn run(self, pve: &Pve) -> Result<Reply<SnapshotTree>> {
-        let (guest, snapshots) =
-            Guest::with(pve, self.vmid, |guest| Ok(Snapshots::read(pve, guest)?))?;
         let limit = self.limit.unwrap_or(50) as usize;
-        let tree = SnapshotTree::new(&guest, &snapshots, limit, clock::now());
+        let now = clock::now();
+        let Some(vmid) = self.vmid else {
+            let list = self.of_all_guests(pve, limit, now)?;
+            let text = list.summary();
+            return Ok(Reply::Done(list, text));
+        };
+        if self.node.is_some() {
+            return Err(Error::argument(
+                "node",
+                "must be left out with vmid: it narrows a list of all guests",
+            ));
+        }
+        let (guest, mut snapshots) =
+            Guest::with(pve, vmid, |guest| Ok(Snapshots::read(pve, guest)?))?;
+        snapshots.all.retain(|one| self.is_old_enough(one, now));
+        let tree = SnapshotTree::new(&guest, &snapshots, limit, now);
         let text = tree.text(&guest);
         Ok(Reply::Done(tree, text))
+    }
+}
+
+/// How many guests are looked at: each takes a request.
+const MOST_GUESTS: usize = 800;
+
+impl ListSnapshots {
+    /// One without a time is of no known age.
+    fn is_old_enough(&self, snapshot: &Snapshot, now: u64) -> bool {
+        self.older_than_days.is_none_or(|days| {
+            let age = snapshot.snaptime.map(|time| now.saturating_sub(time.0));
+            age.is_some_and(|age| age > u64::from(days) * 86_400)
+        })
+    }
+
+    fn of_all_guests(&self, pve: &Pve, limit: usize, now: u64) -> Result<SnapshotTree> {
+        let mut all = guests(pve)?;
+        let mut notes = Vec::new();
+        if all.is_empty() {
+            notes.push(pve.empty_hint("VM.Audit", "/vms"));
+        }
+        if let Some(node) = &self.node {
+            if !all.iter().any(|guest| guest.node == *node) {
+                known_node(pve, node)?;
+            }
+            all.retain(|guest| guest.node == *node);
+        }
+        // Templates cannot have snapshots.
+        all.retain(|guest| !guest.template.0);
+        let (readable, away): (Vec<Guest>, Vec<Guest>) = all
+            .into_iter()
+            .partition(|guest| guest.reachable(pve).is_ok());
+        let mut budget = Budget::new(MOST_GUESTS);
+        let request = |guest: &Guest| (guest.request(&calls::snapshots::LIST), Params::new());
+        pve.start(readable.iter().take(budget.left()).map(request));
+        let (mut found, mut read, mut unread) = (Vec::new(), 0_usize, None);
+        for guest in &readable {
+            if !budget.take() {
+                break;
+            }
+            match Snapshots::read(pve, guest) {
+                Ok(snapshots) => {
+                    read += 1;
+                    let old = snapshots.all.into_iter();
+                    let old = old.filter(|one| self.is_old_enough(one, now));
+                    found.extend(old.map(|one| (guest, one)));
+                }
+                Err(failure) => {
+                    let message = Error::from(failure).message();
+                    let (count, _) = unread.get_or_insert((0_usize, message));
+                    *count += 1;
+                }
+            }
+        }
+        order::by_key(&mut found, |(guest, one)| (one.time(), guest.vmid));
+        let total = found.len();
+        found.truncate(limit);
+        if found.len() < total {
+            notes.push(format!(
+                "the oldest {} of {total} are shown: raise limit to see more",
+                found.len()
+            ));
+        }
+        if let Some((count, why)) = &unread {
+            let why = text::cut(why, 200);
+            notes.push(format!(
+                "{} could not be read: {why}",
+                text::count(*count, "guest")
+            ));
+        }
+        let beyond = readable.len() - read - unread.map_or(0, |(count, _)| count);
+        if beyond > 0 {
+            notes.push(format!(
+                "{} more were not looked at, as one call reads at most {MOST_GUESTS} for at most \
+                 40 seconds: call again with a node",
+                text::count(beyond, "guest")
+            ));
+        }
+        if !away.is_empty() {
+            notes.push(format!(
+                "{} on offline nodes could not be read",
+                text::count(away.len(), "guest")
+            ));
+        }
+        Ok(SnapshotTree {
+            vmid: None,
+            kind: None,
+            node: None,
+            snapshots: found
+                .iter()
+                .map(|(guest, one)| SnapshotNode {
+                    vmid: Some(guest.vmid),
+                    name: guest.name.clone(),
+                    ..SnapshotNode::new(0, one, now)
+                })
+                .collect(),
+            total,
+            guests_read: Some(read),
+            current: None,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
+        })
+    }
+}
+
+impl SnapshotNode {
+    fn new(depth: usize, one: &Snapshot, now: u64) -> Self {
+        Self {
+            vmid: None,
+            name: None,
+            snapshot: one.name.clone(),
+            parent: one.parent.clone(),
+            depth,
+            created_at: one.snaptime.map(|time| text::time(time.0)),
+            age_seconds: one.snaptime.map(|time| now.saturating_sub(time.0)),
+            description: one
+                .description
+                .as_deref()
+                .map(str::trim)
+                .filter(|text| !text.is_empty())
+                .map(|text| text::cut(text, 200)),
+            with_ram: one.has_ram(),
+            incomplete: one.snapstate.clone(),
+        }
     }
 }
 
@@ -83,21 +243,7 @@ impl SnapshotTree {
             .in_order()
             .into_iter()
             .filter(|(_, one)| one.time() >= oldest)
-            .map(|(depth, one)| SnapshotNode {
-                snapshot: one.name.clone(),
-                parent: one.parent.clone(),
-                depth,
-                created_at: one.snaptime.map(|time| text::time(time.0)),
-                age_seconds: one.snaptime.map(|time| now.saturating_sub(time.0)),
-                description: one
-                    .description
-                    .as_deref()
-                    .map(str::trim)
-                    .filter(|text| !text.is_empty())
-                    .map(|text| text::cut(text, 200)),
-                with_ram: one.has_ram(),
-                incomplete: one.snapstate.clone(),
-            })
+            .map(|(depth, one)| SnapshotNode::new(depth, one, now))
             .collect();
         // Several of the same second.
         shown.truncate(limit);
@@ -108,14 +254,33 @@ impl SnapshotTree {
             )
         });
         Self {
-            vmid: guest.vmid,
-            kind: guest.kind,
-            node: guest.node.clone(),
+            vmid: Some(guest.vmid),
+            kind: Some(guest.kind),
+            node: Some(guest.node.clone()),
             snapshots: shown,
             total,
+            guests_read: None,
             current: snapshots.current.clone(),
             hint,
         }
+    }
+
+    /// Of all guests, in a few words.
+    fn summary(&self) -> String {
+        let mut text = format!(
+            "{} of {}",
+            text::count(self.total, "snapshot"),
+            text::count(self.guests_read.unwrap_or_default(), "guest")
+        );
+        if let Some(oldest) = self.snapshots.first()
+            && let (Some(vmid), Some(time)) = (oldest.vmid, &oldest.created_at)
+        {
+            text.push_str(&format!(
+                "; the oldest: {} of guest {vmid}, {time}",
+                oldest.snapshot
+            ));
+        }
+        text
     }
 
     pub(super) fn text(&self, guest: &Guest) -> String {

@@ -21,9 +21,9 @@ const TOOLSET: Toolset = Toolset("snapshots");
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListSnapshots>(TOOLSET, "list_snapshots", "List snapshots", READ,
-        "A guest's snapshots as a tree: parents, which one the current state is based on, time, description, RAM."),
+        "A guest's snapshots as a tree: parents, which one the current state is based on, time, description, RAM. Without vmid, those of all guests, the oldest first."),
     Tool::new::<CreateSnapshot>(TOOLSET, "create_snapshot", "Take a snapshot", WRITE,
-        "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request."),
+        "Take a snapshot of a guest's disks and settings, of a running VM's RAM too on request. Also of several guests."),
     Tool::new::<RollbackSnapshot>(TOOLSET, "rollback_snapshot", "Roll back to a snapshot", DESTROY,
         "Roll a guest's disks and settings back to a snapshot. Later changes are lost; a running guest is powered off. preview only shows what would be lost."),
     Tool::new::<DeleteSnapshot>(TOOLSET, "delete_snapshot", "Remove a snapshot", DESTROY,
