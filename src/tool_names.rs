@@ -19,6 +19,7 @@ tool_names! {
     AUDIT_FIREWALL = "audit_firewall";
     CHECK_MIGRATION = "check_migration";
     CLONE_GUEST = "clone_guest";
+    CREATE_BACKUP = "create_backup";
     CREATE_SNAPSHOT = "create_snapshot";
     DELETE_FIREWALL_RULE = "delete_firewall_rule";
     DELETE_SNAPSHOT = "delete_snapshot";

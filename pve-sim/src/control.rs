@@ -197,6 +197,10 @@ fn set_guest(cluster: &mut Cluster, fields: &Map<String, Value>) -> Result<Value
             ("running", Value::Bool(false)) => guest.power_off(),
             ("agent", Value::Bool(inside)) => guest.agent_inside = *inside,
             ("obeys_shutdown", Value::Bool(obeys)) => guest.obeys_shutdown = *obeys,
+            ("load", Value::Number(load)) => guest.load = load.as_f64().unwrap_or_default(),
+            ("memory_use", Value::Number(share)) => {
+                guest.memory_use = share.as_f64().unwrap_or_default();
+            }
             _ => return Err(format!("'{key}' cannot be set to {value}")),
         }
     }

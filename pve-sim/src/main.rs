@@ -23,7 +23,7 @@ Control: JSON lines on stdin, each answered by a line with "ok":
   {"cmd":"advance","seconds":10}   moves the simulated time on: tasks end, pvestatd reports, HA acts
   {"cmd":"pvestatd","node":"pve1","runs":false}   hangs it: old values stay for 5 minutes, then all is unknown
   {"cmd":"node","node":"pve2","online":true}   "silent":true has it come without a report
-  {"cmd":"guest","vmid":100,"config":{"lock":"backup","tags":null},"running":true,"agent":false,"node":"pve2"}
+  {"cmd":"guest","vmid":100,"config":{"lock":"backup","tags":null},"running":true,"agent":false,"node":"pve2","load":0.01,"memory_use":0.05}
   {"cmd":"get","vmid":100}   {"cmd":"remove-guest","vmid":100}
   {"cmd":"token","id":"ops@pve!t","secret":"s","rights":"/vms/100=VM.Audit+VM.PowerMgmt"}
       its user may the same unless "user_rights" says otherwise; "privsep":false makes a full token

@@ -271,6 +271,9 @@ pub(crate) struct Volume {
     pub(crate) used: Option<Num<u64>>,
     #[serde(default)]
     pub(crate) vmid: Option<Num<Vmid>>,
+    /// The base volume of a linked clone. LVM-thin does not say it.
+    #[serde(default)]
+    pub(crate) parent: Option<String>,
     #[serde(default)]
     pub(crate) ctime: Option<Num<u64>>,
     #[serde(default)]

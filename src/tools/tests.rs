@@ -195,6 +195,11 @@ const CHAINS: &[Chain] = &[
     ("list_snapshots", "snapshots/snapshot", &[
         ("create_snapshot", "snapshot"), ("rollback_snapshot", "snapshot"),
         ("delete_snapshot", "snapshot"), ("clone_guest", "snapshot")]),
+    ("list_snapshots", "snapshots/vmid", &[("rollback_snapshot", "vmid")]),
+    ("report_waste", "findings/vmid", &[
+        ("stop_guest", "vmid"), ("set_guest_resources", "vmid"), ("create_backup", "vmid")]),
+    ("report_waste", "findings/snapshot", &[("clone_guest", "snapshot")]),
+    ("start_guest", "guests/vmid", &[("start_guest", "vmid")]),
     ("list_snapshots", "snapshots/with_ram", &[("create_snapshot", "with_ram")]),
     ("create_snapshot", "snapshot", &[("rollback_snapshot", "snapshot")]),
     ("get_cloud_init", "user", &[("set_cloud_init", "user")]),

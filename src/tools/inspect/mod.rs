@@ -1,5 +1,5 @@
 //! A closer look: what keeps a guest from running, how well a node is, networks,
-//! high availability, pools, and who may do what.
+//! high availability, pools, who may do what, and what may not be needed.
 
 mod audit_access;
 mod diagnose_guest;
@@ -11,7 +11,9 @@ mod health;
 mod interface;
 mod list_networks;
 mod list_pools;
+mod report_waste;
 mod risk;
+mod waste;
 
 use audit_access::AuditAccess;
 use diagnose_guest::DiagnoseGuest;
@@ -20,6 +22,7 @@ use get_ha::GetHa;
 use get_node_health::GetNodeHealth;
 use list_networks::ListNetworks;
 use list_pools::ListPools;
+use report_waste::ReportWaste;
 
 use crate::tool::{READ, Tool, Toolset};
 
@@ -36,6 +39,8 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Why a guest does not start, or cannot be reached: state, lock, HA, last tasks and logs, storages, memory, bridges, agent, addresses, firewall. Causes ranked, with evidence and fix."),
     Tool::new::<GetNodeHealth>(TOOLSET, "get_node_health", "Check a node's health", READ,
         "What is wrong with a node or soon will be: services, disks (SMART, wear), pools, Ceph, certificates, updates, pressure, clock. Findings with the next step."),
+    Tool::new::<ReportWaste>(TOOLSET, "report_waste", "Report waste", READ,
+        "What may not be needed, largest first: idle, oversized and long-stopped guests, old snapshots, unused disks, orphaned volumes, ISO images in no drive; with evidence and next step."),
 ];
 
 /// A part of the set `hardware`.

@@ -1,0 +1,173 @@
+//! Snapshots that were forgotten, and guests that have been stopped for long.
+
+use pve_api::calls;
+use serde::Deserialize;
+
+use super::finding::{Waste, WasteKind, days_since, since};
+use super::survey::{MOST_SNAPSHOT_LISTS, MOST_TASK_LISTS, Survey};
+use crate::order;
+use crate::pve::{At, Guest, Num, Params, Pve};
+use crate::text;
+use crate::tool_names;
+
+#[derive(Debug, Deserialize)]
+struct RawSnapshot {
+    name: String,
+    #[serde(default)]
+    snaptime: Option<Num<u64>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawTask {
+    #[serde(rename = "type", default)]
+    kind: String,
+    #[serde(default)]
+    starttime: Option<Num<u64>>,
+}
+
+/// Adds snapshots older than so many days to the findings.
+pub(crate) fn find_snapshots(pve: &Pve, survey: &mut Survey, days: u64, found: &mut Vec<Waste>) {
+    let has_snapshots = |guest: &&Guest| {
+        let config = survey.configurations.get(&guest.vmid);
+        config.is_some_and(|config| config.get("parent").is_some())
+    };
+    let guests: Vec<Guest> = survey
+        .guests
+        .iter()
+        .filter(has_snapshots)
+        .cloned()
+        .collect();
+    let mut budget = survey.budget.part(MOST_SNAPSHOT_LISTS);
+    let request = |guest: &Guest| (guest.request(&calls::snapshots::LIST), Params::new());
+    pve.start(guests.iter().take(budget.left()).map(request));
+    let mut unread = 0;
+    for guest in &guests {
+        let list = budget.take().then(|| {
+            let (request, params) = request(guest);
+            pve.send::<Vec<RawSnapshot>>(&request, &params).ok()
+        });
+        let Some(list) = list.flatten() else {
+            unread += 1;
+            continue;
+        };
+        for snapshot in list {
+            let Some(taken) = snapshot.snaptime.map(|time| time.0) else {
+                continue;
+            };
+            if snapshot.name == "current" || days_since(taken, survey.now) < days {
+                continue;
+            }
+            found.push(old_snapshot(survey, guest, &snapshot.name, taken));
+        }
+    }
+    survey.budget.give_back(&budget);
+    if unread > 0 {
+        let guests = text::count(unread, "guest");
+        survey
+            .not_checked
+            .push(format!("{guests} with snapshots: their list was not read"));
+    }
+}
+
+fn old_snapshot(survey: &Survey, guest: &Guest, name: &str, taken: u64) -> Waste {
+    let mark = format!("vm-{}-state-{name}", guest.vmid);
+    let state = survey
+        .volumes
+        .iter()
+        .find(|(_, volume)| volume.volid.contains(&mark));
+    let bytes = state.and_then(|(_, volume)| volume.size_bytes());
+    let size = match bytes {
+        Some(_) => "bytes are those of the RAM in it; its disks take more",
+        None => "Proxmox does not say how much its disks take",
+    };
+    let mut waste = Waste::new(
+        WasteKind::OldSnapshot,
+        format!("{} keeps the snapshot {name}", guest.label()),
+        format!("taken {}; {size}", since(taken, survey.now)),
+        format!(
+            "{} shows what depends on it; web interface: the guest, Snapshots: Remove, once no one \
+             wants to go back to it",
+            tool_names::LIST_SNAPSHOTS
+        ),
+    )
+    .on(guest)
+    .bytes(bytes);
+    waste.snapshot = Some(name.to_owned());
+    waste
+}
+
+/// Adds guests that are stopped and had no task but backups for so many days. Those with
+/// the largest disks come first.
+pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mut Vec<Waste>) {
+    let disks = |guest: &Guest| -> u64 {
+        let owned = survey.volumes.iter().filter(|(_, volume)| {
+            volume.vmid.map(|vmid| vmid.0) == Some(guest.vmid)
+                && matches!(volume.content.as_str(), "images" | "rootdir")
+        });
+        let sum = owned.filter_map(|(_, volume)| volume.size_bytes()).sum();
+        match sum {
+            0 => guest.maxdisk.map_or(0, |bytes| bytes.0),
+            sum => sum,
+        }
+    };
+    let mut stopped: Vec<(u64, Guest)> = survey
+        .guests
+        .iter()
+        .filter(|guest| guest.status == "stopped" && !guest.template.0)
+        .map(|guest| (disks(guest), guest.clone()))
+        .collect();
+    order::by_key(&mut stopped, |(bytes, _)| std::cmp::Reverse(*bytes));
+    let mut budget = survey.budget.part(MOST_TASK_LISTS);
+    let request = |guest: &Guest| {
+        let params = Params::new()
+            .set("vmid", guest.vmid)
+            .set("source", "all")
+            .set("limit", 50);
+        (calls::nodes::TASKS.at([&guest.node]), params)
+    };
+    let ahead = stopped.iter().take(budget.left());
+    pve.start(ahead.map(|(_, guest)| request(guest)));
+    let mut unread = 0;
+    for (bytes, guest) in &stopped {
+        let tasks = budget.take().then(|| {
+            let (request, params) = request(guest);
+            pve.send::<Vec<RawTask>>(&request, &params).ok()
+        });
+        let Some(tasks) = tasks.flatten() else {
+            unread += 1;
+            continue;
+        };
+        let last = tasks
+            .iter()
+            .filter(|task| task.kind != "vzdump")
+            .filter_map(|task| Some((task.starttime?.0, task.kind.as_str())))
+            .max();
+        let evidence = match last {
+            Some((time, _)) if days_since(time, survey.now) < days => continue,
+            Some((time, kind)) => format!("its last task, {kind}, was {}", since(time, survey.now)),
+            None => format!(
+                "the task log of node {} has no task of it; that log keeps a limited number of \
+                 tasks, and Proxmox does not record since when a guest is stopped",
+                guest.node
+            ),
+        };
+        let waste = Waste::new(
+            WasteKind::StoppedGuest,
+            format!("{} is stopped", guest.label()),
+            evidence,
+            format!(
+                "ask its owner; {} keeps a copy, after which its owner can remove it in the web \
+                 interface (the guest, More)",
+                tool_names::CREATE_BACKUP
+            ),
+        );
+        found.push(waste.on(guest).bytes(Some(*bytes)));
+    }
+    survey.budget.give_back(&budget);
+    if unread > 0 {
+        let guests = text::count(unread, "stopped guest");
+        survey.not_checked.push(format!(
+            "{guests}: their tasks were not read, or not within the limits of one call"
+        ));
+    }
+}

@@ -1,0 +1,247 @@
+//! Disks that are not in use, volumes that no guest has, and ISO images in no drive.
+
+use std::collections::BTreeSet;
+
+use pve_api::{calls, owner_of};
+use serde_json::Value;
+
+use super::finding::{Waste, WasteKind, days_since, since};
+use super::survey::{MOST_PENDING, Survey};
+use crate::pve::{At, Content, Guest, GuestConfig, Params, Pve, StorageResource, Vmid, Volume};
+
+/// What is younger may be on its way into use.
+const FRESH_DAYS: u64 = 1;
+const FRESH_ISO_DAYS: u64 = 7;
+
+/// Adds what is found to the findings.
+pub(crate) fn find(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
+    unused_disks(survey, found);
+    unused_images(survey, found);
+    orphans(pve, survey, found);
+}
+
+fn unused_disks(survey: &Survey, found: &mut Vec<Waste>) {
+    for guest in &survey.guests {
+        let Some(config) = survey.configurations.get(&guest.vmid) else {
+            continue;
+        };
+        for (key, volid) in config.iter().filter(|(key, _)| key.starts_with("unused")) {
+            let waste = Waste::new(
+                WasteKind::UnusedDisk,
+                format!("{key} of {} is detached: {volid}", guest.label()),
+                format!("the configuration lists it as {key}"),
+                "web interface: the guest, Hardware (of a container: Resources), this disk: Edit \
+                 attaches it again, Remove deletes it"
+                    .into(),
+            );
+            found.push(waste.on(guest).volid(volid).bytes(survey.size_of(volid)));
+        }
+    }
+}
+
+fn unused_images(survey: &mut Survey, found: &mut Vec<Waste>) {
+    let images = || {
+        let is_image = |volume: &Volume| volume.content == Content::Iso.as_str();
+        survey.volumes.iter().filter(move |(_, one)| is_image(one))
+    };
+    if !survey.is_complete {
+        if images().next().is_some() {
+            survey.not_checked.push(
+                "ISO images: whether one is in a drive is known only where every guest's \
+                 configuration was read"
+                    .into(),
+            );
+        }
+        return;
+    }
+    let used = references(survey.configurations.values());
+    for (storage, volume) in images().filter(|(_, one)| !used.contains(&one.volid)) {
+        let stored = volume.ctime.map(|time| time.0);
+        if stored.is_some_and(|time| days_since(time, survey.now) < FRESH_ISO_DAYS) {
+            continue;
+        }
+        let stored = stored.map_or_else(String::new, |time| {
+            format!("; stored {}", since(time, survey.now))
+        });
+        let waste = Waste::new(
+            WasteKind::UnusedIso,
+            format!("{} is in no guest's drive", volume.volid),
+            format!("no current configuration of a guest names it{stored}"),
+            format!(
+                "web interface: node {}, storage {}, ISO Images: Remove, if no one needs it",
+                storage.node, storage.storage
+            ),
+        );
+        found.push(at(waste, storage, volume));
+    }
+}
+
+/// Volumes that look like a disk of a guest, and that no guest has. Deleting one checks no
+/// configuration, so what is not certain is left out.
+fn orphans(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
+    let used = references(survey.configurations.values());
+    let candidates: Vec<(Vmid, StorageResource, Volume)> = survey
+        .volumes
+        .iter()
+        .filter(|(_, one)| one.is(Content::Images) || one.is(Content::Rootdir))
+        .filter(|(_, one)| !used.contains(&one.volid) && !is_base_in_use(survey, one))
+        .filter(|(_, one)| {
+            let time = one.ctime.map(|time| time.0);
+            time.is_none_or(|time| days_since(time, survey.now) >= FRESH_DAYS)
+        })
+        .filter_map(|(storage, volume)| {
+            let owner = volume.vmid.map(|vmid| vmid.0);
+            let owner = owner.or_else(|| owner_of(&volume.volid))?;
+            Some((owner, storage.clone(), volume.clone()))
+        })
+        .collect();
+    if candidates.is_empty() {
+        return;
+    }
+    let replicated = replicated(pve);
+    let mut budget = survey.budget.part(MOST_PENDING);
+    let (mut with_snapshots, mut unsure) = (BTreeSet::new(), 0_usize);
+    for (owner, storage, volume) in candidates {
+        let evidence = if let Some(guest) = survey.guests.iter().find(|one| one.vmid == owner) {
+            let Some(config) = survey.configurations.get(&owner) else {
+                continue;
+            };
+            if config.get("parent").is_some() || volume.volid.contains("-state-") {
+                with_snapshots.insert(owner);
+                continue;
+            }
+            let is_away = !storage.shared.0 && storage.node != guest.node;
+            let may_be_replica = replicated
+                .as_ref()
+                .is_none_or(|replicated| replicated.contains(&owner));
+            let is_held = guest.lock.as_deref().is_some_and(|lock| !lock.is_empty());
+            if is_held || (is_away && may_be_replica) || !budget.take() {
+                unsure += 1;
+                continue;
+            }
+            match pending(pve, guest) {
+                Some(pending) if !pending.contains(&volume.volid) => {}
+                _ => {
+                    unsure += 1;
+                    continue;
+                }
+            }
+            let place = match is_away {
+                true => format!(", and the guest is on node {}", guest.node),
+                false => String::new(),
+            };
+            format!(
+                "neither the configuration nor pending changes of {} name it{place}",
+                guest.label()
+            )
+        } else if survey.vmids.contains(&owner) || !survey.sees_all_guests {
+            unsure += 1;
+            continue;
+        } else {
+            format!("its name says guest {owner}, and there is no guest {owner}")
+        };
+        let clones = match storage.plugintype.as_deref() {
+            Some("lvmthin") => "; LVM-thin does not show whether it has linked clones",
+            _ => "",
+        };
+        let shared = match storage.shared.0 {
+            true => "; if another cluster uses this storage, it may belong to a guest there",
+            false => "",
+        };
+        let waste = Waste::new(
+            WasteKind::OrphanedVolume,
+            format!("no guest has the volume {}", volume.volid),
+            format!("{evidence}{clones}{shared}"),
+            format!(
+                "look at its content or back it up first; web interface: node {}, storage {}, VM \
+                 Disks or CT Volumes: Remove; qm rescan --vmid {owner} on the node attaches it to \
+                 its guest as an unused disk",
+                storage.node, storage.storage
+            ),
+        );
+        let mut waste = at(waste, &storage, &volume);
+        waste.vmid = Some(owner);
+        found.push(waste);
+    }
+    survey.budget.give_back(&budget);
+    for (count, why) in [
+        (
+            with_snapshots.len(),
+            "guests with volumes that a snapshot may use: not judged",
+        ),
+        (
+            unsure,
+            "volumes that may belong to a guest that is locked, replicated or not visible: not \
+             judged",
+        ),
+    ] {
+        if count > 0 {
+            survey.not_checked.push(format!("{count} {why}"));
+        }
+    }
+}
+
+fn at(waste: Waste, storage: &StorageResource, volume: &Volume) -> Waste {
+    let mut waste = waste.volid(&volume.volid).bytes(volume.size_bytes());
+    waste.node = (!storage.shared.0).then(|| storage.node.clone());
+    waste
+}
+
+/// All that may be a volid in the settings of guests.
+fn references<'a>(configurations: impl Iterator<Item = &'a GuestConfig>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for config in configurations {
+        for (_, value) in config.iter() {
+            let parts = value.split([',', '=']).filter(|part| part.contains(':'));
+            found.extend(parts.map(|part| part.trim().to_owned()));
+        }
+    }
+    found
+}
+
+/// Whether another volume is based on this one.
+fn is_base_in_use(survey: &Survey, volume: &Volume) -> bool {
+    let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
+    let name = volume.name();
+    survey.volumes.iter().any(|(_, other)| {
+        other.volid != volume.volid
+            && (other.volid.contains(&format!(":{path}/"))
+                || other
+                    .parent
+                    .as_deref()
+                    .is_some_and(|parent| parent.contains(name)))
+    })
+}
+
+/// The guests that are replicated; none where the list cannot be read.
+fn replicated(pve: &Pve) -> Option<BTreeSet<Vmid>> {
+    let jobs: Vec<Value> = pve
+        .send(&calls::cluster::REPLICATION.at([]), &Params::new())
+        .ok()?;
+    let vmid = |job: &Value| {
+        let guest = job.get("guest")?;
+        let text = guest.as_str().map(str::to_owned);
+        Vmid::parse(&text.unwrap_or_else(|| guest.to_string()))
+    };
+    Some(jobs.iter().filter_map(vmid).collect())
+}
+
+/// All that may be a volid in the settings of a guest, the current ones and those that wait.
+fn pending(pve: &Pve, guest: &Guest) -> Option<BTreeSet<String>> {
+    let request = guest.request(&calls::guests::PENDING);
+    let settings: Vec<Value> = pve.send(&request, &Params::new()).ok()?;
+    let text = |setting: &Value| {
+        ["value", "pending"]
+            .iter()
+            .filter_map(|key| Some(setting.get(key)?.as_str()?.to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let values = settings.iter().flat_map(text);
+    let parts = values.flat_map(|value| {
+        value
+            .split([',', '='])
+            .map(|part| part.trim().to_owned())
+            .collect::<Vec<_>>()
+    });
+    Some(parts.collect())
+}
