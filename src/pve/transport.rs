@@ -85,9 +85,10 @@ pub(super) fn start(
     }
     let request = request(method, url, headers)
         .ok_or_else(|| Lost::NotSent("the request cannot be expressed in HTTP".into()))?;
-    exchange(request, &form.unwrap_or_default())
+    let route = settings.route();
+    exchange(request, &form.unwrap_or_default(), route)
         .map(Sent)
-        .map_err(|code| lost(code, settings.route()))
+        .map_err(|code| lost(code, route))
 }
 
 /// Waits for the answer to a request.
@@ -156,14 +157,24 @@ fn request(method: Method, url: &str, headers: Vec<(&str, String)>) -> Option<Ou
 /// What becomes of the body decides nothing: a host stops taking it as soon as
 /// its length is reached, and may call the stream closed then, before it was
 /// flushed. Had the body not arrived, the answer would say so.
-fn exchange(request: OutgoingRequest, form: &[u8]) -> Result<FutureIncomingResponse, ErrorCode> {
+fn exchange(
+    request: OutgoingRequest,
+    form: &[u8],
+    route: Route,
+) -> Result<FutureIncomingResponse, ErrorCode> {
     let body = request
         .body()
         .map_err(|()| ErrorCode::InternalError(Some("the request has no body".into())))?;
-    let options = RequestOptions::new();
-    // Where a host knows no such limit, its own applies.
-    let _ = options.set_connect_timeout(Some(CONNECT_TIMEOUT_NS));
-    let response = outgoing_handler::handle(request, Some(options))?;
+    // host-runner has a limit of its own. wasmtime keeps the options of each request until
+    // the call ends, and host-runner lets a call have 256 resources: with options, no call
+    // could make more requests.
+    let options = (route != Route::HostRunner).then(|| {
+        let options = RequestOptions::new();
+        // Where a host knows no such limit, its own applies.
+        let _ = options.set_connect_timeout(Some(CONNECT_TIMEOUT_NS));
+        options
+    });
+    let response = outgoing_handler::handle(request, options)?;
     if write(&body, form).is_ok() {
         let _ = OutgoingBody::finish(body, None);
     } else {
