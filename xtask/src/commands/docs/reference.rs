@@ -343,7 +343,11 @@ mod tests {
         let page = page.strip_prefix(HEAD).unwrap();
         assert_eq!(
             page,
-            "| Group | Tool | Description | Effect |\n|---|---|---|---|\n\
+            "| Toolset | By default | Tools | Size |\n|---|---|---|---|\n\
+             | `snapshots` |  | 1 | 0.3 KB |\n\
+             | `default` | yes | 0 | 0.0 KB |\n\
+             | `all` |  | 1 | 0.3 KB |\n\n\
+             | Toolset | Tool | Description | Effect |\n|---|---|---|---|\n\
              | snapshots | [`list_snapshots`](#list_snapshots) | A guest's snapshots. | reads |\n\
              \n## list_snapshots\n\n\
              List snapshots. A guest's snapshots.\n\n\
