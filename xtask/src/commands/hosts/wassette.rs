@@ -51,7 +51,8 @@ pub(super) fn visit(
     let (client, _) = self::start(scene, program, simulator, &component, "observe")?;
     let reading: Vec<String> = scene.reading().iter().map(|name| kebab(name)).collect();
     tour::names(tool_names(&client.tools()?), &reading)?;
-    let refused = client.call_any("start-guest", &json!({ "vmid": 100, "options": [] }))?;
+    let options = json!({ "options": [{ "tag": "vmid", "val": 100 }] });
+    let refused = client.call_any("start-guest", &options)?;
     ensure!(
         refused
             .as_ref()
