@@ -1,8 +1,15 @@
-//! The state of high availability: `/cluster/ha/status/current`.
+//! High availability: its state, `/cluster/ha/status/current`, and its rules,
+//! `/cluster/ha/rules`.
 
+use pve_api::calls;
+use pve_api::grammar::list;
 use serde::Deserialize;
 
+use super::client::Pve;
+use super::failure::Failure;
 use super::num::{Flag, Num, Text};
+use super::params::Params;
+use super::request::At;
 
 /// An entry of the state: quorum, the master (CRM), fencing, a node's part (LRM),
 /// or a service. One struct for all, as for [`super::ClusterEntry`].
@@ -58,5 +65,47 @@ impl HaEntry {
         ["dead?", "unable to read", "lost_", "wait_for_quorum"]
             .iter()
             .any(|word| said.contains(word))
+    }
+}
+
+/// A rule: on which nodes the HA manager may run resources, or which of them
+/// together.
+#[derive(Debug, Deserialize)]
+pub(crate) struct HaRule {
+    pub(crate) rule: String,
+    /// `node-affinity` or `resource-affinity`.
+    #[serde(rename = "type", default)]
+    pub(crate) kind: String,
+    #[serde(default)]
+    resources: Text,
+    #[serde(default)]
+    nodes: Text,
+    pub(crate) strict: Option<Flag>,
+    /// `positive`: together on a node; `negative`: apart.
+    pub(crate) affinity: Option<String>,
+    disable: Option<Flag>,
+    pub(crate) comment: Option<String>,
+    /// By the part of the rule that is wrong.
+    pub(crate) errors: Option<serde_json::Value>,
+}
+
+/// All rules that the token sees.
+pub(crate) fn ha_rules(pve: &Pve) -> Result<Vec<HaRule>, Failure> {
+    pve.send(&calls::cluster::HA_RULES.at([]), &Params::new())
+}
+
+impl HaRule {
+    pub(crate) fn is_enabled(&self) -> bool {
+        !self.disable.is_some_and(|flag| flag.0)
+    }
+
+    /// The services that it is about: `vm:100`.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &str> {
+        list(&self.resources.0)
+    }
+
+    /// Nodes, with a priority each: `pve1:2`.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &str> {
+        list(&self.nodes.0)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) use format::{Format, check_node_name};
 pub(crate) use freshness::complete_from_nodes;
 pub(crate) use guest::{Guest, guests, owned_tags};
 pub(crate) use guest_state::{GuestState, Power};
-pub(crate) use ha_status::HaEntry;
+pub(crate) use ha_status::{HaEntry, HaRule, ha_rules};
 pub(crate) use next_id::{NotMade, with_free_vmid};
 pub(crate) use node::{NodeState, check_node, choose_node, find_node, known_node, nodes};
 pub(crate) use node_status::{NodeStatus, Usage};

@@ -118,9 +118,11 @@ impl Tool {
         }
     }
 
-    /// Whether it has an argument `preview`, with which it only reads.
+    /// Whether it has an argument `preview` or `plan`, with which it only reads.
     pub(crate) fn previews(&self) -> bool {
-        self.schemas.input.takes("preview")
+        ["preview", "plan"]
+            .into_iter()
+            .any(|name| self.schemas.input.takes(name))
     }
 
     /// Checks the arguments and calls the handler. The client is made only

@@ -168,6 +168,9 @@ const CHAINS: &[Chain] = &[
         ("migrate_guest", "target_node"), ("restore_backup", "node")]),
     ("get_cluster_status", "nodes/node", &[("get_node", "node")]),
     ("check_migration", "targets/node", &[("migrate_guest", "target_node")]),
+    ("check_migration", "node", &[("evacuate_node", "node")]),
+    ("evacuate_node", "way_back/vmids", &[("evacuate_node", "vmids")]),
+    ("evacuate_node", "way_back/target_nodes", &[("evacuate_node", "target_nodes")]),
     ("check_migration", "local_disks/disk", &[("resize_disk", "disk")]),
     ("list_storage", "storages/storage", &[
         ("list_storage_content", "storage"), ("create_backup", "storage"),
@@ -439,11 +442,12 @@ fn no_toolset_is_only_partly_offered_by_default() {
 /// A host offers such a tool even where it refuses the changes.
 #[test]
 fn a_tool_that_previews_is_marked() {
-    let previews = |tool: &Tool| property(&(tool.input_schema)(), "preview").is_some();
+    let takes = |tool: &Tool, name: &str| property(&(tool.input_schema)(), name).is_some();
+    let previews = |tool: &Tool| takes(tool, "preview") || takes(tool, "plan");
     for tool in all() {
         assert_eq!(tool.previews(), previews(tool), "{}", tool.name);
     }
-    assert!(tool("rollback_snapshot").previews());
+    assert!(tool("rollback_snapshot").previews() && tool("evacuate_node").previews());
 }
 
 #[test]

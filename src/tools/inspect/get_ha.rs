@@ -4,13 +4,12 @@
 use std::collections::BTreeMap;
 
 use pve_api::calls;
-use pve_api::grammar::list;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Flag, HaEntry, Params, Pve, Text, Vmid, guests};
+use crate::pve::{At, HaEntry, HaRule, Params, Pve, Vmid, guests, ha_rules};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::cluster::task::RawTask;
@@ -117,23 +116,6 @@ struct Rule {
     comment: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-struct RawRule {
-    rule: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    resources: Text,
-    #[serde(default)]
-    nodes: Text,
-    strict: Option<Flag>,
-    affinity: Option<String>,
-    disable: Option<Flag>,
-    comment: Option<String>,
-    /// By the part of the rule that is wrong.
-    errors: Option<serde_json::Value>,
-}
-
 const MOST_RULES: usize = 100;
 const MOST_NODES: usize = 64;
 const MOST_FINDINGS: usize = 50;
@@ -155,12 +137,7 @@ impl Run for GetHa {
     fn run(self, pve: &Pve) -> Result<Reply<HaState>> {
         let entries: Vec<HaEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
         let mut not_visible = Vec::new();
-        let rules: Vec<RawRule> = visible(
-            pve.send(&calls::cluster::HA_RULES.at([]), &Params::new()),
-            "rules",
-            &mut not_visible,
-        )
-        .unwrap_or_default();
+        let rules = visible(ha_rules(pve), "rules", &mut not_visible).unwrap_or_default();
         let names: BTreeMap<Vmid, String> = guests(pve)
             .unwrap_or_default()
             .into_iter()
@@ -179,10 +156,6 @@ fn vmid_of(sid: &str) -> Option<Vmid> {
     Vmid::parse(sid.split_once(':')?.1)
 }
 
-fn owned_list(text: &Text) -> Vec<String> {
-    list(&text.0).map(str::to_owned).collect()
-}
-
 fn short(text: Option<String>) -> Option<String> {
     text::short(&text?, TEXT_LENGTH)
 }
@@ -190,7 +163,7 @@ fn short(text: Option<String>) -> Option<String> {
 impl HaState {
     fn new(
         entries: Vec<HaEntry>,
-        rules: Vec<RawRule>,
+        rules: Vec<HaRule>,
         names: &BTreeMap<Vmid, String>,
         vmid: Option<Vmid>,
         not_visible: Vec<String>,
@@ -451,9 +424,9 @@ impl Resource {
     }
 }
 
-impl From<RawRule> for Rule {
-    fn from(raw: RawRule) -> Self {
-        let error = raw.errors.and_then(|errors| match errors {
+impl From<HaRule> for Rule {
+    fn from(raw: HaRule) -> Self {
+        let error = raw.errors.as_ref().and_then(|errors| match errors {
             serde_json::Value::Object(errors) if !errors.is_empty() => {
                 let parts: Vec<String> = errors
                     .iter()
@@ -467,15 +440,15 @@ impl From<RawRule> for Rule {
             _ => None,
         });
         Self {
-            rule: raw.rule,
             strict: raw
                 .strict
                 .map(|flag| flag.0)
                 .filter(|_| raw.kind == "node-affinity"),
+            enabled: raw.is_enabled(),
+            resources: raw.resources().map(str::to_owned).collect(),
+            nodes: raw.nodes().map(str::to_owned).collect(),
+            rule: raw.rule,
             kind: raw.kind,
-            enabled: !raw.disable.is_some_and(|flag| flag.0),
-            resources: owned_list(&raw.resources),
-            nodes: owned_list(&raw.nodes),
             affinity: raw.affinity,
             error,
             comment: short(raw.comment),

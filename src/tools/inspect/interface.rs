@@ -1,5 +1,7 @@
 //! Network interfaces of a node.
 
+use std::collections::BTreeSet;
+
 use pve_api::calls;
 use serde::Deserialize;
 
@@ -46,6 +48,18 @@ pub(super) fn configured(pve: &Pve, node: &str) -> Result<Vec<Interface>, Failur
 pub(super) fn usable(pve: &Pve, node: &str) -> Result<Vec<Interface>, Failure> {
     let params = Params::new().set("type", "any_bridge");
     pve.send(&calls::nodes::NETWORK.at([node]), &params)
+}
+
+/// The names of the bridges and vnets that a node has, as far as the token sees
+/// them; empty if it sees none.
+pub(in crate::tools) fn bridges(pve: &Pve, node: &str) -> Result<BTreeSet<String>, Failure> {
+    let configured = configured(pve, node)?;
+    let bridges = configured
+        .into_iter()
+        .filter(|one| matches!(one.kind.as_str(), "bridge" | "OVSBridge"));
+    // The vnets of SDN are in this list alone.
+    let usable = usable(pve, node).unwrap_or_default();
+    Ok(bridges.chain(usable).map(|one| one.iface).collect())
 }
 
 impl Interface {

@@ -20,6 +20,7 @@ use diagnose_guest::DiagnoseGuest;
 use get_guest_agent_info::GetGuestAgentInfo;
 use get_ha::GetHa;
 use get_node_health::GetNodeHealth;
+pub(in crate::tools) use interface::bridges;
 use list_networks::ListNetworks;
 use list_pools::ListPools;
 use report_waste::ReportWaste;

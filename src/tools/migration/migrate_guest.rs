@@ -88,20 +88,59 @@ impl Run for MigrateGuest {
                 choose(pve, &self.target_node, content, Some(name))?;
             }
         }
-        let (guest, migration) = Guest::with(pve, self.vmid, |guest| {
+        guest.reachable(pve)?;
+        self.begin(pve, guest, storages.as_ref())
+    }
+}
+
+impl MigrateGuest {
+    /// A move with the default for all else.
+    pub(super) fn to(vmid: Vmid, target_node: &str) -> Self {
+        Self {
+            vmid,
+            target_node: target_node.to_owned(),
+            online: None,
+            with_local_disks: None,
+            target_storage: None,
+            shutdown_timeout_seconds: None,
+            bandwidth_limit_kibps: None,
+            wait: None,
+        }
+    }
+
+    /// The same without copying local disks, if so wanted, or to these storages.
+    pub(super) fn disks(
+        self,
+        with_local_disks: Option<bool>,
+        target_storage: Option<&str>,
+    ) -> Self {
+        Self {
+            with_local_disks,
+            target_storage: target_storage.map(str::to_owned),
+            ..self
+        }
+    }
+
+    /// Moves a guest that was found to be on another node, which is reachable.
+    /// The target node and the storages have been checked.
+    pub(super) fn begin(
+        self,
+        pve: &Pve,
+        guest: Guest,
+        storages: Option<&StorageMap>,
+    ) -> Result<Reply<Report>> {
+        let (guest, migration) = guest.retry_if_moved(pve, |guest| {
             if guest.node == self.target_node {
                 return Ok(None);
             }
-            self.start(pve, guest, storages.as_ref()).map(Some)
+            self.start(pve, guest, storages).map(Some)
         })?;
         match migration {
             Some(migration) => self.report(&guest, migration),
             None => Ok(Reply::report(self.unchanged(&guest))),
         }
     }
-}
 
-impl MigrateGuest {
     /// The report if the guest is on the target node already.
     fn unchanged(&self, guest: &Guest) -> Report {
         let action = format!("migrate {} to {}", guest.label(), self.target_node);

@@ -62,12 +62,26 @@ impl Survey {
     /// Reads the guest's state, Proxmox's own check and the configuration. Fails
     /// with [`Error::Conflict`] if the guest is locked.
     pub(super) fn make(pve: &Pve, guest: &Guest) -> Result<Self> {
+        let storages = || storage_resources(pve);
+        Ok(Self::with_config(pve, guest, storages)?.0)
+    }
+
+    /// The same together with the configuration; absent of a VM if it could not
+    /// be read. `storages` is asked for a container alone.
+    pub(super) fn with_config(
+        pve: &Pve,
+        guest: &Guest,
+        storages: impl Fn() -> Result<Vec<StorageResource>>,
+    ) -> Result<(Self, Option<GuestConfig>)> {
         let state = guest.state(pve)?;
         state.unlocked(guest)?;
         let preflight = Preflight::read(pve, guest, &state)?;
         match guest.kind {
             GuestType::Qemu => match GuestConfig::read(pve, guest) {
-                Ok(config) => Ok(Self::of_vm(guest, preflight, &config.disks())),
+                Ok(config) => {
+                    let survey = Self::of_vm(guest, preflight, &config.disks());
+                    Ok((survey, Some(config)))
+                }
                 // A token that may not read it still gets the preflight.
                 Err(failure) => {
                     let mut survey = Self::of_vm(guest, preflight, &[]);
@@ -77,16 +91,13 @@ impl Survey {
                         guest.node,
                         text::cut(&Error::from(failure).message(), 300)
                     ));
-                    Ok(survey)
+                    Ok((survey, None))
                 }
             },
             GuestType::Lxc => {
                 let config = GuestConfig::read(pve, guest)?;
-                Ok(Self::of_container(
-                    preflight,
-                    &config,
-                    storage_resources(pve)?,
-                ))
+                let survey = Self::of_container(preflight, &config, storages()?);
+                Ok((survey, Some(config)))
             }
         }
     }

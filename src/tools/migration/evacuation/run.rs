@@ -1,0 +1,393 @@
+//! The moves, some at a time. All that is needed to go on is in the ticket, which
+//! a host gives back for the next look.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::migrate_guest::MigrateGuest;
+use super::super::storage_map::StorageMap;
+use super::result::{Evacuation, GuestMove, Progress, State};
+use crate::error::{Error, Result};
+use crate::pve::{Guest, Pve, Vmid, check_node_name, guests};
+use crate::text;
+use crate::tool::follow::{Detail, Look};
+use crate::tool::report::Status;
+use crate::tool::ticket::{self, Pending};
+use crate::tool::{Finished, Outcome, Reply, Running};
+
+/// How many moves one call makes at most: the ticket holds them all.
+pub(crate) const MOST_MOVES: usize = 60;
+
+/// How many of the guests that stay are named.
+const MOST_STAYING: usize = 20;
+
+/// After so many failures, no other move is begun.
+const MOST_FAILURES: usize = 5;
+
+/// How many looks in a row may show nothing.
+const MOST_GAPS: u32 = 12;
+
+/// How long to wait before the next look, longer after each look that showed no
+/// change: the requests of a call are limited, and a migration takes a while.
+const PAUSE_MS: u32 = 1_000;
+const LONGEST_PAUSE_MS: u32 = 5_000;
+
+/// How long a reason may be, in characters.
+const REASON_LENGTH: usize = 220;
+
+/// Moves that were begun, and those that wait for them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Run {
+    parallel: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    with_local_disks: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target_storage: Option<String>,
+    moves: Vec<Move>,
+    /// Guests that cannot move, with the first reason of each.
+    stays: Vec<Staying>,
+    /// Guests that another call has to move.
+    left: usize,
+    /// Looks in a row that showed nothing.
+    gaps: u32,
+    /// Looks in a row that showed no change.
+    quiet: u32,
+    /// Why no other move is begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    vmid: Vmid,
+    from: String,
+    /// Absent of a migration that somebody else has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// What is followed; absent of a migration that somebody else has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pending: Option<Pending>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Staying {
+    vmid: Vmid,
+    node: String,
+    reason: String,
+}
+
+impl Run {
+    /// The moves of a plan, as far as one call makes them; nothing has begun.
+    pub(crate) fn new(
+        planned: &[GuestMove],
+        parallel: usize,
+        with_local_disks: Option<bool>,
+        target_storage: Option<String>,
+    ) -> Self {
+        let of = |state| planned.iter().filter(move |guest| guest.state == state);
+        let stays = of(State::Stays).count();
+        // Those under way first: they count, whoever has begun them.
+        let all = of(State::Moving).chain(of(State::Planned));
+        let moves: Vec<Move> = all
+            .take(MOST_MOVES)
+            .map(|guest| Move {
+                vmid: guest.vmid,
+                from: guest.node.clone(),
+                to: guest.target_node.clone(),
+                state: match guest.state {
+                    State::Moving => State::Moving,
+                    _ => State::Waiting,
+                },
+                reason: None,
+                pending: None,
+            })
+            .collect();
+        Self {
+            parallel,
+            with_local_disks,
+            target_storage,
+            left: planned.len() - stays - moves.len(),
+            moves,
+            stays: of(State::Stays)
+                .take(MOST_STAYING)
+                .map(|guest| Staying {
+                    vmid: guest.vmid,
+                    node: guest.node.clone(),
+                    reason: text::cut(&guest.reasons.join("; "), REASON_LENGTH),
+                })
+                .collect(),
+            gaps: 0,
+            quiet: 0,
+            stopped: None,
+        }
+    }
+
+    fn count(&self, state: State) -> usize {
+        self.moves.iter().filter(|one| one.state == state).count()
+    }
+
+    /// Changes with every change of a move's state.
+    fn counts(&self) -> [usize; 4] {
+        [State::Waiting, State::Moving, State::Moved, State::Failed].map(|state| self.count(state))
+    }
+
+    /// Whether nothing is left to be done or followed.
+    fn is_over(&self) -> bool {
+        let moving = self.count(State::Moving);
+        let waiting = self.count(State::Waiting);
+        self.gaps > MOST_GAPS || moving == 0 && (waiting == 0 || self.stopped.is_some())
+    }
+
+    /// Looks at the migrations under way, and begins others.
+    pub(crate) fn step(&mut self, pve: &Pve) -> Result<()> {
+        for one in &mut self.moves {
+            // A ticket comes back from outside.
+            check_node_name("target_node", one.to.as_deref())?;
+        }
+        let list = match guests(pve) {
+            Ok(list) => list,
+            Err(Error::Denied(why)) => {
+                self.gaps = MOST_GAPS + 1;
+                self.stopped = Some(text::cut(&why, REASON_LENGTH));
+                return Ok(());
+            }
+            Err(error) => {
+                self.gaps += 1;
+                if self.gaps > MOST_GAPS {
+                    self.stopped = Some(text::cut(&error.message(), REASON_LENGTH));
+                }
+                return Ok(());
+            }
+        };
+        self.gaps = 0;
+        let before = self.counts();
+        for one in self
+            .moves
+            .iter_mut()
+            .filter(|one| one.state == State::Moving)
+        {
+            one.look(pve, &list);
+        }
+        self.begin(pve, &list)?;
+        self.quiet = match self.counts() == before {
+            true => self.quiet.saturating_add(1),
+            false => 0,
+        };
+        Ok(())
+    }
+
+    fn begin(&mut self, pve: &Pve, list: &[Guest]) -> Result<()> {
+        let storages = self
+            .target_storage
+            .as_deref()
+            .map(StorageMap::parse)
+            .transpose()?;
+        while self.stopped.is_none() && self.count(State::Moving) < self.parallel {
+            if self.count(State::Failed) >= MOST_FAILURES {
+                self.stopped = Some(format!("{MOST_FAILURES} moves have failed"));
+                break;
+            }
+            let Some(next) = self
+                .moves
+                .iter_mut()
+                .find(|one| one.state == State::Waiting)
+            else {
+                break;
+            };
+            let Some(guest) = list.iter().find(|guest| guest.vmid == next.vmid) else {
+                next.fail("the guest is no longer there");
+                continue;
+            };
+            if guest.node != next.from {
+                next.arrived(&guest.node);
+                continue;
+            }
+            let Some(to) = next.to.clone() else {
+                next.fail("no target is known for it");
+                continue;
+            };
+            if guest.lock.as_deref() == Some("migrate") {
+                next.state = State::Moving;
+                next.to = None;
+                continue;
+            }
+            let call = MigrateGuest::to(next.vmid, &to)
+                .disks(self.with_local_disks, self.target_storage.as_deref());
+            match call.begin(pve, guest.clone(), storages.as_ref()) {
+                Ok(Reply::Done(..)) => next.arrived(&to),
+                Ok(Reply::Running(pending, ..)) => {
+                    next.state = State::Moving;
+                    next.pending = Some(slim(pending));
+                }
+                Err(error) => next.fail(&error.message()),
+            }
+        }
+        Ok(())
+    }
+
+    /// What to return now, and what to follow if it is not over.
+    pub(crate) fn outcome(self, pve: &Pve) -> Result<Outcome> {
+        if self.is_over() {
+            let result = self.finished(pve);
+            let text = result.text();
+            return Ok(Outcome::Done(Finished::new(&result, text)?));
+        }
+        let interim = self.shown(Progress::Running);
+        let (text, message) = (interim.text(), self.message());
+        Ok(Outcome::Running(Running {
+            progress: self.progress(),
+            message,
+            retry_after_ms: (PAUSE_MS * (1 + self.quiet.min(4))).min(LONGEST_PAUSE_MS),
+            interim: Finished::new(&interim, text)?,
+            pending: Pending::own(&self)?,
+        }))
+    }
+
+    /// The same for the call that has begun it.
+    pub(crate) fn reply(self, pve: &Pve) -> Result<Reply<Evacuation>> {
+        if self.is_over() {
+            let result = self.finished(pve);
+            let text = result.text();
+            return Ok(Reply::Done(result, text));
+        }
+        let interim = self.shown(Progress::Running);
+        let text = interim.text();
+        Ok(Reply::Running(Pending::own(&self)?, interim, text))
+    }
+
+    fn message(&self) -> String {
+        format!(
+            "{} of {} moved, {} moving, {} failed",
+            self.count(State::Moved),
+            text::count(self.moves.len(), "guest"),
+            self.count(State::Moving),
+            self.count(State::Failed)
+        )
+    }
+
+    fn progress(&self) -> Option<f32> {
+        let ended = self.count(State::Moved) + self.count(State::Failed);
+        Some(ended as f32 / self.moves.len().max(1) as f32)
+    }
+
+    /// What was done, with the names of the guests.
+    pub(crate) fn finished(&self, pve: &Pve) -> Evacuation {
+        let all =
+            self.count(State::Moved) == self.moves.len() && self.stays.is_empty() && self.left == 0;
+        let mut result = self.shown(if all {
+            Progress::Done
+        } else {
+            Progress::Incomplete
+        });
+        let names = guests(pve).unwrap_or_default();
+        for guest in &mut result.guests {
+            let known = names.iter().find(|known| known.vmid == guest.vmid);
+            guest.name = known.and_then(|known| known.name.clone());
+        }
+        result
+    }
+
+    fn shown(&self, status: Progress) -> Evacuation {
+        let moves = self.moves.iter().map(|one| GuestMove {
+            target_node: one.to.clone(),
+            reasons: one.reason.iter().cloned().collect(),
+            ..GuestMove::new(one.vmid, &one.from, one.state)
+        });
+        let stays = self.stays.iter().map(|one| GuestMove {
+            reasons: vec![one.reason.clone()],
+            ..GuestMove::new(one.vmid, &one.node, State::Stays)
+        });
+        let mut result = Evacuation::new(status, moves.chain(stays).collect());
+        result.next_step = self.next_step(status);
+        result
+    }
+
+    fn next_step(&self, status: Progress) -> Option<String> {
+        let waiting = self.count(State::Waiting) + self.left;
+        let mut steps = Vec::new();
+        if let Some(why) = &self.stopped {
+            steps.push(format!("no other move was begun: {why}"));
+        }
+        if status == Progress::Running || waiting > 0 || self.count(State::Moving) > 0 {
+            let count = waiting + self.count(State::Moving);
+            steps.push(format!(
+                "call again with the same arguments: it continues with the {} that are not yet \
+                 moved",
+                text::count(count, "guest")
+            ));
+        } else if status == Progress::Incomplete {
+            steps.push(
+                "do what the reasons say, then call again with the same arguments".to_owned(),
+            );
+        }
+        (!steps.is_empty()).then(|| steps.join("; "))
+    }
+}
+
+impl Move {
+    fn fail(&mut self, reason: &str) {
+        self.state = State::Failed;
+        self.pending = None;
+        self.reason = Some(text::cut(reason, REASON_LENGTH));
+    }
+
+    fn arrived(&mut self, node: &str) {
+        self.state = State::Moved;
+        self.pending = None;
+        self.to = Some(node.to_owned());
+    }
+
+    /// Looks at a migration under way.
+    fn look(&mut self, pve: &Pve, list: &[Guest]) {
+        let looked = match self.pending.take() {
+            None => return self.look_at_guest(list),
+            // The requests of a call are limited: no log is read.
+            Some(Pending::Task(task)) => task.look(pve, |_, _, report| report, Detail::StatusOnly),
+            Some(Pending::Guest(guest)) => guest.look(pve),
+            Some(Pending::Own(_)) => Err(ticket::refused()),
+        };
+        match looked {
+            Ok(Look::Running { pending, .. }) => self.pending = Some(pending),
+            // The HA manager may not have acted in time.
+            Ok(Look::Ended(report)) if report.status == Status::Requested => {
+                self.fail(&report.text());
+            }
+            Ok(Look::Ended(_)) => {
+                let to = self.to.clone().unwrap_or_default();
+                self.arrived(&to);
+            }
+            Err(error) => self.fail(&error.message()),
+        }
+    }
+
+    /// A migration that somebody else has begun ends as soon as the guest is
+    /// elsewhere, or no longer locked.
+    fn look_at_guest(&mut self, list: &[Guest]) {
+        match list.iter().find(|guest| guest.vmid == self.vmid) {
+            None => self.fail("the guest is no longer there"),
+            Some(guest) if guest.node != self.from => self.arrived(&guest.node),
+            Some(guest) if guest.lock.as_deref() == Some("migrate") => {}
+            Some(_) => self.fail("the migration that was under way has ended without moving it"),
+        }
+    }
+}
+
+/// What is followed, without what only its report has.
+fn slim(pending: Pending) -> Pending {
+    match pending {
+        Pending::Task(mut task) => {
+            task.report.warnings.clear();
+            Pending::Task(task)
+        }
+        Pending::Guest(mut guest) => {
+            guest.report.warnings.clear();
+            Pending::Guest(guest)
+        }
+        own @ Pending::Own(_) => own,
+    }
+}

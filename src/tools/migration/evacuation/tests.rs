@@ -1,0 +1,405 @@
+//! Where guests go, by what is known of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::preflight::Preflight;
+use super::super::storage_map::StorageMap;
+use super::super::survey::Survey;
+use super::facts::{Ha, Mover, Node};
+use super::plan::{Cluster, Limits, Plan};
+use super::result::{Evacuation, Progress, State};
+use super::run::{MOST_MOVES, Run};
+use crate::pve::{Guest, GuestConfig, GuestType, HaEntry, HaRule, NodeState, StorageResource};
+
+const GIB: u64 = 1 << 30;
+
+fn guest(vmid: u32, kind: &str, gib: u64) -> Guest {
+    serde_json::from_value(json!({
+        "vmid": vmid, "type": kind, "node": "alpha", "status": "running", "maxmem": gib * GIB
+    }))
+    .unwrap()
+}
+
+fn vm(vmid: u32, gib: u64, config: Value, preflight: Value) -> Mover {
+    let guest = guest(vmid, "qemu", gib);
+    let config = GuestConfig::sample(GuestType::Qemu, config);
+    let preflight: Preflight = serde_json::from_value(preflight).unwrap();
+    let survey = Survey::of_vm(&guest, preflight, &config.disks());
+    Mover::new(guest, survey, Some(&config))
+}
+
+fn running(vmid: u32, gib: u64) -> Mover {
+    vm(vmid, gib, json!({"cores": 2}), json!({"running": 1}))
+}
+
+fn node(name: &str, total: u64, free: u64) -> Node {
+    Node {
+        name: name.to_owned(),
+        memory_total: Some(total * GIB),
+        memory_free: Some(free * GIB),
+        cpus: Some(8),
+        cpu_model: Some("one".into()),
+        bridges: ["vmbr0".to_owned()].into(),
+    }
+}
+
+#[derive(Default)]
+struct World {
+    rules: Value,
+    entries: Value,
+    guests: Vec<Guest>,
+    storages: Value,
+    map: Option<&'static str>,
+    no_local_disks: bool,
+    may_restart: bool,
+}
+
+impl World {
+    fn plan(&self, movers: Vec<Mover>, targets: Vec<Node>) -> Plan {
+        fn list<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<T> {
+            match value {
+                Value::Null => Vec::new(),
+                other => serde_json::from_value(other.clone()).unwrap(),
+            }
+        }
+        let nodes: Vec<NodeState> = list(&json!([
+            {"node": "alpha", "status": "online"}, {"node": "beta", "status": "online"},
+            {"node": "gamma", "status": "online"},
+        ]));
+        let storages: Vec<StorageResource> = list(&self.storages);
+        let map = self.map.map(|map| StorageMap::parse(map).unwrap());
+        let rules: Vec<HaRule> = list(&self.rules);
+        let ha = Ha::new(&list::<HaEntry>(&self.entries), rules);
+        let cluster = Cluster {
+            guests: &self.guests,
+            nodes: &nodes,
+            storages: &storages,
+            ha: &ha,
+            cpu_models: &BTreeMap::from([("alpha".to_owned(), "one".to_owned())]),
+            limits: Limits {
+                reserve_percent: 10,
+                with_local_disks: !self.no_local_disks,
+                storages: map.as_ref(),
+                may_restart: self.may_restart,
+            },
+        };
+        cluster.plan(movers, targets)
+    }
+}
+
+fn moves(plan: &Plan) -> Vec<(u32, &str)> {
+    let mut moves: Vec<(u32, &str)> = plan
+        .moves
+        .iter()
+        .map(|(mover, target)| (mover.guest.vmid.get(), target.as_str()))
+        .collect();
+    moves.sort_unstable();
+    moves
+}
+
+/// Why the only guest stays.
+fn reason(plan: &Plan) -> String {
+    let [(_, reasons)] = plan.stays.as_slice() else {
+        panic!("{:?} {:?}", plan.moves, plan.stays);
+    };
+    reasons.join("; ")
+}
+
+#[test]
+fn guests_are_spread_by_the_memory_that_is_left() {
+    let movers = vec![
+        running(100, 4),
+        running(101, 16),
+        running(102, 4),
+        running(103, 8),
+    ];
+    let targets = vec![node("beta", 64, 40), node("gamma", 64, 36)];
+    let plan = World::default().plan(movers, targets);
+    // The largest first, each where most is left after the others.
+    assert_eq!(
+        moves(&plan),
+        [(100, "gamma"), (101, "beta"), (102, "beta"), (103, "gamma")]
+    );
+    let first = plan.moves.first().map(|(mover, _)| mover.guest.vmid.get());
+    assert_eq!(first, Some(101));
+    let left: Vec<_> = plan.loads.iter().map(|load| load.left()).collect();
+    assert_eq!(left, [Some(20 * GIB), Some(24 * GIB)]);
+}
+
+#[test]
+fn the_reserve_remains_free_whatever_comes_first() {
+    // 10 GiB are available, of which 4 are the reserve: one fits, two do not.
+    let plan = World::default().plan(
+        vec![running(100, 4), running(101, 4)],
+        vec![node("beta", 40, 10)],
+    );
+    assert_eq!(moves(&plan), [(100, "beta")]);
+    assert!(
+        reason(&plan).starts_with("beta: 4 GiB of memory are needed, and 2 GiB are left"),
+        "{}",
+        reason(&plan)
+    );
+    // A guest that does not run takes none.
+    let stopped = vm(
+        102,
+        64,
+        json!({}),
+        json!({"running": 0, "allowed_nodes": ["beta"]}),
+    );
+    let plan = World::default().plan(vec![stopped], vec![node("beta", 40, 1)]);
+    assert_eq!(moves(&plan), [(102, "beta")]);
+    // What is not known is not compared.
+    let blind = Node {
+        name: "beta".into(),
+        ..Node::default()
+    };
+    assert_eq!(
+        moves(&World::default().plan(vec![running(100, 64)], vec![blind])).len(),
+        1
+    );
+}
+
+#[test]
+fn what_keeps_a_guest_is_named_with_what_solves_it() {
+    let live = json!({"running": 1});
+    let host = json!({"cpu": "host,flags=+aes", "cores": 2});
+    let other_cpu = Node {
+        cpu_model: Some("other".into()),
+        ..node("beta", 64, 60)
+    };
+    for (mover, target, says) in [
+        (
+            vm(
+                100,
+                1,
+                json!({"net0": "virtio=BC:24:11:00:00:01,bridge=vmbr9"}),
+                live.clone(),
+            ),
+            node("beta", 64, 60),
+            "beta: bridge vmbr9 (net0) does not exist there: list_networks",
+        ),
+        (
+            vm(100, 1, json!({"cores": 8, "sockets": 2}), live.clone()),
+            node("beta", 64, 60),
+            "the VM has 16 vCPUs, and the node 8: reduce them with set_guest_resources",
+        ),
+        (
+            vm(100, 1, host, live.clone()),
+            other_cpu,
+            "stop it first with stop_guest",
+        ),
+        (
+            vm(
+                100,
+                1,
+                json!({"hostpci0": "01:00"}),
+                json!({"running": 1, "local_resources": ["hostpci0"]}),
+            ),
+            node("beta", 64, 60),
+            "it uses devices of node alpha: hostpci0",
+        ),
+        (
+            vm(
+                100,
+                1,
+                json!({"ide2": "local:iso/a.iso,media=cdrom"}),
+                json!({"running": 1, "local_disks": [{"volid": "local:iso/a.iso", "cdrom": 1}]}),
+            ),
+            node("beta", 64, 60),
+            "the CD-ROM drive contains local:iso/a.iso, which is on local storage: eject it first",
+        ),
+    ] {
+        let plan = World::default().plan(vec![mover], vec![target]);
+        assert!(reason(&plan).contains(says), "{}", reason(&plan));
+    }
+    let same = vm(100, 1, json!({"cpu": "host"}), live);
+    assert_eq!(
+        moves(&World::default().plan(vec![same], vec![node("beta", 64, 60)])).len(),
+        1
+    );
+}
+
+#[test]
+fn volumes_need_a_storage_with_room_on_the_target() {
+    let storages = json!([
+        {"storage": "tank", "node": "alpha", "status": "available", "disk": 0, "maxdisk": 100 * GIB},
+        {"storage": "tank", "node": "beta", "status": "available", "disk": 70 * GIB, "maxdisk": 100 * GIB},
+        {"storage": "bulk", "node": "gamma", "status": "available", "disk": 0, "maxdisk": 100 * GIB},
+    ]);
+    let with_disk = |vmid| {
+        vm(
+            vmid,
+            1,
+            json!({"scsi0": format!("tank:vm-{vmid}-disk-0,size=20G")}),
+            json!({"running": 1, "local_disks":
+                [{"volid": format!("tank:vm-{vmid}-disk-0"), "size": 20 * GIB}]}),
+        )
+    };
+    let world = World {
+        storages: storages.clone(),
+        ..World::default()
+    };
+    let both = || vec![node("beta", 64, 60), node("gamma", 64, 60)];
+    let plan = world.plan(vec![with_disk(100), with_disk(101)], both());
+    assert_eq!(moves(&plan), [(100, "beta")]);
+    let why = reason(&plan);
+    assert!(
+        why.contains("beta: storage tank has room for 10 GiB, and 20 GiB are needed"),
+        "{why}"
+    );
+    assert!(
+        why.contains("gamma: storage tank is not available there"),
+        "{why}"
+    );
+    let world = World {
+        storages: storages.clone(),
+        map: Some("tank:bulk"),
+        ..World::default()
+    };
+    let plan = world.plan(vec![with_disk(100), with_disk(101)], both());
+    assert_eq!(moves(&plan), [(100, "gamma"), (101, "gamma")]);
+    let world = World {
+        storages,
+        no_local_disks: true,
+        ..World::default()
+    };
+    let why = reason(&world.plan(vec![with_disk(100)], both()));
+    assert!(
+        why.starts_with("with_local_disks is false, and 20 GiB"),
+        "{why}"
+    );
+}
+
+#[test]
+fn rules_of_high_availability() {
+    let managed = |vmid| {
+        let mut mover = running(vmid, 1);
+        mover.guest.hastate = Some("started".into());
+        mover
+    };
+    let targets = || vec![node("beta", 64, 60), node("gamma", 64, 50)];
+    let world = |rules: Value| World {
+        rules,
+        ..World::default()
+    };
+    // Together: the pair goes where both fit, though one alone would fit elsewhere.
+    let together = world(json!([{"rule": "pair", "type": "resource-affinity",
+        "affinity": "positive", "resources": "vm:100,vm:102"}]));
+    let plan = together.plan(
+        vec![managed(100), running(101, 30), managed(102)],
+        targets(),
+    );
+    assert_eq!(
+        moves(&plan),
+        [(100, "gamma"), (101, "beta"), (102, "gamma")]
+    );
+    // One of them that cannot move keeps the other.
+    let mut held = managed(102);
+    held.blockers.push("it is tied".into());
+    let plan = together.plan(vec![managed(100), held], targets());
+    assert!(plan.moves.is_empty());
+    let (_, reasons) = plan.stays.first().unwrap();
+    assert_eq!(
+        reasons,
+        &["an HA rule keeps it together with 102, which cannot move"]
+    );
+    // Apart: from each other, and from one that is there already.
+    let mut apart = world(json!([{"rule": "apart", "type": "resource-affinity",
+        "affinity": "negative", "resources": "vm:100,vm:102,vm:103"}]));
+    let plan = apart.plan(vec![managed(100), managed(102)], targets());
+    assert_eq!(moves(&plan), [(100, "beta"), (102, "gamma")]);
+    let mut there = guest(103, "qemu", 1);
+    there.node = "gamma".into();
+    apart.guests = vec![there];
+    let plan = apart.plan(vec![managed(100), managed(102)], targets());
+    assert!(
+        reason(&plan).contains("keeps it apart from vm:103"),
+        "{}",
+        reason(&plan)
+    );
+    // Only certain nodes.
+    let strict = world(
+        json!([{"rule": "only", "type": "node-affinity", "strict": 1,
+        "resources": "vm:100", "nodes": "gamma,alpha"}]),
+    );
+    assert_eq!(
+        moves(&strict.plan(vec![managed(100)], targets())),
+        [(100, "gamma")]
+    );
+    // Preferred where it is: it would come back at once, unless told not to.
+    let rules = json!([{"rule": "home", "type": "node-affinity", "resources": "vm:100",
+        "nodes": "alpha:2,beta:1", "strict": 0}]);
+    let why = reason(&world(rules.clone()).plan(vec![managed(100)], targets()));
+    assert!(why.contains("HA rule home prefers node alpha"), "{why}");
+    for entry in [
+        json!({"type": "service", "sid": "vm:100", "failback": 0}),
+        json!({"type": "lrm", "node": "alpha", "status": "alpha (maintenance mode, …)"}),
+    ] {
+        let world = World {
+            rules: rules.clone(),
+            entries: json!([entry]),
+            ..World::default()
+        };
+        assert_eq!(world.plan(vec![managed(100)], targets()).moves.len(), 1);
+    }
+    // A rule that is switched off is none.
+    let off = world(
+        json!([{"rule": "only", "type": "node-affinity", "strict": 1, "disable": 1,
+        "resources": "vm:100", "nodes": "delta"}]),
+    );
+    assert_eq!(off.plan(vec![managed(100)], targets()).moves.len(), 1);
+    // HA moves nothing that it was told to let go.
+    let mut disabled = guest(100, "qemu", 1);
+    disabled.hastate = Some("disabled".into());
+    let survey = Survey::of_vm(&disabled, Preflight::default(), &[]);
+    let plan = World::default().plan(vec![Mover::new(disabled, survey, None)], targets());
+    assert!(
+        reason(&plan).contains("moves no guest in the state disabled"),
+        "{}",
+        reason(&plan)
+    );
+}
+
+#[test]
+fn a_running_container_waits_for_its_argument() {
+    let container = || {
+        let config = GuestConfig::sample(GuestType::Lxc, json!({"memory": 512}));
+        let preflight = serde_json::from_value(json!({"running": 1})).unwrap();
+        let survey = Survey::of_container(preflight, &config, Vec::new());
+        Mover::new(guest(200, "lxc", 1), survey, Some(&config))
+    };
+    let target = || vec![node("beta", 64, 60)];
+    let why = reason(&World::default().plan(vec![container()], target()));
+    assert!(why.contains("accept_container_restart"), "{why}");
+    let world = World {
+        may_restart: true,
+        ..World::default()
+    };
+    assert_eq!(
+        moves(&world.plan(vec![container()], target())),
+        [(200, "beta")]
+    );
+}
+
+#[test]
+fn the_ticket_of_the_largest_run_fits_into_what_a_host_takes() {
+    let many: Vec<Mover> = (1000..1200).map(|vmid| running(vmid, 1)).collect();
+    let plan = World::default().plan(many, vec![node("gamma", 2048, 2048)]);
+    let mut shown = plan.shown();
+    for guest in shown.iter_mut().skip(150) {
+        guest.state = State::Stays;
+        guest.reasons = vec!["x".repeat(1000)];
+    }
+    let result = Evacuation::new(Progress::Plan, shown.clone());
+    assert_eq!((result.stays, result.way_back.len()), (50, 1));
+    let run = Run::new(&shown, 5, Some(true), Some("local:bulk".into()));
+    let state = serde_json::to_string(&run).unwrap();
+    // It is text in the JSON of the ticket.
+    let ticket = serde_json::to_string(&state).unwrap();
+    assert!(ticket.len() < 12 << 10, "{} bytes", ticket.len());
+    assert!(state.matches("\"waiting\"").count() == MOST_MOVES);
+    let text = serde_json::to_string(&Run::new(&[], 1, None, None)).unwrap();
+    assert!(serde_json::from_str::<Run>(&text).is_ok());
+}
