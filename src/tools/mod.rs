@@ -33,7 +33,8 @@ pub(crate) const INSTRUCTIONS: &str = "Manages a Proxmox VE cluster. List before
     task for a while, then returns with the task still running. Use the UPID in the result to \
     follow it; do not repeat the call. No tool deletes or overwrites a guest, disk, volume or \
     backup, opens a shell or console on a node or in a container, or changes users, storage \
-    definitions, packages or the network of nodes: the Proxmox web interface can.";
+    definitions, packages or the network of nodes: the Proxmox web interface can. Commands run \
+    inside VMs by run_in_guest alone, if it is offered.";
 
 /// The toolsets that a host offers unless its operator chooses others, the most used
 /// first. Some clients pass on only 40 tools, and each tool costs the model: a unit

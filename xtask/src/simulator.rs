@@ -138,6 +138,8 @@ impl Simulator {
         }
         command
             .envs(self.settings.iter().map(|(name, value)| (*name, value)))
+            // The requests of calls are counted and measured.
+            .env("PROXMOX_MCP_FIT_TOKEN", "off")
             .current_dir(&self.folder);
         command
     }

@@ -13,7 +13,9 @@ use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
-use crate::settings::{EnvFile, Settings, SettingsError, Source, Sources, Variable, mask_secrets};
+use crate::settings::{
+    EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, mask_secrets,
+};
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
 ///
@@ -260,6 +262,12 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub policy: PolicyFlags,
 
+    /// When serving, leave out tools for which the token has no privilege: `auto` does
+    /// so where Proxmox VE says within 300 ms what the token may do, `on` waits longer
+    /// [PROXMOX_MCP_FIT_TOKEN] [default: auto]
+    #[arg(long, global = true, value_name = "WHEN")]
+    fit_token: Option<FitToken>,
+
     /// Write to stderr when each phase of the start ends
     #[arg(long, global = true)]
     pub timings: bool,
@@ -291,6 +299,7 @@ impl<'a> Operator<'a> {
         let sources = Sources::collect(&flags, &cli.env_file())?;
         // Said here, so that every command says it.
         sources.log_level()?;
+        sources.fit_token()?;
         Ok(Self { options, sources })
     }
 
@@ -319,6 +328,13 @@ impl<'a> Operator<'a> {
     /// What the policy says about requests.
     pub(crate) fn rules(&self, policy: &PolicyFile) -> Result<Rules, PolicyFileError> {
         crate::policy::rules(policy, self.options.call_requests)
+    }
+
+    /// Whether to leave out tools for which the token has no privilege.
+    pub(crate) fn fit_token(&self) -> FitToken {
+        let given = self.sources.fit_token().unwrap_or_default();
+        let fit = self.options.fit_token.or(given);
+        fit.unwrap_or_default()
     }
 
     /// What to log.

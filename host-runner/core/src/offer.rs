@@ -3,16 +3,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use host_runner_policy::fit::Held;
 use host_runner_policy::{DeclaredCalls, purpose};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
 use crate::render;
 use crate::sandbox::{Declared, Terms};
+use crate::settings::FitToken;
 
 /// In the place of toolsets: all of them.
 const ALL_TOOLSETS: &str = "all";
@@ -24,15 +29,31 @@ const DEFAULT_TOOLSETS: &str = "default";
 pub(crate) struct Catalog {
     loader: Loader,
     choice: Choice,
+    tools: OnceCell<Vec<Tool>>,
+    /// Whether tools have to fit the token.
+    fit: FitToken,
+    /// What the token may do; None where that is not known, or does not matter.
+    held: OnceCell<Option<Held>>,
+    /// Never changes once it was given.
     offer: OnceCell<Offer>,
     instructions: OnceCell<String>,
+    /// What the instructions say of tools that are not offered.
+    notes: OnceCell<String>,
 }
+
+/// How long the first list of tools waits until Proxmox says what the token may do.
+const LIST_PATIENCE: Duration = Duration::from_millis(300);
+/// The same of the greeting, from which a client measures the start. The list may then
+/// leave out tools that the instructions do not name; a call of one says why.
+const GREETING_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The tools that may be listed and called, in the component's order.
 #[derive(Debug)]
 pub(crate) struct Offer {
     tools: Vec<Tool>,
     withheld: Vec<(Tool, Reason)>,
+    /// The toolsets that are on, as `--toolsets` takes them.
+    toolsets: String,
 }
 
 /// Why a tool is not offered.
@@ -42,8 +63,12 @@ enum Reason {
     Writes,
     /// The policy refuses all that it is for.
     Refused(String),
+    /// The token has these privileges nowhere.
+    Lacks(String),
     /// Its toolset is off, as the operator chose none.
     OffByDefault,
+    /// Its toolset is off, as the operator chose others.
+    Off,
     NotChosen,
 }
 
@@ -75,28 +100,33 @@ pub(crate) enum NotOffered {
         /// Why, and what changes it.
         reason: String,
     },
-    /// Its toolset is off, as the operator chose none.
+    /// The token has no privilege for it.
     #[error(
-        "the tool {name:?} is turned off because its toolset {toolset:?} is not on by default: \
-         this server's operator can turn it on with --toolsets default,{toolset}"
+        "the tool {name:?} is turned off because the token lacks the privilege {privileges} on \
+         every path: grant it and restart this server, or start it with --fit-token=off"
     )]
-    OffByDefault {
+    Lacks {
+        /// The tool.
+        name: String,
+        /// What is missing.
+        privileges: String,
+    },
+    /// Its toolset is off.
+    #[error(
+        "the tool {name:?} is turned off because its toolset {toolset:?} is off: this server's \
+         operator can turn it on with --toolsets {chosen},{toolset}"
+    )]
+    Off {
         /// The tool.
         name: String,
         /// Its toolset.
         toolset: String,
+        /// The toolsets that are on.
+        chosen: String,
     },
     /// The operator did not choose it.
-    #[error(
-        "the tool {name:?} is turned off: this server's operator chose other tools or toolsets, \
-         and can add it by its toolset {toolset:?}, or by its name where tools are chosen by name"
-    )]
-    NotChosen {
-        /// The tool.
-        name: String,
-        /// Its toolset.
-        toolset: String,
-    },
+    #[error("the tool {0:?} is turned off: this server's operator chose other tools")]
+    NotChosen(String),
 }
 
 /// A choice that cannot be offered.
@@ -131,9 +161,53 @@ impl Catalog {
         Self {
             loader,
             choice,
+            tools: OnceCell::new(),
+            fit: FitToken::Off,
+            held: OnceCell::new(),
             offer: OnceCell::new(),
             instructions: OnceCell::new(),
+            notes: OnceCell::new(),
         }
+    }
+
+    /// Only those of them that fit the token.
+    pub(crate) fn fitting(self, fit: FitToken) -> Self {
+        Self { fit, ..self }
+    }
+
+    /// What the token may do, where Proxmox says so and tools have to fit it. Asked for
+    /// once.
+    pub(crate) async fn held_privileges(&self) -> Option<&Held> {
+        let ask = || async {
+            match self.fit {
+                FitToken::Off => None,
+                FitToken::Auto | FitToken::On => self.loader.held_privileges().await,
+            }
+        };
+        self.held.get_or_init(ask).await.as_ref()
+    }
+
+    /// The same. None also where Proxmox takes longer, unless the operator wants to wait.
+    async fn held_within(&self, patience: Duration) -> Result<Option<&Held>, Elapsed> {
+        let held = self.held_privileges();
+        match self.fit {
+            FitToken::On => Ok(held.await),
+            FitToken::Auto | FitToken::Off => timeout(patience, held).await,
+        }
+    }
+
+    /// Fails where nothing could be offered, whatever the token may do.
+    pub(crate) async fn check(&self) -> Result<(), OfferError> {
+        self.offered_to(None).await.map(drop)
+    }
+
+    async fn offered_to(&self, held: Option<&Held>) -> Result<Offer, OfferError> {
+        let list = || async {
+            let tools = self.loader.list_tools().await?;
+            tools.map_err(OfferError::Tools)
+        };
+        let tools = self.tools.get_or_try_init(list).await?;
+        Offer::new(tools.clone(), &self.choice, held)
     }
 
     /// Learns all that the instructions say, if that was not done yet.
@@ -148,16 +222,21 @@ impl Catalog {
         };
         // Without them, a client has the tools' own descriptions.
         let _ = self.instructions.get_or_try_init(read).await;
-        // What is wrong with the offer is said elsewhere.
-        let _ = self.offer().await;
+        let notes = || async {
+            // What is wrong with the offer is said elsewhere.
+            match self.held_within(GREETING_PATIENCE).await {
+                Ok(_) => self.offer().await.map(Offer::notes),
+                Err(_) => self.offered_to(None).await.map(|offer| offer.notes()),
+            }
+        };
+        let _ = self.notes.get_or_try_init(notes).await;
     }
 
     /// How to use the tools, and which ones there could be, for a model; empty where
     /// that is not known.
     pub(crate) fn instructions(&self) -> String {
         let of_component = self.instructions.get().cloned().unwrap_or_default();
-        let of_offer = self.offer.get().map(Offer::toolsets_that_are_off);
-        let parts = [of_component, of_offer.unwrap_or_default()];
+        let parts = [of_component, self.notes.get().cloned().unwrap_or_default()];
         let parts = parts.into_iter().filter(|part| !part.is_empty());
         parts.collect::<Vec<_>>().join("\n")
     }
@@ -189,16 +268,21 @@ impl Catalog {
     /// What is offered.
     pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
         let list = || async {
-            let tools = self.loader.list_tools().await?;
-            Offer::new(tools.map_err(OfferError::Tools)?, &self.choice)
+            let held = self.held_within(LIST_PATIENCE).await;
+            self.offered_to(held.ok().flatten()).await
         };
         self.offer.get_or_try_init(list).await
     }
 }
 
 impl Offer {
-    /// Leaves out what the policy does not let through.
-    pub(crate) fn new(tools: Vec<Tool>, choice: &Choice) -> Result<Self, OfferError> {
+    /// Leaves out what the policy does not let through, and what needs privileges that a
+    /// token does not hold.
+    pub(crate) fn new(
+        tools: Vec<Tool>,
+        choice: &Choice,
+        held: Option<&Held>,
+    ) -> Result<Self, OfferError> {
         let names = || tools.iter().map(|tool| tool.name.as_str());
         let toolsets = || {
             let named = tools.iter().map(|tool| tool.toolset.as_str());
@@ -220,12 +304,27 @@ impl Offer {
         let mut offer = Self {
             tools: Vec::new(),
             withheld: Vec::new(),
+            toolsets: match &choice.toolsets {
+                None => DEFAULT_TOOLSETS.to_owned(),
+                Some(names) => names
+                    .iter()
+                    .map(String::as_str)
+                    .collect::<Vec<_>>()
+                    .join(","),
+            },
         };
+        let lacks = |tool: &Tool| held?.missing_for(tool.purpose()).map(Reason::Lacks);
         for tool in tools {
-            match choice.withholds(&tool) {
+            match choice.withholds(&tool).or_else(|| lacks(&tool)) {
                 None => offer.tools.push(tool),
                 Some(reason) => offer.withheld.push((tool, reason)),
             }
+        }
+        let fits = |(_, reason): &(Tool, Reason)| !matches!(reason, Reason::Lacks(_));
+        if offer.tools.is_empty() && !offer.withheld.iter().all(fits) {
+            // The errors of the tools say what to grant.
+            let tools = offer.withheld.into_iter().map(|(tool, _)| tool).collect();
+            return Self::new(tools, choice, None);
         }
         if offer.tools.is_empty() {
             return Err(OfferError::Nothing);
@@ -256,38 +355,64 @@ impl Offer {
                 reason: reason.clone(),
                 name,
             },
-            Some((tool, Reason::OffByDefault)) => NotOffered::OffByDefault {
-                toolset: tool.toolset.clone(),
+            Some((_, Reason::Lacks(privileges))) => NotOffered::Lacks {
+                privileges: privileges.clone(),
                 name,
             },
-            Some((tool, Reason::NotChosen)) => NotOffered::NotChosen {
+            Some((tool, Reason::OffByDefault | Reason::Off)) => NotOffered::Off {
                 toolset: tool.toolset.clone(),
+                chosen: self.toolsets.clone(),
                 name,
             },
+            Some((_, Reason::NotChosen)) => NotOffered::NotChosen(name),
         })
     }
 
-    /// Which toolsets are off with what they hold, for a model that would
-    /// otherwise look for their tools; empty where none is. One sentence.
-    pub(crate) fn toolsets_that_are_off(&self) -> String {
-        let mut sets: Vec<(&str, Vec<&str>)> = Vec::new();
-        for tool in self.off_by_default() {
-            match sets.iter_mut().find(|(name, _)| *name == tool.toolset) {
-                Some((_, tools)) => tools.push(&tool.name),
-                None => sets.push((&tool.toolset, vec![&tool.name])),
-            }
-        }
-        if sets.is_empty() {
-            return String::new();
-        }
-        let sets = sets
+    /// What a model should know of the tools that are not offered, so that it does not
+    /// look for them. A line for each reason.
+    pub(crate) fn notes(&self) -> String {
+        let withheld = |part: fn(&'_ Tool, &'_ Reason) -> Option<String>| {
+            let groups = self
+                .withheld
+                .iter()
+                .filter_map(move |(tool, reason)| Some((part(tool, reason)?, tool.name.as_str())));
+            grouped(groups)
+        };
+        let off = withheld(|tool, reason| {
+            matches!(reason, Reason::OffByDefault | Reason::Off).then(|| tool.toolset.clone())
+        });
+        let refused = withheld(|_, reason| match reason {
+            Reason::Refused(_) => Some("the policy".to_owned()),
+            _ => None,
+        });
+        let lacking = withheld(|_, reason| match reason {
+            Reason::Lacks(privileges) => Some(privileges.clone()),
+            _ => None,
+        });
+        let mut notes = Vec::new();
+        if self
+            .withheld
             .iter()
-            .map(|(name, tools)| format!("{name} ({})", tools.join(", ")));
-        format!(
-            "Toolsets that are off: {}. Only this server's operator can turn them on, for example \
-             with --toolsets default,NAME.",
-            sets.collect::<Vec<_>>().join("; ")
-        )
+            .any(|(_, reason)| *reason == Reason::Writes)
+        {
+            notes.push("This server only reads: no tool changes anything.".to_owned());
+        }
+        if !off.is_empty() {
+            notes.push(format!(
+                "Toolsets that are off: {off}. Only this server's operator can turn them on, for \
+                 example with --toolsets {},NAME.",
+                self.toolsets
+            ));
+        }
+        if !refused.is_empty() {
+            notes.push(format!("Tools that are off by {refused}."));
+        }
+        if !lacking.is_empty() {
+            notes.push(format!(
+                "Privileges that the token lacks, and the tools that need them: {lacking}."
+            ));
+        }
+        notes.join("\n")
     }
 
     /// The tool of this name, if the operator may call it, for whom no toolset is off by
@@ -323,6 +448,16 @@ impl Offer {
 }
 
 impl Tool {
+    /// What it declares, for the policy.
+    fn purpose(&self) -> purpose::Tool<'_> {
+        purpose::Tool {
+            calls: &self.calls,
+            reads: self.annotations.read_only,
+            // The request of a dangerous action is for these tools alone.
+            dangerous: self.annotations.dangerous,
+        }
+    }
+
     /// What its annotations and the calls that it declares mean to the sandbox.
     pub(crate) fn terms(&self) -> Terms {
         let declared = Declared {
@@ -366,15 +501,18 @@ impl Choice {
     fn withholds(&self, tool: &Tool) -> Option<Reason> {
         let named = self.allowed.contains(&tool.name);
         let in_tools = |tools: &BTreeSet<String>| tools.contains(&tool.name);
-        let is_chosen = self.tools.as_ref().is_none_or(in_tools)
-            && self.toolsets.as_ref().is_none_or(|sets| {
-                sets.contains(&tool.toolset)
+        let is_off = match &self.toolsets {
+            // Whoever names a tool wants it, whatever its toolset.
+            None if tool.by_default || named || self.tools.is_some() => None,
+            None => Some(Reason::OffByDefault),
+            Some(sets) => {
+                let is_on = sets.contains(&tool.toolset)
                     || sets.contains(ALL_TOOLSETS)
-                    || sets.contains(DEFAULT_TOOLSETS) && tool.by_default
-            });
-        // Whoever names a tool wants it, whatever its toolset.
-        let is_on = tool.by_default || named || self.toolsets.is_some() || self.tools.is_some();
-        if self.exclude.contains(&tool.name) || !is_chosen {
+                    || sets.contains(DEFAULT_TOOLSETS) && tool.by_default;
+                (!is_on).then_some(Reason::Off)
+            }
+        };
+        if self.exclude.contains(&tool.name) || !self.tools.as_ref().is_none_or(in_tools) {
             Some(Reason::NotChosen)
         } else if self.read_only && !tool.annotations.read_only {
             Some(Reason::Writes)
@@ -382,22 +520,29 @@ impl Choice {
             Some(Reason::Dangerous)
         } else if let Some(reason) = self.refuses(tool).filter(|_| !tool.previews && !named) {
             Some(Reason::Refused(reason))
-        } else if !is_on {
-            Some(Reason::OffByDefault)
         } else {
-            None
+            is_off
         }
     }
 
     /// Why the policy refuses whatever the tool is for. None if it may allow something.
     pub(crate) fn refuses(&self, tool: &Tool) -> Option<String> {
-        self.policy.as_ref()?.never_allows(purpose::Tool {
-            calls: &tool.calls,
-            reads: tool.annotations.read_only,
-            // The request of a dangerous action is for these tools alone.
-            dangerous: tool.annotations.dangerous,
-        })
+        self.policy.as_ref()?.never_allows(tool.purpose())
     }
+}
+
+/// `one (a, b); two (c)`, of pairs of a group and a member, in their order.
+fn grouped<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> String {
+    let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+    for (group, member) in pairs {
+        match groups.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, members)) => members.push(member),
+            None => groups.push((group, vec![member])),
+        }
+    }
+    let groups = groups.iter();
+    let groups = groups.map(|(name, members)| format!("{name} ({})", members.join(", ")));
+    groups.collect::<Vec<_>>().join("; ")
 }
 
 fn check<'a, I: Iterator<Item = &'a str>>(
@@ -472,7 +617,7 @@ mod tests {
 
     fn offer(choice: &Choice) -> Result<Offer, OfferError> {
         let tools = vec![tool("write", false), tool("run", true), tool("look", false)];
-        Offer::new(tools, choice)
+        Offer::new(tools, choice, None)
     }
 
     fn set(names: &[&str]) -> BTreeSet<String> {
@@ -533,10 +678,7 @@ mod tests {
         });
         let found = found.unwrap();
         assert_eq!(names(&found), ["look"]);
-        assert!(matches!(
-            found.find("write"),
-            Err(NotOffered::NotChosen { .. })
-        ));
+        assert!(matches!(found.find("write"), Err(NotOffered::NotChosen(_))));
     }
 
     #[test]

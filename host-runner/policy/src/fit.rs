@@ -30,14 +30,13 @@ impl Held {
     /// The privileges that the token would need on some path for what the tool is for, in
     /// words. None if it may have them.
     pub fn missing_for(&self, tool: Tool<'_>) -> Option<String> {
-        let mut missing: Vec<String> = Vec::new();
-        for call in tool.purpose()? {
-            let lacks = self.missing_for_call(call)?;
-            if !missing.contains(&lacks) {
-                missing.push(lacks);
-            }
-        }
-        (!missing.is_empty()).then(|| missing.join(" or "))
+        let missing: Option<Vec<String>> = tool
+            .purpose()?
+            .into_iter()
+            .map(|call| self.missing_for_call(call))
+            .collect();
+        let missing = missing.filter(|missing| !missing.is_empty())?;
+        Some(shortened(missing.iter().flat_map(|names| names.split(OR))))
     }
 
     fn missing_for_call(&self, call: &Call) -> Option<String> {
@@ -47,6 +46,31 @@ impl Held {
             .filter_map(Needs::read)
             .find_map(|needs| needs.missing(&self.0))
     }
+}
+
+/// Between privileges of which one is enough.
+const OR: &str = " or ";
+
+/// Names of which one is enough, each once. Of three and more of a family, only what
+/// they have in common: `VM.Config.*`.
+fn shortened<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.collect();
+    let family = |name: &str| name.rsplit_once('.').map(|(family, _)| family.to_owned());
+    let mut shown: Vec<String> = Vec::new();
+    for name in &names {
+        let related: BTreeSet<&&str> = names
+            .iter()
+            .filter(|one| family(one) == family(name))
+            .collect();
+        let text = match family(name) {
+            Some(family) if related.len() > 2 => format!("{family}.*"),
+            _ => (*name).to_owned(),
+        };
+        if !shown.contains(&text) {
+            shown.push(text);
+        }
+    }
+    shown.join(OR)
 }
 
 /// Privileges that a call needs, without their paths.
@@ -113,7 +137,7 @@ impl<'a> Needs<'a> {
                         missing.push(lacks);
                     }
                 }
-                (!missing.is_empty()).then(|| missing.join(" or "))
+                (!missing.is_empty()).then(|| missing.join(OR))
             }
         }
     }
@@ -264,6 +288,16 @@ mod tests {
             lacks.as_deref(),
             Some("VM.Snapshot or VM.Snapshot.Rollback")
         );
+
+        let config = [
+            &calls::guests::SET_CONFIG.qemu,
+            &calls::guests::SET_CONFIG.lxc,
+        ];
+        assert_eq!(
+            missing(&audit, false, &config).as_deref(),
+            Some("VM.Config.*")
+        );
+        assert_eq!(missing(&held(&["VM.Config.CPU"]), false, &config), None);
 
         // What Proxmox checks while the call runs counts where it always does.
         let backup = [&calls::backup::CREATE];

@@ -38,7 +38,10 @@ pub(crate) async fn run(
     let terminal = io::stdin().is_terminal();
     let (context, fault) = match operator {
         Ok(operator) => match Context::new(&operator, embedded).await {
-            Ok(context) => (context, None),
+            Ok(context) => {
+                let catalog = context.catalog.fitting(operator.fit_token());
+                (Context { catalog, ..context }, None)
+            }
             Err(error) => {
                 let context = Context::sealed(options, Some(&operator), embedded);
                 (context, Some(error))
@@ -68,6 +71,8 @@ pub(crate) async fn run(
              terminal, use `host-runner tools` and `host-runner call`"
         );
     }
+    let asking = Arc::clone(&catalog);
+    tokio::spawn(async move { asking.held_privileges().await.is_some() });
     tracing::debug!("serving MCP on stdin and stdout");
     let server = mcp::Server::new(
         Arc::clone(&catalog),
@@ -112,7 +117,7 @@ async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> Offer
 /// Prepares the list of tools, and loads the component, for which the first call
 /// then need not wait. The embedded component's tools are listed without it.
 async fn ready(catalog: &Catalog) -> Result<(), OfferError> {
-    catalog.offer().await?;
+    catalog.check().await?;
     catalog.plugin().await?;
     Ok(())
 }

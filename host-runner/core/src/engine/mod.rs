@@ -19,6 +19,7 @@ mod ticker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use host_runner_policy::fit::Held;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store, UpdateDeadline};
@@ -110,6 +111,11 @@ impl Loader {
     /// Does ahead of time what the first request would have to wait for.
     pub(crate) async fn prepare(&self) {
         self.sandbox.prepare().await;
+    }
+
+    /// The privileges that the token has, where Proxmox says so.
+    pub(crate) async fn held_privileges(&self) -> Option<Held> {
+        self.sandbox.held_privileges().await
     }
 
     /// The component, loaded now unless it has been.

@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use host_runner_policy::fit::Held;
 use host_runner_policy::{
-    ACTIONS, Caps, Confirm, Fallback, Meter, Policy, Preset, lookup, read_inventory, read_nodes,
+    ACTIONS, API_PATH, ApiRequest, Caps, Confirm, Directory, Fallback, Meter, Policy, Preset,
+    lookup, read_inventory, read_nodes,
 };
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -130,6 +132,24 @@ impl Sandbox {
         if let Some(upstream) = &self.upstream {
             upstream.prepare().await;
         }
+    }
+
+    /// The privileges that the token has. None where the policy refuses the question,
+    /// where Proxmox does not answer it, or where the token has none at all.
+    pub(crate) async fn held_privileges(&self) -> Option<Held> {
+        let upstream = self.upstream.as_ref()?;
+        let path = format!("{API_PATH}{}", lookup::PERMISSIONS);
+        let request = ApiRequest::parse("GET", &path, None, b"").ok()?;
+        let verdict = self.rules.policy.decide(Ok(&request), &Directory::new());
+        if !verdict.allowed {
+            tracing::debug!("the token's privileges are not read: {}", verdict.reason);
+            return None;
+        }
+        let account = self.own_budget.account();
+        let answer = upstream.ask(lookup::PERMISSIONS, REQUEST_TIMEOUT, &account);
+        let answer = answer.await.ok()?;
+        let is_answered = answer.status().is_success();
+        is_answered.then(|| Held::read(answer.body())).flatten()
     }
 
     /// What the policy's scope names and the cluster does not show to this

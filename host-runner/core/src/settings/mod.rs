@@ -15,7 +15,7 @@ pub(crate) use self::error::SettingsError;
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
 pub(crate) use self::trust::{CaFile, Trust};
-pub(crate) use self::variable::{Variable, file_name, mask_secrets};
+pub(crate) use self::variable::{FitToken, Variable, file_name, mask_secrets};
 
 use self::variable::is_like_a_secret;
 use crate::origin::Origin;
@@ -204,6 +204,10 @@ mod tests {
                     let error = sources(&swapped).log_level().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");
                 }
+                Variable::FitToken => {
+                    let error = sources(&swapped).fit_token().unwrap_err().to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
                 Variable::Policy => {}
                 _ => drop(problem(&swapped)),
             }
@@ -283,6 +287,7 @@ mod tests {
             ("PROXMOX_HOST", Variable::Url),
             ("PROXMOX_MCP_POLICY_FILE", Variable::Policy),
             ("PROXMOX_MCP_LOG_LEVEL", Variable::Log),
+            ("PROXMOX_MCP_FITTOKEN", Variable::FitToken),
         ] {
             assert!(variable::is_unknown(name), "{name}");
             assert_eq!(variable::nearest(name), Some(nearest), "{name}");

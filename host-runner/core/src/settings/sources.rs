@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::error::SettingsError;
 use super::source::{CREDENTIAL, Source};
-use super::variable::{self, Variable};
+use super::variable::{self, FitToken, Variable};
 use crate::env_file;
 use crate::operator_file::{self, MAX_ENV_BYTES};
 
@@ -94,6 +94,11 @@ impl Sources {
     /// What to log.
     pub(crate) fn log_level(&self) -> Result<Option<LevelFilter>, SettingsError> {
         self.parse_optional(Variable::Log, variable::parse_log_level)
+    }
+
+    /// Whether to leave out tools for which the token has no privilege.
+    pub(crate) fn fit_token(&self) -> Result<Option<FitToken>, SettingsError> {
+        self.parse_optional(Variable::FitToken, variable::parse_fit_token)
     }
 
     /// The files of policies that are named, the one that counts most first.

@@ -35,6 +35,20 @@ pub(crate) enum Variable {
     Policy,
     /// `PROXMOX_MCP_LOG`
     Log,
+    /// `PROXMOX_MCP_FIT_TOKEN`
+    FitToken,
+}
+
+/// Whether to leave out tools for which the token has no privilege.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum FitToken {
+    /// Where Proxmox says soon enough what the token may do.
+    #[default]
+    Auto,
+    /// Waits for Proxmox, as long as a client waits to be greeted.
+    On,
+    /// Offers them.
+    Off,
 }
 
 /// What every name of a setting begins with.
@@ -42,7 +56,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -53,6 +67,7 @@ impl Variable {
         Self::CaFile,
         Self::Policy,
         Self::Log,
+        Self::FitToken,
     ];
 
     /// Its name in the environment and in files.
@@ -68,6 +83,7 @@ impl Variable {
             Self::CaFile => "PROXMOX_CA_FILE",
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
+            Self::FitToken => "PROXMOX_MCP_FIT_TOKEN",
         }
     }
 
@@ -79,7 +95,7 @@ impl Variable {
     /// Whether it says where Proxmox VE is, with which token to talk to it, or
     /// which certificates to accept: these all come from one place.
     pub(super) fn is_of_the_connection(self) -> bool {
-        !matches!(self, Self::Policy | Self::Log)
+        !matches!(self, Self::Policy | Self::Log | Self::FitToken)
     }
 
     pub(super) fn example(self) -> &'static str {
@@ -97,6 +113,7 @@ impl Variable {
             Self::CaFile => "/etc/pve/pve-root-ca.pem",
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
+            Self::FitToken => "off",
         }
     }
 }
@@ -322,6 +339,10 @@ pub(super) fn read_ca_file(text: &str) -> Result<CaFile, String> {
 pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse()
         .map_err(|_| "must be off, error, warn, info, debug or trace".to_owned())
+}
+
+pub(super) fn parse_fit_token(text: &str) -> Result<FitToken, String> {
+    clap::ValueEnum::from_str(text, true).map_err(|_| "must be auto, on or off".to_owned())
 }
 
 /// The name of a file, for a message: one that does not exist may be a secret
