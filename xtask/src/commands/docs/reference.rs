@@ -46,7 +46,7 @@ pub(super) fn page(tools: &[Value]) -> Result<String> {
 
 /// The toolsets, with what each adds to the list of tools.
 fn toolsets(tools: &[Value]) -> Result<String> {
-    let mut sets: Vec<Toolset> = Vec::new();
+    let mut sets: Vec<Toolset<'_>> = Vec::new();
     for tool in tools {
         let name = text(tool, "toolset")?;
         let mut published = Map::new();
