@@ -12,7 +12,7 @@ fn names(client: &Client) -> BTreeSet<&str> {
 
 fn instructions(client: &Client) -> anyhow::Result<String> {
     let info = client.server_info()?;
-    let text = info["instructions"].as_str();
+    let text = info.get("instructions").and_then(|text| text.as_str());
     Ok(text.unwrap_or_default().to_owned())
 }
 

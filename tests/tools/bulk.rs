@@ -15,7 +15,8 @@ fn changed(sim: &Sim) -> anyhow::Result<Vec<String>> {
 /// `103: done, 201: unchanged`.
 fn statuses(report: &Value) -> String {
     let guests = report["guests"].as_array().into_iter().flatten();
-    let words = guests.map(|one| format!("{}: {}", one["vmid"], one["status"].as_str().unwrap()));
+    let words =
+        guests.map(|one| format!("{}: {}", one["vmid"], one["status"].as_str().unwrap_or("?")));
     words.collect::<Vec<_>>().join(", ")
 }
 
