@@ -148,6 +148,11 @@ impl Guest {
         self.status == "running"
     }
 
+    /// Whether its lock says that it migrates.
+    pub(crate) fn is_migrating(&self) -> bool {
+        self.lock.as_deref() == Some("migrate")
+    }
+
     /// Its tags, in Proxmox's order.
     pub(crate) fn tags(&self) -> Vec<String> {
         owned_tags(self.tags.as_deref().unwrap_or_default())

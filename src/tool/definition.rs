@@ -155,9 +155,8 @@ impl Tool {
     /// Looks once at what a call of this tool has left running.
     pub(crate) fn resume(&self, pve: &Pve, pending: Pending) -> Result<Outcome> {
         match pending {
-            Pending::Task(task) => task.look(pve, self.complete, Detail::Progress)?.outcome(),
-            Pending::Guest(guest) => guest.look(pve)?.outcome(),
             Pending::Own(state) => (self.resume)(pve, &state),
+            other => other.look(pve, self.complete, Detail::Progress)?.outcome(),
         }
     }
 

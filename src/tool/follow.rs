@@ -7,7 +7,7 @@ use super::expected::{Expected, Progress};
 use super::failed_task::{LINE_LENGTH, accepted, failed, unseen};
 use super::outcome::{Finished, Outcome, Reply, Running};
 use super::report::{Report, Status};
-use super::ticket::{Pending, PendingGuest, PendingTask};
+use super::ticket::{self, Pending, PendingGuest, PendingTask};
 use crate::error::{Error, Result};
 use crate::pve::{At, Failure, Params, Pve, Started, TaskLog, TaskStatus, Upid};
 use crate::text;
@@ -122,6 +122,19 @@ pub(crate) fn stop(pve: &Pve, upid: &Upid) -> Result<(), Failure> {
     )
 }
 
+impl Pending {
+    /// Looks once at what was left running. `complete` is of the tool that started it.
+    /// A tool that follows several of them calls this for each; what a tool follows on
+    /// its own is not among them.
+    pub(crate) fn look(self, pve: &Pve, complete: Complete, detail: Detail) -> Result<Look> {
+        match self {
+            Self::Task(task) => task.look(pve, complete, detail),
+            Self::Guest(guest) => guest.look(pve),
+            Self::Own(_) => Err(ticket::refused()),
+        }
+    }
+}
+
 impl PendingTask {
     /// A task that has just been started.
     pub(crate) fn new(upid: Upid, report: Report, expected: Option<Expected>) -> Self {
@@ -133,8 +146,7 @@ impl PendingTask {
         }
     }
 
-    /// Looks at the task once. `complete` is of the tool that started it.
-    pub(crate) fn look(mut self, pve: &Pve, complete: Complete, detail: Detail) -> Result<Look> {
+    fn look(mut self, pve: &Pve, complete: Complete, detail: Detail) -> Result<Look> {
         let status = match TaskStatus::read(pve, &self.upid) {
             Ok(status) => status,
             Err(failure) => return self.out_of_sight(failure),
@@ -293,7 +305,7 @@ impl PendingGuest {
     }
 
     /// Looks once whether the guest has reached the state that was asked for.
-    pub(crate) fn look(self, pve: &Pve) -> Result<Look> {
+    fn look(self, pve: &Pve) -> Result<Look> {
         let report = self.report;
         let expected = self.expected.due();
         let now = match expected.look(pve) {

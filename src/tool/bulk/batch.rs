@@ -12,7 +12,7 @@ use crate::text;
 use crate::tool::follow::{Complete, Detail, Look};
 use crate::tool::outcome::Reply;
 use crate::tool::report::{Report, Status};
-use crate::tool::ticket::{self, Pending};
+use crate::tool::ticket::Pending;
 use crate::tool_names;
 
 /// How long a call changes guests before it returns with some not started: MCP clients
@@ -182,11 +182,7 @@ impl<'a> Batch<'a> {
                     continue;
                 }
             };
-            let look = match pending {
-                Pending::Task(task) => task.look(self.pve, self.complete, Detail::StatusOnly),
-                Pending::Guest(guest) => guest.look(self.pve),
-                Pending::Own(_) => Err(ticket::refused()),
-            };
+            let look = pending.look(self.pve, self.complete, Detail::StatusOnly);
             let state = look.map(|look| match look {
                 Look::Ended(report) => State::Ended(Box::new(report)),
                 Look::Running {
@@ -253,14 +249,14 @@ impl<'a> Batch<'a> {
         let mut steps = Vec::new();
         if !not_started.is_empty() {
             steps.push(format!(
-                "the time of one call is over: call again with vmids [{}] for those that were not \
+                "this call ran out of time: call again with vmids [{}] for the guests that were not \
                  started",
                 not_started.join(", ")
             ));
         }
         if is_running {
             steps.push(format!(
-                "{} with its upid follows each that is running",
+                "call {} with a guest's upid to follow its task",
                 tool_names::WAIT_TASK
             ));
         }

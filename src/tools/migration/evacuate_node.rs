@@ -9,7 +9,7 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::evacuation::facts::{Ha, Mover, Node, unread};
+use super::evacuation::facts::{Ha, Mover, Node, cpu_model, unread};
 use super::evacuation::plan::{Cluster, Limits, Plan};
 use super::evacuation::result::{Evacuation, GuestMove, Progress, State};
 use super::evacuation::run::Run as Rolling;
@@ -136,7 +136,7 @@ impl Run for EvacuateNode {
         // A migration that is stopped leaves its guest where it was, but one that
         // has begun soon ends anyway.
         let result = run.finished(pve);
-        let text = format!("no other move is begun; {}", result.text());
+        let text = format!("no further moves will be started; {}", result.text());
         Finished::new(&result, text)
     }
 }
@@ -204,10 +204,8 @@ impl EvacuateNode {
         let is_named = |guest: &Guest| self.vmids.as_ref().is_none_or(|v| v.contains(&guest.vmid));
         for vmid in self.vmids.iter().flatten() {
             if !all.iter().any(|guest| guest.vmid == *vmid) {
-                return Err(Error::NotFound(format!(
-                    "there is no guest {vmid}, or {}",
-                    pve.unseen(Some(*vmid))
-                )));
+                // Says why it may not be seen.
+                Guest::find(pve, *vmid)?;
             }
         }
         let target = |node: &String| self.target_nodes.as_ref().is_some_and(|t| t.contains(node));
@@ -227,7 +225,7 @@ impl EvacuateNode {
                     ],
                     ..GuestMove::new(guest.vmid, &guest.node, State::Stays)
                 });
-            } else if guest.lock.as_deref() == Some("migrate") {
+            } else if guest.is_migrating() {
                 shown.push(GuestMove {
                     name: guest.name.clone(),
                     ..GuestMove::new(guest.vmid, &guest.node, State::Moving)
@@ -302,8 +300,8 @@ impl Picture<'_> {
         let mut cpu_models: BTreeMap<String, String> = BTreeMap::new();
         if movers.iter().any(Mover::depends_on_cpu) {
             for source in sources {
-                let node = Node::read(pve, source, not_visible);
-                cpu_models.extend(node.model().map(|model| (source.to_owned(), model)));
+                let model = cpu_model(pve, source, not_visible);
+                cpu_models.extend(model.map(|model| (source.to_owned(), model)));
             }
         }
         let cluster = Cluster {

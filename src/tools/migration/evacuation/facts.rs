@@ -8,8 +8,8 @@ use pve_api::calls;
 use super::super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Disk, Guest, GuestConfig, HaEntry, HaRule, NodeStatus, Params, Properties, Pve, Request,
-    Source, StorageResource, ha_rules,
+    At, Disk, Guest, GuestConfig, HaEntry, HaRule, NodeStatus, Params, PendingConfig, Properties,
+    Pve, Request, Source, StorageResource, ha_rules,
 };
 use crate::tools::finding::visible;
 use crate::tools::inspect::bridges;
@@ -63,11 +63,8 @@ pub(crate) struct Mover {
 
 impl Node {
     pub(crate) fn read(pve: &Pve, name: &str, not_visible: &mut Vec<String>) -> Self {
-        let status: Option<NodeStatus> = visible(
-            pve.send(&calls::nodes::STATUS.at([name]), &Params::new()),
-            &format!("memory and CPUs of node {name}, which were not compared"),
-            not_visible,
-        );
+        let what = format!("memory and CPUs of node {name}, which were not compared");
+        let status = status(pve, name, &what, not_visible);
         let bridges = visible(
             bridges(pve, name),
             &format!("bridges of node {name}"),
@@ -93,11 +90,6 @@ impl Node {
         }
     }
 
-    /// The model of its CPUs.
-    pub(crate) fn model(self) -> Option<String> {
-        self.cpu_model
-    }
-
     /// The requests of [`Self::read`].
     pub(crate) fn requests(name: &str) -> impl Iterator<Item = (Request, Params)> + use<> {
         [
@@ -110,6 +102,17 @@ impl Node {
         ]
         .into_iter()
     }
+}
+
+/// The model of a node's CPUs.
+pub(crate) fn cpu_model(pve: &Pve, name: &str, not_visible: &mut Vec<String>) -> Option<String> {
+    let what = format!("the CPU model of node {name}");
+    status(pve, name, &what, not_visible)?.cpuinfo?.model
+}
+
+fn status(pve: &Pve, name: &str, what: &str, not_visible: &mut Vec<String>) -> Option<NodeStatus> {
+    let status = pve.send(&calls::nodes::STATUS.at([name]), &Params::new());
+    visible(status, what, not_visible)
 }
 
 impl Ha {
@@ -164,11 +167,8 @@ impl Mover {
 
     pub(super) fn new(guest: Guest, survey: Survey, config: Option<&GuestConfig>) -> Self {
         let how = survey.how(guest.kind);
-        let number = |key: &str| {
-            let value = Properties::parse(config?.get(key)?);
-            let number = value.bare().or_else(|| value.get("current"))?;
-            number.parse::<u64>().ok()
-        };
+        let settings = config.map(PendingConfig::from);
+        let number = |key: &str| settings.as_ref()?.number(key);
         let configured = number("memory").map(|mib| mib.saturating_mul(1 << 20));
         let memory = guest.maxmem.map(|bytes| bytes.0).or(configured);
         let is_live = how == How::Live;

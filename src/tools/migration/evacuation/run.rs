@@ -11,7 +11,7 @@ use crate::pve::{Guest, Pve, Vmid, check_node_name, guests};
 use crate::text;
 use crate::tool::follow::{Detail, Look};
 use crate::tool::report::Status;
-use crate::tool::ticket::{self, Pending};
+use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Running};
 
 /// How many moves one call makes at most: the ticket holds them all.
@@ -145,7 +145,7 @@ impl Run {
 
     /// Looks at the migrations under way, and begins others.
     pub(crate) fn step(&mut self, pve: &Pve) -> Result<()> {
-        for one in &mut self.moves {
+        for one in &self.moves {
             // A ticket comes back from outside.
             check_node_name("target_node", one.to.as_deref())?;
         }
@@ -211,7 +211,7 @@ impl Run {
                 next.fail("no target is known for it");
                 continue;
             };
-            if guest.lock.as_deref() == Some("migrate") {
+            if guest.is_migrating() {
                 next.state = State::Moving;
                 next.to = None;
                 continue;
@@ -242,7 +242,11 @@ impl Run {
         Ok(Outcome::Running(Running {
             progress: self.progress(),
             message,
-            retry_after_ms: (PAUSE_MS * (1 + self.quiet.min(4))).min(LONGEST_PAUSE_MS),
+            retry_after_ms: self
+                .quiet
+                .saturating_add(1)
+                .saturating_mul(PAUSE_MS)
+                .min(LONGEST_PAUSE_MS),
             interim: Finished::new(&interim, text)?,
             pending: Pending::own(&self)?,
         }))
@@ -311,7 +315,7 @@ impl Run {
         let waiting = self.count(State::Waiting) + self.left;
         let mut steps = Vec::new();
         if let Some(why) = &self.stopped {
-            steps.push(format!("no other move was begun: {why}"));
+            steps.push(format!("no further moves were started: {why}"));
         }
         if status == Progress::Running || waiting > 0 || self.count(State::Moving) > 0 {
             let count = waiting + self.count(State::Moving);
@@ -322,7 +326,7 @@ impl Run {
             ));
         } else if status == Progress::Incomplete {
             steps.push(
-                "do what the reasons say, then call again with the same arguments".to_owned(),
+                "resolve the reasons given, then call again with the same arguments".to_owned(),
             );
         }
         (!steps.is_empty()).then(|| steps.join("; "))
@@ -344,14 +348,11 @@ impl Move {
 
     /// Looks at a migration under way.
     fn look(&mut self, pve: &Pve, list: &[Guest]) {
-        let looked = match self.pending.take() {
-            None => return self.look_at_guest(list),
-            // The requests of a call are limited: no log is read.
-            Some(Pending::Task(task)) => task.look(pve, |_, _, report| report, Detail::StatusOnly),
-            Some(Pending::Guest(guest)) => guest.look(pve),
-            Some(Pending::Own(_)) => Err(ticket::refused()),
+        let Some(pending) = self.pending.take() else {
+            return self.look_at_guest(list);
         };
-        match looked {
+        // The requests of a call are limited: no log is read.
+        match pending.look(pve, |_, _, report| report, Detail::StatusOnly) {
             Ok(Look::Running { pending, .. }) => self.pending = Some(pending),
             // The HA manager may not have acted in time.
             Ok(Look::Ended(report)) if report.status == Status::Requested => {
@@ -371,7 +372,7 @@ impl Move {
         match list.iter().find(|guest| guest.vmid == self.vmid) {
             None => self.fail("the guest is no longer there"),
             Some(guest) if guest.node != self.from => self.arrived(&guest.node),
-            Some(guest) if guest.lock.as_deref() == Some("migrate") => {}
+            Some(guest) if guest.is_migrating() => {}
             Some(_) => self.fail("the migration that was under way has ended without moving it"),
         }
     }
