@@ -163,8 +163,8 @@ impl Nic {
         numbered(key, &["net"])
     }
 
-    /// Parses the value of a key such as `scsi0`: a volume and its options. A VM's card holds model and MAC as `virtio=BC:…`, a
-    /// container's as `hwaddr=BC:…`.
+    /// Parses the value of a key such as `net0`. A VM's card holds model and MAC as
+    /// `virtio=BC:…`, a container's as `hwaddr=BC:…`.
     pub(crate) fn parse(kind: GuestType, id: &str, text: &str) -> Self {
         let properties = Properties::parse(text);
         let own = |key: &str| properties.get(key).map(str::to_owned);

@@ -44,7 +44,8 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
         .into_iter()
         .filter(|guest| !guest.template.0)
         .partition(|guest| guest.reachable(pve).is_ok());
-    let mut budget = Budget::new(MOST_CONFIGURATIONS);
+    let mut all = Budget::new(MOST_CONFIGURATIONS + MOST_ASKED);
+    let mut budget = all.part(MOST_CONFIGURATIONS);
     let request = |guest: &Guest| (guest.request(&calls::guests::CONFIG), Params::new());
     pve.start(readable.iter().take(budget.left()).map(request));
     let (mut running, mut unread) = (Vec::new(), 0_usize);
@@ -63,14 +64,13 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
             running.push(guest);
         }
     }
-    let mut budget = Budget::new(MOST_ASKED);
     let (mut silent, mut unasked) = (0_usize, 0_usize);
     if found.guests.is_empty() {
         for guest in running {
             if !found.guests.is_empty() {
                 break;
             }
-            if !budget.take() {
+            if !all.take() {
                 unasked += 1;
                 continue;
             }
@@ -90,26 +90,26 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
     if found.guests.is_empty() {
         found.notes.push(format!(
             "no guest is known to have {address}: static addresses of containers and of cloud-init \
-             were compared, and running guests were asked; a VM without the guest agent keeps its \
-             address to itself"
+             were compared, and running guests were asked; a VM without the guest agent does \
+             not report its address"
         ));
     }
     for (count, what) in [
-        (away.len(), "on an offline node could not be read"),
+        (away.len(), "on offline nodes could not be read"),
         (
             unread,
-            "could not be read, or not within the limits of one call: narrow by node or pool",
+            "left unread by the limits of one call, or unreadable: narrow by node or pool",
         ),
         (
             unasked,
-            "not asked within the limits of one call: narrow by node or pool",
+            "left unasked by the limits of one call: narrow by node or pool",
         ),
-        (silent, "running and did not answer with its addresses"),
+        (silent, "did not report any addresses while running"),
     ] {
         if count > 0 {
             found
                 .notes
-                .push(format!("{}: {what}", text::count(count, "guest")));
+                .push(format!("{} {what}", text::count(count, "guest")));
         }
     }
     found

@@ -14,8 +14,8 @@ use crate::pve::{
 use crate::text;
 use crate::tool::budget::Budget;
 
-/// How many requests a report makes at most for each purpose: in a cluster of 1,000 guests,
-/// less than 900 in all, with some 60 for lists and storages.
+/// How many requests a report makes at most for each purpose. Lists and storages take
+/// further ones: at most [`MOST_STORAGES`] and a few.
 const MOST_CONFIGURATIONS: usize = 600;
 pub(super) const MOST_SNAPSHOT_LISTS: usize = 80;
 pub(super) const MOST_METRICS: usize = 80;
@@ -70,7 +70,13 @@ impl Survey {
             is_complete: false,
             sees_all_guests: sees_all_guests(pve),
             not_checked: Vec::new(),
-            budget: Budget::new(900),
+            budget: Budget::new(
+                MOST_CONFIGURATIONS
+                    + MOST_SNAPSHOT_LISTS
+                    + MOST_METRICS
+                    + MOST_TASK_LISTS
+                    + MOST_PENDING,
+            ),
         };
         survey.read_configurations(pve);
         survey.is_complete = survey.sees_all_guests && survey.configurations.len() == total;
@@ -164,9 +170,16 @@ fn sees_all_guests(pve: &Pve) -> bool {
         let privileges = held.get(path)?;
         Some(privileges.contains_key("VM.Audit"))
     };
+    // 0: only on the path itself.
+    let audits_below = |path: &str| {
+        let passed_on = held.get(path)?.get("VM.Audit");
+        Some(passed_on.is_some_and(|passed_on| passed_on.as_u64() != Some(0)))
+    };
     let below = held
         .keys()
         .filter(|path| path.starts_with("/vms/") || path.starts_with("/pool/"));
-    audits("/vms").or_else(|| audits("/")).unwrap_or(false)
+    audits_below("/vms")
+        .or_else(|| audits_below("/"))
+        .unwrap_or(false)
         && below.clone().all(|path| audits(path) != Some(false))
 }

@@ -3,11 +3,15 @@
 use std::collections::BTreeSet;
 
 use pve_api::{calls, owner_of};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::finding::{Waste, WasteKind, days_since, since};
 use super::survey::{MOST_PENDING, Survey};
-use crate::pve::{At, Content, Guest, GuestConfig, Params, Pve, StorageResource, Vmid, Volume};
+use crate::pve::{
+    At, Content, Guest, GuestConfig, Num, Params, Pve, StorageResource, Vmid, Volume,
+};
+use crate::text;
 
 /// What is younger may be on its way into use.
 const FRESH_DAYS: u64 = 1;
@@ -16,8 +20,9 @@ const FRESH_ISO_DAYS: u64 = 7;
 /// Adds what is found to the findings.
 pub(crate) fn find(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
     unused_disks(survey, found);
-    unused_images(survey, found);
-    orphans(pve, survey, found);
+    let used = references(survey.configurations.values());
+    unused_images(survey, &used, found);
+    orphans(pve, survey, &used, found);
 }
 
 fn unused_disks(survey: &Survey, found: &mut Vec<Waste>) {
@@ -39,7 +44,7 @@ fn unused_disks(survey: &Survey, found: &mut Vec<Waste>) {
     }
 }
 
-fn unused_images(survey: &mut Survey, found: &mut Vec<Waste>) {
+fn unused_images(survey: &mut Survey, used: &BTreeSet<String>, found: &mut Vec<Waste>) {
     let images = || {
         let is_image = |volume: &Volume| volume.content == Content::Iso.as_str();
         survey.volumes.iter().filter(move |(_, one)| is_image(one))
@@ -54,7 +59,6 @@ fn unused_images(survey: &mut Survey, found: &mut Vec<Waste>) {
         }
         return;
     }
-    let used = references(survey.configurations.values());
     for (storage, volume) in images().filter(|(_, one)| !used.contains(&one.volid)) {
         let stored = volume.ctime.map(|time| time.0);
         if stored.is_some_and(|time| days_since(time, survey.now) < FRESH_ISO_DAYS) {
@@ -78,8 +82,7 @@ fn unused_images(survey: &mut Survey, found: &mut Vec<Waste>) {
 
 /// Volumes that look like a disk of a guest, and that no guest has. Deleting one checks no
 /// configuration, so what is not certain is left out.
-fn orphans(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
-    let used = references(survey.configurations.values());
+fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut Vec<Waste>) {
     let candidates: Vec<(Vmid, StorageResource, Volume)> = survey
         .volumes
         .iter()
@@ -164,19 +167,21 @@ fn orphans(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
         found.push(waste);
     }
     survey.budget.give_back(&budget);
-    for (count, why) in [
+    for (count, what, why) in [
         (
             with_snapshots.len(),
-            "guests with volumes that a snapshot may use: not judged",
+            "guest",
+            "with volumes that a snapshot may use: not judged",
         ),
         (
             unsure,
-            "volumes that may belong to a guest that is locked, replicated or not visible: not \
-             judged",
+            "volume",
+            "that may belong to a guest that is locked, replicated or not visible: not judged",
         ),
     ] {
         if count > 0 {
-            survey.not_checked.push(format!("{count} {why}"));
+            let counted = text::count(count, what);
+            survey.not_checked.push(format!("{counted} {why}"));
         }
     }
 }
@@ -202,10 +207,10 @@ fn references<'a>(configurations: impl Iterator<Item = &'a GuestConfig>) -> BTre
 /// Whether another volume is based on this one.
 fn is_base_in_use(survey: &Survey, volume: &Volume) -> bool {
     let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
-    let name = volume.name();
+    let (name, below) = (volume.name(), format!(":{path}/"));
     survey.volumes.iter().any(|(_, other)| {
         other.volid != volume.volid
-            && (other.volid.contains(&format!(":{path}/"))
+            && (other.volid.contains(&below)
                 || other
                     .parent
                     .as_deref()
@@ -215,15 +220,13 @@ fn is_base_in_use(survey: &Survey, volume: &Volume) -> bool {
 
 /// The guests that are replicated; none where the list cannot be read.
 fn replicated(pve: &Pve) -> Option<BTreeSet<Vmid>> {
-    let jobs: Vec<Value> = pve
-        .send(&calls::cluster::REPLICATION.at([]), &Params::new())
-        .ok()?;
-    let vmid = |job: &Value| {
-        let guest = job.get("guest")?;
-        let text = guest.as_str().map(str::to_owned);
-        Vmid::parse(&text.unwrap_or_else(|| guest.to_string()))
-    };
-    Some(jobs.iter().filter_map(vmid).collect())
+    #[derive(Deserialize)]
+    struct Job {
+        guest: Num<Vmid>,
+    }
+    let request = calls::cluster::REPLICATION.at([]);
+    let jobs: Vec<Job> = pve.send(&request, &Params::new()).ok()?;
+    Some(jobs.into_iter().map(|job| job.guest.0).collect())
 }
 
 /// All that may be a volid in the settings of a guest, the current ones and those that wait.
