@@ -34,7 +34,8 @@ fn refused(name: &str, text: &str) -> Error {
     )
 }
 
-const DAY: u64 = 86_400;
+/// Seconds.
+pub(crate) const DAY: u64 = 86_400;
 
 /// `end` is added to a date without a time of day.
 fn read(text: &str, now: u64, end: u64) -> Option<u64> {

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 /// How long such a call reads. MCP clients give a call up after 60 seconds.
-const TIME: Duration = Duration::from_secs(40);
+pub(crate) const SECONDS: u64 = 40;
+const TIME: Duration = Duration::from_secs(SECONDS);
 
 /// The requests and the time that are left to a call. A cluster may have any number of
 /// guests, and host-runner lets a call make 1,000 requests.

@@ -1,6 +1,7 @@
 //! Tests of the table.
 
 use super::*;
+use crate::tool::bulk::MOST_GUESTS;
 use crate::tool::derived;
 use std::collections::HashSet;
 
@@ -81,6 +82,24 @@ fn the_generated_schemas_are_those_of_the_types() {
         assert_eq!(old, new, "run `cargo xtask docs`");
     }
     assert_eq!(old.len(), new.len(), "run `cargo xtask docs`");
+}
+
+/// A description cannot be made of a constant.
+#[test]
+fn the_most_guests_of_a_call_are_as_described() {
+    let several = |tool: &Tool| {
+        let schema: Value = serde_json::from_str(tool.schemas.published_input).unwrap();
+        let of = |name: &str| schema.pointer(&format!("/properties/{name}")).cloned();
+        of("preview").and(of("vmids"))
+    };
+    let described: Vec<Value> = all().filter_map(several).collect();
+    assert!(described.len() >= 8, "{described:?}");
+    for vmids in described {
+        assert_eq!(
+            vmids["description"],
+            format!("Several, at most {MOST_GUESTS}.")
+        );
+    }
 }
 
 #[test]

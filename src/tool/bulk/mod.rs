@@ -19,6 +19,8 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use pace::Pace;
 pub(crate) use result::Reports;
+#[cfg(test)]
+pub(crate) use selection::MOST_GUESTS;
 pub(crate) use selection::{Selector, selector};
 
 use self::batch::Batch;

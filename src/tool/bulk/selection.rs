@@ -9,7 +9,7 @@ use crate::tool::guest_filter;
 use crate::tool_names;
 
 /// How many guests one call changes at most.
-pub(super) const MOST_GUESTS: usize = 25;
+pub(crate) const MOST_GUESTS: usize = 25;
 
 /// The arguments that name guests. Those that select several add up: guests with this tag
 /// on this node.
@@ -117,16 +117,16 @@ impl Selector<'_> {
                 false => format!(", apart from {}", text::count(left_out.len(), "template")),
             };
             return Err(Error::NotFound(format!(
-                "there is no guest{words}{templates}: {} shows the guests that can be seen",
+                "there is no guest{words}{templates}: {} lists the guests that can be seen",
                 tool_names::LIST_GUESTS
             )));
         }
         if guests.len() > MOST_GUESTS {
             let vmids: Vec<String> = guests.iter().map(|guest| guest.vmid.to_string()).collect();
             return Err(Error::Conflict(format!(
-                "{}{words} were found, and a call changes at most {MOST_GUESTS}: narrow it with \
-                 another of tag, pool and node, or give vmids, {MOST_GUESTS} at a time; nothing \
-                 was changed; found: {}",
+                "{}{words} were found, but one call changes at most {MOST_GUESTS}: narrow the \
+                 selection by tag, pool or node, or give at most {MOST_GUESTS} vmids; nothing was \
+                 changed; found: {}",
                 text::count(guests.len(), "guest"),
                 text::cut(&vmids.join(", "), 1_000)
             )));

@@ -150,7 +150,9 @@ impl Run for ListBackups {
         let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         let now = clock::now();
-        let stale = self.older_than_days.map(|days| u64::from(days) * 86_400);
+        let stale = self
+            .older_than_days
+            .map(|days| u64::from(days) * clock::DAY);
         let stale = stale.map(|age| now.saturating_sub(age));
         let mut list = BackupList::new(found, &guests(pve)?, limit, now, stale);
         if none_seen {

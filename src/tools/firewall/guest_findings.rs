@@ -13,7 +13,7 @@ use crate::order;
 use crate::pve::{Guest, Params, Pve, Vmid, guests};
 use crate::text;
 use crate::tool::bounds;
-use crate::tool::budget::Budget;
+use crate::tool::budget::{Budget, SECONDS};
 use crate::tools::finding::Severity;
 
 /// How many guests are looked at. Each takes three requests.
@@ -84,14 +84,14 @@ pub(super) fn of_all(
         (severity, one.vmid)
     });
     bounds::keep(&mut found, GUESTS_SHOWN, "guests with findings", &mut notes);
+    let limited = format!(
+        "were not read, as one call reads at most {MOST_GUESTS} for at most {SECONDS} seconds: \
+         audit these by vmid"
+    );
     for (count, why) in [
         (away.len(), "on offline nodes were not read"),
         (unread, "could not be read"),
-        (
-            beyond,
-            "were not read, as one call reads at most 250 for at most 40 seconds: audit these by \
-             vmid",
-        ),
+        (beyond, limited.as_str()),
     ] {
         if count > 0 {
             notes.push(format!("{} {why}", text::count(count, "guest")));

@@ -8,7 +8,7 @@ use super::snapshot::{Snapshot, Snapshots};
 use crate::error::{Error, Result};
 use crate::order;
 use crate::pve::{Guest, GuestType, Params, Pve, Vmid, guests, known_node};
-use crate::tool::budget::Budget;
+use crate::tool::budget::{Budget, SECONDS};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -118,7 +118,7 @@ impl ListSnapshots {
     fn is_old_enough(&self, snapshot: &Snapshot, now: u64) -> bool {
         self.older_than_days.is_none_or(|days| {
             let age = snapshot.snaptime.map(|time| now.saturating_sub(time.0));
-            age.is_some_and(|age| age > u64::from(days) * 86_400)
+            age.is_some_and(|age| age > u64::from(days) * clock::DAY)
         })
     }
 
@@ -181,7 +181,7 @@ impl ListSnapshots {
         if beyond > 0 {
             notes.push(format!(
                 "{} more were not looked at, as one call reads at most {MOST_GUESTS} for at most \
-                 40 seconds: call again with a node",
+                 {SECONDS} seconds: call again with a node",
                 text::count(beyond, "guest")
             ));
         }
@@ -224,9 +224,7 @@ impl SnapshotNode {
             description: one
                 .description
                 .as_deref()
-                .map(str::trim)
-                .filter(|text| !text.is_empty())
-                .map(|text| text::cut(text, 200)),
+                .and_then(|text| text::short(text, 200)),
             with_ram: one.has_ram(),
             incomplete: one.snapstate.clone(),
         }

@@ -12,6 +12,7 @@ use create_snapshot::CreateSnapshot;
 use delete_snapshot::DeleteSnapshot;
 use list_snapshots::ListSnapshots;
 use rollback_snapshot::RollbackSnapshot;
+pub(in crate::tools) use snapshot::Snapshots;
 
 use crate::tool::{DESTROY, READ, Tool, Toolset, WRITE};
 

@@ -18,19 +18,19 @@ pub(super) fn check_name(name: &str) -> Result<()> {
 
 /// A guest's snapshots as Proxmox lists them.
 #[derive(Debug)]
-pub(super) struct Snapshots {
-    pub(super) all: Vec<Snapshot>,
+pub(in crate::tools) struct Snapshots {
+    pub(in crate::tools) all: Vec<Snapshot>,
     /// The snapshot that the current state is based on.
     pub(super) current: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Snapshot {
-    pub(super) name: String,
+pub(in crate::tools) struct Snapshot {
+    pub(in crate::tools) name: String,
     #[serde(default)]
     pub(super) parent: Option<String>,
     #[serde(default)]
-    pub(super) snaptime: Option<Num<u64>>,
+    pub(in crate::tools) snaptime: Option<Num<u64>>,
     #[serde(default)]
     pub(super) description: Option<String>,
     #[serde(default)]
@@ -46,7 +46,7 @@ fn filled<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<St
 }
 
 impl Snapshots {
-    pub(super) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
+    pub(in crate::tools) fn read(pve: &Pve, guest: &Guest) -> Result<Self, Failure> {
         let raw: Vec<Snapshot> =
             pve.send(&guest.request(&calls::snapshots::LIST), &Params::new())?;
         Ok(Self::new(raw))

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::clock;
 use crate::pve::{Guest, Vmid};
 use crate::text;
 
@@ -95,12 +96,12 @@ impl Waste {
     }
 }
 
-/// `42 days`, from a moment until now.
+/// Whole days from a moment until now.
 pub(super) fn days_since(then: u64, now: u64) -> u64 {
-    now.saturating_sub(then) / 86_400
+    now.saturating_sub(then) / clock::DAY
 }
 
-/// `since 2026-03-01T08:00:00Z (42 days)`.
+/// `2026-03-01T08:00:00Z (42 days ago)`.
 pub(super) fn since(then: u64, now: u64) -> String {
     let days = usize::try_from(days_since(then, now)).unwrap_or(usize::MAX);
     format!("{} ({} ago)", text::time(then), text::count(days, "day"))

@@ -1,29 +1,15 @@
 //! Snapshots that were forgotten, and guests that have been stopped for long.
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use super::finding::{Waste, WasteKind, days_since, since};
 use super::survey::{MOST_SNAPSHOT_LISTS, MOST_TASK_LISTS, Survey};
 use crate::order;
-use crate::pve::{At, Guest, Num, Params, Pve};
+use crate::pve::{At, Content, Guest, Params, Pve};
 use crate::text;
 use crate::tool_names;
-
-#[derive(Debug, Deserialize)]
-struct RawSnapshot {
-    name: String,
-    #[serde(default)]
-    snaptime: Option<Num<u64>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct RawTask {
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    starttime: Option<Num<u64>>,
-}
+use crate::tools::cluster::task::RawTask;
+use crate::tools::snapshots::Snapshots;
 
 /// Adds snapshots older than so many days to the findings.
 pub(crate) fn find_snapshots(pve: &Pve, survey: &mut Survey, days: u64, found: &mut Vec<Waste>) {
@@ -42,19 +28,16 @@ pub(crate) fn find_snapshots(pve: &Pve, survey: &mut Survey, days: u64, found: &
     pve.start(guests.iter().take(budget.left()).map(request));
     let mut unread = 0;
     for guest in &guests {
-        let list = budget.take().then(|| {
-            let (request, params) = request(guest);
-            pve.send::<Vec<RawSnapshot>>(&request, &params).ok()
-        });
+        let list = budget.take().then(|| Snapshots::read(pve, guest).ok());
         let Some(list) = list.flatten() else {
             unread += 1;
             continue;
         };
-        for snapshot in list {
+        for snapshot in list.all {
             let Some(taken) = snapshot.snaptime.map(|time| time.0) else {
                 continue;
             };
-            if snapshot.name == "current" || days_since(taken, survey.now) < days {
+            if days_since(taken, survey.now) < days {
                 continue;
             }
             found.push(old_snapshot(survey, guest, &snapshot.name, taken));
@@ -102,7 +85,9 @@ pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mu
     let disks = |guest: &Guest| -> u64 {
         let owned = survey.volumes.iter().filter(|(_, volume)| {
             volume.vmid.map(|vmid| vmid.0) == Some(guest.vmid)
-                && matches!(volume.content.as_str(), "images" | "rootdir")
+                && [Content::Images, Content::Rootdir]
+                    .iter()
+                    .any(|content| volume.content == content.as_str())
         });
         let sum = owned.filter_map(|(_, volume)| volume.size_bytes()).sum();
         match sum {
@@ -140,7 +125,7 @@ pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mu
         let last = tasks
             .iter()
             .filter(|task| task.kind != "vzdump")
-            .filter_map(|task| Some((task.starttime?.0, task.kind.as_str())))
+            .filter_map(|task| Some((task.starttime?, task.kind.as_str())))
             .max();
         let evidence = match last {
             Some((time, _)) if days_since(time, survey.now) < days => continue,

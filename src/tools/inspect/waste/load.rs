@@ -66,8 +66,8 @@ pub(crate) fn find(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
             beyond += 1;
             continue;
         }
-        let request = guest.request(&calls::guests::METRICS);
-        let points = pve.send::<Option<Vec<Point>>>(&request, &query());
+        let (request, params) = request(&guest);
+        let points = pve.send::<Option<Vec<Point>>>(&request, &params);
         match Measured::of(guest, &points.ok().flatten().unwrap_or_default()) {
             Some(measured) => found.extend(measured.judge(guest)),
             None => young += 1,
