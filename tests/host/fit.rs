@@ -68,7 +68,7 @@ async fn tools_that_need_what_the_token_lacks_are_left_out_and_named() -> anyhow
     Ok(())
 }
 
-/// A path is enough, wherever it is.
+/// A privilege on any path is enough.
 #[tokio::test]
 async fn a_privilege_on_one_guest_is_enough() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -167,7 +167,7 @@ async fn without_an_answer_every_tool_is_offered() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What cannot be sent to is known at once; what is wrong with the value, too.
+/// Every command checks the value.
 #[tokio::test]
 async fn a_wrong_value_is_an_error() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

@@ -262,8 +262,9 @@ pub(crate) struct Options {
     #[command(flatten)]
     pub policy: PolicyFlags,
 
-    /// When serving, leave out tools for which the token has no privilege: `auto` does
-    /// so where Proxmox VE says within 300 ms what the token may do, `on` waits longer
+    /// When serving, leave out tools for which the token has no privilege: `auto` waits
+    /// only briefly for Proxmox VE to say what the token may do, `on` waits for the
+    /// answer, `off` does not ask
     /// [PROXMOX_MCP_FIT_TOKEN] [default: auto]
     #[arg(long, global = true, value_name = "WHEN")]
     fit_token: Option<FitToken>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host_runner_policy::fit::Held;
-use host_runner_policy::{DeclaredCalls, purpose};
+use host_runner_policy::{ALL_TOOLSETS, DEFAULT_TOOLSETS, DeclaredCalls, purpose};
 use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
@@ -19,17 +19,13 @@ use crate::render;
 use crate::sandbox::{Declared, Terms};
 use crate::settings::FitToken;
 
-/// In the place of toolsets: all of them.
-const ALL_TOOLSETS: &str = "all";
-/// In the place of toolsets: those that the component offers by default.
-const DEFAULT_TOOLSETS: &str = "default";
-
 /// The component's tools, asked for when they are needed first: they never
 /// change.
 pub(crate) struct Catalog {
     loader: Loader,
     choice: Choice,
-    tools: OnceCell<Vec<Tool>>,
+    /// What the policy lets through, whatever the token may do.
+    unfitted: OnceCell<Offer>,
     /// Whether tools have to fit the token.
     fit: FitToken,
     /// What the token may do; None where that is not known, or does not matter.
@@ -43,12 +39,12 @@ pub(crate) struct Catalog {
 
 /// How long the first list of tools waits until Proxmox says what the token may do.
 const LIST_PATIENCE: Duration = Duration::from_millis(300);
-/// The same of the greeting, from which a client measures the start. The list may then
-/// leave out tools that the instructions do not name; a call of one says why.
+/// How long the greeting waits for it: less, since clients measure the start by it. The
+/// list may then leave out tools that the instructions do not name; an error says why.
 const GREETING_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The tools that may be listed and called, in the component's order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Offer {
     tools: Vec<Tool>,
     withheld: Vec<(Tool, Reason)>,
@@ -102,8 +98,8 @@ pub(crate) enum NotOffered {
     },
     /// The token has no privilege for it.
     #[error(
-        "the tool {name:?} is turned off because the token lacks the privilege {privileges} on \
-         every path: grant it and restart this server, or start it with --fit-token=off"
+        "the tool {name:?} is turned off because the token does not have the privilege \
+         {privileges} on any path: grant it and restart this server, or start it with --fit-token=off"
     )]
     Lacks {
         /// The tool.
@@ -161,7 +157,7 @@ impl Catalog {
         Self {
             loader,
             choice,
-            tools: OnceCell::new(),
+            unfitted: OnceCell::new(),
             fit: FitToken::Off,
             held: OnceCell::new(),
             offer: OnceCell::new(),
@@ -198,16 +194,15 @@ impl Catalog {
 
     /// Fails where nothing could be offered, whatever the token may do.
     pub(crate) async fn check(&self) -> Result<(), OfferError> {
-        self.offered_to(None).await.map(drop)
+        self.unfitted().await.map(drop)
     }
 
-    async fn offered_to(&self, held: Option<&Held>) -> Result<Offer, OfferError> {
+    async fn unfitted(&self) -> Result<&Offer, OfferError> {
         let list = || async {
             let tools = self.loader.list_tools().await?;
-            tools.map_err(OfferError::Tools)
+            Offer::new(tools.map_err(OfferError::Tools)?, &self.choice)
         };
-        let tools = self.tools.get_or_try_init(list).await?;
-        Offer::new(tools.clone(), &self.choice, held)
+        self.unfitted.get_or_try_init(list).await
     }
 
     /// Learns all that the instructions say, if that was not done yet.
@@ -223,12 +218,13 @@ impl Catalog {
         // Without them, a client has the tools' own descriptions.
         let _ = self.instructions.get_or_try_init(read).await;
         let notes = || async {
-            // What is wrong with the offer is said elsewhere.
-            match self.held_within(GREETING_PATIENCE).await {
-                Ok(_) => self.offer().await.map(Offer::notes),
-                Err(_) => self.offered_to(None).await.map(|offer| offer.notes()),
-            }
+            let offer = match self.held_within(GREETING_PATIENCE).await {
+                Ok(_) => self.offer().await,
+                Err(_) => self.unfitted().await,
+            };
+            offer.map(Offer::notes)
         };
+        // A faulty offer is reported by what needs it: the list of tools, and each call.
         let _ = self.notes.get_or_try_init(notes).await;
     }
 
@@ -268,21 +264,18 @@ impl Catalog {
     /// What is offered.
     pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
         let list = || async {
+            let offer = self.unfitted().await?;
             let held = self.held_within(LIST_PATIENCE).await;
-            self.offered_to(held.ok().flatten()).await
+            let held = held.ok().flatten();
+            Ok(held.map_or_else(|| offer.clone(), |held| offer.fitted(held)))
         };
         self.offer.get_or_try_init(list).await
     }
 }
 
 impl Offer {
-    /// Leaves out what the policy does not let through, and what needs privileges that a
-    /// token does not hold.
-    pub(crate) fn new(
-        tools: Vec<Tool>,
-        choice: &Choice,
-        held: Option<&Held>,
-    ) -> Result<Self, OfferError> {
+    /// Leaves out what the policy does not let through.
+    pub(crate) fn new(tools: Vec<Tool>, choice: &Choice) -> Result<Self, OfferError> {
         let names = || tools.iter().map(|tool| tool.name.as_str());
         let toolsets = || {
             let named = tools.iter().map(|tool| tool.toolset.as_str());
@@ -313,23 +306,35 @@ impl Offer {
                     .join(","),
             },
         };
-        let lacks = |tool: &Tool| held?.missing_for(tool.purpose()).map(Reason::Lacks);
         for tool in tools {
-            match choice.withholds(&tool).or_else(|| lacks(&tool)) {
+            match choice.withholds(&tool) {
                 None => offer.tools.push(tool),
                 Some(reason) => offer.withheld.push((tool, reason)),
             }
-        }
-        let fits = |(_, reason): &(Tool, Reason)| !matches!(reason, Reason::Lacks(_));
-        if offer.tools.is_empty() && !offer.withheld.iter().all(fits) {
-            // The errors of the tools say what to grant.
-            let tools = offer.withheld.into_iter().map(|(tool, _)| tool).collect();
-            return Self::new(tools, choice, None);
         }
         if offer.tools.is_empty() {
             return Err(OfferError::Nothing);
         }
         Ok(offer)
+    }
+
+    /// Also leaves out what needs privileges that a token does not hold. If that would
+    /// leave nothing, all stay: the errors of the tools say what to grant.
+    fn fitted(&self, held: &Held) -> Self {
+        let mut offer = Self {
+            tools: Vec::new(),
+            ..self.clone()
+        };
+        for tool in &self.tools {
+            match held.missing_for(tool.purpose()) {
+                None => offer.tools.push(tool.clone()),
+                Some(lacks) => offer.withheld.push((tool.clone(), Reason::Lacks(lacks))),
+            }
+        }
+        match offer.tools.is_empty() {
+            true => self.clone(),
+            false => offer,
+        }
     }
 
     /// Those that are offered.
@@ -381,10 +386,12 @@ impl Offer {
         let off = withheld(|tool, reason| {
             matches!(reason, Reason::OffByDefault | Reason::Off).then(|| tool.toolset.clone())
         });
-        let refused = withheld(|_, reason| match reason {
-            Reason::Refused(_) => Some("the policy".to_owned()),
-            _ => None,
-        });
+        let refused: Vec<&str> = self
+            .withheld
+            .iter()
+            .filter(|(_, reason)| matches!(reason, Reason::Refused(_)))
+            .map(|(tool, _)| tool.name.as_str())
+            .collect();
         let lacking = withheld(|_, reason| match reason {
             Reason::Lacks(privileges) => Some(privileges.clone()),
             _ => None,
@@ -405,7 +412,10 @@ impl Offer {
             ));
         }
         if !refused.is_empty() {
-            notes.push(format!("Tools that are off by {refused}."));
+            notes.push(format!(
+                "Tools that the policy turns off: {}.",
+                refused.join(", ")
+            ));
         }
         if !lacking.is_empty() {
             notes.push(format!(
@@ -518,7 +528,10 @@ impl Choice {
             Some(Reason::Writes)
         } else if tool.annotations.dangerous && !named && !self.all_dangerous {
             Some(Reason::Dangerous)
-        } else if let Some(reason) = self.refuses(tool).filter(|_| !tool.previews && !named) {
+        } else if !tool.previews
+            && !named
+            && let Some(reason) = self.refuses(tool)
+        {
             Some(Reason::Refused(reason))
         } else {
             is_off
@@ -617,7 +630,7 @@ mod tests {
 
     fn offer(choice: &Choice) -> Result<Offer, OfferError> {
         let tools = vec![tool("write", false), tool("run", true), tool("look", false)];
-        Offer::new(tools, choice, None)
+        Offer::new(tools, choice)
     }
 
     fn set(names: &[&str]) -> BTreeSet<String> {

@@ -30,8 +30,8 @@ pub(crate) struct PolicyFlags {
     /// Allow only reads, and list only tools that read
     #[arg(long, global = true)]
     read_only: bool,
-    /// List the tools of these toolsets; `all` are all of them, and `default` those
-    /// that are listed without this option
+    /// List the tools of these toolsets; `all` means every toolset, and `default` those
+    /// that are on without this option
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Option<Vec<String>>,
     /// List only these tools

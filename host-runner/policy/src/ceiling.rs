@@ -5,7 +5,9 @@ use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
-use super::file::{AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection};
+use super::file::{
+    ALL_TOOLSETS, AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection,
+};
 
 /// Something that would allow more than a locked policy does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,15 +76,7 @@ impl PolicyFile {
             read_only: by.read_only.or(self.read_only),
             allow_actions: united(self.allow_actions, by.allow_actions),
             deny_actions: united(self.deny_actions, by.deny_actions),
-            toolsets: {
-                let has_all = |sets: &&BTreeSet<String>| sets.contains("all");
-                let base = self.toolsets.as_ref();
-                let given = by.toolsets.as_ref();
-                match given {
-                    Some(_) => subset("toolsets", base.filter(|sets| !has_all(sets)), given)?,
-                    None => base.cloned(),
-                }
-            },
+            toolsets: toolsets(self.toolsets.as_ref(), by.toolsets.as_ref())?,
             tools: subset("tools", self.tools.as_ref(), by.tools.as_ref())?,
             exclude_tools: united(self.exclude_tools, by.exclude_tools),
             allow_tools,
@@ -225,6 +219,21 @@ fn subset<T: Ord + Clone + Display>(
     match by.difference(base).next() {
         Some(more) => Err(widening(key, format!("does not have {more}"))),
         None => Ok(Some(by.clone())),
+    }
+}
+
+/// The same for toolsets: `all` is no limit, but differs from none given.
+fn toolsets(
+    base: Option<&BTreeSet<String>>,
+    by: Option<&BTreeSet<String>>,
+) -> Result<Option<BTreeSet<String>>, Widening> {
+    match by {
+        None => Ok(base.cloned()),
+        Some(_) => subset(
+            "toolsets",
+            base.filter(|sets| !sets.contains(ALL_TOOLSETS)),
+            by,
+        ),
     }
 }
 

@@ -57,8 +57,11 @@ pub fn actions_of(call: &str) -> Vec<Action> {
     row_of(call).map(Call::actions).unwrap_or_default()
 }
 
-fn row_of(call: &str) -> Option<&'static Call> {
-    calls::all().find(|row| row.to_string() == call)
+/// The row of the table that a declared call names. Asked for each call of each tool at
+/// every start: nothing is allocated.
+pub(crate) fn row_of(call: &str) -> Option<&'static Call> {
+    let (method, path) = call.split_once(' ')?;
+    calls::all().find(|row| row.path == path && row.method.as_str() == method)
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ use super::pattern::Pattern;
 use super::preset::Preset;
 use super::scope::{Scope, range};
 
+/// In the place of toolsets: every toolset.
+pub const ALL_TOOLSETS: &str = "all";
+/// In the place of toolsets: those that are on by default.
+pub const DEFAULT_TOOLSETS: &str = "default";
+
 /// What the operator of host-runner lets an AI client do with Proxmox VE.
 ///
 /// Omitted keys have their defaults; command-line flags override the file. No
@@ -42,7 +47,7 @@ pub struct PolicyFile {
     /// Actions to remove from the preset.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deny_actions: Option<BTreeSet<Action>>,
-    /// The toolsets to list, by name; `all` are all of them, `default` those that are
+    /// The toolsets to list, by name; `all` means every toolset, `default` those that are
     /// on by default. Default: `default`, or `all` if `tools` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolsets: Option<BTreeSet<String>>,

@@ -43,8 +43,8 @@ pub use crate::ceiling::Widening;
 pub use crate::declared::{DeclaredCalls, actions_of, privileges_of};
 pub use crate::directory::{Directory, Resident};
 pub use crate::file::{
-    AuditSection, Confirm, Fallback, LimitsSection, PolicyError, PolicyFile, ScopeSection,
-    VmidRange, schema,
+    ALL_TOOLSETS, AuditSection, Confirm, DEFAULT_TOOLSETS, Fallback, LimitsSection, PolicyError,
+    PolicyFile, ScopeSection, VmidRange, schema,
 };
 pub use crate::meaning::Meaning;
 pub use crate::pattern::Pattern;
@@ -119,13 +119,10 @@ impl Policy {
             return Verdict::built_in(&harm.to_string());
         }
         if self.read_only && request.method != Method::Get {
-            return Verdict::deny(Rule::ReadOnly, "this server only reads");
+            return Verdict::deny(Rule::ReadOnly, READS_ONLY);
         }
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.matches(request)) {
-            return Verdict::deny(
-                Rule::Deny,
-                format!("the operator of this server denies {pattern}"),
-            );
+            return Verdict::deny(Rule::Deny, denied_by(pattern));
         }
         let granted = self.allow.iter().find(|pattern| pattern.matches(request));
         match self.meaning(request, granted.is_some()) {
@@ -215,7 +212,7 @@ impl Policy {
         if self.read_only
             && let Some(action) = meaning.actions.iter().find(writes)
         {
-            let reason = format!("this server only reads, and this is for {}", action.name());
+            let reason = format!("{READS_ONLY}, and this is for {}", action.name());
             return Verdict::deny(Rule::ReadOnly, reason);
         }
         // An allow rule names paths; which actions are denied is above it.
@@ -224,11 +221,7 @@ impl Policy {
             .iter()
             .find(|action| self.denied.contains(action))
         {
-            let reason = format!(
-                "the operator of this server denies {} (deny_actions)",
-                denied.name()
-            );
-            return Verdict::deny(Rule::Deny, reason);
+            return Verdict::deny(Rule::Deny, denied_action(*denied));
         }
         let missing = meaning
             .actions
@@ -285,6 +278,20 @@ impl Policy {
             preset::refusal(Action::HardStop)
         ))
     }
+}
+
+/// Why a change is refused under `read_only`.
+const READS_ONLY: &str = "this server only reads";
+
+/// Why a request that matches a `deny` rule is refused.
+fn denied_by(pattern: &Pattern) -> String {
+    format!("the operator of this server denies {pattern}")
+}
+
+/// Why an action in `deny_actions` is refused.
+fn denied_action(action: Action) -> String {
+    let action = action.name();
+    format!("the operator of this server denies {action} (deny_actions)")
 }
 
 impl Verdict {

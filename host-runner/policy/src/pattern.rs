@@ -24,22 +24,18 @@ impl Pattern {
     /// Whether it covers a request.
     pub fn matches(&self, request: &ApiRequest) -> bool {
         let segments = request.segments.iter().map(String::as_str);
-        self.compare(request.method, segments, |wanted, segment| {
-            wanted == "*" || wanted == segment
-        })
+        self.compare(request.method, segments, is_same)
     }
 
     /// Whether it covers every request of a call.
     pub(crate) fn covers(&self, call: &Call) -> bool {
-        self.compare(call.method, call.segments(), |wanted, segment| {
-            wanted == "*" || wanted == segment
-        })
+        self.compare(call.method, call.segments(), is_same)
     }
 
     /// Whether it covers a request of a call.
     pub(crate) fn overlaps(&self, call: &Call) -> bool {
         self.compare(call.method, call.segments(), |wanted, segment| {
-            wanted == "*" || wanted == segment || segment.starts_with('{')
+            is_same(wanted, segment) || segment.starts_with('{')
         })
     }
 
@@ -56,6 +52,10 @@ impl Pattern {
                 .all(|wanted| segments.next().is_some_and(|segment| fits(wanted, segment)))
             && (self.open || segments.next().is_none())
     }
+}
+
+fn is_same(wanted: &str, segment: &str) -> bool {
+    wanted == "*" || wanted == segment
 }
 
 impl FromStr for Pattern {

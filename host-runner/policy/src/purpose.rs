@@ -7,7 +7,8 @@ use std::ptr;
 
 use pve_api::{Action, Call, Method, calls};
 
-use crate::{Policy, preset};
+use crate::declared::row_of;
+use crate::{Policy, READS_ONLY, denied_action, denied_by, preset};
 
 /// What a tool declares, as far as it matters here.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +27,8 @@ impl Tool<'_> {
     /// follow a task or explain an error are left out, unless the tool has no others.
     /// None if one of them is not in the table.
     pub(crate) fn purpose(&self) -> Option<Vec<&'static Call>> {
-        let find = |name: &String| calls::all().find(|call| call.to_string() == *name);
-        let declared: Option<Vec<&'static Call>> = self.calls.iter().map(find).collect();
+        let rows = self.calls.iter().map(|call| row_of(call));
+        let declared: Option<Vec<&'static Call>> = rows.collect();
         let mut declared = declared?;
         declared.retain(|call| self.reads == reads(call));
         let common = |call: &&'static Call| {
@@ -59,19 +60,16 @@ impl Policy {
     /// Why all requests of a call are refused.
     fn refuses_always(&self, call: &Call, dangerous: bool) -> Option<String> {
         if self.read_only && !reads(call) {
-            return Some("this server only reads".to_owned());
+            return Some(READS_ONLY.to_owned());
         }
         if let Some(pattern) = self.deny.iter().find(|pattern| pattern.covers(call)) {
-            return Some(format!("the operator of this server denies {pattern}"));
+            return Some(denied_by(pattern));
         }
         let granted = self.allow.iter().any(|pattern| pattern.overlaps(call));
         let mut refusal = None;
         for action in call.actions() {
             if self.denied.contains(&action) {
-                refusal = Some(format!(
-                    "the operator of this server denies {} (deny_actions)",
-                    action.name()
-                ));
+                refusal = Some(denied_action(action));
             } else if granted
                 || self.actions.contains(&action)
                 || action.is_dangerous() && dangerous

@@ -114,8 +114,8 @@ async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> Offer
     std::future::pending().await
 }
 
-/// Prepares the list of tools, and loads the component, for which the first call
-/// then need not wait. The embedded component's tools are listed without it.
+/// Checks that there are tools to offer, and loads the component, for which the first
+/// call then need not wait. The embedded component's tools are listed without it.
 async fn ready(catalog: &Catalog) -> Result<(), OfferError> {
     catalog.check().await?;
     catalog.plugin().await?;

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     let component = operator.options.component(embedded);
     let loader = Loader::new(component, limits, sealed, Vec::new());
     let tools = loader.list_tools().await??;
-    let offer = Offer::new(tools.clone(), &choice, None)?;
+    let offer = Offer::new(tools.clone(), &choice)?;
     if json {
         let tools = tools.iter().map(|tool| to_json(tool, &offer, &choice));
         let tools: Vec<_> = tools.collect::<Result<_, _>>()?;

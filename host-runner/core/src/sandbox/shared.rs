@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use host_runner_policy::fit::Held;
 use host_runner_policy::{
     ACTIONS, API_PATH, ApiRequest, Caps, Confirm, Directory, Fallback, Meter, Policy, Preset,
@@ -145,11 +146,14 @@ impl Sandbox {
             tracing::debug!("the token's privileges are not read: {}", verdict.reason);
             return None;
         }
+        Held::read(&self.ask(upstream, lookup::PERMISSIONS).await?)
+    }
+
+    /// What Proxmox answers to a question of the host's own. None where it does not.
+    async fn ask(&self, upstream: &Upstream, path: &str) -> Option<Bytes> {
         let account = self.own_budget.account();
-        let answer = upstream.ask(lookup::PERMISSIONS, REQUEST_TIMEOUT, &account);
-        let answer = answer.await.ok()?;
-        let is_answered = answer.status().is_success();
-        is_answered.then(|| Held::read(answer.body())).flatten()
+        let answer = upstream.ask(path, REQUEST_TIMEOUT, &account).await.ok()?;
+        answer.status().is_success().then(|| answer.into_body())
     }
 
     /// What the policy's scope names and the cluster does not show to this
@@ -171,17 +175,12 @@ impl Sandbox {
         let Some(upstream) = self.upstream.as_ref().filter(|_| scope.is_limited()) else {
             return Some(Vec::new());
         };
-        let account = self.own_budget.account();
-        let ask = async |path: &str| {
-            let answer = upstream.ask(path, REQUEST_TIMEOUT, &account).await.ok()?;
-            answer.status().is_success().then(|| answer.into_body())
-        };
-        let mut inventory = read_inventory(&ask(lookup::RESOURCES).await?)?;
+        let resources = self.ask(upstream, lookup::RESOURCES).await?;
+        let mut inventory = read_inventory(&resources)?;
         if !scope.nodes.is_empty() {
             // A token without rights sees the nodes here.
-            inventory
-                .nodes
-                .extend(read_nodes(&ask(lookup::NODES).await?)?);
+            let nodes = self.ask(upstream, lookup::NODES).await?;
+            inventory.nodes.extend(read_nodes(&nodes)?);
         }
         Some(scope.missing(&inventory))
     }

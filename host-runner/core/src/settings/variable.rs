@@ -45,7 +45,7 @@ pub(crate) enum FitToken {
     /// Where Proxmox says soon enough what the token may do.
     #[default]
     Auto,
-    /// Waits for Proxmox, as long as a client waits to be greeted.
+    /// Waits for the answer, as long as for that of any request.
     On,
     /// Offers them.
     Off,

@@ -68,19 +68,19 @@ fn toolsets(tools: &[Value]) -> Result<String> {
             }),
         }
     }
-    let total = |name, only_default: bool| Toolset {
-        name,
-        by_default: only_default,
-        tools: sets
-            .iter()
-            .filter(|set| set.by_default || !only_default)
-            .map(|set| set.tools)
-            .sum(),
-        bytes: sets
-            .iter()
-            .filter(|set| set.by_default || !only_default)
-            .map(|set| set.bytes)
-            .sum(),
+    let total = |name, only_default: bool| {
+        let counted = sets.iter().filter(|set| set.by_default || !only_default);
+        let none = Toolset {
+            name,
+            by_default: only_default,
+            tools: 0,
+            bytes: 0,
+        };
+        counted.fold(none, |sum, set| Toolset {
+            tools: sum.tools + set.tools,
+            bytes: sum.bytes + set.bytes,
+            ..sum
+        })
     };
     let totals = [total("default", true), total("all", false)];
     let rows = sets.iter().chain(&totals).map(|set| {
