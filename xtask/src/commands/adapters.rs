@@ -35,7 +35,7 @@ pub(crate) struct Choice {
     /// Only the tools that suit a preset of host-runner's policy
     #[arg(long)]
     pub(crate) preset: Option<Preset>,
-    /// Only these groups of tools; `all` are all of them, and `default` those that are
+    /// Only these groups of tools; `all` means every group, and `default` those that are
     /// taken without this option
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) toolsets: Vec<String>,
@@ -58,8 +58,8 @@ pub(crate) struct Choice {
 pub(crate) enum Preset {
     /// Tools that change nothing
     Observe,
-    /// Without tools that can do nothing but read under `operate`. Of other tools,
-    /// it refuses some calls, which only host-runner can tell apart
+    /// Without tools whose every change `operate` refuses. Of other tools, it refuses
+    /// some calls, which only host-runner can tell apart
     Operate,
     /// All tools, the dangerous ones too
     Admin,
@@ -348,7 +348,7 @@ mod tests {
                 "annotations": { "readOnlyHint": reads },
                 "dangerous": name == "run_in_guest",
                 "by_default": toolset != "agent",
-                "refused": (name == "rollback_snapshot" || name == "run_in_guest")
+                "refused": (name == "rollback_snapshot")
                     .then_some("the policy does not allow this"),
             })
         };
