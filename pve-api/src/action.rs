@@ -19,6 +19,12 @@ pub enum Action {
     HardStop,
     /// Makes a guest from another.
     Clone,
+    /// Makes a guest from an image, a template or nothing.
+    Create,
+    /// Adds or changes network cards, adds disks, and changes CD-ROMs.
+    Hardware,
+    /// Converts a guest to a template, for good.
+    Template,
     /// Changes cloud-init settings.
     CloudInit,
     /// Changes processors and memory.
@@ -37,6 +43,8 @@ pub enum Action {
     Rollback,
     /// Makes a backup.
     Backup,
+    /// Adds or changes a backup job.
+    BackupJob,
     /// Makes a guest from a backup.
     Restore,
     /// Adds or changes a firewall rule.
@@ -49,23 +57,28 @@ pub enum Action {
     Download,
     /// Stops a task.
     StopTask,
+    /// Puts a guest under high availability, or changes what it does with one.
+    HighAvailability,
     /// Runs a command inside a guest.
     GuestExec,
 }
 
 /// Every action, mildest first, with its name in a policy.
-pub const ACTIONS: [(Action, &str); 21] = [
+pub const ACTIONS: [(Action, &str); 26] = [
     (Action::Read, "read"),
     (Action::Power, "power"),
     (Action::Shutdown, "shutdown"),
     (Action::Snapshot, "snapshot"),
     (Action::SnapshotDelete, "snapshot-delete"),
     (Action::Backup, "backup"),
+    (Action::BackupJob, "backup-job"),
     (Action::Restore, "restore"),
     (Action::Clone, "clone"),
+    (Action::Create, "create"),
     (Action::CloudInit, "cloud-init"),
     (Action::Resources, "resources"),
     (Action::Options, "options"),
+    (Action::Hardware, "hardware"),
     (Action::Resize, "resize"),
     (Action::Migrate, "migrate"),
     (Action::FirewallRule, "firewall-rule"),
@@ -75,6 +88,8 @@ pub const ACTIONS: [(Action, &str); 21] = [
     (Action::HardStop, "hard-stop"),
     (Action::Rollback, "rollback"),
     (Action::FirewallDelete, "firewall-delete"),
+    (Action::Template, "template"),
+    (Action::HighAvailability, "high-availability"),
     (Action::GuestExec, "guest-exec"),
 ];
 
@@ -102,6 +117,7 @@ impl Action {
                 | Self::SnapshotDelete
                 | Self::FirewallDelete
                 | Self::StopTask
+                | Self::Template
                 | Self::GuestExec
         )
     }

@@ -27,6 +27,9 @@ pub struct Call {
     pub effect: Option<Effect>,
     /// What its answer shows.
     pub answer: Answer,
+    /// Which parameter tells it apart from another call of the same method and
+    /// path.
+    pub given: Given,
     /// The privileges that Proxmox checks before the call runs, such as
     /// `VM.Audit on /vms/{vmid}`; empty where any token may make the call.
     pub needs: &'static str,
@@ -78,6 +81,17 @@ pub enum Method {
     Put,
     /// Removes something.
     Delete,
+}
+
+/// Which requests of a method and path a call is, where two calls have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Given {
+    /// All.
+    Any,
+    /// Those with this parameter.
+    With(&'static str),
+    /// Those without it.
+    Without(&'static str),
 }
 
 /// What an answer shows beyond the guest, node or storage in the path.
@@ -147,6 +161,12 @@ pub enum Effect {
     Storage,
     /// A backup in another mode than `snapshot` interrupts its guest.
     Backup,
+    /// A backup job in another mode than `snapshot` interrupts its guests. A change
+    /// of a job may leave guests without backups, whichever it selected before.
+    BackupJob,
+    /// High availability stops a guest whose state is to be `stopped` or
+    /// `disabled`, and forces it after a while.
+    HaState,
     /// Local volumes move to the target storages; without one, to the storage of
     /// the same name on the other node. High availability migrates a guest
     /// itself and does not pass the target storage on.
@@ -170,7 +190,8 @@ pub enum Params {
 /// A parameter.
 #[derive(Debug, Clone, Copy)]
 pub struct Param {
-    /// Its name.
+    /// Its name. One that ends in `#` stands for itself with a number, as in
+    /// [`Params::Config`].
     pub name: &'static str,
     /// Which values it may have.
     pub grammar: Grammar,
@@ -213,6 +234,16 @@ impl Call {
         }
     }
 
+    /// Whether this is the call of a request with such parameters, where another
+    /// call has the same method and path.
+    pub fn is_given(&self, has_param: impl Fn(&str) -> bool) -> bool {
+        match self.given {
+            Given::Any => true,
+            Given::With(name) => has_param(name),
+            Given::Without(name) => !has_param(name),
+        }
+    }
+
     /// The segments of its path; placeholders are in braces.
     pub fn segments(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.path.split('/').skip(1)
@@ -221,7 +252,7 @@ impl Call {
     /// Whether it takes a parameter of this name.
     pub fn takes_param(&self, name: &str) -> bool {
         match self.params {
-            Params::These(params) => params.iter().any(|param| param.name == name),
+            Params::These(params) => params.iter().any(|param| stands_for(param.name, name)),
             Params::Config(_) => self
                 .param_names()
                 .into_iter()
@@ -331,6 +362,7 @@ pub(crate) const fn get(path: &'static str, needs: &'static str) -> Call {
         action: Action::Read,
         effect: None,
         answer: Answer::OfPath,
+        given: Given::Any,
         needs,
         also_needs: "",
     }
@@ -395,6 +427,10 @@ impl Call {
     /// For a read that is more than that.
     pub(crate) const fn is(self, action: Action) -> Self {
         Self { action, ..self }
+    }
+
+    pub(crate) const fn given(self, given: Given) -> Self {
+        Self { given, ..self }
     }
 
     pub(crate) const fn with(self, effect: Effect) -> Self {

@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 
 use crate::address;
+use crate::hardware::{self, NewDrive};
 use crate::text::{
     is_config_id, is_dns_name, is_label, is_number, is_pool, is_storage, is_word, whole,
 };
@@ -81,11 +82,39 @@ pub enum Grammar {
     Time,
     /// Text that is percent-encoded once more, such as SSH keys.
     Encoded,
+    /// When a job runs: a calendar event of systemd, such as `mon..fri 02:30`.
+    Schedule,
+    /// A resource of high availability: `vm:100`.
+    HaSid,
     /// Free text of one line: it ends in files that Proxmox keeps line by
     /// line.
     Line,
     /// Free text of several lines: a description, which Proxmox encodes.
     Text,
+    /// A VM's disk or drive that is made or attached: a new volume; a CD-ROM or
+    /// a cloud-init drive with `cd`; an image to import with `import`.
+    Drive {
+        /// Where the bus has drives of removable media.
+        cd: bool,
+        /// Where the guest is made.
+        import: bool,
+    },
+    /// A new volume for the state of firmware or a TPM.
+    StateVolume,
+    /// A new root file system of a container.
+    RootFs,
+    /// A new volume of a container with the path that it is mounted at.
+    MountPoint,
+    /// A container template on a storage.
+    TemplateVolume,
+    /// A VM's network card on a bridge.
+    VmNic,
+    /// A container's network card on a bridge.
+    ContainerNic,
+    /// Devices to boot from: `order=scsi0;net0`.
+    BootOrder,
+    /// The guest agent's switch with its options.
+    Agent,
     /// Whatever a command inside a guest is given.
     Anything,
 }
@@ -159,11 +188,32 @@ impl Grammar {
             Self::Word => !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()),
             Self::Spec => is_word(value, b"-_.:/,+!@"),
             Self::Time => is_time(value),
+            Self::Schedule => {
+                value.len() <= 128
+                    && is_word(value, b" */,.:-~")
+                    && !value.starts_with(' ')
+                    && !value.ends_with(' ')
+            }
+            Self::HaSid => ha_vmid(value).is_some(),
             Self::Encoded => is_word(value, b"-%_.!~*'()"),
             Self::Line => value.chars().all(is_text),
             Self::Text => value
                 .chars()
                 .all(|c| matches!(c, '\n' | '\r' | '\t') || is_text(c)),
+            Self::Drive { cd, import } => match NewDrive::parse(value) {
+                Some(NewDrive::Volume { .. }) => true,
+                Some(NewDrive::Import { .. }) => import,
+                Some(NewDrive::CloudInit { .. } | NewDrive::Cd(_)) => cd,
+                None => false,
+            },
+            Self::StateVolume => hardware::state_volume(value).is_some(),
+            Self::RootFs => hardware::container_volume(value, false).is_some(),
+            Self::MountPoint => hardware::container_volume(value, true).is_some(),
+            Self::TemplateVolume => hardware::is_template(value),
+            Self::VmNic => hardware::is_vm_nic(value),
+            Self::ContainerNic => hardware::is_container_nic(value),
+            Self::BootOrder => hardware::is_boot_order(value),
+            Self::Agent => hardware::is_agent(value),
             Self::Anything => true,
         }
     }
@@ -203,9 +253,29 @@ impl Grammar {
             Self::Word => "one word of printable ASCII characters",
             Self::Spec => "addresses, names, numbers or ports",
             Self::Time => "a time such as 2026-07-01 10:00:00",
+            Self::Schedule => "a calendar event such as mon..fri 02:30",
+            Self::HaSid => "a resource of high availability such as vm:100",
             Self::Encoded => "percent-encoded",
             Self::Line => "one line of text without control characters",
             Self::Text => "text without control characters, at most 8192 bytes",
+            Self::Drive { cd: false, .. } => "a new volume such as local:32",
+            Self::Drive { import: false, .. } => {
+                "a new volume such as local:32, a CD-ROM such as local:iso/debian.iso,media=cdrom \
+                 or none,media=cdrom, or a cloud-init drive such as local:cloudinit"
+            }
+            Self::Drive { .. } => {
+                "a new volume such as local:32 or local:0,import-from=local:import/debian.qcow2, a \
+                 CD-ROM such as local:iso/debian.iso,media=cdrom, or a cloud-init drive such as \
+                 local:cloudinit"
+            }
+            Self::StateVolume => "a new volume such as local:1,efitype=4m,pre-enrolled-keys=1",
+            Self::RootFs => "a new volume such as local:8",
+            Self::MountPoint => "a new volume with its path, such as local:8,mp=/srv/data",
+            Self::TemplateVolume => "a container template such as local:vztmpl/debian.tar.zst",
+            Self::VmNic => "a network card such as virtio,bridge=vmbr0",
+            Self::ContainerNic => "a network card such as name=eth0,bridge=vmbr0,ip=dhcp",
+            Self::BootOrder => "an order such as order=scsi0;net0",
+            Self::Agent => "0 or 1, with options of the agent",
             Self::Anything => "anything",
         }
         .into()
@@ -220,7 +290,8 @@ impl Grammar {
             "{storage}" => Self::Storage,
             "{upid}" => Self::Upid,
             "{snapname}" => Self::Id,
-            "{group}" | "{name}" => Self::Name,
+            "{group}" | "{name}" | "{id}" => Self::Name,
+            "{sid}" => Self::HaSid,
             "{pos}" => Self::Int(0, 1_000_000),
             _ => return None,
         })
@@ -260,6 +331,12 @@ fn is_volid(text: &str) -> bool {
         is_storage(storage)
             && parts().all(|part| is_word(part, b"-_.+:~@") && !matches!(part, "." | ".."))
     })
+}
+
+/// The guest that a resource of high availability is: `vm:100`.
+pub fn ha_vmid(sid: &str) -> Option<Vmid> {
+    let (kind, vmid) = sid.split_once(':')?;
+    Vmid::parse(vmid).filter(|_| matches!(kind, "vm" | "ct"))
 }
 
 fn is_slot(text: &str) -> bool {
@@ -340,6 +417,11 @@ mod tests {
                 ],
             ),
             (Grammar::Time, &["2026-07-01", "2026-07-01 10:00:00"]),
+            (
+                Grammar::Schedule,
+                &["daily", "*/15", "mon..fri 02:30", "sat *-1..7 03:15"],
+            ),
+            (Grammar::HaSid, &["vm:100", "ct:999999999"]),
             (Grammar::Encoded, &["ssh-ed25519%20AAAA"]),
             (Grammar::Line, &["", "caf\u{e9}\u{a0}: ouvert", "a # b"]),
             (Grammar::Text, &["a\nb\tc"]),
@@ -445,6 +527,22 @@ mod tests {
             (
                 Grammar::Time,
                 &["", "now", "2026-7-1", "2026-07-01 10:00:00\n"],
+            ),
+            (
+                Grammar::Schedule,
+                &["", " daily", "daily\n", "daily\tx", "02:30;x", "d\u{e9}"],
+            ),
+            (
+                Grammar::HaSid,
+                &[
+                    "",
+                    "100",
+                    "vm:99",
+                    "qemu:100",
+                    "vm:100,ct:101",
+                    "vm:0100",
+                    "vm:100\n",
+                ],
             ),
             (
                 Grammar::Line,

@@ -13,6 +13,7 @@
 //! - [`call`]: what a row of the table is made of.
 //! - [`calls`]: the table, one file for each area of the API.
 //! - [`grammar`]: which values a parameter may have.
+//! - [`hardware`]: network cards, disks and drives, as requests may write them.
 //! - [`action`]: what a call does, in the words of a policy.
 //! - [`text`]: how names and numbers are written.
 //! - [`Vmid`], [`Upid`], [`tags`], [`size`], [`owner_of`]: values that calls take and
@@ -25,6 +26,7 @@ mod address;
 pub mod call;
 pub mod calls;
 pub mod grammar;
+pub mod hardware;
 pub mod size;
 mod tags;
 pub mod text;
@@ -34,7 +36,7 @@ mod volume;
 
 pub use crate::action::{ACTIONS, Action};
 pub use crate::call::{
-    Answer, Call, Effect, GuestCall, GuestType, Listing, Method, Need, Param, Params,
+    Answer, Call, Effect, Given, GuestCall, GuestType, Listing, Method, Need, Param, Params,
 };
 pub use crate::grammar::Grammar;
 pub use crate::tags::tags;

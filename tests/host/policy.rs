@@ -216,6 +216,7 @@ async fn what_a_preset_never_allows_is_not_offered() -> anyhow::Result<()> {
             "firewall-delete",
             "template",
             "guest-exec",
+            "high-availability",
         ][..],
         _ => &[],
     };

@@ -202,6 +202,7 @@ impl PolicyFlags {
             limits: LimitsSection {
                 writes_per_minute: self.writes_per_minute,
                 destructive_per_minute: self.destructive_per_minute,
+                ..LimitsSection::default()
             },
             audit: AuditSection {
                 file: self.audit.clone(),

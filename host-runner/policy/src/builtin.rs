@@ -8,6 +8,7 @@ use pve_api::Method;
 use pve_api::grammar::flag;
 
 use super::address;
+use super::hardware::is_disk;
 use super::request::ApiRequest;
 
 /// Why the request is forbidden whatever the policy says, if it is.
@@ -121,7 +122,17 @@ fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option
         ] if writes => NODE,
         ["nodes", _] | ["nodes"] if writes => NODE,
         ["pools", ..] if writes => "it would change pools, which may decide the scope",
+        ["cluster", "ha", "resources"] if request.method == Method::Post => return None,
+        ["cluster", "ha", "resources", _] if request.method == Method::Put => return None,
         ["cluster", "ha", ..] if writes => "it would change high availability",
+        ["cluster", "backup"] if request.method == Method::Post && keeps_all(request) => {
+            return None;
+        }
+        ["cluster", "backup", _]
+            if request.method == Method::Put && (keeps_all(request) || prunes_no_more(request)) =>
+        {
+            return None;
+        }
         ["cluster", "backup" | "backup-info" | "jobs", ..] if writes => {
             "it would change which backups are made, and which are deleted"
         }
@@ -136,6 +147,32 @@ fn forbids_path(segments: &[&str], writes: bool, request: &ApiRequest) -> Option
     })
 }
 
+/// The one retention that deletes nothing.
+const KEEP_ALL: &str = "keep-all=1";
+
+/// Whether a backup job keeps all backups after the request. Each run of any other
+/// job deletes what its retention, or else that of its storage or node, does not
+/// keep of the guests that it selects, whoever made these backups. So a new job, other guests, another
+/// storage or schedule, and a job that is enabled again may each delete backups
+/// that would have stayed.
+fn keeps_all(request: &ApiRequest) -> bool {
+    let mut values = request.values("prune-backups");
+    values.next() == Some(KEEP_ALL) && values.next().is_none()
+}
+
+/// Whether a change of a backup job has no part in what its runs delete, but that
+/// there may be none.
+fn prunes_no_more(request: &ApiRequest) -> bool {
+    request
+        .params
+        .iter()
+        .all(|(name, value)| match name.as_str() {
+            "comment" | "mode" => true,
+            "enabled" => flag(value) == Some(false),
+            _ => false,
+        })
+}
+
 /// What some parameters do, whatever request they are in. Each is absent by
 /// default, or off; the defaults that do harm are required values in the table.
 fn forbids_param(name: &str, value: &str) -> Option<&'static str> {
@@ -145,6 +182,7 @@ fn forbids_param(name: &str, value: &str) -> Option<&'static str> {
     Some(match name {
         "skiplock" | "force" => "it would overwrite a guest, or ignore its lock",
         "purge" | "destroy-unreferenced-disks" => "it would delete disks",
+        "prune-backups" if value == KEEP_ALL => return None,
         "remove" | "prune-backups" | "maxfiles" => "it would delete old backups",
         "args" | "hookscript" | "script" | "tmpdir" | "dumpdir" => {
             "it would run commands on a node"
@@ -160,8 +198,8 @@ fn forbids_param(name: &str, value: &str) -> Option<&'static str> {
     })
 }
 
-/// Taking a disk out of a configuration deletes it, and some settings run
-/// things on the node.
+/// Taking a disk out of a configuration deletes it. What is put into one is
+/// judged in [`super::hardware`].
 fn forbids_config(request: &ApiRequest) -> Option<&'static str> {
     let removed = ["delete", "revert"]
         .into_iter()
@@ -169,26 +207,12 @@ fn forbids_config(request: &ApiRequest) -> Option<&'static str> {
         .flat_map(|value| {
             value.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))
         });
-    if removed.into_iter().any(is_disk) {
-        return Some("it would delete a guest's disk");
-    }
-    request
-        .params
-        .iter()
-        .any(|(name, _)| is_disk(name))
-        .then_some("it would replace a guest's disk")
+    removed
+        .into_iter()
+        .any(is_disk)
+        .then_some("it would delete a guest's disk")
 }
 
 fn is_set(request: &ApiRequest, name: &str) -> bool {
     request.values(name).any(|value| flag(value) != Some(false))
-}
-
-fn is_disk(key: &str) -> bool {
-    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(key, "rootfs" | "vmstate" | "cdrom")
-        || name.len() < key.len()
-            && matches!(
-                name,
-                "scsi" | "virtio" | "sata" | "ide" | "unused" | "mp" | "efidisk" | "tpmstate"
-            )
 }

@@ -178,6 +178,18 @@ impl LimitsSection {
                 self.destructive_per_minute,
                 by.destructive_per_minute,
             )?,
+            max_new_guests_per_hour: least(
+                "limits.max_new_guests_per_hour",
+                self.max_new_guests_per_hour,
+                by.max_new_guests_per_hour,
+            )?,
+            max_disk_gib: least("limits.max_disk_gib", self.max_disk_gib, by.max_disk_gib)?,
+            max_memory_mib: least(
+                "limits.max_memory_mib",
+                self.max_memory_mib,
+                by.max_memory_mib,
+            )?,
+            max_cores: least("limits.max_cores", self.max_cores, by.max_cores)?,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The calls that a tool declares: it may make no others.
 
-use pve_api::{Action, Call, Method, calls};
+use pve_api::{Action, Call, Given, Method, calls};
 
 use crate::request::ApiRequest;
 
@@ -47,21 +47,35 @@ fn covers(call: &str, request: &ApiRequest) -> bool {
 
 /// The privileges that Proxmox requires for a declared call, for people. None
 /// where the call is not in the table: the policy refuses it.
+///
+/// A creation and a restore have the same method and path. Their privileges are told
+/// apart by the parameter that only one of them has.
 pub fn privileges_of(call: &str) -> Option<String> {
-    Some(row_of(call)?.privileges())
+    let rows: Vec<&Call> = rows_of(call).collect();
+    if let [only] = rows.as_slice() {
+        return Some(only.privileges());
+    }
+    let all = rows.iter().map(|row| match row.given {
+        Given::Any => row.privileges(),
+        Given::With(name) => format!("with {name}: {}", row.privileges()),
+        Given::Without(name) => format!("without {name}: {}", row.privileges()),
+    });
+    Some(all.collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
 }
 
 /// The actions that a declared call may be, by its parameters. Empty where the call is not
 /// in the table.
 pub fn actions_of(call: &str) -> Vec<Action> {
-    row_of(call).map(Call::actions).unwrap_or_default()
+    let mut actions: Vec<Action> = rows_of(call).flat_map(Call::actions).collect();
+    actions.dedup();
+    actions
 }
 
-/// The row of the table that a declared call names. Asked for each call of each tool at
-/// every start: nothing is allocated.
-pub(crate) fn row_of(call: &str) -> Option<&'static Call> {
-    let (method, path) = call.split_once(' ')?;
-    calls::all().find(|row| row.path == path && row.method.as_str() == method)
+/// The rows of the table for a declared call: more than one where a parameter tells them
+/// apart. Asked for each call of each tool at every start: nothing is allocated.
+pub(crate) fn rows_of(call: &str) -> impl Iterator<Item = &'static Call> {
+    let (method, path) = call.split_once(' ').unwrap_or_default();
+    calls::all().filter(move |row| row.path == path && row.method.as_str() == method)
 }
 
 #[cfg(test)]
@@ -112,5 +126,15 @@ mod tests {
             assert!(privileges_of(&call.to_string()).is_some(), "{call}");
         }
         assert_eq!(privileges_of("DELETE /nodes/{node}/qemu/{vmid}"), None);
+        let both = privileges_of("POST /nodes/{node}/qemu").unwrap();
+        assert!(
+            both.contains("with archive: ") && both.contains("without archive: "),
+            "{both}"
+        );
+        let both = actions_of("POST /nodes/{node}/lxc");
+        assert!(
+            both.contains(&Action::Create) && both.contains(&Action::Restore),
+            "{both:?}"
+        );
     }
 }

@@ -4,7 +4,7 @@
 
 use pve_api::grammar::{flag, list};
 use pve_api::text::whole;
-use pve_api::{Action, Effect};
+use pve_api::{Action, Effect, Method};
 
 use super::meaning::Meaning;
 use super::request::ApiRequest;
@@ -24,6 +24,8 @@ pub(crate) fn apply(effect: Effect, request: &ApiRequest, meaning: &mut Meaning)
         Effect::Snapshot => meaning.unnamed_storage = is_on(request, "vmstate"),
         Effect::Storage => meaning.unnamed_storage = !has(request, "storage"),
         Effect::Backup => backup(request, meaning),
+        Effect::BackupJob => backup_job(request, meaning),
+        Effect::HaState => ha_state(request, meaning),
         Effect::Migrate => migrate(request, meaning),
         Effect::NodeFirewall => firewall_of_nodes(request, meaning),
     }
@@ -52,6 +54,24 @@ fn backup(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.unnamed_storage = !has(request, "storage");
     if request.values("mode").any(|mode| mode != "snapshot") {
         meaning.act(Action::Shutdown);
+    }
+}
+
+/// A job in another mode than `snapshot` interrupts its guests at each run. Which
+/// guests a job has selected, and when it ran, is not known here, so each change
+/// but that of the comment may leave some without backups.
+fn backup_job(request: &ApiRequest, meaning: &mut Meaning) {
+    if request.values("mode").any(|mode| mode != "snapshot") {
+        meaning.act(Action::Shutdown);
+    }
+    meaning.may_unprotect =
+        request.method == Method::Put && request.params.iter().any(|(name, _)| name != "comment");
+}
+
+/// The manager shuts the guest down, and forces it after a while.
+fn ha_state(request: &ApiRequest, meaning: &mut Meaning) {
+    if request.values("state").any(|state| state == "stopped") {
+        meaning.act(Action::HardStop);
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use pve_api::{Action, Vmid};
 
 use super::Policy;
-use super::caps::Caps;
+use super::caps::{Caps, Sizes};
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
@@ -78,7 +78,7 @@ pub struct PolicyFile {
     /// The part of the cluster that this server may see.
     #[serde(default, skip_serializing_if = "ScopeSection::is_empty")]
     pub scope: ScopeSection,
-    /// Limits per minute.
+    /// Limits.
     #[serde(default, skip_serializing_if = "LimitsSection::is_empty")]
     pub limits: LimitsSection,
     /// The audit log.
@@ -109,7 +109,8 @@ pub struct ScopeSection {
     pub storages: Option<BTreeSet<String>>,
 }
 
-/// Limits per minute. Omitted keys set no limit.
+/// Limits on how many changes are made, and on the size of what they make.
+/// Omitted keys set no limit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
@@ -119,6 +120,19 @@ pub struct LimitsSection {
     /// Changes that can lose data or interrupt a guest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub destructive_per_minute: Option<NonZeroU32>,
+    /// Guests that are created, cloned or restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_new_guests_per_hour: Option<NonZeroU32>,
+    /// Size of a disk that is created or grown, in GiB. Disks must then be
+    /// grown to a size, not by one. An imported image is not measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_disk_gib: Option<NonZeroU32>,
+    /// Memory that a guest is created with or set to, in MiB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_memory_mib: Option<NonZeroU32>,
+    /// CPUs (cores times sockets) that a guest is created with or set to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_cores: Option<NonZeroU32>,
 }
 
 /// The audit log.
@@ -234,6 +248,13 @@ impl PolicyFile {
                     .limits
                     .destructive_per_minute
                     .or(self.limits.destructive_per_minute),
+                max_new_guests_per_hour: flags
+                    .limits
+                    .max_new_guests_per_hour
+                    .or(self.limits.max_new_guests_per_hour),
+                max_disk_gib: flags.limits.max_disk_gib.or(self.limits.max_disk_gib),
+                max_memory_mib: flags.limits.max_memory_mib.or(self.limits.max_memory_mib),
+                max_cores: flags.limits.max_cores.or(self.limits.max_cores),
             },
             audit: AuditSection {
                 file: flags.audit.file.or(self.audit.file),
@@ -289,6 +310,11 @@ impl PolicyFile {
             },
             deny: self.deny.clone().unwrap_or_default(),
             allow: self.allow.clone().unwrap_or_default(),
+            sizes: Sizes {
+                disk_gib: self.limits.max_disk_gib,
+                memory_mib: self.limits.max_memory_mib,
+                cores: self.limits.max_cores,
+            },
         })
     }
 
@@ -297,6 +323,7 @@ impl PolicyFile {
         Caps {
             writes: self.limits.writes_per_minute,
             destructive: self.limits.destructive_per_minute,
+            new_guests: self.limits.max_new_guests_per_hour,
         }
     }
 
@@ -432,6 +459,10 @@ mod tests {
             [limits]
             writes_per_minute = 30
             destructive_per_minute = 2
+            max_new_guests_per_hour = 5
+            max_disk_gib = 100
+            max_memory_mib = 8192
+            max_cores = 8
             [audit]
             file = "audit.jsonl"
             required = false

@@ -20,6 +20,7 @@ mod filter;
 pub mod fit;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+mod hardware;
 pub mod lookup;
 mod meaning;
 mod naming;
@@ -34,11 +35,12 @@ mod tests;
 
 use std::collections::BTreeSet;
 
+use crate::hardware::Obstacle;
 use crate::meaning::Unknown;
 
 pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, owner_of};
 
-pub use crate::caps::{Caps, Meter, TooMany};
+pub use crate::caps::{Caps, Meter, Sizes, TooMany};
 pub use crate::ceiling::Widening;
 pub use crate::declared::{DeclaredCalls, actions_of, privileges_of};
 pub use crate::directory::{Directory, Resident};
@@ -46,6 +48,7 @@ pub use crate::file::{
     ALL_TOOLSETS, AuditSection, Confirm, DEFAULT_TOOLSETS, Fallback, LimitsSection, PolicyError,
     PolicyFile, ScopeSection, VmidRange, schema,
 };
+pub use crate::hardware::{Present, Subject};
 pub use crate::meaning::Meaning;
 pub use crate::pattern::Pattern;
 pub use crate::preset::Preset;
@@ -70,6 +73,8 @@ pub struct Policy {
     /// whose harmlessness is known. Never beyond what is built in, what is
     /// denied, read-only and the scope.
     pub allow: Vec<Pattern>,
+    /// How large disks and guests may become.
+    pub sizes: Sizes,
 }
 
 /// What a policy says of a request.
@@ -83,6 +88,9 @@ pub struct Verdict {
     pub reason: String,
     /// What the request does and names, where that is known.
     pub meaning: Meaning,
+    /// The guest whose configuration would have decided. All else allows the
+    /// request.
+    pub subject: Option<Subject>,
 }
 
 impl Policy {
@@ -95,18 +103,32 @@ impl Policy {
             scope: Scope::default(),
             deny: Vec::new(),
             allow: Vec::new(),
+            sizes: Sizes::default(),
         }
     }
 
-    /// Decides about a request that has been read, or could not be.
-    ///
-    /// `directory` tells which guest is in which pool, has which tags and is
-    /// under high availability: it is looked at only where
-    /// [`Policy::needs_directory`].
+    /// Decides about a request that has been read, or could not be. Where a
+    /// guest's configuration decides, it is refused: see
+    /// [`Policy::decide_knowing`].
     pub fn decide(
         &self,
         request: Result<&ApiRequest, &Malformed>,
         directory: &Directory,
+    ) -> Verdict {
+        self.decide_knowing(request, directory, None)
+    }
+
+    /// The same, where the present configuration of the request's guest is known:
+    /// that of [`Verdict::subject`].
+    ///
+    /// `directory` tells which guest is in which pool, has which tags and is
+    /// under high availability: it is looked at only where
+    /// [`Policy::needs_directory`].
+    pub fn decide_knowing(
+        &self,
+        request: Result<&ApiRequest, &Malformed>,
+        directory: &Directory,
+        present: Option<&Present>,
     ) -> Verdict {
         let request = match request {
             Ok(request) => request,
@@ -114,6 +136,9 @@ impl Policy {
         };
         if let Some(reason) = builtin::forbids(request) {
             return Verdict::built_in(reason);
+        }
+        if let Some(harm @ Obstacle::Harm(_)) = hardware::obstacle(request, None) {
+            return Verdict::deny(Rule::BuiltIn, harm.reason());
         }
         if let Err(harm @ Unknown::Harmful(..)) = meaning::meaning(request) {
             return Verdict::built_in(&harm.to_string());
@@ -128,7 +153,15 @@ impl Policy {
         match self.meaning(request, granted.is_some()) {
             Ok(meaning) => {
                 let verdict = self.decide_meaning(&meaning, granted, directory);
-                Verdict { meaning, ..verdict }
+                let verdict = Verdict { meaning, ..verdict };
+                match hardware::obstacle(request, present) {
+                    Some(obstacle) if verdict.allowed => Verdict {
+                        subject: Subject::of(request).filter(|_| present.is_none()),
+                        meaning: verdict.meaning,
+                        ..Verdict::deny(Rule::BuiltIn, obstacle.reason())
+                    },
+                    _ => verdict,
+                }
             }
             Err(verdict) => verdict,
         }
@@ -247,6 +280,9 @@ impl Policy {
         if let Err(outside) = self.scope.check(meaning, directory) {
             return Verdict::deny(Rule::Scope, outside.to_string());
         }
+        if let Some(reason) = self.sizes.refusal(meaning) {
+            return Verdict::deny(Rule::Limits, reason);
+        }
         match granted {
             Some(pattern) => Verdict::allow(
                 Rule::Allow,
@@ -327,6 +363,7 @@ impl Verdict {
             rule,
             reason: reason.into(),
             meaning: Meaning::default(),
+            subject: None,
         }
     }
 }

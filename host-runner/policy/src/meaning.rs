@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use pve_api::call::stands_for;
+use pve_api::hardware::NewDrive;
 use pve_api::{
     Action, Answer, Call, Grammar, Listing, Need, Param, Params, Upid, Vmid, calls, grammar,
+    hardware, size,
 };
 
 use super::directory::Resident;
@@ -45,10 +47,21 @@ pub struct Meaning {
     /// It sets how much memory a guest has. A running container that has more
     /// than that in use loses processes at once.
     pub may_starve: bool,
+    /// It changes a backup job, which may leave guests without backups.
+    pub may_unprotect: bool,
     /// The hosts, in lower case, that a node would fetch from.
     pub hosts: Vec<String>,
     /// It may cut nodes off from the network, though nothing is lost.
     pub may_lock_out: bool,
+    /// It may cut a guest off from its network: it changes one of its cards.
+    pub may_isolate: bool,
+    /// The largest disk that it makes or grows, in bytes; `u64::MAX` where it
+    /// grows a disk by a size, not to one.
+    pub disk_bytes: u64,
+    /// The memory that it gives a guest, in MiB.
+    pub memory_mib: u64,
+    /// The CPUs that it gives a guest: cores times sockets.
+    pub cpus: u64,
     /// No tool sends it: an `allow` rule lets it through.
     pub for_experts: bool,
 }
@@ -72,14 +85,17 @@ pub(crate) enum Unknown {
 
 /// What a request does and names, where the table has it.
 pub(crate) fn meaning(request: &ApiRequest) -> Result<Meaning, Unknown> {
-    let call = calls::find(request.method, &request.segments).ok_or(Unknown::Call)?;
+    let has_param = |name: &str| request.values(name).next().is_some();
+    let call = calls::find(request.method, &request.segments, has_param).ok_or(Unknown::Call)?;
     Meaning::of(call, request)
 }
 
 /// What a change does that no tool makes, and that an `allow` rule may let
 /// through.
 pub(crate) fn meaning_for_experts(request: &ApiRequest) -> Result<Meaning, Unknown> {
-    let call = calls::find_for_experts(request.method, &request.segments).ok_or(Unknown::Call)?;
+    let has_param = |name: &str| request.values(name).next().is_some();
+    let call = calls::find_for_experts(request.method, &request.segments, has_param)
+        .ok_or(Unknown::Call)?;
     let meaning = Meaning::of(call, request)?;
     Ok(Meaning {
         for_experts: true,
@@ -139,7 +155,11 @@ impl Meaning {
         self.actions.iter().any(|action| {
             matches!(
                 action,
-                Action::Clone | Action::Restore | Action::Options | Action::Migrate
+                Action::Clone
+                    | Action::Create
+                    | Action::Restore
+                    | Action::Options
+                    | Action::Migrate
             )
         })
     }
@@ -158,12 +178,14 @@ impl Meaning {
         })
     }
 
-    /// Whether it loses data, interrupts a guest, may take memory from one or
-    /// may cut nodes off. How much memory a guest has now is not known here, so
+    /// Whether it loses data, interrupts a guest, may take memory or backups from one,
+    /// or may cut nodes or a guest off. How much memory a guest has now is not known here, so
     /// each change of it counts.
     pub fn is_destructive(&self) -> bool {
         self.may_lock_out
             || self.may_starve
+            || self.may_isolate
+            || self.may_unprotect
             || self.actions.iter().any(|action| action.is_destructive())
     }
 
@@ -212,7 +234,30 @@ impl Meaning {
         if let Some(effect) = call.effect {
             effect::apply(effect, request, &mut meaning);
         }
+        meaning.add_resources(request);
         Ok(meaning)
+    }
+
+    /// Notes the memory and CPUs that it gives a guest.
+    fn add_resources(&mut self, request: &ApiRequest) {
+        let number = |name: &str| request.values(name).find_map(pve_api::text::whole);
+        let gives = [Action::Create, Action::Resources]
+            .into_iter()
+            .any(|action| self.actions.contains(&action));
+        if !gives {
+            return;
+        }
+        self.memory_mib = number("memory").unwrap_or_default();
+        let cores = number("cores");
+        let sockets = number("sockets");
+        if cores.is_some() || sockets.is_some() {
+            self.cpus = cores.unwrap_or(1).saturating_mul(sockets.unwrap_or(1));
+        }
+    }
+
+    /// Notes the size of a disk that it makes.
+    fn add_disk(&mut self, bytes: u64) {
+        self.disk_bytes = self.disk_bytes.max(bytes);
     }
 
     fn add_params(
@@ -223,7 +268,7 @@ impl Meaning {
         for (name, value) in &request.params {
             let known = params
                 .iter()
-                .find(|param| param.name == name)
+                .find(|param| stands_for(param.name, name))
                 .ok_or_else(|| Unknown::Param(name.clone()))?;
             self.add(name, known.grammar, value)?;
             if let Need::Fixed(wanted, why) = known.need
@@ -274,7 +319,12 @@ impl Meaning {
                         return Err(Unknown::Value(name.clone(), "a list of settings".into()));
                     }
                     for name in grammar::list(value) {
-                        self.act(find(name)?.0);
+                        let (action, _) = find(name)?;
+                        if action == Action::Hardware {
+                            let wanted = "a list of settings without hardware";
+                            return Err(Unknown::Value("delete".to_owned(), wanted.into()));
+                        }
+                        self.act(action);
                         self.may_starve |= is_memory(name);
                     }
                 }
@@ -283,8 +333,15 @@ impl Meaning {
                     self.add(name, grammar, value)?;
                     self.act(action);
                     self.may_starve |= is_memory(name);
+                    self.may_isolate |= stands_for("net#", name);
                 }
             }
+        }
+        if self.actions.contains(&Action::Hardware) && request.values("digest").next().is_none() {
+            return Err(Unknown::Missing(
+                "digest",
+                "the guest may have been changed since its hardware was read",
+            ));
         }
         if self.actions.is_empty() {
             self.act(Action::Options);
@@ -316,17 +373,47 @@ impl Meaning {
                 self.storages
                     .extend(new.filter(|name| *name != "1").map(str::to_owned));
             }
-            Grammar::Volid => {
-                let storage = value.split(':').next().unwrap_or_default();
-                self.storages.push(storage.to_owned());
-                self.volids.push(value.to_owned());
+            Grammar::Volid => self.add_volume(value),
+            Grammar::TemplateVolume => self.add_volume(value),
+            Grammar::Drive { .. } => {
+                let drive = NewDrive::parse(value);
+                let storage = drive.and_then(|drive| drive.storage());
+                self.storages.extend(storage.map(str::to_owned));
+                if let Some(source) = drive.and_then(|drive| drive.source()) {
+                    self.add_volume(source);
+                }
+                if let Some(NewDrive::Volume { bytes, .. }) = drive {
+                    self.add_disk(bytes);
+                }
             }
+            Grammar::StateVolume => {
+                let storage = hardware::state_volume(value);
+                self.storages.extend(storage.map(str::to_owned));
+            }
+            Grammar::RootFs | Grammar::MountPoint => {
+                let is_mount_point = grammar == Grammar::MountPoint;
+                if let Some((storage, bytes)) = hardware::container_volume(value, is_mount_point) {
+                    self.storages.push(storage.to_owned());
+                    self.add_disk(bytes);
+                }
+            }
+            Grammar::Size => self.add_disk(match value.strip_prefix('+') {
+                Some(_) => u64::MAX,
+                None => size::parse(value).unwrap_or(u64::MAX),
+            }),
             Grammar::Pool => self.pools.push(value.to_owned()),
             Grammar::Upid => self.add_task(value),
+            Grammar::HaSid => self.vmids.extend(grammar::ha_vmid(value).map(Vmid::get)),
             Grammar::Url => self.hosts.extend(super::address::host(value)),
             _ => {}
         }
         Ok(())
+    }
+
+    fn add_volume(&mut self, volid: &str) {
+        let storage = volid.split(':').next().unwrap_or_default();
+        self.storages.push(storage.to_owned());
+        self.volids.push(volid.to_owned());
     }
 
     /// A task is about the guest in its UPID, if there is one. Its log may tell

@@ -37,9 +37,12 @@ impl Preset {
     pub(crate) fn least(action: Action) -> Self {
         match action {
             Action::Read => Self::Observe,
-            Action::HardStop | Action::Rollback | Action::FirewallDelete | Action::GuestExec => {
-                Self::Admin
-            }
+            Action::HardStop
+            | Action::Rollback
+            | Action::FirewallDelete
+            | Action::Template
+            | Action::HighAvailability
+            | Action::GuestExec => Self::Admin,
             _ => Self::Operate,
         }
     }

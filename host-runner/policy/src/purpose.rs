@@ -7,7 +7,7 @@ use std::ptr;
 
 use pve_api::{Action, Call, Method, calls};
 
-use crate::declared::row_of;
+use crate::declared::rows_of;
 use crate::{Policy, READS_ONLY, denied_action, denied_by, preset};
 
 /// What a tool declares, as far as it matters here.
@@ -27,9 +27,14 @@ impl Tool<'_> {
     /// follow a task or explain an error are left out, unless the tool has no others.
     /// None if one of them is not in the table.
     pub(crate) fn purpose(&self) -> Option<Vec<&'static Call>> {
-        let rows = self.calls.iter().map(|call| row_of(call));
-        let declared: Option<Vec<&'static Call>> = rows.collect();
-        let mut declared = declared?;
+        let mut declared: Vec<&'static Call> = Vec::new();
+        for name in self.calls {
+            let known = declared.len();
+            declared.extend(rows_of(name));
+            if declared.len() == known {
+                return None;
+            }
+        }
         declared.retain(|call| self.reads == reads(call));
         let common = |call: &&'static Call| {
             let mut common = calls::EXPLAIN

@@ -107,9 +107,11 @@ impl Rule {
             }
             Self::BuiltIn => {
                 "Deleting a guest, a storage, a volume, a disk or a backup; overwriting a guest; \
-                 ignoring locks; changing users, tokens or permissions, or requesting tickets; \
-                 changing nodes, services, storages, pools, high availability, replication or \
-                 backup jobs; starting, stopping or migrating all guests of a node; running a \
+                 replacing or losing a disk by writing to a slot that is in use; ignoring locks; \
+                 changing users, tokens or permissions, or requesting tickets; changing nodes, \
+                 services, storages, pools, replication or rules of high availability; removing \
+                 guests from high availability; removing a backup job, or changing one so that it \
+                 could delete more backups; starting, stopping or migrating all guests of a node; running a \
                  command on a node; making a node fetch from itself, another node of the \
                  cluster, its local link or a metadata service; reads that make a node connect \
                  to an address given in the request (`scan/nfs` and similar, `acme/meta`, \
@@ -138,7 +140,9 @@ impl Rule {
                  --json` shows them). This holds for the follow-up of its tasks, too"
             }
             Self::Confirm => "Changes that need the user's consent and did not get it",
-            Self::Limits => "Changes beyond the limits per minute",
+            Self::Limits => {
+                "Changes beyond the limits: too many in a minute, too many new guests in an hour, a disk, memory or CPUs beyond the largest"
+            }
             Self::Audit => "Changes that cannot be written to the audit log",
         })
     }

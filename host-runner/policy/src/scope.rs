@@ -214,6 +214,13 @@ impl Scope {
         if changes && meaning.nodes.is_empty() && meaning.vmids.is_empty() && self.is_limited() {
             return Err(Outside::Cluster);
         }
+        // A job may have selected other guests before, and rules of high
+        // availability tie guests together.
+        let is_shared =
+            |action: &Action| matches!(action, Action::BackupJob | Action::HighAvailability);
+        if self.is_limited() && meaning.actions.iter().any(is_shared) {
+            return Err(Outside::Cluster);
+        }
         // Whose task it is cannot be told.
         if meaning.actions.contains(&Action::StopTask)
             && meaning.vmids.is_empty()

@@ -104,6 +104,13 @@ fn values(name: &str, spec: &Value) -> Vec<String> {
         "disk" => vec!["scsi0".into(), "rootfs".into()],
         "size" => vec!["+1G".into(), "1G".into()],
         "snapname" | "name" | "hostname" | "group" => vec!["before".into()],
+        "prune-backups" => vec![
+            "keep-all=1".into(),
+            "keep-last=1".into(),
+            "keep-all=1,keep-last=1".into(),
+        ],
+        "schedule" => vec!["daily".into()],
+        "sid" => vec!["vm:100".into()],
         "action" => vec!["ACCEPT".into(), "DROP".into()],
         "command" => vec!["reboot".into()],
         "timeout" => vec![
@@ -167,6 +174,7 @@ fn request(method: &Spec, form: &Form) -> Option<ApiRequest> {
             "{storage}" => "local",
             "{upid}" => "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
             "{pos}" => "0",
+            "{sid}" => "vm:100",
             segment if segment.starts_with('{') => "name1",
             segment => segment,
         })
@@ -231,6 +239,10 @@ fn harm(method: &Spec, form: &Form) -> Option<String> {
             | ["nodes", _, "tasks", _]
             | ["nodes", _, "firewall", ..]
             | ["cluster", "firewall", ..]
+            | ["cluster", "backup"]
+            | ["cluster", "backup", _]
+            | ["cluster", "ha", "resources"]
+            | ["cluster", "ha", "resources", _]
             | [
                 "nodes",
                 _,
@@ -264,6 +276,19 @@ fn harm(method: &Spec, form: &Form) -> Option<String> {
         && !path.contains(&"tasks")
     {
         return Some("it deletes".into());
+    }
+    // A job deletes what its retention does not keep, whoever has made it.
+    let keeps_all = is("prune-backups", "keep-all=1");
+    let of_job = matches!(path.as_slice(), ["cluster", "backup", ..]);
+    if of_job && !keeps_all {
+        let has_no_part = form.iter().all(|(name, value)| match name.as_str() {
+            "comment" | "mode" => true,
+            "enabled" => matches!(value.as_str(), "0" | "off"),
+            _ => false,
+        });
+        if path.len() == 2 || !has_no_part {
+            return Some("a backup job may delete more than before".into());
+        }
     }
     // Parameters that overwrite, delete, skip a check, or run something.
     for name in [
@@ -307,7 +332,8 @@ fn harm(method: &Spec, form: &Form) -> Option<String> {
         "env",
         "vmstatestorage",
     ] {
-        if is_on(form, name) {
+        let is_harmless = of_job && matches!(name, "prune-backups" | "all" | "exclude");
+        if is_on(form, name) && !is_harmless {
             return Some(format!("{name} does harm"));
         }
     }
@@ -363,6 +389,12 @@ fn harm(method: &Spec, form: &Form) -> Option<String> {
         ["nodes", _, "vzdump"] if !has("vmid") => {
             Some("which guests is for the node's file to say".into())
         }
+        ["cluster", "backup"] if !has("mode") || !has("storage") => {
+            Some("the node's defaults decide".into())
+        }
+        ["cluster", "ha", "resources"] if !has("state") => {
+            Some("a guest that is stopped would be started".into())
+        }
         ["nodes", _, "qemu"] if !has("archive") => Some("a guest is made of nothing".into()),
         ["nodes", _, "lxc"] if !is_on(form, "restore") => {
             Some("a container is made of a template".into())
@@ -390,6 +422,7 @@ fn loss(method: &Spec, form: &Form) -> Option<&'static str> {
         [_, _, _, _, "snapshot", _, "rollback"] => Some("what came after the snapshot is lost"),
         [.., "agent", "exec" | "exec-status"] => Some("a command may do anything"),
         [.., "rules", _] if method.verb == "DELETE" => Some("a rule is lost"),
+        ["cluster", "ha", ..] if method.verb != "GET" => Some("HA stops guests hard"),
         _ => None,
     }
 }
@@ -437,6 +470,14 @@ fn base(method: &Spec) -> Form {
         ("POST", "/nodes/{node}/vzdump") => {
             add(&[("vmid", "100"), ("mode", "snapshot"), ("remove", "0")]);
         }
+        ("POST", "/cluster/backup") => add(&[
+            ("vmid", "100"),
+            ("schedule", "daily"),
+            ("storage", "nas"),
+            ("mode", "snapshot"),
+            ("prune-backups", "keep-all=1"),
+        ]),
+        ("POST", "/cluster/ha/resources") => add(&[("state", "started")]),
         ("POST", "/nodes/{node}/qemu") => add(&[("vmid", "105"), ("archive", backup)]),
         ("POST", "/nodes/{node}/lxc") => {
             add(&[("vmid", "105"), ("ostemplate", backup), ("restore", "1")])
@@ -518,6 +559,26 @@ fn every_default_was_looked_at() {
         ("POST /nodes/{node}/vzdump", "zstd"),
         ("POST /nodes/{node}/vzdump", "mailnotification"),
         ("POST /nodes/{node}/vzdump", "notification-mode"),
+        // The same of a backup job, where the table requires the mode and keep-all=1.
+        ("POST /cluster/backup", "remove"),
+        ("POST /cluster/backup", "mode"),
+        ("POST /cluster/backup", "prune-backups"),
+        ("POST /cluster/backup", "stdexcludes"),
+        ("POST /cluster/backup", "compress"),
+        ("POST /cluster/backup", "ionice"),
+        ("POST /cluster/backup", "lockwait"),
+        ("POST /cluster/backup", "stopwait"),
+        ("POST /cluster/backup", "zstd"),
+        ("POST /cluster/backup", "mailnotification"),
+        ("POST /cluster/backup", "notification-mode"),
+        // It runs from then on, on all days that its schedule says.
+        ("POST /cluster/backup", "enabled"),
+        ("POST /cluster/backup", "dow"),
+        // The table requires the state.
+        ("POST /cluster/ha/resources", "state"),
+        ("POST /cluster/ha/resources", "failback"),
+        ("POST /cluster/ha/resources", "max_relocate"),
+        ("POST /cluster/ha/resources", "max_restart"),
         // Certificates are verified.
         (
             "POST /nodes/{node}/storage/{storage}/download-url",
@@ -532,14 +593,23 @@ fn every_default_was_looked_at() {
         ("POST /nodes/{node}/lxc/{vmid}/migrate", "bwlimit"),
         ("POST /nodes/{node}/qemu/{vmid}/clone", "bwlimit"),
         ("POST /nodes/{node}/lxc/{vmid}/clone", "bwlimit"),
+        ("POST /nodes/{node}/qemu/{vmid}/move_disk", "bwlimit"),
+        ("POST /nodes/{node}/lxc/{vmid}/move_volume", "bwlimit"),
     ]);
     let mut found = BTreeSet::new();
     for call in calls::all() {
         // A configuration and options that are left out stay as they are, and a
         // restored guest has those of its backup.
-        let stays = ["/config", "/options", "{node}/qemu", "{node}/lxc"]
-            .into_iter()
-            .any(|end| call.path.ends_with(end));
+        let stays = [
+            "/config",
+            "/options",
+            "{node}/qemu",
+            "{node}/lxc",
+            "/{id}",
+            "/{sid}",
+        ]
+        .into_iter()
+        .any(|end| call.path.ends_with(end));
         if call.method == Method::Get || stays {
             continue;
         }

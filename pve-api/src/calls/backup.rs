@@ -2,7 +2,7 @@
 
 use super::common::{ANYONE, REQUIRED};
 use crate::action::Action;
-use crate::call::{Call, Effect, GuestCall, Param, fixed, must, opt, post};
+use crate::call::{Call, Effect, Given, GuestCall, Param, fixed, must, opt, post};
 use crate::grammar::Grammar as G;
 
 /// `all`, and `stop`, which would stop other backups, are off by default.
@@ -58,16 +58,18 @@ calls! {
 }
 
 guest_calls! {
-    /// Makes a guest from a backup. The same call without a backup would make an
-    /// empty guest.
+    /// Makes a guest from a backup. The same call without a backup is one of
+    /// those in [`super::create`].
     RESTORE = GuestCall {
         qemu: post("/nodes/{node}/qemu", Action::Restore, ANYONE)
             .also(RESTORE_NEEDS)
             .takes(RESTORE_VM)
+            .given(Given::With("archive"))
             .with(Effect::Storage),
         lxc: post("/nodes/{node}/lxc", Action::Restore, ANYONE)
             .also(RESTORE_NEEDS)
             .takes(RESTORE_CONTAINER)
+            .given(Given::With("restore"))
             .with(Effect::Storage),
     };
 }

@@ -17,6 +17,8 @@ pub(super) const CONFIG_DISK: &str = "VM.Config.Disk on /vms/{vmid}";
 pub(super) const AGENT_UNRESTRICTED: &str = "VM.GuestAgent.Unrestricted on /vms/{vmid}";
 pub(super) const ALLOCATE_SPACE: &str = "Datastore.AllocateSpace on each storage in use";
 
+pub(super) const ON_STORAGE: &str = "Datastore.AllocateSpace on /storage/{storage}";
+
 pub(super) const COUNT: G = G::Int(0, 1_000_000);
 /// A timeout, up to a day.
 pub(super) const SECONDS: G = G::Int(0, 86_400);

@@ -3,11 +3,12 @@
 //! own objects.
 
 use super::common::{
-    BANDWIDTH, CONFIG_DISK, CONFIG_NETWORK, DESCRIPTION, DIGEST, MODIFY_CLUSTER, SNAPSHOT,
+    BANDWIDTH, CONFIG_DISK, CONFIG_NETWORK, DESCRIPTION, DIGEST, MODIFY_CLUSTER, ON_STORAGE,
+    SNAPSHOT,
 };
 use super::firewall::{NEW_RULE, RULE};
 use crate::action::Action;
-use crate::call::{Call, GuestCall, Param, delete, must, opt, post, put};
+use crate::call::{Call, Given, GuestCall, Param, delete, must, opt, post, put};
 use crate::grammar::Grammar as G;
 
 const GROUP: &[Param] = &[
@@ -44,23 +45,20 @@ const IPSET_ENTRY: &[Param] = &[
     opt("nomatch", G::Bool),
 ];
 
-/// Without `delete` the old volume stays, unused.
+/// Without `delete` the old volume stays, unused. With `digest`, these are the
+/// calls that tools make: see [`super::guests`].
 const MOVE_DISK_PARAMS: &[Param] = &[
     opt("disk", G::Disk),
     must("storage", G::Storage, "another guest would get the disk"),
     opt("format", G::OneOf(&["raw", "qcow2", "vmdk"])),
-    DIGEST,
     opt("bwlimit", BANDWIDTH),
 ];
 
 const MOVE_VOLUME_PARAMS: &[Param] = &[
     opt("volume", G::Disk),
     must("storage", G::Storage, "another guest would get the volume"),
-    DIGEST,
     opt("bwlimit", BANDWIDTH),
 ];
-
-const ON_STORAGE: &str = "Datastore.AllocateSpace on /storage/{storage}";
 
 calls! {
     /// Adds a security group, or renames one.
@@ -111,11 +109,13 @@ calls! {
     /// Moves a VM's disk to another storage.
     MOVE_DISK = post(qemu!("/move_disk"), Action::Migrate, CONFIG_DISK)
         .also(ON_STORAGE)
-        .takes(MOVE_DISK_PARAMS);
+        .takes(MOVE_DISK_PARAMS)
+        .given(Given::Without("digest"));
     /// Moves a container's volume to another storage.
     MOVE_VOLUME = post(lxc!("/move_volume"), Action::Migrate, CONFIG_DISK)
         .also(ON_STORAGE)
-        .takes(MOVE_VOLUME_PARAMS);
+        .takes(MOVE_VOLUME_PARAMS)
+        .given(Given::Without("digest"));
 }
 
 guest_calls! {

@@ -2,10 +2,10 @@
 
 use super::common::{
     ALLOCATE_SPACE, ANYONE, AUDIT_GUEST, BANDWIDTH, CONFIG_DISK, COUNT, DESCRIPTION, DIGEST,
-    REQUIRED, SECONDS,
+    ON_STORAGE, REQUIRED, SECONDS,
 };
 use crate::action::Action;
-use crate::call::{Call, Effect, GuestCall, Listing, Param, get, must, opt, post, put};
+use crate::call::{Call, Effect, Given, GuestCall, Listing, Param, get, must, opt, post, put};
 use crate::grammar::Grammar as G;
 
 const MIGRATE: &str = "VM.Migrate on /vms/{vmid}";
@@ -23,9 +23,12 @@ const RRD: &[Param] = &[
 /// Proxmox refuses to shrink a disk.
 const RESIZE_PARAMS: &[Param] = &[opt("disk", G::Disk), opt("size", G::Size), DIGEST];
 
-/// A VM's settings, by action. Disks, network cards, passed-through devices,
-/// arguments of QEMU and hook scripts are not here. A setting that is left out
-/// stays as it is.
+/// A VM's settings, by action. Passed-through devices, arguments of QEMU and hook
+/// scripts are not here. A setting that is left out stays as it is.
+///
+/// A change of hardware has to carry `digest`, and none of it can be removed. What
+/// a drive is changed from is not in the request: whoever lets it through has to
+/// read the guest's configuration.
 #[rustfmt::skip]
 const VM_SETTINGS: &[(Action, &[(&str, G)])] = &[
     (Action::Resources, &[
@@ -41,7 +44,17 @@ const VM_SETTINGS: &[(Action, &[(&str, G)])] = &[
         ("ipconfig#", G::Props(&["ip", "gw", "ip6", "gw6"])), ("nameserver", G::Hosts),
         ("searchdomain", G::Hosts), ("ciupgrade", G::Bool),
     ]),
+    (Action::Hardware, &[
+        ("net#", G::VmNic), ("scsi#", DRIVE), ("sata#", DRIVE), ("ide#", DRIVE),
+        ("virtio#", G::Drive { cd: false, import: false }), ("agent", G::Agent),
+    ]),
 ];
+
+/// A new disk, a CD-ROM or a cloud-init drive.
+const DRIVE: G = G::Drive {
+    cd: true,
+    import: false,
+};
 
 /// A container's settings, by action.
 #[rustfmt::skip]
@@ -54,6 +67,7 @@ const CONTAINER_SETTINGS: &[(Action, &[(&str, G)])] = &[
         ("hostname", G::DnsName), ("description", G::Text), ("tags", G::Tags), ("onboot", G::Bool),
         ("protection", G::Bool),
     ]),
+    (Action::Hardware, &[("net#", G::ContainerNic), ("mp#", G::MountPoint)]),
 ];
 
 /// Without `full` a template is cloned linked, and another guest fully; neither
@@ -90,6 +104,20 @@ const MIGRATE_CONTAINER: &[Param] = &[
     opt("timeout", SECONDS),
     opt("target-storage", G::StorageMap),
     opt("bwlimit", BANDWIDTH),
+];
+
+/// Without `delete` the old volume stays, unused. What `disk` is now is not in
+/// the request, so the call has to carry `digest`, see `VM_SETTINGS`.
+const MOVE_DISK_PARAMS: &[Param] = &[
+    must("disk", G::Disk, REQUIRED),
+    must("storage", G::Storage, "another guest would get the disk"),
+    DIGEST,
+];
+
+const MOVE_VOLUME_PARAMS: &[Param] = &[
+    must("volume", G::Disk, REQUIRED),
+    must("storage", G::Storage, "another guest would get the volume"),
+    DIGEST,
 ];
 
 guest_calls! {
@@ -151,6 +179,8 @@ guest_calls! {
             .takes(MIGRATE_CONTAINER)
             .with(Effect::Migrate),
     };
+    /// Converts a guest to a template. It cannot be started any more.
+    CONVERT = GuestCall::post(guest!("/template"), Action::Template, "VM.Allocate on /vms/{vmid}");
 }
 
 calls! {
@@ -167,4 +197,15 @@ calls! {
         Action::CloudInit,
         "VM.Config.Cloudinit on /vms/{vmid}",
     );
+    /// Copies a VM's disk to another storage and uses the copy. The old volume
+    /// stays, unused.
+    MOVE_DISK = post(qemu!("/move_disk"), Action::Hardware, CONFIG_DISK)
+        .also(ON_STORAGE)
+        .takes(MOVE_DISK_PARAMS)
+        .given(Given::With("digest"));
+    /// The same of a stopped container's volume.
+    MOVE_VOLUME = post(lxc!("/move_volume"), Action::Hardware, CONFIG_DISK)
+        .also(ON_STORAGE)
+        .takes(MOVE_VOLUME_PARAMS)
+        .given(Given::With("digest"));
 }

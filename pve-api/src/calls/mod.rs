@@ -51,6 +51,7 @@ pub mod agent;
 pub mod backup;
 pub mod cluster;
 mod common;
+pub mod create;
 pub mod expert;
 pub mod firewall;
 pub mod guests;
@@ -70,6 +71,7 @@ pub fn named() -> impl Iterator<Item = Named> {
         ("nodes", nodes::TABLE),
         ("storage", storage::TABLE),
         ("guests", guests::TABLE),
+        ("create", create::TABLE),
         ("power", power::TABLE),
         ("agent", agent::TABLE),
         ("backup", backup::TABLE),
@@ -111,15 +113,23 @@ pub fn for_experts() -> impl Iterator<Item = &'static Call> {
     single.chain(both(expert::PAIRS).map(|(_, call)| call))
 }
 
-/// The call of a request, by its decoded path segments, among those that tools
-/// make.
-pub fn find(method: Method, segments: &[impl AsRef<str>]) -> Option<&'static Call> {
-    all().find(|call| call.matches(method, segments))
+/// The call of a request, by its decoded path segments and by which parameters
+/// it has, among those that tools make.
+pub fn find(
+    method: Method,
+    segments: &[impl AsRef<str>],
+    has_param: impl Fn(&str) -> bool,
+) -> Option<&'static Call> {
+    all().find(|call| call.matches(method, segments) && call.is_given(&has_param))
 }
 
 /// The same among those that no tool makes.
-pub fn find_for_experts(method: Method, segments: &[impl AsRef<str>]) -> Option<&'static Call> {
-    for_experts().find(|call| call.matches(method, segments))
+pub fn find_for_experts(
+    method: Method,
+    segments: &[impl AsRef<str>],
+    has_param: impl Fn(&str) -> bool,
+) -> Option<&'static Call> {
+    for_experts().find(|call| call.matches(method, segments) && call.is_given(&has_param))
 }
 
 fn both(

@@ -55,7 +55,7 @@ calls! {
     TIME = get("/nodes/{node}/time", AUDIT_NODE);
     /// Interfaces and bridges.
     NETWORK = get("/nodes/{node}/network", ANYONE)
-        .also("SDN.Audit or SDN.Use for each bridge, when `type` is given")
+        .also("SDN.Audit or SDN.Use on /sdn/zones/{zone}/{bridge} for each bridge and vnet")
         .takes(&[opt("type", INTERFACE_TYPE)]);
     /// Load, memory and pressure over time.
     METRICS = get("/nodes/{node}/rrddata", AUDIT_NODE)
@@ -72,6 +72,8 @@ calls! {
     )]);
     /// ZFS pools.
     ZFS = get("/nodes/{node}/disks/zfs", AUDIT_CLUSTER);
+    /// The disks of a ZFS pool, and their errors.
+    ZFS_POOL = get("/nodes/{node}/disks/zfs/{name}", AUDIT_CLUSTER);
     /// Thin pools of LVM.
     LVM_THIN = get("/nodes/{node}/disks/lvmthin", AUDIT_CLUSTER);
     /// The state of Ceph, of the whole cluster.

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use host_runner_policy::{
-    Action, ApiRequest, Confirm, Directory, Fallback, Malformed, Meaning, Method, Rule, Verdict,
+    Action, ApiRequest, Confirm, Directory, Fallback, Malformed, Meaning, Method, Present, Rule,
+    Verdict,
 };
 use http::{HeaderValue, Request, Response, header};
 
@@ -15,6 +16,7 @@ use super::call_log::{Fate, SHOWN_CHARS};
 use super::failure::{FailureKind, SendError};
 use super::gate::Gate;
 use super::nodes::{self, Unlisted};
+use super::present;
 use super::terms::Consent;
 use super::upstream::Upstream;
 use crate::origin::Api;
@@ -180,15 +182,40 @@ impl Gate {
             }
             _ => Arc::default(),
         };
-        let verdict = self.judge(parsed, &directory);
+        let verdict = self.judge(parsed, &directory, None);
+        let subject = verdict.subject.clone().filter(|_| !self.terms.offline);
+        let Some(subject) = subject else {
+            return Ok((directory, verdict));
+        };
+        // Without this, the host's own question could go to any host.
+        let nodes = std::slice::from_ref(&subject.node);
+        match self.sandbox.nodes.check(upstream, nodes).await {
+            Ok(()) => {}
+            Err(Unlisted::Unknown(missing, known)) => {
+                let reason = nodes::refusal(&missing, &known, &policy.scope);
+                return Ok((directory, Verdict::deny(Rule::UnknownNode, reason)));
+            }
+            // The verdict so far says that it is not known.
+            Err(Unlisted::Unanswered(_)) => return Ok((directory, verdict)),
+        }
+        let budget = &self.sandbox.own_budget;
+        let verdict = match present::ask(upstream, budget, &subject).await? {
+            Ok(present) => self.judge(parsed, &directory, Some(&present)),
+            Err(why) => Verdict::deny(verdict.rule, format!("{}: {why}", verdict.reason)),
+        };
         Ok((directory, verdict))
     }
 
-    fn judge(&self, parsed: &Result<ApiRequest, Malformed>, directory: &Directory) -> Verdict {
-        let mut verdict = self
-            .sandbox
-            .policy(&self.terms)
-            .decide(parsed.as_ref(), directory);
+    fn judge(
+        &self,
+        parsed: &Result<ApiRequest, Malformed>,
+        directory: &Directory,
+        present: Option<&Present>,
+    ) -> Verdict {
+        let mut verdict =
+            self.sandbox
+                .policy(&self.terms)
+                .decide_knowing(parsed.as_ref(), directory, present);
         if let Some((end, _)) = verdict.reason.char_indices().nth(REASON_CHARS) {
             verdict.reason.truncate(end);
             verdict.reason.push('…');
@@ -271,10 +298,9 @@ impl Gate {
         if !acts(parsed, &verdict.meaning) {
             return Ok(());
         }
-        let destructive = verdict.meaning.is_destructive();
         let taken = {
             let mut meter = self.sandbox.lock_meter();
-            meter.take(self.sandbox.rules.caps, destructive, Instant::now())
+            meter.take(self.sandbox.rules.caps, &verdict.meaning, Instant::now())
         };
         let Err(error) = taken else { return Ok(()) };
         let refusal = Verdict::deny(Rule::Limits, error.to_string());

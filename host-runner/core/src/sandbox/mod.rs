@@ -12,7 +12,7 @@
 //!   `admission` decides whether it may leave, `arrival` what of the answer comes in.
 //!   `terms` is what the call may do, `ask` how its user is asked, `call_log` what
 //!   became of its requests.
-//! - `nodes`, `guests`: what the host itself asks of Proxmox to decide.
+//! - `nodes`, `guests`, `present`: what the host itself asks of Proxmox to decide.
 
 mod admission;
 mod arrival;
@@ -28,6 +28,7 @@ mod guests;
 mod headers;
 mod limits;
 mod nodes;
+mod present;
 mod shared;
 mod terms;
 mod tls;

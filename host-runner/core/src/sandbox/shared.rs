@@ -42,7 +42,7 @@ pub(crate) struct Sandbox {
     pub(super) budget: Arc<Budget>,
     /// For the host's own questions, separate from that of the calls: a call
     /// that waits for the answer must not hold the memory for it.
-    own_budget: Arc<Budget>,
+    pub(super) own_budget: Arc<Budget>,
     /// Held while a large answer is filtered.
     pub(super) filtering: Semaphore,
     /// Limits the calls that wait for their users.

@@ -26,6 +26,39 @@ fn side_effects_are_actions_too() {
     assert_eq!(restart, [Action::Migrate, Action::Shutdown]);
 }
 
+/// Which guests a job selected before is not known, so any change may leave some
+/// without backups.
+#[test]
+fn changes_of_backup_jobs_are_destructive() {
+    let verdict = |method: &str, path: &str, body: &str| {
+        let verdict = decide(&Policy::preset(Preset::Admin), method, path, body);
+        assert!(verdict.allowed, "{verdict:?}");
+        (
+            verdict.meaning.actions.clone(),
+            verdict.meaning.is_destructive(),
+        )
+    };
+    let new = "schedule=daily&storage=nas&all=1&prune-backups=keep-all%3D1";
+    let add = |mode: &str| verdict("POST", "/cluster/backup", &format!("{new}&mode={mode}"));
+    assert_eq!(add("snapshot"), (vec![Action::BackupJob], false));
+    assert_eq!(
+        add("stop"),
+        (vec![Action::BackupJob, Action::Shutdown], true)
+    );
+    let set = |body: &str| verdict("PUT", "/cluster/backup/nightly", body).1;
+    assert!(set("enabled=0") && set("vmid=100&prune-backups=keep-all%3D1"));
+    assert!(!set("comment=a"));
+    let ha = |state: &str| {
+        let body = format!("sid=vm%3A100&state={state}");
+        verdict("POST", "/cluster/ha/resources", &body)
+    };
+    assert_eq!(ha("started"), (vec![Action::HighAvailability], false));
+    assert_eq!(
+        ha("stopped"),
+        (vec![Action::HighAvailability, Action::HardStop], true)
+    );
+}
+
 /// How much memory a guest has now is not known, so any change may take some
 /// that it uses.
 #[test]

@@ -40,6 +40,22 @@ fn of_storage() -> Policy {
 }
 
 #[test]
+fn backup_jobs_and_high_availability_are_the_whole_clusters() {
+    let job = "schedule=daily&storage=local&mode=snapshot&vmid=100&prune-backups=keep-all%3D1";
+    for policy in [of_vmids(), of_pool(), of_tag(), of_node(), of_storage()] {
+        assert!(!allowed(&policy, "POST", "/cluster/backup", job));
+        let off = "enabled=0";
+        assert!(!allowed(&policy, "PUT", "/cluster/backup/nightly", off));
+        let mut admin = policy;
+        admin.actions = Preset::Admin.actions().collect();
+        let body = "sid=vm%3A100&state=started";
+        assert!(!allowed(&admin, "POST", "/cluster/ha/resources", body));
+        let path = "/cluster/ha/resources/vm:100";
+        assert!(!allowed(&admin, "PUT", path, "failback=0"));
+    }
+}
+
+#[test]
 fn vmids_limit_guests_and_new_vmids() {
     let ids = of_vmids();
     assert!(start(&ids, 100) && start(&ids, 550));

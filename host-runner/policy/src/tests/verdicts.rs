@@ -52,6 +52,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/access/acl", "", "aaaa"),
     ("GET", "/access/roles", "", "aaaa"),
     ("GET", "/cluster/backup", "", "aaaa"),
+    ("GET", "/cluster/backup/nightly/included_volumes", "", "aaaa"),
+    ("GET", "/cluster/backup/nightly%2F..%2Fx/included_volumes", "", "SSSS"),
     ("GET", "/cluster/ha/rules", "", "aaaa"),
     ("GET", "/cluster/sdn/vnets", "", "aaaa"),
     ("GET", "/cluster/sdn/vnets?running=1", "", "????"),
@@ -62,6 +64,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/disks/smart?disk=%2Fdev%2Fsda", "", "aaaa"),
     ("GET", "/nodes/pve1/disks/smart?disk=%2Fdev%2Fsda%20x", "", "????"),
     ("GET", "/nodes/pve1/disks/zfs", "", "aaaa"),
+    ("GET", "/nodes/pve1/disks/zfs/tank", "", "aaaa"),
+    ("DELETE", "/nodes/pve1/disks/zfs/tank", "", "BBBB"),
     ("GET", "/nodes/pve1/disks/lvmthin", "", "aaaa"),
     ("GET", "/nodes/pve1/ceph/status", "", "aaaa"),
     ("GET", "/nodes/pve1/certificates/info", "", "aaaa"),
@@ -120,7 +124,21 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst", "BBBB"),
     ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Abackup%2Fa.tar.zst&restore=1", "-aa-"),
     ("POST", "/nodes/pve1/lxc", "vmid=105&ostemplate=local%3Abackup%2Fa.tar.zst&restore=1&force=1", "BBBB"),
-    ("POST", "/nodes/pve1/qemu/100/template", "", "????"),
+    ("POST", "/nodes/pve1/qemu/100/template", "", "--B-"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&scsi0=local%3A8&net0=virtio%2Cbridge%3Dvmbr0", "-aa-"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&scsi0=local%3A0%2Cimport-from%3Dlocal%3Aimport%2Fa.raw&ide2=local%3Acloudinit", "-aa-"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&scsi0=local%3A100%2Fvm-100-disk-0.qcow2", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&scsi0=local%3A0%2Cimport-from%3Dlocal%3A100%2Fvm-100-disk-0.raw", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&scsi0=%2Fdev%2Fsda", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&cipassword=x", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&start=1", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=105&memory=512&cores=1&hostpci0=01%3A00", "????"),
+    ("POST", "/nodes/pve1/qemu", "vmid=100&memory=512&cores=1&force=1", "BBBB"),
+    ("POST", "/nodes/pve1/lxc", "unprivileged=1&vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst&rootfs=local%3A8&memory=512&cores=1", "-aa-"),
+    ("POST", "/nodes/pve1/lxc", "unprivileged=0&vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst&rootfs=local%3A8&memory=512&cores=1", "BBBB"),
+    ("POST", "/nodes/pve1/lxc", "unprivileged=1&vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst&memory=512&cores=1", "????"),
+    ("POST", "/nodes/pve1/lxc", "unprivileged=1&vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst&rootfs=%2Fsrv&memory=512&cores=1", "????"),
+    ("POST", "/nodes/pve1/lxc", "unprivileged=1&vmid=105&ostemplate=local%3Avztmpl%2Fa.tar.zst&rootfs=local%3A8&memory=512&cores=1&features=keyctl%3D1", "????"),
     // configuration
     ("PUT", "/nodes/pve1/qemu/100/config", "cores=4&memory=4096&digest=aa", "-aa-"),
     ("PUT", "/nodes/pve1/lxc/200/config", "swap=0", "-aa-"),
@@ -143,6 +161,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("PUT", "/nodes/pve1/qemu/100/config", "hookscript=local%3Asnippets%2Fx.sh", "BBBB"),
     ("PUT", "/nodes/pve1/qemu/100/config", "hostpci0=01%3A00", "????"),
     ("PUT", "/nodes/pve1/qemu/100/config", "net0=virtio%2Cbridge%3Dvmbr0", "????"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "net0=virtio%2Cbridge%3Dvmbr0&digest=aa", "-aa-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "net0=virtio&digest=aa", "????"),
+    ("PUT", "/nodes/pve1/lxc/200/config", "net0=name%3Deth0%2Cbridge%3Dvmbr0%2Cip%3Ddhcp&digest=aa", "-aa-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "agent=1&digest=aa", "-aa-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "agent=1", "????"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "delete=agent&digest=aa", "????"),
+    // The guest's configuration decides, which is not known here.
+    ("PUT", "/nodes/pve1/qemu/100/config", "scsi5=local%3A8&digest=aa", "-BB-"),
+    ("PUT", "/nodes/pve1/qemu/100/config", "ide2=local%3Aiso%2Fa.iso%2Cmedia%3Dcdrom&digest=aa", "-BB-"),
+    ("PUT", "/nodes/pve1/lxc/200/config", "mp5=local%3A8%2Cmp%3D%2Fsrv&digest=aa", "-BB-"),
+    ("POST", "/nodes/pve1/qemu/100/move_disk", "disk=scsi0&storage=bulk&digest=aa", "-BB-"),
+    ("POST", "/nodes/pve1/lxc/200/move_volume", "volume=rootfs&storage=bulk&digest=aa", "-BB-"),
     ("PUT", "/nodes/pve1/qemu/100/config", "cores=4&skiplock=1", "BBBB"),
     ("PUT", "/nodes/pve1/qemu/100/config", "cores=4&force=1", "BBBB"),
     ("PUT", "/nodes/pve1/qemu/100/config", "cicustom=user%3Dlocal%3Asnippets%2Fx", "????"),
@@ -180,6 +210,47 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/nodes/pve1/vzdump", "all=1&storage=nas", "????"),
     ("POST", "/nodes/pve1/vzdump", "vmid=100&script=%2Fx", "BBBB"),
     ("POST", "/nodes/pve1/vzdump", "vmid=100&remove=1", "BBBB"),
+    // backup jobs, which keep all backups
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&vmid=100%2C101&prune-backups=keep-all%3D1", "-aa-"),
+    ("POST", "/cluster/backup", "schedule=sat%2003%3A15&storage=nas&mode=stop&all=1&prune-backups=keep-all%3D1&enabled=0&id=nightly", "-aa-"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&pool=lab&prune-backups=keep-all%3D1&comment=a%20b&notes-template=%7B%7Bguestname%7D%7D", "-aa-"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-last%3D3", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1%2Ckeep-last%3D3", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D0", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1%20", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=0", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1&prune-backups=keep-last%3D1", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1&remove=1", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1&maxfiles=1", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1&script=%2Fx", "BBBB"),
+    ("POST", "/cluster/backup", "schedule=daily&mode=snapshot&all=1&prune-backups=keep-all%3D1", "????"),
+    ("POST", "/cluster/backup", "schedule=daily%0Adump&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1", "????"),
+    ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1&stop=1", "????"),
+    ("PUT", "/cluster/backup/nightly", "vmid=100%2C101&prune-backups=keep-all%3D1", "-aa-"),
+    ("PUT", "/cluster/backup/0f0dfb98-3f0f-4d29-9dd5-20987202aae7", "delete=exclude&prune-backups=keep-all%3D1", "-aa-"),
+    ("PUT", "/cluster/backup/nightly", "enabled=0&comment=off&mode=snapshot", "-aa-"),
+    ("PUT", "/cluster/backup/nightly", "enabled=1", "BBBB"),
+    ("PUT", "/cluster/backup/nightly", "schedule=hourly", "BBBB"),
+    ("PUT", "/cluster/backup/nightly", "storage=local", "BBBB"),
+    ("PUT", "/cluster/backup/nightly", "vmid=100", "BBBB"),
+    ("PUT", "/cluster/backup/nightly", "delete=prune-backups", "BBBB"),
+    ("PUT", "/cluster/backup/nightly", "delete=prune-backups&prune-backups=keep-all%3D1", "????"),
+    ("PUT", "/cluster/backup/nightly", "comment=a&prune-backups=keep-daily%3D7", "BBBB"),
+    ("DELETE", "/cluster/backup/nightly", "", "BBBB"),
+    ("POST", "/cluster/backup/nightly", "prune-backups=keep-all%3D1", "BBBB"),
+    // high availability
+    ("POST", "/cluster/ha/resources", "sid=vm%3A100&state=started&max_restart=2", "--a-"),
+    ("POST", "/cluster/ha/resources", "sid=ct%3A200&state=stopped", "--a-"),
+    ("POST", "/cluster/ha/resources", "sid=100&state=started", "????"),
+    ("POST", "/cluster/ha/resources", "sid=vm%3A100&state=disabled", "????"),
+    ("POST", "/cluster/ha/resources", "sid=vm%3A100&state=started&group=a1", "????"),
+    ("PUT", "/cluster/ha/resources/vm:100", "state=ignored&failback=0&comment=x&digest=aa", "--a-"),
+    ("PUT", "/cluster/ha/resources/vm:100", "delete=state", "????"),
+    ("PUT", "/cluster/ha/resources/100", "state=ignored", "????"),
+    ("DELETE", "/cluster/ha/resources/vm:100?purge=1", "", "BBBB"),
+    ("POST", "/cluster/ha/resources/vm:100/migrate", "node=pve2", "BBBB"),
+    ("POST", "/cluster/ha/rules", "rule=a1&type=node-affinity&resources=vm%3A100&nodes=pve1", "BBBB"),
     // firewall
     ("POST", "/nodes/pve1/qemu/100/firewall/rules", "type=in&action=ACCEPT&enable=1", "-aa-"),
     ("PUT", "/nodes/pve1/qemu/100/firewall/rules/0", "enable=0&digest=aa", "-aa-"),
@@ -237,7 +308,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("DELETE", "/cluster/config/nodes/pve2", "", "BBBB"),
     ("POST", "/nodes/pve1/services/pveproxy/stop", "", "BBBB"),
     ("PUT", "/nodes/pve1/network", "", "BBBB"),
-    ("POST", "/cluster/ha/resources", "sid=vm%3A100", "BBBB"),
+    ("POST", "/cluster/ha/resources", "sid=vm%3A100", "????"),
     ("PUT", "/pools", "poolid=lab&vms=100", "BBBB"),
     ("POST", "/storage", "storage=x&type=dir", "BBBB"),
     ("PUT", "/cluster/options", "max_workers=1", "BBBB"),
@@ -389,6 +460,49 @@ proptest! {
         policy.allow = vec!["* /**".parse().unwrap()];
         let body = format!("{key}={before}{disk}");
         prop_assert!(!decide(&policy, "PUT", "/nodes/pve1/qemu/100/config", &body).allowed);
+    }
+
+    /// A job that a request makes or changes keeps all backups afterwards, or the
+    /// request has no part in what the job deletes.
+    #[test]
+    fn no_request_lets_a_backup_job_delete_more(
+        (method, path, base) in prop::sample::select(vec![
+            ("POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1"),
+            ("PUT", "/cluster/backup/nightly", "vmid=100"),
+            ("PUT", "/cluster/backup/nightly", ""),
+            ("DELETE", "/cluster/backup/nightly", ""),
+        ]),
+        more in prop::collection::vec((
+            prop::sample::select(vec![
+                "prune-backups", "prune-backups", "Prune-Backups", "remove", "maxfiles", "enabled", "storage",
+                "schedule", "vmid", "exclude", "pool", "delete", "mode", "comment", "protected", "repeat-missed", "starttime",
+            ]),
+            prop::sample::select(vec![
+                "keep-all=1", "keep-all=1", "keep-all=0", "keep-all=1,keep-last=1", "keep-last=1", "keep-last=0", " keep-all=1",
+                "keep-all=1\0", "keep-all=1;keep-last=1", "0", "1", "off", "on", "100", "prune-backups", "exclude", "nas",
+                "hourly", "snapshot", "",
+            ]),
+        ), 0..5),
+    ) {
+        let mut policy = Policy::preset(Preset::Admin);
+        policy.allow = vec!["* /**".parse().unwrap()];
+        let form = url::form_urlencoded::Serializer::new(base.to_owned()).extend_pairs(&more).finish();
+        let verdict = decide(&policy, method, path, &form);
+        if verdict.allowed {
+            let retention: Vec<&str> = more.iter().filter(|(name, _)| *name == "prune-backups").map(|(_, value)| *value).collect();
+            let has_no_part = base.is_empty() && more.iter().all(|(name, value)| {
+                matches!(*name, "comment" | "mode") || *name == "enabled" && matches!(*value, "0" | "off")
+            });
+            prop_assert!(retention == ["keep-all=1"] || has_no_part, "{} {} {}", method, path, form);
+            for name in ["remove", "maxfiles", "protected", "repeat-missed", "starttime"] {
+                prop_assert!(more.iter().all(|(other, _)| *other != name), "{}", form);
+            }
+            prop_assert!(!more.contains(&("delete", "prune-backups")), "{}", form);
+            prop_assert_ne!(method, "DELETE");
+        }
+        // The request is refused for its retention alone, or would be allowed.
+        let kept = decide(&policy, "POST", "/cluster/backup", "schedule=daily&storage=nas&mode=snapshot&all=1&prune-backups=keep-all%3D1");
+        prop_assert!(kept.allowed);
     }
 
     #[test]

@@ -1,0 +1,616 @@
+//! Changes of a guest's disks and drives, which only its present configuration
+//! shows to be harmless.
+//!
+//! Proxmox takes a disk that is written to a slot in use for a replacement: the
+//! old volume is pushed out, and a cloud-init drive's is deleted at once. So a
+//! request for a slot is allowed only if the slot is known to be free, or to hold
+//! a CD-ROM. Whoever lets requests out reads the configuration itself
+//! ([`Present`]) and the request has to carry the digest of just that
+//! configuration, so that Proxmox refuses it if anything has changed since.
+
+use std::collections::BTreeMap;
+
+use pve_api::hardware::{NewDrive, container_volume};
+use pve_api::{GuestType, Method, Vmid};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::request::ApiRequest;
+
+/// A guest whose configuration has to be known to judge a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The node that the request names.
+    pub node: String,
+    /// The guest's type by the request.
+    pub guest_type: GuestType,
+    /// The guest.
+    pub vmid: Vmid,
+}
+
+/// A guest's configuration at this moment: the values in force, and those that
+/// wait for its next start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Present {
+    digest: String,
+    slots: BTreeMap<String, Slot>,
+}
+
+/// What is known of a setting.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Slot {
+    /// In force and pending.
+    values: Vec<String>,
+    /// Some value is not a text.
+    is_unreadable: bool,
+}
+
+/// Why a request about disks and drives is not allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// Whatever the guest's configuration is.
+    Harm(&'static str),
+    /// The configuration is not known.
+    Unknown,
+    /// The request was made from another configuration.
+    Stale,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    key: String,
+    value: Option<Value>,
+    pending: Option<Value>,
+}
+
+impl Present {
+    /// Reads the answer to [`Subject::path`]. None if it is something else.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let answer: Answer = serde_json::from_slice(body).ok()?;
+        let mut present = Self::default();
+        for entry in answer.data {
+            if entry.key == "digest" {
+                present.digest = entry.value?.as_str()?.to_owned();
+                continue;
+            }
+            let slot = present.slots.entry(entry.key).or_default();
+            for value in [entry.value, entry.pending].into_iter().flatten() {
+                match value {
+                    Value::String(text) => slot.values.push(text),
+                    Value::Number(number) => slot.values.push(number.to_string()),
+                    _ => slot.is_unreadable = true,
+                }
+            }
+        }
+        (!present.digest.is_empty()).then_some(present)
+    }
+
+    /// Whether a slot holds nothing, and will not at the guest's next start.
+    fn is_free(&self, slot: &str) -> bool {
+        !self.slots.contains_key(slot)
+    }
+
+    /// Whether a slot holds a CD-ROM and nothing else: no volume is lost with it.
+    fn is_cd(&self, slot: &str) -> bool {
+        self.slots.get(slot).is_some_and(|slot| {
+            !slot.is_unreadable
+                && !slot.values.is_empty()
+                && slot.values.iter().all(|value| is_cd(value))
+        })
+    }
+
+    /// Whether a slot holds one volume that can be moved.
+    fn is_volume(&self, slot: &str) -> bool {
+        let used = self
+            .slots
+            .get(slot)
+            .filter(|_| is_disk(slot) && !slot.starts_with("unused"));
+        used.is_some_and(|slot| {
+            let is_volume = |value: &String| {
+                let head = value.split(',').next().unwrap_or_default();
+                let head = head.strip_prefix("file=").unwrap_or(head);
+                let head = head.strip_prefix("volume=").unwrap_or(head);
+                let is_medium = value.split(',').any(|part| part == "media=cdrom");
+                pve_api::split_volid(head).is_some() && !is_medium && !head.contains("cloudinit")
+            };
+            !slot.is_unreadable && slot.values.len() == 1 && slot.values.iter().all(is_volume)
+        })
+    }
+
+    fn has_cloud_init(&self) -> bool {
+        let drive = |value: &String| value.contains("cloudinit");
+        self.slots
+            .values()
+            .any(|slot| slot.is_unreadable || slot.values.iter().any(drive))
+    }
+}
+
+/// A CD-ROM as a configuration holds it: an ISO image with its size, an empty
+/// drive, or the node's own.
+fn is_cd(value: &str) -> bool {
+    let head = value.split(',').next().unwrap_or_default();
+    let head = head.strip_prefix("file=").unwrap_or(head);
+    let is_iso = pve_api::split_volid(head).is_some_and(|(_, name)| name.starts_with("iso/"));
+    let is_medium = value.split(',').any(|part| part == "media=cdrom");
+    is_medium && (is_iso || matches!(head, "none" | "cdrom"))
+}
+
+impl Subject {
+    /// The guest whose disks, drives or template state a request changes.
+    pub(crate) fn of(request: &ApiRequest) -> Option<Self> {
+        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        let ["nodes", node, kind @ ("qemu" | "lxc"), vmid, what] = segments.as_slice() else {
+            return None;
+        };
+        let guest_type = match *kind {
+            "qemu" => GuestType::Qemu,
+            _ => GuestType::Lxc,
+        };
+        let is_subject = match *what {
+            "config" => {
+                request.method != Method::Get
+                    && request.params.iter().any(|(name, _)| is_disk(name))
+            }
+            "move_disk" | "move_volume" => has_digest(request),
+            "template" => request.method == Method::Post,
+            _ => false,
+        };
+        is_subject.then_some(())?;
+        Some(Self {
+            node: (*node).to_owned(),
+            guest_type,
+            vmid: Vmid::parse(vmid)?,
+        })
+    }
+
+    /// Where Proxmox tells of the configuration, below the API.
+    pub fn path(&self) -> String {
+        format!(
+            "/nodes/{}/{}/{}/pending",
+            self.node,
+            self.guest_type,
+            self.vmid.get()
+        )
+    }
+}
+
+/// Why a change of a guest's disks and drives is not allowed, if it is one.
+pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Option<Obstacle> {
+    let subject = Subject::of(request)?;
+    let what = request.segments.last().map_or("", String::as_str);
+    let is_config = what == "config";
+    if is_config && let Some(harm) = config_harm(request, &subject) {
+        return Some(Obstacle::Harm(harm));
+    }
+    let Some(present) = present else {
+        return Some(Obstacle::Unknown);
+    };
+    if what == "template" {
+        // The call has no digest: what it does not find, it refuses.
+        return (!present.is_free("template"))
+            .then_some(Obstacle::Harm("it would convert a template once more"));
+    }
+    let same = |digest: &str| digest == present.digest;
+    let mut digests = request.values("digest");
+    if !digests.next().is_some_and(same) || digests.next().is_some() {
+        return Some(Obstacle::Stale);
+    }
+    if is_config {
+        return config_conflict(request, present).map(Obstacle::Harm);
+    }
+    let mut slots = request.values("disk").chain(request.values("volume"));
+    let moves_volume = slots.next().is_some_and(|slot| present.is_volume(slot));
+    (!moves_volume || slots.next().is_some()).then_some(Obstacle::Harm(
+        "it would move what is not a volume in use, or has a change pending",
+    ))
+}
+
+/// What is wrong with a change of disks whatever the guest has.
+fn config_harm(request: &ApiRequest, subject: &Subject) -> Option<&'static str> {
+    const REPLACES: &str = "it would replace a guest's disk";
+    for (name, value) in request.params.iter().filter(|(name, _)| is_disk(name)) {
+        let slot = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let fits = match (subject.guest_type, slot) {
+            (GuestType::Qemu, "scsi" | "sata" | "ide" | "virtio") => {
+                matches!(NewDrive::parse(value), Some(drive) if drive_fits(drive))
+            }
+            (GuestType::Lxc, "mp") => container_volume(value, true).is_some(),
+            _ => false,
+        };
+        if !fits {
+            return Some(REPLACES);
+        }
+    }
+    let has_other = ["delete", "revert", "force"]
+        .into_iter()
+        .any(|name| request.values(name).next().is_some());
+    if has_other {
+        return Some("it would remove settings and change disks at once");
+    }
+    (!has_digest(request)).then_some(
+        "without the digest of the configuration that it was made from, it could replace a guest's \
+         disk",
+    )
+}
+
+/// Drives that an existing guest may be given.
+fn drive_fits(drive: NewDrive<'_>) -> bool {
+    !matches!(drive, NewDrive::Import { .. })
+}
+
+/// What is wrong with a change of disks for what the guest has.
+fn config_conflict(request: &ApiRequest, present: &Present) -> Option<&'static str> {
+    let mut cloud_init_drives = 0;
+    for (name, value) in request.params.iter().filter(|(name, _)| is_disk(name)) {
+        let fits = match NewDrive::parse(value) {
+            Some(NewDrive::Cd(_)) => present.is_free(name) || present.is_cd(name),
+            Some(NewDrive::CloudInit { .. }) => {
+                cloud_init_drives += 1;
+                if present.has_cloud_init() || cloud_init_drives > 1 {
+                    return Some("it would give a guest a second cloud-init drive");
+                }
+                present.is_free(name)
+            }
+            _ => present.is_free(name),
+        };
+        if !fits {
+            return Some("the slot is in use, and it would replace what is there");
+        }
+    }
+    None
+}
+
+fn has_digest(request: &ApiRequest) -> bool {
+    request.values("digest").next().is_some()
+}
+
+/// Whether a setting's name is that of a disk or drive.
+pub(crate) fn is_disk(key: &str) -> bool {
+    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    matches!(key, "rootfs" | "vmstate" | "cdrom")
+        || name.len() < key.len()
+            && matches!(
+                name,
+                "scsi" | "virtio" | "sata" | "ide" | "unused" | "mp" | "efidisk" | "tpmstate"
+            )
+}
+
+impl Obstacle {
+    /// Why, for people.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Harm(harm) => format!("{harm}, which no policy can allow"),
+            Self::Unknown => "whether it would replace or lose a disk depends on the guest's \
+                              present configuration, which could not be read"
+                .to_owned(),
+            Self::Stale => "the guest's configuration has changed since the digest in the request \
+                            was read: read it again, and repeat the change"
+                .to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::super::{Directory, Policy, Preset};
+    use super::*;
+
+    const DIGEST: &str = "0a1b2c";
+
+    fn request(method: &str, path: &str, form: &[(String, String)]) -> ApiRequest {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(form)
+            .finish();
+        let target = format!("/api2/json{path}");
+        let kind = Some("application/x-www-form-urlencoded").filter(|_| !body.is_empty());
+        ApiRequest::parse(method, &target, kind, body.as_bytes()).unwrap()
+    }
+
+    /// An operator who allows whatever can be allowed.
+    fn allows(request: &ApiRequest, present: &Present) -> bool {
+        let mut policy = Policy::preset(Preset::Admin);
+        policy.allow = vec!["* /**".parse().unwrap()];
+        let verdict = policy.decide_knowing(Ok(request), &Directory::new(), Some(present));
+        // What is not known is not allowed.
+        if Subject::of(request).is_some() {
+            let blind = policy.decide(Ok(request), &Directory::new());
+            assert!(!blind.allowed, "{request:?}");
+        }
+        verdict.allowed
+    }
+
+    fn present(entries: &[(&str, Option<&str>, Option<&str>)]) -> Present {
+        let mut data: Vec<Value> = entries
+            .iter()
+            .map(|(key, value, pending)| json!({"key": key, "value": value, "pending": pending}))
+            .collect();
+        data.push(json!({"key": "digest", "value": DIGEST}));
+        Present::read(json!({ "data": data }).to_string().as_bytes()).unwrap()
+    }
+
+    fn pairs(form: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        form.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn slots_that_are_free_or_hold_a_cd() {
+        let vm = present(&[
+            (
+                "scsi0",
+                Some("local:100/vm-100-disk-0.qcow2,size=32G"),
+                None,
+            ),
+            ("scsi1", None, Some("local:100/vm-100-disk-1.qcow2")),
+            ("ide0", Some("nas:iso/a.iso,media=cdrom,size=1M"), None),
+            (
+                "ide2",
+                Some("local:100/vm-100-cloudinit.qcow2,media=cdrom"),
+                None,
+            ),
+            (
+                "ide3",
+                Some("none,media=cdrom"),
+                Some("local:100/vm-100-disk-2.raw"),
+            ),
+            (
+                "sata0",
+                Some("local:100/vm-100-disk-3.raw,media=cdrom"),
+                None,
+            ),
+            ("unused0", Some("local:100/vm-100-disk-4.qcow2"), None),
+            ("name", Some("web"), None),
+        ]);
+        let config = "/nodes/pve1/qemu/100/config";
+        let cd = "nas:iso/b.iso,media=cdrom";
+        for (slot, value, allowed) in [
+            ("scsi2", "local:8", true),
+            ("virtio0", "local:8,discard=on", true),
+            ("scsi0", "local:8", false),
+            ("scsi1", "local:8", false),
+            ("unused1", "local:8", false),
+            ("efidisk0", "local:1,efitype=4m", false),
+            ("scsi2", "local:100/vm-100-disk-4.qcow2", false),
+            ("scsi2", "local:0,import-from=local:import/a.raw", false),
+            ("ide0", cd, true),
+            ("ide0", "none,media=cdrom", true),
+            ("ide1", cd, true),
+            ("ide0", "local:8", false),
+            ("ide2", cd, false),
+            ("ide2", "none,media=cdrom", false),
+            ("ide3", cd, false),
+            ("sata0", "none,media=cdrom", false),
+            ("scsi0", cd, false),
+            ("ide1", "cdrom,media=cdrom", false),
+            ("cdrom", cd, false),
+            // There is one already.
+            ("ide1", "local:cloudinit", false),
+            ("mp0", "local:8,mp=/srv", false),
+        ] {
+            let form = pairs(&[(slot, value), ("digest", DIGEST)]);
+            assert_eq!(
+                allows(&request("PUT", config, &form), &vm),
+                allowed,
+                "{slot}={value}"
+            );
+            for form in [
+                pairs(&[(slot, value)]),
+                pairs(&[(slot, value), ("digest", "ff")]),
+                pairs(&[(slot, value), ("digest", DIGEST), ("digest", "ff")]),
+                pairs(&[(slot, value), ("digest", DIGEST), ("delete", "description")]),
+                pairs(&[(slot, value), ("digest", DIGEST), ("force", "1")]),
+            ] {
+                assert!(!allows(&request("PUT", config, &form), &vm), "{form:?}");
+            }
+        }
+        let empty = present(&[]);
+        let cloud_init = pairs(&[("ide2", "local:cloudinit"), ("digest", DIGEST)]);
+        assert!(allows(&request("PUT", config, &cloud_init), &empty));
+        let two = pairs(&[
+            ("ide2", "local:cloudinit"),
+            ("ide3", "local:cloudinit"),
+            ("digest", DIGEST),
+        ]);
+        assert!(!allows(&request("PUT", config, &two), &empty));
+    }
+
+    #[test]
+    fn volumes_that_move_and_stay() {
+        let vm = present(&[
+            (
+                "scsi0",
+                Some("local:100/vm-100-disk-0.qcow2,size=32G"),
+                None,
+            ),
+            (
+                "scsi1",
+                Some("local:vm-100-disk-1"),
+                Some("local:vm-100-disk-2"),
+            ),
+            (
+                "ide2",
+                Some("local:100/vm-100-cloudinit.qcow2,media=cdrom"),
+                None,
+            ),
+            ("unused0", Some("local:vm-100-disk-9"), None),
+            ("template", Some("1"), None),
+        ]);
+        let path = "/nodes/pve1/qemu/100/move_disk";
+        for (disk, allowed) in [
+            ("scsi0", true),
+            ("scsi1", false),
+            ("scsi2", false),
+            ("ide2", false),
+            ("unused0", false),
+        ] {
+            let form = pairs(&[("disk", disk), ("storage", "nas"), ("digest", DIGEST)]);
+            assert_eq!(
+                allows(&request("POST", path, &form), &vm),
+                allowed,
+                "{disk}"
+            );
+            let deleting = [form.clone(), pairs(&[("delete", "1")])].concat();
+            assert!(!allows(&request("POST", path, &deleting), &vm));
+            let stale = pairs(&[("disk", disk), ("storage", "nas"), ("digest", "ff")]);
+            assert!(!allows(&request("POST", path, &stale), &vm));
+        }
+        let convert = request("POST", "/nodes/pve1/qemu/100/template", &[]);
+        assert!(!allows(&convert, &vm));
+        assert!(allows(&convert, &present(&[])));
+    }
+
+    #[test]
+    fn what_is_not_a_configuration_is_not_known() {
+        for body in [
+            "",
+            "null",
+            r#"{"data":null}"#,
+            r#"{"data":[]}"#,
+            r#"{"data":[{"key":"digest","value":""}]}"#,
+            r#"{"data":[{"key":"digest","value":1}]}"#,
+            r#"{"data":[{"key":"digest"}]}"#,
+            r#"{"data":[{"value":"a"}]}"#,
+            r#"{"data":{"digest":"ab"}}"#,
+        ] {
+            assert_eq!(Present::read(body.as_bytes()), None, "{body}");
+        }
+        let odd = br#"{"data":[{"key":"ide2","value":{}},{"key":"digest","value":"0a1b2c"}]}"#;
+        let odd = Present::read(odd).unwrap();
+        assert!(!odd.is_free("ide2") && !odd.is_cd("ide2"));
+    }
+
+    /// Slots of both kinds of guests.
+    fn slot() -> impl Strategy<Value = String> {
+        (
+            prop::sample::select(vec![
+                "scsi", "sata", "ide", "virtio", "unused", "mp", "efidisk", "tpmstate", "net",
+            ]),
+            0..3u8,
+        )
+            .prop_map(|(name, number)| format!("{name}{number}"))
+    }
+
+    /// What a slot may hold, or be given.
+    fn content() -> impl Strategy<Value = String> {
+        prop::sample::select(vec![
+            "local:100/vm-100-disk-0.qcow2,size=32G",
+            "local:100/vm-100-disk-1.qcow2,media=cdrom",
+            "tank:vm-100-disk-2,size=8G",
+            "tank:vm-101-disk-0",
+            "local:100/vm-100-cloudinit.qcow2,media=cdrom,size=4M",
+            "local:iso/a.iso,media=cdrom,size=1M",
+            "nas:iso/b.iso,media=cdrom",
+            "none,media=cdrom",
+            "cdrom,media=cdrom",
+            "local:8",
+            "local:8,discard=on",
+            "local:8,mp=/srv/data",
+            "local:cloudinit",
+            "local:1,efitype=4m",
+            "local:0,import-from=local:import/a.raw",
+            "local:0,import-from=tank:vm-100-disk-2",
+            "/dev/sda",
+            "none",
+            "virtio,bridge=vmbr0",
+            "name=eth0,bridge=vmbr0",
+        ])
+        .prop_map(str::to_owned)
+    }
+
+    /// The guest's own volume in a value, as Proxmox sees it.
+    fn volume(value: &str) -> Option<&str> {
+        let head = value.split(',').next().unwrap_or_default();
+        pve_api::owner_of(head).map(|_| head)
+    }
+
+    proptest! {
+        /// No request that is allowed takes a volume out of a configuration. After
+        /// it, Proxmox's rule for a slot that is written to: what it held, in force
+        /// or pending, is out.
+        #[test]
+        fn no_allowed_request_loses_a_volume(
+            kind in prop::sample::select(vec!["qemu", "lxc"]),
+            has in prop::collection::btree_map(slot(), (prop::option::of(content()), prop::option::of(content())), 0..8),
+            form in prop::collection::btree_map(slot(), content(), 1..4),
+            extra in prop::sample::select(vec![None, None, None, Some(("delete", "ide2")), Some(("delete", "tags")), Some(("revert", "scsi0")), Some(("cores", "2"))]),
+            digest in prop::sample::select(vec![DIGEST, DIGEST, DIGEST, "ff"]),
+        ) {
+            let has: BTreeMap<String, Vec<String>> = has
+                .into_iter()
+                .filter(|(_, (value, pending))| value.is_some() || pending.is_some())
+                .map(|(slot, (value, pending))| (slot, [value, pending].into_iter().flatten().collect()))
+                .collect();
+            let mut data: Vec<Value> = has
+                .iter()
+                .map(|(key, values)| json!({"key": key, "value": values.first(), "pending": values.get(1)}))
+                .collect();
+            data.push(json!({"key": "digest", "value": DIGEST}));
+            let present = Present::read(json!({ "data": data }).to_string().as_bytes()).unwrap();
+            let mut params: Vec<(String, String)> = form.clone().into_iter().collect();
+            params.extend(extra.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            params.push(("digest".to_owned(), digest.to_owned()));
+            let request = request("PUT", &format!("/nodes/pve1/{kind}/100/config"), &params);
+            if !allows(&request, &present) {
+                return Ok(());
+            }
+            let mut after = has.clone();
+            for (slot, value) in &form {
+                after.insert(slot.clone(), vec![value.clone()]);
+            }
+            let volumes = |config: &BTreeMap<String, Vec<String>>| -> BTreeSet<String> {
+                // Only disks have volumes: a network card's setting names none.
+                let disks = config.iter().filter(|(slot, _)| is_disk(slot));
+                let values = disks.flat_map(|(_, values)| values);
+                values.filter_map(|value| volume(value)).map(str::to_owned).collect()
+            };
+            prop_assert!(volumes(&has).is_subset(&volumes(&after)), "{:?} {:?}", has, params);
+            // Nor does one give a guest a volume that exists.
+            prop_assert!(volumes(&after).is_subset(&volumes(&has)), "{:?}", params);
+            prop_assert_eq!(digest, DIGEST);
+            let changes_disks = form.keys().any(|slot| is_disk(slot));
+            let is_harmless = extra.is_none_or(|extra| match extra {
+                ("cores", _) => true,
+                ("delete", "tags") => !changes_disks,
+                _ => false,
+            });
+            prop_assert!(is_harmless, "{:?}", params);
+        }
+
+        /// A guest that is made has no volume of another guest, and replaces none.
+        #[test]
+        fn a_new_guest_takes_no_volume(
+            form in prop::collection::btree_map(slot(), content(), 0..4),
+            is_vm in any::<bool>(),
+            root in content(),
+            extra in prop::sample::select(vec![None, Some(("force", "1")), Some(("archive", "local:backup/a.vma.zst")), Some(("restore", "1")), Some(("unprivileged", "0")), Some(("start", "1")), Some(("args", "-x"))]),
+        ) {
+            let mut params = pairs(&[("vmid", "105"), ("memory", "512"), ("cores", "1")]);
+            if !is_vm {
+                params.extend(pairs(&[("unprivileged", "1"), ("ostemplate", "local:vztmpl/a.tar.zst")]));
+                params.push(("rootfs".to_owned(), root));
+            }
+            params.extend(form.clone());
+            params.extend(extra.map(|(name, value)| (name.to_owned(), value.to_owned())));
+            let kind = if is_vm { "qemu" } else { "lxc" };
+            let request = request("POST", &format!("/nodes/pve1/{kind}"), &params);
+            if allows(&request, &Present::default()) {
+                for (name, value) in &params {
+                    let source = value.split("import-from=").nth(1).unwrap_or_default();
+                    prop_assert!(volume(value).is_none() && volume(source).is_none(), "{}={}", name, value);
+                    prop_assert!(!value.starts_with('/') && !name.starts_with("unused"));
+                }
+                prop_assert!(extra.is_none(), "{:?}", params);
+            }
+        }
+    }
+}
