@@ -22,6 +22,10 @@ const FLOOR: usize = 915;
 /// Exchanges that are answered otherwise, by the beginning of their names, and why.
 const DIFFERENT: &[(&str, &str)] = &[
     (
+        "backup-job-included-volumes",
+        "the backup jobs of the simulator are fixed, and others than the recorded ones",
+    ),
+    (
         "agent-exec-missing",
         "the simulated guest runs other commands and has other files",
     ),
@@ -73,6 +77,7 @@ const DIFFERENT: &[(&str, &str)] = &[
     ),
     ("ct-resize-missing", "not simulated to this detail"),
     ("disk-add-too-big", "not simulated to this detail"),
+    ("move-disk-reassign", "a disk moves to another storage only"),
     ("disk-change-options", "not simulated to this detail"),
     ("disk-reattach", "not simulated to this detail"),
     ("download-stop", "not simulated to this detail"),
@@ -104,6 +109,10 @@ const DIFFERENT: &[(&str, &str)] = &[
     (
         "fw-options-node-put-nf-conntrack-helpers",
         "firewall objects that are not here, or checked differently",
+    ),
+    (
+        "backup-job-create-bad-prune",
+        "other words for an unknown key of a list",
     ),
     ("ha-resource-create-bad-sid", "HA as it was at that moment"),
     (
@@ -409,6 +418,7 @@ fn prepare(cluster: &mut Cluster, recorded: &Recorded) {
     };
     let parts: Vec<&str> = path.split('/').collect();
     prepare_ha(cluster, recorded, &parts);
+    prepare_jobs(cluster, recorded);
     prepare_new(cluster, recorded);
     let [
         "",
@@ -443,7 +453,7 @@ fn prepare(cluster: &mut Cluster, recorded: &Recorded) {
         ] | ["agent", ..]
             | ["interfaces"]
     ) || recorded.name.starts_with("run-");
-    if (acts || has("already running") || has(" is running"))
+    if (acts || has("already running") || has(" is running") || has(" running container"))
         && !has("not running")
         && !has("is not running")
         || has("agent is not running")
@@ -458,6 +468,10 @@ fn prepare(cluster: &mut Cluster, recorded: &Recorded) {
     }
     if has("convert a template") {
         guest.config.insert("template".into(), "1".into());
+    }
+    if has("move a cdrom") {
+        let cd = "local:iso/test.iso,media=cdrom,size=1M";
+        guest.config.insert("ide2".into(), cd.into());
     }
     if has("protection mode") {
         guest.config.insert("protection".into(), "1".into());
@@ -509,6 +523,7 @@ fn prepare_ha(cluster: &mut Cluster, recorded: &Recorded, parts: &[&str]) {
         comment: None,
         max_restart: 1,
         max_relocate: 1,
+        failback: true,
     };
     let sid = match parts {
         ["", "cluster", "ha", "resources", sid] => (*sid).to_owned(),
@@ -520,6 +535,24 @@ fn prepare_ha(cluster: &mut Cluster, recorded: &Recorded, parts: &[&str]) {
         recorded.told().contains("no such resource") || recorded.told().contains("not HA managed");
     if !missing {
         cluster.ha.insert(sid, resource());
+    }
+}
+
+/// The backup job that recordings change.
+fn prepare_jobs(cluster: &mut Cluster, recorded: &Recorded) {
+    if !recorded.name.starts_with("backup-job-") {
+        return;
+    }
+    let told = recorded.told();
+    if told.contains("already exists")
+        || recorded.name.contains("update") && !told.contains("no such")
+    {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let job = [("all", "1"), ("exclude", "101,9000"), ("comment", "x")].map(owned);
+        for id in ["fx-all", "fx-ids"] {
+            let job = job.iter().cloned().collect();
+            cluster.backup_jobs.insert(id.to_owned(), job);
+        }
     }
 }
 

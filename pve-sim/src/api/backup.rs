@@ -12,7 +12,7 @@ use crate::state::{Archive, Cluster, Guest, GuestNames, Lines, Volume};
 use crate::tasks::Plan;
 use pve_api::{GuestType, Method, calls};
 
-static PRUNE: Props = Props {
+pub(super) static PRUNE: Props = Props {
     params: &[
         opt("keep-all", BOOL),
         opt("keep-daily", INT.min(0)),
@@ -132,7 +132,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     .local(),
 ];
 
-fn check_vmid(text: &str) -> Result<(), String> {
+pub(super) fn check_vmid(text: &str) -> Result<(), String> {
     if matches_whole("[1-9][0-9]{2,8}", text) {
         Ok(())
     } else {

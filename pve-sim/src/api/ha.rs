@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::power;
 use crate::clock::{asctime, now};
 use crate::digest::sha1_hex;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
-use crate::formats::Format;
+use crate::formats::{CONFIG_IDS, Format};
 use crate::params::{BOOL, INT, Kind, TEXT, opt, req};
 use crate::permission::Permission::All;
 use crate::state::{Cluster, HaResource};
@@ -42,10 +43,26 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         AUDIT,
         show,
     ),
-    apart(
-        Why::Refused,
-        Method::Post,
-        "/cluster/ha/resources",
+    on(
+        &calls::cluster::SET_HA_RESOURCE,
+        &[
+            opt("comment", TEXT.max_len(4096)),
+            opt("delete", CONFIG_IDS.max_len(4096)),
+            opt("digest", TEXT.max_len(64)),
+            opt("failback", BOOL),
+            opt("max_relocate", INT.min(0)),
+            opt("max_restart", INT.min(0)),
+            req("sid", SID),
+            opt(
+                "state",
+                TEXT.choices(&["started", "stopped", "enabled", "disabled", "ignored"]),
+            ),
+        ],
+        All("/", &["Sys.Console"]),
+        set,
+    ),
+    on(
+        &calls::cluster::ADD_HA_RESOURCE,
         &[
             opt("comment", TEXT.max_len(4096)),
             opt("failback", BOOL),
@@ -128,7 +145,7 @@ fn service(cluster: &Cluster, sid: &str, ha: &HaResource) -> Value {
         "status": format!("{sid} ({node}, {})", ha.state),
         "max_restart": ha.max_restart,
         "max_relocate": ha.max_relocate,
-        "failback": 1,
+        "failback": i32::from(ha.failback),
         "type": "service",
     })
 }
@@ -145,8 +162,21 @@ fn digest(cluster: &Cluster) -> String {
 fn resource(cluster: &Cluster, sid: &str, ha: &HaResource) -> Value {
     let kind = sid.split(':').next().unwrap_or_default();
     let mut entry = json!({"sid": sid, "type": kind, "state": ha.state, "digest": digest(cluster)});
-    if let (Some(fields), Some(comment)) = (entry.as_object_mut(), &ha.comment) {
-        fields.insert("comment".into(), json!(comment));
+    if let Some(fields) = entry.as_object_mut() {
+        if let Some(comment) = &ha.comment {
+            fields.insert("comment".into(), json!(comment));
+        }
+        for (name, number) in [
+            ("max_restart", ha.max_restart),
+            ("max_relocate", ha.max_relocate),
+        ] {
+            if number != 1 {
+                fields.insert(name.into(), json!(number));
+            }
+        }
+        if !ha.failback {
+            fields.insert("failback".into(), json!(0));
+        }
     }
     entry
 }
@@ -223,8 +253,37 @@ fn add(call: &mut Call<'_>) -> Answer {
         comment: call.get("comment").map(str::to_owned),
         max_restart: number("max_restart"),
         max_relocate: number("max_relocate"),
+        failback: call.get("failback") != Some("0"),
     };
-    call.cluster.ha.insert(sid, ha);
+    call.cluster.ha.insert(sid.clone(), ha);
+    power::follow_ha(call.cluster, &sid);
+    Ok(Value::Null)
+}
+
+fn set(call: &mut Call<'_>) -> Answer {
+    let sid = full_sid(call)?;
+    if let Some(given) = call.get("digest")
+        && given != digest(call.cluster)
+    {
+        return Err(Fail::die(
+            "update resources config failed: detected modified configuration - file changed by \
+             other user? Try again.",
+        ));
+    }
+    let number = |name: &str| call.int(name).and_then(|number| u32::try_from(number).ok());
+    let (restart, relocate) = (number("max_restart"), number("max_relocate"));
+    let failback = call.has("failback").then(|| call.flag("failback"));
+    let state = call.get("state").map(str::to_owned);
+    let comment = call.get("comment").map(str::to_owned);
+    let Some(ha) = call.cluster.ha.get_mut(&sid) else {
+        return Err(Fail::die(format!("no such resource '{sid}'")));
+    };
+    ha.max_restart = restart.unwrap_or(ha.max_restart);
+    ha.max_relocate = relocate.unwrap_or(ha.max_relocate);
+    ha.failback = failback.unwrap_or(ha.failback);
+    ha.state = state.unwrap_or_else(|| ha.state.clone());
+    ha.comment = comment.or_else(|| ha.comment.take());
+    power::follow_ha(call.cluster, &sid);
     Ok(Value::Null)
 }
 

@@ -13,7 +13,9 @@ mod guests;
 mod ha;
 mod health;
 mod images;
+mod jobs;
 mod migrate;
+mod moves;
 mod nodes;
 mod overview;
 mod pools;
@@ -32,10 +34,12 @@ pub(crate) static FAMILIES: &[&[Endpoint]] = &[
     agent::ENDPOINTS,
     backup::ENDPOINTS,
     images::ENDPOINTS,
+    jobs::ENDPOINTS,
     firewall::ENDPOINTS,
     cloudinit::ENDPOINTS,
     migrate::ENDPOINTS,
     disks::ENDPOINTS,
+    moves::ENDPOINTS,
     provision::ENDPOINTS,
     snapshots::ENDPOINTS,
     cluster::ENDPOINTS,

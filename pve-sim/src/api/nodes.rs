@@ -240,9 +240,17 @@ fn network(call: &mut Call<'_>) -> Answer {
         "bridge_stp": "off",
         "priority": 4,
     });
-    let interfaces = [("eth", card), ("bridge", bridge)];
+    // Of whatever type the list is.
+    let shows_bridge = ["SDN.Audit", "SDN.Use"]
+        .iter()
+        .any(|privilege| call.may("/sdn/zones/localnetwork/vmbr0", privilege));
+    let interfaces = [
+        ("eth", Some(card)),
+        ("bridge", shows_bridge.then_some(bridge)),
+    ];
     Ok(interfaces
         .into_iter()
+        .filter_map(|(kind, interface)| Some((kind, interface?)))
         .filter(|(kind, _)| wanted.is_none_or(|wanted| wanted == *kind))
         .map(|(_, interface)| interface)
         .collect())

@@ -1,10 +1,9 @@
-//! What a cluster has besides its guests: backup jobs, HA rules, virtual networks and users.
+//! What a cluster has besides its guests: HA rules, virtual networks and users.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::clock::now;
 use crate::digest::sha1_hex;
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::params::{BOOL, TEXT, opt};
@@ -12,12 +11,6 @@ use crate::permission::Permission::{All, Everyone};
 use pve_api::calls;
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
-    on(
-        &calls::cluster::BACKUP_JOBS,
-        &[],
-        All("/", &["Sys.Audit"]),
-        backup_jobs,
-    ),
     on(
         &calls::cluster::HA_RULES,
         &[
@@ -43,30 +36,6 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         users,
     ),
 ];
-
-const DAY: i64 = 86_400;
-
-/// A job for nearly all guests, one that is disabled, and one that names a guest that is gone.
-fn backup_jobs(call: &mut Call<'_>) -> Answer {
-    let midnight = (now() / DAY + 1) * DAY;
-    Ok(json!([
-        {
-            "id": "nightly", "type": "vzdump", "all": 1, "exclude": "102,103", "enabled": 1,
-            "schedule": "daily", "next-run": midnight, "storage": "nas", "mode": "snapshot",
-            "compress": "zstd", "prune-backups": {"keep-daily": "7", "keep-weekly": "4"},
-            "comment": "all but two",
-        },
-        {
-            "id": "lab", "type": "vzdump", "pool": "lab", "enabled": 0, "schedule": "sat 03:15",
-            "next-run": midnight + DAY, "storage": "nas", "mode": "stop",
-        },
-        {
-            "id": "by-hand", "type": "vzdump", "vmid": "102,9999", "enabled": 1,
-            "schedule": "mon..fri 02:00", "next-run": midnight, "storage": "local",
-            "node": call.cluster.local,
-        },
-    ]))
-}
 
 /// Each resource of HA prefers the node that it is on.
 fn ha_rules(call: &mut Call<'_>) -> Answer {

@@ -129,6 +129,23 @@ fn ha_request(
     call.start(plan.length(0.2))
 }
 
+/// The manager acts some time after the state of a resource was set.
+pub(super) fn follow_ha(cluster: &mut Cluster, sid: &str) {
+    let Some(vmid) = sid.split_once(':').and_then(|(_, vmid)| vmid.parse().ok()) else {
+        return;
+    };
+    let (Some(ha), Some(guest)) = (cluster.ha.get(sid), cluster.guests.get(&vmid)) else {
+        return;
+    };
+    let delay = match ha.state.as_str() {
+        "started" => HA_START,
+        "stopped" => HA_STOP,
+        _ => return,
+    };
+    let (kind, sid) = (guest.kind, sid.to_owned());
+    cluster.after(delay, move |cluster| act(cluster, kind, vmid, &sid));
+}
+
 /// The node's resource manager brings a guest into the state that is wanted by now.
 fn act(cluster: &mut Cluster, kind: GuestType, vmid: u32, sid: &str) {
     let Some(guest) = cluster.guests.get(&vmid) else {

@@ -102,22 +102,15 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         |call| create(call, GuestType::Lxc),
     )
     .with(LXC),
-    apart(
-        Why::Refused,
-        Method::Post,
-        "/nodes/{node}/qemu/{vmid}/template",
+    on(
+        &calls::guests::CONVERT.qemu,
         &[opt("disk", TEXT.choices(QEMU_DISKS))],
         ALLOCATE,
         |call| template(call, GuestType::Qemu),
     ),
-    apart(
-        Why::Refused,
-        Method::Post,
-        "/nodes/{node}/lxc/{vmid}/template",
-        &[],
-        ALLOCATE,
-        |call| template(call, GuestType::Lxc),
-    ),
+    on(&calls::guests::CONVERT.lxc, &[], ALLOCATE, |call| {
+        template(call, GuestType::Lxc)
+    }),
     apart(
         Why::Refused,
         Method::Delete,
@@ -738,6 +731,13 @@ fn add_defaults(config: &mut Config, kind: GuestType, vmid: u32, storage: &str) 
     }
 }
 
+/// A property string without one of its keys.
+fn without(value: &str, key: &str) -> String {
+    let is_kept = |part: &&str| part.split_once('=').is_none_or(|(name, _)| name != key);
+    let parts: Vec<&str> = value.split(',').filter(is_kept).collect();
+    parts.join(",")
+}
+
 /// Allocates the disks that a configuration asks for as `STORAGE:SIZE`.
 fn make_disks(
     cluster: &mut Cluster,
@@ -756,7 +756,20 @@ fn make_disks(
         if let Some((storage, size)) =
             asked.filter(|(_, size)| *size == "cloudinit" || size.parse::<f64>().is_ok())
         {
-            let made = allocate(cluster, vmid, node, (storage, size), &value, lines);
+            let source = field(&value, "import-from")
+                .and_then(|source| cluster.volume(source, node))
+                .map(|source| source.size);
+            let value = without(&value, "import-from");
+            let mut made = allocate(cluster, vmid, node, (storage, size), &value, lines);
+            if let Some(bytes) = source {
+                if let Some(volume) = cluster.volumes.last_mut() {
+                    volume.size = bytes;
+                }
+                made = match made.rsplit_once(",size=") {
+                    Some((rest, _)) => format!("{rest},size={}", size::parameter(bytes)),
+                    None => made,
+                };
+            }
             if kind == GuestType::Qemu {
                 lines.push(format!("{key}: successfully created disk '{made}'"));
             }

@@ -29,6 +29,8 @@ pub(crate) struct Cluster {
     pub(crate) volumes: Vec<Volume>,
     pub(crate) pools: BTreeMap<String, Pool>,
     pub(crate) ha: BTreeMap<String, HaResource>,
+    /// Backup jobs by id, each with what is configured.
+    pub(crate) backup_jobs: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) firewall: Firewall,
     /// By guest, whether it exists or not: these are separate files.
     pub(crate) guest_firewalls: BTreeMap<u32, Firewall>,
@@ -69,6 +71,7 @@ pub(crate) struct HaResource {
     pub(crate) comment: Option<String>,
     pub(crate) max_restart: u32,
     pub(crate) max_relocate: u32,
+    pub(crate) failback: bool,
 }
 
 pub(crate) struct LogEntry {

@@ -354,6 +354,7 @@ impl From<HaResource> for state::HaResource {
             comment: None,
             max_restart: 1,
             max_relocate: 1,
+            failback: true,
         }
     }
 }
