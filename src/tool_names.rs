@@ -21,6 +21,8 @@ tool_names! {
     CLONE_GUEST = "clone_guest";
     CREATE_BACKUP = "create_backup";
     CREATE_SNAPSHOT = "create_snapshot";
+    DOWNLOAD_ISO = "download_iso";
+    DOWNLOAD_TEMPLATE = "download_template";
     DELETE_FIREWALL_RULE = "delete_firewall_rule";
     DELETE_SNAPSHOT = "delete_snapshot";
     GET_CLOUD_INIT = "get_cloud_init";
@@ -33,6 +35,7 @@ tool_names! {
     GET_NODE_HEALTH = "get_node_health";
     GET_NODE_LOG = "get_node_log";
     GET_TASK = "get_task";
+    LIST_BACKUP_JOBS = "list_backup_jobs";
     LIST_BACKUPS = "list_backups";
     LIST_GUESTS = "list_guests";
     LIST_NETWORKS = "list_networks";
@@ -45,11 +48,16 @@ tool_names! {
     MIGRATE_GUEST = "migrate_guest";
     RESIZE_DISK = "resize_disk";
     RESTART_GUEST = "restart_guest";
+    RESTORE_BACKUP = "restore_backup";
     RESUME_GUEST = "resume_guest";
     RUN_IN_GUEST = "run_in_guest";
+    SET_BACKUP_JOB = "set_backup_job";
+    SET_CDROM = "set_cdrom";
     SET_CLOUD_INIT = "set_cloud_init";
     SET_FIREWALL_OPTIONS = "set_firewall_options";
     SET_GUEST_RESOURCES = "set_guest_resources";
+    SET_HA_RESOURCE = "set_ha_resource";
+    SET_NIC = "set_nic";
     START_GUEST = "start_guest";
     STOP_GUEST = "stop_guest";
     UPDATE_FIREWALL_RULE = "update_firewall_rule";

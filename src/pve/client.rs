@@ -29,6 +29,8 @@ pub(crate) struct Pve {
     scope: RefCell<Option<String>>,
     /// Which nodes are online, once it has been asked for.
     membership: OnceCell<Membership>,
+    /// What the token may do, once it has been asked for.
+    held: OnceCell<Option<Held>>,
     /// Reads that were started ahead of their turn.
     ahead: RefCell<Ahead>,
     /// Answers instead of Proxmox.
@@ -51,6 +53,7 @@ impl Pve {
             losses: RefCell::default(),
             scope: RefCell::default(),
             membership: OnceCell::new(),
+            held: OnceCell::new(),
             ahead: RefCell::default(),
             #[cfg(any(test, fuzzing))]
             script: None,
@@ -125,6 +128,15 @@ impl Pve {
             self.forget_skipped(&request);
             entries.into_iter().collect()
         })
+    }
+
+    /// What the token may do, read once per call; absent if it cannot be read.
+    pub(crate) fn held(&self) -> Option<&Held> {
+        let read = || match self.once_value(&calls::access::PERMISSIONS)? {
+            Value::Object(paths) => Some(Held::read(&paths)),
+            _ => None,
+        };
+        self.held.get_or_init(read).as_ref()
     }
 
     /// What could not be read of the answers so far, in words for the result
@@ -342,24 +354,23 @@ impl Pve {
         if error.foreign.is_some() {
             return Failure::Api(error);
         }
-        let read = |call: &'static Call| -> Option<Value> {
-            let answer = self.once(&call.at([]), &Params::new()).ok()?;
-            let decoded: Decoded<Value> = decode::decode(&answer.body).ok()?;
-            Some(decoded.data)
-        };
         match error.status {
-            403 => {
-                if let Some(Value::Object(paths)) = read(&calls::access::PERMISSIONS) {
-                    error.held = Some(Held::read(&paths));
-                }
-            }
+            403 => error.held = self.held().cloned(),
             501 => {
-                error.version = read(&calls::cluster::VERSION)
+                error.version = self
+                    .once_value(&calls::cluster::VERSION)
                     .and_then(|version| version.get("version")?.as_str().map(str::to_owned));
             }
             _ => {}
         }
         Failure::Api(error)
+    }
+
+    /// The answer to a call without names or parameters, asked for once.
+    fn once_value(&self, call: &'static Call) -> Option<Value> {
+        let answer = self.once(&call.at([]), &Params::new()).ok()?;
+        let decoded: Decoded<Value> = decode::decode(&answer.body).ok()?;
+        Some(decoded.data)
     }
 
     /// How long to wait before a request is sent again, in milliseconds.

@@ -42,6 +42,16 @@ pub(crate) struct GuestState {
     /// In seconds; 0 where it does not run.
     #[serde(default)]
     pub(crate) uptime: Option<Num<u64>>,
+    /// The share of the last ten seconds in which some process of it waited for a
+    /// processor, in percent. Absent before PVE 9, as the next two.
+    #[serde(default)]
+    pub(crate) pressurecpusome: Option<Num<f64>>,
+    /// In which all processes of it waited for disks.
+    #[serde(default)]
+    pub(crate) pressureiofull: Option<Num<f64>>,
+    /// In which all processes of it waited for memory.
+    #[serde(default)]
+    pub(crate) pressurememoryfull: Option<Num<f64>>,
     #[serde(default)]
     ha: HaState,
 }

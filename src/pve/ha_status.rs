@@ -58,6 +58,12 @@ impl HaEntry {
         self.node.as_deref().unwrap_or_default()
     }
 
+    /// Whether a status in words says that the clock of a node is ahead of the others:
+    /// then HA cannot tell whether the node is alive.
+    pub(crate) fn has_drifted(said: &str) -> bool {
+        said.contains("time drift")
+    }
+
     /// Whether a status in words is that of a manager that does not work. Managers
     /// record the time every few seconds; Proxmox calls one dead that has not
     /// done so for 30 s.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::client::Pve;
 use super::cluster_status::Membership;
+use super::failure::Failure;
 use super::format::Format;
 use super::params::Params;
 use super::request::At;
@@ -28,6 +29,18 @@ impl NodeState {
     pub(crate) fn is_offline(&self) -> bool {
         self.status == "offline"
     }
+}
+
+/// The bridges and virtual networks of a node that guests can be connected to, as
+/// far as the token sees them.
+pub(crate) fn bridges(pve: &Pve, node: &str) -> Result<Vec<String>, Failure> {
+    #[derive(Deserialize)]
+    struct Interface {
+        iface: String,
+    }
+    let request = calls::nodes::NETWORK.at([node]);
+    let all: Vec<Interface> = pve.send(&request, &Params::new().set("type", "any_bridge"))?;
+    Ok(all.into_iter().map(|one| one.iface).collect())
 }
 
 /// All nodes, sorted by name. The status of a node of which pvestatd reports nothing is

@@ -49,7 +49,7 @@ impl Properties {
     }
 
     /// Sets a key in its place, or at the end.
-    pub(crate) fn set(&mut self, key: &str, value: impl Into<String>) {
+    pub(crate) fn insert(&mut self, key: &str, value: impl Into<String>) {
         let value = value.into();
         match self
             .0
@@ -59,6 +59,12 @@ impl Properties {
             Some((_, old)) => *old = value,
             None => self.0.push((Some(key.to_owned()), value)),
         }
+    }
+
+    /// The same without a value that has no name.
+    pub(crate) fn without_bare(mut self, value: &str) -> Self {
+        self.0.retain(|(name, own)| name.is_some() || own != value);
+        self
     }
 
     /// Takes a key away.
@@ -98,11 +104,11 @@ mod tests {
     }
 
     #[test]
-    fn set_keeps_the_rest() {
+    fn insert_keeps_the_rest() {
         let mut ip = Properties::parse("ip=192.0.2.50/24,gw=192.0.2.1");
-        ip.set("ip", "dhcp");
+        ip.insert("ip", "dhcp");
         ip.remove("gw");
-        ip.set("ip6", "auto");
+        ip.insert("ip6", "auto");
         assert_eq!(ip.to_string(), "ip=dhcp,ip6=auto");
     }
 

@@ -197,7 +197,8 @@ mod tests {
             ("ipconfig0", true),
             ("delete", true),
             ("ipconfig", false),
-            ("scsi0", false),
+            ("scsi0", true),
+            ("hostpci0", false),
         ] {
             assert_eq!(
                 config.mistake(&Params::new().set(name, 1)).is_none(),

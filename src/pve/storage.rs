@@ -57,6 +57,17 @@ impl StorageStatus {
         self.contents().contains(&content.as_str())
     }
 
+    /// Whether writes to its volumes fail once it is full. The disks of a thick LVM
+    /// or iSCSI storage have their space from the start; iSCSI has no size at all.
+    pub(crate) fn fills_up(&self) -> bool {
+        self.total.is_some_and(|total| total.0 > 0) && !self.is_allocated_at_once()
+    }
+
+    /// Whether a disk takes all its space when it is made.
+    pub(crate) fn is_allocated_at_once(&self) -> bool {
+        matches!(self.kind.as_str(), "lvm" | "iscsi" | "iscsidirect")
+    }
+
     /// Whether it is switched on and the node reaches it.
     pub(crate) fn is_usable(&self) -> bool {
         self.enabled.0 && self.active.is_some_and(|active| active.0)

@@ -48,7 +48,7 @@ pub(crate) enum Look {
 }
 
 impl Look {
-    pub(super) fn outcome(self) -> Result<Outcome> {
+    pub(crate) fn outcome(self) -> Result<Outcome> {
         Ok(match self {
             Self::Ended(report) => {
                 let text = report.text();

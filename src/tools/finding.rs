@@ -92,10 +92,15 @@ pub(crate) fn visible<T>(
     match answer {
         Ok(value) => Some(value),
         Err(failure) => {
-            not_visible.push(format!("{what}: {}", reason(failure)));
+            note_unseen(failure, what, not_visible);
             None
         }
     }
+}
+
+/// Notes what could not be looked at and why.
+pub(crate) fn note_unseen(failure: Failure, what: &str, not_visible: &mut Vec<String>) {
+    not_visible.push(format!("{what}: {}", reason(failure)));
 }
 
 /// Why something could not be looked at, in short. The whole message of an error
@@ -104,17 +109,9 @@ fn reason(failure: Failure) -> String {
     if let Failure::Api(error) = &failure
         && error.status == 403
     {
-        let inner = error
-            .message
-            .rsplit_once('(')
-            .and_then(|(_, inner)| inner.split_once(')'));
-        let named = inner.and_then(|(inner, _)| inner.split_once(", "));
-        return match named {
-            Some((path, privileges)) => format!(
-                "the token lacks {} on {path}",
-                text::cut(&privileges.replace('|', " or "), 80)
-            ),
-            None => "the token may not read it (Sys.Audit on / is needed)".to_owned(),
+        return match failure.lacking() {
+            Some(lacks) => format!("the token lacks {}", text::cut(&lacks, 80)),
+            None => "the token may not read it".to_owned(),
         };
     }
     text::cut(&Error::from(failure).message(), REASON_LENGTH)
@@ -129,6 +126,8 @@ mod tests {
     fn a_missing_privilege_is_named_in_few_words() {
         let refused = |message: &str| {
             let error = ErrorResponse {
+                call: "GET /nodes/pve1/apt/update".to_owned(),
+                node: Some("pve1".to_owned()),
                 status: 403,
                 message: message.to_owned(),
                 ..ErrorResponse::default()
@@ -145,9 +144,13 @@ mod tests {
         );
         assert_eq!(
             refused("Permission check failed (/, Sys.Audit|Datastore.Audit)"),
-            "updates: the token lacks Sys.Audit or Datastore.Audit on /"
+            "updates: the token lacks Sys.Audit on /"
         );
-        assert!(refused("Permission check failed").contains("may not read it"));
+        // Without a name, the call tells.
+        assert_eq!(
+            refused("Permission check failed"),
+            "updates: the token lacks Sys.Modify on /nodes/pve1"
+        );
     }
 
     #[test]

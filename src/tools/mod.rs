@@ -11,6 +11,7 @@ pub(crate) mod finding;
 pub(crate) mod firewall;
 pub(crate) mod guests;
 pub(crate) mod inspect;
+pub(crate) mod interface;
 pub(crate) mod migration;
 pub(crate) mod nodes;
 pub(crate) mod power;
@@ -50,19 +51,23 @@ const BY_DEFAULT: &[&[Tool]] = &[
     storage::TOOLS,
     provisioning::TOOLS,
     resources::TOOLS,
-    cloudinit::TOOLS,
 ];
 
 /// The others, the most used first.
 const ON_REQUEST: &[&[Tool]] = &[
+    cloudinit::TOOLS,
+    resources::HARDWARE,
     inspect::NETWORKS,
     migration::TOOLS,
     firewall::TOOLS,
+    power::SUSPEND,
+    backups::JOBS,
+    inspect::REPORTS,
     inspect::AGENT,
     agent::TOOLS,
     cluster::LOGS,
     inspect::HA,
-    cluster::REPLICATION,
+    cluster::HA,
     inspect::ACCESS,
     console::TOOLS,
 ];

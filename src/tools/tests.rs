@@ -15,6 +15,7 @@ fn arguments_that_are_secret_are_named() {
     assert_eq!(
         secrets,
         [
+            ("create_container", vec!["password".to_owned()]),
             ("set_cloud_init", vec!["password".to_owned()]),
             ("run_in_guest", vec!["stdin".to_owned()]),
         ]

@@ -224,7 +224,8 @@ async fn a_diagnosis_names_the_cause_and_the_fix() -> anyhow::Result<()> {
         .await?;
     let causes = said(&cut["causes"]);
     assert!(causes.contains("the link of net0 is down"), "{causes}");
-    assert!(causes.contains("net0 is on vmbr7"), "{causes}");
+    // It runs, so it has its bridge.
+    assert!(!causes.contains("vmbr7"), "{causes}");
 
     let away = client
         .call("diagnose_guest", json!({ "vmid": 300 }))

@@ -26,6 +26,24 @@ impl Held {
         )
     }
 
+    /// Whether the token has one of these privileges on a path.
+    pub(crate) fn has_any(&self, privileges: &[&str], path: &str) -> bool {
+        let held = self.on(path);
+        privileges.iter().any(|privilege| held.contains(privilege))
+    }
+
+    /// Whether the token has one of these privileges on everything below a path.
+    pub(crate) fn has_any_below(&self, privileges: &[&str], path: &str) -> bool {
+        let start = format!("{path}/");
+        // `-` stands for whatever has no entry of its own.
+        self.has_any(privileges, &format!("{start}-"))
+            && self
+                .0
+                .keys()
+                .filter(|below| below.starts_with(&start))
+                .all(|below| self.has_any(privileges, below))
+    }
+
     /// What the token may do on a path: by the entries of the path, or else by
     /// those of the nearest path above it that has any.
     pub(super) fn on(&self, path: &str) -> Vec<&str> {
@@ -44,5 +62,25 @@ impl Held {
                 _ => return Vec::new(),
             };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_privilege_on_everything_below_a_path() {
+        let held = |paths: Value| Held::read(paths.as_object().unwrap());
+        let all = held(json!({"/": {"SDN.Audit": 1}}));
+        assert!(all.has_any_below(&["SDN.Audit", "SDN.Use"], "/sdn/zones"));
+        assert!(!all.has_any(&["SDN.Use"], "/sdn/zones/localnetwork"));
+        // An entry that is not passed on, and one that takes something away.
+        let only = held(json!({"/sdn/zones": {"SDN.Audit": 0}}));
+        assert!(only.has_any(&["SDN.Audit"], "/sdn/zones"));
+        assert!(!only.has_any_below(&["SDN.Audit"], "/sdn/zones"));
+        let less = held(json!({"/": {"SDN.Audit": 1}, "/sdn/zones/web": {"VM.Audit": 1}}));
+        assert!(!less.has_any_below(&["SDN.Audit"], "/sdn/zones"));
     }
 }

@@ -14,7 +14,9 @@ mod grant;
 mod held;
 mod response;
 
-pub(super) use held::Held;
+use pve_api::{Method, calls};
+
+pub(crate) use held::Held;
 pub(super) use response::Asked;
 pub(crate) use response::ErrorResponse;
 
@@ -78,6 +80,28 @@ impl Failure {
             Self::Transport { .. } | Self::Unreadable { .. } => true,
             Self::Refused { .. } | Self::Mistaken { .. } => false,
         }
+    }
+
+    /// What the token lacks, in few words: `VM.Audit on /vms/100`. Without a name in
+    /// the refusal, what the call needs by the table of calls. Absent of anything
+    /// but a refusal by Proxmox.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        let Self::Api(error) = self else {
+            return None;
+        };
+        if error.status != 403 {
+            return None;
+        }
+        grant::lacking(error).or_else(|| {
+            let (method, path) = error.call.split_once(' ')?;
+            let segments: Vec<&str> = path.split('/').skip(1).collect();
+            let has_param = |name: &str| error.sent.iter().any(|(sent, _)| sent == name);
+            let needs = calls::find(Method::parse(method)?, &segments, has_param)?.needs;
+            (!needs.is_empty()).then(|| match &error.node {
+                Some(node) => needs.replace("{node}", node),
+                None => needs.to_owned(),
+            })
+        })
     }
 
     /// Whether a repetition is pointless because the request is never sent.

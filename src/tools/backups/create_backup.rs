@@ -57,7 +57,7 @@ pub(super) enum Mode {
 }
 
 impl Mode {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
             Self::Suspend => "suspend",

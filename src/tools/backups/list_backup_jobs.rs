@@ -5,23 +5,22 @@
 //! `all` jobs that are pinned to another node. So who is covered is worked out
 //! here, from the jobs and the guests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
-use pve_api::grammar::list;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
+use super::job::{Configured, RawJob, Selection, VmidList, configured, jobs, retention, vmids};
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
     At, Flag, Guest, GuestType, NodeState, Num, Params, Pve, Text, Vmid, guests, nodes,
 };
-use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, summary, visible};
+use crate::{text, tool_names};
 
 /// Backup jobs, and the guests without one.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -62,6 +61,9 @@ struct Uncovered {
     /// Disabled jobs that would cover it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disabled_jobs: Vec<String>,
+    /// Enabled jobs that would cover it, but cannot write to their storage.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failing_jobs: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -105,85 +107,49 @@ struct Job {
     comment: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Selection {
-    All,
-    Pool,
-    Vmids,
+/// What a job backs up of its guests.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct RawVolumes {
+    children: Vec<RawVolumesOf>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct RawJob {
+struct RawVolumesOf {
+    /// The vmid.
+    id: Num<u32>,
+    #[serde(default)]
+    children: Vec<RawVolume>,
+}
+
+#[derive(Debug, Deserialize)]
+struct RawVolume {
+    /// `100:scsi0`.
     id: Text,
-    enabled: Option<Flag>,
-    schedule: Option<Text>,
-    /// Also of a disabled job.
-    next_run: Option<Num<u64>>,
-    storage: Option<Text>,
-    mode: Option<String>,
-    node: Option<String>,
     #[serde(default)]
-    all: Flag,
-    vmid: Option<VmidList>,
-    #[serde(default)]
-    exclude: VmidList,
-    pool: Option<String>,
-    prune_backups: Option<Value>,
-    #[serde(default)]
-    repeat_missed: Flag,
-    comment: Option<String>,
-    /// Before PVE 7: a time and days of the week.
-    starttime: Option<Text>,
-    dow: Option<Text>,
+    included: Flag,
+    /// `not a volume` of a bind mount, which no job can back up.
+    reason: Option<String>,
 }
 
-/// The vmids in a list; one alone may come as a number.
-#[derive(Debug, Default)]
-struct VmidList(BTreeSet<Vmid>);
-
-impl<'de> Deserialize<'de> for VmidList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Text::deserialize(deserializer)?;
-        Ok(Self(list(&text.0).filter_map(Vmid::parse).collect()))
-    }
-}
-
-impl VmidList {
-    fn has(&self, guest: &Guest) -> bool {
-        self.0.contains(&guest.vmid)
-    }
-
-    fn shown(&self) -> Vec<Vmid> {
-        self.0.iter().copied().take(MOST_VMIDS).collect()
-    }
-}
-
-/// A storage as it is configured.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-struct Configured {
-    storage: String,
-    #[serde(rename = "type", default)]
-    kind: String,
-    #[serde(default)]
-    content: String,
-    #[serde(default)]
-    disable: Flag,
-    nodes: Option<Text>,
-    prune_backups: Option<Value>,
-}
+/// The volumes of guests, and whether some job backs each up.
+type Volumes = BTreeMap<u32, BTreeMap<String, bool>>;
 
 const MOST_FINDINGS: usize = 50;
-const MOST_VMIDS: usize = 100;
+
+/// How many jobs are named beside a guest.
+const MOST_JOBS: usize = 10;
 const COMMENT_LENGTH: usize = 120;
+
+/// Of how many jobs the volumes are read.
+const MOST_READ: usize = 20;
 
 impl Run for ListBackupJobs {
     type Output = JobList;
 
     const CALLS: &'static [Calls] = &[
         Calls::One(&calls::cluster::BACKUP_JOBS),
+        Calls::One(&calls::cluster::BACKUP_VOLUMES),
         Calls::One(&calls::cluster::RESOURCES),
         Calls::One(&calls::cluster::STATUS),
         Calls::One(&calls::nodes::LIST),
@@ -191,21 +157,32 @@ impl Run for ListBackupJobs {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<JobList>> {
-        let jobs: Vec<RawJob> = pve.send(&calls::cluster::BACKUP_JOBS.at([]), &Params::new())?;
+        let jobs = jobs(pve)?;
         let guests = guests(pve)?;
+        if let Some(vmid) = self.vmid
+            && !guests.iter().any(|guest| guest.vmid == vmid)
+        {
+            Guest::find(pve, vmid)?;
+        }
         let mut not_visible = Vec::new();
-        let storages: Option<Vec<Configured>> = visible(
-            pve.send(&calls::storage::CONFIGURED.at([]), &Params::new()),
-            "storages",
-            &mut not_visible,
-        );
-        let picture = Picture {
+        let storages = visible(configured(pve), "storages", &mut not_visible);
+        let mut picture = Picture {
             guests: &guests,
             nodes: &nodes(pve)?,
-            // Under a scope, what is missing from a list may be outside it.
             storages: storages.as_deref().filter(|all| !all.is_empty()),
+            sees_all_storages: false,
             is_scoped: pve.scope().is_some(),
+            volumes: Volumes::new(),
         };
+        // Asked for where it matters only. Under a scope, what is missing from a
+        // list may be outside it.
+        if !picture.is_scoped && jobs.iter().any(|job| picture.lacks_storage(job)) {
+            let sees = ["Datastore.Audit", "Datastore.AllocateSpace"];
+            picture.sees_all_storages = pve
+                .held()
+                .is_some_and(|held| held.has_any_below(&sees, "/storage"));
+        }
+        picture.volumes = picture.read_volumes(pve, &jobs, self.vmid, &mut not_visible);
         let mut list = picture.list(jobs, self.vmid, not_visible);
         let text = list.text();
         let mut notes = Vec::new();
@@ -224,100 +201,33 @@ struct Picture<'a> {
     nodes: &'a [NodeState],
     /// Absent where the token sees none.
     storages: Option<&'a [Configured]>,
+    /// Whether a storage that is not among them does not exist.
+    sees_all_storages: bool,
     is_scoped: bool,
-}
-
-/// `{"keep-daily": "7"}`, or the same as a text.
-fn retention(value: Option<&Value>) -> Option<String> {
-    match value? {
-        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        Value::Object(fields) if !fields.is_empty() => {
-            let parts: Vec<String> = fields
-                .iter()
-                .map(|(key, value)| match value {
-                    Value::String(text) => format!("{key}={text}"),
-                    other => format!("{key}={other}"),
-                })
-                .collect();
-            Some(parts.join(","))
-        }
-        _ => None,
-    }
-}
-
-fn vmids<'a>(vmids: impl IntoIterator<Item = &'a Vmid>) -> String {
-    let all: Vec<String> = vmids.into_iter().map(ToString::to_string).collect();
-    text::names(all.iter().map(String::as_str))
-}
-
-impl RawJob {
-    fn is_enabled(&self) -> bool {
-        self.enabled.is_none_or(|flag| flag.0)
-    }
-
-    /// Proxmox looks at the pool first, then at the vmids, then at `all`.
-    fn selection(&self) -> Selection {
-        match (&self.pool, &self.vmid) {
-            (Some(_), _) => Selection::Pool,
-            (None, Some(_)) => Selection::Vmids,
-            (None, None) => Selection::All,
-        }
-    }
-
-    /// Whether it selects a guest, on whatever node.
-    fn selects(&self, guest: &Guest) -> bool {
-        match self.selection() {
-            Selection::Pool => guest.pool == self.pool,
-            Selection::Vmids => self.vmid.as_ref().is_some_and(|vmids| vmids.has(guest)),
-            Selection::All => self.all.0 && !self.exclude.has(guest),
-        }
-    }
-
-    /// Whether it backs a guest up where the guest is now.
-    fn covers(&self, guest: &Guest) -> bool {
-        self.selects(guest) && self.node.as_ref().is_none_or(|node| *node == guest.node)
-    }
+    /// Those in jobs that run; empty where they cannot be read.
+    volumes: Volumes,
 }
 
 impl Picture<'_> {
     fn list(&self, raw: Vec<RawJob>, vmid: Option<Vmid>, not_visible: Vec<String>) -> JobList {
-        let mut findings: Vec<Finding> = raw.iter().flat_map(|job| self.look_at(job)).collect();
-        let is_covered =
-            |guest: &Guest| raw.iter().any(|job| job.is_enabled() && job.covers(guest));
+        let guest = vmid.and_then(|vmid| self.guests.iter().find(|guest| guest.vmid == vmid));
+        let is_asked =
+            |job: &RawJob| vmid.is_none() || guest.is_some_and(|guest| job.selects(guest));
+        let mut findings: Vec<Finding> = raw
+            .iter()
+            .filter(|job| is_asked(job))
+            .flat_map(|job| self.look_at(job))
+            .collect();
         let uncovered: Vec<Uncovered> = self
             .guests
             .iter()
             .filter(|guest| !guest.template.0 && vmid.is_none_or(|vmid| vmid == guest.vmid))
-            .filter(|guest| !is_covered(guest))
-            .map(|guest| Uncovered {
-                vmid: guest.vmid,
-                name: guest.name.clone(),
-                kind: guest.kind,
-                node: guest.node.clone(),
-                disabled_jobs: raw
-                    .iter()
-                    .filter(|job| !job.is_enabled() && job.covers(guest))
-                    .map(|job| job.id.0.clone())
-                    .collect(),
-            })
+            .filter(|guest| !raw.iter().any(|job| self.backs_up(job, guest)))
+            .map(|guest| Uncovered::new(guest, &raw))
             .collect();
-        if !uncovered.is_empty() {
-            let evidence = vmids(uncovered.iter().map(|guest| &guest.vmid));
-            findings.push(
-                Finding::new(
-                    Severity::High,
-                    format!(
-                        "no enabled backup job covers {}",
-                        text::count(uncovered.len(), "guest")
-                    ),
-                    "add them to a job, or enable the one that names them, in the web interface \
-                     under Datacenter, Backup",
-                )
-                .on(format!("vmids {evidence}")),
-            );
-        }
+        findings.extend(not_covered(&uncovered));
+        findings.extend(self.look_at_volumes(vmid));
         order::by_key(&mut findings, |finding| finding.severity);
-        let guest = vmid.and_then(|vmid| self.guests.iter().find(|guest| guest.vmid == vmid));
         let jobs: Vec<Job> = raw
             .iter()
             .filter(|job| vmid.is_none() || guest.is_some_and(|guest| job.covers(guest)))
@@ -332,6 +242,127 @@ impl Picture<'_> {
             not_visible,
             hint: None,
         }
+    }
+
+    /// Whether a job backs a guest up, as far as can be told before it runs.
+    fn backs_up(&self, job: &RawJob, guest: &Guest) -> bool {
+        job.is_enabled() && job.covers(guest) && self.can_write(job, &guest.node)
+    }
+
+    /// Whether a job can write to its storage on a node, as far as is known.
+    fn can_write(&self, job: &RawJob, node: &str) -> bool {
+        match self.storage(job) {
+            Some(storage) => !storage.disable.0 && storage.holds_backups() && storage.is_on(node),
+            None => !(self.sees_all_storages && self.lacks_storage(job)),
+        }
+    }
+
+    /// Whether a job names a storage that is not among those that the token sees.
+    fn lacks_storage(&self, job: &RawJob) -> bool {
+        job.storage.is_some() && self.storages.is_some() && self.storage(job).is_none()
+    }
+
+    /// The volumes in the jobs that run, and whether some job backs each up. If one
+    /// answer is missing, none is judged: another job may back the volume up.
+    fn read_volumes(
+        &self,
+        pve: &Pve,
+        jobs: &[RawJob],
+        vmid: Option<Vmid>,
+        not_visible: &mut Vec<String>,
+    ) -> Volumes {
+        let is_asked = |guest: &&Guest| vmid.is_none_or(|vmid| vmid == guest.vmid);
+        let jobs: Vec<&RawJob> = jobs
+            .iter()
+            .filter(|job| {
+                let mut guests = self.guests.iter().filter(is_asked);
+                guests.any(|guest| self.backs_up(job, guest))
+            })
+            .collect();
+        if jobs.len() > MOST_READ {
+            not_visible.push(format!(
+                "volumes in backups: {} jobs are too many to look at, name a vmid",
+                jobs.len()
+            ));
+            return Volumes::new();
+        }
+        let request = |job: &RawJob| calls::cluster::BACKUP_VOLUMES.at([&job.id.0]);
+        pve.start(jobs.iter().map(|job| (request(job), Params::new())));
+        let mut volumes = Volumes::new();
+        for job in jobs {
+            let answer = pve.send::<RawVolumes>(&request(job), &Params::new());
+            let Some(read) = visible(answer, "volumes in backups", not_visible) else {
+                return Volumes::new();
+            };
+            self.add_volumes(job, read, &mut volumes);
+        }
+        volumes
+    }
+
+    fn add_volumes(&self, job: &RawJob, read: RawVolumes, volumes: &mut Volumes) {
+        for of in read.children {
+            let guest = self.guests.iter().find(|guest| guest.vmid.get() == of.id.0);
+            if !guest.is_some_and(|guest| !guest.template.0 && self.backs_up(job, guest)) {
+                continue;
+            }
+            let known = volumes.entry(of.id.0).or_default();
+            for volume in of.children {
+                if volume.reason.as_deref() != Some("not a volume") {
+                    *known.entry(volume.id.0).or_default() |= volume.included.0;
+                }
+            }
+        }
+    }
+
+    /// Guests in a job of whose disks nothing, or not all, is in a backup.
+    fn look_at_volumes(&self, vmid: Option<Vmid>) -> Vec<Finding> {
+        let asked = self
+            .volumes
+            .iter()
+            .filter(|(id, _)| vmid.is_none_or(|vmid| vmid.get() == **id));
+        let (mut without, mut left_out) = (Vec::new(), Vec::new());
+        for (id, volumes) in asked {
+            let missing = volumes.iter().filter(|(_, included)| !**included);
+            let missing: Vec<&str> = missing.map(|(volume, _)| volume.as_str()).collect();
+            if !missing.is_empty() && missing.len() == volumes.len() {
+                without.push(id.to_string());
+            } else {
+                left_out.extend(missing);
+            }
+        }
+        let mut findings = Vec::new();
+        let fix = "a VM's disk is left out by backup=0, and a container's mount point is in only with \
+                   backup=1: change it in the guest's hardware or resources in the web interface";
+        if !without.is_empty() {
+            findings.push(
+                Finding::new(
+                    Severity::High,
+                    format!(
+                        "{} in a backup job without any disk in the backup",
+                        text::count(without.len(), "guest")
+                    ),
+                    fix,
+                )
+                .on(format!(
+                    "vmids {}",
+                    text::names(without.iter().map(String::as_str))
+                )),
+            );
+        }
+        if !left_out.is_empty() {
+            findings.push(
+                Finding::new(
+                    Severity::Low,
+                    format!(
+                        "{} of guests in a backup job left out of every backup",
+                        text::count(left_out.len(), "disk")
+                    ),
+                    format!("make sure that this is meant: {fix}"),
+                )
+                .on(text::names(left_out)),
+            );
+        }
+        findings
     }
 
     /// How many guests a job backs up where they are now.
@@ -524,8 +555,7 @@ impl Picture<'_> {
                 format!("enable the storage, or {edit}"),
             ));
         }
-        let holds_backups = list(&storage.content).any(|content| content == "backup");
-        if !storage.content.is_empty() && !holds_backups {
+        if !storage.holds_backups() {
             findings.push(Finding::new(
                 grave(Severity::High),
                 format!("job {id} writes to storage {name}, which does not hold backups"),
@@ -533,11 +563,10 @@ impl Picture<'_> {
             ));
         }
         if let Some(only) = storage.nodes.as_ref().filter(|nodes| !nodes.0.is_empty()) {
-            let has = |node: &str| list(&only.0).any(|one| one == node);
             let apart: Vec<Vmid> = self
                 .guests
                 .iter()
-                .filter(|guest| job.covers(guest) && !has(&guest.node))
+                .filter(|guest| job.covers(guest) && !storage.is_on(&guest.node))
                 .map(|guest| guest.vmid)
                 .collect();
             if !apart.is_empty() {
@@ -555,22 +584,75 @@ impl Picture<'_> {
                 );
             }
         }
-        let is_kept = |value: Option<&Value>| {
-            retention(value).is_some_and(|kept| !kept.contains("keep-all=1"))
-        };
-        // A Proxmox Backup Server prunes by its own jobs.
-        if job.is_enabled()
-            && storage.kind != "pbs"
-            && !is_kept(job.prune_backups.as_ref())
-            && !is_kept(storage.prune_backups.as_ref())
-        {
-            findings.push(Finding::new(
-                Severity::Low,
-                format!("job {id} keeps every backup: storage {name} fills up"),
-                "set a retention, in the job or of the storage",
-            ));
-        }
+        findings.extend(look_at_retention(job, storage));
         findings
+    }
+}
+
+/// Whether a job keeps every backup: its own retention decides, and without one,
+/// that of its storage. What vzdump.conf says on each node comes last.
+fn look_at_retention(job: &RawJob, storage: &Configured) -> Option<Finding> {
+    let (id, name) = (&job.id.0, &storage.storage);
+    // A Proxmox Backup Server prunes by its own jobs.
+    if !job.is_enabled() || storage.kind == "pbs" {
+        return None;
+    }
+    let own = retention(job.prune_backups.as_ref());
+    let kept = own.or_else(|| retention(storage.prune_backups.as_ref()));
+    let finding = match kept {
+        None => format!(
+            "neither job {id} nor storage {name} limits how many backups are kept: unless \
+             vzdump.conf on the nodes does, the storage fills up"
+        ),
+        Some(kept) if kept.contains("keep-all=1") => {
+            format!("job {id} keeps every backup: storage {name} fills up")
+        }
+        Some(_) => return None,
+    };
+    Some(Finding::new(
+        Severity::Low,
+        finding,
+        "set a retention, in the job or of the storage",
+    ))
+}
+
+/// The finding about guests that no job backs up.
+fn not_covered(uncovered: &[Uncovered]) -> Option<Finding> {
+    let evidence = vmids(uncovered.iter().map(|guest| &guest.vmid));
+    (!uncovered.is_empty()).then(|| {
+        Finding::new(
+            Severity::High,
+            format!(
+                "no enabled backup job covers {}",
+                text::count(uncovered.len(), "guest")
+            ),
+            format!(
+                "add them to a job, or enable or correct the one that names them: {}",
+                tool_names::SET_BACKUP_JOB
+            ),
+        )
+        .on(format!("vmids {evidence}"))
+    })
+}
+
+impl Uncovered {
+    /// A guest that none of the jobs backs up.
+    fn new(guest: &Guest, jobs: &[RawJob]) -> Self {
+        let would_cover = |is_enabled: bool| -> Vec<String> {
+            jobs.iter()
+                .filter(|job| job.is_enabled() == is_enabled && job.covers(guest))
+                .map(|job| job.id.0.clone())
+                .take(MOST_JOBS)
+                .collect()
+        };
+        Self {
+            vmid: guest.vmid,
+            name: guest.name.clone(),
+            kind: guest.kind,
+            node: guest.node.clone(),
+            disabled_jobs: would_cover(false),
+            failing_jobs: would_cover(true),
+        }
     }
 }
 
@@ -596,7 +678,7 @@ impl JobList {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn guests() -> Vec<Guest> {
         serde_json::from_value(json!([
@@ -620,7 +702,9 @@ mod tests {
             guests: &guests(),
             nodes: &nodes,
             storages: storages.as_deref(),
+            sees_all_storages: true,
             is_scoped: false,
+            volumes: Volumes::new(),
         };
         picture.list(serde_json::from_value(jobs).unwrap(), None, Vec::new())
     }
@@ -687,7 +771,11 @@ mod tests {
                 {"storage": "local", "type": "pbs", "content": "backup"},
             ])),
         );
-        assert_eq!(uncovered(&list), [101]);
+        // Only a job without an obstacle covers: not one that writes to a storage
+        // that is missing, disabled, of other content or on other nodes.
+        assert_eq!(uncovered(&list), [100, 101, 200, 201]);
+        assert_eq!(list.uncovered[0].failing_jobs, ["ids", "pool"]);
+        assert_eq!(list.uncovered[3].failing_jobs, ["one"]);
         assert_eq!(
             says(&list, "job ids names guests that do not exist"),
             Severity::Medium
@@ -702,13 +790,88 @@ mod tests {
         says(&list, "storage iso, which does not hold backups");
         says(&list, "no guest is in pool empty");
         says(&list, "node gamma, which does not exist");
-        says(&list, "job ids keeps every backup");
+        says(&list, "neither job ids nor storage nas limits");
         assert!(
             !list
                 .findings
                 .iter()
                 .any(|one| one.finding.contains("job lost keeps"))
         );
+    }
+
+    #[test]
+    fn the_retention_of_the_job_comes_first() {
+        let of = |job: Value, storage: Value| {
+            let job: RawJob = serde_json::from_value(
+                json!({"id": "a", "all": 1, "storage": "nas", "prune-backups": job}),
+            )
+            .unwrap();
+            let storage: Configured = serde_json::from_value(
+                json!({"storage": "nas", "type": "dir", "prune-backups": storage}),
+            )
+            .unwrap();
+            look_at_retention(&job, &storage).map(|one| one.finding)
+        };
+        let all = json!({"keep-all": "1"});
+        let some = json!("keep-last=3");
+        assert!(
+            of(all.clone(), some.clone())
+                .unwrap()
+                .contains("keeps every")
+        );
+        assert!(
+            of(Value::Null, all.clone())
+                .unwrap()
+                .contains("keeps every")
+        );
+        assert!(
+            of(Value::Null, Value::Null)
+                .unwrap()
+                .contains("vzdump.conf")
+        );
+        assert_eq!(of(some.clone(), all), None);
+        assert_eq!(of(Value::Null, some), None);
+    }
+
+    #[test]
+    fn disks_that_no_backup_has() {
+        let jobs: Vec<RawJob> = serde_json::from_value(json!([
+            {"id": "a", "all": 1}, {"id": "b", "vmid": "101"}, {"id": "off", "all": 1, "enabled": 0},
+        ]))
+        .unwrap();
+        let mut picture = Picture {
+            guests: &guests(),
+            nodes: &[],
+            storages: None,
+            sees_all_storages: false,
+            is_scoped: false,
+            volumes: Volumes::new(),
+        };
+        let volume = |id: &str, included: u8, reason: &str| {
+            json!({"id": id, "included": included,
+            "reason": reason, "name": "x", "leaf": 1})
+        };
+        let a = json!({"children": [
+            {"id": 100, "type": "qemu", "children": [volume("100:scsi0", 0, "backup=no")]},
+            {"id": 101, "type": "qemu", "children": [volume("101:scsi0", 0, "backup=no")]},
+            {"id": 200, "type": "lxc", "children": [volume("200:rootfs", 1, "rootfs"),
+                volume("200:mp0", 0, "disabled"), volume("200:mp1", 0, "not a volume")]},
+            {"id": 201, "type": "lxc", "children": []},
+            {"id": 900, "type": "qemu", "children": [volume("900:scsi0", 0, "backup=no")]},
+        ]});
+        let b = json!({"children": [
+            {"id": 101, "type": "qemu", "children": [volume("101:scsi0", 1, "backup=yes")]}]});
+        let mut volumes = Volumes::new();
+        for (job, read) in jobs.iter().zip([a, b]) {
+            picture.add_volumes(job, serde_json::from_value(read).unwrap(), &mut volumes);
+        }
+        picture.volumes = volumes;
+        let found = picture.look_at_volumes(None);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert_eq!(found[0].severity, Severity::High);
+        assert_eq!(found[0].evidence.as_deref(), Some("vmids 100"));
+        assert_eq!(found[1].evidence.as_deref(), Some("200:mp0"));
+        assert!(picture.look_at_volumes(Vmid::parse("101")).is_empty());
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl Family {
     fn apply(&self, value: &mut Properties, address: &str, gateway: &str) {
         match &self.address {
             Some(AddressChange::Set(text)) => {
-                value.set(address, text.as_str());
+                value.insert(address, text.as_str());
                 if !text.contains('/') {
                     value.remove(gateway);
                 }
@@ -238,7 +238,7 @@ impl Family {
             None => {}
         }
         match &self.gateway {
-            Some(AddressChange::Set(text)) => value.set(gateway, text.as_str()),
+            Some(AddressChange::Set(text)) => value.insert(gateway, text.as_str()),
             Some(AddressChange::Remove) => value.remove(gateway),
             None => {}
         }

@@ -1,12 +1,17 @@
 //! The cloud-init drive of a VM, and settings that are not on it yet.
 
+use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 
 use super::keys;
 use super::mask::HIDDEN;
 use crate::error::{Error, Result};
-use crate::pve::{Failure, Guest, GuestConfig, GuestType, PendingChange, PendingConfig, Pve};
+use crate::pve::{
+    Content, Failure, Guest, GuestConfig, GuestType, Params, PendingChange, PendingConfig, Pve,
+    choose,
+};
 
 pub(super) fn no_container(guest: &Guest) -> Result<()> {
     if guest.kind != GuestType::Lxc {
@@ -65,11 +70,34 @@ pub(super) fn drive(config: &GuestConfig) -> Option<String> {
         .map(|disk| disk.id)
 }
 
+/// Adds a cloud-init drive in a free slot.
+pub(super) fn add_drive(pve: &Pve, guest: &Guest, storage: &str) -> Result<()> {
+    let storage = choose(pve, &guest.node, Content::Images, Some(storage))?.storage;
+    let before = PendingConfig::read(pve, guest)?;
+    let is_free = |slot: &&str| before.iter().all(|setting| setting.key != *slot);
+    // Firmware and kernels of machines with UEFI may not see an IDE drive.
+    let slots: &[&str] = match before.wanted("bios") {
+        Some("ovmf") => &["scsi1", "scsi2", "scsi3", "scsi30", "ide2", "ide0"],
+        _ => &["ide2", "ide0", "ide1", "ide3", "scsi30"],
+    };
+    let Some(slot) = slots.iter().copied().find(is_free) else {
+        return Err(Error::Conflict(format!(
+            "{} has no free slot for a cloud-init drive",
+            guest.label()
+        )));
+    };
+    let form = Params::new()
+        .set(slot, format!("{storage}:cloudinit"))
+        .opt("digest", before.digest());
+    pve.send::<IgnoredAny>(&guest.request(&calls::guests::SET_CONFIG), &form)
+        .map_err(|failure| Error::from(failure).context("no cloud-init drive was added"))?;
+    Ok(())
+}
+
 pub(super) fn no_drive(guest: &Guest) -> Error {
     Error::Conflict(format!(
-        "{} has no cloud-init drive, without which the settings have no effect: add one in its \
-         Hardware tab (Add, CloudInit Drive), or on node {} with qm set {} --ide2 \
-         STORAGE:cloudinit",
+        "{} has no cloud-init drive, without which the settings have no effect: give storage to add \
+         one there, or add one on node {} with qm set {} --ide2 STORAGE:cloudinit",
         guest.label(),
         guest.node,
         guest.vmid

@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 /// A public key: `ssh-ed25519 AAAA… comment`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct SshKey {
+pub(in crate::tools) struct SshKey {
     kind: String,
     data: String,
     comment: String,
@@ -16,7 +16,7 @@ pub(super) struct SshKey {
 impl SshKey {
     /// Reads a line as a `.pub` file holds it. Options such as `command="…"`
     /// before the type are refused: cloud-init would hand them on.
-    pub(super) fn parse(line: &str) -> Result<Self, String> {
+    pub(in crate::tools) fn parse(line: &str) -> Result<Self, String> {
         let line = line.trim();
         if line.contains(char::is_control) {
             return Err("must be one line: give each key on its own".into());
@@ -55,7 +55,7 @@ impl SshKey {
     }
 
     /// `ssh-ed25519 comment`, or the key's last characters where it has none.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::tools) fn name(&self) -> String {
         if self.comment.is_empty() {
             let end = self.data.trim_end_matches('=');
             let end = end.get(end.len().saturating_sub(8)..).unwrap_or(end);
@@ -65,7 +65,8 @@ impl SshKey {
         }
     }
 
-    fn line(&self) -> String {
+    /// Its line, as a `.pub` file has it.
+    pub(in crate::tools) fn line(&self) -> String {
         format!("{} {} {}", self.kind, self.data, self.comment)
             .trim_end()
             .to_owned()
@@ -74,7 +75,7 @@ impl SshKey {
 
 /// The value of `sshkeys`: percent-encoded once, a blank as `%20` and never
 /// `+`. The form's own encoding comes on top of it.
-pub(super) fn encode(keys: &[SshKey]) -> String {
+pub(in crate::tools) fn encode(keys: &[SshKey]) -> String {
     let lines: String = keys.iter().map(|key| key.line() + "\n").collect();
     utf8_percent_encode(&lines, PLAIN).to_string()
 }

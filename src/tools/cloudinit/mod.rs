@@ -3,9 +3,9 @@
 pub(crate) mod address;
 mod drive;
 mod get_cloud_init;
-mod keys;
+pub(in crate::tools) mod keys;
 mod mask;
-mod set_cloud_init;
+pub(in crate::tools) mod set_cloud_init;
 #[cfg(test)]
 mod tests;
 

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::address::{AddressArguments, AddressPlan};
-use super::drive::{drive, key_names, no_container, no_drive, pending};
+use super::drive::{add_drive, drive, key_names, no_container, no_drive, pending};
 use super::keys::SshKey;
 use super::mask::HIDDEN;
 use super::{address, keys};
@@ -45,6 +45,8 @@ pub(crate) struct SetCloudInit {
     search_domain: Option<String>,
     /// Upgrade packages at the first boot.
     upgrade: Option<bool>,
+    /// Of a VM without a cloud-init drive: adds one there.
+    storage: Option<String>,
 }
 
 /// A string that no message, report or debug output shows.
@@ -65,9 +67,11 @@ impl Run for SetCloudInit {
         Calls::All(LOOK_UP),
         Calls::One(&calls::guests::CLOUD_INIT),
         Calls::Guest(&calls::guests::CONFIG),
+        Calls::Guest(&calls::guests::PENDING),
         Calls::Guest(&calls::guests::SET_CONFIG),
         Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::guests::UPDATE_CLOUD_INIT),
+        Calls::One(&calls::storage::LIST),
     ];
 
     /// A card may be given by its number alone.
@@ -103,10 +107,14 @@ impl Run for SetCloudInit {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let desired = self.check()?;
         let (guest, (state, edit)) = Guest::with(pve, self.vmid, |guest| {
-            let VmState { config, state } = VmState::new(pve, guest)?;
+            let VmState { mut config, state } = VmState::new(pve, guest)?;
             state.unlocked(guest)?;
             if drive(&config).is_none() {
-                return Err(no_drive(guest));
+                let Some(storage) = &self.storage else {
+                    return Err(no_drive(guest));
+                };
+                add_drive(pve, guest, storage)?;
+                config = GuestConfig::read(pve, guest)?;
             }
             let edit = desired.changes_to(guest, &config)?;
             if !edit.is_empty() {
@@ -177,6 +185,7 @@ impl VmState {
 impl SetCloudInit {
     /// Checks what needs no request.
     pub(super) fn check(&self) -> Result<DesiredSettings> {
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
         let mut problems = Vec::new();
         let desired = self.desired(&mut problems);
         if !problems.is_empty() {
@@ -475,7 +484,8 @@ fn report(guest: &Guest, state: &GuestState, edit: Edit) -> Report {
     }
 }
 
-fn is_user(text: &str) -> bool {
+/// Whether cloud-init can make an account of this name.
+pub(in crate::tools) fn is_user(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text
             .bytes()

@@ -7,6 +7,7 @@ mod get_task;
 mod line;
 mod list_replication;
 mod list_tasks;
+mod set_ha_resource;
 mod stop_task;
 pub(crate) mod task;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use get_node_log::GetNodeLog;
 use get_task::GetTask;
 use list_replication::ListReplication;
 use list_tasks::ListTasks;
+use set_ha_resource::SetHaResource;
 use stop_task::StopTask;
 use wait_task::WaitTask;
 
@@ -54,7 +56,9 @@ pub(crate) const LOGS: &[Tool] = &[
 
 /// A part of the set `ha`.
 #[rustfmt::skip]
-pub(crate) const REPLICATION: &[Tool] = &[
+pub(crate) const HA: &[Tool] = &[
     Tool::new::<ListReplication>(HA_TOOLSET, "list_replication", "List replication jobs", READ,
         "Replication jobs with state, last and next run, errors; failing ones first."),
+    Tool::new::<SetHaResource>(HA_TOOLSET, "set_ha_resource", "Set high availability", DESTROY.idempotent(),
+        "Put a guest under high availability, or change its state, limits or failback there. Removing it is done in the web interface."),
 ];

@@ -20,11 +20,12 @@ use super::traffic::Addresses;
 use super::visible::visible;
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{At, Failure, Nic, Params, Pve, Vmid, nodes};
+use crate::pve::{Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::finding::Severity;
+use crate::tools::interface::{Interface, Listed, interfaces};
 
 /// How many rules an audit shows by default.
 const RULES_SHOWN: usize = 100;
@@ -375,10 +376,6 @@ impl FirewallState {
         pve: &Pve,
         firewall: &Firewall,
     ) -> Result<Option<BTreeSet<String>>, Failure> {
-        #[derive(Deserialize)]
-        struct Entry {
-            iface: String,
-        }
         let Some(node) = firewall
             .node
             .as_deref()
@@ -392,10 +389,9 @@ impl FirewallState {
         {
             return Ok(None);
         }
-        let entries: Option<Vec<Entry>> = visible(pve.send(
-            &calls::nodes::NETWORK.at([node]),
-            &Params::new().set("type", "include_sdn"),
-        ))?;
-        Ok(entries.map(|entries| entries.into_iter().map(|entry| entry.iface).collect()))
+        let listed = visible(interfaces(pve, node, Listed::All))?;
+        // To a token that sees no bridge, others may be invisible too.
+        let listed = listed.filter(|all| all.iter().any(Interface::takes_guests));
+        Ok(listed.map(|all| all.into_iter().map(|one| one.iface).collect()))
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use pve_api::calls;
 
-use super::get_guest_network::all_addresses;
+use super::get_guest_network::inside_interfaces;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, GuestType, Params, Properties, Pve};
 use crate::text;
@@ -74,16 +74,21 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
                 unasked += 1;
                 continue;
             }
-            match all_addresses(pve, &guest) {
-                Ok(addresses) if addresses.iter().any(|one| is(one, address)) => {
+            match inside_interfaces(pve, &guest) {
+                Ok(Some(interfaces))
+                    if interfaces
+                        .iter()
+                        .flat_map(|one| &one.addresses)
+                        .any(|one| is(one, address)) =>
+                {
                     let place = match guest.kind {
                         GuestType::Qemu => "guest agent",
                         GuestType::Lxc => "interfaces",
                     };
                     found.guests.push((guest, place.to_owned()));
                 }
-                Ok(_) => {}
-                Err(_) => silent += 1,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => silent += 1,
             }
         }
     }

@@ -171,19 +171,34 @@ fn without_interfaces(guest: &Guest) -> Error {
     }
 }
 
-/// All addresses that a running guest has, link-local ones too, but not those of
-/// its loopback interface: for whoever asks why it cannot be reached.
-pub(crate) fn all_addresses(pve: &Pve, guest: &Guest) -> Result<Vec<String>> {
-    let raw = interfaces(pve, guest).map_err(|failure| unreadable(guest, failure))?;
-    let mut addresses: Vec<String> = raw
-        .into_iter()
-        .flatten()
-        .filter(|raw| !raw.is_loopback())
-        .flat_map(|raw| Interface::new(raw, &[]).addresses)
-        .map(|address| address.address)
-        .collect();
-    addresses.truncate(4 * MOST_ADDRESSES);
-    Ok(addresses)
+/// An interface inside a running guest, for whoever asks why the guest cannot be
+/// reached.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct InsideInterface {
+    pub(crate) mac: Option<String>,
+    /// Link-local ones too.
+    pub(crate) addresses: Vec<String>,
+}
+
+/// The interfaces inside a running guest but for its loopback interface; absent if
+/// the answer does not contain them.
+pub(crate) fn inside_interfaces(
+    pve: &Pve,
+    guest: &Guest,
+) -> Result<Option<Vec<InsideInterface>>, Failure> {
+    let inside = |raw: RawInterface| {
+        let one = Interface::new(raw, &[]);
+        InsideInterface {
+            mac: one.mac,
+            addresses: one.addresses.into_iter().map(|one| one.address).collect(),
+        }
+    };
+    Ok(interfaces(pve, guest)?.map(|all| {
+        all.into_iter()
+            .filter(|raw| !raw.is_loopback())
+            .map(inside)
+            .collect()
+    }))
 }
 
 /// How useful an interface is for reaching the guest.

@@ -73,6 +73,9 @@ struct User {
     roles: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tokens: Vec<Token>,
+    /// If not all are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_total: Option<usize>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -90,6 +93,7 @@ struct Token {
 
 /// A user as Proxmox lists it. Names and addresses are not read.
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct RawUser {
     userid: String,
     /// Absent of one that is enabled, where the list is not full.
@@ -99,6 +103,8 @@ struct RawUser {
     groups: Option<Text>,
     /// Not empty of a user with a second factor: mostly `x`.
     keys: Option<IgnoredText>,
+    /// `pam`, `pve`, `ldap`, `ad` or `openid`.
+    realm_type: Option<String>,
     #[serde(default)]
     tokens: Vec<RawToken>,
 }
@@ -147,6 +153,12 @@ struct Rights {
 
 const MOST_FINDINGS: usize = 50;
 
+/// How many tokens and groups of a user are shown.
+const MOST_TOKENS: usize = 20;
+const MOST_GROUPS: usize = 20;
+
+const EVIDENCE_LENGTH: usize = 400;
+
 const SUPERUSER: &str = "root@pam";
 
 const NO_ACCESS: &str = "NoAccess";
@@ -174,6 +186,8 @@ impl Run for AuditAccess {
             unseen.push("the access control list: nothing in it is visible".to_owned());
         }
         let mut holders = match &guest {
+            // Without the roles, nobody would seem to have a right.
+            Some(_) if rights.roles.is_empty() => None,
             Some(guest) => {
                 if let Some(scope) = pve.scope() {
                     notes.push(format!(
@@ -235,12 +249,21 @@ impl RawUser {
         self.keys.as_ref().is_some_and(|keys| keys.0)
     }
 
+    /// Whether Proxmox could ask for one: an OpenID provider does that itself.
+    fn lacks_factor(&self) -> bool {
+        !self.has_factor() && self.realm_type.as_deref() != Some("openid")
+    }
+
     fn has_expired(&self, now: u64) -> bool {
         has_expired(self.expire, now)
     }
 }
 
 impl RawToken {
+    fn has_expired(&self, now: u64) -> bool {
+        has_expired(self.expire, now)
+    }
+
     /// Proxmox separates a token unless told otherwise.
     fn is_separated(&self) -> bool {
         self.privsep.is_none_or(|flag| flag.0)
@@ -316,12 +339,18 @@ impl Rights {
             user: raw.userid.clone(),
             enabled: raw.is_enabled(),
             expires_at: end(raw.expire),
-            groups: names(raw.groups.as_ref()),
+            groups: {
+                let mut groups = names(raw.groups.as_ref());
+                groups.truncate(MOST_GROUPS);
+                groups
+            },
+            tokens_total: (raw.tokens.len() > MOST_TOKENS).then_some(raw.tokens.len()),
             second_factor: raw.has_factor(),
             roles: self.shown("user", &raw.userid),
             tokens: raw
                 .tokens
                 .iter()
+                .take(MOST_TOKENS)
                 .map(|token| Token {
                     token: token.tokenid.0.clone(),
                     separated: token.is_separated(),
@@ -347,14 +376,14 @@ impl Rights {
     fn risks_of<'a>(&self, entries: impl Iterator<Item = &'a RawEntry>) -> Vec<String> {
         let mut risks = Vec::new();
         for entry in entries {
-            let Some(privileges) = self.roles.get(&entry.roleid) else {
-                continue;
-            };
             let place = format!("{} on {}", entry.roleid, entry.path);
             if entry.roleid == "Administrator" {
                 risks.push(place);
                 continue;
             }
+            let Some(privileges) = self.roles.get(&entry.roleid) else {
+                continue;
+            };
             for (privilege, what) in risky(privileges.iter().map(String::as_str)) {
                 risks.push(format!("{privilege} by {place}: {what}"));
             }
@@ -364,7 +393,7 @@ impl Rights {
 
     fn findings(&self, now: u64) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut endless = Vec::new();
+        let (mut endless, mut expired) = (Vec::new(), Vec::new());
         for user in &self.users {
             let name = &user.userid;
             let is_root = name == SUPERUSER;
@@ -373,6 +402,10 @@ impl Rights {
             let is_off = !user.is_enabled() || user.has_expired(now);
             for token in &user.tokens {
                 let full = format!("{name}!{}", token.tokenid);
+                if token.has_expired(now) {
+                    expired.push(full);
+                    continue;
+                }
                 findings.extend(self.finding_of_token(token, &full, is_root, is_mighty));
                 if token.never_expires() {
                     endless.push(full);
@@ -395,10 +428,10 @@ impl Rights {
                         format!("the user {name} has risky rights"),
                         "make sure that each is needed",
                     )
-                    .on(text::cut(&risks.join("; "), 400)),
+                    .on(text::cut(&risks.join("; "), EVIDENCE_LENGTH)),
                 );
             }
-            if is_mighty && !user.has_factor() {
+            if is_mighty && user.lacks_factor() {
                 findings.push(Finding::new(
                     Severity::Medium,
                     format!("the user {name} has far-reaching rights and no second factor"),
@@ -415,6 +448,16 @@ impl Rights {
                     "set an expiry, and renew them before it",
                 )
                 .on(text::names(endless.iter().map(String::as_str))),
+            );
+        }
+        if !expired.is_empty() {
+            findings.push(
+                Finding::new(
+                    Severity::Low,
+                    format!("{} expired", text::count(expired.len(), "token")),
+                    "remove them if they are not needed any more",
+                )
+                .on(text::names(expired.iter().map(String::as_str))),
             );
         }
         findings
@@ -436,7 +479,7 @@ impl Rights {
                     format!("the token {full} has risky rights, as far as its user has them"),
                     "give it a role without them, if it does not need them",
                 )
-                .on(own.join("; "))
+                .on(text::cut(&own.join("; "), EVIDENCE_LENGTH))
             });
         }
         if is_of_root {
@@ -469,7 +512,7 @@ impl Rights {
             let groups = names(user.groups.as_ref());
             let of_user = self.effective(&Subject::user(name, &groups), &path, guest);
             for token in &user.tokens {
-                if has_expired(token.expire, now) {
+                if token.has_expired(now) {
                     continue;
                 }
                 let full = format!("{name}!{}", token.tokenid);
@@ -501,9 +544,11 @@ impl Rights {
         let mut held = self.privileges(roles.iter().copied());
         if let Some(pool) = &guest.pool {
             let roles = self.roles_on(who, &format!("/pool/{pool}"));
-            if !roles.contains(NO_ACCESS) {
-                held.extend(self.privileges(roles));
+            // It takes what the guest's own path gives as well.
+            if roles.contains(NO_ACCESS) {
+                return BTreeSet::new();
             }
+            held.extend(self.privileges(roles));
         }
         held
     }
@@ -610,6 +655,8 @@ mod tests {
                 {"userid": "ann@pve", "enable": 1, "groups": "ops", "tokens": [],
                     "email": "ann@example.com", "keys": ""},
                 {"userid": "bot@pve", "enable": "0", "tokens": [{"tokenid": "old", "privsep": "1"}]},
+                {"userid": "joe@id", "realm-type": "openid", "groups": "ops", "tokens": [
+                    {"tokenid": "gone", "privsep": 0, "expire": 1_700_000_000}]},
                 {"userid": "see@pve", "tokens": [{"tokenid": "ro", "privsep": 1, "expire": "0"}]},
             ]))
             .unwrap(),
@@ -642,13 +689,20 @@ mod tests {
             "Low: the user bot@pve is disabled or has expired, but still has tokens",
             "Medium: the token see@pve!ro has risky rights",
             "Low: 3 tokens never expire",
+            "Medium: the user joe@id has risky rights",
+            "Low: 1 token expired",
         ] {
             assert!(
                 said.iter().any(|one| one.starts_with(words)),
                 "{words}: {said:#?}"
             );
         }
-        assert_eq!(found.len(), 6, "{said:#?}");
+        assert_eq!(found.len(), 8, "{said:#?}");
+        // An unreadable list of roles does not hide an administrator.
+        let mut blind = rights();
+        blind.roles.clear();
+        let risks = blind.risks(&blind.users[1]);
+        assert_eq!(risks, ["Administrator on /"]);
     }
 
     #[test]
@@ -669,6 +723,7 @@ mod tests {
         let mut rights = rights();
         let all = [
             "ann@pve grant rights on it/see it",
+            "joe@id grant rights on it/see it",
             "root@pam grant rights on it/see it",
             "root@pam!full grant rights on it/see it",
         ];
@@ -697,6 +752,13 @@ mod tests {
             of_pool[0],
             "ann@pve grant rights on it/write files in it/see it"
         );
+        let none: RawEntry = serde_json::from_value(
+            json!({"path": "/pool/lab", "roleid": "NoAccess", "type": "user", "ugid": "ann@pve"}),
+        )
+        .unwrap();
+        rights.acl.push(none);
+        let shut_out = names(&rights, &guest(101, Some("lab/web")));
+        assert!(!shut_out.join(";").contains("ann@pve"), "{shut_out:?}");
     }
 
     #[test]
@@ -715,7 +777,7 @@ mod tests {
         assert_eq!(shown[0]["tokens"][1]["expires_at"], "2027-01-15T08:00:00Z");
         assert_eq!(shown[2]["enabled"], false);
         assert_eq!(
-            shown[3]["tokens"][0]["roles"],
+            shown[4]["tokens"][0]["roles"],
             json!(["PVEVMUser on /vms/100 (not below it)"])
         );
     }

@@ -3,6 +3,8 @@
 //! Reads all that may matter, in one call, and ends in causes. What the token may
 //! not see is named: then a cause may lie there.
 
+use std::net::IpAddr;
+
 use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,21 +12,22 @@ use serde::{Deserialize, Serialize};
 use super::diagnosis::cause::{Cause, Certainty};
 use super::diagnosis::node::NodeFacts;
 use super::diagnosis::reach::{self, Path};
-use super::diagnosis::start::{self, GuestTask};
+use super::diagnosis::start::{self, GuestTask, RunningTasks, StartFacts};
 use super::get_guest_agent_info::full_filesystems;
-use super::interface::{self, Interface};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::order;
 use crate::pve::{
-    At, ClusterEntry, Disk, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus, Params,
-    PendingConfig, Pve, TaskLog, Upid, Vmid, storages,
+    At, ClusterEntry, Disk, Failure, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus,
+    Params, PendingConfig, Pve, TaskLog, Upid, Vmid, storages,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
+use crate::tools::agent::error::agent_error;
 use crate::tools::cluster::task::{RawTask, TaskState};
-use crate::tools::finding::visible;
+use crate::tools::finding::{note_unseen, visible};
 use crate::tools::firewall::{GuestPath, READ_STATE};
-use crate::tools::guests::{all_addresses, shown};
+use crate::tools::guests::{inside_interfaces, shown};
+use crate::tools::interface::{Interface, LOCAL_ZONE, Listed, SHOWS_NETWORKS, interfaces};
 use crate::{text, tool_names};
 
 /// What keeps a guest from running or from being reached.
@@ -89,12 +92,18 @@ struct RecentTask {
 const TASKS: u64 = 20;
 const TASKS_SHOWN: usize = 6;
 
+/// How many of the tasks that run on the node are looked at.
+const RUNNING_TASKS: u64 = 500;
+
 /// How many lines of a failed start's log are looked at.
 const LOG_LINES: u64 = 40;
 
 const MOST_CAUSES: usize = 20;
 const MOST_ADDRESSES: usize = 16;
 const EXIT_LENGTH: usize = 160;
+
+/// How long the reason is why the guest's agent does not tell.
+const REASON_LENGTH: usize = 200;
 
 impl Run for DiagnoseGuest {
     type Output = Diagnosis;
@@ -115,13 +124,16 @@ impl Run for DiagnoseGuest {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Diagnosis>> {
+        let address = self.address()?;
         let guest = Guest::find(pve, self.vmid)?;
         if guest.reachable(pve).is_err() {
-            let diagnosis = Diagnosis::of_lost_node(guest);
+            let cause = format!("its node {} is offline", guest.node);
+            let diagnosis = Diagnosis::of_lost_node(&guest, cause);
             let text = diagnosis.text();
             return Ok(Reply::Done(diagnosis, text));
         }
-        let (_, diagnosis) = guest.retry_if_moved(pve, |guest| self.diagnose(pve, guest))?;
+        let (_, diagnosis) =
+            guest.retry_if_moved(pve, |guest| self.diagnose(pve, guest, address))?;
         let text = diagnosis.text();
         Ok(Reply::Done(diagnosis, text))
     }
@@ -132,37 +144,55 @@ struct Facts {
     state: GuestState,
     config: PendingConfig,
     disks: Vec<Disk>,
-    nics: Vec<Nic>,
+    /// Absent if they cannot be read.
+    nics: Option<Vec<Nic>>,
     tasks: Vec<GuestTask>,
+    running: Option<RunningTasks>,
     node: NodeFacts,
 }
 
 impl DiagnoseGuest {
-    fn diagnose(&self, pve: &Pve, guest: &Guest) -> Result<Diagnosis> {
+    /// The address that does not answer, in whatever spelling.
+    fn address(&self) -> Result<Option<IpAddr>> {
+        let Some(text) = self.address.as_deref().map(str::trim) else {
+            return Ok(None);
+        };
+        let address = text.parse().map_err(|_| {
+            Error::argument(
+                "address",
+                format!(
+                    "must be an IP address such as 192.0.2.5 or 2001:db8::5, not {}: a name has to \
+                     be looked up first, and a port is an argument of its own",
+                    text::quoted(text)
+                ),
+            )
+        })?;
+        Ok(Some(address))
+    }
+
+    fn diagnose(&self, pve: &Pve, guest: &Guest, address: Option<IpAddr>) -> Result<Diagnosis> {
         // Whether the guest has moved away shows here.
-        let state = guest.state(pve)?;
+        let state = match guest.state(pve) {
+            // A token without Sys.Audit on / does not see which nodes are offline.
+            Err(Failure::Api(error)) if error.is_node_away() => {
+                let cause = format!("its node {} does not answer", guest.node);
+                return Ok(Diagnosis::of_lost_node(guest, cause));
+            }
+            state => state?,
+        };
         let mut unseen = Vec::new();
         let facts = Facts::read(pve, guest, state, &mut unseen);
-        let is_running = facts.state.is_running();
-        let mut causes = start::of_state(guest, &facts.state, &facts.tasks);
-        causes.extend(start::of_needs(
-            guest,
-            is_running,
-            &facts.config,
-            &facts.disks,
-            &facts.nics,
-            &facts.node,
-        ));
+        let mut causes = start::causes(guest, &facts.of_start());
         let mut path = Path {
-            address: self.address.as_deref().map(|one| one.trim().to_owned()),
+            address,
             port: self.port,
             ..Path::default()
         };
-        if is_running {
+        if facts.state.is_running() {
             let halted = reach::of_state(guest, &facts.state);
             // Nothing inside answers then, and that is no cause of its own.
             if halted.is_none() {
-                look_inside(pve, guest, &mut path);
+                look_inside(pve, guest, &mut path, &mut unseen);
             }
             causes.extend(halted);
             path.firewall = visible(
@@ -174,7 +204,7 @@ impl DiagnoseGuest {
                 guest,
                 &facts.state,
                 &facts.config,
-                &facts.nics,
+                facts.nics.as_deref(),
                 &facts.node,
                 &path,
             ));
@@ -186,73 +216,156 @@ impl DiagnoseGuest {
 
 impl Facts {
     fn read(pve: &Pve, guest: &Guest, state: GuestState, unseen: &mut Vec<String>) -> Self {
-        let node = guest.node.as_str();
-        let none = Params::new();
         let config = visible(GuestConfig::read(pve, guest), "configuration", unseen);
         let pending = match (PendingConfig::read(pve, guest), &config) {
             (Ok(pending), _) => pending,
             (Err(_), Some(config)) => PendingConfig::from(config),
             (Err(_), None) => PendingConfig::default(),
         };
-        let members: Option<Vec<ClusterEntry>> = visible(
-            pve.send(&calls::cluster::STATUS.at([]), &none),
-            "quorum",
-            unseen,
-        );
-        let quorate = members.and_then(|members| {
-            let cluster = members.into_iter().find(|entry| entry.kind == "cluster")?;
-            Some(cluster.quorate?.0)
-        });
+        let nics = config.as_ref().map(GuestConfig::nics);
+        let is_running = state.is_running();
+        let is_locked = state.lock().is_some_and(|lock| lock != "suspended");
         Self {
             disks: config.as_ref().map(GuestConfig::disks).unwrap_or_default(),
-            nics: config.as_ref().map(GuestConfig::nics).unwrap_or_default(),
             config: pending,
-            tasks: tasks(pve, guest, unseen),
-            node: NodeFacts {
-                status: visible(
-                    pve.send::<NodeStatus>(&calls::nodes::STATUS.at([node]), &none),
-                    "memory and processors of the node",
-                    unseen,
-                ),
-                storages: visible(storages(pve, node), "storages", unseen),
-                bridges: bridges(pve, node, unseen),
-                quorate,
-            },
+            tasks: tasks(pve, guest, is_running, unseen),
+            running: is_locked
+                .then(|| running_tasks(pve, &guest.node, unseen))
+                .flatten(),
+            node: read_node(
+                pve,
+                &guest.node,
+                is_running,
+                nics.as_deref().unwrap_or_default(),
+                unseen,
+            ),
+            nics,
             state,
+        }
+    }
+
+    fn of_start(&self) -> StartFacts<'_> {
+        StartFacts {
+            state: &self.state,
+            config: &self.config,
+            disks: &self.disks,
+            nics: self.nics.as_deref().unwrap_or_default(),
+            tasks: &self.tasks,
+            running: self.running.as_ref(),
+            node: &self.node,
         }
     }
 }
 
-/// The node's interfaces, with the vnets that the token may use.
-fn bridges(pve: &Pve, node: &str, unseen: &mut Vec<String>) -> Option<Vec<Interface>> {
+fn read_node(
+    pve: &Pve,
+    node: &str,
+    is_running: bool,
+    nics: &[Nic],
+    unseen: &mut Vec<String>,
+) -> NodeFacts {
+    let members: Option<Vec<ClusterEntry>> = visible(
+        pve.send(&calls::cluster::STATUS.at([]), &Params::new()),
+        "quorum",
+        unseen,
+    );
+    let quorate = members.and_then(|members| {
+        let cluster = members.into_iter().find(|entry| entry.kind == "cluster")?;
+        Some(cluster.quorate?.0)
+    });
+    let status = visible(
+        pve.send::<NodeStatus>(&calls::nodes::STATUS.at([node]), &Params::new()),
+        "memory and processors of the node",
+        unseen,
+    );
+    let mut storages = visible(storages(pve, node), "storages", unseen);
+    if storages.as_ref().is_some_and(Vec::is_empty) {
+        storages = None;
+        unseen.push(
+            "storages: the token sees none of the node (it needs Datastore.Audit on them)"
+                .to_owned(),
+        );
+    }
+    let networks = networks(pve, node, unseen);
+    let mut facts = NodeFacts {
+        status,
+        storages,
+        networks,
+        sees_all_networks: false,
+        quorate,
+    };
+    // Asked for where it matters only.
+    let is_missing = |nic: &Nic| {
+        let bridge = nic.bridge.as_deref();
+        bridge.is_some_and(|name| facts.network(name).is_none())
+    };
+    if !is_running && facts.networks.is_some() && nics.iter().any(is_missing) {
+        let held = pve.held().filter(|_| pve.scope().is_none());
+        facts.sees_all_networks =
+            held.is_some_and(|held| held.has_any_below(&SHOWS_NETWORKS, "/sdn/zones"));
+    }
+    facts
+}
+
+/// The node's interfaces with its vnets; absent unless a bridge or vnet is among
+/// them that the token sees.
+fn networks(pve: &Pve, node: &str, unseen: &mut Vec<String>) -> Option<Vec<Interface>> {
     let mut all = visible(
-        interface::configured(pve, node),
+        interfaces(pve, node, Listed::Configured),
         "networks of the node",
         unseen,
     )?;
-    for usable in interface::usable(pve, node).unwrap_or_default() {
-        if !all.iter().any(|one| one.iface == usable.iface) {
-            all.push(usable);
+    let vnets = visible(
+        interfaces(pve, node, Listed::Networks),
+        "vnets of the node",
+        unseen,
+    )?;
+    for vnet in vnets {
+        if !all.iter().any(|one| one.iface == vnet.iface) {
+            all.push(vnet);
         }
+    }
+    if !all.iter().any(Interface::takes_guests) {
+        unseen.push(format!(
+            "bridges: the token sees none of the node (it needs SDN.Audit on \
+             /sdn/zones/{LOCAL_ZONE})"
+        ));
+        return None;
     }
     Some(all)
 }
 
+/// Tasks of a node, newest first.
+fn listed(pve: &Pve, node: &str, params: &Params) -> Result<Vec<GuestTask>, Failure> {
+    let listed: Vec<RawTask> = pve.send(&calls::nodes::TASKS.at([node]), params)?;
+    let mut tasks: Vec<GuestTask> = listed.into_iter().filter_map(GuestTask::of).collect();
+    order::by_key(&mut tasks, |task| std::cmp::Reverse(task.started));
+    Ok(tasks)
+}
+
 /// The guest's tasks, newest first, with the log of its last start if that
 /// failed.
-fn tasks(pve: &Pve, guest: &Guest, unseen: &mut Vec<String>) -> Vec<GuestTask> {
+fn tasks(pve: &Pve, guest: &Guest, is_running: bool, unseen: &mut Vec<String>) -> Vec<GuestTask> {
     let params = Params::new()
         .set("vmid", guest.vmid)
         .set("source", "all")
         .set("limit", TASKS);
-    let listed: Vec<RawTask> = visible(
-        pve.send(&calls::nodes::TASKS.at([&guest.node]), &params),
-        "tasks",
-        unseen,
-    )
-    .unwrap_or_default();
-    let mut tasks: Vec<GuestTask> = listed.into_iter().filter_map(GuestTask::of).collect();
-    order::by_key(&mut tasks, |task| std::cmp::Reverse(task.started));
+    let Some(mut tasks) = visible(listed(pve, &guest.node, &params), "tasks", unseen) else {
+        return Vec::new();
+    };
+    // Of a guest that is often backed up, its start is further back.
+    if !is_running && start::last_start(&tasks).is_none() && tasks.len() as u64 >= TASKS {
+        let kind = match guest.kind {
+            GuestType::Qemu => "qmstart",
+            GuestType::Lxc => "vzstart",
+        };
+        let params = Params::new()
+            .set("vmid", guest.vmid)
+            .set("source", "all")
+            .set("limit", 1)
+            .set("typefilter", kind);
+        tasks.extend(listed(pve, &guest.node, &params).unwrap_or_default());
+    }
     let last = start::last_start(&tasks).and_then(|index| tasks.get_mut(index));
     if let Some(task) = last.filter(|task| task.has_failed())
         && let Ok(upid) = task.upid.parse::<Upid>()
@@ -265,6 +378,22 @@ fn tasks(pve: &Pve, guest: &Guest, unseen: &mut Vec<String>) -> Vec<GuestTask> {
         task.log = log.map(|log| log.lines).unwrap_or_default();
     }
     tasks
+}
+
+/// The tasks that run on a node, of whatever guest: a lock may be held by one
+/// whose identifier has no vmid, or another.
+fn running_tasks(pve: &Pve, node: &str, unseen: &mut Vec<String>) -> Option<RunningTasks> {
+    let params = Params::new()
+        .set("source", "active")
+        .set("limit", RUNNING_TASKS);
+    let tasks = visible(listed(pve, node, &params), "running tasks", unseen)?;
+    let sees_all = pve
+        .held()
+        .is_some_and(|held| held.has_any(&["Sys.Audit"], &format!("/nodes/{node}")));
+    Some(RunningTasks {
+        are_all: sees_all && pve.scope().is_none() && (tasks.len() as u64) < RUNNING_TASKS,
+        tasks,
+    })
 }
 
 impl GuestTask {
@@ -292,23 +421,32 @@ impl GuestTask {
 }
 
 /// What the system inside a running guest tells.
-fn look_inside(pve: &Pve, guest: &Guest, path: &mut Path) {
-    match all_addresses(pve, guest) {
-        Ok(addresses) => {
-            path.addresses = Some(addresses);
+fn look_inside(pve: &Pve, guest: &Guest, path: &mut Path, unseen: &mut Vec<String>) {
+    match inside_interfaces(pve, guest) {
+        Ok(None) => unseen.push("addresses: the guest does not tell them".to_owned()),
+        Ok(inside) => {
+            path.inside = inside;
             if guest.kind == GuestType::Qemu {
-                path.full = full_filesystems(pve, guest).unwrap_or_default();
+                let full = full_filesystems(pve, guest);
+                path.full = visible(full, "filesystems inside", unseen).unwrap_or_default();
             }
         }
-        Err(error) => path.agent = Some(error.message()),
+        Err(Failure::Api(error)) if error.says("guest agent is not running") => {
+            path.silent_agent = Some(error.message);
+        }
+        Err(failure) if guest.kind == GuestType::Qemu && failure.lacking().is_none() => {
+            let why = agent_error(guest, failure).message();
+            unseen.push(format!("addresses: {}", text::cut(&why, REASON_LENGTH)));
+        }
+        Err(failure) => note_unseen(failure, "addresses", unseen),
     }
 }
 
 impl Diagnosis {
-    fn of_lost_node(guest: Guest) -> Self {
+    fn of_lost_node(guest: &Guest, cause: String) -> Self {
         let cause = Cause::new(
             Certainty::Certain,
-            format!("its node {} is offline", guest.node),
+            cause,
             format!(
                 "bring the node back ({}); a guest under HA is recovered on another node by itself",
                 tool_names::GET_CLUSTER_STATUS
@@ -320,9 +458,9 @@ impl Diagnosis {
             status: "unknown".to_owned(),
             causes: vec![cause],
             lock: None,
-            ha_state: guest.hastate,
-            name: guest.name,
-            node: guest.node,
+            ha_state: guest.hastate.clone(),
+            name: guest.name.clone(),
+            node: guest.node.clone(),
             uptime_seconds: None,
             ip_addresses: None,
             firewall_in_effect: None,
@@ -344,7 +482,8 @@ impl Diagnosis {
         if causes.is_empty() {
             notes.push(format!(
                 "nothing wrong is visible from outside the guest: look inside ({}), or name the \
-                 address and the port that do not answer",
+                 address and the port that do not answer; not looked at: addresses that are used \
+                 twice, the firewall's ipfilter and macfilter, switches, traffic",
                 tool_names::GET_CONSOLE_URL
             ));
         }
@@ -375,9 +514,9 @@ impl Diagnosis {
                 .uptime
                 .map(|uptime| uptime.0)
                 .filter(|_| state.is_running()),
-            ip_addresses: path.addresses.map(|mut addresses| {
-                addresses.truncate(MOST_ADDRESSES);
-                addresses
+            ip_addresses: path.addresses().map(|addresses| {
+                let shown = addresses.into_iter().take(MOST_ADDRESSES);
+                shown.map(str::to_owned).collect()
             }),
             firewall_in_effect: path.firewall.and_then(|firewall| firewall.in_effect),
             recent_tasks,

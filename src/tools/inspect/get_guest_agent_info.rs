@@ -123,11 +123,18 @@ const MOST_FILESYSTEMS: usize = 40;
 /// How many nearly full filesystems are named in words.
 const MOST_FULL: usize = 5;
 
+/// How long the reason is why something could not be read.
+const REASON_LENGTH: usize = 200;
+
 /// The longest name that the guest gives.
 const NAME_LENGTH: usize = 120;
 
 /// From this on a filesystem is nearly full.
 const NEARLY_FULL_PERCENT: f64 = 90.0;
+
+/// From this on, or with less than this free, writes fail.
+const FULL_PERCENT: f64 = 99.0;
+const FULL_BYTES: u64 = 64 << 20;
 
 impl Run for GetGuestAgentInfo {
     type Output = AgentInfo;
@@ -148,44 +155,62 @@ impl Run for GetGuestAgentInfo {
     }
 }
 
-/// One answer of the agent. A command that this agent does not have, or whose
-/// answer is odd, is a note: others may work.
-fn ask<T: DeserializeOwned>(
-    pve: &Pve,
-    guest: &Guest,
-    call: &'static Call,
-    what: &str,
-    notes: &mut Vec<String>,
-) -> Result<Option<T>> {
-    match pve.send::<Answer<T>>(&guest.request(call), &Params::new()) {
-        Ok(answer) => Ok(Some(answer.result)),
-        Err(Failure::Api(error)) if error.says("agent error:") => {
-            notes.push(format!(
-                "the agent does not tell the {what}: {}",
-                error.message
-            ));
-            Ok(None)
-        }
-        Err(Failure::Unreadable { .. }) => {
-            notes.push(format!(
-                "the agent's answer about the {what} cannot be read"
-            ));
-            Ok(None)
-        }
-        Err(failure) => Err(agent_error(guest, failure)),
+/// Questions to a guest's agent. A command that this agent does not have, or whose
+/// answer is odd, is a note: others may work. Once the agent has answered, every
+/// failure is a note: what it has told is not lost.
+struct Questions<'a> {
+    pve: &'a Pve,
+    guest: &'a Guest,
+    has_answered: bool,
+    notes: Vec<String>,
+}
+
+impl Questions<'_> {
+    fn ask<T: DeserializeOwned>(&mut self, call: &'static Call, what: &str) -> Result<Option<T>> {
+        let request = self.guest.request(call);
+        let note = match self.pve.send::<Answer<T>>(&request, &Params::new()) {
+            Ok(answer) => {
+                self.has_answered = true;
+                return Ok(Some(answer.result));
+            }
+            Err(Failure::Api(error)) if error.says("agent error:") => {
+                format!("the agent does not tell the {what}: {}", error.message)
+            }
+            Err(Failure::Unreadable { .. }) => {
+                format!("the agent's answer about the {what} cannot be read")
+            }
+            Err(failure) => {
+                let error = agent_error(self.guest, failure);
+                if !self.has_answered {
+                    return Err(error);
+                }
+                let why = text::cut(&error.message(), REASON_LENGTH);
+                format!("the {what} could not be read: {why}")
+            }
+        };
+        self.notes.push(note);
+        Ok(None)
     }
 }
 
-/// The filesystems of a running VM that are nearly full, in words.
-pub(super) fn full_filesystems(pve: &Pve, guest: &Guest) -> Result<Vec<String>, Failure> {
+/// A filesystem inside a VM that is full, or nearly so.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct FullFilesystem {
+    /// `/var is 99% full`.
+    pub(super) words: String,
+    /// Whether nothing can be written any more.
+    pub(super) is_full: bool,
+}
+
+/// The filesystems of a running VM that are full, or nearly so.
+pub(super) fn full_filesystems(pve: &Pve, guest: &Guest) -> Result<Vec<FullFilesystem>, Failure> {
     let request = guest.request(&calls::agent::FILESYSTEMS);
     let answer: Answer<Vec<RawFilesystem>> = pve.send(&request, &Params::new())?;
     let all: Vec<Filesystem> = answer.result.into_iter().map(Filesystem::from).collect();
     Ok(fullness(&all))
 }
 
-/// Those filesystems that are nearly full, in words.
-fn fullness(all: &[Filesystem]) -> Vec<String> {
+fn fullness(all: &[Filesystem]) -> Vec<FullFilesystem> {
     all.iter()
         .filter_map(Filesystem::fullness)
         .take(MOST_FULL)
@@ -194,7 +219,7 @@ fn fullness(all: &[Filesystem]) -> Vec<String> {
 
 impl Filesystem {
     /// How full it is, if that is nearly all.
-    fn fullness(&self) -> Option<String> {
+    fn fullness(&self) -> Option<FullFilesystem> {
         let percent = self
             .used_percent
             .filter(|used| *used >= NEARLY_FULL_PERCENT)?;
@@ -203,7 +228,11 @@ impl Filesystem {
             self.kind.as_deref(),
             Some("iso9660" | "udf" | "squashfs" | "CDFS" | "UDF")
         );
-        (!is_image).then(|| format!("{} is {percent}% full", self.mount_point))
+        let free = self.total_bytes?.saturating_sub(self.used_bytes?);
+        (!is_image).then(|| FullFilesystem {
+            words: format!("{} is {percent}% full", self.mount_point),
+            is_full: percent >= FULL_PERCENT || free < FULL_BYTES,
+        })
     }
 }
 
@@ -218,37 +247,18 @@ impl AgentInfo {
                 tool_names::GET_GUEST_NETWORK,
             )));
         }
-        let mut notes = Vec::new();
-        let system: Option<RawSystem> = ask(
+        let mut agent = Questions {
             pve,
             guest,
-            &calls::agent::SYSTEM,
-            "operating system",
-            &mut notes,
-        )?;
-        let name: Option<RawHostName> = ask(
-            pve,
-            guest,
-            &calls::agent::HOST_NAME,
-            "host name",
-            &mut notes,
-        )?;
-        let zone: Option<RawZone> = ask(
-            pve,
-            guest,
-            &calls::agent::TIME_ZONE,
-            "time zone",
-            &mut notes,
-        )?;
-        let logins: Option<Vec<RawLogin>> =
-            ask(pve, guest, &calls::agent::LOGINS, "users", &mut notes)?;
-        let filesystems: Option<Vec<RawFilesystem>> = ask(
-            pve,
-            guest,
-            &calls::agent::FILESYSTEMS,
-            "filesystems",
-            &mut notes,
-        )?;
+            has_answered: false,
+            notes: Vec::new(),
+        };
+        let system: Option<RawSystem> = agent.ask(&calls::agent::SYSTEM, "operating system")?;
+        let name: Option<RawHostName> = agent.ask(&calls::agent::HOST_NAME, "host name")?;
+        let zone: Option<RawZone> = agent.ask(&calls::agent::TIME_ZONE, "time zone")?;
+        let logins: Option<Vec<RawLogin>> = agent.ask(&calls::agent::LOGINS, "users")?;
+        let filesystems: Option<Vec<RawFilesystem>> =
+            agent.ask(&calls::agent::FILESYSTEMS, "filesystems")?;
         Ok(Self::new(
             guest,
             system,
@@ -256,7 +266,7 @@ impl AgentInfo {
             zone,
             logins,
             filesystems,
-            notes,
+            agent.notes,
         ))
     }
 
@@ -313,7 +323,8 @@ impl AgentInfo {
         if let Some(logins) = &self.logins {
             parts.push(format!("{} logged in", logins.len()));
         }
-        parts.extend(self.filesystems.iter().flat_map(|all| fullness(all)));
+        let full = self.filesystems.iter().flat_map(|all| fullness(all));
+        parts.extend(full.map(|one| one.words));
         format!("{}: {}", guest.label(), parts.join(", "))
     }
 }

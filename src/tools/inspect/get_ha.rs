@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, HaEntry, HaRule, Params, Pve, Vmid, guests, ha_rules};
+use crate::pve::{At, Guest, HaEntry, HaRule, Params, Pve, Vmid, guests, ha_rules};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::cluster::task::RawTask;
@@ -138,16 +138,24 @@ impl Run for GetHa {
         let entries: Vec<HaEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
         let mut not_visible = Vec::new();
         let rules = visible(ha_rules(pve), "rules", &mut not_visible).unwrap_or_default();
-        let names: BTreeMap<Vmid, String> = guests(pve)
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|guest| Some((guest.vmid, guest.name?)))
+        let guests = guests(pve).unwrap_or_default();
+        let is_known = |vmid: Vmid| guests.iter().any(|guest| guest.vmid == vmid);
+        let names: BTreeMap<Vmid, String> = guests
+            .iter()
+            .filter_map(|guest| Some((guest.vmid, guest.name.clone()?)))
             .collect();
         let mut state = HaState::new(entries, rules, &names, self.vmid, not_visible);
+        let mut notes = Vec::new();
+        if let Some(vmid) = self.vmid.filter(|_| state.resources.is_empty()) {
+            if !is_known(vmid) {
+                Guest::find(pve, vmid)?;
+            }
+            notes.push(format!("guest {vmid} is not under HA"));
+        }
         state.look_into_errors(pve);
         state.findings = state.look();
         let text = state.text();
-        state.shorten(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        state.shorten(self.limit.unwrap_or(DEFAULT_LIMIT) as usize, notes);
         Ok(Reply::Done(state, text))
     }
 }
@@ -226,6 +234,15 @@ impl HaState {
     }
 
     fn look(&self) -> Vec<Finding> {
+        let mut findings = self.look_at_manager();
+        findings.extend(self.nodes.iter().filter_map(HaNode::finding));
+        findings.extend(self.resources.iter().filter_map(Resource::finding));
+        findings.extend(self.rules.iter().filter_map(Rule::finding));
+        order::by_key(&mut findings, |finding| finding.severity);
+        findings
+    }
+
+    fn look_at_manager(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.quorate == Some(false) {
             findings.push(Finding::new(
@@ -243,6 +260,9 @@ impl HaState {
                 )
                 .on(text::cut(&manager.state, TEXT_LENGTH)),
             ),
+            Some(manager) if HaEntry::has_drifted(&manager.state) => {
+                findings.push(drifted(&manager.node, &manager.state));
+            }
             None if !self.resources.is_empty() => findings.push(Finding::new(
                 Severity::Medium,
                 "no node is the HA manager yet: this passes within a minute after the first \
@@ -251,70 +271,14 @@ impl HaState {
             )),
             _ => {}
         }
-        for lrm in &self.nodes {
-            if HaEntry::is_lost(&lrm.state) {
-                findings.push(
-                    Finding::new(
-                        Severity::High,
-                        format!(
-                            "HA does not work on node {}: its guests are neither started nor \
-                             stopped",
-                            lrm.node
-                        ),
-                        format!("look at pve-ha-lrm with {}", tool_names::GET_NODE_LOG),
-                    )
-                    .on(text::cut(&lrm.state, TEXT_LENGTH)),
-                );
-            } else if lrm.state.contains("maintenance") {
-                findings.push(Finding::new(
-                    Severity::Info,
-                    format!(
-                        "node {} is in maintenance mode: HA runs nothing there",
-                        lrm.node
-                    ),
-                    format!(
-                        "afterwards, on a node: ha-manager crm-command node-maintenance disable {}",
-                        lrm.node
-                    ),
-                ));
-            }
-        }
-        if self
-            .fencing
-            .as_deref()
-            .is_some_and(|state| state.contains("disarm"))
-        {
+        let fencing = self.fencing.as_deref();
+        if fencing.is_some_and(|state| state.contains("disarm")) {
             findings.push(Finding::new(
                 Severity::High,
                 "HA is disarmed: no node is fenced and no guest is recovered",
                 "arm it again when the work is done",
             ));
         }
-        findings.extend(self.resources.iter().filter_map(Resource::finding));
-        for rule in &self.rules {
-            if let Some(error) = &rule.error {
-                findings.push(
-                    Finding::new(
-                        Severity::Medium,
-                        format!("the rule {} is not in force", rule.rule),
-                        "correct it in the web interface, under Datacenter, HA, Affinity Rules",
-                    )
-                    .on(error.clone()),
-                );
-            }
-            if rule.kind == "node-affinity" && rule.strict == Some(true) && rule.nodes.len() == 1 {
-                findings.push(Finding::new(
-                    Severity::Low,
-                    format!(
-                        "the strict rule {} names one node: its resources cannot be recovered \
-                         anywhere else",
-                        rule.rule
-                    ),
-                    "add a node to the rule, or make it not strict",
-                ));
-            }
-        }
-        order::by_key(&mut findings, |finding| finding.severity);
         findings
     }
 
@@ -323,7 +287,8 @@ impl HaState {
         let failed = self
             .resources
             .iter_mut()
-            .filter(|one| matches!(one.state.as_str(), "error" | "recovery"))
+            // The node of one that waits for recovery is gone.
+            .filter(|one| one.state == "error")
             .filter(|one| !one.node.is_empty())
             .filter_map(|one| Some((one.vmid?, one)))
             .take(MOST_LOOKED_INTO);
@@ -347,14 +312,16 @@ impl HaState {
         }
     }
 
-    fn shorten(&mut self, limit: usize) {
-        let mut notes = Vec::new();
-        bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut notes);
-        bounds::keep(&mut self.resources, limit, "resources", &mut notes);
-        bounds::keep(&mut self.rules, MOST_RULES, "rules", &mut notes);
-        bounds::keep(&mut self.nodes, MOST_NODES, "nodes", &mut notes);
-        self.hint = (!notes.is_empty())
-            .then(|| format!("{}: raise limit, or name a vmid", notes.join("; ")));
+    fn shorten(&mut self, limit: usize, mut notes: Vec<String>) {
+        let mut cut = Vec::new();
+        bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut cut);
+        bounds::keep(&mut self.resources, limit, "resources", &mut cut);
+        bounds::keep(&mut self.rules, MOST_RULES, "rules", &mut cut);
+        bounds::keep(&mut self.nodes, MOST_NODES, "nodes", &mut cut);
+        if !cut.is_empty() {
+            notes.push(format!("{}: raise limit, or name a vmid", cut.join("; ")));
+        }
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
     }
 
     fn text(&self) -> String {
@@ -364,6 +331,82 @@ impl HaState {
             text::count(self.rules.len(), "rule"),
             summary(&self.findings)
         )
+    }
+}
+
+/// The finding about a node whose clock is ahead of the others.
+fn drifted(node: &str, said: &str) -> Finding {
+    Finding::new(
+        Severity::Medium,
+        format!("the clock of node {node} is ahead of the others, by which HA judges who is alive"),
+        format!(
+            "compare the clocks of the nodes: {}",
+            tool_names::GET_NODE_HEALTH
+        ),
+    )
+    .on(text::cut(said, TEXT_LENGTH))
+}
+
+impl HaNode {
+    fn finding(&self) -> Option<Finding> {
+        let (node, state) = (&self.node, &self.state);
+        if HaEntry::is_lost(state) {
+            return Some(
+                Finding::new(
+                    Severity::High,
+                    format!(
+                        "HA does not work on node {node}: its guests are neither started nor \
+                         stopped"
+                    ),
+                    format!("look at pve-ha-lrm with {}", tool_names::GET_NODE_LOG),
+                )
+                .on(text::cut(state, TEXT_LENGTH)),
+            );
+        }
+        if HaEntry::has_drifted(state) {
+            return Some(drifted(node, state));
+        }
+        state.contains("maintenance").then(|| {
+            Finding::new(
+                Severity::Info,
+                format!("node {node} is in maintenance mode: HA runs nothing there"),
+                format!(
+                    "afterwards, on a node: ha-manager crm-command node-maintenance disable {node}"
+                ),
+            )
+        })
+    }
+}
+
+impl Rule {
+    /// What is wrong with a rule that is switched on.
+    fn finding(&self) -> Option<Finding> {
+        let rule = &self.rule;
+        if !self.enabled {
+            return None;
+        }
+        if let Some(error) = &self.error {
+            return Some(
+                Finding::new(
+                    Severity::Medium,
+                    format!("the rule {rule} is not in force"),
+                    "correct it in the web interface, under Datacenter, HA, Affinity Rules",
+                )
+                .on(error.clone()),
+            );
+        }
+        let is_narrow =
+            self.kind == "node-affinity" && self.strict == Some(true) && self.nodes.len() == 1;
+        is_narrow.then(|| {
+            Finding::new(
+                Severity::Low,
+                format!(
+                    "the strict rule {rule} names one node: its resources cannot be recovered \
+                     anywhere else"
+                ),
+                "add a node to the rule, or make it not strict",
+            )
+        })
     }
 }
 
@@ -393,10 +436,14 @@ impl Resource {
                 ),
             ),
             "recovery" => Finding::new(
-                Severity::High,
-                format!("{sid} waits to be recovered: its node is gone, and no other may run it"),
+                Severity::Medium,
                 format!(
-                    "check whether a rule or a local disk keeps the {} from the other nodes",
+                    "{sid} is being recovered on another node: this takes a moment; if it lasts, no \
+                     node may run it"
+                ),
+                format!(
+                    "if it lasts, check whether a rule or a local disk keeps the {} from the other \
+                     nodes",
                     if kind == "ct" { "container" } else { "VM" }
                 ),
             ),

@@ -4,16 +4,18 @@
 //! named in the result: a token with PVEAuditor may read neither updates nor
 //! logs, and that is not a fault of the node.
 
-use pve_api::calls;
+use pve_api::{Call, calls};
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::health::ceph::RawCeph;
+use super::health::certificates::{self, RawCertificate};
 use super::health::disks::{self, DiskHealth};
 use super::health::load::{self, Load};
 use super::health::packages::{self, Kernel, Updates};
 use super::health::pools::{self, StoragePool};
 use super::health::services::{self, ServiceRules};
-use super::health::{ceph, certificates};
 use crate::clock;
 use crate::error::Result;
 use crate::order;
@@ -21,9 +23,10 @@ use crate::pve::{
     At, ClusterEntry, Failure, GuestType, NodeStatus, Num, Params, Pve, check_node, guests,
     storages,
 };
+use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, note_unseen, summary, visible};
 
 /// The health of a node.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -84,6 +87,9 @@ struct RawTime {
 const MOST_FINDINGS: usize = 60;
 const MOST_DISKS: usize = 48;
 
+/// Of how many ZFS pools the errors are read.
+const MOST_POOLS: usize = 8;
+
 /// A clock that is off by more breaks Ceph, tokens and certificates.
 const CLOCK_SECONDS: i64 = 5;
 
@@ -100,6 +106,7 @@ impl Run for GetNodeHealth {
         Calls::One(&calls::nodes::DISKS),
         Calls::One(&calls::nodes::SMART),
         Calls::One(&calls::nodes::ZFS),
+        Calls::One(&calls::nodes::ZFS_POOL),
         Calls::One(&calls::nodes::LVM_THIN),
         Calls::One(&calls::nodes::CEPH),
         Calls::One(&calls::nodes::CERTIFICATES),
@@ -125,16 +132,201 @@ impl Run for GetNodeHealth {
     }
 }
 
+/// A node that is being looked at.
+struct Look<'a> {
+    pve: &'a Pve,
+    node: &'a str,
+    findings: Vec<Finding>,
+    unseen: Vec<String>,
+}
+
+impl Look<'_> {
+    fn ask<T: DeserializeOwned>(&mut self, call: &'static Call, what: &str) -> Option<T> {
+        self.ask_with(call, &Params::new(), what)
+    }
+
+    fn ask_with<T: DeserializeOwned>(
+        &mut self,
+        call: &'static Call,
+        params: &Params,
+        what: &str,
+    ) -> Option<T> {
+        let answer = self.pve.send(&call.at([self.node]), params);
+        visible(answer, what, &mut self.unseen)
+    }
+
+    fn load(&mut self) -> Option<Load> {
+        let status: Option<NodeStatus> = self.ask(&calls::nodes::STATUS, "status");
+        let hour = Params::new().set("timeframe", "hour");
+        let rows: Option<Vec<load::RawRow>> =
+            self.ask_with(&calls::nodes::METRICS, &hour, "load over time");
+        let load = Load::new(status?, &rows.unwrap_or_default());
+        self.findings.extend(load.findings());
+        Some(load)
+    }
+
+    fn services(&mut self) {
+        let all: Option<Vec<services::RawService>> = self.ask(&calls::nodes::SERVICES, "services");
+        if let Some(all) = all {
+            let rules = self.rules();
+            self.findings.extend(services::findings(&all, rules));
+        }
+    }
+
+    /// What has to run there: corosync and HA in a cluster, lxcfs for containers.
+    fn rules(&mut self) -> ServiceRules {
+        let members: Option<Vec<ClusterEntry>> = visible(
+            self.pve
+                .send(&calls::cluster::STATUS.at([]), &Params::new()),
+            "whether it is in a cluster",
+            &mut self.unseen,
+        );
+        let guests = guests(self.pve).unwrap_or_default();
+        ServiceRules {
+            in_cluster: members.map(|all| all.iter().any(|member| member.kind == "cluster")),
+            has_containers: guests.iter().any(|guest| {
+                guest.kind == GuestType::Lxc && guest.node == self.node && guest.is_running()
+            }),
+        }
+    }
+
+    fn pools(&mut self) -> Vec<StoragePool> {
+        let mut pools: Vec<StoragePool> = Vec::new();
+        let zfs: Option<Vec<pools::RawZfs>> = self.ask(&calls::nodes::ZFS, "ZFS pools");
+        for raw in zfs.unwrap_or_default() {
+            let mut pool = StoragePool::from(raw);
+            if pools.len() < MOST_POOLS {
+                let request = calls::nodes::ZFS_POOL.at([self.node, pool.name()]);
+                let answer = self.pve.send(&request, &Params::new());
+                let what = format!("errors of the ZFS pool {}", pool.name());
+                if let Some(detail) = visible(answer, &what, &mut self.unseen) {
+                    pool.add(&detail);
+                }
+            }
+            pools.push(pool);
+        }
+        let thin: Option<Vec<pools::RawThin>> = self.ask(&calls::nodes::LVM_THIN, "LVM thin pools");
+        pools.extend(thin.unwrap_or_default().into_iter().map(StoragePool::from));
+        let found = pools.iter().flat_map(StoragePool::findings);
+        self.findings.extend(found);
+        if let Some(all) = visible(storages(self.pve, self.node), "storages", &mut self.unseen) {
+            self.findings.extend(pools::of_storages(&all));
+        }
+        pools
+    }
+
+    fn ceph(&mut self) -> Option<String> {
+        let request = calls::nodes::CEPH.at([self.node]);
+        let status: RawCeph = match self.pve.send(&request, &Params::new()) {
+            Err(Failure::Api(error)) if RawCeph::is_absent(&error) => return None,
+            Err(Failure::Api(error)) if error.says("got timeout") => {
+                self.findings.push(RawCeph::does_not_answer(&error.message));
+                return None;
+            }
+            answer => visible(answer, "Ceph", &mut self.unseen)?,
+        };
+        self.findings.extend(status.finding());
+        status.status()
+    }
+
+    fn certificates(&mut self) -> Option<String> {
+        let all: Vec<RawCertificate> = self.ask(&calls::nodes::CERTIFICATES, "certificates")?;
+        let now = clock::now();
+        self.findings
+            .extend(all.iter().filter_map(|one| one.finding(now)));
+        certificates::first_end(&all)
+    }
+
+    fn subscription(&mut self) -> Option<String> {
+        let subscription: RawSubscription =
+            self.ask(&calls::nodes::SUBSCRIPTION, "subscription")?;
+        self.findings.extend(subscription.finding());
+        subscription.status
+    }
+
+    fn updates(&mut self) -> Option<Updates> {
+        let updates = Updates::new(self.ask(&calls::nodes::UPDATES, "updates")?);
+        self.findings.extend(updates.finding());
+        Some(updates)
+    }
+
+    fn kernel(&mut self) -> Option<Kernel> {
+        let packages: Vec<packages::RawPackage> =
+            self.ask(&calls::nodes::PACKAGES, "installed packages")?;
+        let kernel = Kernel::of(&packages)?;
+        self.findings.extend(kernel.finding());
+        Some(kernel)
+    }
+
+    /// How far the node's clock is ahead of this server's.
+    fn clock(&mut self) -> Option<i64> {
+        let before = clock::now();
+        let time: RawTime = self.ask(&calls::nodes::TIME, "clock")?;
+        let offset = ClockOffset::new(time.time?.0, before, clock::now());
+        self.findings.extend(offset.finding());
+        Some(offset.seconds)
+    }
+
+    fn disks(&mut self) -> Option<Vec<DiskHealth>> {
+        let all: Vec<disks::RawDisk> = self.ask(&calls::nodes::DISKS, "disks")?;
+        let mut disks: Vec<DiskHealth> = all.into_iter().map(DiskHealth::from).collect();
+        self.smart(&mut disks);
+        let found = disks.iter().flat_map(DiskHealth::findings);
+        self.findings.extend(found);
+        Some(disks)
+    }
+
+    /// Adds what the disks say of themselves. The first is asked alone: if the
+    /// token may not ask it, it may ask none.
+    fn smart(&mut self, disks: &mut [DiskHealth]) {
+        let request = calls::nodes::SMART.at([self.node]);
+        let params = |disk: &DiskHealth| Params::new().set("disk", &disk.device);
+        let asked = disks.iter_mut().filter(|disk| disk.has_smart());
+        let mut asked: Vec<&mut DiskHealth> = asked.take(MOST_DISKS).collect();
+        let count = asked.len();
+        let mut failed = Vec::new();
+        let mut why = None;
+        for index in 0..count {
+            if index == 1 {
+                let rest = asked.iter().skip(1);
+                self.pve
+                    .start(rest.map(|disk| (request.clone(), params(disk))));
+            }
+            let Some(disk) = asked.get_mut(index) else {
+                break;
+            };
+            match self.pve.send::<disks::RawSmart>(&request, &params(disk)) {
+                Ok(smart) => disk.add(&smart),
+                Err(failure) => {
+                    let is_refused = matches!(&failure, Failure::Api(error) if error.status == 403);
+                    failed.push(disk.device.clone());
+                    why.get_or_insert(failure);
+                    if is_refused {
+                        failed = asked.iter().map(|disk| disk.device.clone()).collect();
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(failure) = why {
+            let what = match failed.as_slice() {
+                [only] => format!("SMART of {only}"),
+                all => format!(
+                    "SMART of {} disks ({})",
+                    all.len(),
+                    text::names(all.iter().map(String::as_str))
+                ),
+            };
+            note_unseen(failure, &what, &mut self.unseen);
+        }
+    }
+}
+
 impl NodeHealth {
     fn read(pve: &Pve, node: String) -> Self {
-        let name = node.as_str();
-        let mut findings = Vec::new();
-        let mut unseen = Vec::new();
-        let none = Params::new();
         let calls = [
             &calls::nodes::STATUS,
             &calls::nodes::SERVICES,
-            &calls::nodes::DISKS,
             &calls::nodes::ZFS,
             &calls::nodes::LVM_THIN,
             &calls::nodes::CEPH,
@@ -142,185 +334,88 @@ impl NodeHealth {
             &calls::nodes::SUBSCRIPTION,
             &calls::nodes::UPDATES,
             &calls::nodes::PACKAGES,
+            &calls::nodes::DISKS,
         ];
-        pve.start(calls.map(|call| (call.at([name]), Params::new())));
-
-        let status = visible(
-            pve.send::<NodeStatus>(&calls::nodes::STATUS.at([name]), &none),
-            "status",
-            &mut unseen,
-        );
-        let hour = Params::new().set("timeframe", "hour");
-        let rows = visible(
-            pve.send::<Vec<load::RawRow>>(&calls::nodes::METRICS.at([name]), &hour),
-            "load over time",
-            &mut unseen,
-        );
-        let load = status.map(|status| Load::new(status, &rows.unwrap_or_default()));
-        findings.extend(load.iter().flat_map(Load::findings));
-
-        if let Some(all) = visible(
-            pve.send::<Vec<services::RawService>>(&calls::nodes::SERVICES.at([name]), &none),
-            "services",
-            &mut unseen,
-        ) {
-            findings.extend(services::findings(&all, &rules(pve, name)));
-        }
-
-        let disks = Self::read_disks(pve, name, &mut findings, &mut unseen);
-        let mut pools = Vec::new();
-        if let Some(all) = visible(
-            pve.send::<Vec<pools::RawZfs>>(&calls::nodes::ZFS.at([name]), &none),
-            "ZFS pools",
-            &mut unseen,
-        ) {
-            pools.extend(all.into_iter().map(StoragePool::from));
-        }
-        if let Some(all) = visible(
-            pve.send::<Vec<pools::RawThin>>(&calls::nodes::LVM_THIN.at([name]), &none),
-            "LVM thin pools",
-            &mut unseen,
-        ) {
-            pools.extend(all.into_iter().map(StoragePool::from));
-        }
-        findings.extend(pools.iter().flat_map(StoragePool::findings));
-        if let Some(all) = visible(storages(pve, name), "storages", &mut unseen) {
-            findings.extend(pools::of_storages(&all));
-        }
-
-        let ceph = match pve.send::<ceph::RawCeph>(&calls::nodes::CEPH.at([name]), &none) {
-            // Most nodes have none.
-            Err(Failure::Api(error)) if error.says("not in") || error.says("not fully") => None,
-            answer => visible(answer, "Ceph", &mut unseen),
+        pve.start(calls.map(|call| (call.at([&node]), Params::new())));
+        let mut look = Look {
+            pve,
+            node: &node,
+            findings: Vec::new(),
+            unseen: Vec::new(),
         };
-        findings.extend(ceph.iter().filter_map(ceph::RawCeph::finding));
-
-        let now = clock::now();
-        let certificates = visible(
-            pve.send::<Vec<certificates::RawCertificate>>(
-                &calls::nodes::CERTIFICATES.at([name]),
-                &none,
-            ),
-            "certificates",
-            &mut unseen,
-        )
-        .unwrap_or_default();
-        findings.extend(certificates.iter().filter_map(|one| one.finding(now)));
-
-        let subscription = visible(
-            pve.send::<RawSubscription>(&calls::nodes::SUBSCRIPTION.at([name]), &none),
-            "subscription",
-            &mut unseen,
-        );
-        findings.extend(subscription.as_ref().and_then(RawSubscription::finding));
-
-        let updates = visible(
-            pve.send::<Vec<packages::RawUpdate>>(&calls::nodes::UPDATES.at([name]), &none),
-            "updates",
-            &mut unseen,
-        )
-        .map(Updates::new);
-        findings.extend(updates.as_ref().and_then(Updates::finding));
-        let kernel = visible(
-            pve.send::<Vec<packages::RawPackage>>(&calls::nodes::PACKAGES.at([name]), &none),
-            "installed packages",
-            &mut unseen,
-        )
-        .and_then(|all| Kernel::of(&all));
-        findings.extend(kernel.as_ref().and_then(Kernel::finding));
-
-        let time = visible(
-            pve.send::<RawTime>(&calls::nodes::TIME.at([name]), &none),
-            "clock",
-            &mut unseen,
-        );
-        let offset = time
-            .and_then(|time| Some(time.time?.0))
-            .map(|time| time.saturating_sub(i64::try_from(now).unwrap_or(i64::MAX)));
-        findings.extend(offset.and_then(clock_finding));
-
+        let load = look.load();
+        look.services();
+        let pools = look.pools();
+        let ceph = look.ceph();
+        let certificate_ends_at = look.certificates();
+        let subscription = look.subscription();
+        let updates = look.updates();
+        let kernel = look.kernel();
+        let clock_offset_seconds = look.clock();
+        let disks = look.disks();
         Self {
-            findings,
-            not_visible: unseen,
+            findings: look.findings,
+            not_visible: look.unseen,
             load,
             kernel,
             updates,
             disks,
             pools,
-            ceph: ceph.and_then(|ceph| ceph.status()),
-            certificate_ends_at: certificates::first_end(&certificates),
-            subscription: subscription.and_then(|one| one.status),
-            clock_offset_seconds: offset,
+            ceph,
+            certificate_ends_at,
+            subscription,
+            clock_offset_seconds,
             hint: None,
             node,
         }
     }
 
-    fn read_disks(
-        pve: &Pve,
-        node: &str,
-        findings: &mut Vec<Finding>,
-        unseen: &mut Vec<String>,
-    ) -> Option<Vec<DiskHealth>> {
-        let all: Vec<disks::RawDisk> = visible(
-            pve.send(&calls::nodes::DISKS.at([node]), &Params::new()),
-            "disks",
-            unseen,
-        )?;
-        let mut shown = Vec::new();
-        for raw in all {
-            let mut disk = DiskHealth::from(raw);
-            if shown.len() < MOST_DISKS && disk.has_smart() {
-                let params = Params::new().set("disk", &disk.device);
-                let request = calls::nodes::SMART.at([node]);
-                let answer = pve.send::<disks::RawSmart>(&request, &params);
-                let what = format!("SMART of {}", disk.device);
-                if let Some(smart) = visible(answer, &what, unseen) {
-                    disk.add(&smart);
-                }
-            }
-            findings.extend(disk.findings());
-            shown.push(disk);
-        }
-        Some(shown)
-    }
-
     fn text(&self) -> String {
         let unseen = match self.not_visible.len() {
             0 => String::new(),
-            count => format!("; {count} not visible to this token"),
+            count => format!("; {count} could not be read"),
         };
         format!("{}: {}{unseen}", self.node, summary(&self.findings))
     }
 }
 
-/// What has to run there: corosync in a cluster, lxcfs for containers.
-fn rules(pve: &Pve, node: &str) -> ServiceRules {
-    let members: Vec<ClusterEntry> = pve
-        .send(&calls::cluster::STATUS.at([]), &Params::new())
-        .unwrap_or_default();
-    ServiceRules {
-        in_cluster: members.iter().any(|member| member.kind == "cluster"),
-        has_containers: guests(pve)
-            .unwrap_or_default()
-            .iter()
-            .any(|guest| guest.kind == GuestType::Lxc && guest.node == node && guest.is_running()),
-    }
+/// How far a node's clock is ahead of this server's, and how far that may be off.
+#[derive(Debug, Clone, Copy)]
+struct ClockOffset {
+    seconds: i64,
+    uncertain_seconds: i64,
 }
 
-fn clock_finding(offset: i64) -> Option<Finding> {
-    (offset.abs() > CLOCK_SECONDS).then(|| {
-        Finding::new(
-            Severity::Medium,
-            format!(
-                "the node's clock is {} s {} that of this server",
-                offset.abs(),
-                if offset > 0 { "ahead of" } else { "behind" }
-            ),
-            "compare both with the time: chronyc tracking on the node shows whether it is \
-             synchronized",
-        )
-    })
+impl ClockOffset {
+    /// By the node's time, asked for between two moments of this server.
+    fn new(node: i64, before: u64, after: u64) -> Self {
+        let whole = |moment: u64| i64::try_from(moment).unwrap_or(i64::MAX);
+        let took = whole(after.saturating_sub(before));
+        Self {
+            seconds: node.saturating_sub(whole(before).saturating_add(took / 2)),
+            uncertain_seconds: took,
+        }
+    }
+
+    fn finding(self) -> Option<Finding> {
+        let off = self.seconds.saturating_abs();
+        let is_off = off > CLOCK_SECONDS.saturating_add(self.uncertain_seconds);
+        is_off.then(|| {
+            Finding::new(
+                Severity::Medium,
+                format!(
+                    "the node's clock is {off} s {} that of this server",
+                    if self.seconds > 0 {
+                        "ahead of"
+                    } else {
+                        "behind"
+                    }
+                ),
+                "compare both with the time: chronyc tracking on the node shows whether it is \
+                 synchronized",
+            )
+        })
+    }
 }
 
 impl RawSubscription {
@@ -348,9 +443,13 @@ mod tests {
 
     #[test]
     fn small_offsets_of_clocks_are_normal() {
-        assert!(clock_finding(0).is_none() && clock_finding(-5).is_none());
-        let behind = clock_finding(-90).unwrap();
+        let of = |node, before, after| ClockOffset::new(node, before, after).finding();
+        assert!(of(1000, 1000, 1000).is_none() && of(995, 1000, 1000).is_none());
+        let behind = of(910, 1000, 1001).unwrap();
         assert!(behind.finding.contains("90 s behind"), "{behind:?}");
+        // A slow answer says less.
+        assert!(of(1012, 1000, 1012).is_none());
+        assert!(of(1000, 1000, 1012).is_none());
     }
 
     #[test]

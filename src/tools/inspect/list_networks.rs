@@ -1,19 +1,19 @@
 //! `list_networks`: what guests can be attached to, and what is below it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::interface::{self, Interface};
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Flag, Num, Params, Pve, Text, find_node, nodes};
+use crate::pve::{At, Flag, Held, Num, Params, Pve, Text, find_node, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::tools::finding::visible;
+use crate::tools::interface::{Interface, LOCAL_ZONE, Listed, interfaces};
 
 /// Networks of the nodes.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -69,7 +69,7 @@ struct Network {
     kind: NetworkKind,
     active: bool,
     /// Whether this token may attach guests to it; absent where guests cannot
-    /// be attached.
+    /// be attached, or where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     usable: Option<bool>,
     /// Whether guests on it can have VLAN tags of their own.
@@ -123,7 +123,7 @@ impl Run for ListNetworks {
 
     fn run(self, pve: &Pve) -> Result<Reply<NetworkList>> {
         let all = nodes(pve)?;
-        let mut notes = Vec::new();
+        let mut not_visible = Vec::new();
         let asked: Vec<&str> = match &self.node {
             Some(node) => vec![find_node(&all, node)?.node.as_str()],
             None => all.iter().map(|node| node.node.as_str()).collect(),
@@ -131,58 +131,37 @@ impl Run for ListNetworks {
         let vnets: Vec<RawVnet> = visible(
             pve.send(&calls::cluster::SDN_VNETS.at([]), &Params::new()),
             "SDN",
-            &mut notes,
+            &mut not_visible,
         )
         .unwrap_or_default();
+        let rights = Rights {
+            vnets: &vnets,
+            // The host may have taken paths out of it.
+            held: pve.held().filter(|_| pve.scope().is_none()),
+        };
         let mut networks = Vec::new();
-        let mut blind = Vec::new();
+        let mut hints = Hints::default();
         for node in &asked {
             if all.iter().any(|one| one.node == *node && one.is_offline()) {
-                notes.push(format!("node {node} is offline"));
+                not_visible.push(format!("node {node} is offline"));
                 continue;
             }
-            let Some(configured) = visible(
-                interface::configured(pve, node),
-                &format!("networks of node {node}"),
-                &mut notes,
-            ) else {
+            let Some(found) = read_node(pve, node, &rights, &mut not_visible) else {
                 continue;
             };
-            let usable = visible(
-                interface::usable(pve, node),
-                &format!("which networks of node {node} the token may use"),
-                &mut notes,
-            );
-            let found = of_node(node, configured, usable, &vnets);
-            if found.iter().any(|one| one.usable.is_some())
-                && !found.iter().any(|one| one.usable == Some(true))
-            {
-                blind.push(*node);
-            }
+            hints.add(node, &found);
             networks.extend(found);
         }
-        let any = networks.len();
         networks.retain(|network| match self.kind {
             Some(kind) => network.kind == kind,
             None => network.kind != NetworkKind::Eth,
         });
         let total = networks.len();
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        let mut hints = Vec::new();
-        if !blind.is_empty() {
-            hints.push(format!(
-                "the token {} may not attach guests to any network of {}: it needs SDN.Use on \
-                 /sdn/zones/localnetwork (bridges) or on the zone of a vnet",
-                pve.token_name(),
-                text::names(blind)
-            ));
-        }
-        if any == 0 && notes.is_empty() {
-            hints.push(pve.empty_hint("Sys.Audit", "/nodes"));
-        }
+        let mut notes = hints.notes(pve.token_name());
         if total > limit {
             networks.truncate(limit);
-            hints.push(format!(
+            notes.push(format!(
                 "{limit} of {total} are shown: raise limit, or narrow by node or type"
             ));
         }
@@ -191,34 +170,118 @@ impl Run for ListNetworks {
         let list = NetworkList {
             networks,
             total,
-            not_visible: notes,
-            hint: (!hints.is_empty()).then(|| hints.join("; ")),
+            not_visible,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
         };
         Ok(Reply::Done(list, text))
     }
 }
 
-/// The networks of a node: its own interfaces, and the vnets that only the list
-/// of what the token may use has.
+/// What decides whether the token may attach guests to a network.
+struct Rights<'a> {
+    vnets: &'a [RawVnet],
+    /// Absent if it is not known.
+    held: Option<&'a Held>,
+}
+
+impl Rights<'_> {
+    fn vnet(&self, name: &str) -> Option<&RawVnet> {
+        self.vnets.iter().find(|vnet| vnet.vnet == name)
+    }
+
+    /// Whether the token may attach guests to a bridge or vnet: by SDN.Use on it.
+    /// A token with SDN.Audit alone sees it too.
+    fn may_use(&self, network: &Interface) -> Option<bool> {
+        let name = &network.iface;
+        let zone = match self.vnet(name) {
+            Some(vnet) => vnet.zone.as_deref()?,
+            None if network.kind == "vnet" => return None,
+            None => LOCAL_ZONE,
+        };
+        let path = format!("/sdn/zones/{zone}/{name}");
+        Some(self.held?.has_any(&["SDN.Use"], &path))
+    }
+}
+
+/// Nodes whose networks a token may not see, or not use.
+#[derive(Debug, Default)]
+struct Hints {
+    blind: Vec<String>,
+    unusable: Vec<String>,
+}
+
+impl Hints {
+    fn add(&mut self, node: &str, found: &[Network]) {
+        let mut bridges = found
+            .iter()
+            .filter(|one| one.kind.takes_guests())
+            .peekable();
+        if bridges.peek().is_none() {
+            self.blind.push(node.to_owned());
+        } else if bridges.all(|one| one.usable == Some(false)) {
+            self.unusable.push(node.to_owned());
+        }
+    }
+
+    fn notes(&self, token: &str) -> Vec<String> {
+        let names = |nodes: &[String]| text::names(nodes.iter().map(String::as_str));
+        let mut notes = Vec::new();
+        if !self.blind.is_empty() {
+            notes.push(format!(
+                "no bridge of {} is visible: there is none, or the token {token} lacks SDN.Audit \
+                 or SDN.Use on /sdn/zones/{LOCAL_ZONE} (bridges) or on the zone of a vnet",
+                names(&self.blind)
+            ));
+        }
+        if !self.unusable.is_empty() {
+            notes.push(format!(
+                "the token {token} may not attach guests to any network of {}: it needs SDN.Use on \
+                 /sdn/zones/{LOCAL_ZONE} (bridges) or on the zone of a vnet",
+                names(&self.unusable)
+            ));
+        }
+        notes
+    }
+}
+
+/// The networks of a node; absent if it cannot be read.
+fn read_node(
+    pve: &Pve,
+    node: &str,
+    rights: &Rights<'_>,
+    not_visible: &mut Vec<String>,
+) -> Option<Vec<Network>> {
+    let configured = visible(
+        interfaces(pve, node, Listed::Configured),
+        &format!("networks of node {node}"),
+        not_visible,
+    )?;
+    let vnets = visible(
+        interfaces(pve, node, Listed::Networks),
+        &format!("vnets of node {node}"),
+        not_visible,
+    );
+    Some(of_node(node, configured, vnets.unwrap_or_default(), rights))
+}
+
+/// The networks of a node: its own interfaces, and the vnets, which are only in
+/// the list of networks.
 fn of_node(
     node: &str,
     configured: Vec<Interface>,
-    usable: Option<Vec<Interface>>,
-    vnets: &[RawVnet],
+    networks: Vec<Interface>,
+    rights: &Rights<'_>,
 ) -> Vec<Network> {
-    let is_known = usable.is_some();
-    let usable = usable.unwrap_or_default();
-    let names: BTreeSet<String> = usable.iter().map(|one| one.iface.clone()).collect();
     let mut all: BTreeMap<String, Interface> = BTreeMap::new();
-    for one in configured.into_iter().chain(usable) {
+    for one in configured.into_iter().chain(networks) {
         all.entry(one.iface.clone()).or_insert(one);
     }
     let mut networks: Vec<Network> = all
         .into_values()
         .filter(|one| one.kind != "loopback" && one.iface != "lo")
         .map(|one| {
-            let vnet = vnets.iter().find(|vnet| vnet.vnet == one.iface);
-            let may = is_known.then(|| names.contains(&one.iface));
+            let may = rights.may_use(&one);
+            let vnet = rights.vnet(&one.iface);
             Network::new(node, one, vnet, may)
         })
         .collect();
@@ -337,13 +400,22 @@ mod tests {
             {"iface": "vmbr1", "type": "bridge", "bridge_ports": ""},
             {"iface": "vmbr0.30", "type": "vlan", "vlan-raw-device": "vmbr0", "active": 1},
         ]));
-        let usable = interfaces(json!([
+        // SDN.Audit alone shows vmbr1 too.
+        let networks = interfaces(json!([
             {"iface": "vmbr0", "type": "bridge", "active": 1},
+            {"iface": "vmbr1", "type": "bridge"},
             {"iface": "web", "type": "vnet", "active": 1},
         ]));
         let vnets: Vec<RawVnet> =
             serde_json::from_value(json!([{"vnet": "web", "zone": "dc", "tag": 40}])).unwrap();
-        let found = of_node("alpha", configured, Some(usable), &vnets);
+        let held = json!({"/": {"SDN.Audit": 1}, "/sdn/zones/dc": {"SDN.Use": 1},
+            "/sdn/zones/localnetwork/vmbr0": {"SDN.Use": 1}});
+        let held = Held::read(held.as_object().unwrap());
+        let rights = Rights {
+            vnets: &vnets,
+            held: Some(&held),
+        };
+        let found = of_node("alpha", configured, networks, &rights);
         let shown = serde_json::to_value(&found).unwrap();
         assert_eq!(
             shown,
@@ -369,8 +441,37 @@ mod tests {
     fn what_the_token_may_use_can_be_unknown() {
         let configured =
             interfaces(json!([{"iface": "vmbr0", "type": "OVSBridge", "ovs_ports": "eno1"}]));
-        let found = of_node("alpha", configured, None, &[]);
+        let rights = Rights {
+            vnets: &[],
+            held: None,
+        };
+        let found = of_node("alpha", configured, Vec::new(), &rights);
         assert_eq!((found[0].usable, found[0].vlan_aware), (None, Some(true)));
         assert_eq!(found[0].ports, ["eno1"]);
+    }
+
+    #[test]
+    fn a_node_without_a_visible_bridge_is_named() {
+        let none = json!({});
+        let held = Held::read(none.as_object().unwrap());
+        let rights = Rights {
+            vnets: &[],
+            held: Some(&held),
+        };
+        let notes = |json: serde_json::Value| {
+            let mut hints = Hints::default();
+            hints.add(
+                "alpha",
+                &of_node("alpha", interfaces(json), Vec::new(), &rights),
+            );
+            hints.notes("ai@pve!mcp").join("; ")
+        };
+        let blind = notes(json!([{"iface": "nic0", "type": "eth", "active": 1}]));
+        assert!(
+            blind.starts_with("no bridge of alpha is visible"),
+            "{blind}"
+        );
+        let unusable = notes(json!([{"iface": "vmbr0", "type": "bridge", "active": 1}]));
+        assert!(unusable.contains("may not attach guests"), "{unusable}");
     }
 }

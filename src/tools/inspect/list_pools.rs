@@ -81,7 +81,15 @@ impl Run for ListPools {
         let mut notes = Vec::new();
         let found: Vec<RawPool> = pve.send(&request, &Params::new())?;
         let mut members: BTreeMap<String, Vec<Guest>> = BTreeMap::new();
-        for guest in guests(pve)? {
+        let guests = guests(pve)?;
+        // Otherwise 0 guests would be taken for a fact.
+        if guests.is_empty() && !found.is_empty() {
+            notes.push(format!(
+                "guests: {}",
+                pve.empty_hint("VM.Audit", "/vms or the pool")
+            ));
+        }
+        for guest in guests {
             if let Some(pool) = guest.pool.clone() {
                 members.entry(pool).or_default().push(guest);
             }

@@ -8,7 +8,6 @@ mod get_guest_agent_info;
 mod get_ha;
 mod get_node_health;
 mod health;
-mod interface;
 mod list_networks;
 mod list_pools;
 mod report_waste;
@@ -20,7 +19,6 @@ use diagnose_guest::DiagnoseGuest;
 use get_guest_agent_info::GetGuestAgentInfo;
 use get_ha::GetHa;
 use get_node_health::GetNodeHealth;
-pub(in crate::tools) use interface::bridges;
 use list_networks::ListNetworks;
 use list_pools::ListPools;
 use report_waste::ReportWaste;
@@ -28,6 +26,7 @@ use report_waste::ReportWaste;
 use crate::tool::{READ, Tool, Toolset};
 
 const TOOLSET: Toolset = Toolset("inspect");
+const REPORTS_TOOLSET: Toolset = Toolset("reports");
 const HARDWARE_TOOLSET: Toolset = Toolset("hardware");
 const AGENT_TOOLSET: Toolset = Toolset("agent");
 const HA_TOOLSET: Toolset = Toolset("ha");
@@ -40,7 +39,12 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Why a guest does not start, or cannot be reached: state, lock, HA, last tasks and logs, storages, memory, bridges, agent, addresses, firewall. Causes ranked, with evidence and fix."),
     Tool::new::<GetNodeHealth>(TOOLSET, "get_node_health", "Check a node's health", READ,
         "What is wrong with a node or soon will be: services, disks (SMART, wear), pools, Ceph, certificates, updates, pressure, clock. Findings with the next step."),
-    Tool::new::<ReportWaste>(TOOLSET, "report_waste", "Report waste", READ,
+];
+
+/// The tools of the set `reports`.
+#[rustfmt::skip]
+pub(crate) const REPORTS: &[Tool] = &[
+    Tool::new::<ReportWaste>(REPORTS_TOOLSET, "report_waste", "Report waste", READ,
         "What may not be needed, largest first: idle, oversized and long-stopped guests, old snapshots, unused disks, orphaned volumes, ISO images in no drive; with evidence and next step."),
 ];
 

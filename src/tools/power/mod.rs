@@ -22,8 +22,9 @@ use suspend_guest::SuspendGuest;
 use crate::tool::{DESTROY, SET, Tool, Toolset};
 
 const TOOLSET: Toolset = Toolset("power");
+const SUSPEND_TOOLSET: Toolset = Toolset("suspend");
 
-/// The tools of this set, in the order in which clients see them.
+/// The tools of the set `power`, in the order in which clients see them.
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<StartGuest>(TOOLSET, "start_guest", "Start a guest", SET,
@@ -32,8 +33,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Shut a guest down, or cut its power; several in reverse startup order."),
     Tool::new::<RestartGuest>(TOOLSET, "restart_guest", "Restart a guest", DESTROY,
         "Reboot or reset a running guest, or several."),
-    Tool::new::<SuspendGuest>(TOOLSET, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
+];
+
+/// The tools of the set `suspend`.
+#[rustfmt::skip]
+pub(crate) const SUSPEND: &[Tool] = &[
+    Tool::new::<SuspendGuest>(SUSPEND_TOOLSET, "suspend_guest", "Suspend a guest", DESTROY.idempotent(),
         "Pause running VMs, or save their memory to disk and stop them."),
-    Tool::new::<ResumeGuest>(TOOLSET, "resume_guest", "Resume a guest", SET,
+    Tool::new::<ResumeGuest>(SUSPEND_TOOLSET, "resume_guest", "Resume a guest", SET,
         "Resume paused or suspended guests."),
 ];

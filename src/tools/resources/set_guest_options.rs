@@ -227,7 +227,8 @@ impl SetGuestOptions {
     }
 }
 
-pub(super) fn is_tag(text: &str) -> bool {
+/// Whether a text is a tag.
+pub(in crate::tools) fn is_tag(text: &str) -> bool {
     let letter = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     text.len() <= 128
         && text.bytes().next().is_some_and(letter)

@@ -14,6 +14,17 @@ use self::command::commands;
 use self::needed::{Wanted, named, unnamed};
 use super::response::ErrorResponse;
 
+/// What a refused token lacks, in few words: `VM.Audit on /vms/100`. Absent if
+/// Proxmox does not name it and the call itself does not tell.
+pub(super) fn lacking(response: &ErrorResponse) -> Option<String> {
+    let wanted = match named(response) {
+        Some(wanted) => vec![wanted],
+        None => unnamed(response),
+    };
+    let lacks: Vec<String> = wanted.iter().map(Wanted::label).collect();
+    (!lacks.is_empty()).then(|| lacks.join(" and "))
+}
+
 /// `Permission check failed (/vms/100, VM.Audit)` as an instruction.
 pub(super) fn denied(response: &ErrorResponse, said: &str) -> String {
     let token = &response.token;

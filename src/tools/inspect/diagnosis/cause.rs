@@ -13,6 +13,22 @@ pub(crate) struct Cause {
     pub(super) evidence: Vec<String>,
     /// What to do, and with which tool.
     pub(super) fix: String,
+    /// What it is about, if a start's log may be about the same.
+    #[serde(skip)]
+    pub(super) topic: Option<Topic>,
+}
+
+/// What a guest's state, its node and the log of its last start can agree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    Lock,
+    Ha,
+    Quorum,
+    Template,
+    Storage,
+    Bridge,
+    Memory,
+    Processors,
 }
 
 /// The surest first.
@@ -35,6 +51,7 @@ impl Cause {
             cause: cause.into(),
             evidence: Vec::new(),
             fix: fix.into(),
+            topic: None,
         }
     }
 
@@ -48,6 +65,17 @@ impl Cause {
 
     pub(super) fn possible(cause: impl Into<String>, fix: impl Into<String>) -> Self {
         Self::new(Certainty::Possible, cause, fix)
+    }
+
+    pub(super) fn about(mut self, topic: Topic) -> Self {
+        self.topic = Some(topic);
+        self
+    }
+
+    /// The same, no surer than this.
+    pub(super) fn at_most(mut self, most: Certainty) -> Self {
+        self.certainty = self.certainty.max(most);
+        self
     }
 
     pub(super) fn on(mut self, evidence: impl Into<String>) -> Self {

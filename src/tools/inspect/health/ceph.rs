@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::pve::ErrorResponse;
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
@@ -32,6 +33,24 @@ struct RawSummary {
 const MOST_CHECKS: usize = 8;
 
 impl RawCeph {
+    /// Whether there is no Ceph, as on most nodes.
+    pub(crate) fn is_absent(error: &ErrorResponse) -> bool {
+        ["not installed", "not initialized", "not fully configured"]
+            .iter()
+            .any(|words| error.says(words))
+    }
+
+    /// The finding about monitors that did not answer in time.
+    pub(crate) fn does_not_answer(said: &str) -> Finding {
+        Finding::new(
+            Severity::High,
+            "Ceph does not answer: its monitors are down, have no quorum, or cannot be reached",
+            "look at the monitors with systemctl status ceph-mon.target on their nodes, and at the \
+             network between them",
+        )
+        .on(text::cut(said, 120))
+    }
+
     /// `HEALTH_OK`, `HEALTH_WARN` or `HEALTH_ERR`.
     pub(crate) fn status(&self) -> Option<String> {
         self.health.as_ref()?.status.clone()
@@ -77,6 +96,21 @@ impl RawCeph {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_node_may_have_no_ceph() {
+        let is_absent = |message: &str| {
+            RawCeph::is_absent(&ErrorResponse {
+                status: 500,
+                message: message.to_owned(),
+                ..ErrorResponse::default()
+            })
+        };
+        assert!(is_absent("binary not installed: /usr/bin/ceph-mon"));
+        assert!(is_absent("pveceph configuration not initialized"));
+        assert!(!is_absent("monitor is not in quorum"));
+        assert!(!is_absent("got timeout"));
+    }
 
     #[test]
     fn checks_are_the_evidence() {

@@ -61,8 +61,39 @@ pub(crate) struct DiskHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     used_for: Option<String>,
     #[serde(skip)]
-    trouble: Vec<(Severity, String)>,
+    trouble: Vec<Trouble>,
 }
+
+/// Something that a disk has.
+#[derive(Debug)]
+struct Trouble {
+    severity: Severity,
+    what: String,
+    fix: Fix,
+}
+
+/// What to do about it.
+#[derive(Debug, Clone, Copy)]
+enum Fix {
+    Replace,
+    Cable,
+    Cool,
+    Watch,
+}
+
+impl Fix {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Replace => "make sure that its data is redundant or backed up, then replace it",
+            Self::Cable => "check the cable; a number that no longer rises is the past",
+            Self::Cool => "check the fans and the air flow",
+            Self::Watch => "compare it with later values: it is in order now",
+        }
+    }
+}
+
+/// The attributes of a disk's temperature.
+const TEMPERATURES: [u64; 2] = [190, 194];
 
 /// Percent of life that are left.
 const WORN: f64 = 20.0;
@@ -113,6 +144,38 @@ impl From<RawDisk> for DiskHealth {
     }
 }
 
+impl RawAttribute {
+    /// What a value below its threshold means: now, or once in the past. The
+    /// temperature of a disk comes down again.
+    fn failure(&self, id: u64) -> Option<Trouble> {
+        let fail = self.fail.as_ref()?.0.trim();
+        if matches!(fail, "" | "-") {
+            return None;
+        }
+        let name = text::cut(self.name.as_deref().unwrap_or("unknown"), 40);
+        let is_past = fail.to_ascii_lowercase().contains("past");
+        let severity = if is_past {
+            Severity::Low
+        } else {
+            Severity::High
+        };
+        let when = if is_past {
+            "was below its threshold in the past"
+        } else {
+            "is below its threshold"
+        };
+        Some(Trouble {
+            severity,
+            what: format!("a SMART attribute, {id} ({name}), that {when}"),
+            fix: match (TEMPERATURES.contains(&id), is_past) {
+                (true, _) => Fix::Cool,
+                (false, true) => Fix::Watch,
+                (false, false) => Fix::Replace,
+            },
+        })
+    }
+}
+
 impl DiskHealth {
     /// Whether it is worth asking for details: not of a disk that a controller
     /// or a virtual machine shows.
@@ -133,25 +196,20 @@ impl DiskHealth {
                 continue;
             };
             let raw = one.raw.as_ref().and_then(|raw| leading(&raw.0));
-            if matches!(id, 190 | 194) {
+            if TEMPERATURES.contains(&id) {
                 self.temperature_celsius = raw.filter(|degrees| *degrees < 150);
             }
             if let Some((_, severity, what)) = SECTORS.iter().find(|(known, ..)| *known == id)
                 && let Some(count) = raw.filter(|count| *count > 0)
             {
-                self.trouble.push((*severity, format!("{count} {what}")));
+                let fix = if *severity == Severity::Low {
+                    Fix::Cable
+                } else {
+                    Fix::Replace
+                };
+                self.add_trouble(*severity, format!("{count} {what}"), fix);
             }
-            let has_failed = one
-                .fail
-                .as_ref()
-                .is_some_and(|fail| !matches!(fail.0.trim(), "" | "-"));
-            if has_failed {
-                let name = one.name.as_deref().unwrap_or("unknown");
-                self.trouble.push((
-                    Severity::High,
-                    format!("SMART attribute {id} ({}) has failed", text::cut(name, 40)),
-                ));
-            }
+            self.trouble.extend(one.failure(id));
         }
         for line in smart.text.iter().flat_map(|text| text.lines()) {
             if let Some((name, value)) = line.split_once(':') {
@@ -160,15 +218,21 @@ impl DiskHealth {
         }
     }
 
+    fn add_trouble(&mut self, severity: Severity, what: String, fix: Fix) {
+        self.trouble.push(Trouble {
+            severity,
+            what,
+            fix,
+        });
+    }
+
     /// A line of an NVMe or SAS disk.
     fn add_line(&mut self, name: &str, value: &str) {
         let number = leading(value);
         match name {
             "Critical Warning" if !matches!(value, "0x00" | "0") => {
-                self.trouble.push((
-                    Severity::High,
-                    format!("critical warning {}", text::cut(value, 20)),
-                ));
+                let what = format!("critical warning {}", text::cut(value, 20));
+                self.add_trouble(Severity::High, what, Fix::Replace);
             }
             "Percentage Used" => {
                 if let Some(used) = number {
@@ -177,22 +241,20 @@ impl DiskHealth {
             }
             "Available Spare" => {
                 if let Some(spare) = number.filter(|spare| *spare < 10) {
-                    self.trouble.push((
-                        Severity::High,
-                        format!("{spare}% of its spare blocks are left"),
-                    ));
+                    let what = format!("{spare}% of its spare blocks left");
+                    self.add_trouble(Severity::High, what, Fix::Replace);
                 }
             }
             "Media and Data Integrity Errors" => {
                 if let Some(count) = number.filter(|count| *count > 0) {
-                    self.trouble
-                        .push((Severity::High, format!("{count} media errors")));
+                    let what = format!("{count} media errors");
+                    self.add_trouble(Severity::High, what, Fix::Replace);
                 }
             }
             "Elements in grown defect list" => {
                 if let Some(count) = number.filter(|count| *count > 0) {
-                    self.trouble
-                        .push((Severity::Medium, format!("{count} grown defects")));
+                    let what = format!("{count} grown defects");
+                    self.add_trouble(Severity::Medium, what, Fix::Replace);
                 }
             }
             "Temperature" | "Current Drive Temperature" => self.temperature_celsius = number,
@@ -202,7 +264,7 @@ impl DiskHealth {
 
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let device = &self.device;
-        let replace = "make sure that its data is redundant or backed up, then replace it";
+        let replace = Fix::Replace.words();
         let mut findings = Vec::new();
         let named = |finding: Finding| match &self.model {
             Some(model) => finding.on(model.clone()),
@@ -227,15 +289,11 @@ impl DiskHealth {
                 format!("{replace}; a few models count the other way, so compare its data sheet"),
             )));
         }
-        for (severity, what) in &self.trouble {
+        for trouble in &self.trouble {
             findings.push(named(Finding::new(
-                *severity,
-                format!("the disk {device} has {what}"),
-                if *severity == Severity::Low {
-                    "check the cable; a number that no longer rises is the past"
-                } else {
-                    replace
-                },
+                trouble.severity,
+                format!("the disk {device} has {}", trouble.what),
+                trouble.fix.words(),
             )));
         }
         let hot = if self.kind.as_deref() == Some("nvme") {
@@ -251,7 +309,7 @@ impl DiskHealth {
                     Severity::Low
                 },
                 format!("the disk {device} is at {degrees} °C"),
-                "check the fans and the air flow",
+                Fix::Cool.words(),
             )));
         }
         findings
@@ -308,13 +366,21 @@ mod tests {
             {"id": "194", "name": "Temperature_Celsius", "raw": "31 (Min/Max 20/45)", "fail": "-"},
             {"id": "197", "name": "Current_Pending_Sector", "raw": "0", "fail": "-"},
             {"id": "  9", "name": "Power_On_Hours", "raw": "20000", "fail": "-"},
-            {"id": "184", "name": "End-to-End_Error", "raw": "3", "fail": "FAILING_NOW"},
+            {"id": "184", "name": "End-to-End_Error", "raw": "3", "fail": "NOW"},
+            {"id": "  3", "name": "Spin_Up_Time", "raw": "0", "fail": "Past"},
+            {"id": "190", "name": "Airflow_Temperature_Cel", "raw": "31", "fail": "NOW"},
         ]})));
         assert_eq!(one.temperature_celsius, Some(31));
         let found = one.findings();
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
         assert!(found[0].finding.contains("8 reallocated sectors"));
         assert!(found[1].finding.contains("184"));
+        assert_eq!(found[1].severity, Severity::High);
+        // What is over, or only hot, is no reason to replace a disk.
+        assert_eq!(found[2].severity, Severity::Low);
+        for one in &found[2..] {
+            assert!(!one.fix.as_deref().unwrap().contains("replace"), "{one:?}");
+        }
     }
 
     #[test]

@@ -3,15 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pools::fullness;
+use super::pools::used_of_available;
 use crate::pve::{NodeStatus, Num};
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
 /// A minute. One without data has its time alone.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 pub(crate) struct RawRow {
+    time: Option<Num<u64>>,
     cpu: Option<Num<f64>>,
     arcsize: Option<Num<f64>>,
     swapused: Option<Num<f64>>,
@@ -51,16 +52,32 @@ pub(crate) struct Load {
     memory_pressure_percent: Option<f64>,
     #[serde(skip)]
     some_memory_pressure: bool,
+    /// Whether the cache of ZFS is known, and not counted as use.
+    #[serde(skip)]
+    is_without_cache: bool,
 }
 
-const MINUTES: usize = 10;
+/// Over how long means are taken.
+const SECONDS: u64 = 600;
+
+/// The rows of the last minutes before the newest, which may be empty itself.
+fn recent(rows: &[RawRow]) -> Vec<RawRow> {
+    let newest = rows
+        .iter()
+        .filter_map(|row| row.time)
+        .map(|time| time.0)
+        .max();
+    let is_recent = |row: &&RawRow| match (row.time, newest) {
+        (Some(time), Some(newest)) => time.0.saturating_add(SECONDS) > newest,
+        _ => true,
+    };
+    rows.iter().filter(is_recent).copied().collect()
+}
 
 fn mean(rows: &[RawRow], of: impl Fn(&RawRow) -> Option<Num<f64>>) -> Option<f64> {
     let values: Vec<f64> = rows
         .iter()
-        .rev()
         .filter_map(|row| of(row).map(|value| value.0))
-        .take(MINUTES)
         .collect();
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
@@ -71,7 +88,9 @@ fn bytes(value: f64) -> Option<u64> {
 
 impl Load {
     pub(crate) fn new(status: NodeStatus, rows: &[RawRow]) -> Self {
-        let arc = mean(rows, |row| row.arcsize).unwrap_or_default();
+        let rows = &recent(rows);
+        let arc_size = mean(rows, |row| row.arcsize);
+        let arc = arc_size.unwrap_or_default();
         let bytes_of = |number: Option<Num<u64>>| number.map(|bytes| bytes.0 as f64);
         let memory = status.memory.unwrap_or_default();
         let total = bytes_of(memory.total).filter(|total| *total > 0.0);
@@ -89,13 +108,6 @@ impl Load {
             .loadavg
             .and_then(|load| load.get(1).copied().flatten());
         let root = status.rootfs.unwrap_or_default();
-        // Some of a filesystem is kept for root, so used and available are less
-        // than the total.
-        let root_used = bytes_of(root.used);
-        let root_total = root_used
-            .zip(bytes_of(root.avail))
-            .map(|(used, avail)| used + avail)
-            .or(bytes_of(root.total));
         let pressure = |of: fn(&RawRow) -> Option<Num<f64>>| {
             mean(rows, of).map(|percent| text::round(percent, 1))
         };
@@ -111,89 +123,18 @@ impl Load {
             memory_used_percent: memory_used,
             memory_available_bytes: available,
             swap_used_bytes: mean(rows, |row| row.swapused).and_then(bytes),
-            root_used_percent: root_used
-                .zip(root_total)
-                .map(|(used, total)| text::percent(used, total)),
+            root_used_percent: used_of_available(root.used, root.avail, root.total),
             cpu_pressure_percent: pressure(|row| row.pressurecpusome),
             io_pressure_percent: pressure(|row| row.pressureiofull),
             memory_pressure_percent: pressure(|row| row.pressurememoryfull),
             some_memory_pressure: mean(rows, |row| row.pressurememorysome)
                 .is_some_and(|percent| percent >= 1.0),
+            is_without_cache: arc_size.is_some(),
         }
     }
 
     pub(crate) fn findings(&self) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let mut judge = |value: Option<f64>, warn: f64, critical: f64, text: &str, fix: &str| {
-            let Some(value) = value.filter(|value| *value >= warn) else {
-                return;
-            };
-            let severity = if value >= critical {
-                Severity::High
-            } else {
-                Severity::Medium
-            };
-            findings.push(Finding::new(
-                severity,
-                text.replace("{}", &value.to_string()),
-                fix,
-            ));
-        };
-        let spread = "move guests to other nodes, or give the busiest of them less";
-        judge(
-            self.memory_pressure_percent,
-            5.0,
-            15.0,
-            "memory is short: everything waited for it {}% of the time",
-            spread,
-        );
-        judge(
-            self.memory_used_percent,
-            85.0,
-            95.0,
-            "{}% of the memory is in use (ZFS's cache not counted)",
-            spread,
-        );
-        judge(
-            self.io_pressure_percent,
-            10.0,
-            30.0,
-            "the disks are the bottleneck: everything waited for them {}% of the time",
-            "look for backups, snapshots and a failing disk, and for the guest that writes most",
-        );
-        judge(
-            self.cpu_pressure_percent,
-            40.0,
-            70.0,
-            "processes waited for a processor {}% of the time",
-            spread,
-        );
-        judge(
-            self.cpu_used_percent,
-            85.0,
-            95.0,
-            "the processors are {}% busy",
-            spread,
-        );
-        // Without pressure figures, the load average has to do.
-        if self.cpu_pressure_percent.is_none() && self.io_pressure_percent.is_none() {
-            judge(
-                self.load_per_cpu,
-                2.0,
-                4.0,
-                "the load is {} per processor, waiting for disks included",
-                spread,
-            );
-        }
-        if let Some(percent) = self.root_used_percent
-            && let Some(severity) = fullness(percent)
-        {
-            findings.push(Finding::new(
-                severity,
-                format!("the root filesystem is {percent}% full"),
-                "look for old kernels, logs, ISO images and backups on the storage local",
-            ));
-        }
+        let mut findings: Vec<Finding> = self.limits().iter().filter_map(Limit::finding).collect();
         if self.some_memory_pressure
             && let Some(used) = self.swap_used_bytes.filter(|used| *used > 0)
         {
@@ -203,10 +144,100 @@ impl Load {
                     "{} are swapped out while memory is short",
                     text::bytes(used)
                 ),
-                spread,
+                SPREAD,
             ));
         }
         findings
+    }
+
+    /// What is judged, and from where on it is bad.
+    fn limits(&self) -> Vec<Limit> {
+        let limit = |value, warn, critical, text, fix| Limit {
+            value,
+            warn,
+            critical,
+            text,
+            fix,
+        };
+        let memory = if self.is_without_cache {
+            "{}% of the memory is in use (ZFS's cache not counted)"
+        } else {
+            "{}% of the memory is in use (the cache of ZFS, if there is one, included)"
+        };
+        // Without pressure figures, the load average has to do.
+        let has_pressure =
+            self.cpu_pressure_percent.is_some() || self.io_pressure_percent.is_some();
+        let load_per_cpu = self.load_per_cpu.filter(|_| !has_pressure);
+        vec![
+            limit(
+                self.memory_pressure_percent,
+                5.0,
+                15.0,
+                "memory is short: everything waited for it {}% of the time",
+                SPREAD,
+            ),
+            limit(self.memory_used_percent, 85.0, 95.0, memory, SPREAD),
+            limit(
+                self.io_pressure_percent,
+                10.0,
+                30.0,
+                "the disks are the bottleneck: everything waited for them {}% of the time",
+                "look for backups, snapshots and a failing disk, and for the guest that writes most",
+            ),
+            limit(
+                self.cpu_pressure_percent,
+                40.0,
+                70.0,
+                "processes waited for a processor {}% of the time",
+                SPREAD,
+            ),
+            limit(
+                self.cpu_used_percent,
+                85.0,
+                95.0,
+                "the processors are {}% busy",
+                SPREAD,
+            ),
+            limit(
+                load_per_cpu,
+                2.0,
+                4.0,
+                "the load is {} per processor, waiting for disks included",
+                SPREAD,
+            ),
+            limit(
+                self.root_used_percent,
+                85.0,
+                95.0,
+                "the root filesystem is {}% full",
+                "look for old kernels, logs, ISO images and backups on the storage local",
+            ),
+        ]
+    }
+}
+
+const SPREAD: &str = "move guests to other nodes, or give the busiest of them less";
+
+/// A figure, and from where on it is bad.
+struct Limit {
+    value: Option<f64>,
+    warn: f64,
+    critical: f64,
+    /// With `{}` for the figure.
+    text: &'static str,
+    fix: &'static str,
+}
+
+impl Limit {
+    fn finding(&self) -> Option<Finding> {
+        let value = self.value.filter(|value| *value >= self.warn)?;
+        let severity = if value >= self.critical {
+            Severity::High
+        } else {
+            Severity::Medium
+        };
+        let text = self.text.replace("{}", &value.to_string());
+        Some(Finding::new(severity, text, self.fix))
     }
 }
 
@@ -243,6 +274,21 @@ mod tests {
         );
         assert!(found[1].contains("root filesystem is 88.9%"), "{found:?}");
         assert!(found[2].contains("9 B are swapped out"), "{found:?}");
+    }
+
+    #[test]
+    fn old_figures_do_not_count() {
+        let rows = json!([{"time": 600, "cpu": 0.9}, {"time": 6000, "cpu": 0.5}, {"time": 6060}]);
+        assert_eq!(load(json!({}), rows).cpu_used_percent, Some(50.0));
+        let silent = json!([{"time": 600, "cpu": 0.9}, {"time": 6060}]);
+        assert_eq!(load(json!({}), silent).cpu_used_percent, None);
+    }
+
+    #[test]
+    fn the_cache_is_only_named_where_it_is_known() {
+        let status = json!({"memory": {"total": 100, "used": 95, "available": 5}});
+        let found = load(status, json!([{"time": 1}])).findings();
+        assert!(!found[0].finding.contains("not counted"), "{found:?}");
     }
 
     #[test]

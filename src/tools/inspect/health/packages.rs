@@ -21,8 +21,6 @@ pub(crate) struct RawUpdate {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawPackage {
     package: String,
-    /// The installed one.
-    old_version: Option<String>,
     current_state: Option<String>,
     /// Of `proxmox-ve` alone.
     running_kernel: Option<String>,
@@ -105,8 +103,9 @@ fn numbers(version: &str) -> Vec<u64> {
         .collect()
 }
 
-/// The version of the kernel that a package is of: `proxmox-kernel-6.17.2-1-pve-signed`
-/// has it in its name, `proxmox-kernel-6.17` in its version.
+/// The version of the kernel that a package is of, by its name:
+/// `proxmox-kernel-6.17.2-1-pve-signed`. `proxmox-kernel-6.17` only depends on the
+/// newest of them, and has versions of its own.
 fn kernel_version(package: &RawPackage) -> Option<String> {
     let name = package
         .package
@@ -115,10 +114,8 @@ fn kernel_version(package: &RawPackage) -> Option<String> {
     if !name.starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
-    match name.split_once("-pve") {
-        Some((version, _)) => Some(format!("{version}-pve")),
-        None => package.old_version.clone(),
-    }
+    let (version, _) = name.split_once("-pve")?;
+    Some(format!("{version}-pve"))
 }
 
 impl Kernel {
@@ -185,6 +182,15 @@ mod tests {
         let old = kernel(packages("6.8.12-9-pve")).unwrap();
         assert!(old.reboot_pending && old.finding().is_some());
         assert_eq!(old.newest_installed.as_deref(), Some("6.8.12-10-pve"));
+        // Packages that only depend on a kernel have versions of their own.
+        let running = kernel(json!([
+            {"Package": "proxmox-ve", "RunningKernel": "6.14.11-4-pve"},
+            {"Package": "proxmox-kernel-6.14", "CurrentState": "Installed",
+                "OldVersion": "6.14.11-4~bpo12+1"},
+            {"Package": "pve-kernel-5.15", "CurrentState": "Installed", "OldVersion": "7.2-14"},
+            {"Package": "proxmox-kernel-6.14.11-4-pve-signed", "CurrentState": "Installed"},
+        ]));
+        assert!(!running.unwrap().reboot_pending);
         let new = kernel(packages("6.8.12-10-pve")).unwrap();
         assert!(!new.reboot_pending && new.finding().is_none());
         assert_eq!(kernel(json!([{"Package": "lvm2"}])), None);

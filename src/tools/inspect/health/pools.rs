@@ -15,6 +15,19 @@ pub(crate) struct RawZfs {
     alloc: Option<Num<u64>>,
 }
 
+/// A ZFS pool in detail, or a disk or group of disks in it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RawPool {
+    name: Option<String>,
+    /// Of the pool: `No known data errors`.
+    errors: Option<String>,
+    read: Option<Num<u64>>,
+    write: Option<Num<u64>>,
+    cksum: Option<Num<u64>>,
+    children: Vec<RawPool>,
+}
+
 #[derive(Debug, Deserialize)]
 pub(crate) struct RawThin {
     #[serde(default)]
@@ -41,6 +54,12 @@ pub(crate) struct StoragePool {
     used_percent: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata_used_percent: Option<f64>,
+    /// Of ZFS: data that is lost, in its own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data_errors: Option<String>,
+    /// Of ZFS: `sda: 3 checksum errors`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    device_errors: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -51,10 +70,14 @@ enum PoolKind {
     LvmThin,
 }
 
-/// From these shares on, in percent.
-const NEARLY_FULL: f64 = 85.0;
-const FULL: f64 = 95.0;
+/// From these shares on, in percent: of storages and pools, on which guests grow,
+/// and of the metadata of a thin pool.
+const NEARLY_FULL: f64 = 70.0;
+const FULL: f64 = 85.0;
 const METADATA: f64 = 80.0;
+
+/// How many disks with errors are named.
+const MOST_DEVICES: usize = 12;
 
 /// How much of something is used, in percent; absent where that cannot be told.
 pub(crate) fn used_percent(used: Option<Num<u64>>, total: Option<Num<u64>>) -> Option<f64> {
@@ -62,8 +85,8 @@ pub(crate) fn used_percent(used: Option<Num<u64>>, total: Option<Num<u64>>) -> O
     (total > 0 && used <= total).then(|| text::percent(used as f64, total as f64))
 }
 
-/// How bad it is to be so full, if it is.
-pub(super) fn fullness(percent: f64) -> Option<Severity> {
+/// How bad it is for a storage or pool to be so full, if it is.
+fn fullness(percent: f64) -> Option<Severity> {
     if percent >= FULL {
         Some(Severity::High)
     } else if percent >= NEARLY_FULL {
@@ -71,6 +94,20 @@ pub(super) fn fullness(percent: f64) -> Option<Severity> {
     } else {
         None
     }
+}
+
+/// How full a filesystem is, in percent. Some of it may be kept for root, so that
+/// what is used and what is available are less than the total.
+pub(super) fn used_of_available(
+    used: Option<Num<u64>>,
+    avail: Option<Num<u64>>,
+    total: Option<Num<u64>>,
+) -> Option<f64> {
+    let sum = match (used, avail) {
+        (Some(used), Some(avail)) => Some(Num(used.0.saturating_add(avail.0))),
+        _ => total,
+    };
+    used_percent(used, sum)
 }
 
 impl From<RawZfs> for StoragePool {
@@ -82,6 +119,8 @@ impl From<RawZfs> for StoragePool {
             total_bytes: raw.size.map(|size| size.0),
             used_percent: used_percent(raw.alloc, raw.size),
             metadata_used_percent: None,
+            data_errors: None,
+            device_errors: Vec::new(),
         }
     }
 }
@@ -99,11 +138,80 @@ impl From<RawThin> for StoragePool {
             total_bytes: raw.lv_size.map(|size| size.0),
             used_percent: used_percent(raw.used, raw.lv_size),
             metadata_used_percent: used_percent(raw.metadata_used, raw.metadata_size),
+            data_errors: None,
+            device_errors: Vec::new(),
+        }
+    }
+}
+
+impl RawPool {
+    /// The errors of its disks, in words.
+    fn device_errors(&self, errors: &mut Vec<String>) {
+        for child in &self.children {
+            let count = |number: Option<Num<u64>>, what: &str| {
+                let number = number.map_or(0, |number| number.0);
+                (number > 0).then(|| format!("{number} {what} errors"))
+            };
+            let counts = [
+                count(child.read, "read"),
+                count(child.write, "write"),
+                count(child.cksum, "checksum"),
+            ];
+            let counts: Vec<String> = counts.into_iter().flatten().collect();
+            // What is above a disk counts its errors again.
+            if !counts.is_empty() && child.children.is_empty() && errors.len() < MOST_DEVICES {
+                let name = text::cut(child.name.as_deref().unwrap_or("a disk"), 80);
+                errors.push(format!("{name}: {}", counts.join(", ")));
+            }
+            child.device_errors(errors);
         }
     }
 }
 
 impl StoragePool {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Adds what a ZFS pool says of its errors.
+    pub(crate) fn add(&mut self, detail: &RawPool) {
+        self.data_errors = detail
+            .errors
+            .as_deref()
+            .map(str::trim)
+            .filter(|errors| !errors.is_empty() && !errors.starts_with("No known data errors"))
+            .map(|errors| text::cut(errors, 200));
+        detail.device_errors(&mut self.device_errors);
+    }
+
+    fn errors(&self) -> Vec<Finding> {
+        let name = &self.name;
+        let mut findings = Vec::new();
+        if let Some(errors) = &self.data_errors {
+            findings.push(
+                Finding::new(
+                    Severity::High,
+                    format!("the ZFS pool {name} has lost data"),
+                    "zpool status -v on the node names the volumes and files: restore them from a \
+                     backup",
+                )
+                .on(errors.clone()),
+            );
+        }
+        if !self.device_errors.is_empty() {
+            findings.push(
+                Finding::new(
+                    Severity::Medium,
+                    format!("disks of the ZFS pool {name} have had errors"),
+                    "look at SMART and the cables of these disks, run zpool scrub on the node, and \
+                     zpool clear once the cause is gone",
+                )
+                .on(self.device_errors.join("; ")),
+            );
+        }
+        findings
+    }
+
     pub(crate) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let name = &self.name;
@@ -120,6 +228,7 @@ impl StoragePool {
                 "look at zpool status -v on the node",
             )),
         }
+        findings.extend(self.errors());
         if let Some(percent) = self.used_percent
             && let Some(severity) = fullness(percent)
         {
@@ -166,9 +275,24 @@ pub(crate) fn of_storages(storages: &[StorageStatus]) -> Vec<Finding> {
             ));
             continue;
         }
-        if let Some(percent) = used_percent(one.used, one.total)
-            && let Some(severity) = fullness(percent)
-        {
+        if one.total.is_none_or(|total| total.0 == 0) {
+            continue;
+        }
+        let Some(percent) = used_of_available(one.used, one.avail, one.total) else {
+            continue;
+        };
+        // Its volumes have their space from the start.
+        if one.is_allocated_at_once() {
+            findings.extend((percent >= FULL).then(|| {
+                Finding::new(
+                    Severity::Low,
+                    format!("{percent}% of the storage {name} is allocated to volumes"),
+                    "new disks may not fit: those that exist are not affected",
+                )
+            }));
+            continue;
+        }
+        if let Some(severity) = fullness(percent) {
             findings.push(
                 Finding::new(
                     severity,
@@ -202,7 +326,8 @@ mod tests {
                 .unwrap(),
             )
         };
-        assert!(zfs("ONLINE", 84).findings().is_empty());
+        assert!(zfs("ONLINE", 69).findings().is_empty());
+        assert_eq!(zfs("ONLINE", 70).findings()[0].severity, Severity::Medium);
         assert_eq!(zfs("DEGRADED", 96).findings().len(), 2);
         assert!(
             zfs("SUSPENDED", 1).findings()[0]
@@ -210,7 +335,7 @@ mod tests {
                 .contains("SUSPENDED")
         );
         let thin: RawThin = serde_json::from_value(json!({"vg": "pve", "lv": "data",
-            "lv_size": "1000", "used": 860, "metadata_size": 100, "metadata_used": 81}))
+            "lv_size": "1000", "used": 760, "metadata_size": 100, "metadata_used": 81}))
         .unwrap();
         let thin = StoragePool::from(thin);
         assert_eq!(thin.name, "pve/data");
@@ -219,6 +344,49 @@ mod tests {
             (found[0].severity, found[1].severity),
             (Severity::Medium, Severity::High)
         );
+    }
+
+    #[test]
+    fn an_online_pool_may_have_errors() {
+        let mut pool = StoragePool::from(
+            serde_json::from_value::<RawZfs>(json!({"name": "tank", "health": "ONLINE"})).unwrap(),
+        );
+        let detail = |errors: &str, cksum: u64| -> RawPool {
+            serde_json::from_value(json!({"name": "tank", "state": "ONLINE", "errors": errors,
+                "scan": "scrub repaired 0B", "children": [{"name": "mirror-0", "cksum": cksum,
+                    "read": 0, "write": "0", "msg": "", "children": [
+                        {"name": "sda", "cksum": cksum, "leaf": 1}, {"name": "sdb", "cksum": 0}]}]}))
+            .unwrap()
+        };
+        pool.add(&detail("No known data errors", 0));
+        assert!(pool.findings().is_empty());
+        pool.add(&detail("3 data errors, use '-v' for a list", 3));
+        let found = pool.findings();
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0].severity, Severity::High);
+        assert_eq!(found[1].evidence.as_deref(), Some("sda: 3 checksum errors"));
+        // A pool that does not exist has no name.
+        let gone: RawPool = serde_json::from_value(json!({"name": null, "leaf": 1})).unwrap();
+        assert!(gone.children.is_empty());
+    }
+
+    #[test]
+    fn storages_that_are_allocated_at_once() {
+        let storages: Vec<StorageStatus> = serde_json::from_value(json!([
+            {"storage": "fat", "type": "lvm", "enabled": 1, "active": 1, "used": 100, "total": 100,
+                "avail": 0},
+            {"storage": "san", "type": "iscsi", "enabled": 1, "active": 1, "used": 0, "total": 0,
+                "avail": 0},
+            {"storage": "root", "type": "dir", "enabled": 1, "active": 1, "used": 68, "total": 100,
+                "avail": 27},
+        ]))
+        .unwrap();
+        let found = of_storages(&storages);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found[0].severity, Severity::Low);
+        assert!(found[0].finding.contains("allocated"), "{found:?}");
+        // 68 of 95, without what is kept for root.
+        assert!(found[1].finding.contains("71.6% full"), "{found:?}");
     }
 
     #[test]

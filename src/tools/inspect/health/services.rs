@@ -19,7 +19,8 @@ pub(crate) struct RawService {
 /// What a node's services are judged by.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ServiceRules {
-    pub(crate) in_cluster: bool,
+    /// Absent where that is not visible.
+    pub(crate) in_cluster: Option<bool>,
     pub(crate) has_containers: bool,
 }
 
@@ -67,10 +68,19 @@ impl RawService {
         self.state == "failed" || self.active_state.as_deref() == Some("failed")
     }
 
+    /// Whether it is a service of HA that was disabled where HA has nothing to do:
+    /// outside a cluster.
+    fn is_off_on_purpose(&self, rules: ServiceRules) -> bool {
+        rules.in_cluster != Some(true)
+            && self.service.starts_with("pve-ha-")
+            && self.unit_state.as_deref() == Some("disabled")
+            && !self.has_failed()
+    }
+
     /// What does not work without it, if it must run here.
     fn needed_for(&self, rules: ServiceRules) -> Option<&'static str> {
         match self.service.as_str() {
-            "corosync" if rules.in_cluster => Some("the node has left its cluster"),
+            "corosync" if rules.in_cluster == Some(true) => Some("the node has left its cluster"),
             "lxcfs" if rules.has_containers => {
                 Some("containers see the node's memory and processors instead of their own")
             }
@@ -82,7 +92,7 @@ impl RawService {
     }
 }
 
-pub(crate) fn findings(services: &[RawService], rules: &ServiceRules) -> Vec<Finding> {
+pub(crate) fn findings(services: &[RawService], rules: ServiceRules) -> Vec<Finding> {
     let mut findings = Vec::new();
     for one in services.iter().filter(|one| one.exists() && !one.runs()) {
         let evidence = format!(
@@ -91,14 +101,18 @@ pub(crate) fn findings(services: &[RawService], rules: &ServiceRules) -> Vec<Fin
             one.unit_state.as_deref().unwrap_or("unknown")
         );
         let fix = format!(
-            "see why with {} (unit {}), then on the node: systemctl restart {}",
+            "see why with {} (service {}), then on the node: systemctl restart {}",
             tool_names::GET_NODE_LOG,
             one.service,
             one.service
         );
-        let finding = match one.needed_for(*rules) {
+        let finding = match one.needed_for(rules) {
             Some(without) => Finding::new(
-                Severity::High,
+                if one.is_off_on_purpose(rules) {
+                    Severity::Low
+                } else {
+                    Severity::High
+                },
                 format!("the service {} does not run: {without}", one.service),
                 fix,
             ),
@@ -146,7 +160,7 @@ mod tests {
         ]))
         .unwrap();
         let said = |rules: ServiceRules| {
-            findings(&services, &rules)
+            findings(&services, rules)
                 .into_iter()
                 .map(|one| one.finding)
                 .collect::<Vec<_>>()
@@ -156,11 +170,24 @@ mod tests {
         assert!(alone[0].contains("postfix has failed"), "{alone:?}");
         assert!(alone[1].contains("pvestatd does not run"), "{alone:?}");
         let in_cluster = said(ServiceRules {
-            in_cluster: true,
+            in_cluster: Some(true),
             has_containers: true,
         });
         assert_eq!(in_cluster.len(), 4, "{in_cluster:?}");
-        let no_clock = findings(&services[1..2], &ServiceRules::default());
+        let no_clock = findings(&services[1..2], ServiceRules::default());
         assert_eq!(no_clock[0].severity, Severity::Low);
+        let ha: Vec<RawService> = serde_json::from_value(json!([
+            {"service": "pve-ha-lrm", "state": "dead", "active-state": "inactive",
+                "unit-state": "disabled"}]))
+        .unwrap();
+        let severity = |in_cluster| {
+            let rules = ServiceRules {
+                in_cluster,
+                has_containers: false,
+            };
+            findings(&ha, rules)[0].severity
+        };
+        assert_eq!(severity(Some(false)), Severity::Low);
+        assert_eq!(severity(Some(true)), Severity::High);
     }
 }

@@ -9,10 +9,9 @@ use super::super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
 use crate::pve::{
     At, Disk, Guest, GuestConfig, HaEntry, HaRule, NodeStatus, Params, PendingConfig, Properties,
-    Pve, Request, Source, StorageResource, ha_rules,
+    Pve, Request, Source, StorageResource, bridges, ha_rules,
 };
 use crate::tools::finding::visible;
-use crate::tools::inspect::bridges;
 use crate::{text, tool_names};
 
 /// A node that guests may go to. What is absent could not be read.
@@ -73,7 +72,7 @@ impl Node {
         Self::new(
             name,
             status.unwrap_or_default(),
-            bridges.unwrap_or_default(),
+            bridges.unwrap_or_default().into_iter().collect(),
         )
     }
 
@@ -243,7 +242,7 @@ fn blockers(guest: &Guest, survey: &Survey) -> Vec<String> {
         blockers.push(format!(
             "high availability moves no guest in the state {state}: {}",
             match state {
-                "disabled" => "let it be stopped or started instead".to_owned(),
+                "disabled" => format!("set it to stopped with {}", tool_names::SET_HA_RESOURCE),
                 _ => format!("{} shows why", tool_names::GET_HA),
             }
         ));

@@ -375,9 +375,12 @@ impl Cluster<'_> {
             {
                 reasons.push(format!(
                     "HA rule {} prefers node {}, and HA would move it back at once: set its \
-                     failback to false first, or put the node in maintenance mode (on a node: \
+                     failback to false with {} first, or put the node in maintenance mode (on a node: \
                      ha-manager crm-command node-maintenance enable {})",
-                    rule.rule, guest.node, guest.node
+                    rule.rule,
+                    guest.node,
+                    tool_names::SET_HA_RESOURCE,
+                    guest.node
                 ));
             }
             if rule.affinity.as_deref() == Some("negative") {

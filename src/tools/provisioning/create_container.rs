@@ -1,0 +1,399 @@
+//! `create_container`: makes a container from a template.
+
+use std::fmt;
+
+use pve_api::{GuestType, calls, hardware};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::create_vm::read_keys;
+use super::creation::{Creation, Step, Wanted};
+use super::preflight::{NewGuest, Place};
+use crate::error::{Error, Result};
+use crate::pve::{Content, Format, Pve, Vmid, storages, volumes};
+use crate::text;
+use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
+use crate::tool::report::Report;
+use crate::tool::{Finished, Outcome, Reply, Run};
+use crate::tool_names;
+use crate::tools::cloudinit::keys::SshKey;
+use crate::tools::resources::set_nic::check_address;
+
+/// A new container.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateContainer {
+    /// Its host name.
+    name: String,
+    /// A volume such as local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst, or its file name.
+    #[schemars(length(min = 1, max = 255))]
+    template: String,
+    /// Default: the next free one.
+    new_vmid: Option<Vmid>,
+    /// Default: the only one online.
+    node: Option<String>,
+    /// For its root disk. Default: the only one that can.
+    storage: Option<String>,
+    /// Default: 8G.
+    disk_size: Option<String>,
+    /// Default: 512.
+    #[schemars(range(min = 16, max = 4_000_000))]
+    memory_mib: Option<u32>,
+    /// Default: 512.
+    #[schemars(range(max = 4_000_000))]
+    swap_mib: Option<u32>,
+    /// Default: 1.
+    #[schemars(range(min = 1, max = 512))]
+    cores: Option<u32>,
+    /// Default: vmbr0, or the only one.
+    bridge: Option<String>,
+    /// VLAN tag.
+    #[schemars(range(min = 1, max = 4094))]
+    vlan: Option<u32>,
+    /// CIDR, dhcp (default) or none.
+    ipv4: Option<String>,
+    /// Its gateway.
+    ipv4_gateway: Option<String>,
+    /// CIDR, dhcp, auto or none.
+    ipv6: Option<String>,
+    /// Its gateway.
+    ipv6_gateway: Option<String>,
+    /// IP addresses.
+    #[schemars(length(max = 8), extend("x-splits" = "words"))]
+    dns_servers: Option<Vec<String>>,
+    /// Of root; sshd usually takes only keys.
+    #[schemars(length(min = 5, max = 64), extend("writeOnly" = true))]
+    password: Option<Password>,
+    /// Public keys of root, each a whole .pub line.
+    #[schemars(length(max = 64), extend("x-splits" = "lines"))]
+    ssh_keys: Option<Vec<String>>,
+    /// Default: true; systemd needs it.
+    nesting: Option<bool>,
+    /// Pool to put it in.
+    pool: Option<String>,
+    /// Its tags.
+    #[schemars(length(max = 64), extend("x-splits" = "words"))]
+    tags: Option<Vec<String>>,
+    /// Notes.
+    description: Option<String>,
+    /// Start it. Default: false.
+    start: Option<bool>,
+    /// After the start, wait until it has an address.
+    wait_for_address: Option<bool>,
+    /// Only show the plan.
+    preview: Option<bool>,
+    /// False: return after the first step has begun.
+    wait: Option<bool>,
+}
+
+/// A password, which no message and no debug print shows.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Password(String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+impl Run for CreateContainer {
+    type Output = Report;
+
+    const CALLS: &'static [Calls] = &[
+        Calls::All(LOOK_UP),
+        Calls::All(FOLLOW_TASK),
+        Calls::One(&calls::cluster::NEXT_ID),
+        Calls::One(&calls::create::CONTAINER),
+        Calls::One(&calls::guests::CONTAINER_INTERFACES),
+        Calls::One(&calls::nodes::LIST),
+        Calls::One(&calls::nodes::NETWORK),
+        Calls::One(&calls::power::START.lxc),
+        Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::LIST),
+    ];
+    const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
+        ("vmid", "new_vmid"),
+        ("hostname", "name"),
+        ("ostemplate", "template"),
+    ];
+
+    fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        let keys = self.check()?;
+        let size = self.disk_size.as_deref().unwrap_or("8G");
+        let gib = crate::tools::resources::hardware::gibibytes("disk_size", size)?;
+        let place = NewGuest {
+            new_vmid: self.new_vmid,
+            node: self.node.as_deref(),
+            storage: self.storage.as_deref(),
+            content: Content::Rootdir,
+            disk_gib: gib,
+            bridge: self.bridge.as_deref(),
+        }
+        .place(pve)?;
+        let template = self.template(pve, &place)?;
+        let wanted = self.wanted(&place, gib, &template, &keys);
+        match self.preview {
+            Some(true) => Ok(wanted.preview()),
+            _ => wanted.start(pve, self.wait),
+        }
+    }
+
+    fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        Creation::resume(pve, state)
+    }
+
+    fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
+        Creation::cancel(pve, state)
+    }
+}
+
+impl CreateContainer {
+    /// Checks what needs no request, and reads the keys.
+    fn check(&self) -> Result<Vec<SshKey>> {
+        Format::DnsName.check("name", &self.name)?;
+        Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        Format::Pool.check_opt("pool", self.pool.as_deref())?;
+        if self.template.contains(':') && !hardware::is_template(&self.template) {
+            return Err(Error::argument(
+                "template",
+                format!(
+                    "must be a container template as {} lists it, such as \
+                     local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst, not {}",
+                    tool_names::LIST_TEMPLATES,
+                    text::quoted(&self.template)
+                ),
+            ));
+        }
+        if self.wait_for_address == Some(true) && self.start != Some(true) {
+            return Err(Error::argument(
+                "wait_for_address",
+                "needs start: a container that does not run has no address",
+            ));
+        }
+        if self
+            .password
+            .as_ref()
+            .is_some_and(|one| one.0.contains(char::is_control))
+        {
+            return Err(Error::argument(
+                "password",
+                "must not contain line breaks or control characters",
+            ));
+        }
+        check_address(
+            "ipv4",
+            self.ipv4.as_deref(),
+            self.ipv4_gateway.as_deref(),
+            false,
+        )?;
+        check_address(
+            "ipv6",
+            self.ipv6.as_deref(),
+            self.ipv6_gateway.as_deref(),
+            true,
+        )?;
+        super::preflight::check_tags(self.tags.as_deref())?;
+        super::preflight::check_dns(self.dns_servers.as_deref())?;
+        read_keys(self.ssh_keys.as_deref())
+    }
+
+    /// The template's volume, which is looked for on the node's storages where only
+    /// its file name is given.
+    fn template(&self, pve: &Pve, place: &Place) -> Result<String> {
+        if self.template.contains(':') {
+            place.has_file(pve, "template", &self.template, Content::Vztmpl)?;
+            return Ok(self.template.clone());
+        }
+        let mut there = Vec::new();
+        for storage in storages(pve, &place.node)? {
+            if storage.holds(Content::Vztmpl) && storage.is_usable() {
+                there.extend(volumes(
+                    pve,
+                    &place.node,
+                    &storage.storage,
+                    Some(Content::Vztmpl),
+                    None,
+                )?);
+            }
+        }
+        if let Some(volume) = there.iter().find(|volume| volume.name() == self.template) {
+            return Ok(volume.volid.clone());
+        }
+        let near = text::nearest(&self.template, there.iter().map(|volume| volume.name()))
+            .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
+        Err(Error::NotFound(format!(
+            "no storage of node {} has this template{near}: {} fetches it from the appliance index \
+             ({} with source index lists it), then repeat the call",
+            place.node,
+            tool_names::DOWNLOAD_TEMPLATE,
+            tool_names::LIST_TEMPLATES
+        )))
+    }
+
+    fn wanted(&self, place: &Place, gib: u64, template: &str, keys: &[SshKey]) -> Wanted {
+        let mut settings: Vec<(String, String)> = Vec::new();
+        let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
+        set("hostname", self.name.clone());
+        set("ostemplate", template.to_owned());
+        set("unprivileged", "1".to_owned());
+        set("rootfs", format!("{}:{gib}", place.storage));
+        set("memory", self.memory_mib.unwrap_or(512).to_string());
+        set("swap", self.swap_mib.unwrap_or(512).to_string());
+        set("cores", self.cores.unwrap_or(1).to_string());
+        let nesting = u8::from(self.nesting.unwrap_or(true));
+        set("features", format!("nesting={nesting}"));
+        let mut card = super::preflight::card("name=eth0", &place.bridge, self.vlan);
+        for (key, value) in [
+            ("ip", Some(self.ipv4.as_deref().unwrap_or("dhcp"))),
+            ("gw", self.ipv4_gateway.as_deref()),
+            ("ip6", self.ipv6.as_deref()),
+            ("gw6", self.ipv6_gateway.as_deref()),
+        ] {
+            if let Some(value) = value.filter(|value| *value != "none") {
+                card.push_str(&format!(",{key}={value}"));
+            }
+        }
+        set("net0", card);
+        if let Some(servers) = self.dns_servers.as_deref().filter(|all| !all.is_empty()) {
+            set("nameserver", servers.join(" "));
+        }
+        if let Some(Password(password)) = &self.password {
+            set("password", password.clone());
+        }
+        if !keys.is_empty() {
+            let lines: Vec<String> = keys.iter().map(SshKey::line).collect();
+            set("ssh-public-keys", lines.join("\n"));
+        }
+        super::preflight::set_common(
+            &mut set,
+            self.pool.as_deref(),
+            self.tags.as_deref(),
+            self.description.as_deref(),
+        );
+        let mut then = Vec::new();
+        if self.start == Some(true) {
+            then.push(Step::Start);
+        }
+        if self.wait_for_address == Some(true) {
+            then.push(Step::Address { until: None });
+        }
+        let mut warnings = place.warnings.clone();
+        if keys.is_empty() && self.password.is_none() {
+            warnings.push(
+                "neither a password nor a key is given, and they can be set only now: enter it with \
+                 pct enter on its node"
+                    .to_owned(),
+            );
+        }
+        let start = match self.start {
+            Some(true) => String::new(),
+            _ => format!("{} starts it; ", tool_names::START_GUEST),
+        };
+        Wanted {
+            guest_type: GuestType::Lxc,
+            node: place.node.clone(),
+            vmid: self.new_vmid,
+            name: Some(self.name.clone()),
+            settings,
+            then,
+            warnings,
+            next_step: format!(
+                "{start}{} changes its addresses; only the web interface removes a guest",
+                tool_names::SET_NIC
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn container(arguments: Value) -> CreateContainer {
+        serde_json::from_value(arguments).unwrap()
+    }
+
+    #[test]
+    fn what_is_sent_is_in_the_table() {
+        let place = Place {
+            node: "pve1".into(),
+            storage: "local-lvm".into(),
+            bridge: "vmbr0".into(),
+            warnings: Vec::new(),
+        };
+        let ct = container(
+            json!({"name": "ct01", "template": "a.tar.zst", "ipv4": "192.0.2.9/24",
+            "ipv4_gateway": "192.0.2.1", "vlan": 7, "password": "hush-hush", "start": true,
+            "tags": ["a", "b"], "dns_servers": ["192.0.2.53"]}),
+        );
+        let keys = ct.check().unwrap();
+        let wanted = ct.wanted(&place, 8, "local:vztmpl/a.tar.zst", &keys);
+        let settings: Vec<String> = wanted
+            .settings
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        assert_eq!(
+            settings,
+            [
+                "hostname=ct01",
+                "ostemplate=local:vztmpl/a.tar.zst",
+                "unprivileged=1",
+                "rootfs=local-lvm:8",
+                "memory=512",
+                "swap=512",
+                "cores=1",
+                "features=nesting=1",
+                "net0=name=eth0,bridge=vmbr0,firewall=1,tag=7,ip=192.0.2.9/24,gw=192.0.2.1",
+                "nameserver=192.0.2.53",
+                "password=hush-hush",
+                "tags=a;b",
+            ]
+        );
+        for (name, value) in &wanted.settings {
+            assert!(calls::create::CONTAINER.takes_param(name), "{name}");
+            assert!(
+                name != "net0" || hardware::is_container_nic(value),
+                "{value}"
+            );
+        }
+        assert_eq!(wanted.then, [Step::Start]);
+        let Reply::Done(report, _) = wanted.preview() else {
+            panic!("a preview that runs");
+        };
+        let shown = serde_json::to_string(&report).unwrap();
+        assert!(
+            shown.contains("(hidden)") && !shown.contains("hush-hush"),
+            "{shown}"
+        );
+        assert!(!format!("{:?}", ct.password).contains("hush"));
+    }
+
+    #[test]
+    fn refused_before_anything_is_sent() {
+        for (arguments, name) in [
+            (json!({"name": "a_b", "template": "a"}), "name"),
+            (
+                json!({"name": "a", "template": "local:backup/vzdump-lxc-200.tar.zst"}),
+                "template",
+            ),
+            (json!({"name": "a", "template": "a", "ipv4": "x"}), "ipv4"),
+            (
+                json!({"name": "a", "template": "a", "wait_for_address": true}),
+                "wait_for_address",
+            ),
+            (
+                json!({"name": "a", "template": "a", "password": "hush\nhush"}),
+                "password",
+            ),
+        ] {
+            let message = container(arguments.clone()).check().unwrap_err().message();
+            assert!(
+                message.starts_with(&format!("{name}: ")),
+                "{arguments}: {message}"
+            );
+        }
+    }
+}

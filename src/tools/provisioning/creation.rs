@@ -1,0 +1,489 @@
+//! The steps by which a new guest is made: each is a task of Proxmox, and the
+//! next one starts when it has ended well.
+
+use std::net::IpAddr;
+
+use pve_api::{GuestType, calls};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::pve::{At, Failure, NotMade, Params, Pve, Request, Started, Vmid, with_free_vmid};
+use crate::text;
+use crate::tool::follow::{self, Detail};
+use crate::tool::report::{Change, Report, Status};
+use crate::tool::ticket::{Pending, PendingTask};
+use crate::tool::{Finished, Outcome, Reply, Running};
+use crate::tool_names;
+
+/// How long a new guest may take to tell an address, in seconds.
+const ADDRESS_SECONDS: u64 = 300;
+
+/// How long to wait before the next look at its addresses.
+const ADDRESS_PAUSE_MS: u32 = 3_000;
+
+/// A new guest, as far as it is made.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Creation {
+    guest_type: GuestType,
+    node: String,
+    vmid: Vmid,
+    /// What to say when all is done.
+    report: Report,
+    /// What runs now.
+    now: Step,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<Box<PendingTask>>,
+    /// What follows, in order.
+    then: Vec<Step>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Step {
+    Create,
+    Grow {
+        disk: String,
+        size: String,
+    },
+    Start,
+    /// Wait until it has an address, until this moment.
+    Address {
+        until: Option<u64>,
+    },
+}
+
+/// What to ask for, in Proxmox's words, and how to show it.
+pub(super) struct Wanted {
+    pub(super) guest_type: GuestType,
+    pub(super) node: String,
+    pub(super) vmid: Option<Vmid>,
+    pub(super) name: Option<String>,
+    /// All but the vmid.
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) then: Vec<Step>,
+    pub(super) warnings: Vec<String>,
+    pub(super) next_step: String,
+}
+
+impl Step {
+    fn words(&self, guest_type: GuestType) -> String {
+        let kind = match guest_type {
+            GuestType::Qemu => "VM",
+            GuestType::Lxc => "container",
+        };
+        match self {
+            Self::Create => format!("create the {kind}"),
+            Self::Grow { disk, size } => format!("grow {disk} to {size}"),
+            Self::Start => format!("start the {kind}"),
+            Self::Address { .. } => "wait for an address".to_owned(),
+        }
+    }
+}
+
+impl Wanted {
+    fn label(&self) -> String {
+        match self.guest_type {
+            GuestType::Qemu => "VM".to_owned(),
+            GuestType::Lxc => "container".to_owned(),
+        }
+    }
+
+    fn plan(&self) -> Vec<Change> {
+        let change = |what: &str, to: String| Change {
+            what: what.to_owned(),
+            from: None,
+            to: Some(to),
+            waits_for_reboot: false,
+        };
+        let shown = |(name, value): &(String, String)| {
+            let value = match name.as_str() {
+                "password" => "(hidden)".to_owned(),
+                "sshkeys" | "ssh-public-keys" => "(public keys)".to_owned(),
+                _ => text::cut(value, 200),
+            };
+            change(name, value)
+        };
+        let mut plan: Vec<Change> = self.settings.iter().map(shown).collect();
+        plan.extend(
+            self.then
+                .iter()
+                .map(|step| change("then", step.words(self.guest_type))),
+        );
+        plan
+    }
+
+    /// The plan, and nothing is done.
+    pub(super) fn preview(self) -> Reply<Report> {
+        let of = self
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" {name}"));
+        let mut report = Report::done(format!("create {}{of} on {}", self.label(), self.node));
+        report.status = Status::Preview;
+        report.vmid = self.vmid;
+        report.node = Some(self.node.clone());
+        report.changes = self.plan();
+        report.warnings = self.warnings;
+        Reply::report(report.next("the same call without preview does it"))
+    }
+
+    /// Makes the guest, and leaves the rest to the ticket.
+    pub(super) fn start(self, pve: &Pve, wait: Option<bool>) -> Result<Reply<Report>> {
+        let call = match self.guest_type {
+            GuestType::Qemu => &calls::create::VM,
+            GuestType::Lxc => &calls::create::CONTAINER,
+        };
+        let request = call.at([&self.node]);
+        let (vmid, started) = with_free_vmid(pve, self.vmid, |vmid| {
+            let form = self
+                .settings
+                .iter()
+                .fold(Params::new().set("vmid", vmid), |form, (name, value)| {
+                    form.set(name.clone(), value)
+                });
+            match pve.send::<Started>(&request, &form) {
+                Err(Failure::Api(error)) if error.says("already exists") => Err(NotMade::Taken),
+                started => Ok(started?),
+            }
+        })?;
+        let of = self
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| format!(" ({name})"));
+        let action = format!("create {} {vmid}{of} on {}", self.label(), self.node);
+        let mut report = Report::done(action);
+        report.vmid = Some(vmid);
+        report.node = Some(self.node.clone());
+        report.changes = self.plan();
+        report.warnings = self.warnings;
+        report.next_step = Some(self.next_step);
+        let creation = Creation {
+            guest_type: self.guest_type,
+            node: self.node,
+            vmid,
+            report,
+            now: Step::Create,
+            task: None,
+            then: self.then,
+        };
+        match started {
+            Started::Task(upid) => creation.begun(upid, wait),
+            Started::WithoutTask(said) => {
+                let report = creation.report.clone();
+                Ok(Reply::report(report.warn(format!(
+                    "Proxmox named no task ({}): check the guest with {}",
+                    said.unwrap_or_default(),
+                    tool_names::GET_GUEST
+                ))))
+            }
+        }
+    }
+}
+
+impl Creation {
+    fn begun(mut self, upid: crate::pve::Upid, wait: Option<bool>) -> Result<Reply<Report>> {
+        let mut interim = self.report.running(&upid);
+        if wait == Some(false) {
+            let rest: Vec<String> = self
+                .then
+                .iter()
+                .map(|step| step.words(self.guest_type))
+                .collect();
+            if !rest.is_empty() {
+                interim = interim.warn(format!(
+                    "not waited for, so this is left to do: {}",
+                    rest.join("; ")
+                ));
+            }
+            return Ok(Reply::report(interim));
+        }
+        self.follow(upid);
+        let text = interim.text();
+        Ok(Reply::Running(Pending::own(&self)?, interim, text))
+    }
+
+    fn follow(&mut self, upid: crate::pve::Upid) {
+        let what = format!(
+            "{}, {}",
+            self.report.action,
+            self.now.words(self.guest_type)
+        );
+        let report = Report::done(what);
+        self.task = Some(Box::new(PendingTask::new(upid, report, None)));
+    }
+
+    /// Looks once at what runs, and begins the next step where it has ended.
+    pub(super) fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        let creation: Self = Pending::read(state)?;
+        let hint = creation.how_to_go_on();
+        creation.advance(pve).map_err(|error| match hint {
+            Some(hint) => error.context(&hint),
+            None => error,
+        })
+    }
+
+    /// Stops the task that runs. What is made so far stays.
+    pub(super) fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
+        let creation: Self = Pending::read(state)?;
+        let Some(task) = creation.task else {
+            return Err(Error::Conflict(format!(
+                "{}: no task is running that could be stopped",
+                creation.report.action
+            )));
+        };
+        follow::stop(pve, &task.upid)?;
+        let report = Report::done(format!("stop: {}", creation.report.action));
+        let text = report.text();
+        Finished::new(&report, text)
+    }
+
+    /// What a failed step leaves behind, and what to do. Nothing is there after a
+    /// creation that failed.
+    fn how_to_go_on(&self) -> Option<String> {
+        let vmid = self.vmid;
+        let how = match &self.now {
+            Step::Create => return None,
+            Step::Grow { disk, size } => format!(
+                "repeat it with {} ({disk}, {size})",
+                tool_names::RESIZE_DISK
+            ),
+            Step::Start => format!("start it with {}", tool_names::START_GUEST),
+            Step::Address { .. } => format!("ask with {}", tool_names::GET_GUEST_NETWORK),
+        };
+        let rest: Vec<String> = self
+            .then
+            .iter()
+            .map(|step| step.words(self.guest_type))
+            .collect();
+        let rest = match rest.is_empty() {
+            true => String::new(),
+            false => format!(", then {}", rest.join(", ")),
+        };
+        Some(format!(
+            "guest {vmid} exists, but the step to {} failed: do not create it again, {how}{rest}; to \
+             get rid of it, remove it in the web interface",
+            self.now.words(self.guest_type)
+        ))
+    }
+
+    fn advance(mut self, pve: &Pve) -> Result<Outcome> {
+        if let Some(task) = self.task.take() {
+            match Pending::Task(task)
+                .look(pve, |_, _, report| report, Detail::Progress)?
+                .outcome()?
+            {
+                Outcome::Running(running) => {
+                    let Pending::Task(task) = running.pending else {
+                        return Err(Error::Internal("a task became something else".into()));
+                    };
+                    self.task = Some(task);
+                    return Ok(Outcome::Running(Running {
+                        pending: Pending::own(&self)?,
+                        message: running.message,
+                        progress: running.progress,
+                        retry_after_ms: running.retry_after_ms,
+                        interim: running.interim,
+                    }));
+                }
+                Outcome::Done(finished) => self.take_warnings(&finished.structured),
+            }
+            if !self.next() {
+                return self.done();
+            }
+        }
+        let vmid = self.vmid.to_string();
+        let guest = [self.node.as_str(), vmid.as_str()];
+        let started: Started = match &self.now {
+            Step::Create => return self.done(),
+            Step::Grow { disk, size } => {
+                let form = Params::new().set("disk", disk).set("size", size);
+                let call = calls::guests::RESIZE.of(self.guest_type);
+                pve.send(&call.at(guest), &form)?
+            }
+            Step::Start => {
+                let call = calls::power::START.of(self.guest_type);
+                pve.send(&call.at(guest), &Params::new())?
+            }
+            Step::Address { until } => {
+                let until = until.unwrap_or_else(|| clock::now().saturating_add(ADDRESS_SECONDS));
+                return self.look_for_address(pve, until);
+            }
+        };
+        match started {
+            Started::Task(upid) => {
+                let interim = self.report.running(&upid);
+                self.follow(upid);
+                self.running(interim, 500)
+            }
+            // Older versions grow a disk at once.
+            Started::WithoutTask(_) => match self.next() {
+                true => {
+                    let interim = self.report.clone();
+                    self.running(interim, 500)
+                }
+                false => self.done(),
+            },
+        }
+    }
+
+    /// Turns to the next step, if there is one.
+    fn next(&mut self) -> bool {
+        if self.then.is_empty() {
+            return false;
+        }
+        self.now = self.then.remove(0);
+        true
+    }
+
+    fn running(&self, interim: Report, retry_after_ms: u32) -> Result<Outcome> {
+        let message = format!(
+            "{}: {}",
+            self.report.action,
+            self.now.words(self.guest_type)
+        );
+        Ok(Outcome::Running(Running {
+            pending: Pending::own(self)?,
+            message: message.clone(),
+            progress: None,
+            retry_after_ms,
+            interim: Finished::new(&interim, message)?,
+        }))
+    }
+
+    fn done(self) -> Result<Outcome> {
+        let mut report = self.report;
+        if !report.warnings.is_empty() {
+            report.status = Status::DoneWithWarnings;
+        }
+        let text = report.text();
+        Ok(Outcome::Done(Finished::new(&report, text)?))
+    }
+
+    fn take_warnings(&mut self, finished: &str) {
+        if let Ok(report) = serde_json::from_str::<Report>(finished) {
+            self.report.warnings.extend(report.warnings);
+        }
+    }
+
+    fn look_for_address(mut self, pve: &Pve, until: u64) -> Result<Outcome> {
+        let found = addresses(pve, self.guest_type, &self.node, self.vmid);
+        if let Some(first) = found.first() {
+            let all = text::names(found.iter().map(String::as_str));
+            self.report.action = format!("{}, which has address {first}", self.report.action);
+            self.report = self.report.change("addresses", None::<String>, Some(all));
+            return self.done();
+        }
+        if clock::now() >= until {
+            self.report = self.report.warn(format!(
+                "it runs, and has told no address in {} minutes: {}; {} asks again",
+                ADDRESS_SECONDS / 60,
+                match self.guest_type {
+                    GuestType::Qemu =>
+                        "only a guest agent tells one, which many cloud images do not have until \
+                         it is installed",
+                    GuestType::Lxc => "look at its DHCP server and VLAN",
+                },
+                tool_names::GET_GUEST_NETWORK
+            ));
+            return self.done();
+        }
+        self.now = Step::Address { until: Some(until) };
+        let interim = self.report.clone();
+        self.running(interim, ADDRESS_PAUSE_MS)
+    }
+}
+
+/// The addresses that others can reach a guest by, as its agent or its node tells
+/// them; none while nobody does.
+fn addresses(pve: &Pve, guest_type: GuestType, node: &str, vmid: Vmid) -> Vec<String> {
+    let vmid = vmid.to_string();
+    let call = match guest_type {
+        GuestType::Qemu => &calls::agent::INTERFACES,
+        GuestType::Lxc => &calls::guests::CONTAINER_INTERFACES,
+    };
+    let request: Request = call.at([node, vmid.as_str()]);
+    let Ok(answer) = pve.send::<Value>(&request, &Params::new()) else {
+        return Vec::new();
+    };
+    addresses_in(&answer)
+}
+
+/// The addresses in an agent's answer, or in that of a container's node.
+fn addresses_in(answer: &Value) -> Vec<String> {
+    let interfaces = answer.get("result").unwrap_or(answer).as_array();
+    let all = interfaces.into_iter().flatten().flat_map(|interface| {
+        interface
+            .get("ip-addresses")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|address| address.get("ip-address").and_then(Value::as_str))
+    });
+    let mut found: Vec<String> = Vec::new();
+    for text in all {
+        let is_reachable = text.parse().is_ok_and(|ip: IpAddr| match ip {
+            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+            IpAddr::V6(ip) => !ip.is_loopback() && ip.segments().first() != Some(&0xfe80),
+        });
+        if is_reachable && !found.iter().any(|one| one == text) {
+            found.push(text.to_owned());
+        }
+    }
+    // People write the shorter ones.
+    found.sort_by_key(|text| text.contains(':'));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn addresses_that_others_can_reach() {
+        let agent = json!({"result": [
+            {"name": "lo", "ip-addresses": [{"ip-address": "127.0.0.1"}, {"ip-address": "::1"}]},
+            {"name": "eth0", "ip-addresses": [
+                {"ip-address": "fe80::1"}, {"ip-address": "2001:db8::5"},
+                {"ip-address": "192.0.2.5"}, {"ip-address": "169.254.1.1"}]},
+            {"name": "eth1"},
+        ]});
+        assert_eq!(addresses_in(&agent), ["192.0.2.5", "2001:db8::5"]);
+        let node = json!([{"name": "eth0", "ip-addresses": [{"ip-address": "192.0.2.6"}]}]);
+        assert_eq!(addresses_in(&node), ["192.0.2.6"]);
+        assert!(addresses_in(&Value::Null).is_empty());
+    }
+
+    #[test]
+    fn a_ticket_comes_back_as_it_was() {
+        let creation = Creation {
+            guest_type: GuestType::Qemu,
+            node: "pve1".into(),
+            vmid: Vmid::new(105).unwrap(),
+            report: Report::done("create VM 105"),
+            now: Step::Grow {
+                disk: "scsi0".into(),
+                size: "32G".into(),
+            },
+            task: None,
+            then: vec![Step::Start, Step::Address { until: None }],
+        };
+        let Pending::Own(state) = Pending::own(&creation).unwrap() else {
+            panic!("not its own");
+        };
+        let again: Creation = Pending::read(&state).unwrap();
+        assert_eq!((&again.now, &again.then), (&creation.now, &creation.then));
+        let hint = again.how_to_go_on().unwrap();
+        assert_eq!(
+            hint,
+            "guest 105 exists, but the step to grow scsi0 to 32G failed: do not create it again, \
+             repeat it with resize_disk (scsi0, 32G), then start the VM, wait for an address; to \
+             get rid of it, remove it in the web interface"
+        );
+        assert!(Pending::read::<Creation>(&state.replace("start", "destroy")).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! What has to be there before a guest is made, checked before anything is sent:
+//! Proxmox accepts most mistakes, and its task or the guest's first start fails.
+
+use std::net::IpAddr;
+
+use crate::error::{Error, Problem, Result};
+use crate::pve::{
+    Content, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests, volumes,
+};
+use crate::text;
+use crate::tool_names;
+use crate::tools::resources::set_guest_options::is_tag;
+use crate::tools::resources::set_nic::check_bridge;
+
+/// The bridge that an installation of Proxmox has.
+const USUAL_BRIDGE: &str = "vmbr0";
+
+/// A new guest, as it was asked for.
+pub(super) struct NewGuest<'a> {
+    pub(super) new_vmid: Option<Vmid>,
+    pub(super) node: Option<&'a str>,
+    pub(super) storage: Option<&'a str>,
+    /// What its storage has to hold.
+    pub(super) content: Content,
+    pub(super) disk_gib: u64,
+    pub(super) bridge: Option<&'a str>,
+}
+
+/// Where a new guest is made.
+pub(super) struct Place {
+    pub(super) node: String,
+    pub(super) storage: String,
+    pub(super) bridge: String,
+    pub(super) warnings: Vec<String>,
+}
+
+impl NewGuest<'_> {
+    /// Chooses what was left open, and refuses what cannot be.
+    pub(super) fn place(&self, pve: &Pve) -> Result<Place> {
+        check_node_name("node", self.node)?;
+        if let Some(wanted) = self.new_vmid
+            && let Some(taken) = guests(pve)?.iter().find(|guest| guest.vmid == wanted)
+        {
+            return Err(Error::Conflict(format!(
+                "new_vmid is taken by {}: choose another, or leave it out for the next free one",
+                taken.label()
+            )));
+        }
+        let node = choose_node(pve, "node", self.node)?;
+        let storage = choose(pve, &node, self.content, self.storage)?;
+        if let Some(free) = &storage.avail
+            && free.0 >> 30 < self.disk_gib
+        {
+            return Err(Error::Conflict(format!(
+                "storage {} has {} free, less than the disk of {} GiB: choose another storage, or a \
+                 smaller disk",
+                storage.storage,
+                text::bytes(free.0),
+                self.disk_gib
+            )));
+        }
+        let mut warnings = Vec::new();
+        let known = bridges(pve, &node);
+        let bridge = match (self.bridge, &known) {
+            (None, Ok(known)) if !known.is_empty() => default_bridge(known)?,
+            (bridge, _) => bridge.unwrap_or(USUAL_BRIDGE).to_owned(),
+        };
+        warnings.extend(check_bridge(known, &node, &bridge)?);
+        Ok(Place {
+            node,
+            storage: storage.storage,
+            bridge,
+            warnings,
+        })
+    }
+}
+
+fn default_bridge(known: &[String]) -> Result<String> {
+    match known {
+        [only] => Ok(only.clone()),
+        known if known.iter().any(|one| one == USUAL_BRIDGE) => Ok(USUAL_BRIDGE.to_owned()),
+        several => Err(Error::argument(
+            "bridge",
+            format!(
+                "must be given: the node has {}",
+                text::names(several.iter().map(String::as_str))
+            ),
+        )),
+    }
+}
+
+impl Place {
+    /// Refuses a file that the node does not have.
+    pub(super) fn has_file(
+        &self,
+        pve: &Pve,
+        argument: &str,
+        volid: &str,
+        content: Content,
+    ) -> Result<()> {
+        let storage = volid.split(':').next().unwrap_or_default();
+        let there = volumes(pve, &self.node, storage, Some(content), None)?;
+        if there.iter().any(|volume| volume.volid == volid) {
+            return Ok(());
+        }
+        let near = text::nearest(volid, there.iter().map(|volume| volume.volid.as_str()))
+            .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
+        Err(Error::NotFound(format!(
+            "{argument}: node {} has no {volid}{near}: {} with content {} lists what is there, {} or \
+             {} fetches a file",
+            self.node,
+            tool_names::LIST_STORAGE_CONTENT,
+            content.as_str(),
+            tool_names::DOWNLOAD_ISO,
+            tool_names::DOWNLOAD_TEMPLATE
+        )))
+    }
+}
+
+/// A network card that the firewall can filter.
+pub(super) fn card(head: &str, bridge: &str, vlan: Option<u32>) -> String {
+    let tag = vlan.map_or_else(String::new, |tag| format!(",tag={tag}"));
+    format!("{head},bridge={bridge},firewall=1{tag}")
+}
+
+/// Sets what both types of guests have.
+pub(super) fn set_common(
+    set: &mut impl FnMut(&str, String),
+    pool: Option<&str>,
+    tags: Option<&[String]>,
+    description: Option<&str>,
+) {
+    if let Some(pool) = pool {
+        set("pool", pool.to_owned());
+    }
+    if let Some(tags) = tags.filter(|tags| !tags.is_empty()) {
+        set("tags", tags.join(";"));
+    }
+    if let Some(description) = description {
+        set("description", description.trim_end().to_owned());
+    }
+}
+
+/// Refuses what Proxmox does not take as a tag.
+pub(super) fn check_tags(tags: Option<&[String]>) -> Result<()> {
+    check_each(
+        "tags",
+        tags,
+        "must be a tag: letters, digits, _, -, + and .",
+        is_tag,
+    )
+}
+
+/// Refuses what is not an address of a DNS server.
+pub(super) fn check_dns(servers: Option<&[String]>) -> Result<()> {
+    let is_address = |text: &str| text.parse::<IpAddr>().is_ok();
+    let must = "must be an IP address, such as 192.0.2.53";
+    check_each("dns_servers", servers, must, is_address)
+}
+
+fn check_each(
+    argument: &str,
+    values: Option<&[String]>,
+    must: &str,
+    fits: impl Fn(&str) -> bool,
+) -> Result<()> {
+    let problems: Vec<Problem> = values
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter(|(_, value)| !fits(value))
+        .map(|(index, _)| Problem {
+            pointer: format!("/{argument}/{index}"),
+            message: must.to_owned(),
+        })
+        .collect();
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(Error::InvalidArguments(problems)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_is_chosen_where_there_is_no_doubt() {
+        let chosen = |known: &[&str]| {
+            let known: Vec<String> = known.iter().map(|name| (*name).to_owned()).collect();
+            default_bridge(&known).ok()
+        };
+        assert_eq!(chosen(&["dmz"]).as_deref(), Some("dmz"));
+        assert_eq!(chosen(&["dmz", "vmbr0"]).as_deref(), Some("vmbr0"));
+        assert_eq!(chosen(&["dmz", "lan"]), None);
+    }
+}
