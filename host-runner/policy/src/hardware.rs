@@ -9,6 +9,7 @@
 //! configuration, so that Proxmox refuses it if anything has changed since.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use pve_api::hardware::{NewDrive, container_volume};
 use pve_api::{GuestType, Method, Vmid};
@@ -17,23 +18,30 @@ use serde_json::Value;
 
 use super::request::ApiRequest;
 
-/// A guest whose configuration has to be known to judge a request.
+/// What has to be read of Proxmox to judge a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The node that the request names.
     pub node: String,
-    /// The guest's type by the request.
-    pub guest_type: GuestType,
-    /// The guest.
-    pub vmid: Vmid,
+    what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum What {
+    /// The configuration of a guest.
+    Guest { guest_type: GuestType, vmid: Vmid },
+    /// The size of an image that a disk is copied from, where disks have a limit.
+    Image { storage: String, name: String },
 }
 
 /// A guest's configuration at this moment: the values in force, and those that
-/// wait for its next start.
+/// wait for its next start. Or the size of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Present {
     digest: String,
     slots: BTreeMap<String, Slot>,
+    /// The size of the disk in an image. None of a guest.
+    image_bytes: Option<u64>,
 }
 
 /// What is known of a setting.
@@ -69,8 +77,8 @@ struct Entry {
 }
 
 impl Present {
-    /// Reads the answer to [`Subject::path`]. None if it is something else.
-    pub fn read(body: &[u8]) -> Option<Self> {
+    /// Reads the configuration of a guest. None if it is something else.
+    pub(crate) fn read(body: &[u8]) -> Option<Self> {
         let answer: Answer = serde_json::from_slice(body).ok()?;
         let mut present = Self::default();
         for entry in answer.data {
@@ -88,6 +96,24 @@ impl Present {
             }
         }
         (!present.digest.is_empty()).then_some(present)
+    }
+
+    /// Reads the attributes of an image, whose size is that of the disk in it, not of
+    /// its file.
+    fn of_image(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Answer {
+            data: Image,
+        }
+        #[derive(Deserialize)]
+        struct Image {
+            size: u64,
+        }
+        let answer: Answer = serde_json::from_slice(body).ok()?;
+        Some(Self {
+            image_bytes: Some(answer.data.size),
+            ..Self::default()
+        })
     }
 
     /// Whether a slot holds nothing, and will not at the guest's next start.
@@ -161,30 +187,106 @@ impl Subject {
             _ => false,
         };
         is_subject.then_some(())?;
+        let vmid = Vmid::parse(vmid)?;
         Some(Self {
             node: (*node).to_owned(),
-            guest_type,
-            vmid: Vmid::parse(vmid)?,
+            what: What::Guest { guest_type, vmid },
         })
     }
 
-    /// Where Proxmox tells of the configuration, below the API.
+    /// The image that a request copies into a new disk.
+    fn image_of(request: &ApiRequest) -> Option<Self> {
+        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        let ["nodes", node, ..] = segments.as_slice() else {
+            return None;
+        };
+        let (storage, name) = images(request).next()?.split_once(':')?;
+        Some(Self {
+            node: (*node).to_owned(),
+            what: What::Image {
+                storage: storage.to_owned(),
+                name: name.to_owned(),
+            },
+        })
+    }
+
+    /// Where Proxmox has it, below the API.
     pub fn path(&self) -> String {
-        format!(
-            "/nodes/{}/{}/{}/pending",
-            self.node,
-            self.guest_type,
-            self.vmid.get()
-        )
+        let node = &self.node;
+        match &self.what {
+            What::Guest { guest_type, vmid } => {
+                format!("/nodes/{node}/{guest_type}/{}/pending", vmid.get())
+            }
+            // The grammar of images has no other character to encode.
+            What::Image { storage, name } => format!(
+                "/nodes/{node}/storage/{storage}/content/{storage}%3A{}",
+                name.replace('/', "%2F").replace('+', "%2B")
+            ),
+        }
+    }
+
+    /// Reads the answer to [`Self::path`]. None if it is something else.
+    pub fn read(&self, body: &[u8]) -> Option<Present> {
+        match self.what {
+            What::Guest { .. } => Present::read(body),
+            What::Image { .. } => Present::of_image(body),
+        }
+    }
+}
+
+/// The images that a request copies into new disks.
+fn images(request: &ApiRequest) -> impl Iterator<Item = &str> {
+    request
+        .params
+        .iter()
+        .filter(|(name, _)| is_disk(name))
+        .filter_map(|(_, value)| match NewDrive::parse(value)? {
+            NewDrive::Import { source, .. } => Some(source),
+            _ => None,
+        })
+}
+
+/// Why a request copies an image that is larger than a disk may be, and what has to be
+/// known to tell: a request does not show the size of an image.
+pub(crate) fn image_obstacle(
+    request: &ApiRequest,
+    cap_gib: NonZeroU32,
+    present: Option<&Present>,
+) -> Option<(String, Option<Subject>)> {
+    const GIB: u64 = 1 << 30;
+    let cap = format!("this server allows disks of at most {cap_gib} GiB (set by its operator)");
+    let several = match images(request).count() {
+        0 => return None,
+        count => count > 1,
+    };
+    if several {
+        return Some((format!("{cap}, so a VM can have one image only"), None));
+    }
+    match present.and_then(|present| present.image_bytes) {
+        Some(bytes) if bytes <= u64::from(cap_gib.get()) * GIB => None,
+        Some(bytes) => {
+            let gib = bytes.div_ceil(GIB);
+            Some((
+                format!("{cap}, and the disk in the image has {gib} GiB"),
+                None,
+            ))
+        }
+        None => {
+            let subject = Subject::image_of(request).filter(|_| present.is_none());
+            let reason = format!("{cap}, and the size of the image could not be read");
+            Some((reason, subject))
+        }
     }
 }
 
 /// Why a change of a guest's disks and drives is not allowed, if it is one.
 pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Option<Obstacle> {
-    let subject = Subject::of(request)?;
+    let What::Guest { guest_type, .. } = Subject::of(request)?.what else {
+        return None;
+    };
     let what = request.segments.last().map_or("", String::as_str);
     let is_config = what == "config";
-    if is_config && let Some(harm) = config_harm(request, &subject) {
+    if is_config && let Some(harm) = config_harm(request, guest_type) {
         return Some(Obstacle::Harm(harm));
     }
     let Some(present) = present else {
@@ -211,11 +313,11 @@ pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Optio
 }
 
 /// What is wrong with a change of disks whatever the guest has.
-fn config_harm(request: &ApiRequest, subject: &Subject) -> Option<&'static str> {
+fn config_harm(request: &ApiRequest, guest_type: GuestType) -> Option<&'static str> {
     const REPLACES: &str = "it would replace a guest's disk";
     for (name, value) in request.params.iter().filter(|(name, _)| is_disk(name)) {
         let slot = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let fits = match (subject.guest_type, slot) {
+        let fits = match (guest_type, slot) {
             (GuestType::Qemu, "scsi" | "sata" | "ide" | "virtio") => {
                 matches!(NewDrive::parse(value), Some(drive) if drive_fits(drive))
             }
@@ -467,6 +569,43 @@ mod tests {
         let convert = request("POST", "/nodes/pve1/qemu/100/template", &[]);
         assert!(!allows(&convert, &vm));
         assert!(allows(&convert, &present(&[])));
+    }
+
+    #[test]
+    fn the_disk_in_an_image_has_a_limit() {
+        let mut policy = Policy::preset(Preset::Operate);
+        policy.sizes.disk_gib = NonZeroU32::new(8);
+        let form = |disk: &str| {
+            pairs(&[
+                ("vmid", "105"),
+                ("memory", "512"),
+                ("cores", "1"),
+                ("scsi0", disk),
+            ])
+        };
+        let image = form("local:0,import-from=nas:import/a+b.qcow2");
+        let image = request("POST", "/nodes/pve1/qemu", &image);
+        let verdict = policy.decide(Ok(&image), &Directory::new());
+        assert!(!verdict.allowed, "{verdict:?}");
+        let subject = verdict.subject.unwrap();
+        assert_eq!(
+            subject.path(),
+            "/nodes/pve1/storage/nas/content/nas%3Aimport%2Fa%2Bb.qcow2"
+        );
+        for (size, allowed) in [("8589934592", true), ("8589934593", false), ("null", false)] {
+            let body = format!(r#"{{"data":{{"size":{size}}}}}"#);
+            let present = subject.read(body.as_bytes());
+            assert_eq!(present.is_some(), size != "null");
+            let Some(present) = present else { continue };
+            let verdict = policy.decide_knowing(Ok(&image), &Directory::new(), Some(&present));
+            assert_eq!(verdict.allowed, allowed, "{verdict:?}");
+            assert!(verdict.subject.is_none());
+        }
+        // Nothing has to be asked where there is no image, or no limit.
+        let empty = request("POST", "/nodes/pve1/qemu", &form("local:8"));
+        assert!(policy.decide(Ok(&empty), &Directory::new()).allowed);
+        policy.sizes.disk_gib = None;
+        assert!(policy.decide(Ok(&image), &Directory::new()).allowed);
     }
 
     #[test]

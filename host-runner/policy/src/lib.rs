@@ -118,8 +118,8 @@ impl Policy {
         self.decide_knowing(request, directory, None)
     }
 
-    /// The same, where the present configuration of the request's guest is known:
-    /// that of [`Verdict::subject`].
+    /// The same, where that is known which [`Verdict::subject`] names: the present
+    /// configuration of the request's guest, or the size of its image.
     ///
     /// `directory` tells which guest is in which pool, has which tags and is
     /// under high availability: it is looked at only where
@@ -154,6 +154,16 @@ impl Policy {
             Ok(meaning) => {
                 let verdict = self.decide_meaning(&meaning, granted, directory);
                 let verdict = Verdict { meaning, ..verdict };
+                if verdict.allowed
+                    && let Some(cap) = self.sizes.disk_gib
+                    && let Some((reason, subject)) = hardware::image_obstacle(request, cap, present)
+                {
+                    return Verdict {
+                        subject,
+                        meaning: verdict.meaning,
+                        ..Verdict::deny(Rule::Limits, reason)
+                    };
+                }
                 match hardware::obstacle(request, present) {
                     Some(obstacle) if verdict.allowed => Verdict {
                         subject: Subject::of(request).filter(|_| present.is_none()),

@@ -1,5 +1,5 @@
-//! A guest's present configuration: asked of Proxmox by the host itself, since a
-//! component could lie about which disks and drives a guest has.
+//! A guest's present configuration, or the size of an image: asked of Proxmox by the
+//! host itself, since a component could lie about which disks and drives a guest has.
 //!
 //! It is asked anew for each request that it decides about. The request carries
 //! its digest, so Proxmox refuses a change that was judged by an older one.
@@ -13,7 +13,7 @@ use super::limits::REQUEST_TIMEOUT;
 use super::upstream::Upstream;
 use crate::budget::Budget;
 
-/// The configuration of a guest, or why it is not known. Fails where an outage
+/// What a verdict depends on, or why it is not known. Fails where an outage
 /// hides it: nothing has left, and the same may be asked in a moment.
 pub(super) async fn ask(
     upstream: &Upstream,
@@ -39,6 +39,7 @@ pub(super) async fn ask(
     if !status.is_success() {
         return Ok(Err(format!("Proxmox answered {status} to GET {path}")));
     }
-    Ok(Present::read(answer.body())
-        .ok_or_else(|| "the answer of Proxmox is not a configuration".to_owned()))
+    Ok(subject
+        .read(answer.body())
+        .ok_or_else(|| format!("the answer of Proxmox to GET {path} is not as expected")))
 }
