@@ -3,6 +3,7 @@
 use harness::{Sim, assert_says};
 use serde_json::{Value, json};
 
+const TEMPLATE: &str = "debian-13-standard";
 const IMAGE: &str = "https://cdimage.example.org/images/debian-13-generic-amd64.qcow2";
 
 async fn first(client: &harness::Client, content: &str) -> anyhow::Result<String> {
@@ -122,7 +123,7 @@ async fn what_is_missing_is_named_before_anything_is_made() -> anyhow::Result<()
                 "storage": "local" }),
         )
         .await?;
-    assert_says(&error, &["download_template"]);
+    assert_says(&error, &["appliance index", "list_templates"]);
     assert_eq!(sim.writes()?, Vec::<Value>::new());
     Ok(())
 }
@@ -143,5 +144,81 @@ async fn a_policy_limits_new_guests() -> anyhow::Result<()> {
     client.call("create_vm", vm(512)).await?;
     let error = client.error("create_vm", vm(512)).await?;
     assert_says(&error, &["1 new guest per hour"]);
+    Ok(())
+}
+
+/// The request does not show how large an image is, so the host asks.
+#[tokio::test]
+async fn an_image_counts_towards_the_limit_of_disks() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let host = sim.host()?.file("policy.toml", "[limits]\nmax_disk_gib = 1\n")?;
+    let client = host.args(["--policy", "policy.toml"]).connect().await?;
+    let image = client
+        .call("download_iso", json!({ "url": IMAGE, "node": "pve1", "storage": "local" }))
+        .await?;
+    let before = sim.requests()?.len();
+    let report = client
+        .call(
+            "create_vm",
+            json!({ "name": "web13", "image": image["volid"], "node": "pve1",
+                "storage": "local" }),
+        )
+        .await?;
+    assert!(report["vmid"].is_number(), "{report:#}");
+    let asked = sim.requests()?.split_off(before);
+    let of_image = |one: &&Value| {
+        one["path"].as_str().is_some_and(|path| path.contains("/content/local"))
+    };
+    assert_eq!(asked.iter().filter(of_image).count(), 1, "{asked:#?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_missing_template_is_downloaded_first() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let mut arguments = json!({ "name": "ct11", "template": TEMPLATE, "node": "pve1",
+        "storage": "local", "disk_size": "1G", "password": "hush-hush" });
+    let error = client.error("create_container", arguments.clone()).await?;
+    assert_says(&error, &["password", "download_template"]);
+    arguments.as_object_mut().into_iter().for_each(|all| {
+        all.remove("password");
+    });
+    let mut preview = arguments.clone();
+    preview["preview"] = json!(true);
+    let report = client.call("create_container", preview).await?;
+    assert_says(&report["changes"].to_string(), &["download", TEMPLATE, "privileges present"]);
+    assert_eq!(sim.writes()?, Vec::<Value>::new());
+    arguments["start"] = json!(true);
+    let report = client.call("create_container", arguments.clone()).await?;
+    assert_says(&report["status"].to_string(), &["done"]);
+    assert_says(&report["next_step"].to_string(), &["web interface removes"]);
+    assert_eq!(sim.sent_to("POST", "/aplinfo")?.len(), 1);
+    assert_eq!(sim.sent_to("POST", "/status/start")?.len(), 1);
+    // It is there now.
+    arguments["name"] = json!("ct12");
+    client.call("create_container", arguments).await?;
+    assert_eq!(sim.sent_to("POST", "/aplinfo")?.len(), 1);
+    Ok(())
+}
+
+/// Without VM.Config.HWType, Proxmox refuses a controller and a serial port.
+#[tokio::test]
+async fn the_plan_names_missing_privileges() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host_with("audit")?.connect().await?;
+    let iso = first(&client, "iso").await?;
+    let report = client
+        .call(
+            "create_vm",
+            json!({ "name": "web14", "iso": iso, "node": "pve1", "storage": "local",
+                "preview": true }),
+        )
+        .await?;
+    assert_says(
+        &report["warnings"].to_string(),
+        &["VM.Allocate on /vms", "Datastore.AllocateSpace on /storage/local"],
+    );
+    assert_says(&report["changes"].to_string(), &["virtio0", "privileges missing"]);
     Ok(())
 }

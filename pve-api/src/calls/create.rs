@@ -40,6 +40,7 @@ const NEW_VM: &[Param] = &[
     opt("efidisk0", G::StateVolume),
     opt("tpmstate0", G::StateVolume),
     opt("scsi#", DRIVE),
+    opt("virtio#", DRIVE),
     opt("ide#", DRIVE),
     opt("net#", G::VmNic),
     opt("ciuser", G::Line),

@@ -46,7 +46,7 @@ impl Held {
 
     /// What the token may do on a path: by the entries of the path, or else by
     /// those of the nearest path above it that has any.
-    pub(super) fn on(&self, path: &str) -> Vec<&str> {
+    pub(crate) fn on(&self, path: &str) -> Vec<&str> {
         let mut above = path;
         loop {
             if let Some(held) = self.0.get(above) {

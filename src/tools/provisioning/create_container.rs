@@ -6,11 +6,13 @@ use pve_api::{GuestType, calls, hardware};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::appliance::index;
 use super::create_vm::read_keys;
-use super::creation::{Creation, Step, Wanted};
+use super::creation::{Creation, Download, REMOVAL, Step, Wanted};
+use super::download_template::known;
 use super::preflight::{NewGuest, Place};
 use crate::error::{Error, Result};
-use crate::pve::{Content, Format, Pve, Vmid, storages, volumes};
+use crate::pve::{Content, Format, Pve, StorageStatus, Vmid, storages, volumes};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -25,7 +27,7 @@ use crate::tools::resources::set_nic::check_address;
 pub(crate) struct CreateContainer {
     /// Its host name.
     name: String,
-    /// A volume such as local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst, or its file name.
+    /// A volume on a storage, or a name of the appliance index such as debian-13-standard: downloaded if missing.
     #[schemars(length(min = 1, max = 255))]
     template: String,
     /// Default: the next free one.
@@ -110,7 +112,9 @@ impl Run for CreateContainer {
         Calls::One(&calls::nodes::NETWORK),
         Calls::One(&calls::power::START.lxc),
         Calls::One(&calls::storage::CONTENT),
+        Calls::One(&calls::storage::DOWNLOAD_TEMPLATE),
         Calls::One(&calls::storage::LIST),
+        Calls::One(&calls::storage::TEMPLATES),
     ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[
         ("vmid", "new_vmid"),
@@ -129,10 +133,13 @@ impl Run for CreateContainer {
             content: Content::Rootdir,
             disk_gib: gib,
             bridge: self.bridge.as_deref(),
+            pool: self.pool.as_deref(),
+            config_privileges: &["CPU", "Disk", "Memory", "Network", "Options"],
         }
         .place(pve)?;
-        let template = self.template(pve, &place)?;
-        let wanted = self.wanted(&place, gib, &template, &keys);
+        let (template, download) = self.template(pve, &place)?;
+        let mut wanted = self.wanted(&place, gib, &template, &keys);
+        wanted.download = download;
         match self.preview {
             Some(true) => Ok(wanted.preview()),
             _ => wanted.start(pve, self.wait),
@@ -198,37 +205,55 @@ impl CreateContainer {
         read_keys(self.ssh_keys.as_deref())
     }
 
-    /// The template's volume, which is looked for on the node's storages where only
-    /// its file name is given.
-    fn template(&self, pve: &Pve, place: &Place) -> Result<String> {
+    /// The template's volume, and the download that it takes where no storage of
+    /// the node has it.
+    fn template(&self, pve: &Pve, place: &Place) -> Result<(String, Option<Download>)> {
         if self.template.contains(':') {
             place.has_file(pve, "template", &self.template, Content::Vztmpl)?;
-            return Ok(self.template.clone());
+            return Ok((self.template.clone(), None));
         }
         let mut there = Vec::new();
+        let mut target: Option<StorageStatus> = None;
         for storage in storages(pve, &place.node)? {
-            if storage.holds(Content::Vztmpl) && storage.is_usable() {
-                there.extend(volumes(
-                    pve,
-                    &place.node,
-                    &storage.storage,
-                    Some(Content::Vztmpl),
-                    None,
-                )?);
+            if !storage.holds(Content::Vztmpl) || !storage.is_usable() {
+                continue;
+            }
+            let content = Some(Content::Vztmpl);
+            there.extend(volumes(pve, &place.node, &storage.storage, content, None)?);
+            let room = |one: &StorageStatus| one.avail.as_ref().map_or(0, |avail| avail.0);
+            if target
+                .as_ref()
+                .is_none_or(|best| room(best) < room(&storage))
+            {
+                target = Some(storage);
             }
         }
-        if let Some(volume) = there.iter().find(|volume| volume.name() == self.template) {
-            return Ok(volume.volid.clone());
+        let names = there.iter().map(|volume| volume.name());
+        if let Some(name) = newest(&self.template, names)
+            && let Some(volume) = there.iter().find(|volume| volume.name() == name)
+        {
+            return Ok((volume.volid.clone(), None));
         }
-        let near = text::nearest(&self.template, there.iter().map(|volume| volume.name()))
-            .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));
-        Err(Error::NotFound(format!(
-            "no storage of node {} has this template{near}: {} fetches it from the appliance index \
-             ({} with source index lists it), then repeat the call",
-            place.node,
-            tool_names::DOWNLOAD_TEMPLATE,
-            tool_names::LIST_TEMPLATES
-        )))
+        let index = index(pve, &place.node)?.0;
+        let offered = index.iter().map(|one| one.template.as_str());
+        let Some(name) = newest(&self.template, offered) else {
+            known(&index, &self.template, &place.node)?;
+            return Err(Error::Internal("a template without a name".into()));
+        };
+        let Some(target) = target else {
+            return Err(Error::Conflict(format!(
+                "no storage of node {} that is active holds container templates, so {name} cannot \
+                 be downloaded; {} shows what they hold",
+                place.node,
+                tool_names::LIST_STORAGE
+            )));
+        };
+        let volid = format!("{}:vztmpl/{name}", target.storage);
+        let download = Download {
+            storage: target.storage,
+            template: name.to_owned(),
+        };
+        Ok((volid, Some(download)))
     }
 
     fn wanted(&self, place: &Place, gib: u64, template: &str, keys: &[SshKey]) -> Wanted {
@@ -291,6 +316,8 @@ impl CreateContainer {
             _ => format!("{} starts it; ", tool_names::START_GUEST),
         };
         Wanted {
+            download: None,
+            checked: place.checked.clone(),
             guest_type: GuestType::Lxc,
             node: place.node.clone(),
             vmid: self.new_vmid,
@@ -299,11 +326,30 @@ impl CreateContainer {
             then,
             warnings,
             next_step: format!(
-                "{start}{} changes its addresses; only the web interface removes a guest",
+                "{start}{} changes its addresses; {REMOVAL}",
                 tool_names::SET_NIC
             ),
         }
     }
+}
+
+/// The file that a name means: the one of just this name, or else the newest whose
+/// name is this one and a version. `debian-13-standard` means
+/// `debian-13-standard_13.1-2_amd64.tar.zst`.
+fn newest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let version = |name: &str| -> Vec<u64> {
+        let rest = name.get(wanted.len()..).unwrap_or_default();
+        rest.split(|c: char| !c.is_ascii_digit())
+            .filter_map(|number| number.parse().ok())
+            .collect()
+    };
+    let is_meant = |name: &&str| {
+        let rest = name.strip_prefix(wanted);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    names
+        .filter(is_meant)
+        .max_by_key(|name| (*name == wanted, version(name)))
 }
 
 #[cfg(test)]
@@ -321,6 +367,8 @@ mod tests {
             node: "pve1".into(),
             storage: "local-lvm".into(),
             bridge: "vmbr0".into(),
+            may_set_hardware: true,
+            checked: String::new(),
             warnings: Vec::new(),
         };
         let ct = container(
@@ -369,6 +417,21 @@ mod tests {
             "{shown}"
         );
         assert!(!format!("{:?}", ct.password).contains("hush"));
+    }
+
+    #[test]
+    fn a_name_means_its_newest_version() {
+        let all = [
+            "debian-13-standard_13.1-2_amd64.tar.zst",
+            "debian-13-standard_13.10-1_amd64.tar.zst",
+            "debian-13-turnkey-x_19.0-1_amd64.tar.gz",
+            "debian-13-standard-extra_99.0-1_amd64.tar.gz",
+        ];
+        let means = |name| newest(name, all.into_iter());
+        assert_eq!(means("debian-13-standard"), Some(all[1]));
+        assert_eq!(means(all[0]), Some(all[0]));
+        assert_eq!(means("debian-13"), None);
+        assert_eq!(means(""), None);
     }
 
     #[test]

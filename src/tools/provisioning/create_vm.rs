@@ -6,7 +6,7 @@ use pve_api::{GuestType, calls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::creation::{Creation, Step, Wanted};
+use super::creation::{Creation, REMOVAL, Step, Wanted};
 use super::preflight::{NewGuest, Place, card};
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Content, Format, Pve, Vmid};
@@ -77,7 +77,7 @@ pub(crate) struct CreateVm {
     description: Option<String>,
     /// Start it. Default: false.
     start: Option<bool>,
-    /// After the start, wait until its guest agent tells an address.
+    /// After the start, wait until its guest agent reports an address.
     wait_for_address: Option<bool>,
     /// Only show the plan.
     preview: Option<bool>,
@@ -126,8 +126,11 @@ impl Run for CreateVm {
             content: Content::Images,
             disk_gib: disk_gib.unwrap_or_default(),
             bridge: self.bridge.as_deref(),
+            pool: self.pool.as_deref(),
+            config_privileges: &["CPU", "Memory", "Network", "Options"],
         }
         .place(pve)?;
+        self.check_hardware(&place)?;
         for (argument, volid, content) in [
             ("iso", &self.iso, Content::Iso),
             ("image", &self.image, Content::Import),
@@ -231,6 +234,17 @@ impl CreateVm {
         read_keys(self.ssh_keys.as_deref())
     }
 
+    /// Refuses what takes the right to choose hardware.
+    fn check_hardware(&self, place: &Place) -> Result<()> {
+        if !place.may_set_hardware && self.is_uefi() {
+            return Err(Error::argument(
+                "uefi",
+                "must be false, as the token lacks VM.Config.HWType, which q35 takes",
+            ));
+        }
+        Ok(())
+    }
+
     fn disk_gib(&self) -> Result<Option<u64>> {
         let default = self.iso.as_ref().map(|_| "32G");
         let size = self.disk_size.as_deref().or(default);
@@ -260,7 +274,14 @@ impl CreateVm {
             Os::Other => "other",
         };
         set("ostype", ostype.to_owned());
-        set("scsihw", "virtio-scsi-single".to_owned());
+        // The default controller is an LSI, which kernels of cloud images lack.
+        let disk = match place.may_set_hardware {
+            true => {
+                set("scsihw", "virtio-scsi-single".to_owned());
+                "scsi0"
+            }
+            false => "virtio0",
+        };
         set("agent", "1".to_owned());
         if self.is_uefi() {
             set("bios", "ovmf".to_owned());
@@ -279,26 +300,28 @@ impl CreateVm {
         match (&self.iso, &self.image) {
             (Some(iso), _) => {
                 let gib = disk_gib.unwrap_or(32);
-                set("scsi0", format!("{storage}:{gib},discard=on,iothread=1"));
+                set(disk, format!("{storage}:{gib},discard=on,iothread=1"));
                 set("ide2", format!("{iso},media=cdrom"));
                 // An empty disk lets the CD boot.
-                set("boot", "order=scsi0;ide2;net0".to_owned());
+                set("boot", format!("order={disk};ide2;net0"));
             }
             (None, image) => {
                 let image = image.as_deref().unwrap_or_default();
                 set(
-                    "scsi0",
+                    disk,
                     format!("{storage}:0,import-from={image},discard=on,iothread=1"),
                 );
                 // Kernels of cloud images may not see a CD on SATA.
                 let slot = if self.is_uefi() { "scsi1" } else { "ide2" };
                 set(slot, format!("{storage}:cloudinit"));
-                set("boot", "order=scsi0".to_owned());
-                set("serial0", "socket".to_owned());
+                set("boot", format!("order={disk}"));
+                if place.may_set_hardware {
+                    set("serial0", "socket".to_owned());
+                }
                 self.set_cloud_init(keys, &mut set);
                 if let Some(gib) = disk_gib {
                     then.push(Step::Grow {
-                        disk: "scsi0".to_owned(),
+                        disk: disk.to_owned(),
                         size: format!("{gib}G"),
                     });
                 }
@@ -318,6 +341,8 @@ impl CreateVm {
             then.push(Step::Address { until: None });
         }
         Wanted {
+            download: None,
+            checked: place.checked.clone(),
             guest_type: GuestType::Qemu,
             node: place.node.clone(),
             vmid: self.new_vmid,
@@ -376,7 +401,6 @@ impl CreateVm {
     }
 
     fn next_step(&self) -> String {
-        let removal = "only the web interface removes a guest";
         let start = match self.start {
             Some(true) => String::new(),
             _ => format!("{} starts it; ", tool_names::START_GUEST),
@@ -384,12 +408,12 @@ impl CreateVm {
         match self.iso {
             Some(_) => format!(
                 "{start}{} opens its console for the installation, after which {} ejects the image; \
-                 {removal}",
+                 {REMOVAL}",
                 tool_names::GET_CONSOLE_URL,
                 tool_names::SET_CDROM
             ),
             None => format!(
-                "{start}{} sets a password or other addresses; {removal}",
+                "{start}{} sets a password or other addresses; {REMOVAL}",
                 tool_names::SET_CLOUD_INIT
             ),
         }
@@ -431,6 +455,8 @@ mod tests {
             node: "pve1".into(),
             storage: "local-lvm".into(),
             bridge: "vmbr0".into(),
+            may_set_hardware: true,
+            checked: String::new(),
             warnings: Vec::new(),
         }
     }
@@ -509,6 +535,31 @@ mod tests {
         let (settings, then) = settings_of_static();
         assert!(settings.contains(&"ipconfig0=ip=192.0.2.9/24,gw=192.0.2.1".to_owned()));
         assert!(then.is_empty());
+    }
+
+    /// Without `VM.Config.HWType`, Proxmox refuses the controller and the serial port.
+    #[test]
+    fn a_token_that_may_not_choose_hardware_gets_virtio() {
+        let place = Place {
+            may_set_hardware: false,
+            ..place()
+        };
+        let cloud = vm(json!({"name": "a", "image": "local:import/a.raw", "disk_size": "9G"}));
+        let wanted = cloud.wanted(&place, Some(9), &[]);
+        let value = |name: &str| wanted.settings.iter().find(|(one, _)| one == name);
+        assert!(value("scsihw").is_none() && value("serial0").is_none());
+        assert!(value("virtio0").unwrap().1.contains("import-from="));
+        assert_eq!(value("boot").unwrap().1, "order=virtio0");
+        assert_eq!(
+            wanted.then.first().unwrap(),
+            &Step::Grow {
+                disk: "virtio0".into(),
+                size: "9G".into()
+            }
+        );
+        assert!(cloud.check_hardware(&place).is_ok());
+        let windows = vm(json!({"name": "a", "iso": "local:iso/a.iso", "os": "windows"}));
+        assert!(windows.check_hardware(&place).is_err());
     }
 
     fn settings_of_static() -> (Vec<String>, Vec<Step>) {

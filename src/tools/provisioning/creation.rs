@@ -17,7 +17,10 @@ use crate::tool::ticket::{Pending, PendingTask};
 use crate::tool::{Finished, Outcome, Reply, Running};
 use crate::tool_names;
 
-/// How long a new guest may take to tell an address, in seconds.
+/// What no tool does.
+pub(super) const REMOVAL: &str = "only the web interface removes a guest";
+
+/// How long a new guest may take to report an address, in seconds.
 const ADDRESS_SECONDS: u64 = 300;
 
 /// How long to wait before the next look at its addresses.
@@ -56,8 +59,34 @@ pub(super) enum Step {
     },
 }
 
-/// What to ask for, in Proxmox's words, and how to show it.
+/// A template that has to be downloaded first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Download {
+    pub(super) storage: String,
+    pub(super) template: String,
+}
+
+/// What a ticket of a creation holds.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    /// The template is being downloaded, and nothing of the guest exists.
+    Download {
+        task: Box<PendingTask>,
+        wanted: Box<Wanted>,
+    },
+    Guest(Box<Creation>),
+}
+
+/// The parameters of a creation, and how to show it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) download: Option<Download>,
+    /// What the preflight found.
+    pub(super) checked: String,
     pub(super) guest_type: GuestType,
     pub(super) node: String,
     pub(super) vmid: Option<Vmid>,
@@ -92,6 +121,7 @@ impl Wanted {
         }
     }
 
+    /// Every step with its settings.
     fn plan(&self) -> Vec<Change> {
         let change = |what: &str, to: String| Change {
             what: what.to_owned(),
@@ -107,7 +137,11 @@ impl Wanted {
             };
             change(name, value)
         };
-        let mut plan: Vec<Change> = self.settings.iter().map(shown).collect();
+        let mut plan = vec![change("checked", self.checked.clone())];
+        if let Some(Download { storage, template }) = &self.download {
+            plan.push(change("first", format!("download {template} to {storage}")));
+        }
+        plan.extend(self.settings.iter().map(shown));
         plan.extend(
             self.then
                 .iter()
@@ -128,11 +162,59 @@ impl Wanted {
         report.node = Some(self.node.clone());
         report.changes = self.plan();
         report.warnings = self.warnings;
-        Reply::report(report.next("the same call without preview does it"))
+        Reply::report(report.next(format!("the same call without preview does it; {REMOVAL}")))
+    }
+
+    /// Begins with the download or the guest, and leaves the rest to the ticket.
+    pub(super) fn start(mut self, pve: &Pve, wait: Option<bool>) -> Result<Reply<Report>> {
+        let Some(download) = self.download.take() else {
+            return self.make(pve, wait);
+        };
+        // A ticket holds no secret.
+        if self.settings.iter().any(|(name, _)| name == "password") {
+            return Err(Error::argument(
+                "password",
+                format!(
+                    "needs a template that is on the node: {} fetches {}, then repeat the call; or \
+                     give ssh_keys instead",
+                    tool_names::DOWNLOAD_TEMPLATE,
+                    download.template
+                ),
+            ));
+        }
+        let form = Params::new()
+            .set("storage", &download.storage)
+            .set("template", &download.template);
+        let request = calls::storage::DOWNLOAD_TEMPLATE.at([&self.node]);
+        let started: Started = pve.send(&request, &form)?;
+        let what = format!(
+            "download of template {} to {}",
+            download.template, download.storage
+        );
+        let report = Report::done(what);
+        let Started::Task(upid) = started else {
+            return Ok(Reply::report(report.warn(format!(
+                "Proxmox named no task: {} shows whether the template is there; then repeat the call",
+                tool_names::LIST_TEMPLATES
+            ))));
+        };
+        let mut interim = report.running(&upid);
+        if wait == Some(false) {
+            return Ok(Reply::report(interim.warn(
+                "not waited for, so the container is not made: repeat the call after the download",
+            )));
+        }
+        interim.changes = self.plan();
+        let text = interim.text();
+        let state = State::Download {
+            task: Box::new(PendingTask::new(upid, report, None)),
+            wanted: Box::new(self),
+        };
+        Ok(Reply::Running(Pending::own(&state)?, interim, text))
     }
 
     /// Makes the guest, and leaves the rest to the ticket.
-    pub(super) fn start(self, pve: &Pve, wait: Option<bool>) -> Result<Reply<Report>> {
+    fn make(self, pve: &Pve, wait: Option<bool>) -> Result<Reply<Report>> {
         let call = match self.guest_type {
             GuestType::Qemu => &calls::create::VM,
             GuestType::Lxc => &calls::create::CONTAINER,
@@ -203,7 +285,11 @@ impl Creation {
         }
         self.follow(upid);
         let text = interim.text();
-        Ok(Reply::Running(Pending::own(&self)?, interim, text))
+        Ok(Reply::Running(self.pending()?, interim, text))
+    }
+
+    fn pending(self) -> Result<Pending> {
+        Pending::own(&State::Guest(Box::new(self)))
     }
 
     fn follow(&mut self, upid: crate::pve::Upid) {
@@ -218,7 +304,10 @@ impl Creation {
 
     /// Looks once at what runs, and begins the next step where it has ended.
     pub(super) fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
-        let creation: Self = Pending::read(state)?;
+        let creation = match Pending::read(state)? {
+            State::Guest(creation) => creation,
+            State::Download { task, wanted } => return downloaded(pve, *task, wanted),
+        };
         let hint = creation.how_to_go_on();
         creation.advance(pve).map_err(|error| match hint {
             Some(hint) => error.context(&hint),
@@ -228,15 +317,20 @@ impl Creation {
 
     /// Stops the task that runs. What is made so far stays.
     pub(super) fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
-        let creation: Self = Pending::read(state)?;
-        let Some(task) = creation.task else {
+        let (task, action) = match Pending::read(state)? {
+            State::Download { task, .. } => {
+                let action = task.report.action.clone();
+                (Some(task), action)
+            }
+            State::Guest(creation) => (creation.task, creation.report.action),
+        };
+        let Some(task) = task else {
             return Err(Error::Conflict(format!(
-                "{}: no task is running that could be stopped",
-                creation.report.action
+                "{action}: no task is running that could be stopped"
             )));
         };
         follow::stop(pve, &task.upid)?;
-        let report = Report::done(format!("stop: {}", creation.report.action));
+        let report = Report::done(format!("stop: {action}"));
         let text = report.text();
         Finished::new(&report, text)
     }
@@ -282,7 +376,7 @@ impl Creation {
                     };
                     self.task = Some(task);
                     return Ok(Outcome::Running(Running {
-                        pending: Pending::own(&self)?,
+                        pending: self.pending()?,
                         message: running.message,
                         progress: running.progress,
                         retry_after_ms: running.retry_after_ms,
@@ -339,14 +433,14 @@ impl Creation {
         true
     }
 
-    fn running(&self, interim: Report, retry_after_ms: u32) -> Result<Outcome> {
+    fn running(self, interim: Report, retry_after_ms: u32) -> Result<Outcome> {
         let message = format!(
             "{}: {}",
             self.report.action,
             self.now.words(self.guest_type)
         );
         Ok(Outcome::Running(Running {
-            pending: Pending::own(self)?,
+            pending: self.pending()?,
             message: message.clone(),
             progress: None,
             retry_after_ms,
@@ -379,12 +473,12 @@ impl Creation {
         }
         if clock::now() >= until {
             self.report = self.report.warn(format!(
-                "it runs, and has told no address in {} minutes: {}; {} asks again",
+                "it runs, and no address was reported in {} minutes: {}; {} asks again",
                 ADDRESS_SECONDS / 60,
                 match self.guest_type {
                     GuestType::Qemu =>
-                        "only a guest agent tells one, which many cloud images do not have until \
-                         it is installed",
+                        "only a guest agent reports one, and many cloud images have none until it \
+                         is installed",
                     GuestType::Lxc => "look at its DHCP server and VLAN",
                 },
                 tool_names::GET_GUEST_NETWORK
@@ -397,8 +491,39 @@ impl Creation {
     }
 }
 
-/// The addresses that others can reach a guest by, as its agent or its node tells
-/// them; none while nobody does.
+/// Looks once at the download, and makes the guest once it has ended.
+fn downloaded(pve: &Pve, task: PendingTask, wanted: Box<Wanted>) -> Result<Outcome> {
+    let running = match task
+        .look(pve, |_, _, report| report, Detail::Progress)?
+        .outcome()?
+    {
+        Outcome::Running(running) => {
+            let Pending::Task(task) = running.pending else {
+                return Err(Error::Internal("a task became something else".into()));
+            };
+            let pending = Pending::own(&State::Download { task, wanted })?;
+            Running { pending, ..running }
+        }
+        Outcome::Done(_) => match wanted.make(pve, None).map_err(|error| {
+            error.context("the template is downloaded, but no container was made")
+        })? {
+            Reply::Done(report, text) => {
+                return Ok(Outcome::Done(Finished::new(&report, text)?));
+            }
+            Reply::Running(pending, interim, message) => Running {
+                pending,
+                message: message.clone(),
+                progress: None,
+                retry_after_ms: 500,
+                interim: Finished::new(&interim, message)?,
+            },
+        },
+    };
+    Ok(Outcome::Running(running))
+}
+
+/// The addresses by which others can reach a guest, as its agent or its node reports
+/// them. Empty as long as neither answers.
 fn addresses(pve: &Pve, guest_type: GuestType, node: &str, vmid: Vmid) -> Vec<String> {
     let vmid = vmid.to_string();
     let call = match guest_type {
@@ -472,11 +597,14 @@ mod tests {
             task: None,
             then: vec![Step::Start, Step::Address { until: None }],
         };
-        let Pending::Own(state) = Pending::own(&creation).unwrap() else {
+        let (now, then) = (creation.now.clone(), creation.then.clone());
+        let Pending::Own(state) = creation.pending().unwrap() else {
             panic!("not its own");
         };
-        let again: Creation = Pending::read(&state).unwrap();
-        assert_eq!((&again.now, &again.then), (&creation.now, &creation.then));
+        let State::Guest(again) = Pending::read(&state).unwrap() else {
+            panic!("a download");
+        };
+        assert_eq!((&again.now, &again.then), (&now, &then));
         let hint = again.how_to_go_on().unwrap();
         assert_eq!(
             hint,
@@ -484,6 +612,6 @@ mod tests {
              repeat it with resize_disk (scsi0, 32G), then start the VM, wait for an address; to \
              get rid of it, remove it in the web interface"
         );
-        assert!(Pending::read::<Creation>(&state.replace("start", "destroy")).is_err());
+        assert!(Pending::read::<State>(&state.replace("start", "destroy")).is_err());
     }
 }

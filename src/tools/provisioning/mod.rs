@@ -34,7 +34,7 @@ pub(crate) const TOOLS: &[Tool] = &[
         "Make a new VM or container from a template, a guest or a snapshot. vmid in the result is the new guest."),
     Tool::new::<CreateVm>(TOOLSET, "create_vm", "Create a VM", WRITE,
         "Make a new VM from an ISO image, or from a cloud image with its cloud-init settings. preview shows the plan."),
-    Tool::new::<CreateContainer>(TOOLSET, "create_container", "Create a container", WRITE,
+    Tool::new::<CreateContainer>(TOOLSET, "create_container", "Create a container", WRITE.open(),
         "Make a new, unprivileged container from a template. preview shows the plan."),
     Tool::new::<DownloadTemplate>(TOOLSET, "download_template", "Download a container template", WRITE.open(),
         "Download a container template from the appliance index to a storage."),

@@ -1,11 +1,12 @@
 //! What has to be there before a guest is made, checked before anything is sent:
 //! Proxmox accepts most mistakes, and its task or the guest's first start fails.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    Content, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests, volumes,
+    Content, Held, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests, volumes,
 };
 use crate::text;
 use crate::tool_names;
@@ -24,6 +25,9 @@ pub(super) struct NewGuest<'a> {
     pub(super) content: Content,
     pub(super) disk_gib: u64,
     pub(super) bridge: Option<&'a str>,
+    pub(super) pool: Option<&'a str>,
+    /// Those that the settings of the new guest take, without `VM.Config.`.
+    pub(super) config_privileges: &'a [&'static str],
 }
 
 /// Where a new guest is made.
@@ -31,6 +35,11 @@ pub(super) struct Place {
     pub(super) node: String,
     pub(super) storage: String,
     pub(super) bridge: String,
+    /// Whether the token may choose a VM's hardware, such as the disk controller
+    /// and the serial port. True where that is not known.
+    pub(super) may_set_hardware: bool,
+    /// What was checked, for the plan.
+    pub(super) checked: String,
     pub(super) warnings: Vec<String>,
 }
 
@@ -66,12 +75,88 @@ impl NewGuest<'_> {
             (bridge, _) => bridge.unwrap_or(USUAL_BRIDGE).to_owned(),
         };
         warnings.extend(check_bridge(known, &node, &bridge)?);
+        let held = pve.held();
+        let granted = held.as_ref().map(|held| self.on_guest(held));
+        let missing = held.as_ref().map_or_else(Vec::new, |held| {
+            self.missing(held, &storage.storage, &bridge)
+        });
+        let privileges = match (&held, missing.is_empty()) {
+            (None, _) => "privileges not known",
+            (Some(_), true) => "privileges present",
+            (Some(_), false) => "privileges missing",
+        };
+        if !missing.is_empty() {
+            warnings.push(format!(
+                "the token {} lacks {}, without which Proxmox refuses this, or its task fails",
+                pve.token_name(),
+                missing.join(", ")
+            ));
+        }
+        let vmid = match self.new_vmid {
+            Some(vmid) => format!("vmid {vmid} is free"),
+            None => "the next free vmid".to_owned(),
+        };
+        let free = match &storage.avail {
+            Some(free) => format!("{} free", text::bytes(free.0)),
+            None => "free space not known".to_owned(),
+        };
+        let checked = format!(
+            "{vmid}; storage {} holds {}, {free}; bridge {bridge}; {privileges}",
+            storage.storage,
+            self.content.as_str()
+        );
         Ok(Place {
             node,
             storage: storage.storage,
             bridge,
+            may_set_hardware: granted.is_none_or(|held| held.contains("VM.Config.HWType")),
+            checked,
             warnings,
         })
+    }
+
+    /// What the token may do with the new guest, by its own path or by its pool.
+    fn on_guest<'h>(&self, held: &'h Held) -> BTreeSet<&'h str> {
+        let guest = match self.new_vmid {
+            Some(vmid) => format!("/vms/{vmid}"),
+            None => "/vms".to_owned(),
+        };
+        let pool = self.pool.map(|pool| format!("/pool/{pool}"));
+        let paths = std::iter::once(guest).chain(pool);
+        paths.flat_map(|path| held.on(&path)).collect()
+    }
+
+    /// The privileges that the token lacks, each with its path.
+    fn missing(&self, held: &Held, storage: &str, bridge: &str) -> Vec<String> {
+        let on_guest = self.on_guest(held);
+        let config = self
+            .config_privileges
+            .iter()
+            .map(|name| format!("VM.Config.{name}"));
+        let mut missing: Vec<String> = std::iter::once("VM.Allocate".to_owned())
+            .chain(config)
+            .filter(|privilege| !on_guest.contains(privilege.as_str()))
+            .map(|privilege| match self.new_vmid {
+                Some(vmid) => format!("{privilege} on /vms/{vmid}"),
+                None => format!("{privilege} on /vms"),
+            })
+            .collect();
+        // A virtual network may be in another zone.
+        let zone = bridge
+            .starts_with("vmbr")
+            .then(|| format!("/sdn/zones/localnetwork/{bridge}"));
+        let storage = (
+            Some(format!("/storage/{storage}")),
+            "Datastore.AllocateSpace",
+        );
+        for (path, privilege) in [storage, (zone, "SDN.Use")] {
+            if let Some(path) = path
+                && !held.on(&path).contains(&privilege)
+            {
+                missing.push(format!("{privilege} on {path}"));
+            }
+        }
+        missing
     }
 }
 
@@ -183,6 +268,38 @@ fn check_each(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn privileges_come_from_the_guest_or_its_pool() {
+        let held = json!({
+            "/vms": {"VM.Allocate": 1}, "/pool/lab": {"VM.Config.Options": 1},
+            "/storage/local": {"Datastore.AllocateSpace": 1},
+            "/sdn/zones/localnetwork/vmbr0": {"SDN.Use": 1},
+        });
+        let held = Held::read(held.as_object().unwrap());
+        let mut guest = NewGuest {
+            new_vmid: None,
+            node: None,
+            storage: None,
+            content: Content::Images,
+            disk_gib: 1,
+            bridge: None,
+            pool: Some("lab"),
+            config_privileges: &["Options"],
+        };
+        assert!(guest.missing(&held, "local", "vmbr0").is_empty());
+        guest.pool = None;
+        assert_eq!(
+            guest.missing(&held, "nas", "vmbr1"),
+            [
+                "VM.Config.Options on /vms",
+                "Datastore.AllocateSpace on /storage/nas",
+                "SDN.Use on /sdn/zones/localnetwork/vmbr1",
+            ]
+        );
+        assert!(guest.missing(&held, "local", "dmz").len() == 1);
+    }
 
     #[test]
     fn a_bridge_is_chosen_where_there_is_no_doubt() {
