@@ -49,6 +49,7 @@ tool_names! {
     RESIZE_DISK = "resize_disk";
     RESTART_GUEST = "restart_guest";
     RESTORE_BACKUP = "restore_backup";
+    ROLLBACK_SNAPSHOT = "rollback_snapshot";
     RESUME_GUEST = "resume_guest";
     RUN_IN_GUEST = "run_in_guest";
     SET_BACKUP_JOB = "set_backup_job";

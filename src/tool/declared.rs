@@ -27,6 +27,15 @@ pub(crate) const FOLLOW_TASK: &[Calls] = &[
     Calls::One(&calls::nodes::STOP_TASK),
 ];
 
+/// A guarded change: a snapshot, its task, and how the guest is.
+pub(crate) const GUARDED: &[Calls] = &[
+    Calls::All(FOLLOW_TASK),
+    Calls::One(&calls::agent::INTERFACES),
+    Calls::One(&calls::guests::CONTAINER_INTERFACES),
+    Calls::Guest(&calls::guests::STATUS),
+    Calls::Guest(&calls::snapshots::CREATE),
+];
+
 /// All calls of a tool with this declaration and those that explain an error, each
 /// as `GET /nodes`, sorted.
 pub(crate) fn names(declared: &[Calls]) -> Vec<String> {

@@ -183,3 +183,54 @@ async fn host_runner_reads_the_configuration_itself() -> anyhow::Result<()> {
     assert_eq!(sim.guest(103).await?["config"]["template"], "1");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_guarded_change_takes_a_snapshot_first() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let change = json!({ "vmid": 100, "nic": "net0", "vlan": 30, "safe": true });
+    let report = client.call("set_nic", change.clone()).await?;
+    assert_says(&report["status"].to_string(), &["done"]);
+    let snapshot = report["snapshot"].as_str().unwrap_or_default().to_owned();
+    assert!(snapshot.starts_with("before_nic_"), "{report:#}");
+    assert_says(
+        &report["next_step"].to_string(),
+        &["the guest runs", "rollback_snapshot", &snapshot],
+    );
+    let writes = sim.writes()?;
+    let at = |path: &str| {
+        let mut paths = writes.iter().map(|one| one["path"].as_str().unwrap_or_default());
+        paths.position(|one| one.ends_with(path))
+    };
+    assert!(at("/snapshot") < at("/config"), "{writes:#?}");
+    let config = sim.guest(100).await?["config"].clone();
+    assert_says(&config["net0"].to_string(), &["tag=30"]);
+    // Nothing to change takes no snapshot, nor does what is refused.
+    let report = client.call("set_nic", change).await?;
+    assert_eq!(report["status"], "unchanged", "{report:#}");
+    client
+        .error("resize_disk", json!({ "vmid": 100, "disk": "scsi9", "size": "+1G", "safe": true }))
+        .await?;
+    assert_eq!(sim.writes()?.len(), writes.len());
+    let report = client
+        .call("set_guest_resources", json!({ "vmid": 100, "cores": 3, "safe": true }))
+        .await?;
+    assert_says(&report["snapshot"].to_string(), &["before_resources_"]);
+    let guest = client.call("get_guest", json!({ "vmid": 100 })).await?;
+    let disk = guest["disks"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|disk| disk["cdrom"] != json!(true) && disk["storage"].is_string())
+        .cloned()
+        .unwrap_or_default();
+    let report = client
+        .call(
+            "resize_disk",
+            json!({ "vmid": 100, "disk": disk["disk"], "size": "+1G", "safe": true }),
+        )
+        .await?;
+    assert_says(&report["snapshot"].to_string(), &["before_disk_size_"]);
+    assert_says(&report["next_step"].to_string(), &["partition", "rollback_snapshot"]);
+    Ok(())
+}

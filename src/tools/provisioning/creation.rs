@@ -493,7 +493,7 @@ impl Creation {
 
 /// Looks once at the download, and makes the guest once it has ended.
 fn downloaded(pve: &Pve, task: PendingTask, wanted: Box<Wanted>) -> Result<Outcome> {
-    let running = match task
+    let running = match Pending::Task(Box::new(task))
         .look(pve, |_, _, report| report, Detail::Progress)?
         .outcome()?
     {

@@ -75,9 +75,10 @@ impl NewGuest<'_> {
             (bridge, _) => bridge.unwrap_or(USUAL_BRIDGE).to_owned(),
         };
         warnings.extend(check_bridge(known, &node, &bridge)?);
-        let held = pve.held();
-        let granted = held.as_ref().map(|held| self.on_guest(held));
-        let missing = held.as_ref().map_or_else(Vec::new, |held| {
+        // A scope takes entries out of the answer.
+        let held = pve.held().filter(|_| pve.scope().is_none());
+        let granted = held.map(|held| self.on_guest(held));
+        let missing = held.map_or_else(Vec::new, |held| {
             self.missing(held, &storage.storage, &bridge)
         });
         let privileges = match (&held, missing.is_empty()) {

@@ -76,6 +76,11 @@ impl DesiredSetting {
     }
 }
 
+/// Whether a setting is not as desired, now or from the next start on.
+pub(super) fn differs(before: &PendingConfig, desired: &[DesiredSetting]) -> bool {
+    desired.iter().any(|setting| !setting.is_met(before))
+}
+
 /// Sends the settings that differ, and reports which of them took effect.
 pub(super) fn write(
     pve: &Pve,

@@ -3,6 +3,7 @@
 mod add_disk;
 mod change;
 mod convert_to_template;
+mod guard;
 pub(in crate::tools) mod hardware;
 mod move_disk;
 mod resize_disk;

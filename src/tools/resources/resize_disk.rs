@@ -2,20 +2,21 @@
 
 use pve_api::{calls, size};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::guard::{self, Guarded};
 use super::settings::unreadable;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Disk, Guest, GuestConfig, GuestType, Params, Pve, Source, Started, Vmid, volumes,
 };
-use crate::text;
-use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
+use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::{Finished, Outcome, Reply, Run};
+use crate::{text, tool_names};
 
 /// Grows a disk.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResizeDisk {
     pub(super) vmid: Vmid,
@@ -28,6 +29,8 @@ pub(crate) struct ResizeDisk {
     pub(super) size: String,
     /// False: do not follow the task.
     pub(super) wait: Option<bool>,
+    /// Snapshot first, check the guest after, say how to go back.
+    pub(super) safe: Option<bool>,
 }
 
 impl Run for ResizeDisk {
@@ -35,15 +38,41 @@ impl Run for ResizeDisk {
 
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
-        Calls::All(FOLLOW_TASK),
+        Calls::All(GUARDED),
         Calls::Guest(&calls::guests::CONFIG),
         Calls::Guest(&calls::guests::RESIZE),
-        Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::storage::CONTENT),
     ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] = &[("id", "disk")];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
+        if self.safe == Some(true) && self.wait == Some(false) {
+            return Err(Error::argument(
+                "wait",
+                "must not be false with safe: the guest is checked after the change",
+            ));
+        }
+        guard::run(self.safe, self, pve)
+    }
+
+    fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        guard::resume::<Self>(pve, state)
+    }
+
+    fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
+        guard::cancel::<Self>(pve, state)
+    }
+}
+
+impl Guarded for ResizeDisk {
+    const TOOL: &'static str = tool_names::RESIZE_DISK;
+    const PURPOSE: &'static str = "disk_size";
+
+    fn vmid(&self) -> Vmid {
+        self.vmid
+    }
+
+    fn change(&self, pve: &Pve, is_dry: bool) -> Result<Option<Reply<Report>>> {
         let size = Size::parse(&self.size)?;
         let (guest, (from, to, started)) = Guest::with(pve, self.vmid, |guest| {
             let config = GuestConfig::read(pve, guest)?;
@@ -66,6 +95,9 @@ impl Run for ResizeDisk {
                 return Ok((from, to, None));
             }
             guest.state(pve)?.unlocked(guest)?;
+            if is_dry {
+                return Ok((from, to, None));
+            }
             let form = Params::new()
                 .set("disk", &disk.id)
                 .set("size", size.parameter())
@@ -79,7 +111,9 @@ impl Run for ResizeDisk {
         };
         let action = format!("grow {} of {} {how}", self.disk, guest.label());
         let Some(started) = started else {
-            return Ok(Reply::report(Report::unchanged(action).on(&guest)));
+            let is_met = to.is_some() && to == from;
+            let report = Reply::report(Report::unchanged(action).on(&guest));
+            return Ok(is_met.then_some(report));
         };
         let mut report = Report::done(action).on(&guest);
         if let (Some(from), Some(to)) = (from, to) {
@@ -99,9 +133,9 @@ impl Run for ResizeDisk {
         if matches!(started, Started::WithoutTask(_))
             && to.is_some_and(|to| self.has_grown(pve, &guest, to))
         {
-            return Ok(Reply::report(report));
+            return Ok(Some(Reply::report(report)));
         }
-        report.started(&started, self.wait)
+        report.started(&started, self.wait).map(Some)
     }
 }
 

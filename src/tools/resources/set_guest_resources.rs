@@ -2,19 +2,19 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::change::{DesiredSetting, Unit, nothing_given, write};
-
+use super::change::{DesiredSetting, Unit, differs, nothing_given, write};
+use super::guard::{self, Guarded};
 use crate::error::{Error, Result};
 use crate::pve::{At, Guest, GuestType, Num, Params, PendingConfig, Pve, Vmid};
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{text, tool_names};
 
 /// Changes CPU and memory.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestResources {
     vmid: Vmid,
@@ -38,6 +38,8 @@ pub(crate) struct SetGuestResources {
     swap_mib: Option<u32>,
     /// Even if a running container uses more than memory_mib.
     accept_low_memory: Option<bool>,
+    /// Snapshot first, check the guest after, say how to go back.
+    safe: Option<bool>,
 }
 
 impl Run for SetGuestResources {
@@ -45,25 +47,50 @@ impl Run for SetGuestResources {
 
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
+        Calls::All(GUARDED),
         Calls::Guest(&calls::guests::PENDING),
         Calls::Guest(&calls::guests::SET_CONFIG),
-        Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::nodes::LIST),
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
+        guard::run(self.safe, self, pve)
+    }
+
+    fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        guard::resume::<Self>(pve, state)
+    }
+
+    fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
+        guard::cancel::<Self>(pve, state)
+    }
+}
+
+impl Guarded for SetGuestResources {
+    const TOOL: &'static str = tool_names::SET_GUEST_RESOURCES;
+    const PURPOSE: &'static str = "resources";
+
+    fn vmid(&self) -> Vmid {
+        self.vmid
+    }
+
+    fn change(&self, pve: &Pve, is_dry: bool) -> Result<Option<Reply<Report>>> {
         let (guest, report) = Guest::with(pve, self.vmid, |guest| {
             self.check_kind(guest)?;
             let before = PendingConfig::read(pve, guest)?;
             self.check_together(&before)?;
             let mut warnings = self.check_node(pve, guest, &before)?;
             warnings.extend(self.check_use(pve, guest, &before)?);
-            let mut report = write(pve, guest, &before, self.desired(guest.kind), "resources")?;
+            let desired = self.desired(guest.kind);
+            if is_dry && differs(&before, &desired) {
+                return Ok(None);
+            }
+            let mut report = write(pve, guest, &before, desired, "resources")?;
             report.warnings.extend(warnings);
-            Ok(report)
+            Ok(Some(report))
         })?;
-        Ok(Reply::report(report.on(&guest)))
+        Ok(report.map(|report| Reply::report(report.on(&guest))))
     }
 }
 

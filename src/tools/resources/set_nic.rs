@@ -7,16 +7,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::change::nothing_given;
+use super::guard::{self, Guarded};
 use super::hardware::{free_slot, write};
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, GuestType, Nic, PendingConfig, Properties, Pve, Vmid, bridges};
-use crate::text;
-use crate::tool::declared::{Calls, LOOK_UP};
+use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
-use crate::tool::{Reply, Run};
+use crate::tool::{Finished, Outcome, Reply, Run};
+use crate::{text, tool_names};
 
 /// A network card of a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetNic {
     vmid: Vmid,
@@ -44,6 +45,8 @@ pub(crate) struct SetNic {
     ipv6: Option<String>,
     /// Of a container: address or none.
     ipv6_gateway: Option<String>,
+    /// Snapshot first, check the guest after, say how to go back.
+    safe: Option<bool>,
 }
 
 /// What a VM sees.
@@ -62,6 +65,7 @@ impl Run for SetNic {
 
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
+        Calls::All(GUARDED),
         Calls::Guest(&calls::guests::PENDING),
         Calls::Guest(&calls::guests::SET_CONFIG),
         Calls::One(&calls::nodes::NETWORK),
@@ -71,7 +75,28 @@ impl Run for SetNic {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         self.check()?;
-        let (guest, (report, warning)) = Guest::with(pve, self.vmid, |guest| {
+        guard::run(self.safe, self, pve)
+    }
+
+    fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
+        guard::resume::<Self>(pve, state)
+    }
+
+    fn cancel(pve: &Pve, state: &str) -> Result<Finished> {
+        guard::cancel::<Self>(pve, state)
+    }
+}
+
+impl Guarded for SetNic {
+    const TOOL: &'static str = tool_names::SET_NIC;
+    const PURPOSE: &'static str = "nic";
+
+    fn vmid(&self) -> Vmid {
+        self.vmid
+    }
+
+    fn change(&self, pve: &Pve, is_dry: bool) -> Result<Option<Reply<Report>>> {
+        let (guest, done) = Guest::with(pve, self.vmid, |guest| {
             self.check_kind(guest.kind)?;
             let before = PendingConfig::read(pve, guest)?;
             let slot = self.slot(guest, &before)?;
@@ -80,18 +105,21 @@ impl Run for SetNic {
             }
             let old = before.wanted(&slot);
             let value = self.value(guest.kind, &slot, old)?;
-            let bridge = Properties::parse(&value).get("bridge").map(str::to_owned);
-            let warning = match (&self.bridge, bridge) {
-                (Some(_), Some(bridge)) => {
-                    check_bridge(bridges(pve, &guest.node), &guest.node, &bridge)?
-                }
-                _ => None,
+            let warning = match &self.bridge {
+                Some(bridge) => check_bridge(bridges(pve, &guest.node), &guest.node, bridge)?,
+                None => None,
             };
+            if is_dry && old != Some(value.as_str()) {
+                return Ok(None);
+            }
             let verb = if old.is_some() { "change" } else { "add" };
             let action = format!("{verb} {slot} of {}", guest.label());
             let report = write(pve, guest, &before, (&slot, &value), action)?;
-            Ok((report, warning))
+            Ok(Some((report, warning)))
         })?;
+        let Some((report, warning)) = done else {
+            return Ok(None);
+        };
         let mut report = report.on(&guest);
         if let Some(warning) = warning {
             report = report.warn(warning);
@@ -101,7 +129,7 @@ impl Run for SetNic {
                 "the firewall filters only if it is also enabled for the guest and the cluster",
             );
         }
-        Ok(Reply::report(report))
+        Ok(Some(Reply::report(report)))
     }
 }
 
@@ -200,7 +228,7 @@ impl SetNic {
                 format!(
                     "must be left out for a VM, as all addresses: {} sets them, where it has \
                      cloud-init",
-                    crate::tool_names::SET_CLOUD_INIT
+                    tool_names::SET_CLOUD_INIT
                 ),
             )),
             GuestType::Lxc if self.model.is_some() => Err(Error::argument(

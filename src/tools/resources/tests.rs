@@ -265,6 +265,7 @@ fn disks_that_cannot_grow() {
             disk: disk.into(),
             size: "+1G".into(),
             wait: None,
+            safe: None,
         }
         .disk(&guest("qemu"), disks())
     };
