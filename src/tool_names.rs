@@ -56,6 +56,7 @@ tool_names! {
     SET_CDROM = "set_cdrom";
     SET_CLOUD_INIT = "set_cloud_init";
     SET_FIREWALL_OPTIONS = "set_firewall_options";
+    SET_GUEST_AGENT = "set_guest_agent";
     SET_GUEST_RESOURCES = "set_guest_resources";
     SET_HA_RESOURCE = "set_ha_resource";
     SET_NIC = "set_nic";

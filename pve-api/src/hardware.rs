@@ -41,7 +41,22 @@ pub enum NewDrive<'a> {
 const DISK_OPTIONS: &[&str] = &["backup", "cache", "discard", "format", "iothread", "ssd"];
 
 /// What a card of a VM may be.
-const MODELS: &[&str] = &["virtio", "e1000", "e1000e", "rtl8139", "vmxnet3"];
+const MODELS: &[&str] = &[
+    "virtio",
+    "e1000",
+    "e1000e",
+    "rtl8139",
+    "vmxnet3",
+    "e1000-82540em",
+    "e1000-82544gc",
+    "e1000-82545em",
+    "i82551",
+    "i82557b",
+    "i82559er",
+    "ne2k_isa",
+    "ne2k_pci",
+    "pcnet",
+];
 
 impl<'a> NewDrive<'a> {
     /// Reads the value of a VM's `scsi0` and its like. None of whatever else it
@@ -278,8 +293,17 @@ fn is_file_of(text: &str, kind: &str) -> bool {
         let file = name
             .strip_prefix(kind)
             .and_then(|rest| rest.strip_prefix('/'));
-        is_storage(storage)
-            && file.is_some_and(|file| is_word(file, b"-_.+~@") && !file.starts_with('.'))
+        // People name ISO images as they like; the others Proxmox names.
+        let fits = |file: &str| match kind {
+            "iso" => {
+                file.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_.+~@ ()[]{}!#&'".contains(&b))
+                    && file.trim() == file
+                    && !file.is_empty()
+            }
+            _ => is_word(file, b"-_.+~@"),
+        };
+        is_storage(storage) && file.is_some_and(|file| fits(file) && !file.starts_with('.'))
     })
 }
 

@@ -68,6 +68,26 @@ impl StorageStatus {
         matches!(self.kind.as_str(), "lvm" | "iscsi" | "iscsidirect")
     }
 
+    /// Whether a new disk of this size fits. Refused only where it takes all its space
+    /// at once; others may be larger than what is free, which is worth a warning.
+    pub(crate) fn check_room(&self, bytes: u64) -> Result<Option<String>> {
+        let Some(free) = self.avail.as_ref().filter(|free| free.0 < bytes) else {
+            return Ok(None);
+        };
+        let said = format!(
+            "storage {} has {} free, less than the {} of the disk",
+            self.storage,
+            text::bytes(free.0),
+            text::bytes(bytes)
+        );
+        match self.is_allocated_at_once() {
+            true => Err(Error::Conflict(format!(
+                "{said}: choose another storage, make room, or take a smaller disk"
+            ))),
+            false => Ok(Some(format!("{said}: it must not be filled"))),
+        }
+    }
+
     /// Whether it is switched on and the node reaches it.
     pub(crate) fn is_usable(&self) -> bool {
         self.enabled.0 && self.active.is_some_and(|active| active.0)

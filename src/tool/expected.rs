@@ -35,6 +35,8 @@ pub(crate) enum EndState {
     Suspended,
     /// On this node.
     On(String),
+    /// A template.
+    Template,
 }
 
 /// Who changes the guest after the task.
@@ -126,6 +128,7 @@ impl Expected {
                     || (guest.kind == GuestType::Lxc && power == Power::Stopped)
             }
             EndState::On(node) => guest.node == *node,
+            EndState::Template => state.template.0,
         };
         if reached {
             return Ok(Progress::Reached(Box::new(guest)));
@@ -135,6 +138,7 @@ impl Expected {
         }
         Ok(Progress::Now(match &self.state {
             EndState::On(_) => format!("on node {}", guest.node),
+            EndState::Template => "no template".to_owned(),
             EndState::Running | EndState::Stopped | EndState::Suspended => {
                 match state.qmpstatus.as_deref() {
                     Some(word) if power != Power::Stopped => word.to_owned(),

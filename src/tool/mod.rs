@@ -23,6 +23,7 @@ mod outcome;
 pub(crate) mod report;
 pub(crate) mod schema;
 mod schemas;
+pub(crate) mod secret;
 pub(crate) mod ticket;
 
 pub(crate) use definition::{Run, Tool, Toolset};

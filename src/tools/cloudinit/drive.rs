@@ -6,12 +6,13 @@ use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::keys;
-use super::mask::HIDDEN;
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Failure, Guest, GuestConfig, GuestType, Params, PendingChange, PendingConfig, Pve,
     choose,
 };
+use crate::tool::report::Change;
+use crate::tool::secret::HIDDEN;
 
 pub(super) fn no_container(guest: &Guest) -> Result<()> {
     if guest.kind != GuestType::Lxc {
@@ -70,15 +71,18 @@ pub(super) fn drive(config: &GuestConfig) -> Option<String> {
         .map(|disk| disk.id)
 }
 
-/// Adds a cloud-init drive in a free slot.
-pub(super) fn add_drive(pve: &Pve, guest: &Guest, storage: &str) -> Result<()> {
+/// Adds a cloud-init drive in a free slot. Returns the change.
+pub(super) fn add_drive(pve: &Pve, guest: &Guest, storage: &str) -> Result<Change> {
     let storage = choose(pve, &guest.node, Content::Images, Some(storage))?.storage;
     let before = PendingConfig::read(pve, guest)?;
     let is_free = |slot: &&str| before.iter().all(|setting| setting.key != *slot);
-    // Firmware and kernels of machines with UEFI may not see an IDE drive.
-    let slots: &[&str] = match before.wanted("bios") {
-        Some("ovmf") => &["scsi1", "scsi2", "scsi3", "scsi30", "ide2", "ide0"],
-        _ => &["ide2", "ide0", "ide1", "ide3", "scsi30"],
+    // Kernels of small cloud images have a driver for VirtIO alone.
+    let has_virtio = before
+        .wanted("scsihw")
+        .is_some_and(|controller| controller.starts_with("virtio"));
+    let slots: &[&str] = match has_virtio {
+        true => &["scsi1", "scsi2", "scsi3", "scsi30", "ide2", "ide0"],
+        false => &["ide2", "ide0", "ide1", "ide3"],
     };
     let Some(slot) = slots.iter().copied().find(is_free) else {
         return Err(Error::Conflict(format!(
@@ -91,7 +95,13 @@ pub(super) fn add_drive(pve: &Pve, guest: &Guest, storage: &str) -> Result<()> {
         .opt("digest", before.digest());
     pve.send::<IgnoredAny>(&guest.request(&calls::guests::SET_CONFIG), &form)
         .map_err(|failure| Error::from(failure).context("no cloud-init drive was added"))?;
-    Ok(())
+    let waits = PendingConfig::read(pve, guest).is_ok_and(|after| after.waits(slot));
+    Ok(Change {
+        what: slot.to_owned(),
+        from: None,
+        to: Some(format!("a cloud-init drive on {storage}")),
+        waits_for_reboot: waits,
+    })
 }
 
 pub(super) fn no_drive(guest: &Guest) -> Error {

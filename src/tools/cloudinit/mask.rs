@@ -1,7 +1,6 @@
 //! Takes passwords out of cloud-init documents.
 
-/// What is shown instead of a password.
-pub(super) const HIDDEN: &str = "(hidden)";
+use crate::tool::secret::HIDDEN;
 
 /// The document without the values of its passwords, in any notation of YAML or
 /// JSON. Where a line is not understood to its end, more is taken

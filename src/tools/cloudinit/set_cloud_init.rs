@@ -1,7 +1,5 @@
 //! `set_cloud_init`: changes a VM's cloud-init settings and renews its drive.
 
-use std::fmt;
-
 use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,12 +9,12 @@ use serde_json::{Map, Value};
 use super::address::{AddressArguments, AddressPlan};
 use super::drive::{add_drive, drive, key_names, no_container, no_drive, pending};
 use super::keys::SshKey;
-use super::mask::HIDDEN;
 use super::{address, keys};
 use crate::error::{Error, Problem, Result};
 use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::{Change, Report};
+use crate::tool::secret::{HIDDEN, Secret};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
 
@@ -47,17 +45,6 @@ pub(crate) struct SetCloudInit {
     upgrade: Option<bool>,
     /// Of a VM without a cloud-init drive: adds one there.
     storage: Option<String>,
-}
-
-/// A string that no message, report or debug output shows.
-#[derive(Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub(super) struct Secret(pub(super) String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
-    }
 }
 
 impl Run for SetCloudInit {
@@ -109,20 +96,36 @@ impl Run for SetCloudInit {
         let (guest, (state, edit)) = Guest::with(pve, self.vmid, |guest| {
             let VmState { mut config, state } = VmState::new(pve, guest)?;
             state.unlocked(guest)?;
-            if drive(&config).is_none() {
-                let Some(storage) = &self.storage else {
-                    return Err(no_drive(guest));
-                };
-                add_drive(pve, guest, storage)?;
-                config = GuestConfig::read(pve, guest)?;
+            // What is wrong with the arguments shows before a drive is added.
+            let mut edit = desired.changes_to(guest, &config)?;
+            match (drive(&config), &self.storage) {
+                (None, None) => return Err(no_drive(guest)),
+                (None, Some(storage)) => {
+                    let added = add_drive(pve, guest, storage)?;
+                    let name = added.what.clone();
+                    edit.changes.insert(0, added);
+                    config = GuestConfig::read(pve, guest)?;
+                    if !edit.is_empty() {
+                        write(pve, guest, &config, &edit).map_err(|error| {
+                            error.context(&format!(
+                                "the cloud-init drive {name} was added, but the settings were not \
+                                 written"
+                            ))
+                        })?;
+                    }
+                    return Ok((state, edit));
+                }
+                (Some(slot), Some(_)) => edit.warnings.push(format!(
+                    "storage was not used, because there is a cloud-init drive already ({slot})"
+                )),
+                (Some(_), None) => {}
             }
-            let edit = desired.changes_to(guest, &config)?;
             if !edit.is_empty() {
                 write(pve, guest, &config, &edit)?;
             }
             Ok((state, edit))
         })?;
-        let written = !edit.is_empty();
+        let written = !edit.changes.is_empty();
         // A drive may have been left behind by an earlier call that broke.
         if !written && pending(pve, &guest)?.is_empty() {
             let action = format!("cloud-init of {}", guest.label());
@@ -191,11 +194,12 @@ impl SetCloudInit {
         if !problems.is_empty() {
             return Err(Error::InvalidArguments(problems));
         }
-        if desired.is_empty() {
+        if desired.is_empty() && self.storage.is_none() {
             return Err(Error::InvalidArguments(vec![Problem {
                 pointer: String::new(),
                 message: "nothing to set: give at least one of user, password, ssh_keys, \
-                          addresses, dns_servers, search_domain and upgrade"
+                          addresses, dns_servers, search_domain and upgrade, or storage to add a \
+                          drive"
                     .into(),
             }]));
         }

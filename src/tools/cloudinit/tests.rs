@@ -6,10 +6,10 @@ use super::get_cloud_init::{CloudInit, CloudInitState};
 use super::keys;
 use super::keys::SshKey;
 use super::keys::tests::key;
-use super::mask::HIDDEN;
 use super::set_cloud_init::{DesiredSettings, Edit, SetCloudInit};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, GuestType};
+use crate::tool::secret::HIDDEN;
 
 fn desired(arguments: Value) -> Result<DesiredSettings> {
     let mut whole = json!({"vmid": 100});

@@ -10,6 +10,7 @@ use crate::pve::{
     Setting,
 };
 use crate::text;
+use crate::tool::secret::HIDDEN;
 
 #[derive(Debug, PartialEq, Serialize, JsonSchema)]
 pub(super) struct Pending {
@@ -101,7 +102,7 @@ impl Pending {
     pub(super) fn new(setting: &Setting, change: &PendingChange) -> Self {
         let show = |value: &str| {
             if setting.key == "cipassword" {
-                "(hidden)".to_owned()
+                HIDDEN.to_owned()
             } else {
                 text::cut(value, 300)
             }

@@ -1,7 +1,5 @@
 //! `create_container`: makes a container from a template.
 
-use std::fmt;
-
 use pve_api::{GuestType, calls, hardware};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,6 +14,7 @@ use crate::pve::{Content, Format, Pve, StorageStatus, Vmid, storages, volumes};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
+use crate::tool::secret::Secret;
 use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::tool_names;
 use crate::tools::cloudinit::keys::SshKey;
@@ -65,7 +64,7 @@ pub(crate) struct CreateContainer {
     dns_servers: Option<Vec<String>>,
     /// Of root; sshd usually takes only keys.
     #[schemars(length(min = 5, max = 64), extend("writeOnly" = true))]
-    password: Option<Password>,
+    password: Option<Secret>,
     /// Public keys of root, each a whole .pub line.
     #[schemars(length(max = 64), extend("x-splits" = "lines"))]
     ssh_keys: Option<Vec<String>>,
@@ -86,17 +85,6 @@ pub(crate) struct CreateContainer {
     preview: Option<bool>,
     /// False: return after the first step has begun.
     wait: Option<bool>,
-}
-
-/// A password, which no message and no debug print shows.
-#[derive(Deserialize, JsonSchema)]
-#[serde(transparent)]
-struct Password(String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
-    }
 }
 
 impl Run for CreateContainer {
@@ -190,13 +178,13 @@ impl CreateContainer {
         }
         check_address(
             "ipv4",
-            self.ipv4.as_deref(),
+            Some(self.ipv4.as_deref().unwrap_or("dhcp")),
             self.ipv4_gateway.as_deref(),
             false,
         )?;
         check_address(
             "ipv6",
-            self.ipv6.as_deref(),
+            Some(self.ipv6.as_deref().unwrap_or("none")),
             self.ipv6_gateway.as_deref(),
             true,
         )?;
@@ -283,7 +271,7 @@ impl CreateContainer {
         if let Some(servers) = self.dns_servers.as_deref().filter(|all| !all.is_empty()) {
             set("nameserver", servers.join(" "));
         }
-        if let Some(Password(password)) = &self.password {
+        if let Some(Secret(password)) = &self.password {
             set("password", password.clone());
         }
         if !keys.is_empty() {
@@ -367,6 +355,7 @@ mod tests {
             node: "pve1".into(),
             storage: "local-lvm".into(),
             bridge: "vmbr0".into(),
+            free_bytes: None,
             may_set_hardware: true,
             checked: String::new(),
             warnings: Vec::new(),

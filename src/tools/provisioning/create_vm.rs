@@ -37,7 +37,7 @@ pub(crate) struct CreateVm {
     image: Option<String>,
     /// Such as 32G, the default with iso. An image keeps its size.
     disk_size: Option<String>,
-    /// Default: 2048.
+    /// Default: 2048, for windows 4096.
     #[schemars(range(min = 128, max = 4_000_000))]
     memory_mib: Option<u32>,
     /// Default: 2.
@@ -119,7 +119,7 @@ impl Run for CreateVm {
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         let keys = self.check()?;
         let disk_gib = self.disk_gib()?;
-        let place = NewGuest {
+        let mut place = NewGuest {
             new_vmid: self.new_vmid,
             node: self.node.as_deref(),
             storage: self.storage.as_deref(),
@@ -131,12 +131,16 @@ impl Run for CreateVm {
         }
         .place(pve)?;
         self.check_hardware(&place)?;
-        for (argument, volid, content) in [
-            ("iso", &self.iso, Content::Iso),
-            ("image", &self.image, Content::Import),
-        ] {
-            if let Some(volid) = volid {
-                place.has_file(pve, argument, volid, content)?;
+        if let Some(iso) = &self.iso {
+            place.has_file(pve, "iso", iso, Content::Iso)?;
+        }
+        if let Some(image) = &self.image {
+            let size = place.has_file(pve, "image", image, Content::Import)?;
+            check_size(disk_gib, size)?;
+            if disk_gib.is_none() {
+                place
+                    .warnings
+                    .extend(place.lacks_room(size.unwrap_or_default()));
             }
         }
         let wanted = self.wanted(&place, disk_gib, &keys);
@@ -179,6 +183,9 @@ impl CreateVm {
                     true => "local:iso/debian.iso",
                     false => "local:import/debian.qcow2",
                 };
+                if let Some(hint) = misplaced(volid, is_iso) {
+                    return Err(Error::argument(argument, hint));
+                }
                 return Err(Error::argument(
                     argument,
                     format!(
@@ -213,13 +220,13 @@ impl CreateVm {
         }
         check_address(
             "ipv4",
-            self.ipv4.as_deref(),
+            Some(self.ipv4.as_deref().unwrap_or("dhcp")),
             self.ipv4_gateway.as_deref(),
             false,
         )?;
         check_address(
             "ipv6",
-            self.ipv6.as_deref(),
+            Some(self.ipv6.as_deref().unwrap_or("none")),
             self.ipv6_gateway.as_deref(),
             true,
         )?;
@@ -265,7 +272,11 @@ impl CreateVm {
         let mut settings: Vec<(String, String)> = Vec::new();
         let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
         set("name", self.name.clone());
-        set("memory", self.memory_mib.unwrap_or(2048).to_string());
+        let default_memory = if self.is_windows() { 4096 } else { 2048 };
+        set(
+            "memory",
+            self.memory_mib.unwrap_or(default_memory).to_string(),
+        );
         set("cores", self.cores.unwrap_or(2).to_string());
         set("cpu", "x86-64-v2-AES".to_owned());
         let ostype = match self.os.unwrap_or_default() {
@@ -311,8 +322,11 @@ impl CreateVm {
                     disk,
                     format!("{storage}:0,import-from={image},discard=on,iothread=1"),
                 );
-                // Kernels of cloud images may not see a CD on SATA.
-                let slot = if self.is_uefi() { "scsi1" } else { "ide2" };
+                // Kernels of small cloud images have no driver for IDE and SATA.
+                let slot = match place.may_set_hardware {
+                    true => "scsi1",
+                    false => "ide2",
+                };
                 set(slot, format!("{storage}:cloudinit"));
                 set("boot", format!("order={disk}"));
                 if place.may_set_hardware {
@@ -391,11 +405,11 @@ impl CreateVm {
             ));
         }
         if self.is_windows() {
-            warnings.push(
-                "Windows setup sees the disk only with the VirtIO drivers: attach their ISO image \
-                 with set_cdrom, disk ide0"
-                    .to_owned(),
-            );
+            warnings.push(format!(
+                "Windows setup sees neither the disk nor the network card without the VirtIO \
+                     drivers: attach their ISO image with {}, disk ide0",
+                tool_names::SET_CDROM
+            ));
         }
         warnings
     }
@@ -413,10 +427,54 @@ impl CreateVm {
                 tool_names::SET_CDROM
             ),
             None => format!(
-                "{start}{} sets a password or other addresses; {REMOVAL}",
-                tool_names::SET_CLOUD_INIT
+                "{start}{} sets a password or other addresses; shutdowns wait in vain for a guest \
+                 agent that is not installed inside ({} turns it off); {REMOVAL}",
+                tool_names::SET_CLOUD_INIT,
+                tool_names::SET_GUEST_AGENT
             ),
         }
+    }
+}
+
+/// What to do with an image that is of another kind than it was given for.
+fn misplaced(volid: &str, is_iso: bool) -> Option<String> {
+    let (_, path) = pve_api::split_volid(volid)?;
+    match is_iso {
+        false if path.starts_with("iso/") && path.ends_with(".img") => Some(format!(
+            "must be of content import, not {}: a cloud image that is called .img, such as Ubuntu's, \
+             is a qcow2 image; download it again with {}, content import and a filename that ends \
+             in .qcow2",
+            text::quoted(volid),
+            tool_names::DOWNLOAD_ISO
+        )),
+        false if path.contains(".ova") => Some(format!(
+            "must be one disk image, and {} holds a whole appliance: import it in the web interface \
+             (its storage, Import)",
+            text::quoted(volid)
+        )),
+        false if path.starts_with("iso/") => Some(format!(
+            "must be of content import, not {}: an installation image is given as iso",
+            text::quoted(volid)
+        )),
+        true if path.starts_with("import/") => Some(format!(
+            "must be of content iso, not {}: a disk image is given as image",
+            text::quoted(volid)
+        )),
+        _ => None,
+    }
+}
+
+/// Refuses a disk that is smaller than its image: Proxmox only grows disks.
+fn check_size(disk_gib: Option<u64>, image_bytes: Option<u64>) -> Result<()> {
+    match (disk_gib, image_bytes) {
+        (Some(gib), Some(bytes)) if gib << 30 < bytes => Err(Error::argument(
+            "disk_size",
+            format!(
+                "must not be smaller than the image, which has {}: leave it out to keep that size",
+                text::bytes(bytes)
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -455,6 +513,7 @@ mod tests {
             node: "pve1".into(),
             storage: "local-lvm".into(),
             bridge: "vmbr0".into(),
+            free_bytes: None,
             may_set_hardware: true,
             checked: String::new(),
             warnings: Vec::new(),

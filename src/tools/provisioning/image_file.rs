@@ -63,6 +63,13 @@ pub(super) fn destination(names: &[&str], content: Option<ImageContent>) -> Resu
     Err(Error::argument(
         "filename",
         match first {
+            Some(name) if content == Some(ImageContent::Import) && name.ends_with(".img") => {
+                format!(
+                    "must have an ending that shows the format: a cloud image that is called .img, \
+                     such as Ubuntu's, is a qcow2 image, so give {}.qcow2",
+                    name.trim_end_matches(".img")
+                )
+            }
             Some(_) => format!("must have an ending that shows what the file is: {endings}"),
             None => format!(
                 "must be given because the address contains no usable one, with an ending that \

@@ -35,6 +35,8 @@ pub(super) struct Place {
     pub(super) node: String,
     pub(super) storage: String,
     pub(super) bridge: String,
+    /// What the storage has free, as far as it is known.
+    pub(super) free_bytes: Option<u64>,
     /// Whether the token may choose a VM's hardware, such as the disk controller
     /// and the serial port. True where that is not known.
     pub(super) may_set_hardware: bool,
@@ -57,18 +59,8 @@ impl NewGuest<'_> {
         }
         let node = choose_node(pve, "node", self.node)?;
         let storage = choose(pve, &node, self.content, self.storage)?;
-        if let Some(free) = &storage.avail
-            && free.0 >> 30 < self.disk_gib
-        {
-            return Err(Error::Conflict(format!(
-                "storage {} has {} free, less than the disk of {} GiB: choose another storage, or a \
-                 smaller disk",
-                storage.storage,
-                text::bytes(free.0),
-                self.disk_gib
-            )));
-        }
         let mut warnings = Vec::new();
+        warnings.extend(storage.check_room(self.disk_gib << 30)?);
         let known = bridges(pve, &node);
         let bridge = match (self.bridge, &known) {
             (None, Ok(known)) if !known.is_empty() => default_bridge(known)?,
@@ -107,6 +99,7 @@ impl NewGuest<'_> {
             self.content.as_str()
         );
         Ok(Place {
+            free_bytes: storage.avail.as_ref().map(|free| free.0),
             node,
             storage: storage.storage,
             bridge,
@@ -176,18 +169,30 @@ fn default_bridge(known: &[String]) -> Result<String> {
 }
 
 impl Place {
-    /// Refuses a file that the node does not have.
+    /// A warning, if the storage has less free than these bytes.
+    pub(super) fn lacks_room(&self, bytes: u64) -> Option<String> {
+        let free = self.free_bytes.filter(|free| *free < bytes)?;
+        Some(format!(
+            "storage {} has {} free, less than the {} that the disk may take",
+            self.storage,
+            text::bytes(free),
+            text::bytes(bytes)
+        ))
+    }
+
+    /// Refuses a file that the node does not have. Returns its size in bytes, for an
+    /// image that of the disk in it.
     pub(super) fn has_file(
         &self,
         pve: &Pve,
         argument: &str,
         volid: &str,
         content: Content,
-    ) -> Result<()> {
+    ) -> Result<Option<u64>> {
         let storage = volid.split(':').next().unwrap_or_default();
         let there = volumes(pve, &self.node, storage, Some(content), None)?;
-        if there.iter().any(|volume| volume.volid == volid) {
-            return Ok(());
+        if let Some(volume) = there.iter().find(|volume| volume.volid == volid) {
+            return Ok(volume.size_bytes());
         }
         let near = text::nearest(volid, there.iter().map(|volume| volume.volid.as_str()))
             .map_or_else(String::new, |near| format!(", perhaps {near} is meant"));

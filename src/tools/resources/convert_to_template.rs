@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use crate::pve::{Guest, GuestConfig, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
+use crate::tool::expected::{Cause, EndState, Expected};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 use crate::tool_names;
@@ -71,16 +72,13 @@ impl Run for ConvertToTemplate {
         let Some(started) = started else {
             return Ok(Reply::report(Report::unchanged(action).on(&guest)));
         };
-        let report = Report::done(action)
-            .on(&guest)
-            .next(format!("{} makes guests of it", tool_names::CLONE_GUEST));
-        // A container's task is not named; it takes a moment.
-        let is_converted = matches!(started, Started::WithoutTask(_))
-            && GuestConfig::read(pve, &guest)
-                .is_ok_and(|config| config.flag("template") == Some(true));
-        if is_converted {
-            return Ok(Reply::report(report));
-        }
-        report.started(&started, self.wait)
+        let report = Report::done(action).on(&guest).next(format!(
+            "{} makes guests of it, with full: true where its storage has no linked clones",
+            tool_names::CLONE_GUEST
+        ));
+        // Of a container, no task is named: the guest itself shows the end of it.
+        let expected = matches!(started, Started::WithoutTask(_))
+            .then(|| Expected::new(guest.vmid, EndState::Template, Cause::Unnamed, 60));
+        report.started_until(&started, self.wait, expected)
     }
 }

@@ -45,6 +45,25 @@ pub(super) fn write(
     };
     let waits = after.waits(slot);
     if let Some(said) = &refused
+        && waits
+        && guest.kind == GuestType::Qemu
+        && !is_only_busy(said)
+    {
+        return Err(Error::Conflict(left_pending(
+            &action,
+            slot,
+            said,
+            before.in_force(slot),
+        )));
+    }
+    if let Some(said) = &refused
+        && !is_only_busy(said)
+    {
+        return Err(Error::Conflict(format!(
+            "{action} failed, and nothing was changed: {said}"
+        )));
+    }
+    if let Some(said) = &refused
         && (!waits || guest.kind == GuestType::Lxc)
     {
         return Err(Error::Conflict(format!(
@@ -70,6 +89,35 @@ pub(super) fn write(
         true => report.next(full_start()),
         false => report,
     })
+}
+
+/// Whether a change was refused only because the guest runs. Anything else would
+/// also keep it from starting.
+fn is_only_busy(said: &str) -> bool {
+    [
+        "busy",
+        "unable to hotplug",
+        "unable to unplug",
+        "hotplug disabled",
+    ]
+    .iter()
+    .any(|words| said.contains(words))
+}
+
+/// What to say of a value that Proxmox has refused and keeps all the same, until the
+/// next start, which fails.
+fn left_pending(action: &str, slot: &str, said: &str, old: Option<&str>) -> String {
+    let back = match old {
+        Some(old) => format!(
+            "write a value that works to {slot} before the next start (it was {})",
+            shown(old)
+        ),
+        None => format!("revert {slot} in the web interface (Hardware) before the next start"),
+    };
+    format!(
+        "{action} failed: {said}. Proxmox keeps the refused value as a pending change, with which \
+         the guest would not start: {back}"
+    )
 }
 
 fn shown(value: &str) -> String {
@@ -140,6 +188,24 @@ mod tests {
             free_slot(&before, &[("scsi", 3), ("ide", 4)]).as_deref(),
             Some("ide0")
         );
+    }
+
+    #[test]
+    fn a_refused_value_that_stays_pending_is_named() {
+        assert!(is_only_busy("unable to hotplug memory: not enabled"));
+        let said = "no physical interface on bridge 'vmbr7'";
+        assert!(!is_only_busy(said));
+        let text = left_pending(
+            "change net0 of VM 100",
+            "net0",
+            said,
+            Some("virtio,bridge=vmbr0"),
+        );
+        assert!(
+            text.contains("would not start") && text.contains("it was virtio,bridge=vmbr0"),
+            "{text}"
+        );
+        assert!(left_pending("add net1", "net1", said, None).contains("web interface"));
     }
 
     #[test]

@@ -42,52 +42,62 @@ impl Run for MoveDisk {
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {
         Format::Storage.check("storage", &self.storage)?;
-        let (guest, (disk, unused, started)) = Guest::with(pve, self.vmid, |guest| {
-            let config = GuestConfig::read(pve, guest)?;
-            let disk = self.disk(guest, &config)?;
-            let state = guest.state(pve)?;
-            state.unlocked(guest)?;
-            if guest.kind == GuestType::Lxc && state.is_running() {
-                return Err(Error::Conflict(format!(
-                    "{} is running, and volumes of a running container cannot be moved: stop it \
+        let (guest, (disk, unused, started, warning, has_snapshots)) = Guest::with(
+            pve,
+            self.vmid,
+            |guest| {
+                let config = GuestConfig::read(pve, guest)?;
+                let disk = self.disk(guest, &config)?;
+                let state = guest.state(pve)?;
+                state.unlocked(guest)?;
+                if guest.kind == GuestType::Lxc && state.is_running() {
+                    return Err(Error::Conflict(format!(
+                        "{} is running, and volumes of a running container cannot be moved: stop it \
                      with {} first",
-                    guest.label(),
-                    tool_names::STOP_GUEST
-                )));
-            }
-            let content = match guest.kind {
-                GuestType::Qemu => Content::Images,
-                GuestType::Lxc => Content::Rootdir,
-            };
-            let target = choose(pve, &guest.node, content, Some(&self.storage))?;
-            if let (Some(free), Some(size)) = (&target.avail, disk.size_bytes)
-                && free.0 < size
-            {
-                return Err(Error::Conflict(format!(
-                    "storage {} has {} free, and {} has {}: choose another storage, or make room",
-                    self.storage,
-                    text::bytes(free.0),
-                    disk.id,
-                    text::bytes(size)
-                )));
-            }
-            let unused = (0..256)
-                .map(|number| format!("unused{number}"))
-                .find(|slot| config.get(slot).is_none())
-                .unwrap_or_else(|| "unused".to_owned());
-            let (call, slot) = match guest.kind {
-                GuestType::Qemu => (&calls::guests::MOVE_DISK, "disk"),
-                GuestType::Lxc => (&calls::guests::MOVE_VOLUME, "volume"),
-            };
-            let form = Params::new()
-                .set(slot, &disk.id)
-                .set("storage", &self.storage)
-                .opt("digest", config.digest());
-            let started = pve.send::<Started>(&guest.request(call), &form)?;
-            Ok((disk, unused, started))
-        })?;
+                        guest.label(),
+                        tool_names::STOP_GUEST
+                    )));
+                }
+                let content = match guest.kind {
+                    GuestType::Qemu => Content::Images,
+                    GuestType::Lxc => Content::Rootdir,
+                };
+                let target = choose(pve, &guest.node, content, Some(&self.storage))?;
+                if disk.id.starts_with("tpmstate") && state.is_running() {
+                    return Err(Error::Conflict(format!(
+                        "{} is running, and the state of a TPM moves only while it is stopped: {} stops \
+                     it",
+                        guest.label(),
+                        tool_names::STOP_GUEST
+                    )));
+                }
+                let warning = target.check_room(disk.size_bytes.unwrap_or_default())?;
+                let has_snapshots = config.get("parent").is_some();
+                let unused = (0..256)
+                    .map(|number| format!("unused{number}"))
+                    .find(|slot| config.get(slot).is_none())
+                    .unwrap_or_else(|| "unused".to_owned());
+                let (call, slot) = match guest.kind {
+                    GuestType::Qemu => (&calls::guests::MOVE_DISK, "disk"),
+                    GuestType::Lxc => (&calls::guests::MOVE_VOLUME, "volume"),
+                };
+                let form = Params::new()
+                    .set(slot, &disk.id)
+                    .set("storage", &self.storage)
+                    .opt("digest", config.digest());
+                let started = pve.send::<Started>(&guest.request(call), &form)?;
+                Ok((disk, unused, started, warning, has_snapshots))
+            },
+        )?;
         let from = disk.storage.clone();
-        let report = Report::done(format!(
+        let kept_by = match has_snapshots {
+            true => "its snapshots still use it: do not remove it before them",
+            false => {
+                "when nothing needs it any more, remove it in the web interface (Hardware or \
+                 Resources)"
+            }
+        };
+        let mut report = Report::done(format!(
             "move {} of {} to {}",
             disk.id,
             guest.label(),
@@ -96,10 +106,12 @@ impl Run for MoveDisk {
         .on(&guest)
         .change(disk.id.clone(), from, Some(self.storage.clone()))
         .next(format!(
-            "the old volume {} stays, as {unused} of the guest: when nothing needs it any more, \
-                 remove it in the web interface (Hardware or Resources)",
+            "the old volume {} stays, as {unused} of the guest; {kept_by}",
             disk.volid
         ));
+        if let Some(warning) = warning {
+            report = report.warn(warning);
+        }
         report.started(&started, self.wait)
     }
 }

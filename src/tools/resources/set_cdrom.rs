@@ -68,7 +68,15 @@ impl Run for SetCdrom {
             if has.as_deref() == Some(self.volid.as_deref().unwrap_or("none")) {
                 return Ok(Report::unchanged(action).on(guest));
             }
-            write(pve, guest, &before, (&slot, &value), action)
+            let is_new = before.wanted(&slot).is_none();
+            let report = write(pve, guest, &before, (&slot, &value), action)?;
+            Ok(match is_new && report.next_step.is_none() {
+                true => report.next(
+                    "a new drive is the last to boot from: the web interface changes that (Options, \
+                     Boot Order)",
+                ),
+                false => report,
+            })
         })?;
         Ok(Reply::report(report))
     }

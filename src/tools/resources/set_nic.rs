@@ -35,13 +35,16 @@ pub(crate) struct SetNic {
     /// True: unplug the cable.
     link_down: Option<bool>,
     /// 0 removes it.
+    #[schemars(range(max = 65_520))]
+    mtu: Option<u32>,
+    /// 0 removes it.
     #[schemars(range(min = 0.0, max = 100_000.0))]
     rate_limit_megabytes_per_second: Option<f64>,
-    /// Of a container: CIDR, dhcp or none.
+    /// Of a container: CIDR, dhcp, manual or none.
     ipv4: Option<String>,
     /// Of a container: address or none.
     ipv4_gateway: Option<String>,
-    /// Of a container: CIDR, dhcp, auto or none.
+    /// Of a container: CIDR, dhcp, auto, manual or none.
     ipv6: Option<String>,
     /// Of a container: address or none.
     ipv6_gateway: Option<String>,
@@ -104,7 +107,13 @@ impl Guarded for SetNic {
                 return Err(super::settings::unreadable(guest, &slot, "change it there"));
             }
             let old = before.wanted(&slot);
-            let value = self.value(guest.kind, &slot, old)?;
+            let names: Vec<String> = before
+                .iter()
+                .filter(|setting| Nic::is_key(&setting.key))
+                .filter_map(|setting| before.wanted(&setting.key))
+                .filter_map(|card| Properties::parse(card).get("name").map(str::to_owned))
+                .collect();
+            let value = self.value(guest.kind, &slot, old, &names)?;
             let warning = match &self.bridge {
                 Some(bridge) => check_bridge(bridges(pve, &guest.node), &guest.node, bridge)?,
                 None => None,
@@ -157,8 +166,9 @@ fn not_a_bridge(node: &str, known: &[String]) -> Error {
     Error::argument(
         "bridge",
         format!(
-            "must be a bridge or virtual network of node {node}, or the guest would not start; \
-             these are: {}",
+            "must be a bridge or virtual network of node {node}, or the guest would not start; the \
+             token sees {}; one that is missing here needs SDN.Use on /sdn/zones/ZONE/NAME (a \
+             plain bridge is in zone localnetwork)",
             text::names(known.iter().map(String::as_str))
         ),
     )
@@ -172,13 +182,14 @@ impl SetNic {
             self.firewall.is_some(),
             self.model.is_some(),
             self.link_down.is_some(),
+            self.mtu.is_some(),
             self.rate_limit_megabytes_per_second.is_some(),
             self.has_address(),
         ];
         if !given.contains(&true) {
             return Err(nothing_given(
-                "bridge, vlan, firewall, model, link_down, rate_limit_megabytes_per_second, and for \
-                 a container ipv4, ipv4_gateway, ipv6, ipv6_gateway",
+                "bridge, vlan, firewall, model, link_down, mtu, rate_limit_megabytes_per_second, and \
+                 for a container ipv4, ipv4_gateway, ipv6, ipv6_gateway",
             ));
         }
         if let Some(bridge) = self
@@ -264,12 +275,22 @@ impl SetNic {
 
     /// The whole value of the card: what is not spoken of stays, its MAC address
     /// above all.
-    fn value(&self, guest_type: GuestType, slot: &str, old: Option<&str>) -> Result<String> {
+    fn value(
+        &self,
+        guest_type: GuestType,
+        slot: &str,
+        old: Option<&str>,
+        names: &[String],
+    ) -> Result<String> {
         let is_new = old.is_none();
-        if is_new && self.bridge.is_none() {
+        let has_bridge = old.is_some_and(|old| Properties::parse(old).get("bridge").is_some());
+        if self.bridge.is_none() && !has_bridge {
             return Err(Error::argument(
                 "bridge",
-                format!("must be given for a new card ({slot} is not there yet)"),
+                match is_new {
+                    true => format!("must be given for a new card ({slot} does not exist yet)"),
+                    false => format!("must be given, because {slot} has none yet"),
+                },
             ));
         }
         let has = Nic::parse(guest_type, slot, old.unwrap_or_default());
@@ -277,8 +298,7 @@ impl SetNic {
         let head = match guest_type {
             GuestType::Lxc => {
                 if is_new {
-                    let number = slot.trim_start_matches("net");
-                    rest.insert("name", format!("eth{number}"));
+                    rest.insert("name", free_name(slot, names));
                 }
                 None
             }
@@ -317,6 +337,11 @@ impl SetNic {
             Some(tag) => rest.insert("tag", tag.to_string()),
             None => {}
         }
+        match self.mtu {
+            Some(0) => rest.remove("mtu"),
+            Some(mtu) => rest.insert("mtu", mtu.to_string()),
+            None => {}
+        }
         match self.rate_limit_megabytes_per_second {
             Some(rate) if rate > 0.0 => rest.insert("rate", text::round(rate, 3).to_string()),
             Some(_) => rest.remove("rate"),
@@ -328,6 +353,7 @@ impl SetNic {
                 (("ip6", "gw6"), &self.ipv6, &self.ipv6_gateway),
             ] {
                 set_address(&mut rest, keys, address.as_deref(), gateway.as_deref());
+                check_gateway(&rest, keys)?;
             }
         }
         let rest = match &has.model {
@@ -342,6 +368,30 @@ impl SetNic {
             None => rest,
         })
     }
+}
+
+/// The name of a new card inside a container. Proxmox accepts one that another
+/// card has.
+fn free_name(slot: &str, names: &[String]) -> String {
+    let own = format!("eth{}", slot.trim_start_matches("net"));
+    std::iter::once(own.clone())
+        .chain((0..32).map(|number| format!("eth{number}")))
+        .find(|name| !names.contains(name))
+        .unwrap_or(own)
+}
+
+/// Refuses a gateway without a fixed address: Proxmox takes it, and the container gets
+/// no address at all.
+fn check_gateway(card: &Properties, (ip, gw): (&str, &str)) -> Result<()> {
+    let is_fixed = card.get(ip).is_some_and(|address| address.contains('/'));
+    if card.get(gw).is_none() || is_fixed {
+        return Ok(());
+    }
+    let argument = if ip == "ip" { "ipv4" } else { "ipv6" };
+    Err(Error::argument(
+        &format!("{argument}_gateway"),
+        format!("needs {argument} with a fixed address, such as 192.0.2.10/24 or 2001:db8::10/64"),
+    ))
 }
 
 /// Sets the address and the gateway of one IP version. A gateway does not outlive
@@ -381,9 +431,9 @@ pub(in crate::tools) fn check_address(
 ) -> Result<()> {
     let is_own = |ip: IpAddr| ip.is_ipv6() == v6;
     let words: &[&str] = if v6 {
-        &["dhcp", "auto", "none"]
+        &["dhcp", "auto", "manual", "none"]
     } else {
-        &["dhcp", "none"]
+        &["dhcp", "manual", "none"]
     };
     let is_cidr = |text: &str| {
         text.split_once('/').is_some_and(|(ip, bits)| {
@@ -484,13 +534,13 @@ mod tests {
             ),
         ] {
             let value = nic(arguments)
-                .value(GuestType::Qemu, "net0", Some(old))
+                .value(GuestType::Qemu, "net0", Some(old), &[])
                 .unwrap();
             assert_eq!(value, new);
             assert!(hardware::is_vm_nic(&value), "{value}");
         }
         let value = nic(json!({"bridge": "vmbr0"}))
-            .value(GuestType::Qemu, "net1", None)
+            .value(GuestType::Qemu, "net1", None, &[])
             .unwrap();
         assert_eq!(value, "virtio,bridge=vmbr0,firewall=1");
     }
@@ -520,7 +570,9 @@ mod tests {
                 "name=eth2,bridge=vmbr1,firewall=1,ip=dhcp",
             ),
         ] {
-            let value = nic(arguments).value(GuestType::Lxc, "net2", old).unwrap();
+            let value = nic(arguments)
+                .value(GuestType::Lxc, "net2", old, &[])
+                .unwrap();
             assert_eq!(value, new);
             assert!(hardware::is_container_nic(&value), "{value}");
         }
@@ -572,7 +624,7 @@ mod tests {
             assert!(message.starts_with(says), "{arguments}: {message}");
         }
         let new = nic(json!({"vlan": 5}));
-        assert!(new.value(GuestType::Qemu, "net0", None).is_err());
+        assert!(new.value(GuestType::Qemu, "net0", None, &[]).is_err());
         assert!(
             nic(json!({"ipv4": "dhcp"}))
                 .check_kind(GuestType::Qemu)
