@@ -427,8 +427,8 @@ impl CreateVm {
                 tool_names::SET_CDROM
             ),
             None => format!(
-                "{start}{} sets a password or other addresses; shutdowns wait in vain for a guest \
-                 agent that is not installed inside ({} turns it off); {REMOVAL}",
+                "{start}{} sets a password or other addresses; without a guest agent inside, a \
+                 shutdown takes until its timeout: install it, or switch it off with {}; {REMOVAL}",
                 tool_names::SET_CLOUD_INIT,
                 tool_names::SET_GUEST_AGENT
             ),
