@@ -8,6 +8,9 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
+# As in Cargo.toml. A test of the image may do with less optimization.
+ARG CARGO_PROFILE_DIST_LTO=fat
+ARG CARGO_PROFILE_DIST_CODEGEN_UNITS=1
 # Keep cargo's downloads and build results for the next build.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -42,6 +42,9 @@ pub(crate) struct DockerTest {
     /// one of Debian and this machine's Rust
     #[arg(long)]
     pull: bool,
+    /// Compile faster, to a larger program than the one to hand out
+    #[arg(long)]
+    quick: bool,
 }
 
 impl DockerTest {
@@ -62,7 +65,7 @@ impl DockerTest {
         })?;
         let before = progress.seconds();
         progress.step("building the image (takes minutes)", || {
-            build_image(workspace, &buildah, self.pull)
+            build_image(workspace, &buildah, &self)
         })?;
         let built = progress.seconds() - before;
 
@@ -88,10 +91,15 @@ impl DockerTest {
     }
 }
 
-fn build_image(workspace: &Workspace, buildah: &Buildah, pull: bool) -> Result<Step> {
+fn build_image(workspace: &Workspace, buildah: &Buildah, options: &DockerTest) -> Result<Step> {
     let mut command = buildah.command("bud");
     command.args(["--tag", IMAGE]);
-    if !pull {
+    if options.quick {
+        for setting in ["LTO=off", "CODEGEN_UNITS=16"] {
+            command.arg(format!("--build-arg=CARGO_PROFILE_DIST_{setting}"));
+        }
+    }
+    if !options.pull {
         // So that nothing is downloaded from inside.
         run(cargo()
             .current_dir(workspace.root())
