@@ -130,6 +130,12 @@ impl Pve {
         })
     }
 
+    /// Whether no guest can be hidden from this call: neither by the token's
+    /// privileges, nor by this server's scope.
+    pub(crate) fn sees_all_guests(&self) -> bool {
+        self.scope().is_none() && self.held().is_some_and(Held::audits_all_guests)
+    }
+
     /// What the token may do, read once per call; absent if it cannot be read.
     pub(crate) fn held(&self) -> Option<&Held> {
         let read = || match self.once_value(&calls::access::PERMISSIONS)? {

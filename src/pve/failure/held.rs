@@ -44,6 +44,13 @@ impl Held {
                 .all(|below| self.has_any(privileges, below))
     }
 
+    /// Whether the token may see every guest.
+    pub(crate) fn audits_all_guests(&self) -> bool {
+        const AUDIT: &[&str] = &["VM.Audit"];
+        let mut pools = self.0.keys().filter(|path| path.starts_with("/pool/"));
+        self.has_any_below(AUDIT, "/vms") && pools.all(|pool| self.has_any(AUDIT, pool))
+    }
+
     /// What the token may do on a path: by the entries of the path, or else by
     /// those of the nearest path above it that has any.
     pub(crate) fn on(&self, path: &str) -> Vec<&str> {
@@ -80,6 +87,19 @@ mod tests {
         let only = held(json!({"/sdn/zones": {"SDN.Audit": 0}}));
         assert!(only.has_any(&["SDN.Audit"], "/sdn/zones"));
         assert!(!only.has_any_below(&["SDN.Audit"], "/sdn/zones"));
+        let guests = |paths: Value| held(paths).audits_all_guests();
+        assert!(guests(json!({"/": {"VM.Audit": 1}})));
+        assert!(guests(
+            json!({"/vms": {"VM.Audit": 1}, "/pool/web": {"VM.Audit": 1}})
+        ));
+        for some in [
+            json!({"/vms": {"VM.Audit": 0}}),
+            json!({"/pool/web": {"VM.Audit": 1}}),
+            json!({"/": {"VM.Audit": 1}, "/vms/100": {}}),
+            json!({"/": {"VM.Audit": 1}, "/pool/web": {}}),
+        ] {
+            assert!(!guests(some.clone()), "{some}");
+        }
         let less = held(json!({"/": {"SDN.Audit": 1}, "/sdn/zones/web": {"VM.Audit": 1}}));
         assert!(!less.has_any_below(&["SDN.Audit"], "/sdn/zones"));
     }

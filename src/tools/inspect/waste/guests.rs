@@ -1,9 +1,12 @@
 //! Snapshots that were forgotten, and guests that have been stopped for long.
 
+use std::collections::BTreeMap;
+
 use pve_api::calls;
 
 use super::finding::{Waste, WasteKind, days_since, since};
 use super::survey::{MOST_SNAPSHOT_LISTS, MOST_TASK_LISTS, Survey};
+use crate::clock;
 use crate::order;
 use crate::pve::{At, Content, Guest, Params, Pve};
 use crate::text;
@@ -113,7 +116,11 @@ pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mu
     let ahead = stopped.iter().take(budget.left());
     pve.start(ahead.map(|(_, guest)| request(guest)));
     let mut unread = 0;
+    let mut logs = TaskLogs::default();
     for (bytes, guest) in &stopped {
+        if !logs.show_all_tasks(pve, &guest.node) {
+            continue;
+        }
         let tasks = budget.take().then(|| {
             let (request, params) = request(guest);
             pve.send::<Vec<RawTask>>(&request, &params).ok()
@@ -130,9 +137,9 @@ pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mu
         let evidence = match last {
             Some((time, _)) if days_since(time, survey.now) < days => continue,
             Some((time, kind)) => format!("its last task, {kind}, was {}", since(time, survey.now)),
+            None if !logs.reaches_back(pve, &guest.node, survey.now, days) => continue,
             None => format!(
-                "the task log of node {} has no task of it; that log keeps a limited number of \
-                 tasks, and Proxmox does not record since when a guest is stopped",
+                "the task log of node {} reaches back {days} days or more, and has no task of it",
                 guest.node
             ),
         };
@@ -152,7 +159,67 @@ pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mu
     if unread > 0 {
         let guests = text::count(unread, "stopped guest");
         survey.not_checked.push(format!(
-            "{guests}: their tasks were not read, or not within the limits of one call"
+            "{guests}: their tasks were not read, or not within the limits of one call: call again \
+             with a node"
         ));
+    }
+    survey.not_checked.extend(logs.notes(days));
+}
+
+/// What the task logs of nodes can show.
+#[derive(Default)]
+struct TaskLogs {
+    /// Whether the token sees the tasks of other users, by node.
+    shown: BTreeMap<String, bool>,
+    /// Whether the log has tasks from before the period, by node.
+    long: BTreeMap<String, bool>,
+}
+
+impl TaskLogs {
+    /// Whether the token sees all tasks of a node: without Sys.Audit it sees its own,
+    /// which say nothing of a guest that others start and stop.
+    fn show_all_tasks(&mut self, pve: &Pve, node: &str) -> bool {
+        let read = || {
+            let path = format!("/nodes/{node}");
+            pve.held()
+                .is_some_and(|held| held.has_any(&["Sys.Audit"], &path))
+        };
+        *self.shown.entry(node.to_owned()).or_insert_with(read)
+    }
+
+    /// Whether the log of a node still has a task from before so many days: it keeps a
+    /// limited number of them.
+    fn reaches_back(&mut self, pve: &Pve, node: &str, now: u64, days: u64) -> bool {
+        let read = || {
+            let before = now.saturating_sub(days.saturating_mul(clock::DAY));
+            let params = Params::new()
+                .set("until", before)
+                .set("source", "archive")
+                .set("limit", 1);
+            let tasks = pve.send::<Vec<RawTask>>(&calls::nodes::TASKS.at([node]), &params);
+            tasks.is_ok_and(|tasks| !tasks.is_empty())
+        };
+        *self.long.entry(node.to_owned()).or_insert_with(read)
+    }
+
+    fn notes(&self, days: u64) -> Vec<String> {
+        let failed = |answers: &BTreeMap<String, bool>| {
+            let nodes = answers.iter().filter(|(_, answer)| !**answer);
+            let nodes: Vec<&str> = nodes.map(|(node, _)| node.as_str()).collect();
+            (!nodes.is_empty()).then(|| nodes.join(", "))
+        };
+        let hidden = failed(&self.shown).map(|nodes| {
+            format!(
+                "since when guests on {nodes} are stopped: the tasks of other users are visible only \
+                 with Sys.Audit on /nodes"
+            )
+        });
+        let short = failed(&self.long).map(|nodes| {
+            format!(
+                "stopped guests on {nodes} without a task: the task log there does not reach back \
+                 {days} days; call again with a smaller older_than_days"
+            )
+        });
+        hidden.into_iter().chain(short).collect()
     }
 }

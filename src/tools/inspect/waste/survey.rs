@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
-use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
-    At, Content, Guest, GuestConfig, Params, Pve, StorageResource, Vmid, Volume, guests,
-    known_node, storage_resources, storage_volumes,
+    Content, Guest, GuestConfig, Params, Pve, StorageResource, Vmid, Volume, guests, known_node,
+    storage_resources, storage_volumes,
 };
 use crate::text;
 use crate::tool::budget::Budget;
@@ -22,7 +21,7 @@ pub(super) const MOST_METRICS: usize = 80;
 pub(super) const MOST_TASK_LISTS: usize = 40;
 pub(super) const MOST_PENDING: usize = 20;
 
-/// How many storages are read, each counted on each of its nodes.
+/// How many storages are read: a shared one counts once, another on each of its nodes.
 const MOST_STORAGES: usize = 120;
 
 /// What was read.
@@ -37,8 +36,6 @@ pub(crate) struct Survey {
     pub(super) volumes: Vec<(StorageResource, Volume)>,
     /// Whether every guest of the cluster is known and its configuration was read.
     pub(super) is_complete: bool,
-    /// Whether a vmid that is not among the guests belongs to none.
-    pub(super) sees_all_guests: bool,
     /// What could not be looked at, and why.
     pub(super) not_checked: Vec<String>,
     pub(super) budget: Budget,
@@ -56,19 +53,17 @@ impl Survey {
         {
             known_node(pve, node)?;
         }
-        let total = all.len();
-        let vmids = all.iter().map(|guest| guest.vmid).collect();
+        let vmids: BTreeSet<Vmid> = all.iter().map(|guest| guest.vmid).collect();
+        let (guests, others): (Vec<Guest>, Vec<Guest>) = all
+            .into_iter()
+            .partition(|guest| node.is_none_or(|node| guest.node == node));
         let mut survey = Self {
             now: clock::now(),
-            guests: all
-                .into_iter()
-                .filter(|guest| node.is_none_or(|node| guest.node == node))
-                .collect(),
+            guests,
             vmids,
             configurations: BTreeMap::new(),
             volumes: Vec::new(),
             is_complete: false,
-            sees_all_guests: sees_all_guests(pve),
             not_checked: Vec::new(),
             budget: Budget::new(
                 MOST_CONFIGURATIONS
@@ -78,20 +73,24 @@ impl Survey {
                     + MOST_PENDING,
             ),
         };
-        survey.read_configurations(pve);
-        survey.is_complete = survey.sees_all_guests && survey.configurations.len() == total;
+        survey.read_configurations(pve, &others);
+        survey.is_complete =
+            pve.sees_all_guests() && survey.configurations.len() == survey.vmids.len();
         survey.read_volumes(pve, storages, node);
         Ok(survey)
     }
 
-    fn read_configurations(&mut self, pve: &Pve) {
+    /// Reads those of the guests, and then those of the others in the cluster: any of them
+    /// may have a volume in its configuration.
+    fn read_configurations(&mut self, pve: &Pve, others: &[Guest]) {
         let mut budget = self.budget.part(MOST_CONFIGURATIONS);
         let reachable: Vec<&Guest> = self
             .guests
             .iter()
+            .chain(others)
             .filter(|guest| guest.reachable(pve).is_ok())
             .collect();
-        let away = self.guests.len() - reachable.len();
+        let away = self.guests.len() + others.len() - reachable.len();
         let request = |guest: &&Guest| (guest.request(&calls::guests::CONFIG), Params::new());
         pve.start(reachable.iter().take(budget.left()).map(request));
         let (mut unread, mut beyond) = (0, 0);
@@ -109,8 +108,11 @@ impl Survey {
         }
         self.budget.give_back(&budget);
         for (count, why) in [
-            (away, "their node is offline"),
-            (unread, "their configuration could not be read"),
+            (away, "their node is offline: call again once it is back"),
+            (
+                unread,
+                "their configuration could not be read (it needs VM.Audit on each of them)",
+            ),
             (
                 beyond,
                 "beyond the limits of one call: call again with a node",
@@ -133,8 +135,13 @@ impl Survey {
                     .any(|content| storage.holds(*content))
             })
             .collect();
-        let what = "storages (each on each of its nodes)";
-        crate::tool::bounds::keep(&mut wanted, MOST_STORAGES, what, &mut self.not_checked);
+        let beyond = keep_storages(&mut wanted, MOST_STORAGES);
+        if beyond > 0 {
+            let storages = text::count(beyond, "storage");
+            self.not_checked.push(format!(
+                "{storages}: beyond the limits of one call: call again with a node"
+            ));
+        }
         let found = storage_volumes(pve, wanted, None, None);
         let unavailable = found.unavailable.iter().take(20);
         let unavailable = unavailable.map(|why| format!("storage {}", text::cut(why, 200)));
@@ -157,29 +164,55 @@ impl Survey {
     }
 }
 
-/// Whether the token may see every guest: a volume of a guest that it may not see would
-/// look like one of a guest that is gone.
-fn sees_all_guests(pve: &Pve) -> bool {
-    if pve.scope().is_some() {
-        return false;
+/// Keeps the first storages, a shared one with all its nodes, and returns how many others
+/// there were.
+fn keep_storages(storages: &mut Vec<StorageResource>, most: usize) -> usize {
+    let key = |one: &StorageResource| {
+        let node = (!one.shared.0).then(|| one.node.clone());
+        (one.storage.clone(), node)
+    };
+    let mut kept = BTreeSet::new();
+    let mut left = BTreeSet::new();
+    storages.retain(|one| {
+        let key = key(one);
+        if kept.len() < most || kept.contains(&key) {
+            kept.insert(key);
+            return true;
+        }
+        left.insert(key);
+        false
+    });
+    left.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_shared_storage_counts_once() {
+        let storage = |storage: &str, node: &str, shared: u8| -> StorageResource {
+            serde_json::from_value(json!({
+                "storage": storage, "node": node, "shared": shared, "status": "available"
+            }))
+            .unwrap()
+        };
+        let mut all = vec![
+            storage("nas", "alpha", 1),
+            storage("local", "alpha", 0),
+            storage("local", "beta", 0),
+            storage("local", "gamma", 0),
+            storage("nas", "beta", 1),
+        ];
+        assert_eq!(keep_storages(&mut all, 2), 2);
+        let kept: Vec<(&str, &str)> = all
+            .iter()
+            .map(|one| (one.storage.as_str(), one.node.as_str()))
+            .collect();
+        assert_eq!(
+            kept,
+            [("nas", "alpha"), ("local", "alpha"), ("nas", "beta")]
+        );
     }
-    let held: Result<BTreeMap<String, BTreeMap<String, Value>>, _> =
-        pve.send(&calls::access::PERMISSIONS.at([]), &Params::new());
-    let Ok(held) = held else { return false };
-    let audits = |path: &str| {
-        let privileges = held.get(path)?;
-        Some(privileges.contains_key("VM.Audit"))
-    };
-    // 0: only on the path itself.
-    let audits_below = |path: &str| {
-        let passed_on = held.get(path)?.get("VM.Audit");
-        Some(passed_on.is_some_and(|passed_on| passed_on.as_u64() != Some(0)))
-    };
-    let below = held
-        .keys()
-        .filter(|path| path.starts_with("/vms/") || path.starts_with("/pool/"));
-    audits_below("/vms")
-        .or_else(|| audits_below("/"))
-        .unwrap_or(false)
-        && below.clone().all(|path| audits(path) != Some(false))
 }

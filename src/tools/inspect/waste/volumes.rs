@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pve_api::{calls, owner_of};
+use pve_api::{GuestType, calls, owner_of};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -103,10 +103,17 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
     }
     let replicated = replicated(pve);
     let mut budget = survey.budget.part(MOST_PENDING);
-    let (mut with_snapshots, mut unsure) = (BTreeSet::new(), 0_usize);
+    let (mut with_snapshots, mut unsure, mut incomplete) = (BTreeSet::new(), 0_usize, 0_usize);
+    let others_with_snapshots = survey
+        .configurations
+        .values()
+        .filter(|config| config.get("parent").is_some())
+        .count();
     for (owner, storage, volume) in candidates {
-        let evidence = if let Some(guest) = survey.guests.iter().find(|one| one.vmid == owner) {
+        let guest = survey.guests.iter().find(|one| one.vmid == owner);
+        let evidence = if let Some(guest) = guest {
             let Some(config) = survey.configurations.get(&owner) else {
+                unsure += 1;
                 continue;
             };
             if config.get("parent").is_some() || volume.volid.contains("-state-") {
@@ -137,11 +144,25 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
                 "neither the configuration nor pending changes of {} name it{place}",
                 guest.label()
             )
-        } else if survey.vmids.contains(&owner) || !survey.sees_all_guests {
+        } else if survey.vmids.contains(&owner) {
             unsure += 1;
             continue;
+        } else if !survey.is_complete {
+            // A volume can be in the configuration of a guest other than its name says.
+            incomplete += 1;
+            continue;
         } else {
-            format!("its name says guest {owner}, and there is no guest {owner}")
+            let snapshots = match others_with_snapshots {
+                0 => String::new(),
+                count => format!(
+                    "; the snapshots of {} were not searched for it",
+                    text::count(count, "guest")
+                ),
+            };
+            format!(
+                "its name says guest {owner}, there is no guest {owner}, and no guest's \
+                 configuration names it{snapshots}"
+            )
         };
         let clones = match storage.plugintype.as_deref() {
             Some("lvmthin") => "; LVM-thin does not show whether it has linked clones",
@@ -151,14 +172,23 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
             true => "; if another cluster uses this storage, it may belong to a guest there",
             false => "",
         };
+        let attach = guest.map_or_else(String::new, |guest| {
+            let command = match guest.kind {
+                GuestType::Qemu => "qm disk rescan",
+                GuestType::Lxc => "pct rescan",
+            };
+            format!(
+                "; {command} --vmid {owner} on node {} lists it in its guest as an unused disk",
+                guest.node
+            )
+        });
         let waste = Waste::new(
             WasteKind::OrphanedVolume,
             format!("no guest has the volume {}", volume.volid),
             format!("{evidence}{clones}{shared}"),
             format!(
                 "look at its content or back it up first; web interface: node {}, storage {}, VM \
-                 Disks or CT Volumes: Remove; qm rescan --vmid {owner} on the node attaches it to \
-                 its guest as an unused disk",
+                 Disks or CT Volumes: Remove{attach}",
                 storage.node, storage.storage
             ),
         );
@@ -176,7 +206,14 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
         (
             unsure,
             "volume",
-            "that may belong to a guest that is locked, replicated or not visible: not judged",
+            "that may belong to a guest that is locked, replicated, on another node or not \
+             visible: not judged",
+        ),
+        (
+            incomplete,
+            "volume",
+            "whose name is that of no guest: not judged, because not every guest's configuration \
+             was read (it needs VM.Audit on /vms, and every node online)",
         ),
     ] {
         if count > 0 {
