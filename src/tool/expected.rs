@@ -64,11 +64,11 @@ pub(crate) enum Progress {
 pub(crate) fn given_up(guest: &Guest) -> Error {
     Error::Conflict(format!(
         "high availability gave up on {} (HA state error): {} with this vmid shows which task \
-         failed and why; fix that, run ha-manager set {} --state disabled on a node, wait until {} \
-         no longer shows the state error (about 10 seconds), and start the guest again",
+         failed and why; fix that, clear the error with {} (state: disabled), wait until {} no \
+         longer shows the state error (about 10 seconds), and start the guest again",
         guest.label(),
         tool_names::LIST_TASKS,
-        guest.ha_id(),
+        tool_names::SET_HA_RESOURCE,
         tool_names::GET_CLUSTER_STATUS,
     ))
 }

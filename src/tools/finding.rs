@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Error;
-use crate::pve::Failure;
+use crate::pve::{Failure, HaRule, Pve, ha_rules};
 use crate::text;
 
 /// Something to know, or to do something about.
@@ -98,6 +98,25 @@ pub(crate) fn visible<T>(
     }
 }
 
+/// The rules of high availability, or a note of why they could not be read.
+pub(crate) fn visible_ha_rules(
+    pve: &Pve,
+    what: &str,
+    not_visible: &mut Vec<String>,
+) -> Vec<HaRule> {
+    match ha_rules(pve) {
+        // Before Proxmox VE 9.
+        Err(Failure::Api(error)) if error.status == 501 => {
+            not_visible.push(format!(
+                "{what}: this version of Proxmox VE keeps the placement in HA groups, which this tool \
+                 does not read: web interface, Datacenter, HA, Groups"
+            ));
+            Vec::new()
+        }
+        answer => visible(answer, what, not_visible).unwrap_or_default(),
+    }
+}
+
 /// Notes what could not be looked at and why.
 pub(crate) fn note_unseen(failure: Failure, what: &str, not_visible: &mut Vec<String>) {
     not_visible.push(format!("{what}: {}", reason(failure)));
@@ -120,7 +139,8 @@ fn reason(failure: Failure) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pve::ErrorResponse;
+    use crate::pve::{ErrorResponse, Script};
+    use crate::settings::Settings;
 
     #[test]
     fn a_missing_privilege_is_named_in_few_words() {
@@ -151,6 +171,15 @@ mod tests {
             refused("Permission check failed"),
             "updates: the token lacks Sys.Modify on /nodes/pve1"
         );
+    }
+
+    #[test]
+    fn older_versions_keep_the_placement_in_groups() {
+        let answer = b"501 Method 'GET /cluster/ha/rules' not implemented\n".to_vec();
+        let pve = Pve::scripted(Settings::sample(), Script::new(vec![answer]));
+        let mut notes = Vec::new();
+        assert!(visible_ha_rules(&pve, "rules", &mut notes).is_empty());
+        assert!(notes[0].contains("in HA groups"), "{notes:?}");
     }
 
     #[test]

@@ -58,6 +58,23 @@ async fn high_availability_stops_and_starts_a_guest() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_guest_that_is_off_may_be_disabled() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.admin()?.connect().await?;
+    let order = |vmid: u32| json!({ "vmid": vmid, "state": "disabled" });
+    let error = client.error("set_ha_resource", order(104)).await?;
+    assert_says(&error, &["is running", "stopped shuts it down"]);
+    let error = client.error("set_ha_resource", order(201)).await?;
+    assert_says(&error, &["not under it"]);
+    assert!(sim.writes()?.is_empty());
+    client.call("set_ha_resource", json!({ "vmid": 201 })).await?;
+    let report = client.call("set_ha_resource", order(201)).await?;
+    assert_eq!(report["changes"][0]["to"], "disabled", "{report:#}");
+    assert_says(&report["next_step"].to_string(), &["get_ha", "started"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn high_availability_is_for_admins() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let order = json!({ "vmid": 103 });

@@ -70,7 +70,8 @@ fn backup_job(request: &ApiRequest, meaning: &mut Meaning) {
 
 /// The manager shuts the guest down, and forces it after a while.
 fn ha_state(request: &ApiRequest, meaning: &mut Meaning) {
-    if request.values("state").any(|state| state == "stopped") {
+    let stops = |state| matches!(state, "stopped" | "disabled");
+    if request.values("state").any(stops) {
         meaning.act(Action::HardStop);
     }
 }

@@ -48,6 +48,8 @@ const BACKUP_JOB: &[Param] = &[
 
 /// HA does not touch a guest whose state is `ignored`.
 const HA_STATE: G = G::OneOf(&["started", "stopped", "ignored"]);
+/// `disabled` is the only way out of the state `error`; HA stops a guest that runs.
+const HA_NEW_STATE: G = G::OneOf(&["started", "stopped", "disabled", "ignored"]);
 const WRITE_HA: &str = "Sys.Console on /";
 
 const NEW_HA_RESOURCE: &[Param] = &[
@@ -64,7 +66,7 @@ const NEW_HA_RESOURCE: &[Param] = &[
 ];
 
 const HA_RESOURCE: &[Param] = &[
-    opt("state", HA_STATE),
+    opt("state", HA_NEW_STATE),
     opt("max_restart", COUNT),
     opt("max_relocate", COUNT),
     opt("failback", G::Bool),

@@ -5,22 +5,22 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::pve::{
     At, Flag, Guest, GuestConfig, GuestState, Num, Params, Pve, Started, Vmid, storage_resources,
 };
-use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::expected::{EndState, Expected};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
+use crate::{text, tool_names};
 
 /// What high availability does with a guest.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetHaResource {
     vmid: Vmid,
-    /// Default of a new one: as the guest is now.
+    /// Default of a new one: as the guest is now. disabled clears the HA state error.
     state: Option<HaState>,
     /// Starts on its node after a failure.
     #[schemars(range(max = 10))]
@@ -42,6 +42,7 @@ pub(crate) struct SetHaResource {
 enum HaState {
     Started,
     Stopped,
+    Disabled,
     // Neither started nor recovered.
     Ignored,
 }
@@ -51,6 +52,7 @@ impl HaState {
         match self {
             Self::Started => "started",
             Self::Stopped => "stopped",
+            Self::Disabled => "disabled",
             Self::Ignored => "ignored",
         }
     }
@@ -97,6 +99,16 @@ impl Run for SetHaResource {
 
 impl SetHaResource {
     fn add(self, pve: &Pve, guest: &Guest, now: &GuestState) -> Result<Reply<Report>> {
+        if self.state == Some(HaState::Disabled) {
+            return Err(Error::argument(
+                "state",
+                format!(
+                    "disabled clears the error of a guest under high availability, and {} is not \
+                     under it: stopped keeps it off",
+                    guest.label()
+                ),
+            ));
+        }
         // Proxmox's default starts a guest that is stopped.
         let state = self.state.unwrap_or(if now.is_running() {
             HaState::Started
@@ -134,6 +146,9 @@ impl SetHaResource {
         let mut form = Params::new();
         let old_state = old.state.as_deref().unwrap_or("started");
         let state = self.state.filter(|state| state.as_str() != old_state);
+        if state == Some(HaState::Disabled) {
+            check_disabled(guest, now)?;
+        }
         if let Some(state) = state {
             form = form.set("state", state.as_str());
             report = report.change("state", Some(old_state), Some(state.as_str()));
@@ -184,11 +199,39 @@ impl SetHaResource {
         let end = match state {
             Some(HaState::Started) if !now.is_running() => EndState::Running,
             Some(HaState::Stopped) if now.is_running() => EndState::Stopped,
+            // The state error lasts for another round of the HA manager.
+            Some(HaState::Disabled) => return Ok(Reply::report(disabled(report, now))),
             _ => return Ok(Reply::report(report)),
         };
         let expected = Expected::by_ha(self.vmid, end, HA_SECONDS);
         report.started_until(&Started::WithoutTask(None), self.wait, Some(expected))
     }
+}
+
+fn disabled(report: Report, now: &GuestState) -> Report {
+    let report = match now.is_running() {
+        true => report.warn("it is running, and HA shuts it down while it is disabled"),
+        false => report,
+    };
+    report.next(format!(
+        "wait until {} no longer shows the state error (about 10 seconds), then set the state started",
+        tool_names::GET_HA
+    ))
+}
+
+/// HA stops a guest that is disabled, so only one that is off, or that HA has given up on.
+fn check_disabled(guest: &Guest, now: &GuestState) -> Result<()> {
+    if now.ha_state() == Some("error") || !now.is_running() {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "state",
+        format!(
+            "disabled is for a guest in the HA state error, or one that is off, and {} is running: \
+             stopped shuts it down, ignored leaves it alone",
+            guest.label()
+        ),
+    ))
 }
 
 /// HA cannot start a guest on another node without its disks.

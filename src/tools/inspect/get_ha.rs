@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Guest, HaEntry, HaRule, Params, Pve, Vmid, guests, ha_rules};
+use crate::pve::{At, Guest, HaEntry, HaRule, Params, Pve, Vmid, guests};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 use crate::tools::cluster::task::RawTask;
-use crate::tools::finding::{Finding, Severity, summary, visible};
+use crate::tools::finding::{Finding, Severity, summary, visible_ha_rules};
 use crate::{text, tool_names};
 
 /// High availability.
@@ -137,7 +137,7 @@ impl Run for GetHa {
     fn run(self, pve: &Pve) -> Result<Reply<HaState>> {
         let entries: Vec<HaEntry> = pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new())?;
         let mut not_visible = Vec::new();
-        let rules = visible(ha_rules(pve), "rules", &mut not_visible).unwrap_or_default();
+        let rules = visible_ha_rules(pve, "rules", &mut not_visible);
         let guests = guests(pve).unwrap_or_default();
         let is_known = |vmid: Vmid| guests.iter().any(|guest| guest.vmid == vmid);
         let names: BTreeMap<Vmid, String> = guests
@@ -429,10 +429,10 @@ impl Resource {
                      disabled"
                 ),
                 format!(
-                    "find out why it failed ({} with its vmid), then on a node: ha-manager set \
-                     {sid} --state disabled, correct the cause, ha-manager set {sid} --state \
-                     started",
-                    tool_names::LIST_TASKS
+                    "find out why it failed ({} with its vmid), clear the error with {} (state: \
+                     disabled), correct the cause, then set the state started",
+                    tool_names::LIST_TASKS,
+                    tool_names::SET_HA_RESOURCE
                 ),
             ),
             "recovery" => Finding::new(

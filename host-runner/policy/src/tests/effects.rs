@@ -57,6 +57,10 @@ fn changes_of_backup_jobs_are_destructive() {
         ha("stopped"),
         (vec![Action::HighAvailability, Action::HardStop], true)
     );
+    assert_eq!(
+        verdict("PUT", "/cluster/ha/resources/vm:100", "state=disabled"),
+        (vec![Action::HighAvailability, Action::HardStop], true)
+    );
 }
 
 /// How much memory a guest has now is not known, so any change may take some

@@ -246,6 +246,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/cluster/ha/resources", "sid=vm%3A100&state=disabled", "????"),
     ("POST", "/cluster/ha/resources", "sid=vm%3A100&state=started&group=a1", "????"),
     ("PUT", "/cluster/ha/resources/vm:100", "state=ignored&failback=0&comment=x&digest=aa", "--a-"),
+    ("PUT", "/cluster/ha/resources/vm:100", "state=disabled&digest=aa", "--a-"),
     ("PUT", "/cluster/ha/resources/vm:100", "delete=state", "????"),
     ("PUT", "/cluster/ha/resources/100", "state=ignored", "????"),
     ("DELETE", "/cluster/ha/resources/vm:100?purge=1", "", "BBBB"),
