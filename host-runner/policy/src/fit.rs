@@ -127,7 +127,7 @@ impl<'a> Needs<'a> {
     /// Which of the privileges are missing, in words. None if there are enough.
     fn missing(&self, held: &BTreeSet<String>) -> Option<String> {
         match self {
-            Self::Privilege(name) => (!held.contains(*name)).then(|| (*name).to_owned()),
+            Self::Privilege(name) => (!is_held(name, held)).then(|| (*name).to_owned()),
             Self::All(parts) => parts.iter().find_map(|part| part.missing(held)),
             Self::Any(parts) => {
                 let mut missing: Vec<String> = Vec::new();
@@ -141,6 +141,11 @@ impl<'a> Needs<'a> {
             }
         }
     }
+}
+
+/// Before Proxmox VE 9, VM.Monitor allows what the privileges of the guest agent allow now.
+fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
+    held.contains(name) || name.starts_with("VM.GuestAgent.") && held.contains("VM.Monitor")
 }
 
 /// The parts of a text between separators that are not in parentheses.
@@ -307,6 +312,15 @@ mod tests {
         );
         let resize = [&calls::guests::RESIZE.qemu];
         assert_eq!(missing(&held(&["VM.Config.Disk"]), false, &resize), None);
+    }
+
+    #[test]
+    fn the_monitor_of_older_versions_is_enough_for_the_guest_agent() {
+        let run = [&calls::agent::EXEC];
+        let audit = held(&["VM.Audit"]);
+        let lacks = missing(&audit, false, &run).unwrap();
+        assert!(lacks.contains("VM.GuestAgent"), "{lacks}");
+        assert_eq!(missing(&held(&["VM.Monitor"]), false, &run), None);
     }
 
     #[test]

@@ -13,6 +13,11 @@ const RISKY: &[(&str, &str)] = &[
     ("Sys.Console", "opens a shell on the nodes"),
     ("Sys.PowerMgmt", "shuts nodes down"),
     ("VM.GuestAgent.Unrestricted", "runs any command in VMs"),
+    // Before Proxmox VE 9, instead of those of the guest agent.
+    (
+        "VM.Monitor",
+        "runs any command in VMs, and uses QEMU's monitor",
+    ),
     (
         "VM.GuestAgent.FileWrite",
         "writes files in VMs, which is root inside",
@@ -24,6 +29,7 @@ const ABILITIES: &[(&str, &str)] = &[
     ("Permissions.Modify", "grant rights on it"),
     ("VM.Allocate", "delete it"),
     ("VM.GuestAgent.Unrestricted", "run commands in it"),
+    ("VM.Monitor", "run commands in it"),
     ("VM.GuestAgent.FileWrite", "write files in it"),
     ("VM.GuestAgent.FileRead", "read files in it"),
     ("VM.Console", "open its console"),
@@ -77,5 +83,6 @@ mod tests {
         assert_eq!(abilities(&set), ["delete it", "see it"]);
         assert!(risky(held).is_empty());
         assert_eq!(risky(["Sys.Console", "x"])[0].0, "Sys.Console");
+        assert_eq!(risky(["VM.Monitor"])[0].0, "VM.Monitor");
     }
 }
