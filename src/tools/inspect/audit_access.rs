@@ -182,12 +182,20 @@ impl Run for AuditAccess {
         if rights.users.is_empty() {
             notes.push(pve.empty_hint("Sys.Audit", "/access"));
         }
+        let sees_all = pve
+            .held()
+            .is_some_and(|held| held.has_any(&["Sys.Audit"], "/access"));
         if rights.acl.is_empty() {
             unseen.push("the access control list: nothing in it is visible".to_owned());
+        } else if !sees_all {
+            unseen.push(
+                "the access control list: only a part of it is visible without Sys.Audit on /access"
+                    .to_owned(),
+            );
         }
         let mut holders = match &guest {
-            // Without the roles, nobody would seem to have a right.
-            Some(_) if rights.roles.is_empty() => None,
+            // Without the roles or the entries, nobody would seem to have a right.
+            Some(_) if rights.roles.is_empty() || rights.acl.is_empty() => None,
             Some(guest) => {
                 if let Some(scope) = pve.scope() {
                     notes.push(format!(
