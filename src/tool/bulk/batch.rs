@@ -1,8 +1,9 @@
 //! Changes several guests, one after the other or a few at a time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use super::pace::{Pace, Turn};
+use super::pace::{Pace, SILENCE, Turn};
 use super::result::{GuestReport, Reports};
 use super::selection::Selected;
 use super::{Begun, ChangeGuest};
@@ -36,6 +37,8 @@ pub(super) struct Batch<'a> {
     entries: Vec<Entry>,
     /// Nothing is begun until this time has passed.
     hold: Duration,
+    /// Nodes that do not answer.
+    silent: BTreeSet<String>,
     left_out: Vec<String>,
     notes: Vec<String>,
     words: String,
@@ -53,6 +56,8 @@ enum State {
     Running(Pending, Box<Report>),
     Ended(Box<Report>),
     Failed(Error),
+    /// Its node does not answer.
+    OutOfReach,
 }
 
 impl<'a> Batch<'a> {
@@ -82,6 +87,7 @@ impl<'a> Batch<'a> {
             pace,
             entries,
             hold: Duration::ZERO,
+            silent: BTreeSet::new(),
             left_out: selected.left_out,
             notes: selected.notes,
             words: selected.words,
@@ -115,7 +121,7 @@ impl<'a> Batch<'a> {
     }
 
     /// Begins changes, and returns how much time that took. A call that does not follow
-    /// its tasks begins all of them, in their order.
+    /// its tasks begins those that need not wait for others.
     fn begin_those_whose_turn_it_is(&mut self, left: Duration, follows: bool) -> Duration {
         let mut spent = Duration::ZERO;
         while spent < left || !follows {
@@ -124,18 +130,36 @@ impl<'a> Batch<'a> {
             };
             let started = Instant::now();
             let state = self.begin(index);
-            spent = spent.saturating_add(started.elapsed().min(MOST_COUNTED));
+            let passed = started.elapsed();
+            let is_silent = matches!(state, Err(Error::Unreachable(_)));
+            spent = spent.saturating_add(match is_silent {
+                true => passed,
+                false => passed.min(MOST_COUNTED),
+            });
             self.set(index, state);
+            if is_silent && passed >= SILENCE {
+                self.give_up_node_of(index);
+            }
         }
         spent
+    }
+
+    /// Begins no other change on the node of a guest: each would wait as long in vain.
+    fn give_up_node_of(&mut self, index: usize) {
+        let Some(node) = self.entries.get(index).map(|one| one.guest.node.clone()) else {
+            return;
+        };
+        for entry in &mut self.entries {
+            if entry.guest.node == node && matches!(entry.state, State::Waiting) {
+                entry.state = State::OutOfReach;
+            }
+        }
+        self.silent.insert(node);
     }
 
     /// The first guest that waits and may be begun.
     fn next(&self, follows: bool) -> Option<usize> {
         let waits = |entry: &&Entry| matches!(entry.state, State::Waiting);
-        if !follows {
-            return self.entries.iter().position(|entry| waits(&entry));
-        }
         let first = self.entries.iter().find(waits)?;
         let running = || self.entries.iter().filter(|entry| entry.is_running());
         let is_earlier = |entry: &Entry| entry.turn.rank < first.turn.rank;
@@ -144,9 +168,11 @@ impl<'a> Batch<'a> {
         }
         self.entries.iter().position(|entry| {
             let on_its_node = running().filter(|other| other.guest.node == entry.guest.node);
+            // Without following them, it is not known when others have made room.
+            let in_all = if follows { running().count() } else { 0 };
             waits(&entry)
                 && entry.turn.rank == first.turn.rank
-                && self.pace.has_room(running().count(), on_its_node.count())
+                && self.pace.has_room(in_all, on_its_node.count())
         })
     }
 
@@ -211,6 +237,43 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// What has to be over before the next guests may be begun, as the start of a sentence;
+    /// nothing if only time was missing.
+    fn what_comes_first(&self, running: &[String]) -> String {
+        let waits = |entry: &&Entry| matches!(entry.state, State::Waiting);
+        let Some(next) = self.entries.iter().find(waits) else {
+            return String::new();
+        };
+        let is_earlier = |entry: &&Entry| entry.turn.rank < next.turn.rank;
+        let earlier = self
+            .entries
+            .iter()
+            .filter(|entry| is_earlier(entry) && entry.is_running());
+        let delay = earlier
+            .clone()
+            .map(|entry| entry.turn.up)
+            .fold(self.hold, Duration::max);
+        let is_blocked = earlier.count() > 0 || self.pace == Pace::OnePerNode;
+        let mut before = String::new();
+        if is_blocked && !running.is_empty() {
+            before = format!(
+                "first call {} for {}; ",
+                tool_names::WAIT_TASK,
+                text::names(running.iter().map(String::as_str))
+            );
+        }
+        if !delay.is_zero() {
+            let seconds = delay
+                .as_secs()
+                .saturating_add(1)
+                .saturating_sub(u64::from(delay.subsec_nanos() == 0));
+            before.push_str(&format!(
+                "then wait {seconds} s, the delay in their startup order; "
+            ));
+        }
+        before
+    }
+
     fn finish(self) -> Result<Reports> {
         let verb = self.change.verb();
         let not_started: Vec<String> = self
@@ -219,7 +282,26 @@ impl<'a> Batch<'a> {
             .filter(|entry| matches!(entry.state, State::Waiting))
             .map(|entry| entry.guest.vmid.to_string())
             .collect();
+        let running: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|entry| entry.is_running())
+            .filter_map(Entry::upid)
+            .collect();
         let is_running = self.entries.iter().any(Entry::is_running);
+        let before = self.what_comes_first(&running);
+        let is_in_time = self.change.wait() == Some(false);
+        let silent: Vec<(String, Vec<String>)> = self
+            .silent
+            .iter()
+            .map(|node| {
+                let guests = self.entries.iter().filter(|entry| {
+                    entry.guest.node == *node && matches!(entry.state, State::OutOfReach)
+                });
+                let vmids = guests.map(|entry| entry.guest.vmid.to_string());
+                (node.clone(), vmids.collect())
+            })
+            .collect();
         let first_error = self.entries.iter().find_map(|entry| match &entry.state {
             State::Failed(error) => Some(error.clone()),
             _ => None,
@@ -248,13 +330,24 @@ impl<'a> Batch<'a> {
         }
         let mut steps = Vec::new();
         if !not_started.is_empty() {
+            let why = match is_in_time {
+                true => "this call does not wait, and other guests come first",
+                false => "this call ran out of time",
+            };
             steps.push(format!(
-                "this call ran out of time: call again with vmids [{}] for the guests that were not \
-                 started",
+                "{why}: {before}call again with vmids [{}] for the guests that were not started",
                 not_started.join(", ")
             ));
         }
-        if is_running {
+        for (node, vmids) in silent.iter().filter(|(_, vmids)| !vmids.is_empty()) {
+            steps.push(format!(
+                "node {node} does not answer, so its other guests were not started: {} shows its \
+                 state; once it answers, call again with vmids [{}]",
+                tool_names::GET_CLUSTER_STATUS,
+                vmids.join(", ")
+            ));
+        }
+        if is_running && before.is_empty() {
             steps.push(format!(
                 "call {} with a guest's upid to follow its task",
                 tool_names::WAIT_TASK
@@ -270,7 +363,15 @@ impl Entry {
             State::Running(..) => true,
             // A task that is not followed still holds its place.
             State::Ended(report) => report.status == Status::Running,
-            State::Waiting | State::Failed(_) => false,
+            State::Waiting | State::Failed(_) | State::OutOfReach => false,
+        }
+    }
+
+    /// The task that changes it.
+    fn upid(&self) -> Option<String> {
+        match &self.state {
+            State::Running(_, report) | State::Ended(report) => report.upid.clone(),
+            State::Waiting | State::Failed(_) | State::OutOfReach => None,
         }
     }
 
@@ -282,6 +383,9 @@ impl Entry {
         let guest = &self.guest;
         match &self.state {
             State::Waiting => GuestReport::new(guest, Status::NotStarted),
+            State::OutOfReach => {
+                GuestReport::not_started(guest, format!("node {} does not answer", guest.node))
+            }
             State::Running(_, report) | State::Ended(report) => GuestReport::of(guest, report),
             State::Failed(error) => GuestReport::failed(guest, text::cut(&error.message(), 400)),
         }
@@ -330,6 +434,95 @@ mod tests {
         };
         let batch = Batch::new(&pve, &Start, |_, _, report| report, selected);
         batch.run_for(patience).unwrap()
+    }
+
+    const UPID: &str = "UPID:a:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:";
+
+    /// Starts guests whose tasks do not end.
+    struct Order(Pace);
+
+    impl ChangeGuest for Order {
+        fn selector(&self) -> Selector<'_> {
+            unreachable!("the guests are given")
+        }
+
+        fn verb(&self) -> String {
+            "start".into()
+        }
+
+        fn wait(&self) -> Option<bool> {
+            Some(false)
+        }
+
+        fn pace(&self) -> Pace {
+            self.0
+        }
+
+        fn begin(&self, _: &Pve, guest: &Guest, _: bool) -> Result<Begun> {
+            let upid = crate::pve::Started::Task(UPID.parse().unwrap());
+            Ok(Begun::Started(Report::done("start").on(guest), upid, None))
+        }
+    }
+
+    fn selected(count: u32) -> Selected {
+        let guests = (100..100 + count).map(|vmid| {
+            let json = format!(r#"{{"vmid":{vmid},"type":"qemu","node":"a","status":"stopped"}}"#);
+            serde_json::from_str(&json).unwrap()
+        });
+        Selected {
+            guests: guests.collect(),
+            left_out: Vec::new(),
+            notes: Vec::new(),
+            words: String::new(),
+            preview: false,
+        }
+    }
+
+    #[test]
+    fn a_call_that_does_not_wait_begins_one_backup_on_a_node() {
+        let pve = Pve::scripted(Settings::sample(), Script::default());
+        let change = Order(Pace::OnePerNode);
+        let batch = Batch::new(&pve, &change, |_, _, report| report, selected(3));
+        let text = batch.run().unwrap().text();
+        assert!(text.contains("1 running, 2 not started"), "{text}");
+        assert!(
+            text.contains(&format!("first call wait_task for {UPID}")),
+            "{text}"
+        );
+        let change = Order(Pace::Any);
+        let batch = Batch::new(&pve, &change, |_, _, report| report, selected(6));
+        let text = batch.run().unwrap().text();
+        assert!(text.contains(": 6 running"), "{text}");
+    }
+
+    #[test]
+    fn a_call_that_does_not_wait_begins_the_first_rank() {
+        let config = |startup: &str| {
+            format!("200 OK\n{{\"data\":{{\"startup\":\"{startup}\"}}}}").into_bytes()
+        };
+        let script = Script::new(vec![config("order=1,up=30"), config("order=2")]);
+        let pve = Pve::scripted(Settings::sample(), script);
+        let change = Order(Pace::StartupOrder);
+        let batch = Batch::new(&pve, &change, |_, _, report| report, selected(2));
+        let text = batch.run().unwrap().text();
+        assert!(text.contains("1 running, 1 not started"), "{text}");
+        assert!(text.contains("then wait 30 s"), "{text}");
+        assert!(text.contains("call again with vmids [101]"), "{text}");
+    }
+
+    #[test]
+    fn guests_of_a_node_that_does_not_answer_are_not_started() {
+        let pve = Pve::scripted(Settings::sample(), Script::default());
+        let mut batch = Batch::new(&pve, &Start, |_, _, report| report, selected(3));
+        batch.set(0, Err(Error::Unreachable("node a did not answer".into())));
+        batch.give_up_node_of(0);
+        let text = batch.finish().unwrap().text();
+        assert!(text.contains("1 failed, 2 not started"), "{text}");
+        assert!(
+            text.contains("node a does not answer, so its other guests were not started"),
+            "{text}"
+        );
+        assert!(text.contains("call again with vmids [101, 102]"), "{text}");
     }
 
     #[test]

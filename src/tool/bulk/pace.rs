@@ -1,6 +1,7 @@
 //! In which order several guests are changed, and how many of them at a time.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use pve_api::calls;
 
@@ -24,6 +25,9 @@ pub(crate) enum Pace {
     /// The same backwards, as at the shutdown of a node.
     ShutdownOrder,
 }
+
+/// From how long on a request that fails shows that its node hangs.
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 
 /// When a guest's turn is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +63,21 @@ impl Pace {
         let reachable = |guest: &&Guest| guest.reachable(pve).is_ok();
         let request = |guest: &Guest| (guest.request(&calls::guests::CONFIG), Params::new());
         pve.start(guests.iter().filter(reachable).map(request));
+        let mut silent = BTreeSet::new();
         guests
             .iter()
             .map(|guest| {
-                let config = reachable(&guest)
-                    .then(|| GuestConfig::read(pve, guest).ok())
-                    .flatten();
+                let is_silent = silent.contains(&guest.node);
+                let read = (!is_silent && reachable(&guest)).then(|| {
+                    let started = Instant::now();
+                    let config = GuestConfig::read(pve, guest).ok();
+                    // The others of this node would take as long.
+                    if config.is_none() && started.elapsed() >= SILENCE {
+                        silent.insert(guest.node.clone());
+                    }
+                    config
+                });
+                let config = read.flatten();
                 let startup = config.as_ref().and_then(|config| config.get("startup"));
                 let turn = Turn::of(startup.unwrap_or_default());
                 match self {

@@ -104,6 +104,13 @@ impl GuestReport {
         }
     }
 
+    pub(super) fn not_started(guest: &Guest, why: String) -> Self {
+        Self {
+            warnings: vec![why],
+            ..Self::new(guest, Status::NotStarted)
+        }
+    }
+
     pub(super) fn failed(guest: &Guest, error: String) -> Self {
         Self {
             error: Some(error),
