@@ -46,6 +46,7 @@ tool_names! {
     LIST_TASKS = "list_tasks";
     LIST_TEMPLATES = "list_templates";
     MIGRATE_GUEST = "migrate_guest";
+    MOVE_DISK = "move_disk";
     RESIZE_DISK = "resize_disk";
     RESTART_GUEST = "restart_guest";
     RESTORE_BACKUP = "restore_backup";
@@ -57,6 +58,7 @@ tool_names! {
     SET_CLOUD_INIT = "set_cloud_init";
     SET_FIREWALL_OPTIONS = "set_firewall_options";
     SET_GUEST_AGENT = "set_guest_agent";
+    SET_GUEST_OPTIONS = "set_guest_options";
     SET_GUEST_RESOURCES = "set_guest_resources";
     SET_HA_RESOURCE = "set_ha_resource";
     SET_NIC = "set_nic";

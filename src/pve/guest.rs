@@ -148,9 +148,11 @@ impl Guest {
         self.status == "running"
     }
 
-    /// Whether its lock says that it migrates.
+    /// Whether it migrates: by its lock, or by what high availability does with it, during
+    /// which the lock comes and goes.
     pub(crate) fn is_migrating(&self) -> bool {
         self.lock.as_deref() == Some("migrate")
+            || matches!(self.hastate.as_deref(), Some("migrate" | "relocate"))
     }
 
     /// Its tags, in Proxmox's order.

@@ -9,20 +9,20 @@ use pve_api::calls;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::evacuation::facts::{Ha, Mover, Node, cpu_model, unread};
+use super::evacuation::facts::{Ha, Mover, Node, SourceNode, unread};
 use super::evacuation::plan::{Cluster, Limits, Plan};
 use super::evacuation::result::{Evacuation, GuestMove, Progress, State};
-use super::evacuation::run::Run as Rolling;
+use super::evacuation::run::{Order, Run as Rolling};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
 use crate::pve::{
     Guest, NodeState, Pve, StorageResource, Vmid, check_node_name, find_node, guests, nodes,
     storage_resources,
 };
-use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Run};
+use crate::{text, tool_names};
 
 /// Guests that are to leave their node.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -84,8 +84,22 @@ impl Run for EvacuateNode {
         let nodes = nodes(pve)?;
         let targets = self.targets(&nodes)?;
         let all = guests(pve)?;
+        if all.is_empty() {
+            return Err(Error::NotFound(pve.empty_hint("VM.Audit", "/vms")));
+        }
         let (leaving, mut shown) = self.leaving(pve, &all)?;
         let mut not_visible = Vec::new();
+        let emptied = self.node.clone().filter(|_| self.vmids.is_none());
+        if let Some(node) = &emptied
+            && !pve.sees_all_guests()
+        {
+            not_visible.push(format!(
+                "guests that this token may not see can still be on node {node}: seeing all of them \
+                 needs VM.Audit on /vms"
+            ));
+        }
+        let ha = Ha::read(pve, &leaving, &mut not_visible);
+        let (targets, excluded) = self.awake(&nodes, targets, &ha)?;
         let plan = {
             let picture = Picture {
                 pve,
@@ -101,26 +115,31 @@ impl Run for EvacuateNode {
                     may_restart: self.accept_container_restart == Some(true),
                 },
             };
-            picture.plan(&leaving, &targets, &mut shown, &mut not_visible)
+            picture.plan(&leaving, &targets, &ha, &mut shown, &mut not_visible)
         };
         shown.extend(plan.shown());
         if self.plan == Some(false) {
-            let parallel = self.parallel.unwrap_or(PARALLEL) as usize;
-            let mut run =
-                Rolling::new(&shown, parallel, self.with_local_disks, self.target_storage);
+            self.check_memory(&plan)?;
+            let order = Order {
+                parallel: self.parallel.unwrap_or(PARALLEL) as usize,
+                with_local_disks: self.with_local_disks,
+                target_storage: self.target_storage,
+                may_restart: self.accept_container_restart == Some(true),
+                emptied,
+                not_visible,
+            };
+            let mut run = Rolling::new(&shown, order);
             run.step(pve)?;
             return run.reply(pve);
         }
         let mut result = Evacuation::new(Progress::Plan, shown);
         result.targets = plan.loads.iter().map(Into::into).collect();
         result.not_visible = not_visible;
+        result.excluded_nodes = excluded;
         result.next_step = plan
             .moves
             .first()
             .map(|_| "call again with plan: false to move them".to_owned());
-        if all.is_empty() {
-            result.next_step = Some(pve.empty_hint("VM.Audit", "/vms"));
-        }
         let text = result.text();
         Ok(Reply::Done(result, text))
     }
@@ -199,6 +218,64 @@ impl EvacuateNode {
         Ok(unique.into_iter().cloned().collect())
     }
 
+    /// The targets that take guests, and why other nodes do not.
+    fn awake(
+        &self,
+        nodes: &[NodeState],
+        targets: Vec<String>,
+        ha: &Ha,
+    ) -> Result<(Vec<String>, Vec<String>)> {
+        let (resting, awake): (Vec<String>, Vec<String>) = targets
+            .into_iter()
+            .partition(|target| ha.is_resting(target));
+        let mut excluded: Vec<String> = resting
+            .iter()
+            .map(|node| {
+                format!(
+                    "node {node} is in maintenance mode; to end it, on a node: ha-manager \
+                     crm-command node-maintenance disable {node}"
+                )
+            })
+            .collect();
+        if awake.is_empty() {
+            return Err(Error::Conflict(format!(
+                "no node can take guests: {}",
+                excluded.join("; ")
+            )));
+        }
+        if self.target_nodes.is_none() {
+            let offline = nodes
+                .iter()
+                .filter(|node| node.is_offline() && self.node.as_ref() != Some(&node.node));
+            excluded.extend(offline.map(|node| {
+                format!(
+                    "node {} is offline: {} shows its state",
+                    node.node,
+                    tool_names::GET_CLUSTER_STATUS
+                )
+            }));
+        }
+        Ok((awake, excluded))
+    }
+
+    /// Refuses to move guests to a node whose free memory is not known, unless the call names
+    /// it.
+    fn check_memory(&self, plan: &Plan) -> Result<()> {
+        if self.target_nodes.is_some() {
+            return Ok(());
+        }
+        let blind: Vec<&str> = plan.targets_of_unknown_memory();
+        if blind.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Conflict(format!(
+            "nothing was moved: the free memory of {} could not be read (it needs Sys.Audit on \
+             /nodes/{{node}}), so guests could run out of memory there; name the nodes in \
+             target_nodes to move guests there all the same",
+            blind.join(", ")
+        )))
+    }
+
     /// The guests that are to move, and those that are not looked at further.
     fn leaving<'a>(&self, pve: &Pve, all: &'a [Guest]) -> Result<(Vec<&'a Guest>, Vec<GuestMove>)> {
         let is_named = |guest: &Guest| self.vmids.as_ref().is_none_or(|v| v.contains(&guest.vmid));
@@ -213,23 +290,25 @@ impl EvacuateNode {
         let mut shown = Vec::new();
         for guest in all.iter().filter(|guest| is_named(guest)) {
             let node = self.node.as_ref();
-            if node.is_some_and(|node| *node != guest.node) || node.is_none() && target(&guest.node)
-            {
+            if node.is_some_and(|node| *node != guest.node) {
+                if self.vmids.is_some() {
+                    let reason = format!("it is on node {} already", guest.node);
+                    shown.push(GuestMove::may_stay(guest, reason));
+                }
+                continue;
+            }
+            if node.is_none() && target(&guest.node) {
+                let reason = format!("it is on the target node {} already", guest.node);
+                shown.push(GuestMove::may_stay(guest, reason));
                 continue;
             }
             if guest.template.0 && self.vmids.is_none() {
-                shown.push(GuestMove {
-                    name: guest.name.clone(),
-                    reasons: vec![
-                        "a template does not run, so it stays: name it in vmids to move it".into(),
-                    ],
-                    ..GuestMove::new(guest.vmid, &guest.node, State::Stays)
-                });
+                let reason = "templates stay: name it in vmids to move it";
+                shown.push(GuestMove::may_stay(guest, reason.to_owned()));
             } else if guest.is_migrating() {
-                shown.push(GuestMove {
-                    name: guest.name.clone(),
-                    ..GuestMove::new(guest.vmid, &guest.node, State::Moving)
-                });
+                let mut moving = GuestMove::new(guest.vmid, &guest.node, State::Moving);
+                moving.name.clone_from(&guest.name);
+                shown.push(moving);
             } else {
                 leaving.push(guest);
             }
@@ -258,16 +337,12 @@ impl Picture<'_> {
         self,
         leaving: &[&Guest],
         targets: &[String],
+        ha: &Ha,
         shown: &mut Vec<GuestMove>,
         not_visible: &mut Vec<String>,
     ) -> Plan {
         let pve = self.pve;
         let sources: BTreeSet<&str> = leaving.iter().map(|guest| guest.node.as_str()).collect();
-        let ha = Ha::read(pve, leaving, not_visible);
-        let targets: Vec<&String> = targets
-            .iter()
-            .filter(|target| !ha.is_resting(target))
-            .collect();
         let storages: Option<Vec<StorageResource>> = match storage_resources(pve) {
             Ok(storages) => Some(storages),
             Err(error) => {
@@ -282,7 +357,7 @@ impl Picture<'_> {
                 .chain(leaving.iter().flat_map(|guest| Mover::requests(guest))),
         );
         let targets: Vec<Node> = targets
-            .into_iter()
+            .iter()
             .map(|target| Node::read(pve, target, not_visible))
             .collect();
         let storages = storages.unwrap_or_default();
@@ -290,26 +365,22 @@ impl Picture<'_> {
         for guest in leaving {
             match Mover::read(pve, guest, &storages) {
                 Ok(mover) => movers.push(mover),
-                Err(error) => shown.push(GuestMove {
-                    name: guest.name.clone(),
-                    reasons: vec![unread(&error)],
-                    ..GuestMove::new(guest.vmid, &guest.node, State::Stays)
-                }),
+                Err(error) => shown.push(GuestMove::stays(guest, unread(&error))),
             }
         }
-        let mut cpu_models: BTreeMap<String, String> = BTreeMap::new();
-        if movers.iter().any(Mover::depends_on_cpu) {
+        let mut known: BTreeMap<String, SourceNode> = BTreeMap::new();
+        if movers.iter().any(Mover::is_live) {
             for source in sources {
-                let model = cpu_model(pve, source, not_visible);
-                cpu_models.extend(model.map(|model| (source.to_owned(), model)));
+                let node = SourceNode::read(pve, source, not_visible);
+                known.insert(source.to_owned(), node);
             }
         }
         let cluster = Cluster {
             guests: self.guests,
             nodes: self.nodes,
             storages: &storages,
-            ha: &ha,
-            cpu_models: &cpu_models,
+            ha,
+            sources: &known,
             limits: self.limits,
         };
         cluster.plan(movers, targets)

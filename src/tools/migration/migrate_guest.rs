@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::preflight::LocalDisk;
 use super::storage_map::StorageMap;
-use super::survey::{How, Survey};
+use super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
 use crate::pve::{
     Content, Guest, GuestType, Params, Pve, Started, Vmid, check_node_name, choose, choose_node,
@@ -43,6 +43,9 @@ pub(crate) struct MigrateGuest {
     bandwidth_limit_kibps: Option<u32>,
     /// False: do not follow the task.
     wait: Option<bool>,
+    /// Whether a container that runs is refused: [`Self::restarting`].
+    #[serde(skip)]
+    keeps_running: bool,
 }
 
 /// A migration that was started, with what its report needs.
@@ -105,6 +108,16 @@ impl MigrateGuest {
             shutdown_timeout_seconds: None,
             bandwidth_limit_kibps: None,
             wait: None,
+            keeps_running: false,
+        }
+    }
+
+    /// The same, but without consent to the restart of a container, which may have been
+    /// started since the move was planned.
+    pub(super) fn restarting(self, may_restart: bool) -> Self {
+        Self {
+            keeps_running: !may_restart,
+            ..self
         }
     }
 
@@ -153,11 +166,10 @@ impl MigrateGuest {
                      the guest, so its disks were not moved to {storage}",
                     guest.node
                 ))
-                .next(
-                    "disks move between storages of one node in the web interface (Hardware or \
-                     Resources, Volume Action, Move Storage) or by qm disk move and pct \
-                     move-volume on the node",
-                ),
+                .next(format!(
+                    "{} moves a disk to another storage of its node",
+                    tool_names::MOVE_DISK
+                )),
         }
     }
 
@@ -170,7 +182,16 @@ impl MigrateGuest {
     ) -> Result<StartedMigration> {
         let survey = Survey::make(pve, guest)?;
         let running = survey.running;
+        if self.keeps_running && survey.how(guest.kind) == How::Restart {
+            return Err(Error::Conflict(
+                "it was started in the meantime, and a running container moves only by shutdown \
+                 and start: call again with accept_container_restart"
+                    .into(),
+            ));
+        }
         self.check_online(guest, running)?;
+        // The HA manager ignores it.
+        let storages = storages.filter(|_| !is_ha_managed(guest));
         self.check_obstacles(guest, &survey, storages)?;
         let copied = survey.copied();
         let how = survey.how(guest.kind);

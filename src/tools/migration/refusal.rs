@@ -41,11 +41,16 @@ pub(super) fn refusal_reasons(refusal: &Value) -> Vec<String> {
                 "unavailable-storages" => unavailable(&names),
                 "unavailable-resources" => {
                     format!(
-                        "mapped devices are not available there: {}",
+                        "mapped devices are not available there: {}; add the node to their resource \
+                         mapping in the web interface",
                         names.join(", ")
                     )
                 }
-                "blocking-ha-resources" => format!("HA rules forbid it: {}", names.join(", ")),
+                "blocking-ha-resources" => format!(
+                    "HA rules forbid it: {}; {} shows the rules",
+                    names.join(", "),
+                    tool_names::GET_HA
+                ),
                 other => format!("{other}: {}", names.join(", ")),
             }
         })

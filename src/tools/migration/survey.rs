@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::pve::{
     Disk, Guest, GuestConfig, GuestType, NodeState, Pve, StorageResource, storage_resources,
 };
-use crate::text;
+use crate::{text, tool_names};
 
 /// What kind of migration it would be now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -227,8 +227,9 @@ impl Survey {
         let mut blockers = Vec::new();
         for disk in self.local_disks.iter().filter(|disk| disk.cdrom) {
             blockers.push(format!(
-                "the CD-ROM drive contains {}, which is on local storage: eject it first",
-                disk.volid
+                "the CD-ROM drive contains {}, which is on local storage: eject it first with {}",
+                disk.volid,
+                tool_names::SET_CDROM
             ));
         }
         if !self.passed_through.is_empty() {
@@ -241,20 +242,23 @@ impl Survey {
         }
         if !self.local_resources.is_empty() {
             blockers.push(format!(
-                "it uses devices of node {}: {}",
+                "it uses devices of node {}: {}; remove them in the web interface first, or replace \
+                 them by resource mappings that other nodes have too",
                 guest.node,
                 self.local_resources.join(", ")
             ));
         }
         if !self.not_live.is_empty() {
             blockers.push(format!(
-                "it is running with mapped devices that cannot move live: {}",
-                self.not_live.join(", ")
+                "it is running with mapped devices that cannot move live: {}; stop it first with {}",
+                self.not_live.join(", "),
+                tool_names::STOP_GUEST
             ));
         }
         if !self.bound.is_empty() {
             blockers.push(format!(
-                "mount points outside the storages cannot move unless they are marked shared=1: {}",
+                "mount points outside the storages cannot move unless they are marked shared=1: {}; \
+                 where every node has the folder, set that on the node with pct set",
                 self.bound.join(", ")
             ));
         }

@@ -67,7 +67,10 @@ fn containers_spell_it_otherwise() {
     );
     assert_eq!(
         refusal_reasons(&preflight.not_allowed_nodes.unwrap()["pve3"]),
-        ["HA rules forbid it: ct:201 is on that node, and they must not be on the same one"]
+        [
+            "HA rules forbid it: ct:201 is on that node, and they must not be on the same one; get_ha \
+          shows the rules"
+        ]
     );
 }
 
@@ -114,7 +117,7 @@ fn blockers_rule_out_every_node() {
     let blockers = survey.blockers(&guest("qemu"));
     assert_eq!(blockers.len(), 3, "{blockers:?}");
     assert!(blockers[0].contains("debian.iso"));
-    assert!(blockers[2].ends_with(": usb0"));
+    assert!(blockers[2].contains(": usb0; stop it first"));
     assert_eq!(survey.copied().len(), 1);
     assert_eq!(survey.copied()[0].size_bytes, Some(33_554_432));
     let check = survey.check(&guest("qemu"), &node_list(), Some("pve2"));

@@ -9,9 +9,9 @@ use super::super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
 use crate::pve::{
     At, Disk, Guest, GuestConfig, HaEntry, HaRule, NodeStatus, Params, PendingConfig, Properties,
-    Pve, Request, Source, StorageResource, bridges, ha_rules,
+    Pve, Request, Source, StorageResource, bridges,
 };
-use crate::tools::finding::visible;
+use crate::tools::finding::{visible, visible_ha_rules};
 use crate::{text, tool_names};
 
 /// A node that guests may go to. What is absent could not be read.
@@ -24,8 +24,17 @@ pub(crate) struct Node {
     /// Threads: a VM cannot have more.
     pub(super) cpus: Option<u64>,
     pub(super) cpu_model: Option<String>,
+    /// The version of Proxmox VE: `9.2.11`.
+    pub(super) version: Option<String>,
     /// Empty if the token sees none.
     pub(super) bridges: BTreeSet<String>,
+}
+
+/// What is known of a node that guests leave.
+#[derive(Debug, Default)]
+pub(crate) struct SourceNode {
+    pub(super) cpu_model: Option<String>,
+    pub(super) version: Option<String>,
 }
 
 /// What high availability has to say.
@@ -58,6 +67,8 @@ pub(crate) struct Mover {
     pub(super) survey: Survey,
     /// What keeps it from moving anywhere.
     pub(super) blockers: Vec<String>,
+    /// The `target_storage` that reverses its move; once it is planned.
+    pub(super) back: Option<String>,
 }
 
 impl Node {
@@ -85,6 +96,7 @@ impl Node {
             memory_free: memory.free(),
             cpus: cpu.cpus.map(|count| count.0),
             cpu_model: cpu.model,
+            version: status.pveversion.as_deref().and_then(version),
             bridges,
         }
     }
@@ -93,7 +105,6 @@ impl Node {
     pub(crate) fn requests(name: &str) -> impl Iterator<Item = (Request, Params)> + use<> {
         [
             (calls::nodes::STATUS.at([name]), Params::new()),
-            (calls::nodes::NETWORK.at([name]), Params::new()),
             (
                 calls::nodes::NETWORK.at([name]),
                 Params::new().set("type", "any_bridge"),
@@ -103,10 +114,20 @@ impl Node {
     }
 }
 
-/// The model of a node's CPUs.
-pub(crate) fn cpu_model(pve: &Pve, name: &str, not_visible: &mut Vec<String>) -> Option<String> {
-    let what = format!("the CPU model of node {name}");
-    status(pve, name, &what, not_visible)?.cpuinfo?.model
+impl SourceNode {
+    pub(crate) fn read(pve: &Pve, name: &str, not_visible: &mut Vec<String>) -> Self {
+        let what = format!("the CPU model and version of node {name}, which were not compared");
+        let status = status(pve, name, &what, not_visible).unwrap_or_default();
+        Self {
+            cpu_model: status.cpuinfo.and_then(|cpu| cpu.model),
+            version: status.pveversion.as_deref().and_then(version),
+        }
+    }
+}
+
+/// The version in `pve-manager/9.2.11/14a22df35955d97d`.
+fn version(text: &str) -> Option<String> {
+    text.split('/').nth(1).map(str::to_owned)
 }
 
 fn status(pve: &Pve, name: &str, what: &str, not_visible: &mut Vec<String>) -> Option<NodeStatus> {
@@ -115,19 +136,20 @@ fn status(pve: &Pve, name: &str, what: &str, not_visible: &mut Vec<String>) -> O
 }
 
 impl Ha {
-    /// Reads it if any guest is under high availability.
+    /// Reads its state, which names the nodes in maintenance mode, and its rules if any
+    /// guest is under high availability.
     pub(crate) fn read(pve: &Pve, guests: &[&Guest], not_visible: &mut Vec<String>) -> Self {
-        if !guests.iter().any(|guest| is_ha_managed(guest)) {
-            return Self::default();
-        }
         let entries: Vec<HaEntry> = visible(
             pve.send(&calls::cluster::HA_STATUS.at([]), &Params::new()),
-            "the state of high availability",
+            "the state of high availability, so nodes in maintenance mode are not known",
             not_visible,
         )
         .unwrap_or_default();
-        let rules = visible(ha_rules(pve), "the rules of high availability", not_visible);
-        Self::new(&entries, rules.unwrap_or_default())
+        if !guests.iter().any(|guest| is_ha_managed(guest)) {
+            return Self::new(&entries, Vec::new());
+        }
+        let rules = visible_ha_rules(pve, "the rules of high availability", not_visible);
+        Self::new(&entries, rules)
     }
 
     pub(super) fn new(entries: &[HaEntry], rules: Vec<HaRule>) -> Self {
@@ -206,6 +228,7 @@ impl Mover {
                 })
                 .collect(),
             blockers: blockers(&guest, &survey),
+            back: None,
             how,
             survey,
             guest,
@@ -216,6 +239,29 @@ impl Mover {
     /// does not stop.
     pub(crate) fn depends_on_cpu(&self) -> bool {
         matches!(self.cpu_type.as_deref(), Some("host" | "max"))
+    }
+
+    pub(crate) fn is_live(&self) -> bool {
+        self.how == How::Live
+    }
+
+    /// Whether its type of CPU may lack features on another model, or be missing there.
+    pub(crate) fn has_demanding_cpu(&self) -> bool {
+        const BASIC: &[&str] = &[
+            "kvm32",
+            "kvm64",
+            "qemu32",
+            "qemu64",
+            "x86-64-v2",
+            "x86-64-v2-AES",
+        ];
+        let kind = self.cpu_type.as_deref();
+        kind.is_some_and(|kind| !BASIC.contains(&kind))
+    }
+
+    /// Whether high availability moves it, which ignores `target_storage`.
+    pub(crate) fn is_ha_managed(&self) -> bool {
+        is_ha_managed(&self.guest)
     }
 
     pub(super) fn copied_bytes(&self) -> u64 {

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::storage_map::StorageMap;
-use super::super::survey::How;
-use super::facts::{Ha, Mover, Node};
+use super::super::survey::{How, is_ha_managed};
+use super::facts::{Ha, Mover, Node, SourceNode};
 use crate::order;
-use crate::pve::{Guest, GuestType, HaRule, NodeState, StorageResource};
+use crate::pve::{Content, Guest, GuestType, HaRule, NodeState, StorageResource};
 use crate::{text, tool_names};
 
 /// What the moves have to respect.
@@ -29,8 +29,8 @@ pub(crate) struct Cluster<'a> {
     /// Empty if the token sees none.
     pub(crate) storages: &'a [StorageResource],
     pub(crate) ha: &'a Ha,
-    /// The CPU models of the nodes that guests leave, by node.
-    pub(crate) cpu_models: &'a BTreeMap<String, String>,
+    /// The nodes that guests leave, by name.
+    pub(crate) sources: &'a BTreeMap<String, SourceNode>,
     pub(crate) limits: Limits<'a>,
 }
 
@@ -57,6 +57,17 @@ pub(crate) struct Plan {
 
 /// How many reasons are given for a guest that stays.
 const MOST_REASONS: usize = 6;
+
+impl Plan {
+    /// The nodes that running guests go to though their free memory is not known.
+    pub(crate) fn targets_of_unknown_memory(&self) -> Vec<&str> {
+        self.loads
+            .iter()
+            .filter(|load| load.memory > 0 && load.left().is_none())
+            .map(|load| load.node.name.as_str())
+            .collect()
+    }
+}
 
 impl Load {
     /// What is left of its memory, in bytes, after all moves so far; absent if it
@@ -115,13 +126,8 @@ impl Cluster<'_> {
         for mover in movers {
             let sid = mover.guest.ha_id();
             let is_with = |unit: &Vec<Mover>| {
-                unit.iter().any(|other| {
-                    self.ha
-                        .rules
-                        .iter()
-                        .filter(|rule| rule.affinity.as_deref() == Some("positive"))
-                        .any(|rule| names(rule, &sid) && names(rule, &other.guest.ha_id()))
-                })
+                unit.iter()
+                    .any(|other| self.keeps_together(&sid, &other.guest.ha_id()))
             };
             let (mut with, without): (Vec<_>, Vec<_>) = units.into_iter().partition(is_with);
             units = without;
@@ -132,8 +138,39 @@ impl Cluster<'_> {
         units
     }
 
-    fn place(&self, unit: Vec<Mover>, plan: &mut Plan) {
-        let memory: u64 = unit.iter().map(|mover| mover.memory).sum();
+    /// Guests of the same node that are not among the movers, and that high availability
+    /// moves along with one of them.
+    fn companions(&self, unit: &[Mover]) -> Vec<&Guest> {
+        let is_in_unit = |guest: &Guest| unit.iter().any(|one| one.guest.vmid == guest.vmid);
+        let is_kept_with = |guest: &Guest, sid: &str| {
+            unit.iter()
+                .filter(|one| one.guest.node == guest.node && one.is_ha_managed())
+                .any(|one| self.keeps_together(&one.guest.ha_id(), sid))
+        };
+        self.guests
+            .iter()
+            .filter(|guest| is_ha_managed(guest) && !is_in_unit(guest))
+            .filter(|guest| is_kept_with(guest, &guest.ha_id()))
+            .collect()
+    }
+
+    /// Whether a rule keeps two services on one node.
+    fn keeps_together(&self, one: &str, other: &str) -> bool {
+        self.ha
+            .rules
+            .iter()
+            .filter(|rule| rule.affinity.as_deref() == Some("positive"))
+            .any(|rule| names(rule, one) && names(rule, other))
+    }
+
+    fn place(&self, mut unit: Vec<Mover>, plan: &mut Plan) {
+        let companions = self.companions(&unit);
+        let running = companions.iter().filter(|guest| guest.is_running());
+        let along: u64 = running
+            .filter_map(|guest| Some(guest.maxmem?.0))
+            .fold(0, u64::saturating_add);
+        let moved: u64 = unit.iter().map(|mover| mover.memory).sum();
+        let memory = moved.saturating_add(along);
         let obstacles: Vec<Vec<String>> = unit.iter().map(|one| self.obstacles(one)).collect();
         let mut reasons: Vec<Vec<String>> = obstacles.clone();
         let mut best: Option<(usize, u64)> = None;
@@ -192,11 +229,22 @@ impl Cluster<'_> {
             return;
         };
         load.memory = load.memory.saturating_add(memory);
-        load.guests += unit.len();
-        for mover in unit {
+        load.guests += unit.len() + companions.len();
+        load.sids
+            .extend(companions.iter().map(|guest| guest.ha_id()));
+        if !companions.is_empty() && unit.iter().all(|one| one.survey.moves_along.is_empty()) {
+            let sids: Vec<String> = companions.iter().map(|guest| guest.ha_id()).collect();
+            if let Some(first) = unit.first_mut() {
+                first.survey.moves_along = sids;
+            }
+        }
+        for mut mover in unit {
+            let warnings = self.warnings(&mover, &load.node);
+            mover.survey.warnings.extend(warnings);
+            mover.back = self.back(&mover);
             load.sids.insert(mover.guest.ha_id());
             for (storage, bytes) in &mover.copied {
-                let there = self.mapped(storage).to_owned();
+                let there = self.mapped(&mover, storage).to_owned();
                 let copied = load.copied.entry(there).or_default();
                 *copied = copied.saturating_add(*bytes);
             }
@@ -204,11 +252,70 @@ impl Cluster<'_> {
         }
     }
 
+    /// The map of storages, where it counts for the guest.
+    fn storages(&self, mover: &Mover) -> Option<&StorageMap> {
+        self.limits.storages.filter(|_| !mover.is_ha_managed())
+    }
+
     /// The storage that volumes of a storage go to.
-    fn mapped<'a>(&'a self, storage: &'a str) -> &'a str {
-        self.limits
-            .storages
+    fn mapped<'a>(&'a self, mover: &Mover, storage: &'a str) -> &'a str {
+        self.storages(mover)
             .map_or(storage, |storages| storages.of(storage))
+    }
+
+    /// The map that brings the copied disks back to their storages; none where they stay on
+    /// storages of the same names, or where it would not be unique.
+    fn back(&self, mover: &Mover) -> Option<String> {
+        let mut pairs: BTreeMap<&str, &str> = BTreeMap::new();
+        for (from, _) in &mover.copied {
+            let to = self.mapped(mover, from);
+            if pairs.insert(to, from).is_some_and(|other| other != from) {
+                return None;
+            }
+        }
+        pairs.retain(|to, from| to != from);
+        let is_used = |to: &str| mover.storages.contains(to);
+        if pairs.is_empty() || pairs.keys().any(|to| is_used(to)) {
+            return None;
+        }
+        let pairs: Vec<String> = pairs
+            .iter()
+            .map(|(to, from)| format!("{to}:{from}"))
+            .collect();
+        Some(pairs.join(","))
+    }
+
+    /// What is to be known of a move to this node.
+    fn warnings(&self, mover: &Mover, target: &Node) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if mover.is_ha_managed() && self.limits.storages.is_some() && !mover.copied.is_empty() {
+            warnings.push("the HA manager ignores target_storage".to_owned());
+        }
+        let Some(source) = self.sources.get(&mover.guest.node) else {
+            return warnings;
+        };
+        if let (Some(kind), Some(here), Some(there)) =
+            (&mover.cpu_type, &source.cpu_model, &target.cpu_model)
+            && mover.has_demanding_cpu()
+            && here != there
+        {
+            warnings.push(format!(
+                "its CPU type is {kind}, and the CPU of node {} ({there}) is not that of node {} \
+                 ({here}): the migration fails if features are missing there",
+                target.name, mover.guest.node
+            ));
+        }
+        if let (Some(here), Some(there)) = (&source.version, &target.version)
+            && mover.how == How::Live
+            && numbers(there) < numbers(here)
+        {
+            warnings.push(format!(
+                "node {} has Proxmox VE {there}, which is older than {here} on node {}: a live \
+                 migration to an older version can fail",
+                target.name, mover.guest.node
+            ));
+        }
+        warnings
     }
 
     /// What keeps a guest from moving anywhere.
@@ -236,7 +343,7 @@ impl Cluster<'_> {
         let target = &load.node;
         let judged = mover
             .survey
-            .judge(guest, self.nodes, &target.name, self.limits.storages);
+            .judge(guest, self.nodes, &target.name, self.storages(mover));
         let mut reasons = judged.reasons;
         reasons.extend(self.against_storages(mover, load));
         let reserve = load.reserve(self.limits.reserve_percent);
@@ -297,24 +404,40 @@ impl Cluster<'_> {
         let wanted: BTreeSet<&str> = mover
             .storages
             .iter()
-            .map(|storage| self.mapped(storage))
+            .map(|storage| self.mapped(mover, storage))
             .collect();
+        let content = Content::of_disks(mover.guest.kind);
         for storage in wanted {
+            let is_chosen = !mover.storages.contains(storage);
             match there(storage) {
                 // Whatever else judges a container's volumes has named it.
                 None if mover.guest.kind == GuestType::Lxc => {}
+                None if mover.is_ha_managed() => reasons.push(format!(
+                    "storage {storage} is not available there, and HA moves disks only to a \
+                     storage of the same name"
+                )),
                 None => reasons.push(format!(
                     "storage {storage} is not available there: choose another by target_storage"
                 )),
                 Some(found) if is_reported && !found.is_available() => {
-                    reasons.push(format!("storage {storage} is not active there"));
+                    reasons.push(format!(
+                        "storage {storage} is not active there: {} shows why",
+                        tool_names::LIST_STORAGE
+                    ));
+                }
+                Some(found) if is_chosen && !found.content.is_empty() && !found.holds(content) => {
+                    reasons.push(format!(
+                        "storage {storage} does not allow the content {}: choose another by \
+                     target_storage",
+                        content.as_str()
+                    ))
                 }
                 Some(_) => {}
             }
         }
         let mut needed: BTreeMap<&str, u64> = BTreeMap::new();
         for (storage, bytes) in &mover.copied {
-            let sum = needed.entry(self.mapped(storage)).or_default();
+            let sum = needed.entry(self.mapped(mover, storage)).or_default();
             *sum = sum.saturating_add(*bytes);
         }
         for (storage, bytes) in needed {
@@ -343,7 +466,7 @@ impl Cluster<'_> {
         if !mover.depends_on_cpu() {
             return None;
         }
-        let here = self.cpu_models.get(&mover.guest.node)?;
+        let here = self.sources.get(&mover.guest.node)?.cpu_model.as_deref()?;
         let there = target.cpu_model.as_deref()?;
         (here != there).then(|| {
             format!(
@@ -410,4 +533,12 @@ impl Cluster<'_> {
 
 fn names(rule: &HaRule, sid: &str) -> bool {
     rule.resources().any(|other| other == sid)
+}
+
+/// The numbers of a version, for comparison.
+fn numbers(version: &str) -> Vec<u32> {
+    version
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|part| part.parse().ok())
+        .collect()
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::survey::How;
 use super::plan::{Load, Plan};
-use crate::pve::Vmid;
+use crate::pve::{Guest, Vmid};
 use crate::text;
 
 /// Where each guest goes, or what has become of its move.
@@ -26,6 +26,9 @@ pub(crate) struct Evacuation {
     /// Arguments with which this tool moves the guests back: one call for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) way_back: Vec<WayBack>,
+    /// Nodes that no guest goes to, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) excluded_nodes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) not_visible: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +84,12 @@ pub(crate) struct GuestMove {
     pub(crate) reasons: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) warnings: Vec<String>,
+    /// Whether it may stay where it is: the run is complete without it.
+    #[serde(skip)]
+    pub(super) settled: bool,
+    /// The `target_storage` with which its disks come back.
+    #[serde(skip)]
+    pub(super) back: Option<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -99,6 +108,11 @@ pub(crate) struct Target {
 pub(crate) struct WayBack {
     vmids: Vec<Vmid>,
     target_nodes: Vec<String>,
+    /// Where one of them is moved by restart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accept_container_restart: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target_storage: Option<String>,
 }
 
 impl GuestMove {
@@ -114,6 +128,25 @@ impl GuestMove {
             local_disk_bytes: None,
             reasons: Vec::new(),
             warnings: Vec::new(),
+            settled: false,
+            back: None,
+        }
+    }
+
+    /// A guest that stays, and why.
+    pub(crate) fn stays(guest: &Guest, reason: String) -> Self {
+        Self {
+            name: guest.name.clone(),
+            reasons: vec![reason],
+            ..Self::new(guest.vmid, &guest.node, State::Stays)
+        }
+    }
+
+    /// The same for one that the run is complete without.
+    pub(crate) fn may_stay(guest: &Guest, reason: String) -> Self {
+        Self {
+            settled: true,
+            ..Self::stays(guest, reason)
         }
     }
 }
@@ -123,6 +156,7 @@ impl Plan {
     pub(crate) fn shown(&self) -> Vec<GuestMove> {
         let moves = self.moves.iter().map(|(mover, target)| GuestMove {
             target_node: Some(target.clone()),
+            back: mover.back.clone(),
             ..mover.shown(State::Planned)
         });
         let stays = self.stays.iter().map(|(mover, reasons)| GuestMove {
@@ -169,13 +203,23 @@ impl Evacuation {
     /// What has become of each guest, counted.
     pub(crate) fn new(status: Progress, guests: Vec<GuestMove>) -> Self {
         let count = |state| guests.iter().filter(|one| one.state == state).count();
-        let mut way_back: BTreeMap<&str, Vec<Vmid>> = BTreeMap::new();
+        #[derive(Default)]
+        struct Group {
+            vmids: Vec<Vmid>,
+            restarts: bool,
+        }
+        // By the node and the storages that they go back to.
+        let mut way_back: BTreeMap<(&str, Option<&str>), Group> = BTreeMap::new();
         for guest in &guests {
             if matches!(
                 guest.state,
                 State::Moved | State::Moving | State::Waiting | State::Planned
             ) {
-                way_back.entry(&guest.node).or_default().push(guest.vmid);
+                let group = way_back
+                    .entry((&guest.node, guest.back.as_deref()))
+                    .or_default();
+                group.vmids.push(guest.vmid);
+                group.restarts |= guest.how == Some(How::Restart);
             }
         }
         Self {
@@ -186,11 +230,14 @@ impl Evacuation {
             targets: Vec::new(),
             way_back: way_back
                 .into_iter()
-                .map(|(node, vmids)| WayBack {
-                    vmids,
+                .map(|((node, storage), group)| WayBack {
+                    vmids: group.vmids,
                     target_nodes: vec![node.to_owned()],
+                    accept_container_restart: group.restarts.then_some(true),
+                    target_storage: storage.map(str::to_owned),
                 })
                 .collect(),
+            excluded_nodes: Vec::new(),
             not_visible: Vec::new(),
             next_step: None,
             guests,

@@ -5,14 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::super::migrate_guest::MigrateGuest;
 use super::super::storage_map::StorageMap;
+use super::super::survey::How;
 use super::result::{Evacuation, GuestMove, Progress, State};
 use crate::error::{Error, Result};
 use crate::pve::{Guest, Pve, Vmid, check_node_name, guests};
-use crate::text;
 use crate::tool::follow::{Detail, Look};
 use crate::tool::report::Status;
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Reply, Running};
+use crate::{text, tool_names};
 
 /// How many moves one call makes at most: the ticket holds them all.
 pub(crate) const MOST_MOVES: usize = 60;
@@ -34,6 +35,22 @@ const LONGEST_PAUSE_MS: u32 = 5_000;
 /// How long a reason may be, in characters.
 const REASON_LENGTH: usize = 220;
 
+/// How many notes on what could not be seen are kept, and how long each may be.
+const MOST_NOTES: usize = 6;
+const NOTE_LENGTH: usize = 120;
+
+/// How the guests of a plan are moved.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    pub(crate) parallel: usize,
+    pub(crate) with_local_disks: Option<bool>,
+    pub(crate) target_storage: Option<String>,
+    pub(crate) may_restart: bool,
+    /// The node that is to be empty in the end, except for templates.
+    pub(crate) emptied: Option<String>,
+    pub(crate) not_visible: Vec<String>,
+}
+
 /// Moves that were begun, and those that wait for them.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -43,9 +60,18 @@ pub(crate) struct Run {
     with_local_disks: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target_storage: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_restart: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    emptied: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    not_visible: Vec<String>,
     moves: Vec<Move>,
     /// Guests that cannot move, with the first reason of each.
     stays: Vec<Staying>,
+    /// How many others cannot move.
+    #[serde(default)]
+    unnamed: usize,
     /// Guests that another call has to move.
     left: usize,
     /// Looks in a row that showed nothing.
@@ -66,6 +92,12 @@ struct Move {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,
     state: State,
+    /// Whether it is shut down and started.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    restarts: bool,
+    /// The `target_storage` with which its disks come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    back: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     /// What is followed; absent of a migration that somebody else has begun.
@@ -79,18 +111,22 @@ struct Staying {
     vmid: Vmid,
     node: String,
     reason: String,
+    /// Whether the run is complete without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    settled: bool,
 }
 
 impl Run {
     /// The moves of a plan, as far as one call makes them; nothing has begun.
-    pub(crate) fn new(
-        planned: &[GuestMove],
-        parallel: usize,
-        with_local_disks: Option<bool>,
-        target_storage: Option<String>,
-    ) -> Self {
+    pub(crate) fn new(planned: &[GuestMove], order: Order) -> Self {
         let of = |state| planned.iter().filter(move |guest| guest.state == state);
         let stays = of(State::Stays).count();
+        // Those that keep the run from being complete first.
+        let staying = || {
+            of(State::Stays)
+                .filter(|guest| !guest.settled)
+                .chain(of(State::Stays).filter(|guest| guest.settled))
+        };
         // Those under way first: they count, whoever has begun them.
         let all = of(State::Moving).chain(of(State::Planned));
         let moves: Vec<Move> = all
@@ -103,22 +139,34 @@ impl Run {
                     State::Moving => State::Moving,
                     _ => State::Waiting,
                 },
+                restarts: guest.how == Some(How::Restart),
+                back: guest.back.clone(),
                 reason: None,
                 pending: None,
             })
             .collect();
         Self {
-            parallel,
-            with_local_disks,
-            target_storage,
+            parallel: order.parallel,
+            with_local_disks: order.with_local_disks,
+            target_storage: order.target_storage,
+            may_restart: order.may_restart,
+            emptied: order.emptied,
+            not_visible: order
+                .not_visible
+                .iter()
+                .take(MOST_NOTES)
+                .map(|note| text::cut(note, NOTE_LENGTH))
+                .collect(),
             left: planned.len() - stays - moves.len(),
             moves,
-            stays: of(State::Stays)
+            unnamed: stays.saturating_sub(MOST_STAYING),
+            stays: staying()
                 .take(MOST_STAYING)
                 .map(|guest| Staying {
                     vmid: guest.vmid,
                     node: guest.node.clone(),
                     reason: text::cut(&guest.reasons.join("; "), REASON_LENGTH),
+                    settled: guest.settled,
                 })
                 .collect(),
             gaps: 0,
@@ -149,6 +197,7 @@ impl Run {
             // A ticket comes back from outside.
             check_node_name("target_node", one.to.as_deref())?;
         }
+        check_node_name("node", self.emptied.as_deref())?;
         let list = match guests(pve) {
             Ok(list) => list,
             Err(Error::Denied(why)) => {
@@ -217,13 +266,17 @@ impl Run {
                 continue;
             }
             let call = MigrateGuest::to(next.vmid, &to)
-                .disks(self.with_local_disks, self.target_storage.as_deref());
+                .disks(self.with_local_disks, self.target_storage.as_deref())
+                .restarting(self.may_restart);
             match call.begin(pve, guest.clone(), storages.as_ref()) {
                 Ok(Reply::Done(..)) => next.arrived(&to),
                 Ok(Reply::Running(pending, ..)) => {
                     next.state = State::Moving;
                     next.pending = Some(slim(pending));
                 }
+                // A limit of the server, or something that holds for the others as well: they
+                // wait for another call.
+                Err(Error::Denied(why)) => self.stopped = Some(text::cut(&why, REASON_LENGTH)),
                 Err(error) => next.fail(&error.message()),
             }
         }
@@ -279,35 +332,94 @@ impl Run {
         Some(ended as f32 / self.moves.len().max(1) as f32)
     }
 
-    /// What was done, with the names of the guests.
+    /// What was done, with the names of the guests, and with those that are still on the node
+    /// that was to be empty.
     pub(crate) fn finished(&self, pve: &Pve) -> Evacuation {
-        let all =
-            self.count(State::Moved) == self.moves.len() && self.stays.is_empty() && self.left == 0;
-        let mut result = self.shown(if all {
-            Progress::Done
-        } else {
-            Progress::Incomplete
-        });
-        let names = guests(pve).unwrap_or_default();
-        for guest in &mut result.guests {
-            let known = names.iter().find(|known| known.vmid == guest.vmid);
-            guest.name = known.and_then(|known| known.name.clone());
+        let mut result = self.shown(Progress::Incomplete);
+        let list = match guests(pve) {
+            Ok(list) => list,
+            Err(error) => {
+                result.not_visible.push(format!(
+                    "whether other guests are still there: {}",
+                    text::cut(&error.message(), NOTE_LENGTH)
+                ));
+                return result;
+            }
+        };
+        for one in &mut result.guests {
+            let Some(guest) = list.iter().find(|guest| guest.vmid == one.vmid) else {
+                continue;
+            };
+            one.name.clone_from(&guest.name);
+            if one.state == State::Moved && guest.node == one.node && guest.hastate.is_some() {
+                one.state = State::Failed;
+                one.reasons.push(format!(
+                    "high availability has moved it back: {} shows the rule",
+                    tool_names::GET_HA
+                ));
+            }
         }
+        let mut left = self.left_behind(&list);
+        let is_done = left.is_empty()
+            && self.left == 0
+            && result.guests.iter().all(|one| match one.state {
+                State::Moved => true,
+                State::Stays => one.settled,
+                _ => false,
+            });
+        let (unnamed, others) = (self.unnamed, left.len().saturating_sub(MOST_STAYING));
+        left.truncate(MOST_STAYING);
+        let guests = result.guests.into_iter().chain(left).collect();
+        let status = match is_done {
+            true => Progress::Done,
+            false => Progress::Incomplete,
+        };
+        let mut result = self.with_notes(Evacuation::new(status, guests));
+        result.stays += unnamed + others;
         result
+    }
+
+    /// The guests of the node that was to be empty that this run knows nothing of.
+    fn left_behind(&self, list: &[Guest]) -> Vec<GuestMove> {
+        let is_known = |vmid: Vmid| {
+            self.moves.iter().any(|one| one.vmid == vmid)
+                || self.stays.iter().any(|one| one.vmid == vmid)
+        };
+        // Those that are not named are known, too.
+        if self.emptied.is_none() || self.left > 0 || self.unnamed > 0 {
+            return Vec::new();
+        }
+        list.iter()
+            .filter(|guest| self.emptied.as_ref() == Some(&guest.node))
+            .filter(|guest| !guest.template.0 && !is_known(guest.vmid))
+            .map(|guest| {
+                let reason = "it came to this node after the moves were planned: call again";
+                GuestMove::stays(guest, reason.to_owned())
+            })
+            .collect()
     }
 
     fn shown(&self, status: Progress) -> Evacuation {
         let moves = self.moves.iter().map(|one| GuestMove {
             target_node: one.to.clone(),
+            how: one.restarts.then_some(How::Restart),
+            back: one.back.clone(),
             reasons: one.reason.iter().cloned().collect(),
             ..GuestMove::new(one.vmid, &one.from, one.state)
         });
         let stays = self.stays.iter().map(|one| GuestMove {
             reasons: vec![one.reason.clone()],
+            settled: one.settled,
             ..GuestMove::new(one.vmid, &one.node, State::Stays)
         });
-        let mut result = Evacuation::new(status, moves.chain(stays).collect());
-        result.next_step = self.next_step(status);
+        let mut result = self.with_notes(Evacuation::new(status, moves.chain(stays).collect()));
+        result.stays += self.unnamed;
+        result
+    }
+
+    fn with_notes(&self, mut result: Evacuation) -> Evacuation {
+        result.next_step = self.next_step(result.status);
+        result.not_visible.clone_from(&self.not_visible);
         result
     }
 
@@ -356,7 +468,13 @@ impl Move {
             Ok(Look::Running { pending, .. }) => self.pending = Some(pending),
             // The HA manager may not have acted in time.
             Ok(Look::Ended(report)) if report.status == Status::Requested => {
-                self.fail(&report.text());
+                let guest = list.iter().find(|guest| guest.vmid == self.vmid);
+                match guest {
+                    // A large one takes longer than it was followed for.
+                    Some(guest) if guest.is_migrating() => {}
+                    Some(guest) if guest.node != self.from => self.arrived(&guest.node),
+                    _ => self.fail(&report.text()),
+                }
             }
             Ok(Look::Ended(_)) => {
                 let to = self.to.clone().unwrap_or_default();

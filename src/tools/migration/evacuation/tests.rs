@@ -7,11 +7,14 @@ use serde_json::{Value, json};
 use super::super::preflight::Preflight;
 use super::super::storage_map::StorageMap;
 use super::super::survey::Survey;
-use super::facts::{Ha, Mover, Node};
+use super::facts::{Ha, Mover, Node, SourceNode};
 use super::plan::{Cluster, Limits, Plan};
-use super::result::{Evacuation, Progress, State};
-use super::run::{MOST_MOVES, Run};
-use crate::pve::{Guest, GuestConfig, GuestType, HaEntry, HaRule, NodeState, StorageResource};
+use super::result::{Evacuation, GuestMove, Progress, State};
+use super::run::{MOST_MOVES, Order, Run};
+use crate::pve::{
+    Guest, GuestConfig, GuestType, HaEntry, HaRule, NodeState, Pve, Script, StorageResource,
+};
+use crate::settings::Settings;
 
 const GIB: u64 = 1 << 30;
 
@@ -41,6 +44,7 @@ fn node(name: &str, total: u64, free: u64) -> Node {
         memory_free: Some(free * GIB),
         cpus: Some(8),
         cpu_model: Some("one".into()),
+        version: Some("9.2.11".into()),
         bridges: ["vmbr0".to_owned()].into(),
     }
 }
@@ -77,7 +81,13 @@ impl World {
             nodes: &nodes,
             storages: &storages,
             ha: &ha,
-            cpu_models: &BTreeMap::from([("alpha".to_owned(), "one".to_owned())]),
+            sources: &BTreeMap::from([(
+                "alpha".to_owned(),
+                SourceNode {
+                    cpu_model: Some("one".into()),
+                    version: Some("9.2.11".into()),
+                },
+            )]),
             limits: Limits {
                 reserve_percent: 10,
                 with_local_disks: !self.no_local_disks,
@@ -394,12 +404,168 @@ fn the_ticket_of_the_largest_run_fits_into_what_a_host_takes() {
     }
     let result = Evacuation::new(Progress::Plan, shown.clone());
     assert_eq!((result.stays, result.way_back.len()), (50, 1));
-    let run = Run::new(&shown, 5, Some(true), Some("local:bulk".into()));
+    let order = Order {
+        parallel: 5,
+        with_local_disks: Some(true),
+        target_storage: Some("local:bulk".into()),
+        emptied: Some("alpha".into()),
+        not_visible: vec!["x".repeat(500); 9],
+        ..Order::default()
+    };
+    let run = Run::new(&shown, order);
     let state = serde_json::to_string(&run).unwrap();
     // It is text in the JSON of the ticket.
     let ticket = serde_json::to_string(&state).unwrap();
     assert!(ticket.len() < 12 << 10, "{} bytes", ticket.len());
     assert!(state.matches("\"waiting\"").count() == MOST_MOVES);
-    let text = serde_json::to_string(&Run::new(&[], 1, None, None)).unwrap();
+    let text = serde_json::to_string(&Run::new(&[], Order::default())).unwrap();
     assert!(serde_json::from_str::<Run>(&text).is_ok());
+}
+
+#[test]
+fn another_cpu_and_an_older_version_are_warned_of() {
+    let old = || Node {
+        cpu_model: Some("other".into()),
+        version: Some("9.2.9".into()),
+        ..node("beta", 64, 60)
+    };
+    let warnings = |config: Value, target: Node| {
+        let mover = vm(100, 1, config, json!({"running": 1}));
+        let plan = World::default().plan(vec![mover], vec![target]);
+        plan.shown().remove(0).warnings.join("; ")
+    };
+    let text = warnings(json!({"cpu": "x86-64-v4"}), old());
+    assert!(
+        text.contains("its CPU type is x86-64-v4, and the CPU of node beta (other)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("Proxmox VE 9.2.9, which is older than 9.2.11"),
+        "{text}"
+    );
+    let text = warnings(json!({"cpu": "x86-64-v2-AES"}), old());
+    assert!(!text.contains("CPU"), "{text}");
+    assert_eq!(
+        warnings(json!({"cpu": "Icelake-Server"}), node("beta", 64, 60)),
+        ""
+    );
+}
+
+#[test]
+fn services_that_a_rule_moves_along_take_memory() {
+    let mut peer = guest(102, "qemu", 30);
+    peer.hastate = Some("started".into());
+    let world = World {
+        rules: json!([{"rule": "pair", "type": "resource-affinity",
+            "affinity": "positive", "resources": "vm:100,vm:102"}]),
+        guests: vec![peer],
+        ..World::default()
+    };
+    let mover = || {
+        let mut mover = running(100, 4);
+        mover.guest.hastate = Some("started".into());
+        mover
+    };
+    let plan = world.plan(vec![mover()], vec![node("beta", 64, 34)]);
+    assert!(
+        reason(&plan).contains("34 GiB of memory are needed"),
+        "{}",
+        reason(&plan)
+    );
+    let plan = world.plan(vec![mover()], vec![node("beta", 64, 60)]);
+    assert_eq!(plan.loads[0].guests, 2);
+    let text = plan.shown().remove(0).warnings.join("; ");
+    assert!(text.contains("moves these along with it: vm:102"), "{text}");
+}
+
+#[test]
+fn a_storage_map_is_checked_ignored_by_ha_and_reversed() {
+    let storages = json!([
+        {"storage": "tank", "node": "alpha", "status": "available", "content": "images"},
+        {"storage": "bulk", "node": "beta", "status": "available", "content": "images"},
+        {"storage": "isos", "node": "beta", "status": "available", "content": "iso"},
+    ]);
+    let with_disk = || {
+        vm(
+            100,
+            1,
+            json!({"scsi0": "tank:vm-100-disk-0,size=20G"}),
+            json!({"running": 1, "local_disks": [{"volid": "tank:vm-100-disk-0", "size": GIB}]}),
+        )
+    };
+    let world = |map| World {
+        storages: storages.clone(),
+        map: Some(map),
+        ..World::default()
+    };
+    let target = || vec![node("beta", 64, 60)];
+    let plan = world("tank:bulk").plan(vec![with_disk()], target());
+    let result = Evacuation::new(Progress::Plan, plan.shown());
+    assert_eq!(
+        serde_json::to_value(&result.way_back).unwrap(),
+        json!([{"vmids": [100], "target_nodes": ["alpha"], "target_storage": "bulk:tank"}])
+    );
+    let why = reason(&world("tank:isos").plan(vec![with_disk()], target()));
+    assert!(
+        why.contains("storage isos does not allow the content images"),
+        "{why}"
+    );
+    let mut managed = with_disk();
+    managed.guest.hastate = Some("started".into());
+    let why = reason(&world("tank:bulk").plan(vec![managed], target()));
+    assert!(
+        why.contains("storage tank is not available there, and HA moves disks only"),
+        "{why}"
+    );
+}
+
+#[test]
+fn nodes_of_unknown_memory_are_named() {
+    let blind = || Node {
+        name: "beta".into(),
+        ..Node::default()
+    };
+    let plan = World::default().plan(vec![running(100, 4)], vec![blind()]);
+    assert_eq!(plan.targets_of_unknown_memory(), ["beta"]);
+    let plan = World::default().plan(Vec::new(), vec![blind()]);
+    assert!(plan.targets_of_unknown_memory().is_empty());
+}
+
+fn listed(vmid: u32, at: &str, template: u8) -> Value {
+    json!({"vmid": vmid, "type": "qemu", "node": at, "status": "running", "template": template})
+}
+
+/// The result of a run whose guests are listed like this in the end.
+fn finished(planned: &[GuestMove], list: &Value) -> Evacuation {
+    let answer = format!("200 OK\n{}", json!({ "data": list }));
+    let pve = Pve::scripted(Settings::sample(), Script::new(vec![answer.into_bytes()]));
+    let order = Order {
+        emptied: Some("alpha".into()),
+        not_visible: vec!["memory of node beta".into()],
+        ..Order::default()
+    };
+    Run::new(planned, order).finished(&pve)
+}
+
+#[test]
+fn a_run_is_complete_only_if_the_node_is_empty() {
+    let template = guest(900, "qemu", 1);
+    let stays = [GuestMove::may_stay(&template, "templates stay".into())];
+    let result = finished(
+        &stays,
+        &json!([listed(900, "alpha", 1), listed(100, "beta", 0)]),
+    );
+    assert_eq!((result.status, result.stays), (Progress::Done, 1));
+    assert_eq!(result.not_visible, ["memory of node beta"]);
+    let result = finished(
+        &stays,
+        &json!([listed(900, "alpha", 1), listed(101, "alpha", 0)]),
+    );
+    assert_eq!((result.status, result.stays), (Progress::Incomplete, 2));
+    let many: Vec<GuestMove> = (100..150)
+        .map(|vmid| GuestMove::stays(&guest(vmid, "qemu", 1), "it is tied".into()))
+        .collect();
+    let result = finished(&many, &json!([listed(100, "alpha", 0)]));
+    assert_eq!((result.status, result.stays), (Progress::Incomplete, 50));
+    assert_eq!(result.guests.len(), 20);
 }
