@@ -425,7 +425,8 @@ impl Picture<'_> {
                 Severity::Low
             }
         };
-        let edit = format!("correct job {id} in the web interface under Datacenter, Backup");
+        let edit = format!("correct job {id} in the web interface, under Datacenter, Backup");
+        let set = format!("correct job {id} with {}", tool_names::SET_BACKUP_JOB);
         if !job.is_enabled() {
             let count = self.covered_by(job);
             findings.push(Finding::new(
@@ -434,7 +435,11 @@ impl Picture<'_> {
                     "job {id} is disabled ({} would be covered)",
                     text::count(count, "guest")
                 ),
-                format!("enable job {id}, or remove it if it is not needed any more"),
+                format!(
+                    "enable it with {} (job: {id}, enabled: true), or remove it in the web interface \
+                     if it is not needed any more",
+                    tool_names::SET_BACKUP_JOB
+                ),
             ));
         }
         let known: BTreeSet<Vmid> = self.guests.iter().map(|guest| guest.vmid).collect();
@@ -452,7 +457,10 @@ impl Picture<'_> {
                         "job {id} names guests that do not exist, or that this token may not see: \
                          a run with a missing guest ends in an error"
                     ),
-                    format!("remove them from the job: {edit}"),
+                    format!(
+                        "name the other guests in vmids of {} for job {id}, without these",
+                        tool_names::SET_BACKUP_JOB
+                    ),
                 )
                 .on(format!("vmids {}", vmids(&gone))),
             );
@@ -460,7 +468,7 @@ impl Picture<'_> {
         if let Some(node) = &job.node {
             findings.extend(self.look_at_node(job, node, &edit, grave(Severity::High)));
         }
-        findings.extend(self.look_at_storage(job, &edit, &grave));
+        findings.extend(self.look_at_storage(job, &set, &grave));
         let selects_none = !self.guests.iter().any(|guest| job.selects(guest));
         if selects_none && gone.is_empty() && !known.is_empty() {
             findings.push(Finding::new(
@@ -469,7 +477,7 @@ impl Picture<'_> {
                     Some(pool) => format!("job {id} backs up nothing: no guest is in pool {pool}"),
                     None => format!("job {id} backs up nothing: it selects no guest"),
                 },
-                edit,
+                set,
             ));
         }
         findings

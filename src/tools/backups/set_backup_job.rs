@@ -78,6 +78,7 @@ impl Run for SetBackupJob {
             jobs: &all,
             guests: &guests,
             storages: &storages,
+            are_all_guests: pve.sees_all_guests(),
         };
         let report = match &self.job {
             None => self.add(pve, &picture)?,
@@ -103,6 +104,8 @@ struct Picture<'a> {
     guests: &'a [Guest],
     /// Empty if the token sees none.
     storages: &'a [Configured],
+    /// Whether the token sees every guest.
+    are_all_guests: bool,
 }
 
 impl SetBackupJob {
@@ -196,7 +199,7 @@ impl SetBackupJob {
             text::count(covered.count(), "guest"),
             new.storage_name()
         ));
-        Ok(self.noted(report, picture, &new))
+        Ok(self.noted(read_back(pve, report, &new), picture, &new))
     }
 
     fn change(&self, pve: &Pve, picture: &Picture<'_>, old: &RawJob) -> Result<Report> {
@@ -277,7 +280,7 @@ impl SetBackupJob {
                 before.len()
             ));
         }
-        Ok(self.noted(report, picture, &new))
+        Ok(self.noted(read_back(pve, report, &new), picture, &new))
     }
 
     /// Makes the changes in a job.
@@ -351,6 +354,21 @@ impl SetBackupJob {
                 vmids(&elsewhere)
             ));
         }
+        if !picture.guests.iter().any(|guest| job.covers(guest)) {
+            report = report.warn("the job covers no guest, so it backs up nothing");
+        }
+        let apart: Vec<Vmid> = picture
+            .storage(job)
+            .map(|storage| picture.apart(job, storage))
+            .unwrap_or_default();
+        if !apart.is_empty() {
+            report = report.warn(format!(
+                "storage {} is not on the nodes of these guests, whose backups will fail: {}; choose \
+                 another storage, or add their nodes to it",
+                job.storage_name(),
+                vmids(&apart)
+            ));
+        }
         if !job.is_enabled() {
             report = report.warn("the job is disabled, so it backs up nothing");
         } else if self.job.is_none() || self.keep_all == Some(true) {
@@ -365,6 +383,61 @@ impl SetBackupJob {
 }
 
 const KEEP_ALL: &str = "keep-all=1";
+
+/// A job that runs next after this time leaves its guests without new backups.
+const LONGEST_PAUSE_DAYS: u64 = 31;
+
+/// Reads the job again, and warns where it is not as it was to be.
+fn read_back(pve: &Pve, report: Report, wanted: &RawJob) -> Report {
+    let id = &wanted.id.0;
+    let Ok(all) = jobs(pve) else {
+        return report;
+    };
+    let Some(now) = all.iter().find(|job| job.id.0 == *id) else {
+        return report.warn(format!(
+            "Proxmox accepted the change, but lists no job {id}"
+        ));
+    };
+    let differing = wanted.differing(now);
+    let mut report = report;
+    if !differing.is_empty() {
+        report = report.warn(format!(
+            "Proxmox accepted the change, but the job is not as requested: {}",
+            differing.join("; ")
+        ));
+    }
+    if let Some(next) = now.next_run.map(|time| time.0)
+        && now.is_enabled()
+        && next > clock::now().saturating_add(LONGEST_PAUSE_DAYS * clock::DAY)
+    {
+        report = report.warn(format!(
+            "the job runs next at {}, more than {LONGEST_PAUSE_DAYS} days from now",
+            text::time(next)
+        ));
+    }
+    report
+}
+
+/// Whether a schedule has pauses of more than a month: it names a year, a month, or a period
+/// that is longer.
+fn is_rare(schedule: &str) -> bool {
+    let is_date = |word: &str| {
+        let mut parts: Vec<&str> = word.split('-').collect();
+        // The last part is the day.
+        parts.pop().is_some() && parts.iter().any(|part| *part != "*")
+    };
+    const LONG: &[&str] = &[
+        "yearly",
+        "annually",
+        "quarterly",
+        "semiannually",
+        "semi-annually",
+    ];
+    schedule.split_whitespace().any(|word| {
+        let word = word.to_ascii_lowercase();
+        LONG.contains(&word.as_str()) || word.contains('-') && is_date(&word)
+    })
+}
 
 /// The vmids that a job names.
 fn list(job: &RawJob) -> Option<String> {
@@ -392,6 +465,15 @@ impl Picture<'_> {
     fn storage(&self, job: &RawJob) -> Option<&Configured> {
         let name = &job.storage.as_ref()?.0;
         self.storages.iter().find(|one| one.storage == *name)
+    }
+
+    /// The guests that a job covers on nodes that a storage is not on.
+    fn apart(&self, job: &RawJob, storage: &Configured) -> Vec<Vmid> {
+        self.guests
+            .iter()
+            .filter(|guest| job.covers(guest) && !storage.is_on(&guest.node))
+            .map(|guest| guest.vmid)
+            .collect()
     }
 
     /// What a job keeps, if it deletes anything: by its own retention, or else by
@@ -431,6 +513,18 @@ impl Picture<'_> {
     /// Refuses a change of a job that deletes backups, unless its retention may be
     /// switched off.
     fn check_retention(&self, old: &RawJob, keep_all: Option<bool>) -> Result<()> {
+        let is_hidden =
+            retention(old.prune_backups.as_ref()).is_none() && self.storage(old).is_none();
+        if is_hidden && keep_all != Some(true) {
+            return Err(Error::Conflict(format!(
+                "the retention of storage {}, by which job {} deletes backups, is not visible (it \
+                 needs Datastore.Audit on /storage/{}), so this change could make it delete existing \
+                 backups: set keep_all to keep them all, or leave job out to make another job",
+                old.storage_name(),
+                old.id.0,
+                old.storage_name()
+            )));
+        }
         let Some(kept) = self.pruned_to(old).filter(|_| keep_all != Some(true)) else {
             return Ok(());
         };
@@ -483,15 +577,33 @@ impl Picture<'_> {
             let mut others = self.jobs.iter().filter(|job| job.id.0 != old.id.0);
             others.any(|job| job.is_enabled() && job.covers(guest))
         };
+        let runs = |job: &RawJob| job.is_enabled() && !job.is_rare();
         let lost: Vec<Vmid> = self
             .guests
             .iter()
-            .filter(|guest| old.is_enabled() && old.covers(guest))
-            .filter(|guest| !(by_others(guest) || new.is_enabled() && new.covers(guest)))
+            .filter(|guest| runs(old) && old.covers(guest))
+            .filter(|guest| !(by_others(guest) || runs(new) && new.covers(guest)))
             .map(|guest| guest.vmid)
             .collect();
+        let hidden = self.hidden_losses(old, new);
+        if !hidden.is_empty() {
+            return Err(Error::Conflict(format!(
+                "the job would no longer cover guests that do not exist, or that this token may not \
+                 see: {}; set accept_fewer_guests if that is meant",
+                vmids(&hidden)
+            )));
+        }
         if lost.is_empty() {
             return Ok(());
+        }
+        if old.is_enabled() && new.is_enabled() && !old.is_rare() && new.is_rare() {
+            return Err(Error::Conflict(format!(
+                "with the schedule {}, more than {LONGEST_PAUSE_DAYS} days can pass without a backup \
+                 of {}: {}; set accept_fewer_guests if that is meant",
+                text::quoted(new.schedule_text().unwrap_or_default()),
+                text::count(lost.len(), "guest"),
+                vmids(&lost)
+            )));
         }
         Err(Error::Conflict(format!(
             "no enabled job would cover {} any more: {}; set accept_fewer_guests if that is meant",
@@ -501,7 +613,71 @@ impl Picture<'_> {
     }
 }
 
+impl Picture<'_> {
+    /// The guests that a job named, that it would no longer cover, and that the token does not
+    /// see: they may exist.
+    fn hidden_losses(&self, old: &RawJob, new: &RawJob) -> Vec<Vmid> {
+        let (Some(before), Selection::Vmids) = (&old.vmid, old.selection()) else {
+            return Vec::new();
+        };
+        if self.are_all_guests || !old.is_enabled() {
+            return Vec::new();
+        }
+        let is_seen = |vmid: Vmid| self.guests.iter().any(|guest| guest.vmid == vmid);
+        let stays = |vmid: &Vmid| match new.selection() {
+            _ if !new.is_enabled() => false,
+            Selection::Vmids => new.vmid.as_ref().is_some_and(|list| list.0.contains(vmid)),
+            Selection::All => new.all.0 && !new.exclude.0.contains(vmid),
+            Selection::Pool => false,
+        };
+        before
+            .0
+            .iter()
+            .filter(|vmid| !is_seen(**vmid) && !stays(vmid))
+            .copied()
+            .collect()
+    }
+}
+
 impl RawJob {
+    /// Whether it may not run for more than a month.
+    fn is_rare(&self) -> bool {
+        self.schedule_text().is_some_and(is_rare)
+    }
+
+    /// What another reading of the job has otherwise.
+    fn differing(&self, now: &Self) -> Vec<String> {
+        let mut differing = Vec::new();
+        for (what, wanted, is) in [
+            ("schedule", self.schedule_text(), now.schedule_text()),
+            (
+                "storage",
+                Some(self.storage_name()),
+                Some(now.storage_name()),
+            ),
+            ("mode", Some(self.mode()), Some(now.mode())),
+            (
+                "guests",
+                Some(self.described().as_str()),
+                Some(now.described().as_str()),
+            ),
+        ] {
+            if wanted != is {
+                let word = |text: Option<&str>| text.unwrap_or("none").to_owned();
+                differing.push(format!("{what}: {} instead of {}", word(is), word(wanted)));
+            }
+        }
+        if self.is_enabled() != now.is_enabled() {
+            let word = if now.is_enabled() {
+                "enabled"
+            } else {
+                "disabled"
+            };
+            differing.push(format!("it is {word}"));
+        }
+        differing
+    }
+
     fn new(id: &str) -> Self {
         Self {
             id: Text(id.to_owned()),
@@ -577,6 +753,7 @@ mod tests {
             jobs: &jobs,
             guests: &guests,
             storages: &storages,
+            are_all_guests: false,
         };
         then(&picture, &jobs)
     }
@@ -612,6 +789,63 @@ mod tests {
             assert!(lost(json!({"enabled": false}), Some(true)).is_none());
             assert!(lost(json!({"all": true}), None).is_none());
             assert!(lost(json!({"add_vmids": [100]}), None).is_none());
+        });
+    }
+
+    #[test]
+    fn rare_runs_and_hidden_guests_count_as_losses() {
+        let jobs = json!([
+            {"id": "nightly", "vmid": "100,900", "storage": "nas", "schedule": "02:00"},
+        ]);
+        picture(jobs, json!([]), |picture, jobs| {
+            let [nightly] = jobs else { panic!() };
+            let lost = |arguments: Value| {
+                let new = changed(nightly, arguments);
+                let checked = picture.check_coverage(nightly, &new, None);
+                checked
+                    .err()
+                    .map_or_else(String::new, |error| error.message())
+            };
+            let message = lost(json!({"vmids": [100, 101]}));
+            assert!(
+                message.contains("this token may not see: 900;"),
+                "{message}"
+            );
+            assert_eq!(lost(json!({"add_vmids": [101]})), "");
+            assert_eq!(lost(json!({"all": true})), "");
+            let message = lost(json!({"schedule": "2030-01-01 02:00"}));
+            assert!(message.contains("31 days can pass"), "{message}");
+        });
+        for (schedule, rare) in [
+            ("daily", false),
+            ("mon..fri 02:30", false),
+            ("*-*-01 03:00", false),
+            ("monthly", false),
+            ("*-01,07-01 03:00", true),
+            ("yearly", true),
+            ("2030-1-1", true),
+        ] {
+            assert_eq!(is_rare(schedule), rare, "{schedule}");
+        }
+    }
+
+    #[test]
+    fn a_storage_that_cannot_be_seen_may_delete_backups() {
+        let jobs = json!([{"id": "nightly", "vmid": "100,200", "storage": "nas"}]);
+        let storages = json!([{"storage": "other", "type": "dir", "content": "backup"},
+            {"storage": "far", "type": "dir", "content": "backup", "nodes": "beta"}]);
+        picture(jobs, storages, |picture, jobs| {
+            let [nightly] = jobs else { panic!() };
+            let message = picture
+                .check_retention(nightly, None)
+                .unwrap_err()
+                .message();
+            assert!(message.contains("is not visible"), "{message}");
+            assert!(picture.check_retention(nightly, Some(true)).is_ok());
+            let far = changed(nightly, json!({"storage": "far"}));
+            let apart = picture.apart(&far, picture.storage(&far).unwrap());
+            assert_eq!(vmids(&apart), "100");
+            assert_eq!(far.differing(nightly), ["storage: nas instead of far"]);
         });
     }
 
