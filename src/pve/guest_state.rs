@@ -1,6 +1,6 @@
 //! A guest's state at this moment, by `status/current`.
 
-use pve_api::calls;
+use pve_api::{GuestType, calls};
 use serde::Deserialize;
 
 use super::client::Pve;
@@ -9,6 +9,7 @@ use super::guest::Guest;
 use super::num::{Flag, Num};
 use super::params::Params;
 use crate::error::{Error, Result};
+use crate::tool_names;
 
 impl Guest {
     /// Its state at this moment: the list that it was found in lags some
@@ -118,11 +119,24 @@ impl GuestState {
         let Some(lock) = self.lock() else {
             return Ok(());
         };
+        let (label, node) = (guest.label(), &guest.node);
+        if lock == "suspended" {
+            return Err(Error::Conflict(format!(
+                "{label} is locked (suspended): it is suspended to disk: {} resumes it; unlocking it \
+                 would lose its memory",
+                tool_names::START_GUEST
+            )));
+        }
+        let unlock = match guest.kind {
+            GuestType::Qemu => "qm unlock",
+            GuestType::Lxc => "pct unlock",
+        };
         Err(Error::Conflict(format!(
-            "{} is locked ({lock}): another task holds it, or left its lock behind; wait for the \
-             task, and where none is running, unlock it on node {} with qm unlock or pct unlock",
-            guest.label(),
-            guest.node,
+            "{label} is locked ({lock}): another task holds it, or left its lock behind; first look \
+             at the running tasks with {}, also at backups of several guests, and wait for the one \
+             that holds it; only where there is none, unlock it on node {node} with {unlock} {}",
+            tool_names::LIST_TASKS,
+            guest.vmid,
         )))
     }
 }
@@ -203,5 +217,23 @@ mod tests {
             state.complete(guest);
             assert_eq!(state.status, status, "{json}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_is_suspended_to_disk_is_not_to_be_unlocked() {
+        let guest: Guest =
+            serde_json::from_str(r#"{"status":"stopped","type":"qemu","vmid":300,"node":"pve2"}"#)
+                .unwrap();
+        let refused = |lock: &str| {
+            let json = format!(r#"{{"status":"stopped","lock":"{lock}"}}"#);
+            let state: GuestState = serde_json::from_str(&json).unwrap();
+            state.unlocked(&guest).unwrap_err().message()
+        };
+        let suspended = refused("suspended");
+        assert!(suspended.contains("start_guest resumes it"), "{suspended}");
+        assert!(!suspended.contains("qm unlock"), "{suspended}");
+        let held = refused("backup");
+        let tasks = held.find("list_tasks").unwrap();
+        assert!(tasks < held.find("qm unlock 300").unwrap(), "{held}");
     }
 }

@@ -50,9 +50,12 @@ fn hint(exit: &str) -> String {
     let exit = exit.to_ascii_lowercase();
     let says = |text: &str| exit.contains(text);
     if says("is locked") || says("can't lock file") {
-        "; another task is using the guest, or left its lock behind: wait for that task; if none is \
-         running, unlock the guest on its node with qm unlock or pct unlock"
-            .into()
+        format!(
+            "; another task is using the guest, or left its lock behind: look at the running tasks \
+             with {} and wait for that task; only if there is none, unlock the guest on its node with \
+             qm unlock or pct unlock",
+            tool_names::LIST_TASKS
+        )
     } else if says("got timeout") && says("powerdown") {
         format!(
             "; the guest did not shut down in time: give it longer, install its guest agent or ACPI \
@@ -64,8 +67,11 @@ fn hint(exit: &str) -> String {
     } else if says("no space left") || says("not enough free space") {
         "; the storage is full: choose another or make room".into()
     } else if says("bridge '") && says("does not exist") {
-        "; the node has no such bridge: create it there, or give the network card another bridge"
-            .into()
+        format!(
+            "; the node has no such bridge: create it there, or give the network card another bridge \
+             with {}",
+            tool_names::SET_NIC
+        )
     } else if says("storage '")
         && (says("is not online") || says("not available") || says("does not exist"))
     {

@@ -10,6 +10,7 @@ use super::target::Level;
 use super::traffic::Traffic;
 use crate::order;
 use crate::pve::Nic;
+use crate::tool_names;
 use crate::tools::finding::Severity;
 
 /// What an audit evaluates.
@@ -168,7 +169,11 @@ impl AuditInput<'_> {
                 } else {
                     format!("the firewall is off on {}", nic.id)
                 },
-                format!("set firewall=1 on {} in the guest's hardware", nic.id),
+                format!(
+                    "call {} with nic: {} and firewall: true",
+                    tool_names::SET_NIC,
+                    nic.id
+                ),
             ));
         }
         if self.nics.is_empty() {

@@ -30,8 +30,9 @@ impl FirewallState {
             if !off.is_empty() {
                 warnings.push(format!(
                     "the rule has no effect on {}: the firewall flag of the network card is off \
-                     (firewall=1 in the guest's hardware)",
-                    off.join(", ")
+                     ({} with firewall: true switches it on)",
+                    off.join(", "),
+                    tool_names::SET_NIC
                 ));
             }
         }

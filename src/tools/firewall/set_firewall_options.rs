@@ -239,9 +239,10 @@ impl SetFirewallOptions {
         let off: Vec<&str> = state.nics_without_firewall(None);
         if !off.is_empty() {
             warnings.push(format!(
-                "it has no effect on {}: its firewall flag is off (firewall=1 in the guest's \
-                 hardware)",
-                off.join(", ")
+                "it has no effect on {}: its firewall flag is off ({} with firewall: true switches it \
+                 on)",
+                off.join(", "),
+                tool_names::SET_NIC
             ));
         }
         if state.policy("policy_in") != "ACCEPT" {

@@ -43,10 +43,18 @@ pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
 /// What to do about a state that does not allow a change.
 fn conflict(response: &ErrorResponse) -> Option<String> {
     let says = |words: &str| response.says(words);
-    Some(if says("is locked") {
-        "another task holds the guest, or left its lock behind; wait for the task, and where none is \
-         running, unlock it on the node with qm unlock or pct unlock"
-            .into()
+    Some(if says("is locked (suspended") {
+        format!(
+            "it is suspended to disk: {} resumes it; unlocking it would lose its memory",
+            tool_names::START_GUEST
+        )
+    } else if says("is locked") {
+        format!(
+            "another task holds the guest, or left its lock behind; first look at the running tasks \
+             with {}, also at backups of several guests, and wait for the one that holds it; only \
+             where there is none, unlock it on the node with qm unlock or pct unlock",
+            tool_names::LIST_TASKS
+        )
     } else if says("can't lock file") || says("can't get lock") {
         // "can't lock file '/var/lock/…' - got timeout".
         "another task holds the lock, and nothing was started; try again in a moment".into()

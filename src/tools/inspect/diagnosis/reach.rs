@@ -158,7 +158,7 @@ fn of_nics(
     if nics.is_empty() {
         return vec![Cause::certain(
             "it has no network card",
-            "add one in the guest's hardware in the web interface",
+            format!("add one with {}", tool_names::SET_NIC),
         )];
     }
     let all = |nic| {
@@ -266,7 +266,7 @@ fn of_nic(guest: &Guest, nic: &Nic, config: &PendingConfig, facts: &NodeFacts) -
         causes.push(
             Cause::certain(
                 format!("the link of {id} is down, as if its cable were unplugged"),
-                format!("clear Disconnect of {id} in the guest's hardware in the web interface"),
+                format!("plug it in with {} (link_down: false)", tool_names::SET_NIC),
             )
             .on(format!("{id}: link_down=1")),
         );
@@ -297,7 +297,10 @@ fn of_nic(guest: &Guest, nic: &Nic, config: &PendingConfig, facts: &NodeFacts) -
                          it on",
                         bridge.iface
                     ),
-                    "remove the tag, or make the bridge VLAN-aware",
+                    format!(
+                        "remove the tag with {} (vlan: 0), or make the bridge VLAN-aware",
+                        tool_names::SET_NIC
+                    ),
                 )
                 .on(format!("{id}: tag={tag}")),
             );
@@ -306,7 +309,7 @@ fn of_nic(guest: &Guest, nic: &Nic, config: &PendingConfig, facts: &NodeFacts) -
     if guest.kind == GuestType::Qemu && nic.bridge.is_none() {
         causes.push(Cause::certain(
             format!("{id} is on no bridge: it reaches out by NAT, and nothing reaches it"),
-            "choose a bridge in the guest's hardware in the web interface",
+            format!("choose a bridge with {}", tool_names::SET_NIC),
         ));
     }
     if config.waits(id) {

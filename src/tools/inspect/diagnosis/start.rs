@@ -263,9 +263,10 @@ fn of_ha(guest: &Guest, state: &GuestState) -> Option<Cause> {
         "error" => Cause::certain(
             "HA has given up on it and does not start it until it is disabled",
             format!(
-                "{} shows why; then on a node: ha-manager set {sid} --state disabled, correct the \
-                 cause, ha-manager set {sid} --state started",
-                tool_names::GET_HA
+                "{} shows why; {} with state disabled clears the error; correct the cause, then set \
+                 the state started",
+                tool_names::GET_HA,
+                tool_names::SET_HA_RESOURCE
             ),
         ),
         "disabled" | "stopped" | "request_stop" => Cause::likely(
@@ -429,8 +430,8 @@ fn of_stopped_disk(guest: &Guest, disk: &Disk, storages: &[StorageStatus]) -> Op
         Cause::likely(
             cause,
             format!(
-                "{fix}; or empty the drive in the guest's hardware in the web interface: it is a \
-                 CD-ROM"
+                "{fix}; or empty the drive, which is a CD-ROM drive, with {} (eject)",
+                tool_names::SET_CDROM
             ),
         )
     } else {
@@ -523,9 +524,10 @@ fn missing_bridge(guest: &Guest, nic: &Nic, facts: &NodeFacts) -> Option<Cause> 
     }
     let (id, node) = (&nic.id, &guest.node);
     let fix = format!(
-        "{} shows the node's networks; change the card's bridge in the guest's hardware in the web \
-         interface, or use a node that has it: {}",
+        "{} shows the node's networks; {} puts the card on another one, or use a node that has it: \
+         {}",
         tool_names::LIST_NETWORKS,
+        tool_names::SET_NIC,
         tool_names::MIGRATE_GUEST
     );
     let cause = if facts.sees_all_networks {

@@ -130,8 +130,9 @@ const MEANINGS: &[Meaning] = &[
         without: &[],
         cause: "a volume of the guest is gone: a disk, or an ISO image in its CD-ROM drive",
         fix: &[
-            "an ISO image: empty the drive in the guest's hardware in the web interface; a disk: \
-             restore the guest from a backup as a new one (",
+            "an ISO image: ",
+            names::SET_CDROM,
+            " with eject empties the drive; a disk: restore the guest from a backup as a new one (",
             names::LIST_BACKUPS,
             ", ",
             names::RESTORE_BACKUP,
@@ -277,7 +278,9 @@ const MEANINGS: &[Meaning] = &[
         cause: "a network card is on a bridge that this node does not have",
         fix: &[
             names::LIST_NETWORKS,
-            " shows the node's bridges; change the card's bridge in the web interface, or ",
+            " shows the node's bridges; ",
+            names::SET_NIC,
+            " puts the card on another one, or ",
             names::MIGRATE_GUEST,
         ],
         topic: Some(Topic::Bridge),
@@ -294,7 +297,9 @@ const MEANINGS: &[Meaning] = &[
         without: &[],
         cause: "a network card has a VLAN tag on a bridge without a physical port",
         fix: &[
-            "remove the tag, or make the bridge VLAN-aware: ",
+            "remove the tag with ",
+            names::SET_NIC,
+            " (vlan: 0), or make the bridge VLAN-aware: ",
             names::LIST_NETWORKS,
         ],
         topic: None,
@@ -303,7 +308,11 @@ const MEANINGS: &[Meaning] = &[
         words: &[&["vm vlans are not allowed on vnet"]],
         without: &[],
         cause: "a network card has a VLAN tag on a vnet that is not VLAN-aware",
-        fix: &["remove the tag, or make the vnet VLAN-aware"],
+        fix: &[
+            "remove the tag with ",
+            names::SET_NIC,
+            " (vlan: 0), or make the vnet VLAN-aware",
+        ],
         topic: None,
     },
     Meaning {
@@ -340,7 +349,9 @@ const MEANINGS: &[Meaning] = &[
         cause: "HA has given up on the guest",
         fix: &[
             names::GET_HA,
-            " shows why; on a node: ha-manager set its resource to disabled, then to started",
+            " shows why; ",
+            names::SET_HA_RESOURCE,
+            " with state disabled clears the error, and with state started starts it again",
         ],
         topic: Some(Topic::Ha),
     },
@@ -366,7 +377,7 @@ const MEANINGS: &[Meaning] = &[
         without: &[],
         cause: "the container's configuration is not accepted: for example a host name with a \
                 label longer than 63 characters",
-        fix: &["correct it, for example with set_guest_options"],
+        fix: &["correct it, for example with ", names::SET_GUEST_OPTIONS],
         topic: None,
     },
     Meaning {

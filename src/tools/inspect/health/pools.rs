@@ -242,7 +242,11 @@ impl StoragePool {
             findings.push(Finding::new(
                 severity,
                 what,
-                "make room: old snapshots, unused disks, or move a disk to another storage",
+                format!(
+                    "make room: old snapshots, unused disks, or move a disk to another storage with \
+                     {}",
+                    tool_names::MOVE_DISK
+                ),
             ));
         }
         if let Some(percent) = self.metadata_used_percent.filter(|used| *used >= METADATA) {
