@@ -80,6 +80,7 @@ impl StartGuest {
             // Proxmox starts both.
             Power::OnDisk | Power::Prepared => {}
             Power::Stopped if is_mounted(guest, state) => {}
+            Power::Unknown if state.lock() == Some("suspended") => {}
             Power::Stopped | Power::Unknown => state.unlocked(guest)?,
         }
         // Its manager accepts the request, and ignores it.

@@ -34,7 +34,7 @@ fn no_rule_allows_what_is_built_in() {
         ("DELETE", "/cluster/config/nodes/pve2", ""),
         ("DELETE", "/nodes/pve2", ""),
         ("POST", "/nodes/pve1/services/pvedaemon/stop", ""),
-        ("PUT", "/cluster/ha/resources/vm:100", "state=disabled"),
+        ("PUT", "/cluster/ha/resources/vm:100", "delete=state"),
         ("DELETE", "/cluster/ha/rules/a", ""),
         ("PUT", "/pools/lab", "vms=101"),
         ("POST", "/nodes/pve1/stopall", ""),

@@ -49,9 +49,10 @@ pub(crate) fn find_snapshots(pve: &Pve, survey: &mut Survey, days: u64, found: &
     survey.budget.give_back(&budget);
     if unread > 0 {
         let guests = text::count(unread, "guest");
-        survey
-            .not_checked
-            .push(format!("{guests} with snapshots: their list was not read"));
+        survey.not_checked.push(format!(
+            "{guests} with snapshots: their list was not read, or not within the limits of one \
+                 call: call again with a node"
+        ));
     }
 }
 

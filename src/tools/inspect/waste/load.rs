@@ -78,7 +78,7 @@ pub(crate) fn find(pve: &Pve, survey: &mut Survey, found: &mut Vec<Waste>) {
         (
             beyond,
             "with less memory than the others: their load was not looked at within the limits of \
-             one call",
+             one call: call again with a node",
         ),
         (
             young,

@@ -207,7 +207,7 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
             unsure,
             "volume",
             "that may belong to a guest that is locked, replicated, on another node or not \
-             visible: not judged",
+             visible, or beyond the limits of one call: not judged; call again with a node",
         ),
         (
             incomplete,

@@ -273,7 +273,12 @@ impl Cluster<'_> {
                 return None;
             }
         }
-        pairs.retain(|to, from| to != from);
+        // From a shared storage, Proxmox copies nothing.
+        let is_shared = |name: &str| {
+            let mut all = self.storages.iter();
+            all.any(|one| one.storage == name && one.shared.0)
+        };
+        pairs.retain(|to, from| to != from && !is_shared(to));
         let is_used = |to: &str| mover.storages.contains(to);
         if pairs.is_empty() || pairs.keys().any(|to| is_used(to)) {
             return None;

@@ -265,7 +265,10 @@ impl Evacuation {
             Progress::Incomplete => "incomplete",
         };
         if parts.is_empty() {
-            return format!("{status}: no guest is there");
+            return match self.not_visible.as_slice() {
+                [] => format!("{status}: no guest is there"),
+                notes => format!("{status}: no guest is visible there; {}", notes.join("; ")),
+            };
         }
         let mut text = format!("{status}: guests {}", parts.join(", "));
         let to: Vec<String> = self

@@ -37,7 +37,7 @@ const REASON_LENGTH: usize = 220;
 
 /// How many notes on what could not be seen are kept, and how long each may be.
 const MOST_NOTES: usize = 6;
-const NOTE_LENGTH: usize = 120;
+const NOTE_LENGTH: usize = 160;
 
 /// How the guests of a plan are moved.
 #[derive(Debug, Default)]

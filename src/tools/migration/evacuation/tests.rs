@@ -569,3 +569,76 @@ fn a_run_is_complete_only_if_the_node_is_empty() {
     assert_eq!((result.status, result.stays), (Progress::Incomplete, 50));
     assert_eq!(result.guests.len(), 20);
 }
+
+fn answer(data: &Value) -> Vec<u8> {
+    format!("200 OK\n{}", json!({ "data": data })).into_bytes()
+}
+
+/// A run of one planned move, after its first step.
+fn stepped(kind: &str, answers: Vec<Vec<u8>>) -> Evacuation {
+    let pve = Pve::scripted(Settings::sample(), Script::new(answers));
+    let mut planned = GuestMove::new(guest(200, kind, 1).vmid, "alpha", State::Planned);
+    planned.target_node = Some("beta".into());
+    let order = Order {
+        parallel: 1,
+        ..Order::default()
+    };
+    let mut run = Run::new(&[planned], order);
+    run.step(&pve).unwrap();
+    run.finished(&pve)
+}
+
+#[test]
+fn a_container_started_since_the_plan_is_not_restarted() {
+    let list = json!([{"vmid": 200, "type": "lxc", "node": "alpha", "status": "running"}]);
+    let result = stepped(
+        "lxc",
+        vec![
+            answer(&list),
+            answer(&json!({"status": "running"})),
+            answer(&json!({"running": 1, "allowed-nodes": ["beta"]})),
+            answer(&json!({"memory": 512})),
+            answer(&json!([])),
+            answer(&list),
+        ],
+    );
+    assert_eq!(result.failed, 1);
+    let why = result.guests[0].reasons.join("; ");
+    assert!(
+        why.contains("it was started in the meantime") && why.contains("accept_container_restart"),
+        "{why}"
+    );
+}
+
+#[test]
+fn what_holds_for_all_leaves_the_others_waiting() {
+    let list = json!([{"vmid": 200, "type": "qemu", "node": "alpha", "status": "running"}]);
+    let result = stepped(
+        "qemu",
+        vec![
+            answer(&list),
+            answer(&json!({"status": "running"})),
+            answer(&json!({"running": 1})),
+            answer(&json!({"memory": "512"})),
+            b"403 Permission check failed (/vms/200, VM.Migrate)\n".to_vec(),
+            answer(&json!({})),
+            answer(&list),
+        ],
+    );
+    assert_eq!((result.status, result.failed), (Progress::Incomplete, 0));
+    assert_eq!(result.guests[0].state, State::Waiting);
+    let next = result.next_step.unwrap();
+    assert!(
+        next.starts_with("no further moves were started: "),
+        "{next}"
+    );
+}
+
+#[test]
+fn a_guest_that_high_availability_migrates_is_moving() {
+    let migrating: Guest = serde_json::from_value(json!({
+        "vmid": 100, "type": "qemu", "node": "alpha", "status": "running", "hastate": "migrate"
+    }))
+    .unwrap();
+    assert!(migrating.is_migrating());
+}
