@@ -43,8 +43,10 @@ pub enum Action {
     Rollback,
     /// Makes a backup.
     Backup,
-    /// Adds or changes a backup job.
+    /// Adds a backup job, or changes the comment of one.
     BackupJob,
+    /// Changes what a backup job does: guests could be left without backups.
+    BackupJobChange,
     /// Makes a guest from a backup.
     Restore,
     /// Adds or changes a firewall rule.
@@ -64,7 +66,7 @@ pub enum Action {
 }
 
 /// Every action, mildest first, with its name in a policy.
-pub const ACTIONS: [(Action, &str); 26] = [
+pub const ACTIONS: [(Action, &str); 27] = [
     (Action::Read, "read"),
     (Action::Power, "power"),
     (Action::Shutdown, "shutdown"),
@@ -90,6 +92,7 @@ pub const ACTIONS: [(Action, &str); 26] = [
     (Action::FirewallDelete, "firewall-delete"),
     (Action::Template, "template"),
     (Action::HighAvailability, "high-availability"),
+    (Action::BackupJobChange, "backup-job-change"),
     (Action::GuestExec, "guest-exec"),
 ];
 

@@ -162,10 +162,11 @@ pub enum Effect {
     /// A backup in another mode than `snapshot` interrupts its guest.
     Backup,
     /// A backup job in another mode than `snapshot` interrupts its guests. A change
-    /// of a job may leave guests without backups, whichever it selected before.
+    /// of a job may leave guests without backups, whichever it selected before. The
+    /// backups of a new one may push out older ones, where another job prunes.
     BackupJob,
-    /// High availability stops a guest whose state is to be `stopped` or
-    /// `disabled`, and forces it after a while.
+    /// High availability starts a guest whose state is to be `started`, and stops
+    /// one whose state is to be `stopped`, which it forces after a while.
     HaState,
     /// Local volumes move to the target storages; without one, to the storage of
     /// the same name on the other node. High availability migrates a guest

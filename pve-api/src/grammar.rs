@@ -82,7 +82,8 @@ pub enum Grammar {
     Time,
     /// Text that is percent-encoded once more, such as SSH keys.
     Encoded,
-    /// When a job runs: a calendar event of systemd, such as `mon..fri 02:30`.
+    /// When a job runs: a calendar event of systemd, such as `mon..fri 02:30`,
+    /// at most once an hour.
     Schedule,
     /// A resource of high availability: `vm:100`.
     HaSid,
@@ -188,12 +189,7 @@ impl Grammar {
             Self::Word => !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()),
             Self::Spec => is_word(value, b"-_.:/,+!@"),
             Self::Time => is_time(value),
-            Self::Schedule => {
-                value.len() <= 128
-                    && is_word(value, b" */,.:-~")
-                    && !value.starts_with(' ')
-                    && !value.ends_with(' ')
-            }
+            Self::Schedule => value.len() <= 128 && is_schedule(value),
             Self::HaSid => ha_vmid(value).is_some(),
             Self::Encoded => is_word(value, b"-%_.!~*'()"),
             Self::Line => value.chars().all(is_text),
@@ -253,7 +249,9 @@ impl Grammar {
             Self::Word => "one word of printable ASCII characters",
             Self::Spec => "addresses, names, numbers or ports",
             Self::Time => "a time such as 2026-07-01 10:00:00",
-            Self::Schedule => "a calendar event such as mon..fri 02:30",
+            Self::Schedule => {
+                "a calendar event such as mon..fri 02:30 that comes at most once an hour"
+            }
             Self::HaSid => "a resource of high availability such as vm:100",
             Self::Encoded => "percent-encoded",
             Self::Line => "one line of text without control characters",
@@ -270,7 +268,10 @@ impl Grammar {
             }
             Self::StateVolume => "a new volume such as local:1,efitype=4m,pre-enrolled-keys=1",
             Self::RootFs => "a new volume such as local:8",
-            Self::MountPoint => "a new volume with its path, such as local:8,mp=/srv/data",
+            Self::MountPoint => {
+                "a new volume with its path, such as local:8,mp=/srv/data, which is not a \
+                 directory of the system"
+            }
             Self::TemplateVolume => "a container template such as local:vztmpl/debian.tar.zst",
             Self::VmNic => "a network card such as virtio,bridge=vmbr0",
             Self::ContainerNic => "a network card such as name=eth0,bridge=vmbr0,ip=dhcp",
@@ -350,6 +351,87 @@ fn is_slot(text: &str) -> bool {
         )
 }
 
+/// A calendar event that comes at most once an hour: days of the week, a date and a
+/// time, each of which may be missing, or one word. The parts need a space between
+/// them, which Proxmox does not: without one, a time could follow a date unseen.
+fn is_schedule(text: &str) -> bool {
+    const WORDS: [&str; 9] = [
+        "hourly",
+        "daily",
+        "weekly",
+        "monthly",
+        "quarterly",
+        "semiannually",
+        "semi-annually",
+        "yearly",
+        "annually",
+    ];
+    if WORDS.contains(&text) {
+        return true;
+    }
+    let mut parts = text.split(' ').peekable();
+    let is_days = |part: &str| {
+        let mut ranges = part.split(',').map(|range| range.split_once(".."));
+        let mut names = part.split(',').filter(|range| !range.contains(".."));
+        names.all(is_day)
+            && ranges.all(|range| range.is_none_or(|(from, to)| is_day(from) && is_day(to)))
+    };
+    let is_date = |part: &str| {
+        let fields = || part.split('-');
+        (2..=3).contains(&fields().count()) && fields().all(is_calendar_field)
+    };
+    let has_days = parts.next_if(|part| is_days(part)).is_some();
+    let has_date = parts.next_if(|part| is_date(part)).is_some();
+    let has_time = parts.next_if(|part| is_time_of_day(part)).is_some();
+    parts.next().is_none() && (has_days || has_date || has_time)
+}
+
+/// The name of a day of the week, or its first three letters.
+fn is_day(text: &str) -> bool {
+    const DAYS: [&str; 7] = [
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+    ];
+    let text = text.to_ascii_lowercase();
+    DAYS.iter()
+        .any(|day| text == *day || day.get(..3) == Some(text.as_str()))
+}
+
+/// `*`, numbers, ranges `1..5` and steps `*/2`, in a list.
+fn is_calendar_field(text: &str) -> bool {
+    let is_short = |number: &str| is_number(number) && number.len() <= 4;
+    text.split(',').all(|one| {
+        let (range, step) = match one.split_once('/') {
+            Some((range, step)) => (range, Some(step)),
+            None => (one, None),
+        };
+        let is_range = match range.split_once("..") {
+            Some((from, to)) => is_short(from) && is_short(to),
+            None => range == "*" || is_short(range),
+        };
+        is_range && step.is_none_or(is_short)
+    })
+}
+
+/// Hours with one minute, `8..17:30`, and seconds if there is one of them; or a
+/// minute of every hour.
+fn is_time_of_day(text: &str) -> bool {
+    let is_one = |number: &&str| is_number(number) && number.len() <= 2;
+    let fields: Vec<&str> = text.split(':').collect();
+    match fields.as_slice() {
+        [minute] => is_one(minute),
+        [hours, rest @ ..] => {
+            rest.len() <= 2 && is_calendar_field(hours) && rest.iter().all(is_one)
+        }
+        [] => false,
+    }
+}
+
 fn is_time(text: &str) -> bool {
     let shape = text
         .bytes()
@@ -419,7 +501,18 @@ mod tests {
             (Grammar::Time, &["2026-07-01", "2026-07-01 10:00:00"]),
             (
                 Grammar::Schedule,
-                &["daily", "*/15", "mon..fri 02:30", "sat *-1..7 03:15"],
+                &[
+                    "daily",
+                    "hourly",
+                    "30",
+                    "02:30",
+                    "8..17:30",
+                    "22,0/4:15:00",
+                    "Mon..fri 02:30",
+                    "sat,Sunday",
+                    "sat *-1..7 03:15",
+                    "2027-1-*/2 04:00",
+                ],
             ),
             (Grammar::HaSid, &["vm:100", "ct:999999999"]),
             (Grammar::Encoded, &["ssh-ed25519%20AAAA"]),
@@ -530,7 +623,30 @@ mod tests {
             ),
             (
                 Grammar::Schedule,
-                &["", " daily", "daily\n", "daily\tx", "02:30;x", "d\u{e9}"],
+                &[
+                    "",
+                    " daily",
+                    "daily\n",
+                    "daily\tx",
+                    "02:30;x",
+                    "d\u{e9}",
+                    "every day",
+                    // More often than once an hour.
+                    "minutely",
+                    "*/15",
+                    "0,30",
+                    "0..5",
+                    "*",
+                    "*:*",
+                    "*:0/30",
+                    "02:30:*",
+                    "mon..fri */15",
+                    "mon*/15",
+                    "*-*-* */15",
+                    "*-*-**/15",
+                    "30 30",
+                    "02:30 mon",
+                ],
             ),
             (
                 Grammar::HaSid,

@@ -160,12 +160,28 @@ pub fn container_volume(text: &str, is_mount_point: bool) -> Option<(&str, u64)>
 }
 
 /// Whether a text is a path that a container's volume can be mounted at: not the
-/// root, and without `.` and `..`.
+/// root, without `.` and `..`, and not where the system is, which a volume would hide.
 pub fn is_mount_path(text: &str) -> bool {
     text.strip_prefix('/').is_some_and(|path| {
         path.split('/')
             .all(|part| is_word(part, b"-_.") && !matches!(part, "." | ".."))
+            && !is_of_system(path)
     })
+}
+
+/// Whether a path, without its first slash, is one that a container needs to run. What is
+/// below `/var` and `/root` belongs to programs and people.
+fn is_of_system(path: &str) -> bool {
+    const WHOLE: &[&str] = &[
+        "bin", "boot", "dev", "etc", "proc", "run", "sbin", "sys", "usr",
+    ];
+    let first = path.split('/').next().unwrap_or_default();
+    WHOLE.contains(&first) || first.starts_with("lib") || matches!(path, "root" | "var" | "var/lib")
+}
+
+/// The path that a container's mount point has in its configuration.
+pub fn mount_path(text: &str) -> Option<&str> {
+    text.split(',').find_map(|pair| pair.strip_prefix("mp="))
 }
 
 /// Whether a text is a container template on a storage:
@@ -437,6 +453,14 @@ mod tests {
             container_volume("local:8,mp=/srv/data,backup=1", true),
             Some(("local", 8 * GIB))
         );
+        for path in ["/var/lib/mysql", "/home", "/opt/app", "/root/data"] {
+            assert!(is_mount_path(path), "{path}");
+        }
+        assert_eq!(
+            mount_path("local:8,mp=/srv/data,backup=1"),
+            Some("/srv/data")
+        );
+        assert_eq!(mount_path("local:8"), None);
         for (text, is_mount_point) in [
             ("local:8,mp=/srv", false),
             ("local:8", true),
@@ -448,6 +472,12 @@ mod tests {
             ("local:8,mp=/", true),
             ("local:8,mp=srv", true),
             ("local:8,mp=/srv,shared=1", true),
+            ("local:8,mp=/etc", true),
+            ("local:8,mp=/usr/local", true),
+            ("local:8,mp=/lib64", true),
+            ("local:8,mp=/var", true),
+            ("local:8,mp=/var/lib", true),
+            ("local:8,mp=/root", true),
         ] {
             assert_eq!(container_volume(text, is_mount_point), None, "{text}");
         }

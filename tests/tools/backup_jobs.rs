@@ -66,7 +66,7 @@ async fn a_new_job_covers_guests_and_keeps_all_backups() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_guest_is_added_to_a_job_that_then_keeps_all() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     // It would delete backups that the guest has there already.
     let add = json!({ "job": "nightly", "add_vmids": [103] });
     let error = client.error("set_backup_job", add).await?;
@@ -114,7 +114,7 @@ async fn a_guest_is_added_to_a_job_that_then_keeps_all() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_cannot_delete_more_changes_without_the_retention() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let client = sim.host()?.connect().await?;
+    let client = sim.admin()?.connect().await?;
     let off = json!({ "job": "nightly", "enabled": false });
     let error = client.error("set_backup_job", off).await?;
     assert_says(&error, &["no enabled job would cover", "100", "accept_fewer_guests"]);
@@ -184,5 +184,35 @@ async fn a_job_that_makes_no_sense_is_refused() -> anyhow::Result<()> {
     let scoped = sim.host()?.arg("--vmids=103").connect().await?;
     let error = scoped.error("set_backup_job", new(103, "nas")).await?;
     assert_says(&error, &["whole cluster"]);
+    Ok(())
+}
+
+/// A job that is changed may leave guests without backups.
+#[tokio::test]
+async fn changes_of_a_job_are_for_admins() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    client
+        .call("set_backup_job", json!({ "job": "nightly", "comment": "to the NAS" }))
+        .await?;
+    let comment = [json!({ "comment": "to the NAS" })];
+    assert_eq!(each(&sim.sent_to("PUT", "/nightly")?.into(), "params"), comment);
+    for change in [
+        json!({ "job": "nightly", "enabled": false, "accept_fewer_guests": true }),
+        json!({ "job": "nightly", "schedule": "sun 04:00", "keep_all": true }),
+    ] {
+        let error = client.error("set_backup_job", change).await?;
+        assert_says(
+            &error,
+            &["backup-job-change", "--preset admin", "leave job out", "web interface"],
+        );
+    }
+    assert_eq!(sim.sent_to("PUT", "/nightly")?.len(), 1);
+    // Where another job deletes backups, many new ones would push out the old ones.
+    for schedule in ["*/15", "*:0/30", "minutely"] {
+        let new = json!({ "vmids": [103], "storage": "local", "schedule": schedule });
+        let error = client.error("set_backup_job", new).await?;
+        assert_says(&error, &["schedule", "once an hour"]);
+    }
     Ok(())
 }

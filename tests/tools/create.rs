@@ -144,6 +144,13 @@ async fn a_policy_limits_new_guests() -> anyhow::Result<()> {
     client.call("create_vm", vm(512)).await?;
     let error = client.error("create_vm", vm(512)).await?;
     assert_says(&error, &["1 new guest per hour"]);
+    // The product of cores and sockets counts, so a change names both.
+    let host = sim.host()?.file("policy.toml", "[limits]\nmax_cores = 2\n")?;
+    let client = host.args(["--policy", "policy.toml"]).connect().await?;
+    let change = |cores: u32| json!({ "vmid": 9000, "cores": cores });
+    client.call("set_guest_resources", change(2)).await?;
+    let error = client.error("set_guest_resources", change(3)).await?;
+    assert_says(&error, &["2 CPUs", "limits"]);
     Ok(())
 }
 

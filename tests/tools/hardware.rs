@@ -94,6 +94,31 @@ async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow
     Ok(())
 }
 
+/// An installer in the image could overwrite the disk.
+#[tokio::test]
+async fn an_image_that_would_boot_before_the_disk_is_refused() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let client = sim.host()?.connect().await?;
+    let list = client
+        .call("list_storage_content", json!({ "content": "iso", "node": "pve1" }))
+        .await?;
+    let iso = list["volumes"][0]["volid"].as_str().unwrap_or_default().to_owned();
+    let drive = json!({ "config": { "boot": "order=ide2;scsi0", "ide2": "none,media=cdrom" } });
+    sim.set_guest(103, drive).await?;
+    let insert = json!({ "vmid": 103, "volid": iso, "disk": "ide2" });
+    let error = client.error("set_cdrom", insert.clone()).await?;
+    assert_says(&error, &["before its disk", "web interface", "boot order"]);
+    assert!(sim.writes()?.is_empty());
+    sim.set_guest(103, json!({ "config": { "boot": "order=scsi0;ide2" } })).await?;
+    client.call("set_cdrom", insert).await?;
+    // What boots first can still be ejected.
+    sim.set_guest(103, json!({ "config": { "boot": "order=ide2;scsi0" } })).await?;
+    client
+        .call("set_cdrom", json!({ "vmid": 103, "eject": true, "disk": "ide2" }))
+        .await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_disk_is_added_in_a_free_slot_only() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -113,6 +138,13 @@ async fn a_disk_is_added_in_a_free_slot_only() -> anyhow::Result<()> {
         .error("add_disk", json!({ "vmid": 100, "size": "8G", "disk": slot }))
         .await?;
     assert_says(&error, &["is in use"]);
+    let error = client
+        .error(
+            "add_disk",
+            json!({ "vmid": 200, "size": "1G", "mount_point": "/etc/ssh", "storage": "local" }),
+        )
+        .await?;
+    assert_says(&error, &["mount_point", "directory of the system"]);
     let report = client
         .call(
             "add_disk",

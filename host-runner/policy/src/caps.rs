@@ -17,7 +17,7 @@ pub struct Caps {
     pub writes: Option<NonZeroU32>,
     /// Of those that lose data or interrupt a guest.
     pub destructive: Option<NonZeroU32>,
-    /// Of guests that are made, in an hour.
+    /// Of guests that are made, in an hour. Each process counts its own.
     pub new_guests: Option<NonZeroU32>,
 }
 
@@ -55,8 +55,15 @@ impl Sizes {
                 "this server allows a guest at most {cap} MiB of memory {by}"
             ));
         }
+        let how = match meaning.cpus {
+            u64::MAX => {
+                ": give cores and sockets together, since their product counts; a container needs \
+                 a number of cores"
+            }
+            _ => "",
+        };
         over(meaning.cpus, self.cores, 1)
-            .map(|cap| format!("this server allows a guest at most {cap} CPUs {by}"))
+            .map(|cap| format!("this server allows a guest at most {cap} CPUs {by}{how}"))
     }
 }
 
@@ -222,6 +229,11 @@ mod tests {
         assert!(refusal(u64::MAX, 0, 0).unwrap().contains("not what to add"));
         assert!(refusal(0, 4097, 0).unwrap().contains("4096 MiB"));
         assert!(refusal(0, 0, 5).unwrap().contains("4 CPUs"));
+        assert!(
+            refusal(0, 0, u64::MAX)
+                .unwrap()
+                .contains("sockets together")
+        );
         assert_eq!(Sizes::default().refusal(&Meaning::default()), None);
     }
 

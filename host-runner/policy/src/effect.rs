@@ -59,21 +59,36 @@ fn backup(request: &ApiRequest, meaning: &mut Meaning) {
 
 /// A job in another mode than `snapshot` interrupts its guests at each run. Which
 /// guests a job has selected, and when it ran, is not known here, so each change
-/// but that of the comment may leave some without backups.
+/// but that of the comment may leave some without backups. A new job may also cost
+/// old backups: where another job prunes, its retention counts those of both.
 fn backup_job(request: &ApiRequest, meaning: &mut Meaning) {
     if request.values("mode").any(|mode| mode != "snapshot") {
         meaning.act(Action::Shutdown);
     }
-    meaning.may_unprotect =
-        request.method == Method::Put && request.params.iter().any(|(name, _)| name != "comment");
+    meaning.may_unprotect = !changes_comment_alone(request);
+    if request.method == Method::Put && meaning.may_unprotect {
+        meaning.act(Action::BackupJobChange);
+    }
 }
 
-/// The manager shuts the guest down, and forces it after a while.
+/// The manager starts a guest, or shuts it down and forces it after a while. What it
+/// did for the guest before is not known here, so each change but that of the comment
+/// may leave it without that.
 fn ha_state(request: &ApiRequest, meaning: &mut Meaning) {
-    let stops = |state| matches!(state, "stopped" | "disabled");
-    if request.values("state").any(stops) {
+    let sets = |state: &str| request.values("state").any(|one| one == state);
+    if sets("started") {
+        meaning.act(Action::Power);
+    }
+    if sets("stopped") || sets("disabled") {
         meaning.act(Action::HardStop);
     }
+    meaning.may_unprotect = request.method == Method::Put && !changes_comment_alone(request);
+}
+
+/// Whether a change is one of a comment and nothing else.
+fn changes_comment_alone(request: &ApiRequest) -> bool {
+    let is_idle = |(name, _): &(String, String)| matches!(name.as_str(), "comment" | "digest");
+    request.method == Method::Put && request.params.iter().all(is_idle)
 }
 
 /// Local volumes go, unless a storage is named, to one of the same name on the

@@ -4,14 +4,16 @@
 //! Proxmox takes a disk that is written to a slot in use for a replacement: the
 //! old volume is pushed out, and a cloud-init drive's is deleted at once. So a
 //! request for a slot is allowed only if the slot is known to be free, or to hold
-//! a CD-ROM. Whoever lets requests out reads the configuration itself
-//! ([`Present`]) and the request has to carry the digest of just that
+//! a CD-ROM. An installer on a CD-ROM could overwrite the disk of a guest that
+//! boots from it first, and a container's new mount point hides what is below its
+//! path: both depend on the configuration too. Whoever lets requests out reads it
+//! itself ([`Present`]) and the request has to carry the digest of just that
 //! configuration, so that Proxmox refuses it if anything has changed since.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use pve_api::hardware::{NewDrive, container_volume};
+use pve_api::hardware::{NewDrive, container_volume, mount_path};
 use pve_api::{GuestType, Method, Vmid};
 use serde::Deserialize;
 use serde_json::Value;
@@ -51,6 +53,8 @@ struct Slot {
     values: Vec<String>,
     /// Some value is not a text.
     is_unreadable: bool,
+    /// The guest's next start removes it.
+    is_removed: bool,
 }
 
 /// Why a request about disks and drives is not allowed.
@@ -58,6 +62,8 @@ struct Slot {
 pub(crate) enum Obstacle {
     /// Whatever the guest's configuration is.
     Harm(&'static str),
+    /// The guest would boot from the CD-ROM that it inserts before its disk.
+    Boot,
     /// The configuration is not known.
     Unknown,
     /// The request was made from another configuration.
@@ -74,6 +80,8 @@ struct Entry {
     key: String,
     value: Option<Value>,
     pending: Option<Value>,
+    /// 1, or 2 where it is forced: the next start removes the setting.
+    delete: Option<Value>,
 }
 
 impl Present {
@@ -87,6 +95,7 @@ impl Present {
                 continue;
             }
             let slot = present.slots.entry(entry.key).or_default();
+            slot.is_removed |= entry.delete.is_some();
             for value in [entry.value, entry.pending].into_iter().flatten() {
                 match value {
                     Value::String(text) => slot.values.push(text),
@@ -142,18 +151,121 @@ impl Present {
                 let head = head.strip_prefix("file=").unwrap_or(head);
                 let head = head.strip_prefix("volume=").unwrap_or(head);
                 let is_medium = value.split(',').any(|part| part == "media=cdrom");
-                pve_api::split_volid(head).is_some() && !is_medium && !head.contains("cloudinit")
+                pve_api::split_volid(head).is_some() && !is_medium && !is_cloud_init(value)
             };
             !slot.is_unreadable && slot.values.len() == 1 && slot.values.iter().all(is_volume)
         })
     }
 
     fn has_cloud_init(&self) -> bool {
-        let drive = |value: &String| value.contains("cloudinit");
-        self.slots
-            .values()
-            .any(|slot| slot.is_unreadable || slot.values.iter().any(drive))
+        let mut drives = self.slots.iter().filter(|(name, _)| is_disk(name));
+        drives.any(|(_, slot)| {
+            slot.is_unreadable || slot.values.iter().any(|value| is_cloud_init(value))
+        })
     }
+
+    /// Whether a VM boots from a disk that it has before it boots from a CD-ROM in a
+    /// slot, now and after its next start; or has no disk.
+    fn boots_from_disk_before(&self, slot: &str) -> bool {
+        let mut disks = self.slots.keys().filter(|name| is_bus(name));
+        if !disks.any(|name| !self.is_cd(name) && !self.is_cloud_init_drive(name)) {
+            return true;
+        }
+        let (Some(orders), Some(first)) = (self.texts("boot"), self.texts("bootdisk")) else {
+            return false;
+        };
+        orders.into_iter().all(|order| {
+            let mut parts = order.unwrap_or_default().split(',');
+            match parts.find_map(|part| part.strip_prefix("order=")) {
+                // Proxmox adds a new CD-ROM at the end.
+                Some(order) => order
+                    .split(';')
+                    .take_while(|device| *device != slot)
+                    .any(|device| self.is_boot_disk(device)),
+                None => {
+                    legacy_boots_from_disk(order)
+                        && first
+                            .iter()
+                            .all(|first| first.is_some_and(|first| self.is_boot_disk(first)))
+                }
+            }
+        })
+    }
+
+    /// What a setting is, and will be: none where it is not set. Fails where that
+    /// cannot be read.
+    fn texts<'a>(&'a self, name: &str) -> Option<Vec<Option<&'a str>>> {
+        let Some(known) = self.slots.get(name) else {
+            return Some(vec![None]);
+        };
+        let values = known.values.iter().map(|value| Some(value.as_str()));
+        let removed = known.is_removed.then_some(None);
+        (!known.is_unreadable).then(|| values.chain(removed).collect())
+    }
+
+    /// Whether a slot holds a disk, and keeps one at the next start.
+    fn is_boot_disk(&self, name: &str) -> bool {
+        let slot = self.slots.get(name).filter(|_| is_bus(name));
+        slot.is_some_and(|slot| {
+            let is_medium = |value: &String| value.split(',').any(|part| part == "media=cdrom");
+            !slot.is_unreadable
+                && !slot.is_removed
+                && !slot.values.is_empty()
+                && !slot.values.iter().any(is_medium)
+        }) && !self.is_cloud_init_drive(name)
+    }
+
+    fn is_cloud_init_drive(&self, name: &str) -> bool {
+        let slot = self.slots.get(name);
+        slot.is_some_and(|slot| slot.values.iter().any(|value| is_cloud_init(value)))
+    }
+
+    /// Whether a container has something mounted at a path, or below it.
+    fn mounts_below(&self, path: &str) -> bool {
+        let mut points = self.slots.iter().filter(|(name, _)| is_mount_point(name));
+        points.any(|(_, slot)| {
+            let mut paths = slot.values.iter().map(|value| mount_path(value));
+            slot.is_unreadable || paths.any(|mounted| mounted.is_none_or(|one| is_in(one, path)))
+        })
+    }
+}
+
+/// The order of older versions: letters for disks, CD-ROMs and networks. Without one,
+/// disks are first, but only the one in `bootdisk` is booted from.
+fn legacy_boots_from_disk(order: Option<&str>) -> bool {
+    let order = order.unwrap_or("cdn");
+    let order = order.strip_prefix("legacy=").unwrap_or(order);
+    match (order.find('c'), order.find('d')) {
+        (Some(disk), Some(cd)) => disk < cd,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Whether a path is another, or below it, however many slashes they have.
+fn is_in(path: &str, other: &str) -> bool {
+    let parts = |text| str::split(text, '/').filter(|part| !matches!(*part, "" | "."));
+    let mut path = parts(path);
+    parts(other).all(|part| path.next() == Some(part))
+}
+
+fn is_mount_point(name: &str) -> bool {
+    name.strip_prefix("mp")
+        .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The name of a slot that a VM can boot from.
+fn is_bus(name: &str) -> bool {
+    let bus = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    bus.len() < name.len() && matches!(bus, "scsi" | "sata" | "ide" | "virtio")
+}
+
+/// The volume of a cloud-init drive, whatever its storage is called.
+fn is_cloud_init(value: &str) -> bool {
+    let head = value.split(',').next().unwrap_or_default();
+    let head = head.strip_prefix("file=").unwrap_or(head);
+    pve_api::split_volid(head)
+        .is_some_and(|(_, name)| name.contains("cloudinit") && !name.starts_with("iso/"))
 }
 
 /// A CD-ROM as a configuration holds it: an ISO image with its size, an empty
@@ -303,7 +415,7 @@ pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Optio
         return Some(Obstacle::Stale);
     }
     if is_config {
-        return config_conflict(request, present).map(Obstacle::Harm);
+        return config_conflict(request, present);
     }
     let mut slots = request.values("disk").chain(request.values("volume"));
     let moves_volume = slots.next().is_some_and(|slot| present.is_volume(slot));
@@ -346,22 +458,39 @@ fn drive_fits(drive: NewDrive<'_>) -> bool {
 }
 
 /// What is wrong with a change of disks for what the guest has.
-fn config_conflict(request: &ApiRequest, present: &Present) -> Option<&'static str> {
+fn config_conflict(request: &ApiRequest, present: &Present) -> Option<Obstacle> {
     let mut cloud_init_drives = 0;
+    let mut mounted: Vec<&str> = Vec::new();
     for (name, value) in request.params.iter().filter(|(name, _)| is_disk(name)) {
         let fits = match NewDrive::parse(value) {
-            Some(NewDrive::Cd(_)) => present.is_free(name) || present.is_cd(name),
+            Some(NewDrive::Cd(iso)) => {
+                let fits = present.is_free(name) || present.is_cd(name);
+                if fits && iso.is_some() && !present.boots_from_disk_before(name) {
+                    return Some(Obstacle::Boot);
+                }
+                fits
+            }
             Some(NewDrive::CloudInit { .. }) => {
                 cloud_init_drives += 1;
                 if present.has_cloud_init() || cloud_init_drives > 1 {
-                    return Some("it would give a guest a second cloud-init drive");
+                    let second = "it would give a guest a second cloud-init drive";
+                    return Some(Obstacle::Harm(second));
                 }
                 present.is_free(name)
             }
             _ => present.is_free(name),
         };
         if !fits {
-            return Some("the slot is in use, and it would replace what is there");
+            let used = "the slot is in use, and it would replace what is there";
+            return Some(Obstacle::Harm(used));
+        }
+        if is_mount_point(name) {
+            let path = mount_path(value).unwrap_or("/");
+            if present.mounts_below(path) || mounted.iter().any(|one| is_in(one, path)) {
+                let hides = "it would hide what is mounted at that path or below it";
+                return Some(Obstacle::Harm(hides));
+            }
+            mounted.push(path);
         }
     }
     None
@@ -387,6 +516,13 @@ impl Obstacle {
     pub(crate) fn reason(self) -> String {
         match self {
             Self::Harm(harm) => format!("{harm}, which no policy can allow"),
+            Self::Boot => {
+                "the guest would boot from this CD-ROM before its disk, and an installer \
+                           on it could overwrite that, so no policy can allow this: insert the \
+                           image in the web interface, or first move the disk to the front of the \
+                           guest's boot order there"
+                    .to_owned()
+            }
             Self::Unknown => "whether it would replace or lose a disk depends on the guest's \
                               present configuration, which could not be read"
                 .to_owned(),
@@ -472,6 +608,7 @@ mod tests {
             ),
             ("unused0", Some("local:100/vm-100-disk-4.qcow2"), None),
             ("name", Some("web"), None),
+            ("boot", Some("order=scsi0;ide0"), None),
         ]);
         let config = "/nodes/pve1/qemu/100/config";
         let cd = "nas:iso/b.iso,media=cdrom";
@@ -487,6 +624,7 @@ mod tests {
             ("ide0", cd, true),
             ("ide0", "none,media=cdrom", true),
             ("ide1", cd, true),
+            ("sata5", "none,media=cdrom", true),
             ("ide0", "local:8", false),
             ("ide2", cd, false),
             ("ide2", "none,media=cdrom", false),
@@ -515,7 +653,14 @@ mod tests {
                 assert!(!allows(&request("PUT", config, &form), &vm), "{form:?}");
             }
         }
-        let empty = present(&[]);
+        // The word is looked for in the names of volumes alone.
+        let empty = present(&[
+            ("tags", Some("cloudinit"), None),
+            ("description", Some("no cloudinit"), None),
+            ("scsi0", Some("cloudinit-nas:vm-100-disk-0"), None),
+            ("ide0", Some("nas:iso/cloudinit.iso,media=cdrom"), None),
+        ]);
+        assert!(empty.is_volume("scsi0"));
         let cloud_init = pairs(&[("ide2", "local:cloudinit"), ("digest", DIGEST)]);
         assert!(allows(&request("PUT", config, &cloud_init), &empty));
         let two = pairs(&[
@@ -524,6 +669,115 @@ mod tests {
             ("digest", DIGEST),
         ]);
         assert!(!allows(&request("PUT", config, &two), &empty));
+    }
+
+    #[test]
+    fn no_cd_is_inserted_that_boots_before_the_disk() {
+        let disk = ("scsi0", Some("local:vm-100-disk-0,size=32G"), None);
+        let drive = ("ide2", Some("none,media=cdrom"), None);
+        let second = Some("local:vm-100-disk-1");
+        let inserts = |more: &[(&str, Option<&str>, Option<&str>)]| {
+            let vm = present(&[&[disk, drive], more].concat());
+            let put = |value: &str| {
+                let form = pairs(&[("ide2", value), ("digest", DIGEST)]);
+                allows(&request("PUT", "/nodes/pve1/qemu/100/config", &form), &vm)
+            };
+            assert!(put("none,media=cdrom"), "{more:?}");
+            put("nas:iso/b.iso,media=cdrom")
+        };
+        for order in [
+            "order=scsi0",
+            "order=scsi0;ide2;net0",
+            "order=net0;scsi0;ide2",
+        ] {
+            assert!(inserts(&[("boot", Some(order), None)]), "{order}");
+        }
+        for order in [
+            "order=ide2;scsi0",
+            "order=ide2",
+            "order=net0",
+            "order=",
+            "order=scsi1;ide2;scsi0",
+            "dc",
+            "legacy=dcn",
+            "n",
+            "cdn",
+        ] {
+            assert!(!inserts(&[("boot", Some(order), None)]), "{order}");
+            let pending = [("boot", Some("order=scsi0"), Some(order))];
+            assert!(!inserts(&pending), "{order}");
+        }
+        // Older versions boot from one disk only.
+        assert!(!inserts(&[]));
+        let first = ("bootdisk", Some("scsi0"), None);
+        assert!(inserts(&[first]) && inserts(&[first, ("boot", Some("cdn"), None)]));
+        assert!(inserts(&[first, ("boot", Some("c"), None)]));
+        assert!(!inserts(&[first, ("boot", Some("dc"), None)]));
+        assert!(!inserts(&[("bootdisk", Some("scsi1"), None)]));
+        assert!(inserts(&[
+            ("scsi1", second, None),
+            ("bootdisk", Some("scsi1"), None)
+        ]));
+        // The next start removes what comes first now.
+        let body = json!({"data": [
+            {"key": "digest", "value": DIGEST},
+            {"key": "scsi0", "value": "local:vm-100-disk-0"},
+            {"key": "boot", "value": "order=scsi0", "delete": 1},
+        ]});
+        let removed = Present::read(body.to_string().as_bytes()).unwrap();
+        assert!(!removed.boots_from_disk_before("ide2"));
+        // Nothing can be overwritten in a guest without a disk.
+        assert!(present(&[drive]).boots_from_disk_before("ide2"));
+        let form = pairs(&[("ide2", "nas:iso/b.iso,media=cdrom"), ("digest", DIGEST)]);
+        let put = request("PUT", "/nodes/pve1/qemu/100/config", &form);
+        let verdict = Policy::preset(Preset::Operate).decide_knowing(
+            Ok(&put),
+            &Directory::new(),
+            Some(&removed),
+        );
+        assert!(verdict.reason.contains("web interface"), "{verdict:?}");
+        assert!(verdict.meaning.is_destructive());
+    }
+
+    #[test]
+    fn no_volume_is_mounted_over_another() {
+        let container = present(&[
+            ("rootfs", Some("local:200/vm-200-disk-0.raw,size=8G"), None),
+            (
+                "mp0",
+                Some("local:200/vm-200-disk-1.raw,mp=/srv/data/,size=8G"),
+                None,
+            ),
+            ("mp1", None, Some("/tank/media,mp=/mnt//media")),
+        ]);
+        let put = |form: &[(&str, &str)]| {
+            let form = [pairs(form), pairs(&[("digest", DIGEST)])].concat();
+            request("PUT", "/nodes/pve1/lxc/200/config", &form)
+        };
+        for (path, allowed) in [
+            ("/srv/data2", true),
+            ("/srv/data/more", true),
+            ("/var/lib/mysql", true),
+            ("/home", true),
+            ("/srv/data", false),
+            ("/srv", false),
+            ("/mnt", false),
+            ("/mnt/media", false),
+            ("/usr", false),
+            ("/etc/ssh", false),
+            ("/var", false),
+        ] {
+            let request = put(&[("mp5", &format!("local:8,mp={path}"))]);
+            assert_eq!(allows(&request, &container), allowed, "{path}");
+        }
+        let both = put(&[("mp5", "local:8,mp=/opt/a"), ("mp6", "local:8,mp=/opt")]);
+        assert!(!allows(&both, &container));
+        let verdict = Policy::preset(Preset::Operate).decide_knowing(
+            Ok(&put(&[("mp5", "local:8,mp=/opt")])),
+            &Directory::new(),
+            Some(&container),
+        );
+        assert!(verdict.allowed && verdict.meaning.is_destructive());
     }
 
     #[test]
@@ -715,8 +969,9 @@ mod tests {
             prop_assert!(volumes(&has).is_subset(&volumes(&after)), "{:?} {:?}", has, params);
             // Nor does one give a guest a volume that exists.
             prop_assert!(volumes(&after).is_subset(&volumes(&has)), "{:?}", params);
-            prop_assert_eq!(digest, DIGEST);
+            // A network card is judged without the configuration.
             let changes_disks = form.keys().any(|slot| is_disk(slot));
+            prop_assert!(digest == DIGEST || !changes_disks);
             let is_harmless = extra.is_none_or(|extra| match extra {
                 ("cores", _) => true,
                 ("delete", "tags") => !changes_disks,

@@ -47,8 +47,13 @@ pub struct Meaning {
     /// It sets how much memory a guest has. A running container that has more
     /// than that in use loses processes at once.
     pub may_starve: bool,
-    /// It changes a backup job, which may leave guests without backups.
+    /// It adds or changes a backup job, or changes what high availability does with a
+    /// guest: backups may be lost, or the guest left without them or without help.
     pub may_unprotect: bool,
+    /// It inserts a CD-ROM. A guest that boots from it may overwrite its disk.
+    pub may_reinstall: bool,
+    /// It mounts a volume in a container, which hides what is below that path.
+    pub may_hide: bool,
     /// The hosts, in lower case, that a node would fetch from.
     pub hosts: Vec<String>,
     /// It may cut nodes off from the network, though nothing is lost.
@@ -58,9 +63,10 @@ pub struct Meaning {
     /// The largest disk that it makes or grows, in bytes; `u64::MAX` where it
     /// grows a disk by a size, not to one.
     pub disk_bytes: u64,
-    /// The memory that it gives a guest, in MiB.
+    /// The memory that it gives a guest, or the swap if that is more, in MiB.
     pub memory_mib: u64,
-    /// The CPUs that it gives a guest: cores times sockets.
+    /// The CPUs that it gives a guest: cores times sockets; `u64::MAX` where the
+    /// request does not show how many.
     pub cpus: u64,
     /// No tool sends it: an `allow` rule lets it through.
     pub for_experts: bool,
@@ -149,8 +155,8 @@ fn is_memory(name: &str) -> bool {
 }
 
 impl Meaning {
-    /// Whether it may change which guests there are, where they are, or their
-    /// pools and tags.
+    /// Whether it may change which guests there are, where they are, their pools
+    /// and tags, or whether they are under high availability.
     pub fn changes_directory(&self) -> bool {
         self.actions.iter().any(|action| {
             matches!(
@@ -160,6 +166,7 @@ impl Meaning {
                     | Action::Restore
                     | Action::Options
                     | Action::Migrate
+                    | Action::HighAvailability
             )
         })
     }
@@ -178,14 +185,16 @@ impl Meaning {
         })
     }
 
-    /// Whether it loses data, interrupts a guest, may take memory or backups from one,
-    /// or may cut nodes or a guest off. How much memory a guest has now is not known here, so
-    /// each change of it counts.
+    /// Whether it loses or hides data, interrupts a guest, may take memory or backups from
+    /// one, or may cut nodes or a guest off. How much memory a guest has now is not known
+    /// here, so each change of it counts.
     pub fn is_destructive(&self) -> bool {
         self.may_lock_out
             || self.may_starve
             || self.may_isolate
             || self.may_unprotect
+            || self.may_reinstall
+            || self.may_hide
             || self.actions.iter().any(|action| action.is_destructive())
     }
 
@@ -247,12 +256,15 @@ impl Meaning {
         if !gives {
             return;
         }
-        self.memory_mib = number("memory").unwrap_or_default();
-        let cores = number("cores");
-        let sockets = number("sockets");
-        if cores.is_some() || sockets.is_some() {
-            self.cpus = cores.unwrap_or(1).saturating_mul(sockets.unwrap_or(1));
-        }
+        let swap = number("swap").unwrap_or_default();
+        self.memory_mib = number("memory").unwrap_or_default().max(swap);
+        self.cpus = if self.actions.contains(&Action::Create) {
+            number("cores").unwrap_or_default()
+        } else if request.segments.iter().any(|segment| segment == "lxc") {
+            container_cpus(request)
+        } else {
+            vm_cpus(request)
+        };
     }
 
     /// Notes the size of a disk that it makes.
@@ -334,6 +346,9 @@ impl Meaning {
                     self.act(action);
                     self.may_starve |= is_memory(name);
                     self.may_isolate |= stands_for("net#", name);
+                    self.may_hide |= grammar == Grammar::MountPoint;
+                    self.may_reinstall |= matches!(grammar, Grammar::Drive { .. })
+                        && matches!(NewDrive::parse(value), Some(NewDrive::Cd(Some(_))));
                 }
             }
         }
@@ -427,6 +442,58 @@ impl Meaning {
             None if upid.kind() == "download" => {}
             None => self.tells_of_any_guest = true,
         }
+    }
+}
+
+/// A setting of a guest, as a request leaves it.
+enum Left {
+    /// As it was, which the request does not show.
+    Unknown,
+    /// At its default.
+    Removed,
+    Set(u64),
+}
+
+fn left(request: &ApiRequest, name: &str) -> Left {
+    let mut removed = request.values("delete").flat_map(grammar::list);
+    // A fraction of a core is one that is used.
+    let number = |text: &str| {
+        let (number, decimals) = text.split_once('.').unwrap_or((text, "0"));
+        let has_rest = decimals.bytes().any(|digit| digit != b'0');
+        let number: u64 = number.parse().unwrap_or(u64::MAX);
+        number.saturating_add(has_rest.into())
+    };
+    match request.values(name).next() {
+        Some(value) => Left::Set(number(value)),
+        None if removed.any(|one| one == name) => Left::Removed,
+        None => Left::Unknown,
+    }
+}
+
+/// The CPUs that a change gives a VM. Without both factors their product is not known.
+fn vm_cpus(request: &ApiRequest) -> u64 {
+    let factors = (left(request, "cores"), left(request, "sockets"));
+    let known = |factor| match factor {
+        Left::Unknown => None,
+        Left::Removed => Some(1),
+        Left::Set(number) => Some(number),
+    };
+    match factors {
+        (Left::Unknown, Left::Unknown) => 0,
+        (cores, sockets) => known(cores)
+            .zip(known(sockets))
+            .map_or(u64::MAX, |(cores, sockets)| cores.saturating_mul(sockets)),
+    }
+}
+
+/// The CPUs that a change gives a container. It has those of its node without a number of
+/// cores, unless its CPU time has a limit; a limit of 0 is none.
+fn container_cpus(request: &ApiRequest) -> u64 {
+    match (left(request, "cores"), left(request, "cpulimit")) {
+        (Left::Set(cores), _) => cores,
+        (Left::Unknown, Left::Unknown) => 0,
+        (_, Left::Set(limit)) if limit > 0 => limit,
+        _ => u64::MAX,
     }
 }
 

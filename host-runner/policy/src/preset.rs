@@ -42,6 +42,7 @@ impl Preset {
             | Action::FirewallDelete
             | Action::Template
             | Action::HighAvailability
+            | Action::BackupJobChange
             | Action::GuestExec => Self::Admin,
             _ => Self::Operate,
         }

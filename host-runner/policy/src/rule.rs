@@ -107,11 +107,13 @@ impl Rule {
             }
             Self::BuiltIn => {
                 "Deleting a guest, a storage, a volume, a disk or a backup; overwriting a guest; \
-                 replacing or losing a disk by writing to a slot that is in use; ignoring locks; \
+                 replacing or losing a disk by writing to a slot that is in use; inserting an ISO \
+                 image that a VM would boot from before its disk; mounting a volume over one that \
+                 a container has, or over a directory of the system; ignoring locks; \
                  changing users, tokens or permissions, or requesting tickets; changing nodes, \
                  services, storages, pools, replication or rules of high availability; removing \
-                 guests from high availability; removing a backup job, or changing one so that it \
-                 could delete more backups; starting, stopping or migrating all guests of a node; running a \
+                 guests from high availability; removing a backup job, or changing one so that its \
+                 own runs could delete more backups; starting, stopping or migrating all guests of a node; running a \
                  command on a node; making a node fetch from itself, another node of the \
                  cluster, its local link or a metadata service; reads that make a node connect \
                  to an address given in the request (`scan/nfs` and similar, `acme/meta`, \

@@ -4,11 +4,13 @@
 //! it selects, whatever has made those backups; without a retention of its own, that
 //! of the storage or the node applies. So a new job, another guest, storage or
 //! schedule, and a job that is enabled again could each delete backups. All of
-//! these are sent with `keep-all=1`, and the policy lets nothing else through.
+//! these are sent with `keep-all=1`, and the policy lets nothing else through. The
+//! retention of another job counts the new backups too, so a new job needs a storage
+//! where no other one deletes backups of the same guests.
 
 use std::collections::BTreeSet;
 
-use pve_api::calls;
+use pve_api::{Grammar, calls};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,7 +20,7 @@ use super::job::{
 };
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{At, Flag, Format, Guest, Params, Pve, Text, Vmid, guests};
+use crate::pve::{At, Failure, Flag, Format, Guest, Params, Pve, Text, Vmid, guests};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
@@ -41,7 +43,7 @@ pub(crate) struct SetBackupJob {
     pool: Option<String>,
     /// Where the backups go.
     storage: Option<String>,
-    /// systemd calendar event: daily, mon..fri 02:30.
+    /// At most once an hour: daily, mon..fri 02:30.
     #[schemars(length(min = 1, max = 128))]
     schedule: Option<String>,
     /// Default snapshot; the others interrupt guests.
@@ -111,6 +113,18 @@ struct Picture<'a> {
 impl SetBackupJob {
     fn check(&self) -> Result<()> {
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
+        if let Some(schedule) = &self.schedule
+            && !Grammar::Schedule.fits(schedule.trim())
+        {
+            return Err(Error::argument(
+                "schedule",
+                format!(
+                    "must be {}, not {}",
+                    Grammar::Schedule.wanted(),
+                    text::quoted(schedule)
+                ),
+            ));
+        }
         let given = [
             self.add_vmids.is_some(),
             self.vmids.is_some(),
@@ -272,7 +286,10 @@ impl SetBackupJob {
         }
         picture.check_coverage(old, &new, self.accept_fewer_guests)?;
         let (before, after) = (selects(old), selects(&new));
-        pve.send::<Option<()>>(&calls::cluster::SET_BACKUP_JOB.at([id]), &form)?;
+        match pve.send::<Option<()>>(&calls::cluster::SET_BACKUP_JOB.at([id]), &form) {
+            Err(failure @ Failure::Refused { .. }) => return Err(only_new(failure)),
+            sent => sent?,
+        };
         if before != after {
             report.action.push_str(&format!(
                 ": {} instead of {}",
@@ -380,6 +397,15 @@ impl SetBackupJob {
         }
         report
     }
+}
+
+/// A host that lets jobs be added may still refuse to change one.
+fn only_new(failure: Failure) -> Error {
+    let message = Error::from(failure).message();
+    Error::Denied(format!(
+        "{message}; where this server may add jobs, leave job out for a new one, or change this \
+         one in the web interface, under Datacenter, Backup"
+    ))
 }
 
 const KEEP_ALL: &str = "keep-all=1";

@@ -101,7 +101,8 @@ impl AddDisk {
             (GuestType::Lxc, Some(path)) if !hardware::is_mount_path(path) => Err(Error::argument(
                 "mount_point",
                 format!(
-                    "must be a path of letters, digits, -, _ and ., such as /srv/data, not {}",
+                    "must be a path of letters, digits, -, _ and ., such as /srv/data, and not a \
+                     directory of the system, which the volume would hide; not {}",
                     text::quoted(path)
                 ),
             )),

@@ -26,6 +26,9 @@ pub(super) struct DesiredSetting {
     unit: Unit,
     /// Empty: not set.
     value: String,
+    /// The setting without which a host cannot judge this one: where one of them is
+    /// sent, the other is too.
+    partner: Option<&'static str>,
 }
 
 #[derive(Clone, Copy)]
@@ -49,7 +52,14 @@ impl DesiredSetting {
             default,
             unit,
             value,
+            partner: None,
         }
+    }
+
+    /// Sends this setting along with another one, even if it stays as it is.
+    pub(super) fn along_with(mut self, partner: &'static str) -> Self {
+        self.partner = Some(partner);
+        self
     }
 
     /// Whether the guest has this value, or will have it from its next start on.
@@ -101,7 +111,7 @@ pub(super) fn write(
             waiting.join(", ")
         )
     });
-    desired.retain(|setting| !setting.is_met(before));
+    keep_needed(&mut desired, before);
     let mut report = if desired.is_empty() {
         Report::unchanged(action)
     } else {
@@ -115,6 +125,19 @@ pub(super) fn write(
         ));
     }
     Ok(report)
+}
+
+/// Drops the settings that need not be sent.
+pub(super) fn keep_needed(desired: &mut Vec<DesiredSetting>, before: &PendingConfig) {
+    let differing: Vec<&str> = desired
+        .iter()
+        .filter(|setting| !setting.is_met(before))
+        .map(|setting| setting.key)
+        .collect();
+    desired.retain(|setting| {
+        let is_sent = |key: &&str| differing.contains(key);
+        is_sent(&setting.key) || setting.partner.as_ref().is_some_and(is_sent)
+    });
 }
 
 /// What [`write`] would change.
@@ -168,6 +191,7 @@ fn send(
         Err(failure) => {
             report.changes = desired
                 .iter()
+                .filter(|setting| !setting.is_met(before))
                 .map(|setting| setting.change(before, None))
                 .collect();
             Ok(report.warn(format!(

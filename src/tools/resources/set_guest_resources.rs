@@ -82,7 +82,7 @@ impl Guarded for SetGuestResources {
             self.check_together(&before)?;
             let mut warnings = self.check_node(pve, guest, &before)?;
             warnings.extend(self.check_use(pve, guest, &before)?);
-            let desired = self.desired(guest.kind);
+            let desired = self.desired(guest.kind, &before);
             if is_dry && differs(&before, &desired) {
                 return Ok(None);
             }
@@ -273,7 +273,8 @@ impl SetGuestResources {
         one(self.cores, "cores").saturating_mul(one(self.sockets, "sockets"))
     }
 
-    pub(super) fn desired(&self, kind: GuestType) -> Vec<DesiredSetting> {
+    /// What a host allows is the product of cores and sockets, so a VM is sent both.
+    pub(super) fn desired(&self, kind: GuestType, before: &PendingConfig) -> Vec<DesiredSetting> {
         let whole = |argument, key, default, value: Option<u32>| {
             Some(DesiredSetting::new(
                 argument,
@@ -284,10 +285,19 @@ impl SetGuestResources {
             ))
         };
         // All cores of the node, where a container has no number.
-        let cores = (kind == GuestType::Qemu).then_some("1");
+        let default = (kind == GuestType::Qemu).then_some("1");
+        let factor = |key, partner, given: Option<u32>, other: Option<u32>| {
+            let stays = || {
+                let is_needed = kind == GuestType::Qemu && other.is_some();
+                let value = before.number(key).unwrap_or(1);
+                (is_needed && !before.is_unreadable(key)).then_some(u32::try_from(value).ok()?)
+            };
+            let setting = whole(key, key, default, given.or_else(stays))?;
+            Some(setting.along_with(partner))
+        };
         [
-            whole("cores", "cores", cores, self.cores),
-            whole("sockets", "sockets", Some("1"), self.sockets),
+            factor("cores", "sockets", self.cores, self.sockets),
+            factor("sockets", "cores", self.sockets, self.cores),
             self.cpu_limit.map(|limit| {
                 let (key, unit) = ("cpulimit", Unit::Number);
                 DesiredSetting::new("cpu_limit", key, Some("0"), unit, limit.to_string())

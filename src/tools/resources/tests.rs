@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::change::{form, is_hotplug_refusal, outcome, partly, refusals};
+use super::change::{form, is_hotplug_refusal, keep_needed, outcome, partly, refusals};
 use super::resize_disk::{ResizeDisk, Size};
 use super::set_guest_options::{SetGuestOptions, is_tag, join_tags, merge_tags};
 use super::set_guest_resources::SetGuestResources;
@@ -72,17 +72,38 @@ fn only_what_differs_is_sent() {
         json!({"vmid": 100, "cores": 2, "memory_mib": 4096, "cpu_limit": 0, "sockets": 1}),
     );
     let before = before();
-    let mut desired = wanted.desired(GuestType::Qemu);
-    desired.retain(|setting| !setting.is(before.wanted(setting.key)));
+    let mut desired = wanted.desired(GuestType::Qemu, &before);
+    keep_needed(&mut desired, &before);
     assert_eq!(
         pairs(&form(&desired, before.digest())),
         ["memory=4096", "digest=ab12"]
     );
     let limit = resources(json!({"vmid": 100, "cpu_limit": 1.5}));
     assert_eq!(
-        pairs(&form(&limit.desired(GuestType::Lxc), None)),
+        pairs(&form(&limit.desired(GuestType::Lxc, &before), None)),
         ["cpulimit=1.5"]
     );
+    // A host that limits their product needs both factors.
+    for (kind, arguments, sent) in [
+        (
+            GuestType::Qemu,
+            json!({"cores": 4}),
+            &["cores=4", "sockets=1"][..],
+        ),
+        (
+            GuestType::Qemu,
+            json!({"cores": 2, "sockets": 2}),
+            &["cores=2", "sockets=2"],
+        ),
+        (GuestType::Qemu, json!({"cores": 2}), &[]),
+        (GuestType::Lxc, json!({"cores": 4}), &["cores=4"]),
+    ] {
+        let mut arguments = arguments;
+        arguments["vmid"] = json!(100);
+        let mut desired = resources(arguments).desired(kind, &before);
+        keep_needed(&mut desired, &before);
+        assert_eq!(pairs(&form(&desired, None)), sent);
+    }
 }
 
 #[test]
@@ -94,7 +115,7 @@ fn what_took_effect_and_what_waits() {
     ]));
     let report = outcome(
         Report::done("x"),
-        &wanted.desired(GuestType::Qemu),
+        &wanted.desired(GuestType::Qemu, &before()),
         &before(),
         &after,
     );
@@ -131,7 +152,7 @@ fn changes_that_a_running_guest_refuses() {
         {"key": "memory", "value": "2048", "pending": "4096"},
         {"key": "cores", "value": 4},
     ]));
-    let desired = wanted.desired(GuestType::Qemu);
+    let desired = wanted.desired(GuestType::Qemu, &before());
     let report = partly(
         Report::done("x"),
         &desired,

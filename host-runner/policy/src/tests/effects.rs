@@ -27,9 +27,9 @@ fn side_effects_are_actions_too() {
 }
 
 /// Which guests a job selected before is not known, so any change may leave some
-/// without backups.
+/// without backups. The backups of a new job may push out those of another one.
 #[test]
-fn changes_of_backup_jobs_are_destructive() {
+fn backup_jobs_and_high_availability_are_destructive() {
     let verdict = |method: &str, path: &str, body: &str| {
         let verdict = decide(&Policy::preset(Preset::Admin), method, path, body);
         assert!(verdict.allowed, "{verdict:?}");
@@ -40,27 +40,76 @@ fn changes_of_backup_jobs_are_destructive() {
     };
     let new = "schedule=daily&storage=nas&all=1&prune-backups=keep-all%3D1";
     let add = |mode: &str| verdict("POST", "/cluster/backup", &format!("{new}&mode={mode}"));
-    assert_eq!(add("snapshot"), (vec![Action::BackupJob], false));
+    assert_eq!(add("snapshot"), (vec![Action::BackupJob], true));
     assert_eq!(
         add("stop"),
         (vec![Action::BackupJob, Action::Shutdown], true)
     );
-    let set = |body: &str| verdict("PUT", "/cluster/backup/nightly", body).1;
-    assert!(set("enabled=0") && set("vmid=100&prune-backups=keep-all%3D1"));
-    assert!(!set("comment=a"));
-    let ha = |state: &str| {
+    let set = |body: &str| verdict("PUT", "/cluster/backup/nightly", body);
+    let change = vec![Action::BackupJob, Action::BackupJobChange];
+    assert_eq!(set("enabled=0"), (change.clone(), true));
+    assert_eq!(
+        set("comment=a&vmid=100&prune-backups=keep-all%3D1"),
+        (change, true)
+    );
+    assert_eq!(set("comment=a"), (vec![Action::BackupJob], false));
+    let add = |state: &str| {
         let body = format!("sid=vm%3A100&state={state}");
         verdict("POST", "/cluster/ha/resources", &body)
     };
-    assert_eq!(ha("started"), (vec![Action::HighAvailability], false));
-    assert_eq!(
-        ha("stopped"),
-        (vec![Action::HighAvailability, Action::HardStop], true)
+    let ha = Action::HighAvailability;
+    assert_eq!(add("ignored"), (vec![ha], false));
+    assert_eq!(add("started"), (vec![ha, Action::Power], false));
+    assert_eq!(add("stopped"), (vec![ha, Action::HardStop], true));
+    let set = |body: &str| verdict("PUT", "/cluster/ha/resources/vm:100", body);
+    assert_eq!(set("state=started"), (vec![ha, Action::Power], true));
+    assert_eq!(set("state=disabled"), (vec![ha, Action::HardStop], true));
+    assert_eq!(set("max_restart=0&digest=aa"), (vec![ha], true));
+    assert_eq!(set("comment=a&digest=aa"), (vec![ha], false));
+    // A shutdown is judged by whether the guest is under high availability.
+    let add = "sid=vm%3A100&state=ignored";
+    let added = decide(
+        &Policy::preset(Preset::Admin),
+        "POST",
+        "/cluster/ha/resources",
+        add,
     );
-    assert_eq!(
-        verdict("PUT", "/cluster/ha/resources/vm:100", "state=disabled"),
-        (vec![Action::HighAvailability, Action::HardStop], true)
-    );
+    assert!(added.meaning.changes_directory());
+}
+
+/// A request shows a factor of a VM's CPUs, or that a container loses its limit.
+#[test]
+fn cpus_and_memory_that_a_request_does_not_show_are_over_a_limit() {
+    let mut policy = Policy::preset(Preset::Operate);
+    policy.sizes = Sizes {
+        memory_mib: std::num::NonZeroU32::new(4096),
+        cores: std::num::NonZeroU32::new(4),
+        ..Sizes::default()
+    };
+    let (vm, container) = ("/nodes/pve1/qemu/100/config", "/nodes/pve2/lxc/200/config");
+    for (path, body, allowed) in [
+        (vm, "cores=2&sockets=2", true),
+        (vm, "cores=4&delete=sockets", true),
+        (vm, "cores=2&sockets=3", false),
+        (vm, "cores=2", false),
+        (vm, "sockets=1", false),
+        (vm, "delete=cores", false),
+        (vm, "memory=4096&cpulimit=8", true),
+        (container, "cores=4", true),
+        (container, "cores=5", false),
+        (container, "delete=cores", false),
+        (container, "delete=cores&cpulimit=3.5", true),
+        (container, "cpulimit=4.5", false),
+        (container, "cpulimit=0", false),
+        (container, "delete=cpulimit", false),
+        (container, "cores=2&delete=cpulimit", true),
+        (container, "swap=4096", true),
+        (container, "memory=512&swap=8192", false),
+    ] {
+        let verdict = decide(&policy, "PUT", path, body);
+        assert_eq!(verdict.allowed, allowed, "{path} {body}: {verdict:?}");
+        assert!(allowed || verdict.rule.name() == "limits", "{verdict:?}");
+    }
 }
 
 /// How much memory a guest has now is not known, so any change may take some
