@@ -3,7 +3,10 @@
 //!
 //! A ticket comes back from outside, so it is read as strictly as arguments
 //! are. Its holder can do nothing with it that the tools do not offer: look at
-//! a task, a guest or a command, and stop a task.
+//! a task, a guest or a command, stop a task, and, with the ticket of a tool that
+//! works in several steps, begin the steps that follow. What a ticket of
+//! [`Pending::Own`] says of these steps is checked by that tool, and a host
+//! judges their requests as it judges those of a call.
 //!
 //! A ticket is data. The table of tools finds the tool that it names, and that
 //! line of the table resumes it, see [`Tool::resume`].

@@ -109,6 +109,15 @@ impl Failure {
         matches!(self, Self::Refused { .. } | Self::Mistaken { .. })
     }
 
+    /// Whether a change may have been made all the same.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Api(error) => error.maybe_done(),
+            Self::Transport { maybe_done, .. } | Self::Unreadable { maybe_done, .. } => *maybe_done,
+            Self::Refused { .. } | Self::Mistaken { .. } => false,
+        }
+    }
+
     /// Whether a request certainly had no effect because it did not arrive.
     pub(super) fn never_arrived(&self) -> bool {
         match self {

@@ -3,17 +3,20 @@
 
 use std::net::IpAddr;
 
-use pve_api::{GuestType, calls};
+use pve_api::call::{Params as Known, stands_for};
+use pve_api::{Call, Grammar, GuestType, Upid, calls};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{At, Failure, NotMade, Params, Pve, Request, Started, Vmid, with_free_vmid};
+use crate::pve::{
+    At, Failure, Format, NotMade, Params, Pve, Request, Started, Vmid, with_free_vmid,
+};
 use crate::text;
-use crate::tool::follow::{self, Detail};
+use crate::tool::follow::{self, Detail, Look};
 use crate::tool::report::{Change, Report, Status};
-use crate::tool::ticket::{Pending, PendingTask};
+use crate::tool::ticket::{self, Pending, PendingTask};
 use crate::tool::{Finished, Outcome, Reply, Running};
 use crate::tool_names;
 
@@ -111,6 +114,24 @@ impl Step {
             Self::Address { .. } => "wait for an address".to_owned(),
         }
     }
+
+    /// Whether a step of a ticket, which anyone may have written, is one that is
+    /// made here.
+    fn is_sound(&self) -> bool {
+        match self {
+            Self::Grow { disk, size } => Grammar::Disk.fits(disk) && Grammar::Size.fits(size),
+            Self::Create | Self::Start | Self::Address { .. } => true,
+        }
+    }
+}
+
+/// The steps in words, in order.
+fn listed<'a>(steps: impl IntoIterator<Item = &'a Step>, guest_type: GuestType) -> String {
+    let words: Vec<String> = steps
+        .into_iter()
+        .map(|step| step.words(guest_type))
+        .collect();
+    words.join("; ")
 }
 
 impl Wanted {
@@ -119,6 +140,28 @@ impl Wanted {
             GuestType::Qemu => "VM".to_owned(),
             GuestType::Lxc => "container".to_owned(),
         }
+    }
+
+    fn call(&self) -> &'static Call {
+        match self.guest_type {
+            GuestType::Qemu => &calls::create::VM,
+            GuestType::Lxc => &calls::create::CONTAINER,
+        }
+    }
+
+    /// Whether a ticket, which anyone may have written, holds what a call of the tool
+    /// could have left in it.
+    fn is_sound(&self) -> bool {
+        let Known::These(known) = self.call().params else {
+            return false;
+        };
+        let is_known = |(name, value): &(String, String)| {
+            let param = known.iter().find(|param| stands_for(param.name, name));
+            name != "vmid" && param.is_some_and(|param| param.grammar.fits(value))
+        };
+        Format::Node.fits(&self.node)
+            && self.settings.iter().all(is_known)
+            && self.then.iter().all(Step::is_sound)
     }
 
     /// Every step with its settings.
@@ -198,13 +241,10 @@ impl Wanted {
                 tool_names::LIST_TEMPLATES
             ))));
         };
-        let mut interim = report.running(&upid);
+        let interim = self.interim(&report, &upid);
         if wait == Some(false) {
-            return Ok(Reply::report(interim.warn(
-                "not waited for, so the container is not made: repeat the call after the download",
-            )));
+            return Ok(Reply::report(interim));
         }
-        interim.changes = self.plan();
         let text = interim.text();
         let state = State::Download {
             task: Box::new(PendingTask::new(upid, report, None)),
@@ -213,13 +253,18 @@ impl Wanted {
         Ok(Reply::Running(Pending::own(&state)?, interim, text))
     }
 
+    /// What to answer a caller who does not wait for the download.
+    fn interim(&self, report: &Report, upid: &Upid) -> Report {
+        let mut interim = report.running(upid).warn(
+            "not waited for, so the container is not made: repeat the call after the download",
+        );
+        interim.changes = self.plan();
+        interim
+    }
+
     /// Makes the guest, and leaves the rest to the ticket.
     fn make(self, pve: &Pve, wait: Option<bool>) -> Result<Reply<Report>> {
-        let call = match self.guest_type {
-            GuestType::Qemu => &calls::create::VM,
-            GuestType::Lxc => &calls::create::CONTAINER,
-        };
-        let request = call.at([&self.node]);
+        let request = self.call().at([&self.node]);
         let (vmid, started) = with_free_vmid(pve, self.vmid, |vmid| {
             let form = self
                 .settings
@@ -229,7 +274,14 @@ impl Wanted {
                 });
             match pve.send::<Started>(&request, &form) {
                 Err(Failure::Api(error)) if error.says("already exists") => Err(NotMade::Taken),
-                started => Ok(started?),
+                Err(failure) => Err(NotMade::Failed(unsure(
+                    failure,
+                    &format!(
+                        "guest {vmid} may have been made: look for it with {}",
+                        tool_names::LIST_GUESTS
+                    ),
+                ))),
+                Ok(started) => Ok(started),
             }
         })?;
         let of = self
@@ -255,7 +307,7 @@ impl Wanted {
         match started {
             Started::Task(upid) => creation.begun(upid, wait),
             Started::WithoutTask(said) => {
-                let report = creation.report.clone();
+                let report = creation.interim(None);
                 Ok(Reply::report(report.warn(format!(
                     "Proxmox named no task ({}): check the guest with {}",
                     said.unwrap_or_default(),
@@ -267,20 +319,9 @@ impl Wanted {
 }
 
 impl Creation {
-    fn begun(mut self, upid: crate::pve::Upid, wait: Option<bool>) -> Result<Reply<Report>> {
-        let mut interim = self.report.running(&upid);
+    fn begun(mut self, upid: Upid, wait: Option<bool>) -> Result<Reply<Report>> {
+        let interim = self.interim(Some(&upid));
         if wait == Some(false) {
-            let rest: Vec<String> = self
-                .then
-                .iter()
-                .map(|step| step.words(self.guest_type))
-                .collect();
-            if !rest.is_empty() {
-                interim = interim.warn(format!(
-                    "not waited for, so this is left to do: {}",
-                    rest.join("; ")
-                ));
-            }
             return Ok(Reply::report(interim));
         }
         self.follow(upid);
@@ -288,11 +329,25 @@ impl Creation {
         Ok(Reply::Running(self.pending()?, interim, text))
     }
 
+    /// What to answer a caller who does not wait: nothing does the remaining steps then.
+    /// Without a task, the present step is one of them, unless it made the guest.
+    fn interim(&self, upid: Option<&Upid>) -> Report {
+        let interim = match upid {
+            Some(upid) => self.report.running(upid),
+            None => self.report.clone(),
+        };
+        let now = Some(&self.now).filter(|now| upid.is_none() && **now != Step::Create);
+        match listed(now.into_iter().chain(&self.then), self.guest_type) {
+            rest if rest.is_empty() => interim,
+            rest => interim.warn(format!("not waited for, so this is left to do: {rest}")),
+        }
+    }
+
     fn pending(self) -> Result<Pending> {
         Pending::own(&State::Guest(Box::new(self)))
     }
 
-    fn follow(&mut self, upid: crate::pve::Upid) {
+    fn follow(&mut self, upid: Upid) {
         let what = format!(
             "{}, {}",
             self.report.action,
@@ -304,15 +359,17 @@ impl Creation {
 
     /// Looks once at what runs, and begins the next step where it has ended.
     pub(super) fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
-        let creation = match Pending::read(state)? {
-            State::Guest(creation) => creation,
-            State::Download { task, wanted } => return downloaded(pve, *task, wanted),
-        };
-        let hint = creation.how_to_go_on();
-        creation.advance(pve).map_err(|error| match hint {
-            Some(hint) => error.context(&hint),
-            None => error,
-        })
+        match Pending::read(state)? {
+            State::Guest(creation) if creation.is_sound() => creation.advance(pve),
+            State::Download { task, wanted } if wanted.is_sound() => downloaded(pve, *task, wanted),
+            _ => Err(ticket::refused()),
+        }
+    }
+
+    /// Whether a ticket, which anyone may have written, holds what is made here.
+    fn is_sound(&self) -> bool {
+        let mut steps = std::iter::once(&self.now).chain(&self.then);
+        Format::Node.fits(&self.node) && steps.all(Step::is_sound)
     }
 
     /// Stops the task that runs. What is made so far stays.
@@ -335,6 +392,15 @@ impl Creation {
         Finished::new(&report, text)
     }
 
+    /// The error of the present step, with what it leaves behind.
+    fn failed(&self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        match self.how_to_go_on() {
+            Some(hint) => error.context(&hint),
+            None => error,
+        }
+    }
+
     /// What a failed step leaves behind, and what to do. Nothing is there after a
     /// creation that failed.
     fn how_to_go_on(&self) -> Option<String> {
@@ -348,14 +414,9 @@ impl Creation {
             Step::Start => format!("start it with {}", tool_names::START_GUEST),
             Step::Address { .. } => format!("ask with {}", tool_names::GET_GUEST_NETWORK),
         };
-        let rest: Vec<String> = self
-            .then
-            .iter()
-            .map(|step| step.words(self.guest_type))
-            .collect();
-        let rest = match rest.is_empty() {
-            true => String::new(),
-            false => format!(", then {}", rest.join(", ")),
+        let rest = match listed(&self.then, self.guest_type) {
+            rest if rest.is_empty() => rest,
+            rest => format!(", then {}", rest.replace(';', ",")),
         };
         Some(format!(
             "guest {vmid} exists, but the step to {} failed: do not create it again, {how}{rest}; to \
@@ -367,20 +428,23 @@ impl Creation {
     fn advance(mut self, pve: &Pve) -> Result<Outcome> {
         if let Some(task) = self.task.take() {
             match Pending::Task(task)
-                .look(pve, |_, _, report| report, Detail::Progress)?
-                .outcome()?
+                .look(pve, |_, _, report| report, Detail::Progress)
+                .and_then(Look::outcome)
+                .map_err(|error| self.failed(error))?
             {
                 Outcome::Running(running) => {
                     let Pending::Task(task) = running.pending else {
                         return Err(Error::Internal("a task became something else".into()));
                     };
+                    let interim = self.interim(Some(&task.upid));
+                    let text = interim.text();
                     self.task = Some(task);
                     return Ok(Outcome::Running(Running {
                         pending: self.pending()?,
                         message: running.message,
                         progress: running.progress,
                         retry_after_ms: running.retry_after_ms,
-                        interim: running.interim,
+                        interim: Finished::new(&interim, text)?,
                     }));
                 }
                 Outcome::Done(finished) => self.take_warnings(&finished.structured),
@@ -391,32 +455,36 @@ impl Creation {
         }
         let vmid = self.vmid.to_string();
         let guest = [self.node.as_str(), vmid.as_str()];
-        let started: Started = match &self.now {
+        let started: Result<Started, Failure> = match &self.now {
             Step::Create => return self.done(),
             Step::Grow { disk, size } => {
                 let form = Params::new().set("disk", disk).set("size", size);
                 let call = calls::guests::RESIZE.of(self.guest_type);
-                pve.send(&call.at(guest), &form)?
+                pve.send(&call.at(guest), &form)
             }
             Step::Start => {
                 let call = calls::power::START.of(self.guest_type);
-                pve.send(&call.at(guest), &Params::new())?
+                pve.send(&call.at(guest), &Params::new())
             }
             Step::Address { until } => {
                 let until = until.unwrap_or_else(|| clock::now().saturating_add(ADDRESS_SECONDS));
                 return self.look_for_address(pve, until);
             }
         };
+        let started = started.map_err(|failure| {
+            let look = format!("it may have begun: look with {}", tool_names::GET_GUEST);
+            self.failed(unsure(failure, &look))
+        })?;
         match started {
             Started::Task(upid) => {
-                let interim = self.report.running(&upid);
+                let interim = self.interim(Some(&upid));
                 self.follow(upid);
                 self.running(interim, 500)
             }
             // Older versions grow a disk at once.
             Started::WithoutTask(_) => match self.next() {
                 true => {
-                    let interim = self.report.clone();
+                    let interim = self.interim(None);
                     self.running(interim, 500)
                 }
                 false => self.done(),
@@ -486,8 +554,19 @@ impl Creation {
             return self.done();
         }
         self.now = Step::Address { until: Some(until) };
-        let interim = self.report.clone();
+        let interim = self.interim(None);
         self.running(interim, ADDRESS_PAUSE_MS)
+    }
+}
+
+/// The error of a change that failed. A host looks at a ticket again where Proxmox did not
+/// answer, so a change that may have been made all the same has another error: it would be
+/// made twice.
+fn unsure(failure: Failure, look: &str) -> Error {
+    let may_be_done = failure.may_be_done();
+    match Error::from(failure) {
+        Error::Unreachable(message) if may_be_done => Error::Conflict(format!("{message}; {look}")),
+        error => error,
     }
 }
 
@@ -501,11 +580,17 @@ fn downloaded(pve: &Pve, task: PendingTask, wanted: Box<Wanted>) -> Result<Outco
             let Pending::Task(task) = running.pending else {
                 return Err(Error::Internal("a task became something else".into()));
             };
+            let interim = wanted.interim(&task.report, &task.upid);
+            let text = interim.text();
             let pending = Pending::own(&State::Download { task, wanted })?;
-            Running { pending, ..running }
+            Running {
+                pending,
+                interim: Finished::new(&interim, text)?,
+                ..running
+            }
         }
         Outcome::Done(_) => match wanted.make(pve, None).map_err(|error| {
-            error.context("the template is downloaded, but no container was made")
+            error.context("the template is downloaded, but creating the container failed")
         })? {
             Reply::Done(report, text) => {
                 return Ok(Outcome::Done(Finished::new(&report, text)?));
@@ -566,6 +651,8 @@ fn addresses_in(answer: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::Script;
+    use crate::settings::Settings;
     use serde_json::json;
 
     #[test]
@@ -583,20 +670,146 @@ mod tests {
         assert!(addresses_in(&Value::Null).is_empty());
     }
 
-    #[test]
-    fn a_ticket_comes_back_as_it_was() {
-        let creation = Creation {
+    fn creation(now: Step, then: Vec<Step>) -> Creation {
+        Creation {
             guest_type: GuestType::Qemu,
             node: "pve1".into(),
             vmid: Vmid::new(105).unwrap(),
             report: Report::done("create VM 105"),
-            now: Step::Grow {
-                disk: "scsi0".into(),
-                size: "32G".into(),
-            },
+            now,
             task: None,
-            then: vec![Step::Start, Step::Address { until: None }],
+            then,
+        }
+    }
+
+    fn grow(disk: &str, size: &str) -> Step {
+        Step::Grow {
+            disk: disk.into(),
+            size: size.into(),
+        }
+    }
+
+    fn wanted(settings: &[(&str, &str)]) -> Wanted {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Wanted {
+            download: None,
+            checked: String::new(),
+            guest_type: GuestType::Lxc,
+            node: "pve1".into(),
+            vmid: Vmid::new(205),
+            name: None,
+            settings: settings.iter().map(owned).collect(),
+            then: vec![Step::Start],
+            warnings: Vec::new(),
+            next_step: "log in".into(),
+        }
+    }
+
+    fn task(kind: &str) -> Box<PendingTask> {
+        let upid = format!("UPID:pve1:0000011D:000BED85:6B02AFAA:{kind}:105:root@pam!full:");
+        let report = Report::done(kind);
+        Box::new(PendingTask::new(upid.parse().unwrap(), report, None))
+    }
+
+    /// Resumes a ticket, and returns what was sent too.
+    fn resume(state: &State, answers: &[&str]) -> (Result<Outcome>, Vec<String>) {
+        let script = Script::new(answers.iter().map(|answer| answer.as_bytes().to_vec()));
+        let pve = Pve::scripted(Settings::sample(), script.clone());
+        let Pending::Own(state) = Pending::own(state).unwrap() else {
+            panic!("not its own");
         };
+        let outcome = Creation::resume(&pve, &state);
+        let sent = script.sent().into_iter();
+        let sent = sent.filter(|sent| sent.method != "GET");
+        (outcome, sent.map(|sent| sent.url).collect())
+    }
+
+    const ENDED: &str = "200 OK\n{\"data\":{\"status\":\"stopped\",\"exitstatus\":\"OK\"}}";
+    const LOG: &str = "200 OK\n{\"data\":[]}";
+
+    #[test]
+    fn a_forged_ticket_sends_nothing() {
+        let guest = |now: Step, node: &str| {
+            let mut creation = creation(now, vec![Step::Start]);
+            creation.node = node.into();
+            State::Guest(Box::new(creation))
+        };
+        let download = |settings: &[(&str, &str)]| State::Download {
+            task: task("download"),
+            wanted: Box::new(wanted(settings)),
+        };
+        for state in [
+            guest(grow("net0", "8G"), "pve1"),
+            guest(grow("scsi0", "8 G"), "pve1"),
+            guest(Step::Start, "../pve1"),
+            download(&[("hookscript", "local:snippets/x")]),
+            download(&[("vmid", "100")]),
+            download(&[("unprivileged", "1\n")]),
+            download(&[("net0", "name=eth0,bridge=vmbr0,script.up=/x")]),
+        ] {
+            let (outcome, sent) = resume(&state, &[ENDED, LOG]);
+            let error = outcome.unwrap_err();
+            assert!(error.message().contains("not a ticket"), "{error:?}");
+            assert!(sent.is_empty(), "{sent:?}");
+        }
+    }
+
+    /// A host looks again where Proxmox did not answer.
+    #[test]
+    fn what_may_have_been_made_is_not_made_again() {
+        let state = State::Download {
+            task: task("download"),
+            wanted: Box::new(wanted(&[("unprivileged", "1")])),
+        };
+        let (outcome, sent) = resume(&state, &[ENDED, LOG]);
+        let Err(Error::Conflict(message)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert!(
+            message.contains("guest 205 may have been made") && message.contains("list_guests"),
+            "{message}"
+        );
+        assert_eq!(sent.len(), 1, "{sent:?}");
+    }
+
+    #[test]
+    fn the_first_step_after_the_creation_that_fails_names_the_guest() {
+        let mut creation = creation(Step::Create, vec![grow("scsi0", "32G"), Step::Start]);
+        creation.task = Some(task("qmcreate"));
+        let state = State::Guest(Box::new(creation));
+        let (outcome, sent) = resume(&state, &[ENDED, LOG, "400 no\n"]);
+        let message = outcome.unwrap_err().message();
+        assert!(
+            message.contains("guest 105 exists, but the step to grow scsi0 to 32G failed"),
+            "{message}"
+        );
+        assert_eq!(sent.len(), 1, "{sent:?}");
+    }
+
+    #[test]
+    fn who_does_not_wait_is_told_what_is_left() {
+        let mut creation = creation(Step::Create, vec![grow("scsi0", "32G"), Step::Start]);
+        creation.task = Some(task("qmcreate"));
+        let state = State::Guest(Box::new(creation));
+        let running = "200 OK\n{\"data\":{\"status\":\"running\"}}";
+        let (outcome, _) = resume(&state, &[running, LOG]);
+        let Ok(Outcome::Running(running)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        let interim = running.interim.structured;
+        assert!(
+            interim.contains("left to do: grow scsi0 to 32G; start the VM"),
+            "{interim}"
+        );
+        assert!(interim.contains("create VM 105"), "{interim}");
+    }
+
+    #[test]
+    fn a_ticket_comes_back_as_it_was() {
+        let creation = creation(
+            grow("scsi0", "32G"),
+            vec![Step::Start, Step::Address { until: None }],
+        );
         let (now, then) = (creation.now.clone(), creation.then.clone());
         let Pending::Own(state) = creation.pending().unwrap() else {
             panic!("not its own");

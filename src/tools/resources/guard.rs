@@ -181,6 +181,12 @@ impl<T: Guarded> Guard<T> {
                 Ok(Outcome::Done(_)) => match change.change(pve, false) {
                     Ok(Some(reply)) => Self::changed(reply)?,
                     Ok(None) => return Err(not_made()),
+                    // A host looks at a ticket again where Proxmox did not answer, and
+                    // what may have been changed would be changed twice.
+                    Err(Error::Unreachable(message)) => {
+                        let error = Error::Conflict(message);
+                        return Err(error.context(&leftover(&snapshot)));
+                    }
                     Err(error) => return Err(error.context(&leftover(&snapshot))),
                 },
                 Ok(Outcome::Running(running)) => {
