@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::grammar::Grammar;
+use crate::needs::Needs;
 use crate::text::whole;
 
 /// A call of the API: a row of the table.
@@ -185,7 +186,19 @@ pub enum Params {
     /// beside them `digest`, and `delete`, a list of settings to remove. A name
     /// that ends in `#` stands for itself with a number: `ipconfig#` for
     /// `ipconfig0`.
-    Config(&'static [(Action, &'static [(&'static str, Grammar)])]),
+    Config(&'static [(Action, &'static [Setting])]),
+}
+
+/// A setting of a guest.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Its name, as in [`Params::Config`].
+    pub name: &'static str,
+    /// Which values it may have.
+    pub grammar: Grammar,
+    /// The privilege on the guest that a change of it takes. What is put into a
+    /// CD-ROM drive takes `VM.Config.CDROM` instead.
+    pub privilege: &'static str,
 }
 
 /// A parameter.
@@ -267,10 +280,38 @@ impl Call {
             Params::These(params) => params.iter().map(|param| param.name).collect(),
             Params::Config(groups) => {
                 let settings = groups.iter().flat_map(|(_, settings)| settings.iter());
-                let names = settings.map(|(name, _)| *name);
+                let names = settings.map(|setting| setting.name);
                 names.chain(["delete", "digest"]).collect()
             }
         }
+    }
+
+    /// The privilege on the guest that a change of a setting takes, where the call
+    /// has such a setting.
+    pub fn setting_privilege(&self, name: &str) -> Option<&'static str> {
+        let Params::Config(groups) = self.params else {
+            return None;
+        };
+        let mut settings = groups.iter().flat_map(|(_, settings)| settings.iter());
+        let known = settings.find(|setting| stands_for(setting.name, name));
+        known.map(|setting| setting.privilege)
+    }
+
+    /// What Proxmox checks in any case, before the call runs and while it runs. What
+    /// depends on the parameters in another way than by a name in braces is left out.
+    pub fn always_needs(&self) -> impl Iterator<Item = Needs> + use<> {
+        let also = self.also_needs.split("; ");
+        std::iter::once(self.needs)
+            .chain(also)
+            .filter_map(Needs::read)
+    }
+
+    /// The privilege that it takes on each storage that it makes volumes on, whichever
+    /// those are.
+    pub fn needs_on_storages(&self) -> Option<&'static str> {
+        self.also_needs
+            .split("; ")
+            .find_map(|needs| needs.strip_suffix(" on each storage in use"))
     }
 
     /// All privileges that it takes, for people: [`needs`](Self::needs) and
@@ -401,10 +442,7 @@ impl Call {
         }
     }
 
-    pub(crate) const fn settings(
-        self,
-        groups: &'static [(Action, &'static [(&'static str, Grammar)])],
-    ) -> Self {
+    pub(crate) const fn settings(self, groups: &'static [(Action, &'static [Setting])]) -> Self {
         Self {
             params: Params::Config(groups),
             ..self
@@ -517,6 +555,15 @@ impl GuestCall {
             qemu: self.qemu.also(also_needs),
             lxc: self.lxc.also(also_needs),
         }
+    }
+}
+
+/// A setting of a guest, with the privilege that a change of it takes.
+pub(crate) const fn set(name: &'static str, grammar: Grammar, privilege: &'static str) -> Setting {
+    Setting {
+        name,
+        grammar,
+        privilege,
     }
 }
 

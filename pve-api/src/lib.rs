@@ -12,6 +12,7 @@
 //!
 //! - [`call`]: what a row of the table is made of.
 //! - [`calls`]: the table, one file for each area of the API.
+//! - [`Needs`]: the privileges that a row names.
 //! - [`grammar`]: which values a parameter may have.
 //! - [`hardware`]: network cards, disks and drives, as requests may write them.
 //! - [`action`]: what a call does, in the words of a policy.
@@ -27,6 +28,7 @@ pub mod call;
 pub mod calls;
 pub mod grammar;
 pub mod hardware;
+mod needs;
 pub mod size;
 mod tags;
 pub mod text;
@@ -37,8 +39,10 @@ mod volume;
 pub use crate::action::{ACTIONS, Action};
 pub use crate::call::{
     Answer, Call, Effect, Given, GuestCall, GuestType, Listing, Method, Need, Param, Params,
+    Setting,
 };
 pub use crate::grammar::Grammar;
+pub use crate::needs::Needs;
 pub use crate::tags::tags;
 pub use crate::upid::{NotAUpid, Upid};
 pub use crate::vmid::{NotAVmid, Vmid};

@@ -324,8 +324,7 @@ impl Pve {
         answer: &Answer,
     ) -> Option<ErrorResponse> {
         let asked = || Asked {
-            call: request.to_string(),
-            node: request.node().map(str::to_owned),
+            request: request.clone(),
             token: self.token_name().to_owned(),
             sent: Asked::sent(params),
             route: self.settings.route(),

@@ -26,8 +26,8 @@ pub(crate) struct Request {
     call: &'static Call,
     /// Below [`API_PATH`], encoded.
     path: String,
-    /// The name of the node that has to answer, if the path has one.
-    node: Option<String>,
+    /// The names in the path, each with its place: `{node}`.
+    names: Vec<(&'static str, String)>,
     /// Whether the path has as many names as its call, and each names something.
     is_complete: bool,
 }
@@ -49,7 +49,7 @@ impl Request {
     fn new<'a>(call: &'static Call, names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut names = names.into_iter();
         let mut path = String::new();
-        let mut node = None;
+        let mut filled = Vec::new();
         let mut is_complete = true;
         for part in call.segments() {
             path.push('/');
@@ -62,15 +62,13 @@ impl Request {
             // paths. Proxmox accepts no such name, but an answer may hold one.
             is_complete &= !matches!(name, "" | "." | "..");
             path.extend(utf8_percent_encode(name, SEGMENT));
-            if part == "{node}" {
-                node = Some(name.to_owned());
-            }
+            filled.push((part, name.to_owned()));
         }
         is_complete &= names.next().is_none();
         Self {
             call,
             path,
-            node,
+            names: filled,
             is_complete,
         }
     }
@@ -116,9 +114,21 @@ impl Request {
         self.call.method != Method::Get
     }
 
+    /// The call that it is.
+    pub(super) fn call(&self) -> &'static Call {
+        self.call
+    }
+
     /// The node that has to answer, where the path names one.
     pub(super) fn node(&self) -> Option<&str> {
-        self.node.as_deref()
+        self.name("{node}")
+    }
+
+    /// The name in a place of the path, such as `{vmid}`.
+    pub(super) fn name(&self, place: &str) -> Option<&str> {
+        let mut names = self.names.iter();
+        let found = names.find(|(part, _)| *part == place)?;
+        Some(&found.1)
     }
 
     /// Whether a guest's agent answers.
@@ -148,6 +158,13 @@ impl Request {
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.call.method, self.path)
+    }
+}
+
+/// Requests are the same if they ask for the same.
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.call, other.call) && self.path == other.path
     }
 }
 

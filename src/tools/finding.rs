@@ -138,20 +138,17 @@ fn reason(failure: Failure) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pve_api::calls;
+
     use super::*;
-    use crate::pve::{ErrorResponse, Script};
+    use crate::pve::{At, ErrorResponse, Script};
     use crate::settings::Settings;
 
     #[test]
     fn a_missing_privilege_is_named_in_few_words() {
         let refused = |message: &str| {
-            let error = ErrorResponse {
-                call: "GET /nodes/pve1/apt/update".to_owned(),
-                node: Some("pve1".to_owned()),
-                status: 403,
-                message: message.to_owned(),
-                ..ErrorResponse::default()
-            };
+            let request = calls::nodes::UPDATES.at(["pve1"]);
+            let error = ErrorResponse::sample(request, 403, message);
             let mut notes = Vec::new();
             let none: Option<()> =
                 visible(Err(Failure::Api(Box::new(error))), "updates", &mut notes);

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use pve_api::Call;
+use pve_api::{Call, Needs};
 use serde_json::Value;
 
 use crate::purpose::Tool;
@@ -40,11 +40,8 @@ impl Held {
     }
 
     fn missing_for_call(&self, call: &Call) -> Option<String> {
-        // Of what Proxmox checks while the call runs, only what it always checks.
-        let needs = [call.needs].into_iter().chain(call.also_needs.split("; "));
-        needs
-            .filter_map(Needs::read)
-            .find_map(|needs| needs.missing(&self.0))
+        call.always_needs()
+            .find_map(|needs| missing(&needs, &self.0))
     }
 }
 
@@ -73,72 +70,23 @@ fn shortened<'a>(names: impl Iterator<Item = &'a str>) -> String {
     shown.join(OR)
 }
 
-/// Privileges that a call needs, without their paths.
-#[derive(Debug, PartialEq, Eq)]
-enum Needs<'a> {
-    Privilege(&'a str),
-    Any(Vec<Self>),
-    All(Vec<Self>),
-}
-
-impl<'a> Needs<'a> {
-    /// Reads what a row of the table says: `A or B on /path`, and lists of such that are
-    /// separated by `, and ` or by `, or `, parts of them in parentheses. None where there
-    /// is more in it, such as a condition.
-    fn read(text: &'a str) -> Option<Self> {
-        let text = text.trim();
-        let inner = text
-            .strip_prefix('(')
-            .and_then(|rest| rest.strip_suffix(')'));
-        if let Some(inner) = inner.filter(|inner| is_balanced(inner)) {
-            return Self::read(inner);
+/// Which of the privileges are missing, in words. None if there are enough.
+fn missing(needs: &Needs, held: &BTreeSet<String>) -> Option<String> {
+    match needs {
+        Needs::OneOf { privileges, .. } => {
+            let has_one = privileges.iter().any(|name| is_held(name, held));
+            (!has_one).then(|| privileges.join(OR))
         }
-        for (separator, join) in [
-            (", and ", Self::All as fn(Vec<Self>) -> Self),
-            (", or ", Self::Any),
-        ] {
-            let parts = split(text, separator);
-            if parts.len() > 1 {
-                let parts: Option<Vec<_>> = parts.into_iter().map(Self::read).collect();
-                return parts.map(join);
-            }
-        }
-        let (names, path) = text.split_once(" on ")?;
-        if !path.starts_with('/') || path.contains(' ') {
-            return None;
-        }
-        let (separator, join) = match names.contains(" and ") {
-            true => (" and ", Self::All as fn(Vec<Self>) -> Self),
-            false => (" or ", Self::Any as fn(Vec<Self>) -> Self),
-        };
-        let names: Option<Vec<_>> = names.split(separator).map(Self::privilege).collect();
-        names.map(join)
-    }
-
-    fn privilege(name: &'a str) -> Option<Self> {
-        let is_part = |part: &str| {
-            part.starts_with(|c: char| c.is_ascii_uppercase())
-                && part.chars().all(|c| c.is_ascii_alphanumeric())
-        };
-        let is_one = name.contains('.') && name.split('.').all(is_part);
-        is_one.then_some(Self::Privilege(name))
-    }
-
-    /// Which of the privileges are missing, in words. None if there are enough.
-    fn missing(&self, held: &BTreeSet<String>) -> Option<String> {
-        match self {
-            Self::Privilege(name) => (!is_held(name, held)).then(|| (*name).to_owned()),
-            Self::All(parts) => parts.iter().find_map(|part| part.missing(held)),
-            Self::Any(parts) => {
-                let mut missing: Vec<String> = Vec::new();
-                for part in parts {
-                    let lacks = part.missing(held)?;
-                    if !missing.contains(&lacks) {
-                        missing.push(lacks);
-                    }
+        Needs::All(parts) => parts.iter().find_map(|part| missing(part, held)),
+        Needs::Any(parts) => {
+            let mut names: Vec<String> = Vec::new();
+            for part in parts {
+                let lacks = missing(part, held)?;
+                if !names.contains(&lacks) {
+                    names.push(lacks);
                 }
-                (!missing.is_empty()).then(|| missing.join(OR))
             }
+            (!names.is_empty()).then(|| names.join(OR))
         }
     }
 }
@@ -146,41 +94,6 @@ impl<'a> Needs<'a> {
 /// Before Proxmox VE 9, VM.Monitor allows what the privileges of the guest agent allow now.
 fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
     held.contains(name) || name.starts_with("VM.GuestAgent.") && held.contains("VM.Monitor")
-}
-
-/// The parts of a text between separators that are not in parentheses.
-fn split<'a>(text: &'a str, separator: &str) -> Vec<&'a str> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    let mut from = 0;
-    while let Some(at) = rest.get(from..).and_then(|after| after.find(separator)) {
-        let at = from + at;
-        let (before, after) = (rest.get(..at), rest.get(at + separator.len()..));
-        match (before, after) {
-            (Some(before), Some(after)) if is_balanced(before) => {
-                parts.push(before);
-                (rest, from) = (after, 0);
-            }
-            _ => from = at + separator.len(),
-        }
-    }
-    parts.push(rest);
-    parts
-}
-
-fn is_balanced(text: &str) -> bool {
-    let mut depth = 0_i32;
-    for c in text.chars() {
-        match c {
-            '(' => depth += 1,
-            ')' => depth -= 1,
-            _ => {}
-        }
-        if depth < 0 {
-            return false;
-        }
-    }
-    depth == 0
 }
 
 #[cfg(test)]
@@ -218,20 +131,11 @@ mod tests {
         }
     }
 
-    /// A row that says more than its privileges in `needs` would be ignored.
-    #[test]
-    fn the_needs_of_every_row_are_understood() {
-        for call in calls::all().filter(|call| !call.needs.is_empty()) {
-            let needs = Needs::read(call.needs);
-            let needs = needs.unwrap_or_else(|| panic!("{call}: {}", call.needs));
-            assert!(needs.missing(&BTreeSet::new()).is_some(), "{call}");
-        }
-    }
-
     #[test]
     fn alternatives_and_groups_are_told_apart() {
-        let lacks =
-            |needs: &str, names: &[&str]| Needs::read(needs).unwrap().missing(&held(names).0);
+        let lacks = |needs: &'static str, names: &[&str]| {
+            super::missing(&Needs::read(needs).unwrap(), &held(names).0)
+        };
         let download = "A.Template on /storage/{storage}, and (S.Audit and S.Modify on /, or \
                         S.Access on /nodes/{node})";
         assert_eq!(
@@ -247,16 +151,6 @@ mod tests {
             lacks(download, &["A.Template", "S.Audit", "S.Modify"]),
             None
         );
-        for more in [
-            "",
-            "A.B on each storage in use",
-            "A.B on / for tasks of other users",
-            "with todisk A.B on /",
-            "A.B on /, or C.D on the path of each entry",
-            "of these, the one for each setting that changes",
-        ] {
-            assert_eq!(Needs::read(more), None, "{more}");
-        }
     }
 
     #[test]

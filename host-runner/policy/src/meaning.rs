@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use pve_api::call::stands_for;
 use pve_api::hardware::NewDrive;
 use pve_api::{
-    Action, Answer, Call, Grammar, Listing, Need, Param, Params, Upid, Vmid, calls, grammar,
-    hardware, size,
+    Action, Answer, Call, Grammar, Listing, Need, Param, Params, Setting, Upid, Vmid, calls,
+    grammar, hardware, size,
 };
 
 use super::directory::Resident;
@@ -306,19 +306,15 @@ impl Meaning {
 
     fn add_config(
         &mut self,
-        groups: &'static [(Action, &'static [(&'static str, Grammar)])],
+        groups: &'static [(Action, &'static [Setting])],
         request: &ApiRequest,
     ) -> Result<(), Unknown> {
         let find = |name: &str| {
             groups
                 .iter()
-                .flat_map(|(action, settings)| {
-                    settings
-                        .iter()
-                        .map(move |(known, grammar)| (*action, known, *grammar))
-                })
-                .find(|(_, known, _)| stands_for(known, name))
-                .map(|(action, _, grammar)| (action, grammar))
+                .flat_map(|(action, settings)| settings.iter().map(move |one| (*action, one)))
+                .find(|(_, setting)| stands_for(setting.name, name))
+                .map(|(action, setting)| (action, setting.grammar))
                 .ok_or_else(|| Unknown::Param(name.to_owned()))
         };
         for (name, value) in &request.params {

@@ -5,12 +5,22 @@ use super::common::{
     ON_STORAGE, REQUIRED, SECONDS,
 };
 use crate::action::Action;
-use crate::call::{Call, Effect, Given, GuestCall, Listing, Param, get, must, opt, post, put};
+use crate::call::{
+    Call, Effect, Given, GuestCall, Listing, Param, Setting, get, must, opt, post, put, set,
+};
 use crate::grammar::Grammar as G;
 
 const MIGRATE: &str = "VM.Migrate on /vms/{vmid}";
 const CLONE_NEEDS: &str = "VM.Clone on /vms/{vmid}, and (VM.Allocate on /vms/{newid}, \
                            or VM.Allocate on /pool/{pool})";
+
+// What a change of a setting takes, on the guest.
+const CPU: &str = "VM.Config.CPU";
+const MEMORY: &str = "VM.Config.Memory";
+const NETWORK: &str = "VM.Config.Network";
+const DISK: &str = "VM.Config.Disk";
+const OPTIONS: &str = "VM.Config.Options";
+const CLOUDINIT: &str = "VM.Config.Cloudinit";
 
 const RRD: &[Param] = &[
     opt(
@@ -30,23 +40,30 @@ const RESIZE_PARAMS: &[Param] = &[opt("disk", G::Disk), opt("size", G::Size), DI
 /// a drive is changed from is not in the request: whoever lets it through has to
 /// read the guest's configuration.
 #[rustfmt::skip]
-const VM_SETTINGS: &[(Action, &[(&str, G)])] = &[
+const VM_SETTINGS: &[(Action, &[Setting])] = &[
     (Action::Resources, &[
-        ("cores", COUNT), ("sockets", COUNT), ("memory", G::Int(16, 1_000_000_000)),
-        ("balloon", G::Int(0, 1_000_000_000)), ("cpulimit", G::Decimal), ("vcpus", COUNT),
+        set("cores", COUNT, CPU), set("sockets", COUNT, CPU),
+        set("memory", G::Int(16, 1_000_000_000), MEMORY),
+        set("balloon", G::Int(0, 1_000_000_000), MEMORY),
+        set("cpulimit", G::Decimal, CPU), set("vcpus", COUNT, CPU),
     ]),
     (Action::Options, &[
-        ("name", G::DnsName), ("description", G::Text), ("tags", G::Tags), ("onboot", G::Bool),
-        ("protection", G::Bool),
+        set("name", G::DnsName, OPTIONS), set("description", G::Text, OPTIONS),
+        set("tags", G::Tags, OPTIONS), set("onboot", G::Bool, OPTIONS),
+        set("protection", G::Bool, OPTIONS),
     ]),
     (Action::CloudInit, &[
-        ("ciuser", G::Line), ("cipassword", G::Line), ("sshkeys", G::Encoded),
-        ("ipconfig#", G::Props(&["ip", "gw", "ip6", "gw6"])), ("nameserver", G::Hosts),
-        ("searchdomain", G::Hosts), ("ciupgrade", G::Bool),
+        set("ciuser", G::Line, CLOUDINIT), set("cipassword", G::Line, CLOUDINIT),
+        set("sshkeys", G::Encoded, CLOUDINIT),
+        set("ipconfig#", G::Props(&["ip", "gw", "ip6", "gw6"]), CLOUDINIT),
+        set("nameserver", G::Hosts, CLOUDINIT), set("searchdomain", G::Hosts, CLOUDINIT),
+        set("ciupgrade", G::Bool, CLOUDINIT),
     ]),
     (Action::Hardware, &[
-        ("net#", G::VmNic), ("scsi#", DRIVE), ("sata#", DRIVE), ("ide#", DRIVE),
-        ("virtio#", G::Drive { cd: false, import: false }), ("agent", G::Agent),
+        set("net#", G::VmNic, NETWORK), set("scsi#", DRIVE, DISK), set("sata#", DRIVE, DISK),
+        set("ide#", DRIVE, DISK),
+        set("virtio#", G::Drive { cd: false, import: false }, DISK),
+        set("agent", G::Agent, OPTIONS),
     ]),
 ];
 
@@ -58,16 +75,19 @@ const DRIVE: G = G::Drive {
 
 /// A container's settings, by action.
 #[rustfmt::skip]
-const CONTAINER_SETTINGS: &[(Action, &[(&str, G)])] = &[
+const CONTAINER_SETTINGS: &[(Action, &[Setting])] = &[
     (Action::Resources, &[
-        ("cores", COUNT), ("memory", G::Int(16, 1_000_000_000)), ("swap", G::Int(0, 1_000_000_000)),
-        ("cpulimit", G::Decimal),
+        set("cores", COUNT, CPU), set("memory", G::Int(16, 1_000_000_000), MEMORY),
+        set("swap", G::Int(0, 1_000_000_000), MEMORY), set("cpulimit", G::Decimal, CPU),
     ]),
     (Action::Options, &[
-        ("hostname", G::DnsName), ("description", G::Text), ("tags", G::Tags), ("onboot", G::Bool),
-        ("protection", G::Bool),
+        set("hostname", G::DnsName, NETWORK), set("description", G::Text, OPTIONS),
+        set("tags", G::Tags, OPTIONS), set("onboot", G::Bool, OPTIONS),
+        set("protection", G::Bool, OPTIONS),
     ]),
-    (Action::Hardware, &[("net#", G::ContainerNic), ("mp#", G::MountPoint)]),
+    (Action::Hardware, &[
+        set("net#", G::ContainerNic, NETWORK), set("mp#", G::MountPoint, DISK),
+    ]),
 ];
 
 /// Without `full` a template is cloned linked, and another guest fully; neither

@@ -14,8 +14,6 @@ mod grant;
 mod held;
 mod response;
 
-use pve_api::{Method, calls};
-
 pub(crate) use held::Held;
 pub(super) use response::Asked;
 pub(crate) use response::ErrorResponse;
@@ -86,22 +84,10 @@ impl Failure {
     /// the refusal, what the call needs by the table of calls. Absent of anything
     /// but a refusal by Proxmox.
     pub(crate) fn lacking(&self) -> Option<String> {
-        let Self::Api(error) = self else {
-            return None;
-        };
-        if error.status != 403 {
-            return None;
+        match self {
+            Self::Api(error) if error.status == 403 => grant::lacking(error),
+            _ => None,
         }
-        grant::lacking(error).or_else(|| {
-            let (method, path) = error.call.split_once(' ')?;
-            let segments: Vec<&str> = path.split('/').skip(1).collect();
-            let has_param = |name: &str| error.sent.iter().any(|(sent, _)| sent == name);
-            let needs = calls::find(Method::parse(method)?, &segments, has_param)?.needs;
-            (!needs.is_empty()).then(|| match &error.node {
-                Some(node) => needs.replace("{node}", node),
-                None => needs.to_owned(),
-            })
-        })
     }
 
     /// Whether a repetition is pointless because the request is never sent.

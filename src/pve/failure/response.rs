@@ -6,17 +6,16 @@ use serde_json::Value;
 
 use super::held::Held;
 use crate::pve::params::Params;
+use crate::pve::request::Request;
 use crate::pve::transport::{Answer, MESSAGE_LENGTH};
 use crate::settings::Route;
 use crate::text;
 
 /// An error that was answered, by Proxmox or by something in front of it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ErrorResponse {
-    /// What was asked: `GET /nodes`.
-    pub(crate) call: String,
-    /// The node that had to answer.
-    pub(crate) node: Option<String>,
+    /// What was asked, and how.
+    pub(crate) asked: Asked,
     /// The HTTP status, PVE's own 595, 596 and 599 included.
     pub(crate) status: u16,
     /// The text, from the body's `message` or the reason phrase; empty where
@@ -24,19 +23,12 @@ pub(crate) struct ErrorResponse {
     pub(crate) message: String,
     /// What is wrong with which parameter.
     pub(crate) errors: BTreeMap<String, String>,
-    /// How a message calls the token in use.
-    pub(crate) token: String,
     /// Why the response cannot be Proxmox's own, if so.
     pub(crate) foreign: Option<Foreign>,
-    /// The parameters that were sent; the values of those alone that say what
-    /// a call is about.
-    pub(crate) sent: Vec<(String, String)>,
     /// What the token may do, where it was asked for and could be read.
     pub(crate) held: Option<Held>,
     /// The version of Proxmox VE that answered, where it was asked for.
     pub(crate) version: Option<String>,
-    /// How the request was sent.
-    pub(crate) route: Route,
 }
 
 /// A response that Proxmox itself never sends.
@@ -51,17 +43,21 @@ pub(crate) enum Foreign {
 }
 
 /// A request, as far as its error response needs it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Asked {
-    pub(crate) call: String,
-    pub(crate) node: Option<String>,
+    /// The request, without its parameters.
+    pub(crate) request: Request,
+    /// How a message calls the token in use.
     pub(crate) token: String,
+    /// The parameters that were sent; the values of those alone that say what
+    /// a call is about.
     pub(crate) sent: Vec<(String, String)>,
+    /// How the request was sent.
     pub(crate) route: Route,
 }
 
 /// Parameters whose values say what a call is about; none is a secret.
-const SUBJECTS: [&str; 3] = ["vmid", "newid", "storage"];
+const SUBJECTS: [&str; 4] = ["vmid", "newid", "storage", "pool"];
 
 impl Asked {
     /// What a refusal needs to know of the parameters.
@@ -99,17 +95,13 @@ impl ErrorResponse {
             .iter()
             .any(|words| words.eq_ignore_ascii_case(&message));
         Self {
-            call: asked.call,
-            node: asked.node,
+            asked,
             status,
             message: if is_empty { String::new() } else { message },
             errors: parameter_errors(body.get("errors")),
-            token: asked.token,
             foreign: foreign(answer, status),
-            sent: asked.sent,
             held: None,
             version: None,
-            route: asked.route,
         }
     }
 
@@ -123,12 +115,35 @@ impl ErrorResponse {
         };
         Self {
             message: format!("Agent error: {description}"),
-            call: asked.call,
-            node: asked.node,
-            token: asked.token,
-            sent: asked.sent,
-            status: 500,
-            ..Self::default()
+            ..Self::of(asked, 500)
+        }
+    }
+
+    /// An error without any details.
+    fn of(asked: Asked, status: u16) -> Self {
+        Self {
+            asked,
+            status,
+            message: String::new(),
+            errors: BTreeMap::new(),
+            foreign: None,
+            held: None,
+            version: None,
+        }
+    }
+
+    /// An error for tests, without parameters or a token.
+    #[cfg(test)]
+    pub(crate) fn sample(request: Request, status: u16, message: &str) -> Self {
+        let asked = Asked {
+            request,
+            token: String::new(),
+            sent: Vec::new(),
+            route: Route::default(),
+        };
+        Self {
+            message: message.to_owned(),
+            ..Self::of(asked, status)
         }
     }
 
@@ -183,14 +198,9 @@ impl ErrorResponse {
         self.foreign.is_some() || matches!(self.status, 300..=399 | 404)
     }
 
-    /// Whether the call asks a guest's agent.
-    pub(super) fn asks_agent(&self) -> bool {
-        self.call.contains("/agent/")
-    }
-
     /// Whether a change may have been made in spite of this response.
     pub(super) fn maybe_done(&self) -> bool {
-        if self.call.starts_with("GET ") {
+        if !self.asked.request.writes() {
             return false;
         }
         // A change that could not get its lock in time has not started.

@@ -1,19 +1,25 @@
 //! Tests of how error responses are read and explained.
 
+use pve_api::calls;
 use serde_json::Value;
 
 use super::response::Foreign;
 use super::*;
+use crate::pve::request::{At, Request};
 use crate::pve::transport::Answer;
 use crate::settings::Route;
 
-fn read(status: u16, reason: &str, body: &str) -> ErrorResponse {
-    let asked = Asked {
-        call: "GET /x".into(),
-        node: Some("pve2".into()),
+fn asked(request: Request) -> Asked {
+    Asked {
+        request,
         token: "root@pam!mcp".into(),
-        ..Asked::default()
-    };
+        sent: Vec::new(),
+        route: Route::default(),
+    }
+}
+
+fn read(status: u16, reason: &str, body: &str) -> ErrorResponse {
+    let asked = asked(calls::nodes::STATUS.at(["pve2"]));
     let answer = Answer {
         status,
         reason: Some(reason.into()),
@@ -45,7 +51,7 @@ fn what_answers_in_front_of_proxmox_is_named() {
         authenticate: Some("Basic realm=\"x\"".into()),
         ..Answer::default()
     };
-    let asked = Asked::default;
+    let asked = || asked(calls::nodes::LIST.at([]));
     let read = ErrorResponse::read(asked(), 401, &answer);
     assert_eq!(read.foreign, Some(Foreign::Login));
     answer.authenticate = None;
@@ -64,7 +70,7 @@ fn what_answers_in_front_of_proxmox_is_named() {
 fn another_server_at_the_address_of_the_forwarder_is_suspected() {
     let message = |route, status| {
         let mut answered = read(status, "Not Found", "<html>");
-        answered.route = route;
+        answered.asked.route = route;
         Error::from(Failure::Api(Box::new(answered))).message()
     };
     for status in [200, 404, 302] {
@@ -94,14 +100,14 @@ fn a_wrong_base_path_is_named() {
 fn a_change_that_took_too_long_may_be_made() {
     let post = |reason: &str| {
         let mut error = read(500, reason, "");
-        error.call = "POST /nodes/pve1/qemu/100/config".into();
+        error.asked.request = calls::guests::SET_CONFIG.qemu.at(["pve1", "100"]);
         Error::from(Failure::Api(Box::new(error))).message()
     };
     assert!(post("got timeout").contains("may have happened"));
     assert!(post("can't lock file '/var/lock/x' - got timeout").contains("in a moment"));
     let reached = |reason: &str| {
         let mut error = read(596, reason, "");
-        error.call = "POST /nodes/pve2/qemu/100/status/start".into();
+        error.asked.request = calls::power::START.qemu.at(["pve2", "100"]);
         Error::from(Failure::Api(Box::new(error))).message()
     };
     assert!(reached("Connection timed out").contains("may have happened"));
@@ -114,7 +120,7 @@ fn a_reason_that_was_lost_is_said_to_be() {
     let message = error(500, "Internal Server Error", "{\"data\":null}").message();
     assert!(message.contains("may have dropped the reason"), "{message}");
     let mut agent = read(500, "Internal Server Error", "");
-    agent.call = "GET /nodes/pve1/qemu/100/agent/get-osinfo".into();
+    agent.asked.request = calls::agent::SYSTEM.at(["pve1", "100"]);
     assert!(
         matches!(Failure::Api(Box::new(agent)).into(), Error::Conflict(m) if m.contains("agent is not installed"))
     );
@@ -127,7 +133,7 @@ fn a_call_that_is_newer_than_the_node_names_both_versions() {
         "Method 'GET /nodes/pve1/lxc/9/interfaces' not implemented",
         "",
     );
-    newer.call = "GET /nodes/pve1/lxc/9/interfaces".into();
+    newer.asked.request = calls::guests::CONTAINER_INTERFACES.at(["pve1", "9"]);
     newer.version = Some("8.0.4".into());
     let message = Error::from(Failure::Api(Box::new(newer))).message();
     assert!(

@@ -215,7 +215,7 @@ pub(super) fn start_error(guest: &Guest, failure: Failure) -> Error {
                 "{} could not start this program, most likely since it does not exist there ({} \
              answered 596): give its full path, and check that it exists and is executable",
                 guest.label(),
-                error.call,
+                error.asked.request,
             ))
         }
         Failure::Api(error) if error.says("execute child process") => Error::NotFound(format!(

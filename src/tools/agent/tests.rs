@@ -1,21 +1,20 @@
 //! Tests of what several of these files do together.
 
+use pve_api::calls;
+
 use super::command::{CommandRun, CommandStatus, look_error};
 use super::error::agent_error;
 use super::run_in_guest::start_error;
 use crate::error::Error;
-use crate::pve::{ErrorResponse, Failure, Guest};
+use crate::pve::{At, ErrorResponse, Failure, Guest};
 
 fn guest() -> Guest {
     serde_json::from_str(r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#).unwrap()
 }
 
 fn failure(message: &str) -> Failure {
-    Failure::Api(Box::new(ErrorResponse {
-        status: 500,
-        message: message.into(),
-        ..Default::default()
-    }))
+    let request = calls::agent::EXEC.at(["pve1", "100"]);
+    Failure::Api(Box::new(ErrorResponse::sample(request, 500, message)))
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Tests of what several of these files do together.
 
+use pve_api::calls;
+
 use super::get_task::{LINE_LENGTH, Task};
 use super::list_tasks::ListTasks;
 use super::task::{EXIT_STATUS_LENGTH, RawTask, TaskState, TaskSummary, parse, task_error};
 use crate::error::Error;
-use crate::pve::{Failure, TaskLog};
+use crate::pve::{At, ErrorResponse, Failure, TaskLog};
 
 const UPID: &str = "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam!full:";
 
@@ -113,10 +115,10 @@ fn the_log_says_where_it_is() {
 
 #[test]
 fn a_task_that_is_not_there() {
-    let error = crate::pve::ErrorResponse {
-        status: 400,
+    let request = calls::nodes::TASK_STATUS.at(["pve1", UPID]);
+    let error = ErrorResponse {
         errors: [("upid".to_owned(), "no such task".to_owned())].into(),
-        ..Default::default()
+        ..ErrorResponse::sample(request, 400, "")
     };
     let error = task_error(&parse(UPID).unwrap(), Failure::Api(Box::new(error)));
     assert!(matches!(error, Error::NotFound(message) if message.contains("pve1")));

@@ -1,6 +1,7 @@
 //! Tests of what several of these files do together.
 
 use proptest::prelude::*;
+use pve_api::calls;
 use serde_json::{Value, json};
 
 use super::change::{form, is_hotplug_refusal, keep_needed, outcome, partly, refusals};
@@ -9,7 +10,9 @@ use super::set_guest_options::{SetGuestOptions, is_tag, join_tags, merge_tags};
 use super::set_guest_resources::SetGuestResources;
 
 use crate::error::Result;
-use crate::pve::{Disk, ErrorResponse, Guest, GuestType, Params, PendingConfig, Vmid, owned_tags};
+use crate::pve::{
+    At, Disk, ErrorResponse, Guest, GuestType, Params, PendingConfig, Vmid, owned_tags,
+};
 use crate::tool::report::{Change, Report, Status};
 
 fn settings(entries: Value) -> PendingConfig {
@@ -136,14 +139,14 @@ fn what_took_effect_and_what_waits() {
 
 #[test]
 fn changes_that_a_running_guest_refuses() {
-    let error: ErrorResponse = ErrorResponse {
-        status: 400,
+    let request = calls::guests::SET_CONFIG.qemu.at(["pve1", "100"]);
+    let error = ErrorResponse {
         errors: [(
             "memory".to_owned(),
             "hotplug problem - no free slot\n".to_owned(),
         )]
         .into(),
-        ..ErrorResponse::default()
+        ..ErrorResponse::sample(request, 400, "")
     };
     assert!(is_hotplug_refusal(&error));
     let wanted = resources(json!({"vmid": 100, "cores": 4, "memory_mib": 4096}));

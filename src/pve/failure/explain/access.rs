@@ -17,7 +17,7 @@ pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
 }
 
 fn not_accepted(response: &ErrorResponse, said: &str) -> String {
-    let (call, token) = (&response.call, &response.token);
+    let (call, token) = (&response.asked.request, &response.asked.token);
     if response.says("no ticket") {
         format!(
             "Proxmox got no token ({said}): PROXMOX_TOKEN_ID or PROXMOX_TOKEN_SECRET may be \
@@ -52,6 +52,6 @@ fn refused(response: &ErrorResponse, said: &str) -> Error {
         "{} was refused with status 403 and without a reason: a proxy or firewall in front of \
          Proxmox may have answered, or have dropped the reason, and PROXMOX_URL with Proxmox's own \
          address, port 8006, shows which; where Proxmox itself answered, {denied}",
-        response.call
+        response.asked.request
     ))
 }

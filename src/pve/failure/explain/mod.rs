@@ -27,7 +27,7 @@ pub(super) fn explain(response: &ErrorResponse) -> Error {
     } else {
         ""
     };
-    let may_be_another = response.is_not_the_api() && response.route == Route::Forward;
+    let may_be_another = response.is_not_the_api() && response.asked.route == Route::Forward;
     let forward = if may_be_another { NOT_FORWARD } else { "" };
     match by_kind(response) {
         Error::NotFound(message) if response.is_missing_guest() => Error::GuestMoved(message),
@@ -49,7 +49,7 @@ fn by_kind(response: &ErrorResponse) -> Error {
         .unwrap_or_else(|| {
             Error::Internal(format!(
                 "Proxmox answered {} with status {}: {said}",
-                response.call, response.status
+                response.asked.request, response.status
             ))
         })
 }
@@ -59,12 +59,12 @@ fn unknown_call(response: &ErrorResponse, said: &str) -> Option<Error> {
     if response.status != 501 {
         return None;
     }
-    let call = &response.call;
+    let call = &response.asked.request;
     let here = response.version.as_ref().map_or_else(
         || "this Proxmox VE".into(),
         |version| format!("Proxmox VE {version}, which answered,"),
     );
-    Some(Error::Internal(match since(call) {
+    Some(Error::Internal(match since(&call.to_string()) {
         Some(since) => format!(
             "{here} does not know {call} ({said}): this call came with Proxmox VE {since}; upgrade \
              the node"
@@ -110,10 +110,10 @@ fn without_reason(response: &ErrorResponse) -> Option<Error> {
     if !response.message.is_empty() {
         return None;
     }
-    let (call, status) = (&response.call, response.status);
+    let (call, status) = (&response.asked.request, response.status);
     let lost = "Proxmox gave no reason: a proxy in front of it may have dropped the reason phrase, \
                 where versions before 8.4 put it";
-    Some(if response.asks_agent() {
+    Some(if response.asked.request.asks_agent() {
         Error::Conflict(format!(
             "{call} was answered with status {status}, and {lost}; likely the guest is not running, \
              its QEMU guest agent is not installed or not started in the guest, or it is switched \

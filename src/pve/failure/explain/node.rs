@@ -8,12 +8,12 @@ pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
     if !response.is_node_away() && response.status != 596 {
         return None;
     }
-    let name = response.node.as_deref().unwrap_or("in question");
+    let name = response.asked.request.node().unwrap_or("in question");
     let says = |words: &str| response.says(words);
     if says("hostname lookup '") || says("no such cluster node") {
         return Some(unknown_node::error(name, Known::Said(said)));
     }
-    if says("broken pipe") && response.asks_agent() {
+    if says("broken pipe") && response.asked.request.asks_agent() {
         return Some(Error::Conflict(format!(
             "the service on node {name} closed the connection ({said}), which is what Proxmox does \
              if the guest's agent cannot start a program: give its full path, and check that it \
@@ -29,7 +29,7 @@ pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
         format!(
             "the service on node {name} closed the connection before it answered {} ({said}): look \
              at the node's syslog",
-            response.call
+            response.asked.request
         )
     } else if says("connection refused") {
         format!(

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::pve::failure::response::{ErrorResponse, Foreign};
 
 pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
-    let (call, status) = (&response.call, response.status);
+    let (call, status) = (&response.asked.request, response.status);
     Some(match status {
         300..=399 => Error::Unreachable(format!(
             "{call} was answered with a redirect, which is never followed: set PROXMOX_URL to the \
@@ -26,7 +26,7 @@ pub(super) fn explain(response: &ErrorResponse, said: &str) -> Option<Error> {
 }
 
 fn not_proxmox(response: &ErrorResponse, foreign: Foreign, said: &str) -> Error {
-    let (call, status) = (&response.call, response.status);
+    let (call, status) = (&response.asked.request, response.status);
     let how = match foreign {
         Foreign::Page => "it is a web page",
         Foreign::Login => "it asks for a login of its own",
@@ -53,7 +53,7 @@ fn not_proxmox(response: &ErrorResponse, foreign: Foreign, said: &str) -> Error 
 
 /// Statuses and messages that the API itself does not have.
 fn by_status(response: &ErrorResponse, said: &str) -> Option<Error> {
-    let (call, status) = (&response.call, response.status);
+    let (call, status) = (&response.asked.request, response.status);
     Some(match status {
         404 => Error::Unreachable(format!(
             "{call} was answered with status 404 ({said}): what answers at PROXMOX_URL is not the \

@@ -9,7 +9,7 @@ use crate::pve::failure::response::ErrorResponse;
 pub(super) fn commands(wanted: &Wanted, response: &ErrorResponse) -> String {
     let (role, add) = add_role(wanted, response);
     let path = quote(&wanted.path);
-    let Some((user, name)) = response.token.split_once('!') else {
+    let Some((user, name)) = response.asked.token.split_once('!') else {
         return format!(
             "{add}; {}; then run `pveum acl modify {path} --roles {role}` with --tokens or --users \
              for the token in use",
@@ -18,7 +18,7 @@ pub(super) fn commands(wanted: &Wanted, response: &ErrorResponse) -> String {
     };
     let mut for_token = format!(
         "`pveum acl modify {path} --tokens {} --roles {role}`",
-        quote(&response.token)
+        quote(&response.asked.token)
     );
     // It is not known what the token has there.
     if response.held.is_none() && wanted.path != "/" {

@@ -27,7 +27,7 @@ pub(super) fn lacking(response: &ErrorResponse) -> Option<String> {
 
 /// `Permission check failed (/vms/100, VM.Audit)` as an instruction.
 pub(super) fn denied(response: &ErrorResponse, said: &str) -> String {
-    let token = &response.token;
+    let token = &response.asked.token;
     if is_for_root(&response.message) {
         return format!(
             "only root@pam itself may do this ({said}): no API token can, so leave it out, or do \

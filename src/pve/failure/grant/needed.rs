@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::Needs;
+
 use crate::pve::failure::response::ErrorResponse;
 
 /// Privileges that are missing, on one path.
@@ -33,63 +35,81 @@ pub(super) fn named(response: &ErrorResponse) -> Option<Wanted> {
     (wanted.path.starts_with('/') && !wanted.privileges.is_empty()).then_some(wanted)
 }
 
-/// What a call needs whose refusal names nothing: `Permission check failed`.
+/// What a call needs whose refusal names nothing: `Permission check failed`. Proxmox
+/// names nothing where one of several checks would have been enough.
 pub(super) fn unnamed(response: &ErrorResponse) -> Vec<Wanted> {
-    let sent = |name: &str| {
-        response
-            .sent
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    };
-    let wanted = |privilege: &str, path: String| Wanted {
-        privileges: vec![privilege.to_owned()],
-        path,
-    };
-    let (method, path) = response.call.split_once(' ').unwrap_or_default();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    match (method, segments.as_slice()) {
-        ("POST", ["nodes", _, "qemu" | "lxc"]) => {
-            let Some(vmid) = sent("vmid") else {
-                return Vec::new();
-            };
-            let mut all = vec![wanted("VM.Allocate", format!("/vms/{vmid}"))];
-            if let Some(storage) = sent("storage") {
-                all.push(wanted(
-                    "Datastore.AllocateSpace",
-                    format!("/storage/{storage}"),
-                ));
-            }
-            all
-        }
-        ("POST", ["nodes", _, "qemu" | "lxc", _, "clone"]) => sent("newid")
-            .map(|vmid| vec![wanted("VM.Allocate", format!("/vms/{vmid}"))])
-            .unwrap_or_default(),
-        ("GET", ["nodes", node, "query-url-metadata"])
-        | ("POST", ["nodes", node, "storage", _, "download-url"]) => {
-            vec![wanted("Sys.AccessNetwork", format!("/nodes/{node}"))]
-        }
-        ("GET", ["nodes", node, "disks", "list"]) => {
-            vec![wanted("Sys.Audit", format!("/nodes/{node}"))]
-        }
-        (
-            "GET",
-            [
-                "nodes",
-                _,
-                "qemu" | "lxc",
-                vmid,
-                "config" | "pending" | "status" | "snapshot",
-                ..,
-            ],
-        ) if response.message.is_empty() => vec![wanted("VM.Audit", format!("/vms/{vmid}"))],
-        ("POST", ["nodes", _, "qemu" | "lxc", vmid, "status", _])
-            if response.message.is_empty() =>
-        {
-            vec![wanted("VM.PowerMgmt", format!("/vms/{vmid}"))]
-        }
-        _ => Vec::new(),
+    let message = response.message.as_str();
+    if !message.is_empty() && !message.eq_ignore_ascii_case("permission check failed") {
+        return Vec::new();
     }
+    let call = response.asked.request.call();
+    let checks: Vec<Needs> = call.always_needs().collect();
+    let alternatives: Vec<&Needs> = checks.iter().flat_map(Needs::alternatives).collect();
+    let asked: Vec<&Needs> = if message.is_empty() || alternatives.is_empty() {
+        checks.iter().collect()
+    } else {
+        alternatives
+    };
+    let mut wanted: Vec<Wanted> = asked
+        .into_iter()
+        .filter_map(|needs| least_of(needs, response))
+        .flatten()
+        .collect();
+    if let Some((privilege, storage)) = call.needs_on_storages().zip(sent(response, "storage")) {
+        wanted.push(Wanted {
+            privileges: vec![privilege.to_owned()],
+            path: format!("/storage/{storage}"),
+        });
+    }
+    wanted
+}
+
+/// The privileges that allow least, of those that are enough. None where a path has
+/// a name that is not in the request.
+fn least_of(needs: &Needs, response: &ErrorResponse) -> Option<Vec<Wanted>> {
+    match needs {
+        Needs::OneOf { privileges, path } => Some(vec![Wanted {
+            privileges: least(&privileges.join("|"), response),
+            path: path_of(path, response)?,
+        }]),
+        Needs::All(parts) => {
+            let all: Vec<Vec<Wanted>> = parts
+                .iter()
+                .map(|part| least_of(part, response))
+                .collect::<Option<_>>()?;
+            Some(all.into_iter().flatten().collect())
+        }
+        Needs::Any(parts) => {
+            let known = parts.iter().filter_map(|part| least_of(part, response));
+            known.min_by_key(|wanted| {
+                let names = wanted.iter().flat_map(|wanted| &wanted.privileges);
+                let allows: u32 = names.map(|name| u32::from(weight(name))).sum();
+                (allows, wanted.iter().any(|wanted| wanted.path == "/"))
+            })
+        }
+    }
+}
+
+/// A path of the access list with the names that the request has.
+fn path_of(path: &str, response: &ErrorResponse) -> Option<String> {
+    let name = |segment: &str| match segment.strip_prefix('{') {
+        Some(place) => response
+            .asked
+            .request
+            .name(segment)
+            .or_else(|| sent(response, place.trim_end_matches('}')))
+            .map(str::to_owned),
+        None => Some(segment.to_owned()),
+    };
+    let segments: Option<Vec<String>> = path.split('/').map(name).collect();
+    segments.map(|segments| segments.join("/"))
+}
+
+/// The value of a parameter that names one guest, storage or pool.
+fn sent<'a>(response: &'a ErrorResponse, name: &str) -> Option<&'a str> {
+    let mut sent = response.asked.sent.iter();
+    let (_, value) = sent.find(|(key, _)| key == name)?;
+    (!value.is_empty() && !value.contains([',', '/'])).then_some(value.as_str())
 }
 
 /// Of several privileges, each of which is enough, the one that allows least.
@@ -116,10 +136,12 @@ fn least(privileges: &str, response: &ErrorResponse) -> Vec<String> {
         .filter(|one| !one.is_empty())
         .collect();
     if all.len() > 2 && all.iter().all(|one| one.starts_with("VM.Config.")) {
+        let call = response.asked.request.call();
         let needed: BTreeSet<&str> = response
+            .asked
             .sent
             .iter()
-            .filter_map(|(key, _)| config_privilege(key))
+            .filter_map(|(key, _)| call.setting_privilege(key))
             .filter(|needed| all.contains(needed))
             .collect();
         if !needed.is_empty() {
@@ -143,23 +165,4 @@ fn weight(privilege: &str) -> u8 {
         _ if privilege == "VM.Config.Options" => 3,
         _ => 4,
     }
-}
-
-/// What a key of a guest's configuration needs.
-fn config_privilege(key: &str) -> Option<&'static str> {
-    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    Some(match name {
-        "digest" | "delete" | "revert" | "background_delay" => return None,
-        "cores" | "sockets" | "cpu" | "cpulimit" | "cpuunits" | "vcpus" | "numa" => "VM.Config.CPU",
-        "memory" | "balloon" | "shares" | "swap" => "VM.Config.Memory",
-        "net" | "hostname" | "nameserver" | "searchdomain" => "VM.Config.Network",
-        "ciuser" | "cipassword" | "sshkeys" | "ipconfig" | "citype" | "ciupgrade" | "cicustom" => {
-            "VM.Config.Cloudinit"
-        }
-        "scsi" | "virtio" | "sata" | "ide" | "efidisk" | "tpmstate" | "unused" | "rootfs"
-        | "mp" => "VM.Config.Disk",
-        "scsihw" | "machine" | "vga" | "serial" | "usb" | "audio" | "watchdog" | "tablet"
-        | "hotplug" => "VM.Config.HWType",
-        _ => "VM.Config.Options",
-    })
 }

@@ -1,21 +1,21 @@
 //! Tests of refusals as instructions.
 
-use super::denied;
+use pve_api::calls;
+
+use super::{denied, lacking};
 use crate::pve::failure::held::Held;
 use crate::pve::failure::response::ErrorResponse;
+use crate::pve::request::At;
 
 fn held(paths: serde_json::Value) -> Held {
     Held::read(paths.as_object().unwrap())
 }
 
 fn refusal(message: &str) -> ErrorResponse {
-    ErrorResponse {
-        call: "GET /nodes/pve1/qemu/100/config".into(),
-        status: 403,
-        message: message.into(),
-        token: "ai@pve!mcp".into(),
-        ..ErrorResponse::default()
-    }
+    let request = calls::guests::CONFIG.qemu.at(["pve1", "100"]);
+    let mut error = ErrorResponse::sample(request, 403, message);
+    error.asked.token = "ai@pve!mcp".into();
+    error
 }
 
 #[test]
@@ -33,11 +33,8 @@ fn commands_are_for_the_token_and_its_user() {
          --roles as well; then run `pveum acl modify /vms/100 --users ai@pve --roles MCPVMAudit` \
          (this alone where the token is not privilege-separated)"
     );
-    let root = ErrorResponse {
-        token: "root@pam!mcp".into(),
-        ..error
-    };
-    assert!(!denied(&root, "").contains("--users"));
+    error.asked.token = "root@pam!mcp".into();
+    assert!(!denied(&error, "").contains("--users"));
 }
 
 #[test]
@@ -53,8 +50,8 @@ fn what_the_token_has_on_the_path_is_kept() {
     );
     // Each path of a call that names none, too.
     error.message = "Permission check failed".into();
-    error.call = "POST /nodes/pve1/qemu".into();
-    error.sent = vec![
+    error.asked.request = calls::backup::RESTORE.qemu.at(["pve1"]);
+    error.asked.sent = vec![
         ("vmid".into(), "310".into()),
         ("storage".into(), "bulk".into()),
     ];
@@ -153,7 +150,8 @@ fn a_change_of_the_configuration_needs_what_its_keys_need() {
     let mut error = refusal(
         "Permission check failed (/vms/100, VM.Config.Disk|VM.Config.CPU|VM.Config.Memory)",
     );
-    error.sent = vec![
+    error.asked.request = calls::guests::SET_CONFIG.qemu.at(["pve1", "100"]);
+    error.asked.sent = vec![
         ("memory".into(), String::new()),
         ("cores".into(), String::new()),
         ("digest".into(), String::new()),
@@ -168,11 +166,11 @@ fn a_change_of_the_configuration_needs_what_its_keys_need() {
 #[test]
 fn refusals_without_a_name_are_known_by_their_call() {
     let mut error = refusal("Permission check failed");
-    error.call = "POST /nodes/pve1/qemu".into();
-    error.sent = vec![("vmid".into(), "310".into())];
+    error.asked.request = calls::backup::RESTORE.qemu.at(["pve1"]);
+    error.asked.sent = vec![("vmid".into(), "310".into())];
     let message = denied(&error, "permission check failed");
     assert!(message.contains("VM.Allocate on /vms/310"), "{message}");
-    error.call = "GET /unknown".into();
+    error.asked.request = calls::access::USERS.at([]);
     let message = denied(&error, "permission check failed");
     assert!(!message.contains("pveum"), "{message}");
     for root in [
@@ -181,5 +179,84 @@ fn refusals_without_a_name_are_known_by_their_call() {
     ] {
         let message = denied(&refusal(root), "");
         assert!(message.contains("no API token can"), "{message}");
+    }
+}
+
+#[test]
+fn the_row_says_what_an_unnamed_refusal_needs() {
+    let lacks = |request, message: &str, sent: &[(&str, &str)]| {
+        let mut error = ErrorResponse::sample(request, 403, message);
+        let sent = sent
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()));
+        error.asked.sent = sent.collect();
+        lacking(&error).unwrap_or_default()
+    };
+    let unnamed = "Permission check failed";
+    let clone = || calls::guests::CLONE.lxc.at(["pve1", "100"]);
+    let restore = || calls::backup::RESTORE.lxc.at(["pve1"]);
+    let config = || calls::guests::SET_CONFIG.qemu.at(["pve1", "100"]);
+    for (request, message, sent, expected) in [
+        // A vmid is nearer than a pool, and of a clone's checks only one has an alternative.
+        (
+            clone(),
+            unnamed,
+            &[("newid", "310"), ("pool", "lab")] as &[_],
+            "VM.Allocate on /vms/310",
+        ),
+        (
+            clone(),
+            "",
+            &[("newid", "310"), ("storage", "bulk")],
+            "VM.Clone on /vms/100 and VM.Allocate on /vms/310 and Datastore.AllocateSpace on \
+             /storage/bulk",
+        ),
+        (
+            restore(),
+            unnamed,
+            &[("vmid", "310"), ("storage", "bulk")],
+            "VM.Allocate on /vms/310 and Datastore.AllocateSpace on /storage/bulk",
+        ),
+        (
+            calls::nodes::DISKS.at(["pve1"]),
+            unnamed,
+            &[],
+            "Sys.Audit on /nodes/pve1",
+        ),
+        (
+            calls::storage::URL_METADATA.at(["pve1"]),
+            unnamed,
+            &[],
+            "Sys.AccessNetwork on /nodes/pve1",
+        ),
+        (
+            calls::storage::DOWNLOAD_URL.at(["pve1", "local"]),
+            unnamed,
+            &[],
+            "Sys.AccessNetwork on /nodes/pve1",
+        ),
+        // The reason was lost: whatever the call needs.
+        (
+            calls::power::START.qemu.at(["pve1", "100"]),
+            "",
+            &[],
+            "VM.PowerMgmt on /vms/100",
+        ),
+        (
+            config(),
+            "",
+            &[("nameserver", ""), ("cores", "")],
+            "VM.Config.CPU, VM.Config.Cloudinit on /vms/100",
+        ),
+        (
+            calls::backup::CREATE.at(["pve1"]),
+            "",
+            &[("vmid", "100,101"), ("storage", "bulk")],
+            "Datastore.AllocateSpace on /storage/bulk",
+        ),
+        // Not a check of privileges.
+        (config(), "something else", &[], ""),
+    ] {
+        assert_eq!(lacks(request, message, sent), expected);
     }
 }

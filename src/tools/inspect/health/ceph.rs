@@ -94,17 +94,17 @@ impl RawCeph {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use pve_api::calls;
     use serde_json::json;
+
+    use super::*;
+    use crate::pve::At;
 
     #[test]
     fn a_node_may_have_no_ceph() {
         let is_absent = |message: &str| {
-            RawCeph::is_absent(&ErrorResponse {
-                status: 500,
-                message: message.to_owned(),
-                ..ErrorResponse::default()
-            })
+            let request = calls::nodes::CEPH.at(["pve1"]);
+            RawCeph::is_absent(&ErrorResponse::sample(request, 500, message))
         };
         assert!(is_absent("binary not installed: /usr/bin/ceph-mon"));
         assert!(is_absent("pveceph configuration not initialized"));
