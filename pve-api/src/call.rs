@@ -9,34 +9,20 @@ use crate::grammar::Grammar;
 use crate::needs::Needs;
 use crate::text::whole;
 
-/// A call of the API: a row of the table.
+/// A call of the API: a row of the table. Only the table makes calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Call {
-    /// Its HTTP method.
-    pub method: Method,
-    /// Its path below [`API_PATH`](crate::API_PATH), as the API viewer writes
-    /// it: `/nodes/{node}/qemu/{vmid}/config`. [`Grammar::of_segment`] tells
-    /// what may stand for a name in braces.
-    pub path: &'static str,
-    /// The parameters that may be sent. Proxmox knows more: those that
-    /// overwrite, delete or skip a check are in no row.
-    pub params: Params,
-    /// What it does. A [`Params::Config`] has an action for each setting
-    /// instead.
-    pub action: Action,
-    /// What else it can do, depending on its parameters.
-    pub effect: Option<Effect>,
-    /// What its answer shows.
-    pub answer: Answer,
-    /// Which parameter tells it apart from another call of the same method and
-    /// path.
-    pub given: Given,
-    /// The privileges that Proxmox checks before the call runs, such as
-    /// `VM.Audit on /vms/{vmid}`; empty where any token may make the call.
-    pub needs: &'static str,
-    /// What Proxmox checks while it runs: privileges that depend on the
-    /// parameters, or which entries of a list a token sees. Empty if nothing.
-    pub also_needs: &'static str,
+    method: Method,
+    path: &'static str,
+    params: Params,
+    action: Action,
+    effect: Option<Effect>,
+    answer: Answer,
+    given: Given,
+    needs: &'static str,
+    also_needs: &'static str,
+    asks_agent: bool,
+    since: Option<&'static str>,
 }
 
 /// A call that exists for VMs and for containers.
@@ -225,6 +211,69 @@ pub enum Need {
 }
 
 impl Call {
+    /// Its HTTP method.
+    pub const fn method(&self) -> Method {
+        self.method
+    }
+
+    /// Its path below [`API_PATH`](crate::API_PATH), as the API viewer writes
+    /// it: `/nodes/{node}/qemu/{vmid}/config`. [`Grammar::of_segment`] tells
+    /// what may stand for a name in braces.
+    pub const fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// The parameters that may be sent. Proxmox knows more: those that
+    /// overwrite, delete or skip a check are in no row.
+    pub const fn params(&self) -> Params {
+        self.params
+    }
+
+    /// What it does. A [`Params::Config`] has an action for each setting
+    /// instead.
+    pub const fn action(&self) -> Action {
+        self.action
+    }
+
+    /// What else it can do, depending on its parameters.
+    pub const fn effect(&self) -> Option<Effect> {
+        self.effect
+    }
+
+    /// What its answer shows.
+    pub const fn answer(&self) -> Answer {
+        self.answer
+    }
+
+    /// Which parameter tells it apart from another call of the same method and
+    /// path.
+    pub const fn given(&self) -> Given {
+        self.given
+    }
+
+    /// The privileges that Proxmox checks before the call runs, such as
+    /// `VM.Audit on /vms/{vmid}`; empty where any token may make the call.
+    pub const fn needs(&self) -> &'static str {
+        self.needs
+    }
+
+    /// What Proxmox checks while it runs: privileges that depend on the
+    /// parameters, or which entries of a list a token sees. Empty if nothing.
+    pub const fn also_needs(&self) -> &'static str {
+        self.also_needs
+    }
+
+    /// Whether the agent in a VM answers it.
+    pub const fn asks_agent(&self) -> bool {
+        self.asks_agent
+    }
+
+    /// The first version of Proxmox VE that knows it, where that is a version that
+    /// may still be in use: `8.1`.
+    pub const fn since(&self) -> Option<&'static str> {
+        self.since
+    }
+
     /// Whether this is the call of a request with these decoded path segments.
     pub fn matches(&self, method: Method, segments: &[impl AsRef<str>]) -> bool {
         let mut parts = self.segments();
@@ -407,6 +456,8 @@ pub(crate) const fn get(path: &'static str, needs: &'static str) -> Call {
         given: Given::Any,
         needs,
         also_needs: "",
+        asks_agent: false,
+        since: None,
     }
 }
 
@@ -468,8 +519,25 @@ impl Call {
         Self { action, ..self }
     }
 
-    pub(crate) const fn given(self, given: Given) -> Self {
+    /// For one of two calls of the same method and path.
+    pub(crate) const fn only(self, given: Given) -> Self {
         Self { given, ..self }
+    }
+
+    /// For a call that the agent in a VM answers.
+    pub(crate) const fn by_agent(self) -> Self {
+        Self {
+            asks_agent: true,
+            ..self
+        }
+    }
+
+    /// For a call that came with a version of Proxmox VE that may still be in use.
+    pub(crate) const fn came_with(self, version: &'static str) -> Self {
+        Self {
+            since: Some(version),
+            ..self
+        }
     }
 
     pub(crate) const fn with(self, effect: Effect) -> Self {

@@ -117,8 +117,12 @@ mod tests {
     /// A row that says more than its privileges in `needs` would be ignored.
     #[test]
     fn the_needs_of_every_row_are_understood() {
-        for call in calls::all().filter(|call| !call.needs.is_empty()) {
-            assert!(Needs::read(call.needs).is_some(), "{call}: {}", call.needs);
+        for call in calls::all().filter(|call| !call.needs().is_empty()) {
+            assert!(
+                Needs::read(call.needs()).is_some(),
+                "{call}: {}",
+                call.needs()
+            );
         }
     }
 
@@ -128,7 +132,7 @@ mod tests {
             for name in call.param_names() {
                 let privilege = call.setting_privilege(name);
                 assert!(
-                    privilege.is_none_or(|one| call.needs.contains(one)),
+                    privilege.is_none_or(|one| call.needs().contains(one)),
                     "{name} of {call}"
                 );
             }

@@ -35,7 +35,7 @@ fn table() -> impl Iterator<Item = &'static Call> {
 fn spec<'a>(schema: &'a [Value], call: &Call) -> Option<&'a Value> {
     schema
         .iter()
-        .find(|spec| spec["method"] == call.method.as_str() && spec["path"] == call.path)
+        .find(|spec| spec["method"] == call.method().as_str() && spec["path"] == call.path())
 }
 
 #[test]
@@ -81,8 +81,8 @@ fn every_call_names_the_privileges_that_the_real_api_checks() {
             }
             check => privileges(check),
         };
-        if call.needs != real {
-            wrong.push(format!("{call} needs {real:?}, not {:?}", call.needs));
+        if call.needs() != real {
+            wrong.push(format!("{call} needs {real:?}, not {:?}", call.needs()));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -122,8 +122,8 @@ fn a_request_fits_one_call_at_most() {
     for call in table() {
         let segments: Vec<&str> = call.segments().collect();
         let given: Vec<Given> = table()
-            .filter(|one| one.matches(call.method, &segments))
-            .map(|one| one.given)
+            .filter(|one| one.matches(call.method(), &segments))
+            .map(|one| one.given())
             .collect();
         let told_apart = match given.as_slice() {
             [Given::Any] => true,
@@ -144,5 +144,13 @@ fn every_varying_segment_has_a_grammar() {
                 "{part} of {call}"
             );
         }
+    }
+}
+
+#[test]
+fn the_agent_answers_what_is_below_its_path() {
+    for call in table() {
+        let is_below = call.path().contains("/{vmid}/agent/");
+        assert_eq!(call.asks_agent(), is_below, "{call}");
     }
 }

@@ -56,8 +56,8 @@ pub(crate) const fn on(
     handler: Handler,
 ) -> Endpoint {
     Endpoint {
-        method: row.method,
-        path: row.path,
+        method: row.method(),
+        path: row.path(),
         params,
         shared: &[],
         access,

@@ -210,7 +210,7 @@ mod tests {
         let router = Router::new(FAMILIES);
         let mut missing: Vec<String> = calls::all()
             .chain(calls::for_experts())
-            .filter(|row| router.find(row.method, row.path).is_none())
+            .filter(|row| router.find(row.method(), row.path()).is_none())
             .map(ToString::to_string)
             .collect();
         missing.sort();
@@ -223,7 +223,7 @@ mod tests {
             let Endpoint { method, path, .. } = *endpoint;
             let row = calls::all()
                 .chain(calls::for_experts())
-                .find(|row| (row.method, row.path) == (method, path));
+                .find(|row| (row.method(), row.path()) == (method, path));
             assert_eq!(row.is_none(), endpoint.why.is_some(), "{method} {path}");
             if let Some(why) = endpoint.why {
                 let is_read = method == Method::Get;

@@ -106,12 +106,12 @@ impl OfGuest for Call {
 
 impl Request {
     pub(super) fn method(&self) -> Method {
-        self.call.method
+        self.call.method()
     }
 
     /// Whether it may change something.
     pub(super) fn writes(&self) -> bool {
-        self.call.method != Method::Get
+        self.call.method() != Method::Get
     }
 
     /// The call that it is.
@@ -133,7 +133,7 @@ impl Request {
 
     /// Whether a guest's agent answers.
     pub(super) fn asks_agent(&self) -> bool {
-        self.call.segments().nth(4) == Some("agent")
+        self.call.asks_agent()
     }
 
     /// Why it cannot be sent with these parameters, if it cannot: a mistake of
@@ -157,7 +157,7 @@ impl Request {
 /// `GET /nodes/pve1/status`.
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.call.method, self.path)
+        write!(f, "{} {}", self.call.method(), self.path)
     }
 }
 

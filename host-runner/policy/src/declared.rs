@@ -55,7 +55,7 @@ pub fn privileges_of(call: &str) -> Option<String> {
     if let [only] = rows.as_slice() {
         return Some(only.privileges());
     }
-    let all = rows.iter().map(|row| match row.given {
+    let all = rows.iter().map(|row| match row.given() {
         Given::Any => row.privileges(),
         Given::With(name) => format!("with {name}: {}", row.privileges()),
         Given::Without(name) => format!("without {name}: {}", row.privileges()),
@@ -75,7 +75,7 @@ pub fn actions_of(call: &str) -> Vec<Action> {
 /// apart. Asked for each call of each tool at every start: nothing is allocated.
 pub(crate) fn rows_of(call: &str) -> impl Iterator<Item = &'static Call> {
     let (method, path) = call.split_once(' ').unwrap_or_default();
-    calls::all().filter(move |row| row.path == path && row.method.as_str() == method)
+    calls::all().filter(move |row| row.path() == path && row.method().as_str() == method)
 }
 
 #[cfg(test)]

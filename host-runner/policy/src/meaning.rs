@@ -218,7 +218,7 @@ impl Meaning {
                 meaning.add(part.trim_matches(['{', '}']), grammar, segment)?;
             }
         }
-        match call.answer {
+        match call.answer() {
             Answer::OfPath => {}
             Answer::List(listing) => {
                 meaning.listing = Some(listing);
@@ -233,14 +233,14 @@ impl Meaning {
                 return Err(Unknown::Twice(name.clone()));
             }
         }
-        match call.params {
+        match call.params() {
             Params::These(params) => {
-                meaning.actions.push(call.action);
+                meaning.actions.push(call.action());
                 meaning.add_params(params, request)?;
             }
             Params::Config(groups) => meaning.add_config(groups, request)?,
         }
-        if let Some(effect) = call.effect {
+        if let Some(effect) = call.effect() {
             effect::apply(effect, request, &mut meaning);
         }
         meaning.add_resources(request);

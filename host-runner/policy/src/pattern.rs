@@ -29,12 +29,12 @@ impl Pattern {
 
     /// Whether it covers every request of a call.
     pub(crate) fn covers(&self, call: &Call) -> bool {
-        self.compare(call.method, call.segments(), is_same)
+        self.compare(call.method(), call.segments(), is_same)
     }
 
     /// Whether it covers a request of a call.
     pub(crate) fn overlaps(&self, call: &Call) -> bool {
-        self.compare(call.method, call.segments(), |wanted, segment| {
+        self.compare(call.method(), call.segments(), |wanted, segment| {
             is_same(wanted, segment) || segment.starts_with('{')
         })
     }

@@ -90,7 +90,7 @@ impl Policy {
 
 /// Whether a call is a mere read: some that are made by GET are more.
 fn reads(call: &Call) -> bool {
-    call.method == Method::Get && call.action == Action::Read
+    call.method() == Method::Get && call.action() == Action::Read
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ fn every_call_and_parameter_is_one_that_a_tool_sends() {
             .collect();
         let is_sent = |param: &&str| {
             names.iter().any(|name| is_same(param, name))
-                || *param == "digest" && call.method == Method::Put
+                || *param == "digest" && call.method() == Method::Put
         };
         let none = call
             .param_names()

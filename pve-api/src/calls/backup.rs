@@ -64,12 +64,12 @@ guest_calls! {
         qemu: post("/nodes/{node}/qemu", Action::Restore, ANYONE)
             .also(RESTORE_NEEDS)
             .takes(RESTORE_VM)
-            .given(Given::With("archive"))
+            .only(Given::With("archive"))
             .with(Effect::Storage),
         lxc: post("/nodes/{node}/lxc", Action::Restore, ANYONE)
             .also(RESTORE_NEEDS)
             .takes(RESTORE_CONTAINER)
-            .given(Given::With("restore"))
+            .only(Given::With("restore"))
             .with(Effect::Storage),
     };
 }

@@ -100,7 +100,9 @@ calls! {
     /// Which resources the HA manager has.
     HA_RESOURCES = get("/cluster/ha/resources", AUDIT_CLUSTER).lists(Listing::HaResources);
     /// Where the HA manager may run its resources, and which of them together.
-    HA_RULES = get("/cluster/ha/rules", AUDIT_CLUSTER).lists(Listing::HaRules);
+    HA_RULES = get("/cluster/ha/rules", AUDIT_CLUSTER)
+        .lists(Listing::HaRules)
+        .came_with("9.0");
     /// Scheduled backups: which guests, when, and where to.
     BACKUP_JOBS = get("/cluster/backup", AUDIT_CLUSTER).lists(Listing::BackupJobs);
     /// Adds a backup job, which keeps all backups.

@@ -88,10 +88,10 @@ calls! {
     VM = post("/nodes/{node}/qemu", Action::Create, ANYONE)
         .also(NEEDS)
         .takes(NEW_VM)
-        .given(Given::Without("archive"));
+        .only(Given::Without("archive"));
     /// Makes a container.
     CONTAINER = post("/nodes/{node}/lxc", Action::Create, ANYONE)
         .also(NEEDS)
         .takes(NEW_CONTAINER)
-        .given(Given::Without("restore"));
+        .only(Given::Without("restore"));
 }

@@ -99,23 +99,25 @@ calls! {
         qemu!("/agent/ping"),
         Action::Options,
         "VM.GuestAgent.Audit or VM.GuestAgent.Unrestricted on /vms/{vmid}",
-    );
+    )
+        .by_agent();
     /// Discards unused blocks of a VM's file systems.
     TRIM = post(
         qemu!("/agent/fstrim"),
         Action::Options,
         "VM.GuestAgent.FileSystemMgmt or VM.GuestAgent.Unrestricted on /vms/{vmid}",
-    );
+    )
+        .by_agent();
     /// Moves a VM's disk to another storage.
     MOVE_DISK = post(qemu!("/move_disk"), Action::Migrate, CONFIG_DISK)
         .also(ON_STORAGE)
         .takes(MOVE_DISK_PARAMS)
-        .given(Given::Without("digest"));
+        .only(Given::Without("digest"));
     /// Moves a container's volume to another storage.
     MOVE_VOLUME = post(lxc!("/move_volume"), Action::Migrate, CONFIG_DISK)
         .also(ON_STORAGE)
         .takes(MOVE_VOLUME_PARAMS)
-        .given(Given::Without("digest"));
+        .only(Given::Without("digest"));
 }
 
 guest_calls! {

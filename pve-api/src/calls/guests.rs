@@ -205,7 +205,7 @@ guest_calls! {
 
 calls! {
     /// The interfaces of a running container.
-    CONTAINER_INTERFACES = get(lxc!("/interfaces"), AUDIT_GUEST);
+    CONTAINER_INTERFACES = get(lxc!("/interfaces"), AUDIT_GUEST).came_with("8.1");
     /// Cloud-init settings, with what is pending until the drive is written anew.
     CLOUD_INIT = get(qemu!("/cloudinit"), AUDIT_GUEST);
     /// A file as cloud-init finds it on its drive.
@@ -222,10 +222,10 @@ calls! {
     MOVE_DISK = post(qemu!("/move_disk"), Action::Hardware, CONFIG_DISK)
         .also(ON_STORAGE)
         .takes(MOVE_DISK_PARAMS)
-        .given(Given::With("digest"));
+        .only(Given::With("digest"));
     /// The same of a stopped container's volume.
     MOVE_VOLUME = post(lxc!("/move_volume"), Action::Hardware, CONFIG_DISK)
         .also(ON_STORAGE)
         .takes(MOVE_VOLUME_PARAMS)
-        .given(Given::With("digest"));
+        .only(Given::With("digest"));
 }

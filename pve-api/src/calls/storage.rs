@@ -58,6 +58,7 @@ calls! {
     /// request, so this is a download to the policy.
     URL_METADATA = get("/nodes/{node}/query-url-metadata", ACCESS_NETWORK)
         .is(Action::Download)
+        .came_with("7.0")
         .takes(&[opt("url", G::Url), opt("verify-certificates", G::Bool)]);
     /// Downloads a file from an address.
     DOWNLOAD_URL = post(
@@ -66,5 +67,6 @@ calls! {
         "Datastore.AllocateTemplate on /storage/{storage}, and (Sys.Audit and Sys.Modify on /, \
          or Sys.AccessNetwork on /nodes/{node})",
     )
-        .takes(DOWNLOAD);
+        .takes(DOWNLOAD)
+        .came_with("7.0");
 }

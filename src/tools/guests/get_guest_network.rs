@@ -290,12 +290,13 @@ impl GuestNetwork {
 }
 
 /// The addresses in a container's configuration, if its node cannot list its
-/// interfaces: that call came with Proxmox VE 8.1.
+/// interfaces: it may be older than that call.
 fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
-    let why = format!(
-        "node {} cannot report a container's interfaces: that call came with Proxmox VE 8.1",
-        guest.node
-    );
+    let mut why = format!("node {} cannot report a container's interfaces", guest.node);
+    if let Some(version) = calls::guests::CONTAINER_INTERFACES.since() {
+        why.push_str(": that call came with Proxmox VE ");
+        why.push_str(version);
+    }
     let cards = GuestConfig::read(pve, &guest)?.nics();
     let interfaces: Vec<Interface> = cards.iter().filter_map(Interface::configured).collect();
     if interfaces.is_empty() {

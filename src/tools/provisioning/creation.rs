@@ -152,7 +152,7 @@ impl Wanted {
     /// Whether a ticket, which anyone may have written, holds what a call of the tool
     /// could have left in it.
     fn is_sound(&self) -> bool {
-        let Known::These(known) = self.call().params else {
+        let Known::These(known) = self.call().params() else {
             return false;
         };
         let is_known = |(name, value): &(String, String)| {

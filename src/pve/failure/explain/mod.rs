@@ -59,35 +59,21 @@ fn unknown_call(response: &ErrorResponse, said: &str) -> Option<Error> {
     if response.status != 501 {
         return None;
     }
-    let call = &response.asked.request;
+    let request = &response.asked.request;
     let here = response.version.as_ref().map_or_else(
         || "this Proxmox VE".into(),
         |version| format!("Proxmox VE {version}, which answered,"),
     );
-    Some(Error::Internal(match since(&call.to_string()) {
+    Some(Error::Internal(match request.call().since() {
         Some(since) => format!(
-            "{here} does not know {call} ({said}): this call came with Proxmox VE {since}; upgrade \
+            "{here} does not know {request} ({said}): this call came with Proxmox VE {since}; upgrade \
              the node"
         ),
         None => format!(
-            "{here} does not know {call} ({said}): the call may be newer than it; upgrade the node, \
+            "{here} does not know {request} ({said}): the call may be newer than it; upgrade the node, \
              since this server is made for Proxmox VE 8 and 9"
         ),
     }))
-}
-
-/// The first version of Proxmox VE that knows a call, where that is a version
-/// that may still be in use.
-fn since(call: &str) -> Option<&'static str> {
-    let (method, path) = call.split_once(' ')?;
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    match (method, segments.as_slice()) {
-        ("GET", ["nodes", _, "lxc", _, "interfaces"]) => Some("8.1"),
-        ("GET", ["nodes", _, "query-url-metadata"])
-        | ("POST", ["nodes", _, "storage", _, "download-url"]) => Some("7.0"),
-        (_, ["cluster", "ha", "rules", ..]) => Some("9.0"),
-        _ => None,
-    }
 }
 
 /// Parameters that Proxmox did not accept.

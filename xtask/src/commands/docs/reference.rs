@@ -23,7 +23,7 @@ Many clients and models cope badly with long lists of tools, and some clients pa
 
 /// Whether [`HEAD`] says enough of a call: every tool may make it, and any token.
 fn is_in_head(call: &str) -> bool {
-    let mut common = calls::EXPLAIN.iter().filter(|call| call.needs.is_empty());
+    let mut common = calls::EXPLAIN.iter().filter(|call| call.needs().is_empty());
     common.any(|common| common.to_string() == call)
 }
 
