@@ -39,21 +39,21 @@ pub(crate) const GUARDED: &[Calls] = &[
 /// All calls of a tool with this declaration and those that explain an error, each
 /// as `GET /nodes`, sorted.
 pub(crate) fn names(declared: &[Calls]) -> Vec<String> {
-    let mut names: Vec<String> = calls::EXPLAIN.iter().map(ToString::to_string).collect();
-    add(declared, &mut names);
+    let all = rows(declared).into_iter().chain(calls::EXPLAIN);
+    let mut names: Vec<String> = all.map(ToString::to_string).collect();
     order::by(&mut names, Ord::cmp);
     names.dedup();
     names
 }
 
-fn add(declared: &[Calls], names: &mut Vec<String>) {
-    for calls in declared {
-        match calls {
-            Calls::One(call) => names.push(call.to_string()),
-            Calls::Guest(pair) => names.extend([&pair.qemu, &pair.lxc].map(ToString::to_string)),
-            Calls::All(calls) => add(calls, names),
-        }
-    }
+/// The rows of the table that a declaration has.
+pub(crate) fn rows(declared: &[Calls]) -> Vec<&'static Call> {
+    let of = |calls: &Calls| match *calls {
+        Calls::One(call) => vec![call],
+        Calls::Guest(pair) => vec![&pair.qemu, &pair.lxc],
+        Calls::All(calls) => rows(calls),
+    };
+    declared.iter().flat_map(of).collect()
 }
 
 #[cfg(test)]

@@ -131,4 +131,6 @@ pub(crate) fn cancel(pve: impl FnOnce() -> Result<Pve>, ticket: Ticket) -> Resul
 }
 
 #[cfg(test)]
+mod coverage;
+#[cfg(test)]
 mod tests;
