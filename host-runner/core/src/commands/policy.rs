@@ -1,6 +1,6 @@
 //! `host-runner policy`
 
-use host_runner_policy::{Confirm, Fallback};
+use host_runner_policy::{Confirm, Fallback, Rule};
 use serde_json::{Value, json};
 
 use super::{CommandError, Context, catalog, print};
@@ -221,14 +221,18 @@ impl Decision {
             _ => "refused".to_owned(),
         };
         let (rule, reason) = (self.verdict.rule, &self.verdict.reason);
-        let question = match (self.asks(confirm), fallback) {
-            (false, _) => "",
-            (true, Fallback::Refuse) => {
-                "\n  needs the user's consent by rule confirm, and is refused where the client cannot ask"
-            }
-            (true, Fallback::Allow) => {
-                "\n  needs the user's consent by rule confirm, and is allowed where the client cannot ask"
-            }
+        let question = if self.asks(confirm) {
+            let otherwise = match fallback {
+                Fallback::Refuse => "refused",
+                Fallback::Allow => "allowed",
+            };
+            format!(
+                "\n  needs the user's consent by rule {}, and is {otherwise} where the client cannot \
+                 ask",
+                Rule::Confirm
+            )
+        } else {
+            String::new()
         };
         format!(
             "{}\n  {fate} by rule {rule}: {reason}{question}",

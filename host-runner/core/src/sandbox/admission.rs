@@ -289,8 +289,7 @@ impl Gate {
         };
         let refusal = Verdict::deny(Rule::Confirm, reason);
         self.log.refused(parsed, &refusal, fate).await;
-        let detail = format!("rule confirm: {reason}");
-        Err(SendError::new(FailureKind::Denied, detail))
+        Err(denied(&refusal))
     }
 
     /// Counts a change towards the limits per minute.
@@ -305,8 +304,7 @@ impl Gate {
         let Err(error) = taken else { return Ok(()) };
         let refusal = Verdict::deny(Rule::Limits, error.to_string());
         self.log.refused(parsed, &refusal, Fate::Refused).await;
-        let detail = format!("rule limits: {error}");
-        Err(SendError::new(FailureKind::Denied, detail))
+        Err(denied(&refusal))
     }
 
     /// Whether the policy requires the user's consent to a request.
@@ -343,13 +341,19 @@ impl Gate {
             .collect();
         let (rule, reason) = (verdict.rule, &verdict.reason);
         tracing::warn!("refused {method} {target} by rule {rule}: {reason}");
-        let error = SendError::new(FailureKind::Denied, format!("rule {rule}: {reason}"));
+        let error = denied(&verdict);
         match parsed {
             Some(parsed) => self.log.refused(parsed, &verdict, Fate::Refused).await,
             None => self.log.refused_unread(&method, &target, verdict).await,
         }
         error
     }
+}
+
+/// The error of a refused request.
+fn denied(refusal: &Verdict) -> SendError {
+    let (rule, reason) = (refusal.rule, &refusal.reason);
+    SendError::new(FailureKind::Denied, format!("rule {rule}: {reason}"))
 }
 
 /// Whether a request does something, and does not only read. A GET may: that of
