@@ -38,6 +38,38 @@ pub(crate) struct Pve {
     script: Option<Script>,
 }
 
+/// What a list shows to a token only where the token has a privilege.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Listed {
+    Guests,
+    /// Guests, where each pool that they are in is listed too.
+    GuestsOfPools,
+    Pools,
+    Storages,
+    Nodes,
+    /// Tasks of other users.
+    Tasks,
+    /// Users and the access control list.
+    Access,
+    /// Entries of the cluster's log.
+    Log,
+}
+
+impl Listed {
+    /// The privilege that it takes to see all of it.
+    fn needs(self) -> &'static str {
+        match self {
+            Self::Guests => "VM.Audit on /vms",
+            Self::GuestsOfPools => "VM.Audit on /vms or the pool",
+            Self::Pools => "Pool.Audit on /pool",
+            Self::Storages => "Datastore.Audit on /storage",
+            Self::Nodes | Self::Tasks => "Sys.Audit on /nodes",
+            Self::Access => "Sys.Audit on /access",
+            Self::Log => "Sys.Syslog on /",
+        }
+    }
+}
+
 /// One page of a list, and how long the whole list is where Proxmox says it.
 #[derive(Debug)]
 pub(crate) struct Paged<T> {
@@ -81,7 +113,7 @@ impl Pve {
 
     /// What to say where a list came back empty: a token without rights sees
     /// nothing, and Proxmox does not call that an error.
-    pub(crate) fn empty_hint(&self, privilege: &str, path: &str) -> String {
+    pub(crate) fn empty_hint(&self, listed: Listed) -> String {
         if self.skipped().is_some() {
             return "no part of Proxmox's response could be read: see skipped".into();
         }
@@ -92,9 +124,10 @@ impl Pve {
             );
         }
         format!(
-            "nothing is visible: nothing exists, or the token {} lacks {privilege} on {path} (a \
-             privilege-separated token needs its own permissions, under Datacenter, Permissions)",
-            self.token_name()
+            "nothing is visible: nothing exists, or the token {} lacks {} (a privilege-separated \
+             token needs its own permissions, under Datacenter, Permissions)",
+            self.token_name(),
+            listed.needs()
         )
     }
 

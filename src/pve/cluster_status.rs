@@ -73,6 +73,16 @@ impl Membership {
         self.0.get(node) == Some(&false)
     }
 
+    /// The status of a node, in the words of a list of nodes: `unknown` of one that
+    /// the cluster does not list.
+    pub(crate) fn status_of(&self, node: &str) -> &'static str {
+        match self.0.get(node) {
+            Some(true) => "online",
+            Some(false) => "offline",
+            None => "unknown",
+        }
+    }
+
     /// Whether a node is a member of the cluster that is online.
     pub(crate) fn has(&self, node: &str) -> bool {
         self.0.get(node) == Some(&true)

@@ -28,7 +28,7 @@ mod transport;
 mod unknown_node;
 mod volume;
 
-pub(crate) use client::Pve;
+pub(crate) use client::{Listed, Pve};
 pub(crate) use cluster_status::{ClusterEntry, Membership};
 pub(crate) use config::GuestConfig;
 pub(crate) use disk::{Disk, Nic, Source};
@@ -39,7 +39,9 @@ pub(crate) use guest::{Guest, guests, owned_tags};
 pub(crate) use guest_state::{GuestState, Power};
 pub(crate) use ha_status::{HaEntry, HaRule, ha_rules};
 pub(crate) use next_id::{NotMade, with_free_vmid};
-pub(crate) use node::{NodeState, bridges, check_node, choose_node, find_node, known_node, nodes};
+pub(crate) use node::{
+    NodeLoad, NodeState, bridges, check_node, choose_node, find_node, known_node, node_loads, nodes,
+};
 pub(crate) use node_status::{NodeStatus, Usage};
 pub(crate) use num::{Flag, Num, Text};
 pub(crate) use params::Params;
@@ -52,6 +54,6 @@ pub(crate) use script::{Script, Sent};
 pub(crate) use storage::{StorageStatus, choose, storages};
 pub(crate) use task::{Started, TaskLog, TaskStatus, is_unknown_exit};
 pub(crate) use volume::{
-    Content, StorageContent, StorageResource, StorageVolumes, Volume, storage_contents,
-    storage_resources, storage_volumes, volumes,
+    Content, StorageContent, StorageResource, StorageVolumes, Volume, contents_in,
+    storage_contents, storage_resources, storage_volumes, volumes,
 };

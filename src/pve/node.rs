@@ -7,6 +7,7 @@ use super::client::Pve;
 use super::cluster_status::Membership;
 use super::failure::Failure;
 use super::format::Format;
+use super::num::Num;
 use super::params::Params;
 use super::request::At;
 use super::unknown_node::{self, Known};
@@ -29,6 +30,32 @@ impl NodeState {
     pub(crate) fn is_offline(&self) -> bool {
         self.status == "offline"
     }
+}
+
+/// What the list of nodes has of one, with its load as far as pvestatd reports it
+/// and the token sees it.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct NodeLoad {
+    pub(crate) node: String,
+    /// As in [`NodeState`], and not settled.
+    #[serde(default)]
+    pub(crate) status: String,
+    /// Of all its CPUs, from 0 to 1.
+    pub(crate) cpu: Option<Num<f64>>,
+    pub(crate) maxcpu: Option<Num<u64>>,
+    /// In bytes, as the next three.
+    pub(crate) mem: Option<Num<u64>>,
+    pub(crate) maxmem: Option<Num<u64>>,
+    /// Of the root file system, as the next.
+    pub(crate) disk: Option<Num<u64>>,
+    pub(crate) maxdisk: Option<Num<u64>>,
+    /// In seconds.
+    pub(crate) uptime: Option<Num<u64>>,
+}
+
+/// All nodes with their load, in the order of Proxmox.
+pub(crate) fn node_loads(pve: &Pve) -> Result<Vec<NodeLoad>, Failure> {
+    pve.send(&calls::nodes::LIST.at([]), &Params::new())
 }
 
 /// The bridges and virtual networks of a node that guests can be connected to, as
@@ -62,14 +89,7 @@ fn settle(nodes: &mut [NodeState], members: &Membership) {
         if matches!(node.status.as_str(), "online" | "offline") {
             continue;
         }
-        node.status = if members.has(&node.node) {
-            "online"
-        } else if members.has_lost(&node.node) {
-            "offline"
-        } else {
-            "unknown"
-        }
-        .into();
+        node.status = members.status_of(&node.node).into();
     }
 }
 

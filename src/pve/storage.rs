@@ -3,12 +3,12 @@
 use pve_api::calls;
 use serde::Deserialize;
 
-use super::client::Pve;
+use super::client::{Listed, Pve};
 use super::failure::Failure;
 use super::num::{Flag, Num};
 use super::params::Params;
 use super::request::At;
-use super::volume::Content;
+use super::volume::{Content, contents_in};
 use crate::error::{Error, Result};
 use crate::order;
 use crate::text;
@@ -43,13 +43,7 @@ pub(crate) struct StorageStatus {
 impl StorageStatus {
     /// The kinds of content that it is set up for, sorted.
     pub(crate) fn contents(&self) -> Vec<&str> {
-        let mut contents: Vec<&str> = self
-            .content
-            .split([',', ' '])
-            .filter(|kind| !kind.is_empty() && *kind != "none")
-            .collect();
-        order::by(&mut contents, Ord::cmp);
-        contents
+        contents_in(&self.content)
     }
 
     /// Whether it is set up for this kind of content.
@@ -111,9 +105,7 @@ pub(crate) fn choose(
 ) -> Result<StorageStatus> {
     let storages = storages(pve, node)?;
     if storages.is_empty() {
-        return Err(Error::NotFound(
-            pve.empty_hint("Datastore.Audit", "/storage"),
-        ));
+        return Err(Error::NotFound(pve.empty_hint(Listed::Storages)));
     }
     pick(storages, node, content, wanted)
 }

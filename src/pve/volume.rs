@@ -51,6 +51,16 @@ impl Content {
     }
 }
 
+/// The kinds of content in the setting of a storage, sorted. `none` is no kind.
+pub(crate) fn contents_in(setting: &str) -> Vec<&str> {
+    let mut contents: Vec<&str> = setting
+        .split([',', ' '])
+        .filter(|kind| !kind.is_empty() && *kind != "none")
+        .collect();
+    order::by(&mut contents, Ord::cmp);
+    contents
+}
+
 /// A storage as one node sees it, by `/cluster/resources`.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct StorageResource {
@@ -88,7 +98,7 @@ impl StorageResource {
 
     /// Whether it is set up to hold this.
     pub(crate) fn holds(&self, content: Content) -> bool {
-        self.kinds().any(|kind| kind == content.as_str())
+        self.contents().contains(&content.as_str())
     }
 
     /// Whether it may hold this, as far as is known: of a storage that pvestatd
@@ -109,12 +119,9 @@ impl StorageResource {
             && node.is_none_or(|node| node == self.node)
     }
 
-    /// All that it is set up to hold.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
-        self.content
-            .split(',')
-            .map(str::trim)
-            .filter(|kind| !kind.is_empty())
+    /// The kinds of content that it is set up for, sorted.
+    pub(crate) fn contents(&self) -> Vec<&str> {
+        contents_in(&self.content)
     }
 }
 

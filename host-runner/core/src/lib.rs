@@ -18,6 +18,7 @@ mod digest;
 mod engine;
 mod env_file;
 mod follow;
+mod likeness;
 mod log;
 mod mcp;
 mod offer;

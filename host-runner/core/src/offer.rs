@@ -13,6 +13,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
+use crate::likeness;
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
 use crate::render;
@@ -579,11 +580,8 @@ fn check<'a, I: Iterator<Item = &'a str>>(
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
-    known
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known.to_owned())
+    let known = known.map(|known| (known, known));
+    likeness::nearest(name, 0.7, known).map(str::to_owned)
 }
 
 /// A hint at what may have been meant.

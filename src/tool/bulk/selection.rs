@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
-use crate::pve::{Guest, Pve, Vmid, complete_from_nodes, guests, known_node};
+use crate::pve::{Guest, Listed, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
 use crate::tool::guest_filter;
 use crate::tool_names;
@@ -85,7 +85,7 @@ impl Selector<'_> {
     pub(super) fn select(&self, pve: &Pve) -> Result<Selected> {
         let mut all = guests(pve)?;
         if all.is_empty() {
-            return Err(Error::NotFound(pve.empty_hint("VM.Audit", "/vms")));
+            return Err(Error::NotFound(pve.empty_hint(Listed::Guests)));
         }
         // Until pvestatd has reported a guest, only its node knows its tags.
         complete_from_nodes(pve, &mut all);

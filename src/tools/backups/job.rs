@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
-use crate::pve::{At, Failure, Flag, Guest, Num, Params, Pve, Text, Vmid};
+use crate::pve::{At, Failure, Flag, Guest, Num, Params, Pve, Text, Vmid, contents_in};
 use crate::text;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
@@ -126,7 +126,7 @@ pub(super) fn vmids<'a>(vmids: impl IntoIterator<Item = &'a Vmid>) -> String {
 impl Configured {
     /// Whether backups can be on it, as far as is known.
     pub(super) fn holds_backups(&self) -> bool {
-        self.content.is_empty() || list(&self.content).any(|content| content == "backup")
+        self.content.is_empty() || contents_in(&self.content).contains(&"backup")
     }
 
     /// Whether it is on a node: one without a list of nodes is on all.

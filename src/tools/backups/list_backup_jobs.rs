@@ -15,7 +15,7 @@ use super::job::{Configured, RawJob, Selection, VmidList, configured, jobs, rete
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
-    At, Flag, Guest, GuestType, NodeState, Num, Params, Pve, Text, Vmid, guests, nodes,
+    At, Flag, Guest, GuestType, Listed, NodeState, Num, Params, Pve, Text, Vmid, guests, nodes,
 };
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
@@ -187,7 +187,7 @@ impl Run for ListBackupJobs {
         let text = list.text();
         let mut notes = Vec::new();
         if guests.is_empty() {
-            notes.push(pve.empty_hint("VM.Audit", "/vms"));
+            notes.push(pve.empty_hint(Listed::Guests));
         }
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         list.shorten(limit, notes);

@@ -10,8 +10,8 @@ use super::volume::{able, kind_of, vmid_of};
 use crate::error::Result;
 use crate::order;
 use crate::pve::{
-    Content, Guest, GuestType, Pve, StorageResource, Vmid, Volume, guests, storage_resources,
-    storage_volumes,
+    Content, Guest, GuestType, Listed, Pve, StorageResource, Vmid, Volume, guests,
+    storage_resources, storage_volumes,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -156,7 +156,7 @@ impl Run for ListBackups {
         let stale = stale.map(|age| now.saturating_sub(age));
         let mut list = BackupList::new(found, &guests(pve)?, limit, now, stale);
         if none_seen {
-            list.hint = Some(pve.empty_hint("Datastore.Audit", "/storage"));
+            list.hint = Some(pve.empty_hint(Listed::Storages));
         }
         if filtered || none_seen {
             list.guests_without_backup = None;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Num, Params, Pve, Text, known_node};
+use crate::pve::{At, Listed, Num, Params, Pve, Text, known_node};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -121,7 +121,7 @@ impl Run for GetClusterLog {
         let cut = found.len() > limit as usize;
         found.truncate(limit as usize);
         let hint = if none_seen {
-            Some(pve.empty_hint("Sys.Syslog", "/"))
+            Some(pve.empty_hint(Listed::Log))
         } else if cut {
             Some(
                 "there are more: raise limit, or narrow by node, user, contains, severity or since"

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{At, Failure, Flag, Num, Params, Pve, Vmid, nodes};
+use crate::pve::{At, Failure, Flag, Listed, Num, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -157,7 +157,7 @@ impl Run for ListReplication {
             failing.count()
         );
         if is_empty {
-            notes.push(pve.empty_hint("VM.Audit", "/vms"));
+            notes.push(pve.empty_hint(Listed::Guests));
         } else if total > limit {
             jobs.truncate(limit);
             notes.push(format!(

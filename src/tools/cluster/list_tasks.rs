@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{At, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
+use crate::pve::{At, Listed, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
@@ -150,7 +150,7 @@ impl ListTasks {
     fn hint(&self, pve: &Pve, filter: &Filter, found: &FoundTasks) -> Option<String> {
         let mut parts = Vec::new();
         if found.tasks.is_empty() && !filter.is_set() && found.notes.is_empty() {
-            parts.push(pve.empty_hint("Sys.Audit", "/nodes"));
+            parts.push(pve.empty_hint(Listed::Tasks));
         } else if (found.tasks.len() as u64) < found.total {
             parts.push(format!(
                 "{} of {}{} are shown: raise limit, or narrow by vmid, status, type, user, since or \

@@ -10,7 +10,7 @@ use super::find_address;
 use super::tags::MOST_TAGS;
 use crate::error::Result;
 use crate::order;
-use crate::pve::{Guest, GuestType, Pve, Vmid, complete_from_nodes, guests, known_node};
+use crate::pve::{Guest, GuestType, Listed, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, guest_filter};
@@ -162,7 +162,7 @@ impl Run for ListGuests {
         let none_seen = all.is_empty();
         let mut notes = complete_from_nodes(pve, &mut all);
         if none_seen {
-            notes.push(pve.empty_hint("VM.Audit", "/vms"));
+            notes.push(pve.empty_hint(Listed::Guests));
         }
         if let Some(node) = &self.node
             && !all.iter().any(|guest| guest.node == *node)

@@ -17,7 +17,7 @@ use super::risk::{abilities, risky};
 use crate::clock;
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Flag, Guest, Num, Params, Pve, Text, Vmid};
+use crate::pve::{At, Flag, Guest, Listed, Num, Params, Pve, Text, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -180,7 +180,7 @@ impl Run for AuditAccess {
         let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         let mut notes = Vec::new();
         if rights.users.is_empty() {
-            notes.push(pve.empty_hint("Sys.Audit", "/access"));
+            notes.push(pve.empty_hint(Listed::Access));
         }
         let sees_all = pve
             .held()

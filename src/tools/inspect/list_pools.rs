@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{At, Guest, Params, Pve, Text, Vmid, guests};
+use crate::pve::{At, Guest, Listed, Params, Pve, Text, Vmid, guests};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
@@ -84,10 +84,7 @@ impl Run for ListPools {
         let guests = guests(pve)?;
         // Otherwise 0 guests would be taken for a fact.
         if guests.is_empty() && !found.is_empty() {
-            notes.push(format!(
-                "guests: {}",
-                pve.empty_hint("VM.Audit", "/vms or the pool")
-            ));
+            notes.push(format!("guests: {}", pve.empty_hint(Listed::GuestsOfPools)));
         }
         for guest in guests {
             if let Some(pool) = guest.pool.clone() {
@@ -110,7 +107,7 @@ impl Run for ListPools {
         order::by(&mut pools, |a, b| a.pool.cmp(&b.pool));
         let total = pools.len();
         if total == 0 {
-            notes.push(pve.empty_hint("Pool.Audit", "/pool"));
+            notes.push(pve.empty_hint(Listed::Pools));
         }
         bounds::keep(&mut pools, limit, "pools", &mut notes);
         let text = match pools.as_slice() {
@@ -138,7 +135,7 @@ fn find(pve: &Pve, all: &[RawPool], name: &str) -> Result<String> {
         return Ok(name.to_owned());
     }
     let known = if all.is_empty() {
-        pve.empty_hint("Pool.Audit", "/pool")
+        pve.empty_hint(Listed::Pools)
     } else {
         format!("the pools are: {}", text::names(names()))
     };

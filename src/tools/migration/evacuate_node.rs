@@ -16,8 +16,8 @@ use super::evacuation::run::{Order, Run as Rolling};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Guest, NodeState, Pve, StorageResource, Vmid, check_node_name, find_node, guests, nodes,
-    storage_resources,
+    Guest, Listed, NodeState, Pve, StorageResource, Vmid, check_node_name, find_node, guests,
+    nodes, storage_resources,
 };
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::ticket::Pending;
@@ -85,7 +85,7 @@ impl Run for EvacuateNode {
         let targets = self.targets(&nodes)?;
         let all = guests(pve)?;
         if all.is_empty() {
-            return Err(Error::NotFound(pve.empty_hint("VM.Audit", "/vms")));
+            return Err(Error::NotFound(pve.empty_hint(Listed::Guests)));
         }
         let (leaving, mut shown) = self.leaving(pve, &all)?;
         let mut not_visible = Vec::new();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::share::share;
 use crate::error::Result;
 use crate::order;
-use crate::pve::{At, Membership, Num, Params, Pve};
+use crate::pve::{Listed, Membership, NodeLoad, Pve, node_loads};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
@@ -56,20 +56,6 @@ struct NodeSummary {
     uptime_seconds: Option<u64>,
 }
 
-#[derive(Deserialize)]
-struct RawNode {
-    node: String,
-    #[serde(default)]
-    status: String,
-    cpu: Option<Num<f64>>,
-    maxcpu: Option<Num<u64>>,
-    mem: Option<Num<u64>>,
-    maxmem: Option<Num<u64>>,
-    disk: Option<Num<u64>>,
-    maxdisk: Option<Num<u64>>,
-    uptime: Option<Num<u64>>,
-}
-
 impl Run for ListNodes {
     type Output = NodeList;
 
@@ -79,7 +65,7 @@ impl Run for ListNodes {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeList>> {
-        let raw: Vec<RawNode> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
+        let raw = node_loads(pve)?;
         let seen = raw.len();
         let mut nodes: Vec<NodeSummary> = raw.into_iter().map(NodeSummary::from).collect();
         order::by(&mut nodes, |a, b| a.node.cmp(&b.node));
@@ -101,7 +87,7 @@ impl Run for ListNodes {
             .count();
         let text = format!("{}, {online} online", text::count(nodes.len(), "node"));
         let hint = if seen == 0 {
-            Some(pve.empty_hint("Sys.Audit", "/nodes"))
+            Some(pve.empty_hint(Listed::Nodes))
         } else if silent.is_empty() {
             None
         } else {
@@ -155,6 +141,16 @@ fn names(names: &[&str]) -> String {
     text::cut(&names.join(", "), 400)
 }
 
+impl NodeStatus {
+    fn read(status: &str) -> Self {
+        match status {
+            "online" => Self::Online,
+            "offline" => Self::Offline,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl NodeSummary {
     /// Whether pvestatd has reported its load.
     fn has_load(&self) -> bool {
@@ -163,25 +159,16 @@ impl NodeSummary {
 
     /// Completes a node of which pvestatd reports nothing by what corosync reports.
     fn settle(&mut self, members: &Membership) {
-        if self.status != NodeStatus::Unknown {
-            return;
-        }
-        if members.has(&self.node) {
-            self.status = NodeStatus::Online;
-        } else if members.has_lost(&self.node) {
-            self.status = NodeStatus::Offline;
+        if self.status == NodeStatus::Unknown {
+            self.status = NodeStatus::read(members.status_of(&self.node));
         }
     }
 }
 
-impl From<RawNode> for NodeSummary {
-    fn from(raw: RawNode) -> Self {
+impl From<NodeLoad> for NodeSummary {
+    fn from(raw: NodeLoad) -> Self {
         Self {
-            status: match raw.status.as_str() {
-                "online" => NodeStatus::Online,
-                "offline" => NodeStatus::Offline,
-                _ => NodeStatus::Unknown,
-            },
+            status: NodeStatus::read(&raw.status),
             node: raw.node,
             cpu_percent: raw.cpu.and_then(share),
             cpus: raw.maxcpu.map(|number| number.0),
@@ -201,7 +188,7 @@ mod tests {
 
     #[test]
     fn offline_nodes_have_a_name_and_a_status() {
-        let raw: RawNode = serde_json::from_value(json!({
+        let raw: NodeLoad = serde_json::from_value(json!({
             "id": "node/pve2", "type": "node", "status": "offline", "node": "pve2",
             "ssl_fingerprint": null
         }))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{DesiredSetting, Unit, differs, nothing_given, write};
 use super::guard::{self, Guarded};
 use crate::error::{Error, Result};
-use crate::pve::{At, Guest, GuestType, Num, Params, PendingConfig, Pve, Vmid};
+use crate::pve::{Guest, GuestType, PendingConfig, Pve, Vmid, node_loads};
 use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Finished, Outcome, Reply, Run};
@@ -184,8 +184,10 @@ impl SetGuestResources {
         if self.cores.is_none() && self.sockets.is_none() && self.memory_mib.is_none() {
             return Ok(Vec::new());
         }
-        let nodes: Vec<NodeSize> = pve.send(&calls::nodes::LIST.at([]), &Params::new())?;
-        let Some(node) = nodes.into_iter().find(|node| node.node == guest.node) else {
+        let Some(node) = node_loads(pve)?
+            .into_iter()
+            .find(|node| node.node == guest.node)
+        else {
             return Ok(Vec::new());
         };
         let cpus = self.cpus(before);
@@ -310,11 +312,4 @@ impl SetGuestResources {
         .flatten()
         .collect()
     }
-}
-
-#[derive(Deserialize)]
-struct NodeSize {
-    node: String,
-    maxcpu: Option<Num<u64>>,
-    maxmem: Option<Num<u64>>,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::snapshot::{Snapshot, Snapshots};
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{Guest, GuestType, Params, Pve, Vmid, guests, known_node};
+use crate::pve::{Guest, GuestType, Listed, Params, Pve, Vmid, guests, known_node};
 use crate::tool::budget::{Budget, SECONDS};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
@@ -126,7 +126,7 @@ impl ListSnapshots {
         let mut all = guests(pve)?;
         let mut notes = Vec::new();
         if all.is_empty() {
-            notes.push(pve.empty_hint("VM.Audit", "/vms"));
+            notes.push(pve.empty_hint(Listed::Guests));
         }
         if let Some(node) = &self.node {
             if !all.iter().any(|guest| guest.node == *node) {

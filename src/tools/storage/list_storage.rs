@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::unknown::unknown_node;
 use crate::error::{Error, Result};
-use crate::order;
-use crate::pve::{Content, Flag, Pve, StorageResource, StorageStatus, storage_resources, storages};
+use crate::pve::{
+    Content, Flag, Listed, Pve, StorageResource, StorageStatus, storage_resources, storages,
+};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -104,7 +105,7 @@ impl Run for ListStorage {
             notes.push("narrow by node or content".into());
         }
         if none_seen {
-            notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
+            notes.push(pve.empty_hint(Listed::Storages));
         }
         let hint = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(Reply::Done(StorageList { storages, hint }, text))
@@ -218,12 +219,8 @@ impl StorageSummary {
         // One without a size, such as iSCSI, reports 0.
         let total = total.map(|bytes| bytes.0).filter(|bytes| *bytes > 0);
         let used = used.map(|bytes| bytes.0).filter(|_| total.is_some());
-        let mut content: Vec<String> = resource
-            .kinds()
-            .filter(|kind| *kind != "none")
-            .map(str::to_owned)
-            .collect();
-        order::by(&mut content, Ord::cmp);
+        let content = resource.contents();
+        let content = content.into_iter().map(str::to_owned).collect();
         Self {
             storage: resource.storage,
             nodes: vec![resource.node],

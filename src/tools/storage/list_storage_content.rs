@@ -8,7 +8,8 @@ use super::unknown::{unknown_node, unknown_storage};
 use crate::error::{Error, Result};
 use crate::order;
 use crate::pve::{
-    Content, Pve, StorageResource, StorageVolumes, Vmid, Volume, storage_resources, storage_volumes,
+    Content, Listed, Pve, StorageResource, StorageVolumes, Vmid, Volume, storage_resources,
+    storage_volumes,
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -127,7 +128,7 @@ impl Run for ListStorageContent {
         found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
         let mut notes = Vec::new();
         if none_seen {
-            notes.push(pve.empty_hint("Datastore.Audit", "/storage"));
+            notes.push(pve.empty_hint(Listed::Storages));
         } else if found.len() < total {
             notes.push(format!(
                 "{} of {total} are shown: raise limit, or narrow by storage, content, vmid or name",

@@ -8,6 +8,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::trust::CaFile;
 use crate::digest::Digest;
+use crate::likeness;
 use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
@@ -141,15 +142,11 @@ pub(super) fn nearest(name: &str) -> Option<Variable> {
         "INSECURE" | "TLS_INSECURE" | "VERIFY_TLS" => Some(Variable::VerifySsl),
         _ => None,
     };
-    let likeness = |variable: &Variable| {
-        let known = variable.name().strip_prefix(PREFIX).unwrap_or_default();
-        strsim::jaro_winkler(bare, known)
-    };
-    let most_alike = Variable::ALL
-        .into_iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
-        .filter(|variable| likeness(variable) > 0.6);
-    other.or(most_alike)
+    let known = Variable::ALL.into_iter().map(|variable| {
+        let name = variable.name().strip_prefix(PREFIX).unwrap_or_default();
+        (name, variable)
+    });
+    other.or_else(|| likeness::nearest(bare, 0.6, known))
 }
 
 /// What is wrong with a value whatever setting it is of.

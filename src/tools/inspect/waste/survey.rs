@@ -7,8 +7,8 @@ use pve_api::calls;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{
-    Content, Guest, GuestConfig, Params, Pve, StorageResource, Vmid, Volume, guests, known_node,
-    storage_resources, storage_volumes,
+    Content, Guest, GuestConfig, Listed, Params, Pve, StorageResource, Vmid, Volume, guests,
+    known_node, storage_resources, storage_volumes,
 };
 use crate::text;
 use crate::tool::budget::Budget;
@@ -45,7 +45,7 @@ impl Survey {
     pub(crate) fn read(pve: &Pve, node: Option<&str>) -> Result<Self> {
         let all = guests(pve)?;
         if all.is_empty() {
-            return Err(Error::NotFound(pve.empty_hint("VM.Audit", "/vms")));
+            return Err(Error::NotFound(pve.empty_hint(Listed::Guests)));
         }
         let storages = storage_resources(pve)?;
         if let Some(node) = node
