@@ -10,6 +10,7 @@ use std::borrow::Cow;
 
 use crate::address;
 use crate::hardware::{self, NewDrive};
+use crate::slot::is_slot;
 use crate::text::{
     is_config_id, is_dns_name, is_label, is_number, is_pool, is_storage, is_word, whole,
 };
@@ -165,7 +166,7 @@ impl Grammar {
                     && value.bytes().all(|b| b.is_ascii_hexdigit())
             }
             Self::Id => is_config_id(value),
-            Self::Disk => value == "rootfs" || is_slot(value),
+            Self::Disk => is_slot(value),
             Self::Name => {
                 value.len() <= 64 && is_word(value, b"-_+.") && !value.starts_with(['-', '+', '.'])
             }
@@ -338,17 +339,6 @@ fn is_volid(text: &str) -> bool {
 pub fn ha_vmid(sid: &str) -> Option<Vmid> {
     let (kind, vmid) = sid.split_once(':')?;
     Vmid::parse(vmid).filter(|_| matches!(kind, "vm" | "ct"))
-}
-
-fn is_slot(text: &str) -> bool {
-    let name = text.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = text.get(name.len()..).unwrap_or_default();
-    number.len() <= 3
-        && whole(number).is_some()
-        && matches!(
-            name,
-            "scsi" | "virtio" | "sata" | "ide" | "mp" | "efidisk" | "tpmstate" | "unused"
-        )
 }
 
 /// A calendar event that comes at most once an hour: days of the week, a date and a

@@ -7,6 +7,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::size;
+use crate::slot::Bus;
 use crate::text::{is_storage, is_word, whole};
 
 /// The content of a drive that a request attaches.
@@ -248,7 +249,7 @@ pub fn is_boot_order(text: &str) -> bool {
         order.split(';').all(|device| {
             let name = device.trim_end_matches(|c: char| c.is_ascii_digit());
             let number = device.get(name.len()..).unwrap_or_default();
-            matches!(name, "scsi" | "virtio" | "sata" | "ide" | "net")
+            (name == "net" || Bus::of(device).is_some_and(Bus::is_of_drives))
                 && number.len() <= 2
                 && whole(number).is_some()
         })

@@ -13,6 +13,7 @@
 //! - [`call`]: what a row of the table is made of.
 //! - [`calls`]: the table, one file for each area of the API.
 //! - [`Needs`]: the privileges that a row names.
+//! - [`slot`]: where a guest has its disks.
 //! - [`grammar`]: which values a parameter may have.
 //! - [`hardware`]: network cards, disks and drives, as requests may write them.
 //! - [`action`]: what a call does, in the words of a policy.
@@ -30,6 +31,7 @@ pub mod grammar;
 pub mod hardware;
 mod needs;
 pub mod size;
+pub mod slot;
 mod tags;
 pub mod text;
 mod upid;

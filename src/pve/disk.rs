@@ -1,5 +1,6 @@
 //! Disks and network cards, out of the property strings of a configuration.
 
+use pve_api::slot::Bus;
 use pve_api::{GuestType, size, split_volid};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -114,13 +115,26 @@ pub(crate) struct Nic {
 impl Disk {
     /// Whether a configuration's key names a disk of this kind of guest.
     pub(crate) fn is_key(kind: GuestType, key: &str) -> bool {
-        match kind {
-            GuestType::Qemu => {
-                matches!(key, "efidisk0" | "tpmstate0")
-                    || numbered(key, &["scsi", "virtio", "sata", "ide", "unused"])
-            }
-            GuestType::Lxc => key == "rootfs" || numbered(key, &["mp", "unused"]),
-        }
+        Bus::of(key).is_some_and(|bus| match kind {
+            GuestType::Qemu => bus.is_of_vms(),
+            GuestType::Lxc => bus.is_of_containers(),
+        })
+    }
+
+    /// What its slot is on.
+    pub(crate) fn bus(&self) -> Option<Bus> {
+        Bus::of(&self.id)
+    }
+
+    /// Whether it was detached from the guest.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.bus() == Some(Bus::Unused)
+    }
+
+    /// Whether the guest keeps its own data on it: it is in use, and holds more than
+    /// the state of firmware or of a TPM.
+    pub(crate) fn holds_data(&self) -> bool {
+        !matches!(self.bus(), Some(Bus::Unused | Bus::Efi | Bus::Tpm))
     }
 
     /// Parses the value of a key such as `scsi0`: a volume and its options.
@@ -160,7 +174,8 @@ impl Disk {
 impl Nic {
     /// Whether a configuration's key names a network card.
     pub(crate) fn is_key(key: &str) -> bool {
-        numbered(key, &["net"])
+        let number = key.strip_prefix("net").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
     }
 
     /// Parses the value of a key such as `net0`. A VM's card holds model and MAC as
@@ -228,12 +243,6 @@ fn is_mac(text: &str) -> bool {
         && text
             .split(':')
             .all(|byte| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit()))
-}
-
-/// `scsi0`, where `scsi` is among the prefixes: `scsihw` is not.
-fn numbered(key: &str, prefixes: &[&str]) -> bool {
-    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    name.len() < key.len() && prefixes.contains(&name)
 }
 
 #[cfg(test)]

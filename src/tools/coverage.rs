@@ -10,6 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use pve_api::call::stands_for;
+use pve_api::slot::Bus;
 use pve_api::{Call, Method, calls};
 
 use super::all;
@@ -113,14 +114,21 @@ fn every_parameter_of_the_table_is_in_the_source_of_a_tool() {
     let shared = folders.get("").unwrap();
     let mut unused = Vec::new();
     for call in calls::all() {
-        let with = folders.values().filter(|folder| folder.has(call));
-        let names: BTreeSet<&str> = with
+        let with: Vec<&Folder> = folders
+            .values()
+            .filter(|folder| folder.has(call))
             .chain([shared])
+            .collect();
+        let names: BTreeSet<&str> = with
+            .iter()
             .flat_map(|folder| literals(&folder.source))
             .collect();
+        // Slots of disks have their names from pve-api.
+        let has_slots = with.iter().any(|folder| folder.source.contains("Bus::"));
         let is_sent = |param: &&str| {
             names.iter().any(|name| is_same(param, name))
                 || *param == "digest" && call.method() == Method::Put
+                || has_slots && Bus::of(&param.replace('#', "0")).is_some()
         };
         let params = call.param_names().into_iter();
         let none = params.filter(|param| !is_sent(param));

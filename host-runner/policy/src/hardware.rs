@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use pve_api::hardware::{NewDrive, container_volume, mount_path};
+use pve_api::slot::Bus;
 use pve_api::{GuestType, Method, Vmid};
 use serde::Deserialize;
 use serde_json::Value;
@@ -144,7 +145,7 @@ impl Present {
         let used = self
             .slots
             .get(slot)
-            .filter(|_| is_disk(slot) && !slot.starts_with("unused"));
+            .filter(|_| is_disk(slot) && Bus::of(slot) != Some(Bus::Unused));
         used.is_some_and(|slot| {
             let is_volume = |value: &String| {
                 let head = value.split(',').next().unwrap_or_default();
@@ -428,12 +429,11 @@ pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Optio
 fn config_harm(request: &ApiRequest, guest_type: GuestType) -> Option<&'static str> {
     const REPLACES: &str = "it would replace a guest's disk";
     for (name, value) in request.params.iter().filter(|(name, _)| is_disk(name)) {
-        let slot = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        let fits = match (guest_type, slot) {
-            (GuestType::Qemu, "scsi" | "sata" | "ide" | "virtio") => {
+        let fits = match (guest_type, Bus::of(name)) {
+            (GuestType::Qemu, Some(bus)) if bus.is_of_drives() => {
                 matches!(NewDrive::parse(value), Some(drive) if drive_fits(drive))
             }
-            (GuestType::Lxc, "mp") => container_volume(value, true).is_some(),
+            (GuestType::Lxc, Some(Bus::MountPoint)) => container_volume(value, true).is_some(),
             _ => false,
         };
         if !fits {
@@ -502,13 +502,7 @@ fn has_digest(request: &ApiRequest) -> bool {
 
 /// Whether a setting's name is that of a disk or drive.
 pub(crate) fn is_disk(key: &str) -> bool {
-    let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(key, "rootfs" | "vmstate" | "cdrom")
-        || name.len() < key.len()
-            && matches!(
-                name,
-                "scsi" | "virtio" | "sata" | "ide" | "unused" | "mp" | "efidisk" | "tpmstate"
-            )
+    matches!(key, "vmstate" | "cdrom") || Bus::of(key).is_some()
 }
 
 impl Obstacle {

@@ -1,6 +1,7 @@
 //! `create_backup`: backs up one guest with vzdump.
 
 use pve_api::calls;
+use pve_api::slot::Bus;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -261,12 +262,14 @@ fn not_made(guest: &Guest) -> String {
 fn left_out(kind: GuestType, disks: &[Disk]) -> Vec<String> {
     disks
         .iter()
-        .filter(|disk| !disk.cdrom && !disk.id.starts_with("unused"))
+        .filter(|disk| !disk.cdrom && !disk.is_unused())
         .filter_map(|disk| {
             let why = match kind {
                 GuestType::Lxc if disk.volid.starts_with('/') => "a path of the node, not a volume",
                 // Mount points are backed up only where they say so.
-                GuestType::Lxc if disk.id.starts_with("mp") && disk.backup != Some(true) => {
+                GuestType::Lxc
+                    if disk.bus() == Some(Bus::MountPoint) && disk.backup != Some(true) =>
+                {
                     "its backup option is off"
                 }
                 GuestType::Qemu if disk.backup == Some(false) => "its backup option is off",

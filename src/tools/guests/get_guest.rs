@@ -400,7 +400,7 @@ fn disks(config: &mut Config, kind: GuestType) -> Vec<Disk> {
         .iter()
         .map(|(key, value)| Disk::parse(key, value))
         .collect();
-    order::by_key(&mut disks, |disk| disk.id.starts_with("unused"));
+    order::by_key(&mut disks, |disk| disk.is_unused());
     disks
 }
 

@@ -174,6 +174,7 @@ impl Survey {
         let mut bound = Vec::new();
         let mut storages = BTreeSet::new();
         for disk in config.disks() {
+            let unused = disk.is_unused();
             let Some(storage) = disk.storage.filter(|_| !disk.volid.starts_with('/')) else {
                 if !disk.options.iter().any(|option| option == "shared=1") {
                     bound.push(format!("{} ({})", disk.id, disk.volid));
@@ -182,7 +183,7 @@ impl Survey {
             };
             if !is_shared(&storage) {
                 local_disks.push(LocalDisk {
-                    unused: disk.id.starts_with("unused"),
+                    unused,
                     disk: Some(disk.id),
                     volid: disk.volid,
                     size_bytes: disk.size_bytes,

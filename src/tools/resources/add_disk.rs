@@ -1,5 +1,6 @@
 //! `add_disk`: adds a new disk in a free slot.
 
+use pve_api::slot::Bus;
 use pve_api::{calls, hardware};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -112,29 +113,21 @@ impl AddDisk {
 
     /// The slot, which must be free.
     fn slot(&self, guest: &Guest, before: &PendingConfig, first: Option<&Disk>) -> Result<String> {
-        let bus = first.map_or("scsi", |disk| {
-            disk.id.trim_end_matches(|c: char| c.is_ascii_digit())
-        });
-        let count = |bus: &str| match bus {
-            "ide" => 4,
-            "sata" => 6,
-            "virtio" => 16,
-            _ => 31,
-        };
         let Some(slot) = &self.disk else {
-            let buses: &[(&str, u8)] = match guest.kind {
-                GuestType::Qemu => &[(bus, count(bus)), ("scsi", 31)],
-                GuestType::Lxc => &[("mp", 255)],
+            let bus = first.and_then(Disk::bus).unwrap_or(Bus::Scsi);
+            let (bus, other) = match guest.kind {
+                GuestType::Qemu => (bus, Some(Bus::Scsi)),
+                GuestType::Lxc => (Bus::MountPoint, None),
             };
-            return free_slot(before, buses)
+            let slots = bus.slots().chain(other.into_iter().flat_map(Bus::slots));
+            return free_slot(before, slots)
                 .ok_or_else(|| Error::Conflict(format!("{} has no free slot", guest.label())));
         };
-        let name = slot.trim_end_matches(|c: char| c.is_ascii_digit());
-        let fits = match guest.kind {
-            GuestType::Qemu => matches!(name, "scsi" | "virtio" | "sata" | "ide"),
-            GuestType::Lxc => name == "mp",
-        };
-        if !fits || !Disk::is_key(guest.kind, slot) {
+        let fits = Bus::of(slot).is_some_and(|bus| match guest.kind {
+            GuestType::Qemu => bus.is_of_drives(),
+            GuestType::Lxc => bus == Bus::MountPoint,
+        });
+        if !fits {
             return Err(Error::argument(
                 "disk",
                 "must be a slot such as scsi1, virtio1, sata1 or, of a container, mp1",
@@ -162,11 +155,11 @@ impl AddDisk {
             let path = self.mount_point.as_deref().unwrap_or_default();
             return format!("{storage}:{gib},mp={path},backup=1");
         }
-        let is_scsi = slot.starts_with("scsi");
-        let has_thread = is_scsi && config.get("scsihw") == Some("virtio-scsi-single")
-            || slot.starts_with("virtio");
+        let bus = Bus::of(slot);
+        let (is_scsi, is_virtio) = (bus == Some(Bus::Scsi), bus == Some(Bus::Virtio));
+        let has_thread = is_scsi && config.get("scsihw") == Some("virtio-scsi-single") || is_virtio;
         let mut value = format!("{storage}:{gib}");
-        if is_scsi || slot.starts_with("virtio") {
+        if is_scsi || is_virtio {
             value.push_str(",discard=on");
         }
         if has_thread {
@@ -181,12 +174,7 @@ fn first_disk<'a>(config: &GuestConfig, disks: &'a [Disk]) -> Option<&'a Disk> {
     let order = config
         .get("boot")
         .and_then(|boot| boot.strip_prefix("order="));
-    let is_disk = |disk: &&Disk| {
-        let is_state = ["unused", "efidisk", "tpmstate"]
-            .iter()
-            .any(|kind| disk.id.starts_with(kind));
-        !disk.cdrom && !is_state && disk.storage.is_some()
-    };
+    let is_disk = |disk: &&Disk| !disk.cdrom && disk.holds_data() && disk.storage.is_some();
     let booted = order
         .into_iter()
         .flat_map(|order| order.split(';'))

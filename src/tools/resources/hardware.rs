@@ -140,13 +140,14 @@ pub(super) fn readable(pve: &Pve, guest: &Guest, slot: &str) -> Result<PendingCo
     Ok(before)
 }
 
-/// The first slot of these buses that holds nothing, now and after the next
-/// start.
-pub(super) fn free_slot(before: &PendingConfig, buses: &[(&str, u8)]) -> Option<String> {
-    let slots = buses
-        .iter()
-        .flat_map(|(bus, count)| (0..*count).map(move |number| format!("{bus}{number}")));
-    let mut free = slots.filter(|slot| before.iter().all(|setting| setting.key != *slot));
+/// The first of these slots that holds nothing, now and after the next start.
+pub(super) fn free_slot(
+    before: &PendingConfig,
+    slots: impl IntoIterator<Item = String>,
+) -> Option<String> {
+    let mut free = slots
+        .into_iter()
+        .filter(|slot| before.iter().all(|setting| setting.key != *slot));
     free.next()
 }
 
@@ -169,8 +170,10 @@ pub(in crate::tools) fn gibibytes(argument: &str, wanted: &str) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use pve_api::slot::Bus;
     use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn a_slot_with_a_change_that_waits_is_not_free() {
@@ -179,15 +182,9 @@ mod tests {
             {"key": "scsi1", "pending": "local:vm-100-disk-1"},
             {"key": "scsi2", "value": "local:vm-100-disk-2", "delete": 1},
         ]));
-        assert_eq!(
-            free_slot(&before, &[("scsi", 31)]).as_deref(),
-            Some("scsi3")
-        );
-        assert_eq!(free_slot(&before, &[("scsi", 3)]), None);
-        assert_eq!(
-            free_slot(&before, &[("scsi", 3), ("ide", 4)]).as_deref(),
-            Some("ide0")
-        );
+        let first = free_slot(&before, Bus::Scsi.slots());
+        assert_eq!(first.as_deref(), Some("scsi3"));
+        assert_eq!(free_slot(&before, Bus::Scsi.slots().take(3)), None);
     }
 
     #[test]

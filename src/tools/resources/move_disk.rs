@@ -1,6 +1,7 @@
 //! `move_disk`: copies a guest's disk to another storage and uses the copy.
 
 use pve_api::calls;
+use pve_api::slot::Bus;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -63,7 +64,7 @@ impl Run for MoveDisk {
                     GuestType::Lxc => Content::Rootdir,
                 };
                 let target = choose(pve, &guest.node, content, Some(&self.storage))?;
-                if disk.id.starts_with("tpmstate") && state.is_running() {
+                if disk.bus() == Some(Bus::Tpm) && state.is_running() {
                     return Err(Error::Conflict(format!(
                         "{} is running, and the state of a TPM moves only while it is stopped: {} stops \
                      it",
@@ -73,8 +74,8 @@ impl Run for MoveDisk {
                 }
                 let warning = target.check_room(disk.size_bytes.unwrap_or_default())?;
                 let has_snapshots = config.get("parent").is_some();
-                let unused = (0..256)
-                    .map(|number| format!("unused{number}"))
+                let unused = Bus::Unused
+                    .slots()
                     .find(|slot| config.get(slot).is_none())
                     .unwrap_or_else(|| "unused".to_owned());
                 let (call, slot) = match guest.kind {
@@ -119,8 +120,7 @@ impl Run for MoveDisk {
 impl MoveDisk {
     /// The disk meant, where it is one that can be moved.
     fn disk(&self, guest: &Guest, config: &GuestConfig) -> Result<Disk> {
-        let moves =
-            |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused") && disk.storage.is_some();
+        let moves = |disk: &Disk| !disk.cdrom && !disk.is_unused() && disk.storage.is_some();
         let disks = config.disks();
         let known: Vec<&str> = disks
             .iter()

@@ -154,12 +154,7 @@ impl ResizeDisk {
     pub(super) fn disk(&self, guest: &Guest, disks: Vec<Disk>) -> Result<Disk> {
         // A bind mount, a device passed through and an empty drive are not
         // volumes. The firmware's and the TPM's have to keep their size.
-        let grows = |disk: &Disk| {
-            let is_fixed = ["unused", "efidisk", "tpmstate"]
-                .iter()
-                .any(|kind| disk.id.starts_with(kind));
-            !disk.cdrom && !is_fixed && disk.storage.is_some()
-        };
+        let grows = |disk: &Disk| !disk.cdrom && disk.holds_data() && disk.storage.is_some();
         let known = disks
             .iter()
             .filter(|disk| grows(disk))

@@ -2,6 +2,7 @@
 
 use pve_api::calls;
 use pve_api::hardware::NewDrive;
+use pve_api::slot::Bus;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -132,9 +133,7 @@ impl SetCdrom {
             if drives.iter().any(|disk| disk.id == *wanted) {
                 return Ok(wanted.clone());
             }
-            let bus = wanted.trim_end_matches(|c: char| c.is_ascii_digit());
-            let is_slot =
-                matches!(bus, "ide" | "sata" | "scsi") && Disk::is_key(GuestType::Qemu, wanted);
+            let is_slot = Bus::of(wanted).is_some_and(Bus::has_cd);
             let is_free = before.iter().all(|setting| setting.key != *wanted);
             if is_slot && is_free && self.volid.is_some() {
                 return Ok(wanted.clone());
@@ -159,7 +158,7 @@ impl SetCdrom {
                 "nothing to eject from {}: {known}",
                 guest.label()
             ))),
-            ([], ..) => free_slot(before, &[("ide", 4), ("sata", 6)])
+            ([], ..) => free_slot(before, Bus::Ide.slots().chain(Bus::Sata.slots()))
                 .map(|first| {
                     // Where people and Proxmox look for it.
                     let free = before.iter().all(|setting| setting.key != "ide2");

@@ -258,8 +258,10 @@ impl SetNic {
             .filter(|key| Nic::is_key(key))
             .collect();
         match (self.nic.as_deref(), cards.as_slice()) {
-            (Some("new"), _) | (None, []) => free_slot(before, &[("net", 32)])
-                .ok_or_else(|| Error::Conflict(format!("{} has 32 cards", guest.label()))),
+            (Some("new"), _) | (None, []) => {
+                free_slot(before, (0..32).map(|number| format!("net{number}")))
+                    .ok_or_else(|| Error::Conflict(format!("{} has 32 cards", guest.label())))
+            }
             (Some(nic), _) => Ok(nic.to_owned()),
             (None, [only]) => Ok((*only).to_owned()),
             (None, several) => Err(Error::argument(
@@ -302,26 +304,38 @@ impl SetNic {
                 }
                 None
             }
-            GuestType::Qemu => {
-                let old_model = has.model.clone();
-                for key in old_model
-                    .iter()
-                    .map(String::as_str)
-                    .chain(["model", "macaddr"])
-                {
-                    rest.remove(key);
-                }
-                let model = match (self.model, old_model) {
-                    (Some(model), _) => model.name().to_owned(),
-                    (None, Some(model)) => model,
-                    (None, None) => "virtio".to_owned(),
-                };
-                Some(match &has.mac {
-                    Some(mac) => format!("{model}={mac}"),
-                    None => model,
-                })
-            }
+            GuestType::Qemu => Some(self.take_model(&has, &mut rest)),
         };
+        self.apply(guest_type, is_new, &mut rest)?;
+        let rest = match &has.model {
+            // A card without a MAC address is written as its model alone.
+            Some(model) => rest.without_bare(model),
+            None => rest,
+        };
+        let rest = rest.to_string();
+        Ok(match head {
+            Some(head) if rest.is_empty() => head,
+            Some(head) => format!("{head},{rest}"),
+            None => rest,
+        })
+    }
+
+    /// The model of a VM's card with its MAC address, which are taken out of the
+    /// properties.
+    fn take_model(&self, has: &Nic, rest: &mut Properties) -> String {
+        let old = has.model.as_deref();
+        for key in old.into_iter().chain(["model", "macaddr"]) {
+            rest.remove(key);
+        }
+        let model = self.model.map(Model::name).or(old).unwrap_or("virtio");
+        match &has.mac {
+            Some(mac) => format!("{model}={mac}"),
+            None => model.to_owned(),
+        }
+    }
+
+    /// Makes the changes in the properties of a card.
+    fn apply(&self, guest_type: GuestType, is_new: bool, rest: &mut Properties) -> Result<()> {
         if let Some(bridge) = &self.bridge {
             rest.insert("bridge", bridge);
         }
@@ -352,21 +366,11 @@ impl SetNic {
                 (("ip", "gw"), &self.ipv4, &self.ipv4_gateway),
                 (("ip6", "gw6"), &self.ipv6, &self.ipv6_gateway),
             ] {
-                set_address(&mut rest, keys, address.as_deref(), gateway.as_deref());
-                check_gateway(&rest, keys)?;
+                set_address(rest, keys, address.as_deref(), gateway.as_deref());
+                check_gateway(rest, keys)?;
             }
         }
-        let rest = match &has.model {
-            // A card without a MAC address is written as its model alone.
-            Some(model) => rest.without_bare(model),
-            None => rest,
-        };
-        let rest = rest.to_string();
-        Ok(match head {
-            Some(head) if rest.is_empty() => head,
-            Some(head) => format!("{head},{rest}"),
-            None => rest,
-        })
+        Ok(())
     }
 }
 

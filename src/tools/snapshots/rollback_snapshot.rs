@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
+use pve_api::slot::Bus;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -183,7 +184,7 @@ impl Loss {
 
 /// The disks whose contents are reset, and those that did not exist yet.
 fn disks(now: Vec<Disk>, then: &[Disk]) -> (Vec<String>, Vec<String>) {
-    let real = |disk: &Disk| !disk.cdrom && !disk.id.starts_with("unused");
+    let real = |disk: &Disk| !disk.cdrom && !disk.is_unused();
     let was_there = |disk: &Disk| then.iter().any(|old| real(old) && old.volid == disk.volid);
     let (kept, detached): (Vec<Disk>, Vec<Disk>) = now
         .into_iter()
@@ -210,7 +211,7 @@ fn differences(now: &BTreeMap<String, String>, then: &BTreeMap<String, String>) 
                 | "runningmachine"
                 | "runningcpu"
                 | "running-nets-host-mtu"
-        ) || key.starts_with("unused")
+        ) || Bus::of(key) == Some(Bus::Unused)
     };
     let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
     keys.into_iter()

@@ -361,7 +361,7 @@ fn of_needs(guest: &Guest, facts: &StartFacts<'_>) -> Vec<Cause> {
         let used = facts
             .disks
             .iter()
-            .filter(|disk| !disk.id.starts_with("unused") && disk.source == Source::Volume);
+            .filter(|disk| !disk.is_unused() && disk.source == Source::Volume);
         for disk in used {
             let cause = if is_running {
                 of_running_disk(guest, disk, storages)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use pve_api::slot::Bus;
 use pve_api::{GuestType, calls, owner_of};
 use serde::Deserialize;
 use serde_json::Value;
@@ -30,7 +31,8 @@ fn unused_disks(survey: &Survey, found: &mut Vec<Waste>) {
         let Some(config) = survey.configurations.get(&guest.vmid) else {
             continue;
         };
-        for (key, volid) in config.iter().filter(|(key, _)| key.starts_with("unused")) {
+        let is_unused = |key: &str| Bus::of(key) == Some(Bus::Unused);
+        for (key, volid) in config.iter().filter(|(key, _)| is_unused(key)) {
             let waste = Waste::new(
                 WasteKind::UnusedDisk,
                 format!("{key} of {} is detached: {volid}", guest.label()),
