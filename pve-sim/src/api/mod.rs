@@ -36,6 +36,8 @@ pub(crate) static FAMILIES: &[&[Endpoint]] = &[
     images::ENDPOINTS,
     jobs::ENDPOINTS,
     firewall::ENDPOINTS,
+    firewall::OF_VMS,
+    firewall::OF_CONTAINERS,
     cloudinit::ENDPOINTS,
     migrate::ENDPOINTS,
     disks::ENDPOINTS,
