@@ -1,5 +1,8 @@
 //! What a request does besides its call's action, by its parameters.
 //!
+//! What Proxmox does is said where each [`Effect`] is defined; here is what the policy
+//! makes of it.
+//!
 //! The values have the form that the table of calls gives them.
 
 use pve_api::grammar::{flag, list};
@@ -31,9 +34,8 @@ pub(crate) fn apply(effect: Effect, request: &ApiRequest, meaning: &mut Meaning)
     }
 }
 
-/// A shutdown with `forceStop` ends in a hard stop, and so does any of a guest
-/// under high availability: its manager forces after the timeout, and does not
-/// wait at all for a timeout of 0.
+/// One that may be forced is a hard stop. Whether the guest is under high availability
+/// is not in the request, so that is left to the directory, but for a timeout of 0.
 fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "forceStop") || seconds(request) == Some(0) {
         meaning.act(Action::HardStop);
@@ -42,14 +44,14 @@ fn shutdown(request: &ApiRequest, meaning: &mut Meaning) {
     }
 }
 
-/// A container that does not reboot in time is killed.
+/// With less than the default time, it counts as a hard stop.
 fn container_reboot(request: &ApiRequest, meaning: &mut Meaning) {
     if seconds(request).is_some_and(|seconds| seconds < REBOOT_SECONDS) {
         meaning.act(Action::HardStop);
     }
 }
 
-/// A backup in another mode than `snapshot` interrupts its guest.
+/// In another mode than `snapshot`, it counts as a shutdown, too.
 fn backup(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.unnamed_storage = !has(request, "storage");
     if request.values("mode").any(|mode| mode != "snapshot") {
@@ -57,10 +59,9 @@ fn backup(request: &ApiRequest, meaning: &mut Meaning) {
     }
 }
 
-/// A job in another mode than `snapshot` interrupts its guests at each run. Which
-/// guests a job has selected, and when it ran, is not known here, so each change
-/// but that of the comment may leave some without backups. A new job may also cost
-/// old backups: where another job prunes, its retention counts those of both.
+/// As [`backup`]. Which guests a job has selected, and when it ran, is not known here,
+/// so each change but that of the comment may leave some without backups. A new job may
+/// also cost old backups: where another job prunes, its retention counts those of both.
 fn backup_job(request: &ApiRequest, meaning: &mut Meaning) {
     if request.values("mode").any(|mode| mode != "snapshot") {
         meaning.act(Action::Shutdown);
@@ -71,9 +72,9 @@ fn backup_job(request: &ApiRequest, meaning: &mut Meaning) {
     }
 }
 
-/// The manager starts a guest, or shuts it down and forces it after a while. What it
-/// did for the guest before is not known here, so each change but that of the comment
-/// may leave it without that.
+/// A guest may be started, or stopped without its consent. What high availability did for
+/// it before is not known here, so each change but that of the comment may leave it
+/// without that.
 fn ha_state(request: &ApiRequest, meaning: &mut Meaning) {
     let sets = |state: &str| request.values("state").any(|one| one == state);
     if sets("started") {
@@ -91,13 +92,9 @@ fn changes_comment_alone(request: &ApiRequest) -> bool {
     request.method == Method::Put && request.params.iter().all(is_idle)
 }
 
-/// Local volumes go, unless a storage is named, to one of the same name on the
-/// other node, and so do those that a map of storages has no entry for: only a
-/// storage alone (`nas`, not `local:nas`) is for all of them. Only a live
-/// migration without local disks moves none.
-///
-/// High availability migrates a guest itself: it takes local disks along, and
-/// does not pass the storage on.
+/// Where all volumes go is named only by a storage alone (`nas`, not `local:nas`): a
+/// map of storages may lack an entry. Only a live migration without local disks moves
+/// none. Whether high availability migrates the guest is left to the directory.
 fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "restart") {
         meaning.act(Action::Shutdown);
@@ -115,8 +112,7 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.storage_left_to_ha = true;
 }
 
-/// A rule or a policy for nodes may cut them off, and whoever manages them;
-/// what only lets something in does not.
+/// What only lets something in cuts nobody off.
 fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
     let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
     let is_new_rule = !request.segments.iter().any(|segment| segment == "options")
