@@ -110,6 +110,14 @@ struct Picture<'a> {
     are_all_guests: bool,
 }
 
+/// A change of a job.
+struct Draft {
+    form: Params,
+    report: Report,
+    /// Whether it could make Proxmox delete backups that it keeps now.
+    may_delete: bool,
+}
+
 impl SetBackupJob {
     fn check(&self) -> Result<()> {
         Format::Storage.check_opt("storage", self.storage.as_deref())?;
@@ -224,56 +232,16 @@ impl SetBackupJob {
             let guests = picture.guests.iter().filter(|guest| job.selects(guest));
             guests.map(|guest| guest.vmid).collect()
         };
-        let mut report = Report::done(format!("change backup job {id}"));
-        let mut form = Params::new();
-        let mut deletes = false;
-        if old.schedule_text() != new.schedule_text() {
-            form = form.opt("schedule", new.schedule_text());
-            report = report.change("schedule", old.schedule_text(), new.schedule_text());
-            deletes = true;
-        }
-        if old.storage != new.storage {
-            picture.check_storage(&new)?;
-            form = form.opt("storage", self.storage.as_deref());
-            report = report.change(
-                "storage",
-                Some(old.storage_name()),
-                Some(new.storage_name()),
-            );
-            deletes = true;
-        }
-        if old.mode() != new.mode() {
-            form = form.set("mode", new.mode());
-            report = report.change("mode", Some(old.mode()), Some(new.mode()));
-        }
-        if old.is_enabled() != new.is_enabled() {
-            form = form.flag("enabled", new.is_enabled());
-            let word = |job: &RawJob| Some(job.is_enabled().to_string());
-            report = report.change("enabled", word(old), word(&new));
-            deletes |= new.is_enabled();
-        }
-        if old.comment != new.comment {
-            form = form.opt("comment", new.comment.as_deref());
-            report = report.change("comment", old.comment.as_deref(), new.comment.as_deref());
-        }
-        if old.described() != new.described() {
-            form = match new.selection() {
-                Selection::Vmids => form.opt("vmid", list(&new)),
-                Selection::Pool => form.opt("pool", new.pool.as_deref()),
-                Selection::All if new.exclude.0.is_empty() && old.all.0 => {
-                    form.set("delete", "exclude")
-                }
-                Selection::All if old.all.0 => form.set("exclude", comma(&new.exclude.0)),
-                Selection::All => form.flag("all", true),
-            };
-            report = report.change("guests", Some(old.described()), Some(new.described()));
-            deletes = true;
-        }
+        let Draft {
+            mut form,
+            mut report,
+            may_delete,
+        } = self.draft(picture, old, &new)?;
         let kept = retention(old.prune_backups.as_ref());
         let is_kept = kept.as_deref() == Some(KEEP_ALL);
-        if deletes || self.keep_all == Some(true) && !is_kept {
+        if may_delete || self.keep_all == Some(true) && !is_kept {
             picture.check_retention(old, self.keep_all)?;
-            if deletes && new.is_enabled() {
+            if may_delete && new.is_enabled() {
                 picture.check_others(&new)?;
             }
             form = form.set("prune-backups", KEEP_ALL);
@@ -298,6 +266,60 @@ impl SetBackupJob {
             ));
         }
         Ok(self.noted(read_back(pve, report, &new), picture, &new))
+    }
+
+    /// What differs between a job as it is and as it is to be, but for its retention.
+    fn draft(&self, picture: &Picture<'_>, old: &RawJob, new: &RawJob) -> Result<Draft> {
+        let mut report = Report::done(format!("change backup job {}", old.id.0));
+        let mut form = Params::new();
+        let mut may_delete = false;
+        if old.schedule_text() != new.schedule_text() {
+            form = form.opt("schedule", new.schedule_text());
+            report = report.change("schedule", old.schedule_text(), new.schedule_text());
+            may_delete = true;
+        }
+        if old.storage != new.storage {
+            picture.check_storage(new)?;
+            form = form.opt("storage", self.storage.as_deref());
+            report = report.change(
+                "storage",
+                Some(old.storage_name()),
+                Some(new.storage_name()),
+            );
+            may_delete = true;
+        }
+        if old.mode() != new.mode() {
+            form = form.set("mode", new.mode());
+            report = report.change("mode", Some(old.mode()), Some(new.mode()));
+        }
+        if old.is_enabled() != new.is_enabled() {
+            form = form.flag("enabled", new.is_enabled());
+            let word = |job: &RawJob| Some(job.is_enabled().to_string());
+            report = report.change("enabled", word(old), word(new));
+            may_delete |= new.is_enabled();
+        }
+        if old.comment != new.comment {
+            form = form.opt("comment", new.comment.as_deref());
+            report = report.change("comment", old.comment.as_deref(), new.comment.as_deref());
+        }
+        if old.described() != new.described() {
+            form = match new.selection() {
+                Selection::Vmids => form.opt("vmid", list(new)),
+                Selection::Pool => form.opt("pool", new.pool.as_deref()),
+                Selection::All if new.exclude.0.is_empty() && old.all.0 => {
+                    form.set("delete", "exclude")
+                }
+                Selection::All if old.all.0 => form.set("exclude", comma(&new.exclude.0)),
+                Selection::All => form.flag("all", true),
+            };
+            report = report.change("guests", Some(old.described()), Some(new.described()));
+            may_delete = true;
+        }
+        Ok(Draft {
+            form,
+            report,
+            may_delete,
+        })
     }
 
     /// Makes the changes in a job.

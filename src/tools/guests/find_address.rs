@@ -64,33 +64,10 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
             running.push(guest);
         }
     }
-    let (mut silent, mut unasked) = (0_usize, 0_usize);
+    let mut asked = Asked::default();
     if found.guests.is_empty() {
-        for guest in running {
-            if !found.guests.is_empty() {
-                break;
-            }
-            if !all.take() {
-                unasked += 1;
-                continue;
-            }
-            match inside_interfaces(pve, &guest) {
-                Ok(Some(interfaces))
-                    if interfaces
-                        .iter()
-                        .flat_map(|one| &one.addresses)
-                        .any(|one| is(one, address)) =>
-                {
-                    let place = match guest.kind {
-                        GuestType::Qemu => "guest agent",
-                        GuestType::Lxc => "interfaces",
-                    };
-                    found.guests.push((guest, place.to_owned()));
-                }
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => silent += 1,
-            }
-        }
+        asked = ask(pve, address, running, &mut all);
+        found.guests.extend(asked.having.take());
     }
     if found.guests.is_empty() {
         found.notes.push(format!(
@@ -106,10 +83,10 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
             "left unread by the limits of one call, or unreadable: narrow by node or pool",
         ),
         (
-            unasked,
+            asked.unasked,
             "left unasked by the limits of one call: narrow by node or pool",
         ),
-        (silent, "did not report any addresses while running"),
+        (asked.silent, "did not report any addresses while running"),
     ] {
         if count > 0 {
             found
@@ -118,6 +95,42 @@ pub(super) fn find(pve: &Pve, address: IpAddr, guests: Vec<Guest>) -> Found {
         }
     }
     found
+}
+
+/// What running guests have answered.
+#[derive(Default)]
+struct Asked {
+    /// The first that has the address, and by what it shows.
+    having: Option<(Guest, String)>,
+    /// How many did not report their addresses.
+    silent: usize,
+    /// How many were left out by the limits of a call.
+    unasked: usize,
+}
+
+/// Asks running guests for their addresses until one has the address.
+fn ask(pve: &Pve, address: IpAddr, running: Vec<Guest>, budget: &mut Budget) -> Asked {
+    let mut asked = Asked::default();
+    for guest in running {
+        if !budget.take() {
+            asked.unasked += 1;
+            continue;
+        }
+        let Ok(Some(interfaces)) = inside_interfaces(pve, &guest) else {
+            asked.silent += 1;
+            continue;
+        };
+        let mut addresses = interfaces.iter().flat_map(|one| &one.addresses);
+        if addresses.any(|one| is(one, address)) {
+            let place = match guest.kind {
+                GuestType::Qemu => "guest agent",
+                GuestType::Lxc => "interfaces",
+            };
+            asked.having = Some((guest, place.to_owned()));
+            break;
+        }
+    }
+    asked
 }
 
 /// The setting that gives a guest the address.

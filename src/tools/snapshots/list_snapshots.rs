@@ -139,28 +139,9 @@ impl ListSnapshots {
         let (readable, away): (Vec<Guest>, Vec<Guest>) = all
             .into_iter()
             .partition(|guest| guest.reachable(pve).is_ok());
-        let mut budget = Budget::new(MOST_GUESTS);
-        let request = |guest: &Guest| (guest.request(&calls::snapshots::LIST), Params::new());
-        pve.start(readable.iter().take(budget.left()).map(request));
-        let (mut found, mut read, mut unread) = (Vec::new(), 0_usize, None);
-        for guest in &readable {
-            if !budget.take() {
-                break;
-            }
-            match Snapshots::read(pve, guest) {
-                Ok(snapshots) => {
-                    read += 1;
-                    let old = snapshots.all.into_iter();
-                    let old = old.filter(|one| self.is_old_enough(one, now));
-                    found.extend(old.map(|one| (guest, one)));
-                }
-                Err(failure) => {
-                    let message = Error::from(failure).message();
-                    let (count, _) = unread.get_or_insert((0_usize, message));
-                    *count += 1;
-                }
-            }
-        }
+        let reading = read_all(pve, &readable);
+        let mut found = reading.found;
+        found.retain(|(_, one)| self.is_old_enough(one, now));
         order::by_key(&mut found, |(guest, one)| (one.time(), guest.vmid));
         let total = found.len();
         found.truncate(limit);
@@ -170,21 +151,7 @@ impl ListSnapshots {
                 found.len()
             ));
         }
-        if let Some((count, why)) = &unread {
-            let why = text::cut(why, 200);
-            notes.push(format!(
-                "{} could not be read: {why}",
-                text::count(*count, "guest")
-            ));
-        }
-        let beyond = readable.len() - read - unread.map_or(0, |(count, _)| count);
-        if beyond > 0 {
-            notes.push(format!(
-                "{} more were not looked at, as one call reads at most {MOST_GUESTS} for at most \
-                 {SECONDS} seconds: call again with a node",
-                text::count(beyond, "guest")
-            ));
-        }
+        notes.extend(reading.notes);
         if !away.is_empty() {
             notes.push(format!(
                 "{} on offline nodes could not be read",
@@ -204,10 +171,63 @@ impl ListSnapshots {
                 })
                 .collect(),
             total,
-            guests_read: Some(read),
+            guests_read: Some(reading.guests),
             current: None,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
         })
+    }
+}
+
+/// The snapshots of several guests.
+struct Reading<'a> {
+    found: Vec<(&'a Guest, Snapshot)>,
+    /// Of how many guests.
+    guests: usize,
+    /// What was not read.
+    notes: Vec<String>,
+}
+
+fn read_all<'a>(pve: &Pve, guests: &'a [Guest]) -> Reading<'a> {
+    let mut budget = Budget::new(MOST_GUESTS);
+    let request = |guest: &Guest| (guest.request(&calls::snapshots::LIST), Params::new());
+    pve.start(guests.iter().take(budget.left()).map(request));
+    let (mut found, mut read, mut unread) = (Vec::new(), 0_usize, None);
+    for guest in guests {
+        if !budget.take() {
+            break;
+        }
+        match Snapshots::read(pve, guest) {
+            Ok(snapshots) => {
+                read += 1;
+                found.extend(snapshots.all.into_iter().map(|one| (guest, one)));
+            }
+            Err(failure) => {
+                let message = Error::from(failure).message();
+                let (count, _) = unread.get_or_insert((0_usize, message));
+                *count += 1;
+            }
+        }
+    }
+    let mut notes = Vec::new();
+    if let Some((count, why)) = &unread {
+        let why = text::cut(why, 200);
+        notes.push(format!(
+            "{} could not be read: {why}",
+            text::count(*count, "guest")
+        ));
+    }
+    let beyond = guests.len() - read - unread.map_or(0, |(count, _)| count);
+    if beyond > 0 {
+        notes.push(format!(
+            "{} more were not looked at, as one call reads at most {MOST_GUESTS} for at most \
+             {SECONDS} seconds: call again with a node",
+            text::count(beyond, "guest")
+        ));
+    }
+    Reading {
+        found,
+        guests: read,
+        notes,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::pve::{
     At, Content, Guest, GuestConfig, Num, Params, Pve, StorageResource, Vmid, Volume,
 };
 use crate::text;
+use crate::tool::budget::Budget;
 
 /// What is younger may be on its way into use.
 const FRESH_DAYS: u64 = 1;
@@ -85,7 +86,64 @@ fn unused_images(survey: &mut Survey, used: &BTreeSet<String>, found: &mut Vec<W
 /// Volumes that look like a disk of a guest, and that no guest has. Deleting one checks no
 /// configuration, so what is not certain is left out.
 fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut Vec<Waste>) {
-    let candidates: Vec<(Vmid, StorageResource, Volume)> = survey
+    let candidates = candidates(survey, used);
+    if candidates.is_empty() {
+        return;
+    }
+    let replicated = replicated(pve);
+    let mut budget = survey.budget.part(MOST_PENDING);
+    let (mut with_snapshots, mut unsure, mut incomplete) = (BTreeSet::new(), 0_usize, 0_usize);
+    for candidate in candidates {
+        match judge(pve, survey, replicated.as_ref(), &mut budget, &candidate) {
+            Judgement::Orphan(evidence) => {
+                let guest = survey.guests.iter().find(|one| one.vmid == candidate.owner);
+                found.push(candidate.waste(guest, &evidence));
+            }
+            Judgement::InSnapshot => {
+                with_snapshots.insert(candidate.owner);
+            }
+            Judgement::Unsure => unsure += 1,
+            Judgement::Incomplete => incomplete += 1,
+        }
+    }
+    survey.budget.give_back(&budget);
+    for (count, what, why) in [
+        (
+            with_snapshots.len(),
+            "guest",
+            "with volumes that a snapshot may use: not judged",
+        ),
+        (
+            unsure,
+            "volume",
+            "that may belong to a guest that is locked, replicated, on another node or not \
+             visible, or beyond the limits of one call: not judged; call again with a node",
+        ),
+        (
+            incomplete,
+            "volume",
+            "whose name is that of no guest: not judged, because not every guest's configuration \
+             was read (it needs VM.Audit on /vms, and every node online)",
+        ),
+    ] {
+        if count > 0 {
+            let counted = text::count(count, what);
+            survey.not_checked.push(format!("{counted} {why}"));
+        }
+    }
+}
+
+/// A volume that no configuration names.
+struct Candidate {
+    /// The guest that it belongs to by its name.
+    owner: Vmid,
+    storage: StorageResource,
+    volume: Volume,
+}
+
+/// The disks that are old enough and that no configuration names.
+fn candidates(survey: &Survey, used: &BTreeSet<String>) -> Vec<Candidate> {
+    survey
         .volumes
         .iter()
         .filter(|(_, one)| one.is(Content::Images) || one.is(Content::Rootdir))
@@ -96,76 +154,98 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
         })
         .filter_map(|(storage, volume)| {
             let owner = volume.vmid.map(|vmid| vmid.0);
-            let owner = owner.or_else(|| owner_of(&volume.volid))?;
-            Some((owner, storage.clone(), volume.clone()))
+            Some(Candidate {
+                owner: owner.or_else(|| owner_of(&volume.volid))?,
+                storage: storage.clone(),
+                volume: volume.clone(),
+            })
         })
-        .collect();
-    if candidates.is_empty() {
-        return;
+        .collect()
+}
+
+/// What a volume is that no configuration names.
+enum Judgement {
+    /// No guest has it, and why that is known.
+    Orphan(String),
+    /// A snapshot of its guest may use it.
+    InSnapshot,
+    /// Its guest may have it.
+    Unsure,
+    /// There is no guest of its name, and another may have it: not every configuration
+    /// was read.
+    Incomplete,
+}
+
+fn judge(
+    pve: &Pve,
+    survey: &Survey,
+    replicated: Option<&BTreeSet<Vmid>>,
+    budget: &mut Budget,
+    Candidate {
+        owner,
+        storage,
+        volume,
+    }: &Candidate,
+) -> Judgement {
+    let Some(guest) = survey.guests.iter().find(|one| one.vmid == *owner) else {
+        return of_no_guest(survey, *owner);
+    };
+    let Some(config) = survey.configurations.get(owner) else {
+        return Judgement::Unsure;
+    };
+    if config.get("parent").is_some() || volume.volid.contains("-state-") {
+        return Judgement::InSnapshot;
     }
-    let replicated = replicated(pve);
-    let mut budget = survey.budget.part(MOST_PENDING);
-    let (mut with_snapshots, mut unsure, mut incomplete) = (BTreeSet::new(), 0_usize, 0_usize);
-    let others_with_snapshots = survey
-        .configurations
-        .values()
-        .filter(|config| config.get("parent").is_some())
-        .count();
-    for (owner, storage, volume) in candidates {
-        let guest = survey.guests.iter().find(|one| one.vmid == owner);
-        let evidence = if let Some(guest) = guest {
-            let Some(config) = survey.configurations.get(&owner) else {
-                unsure += 1;
-                continue;
-            };
-            if config.get("parent").is_some() || volume.volid.contains("-state-") {
-                with_snapshots.insert(owner);
-                continue;
-            }
-            let is_away = !storage.shared.0 && storage.node != guest.node;
-            let may_be_replica = replicated
-                .as_ref()
-                .is_none_or(|replicated| replicated.contains(&owner));
-            let is_held = guest.lock.as_deref().is_some_and(|lock| !lock.is_empty());
-            if is_held || (is_away && may_be_replica) || !budget.take() {
-                unsure += 1;
-                continue;
-            }
-            match pending(pve, guest) {
-                Some(pending) if !pending.contains(&volume.volid) => {}
-                _ => {
-                    unsure += 1;
-                    continue;
-                }
-            }
-            let place = match is_away {
-                true => format!(", and the guest is on node {}", guest.node),
-                false => String::new(),
-            };
-            format!(
-                "neither the configuration nor pending changes of {} name it{place}",
-                guest.label()
-            )
-        } else if survey.vmids.contains(&owner) {
-            unsure += 1;
-            continue;
-        } else if !survey.is_complete {
-            // A volume can be in the configuration of a guest other than its name says.
-            incomplete += 1;
-            continue;
-        } else {
-            let snapshots = match others_with_snapshots {
-                0 => String::new(),
-                count => format!(
-                    "; the snapshots of {} were not searched for it",
-                    text::count(count, "guest")
-                ),
-            };
-            format!(
-                "its name says guest {owner}, there is no guest {owner}, and no guest's \
-                 configuration names it{snapshots}"
-            )
-        };
+    let is_away = !storage.shared.0 && storage.node != guest.node;
+    let may_be_replica = replicated.is_none_or(|replicated| replicated.contains(owner));
+    let is_held = guest.lock.as_deref().is_some_and(|lock| !lock.is_empty());
+    if is_held || (is_away && may_be_replica) || !budget.take() {
+        return Judgement::Unsure;
+    }
+    if pending(pve, guest).is_none_or(|pending| pending.contains(&volume.volid)) {
+        return Judgement::Unsure;
+    }
+    let place = match is_away {
+        true => format!(", and the guest is on node {}", guest.node),
+        false => String::new(),
+    };
+    Judgement::Orphan(format!(
+        "neither the configuration nor pending changes of {} name it{place}",
+        guest.label()
+    ))
+}
+
+/// What a volume is whose guest is not among those that were read.
+fn of_no_guest(survey: &Survey, owner: Vmid) -> Judgement {
+    if survey.vmids.contains(&owner) {
+        return Judgement::Unsure;
+    }
+    // A volume can be in the configuration of a guest other than its name says.
+    if !survey.is_complete {
+        return Judgement::Incomplete;
+    }
+    let configurations = survey.configurations.values();
+    let with_snapshots = configurations.filter(|config| config.get("parent").is_some());
+    let snapshots = match with_snapshots.count() {
+        0 => String::new(),
+        count => format!(
+            "; the snapshots of {} were not searched for it",
+            text::count(count, "guest")
+        ),
+    };
+    Judgement::Orphan(format!(
+        "its name says guest {owner}, there is no guest {owner}, and no guest's configuration \
+         names it{snapshots}"
+    ))
+}
+
+impl Candidate {
+    fn waste(&self, guest: Option<&Guest>, evidence: &str) -> Waste {
+        let Self {
+            owner,
+            storage,
+            volume,
+        } = self;
         let clones = match storage.plugintype.as_deref() {
             Some("lvmthin") => "; LVM-thin does not show whether it has linked clones",
             _ => "",
@@ -194,34 +274,9 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
                 storage.node, storage.storage
             ),
         );
-        let mut waste = at(waste, &storage, &volume);
-        waste.vmid = Some(owner);
-        found.push(waste);
-    }
-    survey.budget.give_back(&budget);
-    for (count, what, why) in [
-        (
-            with_snapshots.len(),
-            "guest",
-            "with volumes that a snapshot may use: not judged",
-        ),
-        (
-            unsure,
-            "volume",
-            "that may belong to a guest that is locked, replicated, on another node or not \
-             visible, or beyond the limits of one call: not judged; call again with a node",
-        ),
-        (
-            incomplete,
-            "volume",
-            "whose name is that of no guest: not judged, because not every guest's configuration \
-             was read (it needs VM.Audit on /vms, and every node online)",
-        ),
-    ] {
-        if count > 0 {
-            let counted = text::count(count, what);
-            survey.not_checked.push(format!("{counted} {why}"));
-        }
+        let mut waste = at(waste, storage, volume);
+        waste.vmid = Some(*owner);
+        waste
     }
 }
 
