@@ -17,7 +17,7 @@ pub struct Call {
     params: Params,
     action: Action,
     effect: Option<Effect>,
-    answer: Answer,
+    shown: Shown,
     given: Given,
     needs: &'static str,
     also_needs: &'static str,
@@ -83,7 +83,7 @@ pub enum Given {
 
 /// What an answer shows beyond the guest, node or storage in the path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Shown {
     /// Nothing.
     OfPath,
     /// A list, whose entries can be filtered.
@@ -241,8 +241,8 @@ impl Call {
     }
 
     /// What its answer shows.
-    pub const fn answer(&self) -> Answer {
-        self.answer
+    pub const fn shown(&self) -> Shown {
+        self.shown
     }
 
     /// Which parameter tells it apart from another call of the same method and
@@ -452,7 +452,7 @@ pub(crate) const fn get(path: &'static str, needs: &'static str) -> Call {
         params: Params::These(&[]),
         action: Action::Read,
         effect: None,
-        answer: Answer::OfPath,
+        shown: Shown::OfPath,
         given: Given::Any,
         needs,
         also_needs: "",
@@ -502,14 +502,14 @@ impl Call {
 
     pub(crate) const fn lists(self, listing: Listing) -> Self {
         Self {
-            answer: Answer::List(listing),
+            shown: Shown::List(listing),
             ..self
         }
     }
 
     pub(crate) const fn shows_any_guest(self) -> Self {
         Self {
-            answer: Answer::OfAnyGuest,
+            shown: Shown::OfAnyGuest,
             ..self
         }
     }

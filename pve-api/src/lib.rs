@@ -40,8 +40,7 @@ mod volume;
 
 pub use crate::action::{ACTIONS, Action};
 pub use crate::call::{
-    Answer, Call, Effect, Given, GuestCall, GuestType, Listing, Method, Need, Param, Params,
-    Setting,
+    Call, Effect, Given, GuestCall, GuestType, Listing, Method, Need, Param, Params, Setting, Shown,
 };
 pub use crate::grammar::Grammar;
 pub use crate::needs::Needs;

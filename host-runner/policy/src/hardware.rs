@@ -71,13 +71,15 @@ pub(crate) enum Obstacle {
     Stale,
 }
 
+/// What every answer of Proxmox is wrapped in.
 #[derive(Deserialize)]
-struct Answer {
-    data: Vec<Entry>,
+struct Wrapped<T> {
+    data: T,
 }
 
+/// A setting of a guest, with the value that it has after the next start.
 #[derive(Deserialize)]
-struct Entry {
+struct PendingSetting {
     key: String,
     value: Option<Value>,
     pending: Option<Value>,
@@ -88,7 +90,7 @@ struct Entry {
 impl Present {
     /// Reads the configuration of a guest. None if it is something else.
     pub(crate) fn read(body: &[u8]) -> Option<Self> {
-        let answer: Answer = serde_json::from_slice(body).ok()?;
+        let answer: Wrapped<Vec<PendingSetting>> = serde_json::from_slice(body).ok()?;
         let mut present = Self::default();
         for entry in answer.data {
             if entry.key == "digest" {
@@ -112,14 +114,10 @@ impl Present {
     /// its file.
     fn of_image(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Answer {
-            data: Image,
-        }
-        #[derive(Deserialize)]
         struct Image {
             size: u64,
         }
-        let answer: Answer = serde_json::from_slice(body).ok()?;
+        let answer: Wrapped<Image> = serde_json::from_slice(body).ok()?;
         Some(Self {
             image_bytes: Some(answer.data.size),
             ..Self::default()

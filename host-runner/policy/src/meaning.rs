@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use pve_api::call::stands_for;
 use pve_api::hardware::NewDrive;
 use pve_api::{
-    Action, Answer, Call, Grammar, Listing, Need, Param, Params, Setting, Upid, Vmid, calls,
+    Action, Call, Grammar, Listing, Need, Param, Params, Setting, Shown, Upid, Vmid, calls,
     grammar, hardware, size,
 };
 
@@ -218,13 +218,13 @@ impl Meaning {
                 meaning.add(part.trim_matches(['{', '}']), grammar, segment)?;
             }
         }
-        match call.answer() {
-            Answer::OfPath => {}
-            Answer::List(listing) => {
+        match call.shown() {
+            Shown::OfPath => {}
+            Shown::List(listing) => {
                 meaning.listing = Some(listing);
                 meaning.lists_nodes = std::ptr::eq(call, &calls::nodes::LIST);
             }
-            Answer::OfAnyGuest => meaning.tells_of_any_guest = true,
+            Shown::OfAnyGuest => meaning.tells_of_any_guest = true,
         }
         for (index, (name, _)) in request.params.iter().enumerate() {
             let mut before = request.params.iter().take(index);

@@ -4,6 +4,6 @@ use serde::Deserialize;
 
 /// Every answer of the agent is wrapped in this.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Answer<T> {
+pub(crate) struct AgentAnswer<T> {
     pub(crate) result: T,
 }

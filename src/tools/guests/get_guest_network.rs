@@ -12,7 +12,7 @@ use crate::pve::{Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, 
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::agent;
-use crate::tools::agent::answer::Answer;
+use crate::tools::agent::answer::AgentAnswer;
 use crate::{text, tool_names};
 
 /// A guest's network interfaces and addresses.
@@ -139,7 +139,7 @@ fn interfaces(pve: &Pve, guest: &Guest) -> Result<Option<Vec<RawInterface>>, Fai
     match guest.kind {
         GuestType::Qemu => {
             let request = guest.request(&calls::agent::INTERFACES);
-            let answer: AgentAnswer = pve.send(&request, &Params::new())?;
+            let answer: InterfacesAnswer = pve.send(&request, &Params::new())?;
             Ok(answer.result)
         }
         GuestType::Lxc => {
@@ -315,7 +315,7 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
     Ok(Reply::Done(network, text))
 }
 
-type AgentAnswer = Answer<Option<Vec<RawInterface>>>;
+type InterfacesAnswer = AgentAnswer<Option<Vec<RawInterface>>>;
 
 /// The agent and containers report the same in two forms.
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@ use crate::order;
 use crate::pve::{Failure, Guest, GuestType, Num, Params, Pve, Text, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
-use crate::tools::agent::answer::Answer;
+use crate::tools::agent::answer::AgentAnswer;
 use crate::tools::agent::error::agent_error;
 use crate::{text, tool_names};
 
@@ -168,7 +168,7 @@ struct Questions<'a> {
 impl Questions<'_> {
     fn ask<T: DeserializeOwned>(&mut self, call: &'static Call, what: &str) -> Result<Option<T>> {
         let request = self.guest.request(call);
-        let note = match self.pve.send::<Answer<T>>(&request, &Params::new()) {
+        let note = match self.pve.send::<AgentAnswer<T>>(&request, &Params::new()) {
             Ok(answer) => {
                 self.has_answered = true;
                 return Ok(Some(answer.result));
@@ -205,7 +205,7 @@ pub(super) struct FullFilesystem {
 /// The filesystems of a running VM that are full, or nearly so.
 pub(super) fn full_filesystems(pve: &Pve, guest: &Guest) -> Result<Vec<FullFilesystem>, Failure> {
     let request = guest.request(&calls::agent::FILESYSTEMS);
-    let answer: Answer<Vec<RawFilesystem>> = pve.send(&request, &Params::new())?;
+    let answer: AgentAnswer<Vec<RawFilesystem>> = pve.send(&request, &Params::new())?;
     let all: Vec<Filesystem> = answer.result.into_iter().map(Filesystem::from).collect();
     Ok(fullness(&all))
 }
@@ -369,7 +369,7 @@ mod tests {
 
     fn read<T: DeserializeOwned>(value: serde_json::Value) -> Option<T> {
         Some(
-            serde_json::from_value::<Answer<T>>(json!({"result": value}))
+            serde_json::from_value::<AgentAnswer<T>>(json!({"result": value}))
                 .unwrap()
                 .result,
         )
