@@ -1,4 +1,6 @@
-//! Names as Proxmox takes them, checked before anything is sent.
+//! Names as Proxmox takes them, checked before anything is sent. What each looks like is
+//! in `pve_api::text`, by which the table of calls checks parameters too; here are the
+//! words for whoever has to correct an argument.
 
 use pve_api::text::{is_config_id, is_dns_name, is_label, is_pool, is_storage};
 

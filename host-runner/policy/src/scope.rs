@@ -155,7 +155,7 @@ impl Scope {
         }
     }
 
-    /// Whether all that a request names is in scope.
+    /// Whether all that a request names is in scope, and it reaches nothing else.
     pub fn check(&self, meaning: &Meaning, directory: &Directory) -> Result<(), Outside> {
         for node in &meaning.nodes {
             if !self.has_node(node) {
@@ -203,6 +203,11 @@ impl Scope {
                 return Err(Outside::NewGuest { vmid, scope });
             }
         }
+        self.check_reach(meaning)
+    }
+
+    /// Whether a request reaches no further than what it names.
+    fn check_reach(&self, meaning: &Meaning) -> Result<(), Outside> {
         if meaning.tells_of_any_guest && self.limits_guests() {
             return Err(Outside::Log);
         }

@@ -164,21 +164,7 @@ impl Run for ListGuests {
         if none_seen {
             notes.push(pve.empty_hint(Listed::Guests));
         }
-        if let Some(node) = &self.node
-            && !all.iter().any(|guest| guest.node == *node)
-        {
-            known_node(pve, node)?;
-        }
-        if let Some(tag) = &self.tag
-            && !none_seen
-        {
-            notes.extend(guest_filter::check_tag(tag, &all)?);
-        }
-        if let Some(pool) = &self.pool
-            && !none_seen
-        {
-            notes.extend(guest_filter::check_pool(pve, pool, &all)?);
-        }
+        notes.extend(self.check_filters(pve, &all)?);
         let mut found: Vec<Guest> = all.into_iter().filter(|guest| self.fits(guest)).collect();
         let mut sources = BTreeMap::new();
         if let Some(address) = address {
@@ -232,6 +218,26 @@ impl Run for ListGuests {
 }
 
 impl ListGuests {
+    /// Refuses a filter by what does not exist, as far as that is certain.
+    fn check_filters(&self, pve: &Pve, all: &[Guest]) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        if let Some(node) = &self.node
+            && !all.iter().any(|guest| guest.node == *node)
+        {
+            known_node(pve, node)?;
+        }
+        if all.is_empty() {
+            return Ok(notes);
+        }
+        if let Some(tag) = &self.tag {
+            notes.extend(guest_filter::check_tag(tag, all)?);
+        }
+        if let Some(pool) = &self.pool {
+            notes.extend(guest_filter::check_pool(pve, pool, all)?);
+        }
+        Ok(notes)
+    }
+
     pub(super) fn fits(&self, guest: &Guest) -> bool {
         let name_fits = |part: &String| {
             let name = guest.name.as_deref().unwrap_or_default();

@@ -83,27 +83,31 @@ fn old_snapshot(survey: &Survey, guest: &Guest, name: &str, taken: u64) -> Waste
     waste
 }
 
+/// The sizes of a guest's disks in all, or else of its first.
+fn disk_bytes(survey: &Survey, guest: &Guest) -> u64 {
+    let owned = survey.volumes.iter().filter(|(_, volume)| {
+        volume.vmid.map(|vmid| vmid.0) == Some(guest.vmid)
+            && [Content::Images, Content::Rootdir]
+                .iter()
+                .any(|content| volume.content == content.as_str())
+    });
+    match owned
+        .filter_map(|(_, volume)| volume.size_bytes())
+        .sum::<u64>()
+    {
+        0 => guest.maxdisk.map_or(0, |bytes| bytes.0),
+        sum => sum,
+    }
+}
+
 /// Adds guests that are stopped and had no task but backups for so many days. Those with
 /// the largest disks come first.
 pub(crate) fn find_stopped(pve: &Pve, survey: &mut Survey, days: u64, found: &mut Vec<Waste>) {
-    let disks = |guest: &Guest| -> u64 {
-        let owned = survey.volumes.iter().filter(|(_, volume)| {
-            volume.vmid.map(|vmid| vmid.0) == Some(guest.vmid)
-                && [Content::Images, Content::Rootdir]
-                    .iter()
-                    .any(|content| volume.content == content.as_str())
-        });
-        let sum = owned.filter_map(|(_, volume)| volume.size_bytes()).sum();
-        match sum {
-            0 => guest.maxdisk.map_or(0, |bytes| bytes.0),
-            sum => sum,
-        }
-    };
     let mut stopped: Vec<(u64, Guest)> = survey
         .guests
         .iter()
         .filter(|guest| guest.status == "stopped" && !guest.template.0)
-        .map(|guest| (disks(guest), guest.clone()))
+        .map(|guest| (disk_bytes(survey, guest), guest.clone()))
         .collect();
     order::by_key(&mut stopped, |(bytes, _)| std::cmp::Reverse(*bytes));
     let mut budget = survey.budget.part(MOST_TASK_LISTS);
