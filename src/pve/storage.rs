@@ -62,8 +62,9 @@ impl StorageStatus {
         matches!(self.kind.as_str(), "lvm" | "iscsi" | "iscsidirect")
     }
 
-    /// Whether a new disk of this size fits. Refused only where it takes all its space
-    /// at once; others may be larger than what is free, which is worth a warning.
+    /// Whether a new disk of this size fits. Refused where it takes all its space at
+    /// once, or is larger than the whole storage. Others may be larger than what is
+    /// free, which is worth a warning.
     pub(crate) fn check_room(&self, bytes: u64) -> Result<Option<String>> {
         let Some(free) = self.avail.as_ref().filter(|free| free.0 < bytes) else {
             return Ok(None);
@@ -74,7 +75,11 @@ impl StorageStatus {
             text::bytes(free.0),
             text::bytes(bytes)
         );
-        match self.is_allocated_at_once() {
+        let is_larger = self
+            .total
+            .as_ref()
+            .is_some_and(|total| total.0 > 0 && total.0 < bytes);
+        match is_larger || self.is_allocated_at_once() {
             true => Err(Error::Conflict(format!(
                 "{said}: choose another storage, make room, or take a smaller disk"
             ))),

@@ -63,7 +63,7 @@ async fn a_vm_is_made_from_a_cloud_image() -> anyhow::Result<()> {
     let guest = sim.guest(report["vmid"].as_u64().unwrap_or_default()).await?;
     let config = &guest["config"];
     assert_says(&config["scsi0"].to_string(), &["size=20G"]);
-    assert_says(&config["ide2"].to_string(), &["cloudinit", "media=cdrom"]);
+    assert_says(&config["scsi1"].to_string(), &["cloudinit", "media=cdrom"]);
     assert_eq!(config["ipconfig0"], "ip=192.0.2.10/24,gw=192.0.2.1", "{guest:#}");
     assert_eq!(config["ciuser"], "debian");
     assert_eq!(config["serial0"], "socket");

@@ -177,7 +177,7 @@ async fn a_moved_disk_leaves_its_old_volume() -> anyhow::Result<()> {
         )
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
-    assert_says(&report["next_step"].to_string(), &["unused0", "web interface"]);
+    assert_says(&report["next_step"].to_string(), &["unused0", "snapshots"]);
     let after = volumes(&sim.guest(100).await?);
     assert!(before.iter().all(|volume| after.contains(volume)), "{before:?} {after:?}");
     Ok(())

@@ -656,6 +656,7 @@ fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
     half.created = now();
     call.cluster.guests.insert(vmid, half);
     let (pool, start) = (call.get("pool").map(str::to_owned), call.flag("start"));
+    let has_agent = config.values().any(|value| brings_agent(value));
     let plan = Plan::new(
         named(kind, "qmcreate", "vzcreate"),
         vmid,
@@ -664,6 +665,7 @@ fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
             let at = cluster.clock.at();
             let guest = cluster.guests.get_mut(&vmid).ok_or("guest is gone")?;
             guest.config = config;
+            guest.agent_inside = has_agent;
             if start {
                 guest.power_on(at);
             }
@@ -678,6 +680,13 @@ fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
         Ok(())
     });
     call.start(plan)
+}
+
+/// Whether a disk is a copy of a cloud image that has the guest agent installed.
+fn brings_agent(value: &str) -> bool {
+    const WITH_AGENT: [&str; 3] = ["import/AlmaLinux-", "import/Rocky-", "import/Arch-"];
+    field(value, "import-from")
+        .is_some_and(|image| WITH_AGENT.iter().any(|name| image.contains(name)))
 }
 
 /// Checks the template of a new container. A missing one is reported by the task.

@@ -334,7 +334,10 @@ impl Creation {
     fn interim(&self, upid: Option<&Upid>) -> Report {
         let interim = match upid {
             Some(upid) => self.report.running(upid),
-            None => self.report.clone(),
+            None => Report {
+                status: Status::DoneWithWarnings,
+                ..self.report.clone()
+            },
         };
         let now = Some(&self.now).filter(|now| upid.is_none() && **now != Step::Create);
         match listed(now.into_iter().chain(&self.then), self.guest_type) {
