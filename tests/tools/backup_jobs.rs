@@ -57,8 +57,18 @@ async fn a_new_job_covers_guests_and_keeps_all_backups() -> anyhow::Result<()> {
     let sent = each(&sim.sent_to("POST", "/cluster/backup")?.into(), "params");
     let last = sent.last().unwrap_or(&Value::Null);
     assert_eq!(
-        (&last["all"], &last["enabled"], &last["mode"], &last["prune-backups"]),
-        (&json!("1"), &json!("0"), &json!("stop"), &json!("keep-all=1"))
+        (
+            &last["all"],
+            &last["enabled"],
+            &last["mode"],
+            &last["prune-backups"]
+        ),
+        (
+            &json!("1"),
+            &json!("0"),
+            &json!("stop"),
+            &json!("keep-all=1")
+        )
     );
     Ok(())
 }
@@ -70,7 +80,10 @@ async fn a_guest_is_added_to_a_job_that_then_keeps_all() -> anyhow::Result<()> {
     // It would delete backups that the guest has there already.
     let add = json!({ "job": "nightly", "add_vmids": [103] });
     let error = client.error("set_backup_job", add).await?;
-    assert_says(&error, &["nightly keeps only keep-daily=7,keep-weekly=4", "keep_all"]);
+    assert_says(
+        &error,
+        &["nightly keeps only keep-daily=7,keep-weekly=4", "keep_all"],
+    );
     assert!(sim.writes()?.is_empty());
     let report = client
         .call(
@@ -95,7 +108,10 @@ async fn a_guest_is_added_to_a_job_that_then_keeps_all() -> anyhow::Result<()> {
     );
     // The last one that is left out.
     client
-        .call("set_backup_job", json!({ "job": "nightly", "add_vmids": [102] }))
+        .call(
+            "set_backup_job",
+            json!({ "job": "nightly", "add_vmids": [102] }),
+        )
         .await?;
     assert_eq!(
         put()?.last(),
@@ -104,7 +120,10 @@ async fn a_guest_is_added_to_a_job_that_then_keeps_all() -> anyhow::Result<()> {
     let list = client.call("list_backup_jobs", json!({})).await?;
     assert_eq!(list["uncovered_total"], 0, "{list:#}");
     let report = client
-        .call("set_backup_job", json!({ "job": "nightly", "add_vmids": [102] }))
+        .call(
+            "set_backup_job",
+            json!({ "job": "nightly", "add_vmids": [102] }),
+        )
         .await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
     assert_eq!(put()?.len(), 2);
@@ -117,7 +136,10 @@ async fn what_cannot_delete_more_changes_without_the_retention() -> anyhow::Resu
     let client = sim.admin()?.connect().await?;
     let off = json!({ "job": "nightly", "enabled": false });
     let error = client.error("set_backup_job", off).await?;
-    assert_says(&error, &["no enabled job would cover", "100", "accept_fewer_guests"]);
+    assert_says(
+        &error,
+        &["no enabled job would cover", "100", "accept_fewer_guests"],
+    );
     let report = client
         .call(
             "set_backup_job",
@@ -153,8 +175,14 @@ async fn a_job_that_makes_no_sense_is_refused() -> anyhow::Result<()> {
         (new(103, "bulk"), &["bulk does not hold backups"]),
         (new(103, "gone"), &["no storage", "nas"]),
         // The other job would count the new backups.
-        (new(100, "nas"), &["nightly also backs up 100", "another storage"]),
-        (json!({ "job": "gone", "enabled": true }), &["no backup job", "nightly"]),
+        (
+            new(100, "nas"),
+            &["nightly also backs up 100", "another storage"],
+        ),
+        (
+            json!({ "job": "gone", "enabled": true }),
+            &["no backup job", "nightly"],
+        ),
         (
             json!({ "job": "lab", "add_vmids": [100] }),
             &["pool lab", "leave job out"],
@@ -193,10 +221,16 @@ async fn changes_of_a_job_are_for_admins() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     client
-        .call("set_backup_job", json!({ "job": "nightly", "comment": "to the NAS" }))
+        .call(
+            "set_backup_job",
+            json!({ "job": "nightly", "comment": "to the NAS" }),
+        )
         .await?;
     let comment = [json!({ "comment": "to the NAS" })];
-    assert_eq!(each(&sim.sent_to("PUT", "/nightly")?.into(), "params"), comment);
+    assert_eq!(
+        each(&sim.sent_to("PUT", "/nightly")?.into(), "params"),
+        comment
+    );
     for change in [
         json!({ "job": "nightly", "enabled": false, "accept_fewer_guests": true }),
         json!({ "job": "nightly", "schedule": "sun 04:00", "keep_all": true }),
@@ -204,7 +238,12 @@ async fn changes_of_a_job_are_for_admins() -> anyhow::Result<()> {
         let error = client.error("set_backup_job", change).await?;
         assert_says(
             &error,
-            &["backup-job-change", "--preset admin", "leave job out", "web interface"],
+            &[
+                "backup-job-change",
+                "--preset admin",
+                "leave job out",
+                "web interface",
+            ],
         );
     }
     assert_eq!(sim.sent_to("PUT", "/nightly")?.len(), 1);

@@ -8,7 +8,10 @@ const IMAGE: &str = "https://cdimage.example.org/images/debian-13-generic-amd64.
 
 async fn first(client: &harness::Client, content: &str) -> anyhow::Result<String> {
     let list = client
-        .call("list_storage_content", json!({ "content": content, "node": "pve1" }))
+        .call(
+            "list_storage_content",
+            json!({ "content": content, "node": "pve1" }),
+        )
         .await?;
     let volid = list.pointer("/volumes/0/volid").and_then(Value::as_str);
     Ok(volid.unwrap_or_default().to_owned())
@@ -47,7 +50,10 @@ async fn a_vm_is_made_from_a_cloud_image() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let report = client
-        .call("download_iso", json!({ "url": IMAGE, "node": "pve1", "storage": "local" }))
+        .call(
+            "download_iso",
+            json!({ "url": IMAGE, "node": "pve1", "storage": "local" }),
+        )
         .await?;
     let report = client
         .call(
@@ -60,15 +66,23 @@ async fn a_vm_is_made_from_a_cloud_image() -> anyhow::Result<()> {
     // Nobody can log in without a key.
     assert_eq!(report["status"], "done_with_warnings", "{report:#}");
     assert_says(&report["warnings"].to_string(), &["set_cloud_init"]);
-    let guest = sim.guest(report["vmid"].as_u64().unwrap_or_default()).await?;
+    let guest = sim
+        .guest(report["vmid"].as_u64().unwrap_or_default())
+        .await?;
     let config = &guest["config"];
     assert_says(&config["scsi0"].to_string(), &["size=20G"]);
     assert_says(&config["scsi1"].to_string(), &["cloudinit", "media=cdrom"]);
-    assert_eq!(config["ipconfig0"], "ip=192.0.2.10/24,gw=192.0.2.1", "{guest:#}");
+    assert_eq!(
+        config["ipconfig0"], "ip=192.0.2.10/24,gw=192.0.2.1",
+        "{guest:#}"
+    );
     assert_eq!(config["ciuser"], "debian");
     assert_eq!(config["serial0"], "socket");
     let report = client
-        .call("set_cloud_init", json!({ "vmid": report["vmid"], "password": "hush-hush" }))
+        .call(
+            "set_cloud_init",
+            json!({ "vmid": report["vmid"], "password": "hush-hush" }),
+        )
         .await?;
     assert_says(&report["status"].to_string(), &["done"]);
     Ok(())
@@ -90,8 +104,13 @@ async fn a_container_is_made_from_a_template() -> anyhow::Result<()> {
         .await?;
     assert_eq!(report["status"], "done", "{report:#}");
     assert!(!report.to_string().contains("hush-hush"), "{report:#}");
-    let guest = sim.guest(report["vmid"].as_u64().unwrap_or_default()).await?;
-    assert_says(&guest["config"]["net0"].to_string(), &["ip=192.0.2.19/24", "name=eth0"]);
+    let guest = sim
+        .guest(report["vmid"].as_u64().unwrap_or_default())
+        .await?;
+    assert_says(
+        &guest["config"]["net0"].to_string(),
+        &["ip=192.0.2.19/24", "name=eth0"],
+    );
     assert_eq!(guest["config"]["features"], "nesting=1", "{guest:#}");
     Ok(())
 }
@@ -145,7 +164,9 @@ async fn a_policy_limits_new_guests() -> anyhow::Result<()> {
     let error = client.error("create_vm", vm(512)).await?;
     assert_says(&error, &["1 new guest per hour"]);
     // The product of cores and sockets counts, so a change names both.
-    let host = sim.host()?.file("policy.toml", "[limits]\nmax_cores = 2\n")?;
+    let host = sim
+        .host()?
+        .file("policy.toml", "[limits]\nmax_cores = 2\n")?;
     let client = host.args(["--policy", "policy.toml"]).connect().await?;
     let change = |cores: u32| json!({ "vmid": 9000, "cores": cores });
     client.call("set_guest_resources", change(2)).await?;
@@ -158,10 +179,15 @@ async fn a_policy_limits_new_guests() -> anyhow::Result<()> {
 #[tokio::test]
 async fn an_image_counts_towards_the_limit_of_disks() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let host = sim.host()?.file("policy.toml", "[limits]\nmax_disk_gib = 1\n")?;
+    let host = sim
+        .host()?
+        .file("policy.toml", "[limits]\nmax_disk_gib = 1\n")?;
     let client = host.args(["--policy", "policy.toml"]).connect().await?;
     let image = client
-        .call("download_iso", json!({ "url": IMAGE, "node": "pve1", "storage": "local" }))
+        .call(
+            "download_iso",
+            json!({ "url": IMAGE, "node": "pve1", "storage": "local" }),
+        )
         .await?;
     let before = sim.requests()?.len();
     let report = client
@@ -174,7 +200,9 @@ async fn an_image_counts_towards_the_limit_of_disks() -> anyhow::Result<()> {
     assert!(report["vmid"].is_number(), "{report:#}");
     let asked = sim.requests()?.split_off(before);
     let of_image = |one: &&Value| {
-        one["path"].as_str().is_some_and(|path| path.contains("/content/local"))
+        one["path"]
+            .as_str()
+            .is_some_and(|path| path.contains("/content/local"))
     };
     assert_eq!(asked.iter().filter(of_image).count(), 1, "{asked:#?}");
     Ok(())
@@ -194,7 +222,10 @@ async fn a_missing_template_is_downloaded_first() -> anyhow::Result<()> {
     let mut preview = arguments.clone();
     preview["preview"] = json!(true);
     let report = client.call("create_container", preview).await?;
-    assert_says(&report["changes"].to_string(), &["download", TEMPLATE, "privileges present"]);
+    assert_says(
+        &report["changes"].to_string(),
+        &["download", TEMPLATE, "privileges present"],
+    );
     assert_eq!(sim.writes()?, Vec::<Value>::new());
     arguments["start"] = json!(true);
     let report = client.call("create_container", arguments.clone()).await?;
@@ -224,8 +255,14 @@ async fn the_plan_names_missing_privileges() -> anyhow::Result<()> {
         .await?;
     assert_says(
         &report["warnings"].to_string(),
-        &["VM.Allocate on /vms", "Datastore.AllocateSpace on /storage/local"],
+        &[
+            "VM.Allocate on /vms",
+            "Datastore.AllocateSpace on /storage/local",
+        ],
     );
-    assert_says(&report["changes"].to_string(), &["virtio0", "privileges missing"]);
+    assert_says(
+        &report["changes"].to_string(),
+        &["virtio0", "privileges missing"],
+    );
     Ok(())
 }

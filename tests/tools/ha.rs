@@ -16,7 +16,9 @@ async fn a_guest_comes_under_high_availability_as_it_is() -> anyhow::Result<()> 
     assert_eq!(report["status"], "done", "{report:#}");
     assert_says(&report["warnings"].to_string(), &["scsi0", "local storage"]);
     // One that is stopped stays so.
-    client.call("set_ha_resource", json!({ "vmid": 201 })).await?;
+    client
+        .call("set_ha_resource", json!({ "vmid": 201 }))
+        .await?;
     assert_eq!(
         each(&sim.sent_to("POST", "/ha/resources")?.into(), "params"),
         [
@@ -53,7 +55,10 @@ async fn high_availability_stops_and_starts_a_guest() -> anyhow::Result<()> {
     assert_eq!(report["status"], "requested", "{report:#}");
     let sent = each(&sim.sent_to("PUT", "/vm:104")?.into(), "params");
     assert_eq!(sent.len(), 2);
-    assert!(sent.iter().all(|params| params["digest"].is_string()), "{sent:?}");
+    assert!(
+        sent.iter().all(|params| params["digest"].is_string()),
+        "{sent:?}"
+    );
     Ok(())
 }
 
@@ -67,7 +72,9 @@ async fn a_guest_that_is_off_may_be_disabled() -> anyhow::Result<()> {
     let error = client.error("set_ha_resource", order(201)).await?;
     assert_says(&error, &["not under it"]);
     assert!(sim.writes()?.is_empty());
-    client.call("set_ha_resource", json!({ "vmid": 201 })).await?;
+    client
+        .call("set_ha_resource", json!({ "vmid": 201 }))
+        .await?;
     let report = client.call("set_ha_resource", order(201)).await?;
     assert_eq!(report["changes"][0]["to"], "disabled", "{report:#}");
     assert_says(&report["next_step"].to_string(), &["get_ha", "started"]);
@@ -87,7 +94,11 @@ async fn high_availability_is_for_admins() -> anyhow::Result<()> {
     let error = scoped.error("set_ha_resource", order.clone()).await?;
     assert_says(&error, &["whole cluster"]);
     assert!(sim.writes()?.is_empty());
-    let auditor = sim.host_with("audit")?.arg("--preset=admin").connect().await?;
+    let auditor = sim
+        .host_with("audit")?
+        .arg("--preset=admin")
+        .connect()
+        .await?;
     let error = auditor.error("set_ha_resource", order).await?;
     assert_says(&error, &["Sys.Console"]);
     Ok(())
@@ -103,7 +114,9 @@ async fn a_guest_that_does_not_come_back_can_leave_its_node() -> anyhow::Result<
         .await?;
     let client = sim.admin()?.connect().await?;
     let order = json!({ "vmids": [103], "target_nodes": ["pve3"], "plan": false });
-    client.call("set_ha_resource", json!({ "vmid": 103 })).await?;
+    client
+        .call("set_ha_resource", json!({ "vmid": 103 }))
+        .await?;
     let stays = client.call("evacuate_node", order.clone()).await?;
     assert_says(
         &stays["guests"][0]["reasons"].to_string(),

@@ -47,11 +47,17 @@ async fn a_card_is_moved_to_a_vlan_and_keeps_its_mac() -> anyhow::Result<()> {
     let card = sim.guest(200).await?["config"]["net0"].to_string();
     assert_says(&card, &["ip=192.0.2.77/24", "gw=192.0.2.1", "name=eth0"]);
     let error = client
-        .error("set_nic", json!({ "vmid": 100, "nic": "new", "bridge": "vmbr77" }))
+        .error(
+            "set_nic",
+            json!({ "vmid": 100, "nic": "new", "bridge": "vmbr77" }),
+        )
         .await?;
     assert_says(&error, &["bridge", "vmbr0"]);
     let report = client
-        .call("set_nic", json!({ "vmid": 100, "nic": "new", "bridge": "vmbr0" }))
+        .call(
+            "set_nic",
+            json!({ "vmid": 100, "nic": "new", "bridge": "vmbr0" }),
+        )
         .await?;
     assert_eq!(report["changes"][0]["what"], "net1", "{report:#}");
     Ok(())
@@ -62,9 +68,15 @@ async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client
-        .call("list_storage_content", json!({ "content": "iso", "node": "pve1" }))
+        .call(
+            "list_storage_content",
+            json!({ "content": "iso", "node": "pve1" }),
+        )
         .await?;
-    let iso = list["volumes"][0]["volid"].as_str().unwrap_or_default().to_owned();
+    let iso = list["volumes"][0]["volid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     for vmid in [100, 103, 9000] {
         let before = volumes(&sim.guest(vmid).await?);
         let report = client
@@ -73,7 +85,10 @@ async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow
         let slot = report["changes"][0]["what"].as_str().unwrap_or_default();
         assert!(!slot.is_empty(), "{report:#}");
         let report = client
-            .call("set_cdrom", json!({ "vmid": vmid, "eject": true, "disk": slot }))
+            .call(
+                "set_cdrom",
+                json!({ "vmid": vmid, "eject": true, "disk": slot }),
+            )
             .await;
         // A drive that is only pending cannot be emptied before it is there.
         if let Ok(report) = report {
@@ -82,12 +97,17 @@ async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow
         assert_eq!(volumes(&sim.guest(vmid).await?), before, "guest {vmid}");
     }
     let config = sim.guest(9000).await?["config"].clone();
-    let drive = config.as_object().into_iter().flatten().find_map(|(slot, value)| {
-        value.as_str()?.contains("cloudinit").then(|| slot.clone())
-    });
+    let drive = config
+        .as_object()
+        .into_iter()
+        .flatten()
+        .find_map(|(slot, value)| value.as_str()?.contains("cloudinit").then(|| slot.clone()));
     if let Some(drive) = drive {
         let error = client
-            .error("set_cdrom", json!({ "vmid": 9000, "volid": iso, "disk": drive }))
+            .error(
+                "set_cdrom",
+                json!({ "vmid": 9000, "volid": iso, "disk": drive }),
+            )
             .await?;
         assert_says(&error, &["cloud-init drive"]);
     }
@@ -100,21 +120,32 @@ async fn an_image_that_would_boot_before_the_disk_is_refused() -> anyhow::Result
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
     let list = client
-        .call("list_storage_content", json!({ "content": "iso", "node": "pve1" }))
+        .call(
+            "list_storage_content",
+            json!({ "content": "iso", "node": "pve1" }),
+        )
         .await?;
-    let iso = list["volumes"][0]["volid"].as_str().unwrap_or_default().to_owned();
+    let iso = list["volumes"][0]["volid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     let drive = json!({ "config": { "boot": "order=ide2;scsi0", "ide2": "none,media=cdrom" } });
     sim.set_guest(103, drive).await?;
     let insert = json!({ "vmid": 103, "volid": iso, "disk": "ide2" });
     let error = client.error("set_cdrom", insert.clone()).await?;
     assert_says(&error, &["before its disk", "web interface", "boot order"]);
     assert!(sim.writes()?.is_empty());
-    sim.set_guest(103, json!({ "config": { "boot": "order=scsi0;ide2" } })).await?;
+    sim.set_guest(103, json!({ "config": { "boot": "order=scsi0;ide2" } }))
+        .await?;
     client.call("set_cdrom", insert).await?;
     // What boots first can still be ejected.
-    sim.set_guest(103, json!({ "config": { "boot": "order=ide2;scsi0" } })).await?;
+    sim.set_guest(103, json!({ "config": { "boot": "order=ide2;scsi0" } }))
+        .await?;
     client
-        .call("set_cdrom", json!({ "vmid": 103, "eject": true, "disk": "ide2" }))
+        .call(
+            "set_cdrom",
+            json!({ "vmid": 103, "eject": true, "disk": "ide2" }),
+        )
         .await?;
     Ok(())
 }
@@ -125,17 +156,26 @@ async fn a_disk_is_added_in_a_free_slot_only() -> anyhow::Result<()> {
     let client = sim.host()?.connect().await?;
     let before = volumes(&sim.guest(100).await?);
     let report = client
-        .call("add_disk", json!({ "vmid": 100, "size": "8G", "storage": "local" }))
+        .call(
+            "add_disk",
+            json!({ "vmid": 100, "size": "8G", "storage": "local" }),
+        )
         .await?;
     assert_says(&report["status"].to_string(), &["done"]);
     let volid = report["volid"].as_str().unwrap_or_default().to_owned();
     assert_says(&volid, &["vm-100-disk-"]);
     let after = volumes(&sim.guest(100).await?);
-    assert!(before.iter().all(|volume| after.contains(volume)), "{before:?} {after:?}");
+    assert!(
+        before.iter().all(|volume| after.contains(volume)),
+        "{before:?} {after:?}"
+    );
     assert_eq!(after.len(), before.len() + 1);
     let slot = report["changes"][0]["what"].clone();
     let error = client
-        .error("add_disk", json!({ "vmid": 100, "size": "8G", "disk": slot }))
+        .error(
+            "add_disk",
+            json!({ "vmid": 100, "size": "8G", "disk": slot }),
+        )
         .await?;
     assert_says(&error, &["is in use"]);
     let error = client
@@ -168,7 +208,11 @@ async fn a_moved_disk_leaves_its_old_volume() -> anyhow::Result<()> {
         .find(|disk| disk["cdrom"] != json!(true) && disk["storage"].is_string())
         .cloned()
         .unwrap_or_default();
-    let target = if disk["storage"] == "local" { "bulk" } else { "local" };
+    let target = if disk["storage"] == "local" {
+        "bulk"
+    } else {
+        "local"
+    };
     let before = volumes(&sim.guest(100).await?);
     let report = client
         .call(
@@ -179,7 +223,10 @@ async fn a_moved_disk_leaves_its_old_volume() -> anyhow::Result<()> {
     assert_eq!(report["status"], "done", "{report:#}");
     assert_says(&report["next_step"].to_string(), &["unused0", "snapshots"]);
     let after = volumes(&sim.guest(100).await?);
-    assert!(before.iter().all(|volume| after.contains(volume)), "{before:?} {after:?}");
+    assert!(
+        before.iter().all(|volume| after.contains(volume)),
+        "{before:?} {after:?}"
+    );
     Ok(())
 }
 
@@ -193,10 +240,17 @@ async fn host_runner_reads_the_configuration_itself() -> anyhow::Result<()> {
         .await?;
     let before = sim.requests()?.len();
     client
-        .call("add_disk", json!({ "vmid": 100, "size": "1G", "storage": "local" }))
+        .call(
+            "add_disk",
+            json!({ "vmid": 100, "size": "1G", "storage": "local" }),
+        )
         .await?;
     let asked = sim.requests()?.split_off(before);
-    let pending = |one: &&Value| one["path"].as_str().is_some_and(|path| path.ends_with("/pending"));
+    let pending = |one: &&Value| {
+        one["path"]
+            .as_str()
+            .is_some_and(|path| path.ends_with("/pending"))
+    };
     // Once by the tool before, once after, and once by the host in between.
     assert_eq!(asked.iter().filter(pending).count(), 3, "{asked:#?}");
     let admin = sim.admin()?.connect().await?;
@@ -231,7 +285,9 @@ async fn a_guarded_change_takes_a_snapshot_first() -> anyhow::Result<()> {
     );
     let writes = sim.writes()?;
     let at = |path: &str| {
-        let mut paths = writes.iter().map(|one| one["path"].as_str().unwrap_or_default());
+        let mut paths = writes
+            .iter()
+            .map(|one| one["path"].as_str().unwrap_or_default());
         paths.position(|one| one.ends_with(path))
     };
     assert!(at("/snapshot") < at("/config"), "{writes:#?}");
@@ -241,11 +297,17 @@ async fn a_guarded_change_takes_a_snapshot_first() -> anyhow::Result<()> {
     let report = client.call("set_nic", change).await?;
     assert_eq!(report["status"], "unchanged", "{report:#}");
     client
-        .error("resize_disk", json!({ "vmid": 100, "disk": "scsi9", "size": "+1G", "safe": true }))
+        .error(
+            "resize_disk",
+            json!({ "vmid": 100, "disk": "scsi9", "size": "+1G", "safe": true }),
+        )
         .await?;
     assert_eq!(sim.writes()?.len(), writes.len());
     let report = client
-        .call("set_guest_resources", json!({ "vmid": 100, "cores": 3, "safe": true }))
+        .call(
+            "set_guest_resources",
+            json!({ "vmid": 100, "cores": 3, "safe": true }),
+        )
         .await?;
     assert_says(&report["snapshot"].to_string(), &["before_resources_"]);
     let guest = client.call("get_guest", json!({ "vmid": 100 })).await?;
@@ -263,6 +325,9 @@ async fn a_guarded_change_takes_a_snapshot_first() -> anyhow::Result<()> {
         )
         .await?;
     assert_says(&report["snapshot"].to_string(), &["before_disk_size_"]);
-    assert_says(&report["next_step"].to_string(), &["partition", "rollback_snapshot"]);
+    assert_says(
+        &report["next_step"].to_string(),
+        &["partition", "rollback_snapshot"],
+    );
     Ok(())
 }

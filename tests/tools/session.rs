@@ -2,6 +2,8 @@
 //! other creates guests of all kinds, protects them and empties their node. Fails if
 //! the results differ from the document; `UPDATE_SESSION=1` updates it.
 
+#![expect(clippy::indexing_slicing, reason = "a test may panic")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
@@ -200,7 +202,11 @@ async fn on_a_cluster() -> anyhow::Result<String> {
         "storage": "ceph", "disk_size": "16G", "tags": ["lab"],
     });
     let iso = session
-        .step("Create a VM that installs from an ISO image", "create_vm", iso)
+        .step(
+            "Create a VM that installs from an ISO image",
+            "create_vm",
+            iso,
+        )
         .await?;
     let image = json!({
         "url": "https://cdimage.example.org/images/AlmaLinux-9-GenericCloud-latest.x86_64.qcow2", "node": "pve2",
@@ -265,7 +271,9 @@ async fn on_a_cluster() -> anyhow::Result<String> {
     for (name, value) in way_back.as_object().context("no way back")? {
         back[name] = value.clone();
     }
-    let back = session.step("Move them back", "evacuate_node", back).await?;
+    let back = session
+        .step("Move them back", "evacuate_node", back)
+        .await?;
     ensure!(back["status"] == "done", "{back:#}");
     Ok(session.paper)
 }
