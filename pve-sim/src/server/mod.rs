@@ -320,6 +320,13 @@ impl Server {
             Err(fail) => (fail.status, fail.message.as_str()),
         };
         if let (Some(log), Some(args)) = (&self.log, logged) {
+            // A volume is one segment of the path, whose slash is sent encoded.
+            let path = match path.split_once("/content/") {
+                Some((storage, volume)) => {
+                    format!("{storage}/content/{}", volume.replace('/', "%2F"))
+                }
+                None => path.to_owned(),
+            };
             let mut line = json!({"method": method.as_str(), "path": path, "params": shown(&args), "status": status});
             if let (Some(tool), Some(fields)) = (tool, line.as_object_mut()) {
                 fields.insert("tool".into(), tool.into());
