@@ -251,7 +251,7 @@ impl Grammar {
             Self::Spec => "addresses, names, numbers or ports",
             Self::Time => "a time such as 2026-07-01 10:00:00",
             Self::Schedule => {
-                "a calendar event such as mon..fri 02:30 that comes at most once an hour"
+                "a calendar event such as mon..fri 02:30 that occurs at most once an hour"
             }
             Self::HaSid => "a resource of high availability such as vm:100",
             Self::Encoded => "percent-encoded",

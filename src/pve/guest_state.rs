@@ -133,7 +133,7 @@ impl GuestState {
         };
         Err(Error::Conflict(format!(
             "{label} is locked ({lock}): another task holds it, or left its lock behind; first look \
-             at the running tasks with {}, also at backups of several guests, and wait for the one \
+             at the running tasks with {}, including backups of several guests, and wait for the one \
              that holds it; only where there is none, unlock it on node {node} with {unlock} {}",
             tool_names::LIST_TASKS,
             guest.vmid,

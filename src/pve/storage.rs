@@ -81,9 +81,9 @@ impl StorageStatus {
             .is_some_and(|total| total.0 > 0 && total.0 < bytes);
         match is_larger || self.is_allocated_at_once() {
             true => Err(Error::Conflict(format!(
-                "{said}: choose another storage, make room, or take a smaller disk"
+                "{said}: choose another storage, make room, or choose a smaller disk"
             ))),
-            false => Ok(Some(format!("{said}: it must not be filled"))),
+            false => Ok(Some(format!("{said}: do not fill the disk beyond that"))),
         }
     }
 

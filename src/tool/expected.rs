@@ -138,7 +138,7 @@ impl Expected {
         }
         Ok(Progress::Now(match &self.state {
             EndState::On(_) => format!("on node {}", guest.node),
-            EndState::Template => "no template".to_owned(),
+            EndState::Template => "not a template".to_owned(),
             EndState::Running | EndState::Stopped | EndState::Suspended => {
                 match state.qmpstatus.as_deref() {
                     Some(word) if power != Power::Stopped => word.to_owned(),

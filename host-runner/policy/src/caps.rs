@@ -43,7 +43,7 @@ impl Sizes {
         let by = "(set by its operator)";
         if let Some(cap) = over(meaning.disk_bytes, self.disk_gib, GIB) {
             let how = match meaning.disk_bytes {
-                u64::MAX => ": give the size that the disk is to have, not what to add",
+                u64::MAX => ": give the new size of the disk, not an increment",
                 _ => "",
             };
             return Some(format!(
@@ -58,7 +58,7 @@ impl Sizes {
         let how = match meaning.cpus {
             u64::MAX => {
                 ": give cores and sockets together, since their product counts; a container needs \
-                 a number of cores"
+                 a number of cores or a CPU limit"
             }
             _ => "",
         };
@@ -67,7 +67,7 @@ impl Sizes {
     }
 }
 
-/// Counts what was sent in the last minute.
+/// Counts the changes sent in the last minute, and the new guests of the last hour.
 #[derive(Debug, Default)]
 pub struct Meter {
     writes: VecDeque<Instant>,
@@ -226,7 +226,11 @@ mod tests {
         };
         assert_eq!(refusal(64 << 30, 4096, 4), None);
         assert!(refusal(65 << 30, 0, 0).unwrap().contains("at most 64 GiB"));
-        assert!(refusal(u64::MAX, 0, 0).unwrap().contains("not what to add"));
+        assert!(
+            refusal(u64::MAX, 0, 0)
+                .unwrap()
+                .contains("not an increment")
+        );
         assert!(refusal(0, 4097, 0).unwrap().contains("4096 MiB"));
         assert!(refusal(0, 0, 5).unwrap().contains("4 CPUs"));
         assert!(

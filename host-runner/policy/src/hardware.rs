@@ -405,8 +405,9 @@ pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Optio
     };
     if what == "template" {
         // The call has no digest: what it does not find, it refuses.
-        return (!present.is_free("template"))
-            .then_some(Obstacle::Harm("it would convert a template once more"));
+        return (!present.is_free("template")).then_some(Obstacle::Harm(
+            "it would convert a guest that is already a template",
+        ));
     }
     let same = |digest: &str| digest == present.digest;
     let mut digests = request.values("digest");
@@ -419,7 +420,7 @@ pub(crate) fn obstacle(request: &ApiRequest, present: Option<&Present>) -> Optio
     let mut slots = request.values("disk").chain(request.values("volume"));
     let moves_volume = slots.next().is_some_and(|slot| present.is_volume(slot));
     (!moves_volume || slots.next().is_some()).then_some(Obstacle::Harm(
-        "it would move what is not a volume in use, or has a change pending",
+        "it would move something that is not a volume in use, or that has a pending change",
     ))
 }
 
@@ -442,7 +443,7 @@ fn config_harm(request: &ApiRequest, guest_type: GuestType) -> Option<&'static s
         .into_iter()
         .any(|name| request.values(name).next().is_some());
     if has_other {
-        return Some("it would remove settings and change disks at once");
+        return Some("it would remove settings and change disks in one request");
     }
     (!has_digest(request)).then_some(
         "without the digest of the configuration that it was made from, it could replace a guest's \

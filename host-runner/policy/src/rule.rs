@@ -143,7 +143,7 @@ impl Rule {
             }
             Self::Confirm => "Changes that need the user's consent and did not get it",
             Self::Limits => {
-                "Changes beyond the limits: too many in a minute, too many new guests in an hour, a disk, memory or CPUs beyond the largest"
+                "Changes beyond the limits: too many in a minute, too many new guests in an hour, a disk, memory or CPUs above the maximum"
             }
             Self::Audit => "Changes that cannot be written to the audit log",
         })

@@ -281,7 +281,7 @@ impl Picture<'_> {
             .collect();
         if jobs.len() > MOST_READ {
             not_visible.push(format!(
-                "volumes in backups: {} jobs are too many to look at, name a vmid",
+                "volumes in backups: there are too many jobs to check ({}); name a vmid",
                 jobs.len()
             ));
             return Volumes::new();
@@ -357,7 +357,7 @@ impl Picture<'_> {
                         "{} of guests in a backup job left out of every backup",
                         text::count(left_out.len(), "disk")
                     ),
-                    format!("make sure that this is meant: {fix}"),
+                    format!("make sure that this is intended: {fix}"),
                 )
                 .on(text::names(left_out)),
             );

@@ -30,7 +30,7 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", WRITE,
         "Back up a guest with vzdump, or several, one on each node at a time. Older backups are kept."),
     Tool::new::<SetBackupJob>(TOOLSET, "set_backup_job", "Set a backup job", DESTROY,
-        "Add a backup job, or change one: guests, storage, schedule, mode, on or off. It deletes no job and no backups: a job that it adds keeps all. Names guests that would lose their job."),
+        "Add a backup job, or change one: guests, storage, schedule, mode, on or off. Never deletes a job or a backup: a job that it adds keeps all backups. Reports guests that would lose their job."),
     Tool::new::<RestoreBackup>(TOOLSET, "restore_backup", "Restore a backup as a new guest", WRITE,
         "Restore a backup as a new guest, which is not started. It never overwrites a guest."),
 ];

@@ -412,7 +412,7 @@ impl SetBackupJob {
             report = report.warn("the job is disabled, so it backs up nothing");
         } else if self.job.is_none() || self.keep_all == Some(true) {
             report = report.warn(format!(
-                "the job keeps every backup, so storage {} fills up in time: a retention is set in \
+                "the job keeps every backup, so storage {} will eventually fill up: set a retention in \
                  the web interface, under Datacenter, Backup",
                 job.storage_name()
             ));
@@ -637,7 +637,7 @@ impl Picture<'_> {
         if !hidden.is_empty() {
             return Err(Error::Conflict(format!(
                 "the job would no longer cover guests that do not exist, or that this token may not \
-                 see: {}; set accept_fewer_guests if that is meant",
+                 see: {}; set accept_fewer_guests if that is intended",
                 vmids(&hidden)
             )));
         }
@@ -647,14 +647,14 @@ impl Picture<'_> {
         if old.is_enabled() && new.is_enabled() && !old.is_rare() && new.is_rare() {
             return Err(Error::Conflict(format!(
                 "with the schedule {}, more than {LONGEST_PAUSE_DAYS} days can pass without a backup \
-                 of {}: {}; set accept_fewer_guests if that is meant",
+                 of {}: {}; set accept_fewer_guests if that is intended",
                 text::quoted(new.schedule_text().unwrap_or_default()),
                 text::count(lost.len(), "guest"),
                 vmids(&lost)
             )));
         }
         Err(Error::Conflict(format!(
-            "no enabled job would cover {} any more: {}; set accept_fewer_guests if that is meant",
+            "no enabled job would cover {} any more: {}; set accept_fewer_guests if that is intended",
             text::count(lost.len(), "guest"),
             vmids(&lost)
         )))

@@ -60,5 +60,5 @@ pub(crate) const HA: &[Tool] = &[
     Tool::new::<ListReplication>(HA_TOOLSET, "list_replication", "List replication jobs", READ,
         "Replication jobs with state, last and next run, errors; failing ones first."),
     Tool::new::<SetHaResource>(HA_TOOLSET, "set_ha_resource", "Set high availability", DESTROY.idempotent(),
-        "Put a guest under high availability, or change its state, limits or failback there. Removing it is done in the web interface."),
+        "Put a guest under high availability, or change its HA state, limits or failback. Only the web interface can take a guest out of HA."),
 ];

@@ -423,7 +423,7 @@ impl GuestTask {
 /// What the system inside a running guest tells.
 fn look_inside(pve: &Pve, guest: &Guest, path: &mut Path, unseen: &mut Vec<String>) {
     match inside_interfaces(pve, guest) {
-        Ok(None) => unseen.push("addresses: the guest does not tell them".to_owned()),
+        Ok(None) => unseen.push("addresses: the guest does not report them".to_owned()),
         Ok(inside) => {
             path.inside = inside;
             if guest.kind == GuestType::Qemu {
@@ -482,7 +482,7 @@ impl Diagnosis {
         if causes.is_empty() {
             notes.push(format!(
                 "nothing wrong is visible from outside the guest: look inside ({}), or name the \
-                 address and the port that do not answer; not looked at: addresses that are used \
+                 address and the port that do not answer; not checked: addresses that are used \
                  twice, the firewall's ipfilter and macfilter, switches, traffic",
                 tool_names::GET_CONSOLE_URL
             ));

@@ -174,7 +174,7 @@ impl Questions<'_> {
                 return Ok(Some(answer.result));
             }
             Err(Failure::Api(error)) if error.says("agent error:") => {
-                format!("the agent does not tell the {what}: {}", error.message)
+                format!("the agent does not report the {what}: {}", error.message)
             }
             Err(Failure::Unreadable { .. }) => {
                 format!("the agent's answer about the {what} cannot be read")

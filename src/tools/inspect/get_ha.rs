@@ -338,7 +338,7 @@ impl HaState {
 fn drifted(node: &str, said: &str) -> Finding {
     Finding::new(
         Severity::Medium,
-        format!("the clock of node {node} is ahead of the others, by which HA judges who is alive"),
+        format!("the clock of node {node} is ahead of the others: HA cannot tell whether the node is alive"),
         format!(
             "compare the clocks of the nodes: {}",
             tool_names::GET_NODE_HEALTH

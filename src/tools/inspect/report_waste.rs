@@ -20,7 +20,7 @@ use crate::tool::{Reply, Run, bounds};
 pub(crate) struct ReportWaste {
     /// Only guests and storages of this node.
     node: Option<String>,
-    /// From which age on snapshots and stopped guests count. Default 30.
+    /// Minimum age, in days, of the snapshots and stopped guests to report. Default 30.
     #[schemars(range(min = 1, max = 3650))]
     older_than_days: Option<u32>,
     /// Default 50.

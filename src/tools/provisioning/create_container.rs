@@ -33,7 +33,7 @@ pub(crate) struct CreateContainer {
     new_vmid: Option<Vmid>,
     /// Default: the only one online.
     node: Option<String>,
-    /// For its root disk. Default: the only one that can.
+    /// For its root disk. Default: the only suitable one.
     storage: Option<String>,
     /// Default: 8G.
     disk_size: Option<String>,

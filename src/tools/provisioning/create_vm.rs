@@ -29,7 +29,7 @@ pub(crate) struct CreateVm {
     new_vmid: Option<Vmid>,
     /// Default: the only one online.
     node: Option<String>,
-    /// For its disks. Default: the only one that can.
+    /// For its disks. Default: the only suitable one.
     storage: Option<String>,
     /// ISO image to install from; or give image.
     iso: Option<String>,
@@ -246,7 +246,7 @@ impl CreateVm {
         if !place.may_set_hardware && self.is_uefi() {
             return Err(Error::argument(
                 "uefi",
-                "must be false, as the token lacks VM.Config.HWType, which q35 takes",
+                "must be false, as the token lacks VM.Config.HWType, which q35 requires",
             ));
         }
         Ok(())

@@ -237,7 +237,7 @@ impl Wanted {
         let report = Report::done(what);
         let Started::Task(upid) = started else {
             return Ok(Reply::report(report.warn(format!(
-                "Proxmox named no task: {} shows whether the template is there; then repeat the call",
+                "Proxmox returned no task: {} shows whether the template is there; then repeat the call",
                 tool_names::LIST_TEMPLATES
             ))));
         };
@@ -256,7 +256,7 @@ impl Wanted {
     /// What to answer a caller who does not wait for the download.
     fn interim(&self, report: &Report, upid: &Upid) -> Report {
         let mut interim = report.running(upid).warn(
-            "not waited for, so the container is not made: repeat the call after the download",
+            "this call did not wait, so the container was not created: repeat the call after the download",
         );
         interim.changes = self.plan();
         interim
@@ -309,7 +309,7 @@ impl Wanted {
             Started::WithoutTask(said) => {
                 let report = creation.interim(None);
                 Ok(Reply::report(report.warn(format!(
-                    "Proxmox named no task ({}): check the guest with {}",
+                    "Proxmox returned no task ({}): check the guest with {}",
                     said.unwrap_or_default(),
                     tool_names::GET_GUEST
                 ))))
@@ -342,7 +342,9 @@ impl Creation {
         let now = Some(&self.now).filter(|now| upid.is_none() && **now != Step::Create);
         match listed(now.into_iter().chain(&self.then), self.guest_type) {
             rest if rest.is_empty() => interim,
-            rest => interim.warn(format!("not waited for, so this is left to do: {rest}")),
+            rest => interim.warn(format!(
+                "this call did not wait, so these steps are left to do: {rest}"
+            )),
         }
     }
 

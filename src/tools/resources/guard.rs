@@ -91,7 +91,7 @@ fn begin<T: Guarded>(change: T, pve: &Pve) -> Result<Reply<Report>> {
     let (guest, (before, started)) = Guest::with(pve, change.vmid(), |guest| {
         let before = Health::of(pve, guest)?;
         let purpose = format!(
-            "Taken before a change by {}; {} goes back to it.",
+            "Taken before a change by {}; {} rolls back to it.",
             T::TOOL,
             tool_names::ROLLBACK_SNAPSHOT
         );
@@ -351,7 +351,7 @@ impl Health {
         }
         let waits = report.changes.iter().any(|change| change.waits_for_reboot);
         let seen = match (is_well, waits, self) {
-            (false, ..) => "the guest is not well".to_owned(),
+            (false, ..) => "the guest has a problem".to_owned(),
             (true, true, _) => "the change has not taken effect yet".to_owned(),
             (true, _, Self { runs: false, .. }) => {
                 "the guest is stopped, so nothing could be checked".to_owned()
@@ -389,7 +389,7 @@ fn not_made() -> Error {
 
 fn way_back(snapshot: &str) -> String {
     format!(
-        "{} with snapshot {snapshot} goes back, and loses what was written since; {} removes the \
+        "{} with snapshot {snapshot} restores the earlier state and loses what was written since; {} removes the \
          snapshot once it is not needed",
         tool_names::ROLLBACK_SNAPSHOT,
         tool_names::DELETE_SNAPSHOT
@@ -399,7 +399,7 @@ fn way_back(snapshot: &str) -> String {
 /// What a change that has failed leaves behind.
 fn leftover(snapshot: &str) -> String {
     format!(
-        "snapshot {snapshot} was taken before ({} removes it), but the change failed",
+        "snapshot {snapshot} was taken first ({} removes it), but then the change failed",
         tool_names::DELETE_SNAPSHOT
     )
 }
@@ -488,7 +488,7 @@ mod tests {
         let (status, warnings, next) = says(&well, &health(true, true, &[]), report());
         assert_eq!(status, Status::DoneWithWarnings);
         assert_eq!(warnings, "after the change, it has no address any more");
-        assert!(next.starts_with("the guest is not well"), "{next}");
+        assert!(next.starts_with("the guest has a problem"), "{next}");
         let stopped = health(false, false, &[]);
         let (_, _, next) = says(&stopped, &stopped, report());
         assert!(next.starts_with("the guest is stopped"), "{next}");

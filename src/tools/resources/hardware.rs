@@ -40,7 +40,7 @@ pub(super) fn write(
         Ok(after) => after,
         Err(failure) => {
             let error = Error::from(failure);
-            return Err(error.context("it was written, and could not be read back"));
+            return Err(error.context("the change was made, but could not be read back"));
         }
     };
     let waits = after.waits(slot);

@@ -29,7 +29,7 @@ pub(crate) struct ResizeDisk {
     pub(super) size: String,
     /// False: do not follow the task.
     pub(super) wait: Option<bool>,
-    /// Snapshot first, check the guest after, say how to go back.
+    /// Take a snapshot first, check the guest afterwards, report how to roll back.
     pub(super) safe: Option<bool>,
 }
 

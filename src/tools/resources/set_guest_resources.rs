@@ -38,7 +38,7 @@ pub(crate) struct SetGuestResources {
     swap_mib: Option<u32>,
     /// Even if a running container uses more than memory_mib.
     accept_low_memory: Option<bool>,
-    /// Snapshot first, check the guest after, say how to go back.
+    /// Take a snapshot first, check the guest afterwards, report how to roll back.
     safe: Option<bool>,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct SetNic {
     ipv6: Option<String>,
     /// Of a container: address or none.
     ipv6_gateway: Option<String>,
-    /// Snapshot first, check the guest after, say how to go back.
+    /// Take a snapshot first, check the guest afterwards, report how to roll back.
     safe: Option<bool>,
 }
 

@@ -70,7 +70,7 @@ fn unknown_call(response: &ErrorResponse, said: &str) -> Option<Error> {
              the node"
         ),
         None => format!(
-            "{here} does not know {request} ({said}): the call may be newer than it; upgrade the node, \
+            "{here} does not know {request} ({said}): the call may be newer than this version; upgrade the node, \
              since this server is made for Proxmox VE 8 and 9"
         ),
     }))

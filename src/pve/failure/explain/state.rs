@@ -51,7 +51,7 @@ fn conflict(response: &ErrorResponse) -> Option<String> {
     } else if says("is locked") {
         format!(
             "another task holds the guest, or left its lock behind; first look at the running tasks \
-             with {}, also at backups of several guests, and wait for the one that holds it; only \
+             with {}, including backups of several guests, and wait for the one that holds it; only \
              where there is none, unlock it on the node with qm unlock or pct unlock",
             tool_names::LIST_TASKS
         )

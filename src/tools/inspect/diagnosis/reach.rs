@@ -82,7 +82,7 @@ pub(crate) fn of_state(guest: &Guest, state: &GuestState) -> Option<Cause> {
         ),
         "paused" | "suspended" => Cause::certain(
             "it is paused",
-            format!("{} continues it", tool_names::RESUME_GUEST),
+            format!("resume it with {}", tool_names::RESUME_GUEST),
         ),
         "prelaunch" => Cause::certain(
             "its process runs, but it has not been started: a backup of a stopped VM does this",
@@ -109,7 +109,7 @@ pub(crate) fn of_state(guest: &Guest, state: &GuestState) -> Option<Cause> {
         ),
         "debug" => Cause::certain(
             "a debugger has halted it",
-            format!("{} continues it", tool_names::RESUME_GUEST),
+            format!("resume it with {}", tool_names::RESUME_GUEST),
         ),
         "shutdown" => Cause::certain(
             "its system has shut down, but its QEMU process remains",

@@ -158,7 +158,7 @@ fn add_log(causes: &mut Vec<Cause>, mut said: Cause, facts: &StartFacts<'_>) {
     };
     if is_over {
         said.cause = format!(
-            "its last start failed, for a reason that is over: {}",
+            "its last start failed, for a reason that no longer applies: {}",
             said.cause
         );
         said.fix = format!("start it with {}", tool_names::START_GUEST);
@@ -191,7 +191,7 @@ fn of_lock(guest: &Guest, facts: &StartFacts<'_>) -> Option<Cause> {
         (None, None) => Cause::possible(
             format!("it is locked ({lock}); which tasks run on its node is not visible"),
             format!(
-                "look for a running task that may hold the lock, also one of several guests, with \
+                "look for a running task that may hold the lock, including a task for several guests, with \
                  {} and a token that sees all tasks",
                 tool_names::LIST_TASKS
             ),
@@ -231,7 +231,7 @@ fn of_lock_without_task(guest: &Guest, lock: &str, running: &RunningTasks) -> Ca
                  not see all"
             ),
             format!(
-                "look for a running task, also one of several guests, in the web interface: a \
+                "look for a running task, including a task for several guests, in the web interface: a \
                  token sees the tasks of others only with Sys.Audit on /nodes/{}",
                 guest.node
             ),

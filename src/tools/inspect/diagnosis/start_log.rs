@@ -54,7 +54,7 @@ const MEANINGS: &[Meaning] = &[
             &["directory is expected to be a mount point but is not mounted"],
         ],
         without: &[],
-        cause: "a storage's folder cannot be reached, such as a dead network share",
+        cause: "a storage's folder cannot be reached, for example because a network share is down",
         fix: &[
             "check the storage's server and the network; ",
             names::GET_NODE_HEALTH,
@@ -147,7 +147,7 @@ const MEANINGS: &[Meaning] = &[
         fix: &[
             "look at the thin pool with ",
             names::GET_NODE_HEALTH,
-            "; it takes repair by hand on the node",
+            "; repair it by hand on the node",
         ],
         topic: None,
     },
@@ -155,7 +155,7 @@ const MEANINGS: &[Meaning] = &[
         words: &[&["thin pool", "needs check"]],
         without: &[],
         cause: "the thin pool is damaged",
-        fix: &["it takes repair by hand on the node: lvconvert --repair"],
+        fix: &["repair it by hand on the node: lvconvert --repair"],
         topic: None,
     },
     Meaning {

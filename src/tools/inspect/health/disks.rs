@@ -85,9 +85,9 @@ impl Fix {
     fn words(self) -> &'static str {
         match self {
             Self::Replace => "make sure that its data is redundant or backed up, then replace it",
-            Self::Cable => "check the cable; a number that no longer rises is the past",
+            Self::Cable => "check the cable; if the number no longer rises, the problem is over",
             Self::Cool => "check the fans and the air flow",
-            Self::Watch => "compare it with later values: it is in order now",
+            Self::Watch => "compare it with later values: it is normal now",
         }
     }
 }
