@@ -174,10 +174,11 @@ pub fn is_mount_path(text: &str) -> bool {
 /// below `/var` and `/root` belongs to programs and people.
 fn is_of_system(path: &str) -> bool {
     const WHOLE: &[&str] = &[
-        "bin", "boot", "dev", "etc", "proc", "run", "sbin", "sys", "usr",
+        "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin",
+        "sys", "usr",
     ];
     let first = path.split('/').next().unwrap_or_default();
-    WHOLE.contains(&first) || first.starts_with("lib") || matches!(path, "root" | "var" | "var/lib")
+    WHOLE.contains(&first) || matches!(path, "root" | "var" | "var/lib")
 }
 
 /// The path that a container's mount point has in its configuration.
@@ -454,7 +455,13 @@ mod tests {
             container_volume("local:8,mp=/srv/data,backup=1", true),
             Some(("local", 8 * GIB))
         );
-        for path in ["/var/lib/mysql", "/home", "/opt/app", "/root/data"] {
+        for path in [
+            "/var/lib/mysql",
+            "/home",
+            "/library",
+            "/opt/app",
+            "/root/data",
+        ] {
             assert!(is_mount_path(path), "{path}");
         }
         assert_eq!(

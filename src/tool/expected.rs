@@ -64,11 +64,12 @@ pub(crate) enum Progress {
 pub(crate) fn given_up(guest: &Guest) -> Error {
     Error::Conflict(format!(
         "high availability gave up on {} (HA state error): {} with this vmid shows which task \
-         failed and why; fix that, clear the error with {} (state: disabled), wait until {} no \
-         longer shows the state error (about 10 seconds), and start the guest again",
+         failed and why; fix that, clear the error with {} (state: disabled) or, on a node, \
+         ha-manager set {} --state disabled, wait until {} no longer shows the state error (about 10 seconds), and start the guest again",
         guest.label(),
         tool_names::LIST_TASKS,
         tool_names::SET_HA_RESOURCE,
+        guest.ha_id(),
         tool_names::GET_CLUSTER_STATUS,
     ))
 }

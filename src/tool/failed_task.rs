@@ -69,7 +69,7 @@ fn hint(exit: &str) -> String {
     } else if says("bridge '") && says("does not exist") {
         format!(
             "; the node has no such bridge: create it there, or give the network card another bridge \
-             with {}",
+             with {} or in the web interface",
             tool_names::SET_NIC
         )
     } else if says("storage '")

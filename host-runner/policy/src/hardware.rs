@@ -512,8 +512,8 @@ impl Obstacle {
             Self::Boot => {
                 "the guest would boot from this CD-ROM before its disk, and an installer \
                            on it could overwrite that, so no policy can allow this: insert the \
-                           image in the web interface, or first move the disk to the front of the \
-                           guest's boot order there"
+                           image into a free drive that is not in the boot order, such as ide0, or \
+                           in the web interface"
                     .to_owned()
             }
             Self::Unknown => "whether it would replace or lose a disk depends on the guest's \

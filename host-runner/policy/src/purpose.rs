@@ -43,7 +43,15 @@ impl Tool<'_> {
                 .chain(&calls::FOLLOW);
             common.any(|one| ptr::eq(*one, *call))
         };
-        let (common, own): (Vec<_>, Vec<_>) = declared.into_iter().partition(common);
+        let (common, mut own): (Vec<_>, Vec<_>) = declared.into_iter().partition(common);
+        // Taken before a change, unless it is what the tool is for.
+        let is_snapshot = |call: &&'static Call| {
+            let both = &calls::snapshots::CREATE;
+            ptr::eq(*call, &both.qemu) || ptr::eq(*call, &both.lxc)
+        };
+        if !own.iter().all(is_snapshot) {
+            own.retain(|call| !is_snapshot(call));
+        }
         Some(if own.is_empty() { common } else { own })
     }
 }

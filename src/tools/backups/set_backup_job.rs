@@ -348,6 +348,7 @@ impl SetBackupJob {
         } else if self.all == Some(true) {
             job.vmid = None;
             job.pool = None;
+            job.exclude = VmidList::default();
             job.all = Flag(true);
         } else if let Some(more) = &self.add_vmids {
             match job.selection() {
@@ -621,11 +622,11 @@ impl Picture<'_> {
         if accepted == Some(true) {
             return Ok(());
         }
+        let runs = |job: &RawJob| job.is_enabled() && !job.is_rare();
         let by_others = |guest: &Guest| {
             let mut others = self.jobs.iter().filter(|job| job.id.0 != old.id.0);
-            others.any(|job| job.is_enabled() && job.covers(guest))
+            others.any(|job| runs(job) && job.covers(guest))
         };
-        let runs = |job: &RawJob| job.is_enabled() && !job.is_rare();
         let lost: Vec<Vmid> = self
             .guests
             .iter()
@@ -633,6 +634,15 @@ impl Picture<'_> {
             .filter(|guest| !(by_others(guest) || runs(new) && new.covers(guest)))
             .map(|guest| guest.vmid)
             .collect();
+        if runs(old) && new.is_enabled() && new.is_rare() && !lost.is_empty() {
+            return Err(Error::Conflict(format!(
+                "with the schedule {}, more than {LONGEST_PAUSE_DAYS} days can pass without a backup \
+                 of {}: {}; set accept_fewer_guests if that is intended",
+                text::quoted(new.schedule_text().unwrap_or_default()),
+                text::count(lost.len(), "guest"),
+                vmids(&lost)
+            )));
+        }
         let hidden = self.hidden_losses(old, new);
         if !hidden.is_empty() {
             return Err(Error::Conflict(format!(
@@ -641,17 +651,15 @@ impl Picture<'_> {
                 vmids(&hidden)
             )));
         }
+        if lost.is_empty() && self.may_lose_hidden(old, new) {
+            return Err(Error::Conflict(
+                "the job may cover guests that this token does not see, and would no longer cover \
+                 them: set accept_fewer_guests if that is intended"
+                    .into(),
+            ));
+        }
         if lost.is_empty() {
             return Ok(());
-        }
-        if old.is_enabled() && new.is_enabled() && !old.is_rare() && new.is_rare() {
-            return Err(Error::Conflict(format!(
-                "with the schedule {}, more than {LONGEST_PAUSE_DAYS} days can pass without a backup \
-                 of {}: {}; set accept_fewer_guests if that is intended",
-                text::quoted(new.schedule_text().unwrap_or_default()),
-                text::count(lost.len(), "guest"),
-                vmids(&lost)
-            )));
         }
         Err(Error::Conflict(format!(
             "no enabled job would cover {} any more: {}; set accept_fewer_guests if that is intended",
@@ -662,18 +670,40 @@ impl Picture<'_> {
 }
 
 impl Picture<'_> {
+    /// Whether a job of all guests, or of a pool, would select fewer of them, where the
+    /// token may not see them all.
+    fn may_lose_hidden(&self, old: &RawJob, new: &RawJob) -> bool {
+        if self.are_all_guests || !old.is_enabled() || old.is_rare() {
+            return false;
+        }
+        let runs = new.is_enabled() && !new.is_rare();
+        let excludes_more = || {
+            new.exclude
+                .0
+                .iter()
+                .any(|vmid| !old.exclude.0.contains(vmid))
+        };
+        match (old.selection(), new.selection()) {
+            (Selection::Vmids, _) => false,
+            (Selection::All, Selection::All) => !runs || !new.all.0 && old.all.0 || excludes_more(),
+            (Selection::Pool, Selection::Pool) => !runs || old.pool != new.pool,
+            (Selection::Pool, Selection::All) => !runs || !new.all.0 || excludes_more(),
+            _ => true,
+        }
+    }
+
     /// The guests that a job named, that it would no longer cover, and that the token does not
     /// see: they may exist.
     fn hidden_losses(&self, old: &RawJob, new: &RawJob) -> Vec<Vmid> {
         let (Some(before), Selection::Vmids) = (&old.vmid, old.selection()) else {
             return Vec::new();
         };
-        if self.are_all_guests || !old.is_enabled() {
+        if self.are_all_guests || !old.is_enabled() || old.is_rare() {
             return Vec::new();
         }
         let is_seen = |vmid: Vmid| self.guests.iter().any(|guest| guest.vmid == vmid);
         let stays = |vmid: &Vmid| match new.selection() {
-            _ if !new.is_enabled() => false,
+            _ if !new.is_enabled() || new.is_rare() => false,
             Selection::Vmids => new.vmid.as_ref().is_some_and(|list| list.0.contains(vmid)),
             Selection::All => new.all.0 && !new.exclude.0.contains(vmid),
             Selection::Pool => false,
@@ -958,6 +988,12 @@ mod tests {
         assert_eq!(moved.described(), "pool lab");
         assert_eq!(
             changed(&moved, json!({"job": "x", "all": true})).described(),
+            "all"
+        );
+        let mut except: RawJob = changed(&moved, json!({"job": "x", "all": true}));
+        except.exclude = VmidList(BTreeSet::from([Vmid::new(105).unwrap()]));
+        assert_eq!(
+            changed(&except, json!({"job": "x", "all": true})).described(),
             "all"
         );
     }

@@ -127,7 +127,7 @@ impl Run for CreateVm {
             disk_gib: disk_gib.unwrap_or_default(),
             bridge: self.bridge.as_deref(),
             pool: self.pool.as_deref(),
-            config_privileges: &["CPU", "Memory", "Network", "Options"],
+            config_privileges: &["CPU", "Disk", "Memory", "Network", "Options"],
         }
         .place(pve)?;
         self.check_hardware(&place)?;
@@ -217,6 +217,14 @@ impl CreateVm {
                 "wait_for_address",
                 "needs start: a VM that does not run has no address",
             ));
+        }
+        for (name, address) in [("ipv4", &self.ipv4), ("ipv6", &self.ipv6)] {
+            if address.as_deref() == Some("manual") {
+                return Err(Error::argument(
+                    name,
+                    "must not be manual, which only containers know: give none instead",
+                ));
+            }
         }
         check_address(
             "ipv4",

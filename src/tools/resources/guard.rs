@@ -23,6 +23,9 @@ use crate::{text, tool_names};
 /// replugged asks DHCP again, and an agent answers a little later.
 const CHECK_SECONDS: u64 = 90;
 
+/// How long after the change a guest without a problem is looked at again, in seconds.
+const SETTLE_SECONDS: u64 = 5;
+
 const PAUSE_MS: u32 = 2_000;
 
 /// A tool whose changes can be guarded. The type is the tool's arguments, which the
@@ -58,7 +61,10 @@ enum Step {
     Change(Box<PendingTask>),
     Check {
         report: Box<Report>,
-        /// Seconds since 1970.
+        /// When a guest without a problem counts as well, in seconds since 1970: what
+        /// it reports at once may be older than the change.
+        from: u64,
+        /// When a problem counts as one that stays.
         until: u64,
     },
 }
@@ -109,13 +115,13 @@ fn begin<T: Guarded>(change: T, pve: &Pve) -> Result<Reply<Report>> {
             tool_names::LIST_SNAPSHOTS
         )));
     };
-    let interim = report.running(&upid);
     let guard = Guard {
         change,
         snapshot,
         before,
-        step: Step::Snapshot(Box::new(PendingTask::new(upid, report, None))),
+        step: Step::Snapshot(Box::new(PendingTask::new(upid, report.clone(), None))),
     };
+    let interim = guard.interim().unwrap_or(report);
     let text = interim.text();
     Ok(Reply::Running(Pending::own(&guard)?, interim, text))
 }
@@ -179,7 +185,7 @@ impl<T: Guarded> Guard<T> {
         let step = match step {
             Step::Snapshot(task) => match look(pve, *task) {
                 Ok(Outcome::Done(_)) => match change.change(pve, false) {
-                    Ok(Some(reply)) => Self::changed(reply)?,
+                    Ok(Some(reply)) => Self::changed(reply, &before)?,
                     Ok(None) => return Err(not_made()),
                     // A host looks at a ticket again where Proxmox did not answer, and
                     // what may have been changed would be changed twice.
@@ -205,7 +211,7 @@ impl<T: Guarded> Guard<T> {
                 Ok(Outcome::Done(finished)) => {
                     let report = serde_json::from_str(&finished.structured)
                         .map_err(|error| Error::Internal(format!("a report: {error}")))?;
-                    Self::checked(report)
+                    Self::checked(report, &before)
                 }
                 Ok(Outcome::Running(running)) => {
                     return Self::runs_on(running, |task| {
@@ -217,7 +223,11 @@ impl<T: Guarded> Guard<T> {
             step @ Step::Check { .. } => step,
         };
         match step {
-            Step::Check { report, until } => {
+            Step::Check {
+                report,
+                from,
+                until,
+            } => {
                 let now = Guest::find(pve, change.vmid())
                     .and_then(|guest| Ok(Health::of(pve, &guest)?))
                     .map_err(|error| error.message());
@@ -225,15 +235,24 @@ impl<T: Guarded> Guard<T> {
                     Ok(now) => before.problems(now),
                     Err(error) => vec![format!("its state could not be read ({error})")],
                 };
-                if problems.is_empty() || clock::now() >= until {
+                let due = if problems.is_empty() { from } else { until };
+                if clock::now() >= due {
                     let now = now.unwrap_or_else(|_| before.clone());
                     let report = before.verdict(*report, &now, problems, &snapshot);
                     let text = report.text();
                     return Ok(Outcome::Done(Finished::new(&report, text)?));
                 }
-                let message = format!("{}: {}", report.action, problems.join("; "));
+                let now = match problems.is_empty() {
+                    true => "checking the guest".to_owned(),
+                    false => problems.join("; "),
+                };
+                let message = format!("{}: {now}", report.action);
                 let interim = before.verdict((*report).clone(), &before, problems, &snapshot);
-                let step = Step::Check { report, until };
+                let step = Step::Check {
+                    report,
+                    from,
+                    until,
+                };
                 Ok(Outcome::Running(Running {
                     pending: Pending::own(&with(change, step, snapshot, before))?,
                     message: message.clone(),
@@ -243,13 +262,13 @@ impl<T: Guarded> Guard<T> {
                 }))
             }
             step => {
-                let (Step::Snapshot(task) | Step::Change(task)) = &step else {
+                let guard = with(change, step, snapshot, before);
+                let Some(interim) = guard.interim() else {
                     return Err(Error::Internal("a check that is not one".into()));
                 };
-                let interim = task.report.running(&task.upid);
                 let message = interim.text();
                 Ok(Outcome::Running(Running {
-                    pending: Pending::own(&with(change, step, snapshot, before))?,
+                    pending: Pending::own(&guard)?,
                     message: message.clone(),
                     progress: None,
                     retry_after_ms: 500,
@@ -260,19 +279,51 @@ impl<T: Guarded> Guard<T> {
     }
 
     /// The step after the change was sent.
-    fn changed(reply: Reply<Report>) -> Result<Step> {
+    fn changed(reply: Reply<Report>, before: &Health) -> Result<Step> {
         match reply {
-            Reply::Done(report, _) => Ok(Self::checked(report)),
+            Reply::Done(report, _) => Ok(Self::checked(report, before)),
             Reply::Running(Pending::Task(task), ..) => Ok(Step::Change(task)),
             Reply::Running(..) => Err(Error::Internal("a change without a task".into())),
         }
     }
 
-    fn checked(report: Report) -> Step {
+    fn checked(report: Report, before: &Health) -> Step {
+        let now = clock::now();
+        let takes_effect = !report.changes.iter().any(|change| change.waits_for_reboot);
+        let settles = if before.runs && takes_effect {
+            SETTLE_SECONDS
+        } else {
+            0
+        };
         Step::Check {
             report: Box::new(report),
-            until: clock::now().saturating_add(CHECK_SECONDS),
+            from: now.saturating_add(settles),
+            until: now.saturating_add(CHECK_SECONDS),
         }
+    }
+
+    /// What to answer a caller who stops waiting for a task; none once the change is made.
+    fn interim(&self) -> Option<Report> {
+        let (task, missing) = match &self.step {
+            Step::Snapshot(task) => (
+                task,
+                format!(
+                    "this call did not wait, so the change is not made: once snapshot {} is there, \
+                     repeat the call without safe",
+                    self.snapshot
+                ),
+            ),
+            Step::Change(task) => (
+                task,
+                format!(
+                    "this call did not wait, so the guest was not checked: {}",
+                    way_back(&self.snapshot)
+                ),
+            ),
+            Step::Check { .. } => return None,
+        };
+        let report = task.report.running(&task.upid);
+        Some(report.snapshot(&self.snapshot).warn(missing))
     }
 
     /// The same task, looked at again later.
@@ -280,8 +331,14 @@ impl<T: Guarded> Guard<T> {
         let Pending::Task(task) = running.pending else {
             return Err(Error::Internal("a task became something else".into()));
         };
+        let guard = guard(task);
+        let interim = match guard.interim() {
+            Some(report) => Finished::new(&report, running.message.clone())?,
+            None => running.interim,
+        };
         Ok(Outcome::Running(Running {
-            pending: Pending::own(&guard(task))?,
+            pending: Pending::own(&guard)?,
+            interim,
             ..running
         }))
     }

@@ -290,15 +290,24 @@ impl SetGuestResources {
         let default = (kind == GuestType::Qemu).then_some("1");
         let factor = |key, partner, given: Option<u32>, other: Option<u32>| {
             let stays = || {
-                let is_needed = kind == GuestType::Qemu && other.is_some();
-                let value = before.number(key).unwrap_or(1);
-                (is_needed && !before.is_unreadable(key)).then_some(u32::try_from(value).ok()?)
+                let is_needed = other.is_some() && !before.is_unreadable(key);
+                // A container without a number of cores has all of its node.
+                let default = (kind == GuestType::Qemu).then_some(1);
+                let value = before.number(key).or(default)?;
+                is_needed.then_some(u32::try_from(value).ok()?)
             };
             let setting = whole(key, key, default, given.or_else(stays))?;
             Some(setting.along_with(partner))
         };
         [
-            factor("cores", "sockets", self.cores, self.sockets),
+            match kind {
+                GuestType::Qemu => factor("cores", "sockets", self.cores, self.sockets),
+                // With a limit that is removed, the number of cores is what limits it.
+                GuestType::Lxc => {
+                    let limit = self.cpu_limit.filter(|limit| *limit <= 0.0).map(|_| 1);
+                    factor("cores", "cpulimit", self.cores, limit)
+                }
+            },
             factor("sockets", "cores", self.sockets, self.cores),
             self.cpu_limit.map(|limit| {
                 let (key, unit) = ("cpulimit", Unit::Number);

@@ -95,7 +95,7 @@ fn build_image(workspace: &Workspace, buildah: &Buildah, options: &DockerTest) -
     let mut command = buildah.command("bud");
     command.args(["--tag", IMAGE]);
     if options.quick {
-        for setting in ["LTO=off", "CODEGEN_UNITS=16"] {
+        for setting in ["LTO=thin", "CODEGEN_UNITS=16"] {
             command.arg(format!("--build-arg=CARGO_PROFILE_DIST_{setting}"));
         }
     }

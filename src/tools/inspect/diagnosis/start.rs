@@ -263,10 +263,11 @@ fn of_ha(guest: &Guest, state: &GuestState) -> Option<Cause> {
         "error" => Cause::certain(
             "HA has given up on it and does not start it until it is disabled",
             format!(
-                "{} shows why; {} with state disabled clears the error; correct the cause, then set \
-                 the state started",
+                "{} shows why; {} with state disabled clears the error, or ha-manager set {} --state \
+                 disabled on a node; correct the cause, then set the state started",
                 tool_names::GET_HA,
-                tool_names::SET_HA_RESOURCE
+                tool_names::SET_HA_RESOURCE,
+                guest.ha_id()
             ),
         ),
         "disabled" | "stopped" | "request_stop" => Cause::likely(
@@ -430,7 +431,8 @@ fn of_stopped_disk(guest: &Guest, disk: &Disk, storages: &[StorageStatus]) -> Op
         Cause::likely(
             cause,
             format!(
-                "{fix}; or empty the drive, which is a CD-ROM drive, with {} (eject)",
+                "{fix}; or empty the drive, which is a CD-ROM drive, with {} (eject) or in the web \
+                 interface",
                 tool_names::SET_CDROM
             ),
         )
@@ -524,8 +526,8 @@ fn missing_bridge(guest: &Guest, nic: &Nic, facts: &NodeFacts) -> Option<Cause> 
     }
     let (id, node) = (&nic.id, &guest.node);
     let fix = format!(
-        "{} shows the node's networks; {} puts the card on another one, or use a node that has it: \
-         {}",
+        "{} shows the node's networks; {} or the web interface puts the card on another one, or use \
+         a node that has it: {}",
         tool_names::LIST_NETWORKS,
         tool_names::SET_NIC,
         tool_names::MIGRATE_GUEST

@@ -351,12 +351,15 @@ impl Run {
                 continue;
             };
             one.name.clone_from(&guest.name);
-            if one.state == State::Moved && guest.node == one.node && guest.hastate.is_some() {
+            if one.state == State::Moved && guest.node == one.node {
                 one.state = State::Failed;
-                one.reasons.push(format!(
-                    "high availability has moved it back: {} shows the rule",
-                    tool_names::GET_HA
-                ));
+                one.reasons.push(match guest.hastate {
+                    Some(_) => format!(
+                        "high availability has moved it back: {} shows the rule",
+                        tool_names::GET_HA
+                    ),
+                    None => "it has been moved back since: call again".to_owned(),
+                });
             }
         }
         let mut left = self.left_behind(&list);
@@ -386,7 +389,8 @@ impl Run {
                 || self.stays.iter().any(|one| one.vmid == vmid)
         };
         // Those that are not named are known, too.
-        if self.emptied.is_none() || self.left > 0 || self.unnamed > 0 {
+        let has_unsettled = self.stays.iter().any(|one| !one.settled);
+        if self.emptied.is_none() || self.left > 0 || self.unnamed > 0 && has_unsettled {
             return Vec::new();
         }
         list.iter()
