@@ -1,6 +1,7 @@
 //! Typed parameters: a small language to declare them, and the checks that
 //! answer in the real API's words.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -58,10 +59,14 @@ pub(crate) struct Kind {
     pub(crate) max: Option<i64>,
     pub(crate) min_len: Option<usize>,
     pub(crate) max_len: Option<usize>,
-    pub(crate) choices: &'static [&'static str],
+    choices: &'static [&'static str],
+    numbered: &'static [&'static Numbered],
     pub(crate) pattern: Option<&'static str>,
     pub(crate) format: Option<Format>,
 }
+
+/// Names, each with the number of its slots: `scsi0` to `scsi30`.
+pub(crate) type Numbered = [(&'static str, u32)];
 
 pub(crate) const BOOL: Kind = Kind::of(Type::Bool);
 pub(crate) const INT: Kind = Kind::of(Type::Int);
@@ -78,6 +83,7 @@ impl Kind {
             min_len: None,
             max_len: None,
             choices: &[],
+            numbered: &[],
             pattern: None,
             format: None,
         }
@@ -106,6 +112,24 @@ impl Kind {
     pub(crate) const fn choices(mut self, choices: &'static [&'static str]) -> Kind {
         self.choices = choices;
         self
+    }
+
+    /// More choices, in order.
+    pub(crate) const fn numbered(mut self, names: &'static [&'static Numbered]) -> Kind {
+        self.numbered = names;
+        self
+    }
+
+    /// What a text may be; empty if it is not one of a list.
+    pub(crate) fn all_choices(&self) -> Vec<Cow<'static, str>> {
+        let named = self.choices.iter().map(|name| Cow::Borrowed(*name));
+        let numbered = self
+            .numbered
+            .iter()
+            .copied()
+            .flatten()
+            .flat_map(|(name, count)| (0..*count).map(move |number| format!("{name}{number}")));
+        named.chain(numbered.map(Cow::Owned)).collect()
     }
 
     pub(crate) const fn pattern(mut self, pattern: &'static str) -> Kind {
@@ -356,10 +380,11 @@ fn check_text(path: &str, text: &str, kind: &Kind, errors: &mut Errors) {
             return wrong(&format!("value must have a minimum value of {min}"));
         }
     }
-    if !kind.choices.is_empty() && !kind.choices.contains(&text) {
+    let choices = kind.all_choices();
+    if !choices.is_empty() && !choices.iter().any(|choice| choice == text) {
         wrong(&format!(
             "value '{text}' does not have a value in the enumeration '{}'",
-            kind.choices.join(", ")
+            choices.join(", ")
         ));
     }
 }

@@ -61,7 +61,7 @@ fn compare_kind(at: &str, kind: &Kind, spec: &Value, wrong: &mut Vec<String>) {
         .collect();
     differ(
         "enum",
-        format!("{:?}", kind.choices),
+        format!("{:?}", kind.all_choices()),
         format!("{choices:?}"),
     );
     differ(

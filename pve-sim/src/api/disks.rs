@@ -3,8 +3,8 @@
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::fail::Fail;
 use crate::formats::field;
-use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISKS, QEMU_DISKS};
-use crate::params::{BOOL, TEXT, opt, req};
+use crate::guest_params::{CONFIG_DIGEST, DISK_SIZE, LXC_DISK, QEMU_DISK};
+use crate::params::{BOOL, opt, req};
 use crate::permission::Permission::{All, Any};
 use crate::state::{Cluster, Lines, volid};
 use crate::tasks::Plan;
@@ -15,7 +15,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::guests::RESIZE.qemu,
         &[
             CONFIG_DIGEST,
-            req("disk", TEXT.choices(QEMU_DISKS)),
+            req("disk", QEMU_DISK),
             req("size", DISK_SIZE),
             opt("skiplock", BOOL).root_only(),
         ],
@@ -24,11 +24,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     ),
     on(
         &calls::guests::RESIZE.lxc,
-        &[
-            CONFIG_DIGEST,
-            req("disk", TEXT.choices(LXC_DISKS)),
-            req("size", DISK_SIZE),
-        ],
+        &[CONFIG_DIGEST, req("disk", LXC_DISK), req("size", DISK_SIZE)],
         Any("/vms/{vmid}", &["VM.Config.Disk"]),
         |call| resize(call, GuestType::Lxc),
     ),

@@ -8,7 +8,7 @@ use crate::digest::sha1_hex;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::formats::{CONFIG_IDS, Format};
-use crate::params::{BOOL, INT, Kind, TEXT, opt, req};
+use crate::params::{BOOL, INT, Kind, Param, TEXT, opt, req};
 use crate::permission::Permission::All;
 use crate::state::{Cluster, HaResource};
 use pve_api::{Method, calls};
@@ -26,6 +26,11 @@ fn check_sid(text: &str) -> Result<(), String> {
         "value '{text}' does not look like a valid HA resource ID\n"
     ))
 }
+
+const STATE: Param = opt(
+    "state",
+    TEXT.choices(&["started", "stopped", "enabled", "disabled", "ignored"]),
+);
 
 pub(crate) static ENDPOINTS: &[Endpoint] = &[
     on(&calls::cluster::HA_STATUS, &[], AUDIT, current),
@@ -53,10 +58,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("max_relocate", INT.min(0)),
             opt("max_restart", INT.min(0)),
             req("sid", SID),
-            opt(
-                "state",
-                TEXT.choices(&["started", "stopped", "enabled", "disabled", "ignored"]),
-            ),
+            STATE,
         ],
         All("/", &["Sys.Console"]),
         set,
@@ -69,10 +71,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
             opt("max_relocate", INT.min(0)),
             opt("max_restart", INT.min(0)),
             req("sid", SID),
-            opt(
-                "state",
-                TEXT.choices(&["started", "stopped", "enabled", "disabled", "ignored"]),
-            ),
+            STATE,
             opt("type", TEXT.choices(&["ct", "vm"])),
         ],
         All("/", &["Sys.Console"]),

@@ -4,7 +4,7 @@ use crate::api::config::allocate;
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::fail::Fail;
 use crate::formats::{STORAGE, VMID, field};
-use crate::guest_params::{CONFIG_DIGEST, LXC_MOVES, QEMU_MOVES};
+use crate::guest_params::{CONFIG_DIGEST, LXC_MOVE, QEMU_MOVE};
 use crate::params::{BOOL, INT, NUMBER, TEXT, opt, req};
 use crate::permission::Permission::All;
 use crate::state::Lines;
@@ -17,13 +17,13 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::guests::MOVE_DISK,
         &[
             CONFIG_DIGEST,
-            req("disk", TEXT.choices(QEMU_MOVES)),
+            req("disk", QEMU_MOVE),
             opt("storage", STORAGE),
             opt("format", TEXT.choices(&["raw", "qcow2", "vmdk"])),
             opt("delete", BOOL),
             opt("bwlimit", INT.min(0)),
             opt("target-vmid", VMID),
-            opt("target-disk", TEXT.choices(QEMU_MOVES)),
+            opt("target-disk", QEMU_MOVE),
             opt("target-digest", TEXT.max_len(40)),
         ],
         All("/vms/{vmid}", &["VM.Config.Disk"]),
@@ -33,12 +33,12 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
         &calls::guests::MOVE_VOLUME,
         &[
             CONFIG_DIGEST,
-            req("volume", TEXT.choices(LXC_MOVES)),
+            req("volume", LXC_MOVE),
             opt("storage", STORAGE),
             opt("delete", BOOL),
             opt("bwlimit", NUMBER.min(0)),
             opt("target-vmid", VMID),
-            opt("target-volume", TEXT.choices(LXC_MOVES)),
+            opt("target-volume", LXC_MOVE),
             opt("target-digest", TEXT.max_len(40)),
         ],
         All("/vms/{vmid}", &["VM.Config.Disk"]),

@@ -12,7 +12,7 @@ use crate::clock::now;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::formats::{DNS_NAME, NODE, POOL, SNAPSHOT_NAME, STORAGE, VMID, field};
-use crate::guest_params::{LXC, QEMU, QEMU_DISKS};
+use crate::guest_params::{LXC, QEMU, QEMU_DISK};
 use crate::params::{BOOL, INT, NUMBER, Param, TEXT, opt, req};
 use crate::permission::Permission::{self, All, And, Everyone, IfParam, Or};
 use crate::random::uuid;
@@ -104,7 +104,7 @@ pub(crate) static ENDPOINTS: &[Endpoint] = &[
     .with(LXC),
     on(
         &calls::guests::CONVERT.qemu,
-        &[opt("disk", TEXT.choices(QEMU_DISKS))],
+        &[opt("disk", QEMU_DISK)],
         ALLOCATE,
         |call| template(call, GuestType::Qemu),
     ),
