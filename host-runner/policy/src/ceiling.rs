@@ -234,7 +234,8 @@ fn subset<T: Ord + Clone + Display>(
     }
 }
 
-/// The same for toolsets: `all` is no limit, but differs from none given.
+/// The same for toolsets. `all` limits nothing, yet it is a choice: the default toolsets
+/// are what applies where none is made.
 fn toolsets(
     base: Option<&BTreeSet<String>>,
     by: Option<&BTreeSet<String>>,

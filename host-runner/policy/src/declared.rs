@@ -48,8 +48,8 @@ fn covers(call: &str, request: &ApiRequest) -> bool {
 /// The privileges that Proxmox requires for a declared call, for people. None
 /// where the call is not in the table: the policy refuses it.
 ///
-/// A creation and a restore have the same method and path. Their privileges are told
-/// apart by the parameter that only one of them has.
+/// A creation and a restore have the same method and path. A parameter that only one of
+/// them has says which privileges count.
 pub fn privileges_of(call: &str) -> Option<String> {
     let rows: Vec<&Call> = rows_of(call).collect();
     if let [only] = rows.as_slice() {

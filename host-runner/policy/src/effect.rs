@@ -1,7 +1,6 @@
 //! What a request does besides its call's action, by its parameters.
 //!
-//! What Proxmox does is said where each [`Effect`] is defined; here is what the policy
-//! makes of it.
+//! [`Effect`] documents what Proxmox does. This module says how the policy judges it.
 //!
 //! The values have the form that the table of calls gives them.
 
@@ -112,7 +111,7 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.storage_left_to_ha = true;
 }
 
-/// What only lets something in cuts nobody off.
+/// A rule that only accepts traffic disconnects nobody.
 fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
     let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
     let is_new_rule = !request.segments.iter().any(|segment| segment == "options")

@@ -221,7 +221,10 @@ impl Present {
 
     /// Whether a container has something mounted at a path, or below it.
     fn mounts_below(&self, path: &str) -> bool {
-        let mut points = self.slots.iter().filter(|(name, _)| is_mount_point(name));
+        let mut points = self
+            .slots
+            .iter()
+            .filter(|(name, _)| Bus::of(name) == Some(Bus::MountPoint));
         points.any(|(_, slot)| {
             let mut paths = slot.values.iter().map(|value| mount_path(value));
             slot.is_unreadable || paths.any(|mounted| mounted.is_none_or(|one| is_in(one, path)))
@@ -248,15 +251,9 @@ fn is_in(path: &str, other: &str) -> bool {
     parts(other).all(|part| path.next() == Some(part))
 }
 
-fn is_mount_point(name: &str) -> bool {
-    name.strip_prefix("mp")
-        .is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
-}
-
 /// The name of a slot that a VM can boot from.
 fn is_bus(name: &str) -> bool {
-    let bus = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    bus.len() < name.len() && matches!(bus, "scsi" | "sata" | "ide" | "virtio")
+    Bus::of(name).is_some_and(Bus::is_of_drives)
 }
 
 /// The volume of a cloud-init drive, whatever its storage is called.
@@ -483,7 +480,7 @@ fn config_conflict(request: &ApiRequest, present: &Present) -> Option<Obstacle> 
             let used = "the slot is in use, and it would replace what is there";
             return Some(Obstacle::Harm(used));
         }
-        if is_mount_point(name) {
+        if Bus::of(name) == Some(Bus::MountPoint) {
             let path = mount_path(value).unwrap_or("/");
             if present.mounts_below(path) || mounted.iter().any(|one| is_in(one, path)) {
                 let hides = "it would hide what is mounted at that path or below it";
@@ -848,7 +845,7 @@ mod tests {
             assert_eq!(verdict.allowed, allowed, "{verdict:?}");
             assert!(verdict.subject.is_none());
         }
-        // Nothing has to be asked where there is no image, or no limit.
+        // Without an image or a limit, the host asks nothing.
         let empty = request("POST", "/nodes/pve1/qemu", &form("local:8"));
         assert!(policy.decide(Ok(&empty), &Directory::new()).allowed);
         policy.sizes.disk_gib = None;
