@@ -6,22 +6,11 @@ use serde_json::{Value, json};
 const TEMPLATE: &str = "debian-13-standard";
 const IMAGE: &str = "https://cdimage.example.org/images/debian-13-generic-amd64.qcow2";
 
-async fn first(client: &harness::Client, content: &str) -> anyhow::Result<String> {
-    let list = client
-        .call(
-            "list_storage_content",
-            json!({ "content": content, "node": "pve1" }),
-        )
-        .await?;
-    let volid = list.pointer("/volumes/0/volid").and_then(Value::as_str);
-    Ok(volid.unwrap_or_default().to_owned())
-}
-
 #[tokio::test]
 async fn a_vm_is_made_from_an_iso_image() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let iso = first(&client, "iso").await?;
+    let iso = client.first_volume("pve1", "iso").await?;
     let arguments = json!({ "name": "web09", "iso": iso, "node": "pve1", "storage": "local",
         "disk_size": "1G", "memory_mib": 512, "tags": ["ai"], "start": true });
     let mut preview = arguments.clone();
@@ -92,7 +81,7 @@ async fn a_vm_is_made_from_a_cloud_image() -> anyhow::Result<()> {
 async fn a_container_is_made_from_a_template() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let template = first(&client, "vztmpl").await?;
+    let template = client.first_volume("pve1", "vztmpl").await?;
     let file = template.rsplit('/').next().unwrap_or_default();
     let report = client
         .call(
@@ -119,7 +108,7 @@ async fn a_container_is_made_from_a_template() -> anyhow::Result<()> {
 async fn what_is_missing_is_named_before_anything_is_made() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let iso = first(&client, "iso").await?;
+    let iso = client.first_volume("pve1", "iso").await?;
     for (change, says) in [
         (json!({ "new_vmid": 100 }), "taken"),
         (json!({ "iso": "local:iso/nothing.iso" }), "nothing.iso"),
@@ -153,7 +142,7 @@ async fn a_policy_limits_new_guests() -> anyhow::Result<()> {
     let policy = "[limits]\nmax_new_guests_per_hour = 1\nmax_memory_mib = 1024\n";
     let host = sim.host()?.file("policy.toml", policy)?;
     let client = host.args(["--policy", "policy.toml"]).connect().await?;
-    let iso = first(&client, "iso").await?;
+    let iso = client.first_volume("pve1", "iso").await?;
     let vm = |memory_mib: u32| {
         json!({ "name": "web12", "iso": iso, "node": "pve1", "storage": "local",
             "disk_size": "1G", "memory_mib": memory_mib })
@@ -245,7 +234,7 @@ async fn a_missing_template_is_downloaded_first() -> anyhow::Result<()> {
 async fn the_plan_names_missing_privileges() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let client = sim.host_with("audit")?.connect().await?;
-    let iso = first(&client, "iso").await?;
+    let iso = client.first_volume("pve1", "iso").await?;
     let report = client
         .call(
             "create_vm",

@@ -67,16 +67,7 @@ async fn a_card_is_moved_to_a_vlan_and_keeps_its_mac() -> anyhow::Result<()> {
 async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let list = client
-        .call(
-            "list_storage_content",
-            json!({ "content": "iso", "node": "pve1" }),
-        )
-        .await?;
-    let iso = list["volumes"][0]["volid"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let iso = client.first_volume("pve1", "iso").await?;
     for vmid in [100, 103, 9000] {
         let before = volumes(&sim.guest(vmid).await?);
         let report = client
@@ -119,16 +110,7 @@ async fn a_cd_is_inserted_and_ejected_and_the_cloud_init_drive_stays() -> anyhow
 async fn an_image_that_would_boot_before_the_disk_is_refused() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
     let client = sim.host()?.connect().await?;
-    let list = client
-        .call(
-            "list_storage_content",
-            json!({ "content": "iso", "node": "pve1" }),
-        )
-        .await?;
-    let iso = list["volumes"][0]["volid"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
+    let iso = client.first_volume("pve1", "iso").await?;
     let drive = json!({ "config": { "boot": "order=ide2;scsi0", "ide2": "none,media=cdrom" } });
     sim.set_guest(103, drive).await?;
     let insert = json!({ "vmid": 103, "volid": iso, "disk": "ide2" });

@@ -15,7 +15,7 @@ use rmcp::service::{
     ServiceError,
 };
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Child;
 
 use crate::patience::PATIENCE;
@@ -169,6 +169,16 @@ impl Client {
         let result = self.request(tool, arguments).await??;
         self.success(tool, &result)?;
         text_of(&result)
+    }
+
+    /// The volid of the first volume of this content that a node has.
+    pub async fn first_volume(&self, node: &str, content: &str) -> anyhow::Result<String> {
+        let arguments = json!({ "node": node, "content": content });
+        let list = self.call("list_storage_content", arguments).await?;
+        let volid = list.pointer("/volumes/0/volid").and_then(Value::as_str);
+        Ok(volid
+            .with_context(|| format!("no {content} on {node}"))?
+            .to_owned())
     }
 
     /// A call that has to fail as a tool: the text of the error.
