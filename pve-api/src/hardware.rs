@@ -232,7 +232,7 @@ pub fn is_mac(text: &str) -> bool {
         && bytes
             .iter()
             .all(|byte| byte.len() == 2 && byte.bytes().all(|b| b.is_ascii_hexdigit()))
-        // The address of a group is nobody's.
+        // A card cannot have a multicast address.
         && bytes
             .first()
             .and_then(|first| u8::from_str_radix(first, 16).ok())

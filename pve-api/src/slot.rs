@@ -39,8 +39,8 @@ impl Bus {
         Self::Unused,
     ];
 
-    /// The bus of a setting's name with any number, also one that Proxmox does not
-    /// take. None of a setting that is no disk.
+    /// The bus of a setting's name with any number, including one that Proxmox does not
+    /// accept. None if the setting is not a disk.
     pub fn of(key: &str) -> Option<Self> {
         let name = key.trim_end_matches(|c: char| c.is_ascii_digit());
         let has_number = name.len() < key.len();

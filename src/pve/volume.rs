@@ -51,7 +51,7 @@ impl Content {
     }
 }
 
-/// The kinds of content in the setting of a storage, sorted. `none` is no kind.
+/// The kinds of content in the setting of a storage, sorted. Without `none`.
 pub(crate) fn contents_in(setting: &str) -> Vec<&str> {
     let mut contents: Vec<&str> = setting
         .split([',', ' '])

@@ -47,6 +47,46 @@ pub(crate) enum Look {
     },
 }
 
+/// What one look at a task has shown that is one step of several.
+pub(crate) enum Seen {
+    Ended(Report),
+    Running { task: Box<PendingTask>, wait: Wait },
+}
+
+/// What a host shows while it waits, and when it looks again.
+pub(crate) struct Wait {
+    pub(crate) message: String,
+    /// From 0 to 1, where it is known.
+    pub(crate) progress: Option<f32>,
+    pub(crate) retry_after_ms: u32,
+}
+
+impl Wait {
+    pub(crate) fn new(message: impl Into<String>, retry_after_ms: u32) -> Self {
+        Self {
+            message: message.into(),
+            progress: None,
+            retry_after_ms,
+        }
+    }
+
+    /// What is still running, and what to answer a caller who does not wait for it.
+    pub(crate) fn outcome(
+        self,
+        pending: Pending,
+        interim: &Report,
+        text: String,
+    ) -> Result<Outcome> {
+        Ok(Outcome::Running(Running {
+            pending,
+            message: self.message,
+            progress: self.progress,
+            retry_after_ms: self.retry_after_ms,
+            interim: Finished::new(interim, text)?,
+        }))
+    }
+}
+
 impl Look {
     pub(crate) fn outcome(self) -> Result<Outcome> {
         Ok(match self {
@@ -143,6 +183,28 @@ impl PendingTask {
             report,
             expected,
             gaps: 0,
+        }
+    }
+
+    /// Looks once at a task that a tool follows as one of its own steps.
+    pub(crate) fn see(self, pve: &Pve) -> Result<Seen> {
+        match self.look(pve, |_, _, report| report, Detail::Progress)? {
+            Look::Ended(report) => Ok(Seen::Ended(report)),
+            Look::Running {
+                pending: Pending::Task(task),
+                message,
+                progress,
+                retry_after_ms,
+                ..
+            } => Ok(Seen::Running {
+                task,
+                wait: Wait {
+                    message,
+                    progress,
+                    retry_after_ms,
+                },
+            }),
+            Look::Running { .. } => Err(Error::Internal("a task became something else".into())),
         }
     }
 

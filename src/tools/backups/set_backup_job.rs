@@ -622,19 +622,18 @@ impl Picture<'_> {
         if accepted == Some(true) {
             return Ok(());
         }
-        let runs = |job: &RawJob| job.is_enabled() && !job.is_rare();
         let by_others = |guest: &Guest| {
             let mut others = self.jobs.iter().filter(|job| job.id.0 != old.id.0);
-            others.any(|job| runs(job) && job.covers(guest))
+            others.any(|job| job.protects() && job.covers(guest))
         };
         let lost: Vec<Vmid> = self
             .guests
             .iter()
-            .filter(|guest| runs(old) && old.covers(guest))
-            .filter(|guest| !(by_others(guest) || runs(new) && new.covers(guest)))
+            .filter(|guest| old.protects() && old.covers(guest))
+            .filter(|guest| !(by_others(guest) || new.protects() && new.covers(guest)))
             .map(|guest| guest.vmid)
             .collect();
-        if runs(old) && new.is_enabled() && new.is_rare() && !lost.is_empty() {
+        if old.protects() && new.is_enabled() && new.is_rare() && !lost.is_empty() {
             return Err(Error::Conflict(format!(
                 "with the schedule {}, more than {LONGEST_PAUSE_DAYS} days can pass without a backup \
                  of {}: {}; set accept_fewer_guests if that is intended",
@@ -673,10 +672,12 @@ impl Picture<'_> {
     /// Whether a job of all guests, or of a pool, would select fewer of them, where the
     /// token may not see them all.
     fn may_lose_hidden(&self, old: &RawJob, new: &RawJob) -> bool {
-        if self.are_all_guests || !old.is_enabled() || old.is_rare() {
+        if self.are_all_guests || !old.protects() {
             return false;
         }
-        let runs = new.is_enabled() && !new.is_rare();
+        if !new.protects() {
+            return old.selection() != Selection::Vmids;
+        }
         let excludes_more = || {
             new.exclude
                 .0
@@ -685,9 +686,9 @@ impl Picture<'_> {
         };
         match (old.selection(), new.selection()) {
             (Selection::Vmids, _) => false,
-            (Selection::All, Selection::All) => !runs || !new.all.0 && old.all.0 || excludes_more(),
-            (Selection::Pool, Selection::Pool) => !runs || old.pool != new.pool,
-            (Selection::Pool, Selection::All) => !runs || !new.all.0 || excludes_more(),
+            (Selection::All, Selection::All) => !new.all.0 && old.all.0 || excludes_more(),
+            (Selection::Pool, Selection::Pool) => old.pool != new.pool,
+            (Selection::Pool, Selection::All) => !new.all.0 || excludes_more(),
             _ => true,
         }
     }
@@ -698,12 +699,12 @@ impl Picture<'_> {
         let (Some(before), Selection::Vmids) = (&old.vmid, old.selection()) else {
             return Vec::new();
         };
-        if self.are_all_guests || !old.is_enabled() || old.is_rare() {
+        if self.are_all_guests || !old.protects() {
             return Vec::new();
         }
         let is_seen = |vmid: Vmid| self.guests.iter().any(|guest| guest.vmid == vmid);
         let stays = |vmid: &Vmid| match new.selection() {
-            _ if !new.is_enabled() || new.is_rare() => false,
+            _ if !new.protects() => false,
             Selection::Vmids => new.vmid.as_ref().is_some_and(|list| list.0.contains(vmid)),
             Selection::All => new.all.0 && !new.exclude.0.contains(vmid),
             Selection::Pool => false,
@@ -718,6 +719,11 @@ impl Picture<'_> {
 }
 
 impl RawJob {
+    /// Whether it backs up its guests at least every month.
+    fn protects(&self) -> bool {
+        self.is_enabled() && !self.is_rare()
+    }
+
     /// Whether it may not run for more than a month.
     fn is_rare(&self) -> bool {
         self.schedule_text().is_some_and(is_rare)

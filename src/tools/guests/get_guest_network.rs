@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::order;
-use crate::pve::{Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
+use crate::pve::{At, Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tools::agent;
@@ -108,7 +108,7 @@ impl Run for GetGuestNetwork {
     fn run(self, pve: &Pve) -> Result<Reply<GuestNetwork>> {
         let guest = Guest::find(pve, self.vmid)?;
         guest.reachable(pve)?;
-        let raw = match interfaces(pve, &guest) {
+        let raw = match interfaces(pve, guest.kind, &guest.node, guest.vmid) {
             Ok(Some(raw)) => raw,
             Ok(None) => return Err(without_interfaces(&guest)),
             Err(Failure::Api(error)) if guest.kind == GuestType::Lxc && error.status == 501 => {
@@ -135,18 +135,49 @@ impl Run for GetGuestNetwork {
 
 /// The interfaces of a running guest: a VM's as its agent reports them, a container's as
 /// its node does. The agent may leave them out, and a stopped container has none.
-fn interfaces(pve: &Pve, guest: &Guest) -> Result<Option<Vec<RawInterface>>, Failure> {
-    match guest.kind {
+fn interfaces(
+    pve: &Pve,
+    guest_type: GuestType,
+    node: &str,
+    vmid: Vmid,
+) -> Result<Option<Vec<RawInterface>>, Failure> {
+    let vmid = vmid.to_string();
+    let guest = [node, vmid.as_str()];
+    match guest_type {
         GuestType::Qemu => {
-            let request = guest.request(&calls::agent::INTERFACES);
+            let request = calls::agent::INTERFACES.at(guest);
             let answer: InterfacesAnswer = pve.send(&request, &Params::new())?;
             Ok(answer.result)
         }
         GuestType::Lxc => {
-            let request = guest.request(&calls::guests::CONTAINER_INTERFACES);
+            let request = calls::guests::CONTAINER_INTERFACES.at(guest);
             pve.send(&request, &Params::new())
         }
     }
+}
+
+/// The addresses by which others can reach a guest, those of IPv4 first; empty as long as
+/// nothing reports any.
+pub(crate) fn addresses(pve: &Pve, guest_type: GuestType, node: &str, vmid: Vmid) -> Vec<String> {
+    let reported = interfaces(pve, guest_type, node, vmid);
+    addresses_in(reported.ok().flatten().unwrap_or_default())
+}
+
+fn addresses_in(reported: Vec<RawInterface>) -> Vec<String> {
+    let all: Vec<Interface> = reported
+        .into_iter()
+        .filter(|raw| !raw.is_loopback())
+        .map(|raw| Interface::new(raw, &[]))
+        .collect();
+    let mut found: Vec<String> = Vec::new();
+    for address in reachable_addresses(&all) {
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    // People write the shorter ones.
+    order::by_key(&mut found, |text| text.contains(':'));
+    found
 }
 
 fn unreadable(guest: &Guest, failure: Failure) -> Error {
@@ -193,7 +224,8 @@ pub(crate) fn inside_interfaces(
             addresses: one.addresses.into_iter().map(|one| one.address).collect(),
         }
     };
-    Ok(interfaces(pve, guest)?.map(|all| {
+    let reported = interfaces(pve, guest.kind, &guest.node, guest.vmid)?;
+    Ok(reported.map(|all| {
         all.into_iter()
             .filter(|raw| !raw.is_loopback())
             .map(inside)
@@ -455,12 +487,18 @@ impl Address {
     }
 
     fn is_reachable(&self) -> bool {
-        let address = self.address.to_ascii_lowercase();
-        !(address.starts_with("127.")
-            || address == "::1"
-            || address.starts_with("fe80:")
-            || address.starts_with("169.254."))
+        is_reachable(&self.address)
     }
+}
+
+/// Whether others may reach a guest by an address: it is neither a loopback nor a
+/// link-local one.
+pub(crate) fn is_reachable(address: &str) -> bool {
+    let address = address.to_ascii_lowercase();
+    !(address.starts_with("127.")
+        || address == "::1"
+        || address.starts_with("fe80:")
+        || address.starts_with("169.254."))
 }
 
 /// The addresses by which others reach the guest: those of its network cards
@@ -532,6 +570,26 @@ mod tests {
             hint.contains("20 of 603") && hint.contains("300 interfaces"),
             "{hint}"
         );
+    }
+
+    #[test]
+    fn addresses_that_others_can_reach() {
+        let read = |raw: Value| addresses_in(serde_json::from_value(raw).unwrap());
+        let agent = json!({"result": [
+            {"name": "lo", "ip-addresses": [{"ip-address": "127.0.0.1"}, {"ip-address": "::1"}]},
+            {"name": "eth0", "ip-addresses": [
+                {"ip-address": "fe80::1"}, {"ip-address": "2001:db8::5"},
+                {"ip-address": "192.0.2.5"}, {"ip-address": "169.254.1.1"}]},
+            {"name": "eth1"},
+        ]});
+        assert_eq!(read(agent["result"].clone()), ["192.0.2.5", "2001:db8::5"]);
+        let node = json!([{"name": "eth0", "ip-addresses": [{"ip-address": "192.0.2.6"}]}]);
+        assert_eq!(read(node), ["192.0.2.6"]);
+        assert!(read(json!([])).is_empty());
+        // What runs inside has its own networks.
+        let docker = json!([{"name": "docker0", "ip-addresses": [{"ip-address": "172.17.0.1"}]},
+            {"name": "eth0", "ip-addresses": [{"ip-address": "192.0.2.7"}]}]);
+        assert_eq!(read(docker), ["192.0.2.7"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod tests;
 use get_guest::GetGuest;
 use get_guest_metrics::GetGuestMetrics;
 use get_guest_network::GetGuestNetwork;
-pub(crate) use get_guest_network::{InsideInterface, inside_interfaces};
+pub(crate) use get_guest_network::{InsideInterface, addresses, inside_interfaces, is_reachable};
 use list_guests::ListGuests;
 pub(crate) use read::shown;
 

@@ -5,12 +5,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::appliance::index;
-use super::create_vm::read_keys;
-use super::creation::{Creation, Download, REMOVAL, Step, Wanted};
+use super::creation::{Creation, Download, REMOVAL, Step, Wanted, start_hint};
 use super::download_template::known;
-use super::preflight::{NewGuest, Place};
+use super::preflight::{
+    Addresses, NewGuest, Place, card, check_dns, check_names, check_tags, check_wait, read_keys,
+    set_common, set_dns,
+};
 use crate::error::{Error, Result};
-use crate::pve::{Content, Format, Pve, StorageStatus, Vmid, storages, volumes};
+use crate::pve::{Content, Pve, StorageStatus, Vmid, storages, volumes};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -18,7 +20,6 @@ use crate::tool::secret::Secret;
 use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::tool_names;
 use crate::tools::cloudinit::keys::SshKey;
-use crate::tools::resources::set_nic::check_address;
 
 /// A new container.
 #[derive(Deserialize, JsonSchema)]
@@ -128,10 +129,7 @@ impl Run for CreateContainer {
         let (template, download) = self.template(pve, &place)?;
         let mut wanted = self.wanted(&place, gib, &template, &keys);
         wanted.download = download;
-        match self.preview {
-            Some(true) => Ok(wanted.preview()),
-            _ => wanted.start(pve, self.wait),
-        }
+        wanted.run(pve, self.preview, self.wait)
     }
 
     fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
@@ -146,9 +144,7 @@ impl Run for CreateContainer {
 impl CreateContainer {
     /// Checks what needs no request, and reads the keys.
     fn check(&self) -> Result<Vec<SshKey>> {
-        Format::DnsName.check("name", &self.name)?;
-        Format::Storage.check_opt("storage", self.storage.as_deref())?;
-        Format::Pool.check_opt("pool", self.pool.as_deref())?;
+        check_names(&self.name, self.storage.as_deref(), self.pool.as_deref())?;
         if self.template.contains(':') && !hardware::is_template(&self.template) {
             return Err(Error::argument(
                 "template",
@@ -160,12 +156,7 @@ impl CreateContainer {
                 ),
             ));
         }
-        if self.wait_for_address == Some(true) && self.start != Some(true) {
-            return Err(Error::argument(
-                "wait_for_address",
-                "needs start: a container that does not run has no address",
-            ));
-        }
+        check_wait("container", self.start, self.wait_for_address)?;
         if self
             .password
             .as_ref()
@@ -176,21 +167,19 @@ impl CreateContainer {
                 "must not contain line breaks or control characters",
             ));
         }
-        check_address(
-            "ipv4",
-            Some(self.ipv4.as_deref().unwrap_or("dhcp")),
-            self.ipv4_gateway.as_deref(),
-            false,
-        )?;
-        check_address(
-            "ipv6",
-            Some(self.ipv6.as_deref().unwrap_or("none")),
-            self.ipv6_gateway.as_deref(),
-            true,
-        )?;
-        super::preflight::check_tags(self.tags.as_deref())?;
-        super::preflight::check_dns(self.dns_servers.as_deref())?;
+        self.addresses().check()?;
+        check_tags(self.tags.as_deref())?;
+        check_dns(self.dns_servers.as_deref())?;
         read_keys(self.ssh_keys.as_deref())
+    }
+
+    fn addresses(&self) -> Addresses<'_> {
+        Addresses {
+            ipv4: self.ipv4.as_deref(),
+            ipv4_gateway: self.ipv4_gateway.as_deref(),
+            ipv6: self.ipv6.as_deref(),
+            ipv6_gateway: self.ipv6_gateway.as_deref(),
+        }
     }
 
     /// The template's volume, and the download that it takes where no storage of
@@ -256,21 +245,10 @@ impl CreateContainer {
         set("cores", self.cores.unwrap_or(1).to_string());
         let nesting = u8::from(self.nesting.unwrap_or(true));
         set("features", format!("nesting={nesting}"));
-        let mut card = super::preflight::card("name=eth0", &place.bridge, self.vlan);
-        for (key, value) in [
-            ("ip", Some(self.ipv4.as_deref().unwrap_or("dhcp"))),
-            ("gw", self.ipv4_gateway.as_deref()),
-            ("ip6", self.ipv6.as_deref()),
-            ("gw6", self.ipv6_gateway.as_deref()),
-        ] {
-            if let Some(value) = value.filter(|value| *value != "none") {
-                card.push_str(&format!(",{key}={value}"));
-            }
-        }
-        set("net0", card);
-        if let Some(servers) = self.dns_servers.as_deref().filter(|all| !all.is_empty()) {
-            set("nameserver", servers.join(" "));
-        }
+        let mut nic = vec![card("name=eth0", &place.bridge, self.vlan)];
+        nic.extend(self.addresses().settings());
+        set("net0", nic.join(","));
+        set_dns(&mut set, self.dns_servers.as_deref());
         if let Some(Secret(password)) = &self.password {
             set("password", password.clone());
         }
@@ -278,19 +256,13 @@ impl CreateContainer {
             let lines: Vec<String> = keys.iter().map(SshKey::line).collect();
             set("ssh-public-keys", lines.join("\n"));
         }
-        super::preflight::set_common(
+        set_common(
             &mut set,
             self.pool.as_deref(),
             self.tags.as_deref(),
             self.description.as_deref(),
         );
-        let mut then = Vec::new();
-        if self.start == Some(true) {
-            then.push(Step::Start);
-        }
-        if self.wait_for_address == Some(true) {
-            then.push(Step::Address { until: None });
-        }
+        let then = Step::after(self.start, self.wait_for_address);
         let mut warnings = place.warnings.clone();
         if keys.is_empty() && self.password.is_none() {
             warnings.push(
@@ -299,10 +271,7 @@ impl CreateContainer {
                     .to_owned(),
             );
         }
-        let start = match self.start {
-            Some(true) => String::new(),
-            _ => format!("{} starts it; ", tool_names::START_GUEST),
-        };
+        let start = start_hint(self.start);
         Wanted {
             download: None,
             checked: place.checked.clone(),

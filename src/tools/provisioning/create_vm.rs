@@ -6,10 +6,13 @@ use pve_api::{GuestType, calls};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::creation::{Creation, REMOVAL, Step, Wanted};
-use super::preflight::{NewGuest, Place, card};
-use crate::error::{Error, Problem, Result};
-use crate::pve::{Content, Format, Pve, Vmid};
+use super::creation::{Creation, REMOVAL, Step, Wanted, start_hint};
+use super::preflight::{
+    Addresses, NewGuest, Place, card, check_dns, check_names, check_tags, check_wait, read_keys,
+    set_common, set_dns,
+};
+use crate::error::{Error, Result};
+use crate::pve::{Content, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
@@ -17,7 +20,6 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::tool_names;
 use crate::tools::cloudinit::keys::{self, SshKey};
 use crate::tools::cloudinit::set_cloud_init::is_user;
-use crate::tools::resources::set_nic::check_address;
 
 /// A new VM.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -144,10 +146,7 @@ impl Run for CreateVm {
             }
         }
         let wanted = self.wanted(&place, disk_gib, &keys);
-        match self.preview {
-            Some(true) => Ok(wanted.preview()),
-            _ => wanted.start(pve, self.wait),
-        }
+        wanted.run(pve, self.preview, self.wait)
     }
 
     fn resume(pve: &Pve, state: &str) -> Result<Outcome> {
@@ -162,9 +161,7 @@ impl Run for CreateVm {
 impl CreateVm {
     /// Checks what needs no request, and reads the keys.
     fn check(&self) -> Result<Vec<SshKey>> {
-        Format::DnsName.check("name", &self.name)?;
-        Format::Storage.check_opt("storage", self.storage.as_deref())?;
-        Format::Pool.check_opt("pool", self.pool.as_deref())?;
+        check_names(&self.name, self.storage.as_deref(), self.pool.as_deref())?;
         if self.iso.is_some() == self.image.is_some() {
             return Err(Error::argument(
                 "iso",
@@ -212,12 +209,7 @@ impl CreateVm {
                 "must be left out with iso: only a cloud image reads it",
             ));
         }
-        if self.wait_for_address == Some(true) && self.start != Some(true) {
-            return Err(Error::argument(
-                "wait_for_address",
-                "needs start: a VM that does not run has no address",
-            ));
-        }
+        check_wait("VM", self.start, self.wait_for_address)?;
         for (name, address) in [("ipv4", &self.ipv4), ("ipv6", &self.ipv6)] {
             if address.as_deref() == Some("manual") {
                 return Err(Error::argument(
@@ -226,27 +218,25 @@ impl CreateVm {
                 ));
             }
         }
-        check_address(
-            "ipv4",
-            Some(self.ipv4.as_deref().unwrap_or("dhcp")),
-            self.ipv4_gateway.as_deref(),
-            false,
-        )?;
-        check_address(
-            "ipv6",
-            Some(self.ipv6.as_deref().unwrap_or("none")),
-            self.ipv6_gateway.as_deref(),
-            true,
-        )?;
+        self.addresses().check()?;
         if self.user.as_deref().is_some_and(|user| !is_user(user)) {
             return Err(Error::argument(
                 "user",
                 "must start with a letter or _, followed by letters, digits, _, -, . and @",
             ));
         }
-        super::preflight::check_tags(self.tags.as_deref())?;
-        super::preflight::check_dns(self.dns_servers.as_deref())?;
+        check_tags(self.tags.as_deref())?;
+        check_dns(self.dns_servers.as_deref())?;
         read_keys(self.ssh_keys.as_deref())
+    }
+
+    fn addresses(&self) -> Addresses<'_> {
+        Addresses {
+            ipv4: self.ipv4.as_deref(),
+            ipv4_gateway: self.ipv4_gateway.as_deref(),
+            ipv6: self.ipv6.as_deref(),
+            ipv6_gateway: self.ipv6_gateway.as_deref(),
+        }
     }
 
     /// Refuses what takes the right to choose hardware.
@@ -350,18 +340,13 @@ impl CreateVm {
             }
         }
         set("net0", card("virtio", &place.bridge, self.vlan));
-        super::preflight::set_common(
+        set_common(
             &mut set,
             self.pool.as_deref(),
             self.tags.as_deref(),
             self.description.as_deref(),
         );
-        if self.start == Some(true) {
-            then.push(Step::Start);
-        }
-        if self.wait_for_address == Some(true) {
-            then.push(Step::Address { until: None });
-        }
+        then.extend(Step::after(self.start, self.wait_for_address));
         Wanted {
             download: None,
             checked: place.checked.clone(),
@@ -383,25 +368,11 @@ impl CreateVm {
         if !keys.is_empty() {
             set("sshkeys", keys::encode(keys));
         }
-        // Without any, the card would get no address at all.
-        let ipv4 = self.ipv4.as_deref().unwrap_or("dhcp");
-        let parts = [
-            ("ip", Some(ipv4)),
-            ("gw", self.ipv4_gateway.as_deref()),
-            ("ip6", self.ipv6.as_deref()),
-            ("gw6", self.ipv6_gateway.as_deref()),
-        ];
-        let parts: Vec<String> = parts
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value.filter(|value| *value != "none")?)))
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
+        let parts = self.addresses().settings();
         if !parts.is_empty() {
             set("ipconfig0", parts.join(","));
         }
-        if let Some(servers) = self.dns_servers.as_deref().filter(|all| !all.is_empty()) {
-            set("nameserver", servers.join(" "));
-        }
+        set_dns(set, self.dns_servers.as_deref());
     }
 
     fn warnings(&self, place: &Place, keys: &[SshKey]) -> Vec<String> {
@@ -423,10 +394,7 @@ impl CreateVm {
     }
 
     fn next_step(&self) -> String {
-        let start = match self.start {
-            Some(true) => String::new(),
-            _ => format!("{} starts it; ", tool_names::START_GUEST),
-        };
+        let start = start_hint(self.start);
         match self.iso {
             Some(_) => format!(
                 "{start}{} opens its console for the installation, after which {} ejects the image; \
@@ -483,26 +451,6 @@ fn check_size(disk_gib: Option<u64>, image_bytes: Option<u64>) -> Result<()> {
             ),
         )),
         _ => Ok(()),
-    }
-}
-
-/// Reads public keys, or says which of them is wrong.
-pub(super) fn read_keys(lines: Option<&[String]>) -> Result<Vec<SshKey>> {
-    let mut keys = Vec::new();
-    let mut problems = Vec::new();
-    for (index, line) in lines.into_iter().flatten().enumerate() {
-        match SshKey::parse(line) {
-            Ok(key) if keys.contains(&key) => {}
-            Ok(key) => keys.push(key),
-            Err(message) => problems.push(Problem {
-                pointer: format!("/ssh_keys/{index}"),
-                message,
-            }),
-        }
-    }
-    match problems.is_empty() {
-        true => Ok(keys),
-        false => Err(Error::InvalidArguments(problems)),
     }
 }
 

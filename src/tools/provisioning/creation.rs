@@ -1,24 +1,21 @@
 //! The steps by which a new guest is made: each is a task of Proxmox, and the
 //! next one starts when it has ended well.
 
-use std::net::IpAddr;
-
 use pve_api::call::{Params as Known, stands_for};
 use pve_api::{Call, Grammar, GuestType, Upid, calls};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::clock;
 use crate::error::{Error, Result};
-use crate::pve::{
-    At, Failure, Format, NotMade, Params, Pve, Request, Started, Vmid, with_free_vmid,
-};
+use crate::pve::{At, Failure, Format, NotMade, Params, Pve, Started, Vmid, with_free_vmid};
 use crate::text;
-use crate::tool::follow::{self, Detail, Look};
+use crate::tool::follow::{self, Seen, Wait};
 use crate::tool::report::{Change, Report, Status};
+use crate::tool::secret::HIDDEN;
 use crate::tool::ticket::{self, Pending, PendingTask};
-use crate::tool::{Finished, Outcome, Reply, Running};
+use crate::tool::{Finished, Outcome, Reply};
 use crate::tool_names;
+use crate::tools::guests::addresses;
 
 /// What no tool does.
 pub(super) const REMOVAL: &str = "only the web interface removes a guest";
@@ -101,18 +98,38 @@ pub(super) struct Wanted {
     pub(super) next_step: String,
 }
 
+/// What to do first with a guest that was not started.
+pub(super) fn start_hint(start: Option<bool>) -> String {
+    match start {
+        Some(true) => String::new(),
+        _ => format!("{} starts it; ", tool_names::START_GUEST),
+    }
+}
+
+/// What people call a guest of this type.
+fn word(guest_type: GuestType) -> &'static str {
+    match guest_type {
+        GuestType::Qemu => "VM",
+        GuestType::Lxc => "container",
+    }
+}
+
 impl Step {
     fn words(&self, guest_type: GuestType) -> String {
-        let kind = match guest_type {
-            GuestType::Qemu => "VM",
-            GuestType::Lxc => "container",
-        };
+        let kind = word(guest_type);
         match self {
             Self::Create => format!("create the {kind}"),
             Self::Grow { disk, size } => format!("grow {disk} to {size}"),
             Self::Start => format!("start the {kind}"),
             Self::Address { .. } => "wait for an address".to_owned(),
         }
+    }
+
+    /// What follows once a guest is made as it was asked for.
+    pub(super) fn after(start: Option<bool>, wait_for_address: Option<bool>) -> Vec<Self> {
+        let start = (start == Some(true)).then_some(Self::Start);
+        let wait = (wait_for_address == Some(true)).then_some(Self::Address { until: None });
+        start.into_iter().chain(wait).collect()
     }
 
     /// Whether a step of a ticket, which anyone may have written, is one that is
@@ -135,13 +152,6 @@ fn listed<'a>(steps: impl IntoIterator<Item = &'a Step>, guest_type: GuestType) 
 }
 
 impl Wanted {
-    fn label(&self) -> String {
-        match self.guest_type {
-            GuestType::Qemu => "VM".to_owned(),
-            GuestType::Lxc => "container".to_owned(),
-        }
-    }
-
     fn call(&self) -> &'static Call {
         match self.guest_type {
             GuestType::Qemu => &calls::create::VM,
@@ -174,7 +184,7 @@ impl Wanted {
         };
         let shown = |(name, value): &(String, String)| {
             let value = match name.as_str() {
-                "password" => "(hidden)".to_owned(),
+                "password" => HIDDEN.to_owned(),
                 "sshkeys" | "ssh-public-keys" => "(public keys)".to_owned(),
                 _ => text::cut(value, 200),
             };
@@ -193,13 +203,30 @@ impl Wanted {
         plan
     }
 
+    /// Shows the plan, or carries it out.
+    pub(super) fn run(
+        self,
+        pve: &Pve,
+        preview: Option<bool>,
+        wait: Option<bool>,
+    ) -> Result<Reply<Report>> {
+        match preview {
+            Some(true) => Ok(self.preview()),
+            _ => self.start(pve, wait),
+        }
+    }
+
     /// The plan, and nothing is done.
     pub(super) fn preview(self) -> Reply<Report> {
         let of = self
             .name
             .as_ref()
             .map_or_else(String::new, |name| format!(" {name}"));
-        let mut report = Report::done(format!("create {}{of} on {}", self.label(), self.node));
+        let mut report = Report::done(format!(
+            "create {}{of} on {}",
+            word(self.guest_type),
+            self.node
+        ));
         report.status = Status::Preview;
         report.vmid = self.vmid;
         report.node = Some(self.node.clone());
@@ -288,7 +315,11 @@ impl Wanted {
             .name
             .as_ref()
             .map_or_else(String::new, |name| format!(" ({name})"));
-        let action = format!("create {} {vmid}{of} on {}", self.label(), self.node);
+        let action = format!(
+            "create {} {vmid}{of} on {}",
+            word(self.guest_type),
+            self.node
+        );
         let mut report = Report::done(action);
         report.vmid = Some(vmid);
         report.node = Some(self.node.clone());
@@ -432,27 +463,14 @@ impl Creation {
 
     fn advance(mut self, pve: &Pve) -> Result<Outcome> {
         if let Some(task) = self.task.take() {
-            match Pending::Task(task)
-                .look(pve, |_, _, report| report, Detail::Progress)
-                .and_then(Look::outcome)
-                .map_err(|error| self.failed(error))?
-            {
-                Outcome::Running(running) => {
-                    let Pending::Task(task) = running.pending else {
-                        return Err(Error::Internal("a task became something else".into()));
-                    };
+            match task.see(pve).map_err(|error| self.failed(error))? {
+                Seen::Running { task, wait } => {
                     let interim = self.interim(Some(&task.upid));
                     let text = interim.text();
                     self.task = Some(task);
-                    return Ok(Outcome::Running(Running {
-                        pending: self.pending()?,
-                        message: running.message,
-                        progress: running.progress,
-                        retry_after_ms: running.retry_after_ms,
-                        interim: Finished::new(&interim, text)?,
-                    }));
+                    return wait.outcome(self.pending()?, &interim, text);
                 }
-                Outcome::Done(finished) => self.take_warnings(&finished.structured),
+                Seen::Ended(report) => self.report.warnings.extend(report.warnings),
             }
             if !self.next() {
                 return self.done();
@@ -512,13 +530,8 @@ impl Creation {
             self.report.action,
             self.now.words(self.guest_type)
         );
-        Ok(Outcome::Running(Running {
-            pending: self.pending()?,
-            message: message.clone(),
-            progress: None,
-            retry_after_ms,
-            interim: Finished::new(&interim, message)?,
-        }))
+        let wait = Wait::new(message.clone(), retry_after_ms);
+        wait.outcome(self.pending()?, &interim, message)
     }
 
     fn done(self) -> Result<Outcome> {
@@ -528,12 +541,6 @@ impl Creation {
         }
         let text = report.text();
         Ok(Outcome::Done(Finished::new(&report, text)?))
-    }
-
-    fn take_warnings(&mut self, finished: &str) {
-        if let Ok(report) = serde_json::from_str::<Report>(finished) {
-            self.report.warnings.extend(report.warnings);
-        }
     }
 
     fn look_for_address(mut self, pve: &Pve, until: u64) -> Result<Outcome> {
@@ -577,80 +584,21 @@ fn unsure(failure: Failure, look: &str) -> Error {
 
 /// Looks once at the download, and makes the guest once it has ended.
 fn downloaded(pve: &Pve, task: PendingTask, wanted: Box<Wanted>) -> Result<Outcome> {
-    let running = match Pending::Task(Box::new(task))
-        .look(pve, |_, _, report| report, Detail::Progress)?
-        .outcome()?
-    {
-        Outcome::Running(running) => {
-            let Pending::Task(task) = running.pending else {
-                return Err(Error::Internal("a task became something else".into()));
-            };
-            let interim = wanted.interim(&task.report, &task.upid);
-            let text = interim.text();
-            let pending = Pending::own(&State::Download { task, wanted })?;
-            Running {
-                pending,
-                interim: Finished::new(&interim, text)?,
-                ..running
-            }
-        }
-        Outcome::Done(_) => match wanted.make(pve, None).map_err(|error| {
-            error.context("the template is downloaded, but creating the container failed")
-        })? {
-            Reply::Done(report, text) => {
-                return Ok(Outcome::Done(Finished::new(&report, text)?));
-            }
-            Reply::Running(pending, interim, message) => Running {
-                pending,
-                message: message.clone(),
-                progress: None,
-                retry_after_ms: 500,
-                interim: Finished::new(&interim, message)?,
-            },
-        },
-    };
-    Ok(Outcome::Running(running))
-}
-
-/// The addresses by which others can reach a guest, as its agent or its node reports
-/// them. Empty as long as neither answers.
-fn addresses(pve: &Pve, guest_type: GuestType, node: &str, vmid: Vmid) -> Vec<String> {
-    let vmid = vmid.to_string();
-    let call = match guest_type {
-        GuestType::Qemu => &calls::agent::INTERFACES,
-        GuestType::Lxc => &calls::guests::CONTAINER_INTERFACES,
-    };
-    let request: Request = call.at([node, vmid.as_str()]);
-    let Ok(answer) = pve.send::<Value>(&request, &Params::new()) else {
-        return Vec::new();
-    };
-    addresses_in(&answer)
-}
-
-/// The addresses in an agent's answer, or in that of a container's node.
-fn addresses_in(answer: &Value) -> Vec<String> {
-    let interfaces = answer.get("result").unwrap_or(answer).as_array();
-    let all = interfaces.into_iter().flatten().flat_map(|interface| {
-        interface
-            .get("ip-addresses")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(|address| address.get("ip-address").and_then(Value::as_str))
-    });
-    let mut found: Vec<String> = Vec::new();
-    for text in all {
-        let is_reachable = text.parse().is_ok_and(|ip: IpAddr| match ip {
-            IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-            IpAddr::V6(ip) => !ip.is_loopback() && ip.segments().first() != Some(&0xfe80),
-        });
-        if is_reachable && !found.iter().any(|one| one == text) {
-            found.push(text.to_owned());
+    if let Seen::Running { task, wait } = task.see(pve)? {
+        let interim = wanted.interim(&task.report, &task.upid);
+        let text = interim.text();
+        let pending = Pending::own(&State::Download { task, wanted })?;
+        return wait.outcome(pending, &interim, text);
+    }
+    let made = wanted.make(pve, None).map_err(|error| {
+        error.context("the template is downloaded, but creating the container failed")
+    })?;
+    match made {
+        Reply::Done(report, text) => Ok(Outcome::Done(Finished::new(&report, text)?)),
+        Reply::Running(pending, interim, message) => {
+            Wait::new(message.clone(), 500).outcome(pending, &interim, message)
         }
     }
-    // People write the shorter ones.
-    found.sort_by_key(|text| text.contains(':'));
-    found
 }
 
 #[cfg(test)]
@@ -658,22 +606,6 @@ mod tests {
     use super::*;
     use crate::pve::Script;
     use crate::settings::Settings;
-    use serde_json::json;
-
-    #[test]
-    fn addresses_that_others_can_reach() {
-        let agent = json!({"result": [
-            {"name": "lo", "ip-addresses": [{"ip-address": "127.0.0.1"}, {"ip-address": "::1"}]},
-            {"name": "eth0", "ip-addresses": [
-                {"ip-address": "fe80::1"}, {"ip-address": "2001:db8::5"},
-                {"ip-address": "192.0.2.5"}, {"ip-address": "169.254.1.1"}]},
-            {"name": "eth1"},
-        ]});
-        assert_eq!(addresses_in(&agent), ["192.0.2.5", "2001:db8::5"]);
-        let node = json!([{"name": "eth0", "ip-addresses": [{"ip-address": "192.0.2.6"}]}]);
-        assert_eq!(addresses_in(&node), ["192.0.2.6"]);
-        assert!(addresses_in(&Value::Null).is_empty());
-    }
 
     fn creation(now: Step, then: Vec<Step>) -> Creation {
         Creation {

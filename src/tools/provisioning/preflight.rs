@@ -6,12 +6,14 @@ use std::net::IpAddr;
 
 use crate::error::{Error, Problem, Result};
 use crate::pve::{
-    Content, Held, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests, volumes,
+    Content, Format, Held, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests,
+    volumes,
 };
 use crate::text;
 use crate::tool_names;
+use crate::tools::cloudinit::keys::SshKey;
 use crate::tools::resources::set_guest_options::is_tag;
-use crate::tools::resources::set_nic::check_bridge;
+use crate::tools::resources::set_nic::{check_address, check_bridge};
 
 /// The bridge that an installation of Proxmox has.
 const USUAL_BRIDGE: &str = "vmbr0";
@@ -208,10 +210,54 @@ impl Place {
     }
 }
 
+/// The addresses of a new guest's card, as they were asked for.
+pub(super) struct Addresses<'a> {
+    /// Default: `dhcp`.
+    pub(super) ipv4: Option<&'a str>,
+    pub(super) ipv4_gateway: Option<&'a str>,
+    /// Default: none.
+    pub(super) ipv6: Option<&'a str>,
+    pub(super) ipv6_gateway: Option<&'a str>,
+}
+
+impl Addresses<'_> {
+    pub(super) fn check(&self) -> Result<()> {
+        let ipv6 = Some(self.ipv6.unwrap_or("none"));
+        check_address("ipv4", Some(self.ipv4()), self.ipv4_gateway, false)?;
+        check_address("ipv6", ipv6, self.ipv6_gateway, true)
+    }
+
+    /// As a card or cloud-init takes them: `ip=dhcp`.
+    pub(super) fn settings(&self) -> Vec<String> {
+        [
+            ("ip", Some(self.ipv4())),
+            ("gw", self.ipv4_gateway),
+            ("ip6", self.ipv6),
+            ("gw6", self.ipv6_gateway),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value.filter(|value| *value != "none")?)))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
+    }
+
+    /// Without any, the card would get no address at all.
+    fn ipv4(&self) -> &str {
+        self.ipv4.unwrap_or("dhcp")
+    }
+}
+
 /// A network card that the firewall can filter.
 pub(super) fn card(head: &str, bridge: &str, vlan: Option<u32>) -> String {
     let tag = vlan.map_or_else(String::new, |tag| format!(",tag={tag}"));
     format!("{head},bridge={bridge},firewall=1{tag}")
+}
+
+/// Sets the DNS servers, if there are any.
+pub(super) fn set_dns(set: &mut impl FnMut(&str, String), servers: Option<&[String]>) {
+    if let Some(servers) = servers.filter(|all| !all.is_empty()) {
+        set("nameserver", servers.join(" "));
+    }
 }
 
 /// Sets what both types of guests have.
@@ -229,6 +275,44 @@ pub(super) fn set_common(
     }
     if let Some(description) = description {
         set("description", description.trim_end().to_owned());
+    }
+}
+
+/// Refuses names that Proxmox does not take.
+pub(super) fn check_names(name: &str, storage: Option<&str>, pool: Option<&str>) -> Result<()> {
+    Format::DnsName.check("name", name)?;
+    Format::Storage.check_opt("storage", storage)?;
+    Format::Pool.check_opt("pool", pool)
+}
+
+/// Refuses to wait for the address of a guest that is not started.
+pub(super) fn check_wait(guest: &str, start: Option<bool>, wait: Option<bool>) -> Result<()> {
+    if wait != Some(true) || start == Some(true) {
+        return Ok(());
+    }
+    Err(Error::argument(
+        "wait_for_address",
+        format!("needs start: a {guest} that does not run has no address"),
+    ))
+}
+
+/// Reads public keys, or says which of them is wrong.
+pub(super) fn read_keys(lines: Option<&[String]>) -> Result<Vec<SshKey>> {
+    let mut keys = Vec::new();
+    let mut problems = Vec::new();
+    for (index, line) in lines.into_iter().flatten().enumerate() {
+        match SshKey::parse(line) {
+            Ok(key) if keys.contains(&key) => {}
+            Ok(key) => keys.push(key),
+            Err(message) => problems.push(Problem {
+                pointer: format!("/ssh_keys/{index}"),
+                message,
+            }),
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(keys),
+        false => Err(Error::InvalidArguments(problems)),
     }
 }
 

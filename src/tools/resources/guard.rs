@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::pve::{Failure, Guest, Params, Pve, Started, Vmid};
-use crate::tool::follow::{self, Detail};
+use crate::tool::follow::{self, Seen, Wait};
 use crate::tool::report::{Report, Status};
 use crate::tool::ticket::{Pending, PendingTask};
-use crate::tool::{Finished, Outcome, Reply, Running};
-use crate::tools::guests::inside_interfaces;
+use crate::tool::{Finished, Outcome, Reply};
+use crate::tools::guests::{inside_interfaces, is_reachable};
 use crate::{text, tool_names};
 
 /// How long a guest may take to be well again, in seconds. A network card that is
@@ -170,35 +170,22 @@ pub(super) fn cancel<T: Guarded>(pve: &Pve, state: &str) -> Result<Finished> {
 
 impl<T: Guarded> Guard<T> {
     fn advance(self, pve: &Pve) -> Result<Outcome> {
-        let Self {
-            change,
-            snapshot,
-            before,
-            step,
-        } = self;
-        let with = |change: T, step: Step, snapshot: String, before: Health| Self {
-            change,
-            snapshot,
-            before,
-            step,
-        };
-        let step = match step {
-            Step::Snapshot(task) => match look(pve, *task) {
-                Ok(Outcome::Done(_)) => match change.change(pve, false) {
-                    Ok(Some(reply)) => Self::changed(reply, &before)?,
+        let step = match self.step {
+            Step::Snapshot(task) => match task.see(pve) {
+                Ok(Seen::Ended(_)) => match self.change.change(pve, false) {
+                    Ok(Some(reply)) => Self::changed(reply, &self.before)?,
                     Ok(None) => return Err(not_made()),
                     // A host looks at a ticket again where Proxmox did not answer, and
                     // what may have been changed would be changed twice.
                     Err(Error::Unreachable(message)) => {
                         let error = Error::Conflict(message);
-                        return Err(error.context(&leftover(&snapshot)));
+                        return Err(error.context(&leftover(&self.snapshot)));
                     }
-                    Err(error) => return Err(error.context(&leftover(&snapshot))),
+                    Err(error) => return Err(error.context(&leftover(&self.snapshot))),
                 },
-                Ok(Outcome::Running(running)) => {
-                    return Self::runs_on(running, |task| {
-                        with(change, Step::Snapshot(task), snapshot, before)
-                    });
+                Ok(Seen::Running { task, wait }) => {
+                    let step = Step::Snapshot(task);
+                    return Self { step, ..self }.runs(wait);
                 }
                 Err(error) => {
                     return Err(error.context(
@@ -207,75 +194,70 @@ impl<T: Guarded> Guard<T> {
                     ));
                 }
             },
-            Step::Change(task) => match look(pve, *task) {
-                Ok(Outcome::Done(finished)) => {
-                    let report = serde_json::from_str(&finished.structured)
-                        .map_err(|error| Error::Internal(format!("a report: {error}")))?;
-                    Self::checked(report, &before)
+            Step::Change(task) => match task.see(pve) {
+                Ok(Seen::Ended(report)) => Self::checked(report, &self.before),
+                Ok(Seen::Running { task, wait }) => {
+                    let step = Step::Change(task);
+                    return Self { step, ..self }.runs(wait);
                 }
-                Ok(Outcome::Running(running)) => {
-                    return Self::runs_on(running, |task| {
-                        with(change, Step::Change(task), snapshot, before)
-                    });
-                }
-                Err(error) => return Err(error.context(&leftover(&snapshot))),
+                Err(error) => return Err(error.context(&leftover(&self.snapshot))),
             },
             step @ Step::Check { .. } => step,
         };
-        match step {
-            Step::Check {
-                report,
-                from,
-                until,
-            } => {
-                let now = Guest::find(pve, change.vmid())
-                    .and_then(|guest| Ok(Health::of(pve, &guest)?))
-                    .map_err(|error| error.message());
-                let problems = match &now {
-                    Ok(now) => before.problems(now),
-                    Err(error) => vec![format!("its state could not be read ({error})")],
-                };
-                let due = if problems.is_empty() { from } else { until };
-                if clock::now() >= due {
-                    let now = now.unwrap_or_else(|_| before.clone());
-                    let report = before.verdict(*report, &now, problems, &snapshot);
-                    let text = report.text();
-                    return Ok(Outcome::Done(Finished::new(&report, text)?));
-                }
-                let now = match problems.is_empty() {
-                    true => "checking the guest".to_owned(),
-                    false => problems.join("; "),
-                };
-                let message = format!("{}: {now}", report.action);
-                let interim = before.verdict((*report).clone(), &before, problems, &snapshot);
-                let step = Step::Check {
-                    report,
-                    from,
-                    until,
-                };
-                Ok(Outcome::Running(Running {
-                    pending: Pending::own(&with(change, step, snapshot, before))?,
-                    message: message.clone(),
-                    progress: None,
-                    retry_after_ms: PAUSE_MS,
-                    interim: Finished::new(&interim, message)?,
-                }))
-            }
-            step => {
-                let guard = with(change, step, snapshot, before);
-                let Some(interim) = guard.interim() else {
-                    return Err(Error::Internal("a check that is not one".into()));
-                };
-                let message = interim.text();
-                Ok(Outcome::Running(Running {
-                    pending: Pending::own(&guard)?,
-                    message: message.clone(),
-                    progress: None,
-                    retry_after_ms: 500,
-                    interim: Finished::new(&interim, message)?,
-                }))
-            }
+        let guard = Self { step, ..self };
+        match guard.interim() {
+            // A step that has just begun.
+            Some(interim) => guard.runs(Wait::new(interim.text(), 500)),
+            None => guard.check(pve),
         }
+    }
+
+    /// A task that still runs.
+    fn runs(self, wait: Wait) -> Result<Outcome> {
+        let interim = self.interim().ok_or_else(not_made)?;
+        let text = wait.message.clone();
+        wait.outcome(Pending::own(&self)?, &interim, text)
+    }
+
+    /// Looks at the guest once the change is made.
+    fn check(self, pve: &Pve) -> Result<Outcome> {
+        let Step::Check {
+            report,
+            from,
+            until,
+        } = self.step
+        else {
+            return Err(Error::Internal("a check that is not one".into()));
+        };
+        let now = Guest::find(pve, self.change.vmid())
+            .and_then(|guest| Ok(Health::of(pve, &guest)?))
+            .map_err(|error| error.message());
+        let problems = match &now {
+            Ok(now) => self.before.problems(now),
+            Err(error) => vec![format!("its state could not be read ({error})")],
+        };
+        let due = if problems.is_empty() { from } else { until };
+        if clock::now() >= due {
+            let now = now.unwrap_or_else(|_| self.before.clone());
+            let report = self.before.verdict(*report, &now, problems, &self.snapshot);
+            let text = report.text();
+            return Ok(Outcome::Done(Finished::new(&report, text)?));
+        }
+        let now = match problems.is_empty() {
+            true => "checking the guest".to_owned(),
+            false => problems.join("; "),
+        };
+        let message = format!("{}: {now}", report.action);
+        let interim =
+            self.before
+                .verdict((*report).clone(), &self.before, problems, &self.snapshot);
+        let step = Step::Check {
+            report,
+            from,
+            until,
+        };
+        let wait = Wait::new(message.clone(), PAUSE_MS);
+        wait.outcome(Pending::own(&Self { step, ..self })?, &interim, message)
     }
 
     /// The step after the change was sent.
@@ -325,23 +307,6 @@ impl<T: Guarded> Guard<T> {
         let report = task.report.running(&task.upid);
         Some(report.snapshot(&self.snapshot).warn(missing))
     }
-
-    /// The same task, looked at again later.
-    fn runs_on(running: Running, guard: impl FnOnce(Box<PendingTask>) -> Self) -> Result<Outcome> {
-        let Pending::Task(task) = running.pending else {
-            return Err(Error::Internal("a task became something else".into()));
-        };
-        let guard = guard(task);
-        let interim = match guard.interim() {
-            Some(report) => Finished::new(&report, running.message.clone())?,
-            None => running.interim,
-        };
-        Ok(Outcome::Running(Running {
-            pending: Pending::own(&guard)?,
-            interim,
-            ..running
-        }))
-    }
 }
 
 impl Health {
@@ -352,10 +317,6 @@ impl Health {
             true => inside_interfaces(pve, guest).ok().flatten(),
             false => None,
         };
-        let is_reachable = |text: &String| {
-            let text = text.to_ascii_lowercase();
-            !text.starts_with("fe80:") && !text.starts_with("169.254.")
-        };
         Ok(Self {
             runs,
             answers: reported.is_some(),
@@ -363,7 +324,7 @@ impl Health {
                 .unwrap_or_default()
                 .into_iter()
                 .flat_map(|interface| interface.addresses)
-                .filter(is_reachable)
+                .filter(|address| is_reachable(address))
                 .collect(),
         })
     }
@@ -431,13 +392,6 @@ impl Health {
         report.next_step = Some(format!("{then}{seen}: {}", way_back(snapshot)));
         report.snapshot(snapshot)
     }
-}
-
-/// Looks at a task once.
-fn look(pve: &Pve, task: PendingTask) -> Result<Outcome> {
-    Pending::Task(Box::new(task))
-        .look(pve, |_, _, report| report, Detail::Progress)?
-        .outcome()
 }
 
 fn not_made() -> Error {

@@ -444,26 +444,24 @@ const MEANINGS: &[Meaning] = &[
         words: &[&["unable to connect to vm", "socket"]],
         without: &[],
         cause: "QEMU started but did not answer: a busy node, or a storage that hangs",
-        fix: &[
-            names::GET_NODE_HEALTH,
-            " shows pressure and storages; then ",
-            names::START_GUEST,
-            " again",
-        ],
+        fix: RETRY_ON_A_HEALTHY_NODE,
         topic: None,
     },
     Meaning {
         words: &[&["got timeout"]],
         without: &[],
         cause: "the start took too long: a hung storage, a busy node, or very much memory",
-        fix: &[
-            names::GET_NODE_HEALTH,
-            " shows pressure and storages; then ",
-            names::START_GUEST,
-            " again",
-        ],
+        fix: RETRY_ON_A_HEALTHY_NODE,
         topic: None,
     },
+];
+
+/// What to do after a start that a slow node or storage has broken.
+const RETRY_ON_A_HEALTHY_NODE: &[&str] = &[
+    names::GET_NODE_HEALTH,
+    " shows pressure and storages; then ",
+    names::START_GUEST,
+    " again",
 ];
 
 /// How much of a line is shown.
