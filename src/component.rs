@@ -6,8 +6,10 @@
     expect(unsafe_code, reason = "the exports are generated code")
 )]
 
+use crate::bindings::exports::proxmox::mcp::guide as wit_guide;
 use crate::bindings::exports::proxmox::mcp::tools as wit;
 use crate::error::{Error, FailedTask};
+use crate::guide;
 use crate::pve::Pve;
 use crate::settings::Settings;
 use crate::text;
@@ -50,6 +52,16 @@ impl wit::Guest for Component {
     }
 }
 
+impl wit_guide::Guest for Component {
+    fn describe() -> wit_guide::Contents {
+        wit_guide::Contents {
+            resources: guide::RESOURCES.iter().map(Into::into).collect(),
+            suggestions: guide::SUGGESTIONS.iter().map(Into::into).collect(),
+            prompts: guide::PROMPTS.iter().map(Into::into).collect(),
+        }
+    }
+}
+
 fn client() -> Result<Pve, Error> {
     Settings::from_env().map(Pve::new)
 }
@@ -76,6 +88,60 @@ impl From<&Tool> for wit::Tool {
             },
         }
     }
+}
+
+impl From<&guide::Resource> for wit_guide::ResourceTemplate {
+    fn from(resource: &guide::Resource) -> Self {
+        Self {
+            uri_template: resource.uri.into(),
+            name: resource.name.into(),
+            title: resource.title.into(),
+            description: resource.description.into(),
+            tool: resource.tool.into(),
+            arguments_json: resource.arguments.into(),
+            omitted: texts(resource.omitted),
+            volatile: texts(resource.volatile),
+            listed: resource.listed,
+        }
+    }
+}
+
+impl From<&guide::Suggestion> for wit_guide::Suggestion {
+    fn from(suggestion: &guide::Suggestion) -> Self {
+        Self {
+            argument: suggestion.argument.into(),
+            tool: suggestion.tool.into(),
+            arguments_json: suggestion.arguments.into(),
+            values: suggestion.values.into(),
+            field: suggestion.field.into(),
+            label: suggestion.label.map(Into::into),
+            given: texts(suggestion.given),
+        }
+    }
+}
+
+impl From<&guide::Prompt> for wit_guide::Prompt {
+    fn from(prompt: &guide::Prompt) -> Self {
+        let argument = |argument: &guide::Argument| wit_guide::PromptArgument {
+            name: argument.name.into(),
+            title: argument.title.into(),
+            description: argument.description.into(),
+            required: argument.required,
+            otherwise: argument.otherwise.into(),
+        };
+        Self {
+            name: prompt.name.into(),
+            title: prompt.title.into(),
+            description: prompt.description.into(),
+            tools: texts(prompt.tools),
+            arguments: prompt.arguments.iter().map(argument).collect(),
+            text: prompt.text.into(),
+        }
+    }
+}
+
+fn texts(all: &[&str]) -> Vec<String> {
+    all.iter().copied().map(str::to_owned).collect()
 }
 
 /// The outcome of a call of a tool. What is still running gets a ticket, which

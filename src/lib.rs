@@ -11,6 +11,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`component`] | the exports: the contract's types on one side, the crate's on the other |
+//! | [`guide`] | resources, suggestions and prompts, as data that names tools |
 //! | [`tools`] | the table of all tools, and the tools |
 //! | [`tool`] | what a tool is: its table line, arguments, schema, outcome, report and ticket. Knows no tool |
 //! | [`pve`] | the client of Proxmox VE, and the decoders of its answers. Knows no tool |
@@ -45,5 +46,6 @@ mod text;
 mod tool;
 mod tool_names;
 
+mod guide;
 mod pve;
 mod tools;

@@ -1,4 +1,5 @@
-//! The guest side of `wit/world.wit`, and what std imports anyway.
+//! The guest side of `wit/world.wit`, and what std imports anyway. It exports no
+//! `guide`: a host needs only the tools.
 
 wit_bindgen::generate!({
     path: ["../../wit", "wit/random", "wit/cli"],
@@ -6,7 +7,8 @@ wit_bindgen::generate!({
         package hostile:component;
 
         world hostile {
-            include proxmox:mcp/plugin@0.1.0;
+            import wasi:http/outgoing-handler@0.2.2;
+            export proxmox:mcp/tools@0.1.0;
             import wasi:clocks/monotonic-clock@0.2.2;
             import wasi:clocks/wall-clock@0.2.2;
             import wasi:random/random@0.2.2;
