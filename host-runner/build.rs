@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 /// Begins what `host-runner precompile` writes. The component's SHA-256 follows,
 /// then the length of its description in 8 bytes, the description and the code.
-const MAGIC: &[u8] = b"PMCWASM\x02";
+const MAGIC: &[u8] = b"PMCWASM\x03";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use host_runner_policy::{
     Action, AuditSection, Confirm, Fallback, LimitsSection, Policy, PolicyFile, Preset,
-    ScopeSection, VmidRange, Widening,
+    PromptSection, ScopeSection, VmidRange, Widening,
 };
 
 use crate::audit::AuditTarget;
@@ -208,6 +208,7 @@ impl PolicyFlags {
                 file: self.audit.clone(),
                 required: self.audit_required,
             },
+            prompts: Vec::new(),
         }
     }
 }
@@ -360,7 +361,7 @@ pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
     })
 }
 
-/// Which tools a policy offers.
+/// Which tools a policy offers, and which prompts it adds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Choice {
     /// Of these toolsets, by name or keyword; those on by default where neither a
@@ -378,6 +379,8 @@ pub(crate) struct Choice {
     pub read_only: bool,
     /// Only those of which this allows something.
     pub policy: Option<Policy>,
+    /// Prompts beside those of the component.
+    pub prompts: Vec<PromptSection>,
 }
 
 impl Choice {
@@ -396,6 +399,7 @@ impl Choice {
             all_dangerous: dangerous,
             read_only: rules.policy.read_only || only_reads,
             policy: Some(rules.policy.clone()),
+            prompts: file.prompts.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use super::file::{
     ALL_TOOLSETS, AuditSection, Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection,
 };
+use super::prompts::PromptSection;
 
 /// Something that would allow more than a locked policy does.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +91,17 @@ impl PolicyFile {
             scope,
             limits,
             audit,
+            // They say what a model is asked to do, not what it may do.
+            prompts: {
+                let mut prompts = self.prompts;
+                let is_new = |prompt: &PromptSection, known: &[PromptSection]| {
+                    known.iter().all(|one| one.name != prompt.name)
+                };
+                let more = by.prompts.into_iter();
+                let more: Vec<_> = more.filter(|prompt| is_new(prompt, &prompts)).collect();
+                prompts.extend(more);
+                prompts
+            },
         };
         if let Some(more) = narrowed.actions().difference(&actions).next() {
             let of_preset = by

@@ -15,6 +15,7 @@ use super::caps::{Caps, Sizes};
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
+use super::prompts::{self, PromptSection};
 use super::scope::{Scope, range};
 
 /// In the place of toolsets: every toolset.
@@ -84,6 +85,9 @@ pub struct PolicyFile {
     /// The audit log.
     #[serde(default, skip_serializing_if = "AuditSection::is_empty")]
     pub audit: AuditSection,
+    /// Prompts to offer besides the built-in ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<PromptSection>,
 }
 
 /// The part of the cluster that this server may see. A guest is in scope if its
@@ -260,11 +264,16 @@ impl PolicyFile {
                 file: flags.audit.file.or(self.audit.file),
                 required: flags.audit.required.or(self.audit.required),
             },
+            prompts: match flags.prompts.is_empty() {
+                true => self.prompts,
+                false => flags.prompts,
+            },
         }
     }
 
     /// The policy about requests that it makes. A limit that lets nothing
-    /// through is an error: it looks like one that was forgotten.
+    /// through is an error: it looks like one that was forgotten. So is a prompt
+    /// that cannot be used.
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         let scope = &self.scope;
         let sets = [
@@ -291,6 +300,7 @@ impl PolicyFile {
                 "{name} is an empty list: leave it out for no limit"
             )));
         }
+        prompts::check(&self.prompts).map_err(PolicyError)?;
         let set = |set: &Option<BTreeSet<String>>| set.clone().unwrap_or_default();
         Ok(Policy {
             read_only: self.read_only.unwrap_or_default(),

@@ -16,3 +16,21 @@ wasmtime::component::bindgen!({
     additional_derives: [serde::Deserialize, serde::Serialize],
     require_store_data_send: true,
 });
+
+/// What a component may have besides: it is linked without it, too.
+pub(super) mod guided {
+    wasmtime::component::bindgen!({
+        path: "../../wit",
+        inline: "
+            package proxmox:host;
+
+            world guided {
+                export proxmox:mcp/guide@0.1.0;
+            }
+        ",
+        world: "proxmox:host/guided",
+        exports: { default: async },
+        additional_derives: [serde::Deserialize, serde::Serialize],
+        require_store_data_send: true,
+    });
+}

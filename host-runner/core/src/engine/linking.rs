@@ -53,6 +53,16 @@ pub(super) fn refused_imports(engine: &Engine, component: &Component) -> Vec<Str
         .collect()
 }
 
+/// The interface that a component may lack.
+const GUIDE: &str = "proxmox:mcp/guide";
+
+/// Whether a component has a guide.
+pub(super) fn has_guide(engine: &Engine, component: &Component) -> bool {
+    let exports = component.component_type();
+    let mut exports = exports.exports(engine);
+    exports.any(|(name, _)| without_version(name) == GUIDE)
+}
+
 /// Whether a component may import this.
 pub(super) fn is_granted(import: &str) -> bool {
     GRANTED.contains(&without_version(import))

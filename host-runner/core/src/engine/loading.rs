@@ -16,7 +16,7 @@ use crate::timings::{self, Milestone};
 
 /// Begins what [`embeddable`] makes; `build.rs` looks for it.
 #[cfg(feature = "compiler")]
-const MAGIC: &[u8] = b"PMCWASM\x02";
+const MAGIC: &[u8] = b"PMCWASM\x03";
 
 /// Core instances, memories and tables of one component: more than any
 /// toolchain makes.

@@ -8,9 +8,11 @@ mod guest_log;
 mod inspection;
 mod limits;
 mod linking;
+mod loader;
 mod loading;
 mod machine_code;
 mod processor;
+mod sayings;
 mod sizes;
 mod state;
 mod streams;
@@ -19,8 +21,7 @@ mod ticker;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host_runner_policy::fit::Held;
-use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{Component, InstancePre};
 use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
@@ -32,14 +33,19 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     Outcome, Pending, Tool, ToolError, ToolResult,
 };
+pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
+    Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion,
+};
 pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;
+pub(crate) use self::loader::{Loader, precompile};
 pub(crate) use self::loading::{ComponentSource, LoadError};
 pub use self::loading::{Embedded, EmbeddedComponent};
 pub use self::machine_code::Pages;
 
 use self::bindings::RunnerPre;
 use self::bindings::exports::proxmox::mcp::tools::Guest;
+use self::bindings::guided::GuidedPre;
 use self::loading::{Loaded, one_line};
 use self::processor::{Bounded, Meter, OutOfTime, Workers};
 use self::state::{MAX_RESOURCES, Report, State};
@@ -67,6 +73,8 @@ pub(crate) struct Plugin {
 /// What calls need while they run.
 struct Shared {
     instances: RunnerPre<State>,
+    /// None where the component has no guide.
+    guided: Option<GuidedPre<State>>,
     ticker: Ticker,
     limits: Limits,
     sandbox: Arc<Sandbox>,
@@ -80,115 +88,6 @@ struct Call {
     store: Store<State>,
     report: Arc<Report>,
     meter: Arc<Meter>,
-}
-
-/// A component that is loaded when it is first needed.
-pub(crate) struct Loader {
-    source: ComponentSource,
-    limits: Limits,
-    sandbox: Arc<Sandbox>,
-    environment: Vec<(String, String)>,
-    plugin: OnceCell<Arc<Plugin>>,
-}
-
-impl Loader {
-    /// `environment` is all that the component sees of the process's own.
-    pub(crate) fn new(
-        source: ComponentSource,
-        limits: Limits,
-        sandbox: Sandbox,
-        environment: Vec<(String, String)>,
-    ) -> Self {
-        Self {
-            source,
-            limits,
-            sandbox: Arc::new(sandbox),
-            environment,
-            plugin: OnceCell::new(),
-        }
-    }
-
-    /// Does ahead of time what the first request would have to wait for.
-    pub(crate) async fn prepare(&self) {
-        self.sandbox.prepare().await;
-    }
-
-    /// The privileges that the token has, where Proxmox says so.
-    pub(crate) async fn held_privileges(&self) -> Option<Held> {
-        self.sandbox.held_privileges().await
-    }
-
-    /// The component, loaded now unless it has been.
-    pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
-        let load = || async {
-            let source = self.source.clone();
-            let limits = self.limits.clone();
-            let sandbox = Arc::clone(&self.sandbox);
-            let environment = self.environment.clone();
-            // Compiling takes a while and blocks.
-            let load = move || Plugin::load(&source, limits, sandbox, environment);
-            let plugin = tokio::task::spawn_blocking(load)
-                .await
-                .map_err(|error| LoadError::Engine(error.to_string()))??;
-            Ok(Arc::new(plugin))
-        };
-        self.plugin.get_or_try_init(load).await.cloned()
-    }
-
-    /// How to use the tools, in the component's words for a model. The embedded
-    /// component is not loaded for that.
-    pub(crate) async fn instructions(&self) -> Result<Result<String, ToolError>, LoadError> {
-        match self
-            .source
-            .description()
-            .and_then(description::instructions)
-        {
-            Some(instructions) => Ok(Ok(instructions)),
-            None => Ok(self.plugin().await?.instructions().await),
-        }
-    }
-
-    /// All tools, in the component's order. The embedded component is not loaded
-    /// for that.
-    pub(crate) async fn list_tools(&self) -> Result<Result<Vec<Tool>, ToolError>, LoadError> {
-        match self.source.description().and_then(description::tools) {
-            Some(tools) => Ok(Ok(tools)),
-            None => Ok(self.plugin().await?.list_tools().await),
-        }
-    }
-}
-
-/// Compiles a component for any processor of this program's kind, and has it
-/// describe itself, in the form that `build.rs` embeds.
-#[cfg(feature = "compiler")]
-pub(crate) async fn precompile(
-    name: &str,
-    wasm: &[u8],
-    target: &str,
-) -> Result<Vec<u8>, LoadError> {
-    let (engine, component) = loading::compile_for(name, wasm, target)?;
-    let invalid = |reason| LoadError::Invalid {
-        name: name.to_owned(),
-        reason,
-    };
-    let code = component.serialize();
-    let code = code.map_err(|error| invalid(one_line(&error)))?;
-    let limits = Limits::default();
-    let sealed = Arc::new(Sandbox::sealed(limits.memory_bytes));
-    let plugin = Plugin::link(name, &engine, &component, limits, sealed, Vec::new())?;
-    let faulty = |error: ToolError| invalid(format!("{error:?}"));
-    let instructions = plugin.instructions().await.map_err(faulty)?;
-    let tools = plugin.list_tools().await.map_err(faulty)?;
-    let description = description::encode(&instructions, &tools);
-    let description = description.map_err(|error| invalid(error.to_string()))?;
-    Ok(loading::embeddable(wasm, &description, &code))
-}
-
-/// Fails: this program was built without a compiler.
-#[cfg(not(feature = "compiler"))]
-pub(crate) async fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
-    let name = name.to_owned();
-    Err(LoadError::NoCompiler { name })
 }
 
 impl Plugin {
@@ -228,6 +127,9 @@ impl Plugin {
         };
         let linker = linking::linker(engine).map_err(invalid)?;
         let instances: InstancePre<State> = linker.instantiate_pre(component).map_err(invalid)?;
+        let guided = linking::has_guide(engine, component)
+            .then(|| GuidedPre::new(instances.clone()))
+            .transpose();
         let system = |error: std::io::Error| LoadError::Engine(error.to_string());
         Ok(Self {
             workers: Workers::start().map_err(system)?,
@@ -235,44 +137,13 @@ impl Plugin {
             queue: Semaphore::new(MAX_WAITING),
             shared: Arc::new(Shared {
                 instances: RunnerPre::new(instances).map_err(invalid)?,
+                guided: guided.map_err(invalid)?,
                 ticker: Ticker::start(engine).map_err(system)?,
                 limits,
                 sandbox,
                 environment,
             }),
         })
-    }
-
-    /// How to use the tools, in the component's words for a model.
-    pub(crate) async fn instructions(&self) -> Result<String, ToolError> {
-        let (call, gate, turn) = self.sealed_call().await?;
-        let own = Arc::clone(&gate);
-        let text = async move {
-            let ask = async |tools: &Guest, store: &mut _| tools.call_instructions(store).await;
-            Ok(call.run(&own, ask).await?.0)
-        };
-        let text = self.on_workers(turn, &gate, text).await?;
-        sizes::checked_instructions(text)
-    }
-
-    /// All tools, in the component's order.
-    pub(crate) async fn list_tools(&self) -> Result<Vec<Tool>, ToolError> {
-        let (call, gate, turn) = self.sealed_call().await?;
-        let own = Arc::clone(&gate);
-        let tools = async move {
-            let list = async |tools: &Guest, store: &mut _| tools.call_list_tools(store).await;
-            Ok(call.run(&own, list).await?.0)
-        };
-        let tools = self.on_workers(turn, &gate, tools).await?;
-        sizes::checked_list(tools)
-    }
-
-    /// A call that can send nothing: for what the component says of itself.
-    async fn sealed_call(&self) -> Result<(Call, Arc<Gate>, OwnedSemaphorePermit), ToolError> {
-        let sealed = Sandbox::sealed(self.shared.limits.memory_bytes);
-        let gate = Gate::new(&Arc::new(sealed), Terms::default(), None);
-        let turn = self.turn().await?;
-        Ok((Call::new(&self.shared, &gate), gate, turn))
     }
 
     /// What the policy's scope names and the cluster does not show.
@@ -393,11 +264,24 @@ impl Call {
         }
     }
 
-    /// Runs one function within the limits.
+    /// Runs one function of the tools within the limits.
     async fn run<T>(
         self,
         gate: &Gate,
         function: impl AsyncFnOnce(&Guest, &mut Store<State>) -> wasmtime::Result<T>,
+    ) -> Result<(T, Arc<Report>), ToolError> {
+        let function = async |shared: &Shared, store: &mut Store<State>| {
+            let plugin = shared.instances.instantiate_async(&mut *store).await?;
+            function(plugin.proxmox_mcp_tools(), store).await
+        };
+        self.within_limits(gate, function).await
+    }
+
+    /// Makes an instance and runs a function of it within the limits.
+    async fn within_limits<T>(
+        self,
+        gate: &Gate,
+        function: impl AsyncFnOnce(&Shared, &mut Store<State>) -> wasmtime::Result<T>,
     ) -> Result<(T, Arc<Report>), ToolError> {
         let Self {
             shared,
@@ -406,10 +290,7 @@ impl Call {
             meter,
         } = self;
         let _running = shared.ticker.running();
-        let call = Bounded::new(meter, async {
-            let plugin = shared.instances.instantiate_async(&mut store).await?;
-            function(plugin.proxmox_mcp_tools(), &mut store).await
-        });
+        let call = Bounded::new(meter, async { function(&shared, &mut store).await });
         let answer = tokio::select! {
             answer = call => Some(answer),
             () = out_of_time(shared.limits.wall, gate) => None,

@@ -1,6 +1,7 @@
 //! Limits on what a component returns.
 
 use super::bindings::exports::proxmox::mcp::tools::{Outcome, Tool, ToolError, ToolResult};
+use super::bindings::guided::exports::proxmox::mcp::guide::Contents as Guide;
 
 /// What a call may answer, in bytes.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -18,6 +19,10 @@ const MAX_LIST_BYTES: usize = 2 << 20;
 const MAX_LIST_VALUES: usize = 100_000;
 const MAX_TOOLS: usize = 1000;
 const MAX_NAME_BYTES: usize = 64;
+
+/// What a guide may hold: resources, suggestions and prompts, of each so many.
+const MAX_GUIDE_ENTRIES: usize = 100;
+const MAX_GUIDE_BYTES: usize = 256 << 10;
 
 /// The instructions for all of them: a few paragraphs.
 const MAX_INSTRUCTIONS_BYTES: usize = 4 << 10;
@@ -129,6 +134,24 @@ pub(super) fn checked_list(tools: Vec<Tool>) -> Result<Vec<Tool>, ToolError> {
     Err(ToolError::Internal(format!(
         "the component {reason}: use another component"
     )))
+}
+
+/// Refuses a guide that is too large for people and models.
+pub(super) fn checked_guide(guide: Guide) -> Result<Guide, ToolError> {
+    let counts = [
+        guide.resources.len(),
+        guide.suggestions.len(),
+        guide.prompts.len(),
+    ];
+    let bytes = serde_json::to_string(&guide).map_or(usize::MAX, |text| text.len());
+    if counts.into_iter().any(|count| count > MAX_GUIDE_ENTRIES) || bytes > MAX_GUIDE_BYTES {
+        return Err(ToolError::Internal(format!(
+            "the component has more than {MAX_GUIDE_ENTRIES} resources or prompts, or describes \
+             them in more than {} KiB: use another component",
+            MAX_GUIDE_BYTES >> 10
+        )));
+    }
+    Ok(guide)
 }
 
 /// An answer that could not even be copied.

@@ -1,0 +1,135 @@
+//! A component that is loaded when it is first needed, and what the embedded one says
+//! without being loaded.
+
+use std::sync::Arc;
+
+use host_runner_policy::fit::Held;
+use tokio::sync::OnceCell;
+
+use super::bindings::exports::proxmox::mcp::tools::{Tool, ToolError};
+use super::bindings::guided::exports::proxmox::mcp::guide::Contents as Guide;
+use super::limits::Limits;
+use super::loading::{ComponentSource, LoadError};
+#[cfg(feature = "compiler")]
+use super::loading::{compile_for, embeddable, one_line};
+use super::{Plugin, description};
+use crate::sandbox::Sandbox;
+
+/// A component that is loaded when it is first needed.
+pub(crate) struct Loader {
+    source: ComponentSource,
+    limits: Limits,
+    sandbox: Arc<Sandbox>,
+    environment: Vec<(String, String)>,
+    plugin: OnceCell<Arc<Plugin>>,
+}
+
+impl Loader {
+    /// `environment` is all that the component sees of the process's own.
+    pub(crate) fn new(
+        source: ComponentSource,
+        limits: Limits,
+        sandbox: Sandbox,
+        environment: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            source,
+            limits,
+            sandbox: Arc::new(sandbox),
+            environment,
+            plugin: OnceCell::new(),
+        }
+    }
+
+    /// Does ahead of time what the first request would have to wait for.
+    pub(crate) async fn prepare(&self) {
+        self.sandbox.prepare().await;
+    }
+
+    /// The privileges that the token has, where Proxmox says so.
+    pub(crate) async fn held_privileges(&self) -> Option<Held> {
+        self.sandbox.held_privileges().await
+    }
+
+    /// The component, loaded now unless it has been.
+    pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
+        let load = || async {
+            let source = self.source.clone();
+            let limits = self.limits.clone();
+            let sandbox = Arc::clone(&self.sandbox);
+            let environment = self.environment.clone();
+            // Compiling takes a while and blocks.
+            let load = move || Plugin::load(&source, limits, sandbox, environment);
+            let plugin = tokio::task::spawn_blocking(load)
+                .await
+                .map_err(|error| LoadError::Engine(error.to_string()))??;
+            Ok(Arc::new(plugin))
+        };
+        self.plugin.get_or_try_init(load).await.cloned()
+    }
+
+    /// How to use the tools, in the component's words for a model. The embedded
+    /// component is not loaded for that.
+    pub(crate) async fn instructions(&self) -> Result<Result<String, ToolError>, LoadError> {
+        match self
+            .source
+            .description()
+            .and_then(description::instructions)
+        {
+            Some(instructions) => Ok(Ok(instructions)),
+            None => Ok(self.plugin().await?.instructions().await),
+        }
+    }
+
+    /// All tools, in the component's order. The embedded component is not loaded
+    /// for that.
+    pub(crate) async fn list_tools(&self) -> Result<Result<Vec<Tool>, ToolError>, LoadError> {
+        match self.source.description().and_then(description::tools) {
+            Some(tools) => Ok(Ok(tools)),
+            None => Ok(self.plugin().await?.list_tools().await),
+        }
+    }
+
+    /// What there is besides the tools. The embedded component is not loaded for
+    /// that.
+    pub(crate) async fn guide(&self) -> Result<Result<Guide, ToolError>, LoadError> {
+        match self.source.description().and_then(description::guide) {
+            Some(guide) => Ok(Ok(guide)),
+            None => Ok(self.plugin().await?.guide().await),
+        }
+    }
+}
+
+/// Compiles a component for any processor of this program's kind, and has it
+/// describe itself, in the form that `build.rs` embeds.
+#[cfg(feature = "compiler")]
+pub(crate) async fn precompile(
+    name: &str,
+    wasm: &[u8],
+    target: &str,
+) -> Result<Vec<u8>, LoadError> {
+    let (engine, component) = compile_for(name, wasm, target)?;
+    let invalid = |reason| LoadError::Invalid {
+        name: name.to_owned(),
+        reason,
+    };
+    let code = component.serialize();
+    let code = code.map_err(|error| invalid(one_line(&error)))?;
+    let limits = Limits::default();
+    let sealed = Arc::new(Sandbox::sealed(limits.memory_bytes));
+    let plugin = Plugin::link(name, &engine, &component, limits, sealed, Vec::new())?;
+    let faulty = |error: ToolError| invalid(format!("{error:?}"));
+    let instructions = plugin.instructions().await.map_err(faulty)?;
+    let tools = plugin.list_tools().await.map_err(faulty)?;
+    let guide = plugin.guide().await.map_err(faulty)?;
+    let description = description::encode(&instructions, &tools, &guide);
+    let description = description.map_err(|error| invalid(error.to_string()))?;
+    Ok(embeddable(wasm, &description, &code))
+}
+
+/// Fails: this program was built without a compiler.
+#[cfg(not(feature = "compiler"))]
+pub(crate) async fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
+    let name = name.to_owned();
+    Err(LoadError::NoCompiler { name })
+}
