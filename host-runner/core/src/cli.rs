@@ -15,7 +15,12 @@ use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
     EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, mask_secrets,
+    poll_seconds,
 };
+
+/// How often watched resources are read. pvestatd, from which most of what they show
+/// comes, reports as often.
+const POLL: Duration = Duration::from_secs(10);
 
 /// Serve the tools of the proxmox-mcp component over MCP on stdin and stdout.
 ///
@@ -67,6 +72,10 @@ pub(crate) enum Command {
         /// As JSON, with the schemas
         #[arg(long)]
         json: bool,
+        /// Print only the SHA-256 checksum of what clients are shown under these settings:
+        /// tools, instructions, resources and prompts; --tools-checksum takes it
+        #[arg(long, conflicts_with = "json")]
+        checksum: bool,
     },
     /// Call a tool and wait for its end
     ///
@@ -269,6 +278,16 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "WHEN")]
     fit_token: Option<FitToken>,
 
+    /// When serving, how often to read the resources that a client watches for changes
+    /// [PROXMOX_MCP_POLL_SECONDS] [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = poll_seconds)]
+    poll_seconds: Option<Duration>,
+    /// Refuse to serve if what clients are shown has another checksum than this one, which
+    /// `host-runner tools --checksum` prints
+    /// [PROXMOX_MCP_TOOLS_CHECKSUM]
+    #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
+    tools_checksum: Option<Digest>,
+
     /// Write to stderr when each phase of the start ends
     #[arg(long, global = true)]
     pub timings: bool,
@@ -301,6 +320,8 @@ impl<'a> Operator<'a> {
         // Said here, so that every command says it.
         sources.log_level()?;
         sources.fit_token()?;
+        sources.poll()?;
+        sources.tools_checksum()?;
         Ok(Self { options, sources })
     }
 
@@ -336,6 +357,18 @@ impl<'a> Operator<'a> {
         let given = self.sources.fit_token().unwrap_or_default();
         let fit = self.options.fit_token.or(given);
         fit.unwrap_or_default()
+    }
+
+    /// How often to read the resources that a client watches.
+    pub(crate) fn poll(&self) -> Duration {
+        let given = self.sources.poll().unwrap_or_default();
+        self.options.poll_seconds.or(given).unwrap_or(POLL)
+    }
+
+    /// The checksum that the tools must have, if one is given.
+    pub(crate) fn tools_checksum(&self) -> Option<Digest> {
+        let given = self.sources.tools_checksum().unwrap_or_default();
+        self.options.tools_checksum.or(given)
     }
 
     /// What to log.

@@ -1,7 +1,9 @@
 //! SHA-256 digests, as people read and type them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest.
@@ -23,6 +25,13 @@ impl Digest {
     /// The digest of these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest of a JSON value, which does not depend on the order of members.
+    pub(crate) fn of_json(value: &Value) -> Self {
+        let mut text = String::new();
+        write_sorted(value, &mut text);
+        Self::of(text.as_bytes())
     }
 
     /// Reads hexadecimal digits in either case, with colons between the bytes
@@ -73,6 +82,36 @@ impl fmt::Debug for Digest {
     }
 }
 
+/// JSON without spaces, the members of each object in the order of their names.
+fn write_sorted(value: &Value, text: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            text.push('{');
+            for (index, (name, value)) in sorted.into_iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                text.push_str(&Value::String(name.clone()).to_string());
+                text.push(':');
+                write_sorted(value, text);
+            }
+            text.push('}');
+        }
+        Value::Array(entries) => {
+            text.push('[');
+            for (index, entry) in entries.iter().enumerate() {
+                if index > 0 {
+                    text.push(',');
+                }
+                write_sorted(entry, text);
+            }
+            text.push(']');
+        }
+        scalar => text.push_str(&scalar.to_string()),
+    }
+}
+
 fn byte(digits: &[u8]) -> Option<u8> {
     let &[high, low] = digits else {
         return None;
@@ -100,6 +139,16 @@ mod tests {
             assert_eq!(Digest::parse(text), Ok(digest), "{text}");
         }
         assert_eq!(format!("{digest:?}"), format!("Digest({plain})"));
+    }
+
+    #[test]
+    fn json_has_one_digest_whatever_its_order() {
+        let of = |text: &str| Digest::of_json(&serde_json::from_str(text).unwrap());
+        let digest = of(r#"{"b": [1, {"d": null, "c": "x"}], "a": true}"#);
+        assert_eq!(digest, of(r#"{"a":true,"b":[1,{"c":"x","d":null}]}"#));
+        let canonical = br#"{"a":true,"b":[1,{"c":"x","d":null}]}"#;
+        assert_eq!(digest, Digest::of(canonical));
+        assert_ne!(digest, of(r#"{"a":true,"b":[{"c":"x","d":null},1]}"#));
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod digest;
 mod engine;
 mod env_file;
 mod follow;
+mod guide;
 mod likeness;
 mod log;
 mod mcp;
@@ -137,7 +138,10 @@ async fn dispatch(
     }
     let operator = operator?;
     match &cli.command {
-        Some(Command::Tools { json }) => commands::tools::run(&operator, embedded, *json).await,
+        Some(Command::Tools { checksum: true, .. }) => {
+            commands::tools::checksum(&operator, embedded).await
+        }
+        Some(Command::Tools { json, .. }) => commands::tools::run(&operator, embedded, *json).await,
         Some(Command::Call {
             name,
             arguments,

@@ -12,7 +12,8 @@ use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use crate::engine::{LoadError, Loader, Plugin, Tool, ToolError};
+use crate::engine::{self, LoadError, Loader, Plugin, Tool, ToolError};
+use crate::guide::Guide;
 use crate::likeness;
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
@@ -33,6 +34,10 @@ pub(crate) struct Catalog {
     held: OnceCell<Option<Held>>,
     /// Never changes once it was given.
     offer: OnceCell<Offer>,
+    /// What the component declares besides the tools.
+    declared: OnceCell<engine::Guide>,
+    /// What of that is offered, with the operator's own prompts.
+    guide: OnceCell<Guide>,
     instructions: OnceCell<String>,
     /// What the instructions say of tools that are not offered.
     notes: OnceCell<String>,
@@ -51,6 +56,13 @@ pub(crate) struct Offer {
     withheld: Vec<(Tool, Reason)>,
     /// The toolsets that are on, as `--toolsets` takes them.
     toolsets: String,
+}
+
+/// All that clients are shown.
+pub(crate) struct Surface<'a> {
+    pub instructions: String,
+    pub tools: &'a [Tool],
+    pub guide: Guide,
 }
 
 /// Why a tool is not offered.
@@ -162,6 +174,8 @@ impl Catalog {
             fit: FitToken::Off,
             held: OnceCell::new(),
             offer: OnceCell::new(),
+            declared: OnceCell::new(),
+            guide: OnceCell::new(),
             instructions: OnceCell::new(),
             notes: OnceCell::new(),
         }
@@ -218,6 +232,8 @@ impl Catalog {
         };
         // Without them, a client has the tools' own descriptions.
         let _ = self.instructions.get_or_try_init(read).await;
+        // Where it cannot be loaded, the list of tools fails, too.
+        let _ = self.declared().await;
         let notes = || async {
             let offer = match self.held_within(GREETING_PATIENCE).await {
                 Ok(_) => self.offer().await,
@@ -233,9 +249,64 @@ impl Catalog {
     /// that is not known.
     pub(crate) fn instructions(&self) -> String {
         let of_component = self.instructions.get().cloned().unwrap_or_default();
-        let parts = [of_component, self.notes.get().cloned().unwrap_or_default()];
-        let parts = parts.into_iter().filter(|part| !part.is_empty());
-        parts.collect::<Vec<_>>().join("\n")
+        joined([of_component, self.notes.get().cloned().unwrap_or_default()])
+    }
+
+    /// What is offered besides the tools.
+    pub(crate) async fn guide(&self) -> Result<&Guide, OfferError> {
+        let read = || async { self.guide_for(self.offer().await?).await };
+        self.guide.get_or_try_init(read).await
+    }
+
+    /// The same, if it has been read already.
+    pub(crate) fn guide_if_read(&self) -> Option<&Guide> {
+        self.guide.get()
+    }
+
+    /// Whether there may be resources, and prompts: a client is told before it is known
+    /// which tools are offered.
+    pub(crate) fn has_resources_and_prompts(&self) -> (bool, bool) {
+        let declared = self.declared.get();
+        let has_resources = declared.is_none_or(|declared| !declared.resources.is_empty());
+        let has_prompts = declared.is_none_or(|declared| !declared.prompts.is_empty());
+        (
+            has_resources,
+            has_prompts || !self.choice.prompts.is_empty(),
+        )
+    }
+
+    async fn guide_for(&self, offer: &Offer) -> Result<Guide, OfferError> {
+        let declared = self.declared().await?.clone();
+        Ok(Guide::new(declared, offer.tools(), &self.choice.prompts))
+    }
+
+    /// Nothing, where the component cannot say it.
+    async fn declared(&self) -> Result<&engine::Guide, LoadError> {
+        let read = || async {
+            let declared = self.loader.guide().await?;
+            Ok(declared.unwrap_or_else(|error| {
+                let problem = render::error_text(&error);
+                tracing::warn!("the component offers neither resources nor prompts: {problem}");
+                engine::Guide {
+                    resources: Vec::new(),
+                    suggestions: Vec::new(),
+                    prompts: Vec::new(),
+                }
+            }))
+        };
+        self.declared.get_or_try_init(read).await
+    }
+
+    /// All that clients are shown, whatever the token may do.
+    pub(crate) async fn surface(&self) -> Result<Surface<'_>, OfferError> {
+        let offer = self.unfitted().await?;
+        let instructions = self.loader.instructions().await?;
+        let instructions = instructions.map_err(OfferError::Tools)?;
+        Ok(Surface {
+            instructions: joined([instructions, offer.notes()]),
+            tools: offer.tools(),
+            guide: self.guide_for(offer).await?,
+        })
     }
 
     /// The component.
@@ -543,6 +614,12 @@ impl Choice {
     pub(crate) fn refuses(&self, tool: &Tool) -> Option<String> {
         self.policy.as_ref()?.never_allows(tool.purpose())
     }
+}
+
+/// The texts that are not empty, each in its own paragraph.
+fn joined(texts: [String; 2]) -> String {
+    let texts = texts.into_iter().filter(|text| !text.is_empty());
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 /// `one (a, b); two (c)`, of pairs of a group and a member, in their order.

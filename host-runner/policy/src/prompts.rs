@@ -155,15 +155,17 @@ fn bounded(key: impl Display, text: Option<&str>, limit: usize) -> Result<(), St
 
 /// Whether this is a name of an argument, or of a prompt, which may have dashes.
 fn is_name(text: &str, dashes: bool) -> bool {
-    let of_name = |c: char| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || (dashes && c == '-')
-    };
+    let of_name =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || (dashes && c == '-');
     text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.len() <= MAX_NAME_CHARS
         && text.chars().all(of_name)
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -224,12 +226,21 @@ mod tests {
             ))
         };
         for (text, says) in [
-            ("[[prompts]]\nname = \"P\"\ntext = \"x\"".to_owned(), "lower-case"),
+            (
+                "[[prompts]]\nname = \"P\"\ntext = \"x\"".to_owned(),
+                "lower-case",
+            ),
             (prompt(""), "missing field `text`"),
             (prompt("text = \" \""), "the prompt p: text is empty"),
             (prompt("text = \"{b}\""), "{b}, which is not an argument"),
-            (prompt("text = \"x\"\ntitel = \"y\""), "unknown field `titel`"),
-            (argument("required = true\ndefault = \"z\""), "default has no use"),
+            (
+                prompt("text = \"x\"\ntitel = \"y\""),
+                "unknown field `titel`",
+            ),
+            (
+                argument("required = true\ndefault = \"z\""),
+                "default has no use",
+            ),
             (
                 argument("[[prompts.arguments]]\nname = \"a\""),
                 "the argument a is given more than once",
@@ -238,7 +249,10 @@ mod tests {
                 argument("[[prompts.arguments]]\nname = \"c\""),
                 "does not contain {c}",
             ),
-            (argument("[[prompts.arguments]]\nname = \"c d\""), "\"c d\" is not a name"),
+            (
+                argument("[[prompts.arguments]]\nname = \"c d\""),
+                "\"c d\" is not a name",
+            ),
             (
                 prompt("text = \"x\"\n[[prompts]]\nname = \"p\"\ntext = \"y\""),
                 "p is given more than once",
@@ -265,7 +279,10 @@ mod tests {
             file.prompts.into_iter().map(|prompt| prompt.text).collect()
         };
         assert_eq!(texts(base.narrowed(by.clone()).unwrap()), ["base", "b"]);
-        assert_eq!(texts(file("").narrowed(by.clone()).unwrap()), ["other", "b"]);
+        assert_eq!(
+            texts(file("").narrowed(by.clone()).unwrap()),
+            ["other", "b"]
+        );
         assert_eq!(texts(by.overridden(file(""))), ["other", "b"]);
     }
 }

@@ -21,8 +21,38 @@ pub(crate) struct CallStart<'a> {
     /// Its version, as it says.
     pub client_version: Option<&'a str>,
     pub tool: &'a str,
+    pub occasion: Occasion,
     /// Makes its arguments without secrets, if there is a log to write them to.
     pub arguments: &'a (dyn Fn() -> Masked + Sync),
+}
+
+/// What a tool is called for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Occasion {
+    /// Its client has called it.
+    #[default]
+    Call,
+    /// A resource is read.
+    Resource,
+    /// The resources are listed.
+    Listing,
+    /// Values are suggested for an argument.
+    Completion,
+    /// A resource begins to be watched.
+    Subscription,
+}
+
+impl Occasion {
+    /// Its name in the log, which says nothing of a plain call.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Call => None,
+            Self::Resource => Some("resource"),
+            Self::Listing => Some("listing"),
+            Self::Completion => Some("completion"),
+            Self::Subscription => Some("subscription"),
+        }
+    }
 }
 
 /// A request of a component.

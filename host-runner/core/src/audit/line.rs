@@ -35,6 +35,8 @@ pub(super) enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Client>,
         tool: String,
+        #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+        occasion: Option<&'static str>,
         arguments: Value,
     },
     Sending {
@@ -102,6 +104,7 @@ impl Event {
             call,
             client: (client.name.is_some() || client.version.is_some()).then_some(client),
             tool: name(start.tool),
+            occasion: start.occasion.name(),
             arguments: fitting(&(start.arguments)()),
         }
     }

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub(crate) use self::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
+pub(crate) use self::event::{
+    AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, Occasion, RequestEnd,
+};
 
 use self::file::{Log, Written};
 use self::line::Event;

@@ -59,6 +59,7 @@ async fn a_call_is_logged_from_start_to_end() {
         client_name: Some("claude"),
         client_version: Some("1.2"),
         tool: "set_cloud_init",
+        occasion: Occasion::Call,
         arguments: &|| arguments.clone(),
     });
     let read = AuditedRequest {
@@ -139,6 +140,7 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
             client_name: None,
             client_version: None,
             tool: "start_guest",
+            occasion: Occasion::Call,
             arguments: &|| params(&[]),
         });
         let write = AuditedRequest {
@@ -188,6 +190,7 @@ async fn lines_of_many_never_mix() {
                     client_name: None,
                     client_version: None,
                     tool: "t",
+                    occasion: Occasion::Call,
                     arguments: &|| params.clone(),
                 };
                 for _ in 0..20 {
@@ -253,6 +256,7 @@ proptest! {
             client_name: Some(&texts[0]),
             client_version: Some(&texts[1]),
             tool: &texts[2],
+            occasion: Occasion::Call,
             arguments: &|| params.clone(),
         };
         let ended = CallEnd {

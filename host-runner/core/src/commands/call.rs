@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{CommandError, Context, print};
-use crate::audit::CallStart;
+use crate::audit::{CallStart, Occasion};
 use crate::cli::Operator;
 use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
@@ -91,6 +91,7 @@ async fn confirmed(
             client_name: Some("host-runner call"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             tool: name,
+            occasion: Occasion::Call,
             arguments: &|| offer::masked(tool, arguments),
         }),
     );

@@ -14,6 +14,7 @@ use crate::audit::{Audit, AuditError};
 use crate::budget::Budget;
 use crate::cli::{Operator, Options};
 use crate::demo::{Demo, DemoError};
+use crate::digest::Digest;
 use crate::engine::{Embedded, LoadError, Loader, ToolError};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Choice, PolicyFileError};
@@ -43,6 +44,18 @@ pub(crate) enum CommandError {
     /// The policy and the component do not fit.
     #[error(transparent)]
     Offer(#[from] OfferError),
+    /// Clients would be shown something else than the operator has seen.
+    #[error(
+        "the tools, instructions, resources and prompts have the checksum {found}, but \
+         --tools-checksum requires {expected}: compare `host-runner tools --json` and the policy \
+         with what you approved; if the change is intended, give the new checksum"
+    )]
+    Checksum {
+        /// What was asked for.
+        expected: Digest,
+        /// What is there.
+        found: Digest,
+    },
     /// A request that is none.
     #[error("{0:?} is not a request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
     Request(String),
@@ -94,6 +107,7 @@ impl CommandError {
             | Self::Policy(_)
             | Self::Audit(_)
             | Self::Offer(_)
+            | Self::Checksum { .. }
             | Self::Request(_)
             | Self::Arguments(_)
             | Self::Usage(_)

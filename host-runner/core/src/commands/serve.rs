@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{CommandError, Context};
 use crate::cli::{Operator, Options};
 use crate::engine::{Embedded, LoadError};
-use crate::mcp;
+use crate::mcp::{self, Pace};
 use crate::offer::{Catalog, OfferError};
 use crate::process;
 use crate::timings::{self, Milestone};
@@ -29,13 +29,17 @@ const LOADING: Duration = Duration::from_millis(700);
 /// would show its user nothing but a server that has gone: the tools are listed,
 /// and each call is answered with what is wrong. In a terminal, or where no
 /// client says a word, the program ends with that. A component that must not
-/// run ends the program in any case, since there is nothing to list.
+/// run ends the program in any case, since there is nothing to list, and so does a
+/// checksum that differs.
 pub(crate) async fn run(
     options: &Options,
     operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
     let terminal = io::stdin().is_terminal();
+    let settings = operator.as_ref().ok();
+    let checksum = settings.and_then(Operator::tools_checksum);
+    let poll = settings.map(Operator::poll);
     let (context, fault) = match operator {
         Ok(operator) => match Context::new(&operator, embedded).await {
             Ok(context) => {
@@ -64,6 +68,13 @@ pub(crate) async fn run(
         ..
     } = context;
     let catalog = Arc::new(catalog);
+    if let Some(expected) = checksum {
+        // Nobody is shown tools that the operator has not approved, whatever else is wrong.
+        let found = mcp::checksum(&catalog).await?;
+        if found != expected {
+            return Err(CommandError::Checksum { expected, found });
+        }
+    }
 
     if terminal {
         tracing::warn!(
@@ -76,7 +87,10 @@ pub(crate) async fn run(
     tracing::debug!("serving MCP on stdin and stdout");
     let server = mcp::Server::new(
         Arc::clone(&catalog),
-        options.wait().unwrap_or(WAIT),
+        Pace {
+            wait: options.wait().unwrap_or(WAIT),
+            poll: poll.unwrap_or(WAIT),
+        },
         fault.as_ref().map(ToString::to_string),
     );
     process::end_in_time(server.closing())?;

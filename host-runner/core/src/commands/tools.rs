@@ -3,13 +3,26 @@
 use serde_json::{Value, json};
 
 use super::inspect::calls_of;
-use super::{CommandError, print};
+use super::{CommandError, Context, print};
 use crate::cli::Operator;
 use crate::engine::{Embedded, Loader, Tool};
+use crate::mcp;
 use crate::offer::Offer;
 use crate::policy::Choice;
 use crate::render;
 use crate::sandbox::Sandbox;
+
+/// Prints the checksum of what clients are shown. Needs no settings, and nothing can
+/// leave.
+pub(crate) async fn checksum(
+    operator: &Operator<'_>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    // As the server reads it: a policy that cannot be used is an error here.
+    operator.policy()?;
+    let Context { catalog, .. } = Context::sealed(operator.options, Some(operator), embedded);
+    print(&mcp::checksum(&catalog).await?.to_string())
+}
 
 /// Lists the tools, and which of them the policy offers. Needs no settings, and
 /// nothing can leave.

@@ -76,7 +76,9 @@ impl Backlog {
         match message {
             JsonRpcMessage::Request(request) => self.0.send_modify(|load| {
                 let bytes = match request.request {
-                    ClientRequest::ListToolsRequest(_) => LIST_BYTES,
+                    ClientRequest::ListToolsRequest(_)
+                    | ClientRequest::ListResourcesRequest(_)
+                    | ClientRequest::ListPromptsRequest(_) => LIST_BYTES,
                     _ => REQUEST_BYTES,
                 };
                 let before = load.open.insert(request.id.clone(), bytes);

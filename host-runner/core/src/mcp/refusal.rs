@@ -1,4 +1,6 @@
-//! What a model reads about a change that lacks the user's consent.
+//! What a model or a client reads where there is no result.
+
+use rmcp::ErrorData;
 
 use crate::engine::ToolError;
 use crate::render;
@@ -27,4 +29,37 @@ pub(super) fn of_change(change: &Decision, has_written: bool) -> ToolError {
 /// The question cannot be sealed.
 pub(super) fn unasked() -> ToolError {
     ToolError::Denied("the user cannot be asked: the change was not sent".to_owned())
+}
+
+/// The answer to a call that the end of the server cuts short.
+pub(super) const ENDING: &str =
+    "the server is ending: if the call was meant to change something, check whether it did";
+
+/// The client no longer wants an answer.
+pub(super) struct Cancelled;
+
+/// What is wrong, and who can do what about it.
+pub(super) fn blame(fault: &str) -> String {
+    format!(
+        "this server was started with an invalid configuration, so nothing was sent to Proxmox \
+         VE: {fault}. Ask the operator to correct it in the MCP client's configuration and to \
+         restart the server; repeating the call does not help"
+    )
+}
+
+/// The server ends.
+pub(super) fn ending() -> ErrorData {
+    ErrorData::internal_error(ENDING, None)
+}
+
+/// A tool failed that the client has not called itself.
+pub(super) fn internal(error: ToolError) -> ErrorData {
+    ErrorData::internal_error(render::error_text(&error), None)
+}
+
+impl From<Cancelled> for ErrorData {
+    /// The client does not see this.
+    fn from(Cancelled: Cancelled) -> Self {
+        Self::internal_error("cancelled", None)
+    }
 }

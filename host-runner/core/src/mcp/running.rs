@@ -8,11 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rmcp::RoleServer;
+use rmcp::model::Implementation;
+use rmcp::service::RequestContext;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{CallOutcome, CallStart};
+use crate::audit::{CallOutcome, CallStart, Occasion};
 use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer;
@@ -50,16 +53,35 @@ pub(super) enum Event {
     Ended(Result<ToolResult, ToolError>),
 }
 
+/// For whom a tool is called, and for what.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// Who the client says that it is.
+    pub(super) client: Option<Implementation>,
+    /// None: the call is not in the audit log.
+    pub(super) occasion: Option<Occasion>,
+}
+
 /// What a call needs besides its arguments.
 pub(super) struct Start<'a> {
     pub(super) plugin: &'a Arc<Plugin>,
     pub(super) tool: &'a Tool,
-    pub(super) client_name: Option<&'a str>,
-    pub(super) client_version: Option<&'a str>,
+    pub(super) caller: &'a Caller,
     /// How long to follow a Proxmox task before answering that it still runs.
     pub(super) wait: Duration,
     /// No task is followed after this.
     pub(super) closing: CancellationToken,
+}
+
+impl Caller {
+    /// The client of a request, and what it wants.
+    pub(super) fn of(context: &RequestContext<RoleServer>, occasion: Occasion) -> Self {
+        let of_session = || Some(context.peer.peer_info()?.client_info.clone());
+        Self {
+            client: context.meta.client_info().or_else(of_session),
+            occasion: Some(occasion),
+        }
+    }
 }
 
 impl Running {
@@ -78,15 +100,16 @@ impl Running {
             consent,
             ..tool.terms()
         };
-        let gate = plugin.gate(
-            terms,
-            Some(&CallStart {
-                client_name: start.client_name,
-                client_version: start.client_version,
-                tool: &tool.name,
-                arguments: &|| offer::masked(tool, &arguments),
-            }),
-        );
+        let masked = || offer::masked(tool, &arguments);
+        let client = start.caller.client.as_ref();
+        let logged = start.caller.occasion.map(|occasion| CallStart {
+            client_name: client.map(|client| client.name.as_str()),
+            client_version: client.map(|client| client.version.as_str()),
+            tool: &tool.name,
+            occasion,
+            arguments: &masked,
+        });
+        let gate = plugin.gate(terms, logged.as_ref());
         let can_stop = Arc::new(AtomicBool::new(tool.annotations.read_only));
         let (reporter, progress) = watch::channel(None);
         let task = tokio::spawn({

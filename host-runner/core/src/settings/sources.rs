@@ -15,6 +15,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 use super::error::SettingsError;
 use super::source::{CREDENTIAL, Source};
 use super::variable::{self, FitToken, Variable};
+use crate::digest::Digest;
 use crate::env_file;
 use crate::operator_file::{self, MAX_ENV_BYTES};
 
@@ -99,6 +101,16 @@ impl Sources {
     /// Whether to leave out tools for which the token has no privilege.
     pub(crate) fn fit_token(&self) -> Result<Option<FitToken>, SettingsError> {
         self.parse_optional(Variable::FitToken, variable::parse_fit_token)
+    }
+
+    /// How often watched resources are read.
+    pub(crate) fn poll(&self) -> Result<Option<Duration>, SettingsError> {
+        self.parse_optional(Variable::PollSeconds, variable::parse_poll_seconds)
+    }
+
+    /// The checksum that the tools must have.
+    pub(crate) fn tools_checksum(&self) -> Result<Option<Digest>, SettingsError> {
+        self.parse_optional(Variable::ToolsChecksum, variable::parse_checksum)
     }
 
     /// The files of policies that are named, the one that counts most first.

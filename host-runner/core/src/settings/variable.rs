@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use host_runner_policy::lookup;
 use tracing::level_filters::LevelFilter;
@@ -38,6 +39,10 @@ pub(crate) enum Variable {
     Log,
     /// `PROXMOX_MCP_FIT_TOKEN`
     FitToken,
+    /// `PROXMOX_MCP_POLL_SECONDS`
+    PollSeconds,
+    /// `PROXMOX_MCP_TOOLS_CHECKSUM`
+    ToolsChecksum,
 }
 
 /// Whether to leave out tools for which the token has no privilege.
@@ -57,7 +62,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -69,6 +74,8 @@ impl Variable {
         Self::Policy,
         Self::Log,
         Self::FitToken,
+        Self::PollSeconds,
+        Self::ToolsChecksum,
     ];
 
     /// Its name in the environment and in files.
@@ -85,6 +92,8 @@ impl Variable {
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
             Self::FitToken => "PROXMOX_MCP_FIT_TOKEN",
+            Self::PollSeconds => "PROXMOX_MCP_POLL_SECONDS",
+            Self::ToolsChecksum => "PROXMOX_MCP_TOOLS_CHECKSUM",
         }
     }
 
@@ -96,7 +105,10 @@ impl Variable {
     /// Whether it says where Proxmox VE is, with which token to talk to it, or
     /// which certificates to accept: these all come from one place.
     pub(super) fn is_of_the_connection(self) -> bool {
-        !matches!(self, Self::Policy | Self::Log | Self::FitToken)
+        !matches!(
+            self,
+            Self::Policy | Self::Log | Self::FitToken | Self::PollSeconds | Self::ToolsChecksum
+        )
     }
 
     pub(super) fn example(self) -> &'static str {
@@ -115,6 +127,10 @@ impl Variable {
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
             Self::FitToken => "off",
+            Self::PollSeconds => "10",
+            Self::ToolsChecksum => {
+                "6f1e0c3a9b5d48e27c10fa3b64d8952e7f0a1b2c3d4e5f60718293a4b5c6d7e8"
+            }
         }
     }
 }
@@ -340,6 +356,25 @@ pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
 
 pub(super) fn parse_fit_token(text: &str) -> Result<FitToken, String> {
     clap::ValueEnum::from_str(text, true).map_err(|_| "must be auto, on or off".to_owned())
+}
+
+/// How often watched resources are read.
+pub(super) fn parse_poll_seconds(text: &str) -> Result<Duration, String> {
+    poll_seconds(text).map_err(str::to_owned)
+}
+
+/// The same, as a flag gives it.
+pub(crate) fn poll_seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds| (1..=3600).contains(seconds));
+    let seconds = seconds.map(Duration::from_secs);
+    seconds.ok_or("must be a number of seconds from 1 to 3600")
+}
+
+pub(super) fn parse_checksum(text: &str) -> Result<Digest, String> {
+    Digest::parse(text).map_err(|error| error.to_string())
 }
 
 /// The name of a file, for a message: one that does not exist may be a secret

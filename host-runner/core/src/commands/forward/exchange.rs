@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::key::Key;
 use super::rate::Rate;
-use crate::audit::{CallOutcome, CallStart};
+use crate::audit::{CallOutcome, CallStart, Occasion};
 use crate::engine::Plugin;
 use crate::redact::Masked;
 use crate::sandbox::{FailureKind, Gate, SendError, Terms, is_forbidden_header, strip_headers};
@@ -120,6 +120,7 @@ impl Forwarder {
             client_name: Some("host-runner forward"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             tool: "forward",
+            occasion: Occasion::Call,
             arguments: &|| Masked(Value::Object(Map::new())),
         };
         let gate = self.plugin.gate(self.terms.clone(), Some(&start));

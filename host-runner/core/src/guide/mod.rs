@@ -1,0 +1,210 @@
+//! What is offered besides the tools: resources, suggestions for arguments, and prompts.
+//!
+//! A component and an operator declare them; this is what is left of that for the tools
+//! that are offered, and what it means. Nothing is called here.
+
+mod arguments;
+mod pointer;
+mod prompt;
+mod resource;
+mod suggestion;
+mod template;
+
+use host_runner_policy::PromptSection;
+
+pub(crate) use self::arguments::Values;
+pub(crate) use self::prompt::{Argument, Prompt};
+pub(crate) use self::resource::Resource;
+pub(crate) use self::suggestion::{Suggested, Suggestion};
+
+use crate::engine::{self, Tool};
+
+/// What is offered besides the tools.
+#[derive(Debug, Default)]
+pub(crate) struct Guide {
+    resources: Vec<Resource>,
+    suggestions: Vec<Suggestion>,
+    prompts: Vec<Prompt>,
+}
+
+impl Guide {
+    /// Of what a component declares, that which the offered tools can serve, and the
+    /// operator's own prompts. Such a prompt takes the place of the component's of the
+    /// same name.
+    pub(crate) fn new(declared: engine::Guide, tools: &[Tool], own: &[PromptSection]) -> Self {
+        let find = |name: &str| tools.iter().find(|tool| tool.name == name);
+        let reading = |name: &str| find(name).filter(|tool| tool.annotations.read_only);
+        let suggestions: Vec<_> = declared
+            .suggestions
+            .into_iter()
+            .filter_map(|one| Suggestion::new(reading(&one.tool)?, one))
+            .collect();
+        let resources = declared
+            .resources
+            .into_iter()
+            .filter_map(|one| Resource::new(reading(&one.tool)?, one))
+            .map(|resource| resource.listed_by(&suggestions))
+            .collect();
+        let own: Vec<_> = own.iter().map(Prompt::from).collect();
+        let is_own = |name: &str| own.iter().any(|prompt| prompt.name == name);
+        let usable = |prompt: &engine::Prompt| {
+            !is_own(&prompt.name) && prompt.tools.iter().all(|tool| find(tool).is_some())
+        };
+        let prompts = declared.prompts.into_iter().filter(usable);
+        let prompts = prompts.map(Prompt::from).collect::<Vec<_>>();
+        Self {
+            resources,
+            suggestions,
+            prompts: prompts.into_iter().chain(own).collect(),
+        }
+    }
+
+    /// The resources and templates, in the component's order.
+    pub(crate) fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// The prompts: the component's, then the operator's.
+    pub(crate) fn prompts(&self) -> &[Prompt] {
+        &self.prompts
+    }
+
+    /// The resource of a URI, and the values of its variables.
+    pub(crate) fn resource(&self, uri: &str) -> Option<(&Resource, Values)> {
+        let mut resources = self.resources.iter();
+        resources.find_map(|resource| Some((resource, resource.template().values(uri)?)))
+    }
+
+    /// The prompt of a name.
+    pub(crate) fn prompt(&self, name: &str) -> Option<&Prompt> {
+        self.prompts.iter().find(|prompt| prompt.name == name)
+    }
+
+    /// Where the values of an argument come from.
+    pub(crate) fn suggestion(&self, argument: &str) -> Option<&Suggestion> {
+        self.suggestions
+            .iter()
+            .find(|one| one.argument() == argument)
+    }
+
+    /// The URIs and templates that can be read, for an error.
+    pub(crate) fn uris(&self) -> String {
+        let uris = self.resources.iter().map(|one| one.template().as_str());
+        uris.collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::engine::Annotations;
+
+    fn tool(name: &str, read_only: bool) -> Tool {
+        Tool {
+            name: name.to_owned(),
+            title: String::new(),
+            description: String::new(),
+            toolset: "set".to_owned(),
+            by_default: true,
+            previews: false,
+            input_schema: r#"{"type":"object","properties":{"vmid":{"type":"integer"},"name":{"type":"string"}}}"#
+                .to_owned(),
+            secret_arguments: Vec::new(),
+            output_schema: "{}".to_owned(),
+            calls: Vec::new(),
+            annotations: Annotations {
+                read_only,
+                destructive: false,
+                idempotent: true,
+                open_world: false,
+                dangerous: false,
+            },
+        }
+    }
+
+    fn resource(uri: &str, tool: &str) -> engine::ResourceTemplate {
+        engine::ResourceTemplate {
+            uri_template: uri.to_owned(),
+            name: "guest".to_owned(),
+            title: "Guest".to_owned(),
+            description: String::new(),
+            tool: tool.to_owned(),
+            arguments_json: r#"{"fixed":true}"#.to_owned(),
+            omitted: Vec::new(),
+            volatile: Vec::new(),
+            listed: true,
+        }
+    }
+
+    fn suggestion(tool: &str) -> engine::Suggestion {
+        engine::Suggestion {
+            argument: "vmid".to_owned(),
+            tool: tool.to_owned(),
+            arguments_json: "{}".to_owned(),
+            values: "/guests".to_owned(),
+            field: "vmid".to_owned(),
+            label: Some("name".to_owned()),
+            given: Vec::new(),
+        }
+    }
+
+    fn prompt(name: &str, tools: &[&str]) -> engine::Prompt {
+        engine::Prompt {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            description: String::new(),
+            tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+            arguments: Vec::new(),
+            text: "the component's".to_owned(),
+        }
+    }
+
+    fn guide(own: &str) -> Guide {
+        let declared = engine::Guide {
+            resources: vec![
+                resource("pve://guests/{vmid}", "look"),
+                resource("pve://gone/{vmid}", "gone"),
+                resource("pve://stop/{vmid}", "stop"),
+                resource("not a uri {", "look"),
+            ],
+            suggestions: vec![suggestion("look")],
+            prompts: vec![
+                prompt("review", &["look", "stop"]),
+                prompt("missing", &["look", "gone"]),
+            ],
+        };
+        let file = host_runner_policy::PolicyFile::parse(own).unwrap();
+        let tools = [tool("look", true), tool("stop", false)];
+        Guide::new(declared, &tools, &file.prompts)
+    }
+
+    #[test]
+    fn only_what_offered_tools_that_read_can_serve_is_there() {
+        let guide = guide("");
+        assert_eq!(guide.uris(), "pve://guests/{vmid}");
+        let names: Vec<_> = guide.prompts().iter().map(|one| &one.name).collect();
+        assert_eq!(names, ["review"]);
+        let (found, values) = guide.resource("pve://guests/100").unwrap();
+        assert_eq!(found.tool(), "look");
+        assert_eq!(
+            Value::Object(found.arguments(&values)),
+            json!({"fixed": true, "vmid": 100})
+        );
+        let (found, values) = guide.resource("pve://guests/web").unwrap();
+        assert_eq!(found.arguments(&values)["vmid"], "web");
+        assert!(guide.resource("pve://guests/").is_none());
+        assert!(guide.resource("pve://guests/100/x").is_none());
+    }
+
+    #[test]
+    fn an_operators_prompt_takes_the_place_of_a_component_s() {
+        let guide = guide(
+            "[[prompts]]\nname = \"review\"\ntext = \"mine\"\n\
+             [[prompts]]\nname = \"more\"\ntext = \"more\"",
+        );
+        let texts: Vec<_> = guide.prompts().iter().map(|one| &one.text).collect();
+        assert_eq!(texts, ["mine", "more"]);
+    }
+}

@@ -1,0 +1,176 @@
+//! What all requests to the server share, and what it knows of itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    JsonObject, PromptsCapability, ResourcesCapability, ServerCapabilities, Tool as McpTool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::backlog::Backlog;
+use super::confirm::Questions;
+use super::listeners::Listeners;
+use super::refusal::{Cancelled, blame, ending};
+use super::running::{Caller, Running, Start};
+use super::suggestions::Suggestions;
+use super::tool::to_mcp;
+use crate::engine::{Plugin, Tool, ToolError};
+use crate::guide::Guide;
+use crate::offer::Catalog;
+
+/// How long calls have to end by themselves once the client is gone, or a
+/// signal came.
+const GRACE: Duration = Duration::from_millis(100);
+/// How long a client may wait to be greeted.
+const GREETING_TIME: Duration = Duration::from_secs(10);
+
+/// How long to wait for Proxmox, and how often to look.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// A task is followed for so long before a call returns with it still running.
+    pub wait: Duration,
+    /// Watched resources are read so often.
+    pub poll: Duration,
+}
+
+/// What all requests share.
+pub(super) struct Inner {
+    pub(super) catalog: Arc<Catalog>,
+    /// The offered tools as clients see them.
+    pub(super) list: OnceCell<Vec<McpTool>>,
+    pub(super) wait: Duration,
+    pub(super) questions: Questions,
+    pub(super) backlog: Backlog,
+    pub(super) suggestions: Suggestions,
+    pub(super) listeners: Listeners,
+    /// Why no call can be made: settings that cannot be used.
+    pub(super) fault: Option<String>,
+    /// The client is gone, or is to be.
+    pub(super) closing: CancellationToken,
+    /// The client has got a message.
+    pub(super) responded: CancellationToken,
+    pub(super) calls: TaskTracker,
+}
+
+impl Inner {
+    /// With a `fault` the tools are listed, and every call is answered with it.
+    pub(super) fn new(catalog: Arc<Catalog>, pace: Pace, fault: Option<String>) -> Self {
+        Self {
+            catalog,
+            list: OnceCell::new(),
+            wait: pace.wait,
+            questions: Questions::new(),
+            backlog: Backlog::new(),
+            suggestions: Suggestions::default(),
+            listeners: Listeners::new(pace.poll),
+            fault,
+            closing: CancellationToken::new(),
+            responded: CancellationToken::new(),
+            calls: TaskTracker::new(),
+        }
+    }
+
+    /// What this server can do.
+    pub(super) fn capabilities(&self) -> ServerCapabilities {
+        let mut capabilities = ServerCapabilities::builder().enable_tools().build();
+        let (has_resources, has_prompts) = self.catalog.has_resources_and_prompts();
+        if has_resources {
+            let mut resources = ResourcesCapability::default();
+            resources.subscribe = Some(true);
+            resources.list_changed = Some(true);
+            capabilities.resources = Some(resources);
+        }
+        if has_prompts {
+            capabilities.prompts = Some(PromptsCapability::default());
+        }
+        if has_resources || has_prompts {
+            capabilities.completions = Some(JsonObject::new());
+        }
+        capabilities
+    }
+
+    /// An answer, unless nobody wants it any more or the server ends.
+    pub(super) async fn answered<T>(
+        &self,
+        context: &RequestContext<RoleServer>,
+        answer: impl Future<Output = Result<T, ErrorData>>,
+    ) -> Result<T, ErrorData> {
+        let _running = self.calls.token();
+        tokio::select! {
+            answer = answer => answer,
+            () = context.ct.cancelled() => Err(Cancelled.into()),
+            () = self.closed() => Err(ending()),
+        }
+    }
+
+    pub(super) async fn plugin(&self) -> Result<Arc<Plugin>, ToolError> {
+        let plugin = self.catalog.plugin().await;
+        plugin.map_err(|error| ToolError::Internal(error.to_string()))
+    }
+
+    /// Waits for the component's instructions, unless it takes long to compile:
+    /// clients give a server some seconds for the greeting.
+    pub(super) async fn read_instructions(&self) {
+        let read = self.catalog.read_instructions();
+        let _ = tokio::time::timeout(GREETING_TIME, read).await;
+    }
+
+    /// The tools to list: those that can be called, else those that could be
+    /// if the policy fitted the component.
+    pub(super) async fn listed(&self) -> Result<Vec<McpTool>, ToolError> {
+        let convert = |tools: &[Tool]| tools.iter().map(to_mcp).collect::<Result<Vec<_>, _>>();
+        match self.catalog.offer().await {
+            Ok(offer) => {
+                let convert = async || convert(offer.tools());
+                self.list.get_or_try_init(convert).await.cloned()
+            }
+            Err(_) => convert(&self.catalog.without_choice().await),
+        }
+    }
+
+    pub(super) async fn start(
+        &self,
+        tool: &Tool,
+        arguments: String,
+        can_ask: bool,
+        caller: &Caller,
+    ) -> Result<Running, ToolError> {
+        let plugin = self.plugin().await?;
+        let start = Start {
+            plugin: &plugin,
+            tool,
+            caller,
+            wait: self.wait,
+            closing: self.closing.clone(),
+        };
+        Ok(Running::start(start, arguments, can_ask))
+    }
+
+    /// Makes ready for the first request to Proxmox, which most clients cause
+    /// soon after they have seen the tools.
+    pub(super) fn prepare(&self) {
+        if self.fault.is_some() {
+            return;
+        }
+        let catalog = Arc::clone(&self.catalog);
+        tokio::spawn(async move { catalog.prepare().await });
+    }
+
+    /// The time to end by oneself is over.
+    pub(super) async fn closed(&self) {
+        self.closing.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    /// What is offered besides the tools.
+    pub(super) async fn guide(&self) -> Result<&Guide, ErrorData> {
+        self.backlog.room().await;
+        let guide = self.catalog.guide().await;
+        guide.map_err(|error| ErrorData::internal_error(blame(&error.to_string()), None))
+    }
+}

@@ -1,0 +1,215 @@
+//! Who listens to changes of which resources.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::ResourceUpdatedNotificationParam;
+use rmcp::service::SubscriptionSink;
+use rmcp::{ErrorData, Peer, RoleServer};
+use tokio::sync::Notify;
+
+/// How many resources may be watched at the same time, and by how many listeners.
+pub(super) const MAX_WATCHED: usize = 50;
+const MAX_LISTENERS: usize = 16;
+/// The longest pause after failures in a row, each of which doubles it.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
+const MAX_DOUBLINGS: u32 = 5;
+
+/// Who listens to what.
+pub(super) struct Listeners {
+    every: Duration,
+    state: Mutex<State>,
+    /// Somebody has begun to listen.
+    pub(super) changed: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    listeners: BTreeMap<u64, Listener>,
+    /// The task that reads is there.
+    reads: bool,
+}
+
+struct Listener {
+    wanted: Wanted,
+    to: Recipient,
+}
+
+/// What is watched.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) uris: BTreeSet<String>,
+    pub(super) list: bool,
+}
+
+/// Where notifications go.
+#[derive(Clone)]
+pub(super) enum Recipient {
+    /// One `subscriptions/listen`.
+    Sink(SubscriptionSink),
+    /// The client of a session that began with `initialize`.
+    Session(Peer<RoleServer>),
+}
+
+impl Listeners {
+    pub(super) fn new(every: Duration) -> Self {
+        Self {
+            every,
+            state: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// What is watched now. None, and the task that asks ends, if nothing is.
+    pub(super) fn wanted(&self) -> Option<Wanted> {
+        let mut state = self.state();
+        let wanted = state.wanted();
+        state.reads = wanted != Wanted::default();
+        state.reads.then_some(wanted)
+    }
+
+    pub(super) fn recipients(&self, of: impl Fn(&Wanted) -> bool) -> Vec<Recipient> {
+        let state = self.state();
+        let listeners = state.listeners.values();
+        let listeners = listeners.filter(|listener| of(&listener.wanted));
+        listeners.map(|listener| listener.to.clone()).collect()
+    }
+
+    /// Adds a listener, unless that would be too much. Says whether a task has to be
+    /// started that reads.
+    pub(super) fn add(&self, wanted: Wanted, to: Recipient) -> Result<(u64, bool), ErrorData> {
+        let mut state = self.state();
+        let known = match &to {
+            Recipient::Sink(_) => None,
+            // A session has one listener.
+            Recipient::Session(_) => state.session(),
+        };
+        let id = state.add(known, wanted, to)?;
+        let reads = std::mem::replace(&mut state.reads, true);
+        self.changed.notify_one();
+        Ok((id, !reads))
+    }
+
+    /// Ends what a listener listens to.
+    pub(super) fn remove(&self, id: u64) {
+        self.state().listeners.remove(&id);
+    }
+
+    /// The session listens to this resource no longer.
+    pub(super) fn remove_from_session(&self, uri: &str) {
+        let mut state = self.state();
+        let Some(id) = state.session() else {
+            return;
+        };
+        let is_left = state.listeners.get_mut(&id).is_some_and(|session| {
+            session.wanted.uris.remove(uri);
+            !session.wanted.uris.is_empty()
+        });
+        if !is_left {
+            state.listeners.remove(&id);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long to wait after so many failures in a row.
+    pub(super) fn pause(&self, failures: u32) -> Duration {
+        let longer = self.every.saturating_mul(1 << failures.min(MAX_DOUBLINGS));
+        longer.min(MAX_PAUSE.max(self.every))
+    }
+}
+
+impl State {
+    fn wanted(&self) -> Wanted {
+        let mut all = Wanted::default();
+        for Listener { wanted, .. } in self.listeners.values() {
+            all.uris.extend(wanted.uris.iter().cloned());
+            all.list |= wanted.list;
+        }
+        all
+    }
+
+    /// Fails if that would be too much.
+    fn add(&mut self, id: Option<u64>, wanted: Wanted, to: Recipient) -> Result<u64, ErrorData> {
+        let full = |what: String| Err(ErrorData::invalid_params(what, None));
+        let mut uris = self.wanted().uris;
+        uris.extend(wanted.uris.iter().cloned());
+        if uris.len() > MAX_WATCHED {
+            return full(format!(
+                "no more than {MAX_WATCHED} resources can be watched: stop watching others first"
+            ));
+        }
+        if let Some((id, known)) = id.and_then(|id| Some((id, self.listeners.get_mut(&id)?))) {
+            known.wanted.uris.extend(wanted.uris);
+            known.wanted.list |= wanted.list;
+            return Ok(id);
+        }
+        if self.listeners.len() >= MAX_LISTENERS {
+            return full(format!(
+                "no more than {MAX_LISTENERS} subscriptions can be open: end others first"
+            ));
+        }
+        self.last += 1;
+        self.listeners.insert(self.last, Listener { wanted, to });
+        Ok(self.last)
+    }
+
+    /// The session's listener.
+    fn session(&self) -> Option<u64> {
+        let is_session = |one: &Listener| matches!(one.to, Recipient::Session(_));
+        let mut listeners = self.listeners.iter();
+        listeners.find_map(|(id, one)| is_session(one).then_some(*id))
+    }
+}
+
+impl Recipient {
+    /// A client that is gone hears nothing.
+    pub(super) async fn updated(&self, uri: &str) {
+        match self {
+            Self::Sink(sink) => drop(sink.notify_resource_updated(uri).await),
+            Self::Session(peer) => {
+                let about = ResourceUpdatedNotificationParam::new(uri);
+                drop(peer.notify_resource_updated(about).await);
+            }
+        }
+    }
+
+    pub(super) async fn list_changed(&self) {
+        match self {
+            Self::Sink(sink) => drop(sink.notify_resource_list_changed().await),
+            Self::Session(peer) => drop(peer.notify_resource_list_changed().await),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_make_the_pause_longer_up_to_a_limit() {
+        let seconds = |every, failures| {
+            let listeners = Listeners::new(Duration::from_secs(every));
+            listeners.pause(failures).as_secs()
+        };
+        assert_eq!(
+            [0, 1, 2, 3].map(|count| seconds(10, count)),
+            [10, 20, 40, 80]
+        );
+        assert_eq!(seconds(10, 100), 300);
+        assert_eq!(seconds(1, 100), 32);
+        assert_eq!((seconds(3600, 0), seconds(3600, 9)), (3600, 3600));
+    }
+
+    #[test]
+    fn the_task_ends_when_nobody_listens() {
+        let listeners = Listeners::new(Duration::from_secs(1));
+        listeners.state().reads = true;
+        assert_eq!(listeners.wanted(), None);
+        assert!(!listeners.state().reads);
+    }
+}

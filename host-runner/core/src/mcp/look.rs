@@ -1,0 +1,113 @@
+//! Calls of tools that read, for what a client asks for by another method than
+//! `tools/call`. They are calls like any other: offer, policy, scope, limits and audit
+//! log apply.
+
+use std::sync::Arc;
+
+use rmcp::ErrorData;
+use serde_json::{Map, Value, json};
+
+use super::inner::Inner;
+use super::refusal::blame;
+use super::running::{Caller, Event};
+use crate::engine::ToolError;
+use crate::guide::{Suggested, Suggestion, Values};
+use crate::render;
+
+/// Why there is no result.
+#[derive(Debug)]
+pub(super) enum LookError {
+    /// The server's settings cannot be used.
+    Fault(String),
+    /// The tool failed.
+    Tool(ToolError),
+}
+
+impl Inner {
+    /// The structured result of a tool.
+    pub(super) async fn look(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        caller: &Caller,
+    ) -> Result<Value, LookError> {
+        if let Some(fault) = &self.fault {
+            return Err(LookError::Fault(fault.clone()));
+        }
+        self.backlog.room().await;
+        let offer = self.catalog.offer().await;
+        let offer = offer.map_err(|error| LookError::Fault(error.to_string()))?;
+        let tool = offer
+            .find(tool)
+            .map_err(|error| LookError::Tool(ToolError::UnknownTool(error.to_string())))?;
+        let arguments = Value::Object(arguments).to_string();
+        let call = self.start(tool, arguments, false, caller).await;
+        let mut call = call.map_err(LookError::Tool)?;
+        loop {
+            // Nothing that reads asks anybody.
+            if let Event::Ended(answer) = call.next().await {
+                let answer = answer.and_then(|result| render::structured(&result));
+                return answer.map_err(LookError::Tool);
+            }
+        }
+    }
+
+    /// The values of an argument, while these others are known.
+    pub(super) async fn suggested(
+        &self,
+        suggestion: &Suggestion,
+        known: &Values,
+        caller: &Caller,
+    ) -> Result<Arc<[Suggested]>, LookError> {
+        let Some(arguments) = suggestion.arguments(known) else {
+            return Ok(Arc::from([]));
+        };
+        let key = Value::Object(arguments.clone());
+        let cell = self
+            .suggestions
+            .cell(format!("{} {key}", suggestion.argument()));
+        let read = || async {
+            let result = self.look(suggestion.tool(), arguments, caller).await?;
+            Ok(suggestion.values(&result).into())
+        };
+        cell.get_or_try_init(read).await.cloned()
+    }
+}
+
+impl LookError {
+    /// What the client gets, for the resource of a URI where it is about one.
+    pub(super) fn into_error(self, uri: Option<&str>) -> ErrorData {
+        let error = match self {
+            Self::Fault(fault) => return ErrorData::internal_error(blame(&fault), None),
+            Self::Tool(error) => error,
+        };
+        let text = render::error_text(&error);
+        let data = uri.map(|uri| json!({ "uri": uri }));
+        match error {
+            ToolError::NotFound(_) if uri.is_some() => ErrorData::resource_not_found(text, data),
+            ToolError::InvalidArguments(_) | ToolError::NotFound(_) | ToolError::UnknownTool(_) => {
+                ErrorData::invalid_params(text, data)
+            }
+            _ => ErrorData::internal_error(text, data),
+        }
+    }
+
+    /// For the log.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Fault(fault) => fault.clone(),
+            Self::Tool(error) => render::error_text(error),
+        }
+    }
+
+    /// Whether the cause may be gone soon, and says nothing of what was asked for.
+    pub(super) fn passes(&self) -> bool {
+        match self {
+            Self::Fault(_) => true,
+            Self::Tool(error) => matches!(
+                error,
+                ToolError::Unreachable(_) | ToolError::Unauthorized(_) | ToolError::Internal(_)
+            ),
+        }
+    }
+}
