@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jsonschema
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.types import PromptReference, ResourceTemplateReference
 
 WORKSPACE = Path(__file__).resolve().parents[2]
 DEFAULT = WORKSPACE / "target" / "release" / "host-runner"
@@ -116,6 +117,42 @@ async def check_unknown(client, checks):
         checks.that(error.error.code == -32602, f"an unknown tool is -32602: {error}")
 
 
+async def check_guide(client, checks, guest):
+    """Checks resources, completion and prompts."""
+    vmid = str(guest["vmid"])
+    uri = f"pve://guests/{vmid}"
+    resources = (await client.list_resources()).resources
+    checks.that(uri in [str(resource.uri) for resource in resources], f"{uri} is listed")
+    templates = (await client.list_resource_templates()).resource_templates
+    template = "pve://guests/{vmid}"
+    checks.that(template in [one.uri_template for one in templates], f"{template} is a template")
+    contents = (await client.read_resource(uri)).contents
+    checks.that(contents[0].mime_type == "application/json", f"{uri} is JSON")
+    checks.that(json.loads(contents[0].text)["vmid"] == guest["vmid"], f"{uri} is that guest")
+    try:
+        await client.read_resource("pve://nothing")
+        checks.that(False, "an unknown resource is refused")
+    except MCPError as error:
+        checks.that(error.error.code in (-32602, -32002), f"an unknown resource is not found: {error}")
+
+    of_guest = ResourceTemplateReference(uri=template)
+    completion = (await client.complete(of_guest, {"name": "vmid", "value": vmid})).completion
+    checks.that(completion.values[:1] == [vmid], f"{vmid} is completed: {completion}")
+
+    prompts = {prompt.name: prompt for prompt in (await client.list_prompts()).prompts}
+    checks.that("diagnose_a_guest" in prompts, f"there are prompts: {list(prompts)}")
+    prompt = await client.get_prompt("diagnose_a_guest", {"vmid": vmid})
+    checks.that(f"guest {vmid}" in prompt.messages[0].content.text, "the prompt names the guest")
+    try:
+        await client.get_prompt("diagnose_a_guest", {})
+        checks.that(False, "a prompt without its argument is refused")
+    except MCPError as error:
+        checks.that(error.error.code == -32602, f"a missing argument is -32602: {error}")
+    of_prompt = PromptReference(name="plan_node_maintenance")
+    completion = (await client.complete(of_prompt, {"name": "node", "value": ""})).completion
+    checks.that(completion.values, "nodes are completed")
+
+
 def is_json_of(text, answer):
     try:
         return json.loads(text) == answer
@@ -155,6 +192,7 @@ async def session(program, mode, checks):
         await check_failure(client, checks, "get_guest", {"vmid": 999999}, ["999999"])
         await check_failure(client, checks, "list_nodes", {"nonsense": 1}, ["nonsense"])
         await check_unknown(client, checks)
+        await check_guide(client, checks, guests["guests"][0])
 
         # Concurrent calls: each gets its own result.
         answers = await asyncio.gather(

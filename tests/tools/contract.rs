@@ -259,7 +259,7 @@ fn the_component_imports_nothing_that_it_could_escape_by() -> anyhow::Result<()>
     );
     assert_eq!(
         exports,
-        BTreeSet::from(["proxmox:mcp/tools@0.1.0".to_owned()])
+        BTreeSet::from(["guide", "tools"].map(|name| format!("proxmox:mcp/{name}@0.1.0")))
     );
     Ok(())
 }

@@ -74,8 +74,11 @@ pub(crate) enum Command {
         json: bool,
         /// Print only the SHA-256 checksum of what clients are shown under these settings:
         /// tools, instructions, resources and prompts; --tools-checksum takes it
-        #[arg(long, conflicts_with = "json")]
+        #[arg(long, conflicts_with_all = ["json", "guide"])]
         checksum: bool,
+        /// Print the resources and prompts that are offered, as JSON, instead of the tools
+        #[arg(long)]
+        guide: bool,
     },
     /// Call a tool and wait for its end
     ///

@@ -141,6 +141,9 @@ async fn dispatch(
         Some(Command::Tools { checksum: true, .. }) => {
             commands::tools::checksum(&operator, embedded).await
         }
+        Some(Command::Tools { guide: true, .. }) => {
+            commands::tools::guide(&operator, embedded).await
+        }
         Some(Command::Tools { json, .. }) => commands::tools::run(&operator, embedded, *json).await,
         Some(Command::Call {
             name,

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest,
     ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData,
-    ProgressNotificationParam, ProtocolVersion,
+    ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
 };
 use rmcp::service::{
     NotificationContext, PeerRequestOptions, RequestContext, RequestHandle, RunningService,
@@ -54,7 +54,8 @@ pub enum Answer {
 
 /// An MCP client and the host-runner that it started.
 pub struct Client {
-    service: RunningService<RoleClient, Handler>,
+    pub(crate) service: RunningService<RoleClient, Handler>,
+    pub(crate) era: Era,
     tools: Vec<Value>,
     outputs: HashMap<String, Validator>,
     child: Child,
@@ -73,8 +74,10 @@ pub enum User {
 }
 
 #[derive(Clone)]
-struct Handler {
+pub(crate) struct Handler {
     progress: Arc<Mutex<Vec<Progress>>>,
+    /// What has changed: the URIs of resources, or `list`.
+    pub(crate) updates: Arc<Mutex<Vec<String>>>,
     user: User,
     questions: Arc<Mutex<Vec<String>>>,
 }
@@ -106,6 +109,18 @@ impl ClientHandler for Handler {
         })
     }
 
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.note(params.uri);
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.note("list".to_owned());
+    }
+
     async fn on_progress(
         &self,
         params: ProgressNotificationParam,
@@ -115,6 +130,14 @@ impl ClientHandler for Handler {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push((params.progress, params.message));
+    }
+}
+
+impl Handler {
+    /// Notes what has changed.
+    pub(crate) fn note(&self, update: String) {
+        let updates = self.updates.lock();
+        updates.unwrap_or_else(PoisonError::into_inner).push(update);
     }
 }
 
@@ -131,6 +154,7 @@ impl Client {
         };
         let handler = Handler {
             progress: Arc::default(),
+            updates: Arc::default(),
             user,
             questions: Arc::default(),
         };
@@ -138,6 +162,7 @@ impl Client {
         let service = patient(connect).await??;
         let mut client = Self {
             service,
+            era,
             tools: Vec::new(),
             outputs: HashMap::new(),
             child,
@@ -379,7 +404,8 @@ fn text_of(result: &CallToolResult) -> anyhow::Result<String> {
     Ok(texts.join("\n"))
 }
 
-async fn patient<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
+/// Waits, but not for ever.
+pub(crate) async fn patient<T>(future: impl Future<Output = T>) -> anyhow::Result<T> {
     tokio::time::timeout(PATIENCE, future)
         .await
         .context("host-runner does not answer")

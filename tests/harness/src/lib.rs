@@ -19,6 +19,7 @@
 mod client;
 pub mod field;
 mod forward;
+mod guide;
 mod host;
 pub mod hostile;
 mod memory;

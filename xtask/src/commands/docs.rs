@@ -54,6 +54,9 @@ impl Docs {
         let host_runner = workspace.binary("host-runner");
         let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
         let tools: Vec<Value> = serde_json::from_str(&list)?;
+        let all = ["tools", "--guide", "--toolsets=all"];
+        let guide = output(Command::new(workspace.binary("host-runner")).args(all))?;
+        let guide: Value = serde_json::from_str(&guide)?;
 
         let mut stale = Vec::new();
         let old = fs::read_to_string(workspace.root().join(POLICY))
@@ -66,7 +69,7 @@ impl Docs {
             workspace,
             TOOLS,
             &old,
-            &reference::page(&tools)?,
+            &reference::page(&tools, &guide)?,
             &mut stale,
         )?;
         let old = fs::read_to_string(workspace.root().join(SCHEMA)).unwrap_or_default();

@@ -47,7 +47,7 @@ pub(crate) enum CommandError {
     /// Clients would be shown something else than the operator has seen.
     #[error(
         "the tools, instructions, resources and prompts have the checksum {found}, but \
-         --tools-checksum requires {expected}: compare `host-runner tools --json` and the policy \
+         --tools-checksum requires {expected}: compare `host-runner tools --json` and `tools --guide` \
          with what you approved; if the change is intended, give the new checksum"
     )]
     Checksum {

@@ -7,7 +7,7 @@ use super::{CommandError, Context, print};
 use crate::cli::Operator;
 use crate::engine::{Embedded, Loader, Tool};
 use crate::mcp;
-use crate::offer::Offer;
+use crate::offer::{Catalog, Offer};
 use crate::policy::Choice;
 use crate::render;
 use crate::sandbox::Sandbox;
@@ -18,10 +18,53 @@ pub(crate) async fn checksum(
     operator: &Operator<'_>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    // As the server reads it: a policy that cannot be used is an error here.
-    operator.policy()?;
-    let Context { catalog, .. } = Context::sealed(operator.options, Some(operator), embedded);
+    let catalog = catalog(operator, embedded)?;
     print(&mcp::checksum(&catalog).await?.to_string())
+}
+
+/// Prints the resources and prompts that are offered. Needs no settings, and nothing can
+/// leave.
+pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result<(), CommandError> {
+    let catalog = catalog(operator, embedded)?;
+    let guide = catalog.surface().await?.guide;
+    let resources = guide.resources().iter().map(|resource| {
+        let declared = resource.declared();
+        json!({
+            "uri": resource.template().as_str(),
+            "title": declared.title,
+            "description": declared.description,
+            "tool": declared.tool,
+            "listed": declared.listed,
+        })
+    });
+    let prompts = guide.prompts().iter().map(|prompt| {
+        let arguments = prompt.arguments.iter().map(|argument| {
+            json!({
+                "name": argument.name,
+                "description": argument.description,
+                "required": argument.required,
+            })
+        });
+        json!({
+            "name": prompt.name,
+            "title": prompt.title,
+            "description": prompt.description,
+            "arguments": arguments.collect::<Vec<_>>(),
+            "text": prompt.text,
+        })
+    });
+    let shown = json!({
+        "resources": resources.collect::<Vec<_>>(),
+        "prompts": prompts.collect::<Vec<_>>(),
+    });
+    print(&format!("{shown:#}"))
+}
+
+/// What is offered under this policy. One that cannot be used is an error.
+fn catalog(operator: &Operator<'_>, embedded: Embedded) -> Result<Catalog, CommandError> {
+    operator.rules(&operator.policy()?)?;
+    let context = Context::sealed(operator.options, Some(operator), embedded);
+    Ok(context.catalog)
 }
 
 /// Lists the tools, and which of them the policy offers. Needs no settings, and

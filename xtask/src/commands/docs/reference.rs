@@ -17,7 +17,19 @@ const HEAD: &str = "\
 
 All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools --json` prints the same as JSON Schema.
 
-Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. The size is that of the published list in JSON, without the schemas of the results.
+Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. [Resources and prompts](#resources-and-prompts) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
+
+";
+
+const GUIDE_HEAD: &str = "
+# Resources and prompts
+
+A client can read resources without calling a tool by name, so a user can attach a guest to a conversation. A resource is the result of a tool and is read by calling that tool: it is offered only with the tool, and policy, scope, limits and audit log apply as to any call. Values of the variables are suggested while the user types, also by the names of guests. *Listed* resources appear in `resources/list`, at most 500 of each kind. A client that watches a resource is notified when it changes: `host-runner` reads watched resources every 10 seconds (`--poll-seconds`), and load and uptime do not count as changes.
+
+";
+
+const PROMPTS_HEAD: &str = "
+Prompts are instructions that a user picks in the client, often as a slash command. A prompt is offered only with the tools that it cannot do without. `host-runner tools --guide` prints the texts; an operator adds prompts or replaces these in the [policy file](policy.md#prompts).
 
 ";
 
@@ -27,8 +39,8 @@ fn is_in_head(call: &str) -> bool {
     common.any(|common| common.to_string() == call)
 }
 
-/// The page, from what `host-runner tools --json` prints.
-pub(super) fn page(tools: &[Value]) -> Result<String> {
+/// The page, from what `host-runner tools --json` and `tools --guide` print.
+pub(super) fn page(tools: &[Value], guide: &Value) -> Result<String> {
     let mut page = HEAD.to_owned();
     page.push_str(&toolsets(tools)?);
     page.push('\n');
@@ -41,7 +53,58 @@ pub(super) fn page(tools: &[Value]) -> Result<String> {
         let name = text(tool, "name")?;
         section(&mut page, tool).with_context(|| format!("the tool {name}"))?;
     }
+    guide_section(&mut page, guide).context("the resources and prompts")?;
     Ok(page)
+}
+
+/// What is offered besides the tools.
+fn guide_section(page: &mut String, guide: &Value) -> Result<()> {
+    let list = |key: &str| {
+        let list = guide.get(key).and_then(Value::as_array);
+        list.with_context(|| format!("no {key}"))
+    };
+    page.push_str(GUIDE_HEAD);
+    let resource = |one: &Value| {
+        let is_listed = one.get("listed").and_then(Value::as_bool) == Some(true);
+        let uri = text(one, "uri")?;
+        Ok(vec![
+            format!("`{uri}`"),
+            text(one, "description")?.to_owned(),
+            format!("`{}`", text(one, "tool")?),
+            if is_listed || !uri.contains('{') {
+                "yes"
+            } else {
+                ""
+            }
+            .to_owned(),
+        ])
+    };
+    let rows: Vec<_> = list("resources")?
+        .iter()
+        .map(resource)
+        .collect::<Result<_>>()?;
+    let columns = ["Resource", "Description", "Tool", "Listed"];
+    page.push_str(&table::markdown(&columns, rows));
+    page.push_str(PROMPTS_HEAD);
+    let prompt = |one: &Value| {
+        let arguments = one.get("arguments").and_then(Value::as_array);
+        let arguments = arguments.into_iter().flatten().map(|argument| {
+            let is_required = argument.get("required").and_then(Value::as_bool) == Some(true);
+            let optional = if is_required { "" } else { " (optional)" };
+            Ok(format!("`{}`{optional}", text(argument, "name")?))
+        });
+        Ok(vec![
+            format!("`{}`", text(one, "name")?),
+            text(one, "description")?.to_owned(),
+            arguments.collect::<Result<Vec<_>>>()?.join(", "),
+        ])
+    };
+    let rows: Vec<_> = list("prompts")?.iter().map(prompt).collect::<Result<_>>()?;
+    page.push_str(&table::markdown(
+        &["Prompt", "Description", "Arguments"],
+        rows,
+    ));
+    Ok(())
 }
 
 /// The toolsets, with what each adds to the list of tools.
@@ -339,8 +402,10 @@ mod tests {
 
     #[test]
     fn a_tool_has_a_row_and_a_section() {
-        let page = page(&[tool()]).unwrap();
+        let none = json!({"resources": [], "prompts": []});
+        let page = page(&[tool()], &none).unwrap();
         let page = page.strip_prefix(HEAD).unwrap();
+        let (page, _) = page.split_once(GUIDE_HEAD).unwrap();
         assert_eq!(
             page,
             "| Toolset | By default | Tools | Size |\n|---|---|---|---|\n\
@@ -364,10 +429,33 @@ mod tests {
     }
 
     #[test]
+    fn resources_and_prompts_have_rows() {
+        let mut page = String::new();
+        let guide = json!({
+            "resources": [
+                {"uri": "pve://cluster", "description": "All.", "tool": "a", "listed": false},
+                {"uri": "pve://x/{y}", "description": "One.", "tool": "b", "listed": false},
+            ],
+            "prompts": [{"name": "p", "description": "Does.", "arguments": [
+                {"name": "vmid", "required": true},
+                {"name": "note", "required": false},
+            ]}],
+        });
+        guide_section(&mut page, &guide).unwrap();
+        for row in [
+            "| `pve://cluster` | All. | `a` | yes |",
+            "| `pve://x/{y}` | One. | `b` |  |",
+            "| `p` | Does. | `vmid`, `note` (optional) |",
+        ] {
+            assert!(page.contains(row), "{row}: {page}");
+        }
+    }
+
+    #[test]
     fn an_unknown_keyword_is_an_error() {
         let mut tool = tool();
         tool["inputSchema"]["properties"]["vmid"]["multipleOf"] = json!(2);
-        let error = format!("{:#}", page(&[tool]).unwrap_err());
+        let error = format!("{:#}", page(&[tool], &json!({})).unwrap_err());
         assert!(
             error.contains("no words for the keyword multipleOf"),
             "{error}"
