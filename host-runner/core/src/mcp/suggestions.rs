@@ -12,7 +12,7 @@ use crate::guide::Suggested;
 /// How long values are kept.
 const FRESH: Duration = Duration::from_secs(5);
 /// How many lists of values are kept. Their keys have values that clients make up.
-const MAX_KEPT: usize = 64;
+const MAX_KEPT: usize = 16;
 
 type Cell = Arc<OnceCell<Arc<[Suggested]>>>;
 
