@@ -8,9 +8,13 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-# As in Cargo.toml. A test of the image may do with less optimization.
+# As in Cargo.toml. A test of the image may do with less optimization, and with a
+# component that is compiled already.
 ARG CARGO_PROFILE_DIST_LTO=fat
 ARG CARGO_PROFILE_DIST_CODEGEN_UNITS=1
+ARG CARGO_PROFILE_DIST_OPT_LEVEL=s
+ARG PROXMOX_MCP_COMPONENT=
+ARG PROXMOX_MCP_COMPONENT_CWASM=
 # Keep cargo's downloads and build results for the next build.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \

@@ -12,6 +12,10 @@ use crate::table;
 use crate::workspace::{Workspace, run};
 
 /// Build host-runner to hand out: small, and without shared libraries
+///
+/// Compiles the component as well, unless `PROXMOX_MCP_COMPONENT` and
+/// `PROXMOX_MCP_COMPONENT_CWASM` name a component and its machine code that
+/// `cargo xtask build` has made.
 #[derive(Args, Default)]
 pub(crate) struct Dist {
     /// Include the compiler, so that `--component FILE` works
@@ -24,10 +28,15 @@ pub(crate) struct Dist {
 
 impl Dist {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(build::STEPS + 1);
+        let mut progress = Progress::new(match is_given() {
+            true => 1,
+            false => build::STEPS + 1,
+        });
         // The release binary compiles the component: the one for distribution
         // cannot.
-        build::steps(workspace, &mut progress)?;
+        if !is_given() {
+            build::steps(workspace, &mut progress)?;
+        }
         let host = Toolchain::find()?.host;
         progress.step(
             "building host-runner for distribution (takes minutes)",
@@ -55,6 +64,13 @@ impl Dist {
         );
         Ok(())
     }
+}
+
+/// Whether host-runner's build gets the component and its machine code from the
+/// environment.
+fn is_given() -> bool {
+    let is_set = |name| env::var_os(name).is_some_and(|file| !file.is_empty());
+    is_set("PROXMOX_MCP_COMPONENT") && is_set("PROXMOX_MCP_COMPONENT_CWASM")
 }
 
 /// Where it is built.
