@@ -34,7 +34,7 @@ pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result
             "title": declared.title,
             "description": declared.description,
             "tool": declared.tool,
-            "listed": declared.listed,
+            "listed": declared.listed || resource.template().variables().next().is_none(),
         })
     });
     let prompts = guide.prompts().iter().map(|prompt| {

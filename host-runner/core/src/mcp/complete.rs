@@ -55,8 +55,8 @@ fn check(guide: &Guide, of: &Reference, argument: &str) -> Result<(), ErrorData>
         true => Ok(()),
         false => {
             let names = match names.is_empty() {
-                true => "there are none".to_owned(),
-                false => format!("there is {}", names.join(", ")),
+                true => "it takes none".to_owned(),
+                false => format!("it takes {}", names.join(", ")),
             };
             let message = format!("unknown argument {:?}: {names}", cut(argument));
             Err(ErrorData::invalid_params(message, None))

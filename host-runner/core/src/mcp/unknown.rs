@@ -12,7 +12,7 @@ const MAX_SHOWN_CHARS: usize = 200;
 pub(super) fn unknown_resource(guide: &Guide, uri: &str) -> ErrorData {
     let known = match guide.resources() {
         [] => "this server offers none".to_owned(),
-        _ => format!("there is {}", guide.uris()),
+        _ => format!("this server offers {}", guide.uris()),
     };
     let message = format!("unknown resource {:?}: {known}", cut(uri));
     ErrorData::resource_not_found(message, Some(json!({ "uri": cut(uri) })))
@@ -33,7 +33,7 @@ pub(super) fn unknown_prompt(guide: &Guide, name: &str) -> ErrorData {
         .collect();
     let known = match known.is_empty() {
         true => "this server offers none".to_owned(),
-        false => format!("there is {}", known.join(", ")),
+        false => format!("this server offers {}", known.join(", ")),
     };
     ErrorData::invalid_params(format!("unknown prompt {:?}: {known}", cut(name)), None)
 }

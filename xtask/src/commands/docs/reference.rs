@@ -66,17 +66,11 @@ fn guide_section(page: &mut String, guide: &Value) -> Result<()> {
     page.push_str(GUIDE_HEAD);
     let resource = |one: &Value| {
         let is_listed = one.get("listed").and_then(Value::as_bool) == Some(true);
-        let uri = text(one, "uri")?;
         Ok(vec![
-            format!("`{uri}`"),
+            format!("`{}`", text(one, "uri")?),
             text(one, "description")?.to_owned(),
             format!("`{}`", text(one, "tool")?),
-            if is_listed || !uri.contains('{') {
-                "yes"
-            } else {
-                ""
-            }
-            .to_owned(),
+            if is_listed { "yes" } else { "" }.to_owned(),
         ])
     };
     let rows: Vec<_> = list("resources")?
@@ -433,7 +427,7 @@ mod tests {
         let mut page = String::new();
         let guide = json!({
             "resources": [
-                {"uri": "pve://cluster", "description": "All.", "tool": "a", "listed": false},
+                {"uri": "pve://cluster", "description": "All.", "tool": "a", "listed": true},
                 {"uri": "pve://x/{y}", "description": "One.", "tool": "b", "listed": false},
             ],
             "prompts": [{"name": "p", "description": "Does.", "arguments": [
