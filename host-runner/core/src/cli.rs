@@ -14,7 +14,7 @@ use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
-    EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, mask_secrets,
+    Detail, EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, mask_secrets,
     poll_seconds,
 };
 
@@ -281,6 +281,11 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "WHEN")]
     fit_token: Option<FitToken>,
 
+    /// What the text of a result has unless a call chooses with its argument `detail`:
+    /// `concise` (tables), or `full` (JSON, with complete schemas in the list of tools)
+    /// [PROXMOX_MCP_DETAIL] [default: concise]
+    #[arg(long, global = true, value_name = "HOW")]
+    detail: Option<Detail>,
     /// When serving, how often to read the resources that a client watches for changes
     /// [PROXMOX_MCP_POLL_SECONDS] [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = poll_seconds)]
@@ -323,6 +328,7 @@ impl<'a> Operator<'a> {
         // Said here, so that every command says it.
         sources.log_level()?;
         sources.fit_token()?;
+        sources.detail()?;
         sources.poll()?;
         sources.tools_checksum()?;
         Ok(Self { options, sources })
@@ -360,6 +366,12 @@ impl<'a> Operator<'a> {
         let given = self.sources.fit_token().unwrap_or_default();
         let fit = self.options.fit_token.or(given);
         fit.unwrap_or_default()
+    }
+
+    /// How much of a result its text has.
+    pub(crate) fn detail(&self) -> Detail {
+        let given = self.sources.detail().unwrap_or_default();
+        self.options.detail.or(given).unwrap_or_default()
     }
 
     /// How often to read the resources that a client watches.

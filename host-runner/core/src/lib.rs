@@ -9,6 +9,7 @@ mod audit;
 mod budget;
 mod cli;
 mod commands;
+mod concise;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(not(feature = "demo"))]

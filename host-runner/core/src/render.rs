@@ -5,15 +5,14 @@ use serde_json::{Map, Value, json};
 use crate::engine::{Tool, ToolError, ToolResult};
 
 /// The result as JSON: an object, as its schema says.
-pub(crate) fn structured(result: &ToolResult) -> Result<Value, ToolError> {
-    match serde_json::from_str(&result.structured) {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        _ => Err(ToolError::Internal(
+pub(crate) fn structured(result: &ToolResult) -> Result<Map<String, Value>, ToolError> {
+    serde_json::from_str(&result.structured).map_err(|_| {
+        ToolError::Internal(
             "the component's result is not a JSON object: this is a bug in the component, please \
              report it"
                 .to_owned(),
-        )),
-    }
+        )
+    })
 }
 
 /// A tool's schema as JSON: an object.

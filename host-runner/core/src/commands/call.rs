@@ -42,7 +42,7 @@ pub(crate) async fn run(
         .await
         .and_then(|result| {
             let structured = render::structured(&result)?;
-            Ok((result, structured))
+            Ok((result, Value::Object(structured)))
         });
     match answer {
         Ok((result, _)) if !io::stdout().is_terminal() => print(&result.structured),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{CommandError, Context};
 use crate::cli::{Operator, Options};
 use crate::engine::{Embedded, LoadError};
-use crate::mcp::{self, Pace};
+use crate::mcp::{self, ServerOptions};
 use crate::offer::{Catalog, OfferError};
 use crate::process;
 use crate::timings::{self, Milestone};
@@ -40,6 +40,7 @@ pub(crate) async fn run(
     let settings = operator.as_ref().ok();
     let checksum = settings.and_then(Operator::tools_checksum);
     let poll = settings.map(Operator::poll);
+    let detail = settings.map(Operator::detail).unwrap_or_default();
     let (context, fault) = match operator {
         Ok(operator) => match Context::new(&operator, embedded).await {
             Ok(context) => {
@@ -70,7 +71,7 @@ pub(crate) async fn run(
     let catalog = Arc::new(catalog);
     if let Some(expected) = checksum {
         // Nobody is shown tools that the operator has not approved, whatever else is wrong.
-        let found = mcp::checksum(&catalog).await?;
+        let found = mcp::checksum(&catalog, detail).await?;
         if found != expected {
             return Err(CommandError::Checksum { expected, found });
         }
@@ -87,9 +88,10 @@ pub(crate) async fn run(
     tracing::debug!("serving MCP on stdin and stdout");
     let server = mcp::Server::new(
         Arc::clone(&catalog),
-        Pace {
+        ServerOptions {
             wait: options.wait().unwrap_or(WAIT),
             poll: poll.unwrap_or(WAIT),
+            detail,
         },
         fault.as_ref().map(ToString::to_string),
     );

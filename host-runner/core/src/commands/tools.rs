@@ -19,7 +19,11 @@ pub(crate) async fn checksum(
     embedded: Embedded,
 ) -> Result<(), CommandError> {
     let catalog = catalog(operator, embedded)?;
-    print(&mcp::checksum(&catalog).await?.to_string())
+    print(
+        &mcp::checksum(&catalog, operator.detail())
+            .await?
+            .to_string(),
+    )
 }
 
 /// Prints the resources and prompts that are offered. Needs no settings, and nothing can

@@ -27,11 +27,9 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 #[cfg(test)]
+pub(crate) use self::bindings::exports::proxmox::mcp::tools::{Annotations, FailedTask};
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
-    Annotations, ArgumentProblem, FailedTask, InvalidArguments,
-};
-pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
-    Outcome, Pending, Tool, ToolError, ToolResult,
+    ArgumentProblem, InvalidArguments, Outcome, Pending, Tool, ToolError, ToolResult,
 };
 pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
     Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion,

@@ -5,6 +5,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 
 use super::confirm::Way;
+use super::detail;
 use super::inner::Inner;
 use super::progress::Client;
 use super::refusal::{self, Cancelled};
@@ -31,12 +32,13 @@ impl Inner {
         let tool = offer
             .find(&request.name)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let arguments = match &request.arguments {
-            Some(arguments) => serde_json::to_string(arguments),
-            None => Ok("{}".to_owned()),
+        let mut arguments = request.arguments.clone().unwrap_or_default();
+        let detail = match detail::take(&mut arguments, tool) {
+            Ok(detail) => detail.unwrap_or(self.detail),
+            Err(error) => return Ok(to_error(&error).into()),
         };
-        let arguments =
-            arguments.map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
+        let arguments = serde_json::to_string(&arguments)
+            .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
         let mut call = match self.questions.resume(&request) {
             Some(resumed) => {
@@ -61,7 +63,7 @@ impl Inner {
                 (Event::Progress(now), _) => client.progress(now).await,
                 (Event::Ended(answer), _) => {
                     timings::reached(Milestone::FirstCall);
-                    let answer = answer.and_then(to_result);
+                    let answer = answer.and_then(|result| to_result(result, detail));
                     return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
                 }
                 (Event::Question(mut question), Some(Way::Request)) => {

@@ -22,6 +22,7 @@ use super::tool::to_mcp;
 use crate::engine::{Plugin, Tool, ToolError};
 use crate::guide::Guide;
 use crate::offer::Catalog;
+use crate::settings::Detail;
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came.
@@ -29,13 +30,15 @@ const GRACE: Duration = Duration::from_millis(100);
 /// How long a client may wait to be greeted.
 const GREETING_TIME: Duration = Duration::from_secs(10);
 
-/// How long to wait for Proxmox, and how often to look.
+/// How to serve a client.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct ServerOptions {
     /// A task is followed for so long before a call returns with it still running.
     pub wait: Duration,
     /// Watched resources are read so often.
     pub poll: Duration,
+    /// How much of a result its text has, unless a call says it.
+    pub detail: Detail,
 }
 
 /// What all requests share.
@@ -44,6 +47,7 @@ pub(super) struct Inner {
     /// The offered tools as clients see them.
     pub(super) list: OnceCell<Vec<McpTool>>,
     pub(super) wait: Duration,
+    pub(super) detail: Detail,
     pub(super) questions: Questions,
     pub(super) backlog: Backlog,
     pub(super) suggestions: Suggestions,
@@ -59,15 +63,20 @@ pub(super) struct Inner {
 
 impl Inner {
     /// With a `fault` the tools are listed, and every call is answered with it.
-    pub(super) fn new(catalog: Arc<Catalog>, pace: Pace, fault: Option<String>) -> Self {
+    pub(super) fn new(
+        catalog: Arc<Catalog>,
+        options: ServerOptions,
+        fault: Option<String>,
+    ) -> Self {
         Self {
             catalog,
             list: OnceCell::new(),
-            wait: pace.wait,
+            wait: options.wait,
+            detail: options.detail,
             questions: Questions::new(),
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
-            listeners: Listeners::new(pace.poll),
+            listeners: Listeners::new(options.poll),
             fault,
             closing: CancellationToken::new(),
             responded: CancellationToken::new(),
@@ -123,7 +132,10 @@ impl Inner {
     /// The tools to list: those that can be called, else those that could be
     /// if the policy fitted the component.
     pub(super) async fn listed(&self) -> Result<Vec<McpTool>, ToolError> {
-        let convert = |tools: &[Tool]| tools.iter().map(to_mcp).collect::<Result<Vec<_>, _>>();
+        let convert = |tools: &[Tool]| {
+            let tools = tools.iter().map(|tool| to_mcp(tool, self.detail));
+            tools.collect::<Result<Vec<_>, _>>()
+        };
         match self.catalog.offer().await {
             Ok(offer) => {
                 let convert = async || convert(offer.tools());

@@ -47,7 +47,7 @@ impl Inner {
             // Nothing that reads asks anybody.
             if let Event::Ended(answer) = call.next().await {
                 let answer = answer.and_then(|result| render::structured(&result));
-                return answer.map_err(LookError::Tool);
+                return answer.map(Value::Object).map_err(LookError::Tool);
             }
         }
     }

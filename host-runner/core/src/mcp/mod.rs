@@ -4,6 +4,7 @@ mod backlog;
 mod call;
 mod complete;
 mod confirm;
+mod detail;
 mod inner;
 mod listeners;
 mod look;
@@ -38,7 +39,7 @@ use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::inner::Pace;
+pub(crate) use self::inner::ServerOptions;
 pub(crate) use self::surface::checksum;
 
 use self::inner::Inner;
@@ -68,8 +69,12 @@ pub(crate) struct Server(Arc<Inner>);
 
 impl Server {
     /// With a `fault` the tools are listed, and every call is answered with it.
-    pub(crate) fn new(catalog: Arc<Catalog>, pace: Pace, fault: Option<String>) -> Self {
-        Self(Arc::new(Inner::new(catalog, pace, fault)))
+    pub(crate) fn new(
+        catalog: Arc<Catalog>,
+        options: ServerOptions,
+        fault: Option<String>,
+    ) -> Self {
+        Self(Arc::new(Inner::new(catalog, options, fault)))
     }
 
     /// Cancelled when something was written to the client.

@@ -5,15 +5,26 @@ use std::sync::Arc;
 
 use rmcp::model::{CallToolResult, ContentBlock, Tool as McpTool, ToolAnnotations};
 
+use serde_json::Value;
+
+use super::detail;
 use super::refusal::blame;
+use crate::concise;
 use crate::engine::{Tool, ToolError, ToolResult};
 use crate::render;
+use crate::settings::Detail;
 
 /// A tool in the list.
-pub(super) fn to_mcp(tool: &Tool) -> Result<McpTool, ToolError> {
+pub(super) fn to_mcp(tool: &Tool, standard: Detail) -> Result<McpTool, ToolError> {
     let annotations = &tool.annotations;
-    let input = render::schema(tool, &tool.input_schema)?;
-    let output = render::schema(tool, &tool.output_schema)?;
+    let mut input = render::schema(tool, &tool.input_schema)?;
+    if annotations.read_only {
+        detail::offer(&mut input);
+    }
+    let mut output = render::schema(tool, &tool.output_schema)?;
+    if standard == Detail::Concise {
+        output = detail::outline(&output);
+    }
     let name = Cow::Owned(tool.name.clone());
     let description = Some(Cow::Owned(tool.description.clone()));
     Ok(McpTool::new_with_raw(name, description, input)
@@ -28,12 +39,16 @@ pub(super) fn to_mcp(tool: &Tool) -> Result<McpTool, ToolError> {
         ))
 }
 
-/// The result of a call that succeeded.
-pub(super) fn to_result(result: ToolResult) -> Result<CallToolResult, ToolError> {
+/// The result of a call that succeeded. Its structured content is always complete.
+pub(super) fn to_result(result: ToolResult, detail: Detail) -> Result<CallToolResult, ToolError> {
     let structured = render::structured(&result)?;
-    // The text is the component's own: making it anew would take longer.
-    let mut answer = CallToolResult::success(vec![ContentBlock::text(result.structured)]);
-    answer.structured_content = Some(structured);
+    let text = match detail {
+        Detail::Concise => concise::text(&structured),
+        // The text is the component's own: making it anew would take longer.
+        Detail::Full => result.structured,
+    };
+    let mut answer = CallToolResult::success(vec![ContentBlock::text(text)]);
+    answer.structured_content = Some(Value::Object(structured));
     Ok(answer)
 }
 

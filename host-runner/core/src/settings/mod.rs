@@ -15,7 +15,9 @@ pub(crate) use self::error::SettingsError;
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
 pub(crate) use self::trust::{CaFile, Trust};
-pub(crate) use self::variable::{FitToken, Variable, file_name, mask_secrets, poll_seconds};
+pub(crate) use self::variable::{
+    Detail, FitToken, Variable, file_name, mask_secrets, poll_seconds,
+};
 
 use self::variable::is_like_a_secret;
 use crate::origin::Origin;
@@ -206,6 +208,10 @@ mod tests {
                 }
                 Variable::FitToken => {
                     let error = sources(&swapped).fit_token().unwrap_err().to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
+                Variable::Detail => {
+                    let error = sources(&swapped).detail().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");
                 }
                 Variable::PollSeconds => {

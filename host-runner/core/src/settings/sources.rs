@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::error::SettingsError;
 use super::source::{CREDENTIAL, Source};
-use super::variable::{self, FitToken, Variable};
+use super::variable::{self, Detail, FitToken, Variable};
 use crate::digest::Digest;
 use crate::env_file;
 use crate::operator_file::{self, MAX_ENV_BYTES};
@@ -106,6 +106,11 @@ impl Sources {
     /// How often watched resources are read.
     pub(crate) fn poll(&self) -> Result<Option<Duration>, SettingsError> {
         self.parse_optional(Variable::PollSeconds, variable::parse_poll_seconds)
+    }
+
+    /// How much of a result its text has.
+    pub(crate) fn detail(&self) -> Result<Option<Detail>, SettingsError> {
+        self.parse_optional(Variable::Detail, variable::parse_detail)
     }
 
     /// The checksum that the tools must have.

@@ -39,6 +39,8 @@ pub(crate) enum Variable {
     Log,
     /// `PROXMOX_MCP_FIT_TOKEN`
     FitToken,
+    /// `PROXMOX_MCP_DETAIL`
+    Detail,
     /// `PROXMOX_MCP_POLL_SECONDS`
     PollSeconds,
     /// `PROXMOX_MCP_TOOLS_CHECKSUM`
@@ -57,12 +59,23 @@ pub(crate) enum FitToken {
     Off,
 }
 
+/// How much of a result its text has, which is what most clients show to a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Detail {
+    /// Tables and lines. The schemas of results in the list of tools name only the
+    /// fields of the result itself.
+    #[default]
+    Concise,
+    /// The same JSON as the structured content, and complete schemas.
+    Full,
+}
+
 /// What every name of a setting begins with.
 const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -74,6 +87,7 @@ impl Variable {
         Self::Policy,
         Self::Log,
         Self::FitToken,
+        Self::Detail,
         Self::PollSeconds,
         Self::ToolsChecksum,
     ];
@@ -92,6 +106,7 @@ impl Variable {
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
             Self::FitToken => "PROXMOX_MCP_FIT_TOKEN",
+            Self::Detail => "PROXMOX_MCP_DETAIL",
             Self::PollSeconds => "PROXMOX_MCP_POLL_SECONDS",
             Self::ToolsChecksum => "PROXMOX_MCP_TOOLS_CHECKSUM",
         }
@@ -107,7 +122,12 @@ impl Variable {
     pub(super) fn is_of_the_connection(self) -> bool {
         !matches!(
             self,
-            Self::Policy | Self::Log | Self::FitToken | Self::PollSeconds | Self::ToolsChecksum
+            Self::Policy
+                | Self::Log
+                | Self::FitToken
+                | Self::Detail
+                | Self::PollSeconds
+                | Self::ToolsChecksum
         )
     }
 
@@ -127,6 +147,7 @@ impl Variable {
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
             Self::FitToken => "off",
+            Self::Detail => "full",
             Self::PollSeconds => "10",
             Self::ToolsChecksum => {
                 "6f1e0c3a9b5d48e27c10fa3b64d8952e7f0a1b2c3d4e5f60718293a4b5c6d7e8"
@@ -356,6 +377,10 @@ pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
 
 pub(super) fn parse_fit_token(text: &str) -> Result<FitToken, String> {
     clap::ValueEnum::from_str(text, true).map_err(|_| "must be auto, on or off".to_owned())
+}
+
+pub(super) fn parse_detail(text: &str) -> Result<Detail, String> {
+    clap::ValueEnum::from_str(text, true).map_err(|_| "must be concise or full".to_owned())
 }
 
 /// How often watched resources are read.
