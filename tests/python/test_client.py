@@ -94,7 +94,12 @@ async def check_success(client, checks, tool, arguments):
     except jsonschema.ValidationError as error:
         checks.that(False, f"{tool.name} conforms to its output schema: {error.message}")
     texts = [block.text for block in result.content if block.type == "text"]
-    checks.that(any(is_json_of(text, answer) for text in texts), f"{tool.name} also returns its result as text: {texts}")
+    checks.that(texts and texts[0], f"{tool.name} also returns its result as text: {texts}")
+    if tool.annotations.read_only_hint:
+        full = await client.call_tool(tool.name, {**arguments, "detail": "full"})
+        texts = [block.text for block in full.content if block.type == "text"]
+        same = any(is_json_of(text, full.structured_content) for text in texts)
+        checks.that(same, f"{tool.name} with detail: full returns its result as JSON: {texts}")
     return answer
 
 

@@ -43,9 +43,15 @@ impl HostRunner {
     /// Without any settings.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self {
-            // A test counts the requests of its calls, and its token may lack what they
-            // need.
-            environment: BTreeMap::from([("PROXMOX_MCP_FIT_TOKEN".to_owned(), "off".to_owned())]),
+            environment: [
+                // A test counts the requests of its calls, and its token may lack what
+                // they need.
+                ("PROXMOX_MCP_FIT_TOKEN", "off"),
+                // Every result is checked against its complete schema.
+                ("PROXMOX_MCP_DETAIL", "full"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
             arguments: Vec::new(),
             directory: TempDir::new()?,
             secrets: Vec::new(),

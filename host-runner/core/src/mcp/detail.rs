@@ -11,6 +11,10 @@ use crate::settings::Detail;
 /// The argument's name.
 const NAME: &str = "detail";
 
+/// What the instructions say of it.
+pub(super) const INSTRUCTION: &str =
+    "\nLists in results are tables; a tool that reads returns JSON with detail: full.";
+
 /// Adds the argument to the schema of a tool that has none of this name.
 pub(super) fn offer(input: &mut Map<String, Value>) {
     let Some(Value::Object(properties)) = input.get_mut("properties") else {

@@ -52,6 +52,7 @@ use self::tool::to_error;
 use crate::audit::Occasion;
 use crate::engine::ToolError;
 use crate::offer::Catalog;
+use crate::settings::Detail;
 use crate::timings::{self, Milestone};
 
 /// How long the rest may take: to write what a client has not read yet.
@@ -145,6 +146,9 @@ impl ServerHandler for Server {
     /// and `discover`.
     fn get_info(&self) -> ServerConfig {
         let mut instructions = self.0.catalog.instructions();
+        if self.0.detail == Detail::Concise {
+            instructions.push_str(detail::INSTRUCTION);
+        }
         if let Some(fault) = &self.0.fault {
             let text = format!(
                 "{instructions}\nNo call works at the moment: {}.",

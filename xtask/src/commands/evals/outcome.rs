@@ -9,7 +9,8 @@ const BYTES_PER_TOKEN: usize = 4;
 #[derive(Default)]
 pub(super) struct Used {
     pub(super) calls: usize,
-    result_bytes: usize,
+    text_bytes: usize,
+    json_bytes: usize,
 }
 
 /// How a request ended.
@@ -20,8 +21,8 @@ pub(super) struct Outcome {
 }
 
 impl Used {
-    /// Counts what a client gives its model: the text, or the structured content
-    /// where that is longer.
+    /// Counts what a client gives its model: the text of a result, or, in some
+    /// clients, its structured content.
     pub(super) fn add_result(&mut self, result: &Value) {
         let blocks = result.get("content").and_then(Value::as_array);
         let text: usize = blocks
@@ -31,12 +32,20 @@ impl Used {
             .map(str::len)
             .sum();
         let content = result.get("structuredContent");
-        let content = content.map_or(0, |content| content.to_string().len());
-        self.result_bytes += text.max(content);
+        let content = content.map(|content| content.to_string().len());
+        self.text_bytes += text;
+        // An error has only text.
+        self.json_bytes += content.unwrap_or(text);
     }
 
+    /// In a client that shows the texts to the model.
     pub(super) fn tokens(&self) -> usize {
-        self.result_bytes.div_ceil(BYTES_PER_TOKEN)
+        self.text_bytes.div_ceil(BYTES_PER_TOKEN)
+    }
+
+    /// In one that shows it the structured content.
+    pub(super) fn json_tokens(&self) -> usize {
+        self.json_bytes.div_ceil(BYTES_PER_TOKEN)
     }
 }
 

@@ -45,14 +45,16 @@ fn text(outcomes: &[(Task, Outcome)]) -> String {
     let rows = outcomes.iter().map(|(task, outcome)| {
         let used = &outcome.used;
         // Times and sizes in the results change by a few characters.
-        let tokens = used.tokens().div_ceil(10) * 10;
+        let rounded = |tokens: usize| (tokens.div_ceil(10) * 10).to_string();
         vec![
             task.ask.clone(),
             if outcome.is_solved() { "yes" } else { "no" }.to_owned(),
             used.calls.to_string(),
-            tokens.to_string(),
+            rounded(used.tokens()),
+            rounded(used.json_tokens()),
         ]
     });
-    let table = table::markdown(&["Request", "Solved", "Calls", "Result tokens"], rows);
+    let head = ["Request", "Solved", "Calls", "Result tokens", "As JSON"];
+    let table = table::markdown(&head, rows);
     format!("Solved: {solved} of {}.\n\n{table}", outcomes.len())
 }
