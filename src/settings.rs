@@ -122,7 +122,10 @@ fn base_url(text: &str) -> Result<String, Error> {
             "PROXMOX_URL {why}: give it as https://pve.example.com:8006"
         ))
     };
-    let url = Url::parse(text.trim()).map_err(|_| bad("is not a URL"))?;
+    let url = Url::parse(text.trim()).map_err(|_| match text.is_ascii() {
+        true => bad("is not a URL"),
+        false => bad("has letters that are not ASCII, which a name writes as xn--…"),
+    })?;
     match url.scheme() {
         "https" => {}
         "http" if is_loopback(&url) => {}
@@ -187,6 +190,10 @@ mod tests {
             base_url("https://gate.example.com/pve/").unwrap(),
             "https://gate.example.com/pve"
         );
+        assert_eq!(
+            base_url("https://xn--bcher-kva.example:8006/").unwrap(),
+            "https://xn--bcher-kva.example:8006"
+        );
     }
 
     #[test]
@@ -204,6 +211,7 @@ mod tests {
             "ftp://127.0.0.1:8006",
             "https://root:x@pve:8006",
             "https://pve/?a",
+            "https://b\u{fc}cher.example:8006",
         ] {
             let error = base_url(url).unwrap_err();
             assert!(error.message().starts_with("PROXMOX_URL "), "{error:?}");

@@ -31,6 +31,10 @@ pub(crate) enum OriginError {
     /// No URL at all.
     #[error("is not a URL")]
     NotAUrl,
+    /// Names with other letters are known only as DNS has them: without the tables
+    /// for these, the programs are 0.2 MB smaller.
+    #[error("has letters that are not ASCII: give the host's name as DNS has it, xn--…")]
+    NotAscii,
     /// Proxmox VE speaks nothing but https.
     #[error("does not begin with https://")]
     NotHttps,
@@ -76,10 +80,12 @@ impl Origin {
     /// or `/api2/json`.
     pub(crate) fn parse(text: &str) -> Result<Self, OriginError> {
         let url = Url::parse(text).map_err(|_| {
-            if text.contains("://") {
+            if !text.contains("://") {
+                OriginError::NotHttps
+            } else if text.is_ascii() {
                 OriginError::NotAUrl
             } else {
-                OriginError::NotHttps
+                OriginError::NotAscii
             }
         })?;
         if url.scheme() != "https" {
@@ -256,6 +262,10 @@ mod tests {
             ("https://pve/a/api2/json", "https://pve/a"),
             ("https://[2001:db8::1]:8006", "https://[2001:db8::1]:8006"),
             ("https://192.0.2.7:8006", "https://192.0.2.7:8006"),
+            (
+                "https://XN--bcher-kva.example:8006",
+                "https://xn--bcher-kva.example:8006",
+            ),
         ] {
             let origin = Origin::parse(text).unwrap();
             assert_eq!(origin.to_string(), normal, "{text}");
@@ -272,6 +282,7 @@ mod tests {
             ("ftp://pve", OriginError::NotHttps),
             ("https://", OriginError::NotAUrl),
             ("https://pve:99999", OriginError::NotAUrl),
+            ("https://b\u{fc}cher.example", OriginError::NotAscii),
             ("https://root@pve:8006", OriginError::Userinfo),
             ("https://root:pw@pve:8006", OriginError::Userinfo),
             ("https://pve:8006/?a=b", OriginError::QueryOrFragment),
