@@ -1,4 +1,4 @@
-//! Stable sorts that share their code.
+//! Stable sorts that share their code, and collections that need no sort.
 //!
 //! The sorts of the standard library are compiled for every type that is sorted,
 //! which adds some 5 KB to the component each time. These sort the positions of
@@ -21,6 +21,19 @@ pub(crate) fn by<T>(list: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
 pub(crate) fn by_key<T, K: Ord>(list: &mut [T], key: impl Fn(&T) -> K) {
     by(list, |a, b| key(a).cmp(&key(b)));
 }
+
+/// Collects a map or a set of the standard library, entry by entry. `collect`
+/// sorts all entries first, with a sort of its own for every iterator.
+pub(crate) trait Ordered: Iterator + Sized {
+    /// Collects the entries.
+    fn ordered<C: Default + Extend<Self::Item>>(self) -> C {
+        let mut all = C::default();
+        all.extend(self);
+        all
+    }
+}
+
+impl<I: Iterator> Ordered for I {}
 
 /// The swaps that bring so many entries into order, one after the other.
 #[inline(never)]

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::order::Ordered as _;
+
 /// The last second of the year 9999. A later time is a mistake.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -95,7 +97,7 @@ pub(crate) fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 
 /// Names in a message, sorted, each once; see [`names`].
 pub(crate) fn distinct<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
-    names(all.into_iter().collect::<std::collections::BTreeSet<_>>())
+    names(all.into_iter().ordered::<std::collections::BTreeSet<_>>())
 }
 
 /// How much of a refused text a message quotes.
@@ -116,13 +118,19 @@ pub(crate) fn nearest<'a>(
     let lower = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| match candidate.to_lowercase() == lower {
-            true => (0, candidate),
-            false => (strsim::damerau_levenshtein(name, candidate), candidate),
-        })
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter_map(|candidate| Some((distance(name, &lower, candidate)?, candidate)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
+}
+
+/// How far a name is from a candidate; absent where it is too far.
+#[inline(never)]
+fn distance(name: &str, lower: &str, candidate: &str) -> Option<usize> {
+    let distance = match candidate.to_lowercase() == lower {
+        true => 0,
+        false => strsim::damerau_levenshtein(name, candidate),
+    };
+    (distance <= 1 + candidate.len() / 4).then_some(distance)
 }
 
 /// What a message about a wrong name adds: `, pve1 is probably meant`, or nothing

@@ -55,7 +55,7 @@ impl FromIterator<ClusterEntry> for Membership {
                 .into_iter()
                 .filter(|entry| entry.kind == "node")
                 .filter_map(|entry| Some((entry.name()?.to_owned(), entry.online?.0)))
-                .collect(),
+                .ordered(),
         )
     }
 }

@@ -101,7 +101,7 @@ pub(crate) fn complete_from_nodes(pve: &Pve, guests: &mut [Guest]) -> Vec<String
 
 fn fill(guests: &mut [Guest], node: &str, kind: GuestType, listed: Vec<NodeGuest>) {
     let mut listed: BTreeMap<Vmid, NodeGuest> =
-        listed.into_iter().map(|one| (one.vmid.0, one)).collect();
+        listed.into_iter().map(|one| (one.vmid.0, one)).ordered();
     let unknown = guests
         .iter_mut()
         .filter(|guest| guest.node == node && guest.kind == kind && !guest.has_known_status());

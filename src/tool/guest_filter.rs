@@ -12,7 +12,7 @@ use crate::text;
 /// Refuses a tag that no guest has. For one that some have, returns a note on tags that
 /// differ in case only.
 pub(crate) fn check_tag(tag: &str, all: &[Guest]) -> Result<Option<String>> {
-    let tags: BTreeSet<String> = all.iter().flat_map(Guest::tags).collect();
+    let tags: BTreeSet<String> = all.iter().flat_map(Guest::tags).ordered();
     let twins: Vec<&str> = tags
         .iter()
         .map(String::as_str)
@@ -44,7 +44,7 @@ pub(crate) fn is_in_pool(guest: &Guest, pool: &str) -> bool {
 /// Refuses a pool that does not exist. For one that does, returns a note on the pools
 /// within it.
 pub(crate) fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
-    let mut pools: BTreeSet<String> = all.iter().filter_map(|guest| guest.pool.clone()).collect();
+    let mut pools: BTreeSet<String> = all.iter().filter_map(|guest| guest.pool.clone()).ordered();
     if !pools.iter().any(|one| within(pool, one)) {
         #[derive(Deserialize)]
         struct Pool {

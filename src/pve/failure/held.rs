@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::order::Ordered as _;
+
 /// What a token may do: by path, the names of the privileges, and whether each
 /// holds below the path as well. `/access/permissions` lists the paths that have
 /// entries of their own.
@@ -16,13 +18,13 @@ impl Held {
             let privileges = privileges.as_object().into_iter().flatten();
             privileges
                 .map(|(privilege, passed_on)| (privilege.clone(), passed_on.as_u64() != Some(0)))
-                .collect()
+                .ordered()
         };
         Self(
             paths
                 .iter()
                 .map(|(path, privileges)| (path.clone(), held(privileges)))
-                .collect(),
+                .ordered(),
         )
     }
 
@@ -61,7 +63,7 @@ impl Held {
                     .iter()
                     .filter(|(_, passed_on)| above == path || **passed_on)
                     .map(|(privilege, _)| privilege.as_str())
-                    .collect();
+                    .ordered();
             }
             above = match above.rsplit_once('/') {
                 Some(("", _)) if above != "/" => "/",

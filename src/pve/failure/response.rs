@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::held::Held;
+use crate::json;
+use crate::order::Ordered as _;
 use crate::pve::params::Params;
 use crate::pve::request::Request;
 use crate::pve::transport::{Answer, MESSAGE_LENGTH};
@@ -253,7 +255,7 @@ fn parameter_errors(errors: Option<&Value>) -> BTreeMap<String, String> {
         Some(Value::Object(errors)) => errors
             .iter()
             .map(|(name, value)| (name.clone(), text(value)))
-            .collect(),
+            .ordered(),
         None | Some(Value::Null) => BTreeMap::new(),
         Some(other) => BTreeMap::from([("the request".to_owned(), text(other))]),
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
+use crate::order::Ordered as _;
 use crate::pve::{Guest, Listed, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
 use crate::tool::guest_filter;
@@ -152,7 +153,7 @@ impl Selector<'_> {
     }
 
     fn check_vmids(&self, pve: &Pve, all: &[Guest]) -> Result<()> {
-        let known: BTreeSet<Vmid> = all.iter().map(|guest| guest.vmid).collect();
+        let known: BTreeSet<Vmid> = all.iter().map(|guest| guest.vmid).ordered();
         let missing: Vec<Vmid> = self
             .vmids
             .unwrap_or_default()

@@ -53,7 +53,7 @@ pub(super) struct VmidList(pub(super) BTreeSet<Vmid>);
 impl<'de> Deserialize<'de> for VmidList {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Text::deserialize(deserializer)?;
-        Ok(Self(list(&text.0).filter_map(Vmid::parse).collect()))
+        Ok(Self(list(&text.0).filter_map(Vmid::parse).ordered()))
     }
 }
 

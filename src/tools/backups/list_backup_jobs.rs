@@ -442,7 +442,7 @@ impl Picture<'_> {
                 ),
             ));
         }
-        let known: BTreeSet<Vmid> = self.guests.iter().map(|guest| guest.vmid).collect();
+        let known: BTreeSet<Vmid> = self.guests.iter().map(|guest| guest.vmid).ordered();
         let gone: Vec<Vmid> = job
             .vmid
             .iter()

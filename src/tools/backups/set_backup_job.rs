@@ -340,7 +340,7 @@ impl SetBackupJob {
             job.comment = Some(comment.clone());
         }
         if let Some(vmids) = &self.vmids {
-            job.select_vmids(vmids.iter().copied().collect());
+            job.select_vmids(vmids.iter().copied().ordered());
         } else if let Some(pool) = &self.pool {
             job.select_vmids(BTreeSet::new());
             job.vmid = None;
@@ -362,7 +362,7 @@ impl SetBackupJob {
                         job.exclude.0.remove(vmid);
                     }
                 }
-                Selection::All => job.select_vmids(more.iter().copied().collect()),
+                Selection::All => job.select_vmids(more.iter().copied().ordered()),
                 Selection::Pool => {
                     return Err(Error::Conflict(format!(
                         "job {} backs up the guests of pool {}: add the guests to that pool in the \

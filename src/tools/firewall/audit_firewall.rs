@@ -303,7 +303,7 @@ fn shown_options(options: &Options) -> BTreeMap<String, String> {
         })
         .take(OPTIONS_SHOWN)
         .map(|(name, value)| (name.clone(), text::cut(value, 300)))
-        .collect()
+        .ordered()
 }
 
 /// Findings about online nodes whose own firewall is off.
@@ -392,6 +392,6 @@ impl FirewallState {
         let listed = visible(interfaces(pve, node, Listed::All))?;
         // To a token that sees no bridge, others may be invisible too.
         let listed = listed.filter(|all| all.iter().any(Interface::takes_guests));
-        Ok(listed.map(|all| all.into_iter().map(|one| one.iface).collect()))
+        Ok(listed.map(|all| all.into_iter().map(|one| one.iface).ordered()))
     }
 }

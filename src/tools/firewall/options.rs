@@ -8,6 +8,7 @@ use super::owner::Owner;
 use super::rule;
 use super::target::Level;
 use crate::error::{Error, Result};
+use crate::order::Ordered as _;
 use crate::pve::{Failure, Params, Pve};
 use crate::text;
 
@@ -194,7 +195,7 @@ impl Options {
                     Value::Bool(flag) => Some((name, u8::from(flag).to_string())),
                     _ => None,
                 })
-                .collect(),
+                .ordered(),
         ))
     }
 

@@ -38,14 +38,14 @@ impl SecurityGroups {
         let used: BTreeSet<&str> = rules
             .filter(|listed| listed.rule.direction == Direction::Group)
             .map(|listed| listed.rule.action.as_str())
-            .collect();
+            .ordered();
         if used.is_empty() && !all {
             return Ok(Self::default());
         }
         let groups = calls::firewall::GROUPS.at([]);
         let names: Option<BTreeSet<String>> =
             visible(pve.send::<Vec<Entry>>(&groups, &Params::new()))?
-                .map(|entries| entries.into_iter().map(|entry| entry.group).collect());
+                .map(|entries| entries.into_iter().map(|entry| entry.group).ordered());
         let mut rules = BTreeMap::new();
         let read = names
             .iter()

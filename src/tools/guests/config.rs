@@ -38,7 +38,7 @@ impl From<&PendingConfig> for Config {
             settings
                 .iter()
                 .filter_map(|setting| Some((setting.key.clone(), setting.value.clone()?)))
-                .collect(),
+                .ordered(),
         )
     }
 }
@@ -93,7 +93,7 @@ impl CloudInit {
                 .matching(|key| key.starts_with("ipconfig"))
                 .into_iter()
                 .map(|(key, value)| (key.replace("ipconfig", "net"), value))
-                .collect(),
+                .ordered(),
             dns_servers: config.take("nameserver").map_or_else(Vec::new, |servers| {
                 servers.split_whitespace().map(str::to_owned).collect()
             }),

@@ -308,7 +308,7 @@ impl GuestDetails {
             let mut other: Vec<(String, String)> = other.into_iter().collect();
             bounds::keep(&mut other, MOST_OTHER, "other settings", &mut notes);
             let cut = |(key, value): (String, String)| (key, text::cut(&value, VALUE_LENGTH));
-            self.other = Some(other.into_iter().map(cut).collect());
+            self.other = Some(other.into_iter().map(cut).ordered());
         }
         self.hint = (!notes.is_empty()).then(|| notes.join("; "));
     }

@@ -319,7 +319,7 @@ impl Rights {
                 .unwrap_or_default()
                 .into_iter()
                 .map(|role| (role.roleid, names(role.privs.as_ref())))
-                .collect(),
+                .ordered(),
         })
     }
 
@@ -526,7 +526,7 @@ impl Rights {
                 let full = format!("{name}!{}", token.tokenid);
                 let held = if token.is_separated() {
                     let own = self.effective(&Subject::token(&full), &path, guest);
-                    own.intersection(&of_user).cloned().collect()
+                    own.intersection(&of_user).cloned().ordered()
                 } else {
                     of_user.clone()
                 };
@@ -567,7 +567,7 @@ impl Rights {
             .filter_map(|role| self.roles.get(role))
             .flatten()
             .cloned()
-            .collect()
+            .ordered()
     }
 
     /// The roles that somebody has on a path: the deepest path with an entry
@@ -588,7 +588,7 @@ impl Rights {
                     .filter(|entry| entry.path == part && entry.kind == kind && is(&entry.ugid))
                     .filter(|entry| is_final || entry.propagate.is_none_or(|flag| flag.0))
                     .map(|entry| entry.roleid.as_str())
-                    .collect()
+                    .ordered()
             };
             let own = here(who.kind, &|ugid| ugid == who.name);
             let found = if own.is_empty() {

@@ -143,7 +143,7 @@ impl Run for GetHa {
         let names: BTreeMap<Vmid, String> = guests
             .iter()
             .filter_map(|guest| Some((guest.vmid, guest.name.clone()?)))
-            .collect();
+            .ordered();
         let mut state = HaState::new(entries, rules, &names, self.vmid, not_visible);
         let mut notes = Vec::new();
         if let Some(vmid) = self.vmid.filter(|_| state.resources.is_empty()) {

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::order::Ordered as _;
+
 /// Privileges by which their holder can take more, and what each allows. Worth a
 /// look wherever they are granted.
 const RISKY: &[(&str, &str)] = &[
@@ -64,7 +66,7 @@ pub(super) fn abilities(privileges: &BTreeSet<String>) -> Vec<&'static str> {
 pub(super) fn risky<'a>(
     privileges: impl IntoIterator<Item = &'a str>,
 ) -> Vec<(&'static str, &'static str)> {
-    let held: BTreeSet<&str> = privileges.into_iter().collect();
+    let held: BTreeSet<&str> = privileges.into_iter().ordered();
     RISKY
         .iter()
         .filter(|(privilege, _)| held.contains(privilege))

@@ -214,7 +214,7 @@ impl EvacuateNode {
         if wanted.is_empty() {
             return Err(Error::argument("target_nodes", "must name a node"));
         }
-        let unique: BTreeSet<&String> = wanted.iter().collect();
+        let unique: BTreeSet<&String> = wanted.iter().ordered();
         Ok(unique.into_iter().cloned().collect())
     }
 
@@ -342,7 +342,7 @@ impl Picture<'_> {
         not_visible: &mut Vec<String>,
     ) -> Plan {
         let pve = self.pve;
-        let sources: BTreeSet<&str> = leaving.iter().map(|guest| guest.node.as_str()).collect();
+        let sources: BTreeSet<&str> = leaving.iter().map(|guest| guest.node.as_str()).ordered();
         let storages: Option<Vec<StorageResource>> = match storage_resources(pve) {
             Ok(storages) => Some(storages),
             Err(error) => {

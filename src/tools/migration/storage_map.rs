@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::{Error, Result};
+use crate::order::Ordered as _;
 use crate::pve::Format;
 
 /// `targetstorage`: one storage for all, or pairs, and one for the rest.
@@ -53,7 +54,7 @@ impl StorageMap {
             .iter()
             .map(|(_, to)| to.as_str())
             .chain(self.rest.as_deref())
-            .collect()
+            .ordered()
     }
 
     /// The storage that the volumes of a storage move to.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use crate::error::{Error, Problem, Result};
+use crate::order::Ordered as _;
 use crate::pve::{
     Content, Format, Held, Pve, Vmid, bridges, check_node_name, choose, choose_node, guests,
     volumes,
@@ -119,7 +120,7 @@ impl NewGuest<'_> {
         };
         let pool = self.pool.map(|pool| format!("/pool/{pool}"));
         let paths = std::iter::once(guest).chain(pool);
-        paths.flat_map(|path| held.on(&path)).collect()
+        paths.flat_map(|path| held.on(&path)).ordered()
     }
 
     /// The privileges that the token lacks, each with its path.

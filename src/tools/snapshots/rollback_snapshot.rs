@@ -164,7 +164,7 @@ impl Loss {
             config
                 .iter()
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect()
+                .ordered()
         };
         Self {
             when: snapshot.when(),
@@ -213,7 +213,7 @@ fn differences(now: &BTreeMap<String, String>, then: &BTreeMap<String, String>) 
                 | "running-nets-host-mtu"
         ) || Bus::of(key) == Some(Bus::Unused)
     };
-    let keys: BTreeSet<&String> = now.keys().chain(then.keys()).collect();
+    let keys: BTreeSet<&String> = now.keys().chain(then.keys()).ordered();
     keys.into_iter()
         .filter(|key| !stays(key))
         .filter_map(|key| {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::needed::Wanted;
+use crate::order::Ordered as _;
 use crate::pve::failure::response::ErrorResponse;
 
 /// The commands that grant what is missing on one path.
@@ -53,10 +54,10 @@ fn add_role(wanted: &Wanted, response: &ErrorResponse) -> (String, String) {
             .on(&wanted.path)
             .into_iter()
             .filter(|privilege| matters(privilege, &wanted.path))
-            .collect(),
+            .ordered(),
         _ => Vec::new(),
     };
-    let mut privileges: BTreeSet<&str> = wanted.privileges.iter().map(String::as_str).collect();
+    let mut privileges: BTreeSet<&str> = wanted.privileges.iter().map(String::as_str).ordered();
     let fresh = privileges.len();
     privileges.extend(held);
     let kept = if privileges.len() > fresh {

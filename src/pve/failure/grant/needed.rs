@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use pve_api::Needs;
 
+use crate::order::Ordered as _;
 use crate::pve::failure::response::ErrorResponse;
 
 /// Privileges that are missing, on one path.
@@ -143,7 +144,7 @@ fn least(privileges: &str, response: &ErrorResponse) -> Vec<String> {
             .iter()
             .filter_map(|(key, _)| call.setting_privilege(key))
             .filter(|needed| all.contains(needed))
-            .collect();
+            .ordered();
         if !needed.is_empty() {
             return needed.into_iter().map(str::to_owned).collect();
         }

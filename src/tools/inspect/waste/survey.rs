@@ -6,6 +6,7 @@ use pve_api::calls;
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::order::Ordered as _;
 use crate::pve::{
     Content, Guest, GuestConfig, Listed, Params, Pve, StorageResource, Vmid, Volume, guests,
     known_node, storage_resources, storage_volumes,
@@ -53,7 +54,7 @@ impl Survey {
         {
             known_node(pve, node)?;
         }
-        let vmids: BTreeSet<Vmid> = all.iter().map(|guest| guest.vmid).collect();
+        let vmids: BTreeSet<Vmid> = all.iter().map(|guest| guest.vmid).ordered();
         let (guests, others): (Vec<Guest>, Vec<Guest>) = all
             .into_iter()
             .partition(|guest| node.is_none_or(|node| guest.node == node));

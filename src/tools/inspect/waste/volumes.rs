@@ -340,5 +340,5 @@ fn pending(pve: &Pve, guest: &Guest) -> Option<BTreeSet<String>> {
             .map(|part| part.trim().to_owned())
             .collect::<Vec<_>>()
     });
-    Some(parts.collect())
+    Some(parts.ordered())
 }

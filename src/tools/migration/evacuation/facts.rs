@@ -7,6 +7,7 @@ use pve_api::calls;
 
 use super::super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
+use crate::order::Ordered as _;
 use crate::pve::{
     At, Disk, Guest, GuestConfig, HaEntry, HaRule, NodeStatus, Params, PendingConfig, Properties,
     Pve, Request, Source, StorageResource, bridges,
@@ -83,7 +84,7 @@ impl Node {
         Self::new(
             name,
             status.unwrap_or_default(),
-            bridges.unwrap_or_default().into_iter().collect(),
+            bridges.unwrap_or_default().into_iter().ordered(),
         )
     }
 
@@ -160,8 +161,8 @@ impl Ha {
         Self {
             stays_put: stays
                 .filter_map(|entry| Some(entry.service()?.to_owned()))
-                .collect(),
-            maintenance: resting.map(|entry| entry.on_node().to_owned()).collect(),
+                .ordered(),
+            maintenance: resting.map(|entry| entry.on_node().to_owned()).ordered(),
             rules: rules.into_iter().filter(HaRule::is_enabled).collect(),
         }
     }
@@ -219,7 +220,7 @@ impl Mover {
                 .iter()
                 .filter(|disk| disk.source == Source::Volume)
                 .filter_map(|disk| disk.storage.clone())
-                .collect(),
+                .ordered(),
             copied: copied
                 .iter()
                 .filter_map(|disk| {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::storage_map::StorageMap;
 use super::super::survey::{How, is_ha_managed};
 use super::facts::{Ha, Mover, Node, SourceNode};
-use crate::order;
+use crate::order::{self, Ordered as _};
 use crate::pve::{Content, Guest, GuestType, HaRule, NodeState, StorageResource};
 use crate::{text, tool_names};
 
@@ -410,7 +410,7 @@ impl Cluster<'_> {
             .storages
             .iter()
             .map(|storage| self.mapped(mover, storage))
-            .collect();
+            .ordered();
         let content = Content::of_disks(mover.guest.kind);
         for storage in wanted {
             let is_chosen = !mover.storages.contains(storage);
