@@ -8,15 +8,22 @@
 //! The reader accepts all JSON. It may also accept text that is not quite JSON,
 //! in values that no type reads.
 
+pub(crate) mod fields;
+mod writer;
+
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, Expected, IntoDeserializer as _, MapAccess,
-    SeqAccess, Unexpected, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer as _,
+    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
+use serde_json::Value;
+
+pub(crate) use self::writer::{Unwritten, write};
+pub(crate) use proxmox_mcp_derive::{DeserializeFields, SerializeFields};
 
 /// How deep lists and objects may be nested, as in serde_json.
 const MOST_NESTED: u8 = 128;
@@ -27,6 +34,13 @@ pub(crate) fn read<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Wrong>
     let value = T::deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
+}
+
+/// JSON of any shape; null where it is none.
+pub(crate) fn value(json: &[u8]) -> Value {
+    // serde_json has other code for bytes.
+    let text = std::str::from_utf8(json).unwrap_or_default();
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 /// A place in JSON text, from which values are read.
@@ -235,6 +249,15 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
+    /// Opens a list or an object, where one is expected.
+    #[inline(never)]
+    fn enter(&mut self, bracket: u8, expected: &dyn Expected) -> Result<(), Wrong> {
+        match self.next() == Some(bracket) {
+            true => self.open(bracket),
+            false => Err(self.mismatch(expected)),
+        }
+    }
+
     /// Whether another entry follows, or the closing bracket, which is passed.
     #[inline(never)]
     fn more(&mut self, bracket: u8, is_first: &mut bool) -> Result<bool, Wrong> {
@@ -288,6 +311,17 @@ impl<'de> Reader<'de> {
             }
         }
         Err(Wrong::not_json())
+    }
+
+    /// A name, as its place among these.
+    #[inline(never)]
+    fn one_of(&mut self, names: &'static [&'static str], has_value: bool) -> Result<u64, Wrong> {
+        let name = self.string()?;
+        match (0..).zip(names).find(|(_, known)| **known == name) {
+            Some((place, _)) => Ok(place),
+            None if has_value => Err(not_a_name()),
+            None => Err(de::Error::unknown_variant(&name, names)),
+        }
     }
 
     /// `true`, `false` or `null`, as which it is absent.
@@ -475,10 +509,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.next() != Some(b'[') {
-            return Err(self.mismatch(&visitor));
-        }
-        self.open(b'[')?;
+        self.enter(b'[', &visitor)?;
         let mut entries = Entries {
             reader: self,
             index: 0,
@@ -493,10 +524,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.next() != Some(b'{') {
-            return Err(self.mismatch(&visitor));
-        }
-        self.open(b'{')?;
+        self.enter(b'{', &visitor)?;
         visitor.visit_map(Fields {
             reader: self,
             key: Cow::Borrowed(""),
@@ -516,15 +544,24 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        if self.next() != Some(b'"') {
-            return Err(self.mismatch(&visitor));
-        }
-        let text = self.string()?;
-        let variant: StrDeserializer<'_, Wrong> = (*text).into_deserializer();
-        visitor.visit_enum(variant)
+        let has_value = match self.next() {
+            Some(b'"') => false,
+            Some(b'{') => {
+                self.open(b'{')?;
+                self.next();
+                true
+            }
+            _ => return Err(self.mismatch(&visitor)),
+        };
+        let place = self.one_of(names, has_value)?;
+        visitor.visit_enum(Variant {
+            place,
+            reader: self,
+            has_value,
+        })
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
@@ -622,11 +659,87 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     }
 }
 
+/// The variant of an enum: its name alone, or an object with nothing else but
+/// its value.
+struct Variant<'a, 'de> {
+    /// Which one: an enum then needs no code to compare names. None of ours has
+    /// more names for a variant.
+    place: u64,
+    reader: &'a mut Reader<'de>,
+    has_value: bool,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
+    type Error = Wrong;
+    type Variant = Self;
+
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Wrong> {
+        let place: U64Deserializer<Wrong> = self.place.into_deserializer();
+        Ok((seed.deserialize(place)?, self))
+    }
+}
+
+/// An object where there is no variant with a value.
+#[cold]
+fn not_a_name() -> Wrong {
+    de::Error::invalid_type(Unexpected::Map, &"a variant")
+}
+
+impl Variant<'_, '_> {
+    /// Goes on to the value.
+    fn begin(&mut self) -> Result<(), Wrong> {
+        if !self.has_value {
+            return Err(de::Error::custom("a variant without its value"));
+        }
+        self.reader.take(b':')
+    }
+
+    /// Goes on behind the object.
+    fn end(&mut self) -> Result<(), Wrong> {
+        match self.reader.more(b'}', &mut false)? {
+            false => Ok(()),
+            true => Err(Wrong::not_json()),
+        }
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
+    type Error = Wrong;
+
+    fn unit_variant(self) -> Result<(), Wrong> {
+        match self.has_value {
+            false => Ok(()),
+            true => Err(not_a_name()),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(mut self, seed: T) -> Result<T::Value, Wrong> {
+        self.begin()?;
+        let value = seed.deserialize(&mut *self.reader)?;
+        self.end()?;
+        Ok(value)
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Wrong> {
+        Err(not_a_name())
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        mut self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        self.begin()?;
+        let value = self.reader.deserialize_map(visitor)?;
+        self.end()?;
+        Ok(value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::Value;
     use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::num::{Flag, Num};
+
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 
 /// An entry of `/cluster/status`: the cluster, or one of its nodes. One struct for
 /// both, with all fields optional, so that an unreadable field does not cost the
 /// whole entry: without the cluster's entry, a node seems to be in no cluster.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct ClusterEntry {
     /// `cluster` or `node`.
     #[serde(rename = "type", default)]

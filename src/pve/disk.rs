@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::property::Properties;
 
+use crate::json::SerializeFields;
+
 /// A disk, mount point or drive of a guest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Disk {
     /// The configuration's key: `scsi0`, `rootfs`, `mp0`.
     #[serde(rename = "disk")]
@@ -72,7 +74,7 @@ impl Source {
 }
 
 /// A network card of a guest.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Nic {
     /// The configuration's key: `net0`.
     #[serde(rename = "nic")]

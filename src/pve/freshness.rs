@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::{GuestType, Vmid, calls};
-use serde::Deserialize;
 
 use super::client::Pve;
 use super::guest::Guest;
@@ -17,13 +16,15 @@ use super::num::{Flag, Num};
 use super::params::Params;
 use super::request::At;
 use crate::error::Error;
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::text;
 
 /// How many nodes are asked for what pvestatd has not reported.
 const MOST_NODES: usize = 8;
 
 /// A guest in its node's own list.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct NodeGuest {
     vmid: Num<Vmid>,
     status: Option<String>,

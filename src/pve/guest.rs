@@ -1,7 +1,6 @@
 //! Guests: where they are, and how their paths are made.
 
 use pve_api::{GuestType, Vmid, calls};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Pve;
@@ -9,12 +8,13 @@ use super::num::{Flag, Num};
 use super::params::Params;
 use super::request::{At, OfGuest, Request};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::tool_names;
 
 /// A guest by `/cluster/resources`. On an offline node only the
 /// first three and the status are known.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct Guest {
     pub(crate) vmid: Vmid,
     #[serde(rename = "type")]

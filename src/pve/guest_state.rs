@@ -1,7 +1,6 @@
 //! A guest's state at this moment, by `status/current`.
 
 use pve_api::{GuestType, calls};
-use serde::Deserialize;
 
 use super::client::Pve;
 use super::failure::Failure;
@@ -9,6 +8,7 @@ use super::guest::Guest;
 use super::num::{Flag, Num};
 use super::params::Params;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::tool_names;
 
 impl Guest {
@@ -23,7 +23,7 @@ impl Guest {
 }
 
 /// A guest's state at this moment.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct GuestState {
     #[serde(default)]
     status: String,
@@ -57,7 +57,7 @@ pub(crate) struct GuestState {
     ha: HaState,
 }
 
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, DeserializeFields)]
 struct HaState {
     #[serde(default)]
     managed: Flag,

@@ -3,7 +3,6 @@
 
 use pve_api::calls;
 use pve_api::grammar::list;
-use serde::Deserialize;
 
 use super::client::Pve;
 use super::failure::Failure;
@@ -11,9 +10,11 @@ use super::num::{Flag, Num, Text};
 use super::params::Params;
 use super::request::At;
 
+use crate::json::DeserializeFields;
+
 /// An entry of the state: quorum, the master (CRM), fencing, a node's part (LRM),
 /// or a service. One struct for all, as for [`super::ClusterEntry`].
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(default)]
 pub(crate) struct HaEntry {
     /// `quorum`, `master`, `fencing`, `lrm` or `service`.
@@ -76,7 +77,7 @@ impl HaEntry {
 
 /// A rule: on which nodes the HA manager may run resources, or which of them
 /// together.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct HaRule {
     pub(crate) rule: String,
     /// `node-affinity` or `resource-affinity`.

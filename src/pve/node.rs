@@ -1,7 +1,6 @@
 //! Nodes: which are offline, and the choice of one.
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use super::client::Pve;
 use super::cluster_status::Membership;
@@ -12,11 +11,12 @@ use super::params::Params;
 use super::request::At;
 use super::unknown_node::{self, Known};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::text;
 
 /// A node and its status.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct NodeState {
     pub(crate) node: String,
     /// `online`, `offline`, or `unknown`: pvestatd has reported nothing of it,
@@ -34,7 +34,7 @@ impl NodeState {
 
 /// What the list of nodes has of one, with its load as far as pvestatd reports it
 /// and the token sees it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct NodeLoad {
     pub(crate) node: String,
     /// As in [`NodeState`], and not settled.
@@ -61,7 +61,7 @@ pub(crate) fn node_loads(pve: &Pve) -> Result<Vec<NodeLoad>, Failure> {
 /// The bridges and virtual networks of a node that guests can be connected to, as
 /// far as the token sees them.
 pub(crate) fn bridges(pve: &Pve, node: &str) -> Result<Vec<String>, Failure> {
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Interface {
         iface: String,
     }

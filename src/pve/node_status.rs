@@ -1,11 +1,11 @@
 //! A node's own account of its load and its system: `/nodes/{node}/status`.
 
-use serde::Deserialize;
-
 use super::num::Num;
 
+use crate::json::DeserializeFields;
+
 /// The status of a node. Every field may be missing, depending on the version.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(default, rename_all = "kebab-case")]
 pub(crate) struct NodeStatus {
     /// `pve-manager/9.2.11/14a22df35955d97d`.
@@ -27,17 +27,17 @@ pub(crate) struct NodeStatus {
     pub(crate) rootfs: Option<Usage>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct CurrentKernel {
     pub(crate) release: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct BootInfo {
     pub(crate) mode: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 pub(crate) struct CpuInfo {
     pub(crate) model: Option<String>,
     pub(crate) sockets: Option<Num<u64>>,
@@ -47,7 +47,7 @@ pub(crate) struct CpuInfo {
 }
 
 /// How much of memory, swap or a filesystem is in use, in bytes.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 pub(crate) struct Usage {
     pub(crate) total: Option<Num<u64>>,
     pub(crate) used: Option<Num<u64>>,

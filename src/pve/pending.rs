@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use pve_api::calls;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Pve;
@@ -15,6 +14,8 @@ use super::num::{Num, Text};
 use super::params::Params;
 use super::property::Properties;
 use super::request::Request;
+
+use crate::json::DeserializeFields;
 
 /// The settings of a guest, in the order in which Proxmox lists them.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +42,7 @@ pub(crate) enum PendingChange {
 }
 
 /// An entry as Proxmox lists it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct Entry {
     key: String,
     value: Option<Value>,

@@ -1,7 +1,6 @@
 //! Storages as a node sees them, and the choice of one by what it holds.
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use super::client::{Listed, Pve};
 use super::failure::Failure;
@@ -10,12 +9,13 @@ use super::params::Params;
 use super::request::At;
 use super::volume::{Content, contents_in};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::text;
 
 /// A storage as one node sees it, by the node's own list, which the node makes
 /// anew for each request. The sizes are absent where the storage is not active.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct StorageStatus {
     pub(crate) storage: String,
     /// `dir`, `zfspool`, `nfs`, …

@@ -10,6 +10,8 @@ use super::num::{Num, Text};
 use super::params::Params;
 use super::request::At;
 
+use crate::json::DeserializeFields;
+
 /// The answer of a call that starts a task.
 ///
 /// Some calls answer something else with status 200: `vzdump` of a guest that
@@ -48,7 +50,7 @@ pub(crate) fn is_unknown_exit(exit: &str) -> bool {
 }
 
 /// What Proxmox says of a task.
-#[derive(Debug, Clone, serde::Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct TaskStatus {
     #[serde(default)]
     pub(crate) status: String,
@@ -118,7 +120,7 @@ impl TaskLog {
 
     /// A page of lines, counted from 0.
     pub(crate) fn page(pve: &Pve, upid: &Upid, start: u64, limit: u64) -> Result<Self, Failure> {
-        #[derive(serde::Deserialize)]
+        #[derive(DeserializeFields)]
         struct Line {
             #[serde(default)]
             t: Option<String>,

@@ -12,6 +12,7 @@ use super::num::{Flag, Num, Text};
 use super::params::Params;
 use super::request::{At, Request};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::text;
 
@@ -62,7 +63,7 @@ pub(crate) fn contents_in(setting: &str) -> Vec<&str> {
 }
 
 /// A storage as one node sees it, by `/cluster/resources`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct StorageResource {
     pub(crate) storage: String,
     pub(crate) node: String,
@@ -259,7 +260,7 @@ fn distinct(mut storages: Vec<StorageResource>) -> Vec<Vec<StorageResource>> {
 }
 
 /// A volume.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct Volume {
     pub(crate) volid: String,
     #[serde(default)]
@@ -295,7 +296,7 @@ pub(crate) struct Volume {
 }
 
 /// What a Proxmox Backup Server says of a backup.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(crate) struct Verification {
     #[serde(default)]
     pub(crate) state: Option<String>,

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::report::{Report, Status};
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, GuestType, Power, Pve, Vmid};
 use crate::tool_names;
 
 /// What is awaited of a guest, for how long.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Expected {
     vmid: Vmid,

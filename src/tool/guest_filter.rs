@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{At, Guest, Params, Pve};
 use crate::text;
 
@@ -46,7 +47,7 @@ pub(crate) fn is_in_pool(guest: &Guest, pool: &str) -> bool {
 pub(crate) fn check_pool(pve: &Pve, pool: &str, all: &[Guest]) -> Result<Option<String>> {
     let mut pools: BTreeSet<String> = all.iter().filter_map(|guest| guest.pool.clone()).ordered();
     if !pools.iter().any(|one| within(pool, one)) {
-        #[derive(Deserialize)]
+        #[derive(DeserializeFields)]
         struct Pool {
             poolid: String,
         }

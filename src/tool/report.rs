@@ -3,12 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, Upid, Vmid};
 use crate::text;
 use crate::tool_names;
 
 /// What was done, or is still being done.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Report {
     /// "start qemu guest 100 (web01)".
@@ -65,7 +66,7 @@ pub(crate) enum Status {
 }
 
 /// One thing that changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Change {
     /// The argument's name where it is a setting: `cores`, `policy_in`.

@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::json::SerializeFields;
 use crate::pve::{Failure, HaRule, Pve, ha_rules};
 use crate::text;
 
 /// Something to know, or to do something about.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
     pub(crate) finding: String,

@@ -1,12 +1,12 @@
 //! Network interfaces of a node.
 
 use pve_api::calls;
-use serde::Deserialize;
 
+use crate::json::DeserializeFields;
 use crate::pve::{At, Failure, Flag, Num, Params, Pve, Text};
 
 /// An interface as a node lists it. Numbers are sometimes text.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct Interface {
     pub(crate) iface: String,
     #[serde(rename = "type", default)]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::json::SerializeFields;
 use crate::pve::{Guest, Vmid};
 use crate::text;
 use crate::tool::report::{Change, Report, Status};
@@ -23,7 +24,7 @@ pub(crate) struct Reports {
     left_out: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, SerializeFields, JsonSchema)]
 pub(super) struct Counts {
     pub(super) total: usize,
     /// With or without warnings.
@@ -47,7 +48,7 @@ fn is_zero(number: &usize) -> bool {
 }
 
 /// What was done to one of several guests.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(super) struct GuestReport {
     pub(super) vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,17 +2,18 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::error::agent_error;
 use super::run_in_guest::says_nothing;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Flag, Guest, Num, Params, Pve, Vmid};
 use crate::tool::ticket::Pending;
 use crate::tool::{Finished, Outcome, Running};
 use crate::{clock, text, tool_names};
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct CommandRun {
     vmid: Vmid,
     node: String,
@@ -40,7 +41,7 @@ pub(super) enum CommandStatus {
 }
 
 /// A command that is still running inside a guest.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ExecTicket {
     pub(super) vmid: Vmid,
@@ -143,7 +144,7 @@ impl ExecTicket {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct RawRun {
     #[serde(default)]

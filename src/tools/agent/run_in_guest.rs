@@ -2,11 +2,11 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::command::{CommandRun, CommandStatus, ExecTicket};
 use super::error::agent_error;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Failure, Guest, GuestType, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::ticket::Pending;
@@ -14,7 +14,7 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{clock, tool_names};
 
 /// Runs a command in a VM.
-#[derive(Deserialize, JsonSchema)]
+#[derive(DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RunInGuest {
     vmid: Vmid,
@@ -161,7 +161,7 @@ impl RunInGuest {
     }
 
     fn start(&self, pve: &Pve, guest: &Guest) -> Result<u64> {
-        #[derive(Deserialize)]
+        #[derive(DeserializeFields)]
         struct Started {
             pid: Num<u64>,
         }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::archive::archives;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     At, Content, Disk, Format, Guest, GuestConfig, GuestType, Params, Pve, Started, StorageStatus,
     TaskLog, Upid, Vmid, choose,
@@ -17,7 +18,7 @@ use crate::tool::report::{Report, Status};
 use crate::{text, tool_names};
 
 /// Makes a backup.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateBackup {
     vmid: Option<Vmid>,

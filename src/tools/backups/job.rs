@@ -9,6 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{At, Failure, Flag, Guest, Num, Params, Pve, Text, Vmid, contents_in};
 use crate::text;
 
@@ -20,7 +22,7 @@ pub(super) enum Selection {
     Vmids,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct RawJob {
     pub(super) id: Text,
@@ -68,7 +70,7 @@ impl VmidList {
 }
 
 /// A storage as it is configured.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 pub(super) struct Configured {
     pub(super) storage: String,

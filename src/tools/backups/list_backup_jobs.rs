@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::job::{Configured, RawJob, Selection, VmidList, configured, jobs, retention, vmids};
 use crate::error::Result;
-use crate::order;
+use crate::json::{DeserializeFields, SerializeFields};
+use crate::order::{self, Ordered as _};
 use crate::pve::{
     At, Flag, Guest, GuestType, Listed, NodeState, Num, Params, Pve, Text, Vmid, guests, nodes,
 };
@@ -23,7 +23,7 @@ use crate::tools::finding::{Finding, Severity, summary, visible};
 use crate::{text, tool_names};
 
 /// Backup jobs, and the guests without one.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListBackupJobs {
     /// Only jobs that cover this guest.
@@ -35,7 +35,7 @@ pub(crate) struct ListBackupJobs {
 
 const DEFAULT_LIMIT: u32 = 50;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct JobList {
     /// The most urgent first.
     findings: Vec<Finding>,
@@ -51,7 +51,7 @@ pub(crate) struct JobList {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Uncovered {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ struct Uncovered {
     failing_jobs: Vec<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Job {
     job: String,
     enabled: bool,
@@ -108,13 +108,13 @@ struct Job {
 }
 
 /// What a job backs up of its guests.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(default)]
 struct RawVolumes {
     children: Vec<RawVolumesOf>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawVolumesOf {
     /// The vmid.
     id: Num<u32>,
@@ -122,7 +122,7 @@ struct RawVolumesOf {
     children: Vec<RawVolume>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawVolume {
     /// `100:scsi0`.
     id: Text,

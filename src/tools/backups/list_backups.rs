@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::volume::{able, kind_of, vmid_of};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{
     Content, Guest, GuestType, Listed, Pve, StorageResource, Vmid, Volume, guests,
@@ -19,7 +19,7 @@ use crate::tools::storage::unknown::unknown_node;
 use crate::{clock, text};
 
 /// The backups of all guests.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListBackups {
     /// Only of this guest, which may be gone.
@@ -36,7 +36,7 @@ pub(crate) struct ListBackups {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct BackupList {
     /// By vmid.
     pub(super) guests: Vec<GuestBackups>,
@@ -58,7 +58,7 @@ pub(crate) struct BackupList {
     pub(super) hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct GuestBackups {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) vmid: Option<Vmid>,
@@ -73,7 +73,7 @@ pub(super) struct GuestBackups {
     pub(super) backups: Vec<Backup>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Backup {
     volid: String,
     /// Where it is; absent on a shared storage, where every node of the storage

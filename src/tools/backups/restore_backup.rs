@@ -2,10 +2,10 @@
 
 use pve_api::{calls, owner_of};
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::volume::{able, kind_of, vmid_of};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::pve::{
     At, Content, Failure, Format, Guest, GuestType, NotMade, Params, Pve, Started, StorageResource,
@@ -18,7 +18,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// Restores a backup as a new guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestoreBackup {
     /// The backup, as list_backups returns it.

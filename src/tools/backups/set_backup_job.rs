@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use pve_api::{Grammar, calls};
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::create_backup::Mode;
 use super::job::{
@@ -20,6 +19,8 @@ use super::job::{
 };
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{At, Failure, Flag, Format, Guest, Params, Pve, Text, Vmid, guests};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
@@ -27,7 +28,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// A job that is added or changed.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetBackupJob {
     /// Job to change. Default: a new one.

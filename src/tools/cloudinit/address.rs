@@ -3,13 +3,13 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{GuestConfig, Properties};
 
 /// How a network card gets its addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeFields, JsonSchema)]
 pub(crate) struct NicAddress {
     /// The card: `net0`.
     pub(crate) nic: String,
@@ -47,7 +47,7 @@ impl NicAddress {
 }
 
 /// Addresses for a network card. Values that are not given stay.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddressArguments {
     /// net0 to net31.

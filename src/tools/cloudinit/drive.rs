@@ -2,11 +2,11 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::IgnoredAny;
 
 use super::keys;
 use crate::error::{Error, Result};
+use crate::json::SerializeFields;
 use crate::pve::{
     Content, Failure, Guest, GuestConfig, GuestType, Params, PendingChange, PendingConfig, Pve,
     choose,
@@ -25,7 +25,7 @@ pub(super) fn no_container(guest: &Guest) -> Result<()> {
     )))
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Pending {
     setting: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,26 +2,26 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::address::NicAddress;
 use super::drive::{Pending, drive, no_container, no_drive, pending};
 use super::keys;
 use super::mask::mask;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Guest, GuestConfig, Params, Properties, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
 /// The cloud-init settings of a VM.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetCloudInit {
     vmid: Vmid,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct CloudInit {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub(crate) struct CloudInit {
 
 /// What the guest reads, without passwords. A document that Proxmox cannot make is
 /// absent.
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, SerializeFields, JsonSchema)]
 pub(super) struct Documents {
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,

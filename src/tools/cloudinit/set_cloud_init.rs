@@ -2,7 +2,6 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -11,6 +10,7 @@ use super::drive::{add_drive, drive, key_names, no_container, no_drive, pending}
 use super::keys::SshKey;
 use super::{address, keys};
 use crate::error::{Error, Problem, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Failure, Format, Guest, GuestConfig, GuestState, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::{Change, Report};
@@ -19,7 +19,7 @@ use crate::tool::{Reply, Run};
 use crate::tool_names;
 
 /// New cloud-init settings for a VM.
-#[derive(Deserialize, JsonSchema)]
+#[derive(DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetCloudInit {
     vmid: Vmid,

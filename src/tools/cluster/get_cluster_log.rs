@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Listed, Num, Params, Pve, Text, known_node};
 use crate::tool::declared::Calls;
@@ -13,7 +14,7 @@ use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
 /// The cluster's log.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetClusterLog {
     /// Of this node.
@@ -44,7 +45,7 @@ enum Severity {
     Debug,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct ClusterLog {
     /// Newest first.
     entries: Vec<LogEntry>,
@@ -52,7 +53,7 @@ pub(crate) struct ClusterLog {
     hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 struct LogEntry {
     at: String,
     node: String,
@@ -62,7 +63,7 @@ struct LogEntry {
     message: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawEntry {
     /// An entry without a message is left out, and counted.
     time: Num<u64>,

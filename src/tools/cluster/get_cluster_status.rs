@@ -2,9 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, ClusterEntry, Failure, HaEntry, Params, Pve};
 use crate::text;
@@ -12,7 +13,7 @@ use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 
 /// The cluster's state.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetClusterStatus {}
 
@@ -30,7 +31,7 @@ pub(crate) struct ClusterStatus {
     problems: Vec<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Cluster {
     name: String,
     /// Absent where Proxmox does not say.
@@ -42,7 +43,7 @@ struct Cluster {
     config_version: Option<u64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Member {
     node: String,
     /// Absent where Proxmox does not say.
@@ -54,7 +55,7 @@ struct Member {
     node_id: Option<u64>,
 }
 
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, SerializeFields, JsonSchema)]
 struct Ha {
     /// The node that decides, where anything is managed.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,7 +73,7 @@ struct Ha {
     problems: Vec<(Option<String>, String)>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Service {
     /// `vm:100`, `ct:200`.
     sid: String,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::line::{DEFAULT_LIMIT, LINE_LENGTH};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, Num, Params, Pve, Text, check_node};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
 /// A node's journal.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetNodeLog {
     /// Its name; case matters.
@@ -32,7 +32,7 @@ pub(crate) struct GetNodeLog {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct NodeLog {
     node: String,
     /// The time zone of the times in the lines.
@@ -43,13 +43,13 @@ pub(crate) struct NodeLog {
     hint: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawLine {
     #[serde(default)]
     t: Text,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct NodeTime {
     time: Option<Num<i64>>,
     localtime: Option<Num<i64>>,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::task::{EXIT_STATUS_LENGTH, RawTask, TaskState, known, label, state_of, task_error};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, Params, Pve, TaskLog, TaskStatus, Upid};
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// One task and its log.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetTask {
     /// The task's identifier, UPID:…
@@ -24,7 +24,7 @@ pub(crate) struct GetTask {
     log_start: Option<u64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Task {
     upid: String,
     node: String,

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Failure, Flag, Listed, Num, Params, Pve, Vmid, nodes};
 use crate::text;
@@ -14,7 +15,7 @@ use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// The replication jobs of the cluster.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListReplication {
     /// Only jobs of this guest.
@@ -26,7 +27,7 @@ pub(crate) struct ListReplication {
 
 const DEFAULT_LIMIT: u32 = 100;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct ReplicationList {
     /// Failing jobs first.
     jobs: Vec<Job>,
@@ -36,7 +37,7 @@ pub(crate) struct ReplicationList {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Job {
     /// The guest's vmid and a number: `100-0`.
     job: String,
@@ -87,7 +88,7 @@ enum JobState {
 }
 
 /// A job in the cluster's configuration. Its source node has its state.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct ConfiguredJob {
     id: String,
     guest: Num<Vmid>,
@@ -102,7 +103,7 @@ struct ConfiguredJob {
 }
 
 /// A job as its source node reports it. A time of 0 means never.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct JobStatus {
     id: String,
     source: Option<String>,

@@ -4,10 +4,10 @@ use std::cmp::Reverse;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::task::{RawTask, TaskState, TaskSummary};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Listed, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
 use crate::tool::declared::Calls;
@@ -15,7 +15,7 @@ use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
 /// The tasks that fit the filters, newest first.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
     /// Only of this node. Default: all.
@@ -39,7 +39,7 @@ pub(crate) struct ListTasks {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct TaskList {
     tasks: Vec<TaskSummary>,
     /// Number of matches, including those not shown.

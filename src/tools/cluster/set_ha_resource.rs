@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     At, Flag, Guest, GuestConfig, GuestState, Num, Params, Pve, Started, Vmid, storage_resources,
 };
@@ -16,7 +17,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// What high availability does with a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetHaResource {
     vmid: Vmid,
@@ -59,7 +60,7 @@ impl HaState {
 }
 
 /// A resource as it is configured. What is absent has its default.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawResource {
     sid: String,
     state: Option<String>,

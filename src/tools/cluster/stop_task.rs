@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::task::{EXIT_STATUS_LENGTH, known, label, task_error};
 use crate::error::Result;
+use crate::json::DeserializeFields;
 use crate::pve::{Pve, TaskStatus};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
@@ -13,7 +13,7 @@ use crate::tool::{Reply, Run, follow};
 use crate::{text, tool_names};
 
 /// Stops a task.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopTask {
     /// The task's identifier, UPID:…

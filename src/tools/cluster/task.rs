@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Num, Pve, Text, Upid, find_node, is_unknown_exit, nodes};
 use crate::{text, tool_names};
 
@@ -19,7 +20,7 @@ pub(crate) enum TaskState {
     Unknown,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct TaskSummary {
     upid: String,
     node: String,
@@ -57,7 +58,7 @@ pub(crate) struct RawTask {
 }
 
 /// A task as Proxmox lists it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct ListedTask {
     upid: String,
     node: String,

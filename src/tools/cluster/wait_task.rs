@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::task::{known, label, task_error};
 use crate::error::Result;
+use crate::json::DeserializeFields;
 use crate::pve::{Pve, Started, TaskStatus, Upid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::expected::Expected;
@@ -15,7 +15,7 @@ use crate::tool::{Reply, Run};
 use crate::tools::backups::CreateBackup;
 
 /// Follows a task to its end.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WaitTask {
     /// The task's identifier, UPID:…

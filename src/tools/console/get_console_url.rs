@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, GuestConfig, GuestType, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 use crate::tool_names;
 
 /// The address of a guest's console.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetConsoleUrl {
     vmid: Vmid,
@@ -27,7 +28,7 @@ enum Viewer {
     Xtermjs,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Console {
     url: String,
     vmid: Vmid,

@@ -1,7 +1,8 @@
 //! Arguments that the tools that write rules share.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+
+use crate::json::DeserializeFields;
 
 /// What a rule matches and how it is logged, as a caller gives it. Absent:
 /// unchanged; empty: removed.
@@ -9,7 +10,7 @@ use serde::Deserialize;
 /// A tool flattens this into its arguments. serde then ignores unknown fields,
 /// so such a tool sets `additionalProperties` itself: arguments are checked
 /// against the schema before they are read.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, DeserializeFields, JsonSchema)]
 pub(super) struct RuleArguments {
     /// Such as SSH, instead of proto and ports.
     pub(super) r#macro: Option<String>,

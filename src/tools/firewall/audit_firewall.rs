@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::audit::AddressNames;
 use super::declared::READ_STATE;
@@ -19,7 +18,8 @@ use super::target::{Firewall, Level, Target};
 use super::traffic::Addresses;
 use super::visible::visible;
 use crate::error::{Error, Result};
-use crate::order;
+use crate::json::{DeserializeFields, SerializeFields};
+use crate::order::{self, Ordered as _};
 use crate::pve::{Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
@@ -36,7 +36,7 @@ const CARDS_SHOWN: usize = 32;
 const OPTIONS_SHOWN: usize = 100;
 
 /// A look at a firewall.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditFirewall {
     /// The guest.
@@ -52,7 +52,7 @@ pub(crate) struct AuditFirewall {
     limit: Option<usize>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct FirewallAudit {
     firewall: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +92,7 @@ pub(crate) struct FirewallAudit {
     hint: Option<String>,
 }
 
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, SerializeFields, JsonSchema)]
 struct FindingsTotal {
     high: usize,
     medium: usize,
@@ -117,7 +117,7 @@ impl FindingsTotal {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Card {
     nic: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -135,7 +135,7 @@ impl From<&Nic> for Card {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct SecurityGroup {
     group: String,
     rules: Vec<ListedRule>,
@@ -337,7 +337,7 @@ fn nodes_without(pve: &Pve) -> Result<Vec<Finding>> {
 impl FirewallState {
     /// The aliases and IP sets that rules may name, read where one does.
     fn names(&self, pve: &Pve, firewall: &Firewall) -> Result<Option<AddressNames>, Failure> {
-        #[derive(Deserialize)]
+        #[derive(DeserializeFields)]
         struct Entry {
             #[serde(rename = "type")]
             kind: String,

@@ -2,20 +2,20 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::declared::READ_STATE;
 use super::position::shift_note;
 use super::state::FirewallState;
 use super::target::{Firewall, Target};
 use crate::error::Result;
+use crate::json::DeserializeFields;
 use crate::pve::{Params, Pve, Vmid};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// The removal of a rule.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteFirewallRule {
     /// The guest.

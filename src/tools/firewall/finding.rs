@@ -1,12 +1,12 @@
 //! Findings of an audit.
 
 use schemars::JsonSchema;
-use serde::Serialize;
 
+use crate::json::SerializeFields;
 use crate::tools::finding::Severity;
 
 /// A problem of a firewall, or something to know about it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
     pub(super) finding: String,

@@ -1,7 +1,6 @@
 //! What is wrong with the firewalls of all guests.
 
 use schemars::JsonSchema;
-use serde::Serialize;
 
 use super::finding::Finding;
 use super::options::Options;
@@ -9,6 +8,7 @@ use super::security_groups::SecurityGroups;
 use super::state::FirewallState;
 use super::target::Firewall;
 use crate::error::Result;
+use crate::json::SerializeFields;
 use crate::order;
 use crate::pve::{Guest, Params, Pve, Vmid, guests};
 use crate::text;
@@ -24,7 +24,7 @@ const GUESTS_SHOWN: usize = 100;
 const FINDINGS_SHOWN: usize = 5;
 
 /// The serious findings about a guest's firewall.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(super) struct GuestFindings {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,6 @@
 //! What a rule refers to: Proxmox accepts names that do not exist, and never applies such a rule.
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use super::rule::{Direction, Rule};
 use super::rule_list::ListedRule;
@@ -10,6 +9,7 @@ use super::state::FirewallState;
 use super::target::{Firewall, Level};
 use super::visible::visible;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{At, Params, Pve};
 use crate::text;
 
@@ -56,7 +56,7 @@ impl FirewallState {
 
 /// Refuses a macro that Proxmox does not know.
 fn check_macro(pve: &Pve, name: &str) -> Result<()> {
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Entry {
         r#macro: String,
     }

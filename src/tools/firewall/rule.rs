@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::RuleArguments;
+use crate::json::SerializeFields;
 use crate::pve::Params;
 
 /// What a rule can do with a packet.
@@ -29,7 +30,7 @@ pub(super) const LOG_LEVELS: [&str; 9] = [
 ];
 
 /// A rule.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, SerializeFields, JsonSchema)]
 pub(super) struct Rule {
     pub(super) enabled: bool,
     pub(super) direction: Direction,

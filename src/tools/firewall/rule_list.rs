@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::owner::Owner;
 use super::rule::{Direction, Rule};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::pve::{Failure, Num, Params, Pve, Text};
 use crate::tool_names;
@@ -60,7 +61,7 @@ impl ListedRule {
 }
 
 /// A rule as Proxmox sends it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(super) struct RawRule {
     /// Its position in the list, from 0.
     pos: Option<Num<u32>>,

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use super::rule::Direction;
 use super::rule_list::{ListedRule, RuleList};
 use super::visible::visible;
 use crate::error::Result;
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{At, Failure, Params, Pve};
 
 /// How many nodes and security groups an audit of the cluster looks into.
@@ -31,7 +32,7 @@ impl SecurityGroups {
         rules: impl Iterator<Item = &'a ListedRule>,
         all: bool,
     ) -> Result<Self, Failure> {
-        #[derive(Deserialize)]
+        #[derive(DeserializeFields)]
         struct Entry {
             group: String,
         }

@@ -10,6 +10,7 @@ use super::security_groups::SecurityGroups;
 use super::state::FirewallState;
 use super::target::{Firewall, Level, Target};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Params, Pve, Vmid};
 use crate::tool::declared::Calls;
 use crate::tool::report::Report;
@@ -17,7 +18,7 @@ use crate::tool::{Reply, Run};
 use crate::tool_names;
 
 /// Switches and policies.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetFirewallOptions {
     /// The guest.

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
 use schemars::JsonSchema;
-use serde::Serialize;
 
+use crate::json::SerializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{Disk, PendingConfig, Properties};
 use crate::text;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(super) struct CloudInit {
     has_drive: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,27 +4,27 @@ use pve_api::calls;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::config::{CloudInit, Config, boot_order};
 use super::read::{NodeData, Pending, shown};
 use super::tags::MOST_TAGS;
 use crate::error::{Error, Result};
-use crate::order;
+use crate::json::{DeserializeFields, SerializeFields};
+use crate::order::{self, Ordered as _};
 use crate::pve::{Disk, Guest, GuestState, GuestType, Nic, Pve, Vmid, owned_tags};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// One guest in full.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuest {
     vmid: Vmid,
 }
 
 /// Settings are absent where they could not be read.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct GuestDetails {
     vmid: Vmid,
     kind: GuestType,
@@ -83,7 +83,7 @@ pub(crate) struct GuestDetails {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct GuestCpu {
     cores: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +97,7 @@ struct GuestCpu {
     used_percent: Option<f64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct GuestMemory {
     configured_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +109,7 @@ struct GuestMemory {
     swap_bytes: Option<u64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Boot {
     /// Started when its node starts.
     start_at_boot: bool,
@@ -119,7 +119,7 @@ struct Boot {
     startup: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Ha {
     managed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]

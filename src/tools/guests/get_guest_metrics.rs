@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{ErrorResponse, Failure, Guest, Num, Params, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// A guest's load over a timeframe.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestMetrics {
     vmid: Vmid,
@@ -41,7 +42,7 @@ impl Timeframe {
     }
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Metrics {
     vmid: Vmid,
     timeframe: Timeframe,
@@ -71,7 +72,7 @@ pub(crate) struct Metrics {
     hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 struct Range {
     min: f64,
     mean: f64,
@@ -80,7 +81,7 @@ struct Range {
 }
 
 /// A point. If the guest was off or did not exist yet, it has only the time.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct Point {
     time: Num<u64>,
     cpu: Option<Num<f64>>,

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -16,7 +17,7 @@ use crate::tools::agent::answer::AgentAnswer;
 use crate::{text, tool_names};
 
 /// A guest's network interfaces and addresses.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestNetwork {
     vmid: Vmid,
@@ -27,7 +28,7 @@ pub(crate) struct GetGuestNetwork {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct GuestNetwork {
     vmid: Vmid,
     kind: GuestType,
@@ -45,7 +46,7 @@ pub(crate) struct GuestNetwork {
     hint: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 struct Interface {
     name: String,
     /// The guest's network card with this MAC address: `net0`.
@@ -60,7 +61,7 @@ struct Interface {
     sent_bytes: Option<u64>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 struct Address {
     family: Family,
     address: String,
@@ -350,7 +351,7 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
 type InterfacesAnswer = AgentAnswer<Option<Vec<RawInterface>>>;
 
 /// The agent and containers report the same in two forms.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawInterface {
     name: String,
@@ -364,14 +365,14 @@ struct RawInterface {
     statistics: Option<RawStatistics>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawAddress {
     ip_address: String,
     prefix: Option<Num<u8>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawStatistics {
     rx_bytes: Option<Num<u64>>,

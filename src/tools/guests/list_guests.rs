@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::find_address;
 use super::tags::MOST_TAGS;
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{Guest, GuestType, Listed, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
@@ -16,7 +17,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, guest_filter};
 
 /// The guests that fit the filters.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListGuests {
     /// VMs or containers only.
@@ -89,7 +90,7 @@ enum Sort {
     Memory,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct GuestList {
     guests: Vec<GuestSummary>,
     /// Number of matches, including those not shown.
@@ -99,7 +100,7 @@ pub(crate) struct GuestList {
 }
 
 /// A guest on an offline node has the first four fields only.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct GuestSummary {
     vmid: Vmid,
     kind: GuestType,

@@ -2,9 +2,9 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::json::SerializeFields;
 use crate::pve::{
     Failure, Guest, GuestConfig, GuestState, GuestType, Params, PendingChange, PendingConfig, Pve,
     Setting,
@@ -12,7 +12,7 @@ use crate::pve::{
 use crate::text;
 use crate::tool::secret::HIDDEN;
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Pending {
     key: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_api::calls;
 use pve_api::grammar::list;
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use super::risk::{abilities, risky};
 use crate::clock;
 use crate::error::Result;
-use crate::order;
+use crate::json::{DeserializeFields, SerializeFields};
+use crate::order::{self, Ordered as _};
 use crate::pve::{At, Flag, Guest, Listed, Num, Params, Pve, Text, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -24,7 +25,7 @@ use crate::tool::{Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, summary, visible};
 
 /// Who may do what.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AuditAccess {
     /// Also: who may do what to this guest.
@@ -36,7 +37,7 @@ pub(crate) struct AuditAccess {
 
 const DEFAULT_LIMIT: u32 = 50;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct AccessAudit {
     /// The most urgent first.
     findings: Vec<Finding>,
@@ -51,7 +52,7 @@ pub(crate) struct AccessAudit {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Holder {
     /// A user, or a token: `user@realm!token`.
     user: String,
@@ -59,7 +60,7 @@ struct Holder {
     privilege_count: usize,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct User {
     user: String,
     enabled: bool,
@@ -78,7 +79,7 @@ struct User {
     tokens_total: Option<usize>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Token {
     /// Without its user.
     token: String,
@@ -92,7 +93,7 @@ struct Token {
 }
 
 /// A user as Proxmox lists it. Names and addresses are not read.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawUser {
     userid: String,
@@ -109,14 +110,14 @@ struct RawUser {
     tokens: Vec<RawToken>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawToken {
     tokenid: Text,
     privsep: Option<Flag>,
     expire: Option<Num<u64>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawEntry {
     path: String,
     roleid: String,
@@ -126,7 +127,7 @@ struct RawEntry {
     propagate: Option<Flag>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawRole {
     roleid: String,
     privs: Option<Text>,

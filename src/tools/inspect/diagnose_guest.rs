@@ -7,7 +7,6 @@ use std::net::IpAddr;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::diagnosis::cause::{Cause, Certainty};
 use super::diagnosis::node::NodeFacts;
@@ -15,6 +14,7 @@ use super::diagnosis::reach::{self, Path};
 use super::diagnosis::start::{self, GuestTask, RunningTasks, StartFacts};
 use super::get_guest_agent_info::full_filesystems;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{
     At, ClusterEntry, Disk, Failure, Guest, GuestConfig, GuestState, GuestType, Nic, NodeStatus,
@@ -31,7 +31,7 @@ use crate::tools::interface::{Interface, LOCAL_ZONE, Listed, SHOWS_NETWORKS, int
 use crate::{text, tool_names};
 
 /// What keeps a guest from running or from being reached.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DiagnoseGuest {
     vmid: Vmid,
@@ -43,7 +43,7 @@ pub(crate) struct DiagnoseGuest {
     port: Option<u16>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Diagnosis {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,7 +77,7 @@ pub(crate) struct Diagnosis {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct RecentTask {
     upid: String,
     #[serde(rename = "type")]

@@ -3,10 +3,10 @@
 use pve_api::{Call, calls};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::health::pools::used_percent;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{Failure, Guest, GuestType, Num, Params, Pve, Text, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
@@ -16,13 +16,13 @@ use crate::tools::agent::error::agent_error;
 use crate::{text, tool_names};
 
 /// The system inside a VM.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetGuestAgentInfo {
     vmid: Vmid,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct AgentInfo {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,7 +51,7 @@ pub(crate) struct AgentInfo {
     hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 struct Login {
     user: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +60,7 @@ struct Login {
     since: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Filesystem {
     mount_point: String,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
@@ -73,7 +73,7 @@ pub(super) struct Filesystem {
     used_percent: Option<f64>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawSystem {
     pretty_name: Option<String>,
@@ -83,19 +83,19 @@ struct RawSystem {
     machine: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawHostName {
     host_name: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawZone {
     zone: Option<String>,
     offset: Option<Num<i64>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawLogin {
     user: Text,
@@ -105,7 +105,7 @@ struct RawLogin {
 }
 
 /// Sizes are absent of what has none, and in agents before version 3.0.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 struct RawFilesystem {
     mountpoint: String,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::order;
+use crate::json::{DeserializeFields, SerializeFields};
+use crate::order::{self, Ordered as _};
 use crate::pve::{At, Guest, HaEntry, HaRule, Params, Pve, Vmid, guests};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
@@ -17,7 +17,7 @@ use crate::tools::finding::{Finding, Severity, summary, visible_ha_rules};
 use crate::{text, tool_names};
 
 /// High availability.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetHa {
     /// Only this guest and its rules.
@@ -29,7 +29,7 @@ pub(crate) struct GetHa {
 
 const DEFAULT_LIMIT: u32 = 100;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct HaState {
     /// The most urgent first.
     findings: Vec<Finding>,
@@ -52,19 +52,19 @@ pub(crate) struct HaState {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Manager {
     node: String,
     state: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct HaNode {
     node: String,
     state: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Resource {
     /// `vm:100` or `ct:100`.
     sid: String,
@@ -92,7 +92,7 @@ struct Resource {
     last_failure: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Rule {
     rule: String,
     /// `node-affinity` or `resource-affinity`.

@@ -7,7 +7,6 @@
 use pve_api::{Call, calls};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use super::health::ceph::RawCeph;
 use super::health::certificates::{self, RawCertificate};
@@ -18,6 +17,7 @@ use super::health::pools::{self, StoragePool};
 use super::health::services::{self, ServiceRules};
 use crate::clock;
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{
     At, ClusterEntry, Failure, GuestType, NodeStatus, Num, Params, Pve, check_node, guests,
@@ -29,7 +29,7 @@ use crate::tool::{Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, note_unseen, summary, visible};
 
 /// The health of a node.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetNodeHealth {
     /// Its name; case matters.
@@ -37,7 +37,7 @@ pub(crate) struct GetNodeHealth {
     node: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct NodeHealth {
     node: String,
     /// The most urgent first.
@@ -73,13 +73,13 @@ pub(crate) struct NodeHealth {
 }
 
 /// The key and the server's id are not read.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawSubscription {
     status: Option<String>,
     nextduedate: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawTime {
     time: Option<Num<i64>>,
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Flag, Held, Num, Params, Pve, Text, find_node, nodes};
 use crate::text;
@@ -16,7 +17,7 @@ use crate::tools::finding::visible;
 use crate::tools::interface::{Interface, LOCAL_ZONE, Listed, interfaces};
 
 /// Networks of the nodes.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListNetworks {
     /// Only of this node.
@@ -48,7 +49,7 @@ enum NetworkKind {
     Other,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct NetworkList {
     networks: Vec<Network>,
     /// Also those that are not shown.
@@ -60,7 +61,7 @@ pub(crate) struct NetworkList {
     hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 struct Network {
     node: String,
     /// As a guest's network card names it in `bridge`.
@@ -99,7 +100,7 @@ struct Network {
 }
 
 /// A virtual network as the cluster has it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 struct RawVnet {
     vnet: String,
     zone: Option<String>,

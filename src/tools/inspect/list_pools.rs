@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Guest, Listed, Params, Pve, Text, Vmid, guests};
 use crate::text;
@@ -14,7 +14,7 @@ use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run, bounds};
 
 /// Pools.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListPools {
     /// Only this pool, with its guests.
@@ -27,7 +27,7 @@ pub(crate) struct ListPools {
 
 const DEFAULT_LIMIT: u32 = 100;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct PoolList {
     pools: Vec<Pool>,
     /// Also those that are not shown.
@@ -36,7 +36,7 @@ pub(crate) struct PoolList {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Pool {
     /// Nested ones have a slash: `lab/web`.
     pool: String,
@@ -48,7 +48,7 @@ struct Pool {
     guests: Option<Vec<Member>>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 struct Member {
     vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ struct Member {
     status: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawPool {
     poolid: Text,
     comment: Option<String>,

@@ -2,12 +2,12 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::waste::finding::{Waste, WasteKind};
 use super::waste::survey::Survey;
 use super::waste::{guests, load, volumes};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::Pve;
 use crate::text;
@@ -15,7 +15,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// What may not be needed.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportWaste {
     /// Only guests and storages of this node.
@@ -31,7 +31,7 @@ pub(crate) struct ReportWaste {
 const DEFAULT_DAYS: u32 = 30;
 const DEFAULT_LIMIT: u32 = 50;
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct WasteReport {
     /// The largest first; those of unknown size last.
     findings: Vec<Waste>,
@@ -45,7 +45,7 @@ pub(crate) struct WasteReport {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Total {
     kind: WasteKind,
     count: usize,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::preflight::LocalDisk;
 use super::survey::{How, Survey, Target, is_ha_managed};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, GuestType, NodeState, Pve, Vmid, check_node_name, find_node, nodes};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
 /// Where a guest can move.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CheckMigration {
     vmid: Vmid,
@@ -20,7 +20,7 @@ pub(crate) struct CheckMigration {
     target_node: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct MigrationCheck {
     pub(super) vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::evacuation::facts::{Ha, Mover, Node, SourceNode, unread};
 use super::evacuation::plan::{Cluster, Limits, Plan};
@@ -15,6 +14,8 @@ use super::evacuation::result::{Evacuation, GuestMove, Progress, State};
 use super::evacuation::run::{Order, Run as Rolling};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{
     Guest, Listed, NodeState, Pve, StorageResource, Vmid, check_node_name, find_node, guests,
     nodes, storage_resources,
@@ -25,7 +26,7 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{text, tool_names};
 
 /// Guests that are to leave their node.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EvacuateNode {
     /// Node to empty. Not needed with vmids.

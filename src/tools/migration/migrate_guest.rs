@@ -2,12 +2,12 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::preflight::LocalDisk;
 use super::storage_map::StorageMap;
 use super::survey::{How, Survey, is_ha_managed};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     Content, Guest, GuestType, Params, Pve, Started, Vmid, check_node_name, choose, choose_node,
 };
@@ -24,7 +24,7 @@ const SHUTDOWN_SECONDS: u32 = 180;
 const HA_SECONDS: u32 = 900;
 
 /// A move to another node.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MigrateGuest {
     vmid: Vmid,

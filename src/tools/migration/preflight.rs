@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use pve_api::{calls, size};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Flag, Guest, GuestState, GuestType, Num, Params, Pve};
 
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct LocalDisk {
     /// The configuration's key, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +47,7 @@ pub(super) struct Preflight {
     pub(super) dependent: Option<Vec<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(super) struct RawDisk {
     pub(super) volid: String,
     /// The configuration's key.
@@ -60,7 +61,7 @@ pub(super) struct RawDisk {
     is_unused: Flag,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 pub(super) struct RawMapped {
     #[serde(default, rename = "live-migration")]
     pub(super) live_migration: Flag,

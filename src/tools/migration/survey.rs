@@ -10,6 +10,7 @@ use super::preflight::{LocalDisk, Preflight, RawDisk};
 use super::refusal::{is_about_storages, refusal_reasons, unavailable};
 use super::storage_map::StorageMap;
 use crate::error::{Error, Result};
+use crate::json::SerializeFields;
 use crate::pve::{
     Disk, Guest, GuestConfig, GuestType, NodeState, Pve, StorageResource, storage_resources,
 };
@@ -27,7 +28,7 @@ pub(super) enum How {
     Restart,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Target {
     pub(super) node: String,
     pub(super) allowed: bool,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, NodeStatus, Params, Pve, Usage, check_node};
 use crate::text;
 use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// One node in full.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetNode {
     /// Its name; case matters.
@@ -20,7 +20,7 @@ pub(crate) struct GetNode {
     node: String,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Node {
     node: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ pub(crate) struct Node {
     boot_mode: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Cpu {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
@@ -57,7 +57,7 @@ struct Cpu {
     load_average: Vec<f64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct Space {
     #[serde(skip_serializing_if = "Option::is_none")]
     used_bytes: Option<u64>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::share::share;
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{Listed, Membership, NodeLoad, Pve, node_loads};
 use crate::text;
@@ -13,7 +14,7 @@ use crate::tool::declared::Calls;
 use crate::tool::{Reply, Run};
 
 /// All nodes.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListNodes {
     /// Only nodes of this status.
@@ -28,7 +29,7 @@ pub(crate) enum NodeStatus {
     Unknown,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct NodeList {
     nodes: Vec<NodeSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +37,7 @@ pub(crate) struct NodeList {
 }
 
 /// An offline node has a name and a status only.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct NodeSummary {
     node: String,
     status: NodeStatus,

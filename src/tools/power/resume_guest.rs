@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::change::{Command, Plan, PowerChange, begin_power, halted};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestState, GuestType, Power, Pve, Vmid};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
@@ -13,7 +13,7 @@ use crate::tool::expected::Cause;
 use crate::tool_names;
 
 /// Resumes a suspended guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResumeGuest {
     vmid: Option<Vmid>,

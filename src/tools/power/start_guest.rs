@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::change::{Command, Plan, PowerChange, begin_power, halted, is_mounted, paused};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestState, Power, Pve, Vmid};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
@@ -13,7 +13,7 @@ use crate::tool::expected;
 use crate::tool_names;
 
 /// Starts a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartGuest {
     vmid: Option<Vmid>,

@@ -6,13 +6,14 @@ use serde::Deserialize;
 
 use super::change::{Command, Plan, PowerChange, begin_power, is_mounted};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestState, Params, Power, Pve, Vmid};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
 use crate::tool_names;
 
 /// Stops a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopGuest {
     vmid: Option<Vmid>,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::change::{Command, Plan, PowerChange, begin_power, halted};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestState, GuestType, Params, Power, Pve, Vmid};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
 use crate::tool_names;
 
 /// Suspends a running guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SuspendGuest {
     vmid: Option<Vmid>,

@@ -1,13 +1,13 @@
 //! The index of appliances: container templates that Proxmox offers for download.
 
 use pve_api::calls;
-use serde::Deserialize;
 
 use crate::error::Result;
+use crate::json::DeserializeFields;
 use crate::pve::{At, Failure, Params, Pve};
 
 /// An entry of the appliance index.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, DeserializeFields)]
 pub(super) struct Appliance {
     /// The file's name, by which it is downloaded.
     #[serde(default)]

@@ -2,9 +2,9 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::error::{Error, Problem, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     Content, ErrorResponse, Failure, Format, Guest, GuestConfig, GuestState, GuestType, NotMade,
     Params, Pve, Started, Vmid, check_node_name, choose, choose_node, guests, with_free_vmid,
@@ -16,7 +16,7 @@ use crate::tool_names;
 use crate::tools::cloudinit::address::NicAddress;
 
 /// A clone of a guest or template.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CloneGuest {
     /// Guest or template to clone; or give source_name.

@@ -2,7 +2,6 @@
 
 use pve_api::{GuestType, calls, hardware};
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::appliance::index;
 use super::creation::{Creation, Download, REMOVAL, Step, Wanted, start_hint};
@@ -12,6 +11,7 @@ use super::preflight::{
     set_common, set_dns,
 };
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Content, Pve, StorageStatus, Vmid, storages, volumes};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
@@ -22,7 +22,7 @@ use crate::tool_names;
 use crate::tools::cloudinit::keys::SshKey;
 
 /// A new container.
-#[derive(Deserialize, JsonSchema)]
+#[derive(DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateContainer {
     /// Its host name.

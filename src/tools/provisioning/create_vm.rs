@@ -12,6 +12,7 @@ use super::preflight::{
     set_common, set_dns,
 };
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Content, Pve, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
@@ -22,7 +23,7 @@ use crate::tools::cloudinit::keys::{self, SshKey};
 use crate::tools::cloudinit::set_cloud_init::is_user;
 
 /// A new VM.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateVm {
     /// A DNS name.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, Failure, Format, NotMade, Params, Pve, Started, Vmid, with_free_vmid};
 use crate::text;
 use crate::tool::follow::{self, Seen, Wait};
@@ -27,7 +28,7 @@ const ADDRESS_SECONDS: u64 = 300;
 const ADDRESS_PAUSE_MS: u32 = 3_000;
 
 /// A new guest, as far as it is made.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Creation {
     guest_type: GuestType,
@@ -60,7 +61,7 @@ pub(super) enum Step {
 }
 
 /// A template that has to be downloaded first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Download {
     pub(super) storage: String,
@@ -80,7 +81,7 @@ enum State {
 }
 
 /// The parameters of a creation, and how to show it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     #[serde(default, skip_serializing_if = "Option::is_none")]

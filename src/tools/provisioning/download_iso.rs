@@ -7,6 +7,7 @@ use url::Url;
 
 use super::image_file::{Destination, ImageContent, Metadata, destination, fits};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     At, Failure, Format, Num, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
@@ -16,7 +17,7 @@ use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// A download of an image.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DownloadIso {
     /// http or https address of the file; a node fetches it.

@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     At, Content, Format, Params, Pve, Started, check_node_name, choose, choose_node, volumes,
 };
@@ -15,7 +15,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// A download of a container template from the appliance index.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DownloadTemplate {
     /// Its name in the index, such as debian-13-standard_13.1-2_amd64.tar.zst.

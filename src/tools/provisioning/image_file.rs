@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Content, Num, StorageStatus};
 use crate::text;
 
 /// The server's information about the file.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 pub(super) struct Metadata {
     pub(super) filename: Option<String>,
     pub(super) mimetype: Option<String>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::appliance::{Appliance, EMPTY_INDEX, index};
 use crate::error::Result;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{
     Content, Guest, GuestType, Num, Pve, StorageContent, Vmid, Volume, complete_from_nodes, guests,
@@ -16,7 +17,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run};
 
 /// Templates of every source.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTemplates {
     /// guest: templates to clone. storage: container templates on storages. index: those to download. Default: all.
@@ -36,7 +37,7 @@ pub(crate) enum Source {
     Index,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct TemplateList {
     pub(super) templates: Vec<Template>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +46,7 @@ pub(crate) struct TemplateList {
 
 /// A template. A guest has a vmid, a file on a storage a volid, one of the
 /// index a template to download.
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct Template {
     source: Source,
     kind: GuestType,

@@ -3,10 +3,10 @@
 use pve_api::slot::Bus;
 use pve_api::{calls, hardware};
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::hardware::{free_slot, gibibytes, write};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     Content, Disk, Format, Guest, GuestConfig, GuestType, PendingConfig, Pve, Vmid, choose,
 };
@@ -16,7 +16,7 @@ use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// A new disk for a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AddDisk {
     vmid: Vmid,

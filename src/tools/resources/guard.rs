@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Guest, Params, Pve, Started, Vmid};
 use crate::tool::follow::{self, Seen, Wait};
 use crate::tool::report::{Report, Status};
@@ -70,7 +71,7 @@ enum Step {
 }
 
 /// How a guest is, as far as it can be seen from outside.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 struct Health {
     runs: bool,

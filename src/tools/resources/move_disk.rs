@@ -3,9 +3,9 @@
 use pve_api::calls;
 use pve_api::slot::Bus;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{
     Content, Disk, Format, Guest, GuestConfig, GuestType, Params, Pve, Started, Vmid, choose,
 };
@@ -15,7 +15,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// Moves a disk to another storage.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoveDisk {
     vmid: Vmid,

@@ -2,11 +2,11 @@
 
 use pve_api::{calls, size};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::guard::{self, Guarded};
 use super::settings::unreadable;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{
     Content, Disk, Guest, GuestConfig, GuestType, Params, Pve, Source, Started, Vmid, volumes,
 };
@@ -16,7 +16,7 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{text, tool_names};
 
 /// Grows a disk.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, SerializeFields, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ResizeDisk {
     pub(super) vmid: Vmid,

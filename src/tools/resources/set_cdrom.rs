@@ -4,10 +4,10 @@ use pve_api::calls;
 use pve_api::hardware::NewDrive;
 use pve_api::slot::Bus;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::hardware::{free_slot, readable, write};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Disk, Guest, GuestConfig, GuestType, PendingConfig, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
@@ -15,7 +15,7 @@ use crate::tool::{Reply, Run};
 use crate::{text, tool_names};
 
 /// What is in a VM's CD drive.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetCdrom {
     vmid: Vmid,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::hardware::{readable, write};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestType, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// Whether a VM has the guest agent.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestAgent {
     vmid: Vmid,

@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::change::{self, DesiredSetting, Unit, nothing_given};
 use super::settings::unreadable;
 use crate::error::{Error, Problem, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Format, Guest, GuestType, PendingConfig, Pve, Vmid, owned_tags};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
 
 /// Changes a guest's options.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestOptions {
     vmid: Option<Vmid>,

@@ -2,11 +2,11 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::change::{DesiredSetting, Unit, differs, nothing_given, write};
 use super::guard::{self, Guarded};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, GuestType, PendingConfig, Pve, Vmid, node_loads};
 use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
@@ -14,7 +14,7 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{text, tool_names};
 
 /// Changes CPU and memory.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, SerializeFields, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetGuestResources {
     vmid: Vmid,

@@ -10,6 +10,7 @@ use super::change::nothing_given;
 use super::guard::{self, Guarded};
 use super::hardware::{free_slot, write};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Failure, Guest, GuestType, Nic, PendingConfig, Properties, Pve, Vmid, bridges};
 use crate::tool::declared::{Calls, GUARDED, LOOK_UP};
 use crate::tool::report::Report;
@@ -17,7 +18,7 @@ use crate::tool::{Finished, Outcome, Reply, Run};
 use crate::{text, tool_names};
 
 /// A network card of a guest.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, SerializeFields, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SetNic {
     vmid: Vmid,

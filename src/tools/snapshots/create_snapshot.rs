@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::snapshot::{Snapshots, check_name};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, GuestType, Params, Pve, Started, Vmid};
 use crate::tool::bulk::{Begun, ChangeGuest, OnGuests, Pace, Selector, selector};
 use crate::tool::declared::Calls;
@@ -13,7 +13,7 @@ use crate::tool::report::Report;
 use crate::tool_names;
 
 /// Takes a snapshot.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CreateSnapshot {
     vmid: Option<Vmid>,

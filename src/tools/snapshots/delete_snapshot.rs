@@ -2,17 +2,17 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::snapshot::{Snapshots, check_name};
 use crate::error::Result;
+use crate::json::DeserializeFields;
 use crate::pve::{Guest, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::report::Report;
 use crate::tool::{Reply, Run};
 
 /// Removes a snapshot.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeleteSnapshot {
     vmid: Vmid,

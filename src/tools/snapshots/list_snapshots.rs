@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::snapshot::{Snapshot, Snapshots};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{Guest, GuestType, Listed, Params, Pve, Vmid, guests, known_node};
 use crate::tool::budget::{Budget, SECONDS};
@@ -14,7 +14,7 @@ use crate::tool::{Reply, Run};
 use crate::{clock, text};
 
 /// The snapshots of a guest.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListSnapshots {
     /// Without it: of all guests, oldest first.
@@ -29,7 +29,7 @@ pub(crate) struct ListSnapshots {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct SnapshotTree {
     /// Absent for all guests, as are kind and node.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,7 +52,7 @@ pub(crate) struct SnapshotTree {
     pub(super) hint: Option<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(super) struct SnapshotNode {
     /// The guest, in a list of all guests.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use pve_api::calls;
 use pve_api::slot::Bus;
 use schemars::JsonSchema;
-use serde::Deserialize;
 
 use super::snapshot::{Snapshot, Snapshots, check_name};
 use crate::error::{Error, Result};
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{Disk, Guest, GuestConfig, Params, Pve, Started, Vmid};
 use crate::tool::declared::{Calls, FOLLOW_TASK, LOOK_UP};
 use crate::tool::expected::{Cause, EndState, Expected};
@@ -20,7 +21,7 @@ use crate::{text, tool_names};
 const START_SECONDS: u32 = 60;
 
 /// Rolls a guest back to a snapshot.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RollbackSnapshot {
     vmid: Vmid,

@@ -4,10 +4,10 @@ use pve_api::calls;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::unknown::unknown_node;
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{
     Content, Flag, Listed, Pve, StorageResource, StorageStatus, storage_resources, storages,
 };
@@ -16,7 +16,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// Storages of the cluster or of one node.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListStorage {
     /// Only storages of this node.
@@ -25,14 +25,14 @@ pub(crate) struct ListStorage {
     content: Option<Content>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct StorageList {
     storages: Vec<StorageSummary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct StorageSummary {
     storage: String,
     /// All its nodes: a shared storage is listed once.

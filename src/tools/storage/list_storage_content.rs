@@ -2,10 +2,10 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::unknown::{unknown_node, unknown_storage};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{
     Content, Listed, Pve, StorageResource, StorageVolumes, Vmid, Volume, storage_resources,
@@ -16,7 +16,7 @@ use crate::tool::declared::{Calls, LOOK_UP};
 use crate::tool::{Reply, Run, bounds};
 
 /// Volumes on storages.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, DeserializeFields, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListStorageContent {
     /// Only on this storage. Default all.
@@ -34,7 +34,7 @@ pub(crate) struct ListStorageContent {
     limit: Option<u32>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct VolumeList {
     volumes: Vec<VolumeSummary>,
     /// Number of matches, including those not shown.
@@ -46,7 +46,7 @@ pub(crate) struct VolumeList {
     hint: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 struct VolumeSummary {
     volid: String,
     /// Where it is; absent on a shared storage, where every node of the storage

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::json::SerializeFields;
+
 /// Something that explains the trouble.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Cause {
     pub(super) certainty: Certainty,
     pub(super) cause: String,

@@ -2,30 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use crate::json::DeserializeFields;
 use crate::pve::ErrorResponse;
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawCeph {
     health: Option<RawHealth>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawHealth {
     status: Option<String>,
     #[serde(default)]
     checks: BTreeMap<String, RawCheck>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawCheck {
     summary: Option<RawSummary>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawSummary {
     message: Option<String>,
 }

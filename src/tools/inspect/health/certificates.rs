@@ -1,13 +1,12 @@
 //! Certificates that are about to end.
 
-use serde::Deserialize;
-
+use crate::json::DeserializeFields;
 use crate::pve::Num;
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
 /// Without the certificate itself, which is long.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawCertificate {
     #[serde(default)]
     filename: String,

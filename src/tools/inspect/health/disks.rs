@@ -2,13 +2,13 @@
 //! failed.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Num, Text};
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawDisk {
     devpath: String,
     model: Option<Text>,
@@ -22,7 +22,7 @@ pub(crate) struct RawDisk {
 }
 
 /// What a disk says of itself: a table of an ATA disk, a text of others.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawSmart {
     health: Option<String>,
     #[serde(default)]
@@ -30,7 +30,7 @@ pub(crate) struct RawSmart {
     text: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 struct RawAttribute {
     /// Padded: `  5`.
     id: Option<Text>,
@@ -41,7 +41,7 @@ struct RawAttribute {
     fail: Option<Text>,
 }
 
-#[derive(Debug, Default, Serialize, JsonSchema)]
+#[derive(Debug, Default, SerializeFields, JsonSchema)]
 pub(crate) struct DiskHealth {
     pub(crate) device: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,15 +1,15 @@
 //! How loaded a node is, and whether that hurts.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::pools::used_of_available;
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{NodeStatus, Num};
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
 /// A minute. One without data has its time alone.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, DeserializeFields)]
 #[serde(default)]
 pub(crate) struct RawRow {
     time: Option<Num<u64>>,
@@ -23,7 +23,7 @@ pub(crate) struct RawRow {
 }
 
 /// Means over the last ten minutes, as far as they are known.
-#[derive(Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Default, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Load {
     #[serde(skip_serializing_if = "Option::is_none")]
     uptime_seconds: Option<u64>,

@@ -1,13 +1,13 @@
 //! Updates, and whether a newer kernel waits for a reboot.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::text;
 use crate::tools::finding::{Finding, Severity};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawUpdate {
     package: String,
@@ -17,7 +17,7 @@ pub(crate) struct RawUpdate {
     old_version: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct RawPackage {
     package: String,
@@ -26,14 +26,14 @@ pub(crate) struct RawPackage {
     running_kernel: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Updates {
     count: usize,
     /// Those of Proxmox VE and the kernel first, as `package old -> new`.
     packages: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Kernel {
     running: String,
     /// The newest that is installed.

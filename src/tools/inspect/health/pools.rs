@@ -1,13 +1,14 @@
 //! How full and how healthy pools and storages are.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Num, StorageStatus};
 use crate::tools::finding::{Finding, Severity};
 use crate::{text, tool_names};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawZfs {
     name: String,
     health: Option<String>,
@@ -16,7 +17,7 @@ pub(crate) struct RawZfs {
 }
 
 /// A ZFS pool in detail, or a disk or group of disks in it.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, DeserializeFields)]
 #[serde(default)]
 pub(crate) struct RawPool {
     name: Option<String>,
@@ -28,7 +29,7 @@ pub(crate) struct RawPool {
     children: Vec<RawPool>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 pub(crate) struct RawThin {
     #[serde(default)]
     vg: String,
@@ -39,7 +40,7 @@ pub(crate) struct RawThin {
     metadata_used: Option<Num<u64>>,
 }
 
-#[derive(Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct StoragePool {
     /// A ZFS pool, or `group/pool` of LVM.
     name: String,

@@ -1,11 +1,10 @@
 //! System services that should run.
 
-use serde::Deserialize;
-
+use crate::json::DeserializeFields;
 use crate::tool_names;
 use crate::tools::finding::{Finding, Severity};
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, DeserializeFields)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) struct RawService {
     service: String,

@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock;
+use crate::json::SerializeFields;
 use crate::pve::{Guest, Vmid};
 use crate::text;
 
 /// Something that takes room and may not be needed.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, JsonSchema)]
 pub(crate) struct Waste {
     pub(super) kind: WasteKind,
     /// Of memory for guests that run, of storage for all else; absent where Proxmox does

@@ -1,17 +1,17 @@
 //! Running guests that do next to nothing, or never use most of their memory.
 
 use pve_api::{GuestType, calls};
-use serde::Deserialize;
 
 use super::finding::{Waste, WasteKind};
 use super::survey::{MOST_METRICS, Survey};
+use crate::json::DeserializeFields;
 use crate::order;
 use crate::pve::{Guest, Num, Params, Pve};
 use crate::text;
 use crate::tool_names;
 
 /// A mean over half an hour, as Proxmox keeps them for a month.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, DeserializeFields)]
 struct Point {
     cpu: Option<Num<f64>>,
     mem: Option<Num<f64>>,

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use pve_api::slot::Bus;
 use pve_api::{GuestType, calls, owner_of};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::finding::{Waste, WasteKind, days_since, since};
 use super::survey::{MOST_PENDING, Survey};
+use crate::json::DeserializeFields;
+use crate::order::Ordered as _;
 use crate::pve::{
     At, Content, Guest, GuestConfig, Num, Params, Pve, StorageResource, Vmid, Volume,
 };
@@ -314,7 +315,7 @@ fn is_base_in_use(survey: &Survey, volume: &Volume) -> bool {
 
 /// The guests that are replicated; none where the list cannot be read.
 fn replicated(pve: &Pve) -> Option<BTreeSet<Vmid>> {
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Job {
         guest: Num<Vmid>,
     }

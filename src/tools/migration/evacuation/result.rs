@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::super::survey::How;
 use super::plan::{Load, Plan};
+use crate::json::SerializeFields;
 use crate::pve::{Guest, Vmid};
 use crate::text;
 
 /// Where each guest goes, or what has become of its move.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Evacuation {
     pub(crate) status: Progress,
     pub(crate) guests: Vec<GuestMove>,
@@ -61,7 +62,7 @@ pub(crate) enum State {
     Stays,
 }
 
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, SerializeFields, JsonSchema)]
 pub(crate) struct GuestMove {
     pub(crate) vmid: Vmid,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +93,7 @@ pub(crate) struct GuestMove {
     pub(super) back: Option<String>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct Target {
     node: String,
     guests: usize,
@@ -104,7 +105,7 @@ pub(crate) struct Target {
     memory_left_bytes: Option<u64>,
 }
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct WayBack {
     vmids: Vec<Vmid>,
     target_nodes: Vec<String>,

@@ -1,13 +1,12 @@
 //! The moves, some at a time. All that is needed to go on is in the ticket, which
 //! a host gives back for the next look.
 
-use serde::{Deserialize, Serialize};
-
 use super::super::migrate_guest::MigrateGuest;
 use super::super::storage_map::StorageMap;
 use super::super::survey::How;
 use super::result::{Evacuation, GuestMove, Progress, State};
 use crate::error::{Error, Result};
+use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{Guest, Pve, Vmid, check_node_name, guests};
 use crate::tool::follow::{Detail, Look};
 use crate::tool::report::Status;
@@ -52,7 +51,7 @@ pub(crate) struct Order {
 }
 
 /// Moves that were begun, and those that wait for them.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Run {
     parallel: usize,
@@ -83,7 +82,7 @@ pub(crate) struct Run {
     stopped: Option<String>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 struct Move {
     vmid: Vmid,
@@ -105,7 +104,7 @@ struct Move {
     pending: Option<Pending>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 struct Staying {
     vmid: Vmid,
