@@ -8,7 +8,7 @@
 
 use crate::bindings::exports::proxmox::mcp::guide as wit_guide;
 use crate::bindings::exports::proxmox::mcp::tools as wit;
-use crate::error::{Error, FailedTask};
+use crate::error::Error;
 use crate::guide;
 use crate::pve::Pve;
 use crate::settings::Settings;
@@ -198,16 +198,11 @@ impl From<Error> for wit::ToolError {
             Error::Conflict(_) => Self::Conflict(message),
             Error::Unreachable(_) => Self::Unreachable(message),
             Error::Unauthorized(_) => Self::Unauthorized(message),
-            Error::FailedTask(FailedTask {
-                upid,
-                exit_status,
-                log_tail,
-                ..
-            }) => Self::FailedTask(wit::FailedTask {
+            Error::FailedTask(task) => Self::FailedTask(wit::FailedTask {
                 message,
-                upid,
-                exit_status,
-                log_tail,
+                upid: task.upid,
+                exit_status: task.exit_status,
+                log_tail: task.log_tail,
             }),
             Error::Internal(_) => Self::Internal(message),
         }

@@ -31,8 +31,9 @@ pub(crate) enum Error {
     Unreachable(String),
     /// The token was not accepted.
     Unauthorized(String),
-    /// A task failed.
-    FailedTask(FailedTask),
+    /// A task failed. Boxed, so that no error is larger than a text: every `?` moves
+    /// one.
+    FailedTask(Box<FailedTask>),
     /// A fault of this component, its settings or an answer beyond reading.
     Internal(String),
 }

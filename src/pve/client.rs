@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::cluster_status::{ClusterEntry, Membership};
-use super::decode::{self, Decoded, Losses};
+use super::decode::{self, Losses, ReadAt, Unreadable};
 use super::failure::{Asked, Held};
-use super::failure::{ErrorResponse, Failure};
+use super::failure::{ErrorResponse, Failure, NoAnswer, NotSent, OddAnswer};
 use super::params::Params;
 use super::request::{At, Request};
 #[cfg(any(test, fuzzing))]
@@ -268,24 +268,30 @@ impl Pve {
         request: &Request,
         params: &Params,
     ) -> Result<Paged<T>, Failure> {
-        let answer = self.answer(request, params)?;
-        match decode::decode(&answer.body) {
-            Ok(Decoded {
-                data,
-                total,
-                losses,
-            }) => {
-                if !losses.is_empty() {
-                    self.losses.borrow_mut().insert(request.to_string(), losses);
-                }
-                Ok(Paged { data, total })
-            }
-            Err(why) => Err(Failure::Unreadable {
-                call: request.to_string(),
-                why,
-                maybe_done: request.writes(),
-            }),
+        let mut data = None;
+        let any_data = size_of::<T>() == 0;
+        let total = self.read(request, params, any_data, &mut decode::into(&mut data))?;
+        match data {
+            Some(data) => Ok(Paged { data, total }),
+            None => Err(unreadable(request, Unreadable::NoData)),
         }
+    }
+
+    /// Sends a request and has its answer read. The same code for all types.
+    fn read(
+        &self,
+        request: &Request,
+        params: &Params,
+        any_data: bool,
+        read: &mut ReadAt<'_>,
+    ) -> Result<Option<u64>, Failure> {
+        let answer = self.answer(request, params)?;
+        let (total, losses) = decode::read_body(&answer.body, any_data, read)
+            .map_err(|why| unreadable(request, why))?;
+        if !losses.is_empty() {
+            self.losses.borrow_mut().insert(request.to_string(), losses);
+        }
+        Ok(total)
     }
 
     /// Asks until there is an answer, for about three seconds in all: services
@@ -301,7 +307,7 @@ impl Pve {
             let failure = match self.once(request, params) {
                 Ok(answer) => return Ok(answer),
                 // What it takes to ask again may be more than the host allows.
-                Err(refused @ Failure::Refused { .. }) => return Err(earlier.unwrap_or(refused)),
+                Err(refused @ Failure::Refused(_)) => return Err(earlier.unwrap_or(refused)),
                 Err(failure) => failure,
             };
             let again = failure.is_outage() && (!writes || failure.never_arrived());
@@ -316,24 +322,26 @@ impl Pve {
     fn once(&self, request: &Request, params: &Params) -> Result<Answer, Failure> {
         let call = request.to_string();
         if let Some(mistake) = request.mistake(params) {
-            return Err(Failure::Mistaken { call, mistake });
+            return Err(Failure::Mistaken(Box::new(NotSent { call, why: mistake })));
         }
         let url = self.url(request, params);
         let form = has_body(request.method()).then(|| params.encode());
         let writes = request.writes();
-        let lost = |message, maybe_done, outage| Failure::Transport {
-            call: call.clone(),
-            message,
-            maybe_done,
-            outage,
+        let lost = |message, maybe_done, outage| {
+            Failure::Transport(Box::new(NoAnswer {
+                call: call.clone(),
+                message,
+                maybe_done,
+                outage,
+            }))
         };
         let answer = self
             .exchange(request.method(), &url, form)
             .map_err(|why| match why {
-                Lost::Refused(reason) => Failure::Refused {
+                Lost::Refused(why) => Failure::Refused(Box::new(NotSent {
                     call: call.clone(),
-                    reason,
-                },
+                    why,
+                })),
                 Lost::Closed(message) => lost(message, false, true),
                 Lost::NotSent(message) => lost(message, false, false),
                 Lost::Cut(message) => lost(message, writes, true),
@@ -407,8 +415,9 @@ impl Pve {
     /// The answer to a call without names or parameters, asked for once.
     fn once_value(&self, call: &'static Call) -> Option<Value> {
         let answer = self.once(&call.at([]), &Params::new()).ok()?;
-        let decoded: Decoded<Value> = decode::decode(&answer.body).ok()?;
-        Some(decoded.data)
+        let mut value = None;
+        decode::read_body(&answer.body, false, &mut decode::into(&mut value)).ok()?;
+        value
     }
 
     /// How long to wait before a request is sent again, in milliseconds.
@@ -445,6 +454,16 @@ impl Pve {
         self.ahead.borrow_mut().advance(&self.settings);
         answer
     }
+}
+
+/// The failure of a request whose answer cannot be read.
+#[cold]
+fn unreadable(request: &Request, why: Unreadable) -> Failure {
+    Failure::Unreadable(Box::new(OddAnswer {
+        call: request.to_string(),
+        why,
+        maybe_done: request.writes(),
+    }))
 }
 
 /// pveproxy takes no body on GET and DELETE.

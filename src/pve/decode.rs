@@ -17,16 +17,8 @@ use serde_json::value::RawValue;
 
 use super::num::Num;
 use super::repair;
-use crate::json::{self, Reader, Step};
+use crate::json::{self, DeserializeFields, Reader, Step};
 use crate::text;
-
-/// What was read of an answer.
-#[derive(Debug)]
-pub(super) struct Decoded<T> {
-    pub(super) data: T,
-    pub(super) total: Option<u64>,
-    pub(super) losses: Losses,
-}
 
 /// What could not be read of an answer, and is missing from the result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -60,28 +52,17 @@ struct Envelope<'a> {
     total: Option<&'a RawValue>,
 }
 
-/// Reads the body of an answer. A type without a value, such as `()`, reads
-/// from any data, and from an empty body.
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unreadable> {
-    // All but this is the same code for all types.
-    let mut read = None;
-    let (total, losses) = read_body(
-        body,
-        size_of::<T>() == 0,
-        &mut |reader| match T::deserialize(reader) {
-            Ok(data) => {
-                read = Some(data);
-                None
-            }
-            Err(error) => Some(error.into()),
-        },
-    )?;
-    let data = read.ok_or(Unreadable::NoData)?;
-    Ok(Decoded {
-        data,
-        total,
-        losses,
-    })
+/// Reads JSON into this place. All else is the same code for all types.
+pub(super) fn into<T: DeserializeOwned>(
+    data: &mut Option<T>,
+) -> impl FnMut(&mut Reader<'_>) -> Option<Wrong> {
+    |reader| match T::deserialize(reader) {
+        Ok(read) => {
+            *data = Some(read);
+            None
+        }
+        Err(error) => Some(error.into()),
+    }
 }
 
 /// Reads JSON as some type and keeps the outcome, or says what is wrong with
@@ -89,9 +70,11 @@ pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unr
 type Read<'a> = dyn FnMut(&str) -> Option<Wrong> + 'a;
 
 /// The same, from a place within other JSON.
-type ReadAt<'a> = dyn FnMut(&mut Reader<'_>) -> Option<Wrong> + 'a;
+pub(super) type ReadAt<'a> = dyn FnMut(&mut Reader<'_>) -> Option<Wrong> + 'a;
 
-fn read_body(
+/// Reads the body of an answer, with the count of the whole list where it has
+/// one. A type without a value, such as `()`, takes any data, and an empty body.
+pub(super) fn read_body(
     body: &[u8],
     any_data: bool,
     read: &mut ReadAt<'_>,
@@ -199,7 +182,7 @@ fn read_json(
 /// What a type found wrong. It holds no text from the answer but the names of
 /// fields: a value may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Wrong {
+pub(super) struct Wrong {
     path: Vec<Step>,
     message: String,
 }
@@ -528,11 +511,11 @@ impl Losses {
 /// The class and the description of an error that a guest's agent answered:
 /// Proxmox passes some on with status 200, as `{"result":{"error":{…}}}`.
 pub(super) fn agent_error(body: &[u8]) -> Option<(String, String)> {
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Body {
         data: Data,
     }
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Data {
         #[serde(default)]
         result: Option<Value>,
@@ -566,7 +549,7 @@ pub(super) fn agent_error(body: &[u8]) -> Option<(String, String)> {
 /// Whether a body is a JSON object that says that the call failed, as
 /// `/api2/extjs` and some proxies answer it with status 200.
 pub(super) fn failed_status(body: &[u8]) -> Option<u16> {
-    #[derive(Deserialize)]
+    #[derive(DeserializeFields)]
     struct Body {
         success: Num<u8>,
         #[serde(default)]
@@ -588,6 +571,27 @@ pub(super) fn failed_status(body: &[u8]) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    /// What was read of an answer.
+    #[derive(Debug)]
+    struct Decoded<T> {
+        data: T,
+        total: Option<u64>,
+        losses: Losses,
+    }
+
+    /// Reads the body of an answer. A type without a value, such as `()`, reads
+    /// from any data, and from an empty body.
+    fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<Decoded<T>, Unreadable> {
+        let mut data = None;
+        let (total, losses) = read_body(body, size_of::<T>() == 0, &mut into(&mut data))?;
+        let data = data.ok_or(Unreadable::NoData)?;
+        Ok(Decoded {
+            data,
+            total,
+            losses,
+        })
+    }
 
     use super::*;
     use proptest::prelude::*;

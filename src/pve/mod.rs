@@ -33,6 +33,8 @@ pub(crate) use cluster_status::{ClusterEntry, Membership};
 pub(crate) use config::GuestConfig;
 pub(crate) use disk::{Disk, Nic, Source};
 pub(crate) use failure::{ErrorResponse, Failure, Held};
+#[cfg(test)]
+pub(crate) use failure::{NoAnswer, NotSent};
 pub(crate) use format::{Format, check_node_name};
 pub(crate) use freshness::complete_from_nodes;
 pub(crate) use guest::{Guest, guests, owned_tags};

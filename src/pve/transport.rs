@@ -9,6 +9,7 @@ use crate::bindings::wasi::http::types::{
     OutgoingBody, OutgoingRequest, RequestOptions, Scheme,
 };
 use crate::bindings::wasi::io::streams::StreamError;
+use crate::json;
 use crate::settings::{Route, Settings};
 use crate::text;
 
@@ -241,7 +242,7 @@ const CHUNK_BYTES: u64 = 64 * 1024;
 const FORWARD_ERROR: &str = "x-forward-error";
 
 fn not_forwarded(what: &str, body: &[u8]) -> Lost {
-    let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let body = json::value(body);
     let message = body.get("message").and_then(serde_json::Value::as_str);
     let message = message.unwrap_or("host-runner forward gave no reason");
     let message = text::cut(message, MESSAGE_LENGTH);

@@ -82,7 +82,7 @@ pub(crate) struct Tool {
     pub(crate) calls: &'static [Calls],
     pub(crate) other_names: &'static [(&'static str, &'static str)],
     adapt: fn(&mut Map<String, Value>),
-    run: fn(&Pve, &str) -> Result<Outcome>,
+    run: fn(&Pve, &str) -> Result<Reply<String>>,
     complete: Complete,
     resume: fn(&Pve, &str) -> Result<Outcome>,
     cancel: fn(&Pve, &str) -> Result<Finished>,
@@ -144,12 +144,14 @@ impl Tool {
         }
         let schema = &self.schemas.input;
         let given = arguments::read(schema, arguments).map_err(Error::InvalidArguments)?;
-        (self.run)(&pve()?, &given.to_string()).map_err(|error| match error {
-            Error::InvalidArguments(problems) => {
-                Error::InvalidArguments(schema::quoting(schema, &given, problems))
-            }
-            error => error,
-        })
+        let pve = pve()?;
+        match (self.run)(&pve, &given.to_string()) {
+            Ok(reply) => Ok(outcome(&pve, reply)),
+            Err(Error::InvalidArguments(problems)) => Err(Error::InvalidArguments(
+                schema::quoting(schema, &given, problems),
+            )),
+            Err(error) => Err(scoped(&pve, error)),
+        }
     }
 
     /// Looks once at what a call of this tool has left running.
@@ -171,25 +173,24 @@ impl Tool {
     }
 }
 
-/// What is compiled for each tool; all else has one type.
-fn run<T: Run>(pve: &Pve, arguments: &str) -> Result<Outcome> {
+/// What is compiled for each tool, which is as little as possible; all else has
+/// one type.
+fn run<T: Run>(pve: &Pve, arguments: &str) -> Result<Reply<String>> {
     let arguments: T = json::read(arguments).map_err(unread)?;
-    match arguments.run(pve).map_err(|error| scoped(pve, error))? {
-        Reply::Done(value, text) => {
-            let result = Finished::new(&value, text)?;
-            Ok(Outcome::Done(result.skipping(pve)))
-        }
-        Reply::Running(pending, value, text) => {
-            let message = text.clone();
-            let result = Finished::new(&value, text)?;
-            Ok(Outcome::Running(Running {
-                pending,
-                message,
-                progress: None,
-                retry_after_ms: FIRST_LOOK_MS,
-                interim: result.skipping(pve),
-            }))
-        }
+    arguments.run(pve)?.written()
+}
+
+/// What a tool has answered, as JSON.
+fn outcome(pve: &Pve, reply: Reply<String>) -> Outcome {
+    match reply {
+        Reply::Done(json, text) => Outcome::Done(Finished::bounded(json, text).skipping(pve)),
+        Reply::Running(pending, json, text) => Outcome::Running(Running {
+            pending,
+            message: text.clone(),
+            progress: None,
+            retry_after_ms: FIRST_LOOK_MS,
+            interim: Finished::bounded(json, text).skipping(pve),
+        }),
     }
 }
 

@@ -38,12 +38,12 @@ pub(super) fn failed(action: &str, upid: &Upid, exit: &str, log_tail: Vec<String
     } else {
         format!("{action} failed: {exit}{}", hint(exit))
     };
-    Error::FailedTask(FailedTask {
+    Error::FailedTask(Box::new(FailedTask {
         message,
         upid: upid.to_string(),
         exit_status: exit.to_owned(),
         log_tail,
-    })
+    }))
 }
 
 fn hint(exit: &str) -> String {

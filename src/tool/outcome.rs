@@ -7,6 +7,7 @@ use super::bounds;
 use super::report::Report;
 use super::ticket::Pending;
 use crate::error::{Error, Result};
+use crate::json;
 use crate::pve::Pve;
 
 /// What a handler answers.
@@ -49,12 +50,12 @@ pub(crate) struct Running {
 impl Finished {
     /// A result as JSON.
     pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
-        serde_json::to_string(value)
-            .map(|structured| Self::bounded(structured, text))
-            .map_err(|error| Error::Internal(format!("a result cannot be written: {error}")))
+        Ok(Self::bounded(written(value)?, text))
     }
 
-    fn bounded(structured: String, text: String) -> Self {
+    /// A result that is JSON already.
+    #[inline(never)]
+    pub(super) fn bounded(structured: String, text: String) -> Self {
         let mut result = Self {
             structured,
             text: bounds::words(text),
@@ -90,6 +91,31 @@ impl Finished {
             Value::from(note)
         );
         self.text.push_str(&format!("\n{name}: {note}"));
+    }
+}
+
+/// A result as JSON.
+fn written(value: &impl Serialize) -> Result<String> {
+    json::write(value).map_err(unwritten)
+}
+
+#[cold]
+fn unwritten(error: json::Unwritten) -> Error {
+    Error::Internal(format!("a result cannot be written: {error}"))
+}
+
+impl<T: Serialize> Reply<T> {
+    /// The same with the result as JSON.
+    pub(super) fn written(self) -> Result<Reply<String>> {
+        let (pending, value, text) = match self {
+            Self::Done(value, text) => (None, value, text),
+            Self::Running(pending, value, text) => (Some(pending), value, text),
+        };
+        let json = written(&value)?;
+        Ok(match pending {
+            None => Reply::Done(json, text),
+            Some(pending) => Reply::Running(pending, json, text),
+        })
     }
 }
 

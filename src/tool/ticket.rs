@@ -19,10 +19,11 @@ use serde::{Deserialize, Serialize};
 use super::expected::Expected;
 use super::report::Report;
 use crate::error::{Error, Result};
+use crate::json::{self, DeserializeFields, SerializeFields};
 use crate::pve::Upid;
 
 /// A call of a tool that is still running. Its text is JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ticket {
     /// The tool's name in the table.
@@ -44,7 +45,7 @@ pub(crate) enum Pending {
 }
 
 /// A Proxmox task, and the report for the case that it ends well.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PendingTask {
     pub(crate) upid: Upid,
@@ -60,7 +61,7 @@ pub(crate) struct PendingTask {
 
 /// A guest that Proxmox has accepted to change, and the report for the case
 /// that it has changed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, SerializeFields, DeserializeFields)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PendingGuest {
     pub(crate) report: Report,
@@ -74,29 +75,31 @@ fn is_zero(number: &u32) -> bool {
 impl Ticket {
     /// The text that goes to the host.
     pub(crate) fn encode(&self) -> Result<String> {
-        serde_json::to_string(self)
-            .map_err(|error| Error::Internal(format!("a ticket cannot be written: {error}")))
+        json::write(self).map_err(unwritten)
     }
 
     /// Reads a ticket, which anyone may have written. Fails with [`refused`] for
     /// everything that [`Self::encode`] does not write.
     pub(crate) fn decode(text: &str) -> Result<Self> {
-        serde_json::from_str(text).map_err(|_| refused())
+        json::read(text).map_err(|_| refused())
     }
 }
 
 impl Pending {
     /// What a tool follows on its own. `state` is read by [`Self::read`].
     pub(crate) fn own(state: &impl Serialize) -> Result<Self> {
-        serde_json::to_string(state)
-            .map(Self::Own)
-            .map_err(|error| Error::Internal(format!("a ticket cannot be written: {error}")))
+        json::write(state).map(Self::Own).map_err(unwritten)
     }
 
     /// Reads the state that [`Self::own`] was given.
     pub(crate) fn read<T: DeserializeOwned>(state: &str) -> Result<T> {
-        serde_json::from_str(state).map_err(|_| refused())
+        json::read(state).map_err(|_| refused())
     }
+}
+
+#[cold]
+fn unwritten(error: json::Unwritten) -> Error {
+    Error::Internal(format!("a ticket cannot be written: {error}"))
 }
 
 /// The error of whatever is not a ticket of this component.

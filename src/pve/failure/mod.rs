@@ -22,40 +22,53 @@ use self::explain::{MAYBE_DONE, explain};
 use super::decode::Unreadable;
 use crate::error::Error;
 
-/// How a request failed.
+/// How a request failed. What there is to say of it is boxed: each `?` moves a
+/// failure.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failure {
     /// Proxmox answered with an error.
     Api(Box<ErrorResponse>),
     /// No whole answer came.
-    Transport {
-        /// What was asked: `GET /nodes`.
-        call: String,
-        /// Why, and what to do.
-        message: String,
-        /// Whether the request may have had its effect all the same.
-        maybe_done: bool,
-        /// Whether Proxmox was just not there, as for the seconds in which its
-        /// services are restarted.
-        outage: bool,
-    },
-    /// The host, or `host-runner forward`, refused to send such a request.
-    Refused {
-        call: String,
-        /// Who refused, and why or what to check.
-        reason: String,
-    },
+    Transport(Box<NoAnswer>),
+    /// The host, or `host-runner forward`, refused to send such a request: who
+    /// refused, and why or what to check.
+    Refused(Box<NotSent>),
     /// Nothing was sent because the request itself was wrong.
-    Mistaken { call: String, mistake: String },
+    Mistaken(Box<NotSent>),
     /// An answer of success came that cannot be read.
-    Unreadable {
-        /// What was asked: `GET /nodes`.
-        call: String,
-        /// What came instead.
-        why: Unreadable,
-        /// Whether the request was to change something, which may be done.
-        maybe_done: bool,
-    },
+    Unreadable(Box<OddAnswer>),
+}
+
+/// A request to which no whole answer came.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NoAnswer {
+    /// What was asked: `GET /nodes`.
+    pub(crate) call: String,
+    /// Why, and what to do.
+    pub(crate) message: String,
+    /// Whether the request may have had its effect all the same.
+    pub(crate) maybe_done: bool,
+    /// Whether Proxmox was just not there, as for the seconds in which its
+    /// services are restarted.
+    pub(crate) outage: bool,
+}
+
+/// A request that was not sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct NotSent {
+    pub(crate) call: String,
+    pub(crate) why: String,
+}
+
+/// An answer that cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct OddAnswer {
+    /// What was asked: `GET /nodes`.
+    pub(crate) call: String,
+    /// What came instead.
+    pub(crate) why: Unreadable,
+    /// Whether the request was to change something, which may be done.
+    pub(crate) maybe_done: bool,
 }
 
 impl Failure {
@@ -64,7 +77,7 @@ impl Failure {
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             Self::Api(error) => error.is_outage(),
-            Self::Transport { outage, .. } => *outage,
+            Self::Transport(lost) => lost.outage,
             _ => false,
         }
     }
@@ -75,8 +88,8 @@ impl Failure {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Api(error) => error.foreign.is_some() || !error.is_definite(),
-            Self::Transport { .. } | Self::Unreadable { .. } => true,
-            Self::Refused { .. } | Self::Mistaken { .. } => false,
+            Self::Transport(_) | Self::Unreadable(_) => true,
+            Self::Refused(_) | Self::Mistaken(_) => false,
         }
     }
 
@@ -92,15 +105,16 @@ impl Failure {
 
     /// Whether a repetition is pointless because the request is never sent.
     pub(crate) fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Mistaken { .. })
+        matches!(self, Self::Refused(_) | Self::Mistaken(_))
     }
 
     /// Whether a change may have been made all the same.
     pub(crate) fn may_be_done(&self) -> bool {
         match self {
             Self::Api(error) => error.maybe_done(),
-            Self::Transport { maybe_done, .. } | Self::Unreadable { maybe_done, .. } => *maybe_done,
-            Self::Refused { .. } | Self::Mistaken { .. } => false,
+            Self::Transport(lost) => lost.maybe_done,
+            Self::Unreadable(answer) => answer.maybe_done,
+            Self::Refused(_) | Self::Mistaken(_) => false,
         }
     }
 
@@ -108,9 +122,7 @@ impl Failure {
     pub(super) fn never_arrived(&self) -> bool {
         match self {
             Self::Api(error) => error.never_arrived(),
-            Self::Transport {
-                maybe_done, outage, ..
-            } => *outage && !*maybe_done,
+            Self::Transport(lost) => lost.outage && !lost.maybe_done,
             _ => false,
         }
     }
@@ -120,25 +132,16 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Api(response) => explain(&response),
-            Failure::Transport {
-                call,
-                message,
-                maybe_done,
-                ..
-            } => Self::Unreachable(if maybe_done {
-                format!("{call}: {message}{MAYBE_DONE}")
+            Failure::Transport(lost) => Self::Unreachable(if lost.maybe_done {
+                format!("{}: {}{MAYBE_DONE}", lost.call, lost.message)
             } else {
-                format!("{call}: {message}")
+                format!("{}: {}", lost.call, lost.message)
             }),
-            Failure::Refused { call, reason } => Self::Denied(format!("{call}: {reason}")),
-            Failure::Mistaken { call, mistake } => {
-                Self::Internal(format!("{call} was not sent: {mistake}"))
+            Failure::Refused(request) => Self::Denied(format!("{}: {}", request.call, request.why)),
+            Failure::Mistaken(request) => {
+                Self::Internal(format!("{} was not sent: {}", request.call, request.why))
             }
-            Failure::Unreadable {
-                call,
-                why,
-                maybe_done,
-            } => unreadable(&call, &why, maybe_done),
+            Failure::Unreadable(answer) => unreadable(&answer.call, &answer.why, answer.maybe_done),
         }
     }
 }

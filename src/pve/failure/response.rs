@@ -85,7 +85,7 @@ impl ErrorResponse {
     /// Reads an error response. Older servers give the reason only in the reason phrase,
     /// newer ones also in the body.
     pub(in crate::pve) fn read(asked: Asked, status: u16, answer: &Answer) -> Self {
-        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let body = json::value(&answer.body);
         let said = body
             .get("message")
             .and_then(Value::as_str)
@@ -242,7 +242,7 @@ fn foreign(answer: &Answer, status: u16) -> Option<Foreign> {
     let body = answer.body.trim_ascii();
     let is_text = matches!(status, 401 | 403)
         && !body.is_empty()
-        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err();
+        && serde_json::from_str::<serde::de::IgnoredAny>(&String::from_utf8_lossy(body)).is_err();
     is_text.then_some(Foreign::Text)
 }
 

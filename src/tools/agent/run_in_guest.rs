@@ -199,8 +199,8 @@ pub(super) fn says_nothing(failure: &Failure) -> bool {
                 || matches!(error.status, 502..=504 | 595 | 596 | 599)
                 || error.says("got timeout")
         }
-        Failure::Transport { .. } | Failure::Unreadable { .. } => true,
-        Failure::Refused { .. } | Failure::Mistaken { .. } => false,
+        Failure::Transport(_) | Failure::Unreadable(_) => true,
+        Failure::Refused(_) | Failure::Mistaken(_) => false,
     }
 }
 
@@ -224,18 +224,15 @@ pub(super) fn start_error(guest: &Guest, failure: Failure) -> Error {
             guest.label(),
             error.message
         )),
-        Failure::Transport {
-            call,
-            message,
-            maybe_done: true,
-            ..
-        } => Error::Unreachable(format!(
-            "{call}: {message}; the command may have been started anyway, and its pid is unknown: \
-             check in the guest before you repeat it"
+        Failure::Transport(lost) if lost.maybe_done => Error::Unreachable(format!(
+            "{}: {}; the command may have been started anyway, and its pid is unknown: \
+             check in the guest before you repeat it",
+            lost.call, lost.message
         )),
-        Failure::Unreadable { call, .. } => Error::Unreachable(format!(
-            "the answer to {call} cannot be read; the command may have been started anyway, \
-             and its pid is unknown: check in the guest before you repeat it"
+        Failure::Unreadable(answer) => Error::Unreachable(format!(
+            "the answer to {} cannot be read; the command may have been started anyway, \
+             and its pid is unknown: check in the guest before you repeat it",
+            answer.call
         )),
         failure => agent_error(guest, failure),
     }

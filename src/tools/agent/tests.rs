@@ -6,7 +6,7 @@ use super::command::{CommandRun, CommandStatus, look_error};
 use super::error::agent_error;
 use super::run_in_guest::start_error;
 use crate::error::Error;
-use crate::pve::{At, ErrorResponse, Failure, Guest};
+use crate::pve::{At, ErrorResponse, Failure, Guest, NoAnswer};
 
 fn guest() -> Guest {
     serde_json::from_str(r#"{"vmid":100,"type":"qemu","node":"pve1","name":"web01"}"#).unwrap()
@@ -58,12 +58,12 @@ fn what_only_commands_meet() {
             Error::NotFound(text) if text.contains("know a command 7")
         ));
     }
-    let cut = Failure::Transport {
+    let cut = Failure::Transport(Box::new(NoAnswer {
         call: "POST /x".into(),
         message: "the connection broke".into(),
         maybe_done: true,
         outage: true,
-    };
+    }));
     assert!(matches!(
         start_error(&guest(), cut),
         Error::Unreachable(text) if text.contains("may have been started")

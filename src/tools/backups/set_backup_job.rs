@@ -256,7 +256,7 @@ impl SetBackupJob {
         picture.check_coverage(old, &new, self.accept_fewer_guests)?;
         let (before, after) = (selects(old), selects(&new));
         match pve.send::<Option<()>>(&calls::cluster::SET_BACKUP_JOB.at([id]), &form) {
-            Err(failure @ Failure::Refused { .. }) => return Err(only_new(failure)),
+            Err(failure @ Failure::Refused(_)) => return Err(only_new(failure)),
             sent => sent?,
         };
         if before != after {

@@ -176,7 +176,7 @@ impl Questions<'_> {
             Err(Failure::Api(error)) if error.says("agent error:") => {
                 format!("the agent does not report the {what}: {}", error.message)
             }
-            Err(Failure::Unreadable { .. }) => {
+            Err(Failure::Unreadable(_)) => {
                 format!("the agent's answer about the {what} cannot be read")
             }
             Err(failure) => {

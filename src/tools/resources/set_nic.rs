@@ -501,6 +501,7 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pve::NotSent;
     use serde_json::{Value, json};
 
     fn nic(mut arguments: Value) -> SetNic {
@@ -592,10 +593,10 @@ mod tests {
         for (known, why) in [
             (Ok(Vec::new()), "sees none"),
             (
-                Err(Failure::Mistaken {
+                Err(Failure::Mistaken(Box::new(NotSent {
                     call: "GET /nodes/pve1/network".to_owned(),
-                    mistake: "offline".to_owned(),
-                }),
+                    why: "offline".to_owned(),
+                }))),
                 "offline",
             ),
         ] {
