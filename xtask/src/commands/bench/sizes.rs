@@ -11,11 +11,18 @@ use crate::workspace::Workspace;
 
 const MEGABYTE: f64 = 1e6;
 
+/// So many tools may take 1.4 MB, and each further one 30 KB.
+const FIRST_TOOLS: usize = 45;
+const MOST_OF_FIRST: f64 = 1.4;
+const MOST_OF_FURTHER: f64 = 0.03;
+
 /// Sizes of the component, its machine code and the static release binary.
 pub(super) fn measure(workspace: &Workspace, tools: usize, report: &mut Report) -> Result<()> {
     let wasm = workspace.component("proxmox_mcp.wasm");
     let component = size(&wasm)?;
     report.ours(Figure::Component, component / MEGABYTE);
+    let further = tools.saturating_sub(FIRST_TOOLS) as f64;
+    report.at_most(Figure::Component, MOST_OF_FIRST + further * MOST_OF_FURTHER);
     report.ours(Figure::WasmPerTool, component / tools as f64 / 1e3);
     report.note(
         Figure::WasmPerTool,
