@@ -313,15 +313,56 @@ impl<'de> Reader<'de> {
         Err(Wrong::not_json())
     }
 
-    /// A name, as its place among these.
+    /// One of these variants, where one is expected.
     #[inline(never)]
-    fn one_of(&mut self, names: &'static [&'static str], has_value: bool) -> Result<u64, Wrong> {
+    fn variant(
+        &mut self,
+        names: &'static [&'static str],
+        expected: &dyn Expected,
+    ) -> Result<Variant<'_, 'de>, Wrong> {
+        let has_value = match self.next() {
+            Some(b'"') => false,
+            Some(b'{') => {
+                self.open(b'{')?;
+                self.next();
+                true
+            }
+            _ => return Err(self.mismatch(expected)),
+        };
         let name = self.string()?;
         match (0..).zip(names).find(|(_, known)| **known == name) {
-            Some((place, _)) => Ok(place),
+            Some((place, _)) => Ok(Variant {
+                place,
+                reader: self,
+                has_value,
+            }),
             None if has_value => Err(not_a_name()),
             None => Err(de::Error::unknown_variant(&name, names)),
         }
+    }
+
+    /// A string, where one is expected.
+    #[inline(never)]
+    fn text(&mut self, expected: &dyn Expected) -> Result<Cow<'de, str>, Wrong> {
+        match self.next() {
+            Some(b'"') => self.string(),
+            _ => Err(self.mismatch(expected)),
+        }
+    }
+
+    /// A number, where one is expected.
+    #[inline(never)]
+    fn figure(&mut self, expected: &dyn Expected) -> Result<Number, Wrong> {
+        match self.next() {
+            Some(b'0'..=b'9' | b'-') => self.number(),
+            _ => Err(self.mismatch(expected)),
+        }
+    }
+
+    /// Whether it is null, which is passed.
+    #[inline(never)]
+    fn null(&mut self) -> Result<bool, Wrong> {
+        Ok(self.next() == Some(b'n') && self.word()?.is_none())
     }
 
     /// `true`, `false` or `null`, as which it is absent.
@@ -429,9 +470,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.next() {
-            Some(b'0'..=b'9' | b'-') => self.visit_number(visitor),
-            _ => Err(self.mismatch(&visitor)),
+        match self.figure(&visitor)? {
+            Number::Positive(number) => visitor.visit_u64(number),
+            Number::Negative(number) => visitor.visit_i64(number),
+            Number::Float(number) => visitor.visit_f64(number),
         }
     }
 
@@ -472,9 +514,9 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.next() {
-            Some(b'"') => self.visit_string(visitor),
-            _ => Err(self.mismatch(&visitor)),
+        match self.text(&visitor)? {
+            Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+            Cow::Owned(text) => visitor.visit_string(text),
         }
     }
 
@@ -487,14 +529,14 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.next() == Some(b'n') && self.word()?.is_none() {
+        if self.null()? {
             return visitor.visit_none();
         }
         visitor.visit_some(self)
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        if self.next() == Some(b'n') && self.word()?.is_none() {
+        if self.null()? {
             return visitor.visit_unit();
         }
         Err(self.mismatch(&visitor))
@@ -547,21 +589,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Wrong> {
-        let has_value = match self.next() {
-            Some(b'"') => false,
-            Some(b'{') => {
-                self.open(b'{')?;
-                self.next();
-                true
-            }
-            _ => return Err(self.mismatch(&visitor)),
-        };
-        let place = self.one_of(names, has_value)?;
-        visitor.visit_enum(Variant {
-            place,
-            reader: self,
-            has_value,
-        })
+        let variant = self.variant(names, &visitor)?;
+        visitor.visit_enum(variant)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
