@@ -26,9 +26,9 @@ async fn lists_are_tables_unless_a_call_wants_json() -> anyhow::Result<()> {
     let guests = structured["guests"].as_array().unwrap();
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines[0], "guests:", "{table}");
-    assert!(lines[1].starts_with("vmid|kind|node|status|"), "{table}");
+    assert!(lines[1].starts_with("  vmid|kind|node|status|"), "{table}");
     for (line, guest) in lines[2..].iter().zip(guests) {
-        let row = format!("{}|{}|", guest["vmid"], guest["kind"].as_str().unwrap());
+        let row = format!("  {}|{}|", guest["vmid"], guest["kind"].as_str().unwrap());
         assert!(line.starts_with(&row), "{line:?} is not {guest}");
     }
     assert!(
@@ -71,7 +71,7 @@ async fn detail_has_two_values() -> anyhow::Result<()> {
     );
     for nothing in [Value::Null, json!("")] {
         let (_, text) = answer(&client, "list_nodes", json!({ "detail": nothing })).await?;
-        assert!(text.starts_with("nodes:\nnode|"), "{text}");
+        assert!(text.starts_with("nodes:\n  node|"), "{text}");
     }
     // A tool that changes something does not offer it, but takes it.
     let arguments = json!({ "vmid": 101, "detail": "full" });

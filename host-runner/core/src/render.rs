@@ -69,13 +69,18 @@ pub(crate) fn what_remains(has_written: bool) -> &'static str {
 pub(crate) fn for_terminal(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if (c.is_control() && c != '\n') || is_unseen(c) {
-            shown.extend(c.escape_default());
-        } else {
+        if c == '\n' || is_harmless(c) {
             shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
         }
     }
     shown
+}
+
+/// Whether a character can be seen, stays in its line and has no effect on others.
+pub(crate) fn is_harmless(c: char) -> bool {
+    !c.is_control() && !is_unseen(c)
 }
 
 /// Whether a character is invisible, or turns the direction of writing: by it,

@@ -95,8 +95,12 @@ fn kind(field: &Value, root: &Map<String, Value>) -> Value {
         kind.insert("type".to_owned(), name.clone());
     }
     if let Some(items) = field.get("items") {
-        let items = resolve(items, root).get("type").cloned();
-        let items = items.map_or_else(|| json!({}), |name| json!({ "type": name }));
+        // Clients refuse arrays without items, and unions within items.
+        let name = resolve(items, root).get("type").and_then(Value::as_str);
+        let items = match name {
+            Some(name) if name != "array" => json!({ "type": name }),
+            _ => json!({}),
+        };
         kind.insert("items".to_owned(), items);
     }
     Value::Object(kind)

@@ -43,10 +43,11 @@ pub(super) fn to_mcp(tool: &Tool, standard: Detail) -> Result<McpTool, ToolError
 pub(super) fn to_result(result: ToolResult, detail: Detail) -> Result<CallToolResult, ToolError> {
     let structured = render::structured(&result)?;
     let text = match detail {
-        Detail::Concise => concise::text(&structured),
-        // The text is the component's own: making it anew would take longer.
-        Detail::Full => result.structured,
+        Detail::Concise => concise::text(&structured, result.structured.len()),
+        Detail::Full => None,
     };
+    // The JSON is the component's own: making it anew would take longer.
+    let text = text.unwrap_or(result.structured);
     let mut answer = CallToolResult::success(vec![ContentBlock::text(text)]);
     answer.structured_content = Some(Value::Object(structured));
     Ok(answer)
