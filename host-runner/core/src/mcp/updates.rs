@@ -114,7 +114,7 @@ impl Inner {
         tokio::spawn(async move {
             tokio::select! {
                 () = inner.read_again_and_again() => {}
-                () = inner.closing.cancelled() => {}
+                () = inner.closed() => {}
             }
         });
         Ok(id)
@@ -128,7 +128,10 @@ impl Inner {
             self.backlog.room().await;
             seen.forget_all_but(&wanted);
             let is_due = due <= Instant::now();
+            // A read that has begun gets a moment to end, as calls do.
+            let running = self.calls.token();
             let works = self.read_watched(&wanted, &mut seen, is_due, round).await;
+            drop(running);
             if is_due {
                 failures = if works { 0 } else { failures + 1 };
                 round += 1;
@@ -137,6 +140,7 @@ impl Inner {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = self.listeners.changed.notified() => {}
+                () = self.closing.cancelled() => return,
             }
         }
     }
@@ -156,7 +160,7 @@ impl Inner {
         let first = round % wanted.uris.len().max(1);
         let in_turn = wanted.uris.iter().cycle().skip(first);
         for uri in in_turn.take(wanted.uris.len()) {
-            if read == 0 && failed >= GIVES_UP_AFTER {
+            if read == 0 && failed >= GIVES_UP_AFTER || self.closing.is_cancelled() {
                 return false;
             }
             let before = seen.resources.get(uri).copied();
