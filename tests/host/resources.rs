@@ -80,25 +80,15 @@ async fn both_eras_list_and_read_resources() -> anyhow::Result<()> {
             assert_eq!(config.pointer(absent), None, "{absent}");
         }
 
-        let started = client.call("start_guest", json!({ "vmid": 103 })).await;
-        let upid = match &started {
-            Ok(started) => started["upid"].as_str(),
-            // It runs since the other era's turn.
-            Err(_) => None,
-        };
-        if let Some(upid) = upid {
-            for uri in [
-                format!("pve://tasks/{upid}/log"),
-                format!(
-                    "pve://tasks/{}/log",
-                    upid.replace(':', "%3A").replace('@', "%40")
-                ),
-            ] {
-                let task = client.read(&uri).await?.unwrap();
-                assert_eq!(task["upid"], upid, "{task}");
-            }
+        let stopped = client.call("stop_guest", json!({ "vmid": 103 })).await?;
+        let upid = stopped["upid"].as_str().unwrap();
+        let encoded = upid.replace(':', "%3A").replace('@', "%40");
+        for upid_in_uri in [upid, &encoded] {
+            let uri = format!("pve://tasks/{upid_in_uri}/log");
+            let task = client.read(&uri).await?.unwrap();
+            assert_eq!(task["upid"], upid, "{task}");
         }
-        sim.set_guest(103, json!({ "running": false })).await?;
+        sim.set_guest(103, json!({ "running": true })).await?;
         assert_eq!(client.finish().await?.status, Some(0));
     }
     Ok(())
@@ -334,7 +324,7 @@ async fn watched_resources_are_reported_when_they_change() -> anyhow::Result<()>
         tokio::time::sleep(Duration::from_millis(1500)).await;
         // That time passes is no change.
         assert_eq!(client.updates(), [""; 0], "{era:?}");
-        sim.set_guest(103, json!({ "running": true })).await?;
+        sim.set_guest(103, json!({ "running": false })).await?;
         client.hears_of("pve://guests/103").await?;
         let name = json!({ "config": { "name": "renamed" } });
         sim.set_guest(103, name).await?;
