@@ -8,7 +8,15 @@ use exports::proxmox::mcp::tools::{Annotations, Guest, Outcome, Tool, ToolError,
 
 wit_bindgen::generate!({
     path: "../../wit",
-    world: "plugin",
+    inline: "
+        package hostile:sockets;
+
+        world sockets {
+            import wasi:http/outgoing-handler@0.2.2;
+            export proxmox:mcp/tools@0.1.0;
+        }
+    ",
+    world: "hostile:sockets/sockets",
     generate_all,
 });
 
