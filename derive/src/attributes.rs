@@ -31,6 +31,9 @@ impl Container {
         let mut all = Self::default();
         each(attributes, |meta| {
             if meta.path.is_ident("default") {
+                if meta.input.peek(syn::Token![=]) {
+                    return Err(meta.error(OWN_DEFAULT));
+                }
                 all.default = true;
             } else if meta.path.is_ident("deny_unknown_fields") {
                 all.deny_unknown_fields = true;
@@ -70,7 +73,10 @@ impl Field {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut all = Self::default();
         each(attributes, |meta| {
-            if meta.path.is_ident("default") && !meta.input.peek(syn::Token![=]) {
+            if meta.path.is_ident("default") {
+                if meta.input.peek(syn::Token![=]) {
+                    return Err(meta.error(OWN_DEFAULT));
+                }
                 all.default = true;
             } else if meta.path.is_ident("rename") {
                 all.rename = Some(text(meta)?.value());
@@ -100,6 +106,9 @@ fn each(
 fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
     meta.value()?.parse()
 }
+
+const OWN_DEFAULT: &str =
+    "a default by path is not known here: implement `Default`, or derive the traits of serde";
 
 fn unknown(meta: &ParseNestedMeta<'_>) -> syn::Error {
     meta.error("not known here: derive the traits of serde")
