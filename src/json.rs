@@ -5,8 +5,9 @@
 //! serde_path_to_error, the component would be a third larger. An error says
 //! where the odd value is, and never quotes it: a value may be a password.
 //!
-//! The reader accepts all JSON. It may also accept text that is not quite JSON,
-//! in values that no type reads.
+//! The reader accepts all JSON. It also accepts numbers that are not quite JSON, such
+//! as `007` and `1.`; and of a value that no type reads, it checks the texts, words
+//! and numbers, but not the order of its brackets, commas and colons.
 
 mod access;
 pub(crate) mod fields;
@@ -322,15 +323,18 @@ impl<'de> Reader<'de> {
             Some(b'"') => false,
             Some(b'{') => {
                 self.open(b'{')?;
-                self.next();
+                if self.next() == Some(b'}') {
+                    return Err(de::Error::invalid_type(Unexpected::Map, expected));
+                }
                 true
             }
             _ => return Err(self.mismatch(expected)),
         };
         let name = self.string()?;
         match (0..).zip(names).find(|(_, known)| **known == name) {
-            Some((place, _)) => Ok(Variant {
+            Some((place, name)) => Ok(Variant {
                 place,
+                name,
                 reader: self,
                 has_value,
             }),

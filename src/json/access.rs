@@ -1,15 +1,16 @@
-//! What serde reads through: the entries of a list, the fields of an object and
-//! the variant of an enum.
+//! What serde reads through: the entries of a list, the fields of an object with
+//! their keys, and the variant of an enum.
 
 use std::borrow::Cow;
 
 use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{
-    self, DeserializeSeed, Deserializer as _, EnumAccess, IntoDeserializer as _, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
+use serde::forward_to_deserialize_any;
 
-use super::{Reader, Step, Wrong};
+use super::{Number, Reader, Step, Wrong};
 
 /// The entries of a list.
 pub(super) struct Entries<'a, 'de> {
@@ -81,8 +82,7 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
         if !self.next()? {
             return Ok(None);
         }
-        let key: StrDeserializer<'_, Wrong> = (*self.key).into_deserializer();
-        match seed.deserialize(key) {
+        match seed.deserialize(Key(&self.key)) {
             Ok(key) => Ok(Some(key)),
             Err(wrong) => Err(self.within(wrong)),
         }
@@ -96,12 +96,114 @@ impl<'de> MapAccess<'de> for Fields<'_, 'de> {
     }
 }
 
+/// The key of a field, which is a text, or a number or a flag in a text.
+struct Key<'a>(&'a str);
+
+impl Key<'_> {
+    /// The number that is all of the key, if it is one.
+    #[inline(never)]
+    fn number(&self) -> Option<Number> {
+        let mut reader = Reader::new(self.0);
+        let number = reader.number().ok()?;
+        (reader.at == self.0.len()).then_some(number)
+    }
+}
+
+impl<'de> Deserializer<'de> for Key<'_> {
+    type Error = Wrong;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.number() {
+            Some(Number::Positive(number)) => visitor.visit_u64(number),
+            Some(Number::Negative(number)) => visitor.visit_i64(number),
+            Some(Number::Float(number)) => visitor.visit_f64(number),
+            None => visitor.visit_str(self.0),
+        }
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        self.deserialize_u64(visitor)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self.0 {
+            "true" => visitor.visit_bool(true),
+            "false" => visitor.visit_bool(false),
+            text => visitor.visit_str(text),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
+        let key: StrDeserializer<'_, Wrong> = self.0.into_deserializer();
+        key.deserialize_enum(name, names, visitor)
+    }
+
+    forward_to_deserialize_any! {
+        i128 u128 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
+        struct identifier ignored_any
+    }
+}
+
 /// The variant of an enum: its name alone, or an object with nothing else but
 /// its value.
 pub(super) struct Variant<'a, 'de> {
     /// Which one: an enum then needs no code to compare names. None of ours has
     /// more names for a variant.
     pub(super) place: u64,
+    pub(super) name: &'static str,
     pub(super) reader: &'a mut Reader<'de>,
     pub(super) has_value: bool,
 }
@@ -131,8 +233,15 @@ impl Variant<'_, '_> {
         self.reader.take(b':')
     }
 
+    /// An error inside the value.
+    #[cold]
+    #[inline(never)]
+    fn within(&self, wrong: Wrong) -> Wrong {
+        wrong.within(Step::Key(self.name.to_owned()))
+    }
+
     /// Goes on behind the object.
-    pub(super) fn end(&mut self) -> Result<(), Wrong> {
+    fn end(&mut self) -> Result<(), Wrong> {
         match self.reader.more(b'}', &mut false)? {
             false => Ok(()),
             true => Err(Wrong::not_json()),
@@ -152,13 +261,18 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(mut self, seed: T) -> Result<T::Value, Wrong> {
         self.begin()?;
-        let value = seed.deserialize(&mut *self.reader)?;
-        self.end()?;
-        Ok(value)
+        match seed.deserialize(&mut *self.reader) {
+            Ok(value) => self.end().map(|()| value),
+            Err(wrong) => Err(self.within(wrong)),
+        }
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Wrong> {
-        Err(not_a_name())
+    fn tuple_variant<V: Visitor<'de>>(mut self, _: usize, visitor: V) -> Result<V::Value, Wrong> {
+        self.begin()?;
+        match self.reader.deserialize_seq(visitor) {
+            Ok(value) => self.end().map(|()| value),
+            Err(wrong) => Err(self.within(wrong)),
+        }
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -167,8 +281,9 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, Wrong> {
         self.begin()?;
-        let value = self.reader.deserialize_map(visitor)?;
-        self.end()?;
-        Ok(value)
+        match self.reader.deserialize_map(visitor) {
+            Ok(value) => self.end().map(|()| value),
+            Err(wrong) => Err(self.within(wrong)),
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-#[derive(Debug, PartialEq, serde::Deserialize)]
+#[derive(Debug, PartialEq, DeserializeFields)]
 struct Guest {
     vmid: u32,
     #[serde(default)]
@@ -72,6 +72,82 @@ fn an_error_says_where_and_what_but_not_the_value() {
         ),
     ] {
         assert_eq!(wrong(text), (path, message.to_owned()), "{text}");
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
+struct Number(i64);
+
+#[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    TheFirst,
+    Of(Option<Number>),
+    Two(u8, String),
+    Named { field: f64 },
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+struct Maps {
+    by_number: BTreeMap<i64, Kind>,
+    by_newtype: BTreeMap<Number, Kind>,
+    by_flag: BTreeMap<bool, Kind>,
+}
+
+#[test]
+fn what_is_written_is_read() {
+    let maps = Maps {
+        by_number: BTreeMap::from([(-1, Kind::TheFirst), (2, Kind::Of(None))]),
+        by_newtype: BTreeMap::from([
+            (Number(100), Kind::Two(7, "a".to_owned())),
+            (Number(200), Kind::Of(Some(Number(1)))),
+        ]),
+        by_flag: BTreeMap::from([(true, Kind::Named { field: 0.5 })]),
+    };
+    assert_eq!(read::<Maps>(&write(&maps).unwrap()).unwrap(), maps);
+}
+
+#[test]
+fn a_key_of_another_type_is_refused() {
+    for (json, message) in [
+        (r#"{"a":1}"#, "a text, expected i64"),
+        (r#"{"1 ":1}"#, "a text, expected i64"),
+        (r#"{"":1}"#, "a text, expected i64"),
+        (r#"{"1.5":1}"#, "a fractional number, expected i64"),
+        (r#"{"18446744073709551615":1}"#, "an integer, expected i64"),
+    ] {
+        let wrong = read::<BTreeMap<i64, u8>>(json).unwrap_err();
+        assert_eq!(wrong.to_string(), message, "{json}");
+    }
+}
+
+#[test]
+fn an_error_in_a_variant_says_which() {
+    let key = |key: &str| Step::Key(key.to_owned());
+    for (json, path, message) in [
+        (r#"{"of":"hush"}"#, vec![key("of")], "a text, expected i64"),
+        (
+            r#"{"two":[1,2]}"#,
+            vec![key("two"), Step::Index(1)],
+            "an integer, expected a string",
+        ),
+        (
+            r#"{"named":{"field":null}}"#,
+            vec![key("named"), key("field")],
+            "null, expected f64",
+        ),
+        ("{}", vec![], "an object, expected enum Kind"),
+        (
+            r#"{"the-first":1}"#,
+            vec![],
+            "an object, expected a variant",
+        ),
+        (r#""of""#, vec![], "a variant without its value"),
+        (r#""two""#, vec![], "a variant without its value"),
+        (r#"{"two":[1,"a"],"of":1}"#, vec![], "not JSON"),
+    ] {
+        let wrong = read::<Kind>(json).unwrap_err().into_parts();
+        assert_eq!(wrong, (path, message.to_owned()), "{json}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! Writes JSON as serde_json does, with less code for each type: with its
 //! serializer, all that is written would take twice as much.
+//!
+//! Unlike serde_json, it refuses integers of 128 bits, which no result has.
 
 use std::fmt;
 
@@ -68,6 +70,22 @@ impl Writer {
             self.push("-");
         }
         serde_json::to_writer(&mut self.json, &number).map_err(ser::Error::custom)
+    }
+
+    /// Makes a key of the value that was written from here on: a number or a flag
+    /// gets its quotes. Fails for a value that cannot be a key: a list, an object,
+    /// or null, as which a number that is not finite is written, too.
+    #[inline(never)]
+    fn quote(&mut self, start: usize) -> Result<(), Unwritten> {
+        match self.json.get(start) {
+            Some(b'"') => {}
+            Some(b'-' | b'0'..=b'9' | b't' | b'f') => {
+                self.json.insert(start, b'"');
+                self.push("\"");
+            }
+            _ => return Err(ser::Error::custom("the name of a field must be a text")),
+        }
+        Ok(())
     }
 
     /// The beginning of an object with this one field.
@@ -339,12 +357,7 @@ impl ser::SerializeMap for Entries<'_> {
         let writer = self.next();
         let start = writer.json.len();
         key.serialize(&mut *writer)?;
-        // Names of fields are texts: a number gets its quotes here.
-        if writer.json.get(start) != Some(&b'"') {
-            writer.json.insert(start, b'"');
-            writer.push("\"");
-        }
-        Ok(())
+        writer.quote(start)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
@@ -443,6 +456,49 @@ mod tests {
             let value: Value = serde_json::from_str(&theirs).unwrap();
             prop_assert_eq!(write(&value).unwrap(), value.to_string());
         }
+    }
+
+    #[test]
+    fn only_what_serde_json_takes_as_a_key_is_one() {
+        #[derive(PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+        struct Number(i64);
+
+        #[derive(serde::Serialize)]
+        struct Struct {
+            field: u8,
+        }
+
+        struct Map<K>(K);
+
+        impl<K: Serialize> Serialize for Map<K> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map([(&self.0, 1)])
+            }
+        }
+
+        fn check<K: Serialize>(key: K, is_key: bool) {
+            let map = Map(key);
+            let (ours, theirs) = (write(&map).ok(), serde_json::to_string(&map).ok());
+            assert_eq!(ours, theirs);
+            assert_eq!(ours.is_some(), is_key, "{theirs:?}");
+        }
+
+        check("a", true);
+        check('a', true);
+        check(-1, true);
+        check(Number(100), true);
+        check(1.5, true);
+        check(true, true);
+        check(Kind::TheFirst, true);
+        check(f64::NAN, false);
+        check(f32::INFINITY, false);
+        check(None::<u8>, false);
+        check((), false);
+        check((1, 2), false);
+        check(Struct { field: 1 }, false);
+        check(Kind::Of(None), false);
+        check(BTreeMap::from([(1, 2)]), false);
+        assert!(write(&1_i128).is_err());
     }
 
     #[test]
