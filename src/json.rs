@@ -606,4 +606,8 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
 }
 
 #[cfg(test)]
+mod derives;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twins;

@@ -597,7 +597,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, DeserializeFields, PartialEq)]
     struct Thing {
         id: u32,
         #[serde(default)]
@@ -608,7 +608,7 @@ mod tests {
         parts: Vec<Part>,
     }
 
-    #[derive(Debug, Deserialize, PartialEq)]
+    #[derive(Debug, DeserializeFields, PartialEq)]
     struct Part {
         key: String,
         #[serde(default)]
