@@ -2,7 +2,6 @@
 
 use pve_api::calls;
 use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::json::{DeserializeFields, SerializeFields};
@@ -17,7 +16,7 @@ use crate::tool::{Reply, Run, bounds};
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetClusterStatus {}
 
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct ClusterStatus {
     /// Absent for a node that is in no cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
