@@ -74,6 +74,49 @@ impl Workspace {
         }
         command
     }
+
+    /// A cargo command that builds components.
+    ///
+    /// Cargo ignores the flags of `.cargo/config.toml` if `RUSTFLAGS` is set, so the
+    /// flags of that are passed as configuration, which is appended to the file's.
+    pub(crate) fn cargo_component(&self, subcommand: &str) -> Command {
+        let mut command = self.cargo([
+            subcommand,
+            "--profile",
+            "component",
+            "--target",
+            WASM_TARGET,
+        ]);
+        let flags = rust_flags(
+            env::var("CARGO_ENCODED_RUSTFLAGS").ok().as_deref(),
+            env::var("RUSTFLAGS").ok().as_deref(),
+        );
+        for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
+            command.env_remove(name);
+        }
+        if !flags.is_empty() {
+            // A list of JSON is one of TOML.
+            let list = serde_json::Value::from(flags);
+            command.args([
+                "--config",
+                &format!("target.{WASM_TARGET}.rustflags={list}"),
+            ]);
+        }
+        command
+    }
+}
+
+/// The flags in these variables, of which cargo takes the first that is set.
+fn rust_flags(encoded: Option<&str>, plain: Option<&str>) -> Vec<String> {
+    let (text, separator) = match encoded {
+        Some(encoded) => (encoded, '\u{1f}'),
+        None => (plain.unwrap_or_default(), ' '),
+    };
+    let flags = text.split(separator).map(str::trim);
+    flags
+        .filter(|flag| !flag.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Cargo, as a user's shell would start it.
@@ -147,4 +190,40 @@ fn shown(command: &Command) -> String {
 pub(crate) fn utf8(path: &Path) -> Result<&str> {
     path.to_str()
         .with_context(|| format!("{} is not UTF-8 text", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_as_cargo_does() {
+        assert!(rust_flags(None, None).is_empty());
+        assert_eq!(
+            rust_flags(None, Some(" -Dwarnings  -C debuginfo=0 ")),
+            ["-Dwarnings", "-C", "debuginfo=0"]
+        );
+        assert_eq!(
+            rust_flags(Some("--cfg\u{1f}a=\"b c\""), Some("-Dwarnings")),
+            ["--cfg", "a=\"b c\""]
+        );
+        assert!(rust_flags(Some(""), Some("-Dwarnings")).is_empty());
+    }
+
+    #[test]
+    fn a_component_is_built_with_the_flags_of_the_configuration() {
+        let workspace = Workspace {
+            root: PathBuf::from("/"),
+            target: PathBuf::from("/target"),
+        };
+        let command = workspace.cargo_component("rustc");
+        // Set, they would replace those of the configuration.
+        for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+            assert!(
+                command
+                    .get_envs()
+                    .any(|(key, value)| key == name && value.is_none())
+            );
+        }
+    }
 }

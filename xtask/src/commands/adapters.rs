@@ -12,7 +12,7 @@ use super::build;
 use crate::adapters::typed;
 use crate::progress::{Progress, Step};
 use crate::table;
-use crate::workspace::{WASM_TARGET, Workspace, output, run};
+use crate::workspace::{Workspace, output, run};
 
 /// Build a component for each kind of WebAssembly host, each one file that
 /// needs nothing else
@@ -165,7 +165,7 @@ pub(crate) fn compose(
     for adapter in adapters {
         progress.step(&format!("building the adapter {adapter}"), || {
             run(workspace
-                .cargo(["rustc", "--profile", "component", "--target", WASM_TARGET])
+                .cargo_component("rustc")
                 .args(["--package", &format!("adapter-{adapter}")])
                 .args(["--lib", "--crate-type", "cdylib"])
                 .env("ADAPTER_TOOLS", names.join(","))
@@ -229,7 +229,7 @@ fn extras(workspace: &Workspace, adapter: &str, chosen: &[Value]) -> Result<Vec<
                 }
             });
             run(workspace
-                .cargo(["rustc", "--profile", "component", "--target", WASM_TARGET])
+                .cargo_component("rustc")
                 .args(["--package", "adapter-environment"])
                 .args(["--lib", "--crate-type", "cdylib"]))?;
             let mut extras = section(

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::setup;
 use crate::progress::{Progress, Step};
-use crate::workspace::{WASM_TARGET, Workspace, output, run};
+use crate::workspace::{Workspace, output, run};
 
 /// Build the component and host-runner with the component inside
 #[derive(Args)]
@@ -65,16 +65,20 @@ pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()
 /// Of its crate types, only the component's own: beside an rlib, cargo leaves
 /// link-time optimization out.
 pub(super) fn component(workspace: &Workspace, package: &str) -> Result<Step> {
-    run(workspace
-        .cargo(["rustc", "--profile", "component", "--target", WASM_TARGET])
-        .args(["--package", package, "--lib", "--crate-type", "cdylib"]))?;
+    run(workspace.cargo_component("rustc").args([
+        "--package",
+        package,
+        "--lib",
+        "--crate-type",
+        "cdylib",
+    ]))?;
     Ok(Step::Done)
 }
 
 /// Builds the examples of a package as components.
 pub(super) fn example_components(workspace: &Workspace, package: &str) -> Result<Step> {
     run(workspace
-        .cargo(["build", "--profile", "component", "--target", WASM_TARGET])
+        .cargo_component("build")
         .args(["--package", package, "--examples"]))?;
     Ok(Step::Done)
 }
