@@ -5,6 +5,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::text;
 
 /// How a request gets from the component to Proxmox, as far as the settings
 /// tell. Error messages name what is to be checked on that way.
@@ -122,9 +123,15 @@ fn base_url(text: &str) -> Result<String, Error> {
             "PROXMOX_URL {why}: give it as https://pve.example.com:8006"
         ))
     };
-    let url = Url::parse(text.trim()).map_err(|_| match text.is_ascii() {
-        true => bad("is not a URL"),
-        false => bad("has letters that are not ASCII, which a name writes as xn--…"),
+    let text = text.trim();
+    let url = Url::parse(text).map_err(|error| match text::lacks_ascii_host(text, error) {
+        // As host-runner says it, and without the advice that fits the others.
+        true => Error::Internal(
+            "PROXMOX_URL contains non-ASCII characters: write the host name in its ASCII form \
+             (xn--…)"
+                .to_owned(),
+        ),
+        false => bad("is not a URL"),
     })?;
     match url.scheme() {
         "https" => {}
@@ -194,6 +201,22 @@ mod tests {
             base_url("https://xn--bcher-kva.example:8006/").unwrap(),
             "https://xn--bcher-kva.example:8006"
         );
+    }
+
+    #[test]
+    fn only_a_host_that_is_not_ascii_needs_its_ascii_form() {
+        let message = |url: &str| base_url(url).unwrap_err().message();
+        assert_eq!(
+            message(" https://b\u{fc}cher.example:8006 "),
+            "PROXMOX_URL contains non-ASCII characters: write the host name in its ASCII form \
+             (xn--…)"
+        );
+        for url in ["https://pve:8006\u{2013}", "https://pv e/\u{fc}", "\u{fc}"] {
+            assert!(
+                message(url).starts_with("PROXMOX_URL is not a URL"),
+                "{url}"
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,18 @@ use crate::order::Ordered as _;
 /// The last second of the year 9999. A later time is a mistake.
 pub(crate) const LAST_SECOND: u64 = 253_402_300_799;
 
+/// Whether an address is not a URL because its host has characters that are not
+/// ASCII, for which the component has no tables.
+pub(crate) fn lacks_ascii_host(address: &str, error: url::ParseError) -> bool {
+    let rest = address.split_once(':').map_or("", |(_, rest)| rest);
+    let authority = rest
+        .trim_start_matches(['/', '\\'])
+        .split(['/', '\\', '?', '#'])
+        .next();
+    let host = authority.and_then(|authority| authority.rsplit('@').next());
+    error == url::ParseError::IdnaError && !host.is_none_or(str::is_ascii)
+}
+
 /// Seconds since 1970 as `2026-11-22T15:28:00Z`.
 pub(crate) fn time(seconds: u64) -> String {
     // Far beyond the year 9999 humantime cannot write, and

@@ -209,10 +209,17 @@ impl ChecksumAlgorithm {
     }
 }
 
-pub(super) fn check_url(text: &str) -> Result<Url> {
+pub(super) fn check_url(address: &str) -> Result<Url> {
     let wrong = |message: &str| Error::argument("url", message);
-    let url = Url::parse(text)
-        .map_err(|_| wrong("must be a whole address, such as https://example.com/debian.iso"))?;
+    let url = Url::parse(address).map_err(|error| {
+        wrong(match text::lacks_ascii_host(address, error) {
+            true => {
+                "contains non-ASCII characters: write the host name in its ASCII form, which \
+                 begins with xn--"
+            }
+            false => "must be a whole address, such as https://example.com/debian.iso",
+        })
+    })?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("must be an HTTP or HTTPS URL"));
     }
@@ -282,6 +289,14 @@ mod tests {
         ] {
             assert!(check_url(bad).is_err(), "{bad}");
         }
+        let message = |url: &str| check_url(url).unwrap_err().message();
+        let ascii = "url: contains non-ASCII characters: write the host name in its ASCII form, \
+                     which begins with xn--";
+        assert_eq!(message("https://b\u{fc}cher.example/a.iso"), ascii);
+        assert_eq!(message("http://me@b\u{fc}cher.example?a"), ascii);
+        assert!(message("https://exa mple/\u{fc}.iso").contains("a whole address"));
+        assert!(message("\u{fc}.iso").contains("a whole address"));
+        assert!(check_url("https://xn--bcher-kva.example/\u{fc}.iso").is_ok());
         let message = check_url("https://me:hush@x/a.iso").unwrap_err().message();
         assert!(!message.contains("hush"));
     }
