@@ -52,7 +52,8 @@ pub(crate) struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Fail if a ratio to a floor is more than twice its target in nine of ten rounds
+    /// Fail if a ratio to a floor is more than twice its target in nine of ten rounds, or if
+    /// the component or the memory of an instance is larger than its limit
     #[arg(long)]
     check: bool,
     /// Also build the static release binary, which takes minutes

@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 const MEGABYTE: f64 = 1e6;
 
-/// So many tools may take 1.4 MB, and each further one 30 KB.
+/// The limit of the component: 1.4 MB, plus 30 KB for each tool beyond 45.
 const FIRST_TOOLS: usize = 45;
 const MOST_OF_FIRST: f64 = 1.4;
 const MOST_OF_FURTHER: f64 = 0.03;
