@@ -21,7 +21,7 @@ pub(crate) struct Argument {
     pub(crate) title: &'static str,
     pub(crate) description: &'static str,
     pub(crate) required: bool,
-    /// What stands in the text without it.
+    /// Used if it is not given.
     pub(crate) otherwise: &'static str,
 }
 
@@ -92,7 +92,7 @@ pub(crate) const PROMPTS: &[Prompt] = &[
                 title: "Needs",
                 description: "CPU, memory, disk, network, and what it is for.",
                 required: false,
-                otherwise: "as the template has it",
+                otherwise: "the same as the template",
             },
         ],
         text: "Make a new guest named {name}. Template: {template}. Node: {node}. It needs: \
@@ -102,15 +102,15 @@ pub(crate) const PROMPTS: &[Prompt] = &[
             2. list_nodes and list_storage: the node needs free memory for the guest, and the \
             storage has to be active there with room for the disks. A clone on another node than \
             the template's needs shared storage.\n\
-            3. Show the plan with every value, chosen or given, and wait for consent.\n\
+            3. Show the plan with every value, chosen or given, and wait for approval.\n\
             4. clone_guest. Use the vmid in its result from here on.\n\
             5. Before the first start: set_guest_resources, resize_disk (disks only grow), and \
             set_cloud_init for user, SSH keys and addresses if there is a cloud-init drive and \
             the tool is offered.\n\
             6. start_guest, then get_guest_network. A VM reports addresses only once its guest \
             agent runs; do not wait for one that is not installed.\n\n\
-            If a step fails, say what exists by now; do not begin again. Report vmid, node, \
-            address, and what is pending.",
+            If a step fails, say what has been created so far; do not start over. Report vmid, \
+            node, address, and what is pending.",
     },
     Prompt {
         name: "audit_the_firewalls",
@@ -154,7 +154,7 @@ pub(crate) const PROMPTS: &[Prompt] = &[
             Argument {
                 name: "work",
                 title: "Work",
-                description: "What is to be done, and for how long the node is away.",
+                description: "What is to be done, and how long it will be down.",
                 required: false,
                 otherwise: "a restart",
             },
@@ -173,12 +173,12 @@ pub(crate) const PROMPTS: &[Prompt] = &[
             Move nothing. Count the configured memory of the guests, not what they use now, and \
             leave room on the targets. Report which guests move live, which restart, which have \
             to stay and what that means for their users; the order; how to check that the node \
-            is empty; and how everything gets back. Then ask whether to begin.",
+            is empty; and how to move everything back. Then ask whether to begin.",
     },
     Prompt {
         name: "review_backups",
         title: "Review the backups",
-        description: "Find guests without a recent backup, and backups that would not help.",
+        description: "Find guests without a recent backup, and backups that could not be restored.",
         tools: &["list_backups"],
         arguments: &[Argument {
             name: "days",
@@ -192,8 +192,8 @@ pub(crate) const PROMPTS: &[Prompt] = &[
             1. list_backups with older_than_days: guests whose newest backup is too old, and \
             guests without any. What is listed as not known is not proof of a missing backup: the \
             token may not see that storage.\n\
-            2. list_backup_jobs, if it is offered: guests that no enabled job covers, jobs that \
-            miss their storage or guests, retention.\n\
+            2. list_backup_jobs, if it is offered: guests that no enabled job covers, jobs \
+            whose storage or guests no longer exist, retention.\n\
             3. list_tasks with type vzdump and status failed, then get_task for each: a job can \
             fail for one guest only.\n\
             4. list_guests and, for important guests, get_guest: disks that are excluded from \

@@ -281,7 +281,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, value_name = "WHEN")]
     fit_token: Option<FitToken>,
 
-    /// What the text of a result has unless a call chooses with its argument `detail`:
+    /// Format of the text of results, unless a call chooses with its argument `detail`:
     /// `concise` (tables), or `full` (JSON, with complete schemas in the list of tools)
     /// [PROXMOX_MCP_DETAIL] [default: concise]
     #[arg(long, global = true, value_name = "HOW")]
@@ -290,8 +290,8 @@ pub(crate) struct Options {
     /// [PROXMOX_MCP_POLL_SECONDS] [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = poll_seconds)]
     poll_seconds: Option<Duration>,
-    /// Refuse to serve if what clients are shown has another checksum than this one, which
-    /// `host-runner tools --checksum` prints
+    /// Refuse to serve if the checksum of what clients are shown differs from this one;
+    /// `host-runner tools --checksum` prints it
     /// [PROXMOX_MCP_TOOLS_CHECKSUM]
     #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
     tools_checksum: Option<Digest>,

@@ -103,7 +103,7 @@ impl Inner {
         capabilities
     }
 
-    /// An answer, unless nobody wants it any more or the server ends.
+    /// An answer, unless the request was cancelled or the server ends.
     pub(super) async fn answered<T>(
         &self,
         context: &RequestContext<RoleServer>,

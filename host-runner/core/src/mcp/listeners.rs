@@ -150,7 +150,7 @@ impl State {
         }
         if self.listeners.len() >= MAX_LISTENERS {
             return full(format!(
-                "no more than {MAX_LISTENERS} subscriptions can be open: end others first"
+                "no more than {MAX_LISTENERS} subscriptions can be open: close another one first"
             ));
         }
         self.last += 1;

@@ -25,8 +25,8 @@ pub(super) fn page<T>(
         None => 0,
         Some(cursor) => cursor.parse().map_err(|_| {
             ErrorData::invalid_params(
-                "the cursor is not one of this list: give back nextCursor unchanged, or leave it \
-                 out for the first page",
+                "the cursor is not one of this list: send nextCursor unchanged, or leave it out \
+                 for the first page",
                 None,
             )
         })?,

@@ -1,4 +1,4 @@
-//! Errors about names of what there is not.
+//! Errors about unknown names.
 
 use rmcp::ErrorData;
 use serde_json::json;
