@@ -1,21 +1,23 @@
 //! The command line.
 
-use std::io::{self, IsTerminal as _};
+mod faulty;
+
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use host_runner_policy::PolicyFile;
 use tracing::level_filters::LevelFilter;
+
+pub(crate) use self::faulty::client_fault;
 
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
-    Detail, EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, mask_secrets,
-    poll_seconds,
+    Detail, EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, poll_seconds,
 };
 
 /// How often watched resources are read. pvestatd, from which most of what they show
@@ -74,8 +76,12 @@ pub(crate) enum Command {
         json: bool,
         /// Print only the SHA-256 checksum of what clients are shown under these settings:
         /// tools, instructions, resources and prompts; --tools-checksum takes it
-        #[arg(long, conflicts_with_all = ["json", "guide"])]
+        #[arg(long, conflicts_with_all = ["json", "guide", "surface"])]
         checksum: bool,
+        /// Print the JSON that the checksum is computed from, to compare it with what you
+        /// approved
+        #[arg(long, conflicts_with_all = ["json", "guide"])]
+        surface: bool,
         /// Print the resources and prompts that are offered, as JSON, instead of the tools
         #[arg(long)]
         guide: bool,
@@ -380,12 +386,6 @@ impl<'a> Operator<'a> {
         self.options.poll_seconds.or(given).unwrap_or(POLL)
     }
 
-    /// The checksum that the tools must have, if one is given.
-    pub(crate) fn tools_checksum(&self) -> Option<Digest> {
-        let given = self.sources.tools_checksum().unwrap_or_default();
-        self.options.tools_checksum.or(given)
-    }
-
     /// What to log.
     pub(crate) fn log_level(&self) -> LevelFilter {
         let given = self.sources.log_level().unwrap_or_default();
@@ -397,34 +397,6 @@ impl<'a> Operator<'a> {
     pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.sources.warnings()
     }
-}
-
-/// What to tell the client of a command line that cannot be understood. None
-/// where a person typed it, or asked for help: then clap says it all.
-pub(crate) fn client_fault(error: &clap::Error) -> Option<String> {
-    let mut commands = Cli::command();
-    commands.build();
-    // Another command than `serve` has no client.
-    let is_command = |arg: String| {
-        let named = commands.find_subcommand(&arg);
-        named.is_some_and(|command| command.get_name() != "serve")
-    };
-    let has_command = std::env::args_os()
-        .skip(1)
-        .any(|arg| arg.into_string().is_ok_and(is_command));
-    if !error.use_stderr() || has_command || io::stdin().is_terminal() {
-        return None;
-    }
-    let text = error.render().to_string();
-    let lines = text.lines().map(str::trim);
-    let lines = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For "));
-    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
-    let text = lines.join("; ");
-    let text = text.strip_prefix("error: ").unwrap_or(&text);
-    Some(format!(
-        "the command line of host-runner cannot be used: {}",
-        mask_secrets(text)
-    ))
 }
 
 impl Cli {
@@ -443,9 +415,13 @@ impl Cli {
         }
     }
 
-    /// Without any arguments.
-    pub(crate) fn serving() -> Self {
-        Self::parse_from(["host-runner"])
+    /// The checksum that the tools must have, read apart from all other settings: it holds
+    /// even where they are faulty.
+    pub(crate) fn tools_checksum(&self) -> Result<Option<Digest>, SettingsError> {
+        match self.options.tools_checksum {
+            Some(checksum) => Ok(Some(checksum)),
+            None => Sources::tools_checksum_alone(&self.env_file()),
+        }
     }
 
     /// Whether this serves MCP.
@@ -501,6 +477,8 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
 
     #[test]

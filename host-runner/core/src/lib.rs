@@ -60,7 +60,10 @@ pub fn main(embedded: Embedded) -> ExitCode {
             Some(fault) => {
                 log::init(LevelFilter::WARN);
                 let fault = CommandError::Usage(fault);
-                return exit_code(run(&Cli::serving(), Err(fault), embedded));
+                return exit_code(match Cli::serving(std::env::args_os().skip(1)) {
+                    Some(cli) => run(&cli, Err(fault), embedded),
+                    None => Err(fault.uncompared()),
+                });
             }
         },
     };
@@ -132,7 +135,7 @@ async fn dispatch(
         tracing::warn!("{warning}");
     }
     if cli.serves() {
-        return commands::serve::run(&cli.options, operator, embedded).await;
+        return commands::serve::run(cli, operator, embedded).await;
     }
     if let Some(Command::Forward(args)) = &cli.command {
         return commands::forward::run(operator, embedded, args).await;
@@ -141,6 +144,9 @@ async fn dispatch(
     match &cli.command {
         Some(Command::Tools { checksum: true, .. }) => {
             commands::tools::checksum(&operator, embedded).await
+        }
+        Some(Command::Tools { surface: true, .. }) => {
+            commands::tools::surface(&operator, embedded).await
         }
         Some(Command::Tools { guide: true, .. }) => {
             commands::tools::guide(&operator, embedded).await

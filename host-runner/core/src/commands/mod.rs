@@ -47,8 +47,9 @@ pub(crate) enum CommandError {
     /// Clients would be shown something else than the operator has seen.
     #[error(
         "the tools, instructions, resources and prompts have the checksum {found}, but \
-         --tools-checksum requires {expected}: compare `host-runner tools --json` and `tools --guide` \
-         with what you approved; if the change is intended, give the new checksum"
+         --tools-checksum requires {expected}: compare the output of `host-runner tools --surface` \
+         with what it was for the tools that you approved; if the change is intended, give the new \
+         checksum"
     )]
     Checksum {
         /// What was asked for.
@@ -56,6 +57,10 @@ pub(crate) enum CommandError {
         /// What is there.
         found: Digest,
     },
+    /// What clients would be shown is not what the operator has seen, as the settings cannot
+    /// be used.
+    #[error("no tools are listed, since they cannot be compared with --tools-checksum: {0}")]
+    Uncompared(Box<CommandError>),
     /// A request that is none.
     #[error("{0:?} is not a request: write it as \"DELETE /nodes/pve1/qemu/100\"")]
     Request(String),
@@ -98,6 +103,11 @@ pub(crate) struct Context {
 }
 
 impl CommandError {
+    /// The same, where a checksum was given that nothing can be compared with.
+    pub(crate) fn uncompared(self) -> Self {
+        Self::Uncompared(Box::new(self))
+    }
+
     /// The exit status of the process.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
@@ -108,6 +118,7 @@ impl CommandError {
             | Self::Audit(_)
             | Self::Offer(_)
             | Self::Checksum { .. }
+            | Self::Uncompared(_)
             | Self::Request(_)
             | Self::Arguments(_)
             | Self::Usage(_)

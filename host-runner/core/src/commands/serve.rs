@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{CommandError, Context};
-use crate::cli::{Operator, Options};
+use crate::cli::{Cli, Operator, Options};
+use crate::digest::Digest;
 use crate::engine::{Embedded, LoadError};
 use crate::mcp::{self, ServerOptions};
 use crate::offer::{Catalog, OfferError};
 use crate::process;
+use crate::settings::Detail;
 use crate::timings::{self, Milestone};
 
 /// Several clients give up on a call after 60 s.
@@ -29,39 +31,26 @@ const LOADING: Duration = Duration::from_millis(700);
 /// would show its user nothing but a server that has gone: the tools are listed,
 /// and each call is answered with what is wrong. In a terminal, or where no
 /// client says a word, the program ends with that. A component that must not
-/// run ends the program in any case, since there is nothing to list, and so does a
-/// checksum that differs.
+/// run ends the program in any case, since there is nothing to list, and so do a
+/// checksum that differs and one that cannot be read.
 pub(crate) async fn run(
-    options: &Options,
+    cli: &Cli,
     operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
     let terminal = io::stdin().is_terminal();
+    let options = &cli.options;
     let settings = operator.as_ref().ok();
-    let checksum = settings.and_then(Operator::tools_checksum);
+    let checksum = cli.tools_checksum().map_err(CommandError::from);
+    let checksum = checksum.map_err(CommandError::uncompared)?;
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
-    let (context, fault) = match operator {
-        Ok(operator) => match Context::new(&operator, embedded).await {
-            Ok(context) => {
-                let catalog = context.catalog.fitting(operator.fit_token());
-                (Context { catalog, ..context }, None)
-            }
-            Err(error) => {
-                let context = Context::sealed(options, Some(&operator), embedded);
-                (context, Some(error))
-            }
-        },
-        Err(error) => (Context::sealed(options, None, embedded), Some(error)),
-    };
+    let (context, fault) = context(options, operator, embedded).await;
     timings::reached(Milestone::Settings);
     let fault = match fault {
         Some(error) if terminal => return Err(error),
         fault => fault,
     };
-    if let Some(fault) = &fault {
-        crate::report(fault);
-    }
     // The simulated cluster serves until the end.
     let Context {
         catalog,
@@ -69,12 +58,12 @@ pub(crate) async fn run(
         ..
     } = context;
     let catalog = Arc::new(catalog);
-    if let Some(expected) = checksum {
-        // Nobody is shown tools that the operator has not approved, whatever else is wrong.
-        let found = mcp::checksum(&catalog, detail).await?;
-        if found != expected {
-            return Err(CommandError::Checksum { expected, found });
-        }
+    let fault = match checksum {
+        Some(expected) => approved(&catalog, detail, expected, fault).await?,
+        None => fault,
+    };
+    if let Some(fault) = &fault {
+        crate::report(fault);
     }
 
     if terminal {
@@ -115,6 +104,43 @@ pub(crate) async fn run(
         _ if said.load(Ordering::Relaxed) => Err(CommandError::Faulty),
         Ok(Err(error)) => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+/// What the commands that call tools need; with a fault, what lists them.
+async fn context(
+    options: &Options,
+    operator: Result<Operator<'_>, CommandError>,
+    embedded: Embedded,
+) -> (Context, Option<CommandError>) {
+    match operator {
+        Ok(operator) => match Context::new(&operator, embedded).await {
+            Ok(context) => {
+                let catalog = context.catalog.fitting(operator.fit_token());
+                (Context { catalog, ..context }, None)
+            }
+            Err(error) => {
+                let context = Context::sealed(options, Some(&operator), embedded);
+                (context, Some(error))
+            }
+        },
+        Err(error) => (Context::sealed(options, None, embedded), Some(error)),
+    }
+}
+
+/// Fails unless clients would be shown what the operator has approved, whatever else is
+/// wrong; gives back the fault.
+async fn approved(
+    catalog: &Catalog,
+    detail: Detail,
+    expected: Digest,
+    fault: Option<CommandError>,
+) -> Result<Option<CommandError>, CommandError> {
+    match (mcp::checksum(catalog, detail).await, fault) {
+        (Ok(found), fault) if found == expected => Ok(fault),
+        (_, Some(fault)) => Err(fault.uncompared()),
+        (Ok(found), None) => Err(CommandError::Checksum { expected, found }),
+        (Err(error), None) => Err(error.into()),
     }
 }
 

@@ -26,6 +26,16 @@ pub(crate) async fn checksum(
     )
 }
 
+/// Prints the JSON that the checksum is of. Needs no settings, and nothing can leave.
+pub(crate) async fn surface(
+    operator: &Operator<'_>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    let catalog = catalog(operator, embedded)?;
+    let surface = mcp::surface(&catalog, operator.detail()).await?;
+    print(&format!("{surface:#}"))
+}
+
 /// Prints the resources and prompts that are offered. Needs no settings, and nothing can
 /// leave.
 pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result<(), CommandError> {

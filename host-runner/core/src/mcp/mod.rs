@@ -29,18 +29,18 @@ use std::time::Duration;
 
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-    DiscoverResult, GetPromptRequestParams, GetPromptResponse, Implementation,
-    InitializeRequestParams, InitializeResult, ListPromptsResult, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
-    ReadResourceRequestParams, ReadResourceResponse, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, UnsubscribeRequestParams,
+    DiscoverResult, GetPromptRequestParams, GetPromptResponse, InitializeRequestParams,
+    InitializeResult, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerConfig, SubscribeRequestParams, SubscriptionFilter,
+    UnsubscribeRequestParams,
 };
 use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::inner::ServerOptions;
-pub(crate) use self::surface::checksum;
+pub(crate) use self::surface::{checksum, surface};
 
 use self::inner::Inner;
 use self::listeners::Recipient;
@@ -52,7 +52,6 @@ use self::tool::to_error;
 use crate::audit::Occasion;
 use crate::engine::ToolError;
 use crate::offer::Catalog;
-use crate::settings::Detail;
 use crate::timings::{self, Milestone};
 
 /// How long the rest may take: to write what a client has not read yet.
@@ -145,10 +144,7 @@ impl ServerHandler for Server {
     /// Has the instructions once they were read, as they are for `initialize`
     /// and `discover`.
     fn get_info(&self) -> ServerConfig {
-        let mut instructions = self.0.catalog.instructions();
-        if self.0.detail == Detail::Concise {
-            instructions.push_str(detail::INSTRUCTION);
-        }
+        let mut instructions = surface::instructions(self.0.catalog.instructions(), self.0.detail);
         if let Some(fault) = &self.0.fault {
             let text = format!(
                 "{instructions}\nNo call works at the moment: {}.",
@@ -156,10 +152,8 @@ impl ServerHandler for Server {
             );
             instructions = text.trim_start().to_owned();
         }
-        let implementation =
-            Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE");
         ServerConfig::new(self.0.capabilities())
-            .with_server_info(implementation)
+            .with_server_info(surface::implementation())
             .with_instructions(instructions)
     }
 

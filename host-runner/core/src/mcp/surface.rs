@@ -1,19 +1,34 @@
-//! The checksum of all that clients are shown.
+//! All that clients are shown, and its checksum.
 
-use serde_json::json;
+use rmcp::model::Implementation;
+use serde_json::{Value, json};
 
 use super::tool::to_mcp;
-use super::{prompts, resources};
+use super::{detail, prompts, resources};
 use crate::digest::Digest;
 use crate::offer::{Catalog, OfferError};
 use crate::settings::Detail;
 
-/// The checksum of the tools as clients see them, the instructions, the resources and
-/// the prompts with their texts.
+/// What the server calls itself.
+pub(super) fn implementation() -> Implementation {
+    Implementation::new("proxmox-mcp", env!("CARGO_PKG_VERSION")).with_title("Proxmox VE")
+}
+
+/// The instructions as clients get them, of those of the catalog.
+pub(super) fn instructions(mut of_catalog: String, detail: Detail) -> String {
+    if detail == Detail::Concise {
+        of_catalog.push_str(detail::INSTRUCTION);
+    }
+    of_catalog
+}
+
+/// The tools as clients see them, the instructions, the resources and the prompts with
+/// their texts; the members of each object in the order of their names.
 ///
-/// It depends on the component, the policy, `--detail` and this program. What the token may do
-/// leaves tools out of the list, but adds none, so it does not count.
-pub(crate) async fn checksum(catalog: &Catalog, detail: Detail) -> Result<Digest, OfferError> {
+/// It depends on the component, the policy, `--detail` and this program, but not on the
+/// program's version, by which nothing of it need change. What the token may do leaves tools
+/// out of the list, but adds none, so it does not count.
+pub(crate) async fn surface(catalog: &Catalog, detail: Detail) -> Result<Value, OfferError> {
     let surface = catalog.surface().await?;
     let tools = surface.tools.iter().map(|tool| to_mcp(tool, detail));
     let tools: Vec<_> = tools.collect::<Result<_, _>>().map_err(OfferError::Tools)?;
@@ -26,11 +41,32 @@ pub(crate) async fn checksum(catalog: &Catalog, detail: Detail) -> Result<Digest
             "otherwise": otherwise.collect::<Vec<_>>(),
         })
     });
-    Ok(Digest::of_json(&json!({
-        "instructions": surface.instructions,
+    let server = implementation();
+    let mut shown = json!({
+        "server": { "name": server.name, "title": server.title },
+        "instructions": instructions(surface.instructions, detail),
         "tools": tools,
         "resources": resources::singles(&surface.guide),
         "resourceTemplates": resources::templates(&surface.guide),
         "prompts": prompts.collect::<Vec<_>>(),
-    })))
+    });
+    shown.sort_all_objects();
+    Ok(shown)
+}
+
+/// The checksum of all that.
+pub(crate) async fn checksum(catalog: &Catalog, detail: Detail) -> Result<Digest, OfferError> {
+    Ok(Digest::of_json(&surface(catalog, detail).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_instructions_say_how_results_are_shown() {
+        let with = |detail| instructions("Use the tools.".to_owned(), detail);
+        assert_eq!(with(Detail::Full), "Use the tools.");
+        assert!(with(Detail::Concise).ends_with(detail::INSTRUCTION));
+    }
 }

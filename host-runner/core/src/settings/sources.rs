@@ -118,6 +118,34 @@ impl Sources {
         self.parse_optional(Variable::ToolsChecksum, variable::parse_checksum)
     }
 
+    /// The same, whatever is wrong with the other settings: it has to hold then, too. A file
+    /// that cannot be used is an error if it names this setting.
+    pub(crate) fn tools_checksum_alone(
+        env_file: &EnvFile,
+    ) -> Result<Option<Digest>, SettingsError> {
+        let variable = Variable::ToolsChecksum;
+        if std::env::var_os(variable.name()).is_some_and(|value| value.to_str().is_none()) {
+            let problem = "is not text in UTF-8".to_owned();
+            let place = Source::Environment;
+            return Err(SettingsError::malformed(variable, place, problem));
+        }
+        let mut sources = Self::default();
+        sources.read_environment();
+        sources.checksum_with(env_file)
+    }
+
+    /// The checksum of the environment, else of a file.
+    fn checksum_with(mut self, env_file: &EnvFile) -> Result<Option<Digest>, SettingsError> {
+        if let Some(checksum) = self.tools_checksum()? {
+            return Ok(Some(checksum));
+        }
+        match self.read_file(env_file) {
+            Ok(()) => self.tools_checksum(),
+            Err(error) if names(env_file, Variable::ToolsChecksum) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// The files of policies that are named, the one that counts most first.
     pub(crate) fn policies(&self) -> impl Iterator<Item = (&Path, Source)> {
         self.places().filter_map(|(place, values)| {
@@ -330,6 +358,17 @@ fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// Whether the name of a setting is anywhere in a file, which may be malformed.
+fn names(env_file: &EnvFile, variable: Variable) -> bool {
+    let path = match env_file {
+        EnvFile::Named(path) => path.as_path(),
+        EnvFile::DotEnv | EnvFile::Fallback => Path::new(DOT_ENV),
+        EnvFile::None => return false,
+    };
+    let text = operator_file::read(path, 16 * MAX_ENV_BYTES);
+    text.is_ok_and(|text| String::from_utf8_lossy(&text).contains(variable.name()))
+}
+
 /// The settings in a file, and the names in it that are like those of settings.
 /// The reason of a failure holds nothing from the file.
 fn read_env_file(path: &Path) -> Result<(Values, Vec<String>), String> {
@@ -350,5 +389,45 @@ fn read_env_file(path: &Path) -> Result<(Values, Vec<String>), String> {
     match twice {
         Some(variable) => Err(format!("it gives {} more than once", variable.name())),
         None => Ok((values, unknown)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checksum(environment: &str, file: &str) -> Result<Option<Digest>, SettingsError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("settings.env");
+        std::fs::write(&path, file).unwrap();
+        let value = Zeroizing::new(environment.to_owned());
+        let sources = Sources {
+            environment: Values::from([(Variable::ToolsChecksum, value)]),
+            ..Sources::default()
+        };
+        sources.checksum_with(&EnvFile::Named(path))
+    }
+
+    /// What is wrong with other settings does not turn the comparison off.
+    #[test]
+    fn the_checksum_holds_whatever_else_is_wrong() {
+        let digest = Digest::of(b"tools");
+        let line = format!("PROXMOX_MCP_TOOLS_CHECKSUM={digest}\n");
+        assert_eq!(checksum("", &line).unwrap(), Some(digest));
+        assert_eq!(
+            checksum("", &format!("{line}PROXMOX_MCP_DETAIL=wrong\n")).unwrap(),
+            Some(digest)
+        );
+        assert_eq!(checksum(&digest.to_string(), "= =").unwrap(), Some(digest));
+        assert_eq!(checksum("", "PROXMOX_URL=x\n").unwrap(), None);
+        // Faulty, and none is given.
+        assert_eq!(
+            checksum("", "PROXMOX_USER=a\nPROXMOX_USER=b\n").unwrap(),
+            None
+        );
+        // One is given and cannot be read.
+        checksum("abc", "").unwrap_err();
+        checksum("", "PROXMOX_MCP_TOOLS_CHECKSUM=abc\n").unwrap_err();
+        checksum("", &format!("{line}{line}")).unwrap_err();
     }
 }
