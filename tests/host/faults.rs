@@ -136,6 +136,35 @@ async fn a_fault_is_in_the_instructions() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A client that keeps what a faulty server shows would show it when the fault is gone.
+#[tokio::test]
+async fn nothing_that_a_faulty_server_shows_is_kept() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let no_such_toolset = sim.host()?.arg("--toolsets=guest");
+    let hosts = [
+        (HostRunner::new()?, false),
+        (no_such_toolset, false),
+        (sim.host()?, true),
+    ];
+    for (host, works) in hosts {
+        let mut raw = host.raw()?;
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        for method in ["server/discover", "tools/list"] {
+            let answer = raw.request(method, json!({ "_meta": meta })).await?;
+            let result = &answer["result"];
+            let kept = (&result["ttlMs"], &result["cacheScope"]);
+            match works {
+                true => assert_eq!(kept, (&json!(3_600_000), &json!("public")), "{method}"),
+                false => assert_eq!(kept, (&json!(0), &json!("private")), "{method}"),
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What the policy would not offer is not listed either, where it can be read.
 #[tokio::test]
 async fn a_policy_chooses_the_tools_despite_a_fault() -> anyhow::Result<()> {

@@ -220,8 +220,9 @@ impl Catalog {
         self.unfitted.get_or_try_init(list).await
     }
 
-    /// Learns all that the instructions say, if that was not done yet.
-    pub(crate) async fn read_instructions(&self) {
+    /// Learns all that the instructions say, if that was not done yet. Whether all of it is
+    /// known.
+    pub(crate) async fn read_instructions(&self) -> bool {
         let read = || async {
             let Ok(instructions) = self.loader.instructions().await else {
                 return Err(());
@@ -231,9 +232,9 @@ impl Catalog {
             })
         };
         // Without them, a client has the tools' own descriptions.
-        let _ = self.instructions.get_or_try_init(read).await;
+        let has_instructions = self.instructions.get_or_try_init(read).await.is_ok();
         // Where it cannot be loaded, the list of tools fails, too.
-        let _ = self.declared().await;
+        let has_declared = self.declared().await.is_ok();
         let notes = || async {
             let offer = match self.held_within(GREETING_PATIENCE).await {
                 Ok(_) => self.offer().await,
@@ -242,7 +243,8 @@ impl Catalog {
             offer.map(Offer::notes)
         };
         // A faulty offer is reported by what needs it: the list of tools, and each call.
-        let _ = self.notes.get_or_try_init(notes).await;
+        let has_notes = self.notes.get_or_try_init(notes).await.is_ok();
+        has_instructions && has_declared && has_notes
     }
 
     /// How to use the tools, and which ones there could be, for a model; empty where

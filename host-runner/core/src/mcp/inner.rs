@@ -124,14 +124,15 @@ impl Inner {
 
     /// Waits for the component's instructions, unless it takes long to compile:
     /// clients give a server some seconds for the greeting.
-    pub(super) async fn read_instructions(&self) {
+    /// Whether all of it is known.
+    pub(super) async fn read_instructions(&self) -> bool {
         let read = self.catalog.read_instructions();
-        let _ = tokio::time::timeout(GREETING_TIME, read).await;
+        matches!(tokio::time::timeout(GREETING_TIME, read).await, Ok(true))
     }
 
     /// The tools to list: those that can be called, else those that could be
-    /// if the policy fitted the component.
-    pub(super) async fn listed(&self) -> Result<Vec<McpTool>, ToolError> {
+    /// if the policy fitted the component. Whether these are the former.
+    pub(super) async fn listed(&self) -> Result<(Vec<McpTool>, bool), ToolError> {
         let convert = |tools: &[Tool]| {
             let tools = tools.iter().map(|tool| to_mcp(tool, self.detail));
             tools.collect::<Result<Vec<_>, _>>()
@@ -139,9 +140,10 @@ impl Inner {
         match self.catalog.offer().await {
             Ok(offer) => {
                 let convert = async || convert(offer.tools());
-                self.list.get_or_try_init(convert).await.cloned()
+                let list = self.list.get_or_try_init(convert).await.cloned()?;
+                Ok((list, true))
             }
-            Err(_) => convert(&self.catalog.without_choice().await),
+            Err(_) => Ok((convert(&self.catalog.without_choice().await)?, false)),
         }
     }
 

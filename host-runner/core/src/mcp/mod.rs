@@ -88,6 +88,23 @@ impl Server {
         self.0.closing.clone()
     }
 
+    /// How long a client may keep what does not change while the process lives, and for
+    /// whom. What is wrong, or not complete, is not kept: the next process may be right.
+    fn lifetime(&self, is_complete: bool) -> (u64, CacheScope) {
+        match is_complete && self.0.fault.is_none() {
+            true => (TTL_MS, CacheScope::Public),
+            false => (0, CacheScope::Private),
+        }
+    }
+
+    /// The same for what comes and goes.
+    fn short_lifetime(&self, is_complete: bool) -> u64 {
+        match is_complete && self.0.fault.is_none() {
+            true => SHORT_TTL_MS,
+            false => 0,
+        }
+    }
+
     /// Serves stdin and stdout until [`Self::closing`] is cancelled. Calls that
     /// run then get a moment to end. Tells whether a client has sent a request.
     pub(crate) async fn serve(self) -> Result<bool, String> {
@@ -163,16 +180,17 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
-        self.0.read_instructions().await;
+        let _ = self.0.read_instructions().await;
         self.negotiate_initialize(&request)
     }
 
     async fn discover(&self, _: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
-        self.0.read_instructions().await;
+        let is_complete = self.0.read_instructions().await;
         let versions = self.supported_protocol_versions().into_owned();
+        let (ttl, scope) = self.lifetime(is_complete);
         Ok(DiscoverResult::from_server_info(versions, self.get_info())
-            .with_ttl_ms(TTL_MS)
-            .with_cache_scope(CacheScope::Public))
+            .with_ttl_ms(ttl)
+            .with_cache_scope(scope))
     }
 
     async fn list_tools(
@@ -187,11 +205,11 @@ impl ServerHandler for Server {
         };
         self.0.prepare();
         timings::reached(Milestone::ToolList);
-        let list = ListToolsResult::with_all_items(listed.map_err(internal)?);
+        let (tools, can_be_called) = listed.map_err(internal)?;
+        let list = ListToolsResult::with_all_items(tools);
+        let (ttl, scope) = self.lifetime(can_be_called);
         Ok(match is_cacheable(&context) {
-            true => list
-                .with_ttl_ms(TTL_MS)
-                .with_cache_scope(CacheScope::Public),
+            true => list.with_ttl_ms(ttl).with_cache_scope(scope),
             false => list,
         })
     }
@@ -216,6 +234,7 @@ impl ServerHandler for Server {
         let caller = Caller::of(&context, Occasion::Listing);
         let listed = self.0.resources(&caller);
         let listed = self.0.answered(&context, listed).await?;
+        let is_complete = listed.missing.is_empty();
         // The others are better than an error, by which a client may drop all.
         for missing in listed.missing {
             tracing::warn!("resources/list leaves out {missing}");
@@ -225,7 +244,7 @@ impl ServerHandler for Server {
         list.next_cursor = page.next;
         Ok(match is_cacheable(&context) {
             true => list
-                .with_ttl_ms(SHORT_TTL_MS)
+                .with_ttl_ms(self.short_lifetime(is_complete))
                 .with_cache_scope(CacheScope::Private),
             false => list,
         })
@@ -240,10 +259,9 @@ impl ServerHandler for Server {
         let page = page(resources::templates(guide), request.as_ref())?;
         let mut list = ListResourceTemplatesResult::with_all_items(page.items);
         list.next_cursor = page.next;
+        let (ttl, scope) = self.lifetime(true);
         Ok(match is_cacheable(&context) {
-            true => list
-                .with_ttl_ms(TTL_MS)
-                .with_cache_scope(CacheScope::Public),
+            true => list.with_ttl_ms(ttl).with_cache_scope(scope),
             false => list,
         })
     }
@@ -284,10 +302,9 @@ impl ServerHandler for Server {
         let page = page(prompts.collect(), request.as_ref())?;
         let mut list = ListPromptsResult::with_all_items(page.items);
         list.next_cursor = page.next;
+        let (ttl, scope) = self.lifetime(true);
         Ok(match is_cacheable(&context) {
-            true => list
-                .with_ttl_ms(TTL_MS)
-                .with_cache_scope(CacheScope::Public),
+            true => list.with_ttl_ms(ttl).with_cache_scope(scope),
             false => list,
         })
     }
