@@ -525,7 +525,7 @@ mod tests {
     fn its_schema_names_every_key() {
         let schema = schema();
         let properties = schema.get("properties").unwrap().as_object().unwrap();
-        assert_eq!(properties.len(), 16);
+        assert_eq!(properties.len(), 17);
         assert_eq!(schema.get("additionalProperties").unwrap(), false);
     }
 }
