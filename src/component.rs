@@ -116,6 +116,7 @@ impl From<&guide::Suggestion> for wit_guide::Suggestion {
             field: suggestion.field.into(),
             label: suggestion.label.map(Into::into),
             given: texts(suggestion.given),
+            total: suggestion.total.map(Into::into),
         }
     }
 }

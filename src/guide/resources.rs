@@ -92,7 +92,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
             log.",
         tool: "get_task",
         arguments: r#"{"log_lines":1000}"#,
-        omitted: &[],
+        omitted: &["/hint"],
         volatile: &["/duration_seconds"],
         listed: false,
     },

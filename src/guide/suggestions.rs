@@ -17,6 +17,8 @@ pub(crate) struct Suggestion {
     pub(crate) label: Option<&'static str>,
     /// Arguments of the tool that have to be known.
     pub(crate) given: &'static [&'static str],
+    /// A pointer to the number of entries, of which the list may have only the first.
+    pub(crate) total: Option<&'static str>,
 }
 
 /// All suggestions. The tools list no more than 500 entries.
@@ -29,6 +31,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "node",
         label: None,
         given: &[],
+        total: None,
     },
     Suggestion {
         argument: "vmid",
@@ -38,6 +41,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "vmid",
         label: Some("name"),
         given: &[],
+        total: Some("/total"),
     },
     Suggestion {
         argument: "template",
@@ -47,6 +51,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "vmid",
         label: Some("name"),
         given: &[],
+        total: None,
     },
     Suggestion {
         argument: "storage",
@@ -56,6 +61,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "storage",
         label: None,
         given: &[],
+        total: None,
     },
     Suggestion {
         argument: "snapshot",
@@ -66,6 +72,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         label: Some("description"),
         // Those of all guests take a request for each guest.
         given: &["vmid"],
+        total: Some("/total"),
     },
     Suggestion {
         argument: "pool",
@@ -75,6 +82,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "pool",
         label: Some("comment"),
         given: &[],
+        total: Some("/total"),
     },
     Suggestion {
         argument: "upid",
@@ -84,5 +92,6 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "upid",
         label: Some("type"),
         given: &[],
+        total: Some("/total"),
     },
 ];

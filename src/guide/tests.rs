@@ -64,8 +64,13 @@ fn takes(tool: &Tool, fixed: &str, more: &BTreeSet<String>) {
 
 #[test]
 fn each_resource_is_the_result_of_a_tool_that_reads() {
-    let mut uris = BTreeSet::new();
+    let (mut uris, mut names) = (BTreeSet::new(), BTreeSet::new());
     for resource in RESOURCES {
+        assert!(
+            names.insert(resource.name),
+            "{} is named twice",
+            resource.name
+        );
         assert!(
             uris.insert(resource.uri),
             "{} is listed twice",
@@ -80,6 +85,10 @@ fn each_resource_is_the_result_of_a_tool_that_reads() {
                 "{}: {pointer}",
                 resource.uri
             );
+        }
+        // Advice to a model, not a part of what is shown.
+        if found(tool, "/hint").is_some() && resource.name == "task_log" {
+            assert!(resource.omitted.contains(&"/hint"), "{}", resource.uri);
         }
         if resource.listed {
             assert_eq!(variables.len(), 1, "{}", resource.uri);
@@ -108,6 +117,13 @@ fn each_suggestion_is_in_the_result_of_a_tool_that_reads() {
             let kind = schema["type"].as_str().unwrap_or("string");
             assert!(matches!(kind, "string" | "integer"), "{pointer}: {kind}");
         }
+        if let Some(total) = suggestion.total {
+            let schema = found(tool, total).unwrap_or_else(|| panic!("{}: {total}", tool.name));
+            assert_eq!(schema["type"], "integer", "{}: {total}", tool.name);
+        }
+        // Whatever has a total says it.
+        let has_total = found(tool, "/total").is_some();
+        assert_eq!(has_total, suggestion.total.is_some(), "{}", tool.name);
     }
     // Each of them is of use somewhere.
     let of_resources = RESOURCES.iter().flat_map(|one| names_in_braces(one.uri));

@@ -61,8 +61,13 @@ pub fn parts(text: &str) -> Vec<(&str, Option<&str>)> {
     while let Some(open) = text.get(from..).and_then(|rest| rest.find('{')) {
         let open = from + open;
         from = open + 1;
-        let inner = text.get(from..).and_then(|rest| rest.split_once('}'));
-        let Some((name, _)) = inner.filter(|(name, _)| is_name(name, false)) else {
+        // No name is longer, so that a text of braces is not read again for each of them.
+        let ahead = text.as_bytes().get(from..).unwrap_or_default().iter();
+        let close = ahead
+            .take(MAX_NAME_CHARS + 1)
+            .position(|byte| *byte == b'}');
+        let name = close.and_then(|close| text.get(from..from + close));
+        let Some(name) = name.filter(|name| is_name(name, false)) else {
             continue;
         };
         parts.push((text.get(start..open).unwrap_or_default(), Some(name)));
@@ -153,6 +158,12 @@ fn bounded(key: impl Display, text: Option<&str>, limit: usize) -> Result<(), St
     }
 }
 
+/// Whether a component's prompt or argument can have this name: the contract promises so.
+#[must_use]
+pub fn is_declared_name(text: &str) -> bool {
+    is_name(text, false)
+}
+
 /// Whether this is a name of an argument, or of a prompt, which may have dashes.
 fn is_name(text: &str, dashes: bool) -> bool {
     let of_name =
@@ -192,6 +203,24 @@ mod tests {
             ]
         );
         assert_eq!(parts(""), [("", None)]);
+        let longest = "x".repeat(MAX_NAME_CHARS);
+        let text = format!("{{{longest}}} {{{longest}x}}");
+        assert_eq!(parts(&text)[0], ("", Some(longest.as_str())));
+        assert_eq!(parts(&text).len(), 2);
+        assert_eq!(parts("é{aé} {é").len(), 1);
+    }
+
+    /// Searching the whole rest for each brace would take a minute.
+    #[test]
+    fn many_braces_take_no_time() {
+        let text = "{".repeat(1_000_000);
+        let start = std::time::Instant::now();
+        assert_eq!(parts(&text), [(text.as_str(), None)]);
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(20),
+            "{:?}",
+            start.elapsed()
+        );
     }
 
     #[test]

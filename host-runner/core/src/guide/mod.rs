@@ -10,12 +10,15 @@ mod resource;
 mod suggestion;
 mod template;
 
+use std::collections::BTreeSet;
+
 use host_runner_policy::PromptSection;
 
 pub(crate) use self::arguments::Values;
 pub(crate) use self::prompt::{Argument, Prompt};
 pub(crate) use self::resource::Resource;
-pub(crate) use self::suggestion::{Suggested, Suggestion};
+pub(crate) use self::suggestion::{Suggested, SuggestedValues, Suggestion, fitting};
+use self::template::UriTemplate;
 
 use crate::engine::{self, Tool};
 
@@ -30,7 +33,7 @@ pub(crate) struct Guide {
 impl Guide {
     /// Of what a component declares, that which the offered tools can serve, and the
     /// operator's own prompts. Such a prompt takes the place of the component's of the
-    /// same name.
+    /// same name. Of what the component gives the same name, the first is offered.
     pub(crate) fn new(declared: engine::Guide, tools: &[Tool], own: &[PromptSection]) -> Self {
         let find = |name: &str| tools.iter().find(|tool| tool.name == name);
         let reading = |name: &str| find(name).filter(|tool| tool.annotations.read_only);
@@ -39,18 +42,24 @@ impl Guide {
             .into_iter()
             .filter_map(|one| Suggestion::new(reading(&one.tool)?, one))
             .collect();
+        let (mut uris, mut names) = (BTreeSet::new(), BTreeSet::new());
         let resources = declared
             .resources
             .into_iter()
+            .filter(|one| uris.insert(one.uri_template.clone()) && names.insert(one.name.clone()))
             .filter_map(|one| Resource::new(reading(&one.tool)?, one))
             .map(|resource| resource.listed_by(&suggestions))
             .collect();
         let own: Vec<_> = own.iter().map(Prompt::from).collect();
         let is_own = |name: &str| own.iter().any(|prompt| prompt.name == name);
-        let usable = |prompt: &engine::Prompt| {
-            !is_own(&prompt.name) && prompt.tools.iter().all(|tool| find(tool).is_some())
+        let mut names = BTreeSet::new();
+        let mut usable = |prompt: &engine::Prompt| {
+            prompt::is_sound(prompt)
+                && names.insert(prompt.name.clone())
+                && !is_own(&prompt.name)
+                && prompt.tools.iter().all(|tool| find(tool).is_some())
         };
-        let prompts = declared.prompts.into_iter().filter(usable);
+        let prompts = declared.prompts.into_iter().filter(|one| usable(one));
         let prompts = prompts.map(Prompt::from).collect::<Vec<_>>();
         Self {
             resources,
@@ -94,6 +103,17 @@ impl Guide {
     }
 }
 
+/// Whether a URI may be one of a resource that a component declares.
+pub(crate) fn declares(declared: &engine::Guide, uri: &str) -> bool {
+    let templates = declared
+        .resources
+        .iter()
+        .filter_map(|one| UriTemplate::new(&one.uri_template));
+    templates
+        .into_iter()
+        .any(|template| template.values(uri).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -127,7 +147,7 @@ mod tests {
     fn resource(uri: &str, tool: &str) -> engine::ResourceTemplate {
         engine::ResourceTemplate {
             uri_template: uri.to_owned(),
-            name: "guest".to_owned(),
+            name: uri.to_owned(),
             title: "Guest".to_owned(),
             description: String::new(),
             tool: tool.to_owned(),
@@ -147,6 +167,7 @@ mod tests {
             field: "vmid".to_owned(),
             label: Some("name".to_owned()),
             given: Vec::new(),
+            total: Some("/total".to_owned()),
         }
     }
 
@@ -161,6 +182,20 @@ mod tests {
         }
     }
 
+    fn with_arguments(name: &str, names: &[&str]) -> engine::Prompt {
+        let argument = |name: &&str| engine::PromptArgument {
+            name: (*name).to_owned(),
+            title: String::new(),
+            description: String::new(),
+            required: false,
+            otherwise: String::new(),
+        };
+        engine::Prompt {
+            arguments: names.iter().map(argument).collect(),
+            ..prompt(name, &["look"])
+        }
+    }
+
     fn guide(own: &str) -> Guide {
         let declared = engine::Guide {
             resources: vec![
@@ -168,11 +203,21 @@ mod tests {
                 resource("pve://gone/{vmid}", "gone"),
                 resource("pve://stop/{vmid}", "stop"),
                 resource("not a uri {", "look"),
+                // Declared before.
+                resource("pve://guests/{vmid}", "look"),
+                engine::ResourceTemplate {
+                    name: "pve://guests/{vmid}".to_owned(),
+                    ..resource("pve://same_name/{vmid}", "look")
+                },
             ],
             suggestions: vec![suggestion("look")],
             prompts: vec![
                 prompt("review", &["look", "stop"]),
                 prompt("missing", &["look", "gone"]),
+                prompt("review", &["look"]),
+                prompt("No name", &["look"]),
+                with_arguments("twice", &["vmid", "vmid"]),
+                with_arguments("odd", &["v m"]),
             ],
         };
         let file = host_runner_policy::PolicyFile::parse(own).unwrap();
@@ -196,6 +241,19 @@ mod tests {
         assert_eq!(found.arguments(&values)["vmid"], "web");
         assert!(guide.resource("pve://guests/").is_none());
         assert!(guide.resource("pve://guests/100/x").is_none());
+    }
+
+    #[test]
+    fn a_uri_is_checked_against_what_is_declared() {
+        let declared = engine::Guide {
+            resources: vec![resource("pve://guests/{vmid}", "look")],
+            suggestions: Vec::new(),
+            prompts: Vec::new(),
+        };
+        assert!(declares(&declared, "pve://guests/100"));
+        assert!(!declares(&declared, "pve://nothing"));
+        let long = format!("pve://guests/{}", "1".repeat(2048));
+        assert!(!declares(&declared, &long));
     }
 
     #[test]

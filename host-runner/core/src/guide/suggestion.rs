@@ -22,6 +22,14 @@ pub(crate) struct Suggested {
     pub label: Option<String>,
 }
 
+/// What a result suggests.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct SuggestedValues {
+    pub all: Vec<Suggested>,
+    /// There are more, which the tool does not list.
+    pub is_cut: bool,
+}
+
 /// The longest value that is suggested, and the longest name for one.
 const MAX_CHARS: usize = 256;
 /// As many values as are kept: more than the tools list.
@@ -55,16 +63,21 @@ impl Suggestion {
     pub(crate) fn arguments(&self, known: &Values) -> Option<Map<String, Value>> {
         let mut arguments = self.fixed.clone();
         for name in &self.declared.given {
-            let value = known.get(name).filter(|value| !value.is_empty())?;
+            let fits = |value: &&String| !value.is_empty() && !is_long(value);
+            let value = known.get(name).filter(fits)?;
             arguments.insert(name.clone(), argument(&self.schema, name, value));
         }
         Some(arguments)
     }
 
     /// The values in the tool's result, each once.
-    pub(crate) fn values(&self, result: &Value) -> Vec<Suggested> {
+    pub(crate) fn values(&self, result: &Value) -> SuggestedValues {
         let entries = result.pointer(&self.declared.values);
         let entries = entries.and_then(Value::as_array);
+        let listed = entries.map_or(0, Vec::len);
+        let total = self.declared.total.as_ref();
+        let total = total.and_then(|total| result.pointer(total)?.as_u64());
+        let is_cut = listed > MAX_VALUES || total.is_some_and(|total| total > listed as u64);
         let mut seen = BTreeSet::new();
         let values = entries.into_iter().flatten().filter_map(|entry| {
             let value = text(entry.get(&self.declared.field)?)?;
@@ -74,25 +87,38 @@ impl Suggestion {
                 value,
             })
         });
-        values
-            .filter(|one| seen.insert(one.value.clone()))
-            .take(MAX_VALUES)
-            .collect()
+        let values = values.filter(|one| seen.insert(one.value.clone()));
+        SuggestedValues {
+            all: values.take(MAX_VALUES).collect(),
+            is_cut,
+        }
     }
 }
 
-impl Suggested {
-    /// Whether it may be what somebody begins to type: the value, or a part of its name.
-    pub(crate) fn fits(&self, typed: &str) -> bool {
-        let typed = typed.trim().to_lowercase();
-        let label = self.label.as_ref();
-        self.begins_with(&typed) || label.is_some_and(|label| label.to_lowercase().contains(&typed))
+/// Those that may be what somebody begins to type, in any case: the values that begin like
+/// that, then those whose name contains it.
+pub(crate) fn fitting<'a>(values: &'a [Suggested], typed: &str) -> Vec<&'a Suggested> {
+    let typed = typed.trim();
+    if is_long(typed) {
+        return Vec::new();
     }
+    let typed = typed.to_lowercase();
+    let (begin, others): (Vec<_>, Vec<_>) = values
+        .iter()
+        .partition(|one| one.value.to_lowercase().starts_with(&typed));
+    let is_named = |one: &&Suggested| {
+        let label = one.label.as_ref();
+        label.is_some_and(|label| label.to_lowercase().contains(&typed))
+    };
+    begin
+        .into_iter()
+        .chain(others.into_iter().filter(is_named))
+        .collect()
+}
 
-    /// Whether the value itself begins like that, in any case.
-    pub(crate) fn begins_with(&self, typed: &str) -> bool {
-        self.value.to_lowercase().starts_with(&typed.to_lowercase())
-    }
+/// Whether a text is longer than any value.
+fn is_long(text: &str) -> bool {
+    text.chars().take(MAX_CHARS + 1).count() > MAX_CHARS
 }
 
 /// A value in one line. None for anything else.
@@ -102,9 +128,7 @@ fn text(value: &Value) -> Option<String> {
         Value::Number(number) => number.to_string(),
         _ => return None,
     };
-    let fits = !text.is_empty()
-        && text.chars().count() <= MAX_CHARS
-        && !text.chars().any(char::is_control);
+    let fits = !text.is_empty() && !is_long(&text) && !text.chars().any(char::is_control);
     fits.then_some(text)
 }
 
@@ -124,6 +148,7 @@ mod tests {
                 field: "vmid".to_owned(),
                 label: Some("name".to_owned()),
                 given: given.iter().map(|name| (*name).to_owned()).collect(),
+                total: Some("/count/all".to_owned()),
             },
             fixed: object(r#"{"limit":5}"#).unwrap(),
             schema: json!({"properties": {"vmid": {"type": "integer"}}}),
@@ -142,13 +167,43 @@ mod tests {
             {"vmid": {"nested": 1}},
             {"vmid": "x".repeat(300)},
         ]});
-        let values = suggestion(&[]).values(&result);
+        let values = suggestion(&[]).values(&result).all;
         let plain: Vec<_> = values.iter().map(|one| one.value.as_str()).collect();
         assert_eq!(plain, ["100", "101"]);
         assert_eq!(values[0].label.as_deref(), Some("Web"));
-        assert!(values[0].fits("10") && values[0].fits("web") && values[0].fits(""));
-        assert!(!values[1].fits("web") && !values[1].fits("01"));
-        assert!(suggestion(&[]).values(&json!({"guests": 5})).is_empty());
+        let fit = |typed: &str| fitting(&values, typed).len();
+        assert_eq!([fit("10"), fit(" WEB "), fit(""), fit("01")], [2, 1, 2, 0]);
+        assert!(suggestion(&[]).values(&json!({"guests": 5})).all.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_ends_early_is_known_by_its_total() {
+        let is_cut = |result: Value| suggestion(&[]).values(&result).is_cut;
+        let entry = json!({"vmid": 100});
+        assert!(!is_cut(json!({"guests": [entry], "count": {"all": 1}})));
+        assert!(is_cut(json!({"guests": [entry], "count": {"all": 2}})));
+        // Values that occur twice are not missing.
+        assert!(!is_cut(
+            json!({"guests": [entry, entry], "count": {"all": 2}})
+        ));
+        assert!(!is_cut(json!({"guests": [entry]})));
+        assert!(is_cut(json!({"guests": vec![entry; MAX_VALUES + 1]})));
+    }
+
+    #[test]
+    fn what_is_longer_than_any_value_fits_nothing() {
+        let longest = "x".repeat(MAX_CHARS);
+        let values = [Suggested {
+            value: longest.clone(),
+            label: Some("y".repeat(2 * MAX_CHARS)),
+        }];
+        assert_eq!(fitting(&values, &longest).len(), 1);
+        assert!(fitting(&values, &"y".repeat(MAX_CHARS + 1)).is_empty());
+        // Not lower-cased for each value.
+        let many = vec![values[0].clone(); 2000];
+        let start = std::time::Instant::now();
+        assert!(fitting(&many, &"X".repeat(1 << 20)).is_empty());
+        assert!(start.elapsed() < std::time::Duration::from_secs(2));
     }
 
     #[test]
@@ -158,5 +213,7 @@ mod tests {
         let known = Values::from([("vmid".to_owned(), "100".to_owned())]);
         let arguments = suggestion.arguments(&known).unwrap();
         assert_eq!(Value::Object(arguments), json!({"limit": 5, "vmid": 100}));
+        let long = Values::from([("vmid".to_owned(), "1".repeat(MAX_CHARS + 1))]);
+        assert!(suggestion.arguments(&long).is_none());
     }
 }

@@ -7,7 +7,7 @@ use rmcp::model::{CompleteRequestParams, CompleteResult, CompletionInfo, Referen
 use super::inner::Inner;
 use super::running::Caller;
 use super::unknown::{cut, unknown_prompt, unknown_resource};
-use crate::guide::{Guide, Suggested, Values};
+use crate::guide::{Guide, SuggestedValues, Values, fitting};
 
 impl Inner {
     /// Values that fit what the user has typed so far. None where nothing lists them,
@@ -21,7 +21,7 @@ impl Inner {
         let argument = request.argument.name.as_str();
         check(guide, &request.r#ref, argument)?;
         let Some(suggestion) = guide.suggestion(argument) else {
-            return completion(&[], "");
+            return completion(&SuggestedValues::default(), "");
         };
         let context = request.context.and_then(|context| context.arguments);
         let known: Values = context.unwrap_or_default().into_iter().collect();
@@ -64,34 +64,46 @@ fn check(guide: &Guide, of: &Reference, argument: &str) -> Result<(), ErrorData>
     }
 }
 
-/// Those that fit, the values that begin with what was typed before the ones whose
-/// name contains it.
-fn completion(values: &[Suggested], typed: &str) -> Result<CompleteResult, ErrorData> {
-    let typed = typed.trim();
-    let mut fitting: Vec<_> = values.iter().filter(|one| one.fits(typed)).collect();
-    fitting.sort_by_key(|one| !one.begins_with(typed));
+/// Those that fit. Their number is known only where the tool has listed all there are.
+fn completion(values: &SuggestedValues, typed: &str) -> Result<CompleteResult, ErrorData> {
+    let fitting = fitting(&values.all, typed);
     let total = fitting.len();
     let shown = fitting.into_iter().take(CompletionInfo::MAX_VALUES);
     let mut info = CompletionInfo::new(shown.map(|one| one.value.clone()).collect())
         .map_err(|error| ErrorData::internal_error(error, None))?;
-    info.total = u32::try_from(total).ok();
-    info.has_more = Some(total > CompletionInfo::MAX_VALUES);
+    info.total = u32::try_from(total).ok().filter(|_| !values.is_cut);
+    info.has_more = Some(values.is_cut || total > CompletionInfo::MAX_VALUES);
     Ok(CompleteResult::new(info))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guide::Suggested;
+
+    fn suggested(values: &[(&str, &str)], is_cut: bool) -> SuggestedValues {
+        let to_suggested = |(value, label): &(&str, &str)| Suggested {
+            value: (*value).to_owned(),
+            label: (!label.is_empty()).then(|| (*label).to_owned()),
+        };
+        SuggestedValues {
+            all: values.iter().map(to_suggested).collect(),
+            is_cut,
+        }
+    }
 
     fn complete(values: &[(&str, &str)], typed: &str) -> CompletionInfo {
-        let values: Vec<_> = values
-            .iter()
-            .map(|(value, label)| Suggested {
-                value: (*value).to_owned(),
-                label: (!label.is_empty()).then(|| (*label).to_owned()),
-            })
-            .collect();
+        let values = suggested(values, false);
         completion(&values, typed).unwrap().completion
+    }
+
+    #[test]
+    fn a_list_that_is_cut_has_more_and_no_total() {
+        let values = suggested(&[("100", "")], true);
+        for typed in ["", "100", "999"] {
+            let info = completion(&values, typed).unwrap().completion;
+            assert_eq!((info.total, info.has_more), (None, Some(true)), "{typed}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What all requests to the server share, and what it knows of itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rmcp::model::{
@@ -52,6 +52,8 @@ pub(super) struct Inner {
     pub(super) backlog: Backlog,
     pub(super) suggestions: Suggestions,
     pub(super) listeners: Listeners,
+    /// That a list of resources is not complete is logged once.
+    pub(super) said_cut: Once,
     /// Why no call can be made: settings that cannot be used.
     pub(super) fault: Option<String>,
     /// The client is gone, or is to be.
@@ -77,6 +79,7 @@ impl Inner {
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
             listeners: Listeners::new(options.poll),
+            said_cut: Once::new(),
             fault,
             closing: CancellationToken::new(),
             responded: CancellationToken::new(),

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 use super::inner::Inner;
 use super::refusal::blame;
 use super::running::{Caller, Event};
+use super::suggestions::Cell;
 use crate::engine::ToolError;
-use crate::guide::{Suggested, Suggestion, Values};
+use crate::guide::{SuggestedValues, Suggestion, Values};
 use crate::render;
 
 /// Why there is no result.
@@ -19,6 +20,8 @@ use crate::render;
 pub(super) enum LookError {
     /// The server's settings cannot be used.
     Fault(String),
+    /// The component cannot be used, so nothing was called.
+    Start(ToolError),
     /// The tool failed.
     Tool(ToolError),
 }
@@ -42,7 +45,7 @@ impl Inner {
             .map_err(|error| LookError::Tool(ToolError::UnknownTool(error.to_string())))?;
         let arguments = Value::Object(arguments).to_string();
         let call = self.start(tool, arguments, false, caller).await;
-        let mut call = call.map_err(LookError::Tool)?;
+        let mut call = call.map_err(LookError::Start)?;
         loop {
             // Nothing that reads asks anybody.
             if let Event::Ended(answer) = call.next().await {
@@ -52,23 +55,26 @@ impl Inner {
         }
     }
 
-    /// The values of an argument, while these others are known.
+    /// The values of an argument, while these others are known. Those that were read without
+    /// an entry in the audit log are not kept: who asks next must get one.
     pub(super) async fn suggested(
         &self,
         suggestion: &Suggestion,
         known: &Values,
         caller: &Caller,
-    ) -> Result<Arc<[Suggested]>, LookError> {
+    ) -> Result<Arc<SuggestedValues>, LookError> {
         let Some(arguments) = suggestion.arguments(known) else {
-            return Ok(Arc::from([]));
+            return Ok(Arc::default());
         };
         let key = Value::Object(arguments.clone());
-        let cell = self
-            .suggestions
-            .cell(format!("{} {key}", suggestion.argument()));
+        let key = format!("{} {key}", suggestion.argument());
+        let cell = match caller.occasion {
+            Some(_) => self.suggestions.cell(key),
+            None => Cell::default(),
+        };
         let read = || async {
             let result = self.look(suggestion.tool(), arguments, caller).await?;
-            Ok(suggestion.values(&result).into())
+            Ok(Arc::new(suggestion.values(&result)))
         };
         cell.get_or_try_init(read).await.cloned()
     }
@@ -79,7 +85,7 @@ impl LookError {
     pub(super) fn into_error(self, uri: Option<&str>) -> ErrorData {
         let error = match self {
             Self::Fault(fault) => return ErrorData::internal_error(blame(&fault), None),
-            Self::Tool(error) => error,
+            Self::Tool(error) | Self::Start(error) => error,
         };
         let text = render::error_text(&error);
         let data = uri.map(|uri| json!({ "uri": uri }));
@@ -96,18 +102,61 @@ impl LookError {
     pub(super) fn text(&self) -> String {
         match self {
             Self::Fault(fault) => fault.clone(),
-            Self::Tool(error) => render::error_text(error),
+            Self::Tool(error) | Self::Start(error) => render::error_text(error),
         }
     }
 
-    /// Whether the cause may be gone soon, and says nothing of what was asked for.
+    /// Whether the cause may be gone soon, and says nothing of what was asked for. A refusal
+    /// is one of these: the scope of a request that cannot be looked up in time is refused.
     pub(super) fn passes(&self) -> bool {
         match self {
-            Self::Fault(_) => true,
+            Self::Fault(_) | Self::Start(_) => true,
             Self::Tool(error) => matches!(
                 error,
-                ToolError::Unreachable(_) | ToolError::Unauthorized(_) | ToolError::Internal(_)
+                ToolError::Unreachable(_)
+                    | ToolError::Unauthorized(_)
+                    | ToolError::Internal(_)
+                    | ToolError::Denied(_)
+                    | ToolError::Conflict(_)
             ),
         }
+    }
+
+    /// Whether the policy or the state of a guest forbids it, while other reads may succeed.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Tool(ToolError::Denied(_) | ToolError::Conflict(_))
+        )
+    }
+
+    /// Whether a tool was called, so that the audit log can have an entry.
+    pub(super) fn was_called(&self) -> bool {
+        matches!(self, Self::Tool(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_gone_counts_as_gone() {
+        let text = || "why".to_owned();
+        for error in [
+            ToolError::Unreachable(text()),
+            ToolError::Denied(text()),
+            ToolError::Conflict(text()),
+            ToolError::Internal(text()),
+        ] {
+            assert!(LookError::Tool(error).passes());
+        }
+        assert!(!LookError::Tool(ToolError::NotFound(text())).passes());
+        assert!(LookError::Tool(ToolError::Denied(text())).is_refusal());
+        assert!(!LookError::Tool(ToolError::Unreachable(text())).is_refusal());
+        // Nothing is in the audit log yet.
+        assert!(!LookError::Fault(text()).was_called());
+        assert!(!LookError::Start(ToolError::Internal(text())).was_called());
+        assert!(LookError::Tool(ToolError::Denied(text())).was_called());
     }
 }

@@ -28,20 +28,12 @@ impl Inner {
         let guide = self.guide().await?;
         let (mut all, mut missing) = (Vec::new(), Vec::new());
         for resource in guide.resources() {
-            let Some(variable) = resource.listed_variable() else {
-                if resource.template().variables().next().is_none() {
-                    all.extend(to_mcp(resource, &Values::new(), None));
-                }
+            if resource.template().variables().next().is_none() {
+                all.extend(to_mcp(resource, &Values::new(), None));
                 continue;
-            };
-            let Some(suggestion) = guide.suggestion(variable) else {
-                continue;
-            };
-            match self.suggested(suggestion, &Values::new(), caller).await {
-                Ok(values) => all.extend(values.iter().filter_map(|one| {
-                    let known = Values::from([(variable.to_owned(), one.value.clone())]);
-                    to_mcp(resource, &known, Some(one))
-                })),
+            }
+            match self.resources_of(guide, resource, caller).await {
+                Ok(listed) => all.extend(listed),
                 Err(error) => {
                     let template = resource.template().as_str();
                     missing.push(format!("{template}: {}", error.text()));
@@ -49,6 +41,37 @@ impl Inner {
             }
         }
         Ok(Listed { all, missing })
+    }
+
+    /// The resources of a template; none of one that is not listed.
+    pub(super) async fn resources_of(
+        &self,
+        guide: &Guide,
+        resource: &Resource,
+        caller: &Caller,
+    ) -> Result<Vec<McpResource>, LookError> {
+        let variable = resource.listed_variable();
+        let listing = variable.and_then(|variable| Some((variable, guide.suggestion(variable)?)));
+        let Some((variable, suggestion)) = listing else {
+            return Ok(Vec::new());
+        };
+        let values = self.suggested(suggestion, &Values::new(), caller).await?;
+        if values.is_cut {
+            self.said_cut.call_once(|| {
+                tracing::warn!(
+                    "resources/list leaves out some resources of {}: the tool {} lists only the \
+                     first {}; they can be read all the same",
+                    resource.template().as_str(),
+                    suggestion.tool(),
+                    values.all.len()
+                );
+            });
+        }
+        let resources = values.all.iter().filter_map(|one| {
+            let known = Values::from([(variable.to_owned(), one.value.clone())]);
+            to_mcp(resource, &known, Some(one))
+        });
+        Ok(resources.collect())
     }
 
     /// The content of a resource.

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
-use crate::guide::Suggested;
+use crate::guide::SuggestedValues;
 
 /// How long values are kept.
 const FRESH: Duration = Duration::from_secs(5);
 /// How many lists of values are kept. Their keys have values that clients make up.
 const MAX_KEPT: usize = 16;
 
-type Cell = Arc<OnceCell<Arc<[Suggested]>>>;
+/// Where the values of one key come to be.
+pub(super) type Cell = Arc<OnceCell<Arc<SuggestedValues>>>;
 
 /// The values that were read last.
 #[derive(Default)]
@@ -26,8 +27,11 @@ impl Suggestions {
     pub(super) fn cell(&self, key: String) -> Cell {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, (since, _)| since.elapsed() < FRESH);
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
+        if kept.len() >= MAX_KEPT && !kept.contains_key(&key) {
+            let oldest = kept.iter().min_by_key(|(_, (since, _))| *since);
+            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
+                kept.remove(&oldest);
+            }
         }
         let (_, cell) = kept
             .entry(key)
@@ -50,5 +54,22 @@ mod tests {
             kept.cell(key.to_string());
         }
         assert!(kept.0.lock().unwrap().len() <= MAX_KEPT);
+    }
+
+    #[test]
+    fn a_new_key_takes_the_place_of_the_oldest_only() {
+        let kept = Suggestions::default();
+        let cells: Vec<_> = (0..MAX_KEPT)
+            .map(|key| {
+                std::thread::sleep(Duration::from_millis(1));
+                kept.cell(key.to_string())
+            })
+            .collect();
+        let is_kept = |key: usize| Arc::ptr_eq(&cells[key], &kept.cell(key.to_string()));
+        // One that is there takes no place.
+        assert!(is_kept(MAX_KEPT - 1) && is_kept(0));
+        kept.cell("new".to_owned());
+        assert!(is_kept(1) && is_kept(MAX_KEPT - 1));
+        assert!(!is_kept(0));
     }
 }
