@@ -372,6 +372,37 @@ async fn subscriptions_are_limited_to_what_there_is() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is acknowledged is what is watched.
+#[tokio::test]
+async fn subscriptions_accept_what_there_is_room_for() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = sim.host()?.connect_as(Era::Stateless).await?;
+    let guests = |vmids: std::ops::Range<u32>| -> Vec<String> {
+        let uris = vmids.map(|vmid| format!("pve://guests/{vmid}"));
+        uris.collect()
+    };
+    let mut wanted = vec![
+        "pve://nothing".to_owned(),
+        format!("pve://guests/{}", "1".repeat(2048)),
+    ];
+    // What is empty takes no place.
+    for _ in 0..20 {
+        assert_eq!(client.accepted(&wanted).await?, [""; 0]);
+    }
+    wanted.extend(guests(100..160));
+    let mut accepted = client.accepted(&wanted).await?;
+    accepted.sort();
+    assert_eq!(accepted, guests(100..150));
+    // What is watched already takes none either.
+    let more = [guests(149..150), guests(170..171)].concat();
+    assert_eq!(client.accepted(&more).await?, guests(149..150));
+    for _ in 2..16 {
+        assert_eq!(client.accepted(&guests(100..101)).await?.len(), 1);
+    }
+    assert_eq!(client.accepted(&guests(100..101)).await?, [""; 0]);
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_audit_log_says_what_a_tool_was_called_for() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
@@ -385,6 +416,9 @@ async fn the_audit_log_says_what_a_tool_was_called_for() -> anyhow::Result<()> {
     client.watch("pve://cluster").await?;
     let before = sim.served().await?;
     sim.serves_more_than(before + 12).await?;
+    // What is read for updates answers nobody's completion: by now, nothing else is kept.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    values(&client, "pve://guests/{vmid}", ("vmid", "")).await?;
     client.finish().await?;
     let text = std::fs::read_to_string(&file)?;
     let lines = text.lines().map(serde_json::from_str);
@@ -397,6 +431,8 @@ async fn the_audit_log_says_what_a_tool_was_called_for() -> anyhow::Result<()> {
     assert_eq!(calls[0], ("list_nodes", &plain));
     assert_eq!(calls[1], ("get_guest", &json!("resource")));
     assert_eq!(calls[2], ("list_guests", &json!("completion")));
+    let completions = calls.iter().filter(|call| call.1 == "completion");
+    assert_eq!(completions.count(), 2, "{calls:?}");
     // Read many times, logged once.
     let watched = calls.iter().filter(|call| call.0 == "get_cluster_status");
     assert_eq!(

@@ -13,7 +13,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::engine::{self, LoadError, Loader, Plugin, Tool, ToolError};
-use crate::guide::Guide;
+use crate::guide::{self, Guide};
 use crate::likeness;
 use crate::policy::Choice;
 use crate::redact::{self, Masked};
@@ -260,9 +260,19 @@ impl Catalog {
         self.guide.get_or_try_init(read).await
     }
 
-    /// The same, if it has been read already.
-    pub(crate) fn guide_if_read(&self) -> Option<&Guide> {
-        self.guide.get()
+    /// Whether a URI may be one of a resource, as far as that can be said without waiting:
+    /// no, as long as nothing was read of a component that is not embedded.
+    pub(crate) fn may_have(&self, uri: &str) -> bool {
+        if let Some(guide) = self.guide.get() {
+            return guide.resource(uri).is_some();
+        }
+        match self.declared.get() {
+            Some(declared) => guide::declares(declared, uri),
+            None => {
+                let embedded = self.loader.embedded_guide();
+                embedded.is_some_and(|declared| guide::declares(&declared, uri))
+            }
+        }
     }
 
     /// Whether there may be resources, and prompts: a client is told before it is known

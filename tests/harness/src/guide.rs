@@ -131,6 +131,16 @@ impl Client {
         Ok(())
     }
 
+    /// Which of these resources the server lets a client of the newer era watch, from now
+    /// on.
+    pub async fn accepted(&self, uris: &[String]) -> anyhow::Result<Vec<String>> {
+        let filter = SubscriptionFilter::builder().resource_subscriptions(uris.iter().cloned());
+        let mut subscription = patient(self.service.listen(filter.build())).await??;
+        let accepted = subscription.acknowledged().resource_subscriptions.clone();
+        tokio::spawn(async move { while let Ok(Some(_)) = subscription.next().await {} });
+        Ok(accepted.unwrap_or_default())
+    }
+
     /// Ends that, for a client of the older era.
     pub async fn unwatch(&self, uri: &str) -> anyhow::Result<()> {
         #[expect(deprecated, reason = "as clients of the older era do")]

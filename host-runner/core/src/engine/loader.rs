@@ -90,10 +90,15 @@ impl Loader {
         }
     }
 
+    /// The same as [`Self::guide`] of the embedded component, without waiting.
+    pub(crate) fn embedded_guide(&self) -> Option<Guide> {
+        self.source.description().and_then(description::guide)
+    }
+
     /// What there is besides the tools. The embedded component is not loaded for
     /// that.
     pub(crate) async fn guide(&self) -> Result<Result<Guide, ToolError>, LoadError> {
-        match self.source.description().and_then(description::guide) {
+        match self.embedded_guide() {
             Some(guide) => Ok(Ok(guide)),
             None => Ok(self.plugin().await?.guide().await),
         }

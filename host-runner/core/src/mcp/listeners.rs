@@ -10,7 +10,7 @@ use rmcp::{ErrorData, Peer, RoleServer};
 use tokio::sync::Notify;
 
 /// How many resources may be watched at the same time, and by how many listeners.
-pub(super) const MAX_WATCHED: usize = 50;
+const MAX_WATCHED: usize = 50;
 const MAX_LISTENERS: usize = 16;
 /// The longest pause after failures in a row, each of which doubles it.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
@@ -70,6 +70,19 @@ impl Listeners {
         state.reads.then_some(wanted)
     }
 
+    /// Of these resources, those that another listener may watch: what is watched already
+    /// takes no place. None if there may be no other listener.
+    pub(super) fn room_for<'a>(
+        &self,
+        uris: impl IntoIterator<Item = &'a String>,
+    ) -> Option<BTreeSet<String>> {
+        let state = self.state();
+        if state.listeners.len() >= MAX_LISTENERS {
+            return None;
+        }
+        Some(fitting(state.wanted().uris, uris))
+    }
+
     pub(super) fn recipients(&self, of: impl Fn(&Wanted) -> bool) -> Vec<Recipient> {
         let state = self.state();
         let listeners = state.listeners.values();
@@ -121,6 +134,21 @@ impl Listeners {
         let longer = self.every.saturating_mul(1 << failures.min(MAX_DOUBLINGS));
         longer.min(MAX_PAUSE.max(self.every))
     }
+}
+
+/// Those of these resources that can be watched besides all that are.
+fn fitting<'a>(
+    mut watched: BTreeSet<String>,
+    uris: impl IntoIterator<Item = &'a String>,
+) -> BTreeSet<String> {
+    let mut fitting = BTreeSet::new();
+    for uri in uris {
+        if watched.len() < MAX_WATCHED || watched.contains(uri) {
+            watched.insert(uri.clone());
+            fitting.insert(uri.clone());
+        }
+    }
+    fitting
 }
 
 impl State {
@@ -203,6 +231,20 @@ mod tests {
         assert_eq!(seconds(10, 100), 300);
         assert_eq!(seconds(1, 100), 32);
         assert_eq!((seconds(3600, 0), seconds(3600, 9)), (3600, 3600));
+    }
+
+    /// What is accepted can be watched.
+    #[test]
+    fn there_is_room_for_what_is_watched_already() {
+        let uris = |numbers: &[std::ops::Range<usize>]| -> BTreeSet<String> {
+            let numbers = numbers.iter().cloned().flatten();
+            numbers.map(|one| one.to_string()).collect()
+        };
+        let none = BTreeSet::new();
+        assert_eq!(fitting(none, &uris(&[0..60])).len(), MAX_WATCHED);
+        let nearly_all = uris(&[0..MAX_WATCHED - 1]);
+        let wanted = uris(&[0..2, 70..72]);
+        assert_eq!(fitting(nearly_all, &wanted), uris(&[0..2, 70..71]));
     }
 
     #[test]

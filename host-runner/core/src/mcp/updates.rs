@@ -14,7 +14,8 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::inner::Inner;
-use super::listeners::{MAX_WATCHED, Recipient, Wanted};
+use super::listeners::{Recipient, Wanted};
+use super::look::LookError;
 use super::running::Caller;
 use super::unknown::unknown_resource;
 use crate::audit::Occasion;
@@ -30,18 +31,40 @@ pub(super) struct Listening {
     id: u64,
 }
 
+/// How it went to list the resources of all templates.
+#[derive(Default)]
+struct Lists {
+    read: usize,
+    failed: usize,
+    have_changed: bool,
+}
+
 /// What is known of the watched resources.
 #[derive(Default)]
 struct Seen {
-    /// None: it cannot be read, as it is gone or refused.
+    /// None: it is gone.
     resources: BTreeMap<String, Option<Digest>>,
-    list: Option<Digest>,
+    /// Of the resources of each template that is listed.
+    lists: BTreeMap<String, Digest>,
+    /// What the audit log has a read of: resources, and lists by their templates.
+    logged: BTreeSet<String>,
+    logged_lists: BTreeSet<String>,
 }
 
 impl Seen {
     fn forget_all_but(&mut self, wanted: &Wanted) {
         self.resources.retain(|uri, _| wanted.uris.contains(uri));
-        self.list = self.list.filter(|_| wanted.list);
+        self.logged.retain(|uri| wanted.uris.contains(uri));
+        if !wanted.list {
+            self.lists.clear();
+            self.logged_lists.clear();
+        }
+    }
+
+    /// Remembers a list. Whether it is another than before.
+    fn notes_list(&mut self, template: &str, now: Digest) -> bool {
+        let before = self.lists.insert(template.to_owned(), now);
+        before.is_some_and(|before| before != now)
     }
 }
 
@@ -52,33 +75,38 @@ impl Drop for Listening {
 }
 
 impl Inner {
-    /// What of a filter can be listened to: the list of resources, and resources that
-    /// there are. Which of these exist is not looked at.
+    /// What of a filter can be listened to: the list of resources, and resources that the
+    /// component declares, as many as there is room for. Which of these exist is not looked
+    /// at.
     pub(super) fn accepted(&self, requested: &SubscriptionFilter) -> SubscriptionFilter {
-        let guide = self.catalog.guide_if_read();
         let uris = requested.resource_subscriptions.iter().flatten();
-        let known = uris.filter(|uri| guide.is_none_or(|guide| guide.resource(uri).is_some()));
+        let known = uris.filter(|uri| self.catalog.may_have(uri));
+        let room = self.listeners.room_for(known);
         let mut accepted = SubscriptionFilter::new();
-        accepted.resources_list_changed = requested.resources_list_changed;
-        accepted.resource_subscriptions = Some(known.take(MAX_WATCHED).cloned().collect());
+        accepted.resources_list_changed =
+            requested.resources_list_changed.filter(|_| room.is_some());
+        accepted.resource_subscriptions = Some(room.into_iter().flatten().collect());
         accepted
     }
 
-    /// Listens until what is returned is dropped.
+    /// Listens until what is returned is dropped; None where there is nothing to listen to.
     pub(super) fn listen(
         self: &Arc<Self>,
         accepted: &SubscriptionFilter,
         to: Recipient,
-    ) -> Result<Listening, ErrorData> {
+    ) -> Result<Option<Listening>, ErrorData> {
         let uris = accepted.resource_subscriptions.iter().flatten();
         let wanted = Wanted {
             uris: uris.cloned().collect(),
             list: accepted.resources_list_changed == Some(true),
         };
-        Ok(Listening {
+        if wanted == Wanted::default() {
+            return Ok(None);
+        }
+        Ok(Some(Listening {
             id: self.watch(wanted, to)?,
             inner: Arc::clone(self),
-        })
+        }))
     }
 
     /// Watches a resource for the client of a session, which then also hears of changes
@@ -156,7 +184,7 @@ impl Inner {
         is_due: bool,
         round: usize,
     ) -> bool {
-        let (mut read, mut failed) = (0, 0);
+        let (mut read, mut failed, mut refused) = (0, 0, 0);
         let first = round % wanted.uris.len().max(1);
         let in_turn = wanted.uris.iter().cycle().skip(first);
         for uri in in_turn.take(wanted.uris.len()) {
@@ -167,9 +195,17 @@ impl Inner {
             if before.is_some() && !is_due {
                 continue;
             }
-            let Ok(now) = self.digest(uri, before.is_none()).await else {
-                failed += 1;
-                continue;
+            let now = match self.digest(uri, &mut seen.logged).await {
+                Ok(now) => now,
+                // That says nothing of the others.
+                Err(error) if error.is_refusal() => {
+                    refused += 1;
+                    continue;
+                }
+                Err(_) => {
+                    failed += 1;
+                    continue;
+                }
             };
             read += 1;
             seen.resources.insert(uri.clone(), now);
@@ -180,51 +216,132 @@ impl Inner {
                 }
             }
         }
-        if wanted.list && (is_due || seen.list.is_none()) {
-            let Ok(now) = self.list_digest(seen.list.is_none()).await else {
-                return read > 0;
-            };
-            read += 1;
-            if seen.list.replace(now).is_some_and(|before| before != now) {
+        if wanted.list {
+            let lists = self.read_lists(seen, is_due).await;
+            read += lists.read;
+            failed += lists.failed;
+            if lists.have_changed {
                 for listener in self.listeners.recipients(|wanted| wanted.list) {
                     listener.list_changed().await;
                 }
             }
         }
-        read > 0 || failed == 0
+        read > 0 || failed + refused == 0
     }
 
-    /// Of the content of a resource. None if it cannot be read.
-    async fn digest(&self, uri: &str, is_first: bool) -> Result<Option<Digest>, ()> {
-        let guide = self.guide().await.map_err(drop)?;
+    /// Of the content of a resource. None if it is gone.
+    async fn digest(
+        &self,
+        uri: &str,
+        logged: &mut BTreeSet<String>,
+    ) -> Result<Option<Digest>, LookError> {
+        let guide = self.guide().await;
+        let guide = guide.map_err(|error| LookError::Fault(error.message.into_owned()))?;
         let Some((resource, values)) = guide.resource(uri) else {
             return Ok(None);
         };
-        match self.content(resource, &values, &watching(is_first)).await {
+        let content = self
+            .content(resource, &values, &watching(logged, uri))
+            .await;
+        note(logged, uri, &content);
+        match content {
             Ok(content) => Ok(Some(resource.digest(content))),
             Err(error) if error.passes() => {
                 tracing::debug!("a watched resource cannot be read: {}", error.text());
-                Err(())
+                Err(error)
             }
             Err(_) => Ok(None),
         }
     }
 
-    async fn list_digest(&self, is_first: bool) -> Result<Digest, ()> {
-        let listed = self.resources(&watching(is_first)).await.map_err(drop)?;
-        // What cannot be listed at the moment has not gone.
-        if !listed.missing.is_empty() {
-            return Err(());
+    /// Lists what is listed of each template; those that were listed already only if that
+    /// `is_due`. What cannot be listed at the moment has not gone.
+    async fn read_lists(&self, seen: &mut Seen, is_due: bool) -> Lists {
+        let mut lists = Lists::default();
+        let Ok(guide) = self.guide().await else {
+            lists.failed += 1;
+            return lists;
+        };
+        for resource in guide.resources() {
+            let template = resource.template().as_str();
+            let is_listed = resource.listed_variable().is_some();
+            if !is_listed || (!is_due && seen.lists.contains_key(template)) {
+                continue;
+            }
+            let caller = watching(&seen.logged_lists, template);
+            let listed = self.resources_of(guide, resource, &caller).await;
+            note(&mut seen.logged_lists, template, &listed);
+            let Ok(listed) = listed else {
+                lists.failed += 1;
+                continue;
+            };
+            lists.read += 1;
+            let list = serde_json::to_value(listed).unwrap_or(Value::Null);
+            lists.have_changed |= seen.notes_list(template, Digest::of_json(&list));
         }
-        let list = serde_json::to_value(listed.all).unwrap_or(Value::Null);
-        Ok(Digest::of_json(&list))
+        lists
     }
 }
 
-/// The first read of what is watched is logged.
-fn watching(is_first: bool) -> Caller {
+/// The first call for what is watched is logged.
+fn watching(logged: &BTreeSet<String>, what: &str) -> Caller {
     Caller {
-        occasion: is_first.then_some(Occasion::Subscription),
+        occasion: (!logged.contains(what)).then_some(Occasion::Subscription),
         client: None,
+    }
+}
+
+/// Remembers that a call was logged, if one was made.
+fn note<T>(logged: &mut BTreeSet<String>, what: &str, result: &Result<T, LookError>) {
+    let was_called = result.as_ref().err().is_none_or(LookError::was_called);
+    if was_called {
+        logged.insert(what.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ToolError;
+
+    /// A read that fails again and again is in the audit log once.
+    #[test]
+    fn a_read_is_logged_once_even_if_it_fails() {
+        let mut logged = BTreeSet::new();
+        let is_logged = |logged: &BTreeSet<String>| watching(logged, "pve://a").occasion.is_some();
+        // Nothing was called.
+        let fault: Result<(), _> = Err(LookError::Fault("why".to_owned()));
+        note(&mut logged, "pve://a", &fault);
+        assert!(is_logged(&logged));
+        let failed: Result<(), _> = Err(LookError::Tool(ToolError::Unreachable("why".to_owned())));
+        note(&mut logged, "pve://a", &failed);
+        assert!(!is_logged(&logged));
+        assert!(watching(&logged, "pve://b").occasion.is_some());
+    }
+
+    #[test]
+    fn who_stops_watching_and_begins_again_is_logged_again() {
+        let mut seen = Seen::default();
+        let watched = |uris: &[&str], list| Wanted {
+            uris: uris.iter().map(|uri| (*uri).to_owned()).collect(),
+            list,
+        };
+        seen.logged.extend(["a".to_owned(), "b".to_owned()]);
+        seen.logged_lists.insert("a".to_owned());
+        seen.forget_all_but(&watched(&["a"], true));
+        assert_eq!(seen.logged.len() + seen.logged_lists.len(), 2);
+        seen.forget_all_but(&watched(&[], false));
+        assert_eq!(seen.logged.len() + seen.logged_lists.len(), 0);
+    }
+
+    /// One that can never be listed hides no change of the others.
+    #[test]
+    fn each_list_is_compared_with_itself() {
+        let mut seen = Seen::default();
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        assert!(!seen.notes_list("nodes", digest("1")));
+        assert!(!seen.notes_list("guests", digest("2")));
+        assert!(!seen.notes_list("nodes", digest("1")));
+        assert!(seen.notes_list("guests", digest("3")));
     }
 }
