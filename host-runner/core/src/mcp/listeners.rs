@@ -236,15 +236,15 @@ mod tests {
     /// What is accepted can be watched.
     #[test]
     fn there_is_room_for_what_is_watched_already() {
-        let uris = |numbers: &[std::ops::Range<usize>]| -> BTreeSet<String> {
-            let numbers = numbers.iter().cloned().flatten();
+        let uris = |numbers: std::ops::Range<usize>| -> BTreeSet<String> {
             numbers.map(|one| one.to_string()).collect()
         };
-        let none = BTreeSet::new();
-        assert_eq!(fitting(none, &uris(&[0..60])).len(), MAX_WATCHED);
-        let nearly_all = uris(&[0..MAX_WATCHED - 1]);
-        let wanted = uris(&[0..2, 70..72]);
-        assert_eq!(fitting(nearly_all, &wanted), uris(&[0..2, 70..71]));
+        let both = |one: BTreeSet<String>, other| one.into_iter().chain(other).collect();
+        assert_eq!(fitting(BTreeSet::new(), &uris(0..60)).len(), MAX_WATCHED);
+        let nearly_all = uris(0..MAX_WATCHED - 1);
+        let wanted: BTreeSet<_> = both(uris(0..2), uris(70..72));
+        let expected: BTreeSet<_> = both(uris(0..2), uris(70..71));
+        assert_eq!(fitting(nearly_all, &wanted), expected);
     }
 
     #[test]
