@@ -22,7 +22,7 @@ use self::phases::Phases;
 use self::report::{Figure, Report};
 use self::sample::median;
 use self::session::Session;
-use super::{build, docs};
+use super::{adapters, build, docs};
 use crate::gauge;
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
@@ -130,7 +130,11 @@ impl Bench {
             let simulator = cluster(workspace, 20, &[])?;
             phases = Phases::measure(workspace, &simulator, run.scale.starts)?;
             run.instance_memory(&mut report)?;
-            sizes::measure(workspace, run.tools(&simulator)?, &mut report)?;
+            sizes::measure(
+                workspace,
+                adapters::tools(workspace, None)?.len(),
+                &mut report,
+            )?;
             Ok(Step::Done)
         })?;
         let markdown = report.markdown();
@@ -504,14 +508,6 @@ impl Run<'_> {
         }
         report.ours(Figure::InstanceMemory, f64::from(enough));
         Ok(())
-    }
-
-    /// The number of tools.
-    fn tools(&self, simulator: &Simulator) -> Result<usize> {
-        let (mut session, _) = Session::start(&mut simulator.host_runner(self.workspace))?;
-        let list = session.request("tools/list", &json!({}))?.result;
-        let tools = list.get("tools").and_then(Value::as_array);
-        tools.map(Vec::len).context("tools/list has no tools")
     }
 }
 
