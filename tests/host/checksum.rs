@@ -1,6 +1,6 @@
 //! The checksum of all that a server shows.
 
-use harness::{HostRunner, Sim, assert_says};
+use harness::{HostRunner, Sim};
 use serde_json::{Value, json};
 
 const POLICY: &str = r#"

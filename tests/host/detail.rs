@@ -12,7 +12,8 @@ async fn answer(client: &Client, tool: &str, arguments: Value) -> anyhow::Result
     let result = client.request(tool, arguments).await??;
     anyhow::ensure!(result.is_error != Some(true), "{result:?}");
     let content = serde_json::to_value(&result.content)?;
-    let text = content[0]["text"].as_str().unwrap_or_default().to_owned();
+    let text = content.pointer("/0/text").and_then(Value::as_str);
+    let text = text.unwrap_or_default().to_owned();
     Ok((result.structured_content.unwrap_or_default(), text))
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //! guests:
 //!   vmid|kind|node|status|name|tags
-//!   100|qemu|pve1|running|web|prod, web
+//!   100|qemu|pve1|running|web|prod,web
 //!   101|lxc|pve2|stopped|dns|
 //! total: 2
 //! ```
@@ -115,26 +115,58 @@ impl Text {
 
     /// A header with the names of all fields, then one line for each object. They are
     /// indented, so that none can pass for a field of the result.
+    ///
+    /// If one field is a list of objects, its header is below the other one, and its
+    /// lines are below that of the object.
     fn table(&mut self, rows: &[&Map<String, Value>], depth: usize) -> Result<(), TooLong> {
-        let mut known = HashSet::new();
-        let names = rows.iter().flat_map(|row| row.keys());
-        let columns: Vec<&String> = names.filter(|name| known.insert(*name)).collect();
+        let mut columns = columns(rows.iter().copied());
+        let inner = inner_list(&columns, rows);
+        let inner_columns = inner.map(|name| {
+            columns.retain(|column| *column != name);
+            self::columns(rows.iter().flat_map(|row| objects(row, name)))
+        });
+        self.header(&columns, depth)?;
+        if let (Some(name), Some(columns)) = (inner, &inner_columns) {
+            self.indent(depth + 1)?;
+            self.cell_text(name);
+            self.written.push_str(": ");
+            self.header(columns, 0)?;
+        }
+        for row in rows {
+            self.row(&columns, row, depth)?;
+            if let (Some(name), Some(columns)) = (inner, &inner_columns) {
+                for row in objects(row, name) {
+                    self.row(columns, row, depth + 1)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn header(&mut self, columns: &[&String], depth: usize) -> Result<(), TooLong> {
         self.indent(depth)?;
         for (index, column) in columns.iter().enumerate() {
             self.separate(index)?;
             self.cell_text(column);
         }
         self.end_line();
-        for row in rows {
-            self.indent(depth)?;
-            for (index, column) in columns.iter().enumerate() {
-                self.separate(index)?;
-                if let Some(value) = row.get(*column) {
-                    self.cell(value);
-                }
+        Ok(())
+    }
+
+    fn row(
+        &mut self,
+        columns: &[&String],
+        row: &Map<String, Value>,
+        depth: usize,
+    ) -> Result<(), TooLong> {
+        self.indent(depth)?;
+        for (index, column) in columns.iter().enumerate() {
+            self.separate(index)?;
+            if let Some(value) = row.get(*column) {
+                self.cell(value);
             }
-            self.end_line();
         }
+        self.end_line();
         Ok(())
     }
 
@@ -154,7 +186,7 @@ impl Text {
         }
         for (index, entry) in entries.iter().enumerate() {
             if index > 0 {
-                self.written.push_str(", ");
+                self.written.push(',');
             }
             match entry {
                 Value::String(entry) if !entry.contains(',') => self.cell_text(entry),
@@ -223,6 +255,36 @@ impl Text {
     }
 }
 
+/// The names of all fields, each once.
+fn columns<'a>(rows: impl Iterator<Item = &'a Map<String, Value>>) -> Vec<&'a String> {
+    let mut known = HashSet::new();
+    let names = rows.flat_map(Map::keys);
+    names.filter(|name| known.insert(*name)).collect()
+}
+
+/// The only field that is a list of objects in all rows that have it, and has one in
+/// some row. None if there is no other field, since its lines would be below nothing.
+fn inner_list<'a>(columns: &[&'a String], rows: &[&Map<String, Value>]) -> Option<&'a String> {
+    let mut lists = columns.iter().filter(|name| {
+        let lists = || rows.iter().filter_map(|row| row.get(name.as_str()));
+        lists().all(|list| {
+            list.as_array()
+                .is_some_and(|list| list.iter().all(Value::is_object))
+        }) && lists().any(|list| list.get(0).is_some())
+    });
+    let inner = lists.next().filter(|_| columns.len() > 1)?;
+    lists.next().is_none().then_some(*inner)
+}
+
+/// The objects of a list.
+fn objects<'a>(
+    row: &'a Map<String, Value>,
+    name: &str,
+) -> impl Iterator<Item = &'a Map<String, Value>> {
+    let list = row.get(name).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_object)
+}
+
 /// Whether a text of a list gets a line of its own.
 fn is_long(text: &str) -> bool {
     text.len() > SHORT || text.contains(char::is_whitespace)
@@ -258,10 +320,32 @@ mod tests {
             of(result),
             "guests:\n  \
                vmid|name|tags|template|lock\n  \
-               100|web|prod, web|true|\n  \
+               100|web|prod,web|true|\n  \
                101|dns|[]||backup\n\
              total: 2"
         );
+    }
+
+    #[test]
+    fn a_list_in_a_list_is_below_its_object() {
+        let result = json!({
+            "guests": [
+                {
+                    "vmid": 100,
+                    "backups": [{ "volid": "a", "size_bytes": 1 }, { "volid": "b" }],
+                    "name": "web",
+                },
+                { "vmid": 101, "backups": [], "name": "dns" },
+            ],
+        });
+        assert_eq!(
+            of(result),
+            "guests:\n  vmid|name\n    backups: volid|size_bytes\n  \
+             100|web\n    a|1\n    b|\n  101|dns"
+        );
+        // Which list a line is of would not show.
+        let result = json!({ "rows": [{ "a": [{ "b": 1 }], "c": [{ "d": 2 }], "e": 3 }] });
+        assert_eq!(of(result), "rows:\n  a|c|e\n  [{\"b\":1}]|[{\"d\":2}]|3");
     }
 
     #[test]
@@ -278,7 +362,7 @@ mod tests {
         assert_eq!(
             of(result),
             "memory:\n  used_bytes: 1\n  disks:\n    disk\n    scsi0\nnotes: []\nmore: {}\n\
-             name: \"\"\nlock: null\nrows: {}, {}\naddresses: 192.0.2.1, 192.0.2.2"
+             name: \"\"\nlock: null\nrows: {},{}\naddresses: 192.0.2.1,192.0.2.2"
         );
     }
 
@@ -299,7 +383,7 @@ mod tests {
              guests:\n  name|note\n  \"a\\u007cb\"|\"x\\n200\\u007cevil\"\n  \"\\\"q\\\"\"|\n\
              nics:\n  addresses|bytes\n  [{\"address\":\"::1\\u007cx\"}]|1\n  \"[1]\"|\n\
              lines:\n  one line\n  b\\nc: d\n\
-             tags: \"a,b\", c"
+             tags: \"a,b\",c"
         );
     }
 
