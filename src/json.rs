@@ -9,6 +9,25 @@
 //! as `007` and `1.`; and of a value that no type reads, it checks the texts, words
 //! and numbers, but not the order of its brackets, commas and colons.
 
+/// The methods of a `Deserializer` that read numbers of any other type as it reads a
+/// `u64`: the visitor checks the range.
+macro_rules! read_numbers_alike {
+    () => {
+        read_numbers_alike! {
+            deserialize_u8 deserialize_u16 deserialize_u32
+            deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+            deserialize_f32 deserialize_f64
+        }
+    };
+    ($($method:ident)+) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+                self.deserialize_u64(visitor)
+            }
+        )+
+    };
+}
+
 mod access;
 pub(crate) mod fields;
 mod writer;
@@ -72,6 +91,16 @@ enum Number {
     Positive(u64),
     Negative(i64),
     Float(f64),
+}
+
+impl Number {
+    fn visit<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match self {
+            Self::Positive(number) => visitor.visit_u64(number),
+            Self::Negative(number) => visitor.visit_i64(number),
+            Self::Float(number) => visitor.visit_f64(number),
+        }
+    }
 }
 
 impl Wrong {
@@ -438,11 +467,7 @@ impl<'de> Reader<'de> {
     }
 
     fn visit_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.number()? {
-            Number::Positive(number) => visitor.visit_u64(number),
-            Number::Negative(number) => visitor.visit_i64(number),
-            Number::Float(number) => visitor.visit_f64(number),
-        }
+        self.number()?.visit(visitor)
     }
 }
 
@@ -472,48 +497,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        match self.figure(&visitor)? {
-            Number::Positive(number) => visitor.visit_u64(number),
-            Number::Negative(number) => visitor.visit_i64(number),
-            Number::Float(number) => visitor.visit_f64(number),
-        }
+        self.figure(&visitor)?.visit(visitor)
     }
 
-    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
-
-    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
-        self.deserialize_u64(visitor)
-    }
+    read_numbers_alike!();
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match self.text(&visitor)? {

@@ -30,10 +30,7 @@ impl Container {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut all = Self::default();
         each(attributes, |meta| {
-            if meta.path.is_ident("default") {
-                if meta.input.peek(syn::Token![=]) {
-                    return Err(meta.error(OWN_DEFAULT));
-                }
+            if is_default(meta)? {
                 all.default = true;
             } else if meta.path.is_ident("deny_unknown_fields") {
                 all.deny_unknown_fields = true;
@@ -73,10 +70,7 @@ impl Field {
     pub(crate) fn read(attributes: &[Attribute]) -> Result<Self> {
         let mut all = Self::default();
         each(attributes, |meta| {
-            if meta.path.is_ident("default") {
-                if meta.input.peek(syn::Token![=]) {
-                    return Err(meta.error(OWN_DEFAULT));
-                }
+            if is_default(meta)? {
                 all.default = true;
             } else if meta.path.is_ident("rename") {
                 all.rename = Some(text(meta)?.value());
@@ -107,8 +101,17 @@ fn text(meta: &ParseNestedMeta<'_>) -> Result<LitStr> {
     meta.value()?.parse()
 }
 
-const OWN_DEFAULT: &str =
-    "a default by path is not known here: implement `Default`, or derive the traits of serde";
+/// Whether this is `default`. Fails for `default = "path"`.
+fn is_default(meta: &ParseNestedMeta<'_>) -> Result<bool> {
+    let is_default = meta.path.is_ident("default");
+    if is_default && meta.input.peek(syn::Token![=]) {
+        return Err(meta.error(
+            "a default by path is not known here: implement `Default`, or derive the traits of \
+             serde",
+        ));
+    }
+    Ok(is_default)
+}
 
 fn unknown(meta: &ParseNestedMeta<'_>) -> syn::Error {
     meta.error("not known here: derive the traits of serde")

@@ -297,56 +297,31 @@ impl<'a> Serializer for &'a mut Writer {
     }
 }
 
-impl ser::SerializeSeq for Entries<'_> {
-    type Ok = ();
-    type Error = Unwritten;
+/// Lists of all kinds are written alike.
+macro_rules! write_lists {
+    ($($kind:ident by $method:ident,)+) => {
+        $(
+            impl ser::$kind for Entries<'_> {
+                type Ok = ();
+                type Error = Unwritten;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
-        value.serialize(self.next())
-    }
+                fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
+                    value.serialize(self.next())
+                }
 
-    fn end(self) -> Result<(), Unwritten> {
-        self.finish()
-    }
+                fn end(self) -> Result<(), Unwritten> {
+                    self.finish()
+                }
+            }
+        )+
+    };
 }
 
-impl ser::SerializeTuple for Entries<'_> {
-    type Ok = ();
-    type Error = Unwritten;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
-        value.serialize(self.next())
-    }
-
-    fn end(self) -> Result<(), Unwritten> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for Entries<'_> {
-    type Ok = ();
-    type Error = Unwritten;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
-        value.serialize(self.next())
-    }
-
-    fn end(self) -> Result<(), Unwritten> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleVariant for Entries<'_> {
-    type Ok = ();
-    type Error = Unwritten;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unwritten> {
-        value.serialize(self.next())
-    }
-
-    fn end(self) -> Result<(), Unwritten> {
-        self.finish()
-    }
+write_lists! {
+    SerializeSeq by serialize_element,
+    SerializeTuple by serialize_element,
+    SerializeTupleStruct by serialize_field,
+    SerializeTupleVariant by serialize_field,
 }
 
 impl ser::SerializeMap for Entries<'_> {
