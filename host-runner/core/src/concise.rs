@@ -263,7 +263,7 @@ fn columns<'a>(rows: impl Iterator<Item = &'a Map<String, Value>>) -> Vec<&'a St
 }
 
 /// The only field that is a list of objects in all rows that have it, and has one in
-/// some row. None if there is no other field, since its lines would be below nothing.
+/// some row. None if it is the only field, since its lines need another one above them.
 fn inner_list<'a>(columns: &[&'a String], rows: &[&Map<String, Value>]) -> Option<&'a String> {
     let mut lists = columns.iter().filter(|name| {
         let lists = || rows.iter().filter_map(|row| row.get(name.as_str()));

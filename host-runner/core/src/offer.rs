@@ -275,8 +275,8 @@ impl Catalog {
         }
     }
 
-    /// Whether there may be resources, and prompts: a client is told before it is known
-    /// which tools are offered.
+    /// Whether there may be resources, and prompts: capabilities are announced before it is
+    /// known which tools are offered.
     pub(crate) fn has_resources_and_prompts(&self) -> (bool, bool) {
         let declared = self.declared.get();
         let has_resources = declared.is_none_or(|declared| !declared.resources.is_empty());

@@ -111,7 +111,7 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.storage_left_to_ha = true;
 }
 
-/// A rule that only accepts traffic disconnects nobody.
+/// A rule that only accepts traffic cannot cut off any connection.
 fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
     let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
     let is_new_rule = !request.segments.iter().any(|segment| segment == "options")

@@ -1,5 +1,5 @@
-//! A command line that cannot be understood: what its client is told, and what of it counts
-//! all the same.
+//! A command line that cannot be parsed: the error for the client, and the options that
+//! still count.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};

@@ -43,7 +43,7 @@ pub(crate) enum FillError {
     /// One is needed.
     #[error("the argument {0:?} is missing")]
     Missing(String),
-    /// There is no argument of this name.
+    /// The prompt has no argument of this name.
     #[error("the prompt has no argument {name:?}: it takes {}", listed(.known))]
     Unknown {
         /// The start of the name.

@@ -15,7 +15,7 @@ use crate::engine::ToolError;
 use crate::guide::{SuggestedValues, Suggestion, Values};
 use crate::render;
 
-/// Why there is no result.
+/// Why a read failed.
 #[derive(Debug)]
 pub(super) enum LookError {
     /// The server's settings cannot be used.

@@ -355,7 +355,7 @@ impl ServerHandler for Server {
     }
 }
 
-/// Whether the client keeps what it is told for how long.
+/// Whether the protocol revision of the client has `ttlMs`.
 fn is_cacheable(context: &RequestContext<RoleServer>) -> bool {
     context.protocol_version() >= Some(ProtocolVersion::V_2026_07_28)
 }

@@ -1,4 +1,4 @@
-//! What a model or a client reads where there is no result.
+//! Errors, as a model or a client reads them.
 
 use rmcp::ErrorData;
 

@@ -8,7 +8,7 @@ use crate::guide::Guide;
 /// The longest name or URI that an error repeats.
 const MAX_SHOWN_CHARS: usize = 200;
 
-/// There is no such resource.
+/// The error for a URI that names no resource.
 pub(super) fn unknown_resource(guide: &Guide, uri: &str) -> ErrorData {
     let known = match guide.resources() {
         [] => "this server offers none".to_owned(),
@@ -24,7 +24,7 @@ pub(super) fn cut(text: &str) -> &str {
     end.and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
-/// There is no such prompt.
+/// The error for a name that no prompt has.
 pub(super) fn unknown_prompt(guide: &Guide, name: &str) -> ErrorData {
     let known: Vec<_> = guide
         .prompts()

@@ -127,7 +127,7 @@ impl Inner {
         self.watch(wanted, Recipient::Session(peer)).map(drop)
     }
 
-    /// Ends that. It is no error if the resource was not watched.
+    /// Stops watching a resource. Does nothing if it was not watched.
     pub(super) fn unsubscribe(&self, uri: &str) {
         self.listeners.remove_from_session(uri);
     }
