@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 /// Begins what `host-runner precompile` writes. The component's SHA-256 follows,
 /// then the length of its description in 8 bytes, the description and the code.
-const MAGIC: &[u8] = b"PMCWASM\x03";
+const MAGIC: &[u8] = b"PMCWASM\x04";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -59,7 +59,7 @@ fn read(variable: &str, name: &str) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
 
 /// What `host-runner precompile` made from the component.
 struct Precompiled<'a> {
-    description: &'a str,
+    description: &'a [u8],
     code: &'a [u8],
 }
 
@@ -70,10 +70,7 @@ fn made_from<'a>(digest: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
     let (length, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (description, code) = rest.split_at_checked(length)?;
-    Some(Precompiled {
-        description: std::str::from_utf8(description).ok()?,
-        code,
-    })
+    Some(Precompiled { description, code })
 }
 
 /// Declares the constant `COMPONENT`.
@@ -89,7 +86,7 @@ fn component(
     if let Some(precompiled) = precompiled.and_then(|file| made_from(&digest, file)) {
         let path = out.join("description");
         fs::write(&path, precompiled.description)?;
-        description = format!("Some(include_str!({path:?}))");
+        description = format!("Some(include_bytes!({path:?}))");
         let path = out.join("machine_code");
         fs::write(&path, precompiled.code)?;
         text += &format!(

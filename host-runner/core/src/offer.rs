@@ -27,13 +27,13 @@ pub(crate) struct Catalog {
     loader: Loader,
     choice: Choice,
     /// What the policy lets through, whatever the token may do.
-    unfitted: OnceCell<Offer>,
+    unfitted: OnceCell<Arc<Offer>>,
     /// Whether tools have to fit the token.
     fit: FitToken,
     /// What the token may do; None where that is not known, or does not matter.
     held: OnceCell<Option<Held>>,
     /// Never changes once it was given.
-    offer: OnceCell<Offer>,
+    offer: OnceCell<Arc<Offer>>,
     /// What the component declares besides the tools.
     declared: OnceCell<engine::Guide>,
     /// What of that is offered, with the operator's own prompts.
@@ -212,10 +212,10 @@ impl Catalog {
         self.unfitted().await.map(drop)
     }
 
-    async fn unfitted(&self) -> Result<&Offer, OfferError> {
+    async fn unfitted(&self) -> Result<&Arc<Offer>, OfferError> {
         let list = || async {
             let tools = self.loader.list_tools().await?;
-            Offer::new(tools.map_err(OfferError::Tools)?, &self.choice)
+            Offer::new(tools.map_err(OfferError::Tools)?, &self.choice).map(Arc::new)
         };
         self.unfitted.get_or_try_init(list).await
     }
@@ -238,7 +238,7 @@ impl Catalog {
         let notes = || async {
             let offer = match self.held_within(GREETING_PATIENCE).await {
                 Ok(_) => self.offer().await,
-                Err(_) => self.unfitted().await,
+                Err(_) => self.unfitted().await.map(Arc::as_ref),
             };
             offer.map(Offer::notes)
         };
@@ -351,9 +351,9 @@ impl Catalog {
             let offer = self.unfitted().await?;
             let held = self.held_within(LIST_PATIENCE).await;
             let held = held.ok().flatten();
-            Ok(held.map_or_else(|| offer.clone(), |held| offer.fitted(held)))
+            Ok(held.map_or_else(|| Arc::clone(offer), |held| Arc::new(offer.fitted(held))))
         };
-        self.offer.get_or_try_init(list).await
+        self.offer.get_or_try_init(list).await.map(Arc::as_ref)
     }
 }
 

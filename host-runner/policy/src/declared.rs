@@ -1,5 +1,7 @@
 //! The calls that a tool declares: it may make no others.
 
+use std::sync::LazyLock;
+
 use pve_api::{Action, Call, Given, Method, calls};
 
 use crate::request::ApiRequest;
@@ -72,11 +74,22 @@ pub fn actions_of(call: &str) -> Vec<Action> {
 }
 
 /// The rows of the table for a declared call: more than one where a parameter tells them
-/// apart. Asked for each call of each tool at every start: nothing is allocated.
+/// apart.
 pub(crate) fn rows_of(call: &str) -> impl Iterator<Item = &'static Call> {
     let (method, path) = call.split_once(' ').unwrap_or_default();
-    calls::all().filter(move |row| row.path() == path && row.method().as_str() == method)
+    let first = BY_PATH.partition_point(|row| row.path() < path);
+    let rows = BY_PATH.iter().skip(first);
+    rows.take_while(move |row| row.path() == path)
+        .filter(move |row| row.method().as_str() == method)
+        .copied()
 }
+
+/// The rows of the table, sorted: each call of each tool is looked up at every start.
+static BY_PATH: LazyLock<Vec<&'static Call>> = LazyLock::new(|| {
+    let mut rows: Vec<_> = calls::all().collect();
+    rows.sort_by_key(|row| row.path());
+    rows
+});
 
 #[cfg(test)]
 mod tests {

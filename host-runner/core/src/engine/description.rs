@@ -1,8 +1,9 @@
 //! What a component says of itself, read when it is embedded: to list its tools,
 //! it need not run.
 //!
-//! It has three lines, all of them JSON: the instructions, the list of tools, and the
-//! guide.
+//! It has three parts, each encoded by postcard and preceded by its length: the
+//! instructions, the list of tools, and the guide. Nothing of it is text within text,
+//! as it would be in JSON: schemas are copied as they are. Every start reads it.
 
 use serde::de::DeserializeOwned;
 
@@ -15,30 +16,47 @@ pub(super) fn encode(
     instructions: &str,
     tools: &[Tool],
     guide: &Contents,
-) -> serde_json::Result<String> {
-    let instructions = serde_json::to_string(instructions)?;
-    let tools = serde_json::to_string(tools)?;
-    let guide = serde_json::to_string(guide)?;
-    Ok(format!("{instructions}\n{tools}\n{guide}"))
+) -> postcard::Result<Vec<u8>> {
+    let parts = [
+        postcard::to_allocvec(instructions)?,
+        postcard::to_allocvec(tools)?,
+        postcard::to_allocvec(guide)?,
+    ];
+    let mut description = Vec::new();
+    for part in parts {
+        description.extend((part.len() as u64).to_le_bytes());
+        description.extend(part);
+    }
+    Ok(description)
 }
 
 /// The instructions. None if it was written by another version of this program.
-pub(super) fn instructions(description: &str) -> Option<String> {
+pub(super) fn instructions(description: &[u8]) -> Option<String> {
     read(description, 0)
 }
 
 /// All tools, in the component's order. None as for the instructions.
-pub(super) fn tools(description: &str) -> Option<Vec<Tool>> {
+pub(super) fn tools(description: &[u8]) -> Option<Vec<Tool>> {
     read(description, 1)
 }
 
 /// What there is besides the tools. None as for the instructions.
-pub(super) fn guide(description: &str) -> Option<Contents> {
+pub(super) fn guide(description: &[u8]) -> Option<Contents> {
     read(description, 2)
 }
 
-fn read<T: DeserializeOwned>(description: &str, line: usize) -> Option<T> {
-    serde_json::from_str(description.split('\n').nth(line)?)
+fn read<T: DeserializeOwned>(description: &[u8], part: usize) -> Option<T> {
+    postcard::from_bytes(parts(description).nth(part)?)
         .inspect_err(|error| tracing::debug!("the description is not used: {error}"))
         .ok()
+}
+
+fn parts(mut description: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (length, rest) = description.split_first_chunk()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (part, rest) = rest.split_at_checked(length)?;
+        description = rest;
+        Some(part)
+    })
 }

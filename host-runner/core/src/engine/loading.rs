@@ -16,7 +16,7 @@ use crate::timings::{self, Milestone};
 
 /// Begins what [`embeddable`] makes; `build.rs` looks for it.
 #[cfg(feature = "compiler")]
-const MAGIC: &[u8] = b"PMCWASM\x03";
+const MAGIC: &[u8] = b"PMCWASM\x04";
 
 /// Core instances, memories and tables of one component: more than any
 /// toolchain makes.
@@ -44,7 +44,7 @@ pub struct EmbeddedComponent {
     /// The SHA-256 digest of its WebAssembly.
     pub sha256: [u8; 32],
     /// What it says of itself, read when it was compiled.
-    pub description: Option<&'static str>,
+    pub description: Option<&'static [u8]>,
     /// Its machine code: what `host-runner precompile` wrote, without its head, in
     /// [`Pages`](super::Pages). It is run as it is, so it must be part of the
     /// binary.
@@ -166,7 +166,7 @@ impl ComponentSource {
 
     /// What the component says of itself, where that was read when it was
     /// embedded. Another component than the operator requires says nothing.
-    pub(super) fn description(&self) -> Option<&'static str> {
+    pub(super) fn description(&self) -> Option<&'static [u8]> {
         let Location::Embedded(embedded) = &self.location else {
             return None;
         };
@@ -312,11 +312,11 @@ pub(super) fn compile_for(
 /// A component's machine code and its description, in the form that `build.rs`
 /// embeds.
 #[cfg(feature = "compiler")]
-pub(super) fn embeddable(wasm: &[u8], description: &str, code: &[u8]) -> Vec<u8> {
+pub(super) fn embeddable(wasm: &[u8], description: &[u8], code: &[u8]) -> Vec<u8> {
     let digest = Digest::of(wasm);
     let length = (description.len() as u64).to_le_bytes();
     let head = [MAGIC, digest.bytes(), &length];
-    [&head.concat(), description.as_bytes(), code].concat()
+    [&head.concat(), description, code].concat()
 }
 
 /// An error and its causes, in one line.
