@@ -130,7 +130,7 @@ impl Simulator {
     /// host-runner with the simulator's settings and none of the user's own,
     /// neither from the environment nor from a `.env` file.
     pub(crate) fn host_runner(&self, workspace: &Workspace) -> Command {
-        let mut command = Command::new(workspace.binary("host-runner"));
+        let mut command = Command::new(workspace.host_runner());
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("PROXMOX_") {
                 command.env_remove(name);

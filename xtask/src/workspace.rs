@@ -11,9 +11,12 @@ use anyhow::{Context, Result, bail};
 pub(crate) const WASM_TARGET: &str = "wasm32-wasip2";
 
 /// The checkout and its build directory.
+#[derive(Clone)]
 pub(crate) struct Workspace {
     root: PathBuf,
     target: PathBuf,
+    /// The `host-runner` to run, if it is not the one of the release build.
+    host_runner: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -35,7 +38,22 @@ impl Workspace {
         Ok(Self {
             root: path("workspace_root")?,
             target: path("target_directory")?,
+            host_runner: None,
         })
+    }
+
+    /// The same, with another `host-runner` than the one of the release build.
+    pub(crate) fn running(&self, host_runner: PathBuf) -> Self {
+        Self {
+            host_runner: Some(host_runner),
+            ..self.clone()
+        }
+    }
+
+    /// The `host-runner` to run.
+    pub(crate) fn host_runner(&self) -> PathBuf {
+        let built = || self.binary("host-runner");
+        self.host_runner.clone().unwrap_or_else(built)
     }
 
     /// The top of the checkout.

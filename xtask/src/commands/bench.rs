@@ -56,7 +56,8 @@ pub(crate) struct Bench {
     /// the component or the memory of an instance is larger than its limit
     #[arg(long)]
     check: bool,
-    /// Also build the static release binary, which takes minutes
+    /// Build the static binary for distribution, which takes minutes, and measure it
+    /// instead of the release build
     #[arg(long)]
     dist: bool,
     /// Write the tables to docs/performance.md
@@ -92,10 +93,17 @@ struct Scale {
 }
 
 impl Bench {
-    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        if self.dist {
-            super::dist::Dist::default().run(workspace)?;
+    /// The workspace with the binary to measure.
+    fn measured(&self, workspace: &Workspace) -> Result<Workspace> {
+        if !self.dist {
+            return Ok(workspace.clone());
         }
+        super::dist::Dist::default().run(workspace)?;
+        Ok(workspace.running(super::dist::binary(workspace)?))
+    }
+
+    pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        let workspace = &self.measured(workspace)?;
         let scale = self.scale();
         let steps = scale.runs as usize + 2 + if self.no_build { 0 } else { build::STEPS };
         let mut progress = Progress::new(steps);

@@ -1,6 +1,7 @@
 //! Where and when a run took place.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 
@@ -23,9 +24,13 @@ pub(super) fn facts(workspace: &Workspace) -> Vec<(&'static str, String)> {
     let load =
         file("/proc/loadavg").and_then(|text| Some(text.split_whitespace().next()?.to_owned()));
     let cores = thread::available_parallelism().ok();
+    let profile = workspace.host_runner();
+    let profile = profile.parent().and_then(Path::file_name);
+    let profile = profile.map(|profile| profile.to_string_lossy().into_owned());
     let facts = [
         ("date", said(Command::new("date").args(["-u", "+%F"]))),
         ("commit", commit),
+        ("cargo profile of host-runner", profile),
         ("processor", processor),
         ("cores", cores.map(|cores| cores.to_string())),
         ("Linux", file("/proc/sys/kernel/osrelease")),
