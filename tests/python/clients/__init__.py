@@ -1,0 +1,1 @@
+"""Tests of host-runner with the clients and SDKs that people use."""
