@@ -18,7 +18,8 @@ from clients import calls, every_tool, guide, listing
 from clients.checks import Checks
 from clients.connect import ERAS, EVERYTHING, MODERN, Stdio, connect, program
 
-PATIENCE_SECONDS = 60
+# Of each part. A machine that also compiles is slow.
+PATIENCE_SECONDS = 180
 
 
 async def basics(server, era, checks):

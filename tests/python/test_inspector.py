@@ -14,7 +14,8 @@ from clients import inspector
 from clients.checks import Checks
 from clients.connect import EVERYTHING, LEGACY, Stdio, connect, program
 
-PATIENCE_SECONDS = 90
+# Of each part. A machine that also compiles is slow.
+PATIENCE_SECONDS = 180
 
 
 async def names(server):

@@ -16,7 +16,8 @@ from clients import google_genai, openai_agents, portable
 from clients.checks import Checks
 from clients.connect import ERAS, EVERYTHING, MODERN, Stdio, connect, program
 
-PATIENCE_SECONDS = 60
+# Of each part. A machine that also compiles is slow.
+PATIENCE_SECONDS = 180
 
 
 async def gemini(server, era, checks):

@@ -4,6 +4,7 @@ mod adapters;
 mod bench;
 mod build;
 mod check_requests;
+mod clients;
 mod debian;
 mod demo;
 mod deny;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Build(build::Build),
     Adapters(adapters::Adapters),
     Hosts(hosts::Hosts),
+    Clients(clients::Clients),
     Dist(dist::Dist),
     Test(test::Test),
     Demo(demo::Demo),
@@ -50,6 +52,7 @@ impl Command {
             Self::Build(command) => command.run(&workspace),
             Self::Adapters(command) => command.run(&workspace),
             Self::Hosts(command) => command.run(&workspace),
+            Self::Clients(command) => command.run(&workspace),
             Self::Dist(command) => command.run(&workspace),
             Self::Test(command) => command.run(&workspace),
             Self::Demo(command) => command.run(&workspace),
