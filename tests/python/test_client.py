@@ -13,6 +13,8 @@ in clients/.
 import asyncio
 import functools
 import sys
+import tempfile
+from pathlib import Path
 
 from clients import calls, every_tool, guide, listing
 from clients.checks import Checks
@@ -35,7 +37,6 @@ async def basics(server, era, checks):
         await guide.check_completion(client, checks)
         await guide.check_prompts(client, checks)
         await calls.check_progress(client, checks)
-        await calls.check_cancel(client, checks)
 
 
 async def without_settings(server, era, checks):
@@ -59,12 +60,19 @@ async def updates(server, era, checks):
     await guide.check_updates(open_session, checks, era)
 
 
+async def cancellation(server, era, checks):
+    with tempfile.TemporaryDirectory() as folder:
+        audit_log = Path(folder) / "audit.jsonl"
+        async with connect(server(args=("--demo", "--audit", str(audit_log))), era) as client:
+            await calls.check_cancel(client, audit_log, checks)
+
+
 async def confirmation(server, era, checks):
     open_session = functools.partial(connect, server(args=("--demo", "--confirm", "writes")), era)
     await calls.check_confirmation(open_session, checks)
 
 
-PARTS = (basics, without_settings, all_tools, all_tools_in_full, updates, confirmation)
+PARTS = (basics, without_settings, all_tools, all_tools_in_full, updates, cancellation, confirmation)
 
 
 async def main():

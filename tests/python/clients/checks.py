@@ -37,7 +37,7 @@ class Checks:
         try:
             await asyncio.wait_for(awaitable, seconds)
         except Exception as error:
-            self.that(False, f"no exception, and an end within {seconds} s: {error!r}")
+            self.that(False, f"no exception, and an end within {seconds} s: {causes(error)}")
 
     def add(self, other):
         """Adds the counts of another run."""
@@ -48,6 +48,13 @@ class Checks:
         """Prints the summary and returns the exit status: 1 if a check failed or none was made."""
         print(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed or not self.passed else 0
+
+
+def causes(error):
+    """The exceptions in a group of them, which clients raise when a session ends."""
+    if isinstance(error, BaseExceptionGroup):
+        return [cause for one in error.exceptions for cause in causes(one)]
+    return [error]
 
 
 def text_of(result):

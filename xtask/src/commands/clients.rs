@@ -159,13 +159,15 @@ fn is_fault(error: &anyhow::Error) -> bool {
     has_others || FAULTS.iter().any(|fault| text.contains(fault))
 }
 
-/// The line of an error that says most: npm's code, or else the last one.
+/// The part of an error that says why: npm's code, pip's failed connection, or else the
+/// last line.
 fn reason(error: &anyhow::Error) -> String {
     let text = format!("{error:#}");
-    let line = text.lines().find(|line| line.contains("npm error code"));
-    line.or_else(|| text.lines().last())
+    let after = |marker: &str| Some(text.split_once(marker)?.1.lines().next()?.to_owned());
+    after("npm error code ")
+        .or_else(|| after("connection broken by "))
+        .or_else(|| text.lines().last().map(str::to_owned))
         .unwrap_or_default()
-        .to_owned()
 }
 
 /// A Python with the packages of these lists, in the environment that `.ci/run` uses too.
@@ -257,10 +259,16 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_one_line() {
-        let npm =
-            anyhow::anyhow!("`npm ci` failed: npm error code ENOTFOUND\nnpm error errno\nlog");
-        assert!(reason(&npm).ends_with("npm error code ENOTFOUND"));
-        assert_eq!(reason(&anyhow::anyhow!("first\nlast")), "last");
+    fn the_reason_is_a_part_of_the_error() {
+        let of = |text: &str| reason(&anyhow::anyhow!("{text}"));
+        assert_eq!(
+            of("`npm ci` failed: npm error code ENOTFOUND\nnpm error errno\nlog"),
+            "ENOTFOUND"
+        );
+        assert_eq!(
+            of("failed: WARNING: Retrying after connection broken by 'refused'\nERROR: none"),
+            "'refused'"
+        );
+        assert_eq!(of("first\nlast"), "last");
     }
 }
