@@ -88,7 +88,7 @@ impl Clients {
             rows.push(client.row(workspace, &host_runner)?);
         }
         print(&rows);
-        if rows.iter().any(|row| row.get("bad").is_some()) {
+        if rows.iter().any(|row| row.get("bad") == Some(&json!(true))) {
             bail!("a client did not get what it should");
         }
         Ok(())
@@ -124,23 +124,21 @@ impl Client {
             .stderr(Stdio::inherit())
             .output()
             .with_context(|| format!("cannot start {}", self.script))?;
-        let text = String::from_utf8_lossy(&ended.stdout);
-        let mut row = json!({
+        let counts = counts(&String::from_utf8_lossy(&ended.stdout));
+        let good = ended.status.success() && counts.is_some_and(|(_, failed)| failed == 0);
+        let outcome = match (good, counts) {
+            (true, _) => "ok",
+            (false, Some(_)) => "FAILED",
+            (false, None) => "FAILED: no summary",
+        };
+        Ok(json!({
             "client": self.name,
+            "passed": counts.map(|(passed, _)| passed),
+            "failed": counts.map(|(_, failed)| failed),
             "duration_seconds": started.elapsed().as_secs(),
-        });
-        match counts(&text) {
-            Some((passed, failed)) => {
-                row["passed"] = json!(passed);
-                row["failed"] = json!(failed);
-            }
-            None => row["outcome"] = json!("FAILED: no summary"),
-        }
-        let good = ended.status.success() && counts(&text).is_some_and(|(_, failed)| failed == 0);
-        if !good {
-            row["bad"] = json!(true);
-        }
-        Ok(row)
+            "bad": !good,
+            "outcome": outcome,
+        }))
     }
 }
 
