@@ -69,6 +69,10 @@ fn tidy(value: &mut Value, prose: bool) {
     if is_number {
         object.remove("format");
     }
+    // Where a comment in the source is broken into lines.
+    if let Some(Value::String(text)) = object.get_mut("description") {
+        *text = text.replace('\n', " ");
+    }
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|kind| kind != "null");
         if let [one] = types.as_mut_slice() {

@@ -33,8 +33,8 @@ async def check(folder, host_runner, era, checks):
     demo = inspector.Inspector(folder, demo, era)
     await asyncio.gather(
         inspector.check_lists(demo, era, checks),
-        inspector.check_tools(demo, some, True, checks),
-        inspector.check_tools(full, all_tools, False, checks),
+        inspector.check_tools(demo, some, checks),
+        inspector.check_tools(full, all_tools, checks),
         inspector.check_calls(demo, checks),
         inspector.check_guide(demo, checks),
         inspector.check_load(demo, checks),

@@ -91,7 +91,7 @@ pub(super) fn outline(schema: &Map<String, Value>) -> Map<String, Value> {
 fn kind(field: &Value, root: &Map<String, Value>) -> Value {
     let field = resolve(field, root);
     let mut kind = Map::new();
-    if let Some(name) = field.get("type") {
+    if let Some(name) = field.get("type").or_else(|| shared_type(field)) {
         kind.insert("type".to_owned(), name.clone());
     }
     if let Some(items) = field.get("items") {
@@ -104,6 +104,14 @@ fn kind(field: &Value, root: &Map<String, Value>) -> Value {
         kind.insert("items".to_owned(), items);
     }
     Value::Object(kind)
+}
+
+/// The type of all alternatives of a field, such as the names of states.
+fn shared_type(field: &Value) -> Option<&Value> {
+    let alternatives = field.get("oneOf")?.as_array()?;
+    let first = alternatives.first()?.get("type")?;
+    let is_first = |one: &Value| one.get("type") == Some(first);
+    alternatives.iter().all(is_first).then_some(first)
 }
 
 /// What a reference within the schema stands for.
@@ -130,13 +138,22 @@ mod tests {
     #[test]
     fn an_outline_has_the_fields_and_their_types() {
         let schema = object(json!({
-            "$defs": { "Guest": { "type": "object", "properties": { "vmid": {} } } },
+            "$defs": {
+                "Guest": { "type": "object", "properties": { "vmid": {} } },
+                "Status": { "oneOf": [
+                    { "type": "string", "enum": ["done", "failed"] },
+                    { "type": "string", "const": "running", "description": "It runs." },
+                ] },
+                "Either": { "oneOf": [{ "type": "string" }, { "type": "object" }] },
+            },
             "type": "object",
             "properties": {
                 "guests": { "type": "array", "items": { "$ref": "#/$defs/Guest" } },
                 "first": { "$ref": "#/$defs/Guest", "description": "The first one." },
                 "total": { "type": "integer", "minimum": 0 },
                 "hint": { "type": ["string", "null"] },
+                "status": { "$ref": "#/$defs/Status" },
+                "either": { "$ref": "#/$defs/Either" },
                 "value": true,
             },
             "required": ["guests"],
@@ -150,6 +167,8 @@ mod tests {
                     "first": { "type": "object" },
                     "total": { "type": "integer" },
                     "hint": { "type": ["string", "null"] },
+                    "status": { "type": "string" },
+                    "either": {},
                     "value": {},
                 },
                 "required": ["guests"],
