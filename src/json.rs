@@ -43,6 +43,9 @@ use self::access::{Entries, Fields, Variant, not_a_name};
 pub(crate) use self::writer::{Unwritten, write};
 pub(crate) use proxmox_mcp_derive::{DeserializeFields, SerializeFields};
 
+/// Numbers of at most so many digits fit into 64 bits.
+const SMALL_DIGITS: usize = 19;
+
 /// How deep lists and objects may be nested, as in serde_json.
 const MOST_NESTED: u8 = 128;
 
@@ -251,13 +254,14 @@ impl<'de> Reader<'de> {
 
     /// The next character that is not white space.
     fn next(&mut self) -> Option<u8> {
-        let rest = self.text.as_bytes().get(self.at..)?;
-        let space = rest
-            .iter()
-            .take_while(|byte| matches!(byte, b' ' | b'\n' | b'\t' | b'\r'))
-            .count();
-        self.at += space;
-        rest.get(space).copied()
+        let bytes = self.text.as_bytes();
+        loop {
+            let next = *bytes.get(self.at)?;
+            if !matches!(next, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(next);
+            }
+            self.at += 1;
+        }
     }
 
     fn take(&mut self, wanted: u8) -> Result<(), Wrong> {
@@ -311,34 +315,35 @@ impl<'de> Reader<'de> {
     /// A string, from its opening quote on.
     #[inline(never)]
     fn string(&mut self) -> Result<Cow<'de, str>, Wrong> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let inner = rest.strip_prefix('"').ok_or_else(Wrong::not_json)?;
-        let mut is_plain = true;
-        let mut bytes = inner.bytes().enumerate();
-        while let Some((at, byte)) = bytes.next() {
-            match byte {
-                b'"' => {
-                    self.at += at + 2;
-                    if is_plain {
-                        return inner
-                            .get(..at)
-                            .map(Cow::Borrowed)
-                            .ok_or_else(Wrong::not_json);
-                    }
-                    let text = rest.get(..at + 2).unwrap_or_default();
-                    return serde_json::from_str(text)
-                        .map(Cow::Owned)
-                        .map_err(|_| Wrong::not_json());
-                }
-                b'\\' => {
-                    is_plain = false;
-                    bytes.next();
-                }
-                0..0x20 => break,
-                _ => {}
-            }
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        if bytes.get(start) != Some(&b'"') {
+            return Err(Wrong::not_json());
         }
-        Err(Wrong::not_json())
+        let mut is_plain = true;
+        let mut at = start + 1;
+        loop {
+            match bytes.get(at) {
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    is_plain = false;
+                    at += 1;
+                }
+                None | Some(0..0x20) => return Err(Wrong::not_json()),
+                Some(_) => {}
+            }
+            at += 1;
+        }
+        self.at = at + 1;
+        let text = match is_plain {
+            true => self.text.get(start + 1..at).map(Cow::Borrowed),
+            false => self
+                .text
+                .get(start..=at)
+                .and_then(|text| serde_json::from_str(text).ok())
+                .map(Cow::Owned),
+        };
+        text.ok_or_else(Wrong::not_json)
     }
 
     /// One of these variants, where one is expected.
@@ -411,17 +416,31 @@ impl<'de> Reader<'de> {
 
     #[inline(never)]
     fn number(&mut self) -> Result<Number, Wrong> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        let length = rest
-            .bytes()
-            .take_while(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-            .count();
-        let text = rest.get(..length).unwrap_or_default();
-        let digits = text.strip_prefix('-').unwrap_or(text);
-        if !digits.starts_with(|first: char| first.is_ascii_digit()) {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut end = start;
+        // Nearly all numbers are small, and have no sign and no fraction.
+        let mut small = Some(0_u64);
+        while let Some(byte @ (b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) = bytes.get(end) {
+            let digit = byte.wrapping_sub(b'0');
+            small = match digit < 10 && end - start < SMALL_DIGITS {
+                true => small.map(|small| small * 10 + u64::from(digit)),
+                false => None,
+            };
+            end += 1;
+        }
+        let text = self.text.get(start..end).unwrap_or_default();
+        let digits = match text.as_bytes() {
+            [b'-', ..] => text.get(1..).unwrap_or_default(),
+            _ => text,
+        };
+        if !digits.as_bytes().first().is_some_and(u8::is_ascii_digit) {
             return Err(Wrong::not_json());
         }
-        self.at += length;
+        self.at = end;
+        if let Some(small) = small {
+            return Ok(Number::Positive(small));
+        }
         let whole = match digits.len() == text.len() {
             true => text.parse().map(Number::Positive).ok(),
             // A negative zero is a fraction to serde_json, too.

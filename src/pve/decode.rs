@@ -7,6 +7,7 @@
 //! allows that, otherwise the entry of the nearest list around it. What was
 //! taken out is counted in [`Losses`].
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -80,7 +81,11 @@ pub(super) fn read_body(
     read: &mut ReadAt<'_>,
 ) -> Result<(Option<u64>, Losses), Unreadable> {
     // Odd bytes in a description must not hide the guest that has it.
-    let body = String::from_utf8_lossy(body);
+    let body = match std::str::from_utf8(body) {
+        // The usual case, and the faster check.
+        Ok(body) => Cow::Borrowed(body),
+        Err(_) => String::from_utf8_lossy(body),
+    };
     let body = body.trim();
     if let Some(total) = read_once(body, any_data, read) {
         return Ok((total, Losses::default()));
