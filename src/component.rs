@@ -58,6 +58,7 @@ impl wit_guide::Guest for Component {
             resources: guide::RESOURCES.iter().map(Into::into).collect(),
             suggestions: guide::SUGGESTIONS.iter().map(Into::into).collect(),
             prompts: guide::PROMPTS.iter().map(Into::into).collect(),
+            views: guide::VIEWS.iter().map(Into::into).collect(),
         }
     }
 }
@@ -137,6 +138,19 @@ impl From<&guide::Prompt> for wit_guide::Prompt {
             tools: texts(prompt.tools),
             arguments: prompt.arguments.iter().map(argument).collect(),
             text: prompt.text.into(),
+        }
+    }
+}
+
+impl From<&guide::View> for wit_guide::View {
+    fn from(view: &guide::View) -> Self {
+        Self {
+            uri: view.uri.into(),
+            name: view.name.into(),
+            title: view.title.into(),
+            description: view.description.into(),
+            tools: texts(view.tools),
+            html: view.html(),
         }
     }
 }

@@ -196,3 +196,73 @@ fn prompts_say_which_tools_may_be_missing() {
         }
     }
 }
+
+/// The names in quotes that the script of a page passes to `call`, and to `read`.
+fn called(html: &str) -> Vec<&str> {
+    let after = ["call(\"", "read(\""];
+    let parts = after.iter().flat_map(|start| html.split(start).skip(1));
+    parts
+        .filter_map(|part| Some(part.split_once('"')?.0))
+        .collect()
+}
+
+#[test]
+fn views_show_tools_that_there_are_and_call_those_that_read() {
+    let (mut seen, mut shown) = (BTreeSet::new(), BTreeSet::new());
+    for view in VIEWS {
+        assert!(view.uri.starts_with("ui://"), "{}", view.uri);
+        for name in [view.uri, view.name] {
+            assert!(seen.insert(name), "{name} is there twice");
+        }
+        for name in view.tools {
+            assert!(tools::find(name).is_some(), "no tool {name}");
+            assert!(shown.insert(*name), "{name} has two views");
+        }
+        let html = view.html();
+        for name in called(&html) {
+            reading(name);
+        }
+    }
+    assert_eq!(called(&VIEWS[0].html()).len(), 3);
+    // What is only planned is shown to whoever decides on it.
+    for tool in tools::all().filter(|tool| tool.previews()) {
+        assert!(shown.contains(tool.name), "{} has no view", tool.name);
+    }
+}
+
+/// Names and notes of guests are written by others. A page makes elements and text of
+/// them, never HTML, and can load nothing.
+#[test]
+fn views_take_nothing_for_html_and_load_nothing() {
+    for view in VIEWS {
+        let html = view.html();
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval",
+            "Function(",
+            "fetch(",
+            "import",
+            "src=",
+            "href",
+            "url(",
+            "http:",
+            "https:",
+            "localStorage",
+        ] {
+            assert!(!html.contains(word), "{} has {word}", view.uri);
+        }
+        // Nothing was cut, and no comment is left.
+        assert!(html.contains("color-scheme"), "{}", view.uri);
+        assert!(html.contains("ui/initialize"), "{}", view.uri);
+        assert!(html.contains("const draw ="), "{}", view.uri);
+        assert!(
+            !html.contains("\n//") && !html.contains("\n "),
+            "{}",
+            view.uri
+        );
+        assert!(html.len() < 10_000, "{}: {}", view.uri, html.len());
+    }
+}

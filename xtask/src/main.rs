@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+mod browser;
 mod commands;
 mod gauge;
 mod leaks;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientConfig, ClientRequest,
-    ProgressNotificationParam,
+    ExtensionCapabilities, JsonObject, ProgressNotificationParam, ReadResourceRequestParams,
 };
 use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
@@ -32,6 +32,7 @@ pub(crate) struct Server {
     process: Process,
     secret: Option<String>,
     on_progress: fn(&str),
+    extensions: ExtensionCapabilities,
 }
 
 /// A session in the revisions up to 2025-11-25, which begin with `initialize`.
@@ -65,6 +66,7 @@ impl Server {
             process: Process(child),
             secret: None,
             on_progress: |_| (),
+            extensions: ExtensionCapabilities::new(),
         })
     }
 
@@ -80,6 +82,12 @@ impl Server {
         self
     }
 
+    /// Declares that the client has an extension.
+    pub(crate) fn with_extension(mut self, name: &str, settings: JsonObject) -> Self {
+        self.extensions.insert(name.to_owned(), settings);
+        self
+    }
+
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.0.id()
@@ -91,7 +99,12 @@ impl Server {
             mut process,
             secret,
             on_progress,
+            extensions,
         } = self;
+        let handler = Handler {
+            on_progress,
+            extensions,
+        };
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -106,8 +119,7 @@ impl Server {
         let reader = runtime.spawn(relay(stdout, relayed, secret));
         let service = runtime
             .block_on(
-                Handler { on_progress }
-                    .serve_with_lifecycle((client_end, stdin), ClientLifecycleMode::Initialize),
+                handler.serve_with_lifecycle((client_end, stdin), ClientLifecycleMode::Initialize),
             )
             .context("the handshake failed; the server's own words are above")?;
         Ok(Client {
@@ -144,6 +156,13 @@ impl Client {
         let tools = self.runtime.block_on(self.service.list_all_tools())?;
         let tools = tools.iter().map(serde_json::to_value);
         tools.collect::<Result<_, _>>().map_err(Into::into)
+    }
+
+    /// The contents of a resource, as JSON.
+    pub(crate) fn read(&self, uri: &str) -> Result<Value> {
+        let read = ReadResourceRequestParams::new(uri);
+        let read = self.runtime.block_on(self.service.read_resource(read))?;
+        Ok(serde_json::to_value(read)?)
     }
 
     /// Calls a tool. Fails if the answer takes longer than [`PATIENCE`] or is not
@@ -258,6 +277,7 @@ fn params(tool: &str, arguments: &Value) -> Result<CallToolRequestParams> {
 /// What the client does when the server speaks first.
 struct Handler {
     on_progress: fn(&str),
+    extensions: ExtensionCapabilities,
 }
 
 impl ClientHandler for Handler {
@@ -265,6 +285,9 @@ impl ClientHandler for Handler {
         let mut config = ClientConfig::default();
         config.client_info.name = "proxmox-mcp-xtask".to_owned();
         config.client_info.version = env!("CARGO_PKG_VERSION").to_owned();
+        if !self.extensions.is_empty() {
+            config.capabilities.extensions = Some(self.extensions.clone());
+        }
         config
     }
 

@@ -75,14 +75,14 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
         /// Print only the SHA-256 checksum of what clients are shown under these settings:
-        /// tools, instructions, resources and prompts; --tools-checksum takes it
+        /// tools, instructions, resources, prompts and views; --tools-checksum takes it
         #[arg(long, conflicts_with_all = ["json", "guide", "surface"])]
         checksum: bool,
         /// Print the JSON that the checksum is computed from, to compare it with what you
         /// approved
         #[arg(long, conflicts_with_all = ["json", "guide"])]
         surface: bool,
-        /// Print the resources and prompts that are offered, as JSON, instead of the tools
+        /// Print the resources, prompts and views that are offered, as JSON, instead of the tools
         #[arg(long)]
         guide: bool,
     },

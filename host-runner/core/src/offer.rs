@@ -21,6 +21,14 @@ use crate::render;
 use crate::sandbox::{Declared, Terms};
 use crate::settings::FitToken;
 
+/// Whether there is something of each kind besides the tools.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Declares {
+    pub(crate) resources: bool,
+    pub(crate) prompts: bool,
+    pub(crate) views: bool,
+}
+
 /// The component's tools, asked for when they are needed first: they never
 /// change.
 pub(crate) struct Catalog {
@@ -275,16 +283,16 @@ impl Catalog {
         }
     }
 
-    /// Whether there may be resources, and prompts: capabilities are announced before it is
-    /// known which tools are offered.
-    pub(crate) fn has_resources_and_prompts(&self) -> (bool, bool) {
+    /// What there may be besides the tools: capabilities are announced before it is known
+    /// which tools are offered.
+    pub(crate) fn declares(&self) -> Declares {
         let declared = self.declared.get();
-        let has_resources = declared.is_none_or(|declared| !declared.resources.is_empty());
-        let has_prompts = declared.is_none_or(|declared| !declared.prompts.is_empty());
-        (
-            has_resources,
-            has_prompts || !self.choice.prompts.is_empty(),
-        )
+        let has_own_prompts = !self.choice.prompts.is_empty();
+        Declares {
+            resources: declared.is_none_or(|declared| !declared.resources.is_empty()),
+            prompts: has_own_prompts || declared.is_none_or(|one| !one.prompts.is_empty()),
+            views: declared.is_none_or(|declared| !declared.views.is_empty()),
+        }
     }
 
     async fn guide_for(&self, offer: &Offer) -> Result<Guide, OfferError> {
@@ -298,11 +306,12 @@ impl Catalog {
             let declared = self.loader.guide().await?;
             Ok(declared.unwrap_or_else(|error| {
                 let problem = render::error_text(&error);
-                tracing::warn!("the component offers neither resources nor prompts: {problem}");
+                tracing::warn!("the component offers no resources, prompts or views: {problem}");
                 engine::Guide {
                     resources: Vec::new(),
                     suggestions: Vec::new(),
                     prompts: Vec::new(),
+                    views: Vec::new(),
                 }
             }))
         };

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod adapters;
+mod apps;
 mod bench;
 mod build;
 mod check_requests;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Setup(setup::Setup),
     Build(build::Build),
     Adapters(adapters::Adapters),
+    Apps(apps::Apps),
     Hosts(hosts::Hosts),
     Clients(clients::Clients),
     Dist(dist::Dist),
@@ -51,6 +53,7 @@ impl Command {
             Self::Setup(command) => command.run(&workspace),
             Self::Build(command) => command.run(&workspace),
             Self::Adapters(command) => command.run(&workspace),
+            Self::Apps(command) => command.run(&workspace),
             Self::Hosts(command) => command.run(&workspace),
             Self::Clients(command) => command.run(&workspace),
             Self::Dist(command) => command.run(&workspace),

@@ -46,7 +46,7 @@ pub(crate) enum CommandError {
     Offer(#[from] OfferError),
     /// Clients would be shown something else than the operator has seen.
     #[error(
-        "the tools, instructions, resources and prompts have the checksum {found}, but \
+        "the tools, instructions, resources, prompts and views have the checksum {found}, but \
          --tools-checksum requires {expected}: compare the output of `host-runner tools --surface` \
          with what it was for the tools that you approved; if the change is intended, give the new \
          checksum"

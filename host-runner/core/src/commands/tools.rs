@@ -36,8 +36,8 @@ pub(crate) async fn surface(
     print(&format!("{surface:#}"))
 }
 
-/// Prints the resources and prompts that are offered. Needs no settings, and nothing can
-/// leave.
+/// Prints the resources, prompts and views that are offered. Needs no settings, and nothing
+/// can leave.
 pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result<(), CommandError> {
     let catalog = catalog(operator, embedded)?;
     let guide = catalog.surface().await?.guide;
@@ -67,9 +67,19 @@ pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result
             "text": prompt.text,
         })
     });
+    let views = guide.views().iter().map(|view| {
+        let declared = view.declared();
+        json!({
+            "uri": declared.uri,
+            "title": declared.title,
+            "description": declared.description,
+            "tools": declared.tools,
+        })
+    });
     let shown = json!({
         "resources": resources.collect::<Vec<_>>(),
         "prompts": prompts.collect::<Vec<_>>(),
+        "views": views.collect::<Vec<_>>(),
     });
     print(&format!("{shown:#}"))
 }

@@ -32,7 +32,7 @@ pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
     ArgumentProblem, InvalidArguments, Outcome, Pending, Tool, ToolError, ToolResult,
 };
 pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
-    Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion,
+    Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion, View,
 };
 pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;

@@ -50,6 +50,7 @@ impl Plugin {
                 resources: Vec::new(),
                 suggestions: Vec::new(),
                 prompts: Vec::new(),
+                views: Vec::new(),
             });
         };
         let (call, gate, turn) = self.sealed_call().await?;

@@ -20,7 +20,7 @@ const MAX_LIST_VALUES: usize = 100_000;
 const MAX_TOOLS: usize = 1000;
 const MAX_NAME_BYTES: usize = 64;
 
-/// What a guide may hold: resources, suggestions and prompts, of each so many.
+/// What a guide may hold: resources, suggestions, prompts and views, of each so many.
 const MAX_GUIDE_ENTRIES: usize = 100;
 const MAX_GUIDE_BYTES: usize = 256 << 10;
 
@@ -142,11 +142,12 @@ pub(super) fn checked_guide(guide: Guide) -> Result<Guide, ToolError> {
         guide.resources.len(),
         guide.suggestions.len(),
         guide.prompts.len(),
+        guide.views.len(),
     ];
     let bytes = serde_json::to_string(&guide).map_or(usize::MAX, |text| text.len());
     if counts.into_iter().any(|count| count > MAX_GUIDE_ENTRIES) || bytes > MAX_GUIDE_BYTES {
         return Err(ToolError::Internal(format!(
-            "the component has more than {MAX_GUIDE_ENTRIES} resources or prompts, or describes \
+            "the component has more than {MAX_GUIDE_ENTRIES} resources, prompts or views, or describes \
              them in more than {} KiB: use another component",
             MAX_GUIDE_BYTES >> 10
         )));

@@ -1,4 +1,5 @@
-//! What is offered besides the tools: resources, suggestions for arguments, and prompts.
+//! What is offered besides the tools: resources, suggestions for arguments,
+//! prompts, and views.
 //!
 //! A component and an operator declare them; this is what is left of that for the tools
 //! that are offered, and what it means. Nothing is called here.
@@ -9,6 +10,7 @@ mod prompt;
 mod resource;
 mod suggestion;
 mod template;
+mod view;
 
 use std::collections::BTreeSet;
 
@@ -19,6 +21,7 @@ pub(crate) use self::prompt::{Argument, Prompt};
 pub(crate) use self::resource::Resource;
 pub(crate) use self::suggestion::{Suggested, SuggestedValues, Suggestion, fitting};
 use self::template::UriTemplate;
+pub(crate) use self::view::View;
 
 use crate::engine::{self, Tool};
 
@@ -28,6 +31,7 @@ pub(crate) struct Guide {
     resources: Vec<Resource>,
     suggestions: Vec<Suggestion>,
     prompts: Vec<Prompt>,
+    views: Vec<View>,
 }
 
 impl Guide {
@@ -61,10 +65,15 @@ impl Guide {
         };
         let prompts = declared.prompts.into_iter().filter(|one| usable(one));
         let prompts = prompts.map(Prompt::from).collect::<Vec<_>>();
+        let (mut uris, mut shown) = (BTreeSet::new(), BTreeSet::new());
+        let views = declared.views.into_iter();
+        let views = views.filter(|one| uris.insert(one.uri.clone()));
+        let views = views.filter_map(|one| View::new(one, tools, &mut shown));
         Self {
             resources,
             suggestions,
             prompts: prompts.into_iter().chain(own).collect(),
+            views: views.collect(),
         }
     }
 
@@ -87,6 +96,22 @@ impl Guide {
     /// The prompt of a name.
     pub(crate) fn prompt(&self, name: &str) -> Option<&Prompt> {
         self.prompts.iter().find(|prompt| prompt.name == name)
+    }
+
+    /// The views, in the component's order.
+    pub(crate) fn views(&self) -> &[View] {
+        &self.views
+    }
+
+    /// The view of a URI.
+    pub(crate) fn view(&self, uri: &str) -> Option<&View> {
+        self.views.iter().find(|view| view.declared().uri == uri)
+    }
+
+    /// The view that shows a tool's results.
+    pub(crate) fn view_of(&self, tool: &str) -> Option<&View> {
+        let shows = |view: &&View| view.declared().tools.iter().any(|name| name == tool);
+        self.views.iter().find(shows)
     }
 
     /// Where the values of an argument come from.
@@ -182,6 +207,17 @@ mod tests {
         }
     }
 
+    fn view(uri: &str, tools: &[&str]) -> engine::View {
+        engine::View {
+            uri: uri.to_owned(),
+            name: uri.to_owned(),
+            title: String::new(),
+            description: String::new(),
+            tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
+            html: "<!doctype html>".to_owned(),
+        }
+    }
+
     fn with_arguments(name: &str, names: &[&str]) -> engine::Prompt {
         let argument = |name: &&str| engine::PromptArgument {
             name: (*name).to_owned(),
@@ -219,6 +255,14 @@ mod tests {
                 with_arguments("twice", &["vmid", "vmid"]),
                 with_arguments("odd", &["v m"]),
             ],
+            views: vec![
+                view("ui://look", &["gone", "look"]),
+                view("ui://gone", &["gone"]),
+                view("https://look", &["stop"]),
+                view("ui://stop", &["look", "stop"]),
+                // Declared before.
+                view("ui://look", &["stop"]),
+            ],
         };
         let file = host_runner_policy::PolicyFile::parse(own).unwrap();
         let tools = [tool("look", true), tool("stop", false)];
@@ -244,11 +288,24 @@ mod tests {
     }
 
     #[test]
+    fn a_view_is_one_of_an_offered_tool_and_a_tool_has_one() {
+        let guide = guide("");
+        let uris = guide.views().iter().map(|one| one.declared().uri.as_str());
+        assert_eq!(uris.collect::<Vec<_>>(), ["ui://look", "ui://stop"]);
+        let of = |tool| guide.view_of(tool).map(|view| view.declared().uri.as_str());
+        assert_eq!(of("look"), Some("ui://look"));
+        assert_eq!(of("stop"), Some("ui://stop"));
+        assert_eq!(of("gone"), None);
+        assert!(guide.view("ui://gone").is_none());
+    }
+
+    #[test]
     fn a_uri_is_checked_against_what_is_declared() {
         let declared = engine::Guide {
             resources: vec![resource("pve://guests/{vmid}", "look")],
             suggestions: Vec::new(),
             prompts: Vec::new(),
+            views: Vec::new(),
         };
         assert!(declares(&declared, "pve://guests/100"));
         assert!(!declares(&declared, "pve://nothing"));

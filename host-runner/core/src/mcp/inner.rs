@@ -19,6 +19,7 @@ use super::refusal::{Cancelled, blame, ending};
 use super::running::{Caller, Running, Start};
 use super::suggestions::Suggestions;
 use super::tool::to_mcp;
+use super::views;
 use crate::engine::{Plugin, Tool, ToolError};
 use crate::guide::Guide;
 use crate::offer::Catalog;
@@ -90,18 +91,22 @@ impl Inner {
     /// What this server can do.
     pub(super) fn capabilities(&self) -> ServerCapabilities {
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
-        let (has_resources, has_prompts) = self.catalog.has_resources_and_prompts();
-        if has_resources {
+        let declared = self.catalog.declares();
+        if declared.resources || declared.views {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
             resources.list_changed = Some(true);
             capabilities.resources = Some(resources);
         }
-        if has_prompts {
+        if declared.prompts {
             capabilities.prompts = Some(PromptsCapability::default());
         }
-        if has_resources || has_prompts {
+        if declared.resources || declared.prompts {
             capabilities.completions = Some(JsonObject::new());
+        }
+        if declared.views {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.insert(views::EXTENSION.to_owned(), JsonObject::new());
         }
         capabilities
     }
@@ -147,6 +152,17 @@ impl Inner {
                 Ok((list, true))
             }
             Err(_) => Ok((convert(&self.catalog.without_choice().await)?, false)),
+        }
+    }
+
+    /// The tools for a client that shows views. Without the guide, they have none.
+    pub(super) async fn with_views(&self, tools: Vec<McpTool>) -> Vec<McpTool> {
+        match self.guide().await {
+            Ok(guide) => {
+                let tools = tools.into_iter();
+                tools.map(|tool| views::with_view(tool, guide)).collect()
+            }
+            Err(_) => tools,
         }
     }
 

@@ -22,6 +22,7 @@ mod surface;
 mod tool;
 mod unknown;
 mod updates;
+mod views;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -206,8 +207,16 @@ impl ServerHandler for Server {
         self.0.prepare();
         timings::reached(Milestone::ToolList);
         let (tools, can_be_called) = listed.map_err(internal)?;
+        let (ttl, mut scope) = self.lifetime(can_be_called);
+        let tools = match views::are_shown(&context) {
+            // Of this list, other clients need only a part.
+            true => {
+                scope = CacheScope::Private;
+                self.0.with_views(tools).await
+            }
+            false => tools,
+        };
         let list = ListToolsResult::with_all_items(tools);
-        let (ttl, scope) = self.lifetime(can_be_called);
         Ok(match is_cacheable(&context) {
             true => list.with_ttl_ms(ttl).with_cache_scope(scope),
             false => list,
@@ -274,9 +283,14 @@ impl ServerHandler for Server {
         let caller = Caller::of(&context, Occasion::Resource);
         let read = self.0.read_resource(&request.uri, &caller);
         let read = self.0.answered(&context, read).await?;
-        // What it shows may change with the next call.
+        let (ttl, scope) = match read.is_fixed {
+            true => self.lifetime(true),
+            // What it shows may change with the next call.
+            false => (0, CacheScope::Private),
+        };
+        let read = read.result;
         Ok(match is_cacheable(&context) {
-            true => read.with_ttl_ms(0).with_cache_scope(CacheScope::Private),
+            true => read.with_ttl_ms(ttl).with_cache_scope(scope),
             false => read,
         }
         .into())

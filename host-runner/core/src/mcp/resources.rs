@@ -10,6 +10,7 @@ use super::inner::Inner;
 use super::look::LookError;
 use super::running::Caller;
 use super::unknown::unknown_resource;
+use super::views;
 use crate::guide::{Guide, Resource, Suggested, Values};
 
 /// What every resource is.
@@ -20,6 +21,13 @@ pub(super) struct Listed {
     pub(super) all: Vec<McpResource>,
     /// The templates whose resources could not, and why.
     pub(super) missing: Vec<String>,
+}
+
+/// What was read.
+pub(super) struct Read {
+    pub(super) result: ReadResourceResult,
+    /// It stays as it is while the process lives.
+    pub(super) is_fixed: bool,
 }
 
 impl Inner {
@@ -86,19 +94,28 @@ impl Inner {
         Ok(resource.content(result))
     }
 
-    /// Reads the resource of a URI.
+    /// Reads the resource of a URI, or the view.
     pub(super) async fn read_resource(
         &self,
         uri: &str,
         caller: &Caller,
-    ) -> Result<ReadResourceResult, ErrorData> {
+    ) -> Result<Read, ErrorData> {
         let guide = self.guide().await?;
+        if let Some(view) = guide.view(uri) {
+            return Ok(Read {
+                result: views::content(view),
+                is_fixed: true,
+            });
+        }
         let found = guide.resource(uri);
         let (resource, values) = found.ok_or_else(|| unknown_resource(guide, uri))?;
         let content = self.content(resource, &values, caller).await;
         let content = content.map_err(|error| error.into_error(Some(uri)))?;
         let content = ResourceContents::text(content.to_string(), uri).with_mime_type(MIME_TYPE);
-        Ok(ReadResourceResult::new(vec![content]))
+        Ok(Read {
+            result: ReadResourceResult::new(vec![content]),
+            is_fixed: false,
+        })
     }
 }
 

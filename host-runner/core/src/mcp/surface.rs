@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::tool::to_mcp;
 use super::{detail, prompts, resources};
 use crate::digest::Digest;
+use crate::guide::View;
 use crate::offer::{Catalog, OfferError};
 use crate::settings::Detail;
 
@@ -22,8 +23,8 @@ pub(super) fn instructions(mut of_catalog: String, detail: Detail) -> String {
     of_catalog
 }
 
-/// The tools as clients see them, the instructions, the resources and the prompts with
-/// their texts; the members of each object in the order of their names.
+/// The tools as clients see them, the instructions, the resources, the prompts with
+/// their texts, and the views; the members of each object in the order of their names.
 ///
 /// It depends on the component, the policy, `--detail` and this program, but not on the
 /// program's version, by which nothing of it need change. What the token may do leaves tools
@@ -49,6 +50,7 @@ pub(crate) async fn surface(catalog: &Catalog, detail: Detail) -> Result<Value, 
         "resources": resources::singles(&surface.guide),
         "resourceTemplates": resources::templates(&surface.guide),
         "prompts": prompts.collect::<Vec<_>>(),
+        "views": surface.guide.views().iter().map(View::declared).collect::<Vec<_>>(),
     });
     shown.sort_all_objects();
     Ok(shown)

@@ -17,7 +17,7 @@ const HEAD: &str = "\
 
 All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools --json` prints the same as JSON Schema.
 
-Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. [Resources and prompts](#resources-and-prompts) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
+Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. [Resources, prompts](#resources-and-prompts) and [views](#views) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
 
 ";
 
@@ -31,6 +31,23 @@ A client can read resources without calling a tool by name, so a user can attach
 const PROMPTS_HEAD: &str = "
 Prompts are instructions that a user picks in the client, often as a slash command. A prompt is offered only with the tools that it cannot do without. `host-runner tools --guide` prints the texts; an operator adds prompts or replaces these in the [policy file](policy.md#prompts).
 
+";
+
+const VIEWS_HEAD: &str = "
+# Views
+
+A client with the MCP Apps extension (`io.modelcontextprotocol/ui`), such as Claude, ChatGPT, VS Code or Goose, also shows the results of these tools to its user as a page. Other clients get the lists and results without it, and the model gets the same text in every client. A page is a part of the component, loads nothing, and shows whatever comes from the cluster as text. It works with the keyboard and a screen reader, in a light or dark theme, and from a width of 320 pixels.
+
+A page cannot make a change: clients are told that only the model may call the tools that are not *reads*. The button of a preview sends a message in the user's name that asks the model to make the change. The message names the tool and the guests, but repeats no name or note that comes from the cluster. The call that follows is judged like any other: where the policy requires consent, `host-runner` asks the user by elicitation, which a page cannot answer.
+
+";
+
+const VIEWS_TAIL: &str = "
+![The view of the cluster: a problem, the nodes and the largest guests with bars for their load](images/view-cluster.png)
+
+![The view of an evacuation: which guests can move where, and why the others stay](images/view-evacuation.png)
+
+![The view of a change: what a preview would do to each guest, and a button that asks the assistant to do it](images/view-change.png)
 ";
 
 /// Whether [`HEAD`] says enough of a call: every tool may make it, and any token.
@@ -53,7 +70,7 @@ pub(super) fn page(tools: &[Value], guide: &Value) -> Result<String> {
         let name = text(tool, "name")?;
         section(&mut page, tool).with_context(|| format!("the tool {name}"))?;
     }
-    guide_section(&mut page, guide).context("the resources and prompts")?;
+    guide_section(&mut page, guide).context("the resources, prompts and views")?;
     Ok(page)
 }
 
@@ -98,6 +115,20 @@ fn guide_section(page: &mut String, guide: &Value) -> Result<()> {
         &["Prompt", "Description", "Arguments"],
         rows,
     ));
+    page.push_str(VIEWS_HEAD);
+    let view = |one: &Value| {
+        let tools = one.get("tools").and_then(Value::as_array);
+        let tools = tools.into_iter().flatten().filter_map(Value::as_str);
+        let tools: Vec<_> = tools.map(|tool| format!("`{tool}`")).collect();
+        Ok(vec![
+            format!("`{}`", text(one, "uri")?),
+            text(one, "description")?.to_owned(),
+            tools.join(", "),
+        ])
+    };
+    let rows: Vec<_> = list("views")?.iter().map(view).collect::<Result<_>>()?;
+    page.push_str(&table::markdown(&["View", "Shows", "Tools"], rows));
+    page.push_str(VIEWS_TAIL);
     Ok(())
 }
 
@@ -396,7 +427,7 @@ mod tests {
 
     #[test]
     fn a_tool_has_a_row_and_a_section() {
-        let none = json!({"resources": [], "prompts": []});
+        let none = json!({"resources": [], "prompts": [], "views": []});
         let page = page(&[tool()], &none).unwrap();
         let page = page.strip_prefix(HEAD).unwrap();
         let (page, _) = page.split_once(GUIDE_HEAD).unwrap();
@@ -423,7 +454,7 @@ mod tests {
     }
 
     #[test]
-    fn resources_and_prompts_have_rows() {
+    fn resources_prompts_and_views_have_rows() {
         let mut page = String::new();
         let guide = json!({
             "resources": [
@@ -434,12 +465,14 @@ mod tests {
                 {"name": "vmid", "required": true},
                 {"name": "note", "required": false},
             ]}],
+            "views": [{"uri": "ui://a", "description": "Shows.", "tools": ["a", "b"]}],
         });
         guide_section(&mut page, &guide).unwrap();
         for row in [
             "| `pve://cluster` | All. | `a` | yes |",
             "| `pve://x/{y}` | One. | `b` |  |",
             "| `p` | Does. | `vmid`, `note` (optional) |",
+            "| `ui://a` | Shows. | `a`, `b` |",
         ] {
             assert!(page.contains(row), "{row}: {page}");
         }
