@@ -13,6 +13,8 @@ use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::workspace::Workspace;
 
+/// The size of the pictures before a page says how high it is.
+const WIDE: (u32, u32) = (640, 900);
 /// The narrowest page that has to work, in CSS pixels.
 const NARROW: (u32, u32) = (320, 900);
 /// The largest picture, in bytes.
@@ -78,7 +80,7 @@ impl Apps {
 
 /// Reads more than the result has, and again at the press of a key.
 fn cluster(stage: &mut Stage) -> Result<Vec<u8>> {
-    let shown = stage.show("get_cluster_status", json!({}), (760, 900))?;
+    let shown = stage.show("get_cluster_status", json!({}), WIDE)?;
     stage.until_says(&shown, "Guests by memory use")?;
     says(
         stage,
@@ -107,7 +109,7 @@ fn cluster(stage: &mut Stage) -> Result<Vec<u8>> {
             ("status", ""),
         ],
     )?;
-    let picture = stage.picture(&shown)?;
+    let picture = stage.picture(&shown, WIDE.0)?;
     stage.press_first_button(&shown)?;
     stage.until_says(&shown, "Read at ")?;
     let called = stage.called();
@@ -122,14 +124,15 @@ fn cluster(stage: &mut Stage) -> Result<Vec<u8>> {
 
 /// Asks for the change by a message, which has nothing that somebody else wrote.
 fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
-    let shown = stage.show("evacuate_node", json!({ "node": "pve1" }), (760, 900))?;
+    let arguments = json!({ "node": "pve1", "accept_container_restart": true });
+    let shown = stage.show("evacuate_node", arguments, WIDE)?;
     stage.until_says(&shown, "Targets")?;
     says(
         stage,
         &shown,
         &[
             "Plan: nothing has been moved",
-            "7 guests: 2 can move, 5 stay",
+            "7 guests: 4 can move, 3 stay",
             "home-assistant (130)",
             "pve1 → pve2",
             "templates stay",
@@ -137,7 +140,7 @@ fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
             "128 GiB",
         ],
     )?;
-    let picture = stage.picture(&shown)?;
+    let picture = stage.picture(&shown, WIDE.0)?;
     stage.press_first_button(&shown)?;
     stage.until_says(&shown, "The assistant was asked")?;
     let said = stage.said();
@@ -156,7 +159,7 @@ fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
 
 fn change(stage: &mut Stage) -> Result<Vec<u8>> {
     let arguments = json!({ "node": "pve1", "preview": true });
-    let shown = stage.show("stop_guest", arguments, (760, 720))?;
+    let shown = stage.show("stop_guest", arguments, WIDE)?;
     stage.until_says(&shown, "Left out")?;
     says(
         stage,
@@ -169,7 +172,7 @@ fn change(stage: &mut Stage) -> Result<Vec<u8>> {
             "(debian-13-cloud) is a template",
         ],
     )?;
-    let picture = stage.picture(&shown)?;
+    let picture = stage.picture(&shown, WIDE.0)?;
     stage.press_first_button(&shown)?;
     stage.until_says(&shown, "The assistant was asked")?;
     let said = stage.said();

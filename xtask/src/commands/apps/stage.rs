@@ -168,8 +168,8 @@ impl Stage {
         self.browser.accessible(&shown.frame)
     }
 
-    /// A picture of the view, as high as it wants to be.
-    pub(super) fn picture(&mut self, shown: &Shown) -> Result<Vec<u8>> {
+    /// A picture of the view, so wide and as high as it wants to be.
+    pub(super) fn picture(&mut self, shown: &Shown, width: u32) -> Result<Vec<u8>> {
         // The size is sent when the page has been laid out.
         let settled = "new Promise(done => setTimeout(() => done(frame.offsetHeight), 200))";
         let height = self.browser.value(&shown.page, settled)?;
@@ -178,7 +178,7 @@ impl Stage {
             (100..4000).contains(&height),
             "the view is {height} px high"
         );
-        self.browser.resize(&shown.page, (760, height))?;
+        self.browser.resize(&shown.page, (width, height))?;
         self.browser.picture(&shown.page)
     }
 
