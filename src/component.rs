@@ -146,7 +146,6 @@ impl From<&guide::View> for wit_guide::View {
     fn from(view: &guide::View) -> Self {
         Self {
             uri: view.uri.into(),
-            name: view.name.into(),
             title: view.title.into(),
             description: view.description.into(),
             tools: texts(view.tools),

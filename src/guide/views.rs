@@ -26,7 +26,6 @@ macro_rules! compact {
 #[derive(Debug)]
 pub(crate) struct View {
     pub(crate) uri: &'static str,
-    pub(crate) name: &'static str,
     pub(crate) title: &'static str,
     pub(crate) description: &'static str,
     /// The tools whose results it shows; no tool has two.
@@ -39,7 +38,6 @@ pub(crate) struct View {
 pub(crate) const VIEWS: &[View] = &[
     View {
         uri: "ui://proxmox-mcp/cluster",
-        name: "cluster_view",
         title: "Cluster",
         description: "Quorum, nodes with their load, the largest guests, high availability.",
         tools: &["get_cluster_status"],
@@ -47,7 +45,6 @@ pub(crate) const VIEWS: &[View] = &[
     },
     View {
         uri: "ui://proxmox-mcp/evacuation",
-        name: "evacuation_view",
         title: "Evacuation of a node",
         description: "Where each guest of a node can go, and why some cannot.",
         tools: &["evacuate_node"],
@@ -55,7 +52,6 @@ pub(crate) const VIEWS: &[View] = &[
     },
     View {
         uri: "ui://proxmox-mcp/change",
-        name: "change_view",
         title: "Change",
         description: "What a change would do to each guest, or has done.",
         tools: &[

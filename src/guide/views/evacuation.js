@@ -5,7 +5,7 @@ const NAMES = {
 };
 const draw = ({ status, guests, targets, moved, failed, stays, excluded_nodes, not_visible, next_step }) => {
   const planned = guests.filter(one => one.state == "planned").length;
-  const counts = [[planned, "can move"], [moved, "moved"], [failed, "failed"], [stays, "stay"]];
+  const counts = [[planned, "can move"], [moved, "moved"], [failed, "failed"], [stays, "staying"]];
   const why = one => [list(one.reasons, "bad"), list(one.warnings)];
   return [
     element("h1", {}, title),

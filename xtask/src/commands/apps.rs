@@ -18,7 +18,7 @@ const WIDE: (u32, u32) = (640, 900);
 /// The narrowest page that has to work, in CSS pixels.
 const NARROW: (u32, u32) = (320, 900);
 /// The largest picture, in bytes.
-const LARGEST: usize = 100 << 10;
+const LARGEST: usize = 100_000;
 /// What would be done to a page that took a name for HTML.
 const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><b>x</b>";
 
@@ -124,7 +124,7 @@ fn cluster(stage: &mut Stage) -> Result<Vec<u8>> {
 
 /// Asks for the change by a message, which has nothing that somebody else wrote.
 fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
-    let arguments = json!({ "node": "pve1", "accept_container_restart": true });
+    let arguments = json!({ "vmids": [101, 130, 140, 201, 202], "accept_container_restart": true });
     let shown = stage.show("evacuate_node", arguments, WIDE)?;
     stage.until_says(&shown, "Targets")?;
     says(
@@ -132,10 +132,10 @@ fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
         &shown,
         &[
             "Plan: nothing has been moved",
-            "7 guests: 4 can move, 3 stay",
+            "5 guests: 4 can move, 1 staying",
             "home-assistant (130)",
             "pve1 → pve2",
-            "templates stay",
+            "HA rule prefer-vm-101",
             "node pve3 is offline",
             "128 GiB",
         ],
@@ -146,7 +146,7 @@ fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
     let said = stage.said();
     ensure!(
         said == [
-            "I have seen the preview of evacuate_node, node pve1. Do it now, with the same \
+            "I have seen the preview of evacuate_node, vmids 101, 130, 140, 201, 202. Do it now, with the same \
                   arguments and plan: false."
         ],
         "{said:?}"

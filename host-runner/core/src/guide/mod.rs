@@ -210,7 +210,6 @@ mod tests {
     fn view(uri: &str, tools: &[&str]) -> engine::View {
         engine::View {
             uri: uri.to_owned(),
-            name: uri.to_owned(),
             title: String::new(),
             description: String::new(),
             tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
