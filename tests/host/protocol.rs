@@ -54,6 +54,7 @@ async fn initialize_names_the_server() -> anyhow::Result<()> {
         result["capabilities"],
         json!({
             "completions": {},
+            "extensions": { "io.modelcontextprotocol/ui": {} },
             "prompts": {},
             "resources": { "subscribe": true, "listChanged": true },
             "tools": {},
