@@ -167,14 +167,17 @@ impl Browser {
 
     /// Presses a key while a session has the focus.
     pub(crate) fn press(&mut self, session: &Session, key: &str, code: u32) -> Result<()> {
-        for kind in ["rawKeyDown", "char", "keyUp"] {
-            let mut params = json!({ "type": kind, "key": key, "windowsVirtualKeyCode": code });
-            if kind == "char" {
-                if key != "Enter" {
-                    continue;
-                }
-                params["text"] = json!("\r");
-            }
+        // Enter presses a button as a character, Tab moves the focus without one.
+        let text = if key == "Enter" { "\r" } else { "" };
+        let kind = if text.is_empty() {
+            "rawKeyDown"
+        } else {
+            "keyDown"
+        };
+        for kind in [kind, "keyUp"] {
+            let params = json!({
+                "type": kind, "key": key, "windowsVirtualKeyCode": code, "text": text,
+            });
             self.command(Some(session), "Input.dispatchKeyEvent", params)?;
         }
         Ok(())
