@@ -10,13 +10,14 @@ use crate::bindings::exports::proxmox::mcp::guide as wit_guide;
 use crate::bindings::exports::proxmox::mcp::tools as wit;
 use crate::error::Error;
 use crate::guide;
+use crate::json::{self, DeserializeFields};
 use crate::pve::Pve;
 use crate::settings::Settings;
 use crate::text;
 use crate::tool::declared;
 use crate::tool::ticket::Ticket;
 use crate::tool::{Finished, Outcome, Tool};
-use crate::tools;
+use crate::{tool_names, tools};
 
 /// What the component exports.
 struct Component;
@@ -164,6 +165,7 @@ fn answer(tool: &str, outcome: Outcome) -> Result<wit::Outcome, Error> {
     Ok(match outcome {
         Outcome::Done(finished) => wit::Outcome::Done(finished.into()),
         Outcome::Running(running) => wit::Outcome::Running(wit::Pending {
+            task: task(&running.interim),
             ticket: Ticket {
                 tool: tool.to_owned(),
                 pending: running.pending,
@@ -175,6 +177,23 @@ fn answer(tool: &str, outcome: Outcome) -> Result<wit::Outcome, Error> {
             interim: running.interim.into(),
         }),
     })
+}
+
+/// The task of a call that is still running, if its report names one.
+fn task(interim: &Finished) -> Option<wit::ProxmoxTask> {
+    let named: Named = json::read(&interim.structured).ok()?;
+    Some(wit::ProxmoxTask {
+        upid: named.upid?,
+        followed_by: tool_names::WAIT_TASK.to_owned(),
+        stopped_by: tool_names::STOP_TASK.to_owned(),
+    })
+}
+
+/// What names the task in a report.
+#[derive(DeserializeFields)]
+struct Named {
+    #[serde(default)]
+    upid: Option<String>,
 }
 
 /// The longest message of an error, and the most problems that are listed.

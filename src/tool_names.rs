@@ -64,6 +64,7 @@ tool_names! {
     SET_NIC = "set_nic";
     START_GUEST = "start_guest";
     STOP_GUEST = "stop_guest";
+    STOP_TASK = "stop_task";
     UPDATE_FIREWALL_RULE = "update_firewall_rule";
     WAIT_TASK = "wait_task";
 }

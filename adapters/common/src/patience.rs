@@ -170,6 +170,7 @@ mod tests {
             progress: Some(0.1),
             retry_after_ms,
             interim: result("interim"),
+            task: None,
         })
     }
 

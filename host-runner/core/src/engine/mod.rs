@@ -29,7 +29,7 @@ use wasmtime_wasi::I32Exit;
 #[cfg(test)]
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{Annotations, FailedTask};
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
-    ArgumentProblem, InvalidArguments, Outcome, Pending, Tool, ToolError, ToolResult,
+    ArgumentProblem, InvalidArguments, Outcome, Pending, ProxmoxTask, Tool, ToolError, ToolResult,
 };
 pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
     Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion, View,

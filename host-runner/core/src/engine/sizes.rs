@@ -12,6 +12,8 @@ const MAX_ANSWER_VALUES: usize = 50_000;
 const MAX_INTERIM_BYTES: usize = 64 << 10;
 const MAX_TICKET_BYTES: usize = 16 << 10;
 const MAX_MESSAGE_CHARS: usize = 1000;
+/// What names a task of Proxmox VE, and the tools for it: a longer name is not one.
+const MAX_TASK_BYTES: usize = 512;
 
 /// What all tools may say of themselves, schemas included.
 const MAX_LIST_BYTES: usize = 2 << 20;
@@ -82,6 +84,10 @@ pub(super) fn checked(answer: Result<Outcome, ToolError>) -> Result<Outcome, Too
     answer.map(|outcome| match outcome {
         Outcome::Running(mut pending) => {
             cut(&mut pending.message);
+            pending.task = pending.task.filter(|task| {
+                let names = [&task.upid, &task.followed_by, &task.stopped_by];
+                names.into_iter().map(String::len).sum::<usize>() <= MAX_TASK_BYTES
+            });
             Outcome::Running(pending)
         }
         done => done,

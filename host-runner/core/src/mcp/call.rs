@@ -1,6 +1,8 @@
 //! `tools/call`.
 
-use rmcp::model::{CallToolRequestParams, CallToolResponse};
+use std::sync::Arc;
+
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult};
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 
@@ -9,25 +11,48 @@ use super::detail;
 use super::inner::Inner;
 use super::progress::Client;
 use super::refusal::{self, Cancelled};
-use super::running::{Caller, Event};
+use super::running::{Caller, Event, Progress, Running};
+use super::tasks::{self, Long, PROMPT_TIME};
 use super::tool::{faulty, to_error, to_result};
 use crate::audit::Occasion;
+use crate::settings::Detail;
 use crate::timings::{self, Milestone};
+
+/// A call that has begun, now or before its user was asked.
+struct Begun {
+    call: Running,
+    tool: String,
+    detail: Detail,
+    /// By which way its user can be asked.
+    way: Option<Way>,
+}
 
 impl Inner {
     /// Calls a tool, and asks the user where that is needed.
     pub(super) async fn answer(
-        &self,
+        self: &Arc<Self>,
         request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        match self.begin(&request, context).await? {
+            Ok(begun) => self.follow(begun, &request, context).await,
+            Err(refused) => Ok(refused.into()),
+        }
+    }
+
+    /// Begins a call, or continues the one that the request brings an answer for.
+    async fn begin(
+        &self,
+        request: &CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Result<Begun, CallToolResult>, ErrorData> {
         if let Some(fault) = &self.fault {
-            return Ok(faulty(fault).into());
+            return Ok(Err(faulty(fault)));
         }
         self.backlog.room().await;
         let offer = match self.catalog.offer().await {
             Ok(offer) => offer,
-            Err(error) => return Ok(faulty(&error.to_string()).into()),
+            Err(error) => return Ok(Err(faulty(&error.to_string()))),
         };
         let tool = offer
             .find(&request.name)
@@ -35,12 +60,12 @@ impl Inner {
         let mut arguments = request.arguments.clone().unwrap_or_default();
         let detail = match detail::take(&mut arguments, tool) {
             Ok(detail) => detail.unwrap_or(self.detail),
-            Err(error) => return Ok(to_error(&error).into()),
+            Err(error) => return Ok(Err(to_error(&error))),
         };
         let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
-        let mut call = match self.questions.resume(&request) {
+        let call = match self.questions.resume(request) {
             Some(resumed) => {
                 resumed.question.answer(resumed.agreed);
                 resumed.call
@@ -49,18 +74,55 @@ impl Inner {
                 let caller = Caller::of(context, Occasion::Call);
                 match self.start(tool, arguments, way.is_some(), &caller).await {
                     Ok(call) => call,
-                    Err(error) => return Ok(to_error(&error).into()),
+                    Err(error) => return Ok(Err(to_error(&error))),
                 }
             }
         };
+        Ok(Ok(Begun {
+            call,
+            tool: tool.name.clone(),
+            detail,
+            way,
+        }))
+    }
+
+    /// Follows a call until there is something to answer: its result, a question, or that
+    /// it takes long.
+    async fn follow(
+        self: &Arc<Self>,
+        begun: Begun,
+        request: &CallToolRequestParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let Begun {
+            mut call,
+            tool,
+            detail,
+            way,
+        } = begun;
         let mut client = Client::new(context);
+        let mut progress: Option<Progress> = None;
+        let mut can_be_task = tasks::understands(context);
+        let mut overdue = std::pin::pin!(tokio::time::sleep(PROMPT_TIME));
         loop {
             let event = tokio::select! {
                 event = call.next() => event,
                 () = context.ct.cancelled() => return Err(Cancelled.into()),
+                () = &mut overdue, if can_be_task => {
+                    let long = Long { call, tool: tool.clone(), detail, progress };
+                    match self.begin_task(long) {
+                        Ok(task) => return Ok(CallToolResponse::Task(task)),
+                        Err(long) => Long { call, progress, .. } = *long,
+                    }
+                    can_be_task = false;
+                    continue;
+                }
             };
             match (event, way) {
-                (Event::Progress(now), _) => client.progress(now).await,
+                (Event::Progress(now), _) => {
+                    progress = Some(now.clone());
+                    client.progress(now).await;
+                }
                 (Event::Ended(answer), _) => {
                     timings::reached(Milestone::FirstCall);
                     let answer = answer.and_then(|result| to_result(result, detail));
@@ -69,14 +131,14 @@ impl Inner {
                 (Event::Question(mut question), Some(Way::Request)) => {
                     let change = question.change.clone();
                     let agreed = tokio::select! {
-                        agreed = self.questions.ask(&tool.name, &change, context) => agreed,
+                        agreed = self.questions.ask(&tool, &change, context) => agreed,
                         () = question.expired() => continue,
                         () = context.ct.cancelled() => return Err(Cancelled.into()),
                     };
                     question.answer(agreed);
                 }
                 (Event::Question(question), _) => {
-                    return Ok(match self.questions.park(&request, question, call) {
+                    return Ok(match self.questions.park(request, question, call) {
                         Some(asks) => asks.into(),
                         None => to_error(&refusal::unasked()).into(),
                     });

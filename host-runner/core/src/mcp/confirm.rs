@@ -25,7 +25,7 @@ use super::running::Running;
 use crate::sandbox::{ANSWER_TIME, Change, Question};
 
 /// The name of the one question that is asked at a time.
-const QUESTION: &str = "confirm";
+pub(super) const QUESTION: &str = "confirm";
 
 /// The open questions, and the key that seals their numbers, so that a client
 /// cannot make up an answer to a question of another call.
@@ -170,7 +170,8 @@ fn call(request: &CallToolRequestParams) -> Vec<u8> {
     format!("{}\n{arguments}", request.name).into_bytes()
 }
 
-fn form(tool: &str, change: &Change) -> ElicitRequestParams {
+/// What the client is to ask.
+pub(super) fn form(tool: &str, change: &Change) -> ElicitRequestParams {
     ElicitRequestParams::FormElicitationParams {
         meta: None,
         message: change.question(tool),

@@ -4,7 +4,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rmcp::model::{
-    JsonObject, PromptsCapability, ResourcesCapability, ServerCapabilities, Tool as McpTool,
+    ExtensionCapabilities, JsonObject, PromptsCapability, ResourcesCapability, ServerCapabilities,
+    TASKS_EXTENSION_ID, Tool as McpTool,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
@@ -18,6 +19,7 @@ use super::listeners::Listeners;
 use super::refusal::{Cancelled, blame, ending};
 use super::running::{Caller, Running, Start};
 use super::suggestions::Suggestions;
+use super::tasks::Tasks;
 use super::tool::to_mcp;
 use super::views;
 use crate::engine::{Plugin, Tool, ToolError};
@@ -50,6 +52,7 @@ pub(super) struct Inner {
     pub(super) wait: Duration,
     pub(super) detail: Detail,
     pub(super) questions: Questions,
+    pub(super) tasks: Tasks,
     pub(super) backlog: Backlog,
     pub(super) suggestions: Suggestions,
     pub(super) listeners: Listeners,
@@ -77,6 +80,7 @@ impl Inner {
             wait: options.wait,
             detail: options.detail,
             questions: Questions::new(),
+            tasks: Tasks::default(),
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
             listeners: Listeners::new(options.poll),
@@ -92,6 +96,7 @@ impl Inner {
     pub(super) fn capabilities(&self) -> ServerCapabilities {
         let mut capabilities = ServerCapabilities::builder().enable_tools().build();
         let declared = self.catalog.declares();
+        capabilities.extensions = Some(extensions(declared.views));
         if declared.resources || declared.views {
             let mut resources = ResourcesCapability::default();
             resources.subscribe = Some(true);
@@ -103,10 +108,6 @@ impl Inner {
         }
         if declared.resources || declared.prompts {
             capabilities.completions = Some(JsonObject::new());
-        }
-        if declared.views {
-            let extensions = capabilities.extensions.get_or_insert_default();
-            extensions.insert(views::EXTENSION.to_owned(), JsonObject::new());
         }
         capabilities
     }
@@ -206,4 +207,20 @@ impl Inner {
         let guide = self.catalog.guide().await;
         guide.map_err(|error| ErrorData::internal_error(blame(&error.to_string()), None))
     }
+}
+
+/// The extensions of MCP that this server has, with their settings.
+fn extensions(has_views: bool) -> ExtensionCapabilities {
+    let views = has_views.then_some(views::EXTENSION);
+    let all = [TASKS_EXTENSION_ID].into_iter().chain(views);
+    all.map(|name| (name.to_owned(), JsonObject::new()))
+        .collect()
+}
+
+/// Leaves out of a greeting what a client of an earlier revision than 2026-07-28 cannot use.
+pub(super) fn without_tasks(capabilities: &mut ServerCapabilities) {
+    capabilities.extensions = capabilities.extensions.take().and_then(|mut extensions| {
+        extensions.remove(TASKS_EXTENSION_ID);
+        (!extensions.is_empty()).then_some(extensions)
+    });
 }

@@ -38,7 +38,7 @@ pub(super) enum Line {
 }
 
 /// The methods that this server or rmcp has: their parameters are known.
-const METHODS: [&str; 15] = [
+const METHODS: [&str; 18] = [
     "initialize",
     "ping",
     "server/discover",
@@ -54,6 +54,9 @@ const METHODS: [&str; 15] = [
     "resources/templates/list",
     "resources/unsubscribe",
     "subscriptions/listen",
+    "tasks/cancel",
+    "tasks/get",
+    "tasks/update",
 ];
 
 const CALL_EXAMPLE: &str = r#"for example {"name":"get_guest","arguments":{"vmid":100}}"#;

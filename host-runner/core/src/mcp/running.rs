@@ -16,12 +16,16 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{CallOutcome, CallStart, Occasion};
-use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
+use crate::engine::{Pending, Plugin, ProxmoxTask, Tool, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer;
 use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
 
 use super::refusal;
+
+/// The longest that a call is followed whose client asks for its state, and waits for
+/// no answer: longer than a backup of a large guest takes.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A call that has been started.
 pub(super) struct Running {
@@ -32,15 +36,18 @@ pub(super) struct Running {
     /// Aborting loses nothing: the tool only reads, or only waits for a task of
     /// Proxmox.
     can_stop: Arc<AtomicBool>,
+    is_patient: Arc<AtomicBool>,
     ended: bool,
 }
 
 /// How far a Proxmox task is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) struct Progress {
     /// From 0 to 1, where it is known.
     pub(super) fraction: Option<f32>,
     pub(super) message: String,
+    /// The one that is running now, where it is known.
+    pub(super) task: Option<ProxmoxTask>,
 }
 
 /// What happens to a call.
@@ -111,17 +118,24 @@ impl Running {
         });
         let gate = plugin.gate(terms, logged.as_ref());
         let can_stop = Arc::new(AtomicBool::new(tool.annotations.read_only));
+        let is_patient = Arc::new(AtomicBool::new(false));
         let (reporter, progress) = watch::channel(None);
         let task = tokio::spawn({
             let (plugin, gate) = (Arc::clone(plugin), Arc::clone(&gate));
-            let can_stop = Arc::clone(&can_stop);
+            let (can_stop, is_patient) = (Arc::clone(&can_stop), Arc::clone(&is_patient));
             let (name, wait, closing) = (tool.name.clone(), start.wait, start.closing);
             async move {
                 let outcome = plugin.call_tool(&name, &arguments, &gate).await?;
                 can_stop.store(true, Ordering::Relaxed);
+                let waited = async {
+                    follow::after(Some(wait)).await;
+                    if is_patient.load(Ordering::Relaxed) {
+                        follow::after(Some(LONGEST_WAIT)).await;
+                    }
+                };
                 let enough = async {
                     tokio::select! {
-                        () = follow::after(Some(wait)) => {}
+                        () = waited => {}
                         () = closing.cancelled() => {}
                     }
                 };
@@ -135,8 +149,20 @@ impl Running {
             questions,
             progress,
             can_stop,
+            is_patient,
             ended: false,
         }
+    }
+
+    /// Follows a task of Proxmox VE to its end, also beyond the time after which a call
+    /// returns with it still running.
+    pub(super) fn be_patient(&self) {
+        self.is_patient.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the call has changed something, or may still do so once this is dropped.
+    pub(super) fn may_change(&self) -> bool {
+        self.gate.has_written() || !self.can_stop.load(Ordering::Relaxed)
     }
 
     /// What happens next. May be dropped and called again.
@@ -204,6 +230,7 @@ impl Listener for Reporter {
         self.0.send_replace(Some(Progress {
             fraction: now.progress,
             message: now.message.clone(),
+            task: now.task.clone(),
         }));
     }
 }

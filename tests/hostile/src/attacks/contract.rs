@@ -52,6 +52,7 @@ pub(crate) fn run_forever(_: &Arguments) -> Result<Outcome, ToolError> {
         progress: Some(f32::NAN),
         retry_after_ms: 0,
         interim: result(json!({ "outcome": "interim" })),
+        task: None,
     }))
 }
 
@@ -63,6 +64,7 @@ pub(crate) fn send_later(arguments: &Arguments) -> Result<Outcome, ToolError> {
         progress: None,
         retry_after_ms: 1,
         interim: result(json!({ "outcome": "interim" })),
+        task: None,
     }))
 }
 
@@ -97,6 +99,7 @@ fn go_on(looks: usize) -> Outcome {
         progress: None,
         retry_after_ms: 1,
         interim: result(json!({ "outcome": "interim" })),
+        task: None,
     })
 }
 

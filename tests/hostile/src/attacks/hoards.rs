@@ -10,7 +10,8 @@ use crate::bindings::wasi::clocks::monotonic_clock;
 use crate::bindings::wasi::http::types::{Fields, Method, OutgoingRequest, Scheme};
 use crate::bindings::wasi::random::random;
 use crate::bindings::{
-    Annotations, ArgumentProblem, FailedTask, InvalidArguments, Outcome, Pending, Tool, ToolError,
+    Annotations, ArgumentProblem, FailedTask, InvalidArguments, Outcome, Pending, ProxmoxTask,
+    Tool, ToolError,
 };
 
 /// A ticket whose look answers with a task that says as much as before.
@@ -143,6 +144,11 @@ fn going_on(bytes: usize) -> Outcome {
         progress: Some(0.5),
         retry_after_ms: 0,
         interim: result(json!({ "outcome": "interim", "filler": long })),
+        task: Some(ProxmoxTask {
+            upid: long.clone(),
+            followed_by: long.clone(),
+            stopped_by: long,
+        }),
     })
 }
 

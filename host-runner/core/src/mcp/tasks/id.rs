@@ -1,0 +1,104 @@
+//! The id of a task: a part that nobody can guess and, where a task of Proxmox VE was
+//! running when it was given out, the tool that follows that task and its UPID:
+//! `0123…cdef.wait_task.UPID:…`. By these, a later process answers for the id as well.
+
+use std::fmt::Write as _;
+
+use crate::engine::ProxmoxTask;
+
+/// 128 bits.
+const SECRET_BYTES: usize = 16;
+/// The longest id that this program gives out.
+const MAX_ID_BYTES: usize = 640;
+const UPID: &str = "UPID:";
+
+/// What an id of an earlier process says. Anybody may have written it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Earlier<'a> {
+    /// The tool that follows the task.
+    pub(super) tool: &'a str,
+    pub(super) upid: &'a str,
+}
+
+/// A new id. None if the system has no random numbers.
+pub(super) fn new(task: Option<&ProxmoxTask>) -> Option<String> {
+    let mut secret = [0; SECRET_BYTES];
+    let random = rustls::crypto::ring::default_provider().secure_random;
+    random.fill(&mut secret).ok()?;
+    let mut id = String::new();
+    for byte in secret {
+        let _ = write!(id, "{byte:02x}");
+    }
+    let follows = task.map(|task| format!("{id}.{}.{}", task.followed_by, task.upid));
+    Some(follows.filter(|long| earlier(long).is_some()).unwrap_or(id))
+}
+
+/// What an id says of the task that it is about.
+pub(super) fn earlier(id: &str) -> Option<Earlier<'_>> {
+    if id.len() > MAX_ID_BYTES {
+        return None;
+    }
+    let mut parts = id.splitn(3, '.');
+    let (secret, tool, upid) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_secret =
+        secret.len() == 2 * SECRET_BYTES && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let is_tool = !tool.is_empty() && tool.bytes().all(is_name);
+    let is_upid = upid.starts_with(UPID) && !upid.contains(char::is_control);
+    (is_secret && is_tool && is_upid).then_some(Earlier { tool, upid })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OF_PVE1: &str = "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:a.b@pam!full:";
+
+    fn task(upid: &str) -> ProxmoxTask {
+        ProxmoxTask {
+            upid: upid.to_owned(),
+            followed_by: "wait_task".to_owned(),
+            stopped_by: "stop_task".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_id_says_which_task_it_is_about() {
+        let id = new(Some(&task(OF_PVE1))).unwrap();
+        let expected = Earlier {
+            tool: "wait_task",
+            upid: OF_PVE1,
+        };
+        assert_eq!(earlier(&id), Some(expected));
+        let plain = new(None).unwrap();
+        assert_eq!(earlier(&plain), None);
+        assert_eq!(plain.len(), 32);
+        assert_ne!(new(None), new(None));
+    }
+
+    #[test]
+    fn what_is_not_an_upid_is_in_no_id() {
+        let long = format!("{UPID}{}", "x".repeat(MAX_ID_BYTES));
+        for upid in ["", "100", "UPID:a\nb", &long] {
+            assert_eq!(new(Some(&task(upid))).unwrap().len(), 32, "{upid}");
+        }
+    }
+
+    #[test]
+    fn what_this_program_does_not_write_is_refused() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        assert!(earlier(&format!("{secret}.wait_task.{OF_PVE1}")).is_some());
+        for id in [
+            String::new(),
+            secret.to_owned(),
+            format!("{secret}.wait_task"),
+            format!("{secret}..{OF_PVE1}"),
+            format!("{secret}.wait task.{OF_PVE1}"),
+            format!("{secret}x.wait_task.{OF_PVE1}"),
+            format!("{secret}.wait_task.100"),
+            format!(".wait_task.{OF_PVE1}"),
+        ] {
+            assert_eq!(earlier(&id), None, "{id}");
+        }
+    }
+}

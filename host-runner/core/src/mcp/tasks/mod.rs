@@ -1,0 +1,266 @@
+//! The extension `io.modelcontextprotocol/tasks`: a call that takes long is answered
+//! with a task, and its client asks for the task's state until the call has ended.
+//!
+//! A task is a call like any other, with the same policy, consent, limits and audit log.
+//! It lives as long as this process. An id of an earlier process that has the UPID of a
+//! task of Proxmox VE is answered by a call, for the client that asks, of the tool that
+//! follows that task: so an id gives its client nothing that the tools do not.
+
+mod entry;
+mod id;
+mod registry;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolResult, CreateTaskResult, ElicitRequest, ElicitResult, ElicitationAction,
+    GetTaskResult, InputResponses, ProtocolVersion,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer};
+use serde_json::json;
+
+pub(super) use self::registry::Tasks;
+
+use self::entry::{Entry, KEPT};
+use self::id::Earlier;
+use self::registry::{MAX_TASKS, Place};
+use super::confirm;
+use super::inner::Inner;
+use super::refusal::blame;
+use super::running::{Caller, Event, Progress, Running};
+use super::tool::{to_error, to_result};
+use super::unknown::cut;
+use crate::audit::Occasion;
+use crate::sandbox::Question;
+use crate::settings::Detail;
+
+/// A call that takes longer becomes a task. Most calls take less than a second; a client
+/// that waits for one poll interval more than that gains nothing by a task.
+pub(super) const PROMPT_TIME: Duration = Duration::from_secs(2);
+
+/// A call that takes long.
+pub(super) struct Long {
+    pub(super) call: Running,
+    pub(super) tool: String,
+    pub(super) detail: Detail,
+    /// How far it was last.
+    pub(super) progress: Option<Progress>,
+}
+
+/// Whether a client can be answered with a task.
+pub(super) fn understands(context: &RequestContext<RoleServer>) -> bool {
+    let capabilities = context.client_capabilities();
+    context.protocol_version() >= Some(ProtocolVersion::V_2026_07_28)
+        && capabilities.is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+impl Inner {
+    /// Makes a task of a call. Gives the call back if there may be no other task.
+    pub(super) fn begin_task(self: &Arc<Self>, long: Long) -> Result<CreateTaskResult, Box<Long>> {
+        let task = long.progress.as_ref().and_then(|now| now.task.as_ref());
+        let Some(id) = id::new(task) else {
+            return Err(Box::new(long));
+        };
+        let new = || Entry::new(id.clone(), long.progress.clone());
+        let Place::New(entry) = self.tasks.place(&id, new) else {
+            return Err(Box::new(long));
+        };
+        let created = entry.created();
+        self.run(entry, long, None);
+        Ok(created)
+    }
+
+    /// `tasks/get`.
+    pub(super) async fn get_task(
+        self: &Arc<Self>,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        Ok(self.task(id, context).await?.shown())
+    }
+
+    /// `tasks/update`. Answers to what is not asked, or no longer, are ignored.
+    pub(super) async fn update_task(
+        self: &Arc<Self>,
+        id: &str,
+        answers: InputResponses,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let entry = self.task(id, context).await?;
+        let Some(key) = entry.question() else {
+            return Ok(());
+        };
+        let Some(answer) = answers.get(&key) else {
+            return Ok(());
+        };
+        let answer: ElicitResult = serde_json::from_value(answer.clone()).map_err(|_| {
+            let message = format!(
+                "the answer to {key} is not the result of elicitation/create, for example \
+                 {{\"action\":\"accept\",\"content\":{{}}}}"
+            );
+            ErrorData::invalid_params(message, None)
+        })?;
+        entry.answer(&key, answer.action == ElicitationAction::Accept);
+        Ok(())
+    }
+
+    /// `tasks/cancel`. Ends the call as a client does that cancels its request: a change
+    /// that has begun is completed, and a task of Proxmox VE is left running.
+    pub(super) async fn cancel_task(
+        self: &Arc<Self>,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.task(id, context).await?.cancelled.cancel();
+        Ok(())
+    }
+
+    /// The task of an id. One of an earlier process is followed again.
+    async fn task(
+        self: &Arc<Self>,
+        id: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Arc<Entry>, ErrorData> {
+        if let Some(entry) = self.tasks.find(id) {
+            return Ok(entry);
+        }
+        let earlier = id::earlier(id).ok_or_else(|| unknown(id, None))?;
+        let entry = self.follow_again(id, &earlier, context).await?;
+        // Most tasks of earlier processes have ended.
+        let _ = tokio::time::timeout(PROMPT_TIME, entry.looked_at()).await;
+        Ok(entry)
+    }
+
+    /// Calls the tool that follows the task of an id, as the client itself could.
+    async fn follow_again(
+        self: &Arc<Self>,
+        id: &str,
+        earlier: &Earlier<'_>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Arc<Entry>, ErrorData> {
+        if let Some(fault) = &self.fault {
+            return Err(ErrorData::internal_error(blame(fault), None));
+        }
+        self.backlog.room().await;
+        let offer = self.catalog.offer().await;
+        let offer =
+            offer.map_err(|error| ErrorData::internal_error(blame(&error.to_string()), None))?;
+        let tool = match offer.find(earlier.tool) {
+            Ok(tool) if tool.annotations.read_only => tool,
+            Ok(_) => return Err(unknown(id, None)),
+            Err(error) => return Err(unknown(id, Some(&error.to_string()))),
+        };
+        let entry = match self.tasks.place(id, || Entry::new(id.to_owned(), None)) {
+            Place::Known(entry) => return Ok(entry),
+            Place::New(entry) => entry,
+            Place::Full => return Err(full()),
+        };
+        let arguments = json!({ "upid": earlier.upid }).to_string();
+        let caller = Caller::of(context, Occasion::Call);
+        let call = match self.start(tool, arguments, false, &caller).await {
+            Ok(call) => call,
+            Err(error) => {
+                entry.complete(&to_error(&error), String::new());
+                return Ok(entry);
+            }
+        };
+        let long = Long {
+            call,
+            tool: tool.name.clone(),
+            detail: self.detail,
+            progress: None,
+        };
+        let note = format!(
+            "the call was made before this server was started: this is the result of {} with \
+             upid {}; steps that were to follow were not begun",
+            tool.name, earlier.upid
+        );
+        self.run(Arc::clone(&entry), long, Some(note));
+        Ok(entry)
+    }
+
+    /// Keeps a task up to date until its call ends, or the server does.
+    fn run(self: &Arc<Self>, entry: Arc<Entry>, long: Long, note: Option<String>) {
+        long.call.be_patient();
+        let inner = Arc::clone(self);
+        let tracked = self.calls.token();
+        tokio::spawn(async move {
+            let _tracked = tracked;
+            tokio::select! {
+                () = entry.run(long, note.unwrap_or_default()) => inner.tasks.trim(),
+                () = inner.closed() => {}
+            }
+        });
+    }
+}
+
+impl Entry {
+    /// Notes what happens to a call, until it ends or is cancelled.
+    async fn run(&self, long: Long, note: String) {
+        let Long {
+            mut call,
+            tool,
+            detail,
+            ..
+        } = long;
+        let mut asked = 0;
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = self.cancelled.cancelled() => {
+                    self.cancel(call.may_change());
+                    return;
+                }
+                event = call.next() => event,
+            };
+            match event {
+                Event::Progress(now) => self.progress(now),
+                Event::Question(question) => {
+                    asked += 1;
+                    self.pass_on(question, &tool, asked).await;
+                }
+                Event::Ended(answer) => {
+                    let answer = answer.and_then(|result| to_result(result, detail));
+                    let answer: CallToolResult = answer.unwrap_or_else(|error| to_error(&error));
+                    self.complete(&answer, note);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Asks the user, and waits for the answer. Without one, it is a no.
+    async fn pass_on(&self, mut question: Question, tool: &str, number: u32) {
+        let request = ElicitRequest::new(confirm::form(tool, &question.change));
+        // A key is never used again.
+        let answered = self.ask(format!("{}-{number}", confirm::QUESTION), request);
+        tokio::select! {
+            agreed = answered => question.answer(agreed.unwrap_or_default()),
+            () = question.expired() => self.withdraw(),
+            () = self.cancelled.cancelled() => {}
+        }
+    }
+}
+
+/// The error for an id that is about no task, or no longer.
+fn unknown(id: &str, why: Option<&str>) -> ErrorData {
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    let message = format!(
+        "unknown task {:?}{why}: a result is kept for {} minutes, and an id given out before this \
+         server was started is known only if it contains the UPID of a Proxmox task. Check \
+         whether the call has made its change before you repeat it",
+        cut(id),
+        KEPT.as_secs() / 60
+    );
+    ErrorData::invalid_params(message, None)
+}
+
+fn full() -> ErrorData {
+    let message = format!(
+        "{MAX_TASKS} calls already run as tasks, which is the limit: ask again once one of them \
+         has ended, or cancel one"
+    );
+    ErrorData::internal_error(message, None)
+}
