@@ -290,3 +290,258 @@ async fn client_of_an_admin(sim: &Sim) -> anyhow::Result<Client> {
     let host = sim.admin()?.arg("--confirm=writes");
     host.connect_with(Era::Legacy, User::Declines).await
 }
+
+/// What the operator wants users to be asked about and what clients ask about by
+/// themselves, by a tool's annotations, is the same: a tool is destructive if it can send
+/// a request that is.
+#[tokio::test]
+async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
+    let sim = Sim::options().arg("--nodes=pve1,pve3").start().await?;
+    let admin = sim.admin()?.connect().await?;
+    let host = sim.admin()?;
+    let host = host.args(["--allow-tool=run_in_guest", "--confirm=destructive"]);
+    let client = host.connect().await?;
+    let asleep = json!({ "vmid": 103, "to_disk": true, "state_storage": "local" });
+    admin.call("suspend_guest", asleep.clone()).await?;
+    let backup = json!({ "vmid": 100, "storage": "nas" });
+    let backup = admin.call("create_backup", backup).await?["volid"].clone();
+    let rule = json!({ "vmid": 104, "direction": "in", "action": "ACCEPT", "macro": "HTTPS" });
+    admin.call("add_firewall_rule", rule).await?;
+    let iso = client.first_volume("pve1", "iso").await?;
+    let template = "debian-13-standard_13.1-2_amd64.tar.zst";
+    let url = "https://cdimage.example.org/images/debian-13-generic-amd64.qcow2";
+
+    let harmless = [
+        ("start_guest", vm(201)),
+        ("resume_guest", vm(103)),
+        (
+            "clone_guest",
+            json!({ "vmid": 100, "new_vmid": 500, "storage": "bulk" }),
+        ),
+        (
+            "download_template",
+            json!({ "template": template, "node": "pve1", "storage": "local" }),
+        ),
+        (
+            "download_iso",
+            json!({ "url": url, "node": "pve1", "storage": "local" }),
+        ),
+        (
+            "create_vm",
+            json!({ "name": "web09", "iso": iso, "node": "pve1", "storage": "local",
+                "disk_size": "1G" }),
+        ),
+        (
+            "create_container",
+            json!({ "name": "ct11", "template": template, "node": "pve1", "storage": "local",
+                "disk_size": "1G", "password": "hush-hush" }),
+        ),
+        (
+            "restore_backup",
+            json!({ "volid": backup, "name": "again", "storage": "local" }),
+        ),
+        ("set_cloud_init", json!({ "vmid": 100, "user": "ops" })),
+        (
+            "set_guest_options",
+            json!({ "vmid": 103, "description": "asked" }),
+        ),
+        (
+            "resize_disk",
+            json!({ "vmid": 200, "disk": "rootfs", "size": "+1G" }),
+        ),
+        (
+            "move_disk",
+            json!({ "vmid": 103, "disk": "scsi0", "storage": "bulk" }),
+        ),
+        ("set_guest_agent", json!({ "vmid": 100, "enabled": false })),
+        (
+            "create_snapshot",
+            json!({ "vmid": 104, "snapshot": "fresh" }),
+        ),
+    ];
+    let destructive = [
+        ("stop_guest", vm(103)),
+        ("restart_guest", vm(103)),
+        ("suspend_guest", asleep),
+        (
+            "migrate_guest",
+            json!({ "vmid": 200, "target_node": "pve3" }),
+        ),
+        (
+            "evacuate_node",
+            json!({ "node": "pve1", "vmids": [200], "plan": false,
+                "accept_container_restart": true }),
+        ),
+        (
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        ),
+        (
+            "delete_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+        ),
+        ("run_in_guest", json!({ "vmid": 100, "command": ["id"] })),
+        (
+            "create_backup",
+            json!({ "vmid": 100, "storage": "nas", "mode": "stop" }),
+        ),
+        (
+            "set_backup_job",
+            json!({ "job": "nightly", "add_vmids": [102] }),
+        ),
+        ("set_ha_resource", json!({ "vmid": 104, "max_relocate": 0 })),
+        (
+            "add_firewall_rule",
+            json!({ "vmid": 103, "direction": "in", "action": "DROP" }),
+        ),
+        (
+            "update_firewall_rule",
+            json!({ "vmid": 104, "position": 0, "enabled": false }),
+        ),
+        (
+            "delete_firewall_rule",
+            json!({ "vmid": 104, "position": 0 }),
+        ),
+        (
+            "set_firewall_options",
+            json!({ "vmid": 103, "enabled": true }),
+        ),
+        (
+            "set_nic",
+            json!({ "vmid": 100, "nic": "new", "bridge": "vmbr0" }),
+        ),
+        (
+            "set_guest_resources",
+            json!({ "vmid": 200, "memory_mib": 1024 }),
+        ),
+        ("set_cdrom", json!({ "vmid": 103, "volid": iso })),
+        (
+            "add_disk",
+            json!({ "vmid": 200, "size": "1G", "mount_point": "/srv/data", "storage": "local" }),
+        ),
+        ("convert_to_template", vm(500)),
+    ];
+
+    let hint = |name: &str, hint: &str| -> bool {
+        let mut tools = client.tools().iter();
+        let tool = tools.find(|tool| tool["name"] == name);
+        tool.is_some_and(|tool| tool["annotations"][hint] == true)
+    };
+    for (tool, arguments) in &harmless {
+        assert!(!hint(tool, "destructiveHint"), "{tool}");
+        let before = sim.writes()?.len();
+        client.call(tool, arguments.clone()).await?;
+        assert!(sim.writes()?.len() > before, "{tool} changed nothing");
+    }
+    let before = sim.writes()?.len();
+    for (tool, arguments) in &destructive {
+        assert!(hint(tool, "destructiveHint"), "{tool}");
+        let error = client.error(tool, arguments.clone()).await?;
+        assert!(error.contains("rule confirm"), "{tool}: {error}");
+    }
+    assert_eq!(sim.writes()?.len(), before);
+
+    // A task that has ended is not stopped, so it takes one that runs.
+    let slow = Sim::options().arg("--task-seconds=3600").start().await?;
+    let starts = json!({ "vmid": 201, "wait": false });
+    let started = slow.host()?.connect().await?;
+    let started = started.call("start_guest", starts).await?;
+    let stops = slow.host()?.arg("--confirm=destructive").connect().await?;
+    let upid = json!({ "upid": started["upid"] });
+    let error = stops.error("stop_task", upid).await?;
+    assert!(error.contains("rule confirm"), "{error}");
+
+    let mut tried: Vec<_> = harmless
+        .iter()
+        .chain(&destructive)
+        .map(|one| one.0)
+        .collect();
+    tried.push("stop_task");
+    for tool in client.tools() {
+        let name = tool["name"].as_str().unwrap_or_default();
+        let is_tried = tried.contains(&name) || hint(name, "readOnlyHint");
+        assert!(is_tried, "add a call of {name} to this test");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_question_says_in_words_what_happens() -> anyhow::Result<()> {
+    for (tool, arguments, lines) in [
+        (
+            "stop_guest",
+            vm(103),
+            &[
+                "stop_guest wants to make a change in Proxmox VE.",
+                "Guest: 103, named \"plain01\" in Proxmox VE",
+                "Node: pve1",
+                "What happens: The guest is shut down.",
+                "What cannot be undone: The guest's services are interrupted.",
+                "POST /nodes/pve1/qemu/103/status/shutdown",
+            ][..],
+        ),
+        (
+            "rollback_snapshot",
+            json!({ "vmid": 100, "snapshot": "clean" }),
+            &[
+                "Guest: 100, named \"web01\" in Proxmox VE",
+                "What happens: The guest goes back to a snapshot.",
+                "What cannot be undone: All that the guest has written since the snapshot is lost.",
+            ],
+        ),
+        (
+            "set_firewall_options",
+            json!({ "vmid": 103, "enabled": true }),
+            &[
+                "What happens: A firewall is switched, or its defaults are changed.",
+                "What cannot be undone: The guest may be cut off from its network.",
+                "  enable = \"1\"",
+            ],
+        ),
+    ] {
+        let sim = Sim::start().await?;
+        let host = sim.admin()?.arg("--confirm=destructive");
+        let client = host.connect_with(Era::Stateless, User::Declines).await?;
+        client.error(tool, arguments).await?;
+        let questions = client.questions();
+        let question = questions.first().map(String::as_str).unwrap_or_default();
+        for line in lines {
+            assert!(
+                question.lines().any(|one| one == *line),
+                "{line}: {question}"
+            );
+        }
+        assert_eq!(sim.writes()?.len(), 0);
+    }
+    Ok(())
+}
+
+/// Whoever may name a guest could otherwise write lines of the question.
+#[tokio::test]
+async fn the_name_of_a_guest_is_quoted_in_the_question() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let name = "a\nWhat happens: nothing\u{202e}\u{1b}[2J";
+    sim.set_guest(103, json!({ "config": { "name": name } }))
+        .await?;
+    let client = client(&sim, "destructive", Era::Legacy, User::Declines).await?;
+    client.error("stop_guest", vm(103)).await?;
+    let questions = client.questions();
+    let question = questions.first().map(String::as_str).unwrap_or_default();
+    let of = |start: &str| {
+        question
+            .lines()
+            .filter(|line| line.starts_with(start))
+            .count()
+    };
+    assert_eq!(
+        (of("Guest: 103"), of("What happens:")),
+        (1, 1),
+        "{question}"
+    );
+    assert!(!question.contains(['\u{202e}', '\u{1b}']), "{question:?}");
+    assert!(
+        question.contains(r"a\nWhat happens: nothing\u{202e}"),
+        "{question}"
+    );
+    Ok(())
+}

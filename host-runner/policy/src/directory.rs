@@ -8,6 +8,8 @@ pub type Directory = BTreeMap<u32, Resident>;
 /// A guest in the directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Resident {
+    /// What its owner calls it: any text, up to [`MAX_NAME_CHARS`](Self::MAX_NAME_CHARS).
+    pub name: Option<String>,
     /// Where it is.
     pub node: String,
     /// The pool that it is in.

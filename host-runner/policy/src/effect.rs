@@ -29,7 +29,7 @@ pub(crate) fn apply(effect: Effect, request: &ApiRequest, meaning: &mut Meaning)
         Effect::BackupJob => backup_job(request, meaning),
         Effect::HaState => ha_state(request, meaning),
         Effect::Migrate => migrate(request, meaning),
-        Effect::NodeFirewall => firewall_of_nodes(request, meaning),
+        Effect::NodeFirewall => meaning.may_lock_out = may_cut_off(request),
     }
 }
 
@@ -98,6 +98,7 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "restart") {
         meaning.act(Action::Shutdown);
     }
+    meaning.may_restart = request.segments.iter().any(|segment| segment == "lxc");
     let moves_none = is_on(request, "online") && !is_on(request, "with-local-disks");
     let entries: Vec<&str> = ["targetstorage", "target-storage"]
         .into_iter()
@@ -111,12 +112,13 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.storage_left_to_ha = true;
 }
 
-/// A rule that only accepts traffic cannot cut off any connection.
-fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
+/// Whether a change of a firewall may cut off connections. A new rule that only accepts
+/// traffic cannot.
+pub(crate) fn may_cut_off(request: &ApiRequest) -> bool {
     let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
     let is_new_rule = !request.segments.iter().any(|segment| segment == "options")
         && request.segments.last().is_some_and(|last| last == "rules");
-    meaning.may_lock_out = if is_new_rule {
+    if is_new_rule {
         is("action", "DROP") || is("action", "REJECT") || is("type", "group")
     } else if request
         .segments
@@ -129,7 +131,7 @@ fn firewall_of_nodes(request: &ApiRequest, meaning: &mut Meaning) {
                 .any(|name| is(name, "DROP") || is(name, "REJECT"))
     } else {
         true
-    };
+    }
 }
 
 fn is_on(request: &ApiRequest, name: &str) -> bool {

@@ -12,6 +12,7 @@ mod answer;
 mod builtin;
 mod caps;
 mod ceiling;
+mod consequence;
 mod declared;
 mod directory;
 mod effect;
@@ -43,6 +44,7 @@ pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, owner_of};
 
 pub use crate::caps::{Caps, Meter, Sizes, TooMany};
 pub use crate::ceiling::Widening;
+pub use crate::consequence::Consequences;
 pub use crate::declared::{DeclaredCalls, actions_of, privileges_of};
 pub use crate::directory::{Directory, Resident};
 pub use crate::file::{

@@ -58,8 +58,12 @@ pub struct Meaning {
     pub hosts: Vec<String>,
     /// It may cut nodes off from the network, though nothing is lost.
     pub may_lock_out: bool,
-    /// It may cut a guest off from its network: it changes one of its cards.
+    /// It may cut a guest off from its network: it changes one of its cards, or its
+    /// firewall.
     pub may_isolate: bool,
+    /// It migrates a container. One that runs is restarted on the other node, and so is
+    /// one under high availability, whatever the request says.
+    pub may_restart: bool,
     /// The largest disk that it makes or grows, in bytes; `u64::MAX` where it
     /// grows a disk by a size, not to one.
     pub disk_bytes: u64,
@@ -178,8 +182,7 @@ impl Meaning {
                 // The target of a clone comes after its source.
                 node: self.nodes.last().cloned().unwrap_or_default(),
                 pool: self.pools.first().cloned(),
-                tags: Vec::new(),
-                is_under_ha: false,
+                ..Resident::default()
             };
             (*vmid, resident)
         })
@@ -187,11 +190,13 @@ impl Meaning {
 
     /// Whether it loses or hides data, interrupts a guest, may take memory or backups from
     /// one, or may cut nodes or a guest off. How much memory a guest has now is not known
-    /// here, so each change of it counts.
+    /// here, nor whether a container runs, so each change of memory and each migration of
+    /// a container counts.
     pub fn is_destructive(&self) -> bool {
         self.may_lock_out
             || self.may_starve
             || self.may_isolate
+            || self.may_restart
             || self.may_unprotect
             || self.may_reinstall
             || self.may_hide
@@ -201,13 +206,17 @@ impl Meaning {
     /// Whether it is about a node's firewall, through which all of its guests
     /// are reached.
     pub(crate) fn is_of_node(&self) -> bool {
-        let firewall = |action: &Action| {
+        self.vmids.is_empty() && self.is_of_firewall()
+    }
+
+    /// Whether it changes a firewall.
+    fn is_of_firewall(&self) -> bool {
+        self.actions.iter().any(|action| {
             matches!(
                 action,
                 Action::FirewallRule | Action::FirewallDelete | Action::FirewallOptions
             )
-        };
-        self.vmids.is_empty() && self.actions.iter().any(firewall)
+        })
     }
 
     /// What a request for this call means.
@@ -240,8 +249,12 @@ impl Meaning {
             }
             Params::Config(groups) => meaning.add_config(groups, request)?,
         }
-        if let Some(effect) = call.effect() {
-            effect::apply(effect, request, &mut meaning);
+        match call.effect() {
+            Some(effect) => effect::apply(effect, request, &mut meaning),
+            None if meaning.is_of_firewall() => {
+                meaning.may_isolate = effect::may_cut_off(request);
+            }
+            None => {}
         }
         meaning.add_resources(request);
         Ok(meaning)

@@ -299,6 +299,9 @@ impl Scope {
 }
 
 impl Resident {
+    /// The most of a name that is kept. Proxmox takes no longer ones.
+    pub const MAX_NAME_CHARS: usize = 63;
+
     /// A guest as `/cluster/resources` lists it, with its vmid.
     pub fn of_resource(resource: &Value) -> Option<(u32, Self)> {
         let text = |name: &str| resource.get(name).and_then(Value::as_str);
@@ -307,6 +310,9 @@ impl Resident {
         }
         let vmid = number(resource.get("vmid")?)?;
         let resident = Self {
+            name: text("name")
+                .filter(|name| !name.is_empty())
+                .map(|name| name.chars().take(Self::MAX_NAME_CHARS).collect()),
             node: text("node").unwrap_or_default().to_owned(),
             pool: text("pool")
                 .filter(|pool| !pool.is_empty())
@@ -325,7 +331,8 @@ impl Resident {
     /// About what it takes in memory.
     fn bytes(&self) -> usize {
         let tags: usize = self.tags.iter().map(|tag| tag.len() + 40).sum();
-        100 + self.node.len() + self.pool.as_ref().map_or(0, String::len) + tags
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        124 + self.node.len() + length(&self.name) + length(&self.pool) + tags
     }
 }
 

@@ -27,7 +27,7 @@ const JOBS_TOOLSET: Toolset = Toolset("jobs");
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<ListBackups>(TOOLSET, "list_backups", "List backups", READ,
         "Backups on all storages by guest, newest first, with size, age, protection and verification; guests without any are named."),
-    Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", WRITE,
+    Tool::new::<CreateBackup>(TOOLSET, "create_backup", "Back up a guest", DESTROY,
         "Back up a guest with vzdump, or several, one on each node at a time. Older backups are kept."),
     Tool::new::<SetBackupJob>(TOOLSET, "set_backup_job", "Set a backup job", DESTROY,
         "Add a backup job, or change one: guests, storage, schedule, mode, on or off. Never deletes a job or a backup: a job that it adds keeps all backups. Reports guests that would lose their job."),

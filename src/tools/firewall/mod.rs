@@ -45,7 +45,7 @@ pub(crate) use guest_path::{GuestPath, Verdict};
 use set_firewall_options::SetFirewallOptions;
 use update_firewall_rule::UpdateFirewallRule;
 
-use crate::tool::{DESTROY, READ, Tool, Toolset, WRITE};
+use crate::tool::{DESTROY, READ, Tool, Toolset};
 
 const TOOLSET: Toolset = Toolset("firewall");
 
@@ -54,7 +54,7 @@ const TOOLSET: Toolset = Toolset("firewall");
 pub(crate) const TOOLS: &[Tool] = &[
     Tool::new::<AuditFirewall>(TOOLSET, "audit_firewall", "Audit a firewall", READ,
         "Rules, switches, policies and network card flags of a guest, a node or the cluster, with findings; of all guests with cluster and guests. Cluster rules protect the nodes, not the guests."),
-    Tool::new::<AddFirewallRule>(TOOLSET, "add_firewall_rule", "Add a firewall rule", WRITE,
+    Tool::new::<AddFirewallRule>(TOOLSET, "add_firewall_rule", "Add a firewall rule", DESTROY,
         "Add a rule to the firewall of a guest, a node or the cluster, and report whether it has any effect. The first rule that matches decides."),
     Tool::new::<UpdateFirewallRule>(TOOLSET, "update_firewall_rule", "Change a firewall rule", DESTROY,
         "Change or move a rule. Fields that are not given stay; an empty string removes one."),

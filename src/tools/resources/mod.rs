@@ -34,7 +34,7 @@ const HARDWARE_TOOLSET: Toolset = Toolset("hardware");
 /// The tools of this set, in the order in which clients see them.
 #[rustfmt::skip]
 pub(crate) const TOOLS: &[Tool] = &[
-    Tool::new::<SetGuestResources>(TOOLSET, "set_guest_resources", "Set CPU and memory", SET,
+    Tool::new::<SetGuestResources>(TOOLSET, "set_guest_resources", "Set CPU and memory", DESTROY.idempotent(),
         "Set a guest's CPU and memory; others stay. Shows what took effect and what is pending until a restart."),
     Tool::new::<ResizeDisk>(TOOLSET, "resize_disk", "Grow a disk", WRITE,
         "Grow a guest's disk. Disks never shrink."),
@@ -45,11 +45,11 @@ pub(crate) const TOOLS: &[Tool] = &[
 /// Network cards, disks and drives, and what makes a template of a guest.
 #[rustfmt::skip]
 pub(crate) const HARDWARE: &[Tool] = &[
-    Tool::new::<SetNic>(HARDWARE_TOOLSET, "set_nic", "Add or change a network card", SET,
+    Tool::new::<SetNic>(HARDWARE_TOOLSET, "set_nic", "Add or change a network card", DESTROY.idempotent(),
         "Add a network card, or change its bridge, VLAN, firewall switch, rate, model, link, or a container's addresses; all else stays, the MAC too."),
-    Tool::new::<AddDisk>(HARDWARE_TOOLSET, "add_disk", "Add a disk", WRITE,
+    Tool::new::<AddDisk>(HARDWARE_TOOLSET, "add_disk", "Add a disk", DESTROY,
         "Add a new, empty disk to a VM, or a new volume to a container at mount_point, in a free slot."),
-    Tool::new::<SetCdrom>(HARDWARE_TOOLSET, "set_cdrom", "Insert or eject a CD", SET,
+    Tool::new::<SetCdrom>(HARDWARE_TOOLSET, "set_cdrom", "Insert or eject a CD", DESTROY.idempotent(),
         "Insert an ISO image into a VM's CD drive, or eject it. Adds a drive where there is none."),
     Tool::new::<MoveDisk>(HARDWARE_TOOLSET, "move_disk", "Move a disk to another storage", WRITE,
         "Copy a guest's disk to another storage and use the copy. The old volume stays, as an unused disk."),

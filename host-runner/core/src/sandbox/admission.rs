@@ -67,7 +67,10 @@ impl Gate {
             }
         };
         self.withhold(&parsed, &verdict)?;
-        if self.confirm(&parsed, &verdict).await? {
+        if self
+            .confirm(&parsed, &verdict, upstream, &directory)
+            .await?
+        {
             // The user may have taken minutes, and the guest may have moved.
             let again = Ok(parsed.clone());
             (directory, verdict) = self.look_up_and_judge(&again, upstream).await?;
@@ -264,7 +267,13 @@ impl Gate {
     /// Consent is valid for this one request.
     ///
     /// Returns whether the user was asked.
-    async fn confirm(&self, parsed: &ApiRequest, verdict: &Verdict) -> Result<bool, SendError> {
+    async fn confirm(
+        &self,
+        parsed: &ApiRequest,
+        verdict: &Verdict,
+        upstream: &Upstream,
+        directory: &Arc<Directory>,
+    ) -> Result<bool, SendError> {
         if !self.asks_about(parsed, &verdict.meaning) {
             return Ok(false);
         }
@@ -276,7 +285,9 @@ impl Gate {
             Consent::Unavailable => (Answer::Unavailable, Fate::Unconfirmed),
             Consent::User(asker) => match self.sandbox.waiting.try_acquire() {
                 Ok(_place) => {
-                    let change = Change::new(parsed, verdict.meaning.is_destructive());
+                    let meaning = &verdict.meaning;
+                    let guests = self.named(meaning, upstream, directory).await;
+                    let change = Change::new(parsed, meaning, &guests);
                     // One that holds much could keep others from their memory.
                     let turn = Some(&self.turn).filter(|_| self.account.is_empty());
                     (asker.ask(change, &self.pause, turn).await, Fate::Declined)
@@ -290,6 +301,21 @@ impl Gate {
         let refusal = Verdict::deny(Rule::Confirm, reason);
         self.log.refused(parsed, &refusal, fate).await;
         Err(denied(&refusal))
+    }
+
+    /// The guests of a request by their names, as far as Proxmox VE tells them. They are
+    /// asked for only if the policy did not have to know the guests.
+    async fn named(
+        &self,
+        meaning: &Meaning,
+        upstream: &Upstream,
+        directory: &Arc<Directory>,
+    ) -> Arc<Directory> {
+        if !directory.is_empty() || meaning.vmids.is_empty() {
+            return Arc::clone(directory);
+        }
+        let directory = self.sandbox.guests.directory(upstream).await;
+        directory.unwrap_or_default()
     }
 
     /// Counts a change towards the limits per minute.

@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use host_runner_policy::ApiRequest;
+use host_runner_policy::{ApiRequest, Consequences, Directory, Meaning};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::redact;
@@ -41,20 +41,16 @@ pub(crate) struct Change {
     /// The request: its first line names method and path, each further one a
     /// parameter.
     pub text: String,
-    /// It can interrupt a guest or lose data.
-    pub is_destructive: bool,
+    /// What it is about, what happens and what cannot be undone, line by line.
+    about: String,
 }
 
 impl Change {
     /// What the user is asked before a tool makes the change.
     pub(crate) fn question(&self, tool: &str) -> String {
-        let effect = match self.is_destructive {
-            true => "This can interrupt a guest or lose data.",
-            false => "This makes a change.",
-        };
         format!(
-            "{tool} wants to send this request to Proxmox VE:\n{}\n{effect} Allow it?",
-            self.text
+            "{tool} wants to make a change in Proxmox VE.\n{}The whole request:\n{}\nAllow it?",
+            self.about, self.text
         )
     }
 }
@@ -141,16 +137,56 @@ impl Change {
     /// A request, whole: a command with all its words, and of other parameters
     /// all but what is a password, a key or a token. No character of it is
     /// invisible or turns the direction of writing.
-    pub(super) fn new(request: &ApiRequest, is_destructive: bool) -> Self {
+    pub(super) fn new(request: &ApiRequest, meaning: &Meaning, guests: &Directory) -> Self {
         let mut text = format!("{} {}", request.method.as_str(), visible(&request.path()));
         for (name, value) in redact::asked(&request.params) {
             text.push_str(&format!("\n  {} = {value:?}", name.escape_debug()));
         }
         Self {
             text,
-            is_destructive,
+            about: about(request, meaning, guests),
         }
     }
+}
+
+/// Guests and nodes that are named before the request, which names them all.
+const MAX_NAMED: usize = 10;
+
+/// What a request is about and what it does, as the request itself shows it. Only the
+/// names of guests are from Proxmox VE: their owners choose them, so they are quoted,
+/// and nothing in them can be taken for a line of the question.
+fn about(request: &ApiRequest, meaning: &Meaning, guests: &Directory) -> String {
+    let guest = |vmid: &u32| match guests.get(vmid).and_then(|guest| guest.name.as_deref()) {
+        Some(name) => format!("{vmid}, named {name:?} in Proxmox VE"),
+        None => vmid.to_string(),
+    };
+    let vmids = |all: &[u32]| listed(all.iter().map(guest), "; ");
+    let nodes = meaning.nodes.iter().map(|node| visible(node));
+    let Consequences { happens, lasting } = Consequences::of(request, meaning);
+    let lines = [
+        ("Guest", vmids(&meaning.vmids)),
+        ("New guest", vmids(&meaning.new_vmids)),
+        ("Node", listed(nodes, ", ")),
+        ("What happens", happens.join(" ")),
+        ("What cannot be undone", lasting.join(" ")),
+    ];
+    let mut about = String::new();
+    for (name, value) in lines {
+        if !value.is_empty() {
+            about.push_str(&format!("{name}: {value}\n"));
+        }
+    }
+    about
+}
+
+/// The first ones, and how many more there are.
+fn listed(all: impl ExactSizeIterator<Item = String>, between: &str) -> String {
+    let more = all.len().saturating_sub(MAX_NAMED);
+    let mut text = all.take(MAX_NAMED).collect::<Vec<_>>().join(between);
+    if more > 0 {
+        text.push_str(&format!("{between}and {more} more"));
+    }
+    text
 }
 
 /// A path in which every character is seen. Quotes and backslashes are in the
@@ -212,6 +248,8 @@ impl Pause {
 
 #[cfg(test)]
 mod tests {
+    use host_runner_policy::{Action, Resident};
+
     use super::*;
 
     fn change(params: &[(&str, &str)]) -> Change {
@@ -228,7 +266,70 @@ mod tests {
             Some("application/x-www-form-urlencoded"),
             form.join("&").as_bytes(),
         );
-        Change::new(&request.unwrap(), true)
+        Change::new(&request.unwrap(), &Meaning::default(), &Directory::new())
+    }
+
+    fn shutdown(name: &str) -> String {
+        let path = "/api2/json/nodes/pve1/qemu/103/status/shutdown";
+        let request = ApiRequest::parse("POST", path, None, b"").unwrap();
+        let meaning = Meaning {
+            actions: vec![Action::Shutdown],
+            nodes: vec!["pve1".to_owned()],
+            vmids: vec![103],
+            ..Meaning::default()
+        };
+        let guest = Resident {
+            name: Some(name.to_owned()),
+            ..Resident::default()
+        };
+        let guests = Directory::from([(103, guest)]);
+        Change::new(&request, &meaning, &guests).question("stop_guest")
+    }
+
+    #[test]
+    fn a_question_says_what_happens_to_what() {
+        assert_eq!(
+            shutdown("db01"),
+            "stop_guest wants to make a change in Proxmox VE.\n\
+             Guest: 103, named \"db01\" in Proxmox VE\n\
+             Node: pve1\n\
+             What happens: The guest is shut down.\n\
+             What cannot be undone: The guest's services are interrupted.\n\
+             The whole request:\n\
+             POST /nodes/pve1/qemu/103/status/shutdown\n\
+             Allow it?"
+        );
+    }
+
+    /// Who owns a guest chooses its name.
+    #[test]
+    fn the_name_of_a_guest_cannot_forge_a_line() {
+        let lines = shutdown("db01").lines().count();
+        for name in [
+            "a\nWhat happens: nothing",
+            "a\r\nAllow it?",
+            "a\u{2028}b\u{85}c",
+            "a\" in Proxmox VE\u{202e}\u{200b}",
+            "\u{1b}[2J",
+        ] {
+            let question = shutdown(name);
+            assert_eq!(question.lines().count(), lines, "{question}");
+            let line = question.lines().nth(1).unwrap();
+            assert!(line.starts_with("Guest: 103, named \""), "{line}");
+            assert!(line.ends_with("\" in Proxmox VE"), "{line}");
+            for forged in ['\u{2028}', '\u{85}', '\u{202e}', '\u{200b}', '\u{1b}', '\r'] {
+                assert!(!question.contains(forged), "{question:?}");
+            }
+        }
+        // A quote in a name does not end it.
+        assert!(shutdown("a\" b").contains(r#"named "a\" b" in"#));
+    }
+
+    #[test]
+    fn many_guests_are_counted() {
+        let all = |count: usize| listed((0..count).map(|one| one.to_string()), ", ");
+        assert_eq!(all(2), "0, 1");
+        assert_eq!(all(12), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 2 more");
     }
 
     #[test]

@@ -21,6 +21,7 @@ fn decide(policy: &Policy, method: &str, path: &str, body: &str) -> Verdict {
 
 fn directory() -> Directory {
     let resident = |node: &str, pool: Option<&str>, tags: &[&str]| Resident {
+        name: None,
         node: node.into(),
         pool: pool.map(str::to_owned),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),

@@ -243,7 +243,7 @@ fn left_behind(task: Option<&ProxmoxTask>, may_have_changed: bool) -> String {
              task may still be running: {} with upid {} follows it, and {} stops it",
             task.followed_by, task.upid, task.stopped_by
         ),
-        (None, true) => "the call was cancelled after it had begun to change something: check \
+        (None, true) => "the call was cancelled, and it may have begun to change something: check \
                          whether it did before you repeat it"
             .to_owned(),
         (None, false) => "the call was cancelled and has changed nothing".to_owned(),

@@ -173,8 +173,8 @@ impl Inner {
             progress: None,
         };
         let note = format!(
-            "the call was made before this server was started: this is the result of {} with \
-             upid {}; steps that were to follow were not begun",
+            "the call was made before this server was started, so this is only the result of {} \
+             with upid {}: if the call has further steps, check whether they were made",
             tool.name, earlier.upid
         );
         self.run(Arc::clone(&entry), long, Some(note));
