@@ -56,8 +56,13 @@ impl Raw {
         if let Ok(message) = serde_json::from_str(line) {
             transcript::passwords_in(&message);
         }
+        self.send_bytes(line.as_bytes()).await
+    }
+
+    /// Sends a line that need not be text.
+    pub async fn send_bytes(&mut self, line: &[u8]) -> anyhow::Result<()> {
         let stdin = self.stdin.as_mut().context("already hung up")?;
-        stdin.write_all(line.as_bytes()).await?;
+        stdin.write_all(line).await?;
         stdin.write_all(b"\n").await?;
         Ok(stdin.flush().await?)
     }

@@ -11,7 +11,9 @@ use std::sync::mpsc as blocking;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::RoleServer;
-use rmcp::model::{GetExtensions as _, JsonRpcMessage};
+use rmcp::model::{
+    ClientRequest, GetExtensions as _, GetMeta as _, JsonRpcMessage, ProtocolVersion,
+};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -42,6 +44,8 @@ pub(super) struct Stdio {
     /// after it has waited 5 s for them.
     closing: CancellationToken,
     greeted: Arc<AtomicBool>,
+    /// A request has come by which rmcp knows the protocol's revision.
+    is_open: bool,
     complained: bool,
 }
 
@@ -53,6 +57,23 @@ type Incoming = (RxJsonRpcMessage<RoleServer>, Reservation);
 pub(super) struct Outgoing {
     lines: blocking::Sender<Vec<u8>>,
     writer: Writer,
+}
+
+/// Whether rmcp enters the protocol by a request. It answers `ping` and `server/discover`
+/// before, and refuses requests that do not say enough of their client.
+fn opens(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        request => {
+            let meta = request.get_meta();
+            let newest = &ProtocolVersion::V_2026_07_28;
+            meta.missing_required_keys(newest).is_empty()
+                && meta
+                    .protocol_version()
+                    .is_some_and(|version| ProtocolVersion::KNOWN_VERSIONS.contains(&version))
+        }
+    }
 }
 
 /// Writes stdout.
@@ -97,6 +118,7 @@ impl Stdio {
             outgoing,
             closing,
             greeted: Arc::default(),
+            is_open: false,
             complained: false,
         })
     }
@@ -145,18 +167,20 @@ impl Transport<RoleServer> for Stdio {
                 _ => drop(place),
             }
             self.outgoing.writer.backlog.received(&message);
-            // rmcp would end the session over anything but a request here.
-            if matches!(message, JsonRpcMessage::Request(_)) {
+            if let JsonRpcMessage::Request(request) = &message {
                 timings::reached(Milestone::FirstRequest);
                 self.greeted.store(true, Ordering::Relaxed);
+                self.is_open |= opens(&request.request);
+                return Some(message);
             }
-            if self.greeted.load(Ordering::Relaxed) {
+            // rmcp would end the session over anything but a request before that.
+            if self.is_open {
                 return Some(message);
             }
             if !self.complained {
                 tracing::warn!(
-                    "ignoring messages before the first request: a client begins with initialize \
-                     or server/discover"
+                    "ignoring notifications and responses before the first request: a client \
+                     begins with initialize, or with a request of revision 2026-07-28"
                 );
                 self.complained = true;
             }
