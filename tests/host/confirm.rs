@@ -300,7 +300,7 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
     let admin = sim.admin()?.connect().await?;
     let host = sim.admin()?;
     let host = host.args(["--allow-tool=run_in_guest", "--confirm=destructive"]);
-    let client = host.connect().await?;
+    let client = host.connect_with(Era::Legacy, User::Declines).await?;
     let asleep = json!({ "vmid": 103, "to_disk": true, "state_storage": "local" });
     admin.call("suspend_guest", asleep.clone()).await?;
     let backup = json!({ "vmid": 100, "storage": "nas" });
@@ -387,7 +387,7 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
         ),
         (
             "set_backup_job",
-            json!({ "job": "nightly", "add_vmids": [102] }),
+            json!({ "job": "nightly", "add_vmids": [103], "keep_all": true }),
         ),
         ("set_ha_resource", json!({ "vmid": 104, "max_relocate": 0 })),
         (
@@ -433,11 +433,14 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
         client.call(tool, arguments.clone()).await?;
         assert!(sim.writes()?.len() > before, "{tool} changed nothing");
     }
+    assert_eq!(client.questions(), [""; 0]);
     let before = sim.writes()?.len();
     for (tool, arguments) in &destructive {
         assert!(hint(tool, "destructiveHint"), "{tool}");
-        let error = client.error(tool, arguments.clone()).await?;
-        assert!(error.contains("rule confirm"), "{tool}: {error}");
+        let asked = client.questions().len();
+        let answer = client.answer(tool, arguments.clone()).await?;
+        let has_asked = client.questions().len() > asked;
+        assert!(has_asked, "{tool} does not ask: {answer:?}");
     }
     assert_eq!(sim.writes()?.len(), before);
 
@@ -446,10 +449,11 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
     let starts = json!({ "vmid": 201, "wait": false });
     let started = slow.host()?.connect().await?;
     let started = started.call("start_guest", starts).await?;
-    let stops = slow.host()?.arg("--confirm=destructive").connect().await?;
+    let stops = slow.host()?.arg("--confirm=destructive");
+    let stops = stops.connect_with(Era::Legacy, User::Declines).await?;
     let upid = json!({ "upid": started["upid"] });
-    let error = stops.error("stop_task", upid).await?;
-    assert!(error.contains("rule confirm"), "{error}");
+    stops.error("stop_task", upid).await?;
+    assert_eq!(stops.questions().len(), 1);
 
     let mut tried: Vec<_> = harmless
         .iter()
