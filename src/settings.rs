@@ -103,6 +103,23 @@ impl Settings {
     }
 }
 
+/// How long the text of a result may be, in bytes, unless the host says it: 20,000 tokens
+/// of a table of numbers and identifiers.
+const RESULT_BYTES: usize = 40_000;
+
+/// The room that the host gives to the text of a result, in bytes, and whether it writes
+/// lists as tables rather than JSON: `PROXMOX_MCP_RESULT_BYTES` and
+/// `PROXMOX_MCP_RESULT_TABLES`.
+pub(crate) fn result_room() -> (usize, bool) {
+    let read = |name| std::env::var(name).ok();
+    let bytes = read("PROXMOX_MCP_RESULT_BYTES").and_then(|bytes| bytes.parse().ok());
+    let tables = read("PROXMOX_MCP_RESULT_TABLES");
+    (
+        bytes.unwrap_or(RESULT_BYTES),
+        tables.as_deref() == Some("true"),
+    )
+}
+
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")

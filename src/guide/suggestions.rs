@@ -31,7 +31,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "node",
         label: None,
         given: &[],
-        total: None,
+        total: Some("/total"),
     },
     Suggestion {
         argument: "vmid",
@@ -51,7 +51,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "vmid",
         label: Some("name"),
         given: &[],
-        total: None,
+        total: Some("/total"),
     },
     Suggestion {
         argument: "storage",
@@ -61,7 +61,7 @@ pub(crate) const SUGGESTIONS: &[Suggestion] = &[
         field: "storage",
         label: None,
         given: &[],
-        total: None,
+        total: Some("/total"),
     },
     Suggestion {
         argument: "snapshot",

@@ -98,6 +98,7 @@ const SYNONYMS: &[&[&str]] = &[
     ],
     &["log_lines", "lines", "limit"],
     &["log_start", "start", "offset"],
+    &["offset", "skip", "start", "cursor"],
     &["since", "start", "start_time", "from", "after", "begin"],
     &["until", "end", "end_time", "to", "before"],
     &["status", "state", "exit_status", "exitstatus"],

@@ -1,12 +1,14 @@
 //! Bounds of results: responses can have any length, but a model's context is
 //! limited.
 //!
-//! Tools shorten what they expect to be long themselves. This bound applies to all
-//! of them: no result is larger than [`MOST_BYTES`], and omissions are reported as
-//! `shortened`.
+//! Tools shorten what they expect to be long themselves, and `page` cuts the longest
+//! list of a result. These bounds apply to all that is left: no result is larger than
+//! [`MOST_BYTES`], the text that a model reads is no longer than the host allows, and
+//! omissions are reported as `shortened`.
 
 use serde_json::Value;
 
+use super::room::{self, Room};
 use crate::text;
 
 /// The largest result, as JSON.
@@ -23,8 +25,12 @@ const LONG_ENTRY: usize = 4_000;
 const CUT_TEXT: usize = 4_000;
 const CUT_ENTRY: usize = 1_000;
 
-/// What texts in lists are cut to where the whole is too long.
-const SHORT_ENTRY: usize = 300;
+/// What texts are cut to where the whole is too long, one after the other: those of the
+/// result itself, and those in lists.
+const SHORTER: [(usize, usize); 3] = [(LONG_TEXT, 300), (4_000, 300), (1_000, 100)];
+
+/// What `shortened` itself needs at most, in bytes.
+const NOTE_BYTES: usize = 400;
 
 /// Maximum length of a result's text, in bytes.
 const MOST_WORDS: usize = 32 * 1024;
@@ -39,9 +45,8 @@ pub(crate) fn keep<T>(all: &mut Vec<T>, most: usize, what: &str, notes: &mut Vec
 }
 
 /// Whether [`shorten`] may find something in a result, judged by its JSON.
-pub(crate) fn may_be_long(json: &str) -> bool {
-    // `size` differs from the size of the JSON a little.
-    json.len() > MOST_BYTES / 2 || has_long_text(json)
+pub(super) fn may_be_long(json: &str, room: Room) -> bool {
+    json.len() > room.bytes.min(MOST_BYTES / 2) || has_long_text(json)
 }
 
 fn has_long_text(json: &str) -> bool {
@@ -62,47 +67,58 @@ fn has_long_text(json: &str) -> bool {
 }
 
 /// Shortens a result that is too long. Says what is missing.
-pub(crate) fn shorten(result: &mut Value) -> Option<String> {
+pub(super) fn shorten(result: &mut Value, room: Room) -> Option<String> {
+    let is_long =
+        |result: &Value| room::json(result) > MOST_BYTES || room.exceeds(result, NOTE_BYTES);
     let mut cut = 0;
     cut_texts(
         result, false, LONG_TEXT, CUT_TEXT, LONG_ENTRY, CUT_ENTRY, &mut cut,
     );
     let mut parts = Vec::new();
-    if size(result) > MOST_BYTES {
-        cut_texts(
-            result,
-            false,
-            LONG_TEXT,
-            CUT_TEXT,
-            SHORT_ENTRY,
-            SHORT_ENTRY,
-            &mut cut,
-        );
+    if !room.exceeds(result, 0) && room::json(result) <= MOST_BYTES {
+        return said(cut, parts);
     }
     let mut dropped: Vec<(String, usize, usize)> = Vec::new();
-    // Each round halves a list; what is left has no long list.
-    for _ in 0..64 {
-        if size(result) <= MOST_BYTES {
-            break;
+    for (own, entry) in SHORTER {
+        if is_long(result) {
+            cut_texts(
+                result,
+                false,
+                own,
+                own.min(CUT_TEXT),
+                entry,
+                entry,
+                &mut cut,
+            );
         }
-        let Some((path, _)) = largest(result, "") else {
-            break;
-        };
-        let Some(Value::Array(entries)) = result.pointer_mut(&path) else {
-            break;
-        };
-        let all = entries.len();
-        entries.truncate(all / 2);
-        let kept = entries.len();
-        match dropped.iter_mut().find(|(known, ..)| *known == path) {
-            Some((_, shown, _)) => *shown = kept,
-            None => dropped.push((path, kept, all)),
+        // Each round halves a list; what is left has no long list.
+        for _ in 0..64 {
+            if !is_long(result) {
+                break;
+            }
+            let Some((path, _)) = largest(result, "") else {
+                break;
+            };
+            let Some(Value::Array(entries)) = result.pointer_mut(&path) else {
+                break;
+            };
+            let all = entries.len();
+            entries.truncate(all / 2);
+            let kept = entries.len();
+            match dropped.iter_mut().find(|(known, ..)| *known == path) {
+                Some((_, shown, _)) => *shown = kept,
+                None => dropped.push((path, kept, all)),
+            }
         }
     }
     for (path, shown, all) in dropped {
         let name = path.rsplit('/').next().unwrap_or_default();
         parts.push(format!("{shown} of {all} {name} are shown"));
     }
+    said(cut, parts)
+}
+
+fn said(cut: usize, mut parts: Vec<String>) -> Option<String> {
     if cut > 0 {
         parts.push(format!("{} cut, where … is", text::count(cut, "long text")));
     }
@@ -120,22 +136,6 @@ pub(crate) fn words(words: String) -> String {
         return words;
     }
     text::cut(&words, MOST_WORDS)
-}
-
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Null => 4,
-        Value::Bool(_) => 5,
-        Value::Number(number) => number.to_string().len(),
-        Value::String(text) => text.len() + 2,
-        Value::Array(entries) => 2 + entries.iter().map(|entry| 1 + size(entry)).sum::<usize>(),
-        Value::Object(fields) => {
-            2 + fields
-                .iter()
-                .map(|(key, field)| key.len() + 4 + size(field))
-                .sum::<usize>()
-        }
-    }
 }
 
 fn cut_texts(
@@ -192,7 +192,7 @@ fn largest(value: &Value, path: &str) -> Option<(String, usize)> {
     };
     match value {
         Value::Array(entries) if entries.len() > 1 => {
-            let own = size(value);
+            let own = room::json(value);
             match inner {
                 // One entry may be nearly all of it.
                 Some((path, size)) if size > own / 2 => Some((path, size)),
@@ -206,14 +206,20 @@ fn largest(value: &Value, path: &str) -> Option<(String, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::room::Layout;
     use proptest::prelude::*;
     use serde_json::json;
+
+    const ROOM: Room = Room {
+        bytes: MOST_BYTES,
+        layout: Layout::Json,
+    };
 
     #[test]
     fn a_usual_result_stays_as_it_is() {
         let usual = json!({"guests": vec![json!({"vmid": 100, "name": "web"}); 500], "stdout": "x".repeat(16_500)});
         let mut result = usual.clone();
-        assert_eq!(shorten(&mut result), None);
+        assert_eq!(shorten(&mut result, ROOM), None);
         assert_eq!(result, usual);
     }
 
@@ -223,7 +229,7 @@ mod tests {
             .map(|position| json!({"position": position, "comment": "x".repeat(200)}))
             .collect();
         let mut result = json!({"rules": rules, "groups": [{"rules": [1, 2]}]});
-        let said = shorten(&mut result).unwrap();
+        let said = shorten(&mut result, ROOM).unwrap();
         assert!(said.contains("of 5000 rules are shown"), "{said}");
         assert!(result.to_string().len() <= MOST_BYTES);
         assert_eq!(result["rules"][0]["position"], 0);
@@ -234,7 +240,7 @@ mod tests {
     fn a_long_text_is_cut() {
         let mut result =
             json!({"rules": [{"comment": "x".repeat(1 << 20)}], "notes": "y".repeat(1 << 20)});
-        let said = shorten(&mut result).unwrap();
+        let said = shorten(&mut result, ROOM).unwrap();
         assert!(said.contains("2 long texts cut"), "{said}");
         assert!(result.to_string().len() < 10_000);
     }
@@ -252,7 +258,7 @@ mod tests {
                     })
                     .collect(),
             );
-            shorten(&mut result);
+            shorten(&mut result, ROOM);
             prop_assert!(result.to_string().len() <= MOST_BYTES);
         }
     }

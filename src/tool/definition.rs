@@ -10,6 +10,7 @@ use super::declared::Calls;
 use super::effects::Effects;
 use super::follow::{Complete, Detail};
 use super::outcome::{Finished, Outcome, Reply, Running};
+use super::page::Part;
 use super::report::Report;
 use super::schema::{self, Schemas};
 use super::ticket::{self, Pending};
@@ -183,15 +184,20 @@ fn run<T: Run>(pve: &Pve, arguments: &str) -> Result<Reply<String>> {
 /// What a tool has answered, as JSON.
 fn outcome(pve: &Pve, reply: Reply<String>) -> Outcome {
     match reply {
-        Reply::Done(json, text) => Outcome::Done(Finished::bounded(json, text).skipping(pve)),
+        Reply::Done(json, text) => done(pve, json, text, None),
+        Reply::Listed(json, text, part) => done(pve, json, text, Some(part)),
         Reply::Running(pending, json, text) => Outcome::Running(Running {
             pending,
             message: text.clone(),
             progress: None,
             retry_after_ms: FIRST_LOOK_MS,
-            interim: Finished::bounded(json, text).skipping(pve),
+            interim: Finished::bounded(json, text, None).skipping(pve),
         }),
     }
+}
+
+fn done(pve: &Pve, json: String, text: String, part: Option<Part>) -> Outcome {
+    Outcome::Done(Finished::bounded(json, text, part).skipping(pve))
 }
 
 /// Arguments that fit their schema, but not their type.

@@ -135,15 +135,23 @@ const PUBLISHED: [&str; 12] = [
 /// A bound from which on a model needs no telling: the highest vmid.
 const OBVIOUS_MAXIMUM: u64 = 999_999_999;
 
+/// The same of the lowest number: of what is counted or measured, none is negative, and of
+/// what must be there, there is one.
+const OBVIOUS_MINIMUM: f64 = 1.0;
+
 /// The arguments' schema as clients see it. What is left out of it, such as
-/// `additionalProperties` and the highest vmid, holds all the same.
+/// `additionalProperties`, the highest vmid and a minimum of 1, holds all the same.
 pub(crate) fn published(mut schema: Value) -> Value {
     fn publish(schema: &mut Value) {
         let Value::Object(object) = schema else {
             return;
         };
         object.retain(|keyword, value| {
-            let is_obvious = keyword == "maximum" && value.as_u64() >= Some(OBVIOUS_MAXIMUM);
+            let is_obvious = match keyword.as_str() {
+                "maximum" => value.as_u64() >= Some(OBVIOUS_MAXIMUM),
+                "minimum" => value.as_f64() <= Some(OBVIOUS_MINIMUM),
+                _ => false,
+            };
             PUBLISHED.contains(&keyword.as_str()) && !is_obvious
         });
         if let Some(Value::Object(properties)) = object.get_mut("properties") {

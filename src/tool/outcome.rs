@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::bounds;
+use super::page::Part;
 use super::report::Report;
+use super::room::Room;
 use super::ticket::Pending;
 use crate::error::{Error, Result};
 use crate::json;
@@ -15,6 +17,8 @@ use crate::pve::Pve;
 pub(crate) enum Reply<T> {
     /// The result, and the same in a few words.
     Done(T, String),
+    /// The same of a result with a list, of which it shows a part.
+    Listed(T, String, Part),
     /// Something is still running: what to follow, and the result so far, with
     /// the same in a few words.
     Running(Pending, T, String),
@@ -50,22 +54,29 @@ pub(crate) struct Running {
 impl Finished {
     /// A result as JSON.
     pub(crate) fn new(value: &impl Serialize, text: String) -> Result<Self> {
-        Ok(Self::bounded(written(value)?, text))
+        Ok(Self::bounded(written(value)?, text, None))
     }
 
-    /// A result that is JSON already.
+    /// A result that is JSON already, and the part of its list that it shows. What is
+    /// longer than the host allows is shortened.
     #[inline(never)]
-    pub(super) fn bounded(structured: String, text: String) -> Self {
+    pub(super) fn bounded(structured: String, text: String, part: Option<Part>) -> Self {
         let mut result = Self {
             structured,
             text: bounds::words(text),
         };
-        if bounds::may_be_long(&result.structured)
+        let room = Room::of_host();
+        if bounds::may_be_long(&result.structured, room)
             && let Ok(mut value) = serde_json::from_str::<Value>(&result.structured)
-            && let Some(shortened) = bounds::shorten(&mut value)
         {
-            result.structured = value.to_string();
-            result.note("shortened", &shortened);
+            let is_fitted = part.is_some_and(|part| part.fit(&mut value, room));
+            let shortened = bounds::shorten(&mut value, room);
+            if is_fitted || shortened.is_some() {
+                result.structured = value.to_string();
+            }
+            if let Some(shortened) = shortened {
+                result.note("shortened", &shortened);
+            }
         }
         result
     }
@@ -107,15 +118,13 @@ fn unwritten(error: json::Unwritten) -> Error {
 impl<T: Serialize> Reply<T> {
     /// The same with the result as JSON.
     pub(super) fn written(self) -> Result<Reply<String>> {
-        let (pending, value, text) = match self {
-            Self::Done(value, text) => (None, value, text),
-            Self::Running(pending, value, text) => (Some(pending), value, text),
+        let (value, more) = match self {
+            Self::Done(value, text) => (value, Reply::Done((), text)),
+            Self::Listed(value, text, part) => (value, Reply::Listed((), text, part)),
+            Self::Running(pending, value, text) => (value, Reply::Running(pending, (), text)),
         };
         let json = written(&value)?;
-        Ok(match pending {
-            None => Reply::Done(json, text),
-            Some(pending) => Reply::Running(pending, json, text),
-        })
+        Ok(more.map(|()| json))
     }
 }
 
@@ -124,6 +133,7 @@ impl<T> Reply<T> {
     pub(crate) fn map<U>(self, into: impl FnOnce(T) -> U) -> Reply<U> {
         match self {
             Self::Done(result, text) => Reply::Done(into(result), text),
+            Self::Listed(result, text, part) => Reply::Listed(into(result), text, part),
             Self::Running(pending, result, text) => Reply::Running(pending, into(result), text),
         }
     }

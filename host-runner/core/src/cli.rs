@@ -17,7 +17,8 @@ use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
-    Detail, EnvFile, FitToken, Settings, SettingsError, Source, Sources, Variable, poll_seconds,
+    Detail, EnvFile, FitToken, ResultTokens, Settings, SettingsError, Source, Sources, Variable,
+    poll_seconds,
 };
 
 /// How often watched resources are read. pvestatd, from which most of what they show
@@ -292,6 +293,11 @@ pub(crate) struct Options {
     /// [PROXMOX_MCP_DETAIL] [default: concise]
     #[arg(long, global = true, value_name = "HOW")]
     detail: Option<Detail>,
+    /// The most tokens that a model may read of one result, at 2 bytes of text per token:
+    /// lists are cut to what fits, and say how to continue
+    /// [PROXMOX_MCP_RESULT_TOKENS] [default: 20000]
+    #[arg(long, global = true, value_name = "TOKENS", value_parser = ResultTokens::parse)]
+    result_tokens: Option<ResultTokens>,
     /// When serving, how often to read the resources that a client watches for changes
     /// [PROXMOX_MCP_POLL_SECONDS] [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = poll_seconds)]
@@ -335,6 +341,7 @@ impl<'a> Operator<'a> {
         sources.log_level()?;
         sources.fit_token()?;
         sources.detail()?;
+        sources.result_tokens()?;
         sources.poll()?;
         sources.tools_checksum()?;
         Ok(Self { options, sources })
@@ -378,6 +385,12 @@ impl<'a> Operator<'a> {
     pub(crate) fn detail(&self) -> Detail {
         let given = self.sources.detail().unwrap_or_default();
         self.options.detail.or(given).unwrap_or_default()
+    }
+
+    /// The most tokens that a model may read of one result.
+    pub(crate) fn result_tokens(&self) -> ResultTokens {
+        let given = self.sources.result_tokens().unwrap_or_default();
+        self.options.result_tokens.or(given).unwrap_or_default()
     }
 
     /// How often to read the resources that a client watches.

@@ -7,6 +7,7 @@
 
 mod audit;
 mod budget;
+mod ceiling;
 mod cli;
 mod commands;
 mod concise;

@@ -15,6 +15,7 @@ const TASK_FILTERS: &[Param] = &[
     opt("limit", COUNT),
     opt("since", MOMENT),
     opt("source", G::OneOf(&["archive", "active", "all"])),
+    opt("start", COUNT),
     opt(
         "statusfilter",
         G::SomeOf(&["ok", "error", "warning", "unknown"]),

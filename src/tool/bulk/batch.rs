@@ -189,7 +189,7 @@ impl<'a> Batch<'a> {
             })?
             .1;
         Ok(match begun.reply(self.change.wait())? {
-            Reply::Done(report, _) => State::Ended(Box::new(report)),
+            Reply::Done(report, _) | Reply::Listed(report, ..) => State::Ended(Box::new(report)),
             Reply::Running(pending, interim, _) => State::Running(pending, Box::new(interim)),
         })
     }

@@ -18,7 +18,7 @@ use crate::pve::{
     At, Flag, Guest, GuestType, Listed, NodeState, Num, Params, Pve, Text, Vmid, guests, nodes,
 };
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, summary, visible};
 use crate::{text, tool_names};
 
@@ -31,6 +31,8 @@ pub(crate) struct ListBackupJobs {
     /// Of jobs, and of guests without one. Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// Guests without a job to skip.
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -189,9 +191,9 @@ impl Run for ListBackupJobs {
         if guests.is_empty() {
             notes.push(pve.empty_hint(Listed::Guests));
         }
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        list.shorten(limit, notes);
-        Ok(Reply::Done(list, text))
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = list.shorten(page, notes);
+        Ok(Reply::Listed(list, text, part))
     }
 }
 
@@ -675,11 +677,15 @@ impl JobList {
         )
     }
 
-    fn shorten(&mut self, limit: usize, mut notes: Vec<String>) {
+    /// `offset` applies to the guests without a job, which are more by far in a large
+    /// cluster.
+    fn shorten(&mut self, page: Page, mut notes: Vec<String>) -> Part {
         bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut notes);
-        bounds::keep(&mut self.uncovered, limit, "uncovered guests", &mut notes);
-        bounds::keep(&mut self.jobs, limit, "jobs", &mut notes);
+        let part = page.cut(&mut self.uncovered, "/uncovered", "vmid");
+        notes.extend(part.note());
+        bounds::keep(&mut self.jobs, page.limit, "jobs", &mut notes);
         self.hint = (!notes.is_empty()).then(|| notes.join("; "));
+        part
     }
 }
 

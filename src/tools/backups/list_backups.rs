@@ -14,7 +14,7 @@ use crate::pve::{
     storage_resources, storage_volumes,
 };
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run, bounds};
 use crate::tools::storage::unknown::unknown_node;
 use crate::{clock, text};
 
@@ -34,6 +34,7 @@ pub(crate) struct ListBackups {
     /// Default 50. Every guest's newest comes before any guest's second.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -148,13 +149,13 @@ impl Run for ListBackups {
             found.extend(backups.map(|volume| (home(&resource), volume)));
         }
         let filtered = self.vmid.is_some() || self.storage.is_some() || self.node.is_some();
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         let now = clock::now();
         let stale = self
             .older_than_days
             .map(|days| u64::from(days) * clock::DAY);
         let stale = stale.map(|age| now.saturating_sub(age));
-        let mut list = BackupList::new(found, &guests(pve)?, limit, now, stale);
+        let (mut list, part) = BackupList::new(found, &guests(pve)?, page, now, stale);
         if none_seen {
             list.hint = Some(pve.empty_hint(Listed::Storages));
         }
@@ -164,7 +165,7 @@ impl Run for ListBackups {
         list.set_unavailable(volumes.unavailable);
         list.shorten();
         let text = list.text();
-        Ok(Reply::Done(list, text))
+        Ok(Reply::Listed(list, text, part))
     }
 }
 
@@ -172,10 +173,10 @@ impl BackupList {
     pub(super) fn new(
         found: Vec<(Option<String>, Volume)>,
         all: &[Guest],
-        limit: usize,
+        page: Page,
         now: u64,
         stale_before: Option<u64>,
-    ) -> Self {
+    ) -> (Self, Part) {
         let mut by_guest = newest_first_by_guest(found);
         let without = without_finished_backup(all, &by_guest);
         if let Some(moment) = stale_before {
@@ -186,13 +187,25 @@ impl BackupList {
         let total_bytes = found()
             .filter_map(|(_, volume)| volume.size_bytes())
             .fold(0u64, u64::saturating_add);
-        let shares = shares(&by_guest.values().map(Vec::len).collect::<Vec<_>>(), limit);
-        let shown: usize = shares.iter().sum();
+        let counts: Vec<usize> = by_guest.values().map(Vec::len).collect();
+        let mut turns = turns(&counts);
+        let part = page.cut(
+            &mut turns,
+            "/guests",
+            "vmid, storage, node or older_than_days",
+        );
+        let mut shown: Vec<usize> = turns.iter().map(|turn| turn.guest).collect();
+        shown.sort_unstable();
+        shown.dedup();
+        let place = |turn: &Turn| shown.binary_search(&turn.guest).ok();
+        let part = part.nested("backups", turns.iter().filter_map(place).collect());
         let guests = by_guest
             .into_iter()
-            .zip(shares)
-            .filter(|(_, share)| *share > 0)
-            .map(|((vmid, backups), share)| {
+            .enumerate()
+            .filter(|(at, _)| shown.binary_search(at).is_ok())
+            .map(|(at, (vmid, backups))| {
+                let own = || turns.iter().filter(|turn| turn.guest == at);
+                let first = own().map(|turn| turn.backup).min().unwrap_or(0);
                 let guest = all.iter().find(|guest| Some(guest.vmid) == vmid);
                 GuestBackups {
                     vmid,
@@ -201,26 +214,25 @@ impl BackupList {
                     count: backups.len(),
                     backups: backups
                         .into_iter()
-                        .take(share)
+                        .skip(first)
+                        .take(own().count())
                         .map(|(node, volume)| Backup::new(node, volume, now))
                         .collect(),
                 }
             })
             .collect();
-        Self {
+        let list = Self {
             guests,
             total,
             total_bytes,
             guests_without_backup: Some(without),
             guests_whose_backup_is_not_known: None,
             unavailable: Vec::new(),
-            hint: (shown < total).then(|| {
-                format!(
-                    "{shown} of {total} are shown, every guest's newest first: raise limit, or \
-                     narrow by vmid, storage, node or older_than_days"
-                )
-            }),
-        }
+            hint: part
+                .note()
+                .map(|note| format!("{note}; every guest's newest comes first")),
+        };
+        (list, part)
     }
 
     /// Storages that could not be read may hold the backups that seem to be missing.
@@ -345,21 +357,23 @@ fn home(resource: &StorageResource) -> Option<String> {
     (!resource.shared.0).then(|| resource.node.clone())
 }
 
-/// How many of its backups each guest may show: the first of every guest before the
-/// second of any, up to a limit in all.
-pub(super) fn shares(counts: &[usize], limit: usize) -> Vec<usize> {
-    let mut shares = vec![0; counts.len()];
-    let mut left = limit;
-    let mut gave = true;
-    while left > 0 && gave {
-        gave = false;
-        for (share, count) in shares.iter_mut().zip(counts) {
-            if left > 0 && *share < *count {
-                *share += 1;
-                left -= 1;
-                gave = true;
-            }
-        }
-    }
-    shares
+/// One backup in the order in which backups are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Turn {
+    /// The position of its guest.
+    pub(super) guest: usize,
+    /// Its position among those of the guest.
+    pub(super) backup: usize,
+}
+
+/// The order in which backups are listed, by how many each guest has: the first of every
+/// guest before the second of any.
+pub(super) fn turns(counts: &[usize]) -> Vec<Turn> {
+    let most = counts.iter().copied().max().unwrap_or(0);
+    let round = |backup: usize| {
+        let having = counts.iter().enumerate();
+        let having = having.filter(move |(_, count)| **count > backup);
+        having.map(move |(guest, _)| Turn { guest, backup })
+    };
+    (0..most).flat_map(round).collect()
 }

@@ -5,10 +5,11 @@ use pve_api::owner_of;
 use serde_json::{Value, json};
 
 use super::create_backup::{CreateBackup, Mode, notes_template, unknown_variable};
-use super::list_backups::{BackupList, shares};
+use super::list_backups::{BackupList, turns};
 use super::restore_backup::RestoreBackup;
 use super::volume::{kind_of, vmid_of};
 use crate::pve::{Guest, GuestType, Params, StorageStatus, Vmid, Volume};
+use crate::tool::Page;
 
 fn volume(value: Value) -> Volume {
     serde_json::from_value(value).unwrap()
@@ -202,6 +203,10 @@ fn guest(vmid: u32, template: u8) -> Guest {
     .unwrap()
 }
 
+fn page(limit: u32) -> Page {
+    Page::new(None, Some(limit), 50)
+}
+
 #[test]
 fn by_guest_newest_first() {
     let backup = |vmid: u32, time: u64| {
@@ -217,7 +222,7 @@ fn by_guest_newest_first() {
         backup(777, 5),
     ];
     let all = [guest(100, 0), guest(101, 0), guest(9000, 1)];
-    let list = BackupList::new(found, &all, 3, 100, None);
+    let (list, _) = BackupList::new(found, &all, page(3), 100, None);
     assert_eq!((list.total, list.total_bytes), (4, 40));
     assert_eq!(list.guests_without_backup, Some(vec![vmid(101)]));
     let [web, gone] = list.guests.as_slice() else {
@@ -237,7 +242,7 @@ fn by_guest_newest_first() {
     assert!(first.protected);
     assert_eq!(first.verification.as_deref(), Some("ok"));
     assert_eq!(first.notes.as_deref(), Some("web"));
-    assert!(list.hint.unwrap().starts_with("3 of 4"));
+    assert!(list.hint.unwrap().starts_with("backups 1-3 of 4"));
 }
 
 #[test]
@@ -246,7 +251,7 @@ fn a_guest_is_without_backup_only_where_that_is_known() {
         json!({"volid": "pbs:backup/vm/100/2026-11-01T02:00:00Z", "vmid": 100,
         "content": "backup", "size": 1, "ctime": 30}),
     );
-    let mut list = BackupList::new(vec![(None, broken)], &[guest(100, 0)], 9, 100, None);
+    let (mut list, _) = BackupList::new(vec![(None, broken)], &[guest(100, 0)], page(9), 100, None);
     let backup = &list.guests[0].backups[0];
     assert!(backup.unfinished && backup.shared && backup.node.is_none());
     assert_eq!(list.guests_without_backup, Some(vec![vmid(100)]));
@@ -257,12 +262,17 @@ fn a_guest_is_without_backup_only_where_that_is_known() {
 
 proptest! {
     #[test]
-    fn shares_are_fair(counts in prop::collection::vec(0usize..9, 0..9), limit in 0usize..40) {
-        let shares = shares(&counts, limit);
-        prop_assert_eq!(shares.iter().sum::<usize>(), limit.min(counts.iter().sum()));
-        for (share, count) in shares.iter().zip(&counts) {
-            prop_assert!(share <= count);
-            prop_assert!(share == count || shares.iter().all(|other| *other <= share + 1));
+    fn every_guest_has_its_turn(counts in prop::collection::vec(0usize..9, 0..9), limit in 0usize..40) {
+        let all = turns(&counts);
+        for (guest, count) in counts.iter().enumerate() {
+            let own = all.iter().filter(|turn| turn.guest == guest);
+            let own: Vec<usize> = own.map(|turn| turn.backup).collect();
+            prop_assert_eq!(own, (0..*count).collect::<Vec<_>>());
+        }
+        let share = |guest: usize| all.iter().take(limit).filter(|turn| turn.guest == guest).count();
+        for (guest, count) in counts.iter().enumerate() {
+            let is_served = share(guest) == *count;
+            prop_assert!(is_served || (0..counts.len()).all(|other| share(other) <= share(guest) + 1));
         }
     }
 

@@ -10,7 +10,7 @@ use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Listed, Num, Params, Pve, Text, known_node};
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Reply, Run};
 use crate::{clock, text};
 
 /// The cluster's log.
@@ -30,6 +30,7 @@ pub(crate) struct GetClusterLog {
     /// Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(
@@ -49,6 +50,8 @@ enum Severity {
 pub(crate) struct ClusterLog {
     /// Newest first.
     entries: Vec<LogEntry>,
+    /// Number of matches, including those not shown.
+    total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -79,8 +82,7 @@ struct RawEntry {
     msg: Option<Text>,
 }
 
-/// How many entries are read if there are filters: about as many as the cluster
-/// keeps.
+/// How many entries are read: about as many as the cluster keeps.
 const ALL_ENTRIES: u32 = 5000;
 
 impl Run for GetClusterLog {
@@ -98,15 +100,10 @@ impl Run for GetClusterLog {
             .as_deref()
             .map(|since| clock::moment("since", since))
             .transpose()?;
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
-        // One more than wanted shows whether there are more.
-        let max = if self.is_filtered() {
-            ALL_ENTRIES
-        } else {
-            limit + 1
-        };
-        let raw: Vec<RawEntry> =
-            pve.send(&calls::cluster::LOG.at([]), &Params::new().set("max", max))?;
+        let raw: Vec<RawEntry> = pve.send(
+            &calls::cluster::LOG.at([]),
+            &Params::new().set("max", ALL_ENTRIES),
+        )?;
         let none_seen = raw.is_empty();
         // A node that is gone may still have entries.
         if let Some(node) = &self.node
@@ -119,17 +116,13 @@ impl Run for GetClusterLog {
             .filter(|entry| self.fits(entry, since))
             .collect();
         order::by_key(&mut found, |entry| std::cmp::Reverse(entry.time.0));
-        let cut = found.len() > limit as usize;
-        found.truncate(limit as usize);
-        let hint = if none_seen {
-            Some(pve.empty_hint(Listed::Log))
-        } else if cut {
-            Some(
-                "there are more: raise limit, or narrow by node, user, contains, severity or since"
-                    .to_owned(),
-            )
-        } else {
-            None
+        let total = found.len();
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let narrow = "node, user, contains, severity or since";
+        let part = page.cut(&mut found, "/entries", narrow);
+        let hint = match none_seen {
+            true => Some(pve.empty_hint(Listed::Log)),
+            false => part.note(),
         };
         let entries: Vec<LogEntry> = found.into_iter().map(LogEntry::from).collect();
         let text = match entries.first() {
@@ -141,19 +134,16 @@ impl Run for GetClusterLog {
             ),
             None => "no line".to_owned(),
         };
-        Ok(Reply::Done(ClusterLog { entries, hint }, text))
+        let log = ClusterLog {
+            entries,
+            total,
+            hint,
+        };
+        Ok(Reply::Listed(log, text, part))
     }
 }
 
 impl GetClusterLog {
-    fn is_filtered(&self) -> bool {
-        self.node.is_some()
-            || self.user.is_some()
-            || self.contains.is_some()
-            || self.severity.is_some()
-            || self.since.is_some()
-    }
-
     fn fits(&self, entry: &RawEntry, since: Option<u64>) -> bool {
         let holds = |field: &Option<Text>, part: &String| {
             field

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, Num, Params, Pve, Text, check_node};
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 use crate::{clock, text};
 
 /// A node's journal.
@@ -30,6 +30,8 @@ pub(crate) struct GetNodeLog {
     /// Number of lines, from the end. Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// Lines to skip, from the end.
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -39,6 +41,8 @@ pub(crate) struct NodeLog {
     time_zone: String,
     /// Oldest first.
     lines: Vec<String>,
+    /// Number of matches, including those not shown.
+    total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -58,7 +62,11 @@ struct NodeTime {
 }
 
 /// How many of the last lines are searched for a word.
-const SEARCHED_LINES: u32 = 5000;
+const SEARCHED_LINES: usize = 5000;
+
+/// The list in the result, and what narrows it.
+const LINES: &str = "/lines";
+const NARROW: &str = "service, contains, since or until";
 
 const DAY_SECONDS: u64 = 24 * 3600;
 
@@ -74,7 +82,7 @@ impl Run for GetNodeLog {
 
     fn run(self, pve: &Pve) -> Result<Reply<NodeLog>> {
         let (since, until) = self.range()?;
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         check_node(pve, "node", &self.node)?;
         // A range is given in the node's own time.
         let clock: NodeTime = pve.send(&calls::nodes::TIME.at([&self.node]), &Params::new())?;
@@ -87,18 +95,26 @@ impl Run for GetNodeLog {
             .opt("until", until.map(|until| clock.local(until)))
             .opt("service", self.service.as_deref());
         let window = match self.contains {
-            Some(_) => SEARCHED_LINES,
-            None => limit,
+            Some(_) => Page {
+                offset: 0,
+                limit: SEARCHED_LINES,
+            },
+            None => page,
         };
-        let (raw, total) = self.tail(pve, &params, window.into())?;
+        let (raw, total) = self.tail(pve, &params, window)?;
         let mut lines: Vec<String> = raw
             .into_iter()
             .map(|line| line.t.0)
             .filter(|line| self.fits(line))
             .collect();
-        let fitting = lines.len();
-        lines.drain(..fitting.saturating_sub(limit as usize));
-        let hint = self.hint(lines.len(), fitting, total, window);
+        let part = match self.contains {
+            Some(_) => last_lines(page, &mut lines).partial(total > SEARCHED_LINES),
+            None if lines.is_empty() && page.offset == 0 => page.part(0, LINES, NARROW),
+            None => page.part(total, LINES, NARROW),
+        };
+        let part = part.from_the_end();
+        let total_lines = part.total();
+        let hint = self.hint(&part, total);
         let zone_unknown = clock.offset().is_none().then(|| {
             "the node does not report its time zone: since and until were read as UTC and may be \
              off by hours"
@@ -114,15 +130,14 @@ impl Run for GetNodeLog {
             .iter()
             .map(|line| text::cut(line, LINE_LENGTH))
             .collect();
-        Ok(Reply::Done(
-            NodeLog {
-                node: self.node,
-                time_zone: clock.timezone,
-                lines,
-                hint,
-            },
-            text,
-        ))
+        let log = NodeLog {
+            node: self.node,
+            time_zone: clock.timezone,
+            lines,
+            total: total_lines,
+            hint,
+        };
+        Ok(Reply::Listed(log, text, part))
     }
 }
 
@@ -141,43 +156,46 @@ impl GetNodeLog {
         Ok((since, until))
     }
 
-    /// How to see more, where the last `window` of `total` lines were read,
-    /// `fitting` of them match, and `shown` are in the result.
-    fn hint(&self, shown: usize, fitting: usize, total: u64, window: u32) -> Option<String> {
-        let is_cut = total > window.into();
-        if shown == 0 && !is_cut {
-            Some("no line matches: use an earlier since or another search word".to_owned())
-        } else if self.contains.is_some() && is_cut {
-            Some(format!(
-                "only the last {window} of {total} lines were looked through: narrow by service, \
-                 since or until"
-            ))
-        } else if is_cut || fitting > shown {
-            Some(
-                "the last lines only: raise limit, or narrow by service, contains, since or until"
-                    .to_owned(),
-            )
-        } else {
-            None
+    /// How to see more: the period has `total` lines.
+    fn hint(&self, part: &Part, total: usize) -> Option<String> {
+        let is_searched = self.contains.is_some() && total > SEARCHED_LINES;
+        let mut parts: Vec<String> = part.note().into_iter().collect();
+        if part.total() == 0 && parts.is_empty() && !is_searched {
+            parts.push("no line matches: use an earlier since or another search word".to_owned());
         }
+        if is_searched {
+            parts.push(format!(
+                "only the last {SEARCHED_LINES} of {total} lines were looked through: narrow by \
+                 service, since or until"
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    /// The last lines of a range, and how many lines the range has.
+    /// A part of the lines of a period, counted from the end, and how many lines the
+    /// period has.
     ///
     /// The node's other way to its journal, `/journal`, would read from the
     /// end, but compresses its response with gzip for every client.
-    fn tail(&self, pve: &Pve, range: &Params, window: u64) -> Result<(Vec<RawLine>, u64)> {
+    fn tail(&self, pve: &Pve, period: &Params, page: Page) -> Result<(Vec<RawLine>, usize)> {
         let request = calls::nodes::SYSLOG.at([&self.node]);
-        let page = |start: u64| {
-            let params = range.clone().set("start", start).set("limit", window);
+        let read = |start: usize, limit: usize| {
+            let params = period.clone().set("start", start).set("limit", limit);
             pve.send_paged::<Vec<RawLine>>(&request, &params)
         };
-        let first = page(0)?;
-        let total = first.total.unwrap_or(first.data.len() as u64);
-        if total <= window {
-            return Ok((first.data, total));
+        let first = read(0, page.limit)?;
+        let mut lines = first.data;
+        let total = first.total.unwrap_or(0);
+        let total = usize::try_from(total)
+            .unwrap_or(usize::MAX)
+            .max(lines.len());
+        let end = total.saturating_sub(page.offset);
+        let start = total.saturating_sub(page.end());
+        if start > 0 {
+            lines = read(start, end - start)?.data;
         }
-        Ok((page(total - window)?.data, total))
+        lines.truncate(end - start);
+        Ok((lines, total))
     }
 
     fn fits(&self, line: &str) -> bool {
@@ -191,6 +209,14 @@ impl GetNodeLog {
                 .as_ref()
                 .is_none_or(|part| line.to_lowercase().contains(&part.to_lowercase()))
     }
+}
+
+/// Keeps a part of all lines, counted from the end.
+fn last_lines(page: Page, lines: &mut Vec<String>) -> Part {
+    let total = lines.len();
+    lines.truncate(total.saturating_sub(page.offset));
+    lines.drain(..total.saturating_sub(page.end()));
+    page.part(total, LINES, NARROW)
 }
 
 impl NodeTime {

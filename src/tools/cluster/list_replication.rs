@@ -12,7 +12,7 @@ use crate::order;
 use crate::pve::{At, Failure, Flag, Listed, Num, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Reply, Run};
 
 /// The replication jobs of the cluster.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -23,6 +23,7 @@ pub(crate) struct ListReplication {
     /// Default 100.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -150,23 +151,21 @@ impl Run for ListReplication {
             (a.state, a.vmid, &a.job).cmp(&(b.state, b.vmid, &b.job))
         });
         let total = jobs.len();
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
         let failing = jobs.iter().filter(|job| job.state == JobState::Failing);
         let text = format!(
             "{}, {} failing",
             text::count(total, "replication job"),
             failing.count()
         );
-        if is_empty {
-            notes.push(pve.empty_hint(Listed::Guests));
-        } else if total > limit {
-            jobs.truncate(limit);
-            notes.push(format!(
-                "{limit} of {total} are shown: raise limit, or narrow by vmid"
-            ));
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = page.cut(&mut jobs, "/jobs", "vmid");
+        match is_empty {
+            true => notes.push(pve.empty_hint(Listed::Guests)),
+            false => notes.extend(part.note()),
         }
         let hint = (!notes.is_empty()).then(|| notes.join("; "));
-        Ok(Reply::Done(ReplicationList { jobs, total, hint }, text))
+        let list = ReplicationList { jobs, total, hint };
+        Ok(Reply::Listed(list, text, part))
     }
 }
 

@@ -1,7 +1,5 @@
 //! `list_tasks`: tasks of the cluster, newest first.
 
-use std::cmp::Reverse;
-
 use pve_api::calls;
 use schemars::JsonSchema;
 
@@ -11,7 +9,7 @@ use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Listed, Params, Pve, TaskLog, Upid, Vmid, check_node, nodes};
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 use crate::{clock, text};
 
 /// The tasks that fit the filters, newest first.
@@ -37,6 +35,7 @@ pub(crate) struct ListTasks {
     /// Default 30.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -64,6 +63,8 @@ pub(super) struct Filter {
 #[derive(Default)]
 struct FoundTasks {
     tasks: Vec<RawTask>,
+    /// How many matches before them Proxmox has skipped.
+    skipped: usize,
     /// Number of matches, including those that were not fetched.
     total: u64,
     /// Whether there may be more matches than `total`.
@@ -92,19 +93,18 @@ impl Run for ListTasks {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<TaskList>> {
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT);
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         let filter = self.filter()?;
         let mut found = if let Some(node) = &self.node {
             check_node(pve, "node", node)?;
-            filter.of_node(pve, node, limit)?
+            filter.of_node(pve, node, page)?
         } else if filter.looks_back() {
-            filter.of_all_nodes(pve, limit)?
+            filter.of_all_nodes(pve, page)?
         } else {
             filter.of_cluster(pve)?
         };
-        order::by_key(&mut found.tasks, |task| Reverse(task.starttime));
-        found.tasks.truncate(limit as usize);
-        let hint = self.hint(pve, &filter, &found);
+        let part = found.cut(page);
+        let hint = self.hint(pve, &filter, &found, &part);
         let tasks: Vec<TaskSummary> = found.tasks.into_iter().map(TaskSummary::from).collect();
         let count = |state| tasks.iter().filter(|task| task.status == state).count();
         let total = found.total;
@@ -114,7 +114,7 @@ impl Run for ListTasks {
             count(TaskState::Running),
             count(TaskState::Failed),
         );
-        Ok(Reply::Done(TaskList { tasks, total, hint }, text))
+        Ok(Reply::Listed(TaskList { tasks, total, hint }, text, part))
     }
 }
 
@@ -147,18 +147,12 @@ impl ListTasks {
         Ok(filter)
     }
 
-    fn hint(&self, pve: &Pve, filter: &Filter, found: &FoundTasks) -> Option<String> {
+    fn hint(&self, pve: &Pve, filter: &Filter, found: &FoundTasks, part: &Part) -> Option<String> {
         let mut parts = Vec::new();
-        if found.tasks.is_empty() && !filter.is_set() && found.notes.is_empty() {
+        if found.total == 0 && !filter.is_set() && found.notes.is_empty() {
             parts.push(pve.empty_hint(Listed::Tasks));
-        } else if (found.tasks.len() as u64) < found.total {
-            parts.push(format!(
-                "{} of {}{} are shown: raise limit, or narrow by vmid, status, type, user, since or \
-                 until",
-                found.tasks.len(),
-                if found.is_partial { "at least " } else { "" },
-                found.total
-            ));
+        } else {
+            parts.extend(part.note());
         }
         if self.node.is_none() && !filter.looks_back() {
             parts.push(
@@ -213,8 +207,13 @@ impl Filter {
         })
     }
 
-    /// The matches on every node that answers.
-    fn of_all_nodes(&self, pve: &Pve, limit: u32) -> Result<FoundTasks> {
+    /// The matches on every node that answers: the latest of each, from which the part
+    /// is cut.
+    fn of_all_nodes(&self, pve: &Pve, page: Page) -> Result<FoundTasks> {
+        let page = Page {
+            offset: 0,
+            limit: page.end(),
+        };
         let mut found = FoundTasks::default();
         let (mut asked, mut failed) = (0, None);
         for node in nodes(pve)? {
@@ -225,7 +224,7 @@ impl Filter {
                 ));
                 continue;
             }
-            match self.of_node(pve, &node.node, limit) {
+            match self.of_node(pve, &node.node, page) {
                 Ok(more) => {
                     asked += 1;
                     found.add(more);
@@ -246,28 +245,34 @@ impl Filter {
         }
     }
 
-    fn of_node(&self, pve: &Pve, node: &str, limit: u32) -> Result<FoundTasks> {
+    /// The matches on a node. Proxmox skips those before the part where it can apply all
+    /// filters.
+    fn of_node(&self, pve: &Pve, node: &str, page: Page) -> Result<FoundTasks> {
         let request = calls::nodes::TASKS.at([node]);
         let query = self.query().opt("vmid", self.vmid);
         let mut found = if self.kind.is_none() && self.user.is_none() {
-            let query = query.set("limit", limit);
-            let page = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
-            let tasks: Vec<RawTask> = page
+            // The backup jobs of several guests are added to those of one.
+            let skipped = if self.vmid.is_some() { 0 } else { page.offset };
+            let start = (skipped > 0).then_some(skipped);
+            let query = query.opt("start", start).set("limit", page.end() - skipped);
+            let answer = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
+            let tasks: Vec<RawTask> = answer
                 .data
                 .into_iter()
                 .filter(|task| self.is_in_time(task))
                 .collect();
             FoundTasks {
-                total: page.total.unwrap_or(0).max(tasks.len() as u64),
+                total: answer.total.unwrap_or(0).max(tasks.len() as u64),
                 tasks,
+                skipped,
                 ..FoundTasks::default()
             }
         } else {
             let query = query.set("limit", MOST_SCANNED);
-            let page = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
-            let scanned = page.data.len() as u64;
-            let all = page.total.unwrap_or(0).max(scanned);
-            let tasks: Vec<RawTask> = page
+            let answer = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
+            let scanned = answer.data.len() as u64;
+            let all = answer.total.unwrap_or(0).max(scanned);
+            let tasks: Vec<RawTask> = answer
                 .data
                 .into_iter()
                 .filter(|task| self.fits(task))
@@ -276,6 +281,7 @@ impl Filter {
             FoundTasks {
                 total: tasks.len() as u64,
                 tasks,
+                skipped: 0,
                 is_partial,
                 notes: is_partial
                     .then(|| {
@@ -373,6 +379,36 @@ impl Filter {
 }
 
 impl FoundTasks {
+    /// Keeps the part that is asked for. Which tasks are in it follows from Proxmox's order
+    /// of a node's tasks, running ones first and then by their end: so the parts of one
+    /// node and of several follow each other. They are shown by their start.
+    fn cut(&mut self, page: Page) -> Part {
+        let ended = |task: &RawTask| task.endtime.map_or(u64::MAX, |time| time.0);
+        order::by(&mut self.tasks, |a, b| {
+            (ended(b), b.starttime, &b.upid).cmp(&(ended(a), a.starttime, &a.upid))
+        });
+        let left = Page {
+            offset: page.offset - self.skipped,
+            ..page
+        };
+        let (list, narrow) = ("/tasks", "vmid, status, type, user, since or until");
+        left.cut(&mut self.tasks, list, narrow);
+        let mut shown: Vec<(usize, RawTask)> = self.tasks.drain(..).enumerate().collect();
+        order::by(&mut shown, |(_, a), (_, b)| {
+            (b.starttime, &b.upid).cmp(&(a.starttime, &a.upid))
+        });
+        let mut places = vec![0; shown.len()];
+        for (place, (at, _)) in shown.iter().enumerate() {
+            if let Some(one) = places.get_mut(*at) {
+                *one = place;
+            }
+        }
+        self.tasks.extend(shown.into_iter().map(|(_, task)| task));
+        let total = usize::try_from(self.total).unwrap_or(usize::MAX);
+        let part = page.part(total, list, narrow).partial(self.is_partial);
+        part.ranked(places)
+    }
+
     fn add(&mut self, more: Self) {
         let known = |task: &RawTask| self.tasks.iter().any(|one| one.upid == task.upid);
         let (again, new): (Vec<_>, Vec<_>) = more.tasks.into_iter().partition(known);

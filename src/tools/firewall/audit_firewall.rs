@@ -23,12 +23,12 @@ use crate::order::{self, Ordered as _};
 use crate::pve::{Failure, Nic, Params, Pve, Vmid, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run, bounds};
 use crate::tools::finding::Severity;
 use crate::tools::interface::{Interface, Listed, interfaces};
 
 /// How many rules an audit shows by default.
-const RULES_SHOWN: usize = 100;
+const RULES_SHOWN: u32 = 100;
 
 /// How many findings, network cards and options an audit shows.
 const FINDINGS_SHOWN: usize = 100;
@@ -49,7 +49,9 @@ pub(crate) struct AuditFirewall {
     guests: Option<bool>,
     /// Rules to show. Default 100.
     #[schemars(range(min = 1, max = 1000))]
-    limit: Option<usize>,
+    limit: Option<u32>,
+    /// Rules to skip.
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -160,17 +162,17 @@ impl Run for AuditFirewall {
             ));
         }
         let target = Target::of(self.vmid, self.node, self.cluster)?;
-        let limit = self.limit.unwrap_or(RULES_SHOWN);
-        let audit = target.with(pve, |firewall| {
-            FirewallAudit::make(pve, firewall, limit, with_guests)
+        let page = Page::new(self.offset, self.limit, RULES_SHOWN);
+        let (audit, part) = target.with(pve, |firewall| {
+            FirewallAudit::make(pve, firewall, page, with_guests)
         })?;
         let text = audit.text();
-        Ok(Reply::Done(audit, text))
+        Ok(Reply::Listed(audit, text, part))
     }
 }
 
 impl FirewallAudit {
-    fn make(pve: &Pve, firewall: &Firewall, limit: usize, with_guests: bool) -> Result<Self> {
+    fn make(pve: &Pve, firewall: &Firewall, page: Page, with_guests: bool) -> Result<(Self, Part)> {
         let state = FirewallState::read(pve, firewall)?;
         let is_cluster = firewall.level == Level::Cluster;
         let groups = SecurityGroups::read(pve, state.all_rules(), is_cluster)?;
@@ -218,21 +220,23 @@ impl FirewallAudit {
             digest: state.rules.digest,
             hint: None,
         };
-        audit.shorten(limit);
+        let part = audit.shorten(page);
         notes.extend(audit.hint.take());
         audit.hint = (!notes.is_empty()).then(|| notes.join("; "));
-        Ok(audit)
+        Ok((audit, part))
     }
 
-    /// Shortens every list, and says in `hint` how much is left out. `limit` applies to
-    /// the rules of all security groups together.
-    fn shorten(&mut self, limit: usize) {
+    /// Shortens every list, and says in `hint` how much is left out. `offset` applies to
+    /// the firewall's own rules, `limit` to the rules of all security groups together.
+    fn shorten(&mut self, page: Page) -> Part {
+        let limit = page.limit;
         let mut notes = Vec::new();
         let counts = FindingsTotal::of(&self.findings);
         let all = self.findings.len();
         bounds::keep(&mut self.findings, FINDINGS_SHOWN, "findings", &mut notes);
         self.findings_total = (self.findings.len() < all).then_some(counts);
-        bounds::keep(&mut self.rules, limit, "rules", &mut notes);
+        let part = page.cut(&mut self.rules, "/rules", "");
+        notes.extend(part.note());
         bounds::keep(&mut self.cluster_rules, limit, "cluster rules", &mut notes);
         let mut left = limit;
         for group in &mut self.security_groups {
@@ -257,11 +261,12 @@ impl FirewallAudit {
         }
         self.hint = (!notes.is_empty()).then(|| {
             format!(
-                "{}; all were checked: raise limit to see more rules, and correct the findings \
-                 that are shown to see others",
+                "{}; all were checked: raise limit to see more rules of the cluster and of \
+                 groups, and correct the findings that are shown to see others",
                 notes.join("; ")
             )
         });
+        part
     }
 
     fn text(&self) -> String {

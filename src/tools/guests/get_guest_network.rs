@@ -11,7 +11,7 @@ use crate::json::{DeserializeFields, SerializeFields};
 use crate::order;
 use crate::pve::{At, Failure, Guest, GuestConfig, GuestType, Nic, Num, Params, Pve, Vmid};
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 use crate::tools::agent;
 use crate::tools::agent::answer::AgentAnswer;
 use crate::{text, tool_names};
@@ -26,6 +26,8 @@ pub(crate) struct GetGuestNetwork {
     /// Of interfaces. Default 20.
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// Interfaces to skip.
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -128,9 +130,10 @@ impl Run for GetGuestNetwork {
             .filter(|raw| with_loopback || !raw.is_loopback())
             .map(|raw| Interface::new(raw, &cards))
             .collect();
-        let network = GuestNetwork::new(guest, all, self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let (network, part) = GuestNetwork::new(guest, all, page);
         let text = network.text();
-        Ok(Reply::Done(network, text))
+        Ok(Reply::Listed(network, text, part))
     }
 }
 
@@ -245,7 +248,7 @@ enum Rank {
 }
 
 impl GuestNetwork {
-    fn new(guest: Guest, mut all: Vec<Interface>, limit: usize) -> Self {
+    fn new(guest: Guest, mut all: Vec<Interface>, page: Page) -> (Self, Part) {
         order::by_key(&mut all, |one| {
             (one.rank(), Reverse(one.addresses.len().min(1)))
         });
@@ -258,13 +261,13 @@ impl GuestNetwork {
             interfaces: all,
             hint: None,
         };
-        network.shorten(limit);
-        network
+        let part = network.shorten(page);
+        (network, part)
     }
 
     /// Leaves out idle interfaces and what is beyond the limits, and says so in
     /// `hint`.
-    fn shorten(&mut self, limit: usize) {
+    fn shorten(&mut self, page: Page) -> Part {
         let mut notes = Vec::new();
         if self.ip_addresses.is_empty() {
             notes.push(
@@ -279,21 +282,14 @@ impl GuestNetwork {
         let is_idle = |one: &Interface| one.addresses.is_empty() && one.rank() == Rank::Inner;
         let idle = all.iter().filter(|one| is_idle(one)).count();
         all.retain(|one| !is_idle(one));
-        let more = all.len().saturating_sub(limit);
-        all.truncate(limit);
+        let part = page.cut(all, "/interfaces", "");
         let mut cut = self.ip_addresses.len() > MOST_ADDRESSES;
         self.ip_addresses.truncate(MOST_ADDRESSES);
         for one in all.iter_mut() {
             cut |= one.addresses.len() > MOST_ADDRESSES;
             one.addresses.truncate(MOST_ADDRESSES);
         }
-        if more > 0 {
-            notes.push(format!(
-                "{} of {} interfaces are shown: raise limit",
-                all.len(),
-                self.interfaces_total
-            ));
-        }
+        notes.extend(part.note());
         if idle > 0 {
             notes.push(format!(
                 "{} without an address omitted (of containers inside the guest)",
@@ -306,6 +302,7 @@ impl GuestNetwork {
             ));
         }
         self.hint = (!notes.is_empty()).then(|| notes.join("; "));
+        part
     }
 
     fn text(&self) -> String {
@@ -339,8 +336,7 @@ fn configured(pve: &Pve, guest: Guest) -> Result<Reply<GuestNetwork>> {
             guest.label()
         )));
     }
-    let total = interfaces.len();
-    let mut network = GuestNetwork::new(guest, interfaces, total);
+    let (mut network, _) = GuestNetwork::new(guest, interfaces, Page::new(None, None, u32::MAX));
     network.hint = Some(format!(
         "{why}; these are the fixed addresses of its configuration"
     ));
@@ -533,9 +529,9 @@ mod tests {
             .collect()
     }
 
-    fn network(interfaces: Vec<Interface>, limit: usize) -> GuestNetwork {
+    fn network(interfaces: Vec<Interface>, limit: u32) -> GuestNetwork {
         let guest = serde_json::from_value(json!({"vmid": 100, "type": "qemu", "node": "pve1"}));
-        GuestNetwork::new(guest.unwrap(), interfaces, limit)
+        GuestNetwork::new(guest.unwrap(), interfaces, Page::new(None, Some(limit), 20)).0
     }
 
     fn interface(name: &str, nic: Option<&str>, addresses: &[&str]) -> Interface {
@@ -568,7 +564,7 @@ mod tests {
         assert_eq!(network.interfaces_total, 603);
         let hint = network.hint.unwrap();
         assert!(
-            hint.contains("20 of 603") && hint.contains("300 interfaces"),
+            hint.contains("1-20 of 303") && hint.contains("300 interfaces"),
             "{hint}"
         );
     }

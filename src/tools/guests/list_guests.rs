@@ -14,7 +14,7 @@ use crate::order;
 use crate::pve::{Guest, GuestType, Listed, Pve, Vmid, complete_from_nodes, guests, known_node};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, guest_filter};
+use crate::tool::{Offset, Page, Reply, Run, guest_filter};
 
 /// The guests that fit the filters.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -41,6 +41,7 @@ pub(crate) struct ListGuests {
     /// Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -179,14 +180,13 @@ impl Run for ListGuests {
         }
         sort(&mut found, self.sort.unwrap_or(Sort::Vmid));
         let total = found.len();
-        found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
-        if found.len() < total {
-            notes.push(format!(
-                "{} of {total} are shown: raise limit, or narrow by kind, status, node, name, tag \
-                 or pool",
-                found.len()
-            ));
-        }
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = page.cut(
+            &mut found,
+            "/guests",
+            "kind, status, node, name, tag or pool",
+        );
+        notes.extend(part.note());
         if let Some(part) = &self.name
             && total == 0
             && part.contains(['*', '?'])
@@ -207,14 +207,12 @@ impl Run for ListGuests {
                 ..GuestSummary::from(guest)
             })
             .collect();
-        Ok(Reply::Done(
-            GuestList {
-                guests,
-                total,
-                hint: (!notes.is_empty()).then(|| notes.join("; ")),
-            },
-            text,
-        ))
+        let list = GuestList {
+            guests,
+            total,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
+        };
+        Ok(Reply::Listed(list, text, part))
     }
 }
 

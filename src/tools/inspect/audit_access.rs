@@ -21,7 +21,7 @@ use crate::order::{self, Ordered as _};
 use crate::pve::{At, Flag, Guest, Listed, Num, Params, Pve, Text, Vmid};
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Reply, Run, bounds};
 use crate::tools::finding::{Finding, Severity, summary, visible};
 
 /// Who may do what.
@@ -33,6 +33,8 @@ pub(crate) struct AuditAccess {
     /// Of users, and of holders of rights on the guest. Default 50.
     #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// Users to skip; with vmid, holders.
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -178,7 +180,7 @@ impl Run for AuditAccess {
         let guest = self.vmid.map(|vmid| Guest::find(pve, vmid)).transpose()?;
         let mut unseen = Vec::new();
         let rights = Rights::read(pve, &mut unseen)?;
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         let mut notes = Vec::new();
         if rights.users.is_empty() {
             notes.push(pve.empty_hint(Listed::Access));
@@ -226,10 +228,14 @@ impl Run for AuditAccess {
             );
         }
         bounds::keep(&mut findings, MOST_FINDINGS, "findings", &mut notes);
-        bounds::keep(&mut users, limit, "users", &mut notes);
-        if let Some(holders) = &mut holders {
-            bounds::keep(holders, limit, "holders", &mut notes);
-        }
+        let part = match &mut holders {
+            Some(holders) => {
+                bounds::keep(&mut users, page.limit, "users", &mut notes);
+                page.cut(holders, "/holders", "")
+            }
+            None => page.cut(&mut users, "/users", "vmid"),
+        };
+        notes.extend(part.note());
         let audit = AccessAudit {
             findings,
             holders,
@@ -238,7 +244,7 @@ impl Run for AuditAccess {
             not_visible: unseen,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
         };
-        Ok(Reply::Done(audit, text))
+        Ok(Reply::Listed(audit, text, part))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::json::{DeserializeFields, SerializeFields};
 use crate::order::{self, Ordered as _};
 use crate::pve::{At, Guest, HaEntry, HaRule, Params, Pve, Vmid, guests};
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run, bounds};
 use crate::tools::cluster::task::RawTask;
 use crate::tools::finding::{Finding, Severity, summary, visible_ha_rules};
 use crate::{text, tool_names};
@@ -25,6 +25,8 @@ pub(crate) struct GetHa {
     /// Of resources. Default 100.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// Resources to skip.
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -155,8 +157,9 @@ impl Run for GetHa {
         state.look_into_errors(pve);
         state.findings = state.look();
         let text = state.text();
-        state.shorten(self.limit.unwrap_or(DEFAULT_LIMIT) as usize, notes);
-        Ok(Reply::Done(state, text))
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = state.shorten(page, notes);
+        Ok(Reply::Listed(state, text, part))
     }
 }
 
@@ -312,16 +315,18 @@ impl HaState {
         }
     }
 
-    fn shorten(&mut self, limit: usize, mut notes: Vec<String>) {
+    fn shorten(&mut self, page: Page, mut notes: Vec<String>) -> Part {
         let mut cut = Vec::new();
         bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut cut);
-        bounds::keep(&mut self.resources, limit, "resources", &mut cut);
         bounds::keep(&mut self.rules, MOST_RULES, "rules", &mut cut);
         bounds::keep(&mut self.nodes, MOST_NODES, "nodes", &mut cut);
         if !cut.is_empty() {
-            notes.push(format!("{}: raise limit, or name a vmid", cut.join("; ")));
+            notes.push(format!("{}: name a vmid", cut.join("; ")));
         }
+        let part = page.cut(&mut self.resources, "/resources", "vmid");
+        notes.extend(part.note());
         self.hint = (!notes.is_empty()).then(|| notes.join("; "));
+        part
     }
 
     fn text(&self) -> String {

@@ -12,7 +12,7 @@ use crate::order;
 use crate::pve::{At, Flag, Held, Num, Params, Pve, Text, find_node, nodes};
 use crate::text;
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Reply, Run};
 use crate::tools::finding::visible;
 use crate::tools::interface::{Interface, LOCAL_ZONE, Listed, interfaces};
 
@@ -29,6 +29,7 @@ pub(crate) struct ListNetworks {
     /// Default 100.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -158,14 +159,10 @@ impl Run for ListNetworks {
             None => network.kind != NetworkKind::Eth,
         });
         let total = networks.len();
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = page.cut(&mut networks, "/networks", "node or type");
         let mut notes = hints.notes(pve.token_name());
-        if total > limit {
-            networks.truncate(limit);
-            notes.push(format!(
-                "{limit} of {total} are shown: raise limit, or narrow by node or type"
-            ));
-        }
+        notes.extend(part.note());
         let inactive = networks.iter().filter(|one| !one.active).count();
         let text = format!("{}, {inactive} inactive", text::count(total, "network"));
         let list = NetworkList {
@@ -174,7 +171,7 @@ impl Run for ListNetworks {
             not_visible,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
         };
-        Ok(Reply::Done(list, text))
+        Ok(Reply::Listed(list, text, part))
     }
 }
 

@@ -11,7 +11,7 @@ use crate::order;
 use crate::pve::{At, Guest, Listed, Params, Pve, Text, Vmid, guests};
 use crate::text;
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 
 /// Pools.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -23,6 +23,8 @@ pub(crate) struct ListPools {
     /// Default 100.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    /// Pools to skip; with pool, its guests.
+    offset: Option<Offset>,
 }
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -77,7 +79,7 @@ impl Run for ListPools {
 
     fn run(self, pve: &Pve) -> Result<Reply<PoolList>> {
         let request = calls::access::POOLS.at([]);
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         let mut notes = Vec::new();
         let found: Vec<RawPool> = pve.send(&request, &Params::new())?;
         let mut members: BTreeMap<String, Vec<Guest>> = BTreeMap::new();
@@ -95,13 +97,16 @@ impl Run for ListPools {
             Some(name) => Some(find(pve, &found, name)?),
             None => None,
         };
+        let mut part = None;
         let mut pools: Vec<Pool> = found
             .into_iter()
             .filter(|raw| wanted.as_ref().is_none_or(|name| *name == raw.poolid.0))
             .map(|raw| {
                 let guests = members.remove(&raw.poolid.0).unwrap_or_default();
-                let shown = wanted.is_some().then_some(limit);
-                Pool::new(raw, guests, shown, &mut notes)
+                let shown = wanted.is_some().then_some(page);
+                let (pool, guests) = Pool::new(raw, guests, shown);
+                part = guests.or(part.take());
+                pool
             })
             .collect();
         order::by(&mut pools, |a, b| a.pool.cmp(&b.pool));
@@ -109,7 +114,8 @@ impl Run for ListPools {
         if total == 0 {
             notes.push(pve.empty_hint(Listed::Pools));
         }
-        bounds::keep(&mut pools, limit, "pools", &mut notes);
+        let part = part.unwrap_or_else(|| page.cut(&mut pools, "/pools", "pool"));
+        notes.extend(part.note());
         let text = match pools.as_slice() {
             [only] => format!(
                 "pool {}: {}, {} running",
@@ -124,7 +130,7 @@ impl Run for ListPools {
             total,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
         };
-        Ok(Reply::Done(list, text))
+        Ok(Reply::Listed(list, text, part))
     }
 }
 
@@ -147,27 +153,24 @@ fn find(pve: &Pve, all: &[RawPool], name: &str) -> Result<String> {
 }
 
 impl Pool {
-    /// A pool with the number of its guests, and as many of them as are to be
-    /// shown.
-    fn new(
-        raw: RawPool,
-        guests: Vec<Guest>,
-        shown: Option<usize>,
-        notes: &mut Vec<String>,
-    ) -> Self {
-        Self {
+    /// A pool with the number of its guests, and the part of them that is to be shown.
+    fn new(raw: RawPool, guests: Vec<Guest>, shown: Option<Page>) -> (Self, Option<Part>) {
+        let mut pool = Self {
             pool: raw.poolid.0,
             guest_count: guests.len(),
             running_count: guests.iter().filter(|guest| guest.is_running()).count(),
             comment: raw
                 .comment
                 .and_then(|comment| text::short(&comment, COMMENT_LENGTH)),
-            guests: shown.map(|limit| {
-                let mut members: Vec<Member> = guests.into_iter().map(Member::from).collect();
-                bounds::keep(&mut members, limit, "guests", notes);
-                members
-            }),
-        }
+            guests: None,
+        };
+        let part = shown.map(|page| {
+            let mut members: Vec<Member> = guests.into_iter().map(Member::from).collect();
+            let part = page.cut(&mut members, "/pools/0/guests", "");
+            pool.guests = Some(members);
+            part
+        });
+        (pool, part)
     }
 }
 
@@ -202,12 +205,15 @@ mod tests {
             {"type": "qemu", "vmid": 101, "node": "alpha", "name": "b"},
         ]))
         .unwrap();
-        let mut notes = Vec::new();
-        let pool = Pool::new(raw(), guests.clone(), Some(1), &mut notes);
+        let page = Page::new(None, Some(1), 100);
+        let (pool, part) = Pool::new(raw(), guests.clone(), Some(page));
         assert_eq!((pool.guest_count, pool.running_count), (2, 1));
         assert_eq!(pool.guests.unwrap()[0].vmid.get(), 100);
-        assert_eq!(notes, ["1 of 2 guests are shown"]);
+        assert_eq!(
+            part.unwrap().note().unwrap(),
+            "guests 1-1 of 2 are shown: for the next, set offset to 1"
+        );
         assert_eq!(pool.comment.as_deref(), Some("web servers"));
-        assert_eq!(Pool::new(raw(), guests, None, &mut notes).guests, None);
+        assert_eq!(Pool::new(raw(), guests, None).0.guests, None);
     }
 }

@@ -12,7 +12,7 @@ use crate::order;
 use crate::pve::Pve;
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 
 /// What may not be needed.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -26,6 +26,7 @@ pub(crate) struct ReportWaste {
     /// Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 const DEFAULT_DAYS: u32 = 30;
@@ -77,15 +78,15 @@ impl Run for ReportWaste {
         guests::find_snapshots(pve, &mut survey, days, &mut found);
         guests::find_stopped(pve, &mut survey, days, &mut found);
         load::find(pve, &mut survey, &mut found);
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        let report = WasteReport::new(found, survey.into_not_checked(), limit);
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let (report, part) = WasteReport::new(found, survey.into_not_checked(), page);
         let text = report.text();
-        Ok(Reply::Done(report, text))
+        Ok(Reply::Listed(report, text, part))
     }
 }
 
 impl WasteReport {
-    fn new(mut findings: Vec<Waste>, not_checked: Vec<String>, limit: usize) -> Self {
+    fn new(mut findings: Vec<Waste>, not_checked: Vec<String>, page: Page) -> (Self, Part) {
         order::by_key(&mut findings, |waste| {
             (std::cmp::Reverse(waste.bytes), waste.finding.clone())
         });
@@ -102,21 +103,19 @@ impl WasteReport {
             .filter(|total| total.count > 0)
             .collect();
         let total = findings.len();
-        let mut notes = Vec::new();
-        bounds::keep(&mut findings, limit, "findings", &mut notes);
-        if !notes.is_empty() {
-            notes.push("raise limit, or give a node, to see more".into());
-        }
+        let part = page.cut(&mut findings, "/findings", "node or older_than_days");
+        let mut notes: Vec<String> = part.note().into_iter().collect();
         if total == 0 {
             notes.push("nothing was found; see not_checked for what was not looked at".into());
         }
-        Self {
+        let report = Self {
             findings,
             totals,
             total,
             not_checked,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
-        }
+        };
+        (report, part)
     }
 
     fn text(&self) -> String {

@@ -11,7 +11,7 @@ use crate::order;
 use crate::pve::{Listed, Membership, NodeLoad, Pve, node_loads};
 use crate::text;
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Reply, Run};
 
 /// All nodes.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -19,6 +19,7 @@ use crate::tool::{Reply, Run};
 pub(crate) struct ListNodes {
     /// Only nodes of this status.
     status: Option<NodeStatus>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +33,8 @@ pub(crate) enum NodeStatus {
 #[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct NodeList {
     nodes: Vec<NodeSummary>,
+    /// Number of matches, including those not shown.
+    total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -87,14 +90,21 @@ impl Run for ListNodes {
             .filter(|node| node.status == NodeStatus::Online)
             .count();
         let text = format!("{}, {online} online", text::count(nodes.len(), "node"));
-        let hint = if seen == 0 {
-            Some(pve.empty_hint(Listed::Nodes))
-        } else if silent.is_empty() {
-            None
-        } else {
-            Some(why_silent(pve, &silent))
+        let total = nodes.len();
+        let page = Page::new(self.offset, None, u32::MAX);
+        let part = page.cut(&mut nodes, "/nodes", "status");
+        let mut notes: Vec<String> = part.note().into_iter().collect();
+        if seen == 0 {
+            notes.push(pve.empty_hint(Listed::Nodes));
+        } else if !silent.is_empty() {
+            notes.push(why_silent(pve, &silent));
+        }
+        let list = NodeList {
+            nodes,
+            total,
+            hint: (!notes.is_empty()).then(|| notes.join("; ")),
         };
-        Ok(Reply::Done(NodeList { nodes, hint }, text))
+        Ok(Reply::Listed(list, text, part))
     }
 }
 

@@ -595,7 +595,9 @@ fn downloaded(pve: &Pve, task: PendingTask, wanted: Box<Wanted>) -> Result<Outco
         error.context("the template is downloaded, but creating the container failed")
     })?;
     match made {
-        Reply::Done(report, text) => Ok(Outcome::Done(Finished::new(&report, text)?)),
+        Reply::Done(report, text) | Reply::Listed(report, text, _) => {
+            Ok(Outcome::Done(Finished::new(&report, text)?))
+        }
         Reply::Running(pending, interim, message) => {
             Wait::new(message.clone(), 500).outcome(pending, &interim, message)
         }

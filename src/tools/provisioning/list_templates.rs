@@ -14,7 +14,7 @@ use crate::pve::{
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 
 /// Templates of every source.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -27,6 +27,7 @@ pub(crate) struct ListTemplates {
     /// Default: 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,6 +41,8 @@ pub(crate) enum Source {
 #[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct TemplateList {
     pub(super) templates: Vec<Template>,
+    /// Number of matches, including those not shown.
+    total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) hint: Option<String>,
 }
@@ -115,26 +118,27 @@ impl Run for ListTemplates {
         if templates.is_empty() && pve.skipped().is_some() {
             notes.push("no part of Proxmox's response could be read: see skipped".into());
         }
-        let list = self.cut(templates, notes);
-        let text = text::count(list.templates.len(), "template");
-        Ok(Reply::Done(list, text))
+        let (list, part) = self.cut(templates, notes);
+        let text = text::count(list.total, "template");
+        Ok(Reply::Listed(list, text, part))
     }
 }
 
 impl ListTemplates {
-    pub(super) fn cut(&self, mut templates: Vec<Template>, mut notes: Vec<String>) -> TemplateList {
+    pub(super) fn cut(
+        &self,
+        mut templates: Vec<Template>,
+        mut notes: Vec<String>,
+    ) -> (TemplateList, Part) {
         let seen = templates.len();
         if let Some(name) = self.name.as_deref().map(str::to_lowercase) {
             templates.retain(|template| template.called().to_lowercase().contains(&name));
         }
-        let limit = self.limit.unwrap_or(DEFAULT_LIMIT) as usize;
-        if templates.len() > limit {
-            notes.push(format!(
-                "{} more are not shown: narrow by source or name, or raise limit",
-                templates.len() - limit
-            ));
-            templates.truncate(limit);
-        } else if templates.is_empty() && seen > 0 {
+        let total = templates.len();
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let part = page.cut(&mut templates, "/templates", "source or name");
+        notes.extend(part.note());
+        if total == 0 && seen > 0 {
             notes.push(format!(
                 "none of {} has such a name",
                 text::count(seen, "template")
@@ -146,10 +150,12 @@ impl ListTemplates {
                     .into(),
             );
         }
-        TemplateList {
+        let list = TemplateList {
             templates,
+            total,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
-        }
+        };
+        (list, part)
     }
 }
 

@@ -39,13 +39,14 @@ fn lists_are_cut_and_say_so() {
             appliances().into_iter().map(Template::from).collect(),
             Vec::new(),
         )
+        .0
     };
     assert_eq!(list(json!({})).templates.len(), 2);
     assert_eq!(list(json!({})).hint, None);
     assert_eq!(list(json!({"name": "DEBIAN"})).templates.len(), 1);
     assert_eq!(
         list(json!({"limit": 1})).hint.unwrap(),
-        "1 more are not shown: narrow by source or name, or raise limit"
+        "templates 1-1 of 2 are shown: for the next, set offset to 1, or narrow by source or name"
     );
     assert!(
         list(json!({"name": "plan9"}))

@@ -264,7 +264,7 @@ impl<T: Guarded> Guard<T> {
     /// The step after the change was sent.
     fn changed(reply: Reply<Report>, before: &Health) -> Result<Step> {
         match reply {
-            Reply::Done(report, _) => Ok(Self::checked(report, before)),
+            Reply::Done(report, _) | Reply::Listed(report, ..) => Ok(Self::checked(report, before)),
             Reply::Running(Pending::Task(task), ..) => Ok(Step::Change(task)),
             Reply::Running(..) => Err(Error::Internal("a change without a task".into())),
         }

@@ -10,7 +10,7 @@ use crate::order;
 use crate::pve::{Guest, GuestType, Listed, Params, Pve, Vmid, guests, known_node};
 use crate::tool::budget::{Budget, SECONDS};
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run};
+use crate::tool::{Offset, Page, Part, Reply, Run};
 use crate::{clock, text};
 
 /// The snapshots of a guest.
@@ -27,6 +27,7 @@ pub(crate) struct ListSnapshots {
     /// Default 50: the newest, or without vmid the oldest.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -41,7 +42,7 @@ pub(crate) struct SnapshotTree {
     /// Each after its parent; of all guests, the oldest first.
     pub(super) snapshots: Vec<SnapshotNode>,
     /// How many there are, also where not all are shown.
-    total: usize,
+    pub(super) total: usize,
     /// How many guests were looked at, for all guests.
     #[serde(skip_serializing_if = "Option::is_none")]
     guests_read: Option<usize>,
@@ -88,12 +89,12 @@ impl Run for ListSnapshots {
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<SnapshotTree>> {
-        let limit = self.limit.unwrap_or(50) as usize;
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
         let now = clock::now();
         let Some(vmid) = self.vmid else {
-            let list = self.of_all_guests(pve, limit, now)?;
+            let (list, part) = self.of_all_guests(pve, page, now)?;
             let text = list.summary();
-            return Ok(Reply::Done(list, text));
+            return Ok(Reply::Listed(list, text, part));
         };
         if self.node.is_some() {
             return Err(Error::argument(
@@ -104,11 +105,15 @@ impl Run for ListSnapshots {
         let (guest, mut snapshots) =
             Guest::with(pve, vmid, |guest| Ok(Snapshots::read(pve, guest)?))?;
         snapshots.all.retain(|one| self.is_old_enough(one, now));
-        let tree = SnapshotTree::new(&guest, &snapshots, limit, now);
+        let (tree, part) = SnapshotTree::new(&guest, &snapshots, page, now);
         let text = tree.text(&guest);
-        Ok(Reply::Done(tree, text))
+        Ok(Reply::Listed(tree, text, part))
     }
 }
+
+const DEFAULT_LIMIT: u32 = 50;
+
+const SNAPSHOTS: &str = "/snapshots";
 
 /// How many guests are looked at: each takes a request.
 const MOST_GUESTS: usize = 800;
@@ -122,7 +127,7 @@ impl ListSnapshots {
         })
     }
 
-    fn of_all_guests(&self, pve: &Pve, limit: usize, now: u64) -> Result<SnapshotTree> {
+    fn of_all_guests(&self, pve: &Pve, page: Page, now: u64) -> Result<(SnapshotTree, Part)> {
         let mut all = guests(pve)?;
         let mut notes = Vec::new();
         if all.is_empty() {
@@ -142,15 +147,12 @@ impl ListSnapshots {
         let reading = read_all(pve, &readable);
         let mut found = reading.found;
         found.retain(|(_, one)| self.is_old_enough(one, now));
-        order::by_key(&mut found, |(guest, one)| (one.time(), guest.vmid));
+        order::by(&mut found, |(guest, a), (other, b)| {
+            (a.time(), guest.vmid, &a.name).cmp(&(b.time(), other.vmid, &b.name))
+        });
         let total = found.len();
-        found.truncate(limit);
-        if found.len() < total {
-            notes.push(format!(
-                "the oldest {} of {total} are shown: raise limit to see more",
-                found.len()
-            ));
-        }
+        let part = page.cut(&mut found, SNAPSHOTS, "node, older_than_days or vmid");
+        notes.extend(part.note());
         notes.extend(reading.notes);
         if !away.is_empty() {
             notes.push(format!(
@@ -158,7 +160,7 @@ impl ListSnapshots {
                 text::count(away.len(), "guest")
             ));
         }
-        Ok(SnapshotTree {
+        let list = SnapshotTree {
             vmid: None,
             kind: None,
             node: None,
@@ -174,7 +176,8 @@ impl ListSnapshots {
             guests_read: Some(reading.guests),
             current: None,
             hint: (!notes.is_empty()).then(|| notes.join("; ")),
-        })
+        };
+        Ok((list, part))
     }
 }
 
@@ -252,35 +255,33 @@ impl SnapshotNode {
 }
 
 impl SnapshotTree {
-    pub(super) fn new(guest: &Guest, snapshots: &Snapshots, limit: usize, now: u64) -> Self {
-        let total = snapshots.all.len();
-        let mut times: Vec<u64> = snapshots.all.iter().map(Snapshot::time).collect();
-        order::by(&mut times, |a, b| b.cmp(a));
-        let oldest = times.get(limit.saturating_sub(1)).copied().unwrap_or(0);
-        let mut shown: Vec<SnapshotNode> = snapshots
-            .in_order()
-            .into_iter()
-            .filter(|(_, one)| one.time() >= oldest)
-            .map(|(depth, one)| SnapshotNode::new(depth, one, now))
+    /// The tree of the newest snapshots, or of those that follow them.
+    pub(super) fn new(guest: &Guest, snapshots: &Snapshots, page: Page, now: u64) -> (Self, Part) {
+        let tree = snapshots.in_order();
+        let mut newest: Vec<usize> = (0..tree.len()).collect();
+        let age = |at: &usize| tree.get(*at).map(|(_, one)| (one.time(), &one.name));
+        order::by(&mut newest, |a, b| age(b).cmp(&age(a)));
+        let part = page.cut(&mut newest, SNAPSHOTS, "older_than_days");
+        let mut places = newest.clone();
+        places.sort_unstable();
+        let shown = places
+            .iter()
+            .filter_map(|at| tree.get(*at))
+            .map(|(depth, one)| SnapshotNode::new(*depth, one, now))
             .collect();
-        // Several of the same second.
-        shown.truncate(limit);
-        let hint = (shown.len() < total).then(|| {
-            format!(
-                "the newest {} of {total} are shown: raise limit to see more",
-                shown.len()
-            )
-        });
-        Self {
+        let place = |at: &usize| places.binary_search(at).ok();
+        let part = part.ranked(newest.iter().filter_map(place).collect());
+        let tree = Self {
             vmid: Some(guest.vmid),
             kind: Some(guest.kind),
             node: Some(guest.node.clone()),
             snapshots: shown,
-            total,
+            total: snapshots.all.len(),
             guests_read: None,
             current: snapshots.current.clone(),
-            hint,
-        }
+            hint: part.note(),
+        };
+        (tree, part)
     }
 
     /// Of all guests, in a few words.

@@ -9,6 +9,7 @@ use super::snapshot::Snapshots;
 use crate::error::Error;
 use crate::pve::Guest;
 use crate::tool::report::Change;
+use crate::tool::{Offset, Page};
 
 fn guest(kind: &str) -> Guest {
     serde_json::from_value(json!({
@@ -31,9 +32,13 @@ fn branches() -> Snapshots {
     ]))
 }
 
+fn page(offset: u32, limit: u32) -> Page {
+    Page::new(Some(Offset(offset)), Some(limit), 50)
+}
+
 #[test]
 fn a_tree() {
-    let tree = SnapshotTree::new(&guest("qemu"), &branches(), 50, 1_000);
+    let tree = SnapshotTree::new(&guest("qemu"), &branches(), page(0, 50), 1_000).0;
     let order: Vec<_> = tree
         .snapshots
         .iter()
@@ -57,14 +62,26 @@ fn a_tree() {
 
 #[test]
 fn the_newest_are_shown() {
-    let tree = SnapshotTree::new(&guest("qemu"), &branches(), 2, 1_000);
+    let (tree, _) = SnapshotTree::new(&guest("qemu"), &branches(), page(0, 2), 1_000);
     let names: Vec<_> = tree
         .snapshots
         .iter()
         .map(|one| one.snapshot.as_str())
         .collect();
     assert_eq!(names, ["c", "b2"]);
-    assert!(tree.hint.unwrap().starts_with("the newest 2 of 4"));
+    assert!(
+        tree.hint
+            .unwrap()
+            .starts_with("snapshots 1-2 of 4 are shown: for the next, set offset to 2")
+    );
+    let (tree, _) = SnapshotTree::new(&guest("qemu"), &branches(), page(2, 2), 1_000);
+    let names: Vec<_> = tree
+        .snapshots
+        .iter()
+        .map(|one| one.snapshot.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b1"]);
+    assert_eq!((tree.total, tree.hint), (4, None));
 }
 
 #[test]
@@ -72,7 +89,7 @@ fn a_guest_without_snapshots() {
     let none = snapshots(json!([
         {"description": "You are here!", "digest": "x", "name": "current", "running": 1}
     ]));
-    let tree = SnapshotTree::new(&guest("lxc"), &none, 50, 1);
+    let tree = SnapshotTree::new(&guest("lxc"), &none, page(0, 50), 1).0;
     assert!(tree.snapshots.is_empty() && tree.current.is_none() && tree.hint.is_none());
     let Err(Error::NotFound(message)) = none.find(&guest("lxc"), "x1") else {
         panic!("found");

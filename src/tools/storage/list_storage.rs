@@ -13,7 +13,7 @@ use crate::pve::{
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Reply, Run};
 
 /// Storages of the cluster or of one node.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -23,11 +23,14 @@ pub(crate) struct ListStorage {
     node: Option<String>,
     /// Only storages that allow this content.
     content: Option<Content>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
 pub(crate) struct StorageList {
     storages: Vec<StorageSummary>,
+    /// Number of matches, including those not shown.
+    total: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -99,16 +102,20 @@ impl Run for ListStorage {
         }));
         let mut storages = storages;
         let text = text::count(storages.len(), "storage");
-        let narrow = storages.len() > MOST_STORAGES;
-        bounds::keep(&mut storages, MOST_STORAGES, "storages", &mut notes);
-        if narrow {
-            notes.push("narrow by node or content".into());
-        }
+        let total = storages.len();
+        let page = Page::new(self.offset, None, u32::MAX);
+        let part = page.cut(&mut storages, "/storages", "node or content");
+        notes.extend(part.note());
         if none_seen {
             notes.push(pve.empty_hint(Listed::Storages));
         }
         let hint = (!notes.is_empty()).then(|| notes.join("; "));
-        Ok(Reply::Done(StorageList { storages, hint }, text))
+        let list = StorageList {
+            storages,
+            total,
+            hint,
+        };
+        Ok(Reply::Listed(list, text, part))
     }
 }
 
@@ -237,9 +244,6 @@ impl StorageSummary {
         }
     }
 }
-
-/// How many storages of a large cluster are named.
-const MOST_STORAGES: usize = 300;
 
 #[cfg(test)]
 mod tests {

@@ -13,7 +13,7 @@ use crate::pve::{
 };
 use crate::text;
 use crate::tool::declared::{Calls, LOOK_UP};
-use crate::tool::{Reply, Run, bounds};
+use crate::tool::{Offset, Page, Reply, Run, bounds};
 
 /// Volumes on storages.
 #[derive(Debug, DeserializeFields, JsonSchema)]
@@ -32,6 +32,7 @@ pub(crate) struct ListStorageContent {
     /// Default 50.
     #[schemars(range(min = 1, max = 500))]
     limit: Option<u32>,
+    offset: Option<Offset>,
 }
 
 #[derive(Debug, SerializeFields, JsonSchema)]
@@ -125,29 +126,25 @@ impl Run for ListStorageContent {
             (&a.volid, &a.node).cmp(&(&b.volid, &b.node))
         });
         let total = found.len();
-        found.truncate(self.limit.unwrap_or(DEFAULT_LIMIT) as usize);
+        let page = Page::new(self.offset, self.limit, DEFAULT_LIMIT);
+        let narrow = "storage, node, content, vmid or name";
+        let part = page.cut(&mut found, "/volumes", narrow);
         let mut notes = Vec::new();
-        if none_seen {
-            notes.push(pve.empty_hint(Listed::Storages));
-        } else if found.len() < total {
-            notes.push(format!(
-                "{} of {total} are shown: raise limit, or narrow by storage, content, vmid or name",
-                found.len()
-            ));
+        match none_seen {
+            true => notes.push(pve.empty_hint(Listed::Storages)),
+            false => notes.extend(part.note()),
         }
         let what = "storages that could not be read";
         bounds::keep(&mut unavailable, MOST_UNAVAILABLE, what, &mut notes);
         let hint = (!notes.is_empty()).then(|| notes.join("; "));
         let text = text::count(total, "volume");
-        Ok(Reply::Done(
-            VolumeList {
-                volumes: found,
-                total,
-                unavailable,
-                hint,
-            },
-            text,
-        ))
+        let list = VolumeList {
+            volumes: found,
+            total,
+            unavailable,
+            hint,
+        };
+        Ok(Reply::Listed(list, text, part))
     }
 }
 

@@ -138,8 +138,9 @@ fn arguments(schema: &Value, prefix: &str, types: &mut Types) -> Result<Vec<Argu
 }
 
 fn shape(schema: &Value, name: &str, types: &mut Types) -> Result<Shape> {
-    let least = schema.get("minimum").and_then(Value::as_f64);
     let most = schema.get("maximum").and_then(Value::as_f64);
+    // A minimum of 0 or 1 is not published.
+    let least = schema.get("minimum").and_then(Value::as_f64).unwrap_or(0.0);
     Ok(match schema.get("type").and_then(Value::as_str) {
         Some("string") => match schema.get("enum").and_then(Value::as_array) {
             None => Shape::Text,
@@ -159,10 +160,10 @@ fn shape(schema: &Value, name: &str, types: &mut Types) -> Result<Shape> {
         },
         Some("boolean") => Shape::Switch,
         Some("number") => Shape::Number,
-        Some("integer") => Shape::Integer(match (least, most) {
-            (Some(least), Some(most)) if least >= 0.0 && most <= f64::from(u32::MAX) => "u32",
-            (Some(least), _) if least >= 0.0 => "u64",
-            _ => "s64",
+        Some("integer") => Shape::Integer(match most {
+            _ if least < 0.0 => "s64",
+            Some(most) if most <= f64::from(u32::MAX) => "u32",
+            _ => "u64",
         }),
         Some("array") => {
             let items = schema.get("items").context("a list without items")?;
@@ -184,6 +185,7 @@ fn range(schema: &Value) -> String {
     match (bound("minimum"), bound("maximum")) {
         (Some(least), Some(most)) => format!("{least} to {most}. "),
         (Some(least), None) if least > 0.0 => format!("At least {least}. "),
+        (None, Some(most)) => format!("At most {most}. "),
         _ => String::new(),
     }
 }

@@ -7,12 +7,14 @@ use serde_json::{Map, Value};
 
 use super::{CommandError, Context, print};
 use crate::audit::{CallStart, Occasion};
+use crate::ceiling::Ceiling;
 use crate::cli::Operator;
 use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer::{self, NotOffered, Offer};
 use crate::render;
 use crate::sandbox::{Asker, Change, Consent, Decision, Fate, Gate, Terms};
+use crate::settings::Detail;
 
 /// A call as it was typed.
 pub(crate) struct Call<'a> {
@@ -83,6 +85,7 @@ async fn confirmed(
     };
     let terms = Terms {
         consent,
+        environment: Ceiling::unread().environment(Detail::Full),
         ..tool.terms()
     };
     let gate = plugin.gate(

@@ -45,6 +45,7 @@ pub(crate) async fn run(
     let checksum = checksum.map_err(CommandError::uncompared)?;
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
+    let result_tokens = settings.map(Operator::result_tokens);
     let (context, fault) = context(options, operator, embedded).await;
     timings::reached(Milestone::Settings);
     let fault = match fault {
@@ -81,6 +82,7 @@ pub(crate) async fn run(
             wait: options.wait().unwrap_or(WAIT),
             poll: poll.unwrap_or(WAIT),
             detail,
+            result_tokens: result_tokens.unwrap_or_default(),
         },
         fault.as_ref().map(ToString::to_string),
     );

@@ -99,6 +99,7 @@ impl State {
         // as the process's own belongs to the MCP transport.
         let wasi = WasiCtx::builder()
             .envs(environment)
+            .envs(gate.environment())
             .stdout(Nowhere)
             .stderr(report.log.clone())
             .max_random_size(MAX_RANDOM_BYTES)

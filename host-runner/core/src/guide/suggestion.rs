@@ -28,12 +28,18 @@ pub(crate) struct SuggestedValues {
     pub all: Vec<Suggested>,
     /// There are more, which the tool does not list.
     pub is_cut: bool,
+    /// How many entries the tool has listed so far.
+    listed: usize,
+    seen: BTreeSet<String>,
 }
 
 /// The longest value that is suggested, and the longest name for one.
 const MAX_CHARS: usize = 256;
-/// As many values as are kept: more than the tools list.
-const MAX_VALUES: usize = 2000;
+/// As many entries are read: more than the largest clusters have.
+const MAX_VALUES: usize = 10_000;
+
+/// The argument with which a tool continues a list.
+const OFFSET: &str = "offset";
 
 impl Suggestion {
     pub(super) fn new(tool: &Tool, declared: engine::Suggestion) -> Option<Self> {
@@ -70,28 +76,43 @@ impl Suggestion {
         Some(arguments)
     }
 
-    /// The values in the tool's result, each once.
-    pub(crate) fn values(&self, result: &Value) -> SuggestedValues {
+    /// Adds the values in the tool's result, each once.
+    pub(crate) fn add(&self, result: &Value, values: &mut SuggestedValues) {
         let entries = result.pointer(&self.declared.values);
         let entries = entries.and_then(Value::as_array);
         let listed = entries.map_or(0, Vec::len);
+        values.listed += listed;
         let total = self.declared.total.as_ref();
         let total = total.and_then(|total| result.pointer(total)?.as_u64());
-        let is_cut = listed > MAX_VALUES || total.is_some_and(|total| total > listed as u64);
-        let mut seen = BTreeSet::new();
-        let values = entries.into_iter().flatten().filter_map(|entry| {
-            let value = text(entry.get(&self.declared.field)?)?;
-            let label = self.declared.label.as_ref();
-            Some(Suggested {
-                label: label.and_then(|label| text(entry.get(label)?)),
-                value,
-            })
-        });
-        let values = values.filter(|one| seen.insert(one.value.clone()));
-        SuggestedValues {
-            all: values.take(MAX_VALUES).collect(),
-            is_cut,
+        let is_cut = total.is_some_and(|total| total > values.listed as u64);
+        values.is_cut = is_cut || values.listed > MAX_VALUES;
+        for entry in entries.into_iter().flatten() {
+            let Some(value) = entry.get(&self.declared.field).and_then(text) else {
+                continue;
+            };
+            if values.all.len() < MAX_VALUES && values.seen.insert(value.clone()) {
+                let label = self.declared.label.as_ref();
+                values.all.push(Suggested {
+                    label: label.and_then(|label| text(entry.get(label)?)),
+                    value,
+                });
+            }
         }
+    }
+
+    /// The arguments with which the tool lists those that are missing. None if none is, if
+    /// there are too many, or if it cannot.
+    pub(crate) fn next(
+        &self,
+        mut arguments: Map<String, Value>,
+        values: &SuggestedValues,
+    ) -> Option<Map<String, Value>> {
+        let before = arguments.get(OFFSET).and_then(Value::as_u64).unwrap_or(0);
+        let offset = values.listed as u64;
+        let takes_it = self.schema.get("properties")?.get(OFFSET).is_some();
+        let goes_on = values.is_cut && takes_it && offset > before;
+        arguments.insert(OFFSET.to_owned(), offset.into());
+        (goes_on && values.listed < MAX_VALUES).then_some(arguments)
     }
 }
 
@@ -155,6 +176,36 @@ mod tests {
         }
     }
 
+    fn suggested(result: &Value) -> SuggestedValues {
+        let mut values = SuggestedValues::default();
+        suggestion(&[]).add(result, &mut values);
+        values
+    }
+
+    #[test]
+    fn a_list_in_parts_is_read_to_its_end() {
+        let mut suggestion = suggestion(&[]);
+        let part = |vmids: std::ops::Range<u32>| {
+            let guests: Vec<Value> = vmids.map(|vmid| json!({"vmid": vmid})).collect();
+            json!({"guests": guests, "count": {"all": 9}})
+        };
+        let mut values = SuggestedValues::default();
+        let first = suggestion.arguments(&Values::new()).unwrap();
+        suggestion.add(&part(100..105), &mut values);
+        assert_eq!(suggestion.next(first.clone(), &values), None);
+        suggestion.schema["properties"]["offset"] = json!({"type": "integer"});
+        let second = suggestion.next(first, &values).unwrap();
+        assert_eq!(
+            Value::Object(second.clone()),
+            json!({"limit": 5, "offset": 5})
+        );
+        // A tool that lists nothing more is not asked again.
+        assert_eq!(suggestion.next(second.clone(), &values), None);
+        suggestion.add(&part(105..109), &mut values);
+        assert_eq!(suggestion.next(second, &values), None);
+        assert_eq!((values.all.len(), values.is_cut), (9, false));
+    }
+
     #[test]
     fn values_come_from_the_result() {
         let result = json!({"guests": [
@@ -167,18 +218,18 @@ mod tests {
             {"vmid": {"nested": 1}},
             {"vmid": "x".repeat(300)},
         ]});
-        let values = suggestion(&[]).values(&result).all;
+        let values = suggested(&result).all;
         let plain: Vec<_> = values.iter().map(|one| one.value.as_str()).collect();
         assert_eq!(plain, ["100", "101"]);
         assert_eq!(values[0].label.as_deref(), Some("Web"));
         let fit = |typed: &str| fitting(&values, typed).len();
         assert_eq!([fit("10"), fit(" WEB "), fit(""), fit("01")], [2, 1, 2, 0]);
-        assert!(suggestion(&[]).values(&json!({"guests": 5})).all.is_empty());
+        assert!(suggested(&json!({"guests": 5})).all.is_empty());
     }
 
     #[test]
     fn a_list_that_ends_early_is_known_by_its_total() {
-        let is_cut = |result: Value| suggestion(&[]).values(&result).is_cut;
+        let is_cut = |result: Value| suggested(&result).is_cut;
         let entry = json!({"vmid": 100});
         assert!(!is_cut(json!({"guests": [entry], "count": {"all": 1}})));
         assert!(is_cut(json!({"guests": [entry], "count": {"all": 2}})));

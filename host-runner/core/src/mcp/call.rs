@@ -72,7 +72,9 @@ impl Inner {
             }
             None => {
                 let caller = Caller::of(context, Occasion::Call);
-                match self.start(tool, arguments, way.is_some(), &caller).await {
+                let shown = (self.ceiling, detail);
+                let call = self.start(tool, arguments, way.is_some(), &caller, shown);
+                match call.await {
                     Ok(call) => call,
                     Err(error) => return Ok(Err(to_error(&error))),
                 }
@@ -125,7 +127,8 @@ impl Inner {
                 }
                 (Event::Ended(answer), _) => {
                     timings::reached(Milestone::FirstCall);
-                    let answer = answer.and_then(|result| to_result(result, detail));
+                    let to_result = |result| to_result(tool, result, detail, self.ceiling);
+                    let answer = answer.and_then(to_result);
                     return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
                 }
                 (Event::Question(mut question), Some(Way::Request)) => {

@@ -86,10 +86,10 @@ mod tests {
             value: (*value).to_owned(),
             label: (!label.is_empty()).then(|| (*label).to_owned()),
         };
-        SuggestedValues {
-            all: values.iter().map(to_suggested).collect(),
-            is_cut,
-        }
+        let mut suggested = SuggestedValues::default();
+        suggested.all = values.iter().map(to_suggested).collect();
+        suggested.is_cut = is_cut;
+        suggested
     }
 
     fn complete(values: &[(&str, &str)], typed: &str) -> CompletionInfo {

@@ -22,10 +22,11 @@ use super::suggestions::Suggestions;
 use super::tasks::Tasks;
 use super::tool::to_mcp;
 use super::views;
+use crate::ceiling::Ceiling;
 use crate::engine::{Plugin, Tool, ToolError};
 use crate::guide::Guide;
 use crate::offer::Catalog;
-use crate::settings::Detail;
+use crate::settings::{Detail, ResultTokens};
 
 /// How long calls have to end by themselves once the client is gone, or a
 /// signal came.
@@ -42,6 +43,8 @@ pub(crate) struct ServerOptions {
     pub poll: Duration,
     /// How much of a result its text has, unless a call says it.
     pub detail: Detail,
+    /// The most tokens that a model may read of one result.
+    pub result_tokens: ResultTokens,
 }
 
 /// What all requests share.
@@ -51,6 +54,8 @@ pub(super) struct Inner {
     pub(super) list: OnceCell<Vec<McpTool>>,
     pub(super) wait: Duration,
     pub(super) detail: Detail,
+    /// How long a text may be that a model reads.
+    pub(super) ceiling: Ceiling,
     pub(super) questions: Questions,
     pub(super) tasks: Tasks,
     pub(super) backlog: Backlog,
@@ -79,6 +84,7 @@ impl Inner {
             list: OnceCell::new(),
             wait: options.wait,
             detail: options.detail,
+            ceiling: Ceiling::of_model(options.result_tokens),
             questions: Questions::new(),
             tasks: Tasks::default(),
             backlog: Backlog::new(),
@@ -167,12 +173,14 @@ impl Inner {
         }
     }
 
+    /// Starts a call. Its result is `shown` with this ceiling and in this detail.
     pub(super) async fn start(
         &self,
         tool: &Tool,
         arguments: String,
         can_ask: bool,
         caller: &Caller,
+        shown: (Ceiling, Detail),
     ) -> Result<Running, ToolError> {
         let plugin = self.plugin().await?;
         let start = Start {
@@ -181,6 +189,8 @@ impl Inner {
             caller,
             wait: self.wait,
             closing: self.closing.clone(),
+            ceiling: shown.0,
+            detail: shown.1,
         };
         Ok(Running::start(start, arguments, can_ask))
     }

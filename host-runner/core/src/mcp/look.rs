@@ -11,9 +11,11 @@ use super::inner::Inner;
 use super::refusal::blame;
 use super::running::{Caller, Event};
 use super::suggestions::Cell;
+use crate::ceiling::Ceiling;
 use crate::engine::ToolError;
 use crate::guide::{SuggestedValues, Suggestion, Values};
 use crate::render;
+use crate::settings::Detail;
 
 /// Why a read failed.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ impl Inner {
         &self,
         tool: &str,
         arguments: Map<String, Value>,
+        ceiling: Ceiling,
         caller: &Caller,
     ) -> Result<Value, LookError> {
         if let Some(fault) = &self.fault {
@@ -44,7 +47,8 @@ impl Inner {
             .find(tool)
             .map_err(|error| LookError::Tool(ToolError::UnknownTool(error.to_string())))?;
         let arguments = Value::Object(arguments).to_string();
-        let call = self.start(tool, arguments, false, caller).await;
+        let shown = (ceiling, Detail::Full);
+        let call = self.start(tool, arguments, false, caller, shown).await;
         let mut call = call.map_err(LookError::Start)?;
         loop {
             // Nothing that reads asks anybody.
@@ -73,8 +77,15 @@ impl Inner {
             None => Cell::default(),
         };
         let read = || async {
-            let result = self.look(suggestion.tool(), arguments, caller).await?;
-            Ok(Arc::new(suggestion.values(&result)))
+            let mut values = SuggestedValues::default();
+            let mut next = Some(arguments);
+            while let Some(arguments) = next {
+                let again = arguments.clone();
+                let result = self.look(suggestion.tool(), arguments, Ceiling::unread(), caller);
+                suggestion.add(&result.await?, &mut values);
+                next = suggestion.next(again, &values);
+            }
+            Ok(Arc::new(values))
         };
         cell.get_or_try_init(read).await.cloned()
     }

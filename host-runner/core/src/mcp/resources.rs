@@ -90,7 +90,8 @@ impl Inner {
         caller: &Caller,
     ) -> Result<Value, LookError> {
         let arguments = resource.arguments(values);
-        let result = self.look(resource.tool(), arguments, caller).await?;
+        let result = self.look(resource.tool(), arguments, self.ceiling, caller);
+        let result = result.await?;
         Ok(resource.content(result))
     }
 

@@ -16,10 +16,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{CallOutcome, CallStart, Occasion};
+use crate::ceiling::Ceiling;
 use crate::engine::{Pending, Plugin, ProxmoxTask, Tool, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer;
 use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
+use crate::settings::Detail;
 
 use super::refusal;
 
@@ -78,6 +80,9 @@ pub(super) struct Start<'a> {
     pub(super) wait: Duration,
     /// No task is followed after this.
     pub(super) closing: CancellationToken,
+    /// How long the text of the result may be, and how it is written.
+    pub(super) ceiling: Ceiling,
+    pub(super) detail: Detail,
 }
 
 impl Caller {
@@ -105,6 +110,7 @@ impl Running {
         };
         let terms = Terms {
             consent,
+            environment: start.ceiling.environment(start.detail),
             ..tool.terms()
         };
         let masked = || offer::masked(tool, &arguments);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use rmcp::model::{CallToolResult, ContentBlock, Tool as McpTool, ToolAnnotations};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::detail;
 use super::refusal::blame;
+use crate::ceiling::Ceiling;
 use crate::concise;
 use crate::engine::{Tool, ToolError, ToolResult};
 use crate::render;
@@ -40,7 +41,14 @@ pub(super) fn to_mcp(tool: &Tool, standard: Detail) -> Result<McpTool, ToolError
 }
 
 /// The result of a call that succeeded. Its structured content is always complete.
-pub(super) fn to_result(result: ToolResult, detail: Detail) -> Result<CallToolResult, ToolError> {
+///
+/// A component that keeps to the ceiling has cut the lists in it. The text alone is cut here.
+pub(super) fn to_result(
+    tool: &Tool,
+    result: ToolResult,
+    detail: Detail,
+    ceiling: Ceiling,
+) -> Result<CallToolResult, ToolError> {
     let structured = render::structured(&result)?;
     let text = match detail {
         Detail::Concise => concise::text(&structured, result.structured.len()),
@@ -48,6 +56,10 @@ pub(super) fn to_result(result: ToolResult, detail: Detail) -> Result<CallToolRe
     };
     // The JSON is the component's own: making it anew would take longer.
     let text = text.unwrap_or(result.structured);
+    let input = render::schema(tool, &tool.input_schema)?;
+    let arguments = input.get("properties").and_then(Value::as_object);
+    let names = arguments.into_iter().flat_map(Map::keys);
+    let text = ceiling.cut(text, names.map(String::as_str));
     let mut answer = CallToolResult::success(vec![ContentBlock::text(text)]);
     answer.structured_content = Some(Value::Object(structured));
     Ok(answer)

@@ -58,6 +58,11 @@ impl Gate {
         self.log.finish(outcome, upid);
     }
 
+    /// What the component's environment has of this call alone.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.terms.environment
+    }
+
     /// What the call has taken of this process's memory.
     pub(crate) fn account(&self) -> &Arc<Account> {
         &self.account

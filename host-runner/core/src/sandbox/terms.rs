@@ -22,6 +22,8 @@ pub(crate) struct Terms {
     pub dry_run: bool,
     /// Nothing is sent at all.
     pub offline: bool,
+    /// What the component's environment has of this call alone.
+    pub environment: Vec<(String, String)>,
 }
 
 /// What a tool declares.

@@ -16,7 +16,7 @@ pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
 pub(crate) use self::trust::{CaFile, Trust};
 pub(crate) use self::variable::{
-    Detail, FitToken, Variable, file_name, mask_secrets, poll_seconds,
+    Detail, FitToken, ResultTokens, Variable, file_name, mask_secrets, poll_seconds,
 };
 
 use self::variable::is_like_a_secret;
@@ -212,6 +212,10 @@ mod tests {
                 }
                 Variable::Detail => {
                     let error = sources(&swapped).detail().unwrap_err().to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
+                Variable::ResultTokens => {
+                    let error = sources(&swapped).result_tokens().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");
                 }
                 Variable::PollSeconds => {

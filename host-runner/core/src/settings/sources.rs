@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 
 use super::error::SettingsError;
 use super::source::{CREDENTIAL, Source};
-use super::variable::{self, Detail, FitToken, Variable};
+use super::variable::{self, Detail, FitToken, ResultTokens, Variable};
 use crate::digest::Digest;
 use crate::env_file;
 use crate::operator_file::{self, MAX_ENV_BYTES};
@@ -106,6 +106,11 @@ impl Sources {
     /// How often watched resources are read.
     pub(crate) fn poll(&self) -> Result<Option<Duration>, SettingsError> {
         self.parse_optional(Variable::PollSeconds, variable::parse_poll_seconds)
+    }
+
+    /// The most tokens that a model may read of one result.
+    pub(crate) fn result_tokens(&self) -> Result<Option<ResultTokens>, SettingsError> {
+        self.parse_optional(Variable::ResultTokens, ResultTokens::parse)
     }
 
     /// How much of a result its text has.

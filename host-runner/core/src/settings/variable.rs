@@ -41,6 +41,8 @@ pub(crate) enum Variable {
     FitToken,
     /// `PROXMOX_MCP_DETAIL`
     Detail,
+    /// `PROXMOX_MCP_RESULT_TOKENS`
+    ResultTokens,
     /// `PROXMOX_MCP_POLL_SECONDS`
     PollSeconds,
     /// `PROXMOX_MCP_TOOLS_CHECKSUM`
@@ -70,12 +72,45 @@ pub(crate) enum Detail {
     Full,
 }
 
+/// The most tokens that a model may read of one result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ResultTokens(usize);
+
+impl ResultTokens {
+    const LEAST: usize = 1_000;
+    const MOST: usize = 100_000;
+
+    /// How many.
+    pub(crate) fn get(self) -> usize {
+        self.0
+    }
+
+    /// Reads a number in digits.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let allowed = Self::LEAST..=Self::MOST;
+        let tokens = text.parse().ok().filter(|tokens| allowed.contains(tokens));
+        tokens.map(Self).ok_or_else(|| {
+            format!(
+                "must be a number of tokens from {} to {}",
+                Self::LEAST,
+                Self::MOST
+            )
+        })
+    }
+}
+
+impl Default for ResultTokens {
+    fn default() -> Self {
+        Self(20_000)
+    }
+}
+
 /// What every name of a setting begins with.
 const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -88,6 +123,7 @@ impl Variable {
         Self::Log,
         Self::FitToken,
         Self::Detail,
+        Self::ResultTokens,
         Self::PollSeconds,
         Self::ToolsChecksum,
     ];
@@ -107,6 +143,7 @@ impl Variable {
             Self::Log => "PROXMOX_MCP_LOG",
             Self::FitToken => "PROXMOX_MCP_FIT_TOKEN",
             Self::Detail => "PROXMOX_MCP_DETAIL",
+            Self::ResultTokens => "PROXMOX_MCP_RESULT_TOKENS",
             Self::PollSeconds => "PROXMOX_MCP_POLL_SECONDS",
             Self::ToolsChecksum => "PROXMOX_MCP_TOOLS_CHECKSUM",
         }
@@ -126,6 +163,7 @@ impl Variable {
                 | Self::Log
                 | Self::FitToken
                 | Self::Detail
+                | Self::ResultTokens
                 | Self::PollSeconds
                 | Self::ToolsChecksum
         )
@@ -148,6 +186,7 @@ impl Variable {
             Self::Log => "info",
             Self::FitToken => "off",
             Self::Detail => "full",
+            Self::ResultTokens => "10000",
             Self::PollSeconds => "10",
             Self::ToolsChecksum => {
                 "6f1e0c3a9b5d48e27c10fa3b64d8952e7f0a1b2c3d4e5f60718293a4b5c6d7e8"

@@ -37,6 +37,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/nodes/pve1/qemu/100/config?snapshot=before%00", "", "????"),
     ("GET", "/nodes/pve1/qemu/100/config?other=1", "", "????"),
     ("GET", "/nodes/pve1/tasks?statusfilter=error,unknown&source=archive&limit=5", "", "aaaa"),
+    ("GET", "/nodes/pve1/tasks?start=100&limit=50", "", "aaaa"),
     ("GET", "/nodes/pve1/tasks?statusfilter=error%0Aok", "", "????"),
     ("GET", "/cluster/nextid?vmid=100", "", "????"),
     ("GET", "/nodes/pve1/qemu/100/config", "", "aaaa"),

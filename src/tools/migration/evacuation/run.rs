@@ -268,7 +268,7 @@ impl Run {
                 .disks(self.with_local_disks, self.target_storage.as_deref())
                 .restarting(self.may_restart);
             match call.begin(pve, guest.clone(), storages.as_ref()) {
-                Ok(Reply::Done(..)) => next.arrived(&to),
+                Ok(Reply::Done(..) | Reply::Listed(..)) => next.arrived(&to),
                 Ok(Reply::Running(pending, ..)) => {
                     next.state = State::Moving;
                     next.pending = Some(slim(pending));
