@@ -21,7 +21,7 @@ pub(crate) struct Suggestion {
     pub(crate) total: Option<&'static str>,
 }
 
-/// All suggestions. The tools list no more than 500 entries.
+/// All suggestions. A host reads those of long lists in parts, by `offset`.
 pub(crate) const SUGGESTIONS: &[Suggestion] = &[
     Suggestion {
         argument: "node",

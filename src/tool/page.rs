@@ -72,8 +72,11 @@ impl Page {
     /// Keeps this part of a list, which the result shows at `list`.
     pub(crate) fn cut<T>(self, all: &mut Vec<T>, list: &'static str, narrow: &'static str) -> Part {
         let part = self.part(all.len(), list, narrow);
-        all.truncate(self.end());
-        all.drain(..self.offset.min(all.len()));
+        // A drain would be compiled for every type.
+        for at in 0..part.shown {
+            all.swap(at, part.offset + at);
+        }
+        all.truncate(part.shown);
         part
     }
 
@@ -174,61 +177,75 @@ impl Part {
         }
     }
 
-    /// Shows as many entries as fit, at least one, and says so in `hint`. Returns whether
-    /// any was left out.
+    /// Leaves out entries until the result fits, but for one, and says so in `hint`.
+    /// Returns whether any was left out.
     pub(super) fn fit(mut self, result: &mut Value, room: Room) -> bool {
-        if !room.exceeds(result, 0) {
+        if room.excess(result, 0) == 0 {
             return false;
-        }
-        let Some(Value::Array(all)) = result.pointer_mut(self.list).map(Value::take) else {
-            return false;
-        };
-        // The most that fit are between these.
-        let (mut fits, mut too_many) = (1, self.shown.max(2));
-        while fits + 1 < too_many {
-            let middle = fits.midpoint(too_many);
-            self.show(result, all.clone(), middle);
-            match room.exceeds(result, NOTE_BYTES) {
-                true => too_many = middle,
-                false => fits = middle,
-            }
         }
         let before = self.note();
-        let is_cut = fits < self.shown;
-        self.show(result, all, fits);
+        let all = self.shown;
+        loop {
+            let excess = room.excess(result, NOTE_BYTES);
+            if excess == 0 || self.shown <= 1 {
+                break;
+            }
+            // Half of what seems to be needed at a time: entries differ in length.
+            let share = self.shown.saturating_mul(excess) / (room.bytes + excess);
+            self.leave_out(result, (share / 2).max(1));
+        }
+        let is_cut = self.shown < all;
         if is_cut {
-            self.shown = fits;
             let after = self.worded(true).unwrap_or_default();
             replace_note(result, before.as_deref(), &after);
         }
         is_cut
     }
 
-    fn show(&self, result: &mut Value, mut all: Vec<Value>, most: usize) {
-        match &self.order {
+    /// Leaves out so many entries at the end of the part.
+    fn leave_out(&mut self, result: &mut Value, entries: usize) {
+        self.shown = self.shown.saturating_sub(entries);
+        let most = self.shown;
+        let Some(Value::Array(all)) = result.pointer_mut(self.list) else {
+            return;
+        };
+        match &mut self.order {
             Order::Last => all.truncate(most),
             Order::First => drop(all.drain(..all.len().saturating_sub(most))),
             Order::Ranked(positions) => {
-                let kept = positions.get(..most).unwrap_or(positions);
-                let mut position = 0..;
-                all.retain(|_| position.next().is_some_and(|at| kept.contains(&at)));
+                positions.truncate(most);
+                keep_at(all, positions, |_| {});
             }
             Order::Nested(field, objects) => {
-                let kept = objects.get(..most).unwrap_or(objects);
-                for (at, object) in all.iter_mut().enumerate() {
+                objects.truncate(most);
+                let counted = objects.clone();
+                let mut at = 0..;
+                keep_at(all, objects, |object| {
+                    let own = at.next();
                     if let Some(Value::Array(inner)) = object.get_mut(*field) {
-                        inner.truncate(kept.iter().filter(|of| **of == at).count());
+                        inner.truncate(counted.iter().filter(|of| Some(**of) == own).count());
                     }
-                }
-                let is_shown = |object: &Value| {
-                    let inner = object.get(*field).and_then(Value::as_array);
-                    inner.is_some_and(|inner| !inner.is_empty())
-                };
-                all.retain(is_shown);
+                });
             }
         }
-        if let Some(list) = result.pointer_mut(self.list) {
-            *list = Value::Array(all);
+    }
+}
+
+/// Keeps the entries at these positions, which then are those in what is left. Each entry
+/// is looked at before.
+fn keep_at(all: &mut Vec<Value>, positions: &mut [usize], mut look: impl FnMut(&mut Value)) {
+    let mut left: Vec<Option<usize>> = Vec::new();
+    let mut kept = 0;
+    all.retain_mut(|entry| {
+        look(entry);
+        let is_kept = positions.contains(&left.len());
+        left.push(is_kept.then_some(kept));
+        kept += usize::from(is_kept);
+        is_kept
+    });
+    for position in positions {
+        if let Some(Some(now)) = left.get(*position) {
+            *position = *now;
         }
     }
 }

@@ -23,16 +23,27 @@ pub(crate) enum Layout {
     Tables,
 }
 
+/// What is added to a result that fits: that something in it was skipped or shortened.
+const ADDED_BYTES: usize = 400;
+
 impl Room {
     /// What the host of this component gives.
     pub(super) fn of_host() -> Self {
         let (bytes, tables) = settings::result_room();
         let layout = if tables { Layout::Tables } else { Layout::Json };
-        Self { bytes, layout }
+        Self {
+            bytes: bytes.saturating_sub(ADDED_BYTES),
+            layout,
+        }
     }
 
     /// Whether the text of a result is longer, with so many bytes still to come.
     pub(super) fn exceeds(self, result: &Value, reserved: usize) -> bool {
+        self.excess(result, reserved) > 0
+    }
+
+    /// By how many bytes.
+    pub(super) fn excess(self, result: &Value, reserved: usize) -> usize {
         let bytes = match self.layout {
             Layout::Json => json(result),
             Layout::Tables => match result {
@@ -40,7 +51,7 @@ impl Room {
                 other => json(other),
             },
         };
-        bytes + reserved > self.bytes
+        (bytes + reserved).saturating_sub(self.bytes)
     }
 }
 

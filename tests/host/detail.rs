@@ -89,6 +89,10 @@ async fn the_list_of_tools_outlines_results() -> anyhow::Result<()> {
     let size = |client: &Client| serde_json::to_string(client.tools()).map(|text| text.len());
     let (short, long) = (size(&outlined)?, size(&complete)?);
     assert!(short < long * 2 / 3, "{short} and {long} bytes");
+    // What the whole list of the default tools costs in a model's context.
+    let admin = sim.admin()?.env_remove("PROXMOX_MCP_DETAIL");
+    let default = size(&admin.connect().await?)?;
+    assert!(default <= 56 * 1024, "{default} bytes");
 
     for (outline, whole) in outlined.tools().iter().zip(complete.tools()) {
         let name = &outline["name"];

@@ -24,7 +24,10 @@ async fn the_cluster_log_is_listed_and_filtered() -> anyhow::Result<()> {
         .call("get_cluster_log", json!({ "limit": 1 }))
         .await?;
     assert_eq!(each(&one["entries"], "message").len(), 1);
-    assert_says(one["hint"].as_str().unwrap(), &["raise limit"]);
+    assert_says(
+        one["hint"].as_str().unwrap(),
+        &["set offset to 1", "narrow by node"],
+    );
     let found = client
         .call(
             "get_cluster_log",
@@ -70,7 +73,20 @@ async fn the_newest_lines_of_a_journal_are_shown() -> anyhow::Result<()> {
         .call("get_node_log", json!({ "node": "pve1", "limit": 2 }))
         .await?;
     assert_eq!(two["lines"].as_array().unwrap(), &lines[lines.len() - 2..]);
-    assert_says(two["hint"].as_str().unwrap(), &["raise limit"]);
+    assert_says(
+        two["hint"].as_str().unwrap(),
+        &[
+            "counted from the end",
+            "set offset to 2",
+            "narrow by service",
+        ],
+    );
+    let call = json!({ "node": "pve1", "limit": 2, "offset": 1 });
+    let before = client.call("get_node_log", call).await?;
+    assert_eq!(
+        before["lines"].as_array().unwrap(),
+        &lines[lines.len() - 3..lines.len() - 1]
+    );
 
     let found = client
         .call(

@@ -1,5 +1,7 @@
 //! `list_tasks`: tasks of the cluster, newest first.
 
+use std::cmp::Reverse;
+
 use pve_api::calls;
 use schemars::JsonSchema;
 
@@ -393,17 +395,16 @@ impl FoundTasks {
         };
         let (list, narrow) = ("/tasks", "vmid, status, type, user, since or until");
         left.cut(&mut self.tasks, list, narrow);
-        let mut shown: Vec<(usize, RawTask)> = self.tasks.drain(..).enumerate().collect();
-        order::by(&mut shown, |(_, a), (_, b)| {
-            (b.starttime, &b.upid).cmp(&(a.starttime, &a.upid))
-        });
-        let mut places = vec![0; shown.len()];
-        for (place, (at, _)) in shown.iter().enumerate() {
-            if let Some(one) = places.get_mut(*at) {
+        let started = |task: Option<&RawTask>| task.map(|task| (task.starttime, task.upid.clone()));
+        let mut by_start: Vec<usize> = (0..self.tasks.len()).collect();
+        order::by_key(&mut by_start, |at| Reverse(started(self.tasks.get(*at))));
+        order::by_key(&mut self.tasks, |task| Reverse(started(Some(task))));
+        let mut places = vec![0; by_start.len()];
+        for (place, at) in by_start.into_iter().enumerate() {
+            if let Some(one) = places.get_mut(at) {
                 *one = place;
             }
         }
-        self.tasks.extend(shown.into_iter().map(|(_, task)| task));
         let total = usize::try_from(self.total).unwrap_or(usize::MAX);
         let part = page.part(total, list, narrow).partial(self.is_partial);
         part.ranked(places)

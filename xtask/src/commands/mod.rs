@@ -15,6 +15,7 @@ mod docs;
 mod evals;
 mod fuzz;
 mod hosts;
+mod lists;
 mod redteam;
 mod setup;
 mod soak;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     Soak(soak::Soak),
     Redteam(redteam::Redteam),
     Evals(evals::Evals),
+    Lists(lists::Lists),
     Deny(deny::Deny),
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
@@ -63,6 +65,7 @@ impl Command {
             Self::Soak(command) => command.run(&workspace),
             Self::Redteam(command) => command.run(&workspace),
             Self::Evals(command) => command.run(&workspace),
+            Self::Lists(command) => command.run(&workspace),
             Self::Deny(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
