@@ -115,6 +115,15 @@ fn unwritten(error: json::Unwritten) -> Error {
     Error::Internal(format!("a result cannot be written: {error}"))
 }
 
+impl Reply<()> {
+    /// The same with a result as JSON. Compiled once, unlike `map`.
+    #[inline(never)]
+    fn with(self, json: Result<String>) -> Result<Reply<String>> {
+        let json = json?;
+        Ok(self.map(|()| json))
+    }
+}
+
 impl<T: Serialize> Reply<T> {
     /// The same with the result as JSON.
     pub(super) fn written(self) -> Result<Reply<String>> {
@@ -123,8 +132,7 @@ impl<T: Serialize> Reply<T> {
             Self::Listed(value, text, part) => (value, Reply::Listed((), text, part)),
             Self::Running(pending, value, text) => (value, Reply::Running(pending, (), text)),
         };
-        let json = written(&value)?;
-        Ok(more.map(|()| json))
+        more.with(written(&value))
     }
 }
 

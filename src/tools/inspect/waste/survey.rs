@@ -28,7 +28,7 @@ const MOST_STORAGES: usize = 120;
 /// What was read.
 pub(crate) struct Survey {
     pub(super) now: u64,
-    /// Those that are looked at: all, or those of a node.
+    /// Those that are looked at, by vmid: all, or those of a node.
     pub(super) guests: Vec<Guest>,
     /// The vmids of all guests of the cluster that the token sees.
     pub(super) vmids: BTreeSet<Vmid>,
@@ -156,6 +156,12 @@ impl Survey {
 
     pub(crate) fn into_not_checked(self) -> Vec<String> {
         self.not_checked
+    }
+
+    /// A guest that is looked at.
+    pub(super) fn guest(&self, vmid: Vmid) -> Option<&Guest> {
+        let at = self.guests.binary_search_by_key(&vmid, |guest| guest.vmid);
+        at.ok().and_then(|at| self.guests.get(at))
     }
 
     /// The size of a volume, as a storage lists it.

@@ -97,7 +97,7 @@ fn orphans(pve: &Pve, survey: &mut Survey, used: &BTreeSet<String>, found: &mut 
     for candidate in candidates {
         match judge(pve, survey, replicated.as_ref(), &mut budget, &candidate) {
             Judgement::Orphan(evidence) => {
-                let guest = survey.guests.iter().find(|one| one.vmid == candidate.owner);
+                let guest = survey.guest(candidate.owner);
                 found.push(candidate.waste(guest, &evidence));
             }
             Judgement::InSnapshot => {
@@ -144,11 +144,12 @@ struct Candidate {
 
 /// The disks that are old enough and that no configuration names.
 fn candidates(survey: &Survey, used: &BTreeSet<String>) -> Vec<Candidate> {
+    let bases = Bases::of(survey);
     survey
         .volumes
         .iter()
         .filter(|(_, one)| one.is(Content::Images) || one.is(Content::Rootdir))
-        .filter(|(_, one)| !used.contains(&one.volid) && !is_base_in_use(survey, one))
+        .filter(|(_, one)| !used.contains(&one.volid) && !bases.has(one))
         .filter(|(_, one)| {
             let time = one.ctime.map(|time| time.0);
             time.is_none_or(|time| days_since(time, survey.now) >= FRESH_DAYS)
@@ -188,7 +189,7 @@ fn judge(
         volume,
     }: &Candidate,
 ) -> Judgement {
-    let Some(guest) = survey.guests.iter().find(|one| one.vmid == *owner) else {
+    let Some(guest) = survey.guest(*owner) else {
         return of_no_guest(survey, *owner);
     };
     let Some(config) = survey.configurations.get(owner) else {
@@ -299,18 +300,35 @@ fn references<'a>(configurations: impl Iterator<Item = &'a GuestConfig>) -> BTre
     found
 }
 
-/// Whether another volume is based on this one.
-fn is_base_in_use(survey: &Survey, volume: &Volume) -> bool {
-    let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
-    let (name, below) = (volume.name(), format!(":{path}/"));
-    survey.volumes.iter().any(|(_, other)| {
-        other.volid != volume.volid
-            && (other.volid.contains(&below)
-                || other
-                    .parent
-                    .as_deref()
-                    .is_some_and(|parent| parent.contains(name)))
-    })
+/// What other volumes are based on.
+struct Bases<'a> {
+    /// Each path that is above another one: `base-100-disk-0` of
+    /// `base-100-disk-0/vm-101-disk-0`.
+    above: BTreeSet<&'a str>,
+    parents: Vec<&'a str>,
+}
+
+impl<'a> Bases<'a> {
+    fn of(survey: &'a Survey) -> Self {
+        let mut bases = Self {
+            above: BTreeSet::new(),
+            parents: Vec::new(),
+        };
+        for (_, volume) in &survey.volumes {
+            let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
+            let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+            bases.above.extend(above);
+            bases.parents.extend(volume.parent.as_deref());
+        }
+        bases
+    }
+
+    /// Whether another volume is based on this one.
+    fn has(&self, volume: &Volume) -> bool {
+        let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
+        let name = volume.name();
+        self.above.contains(path) || self.parents.iter().any(|parent| parent.contains(name))
+    }
 }
 
 /// The guests that are replicated; none where the list cannot be read.
