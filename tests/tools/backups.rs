@@ -81,7 +81,7 @@ async fn backups_are_listed_by_guest_newest_first() -> anyhow::Result<()> {
         .map(|guest| guest["backups"].as_array().unwrap().len())
         .collect();
     assert_eq!(shown, [1, 1], "{list:#}");
-    assert_says(&list["hint"].to_string(), &["2 of 3", "limit"]);
+    assert_says(&list["hint"].to_string(), &["1-2 of 3", "offset to 2"]);
     let list = client
         .call("list_backups", json!({ "storage": "nas" }))
         .await?;

@@ -74,7 +74,7 @@ async fn templates_of_every_source_are_listed() -> anyhow::Result<()> {
         .call("list_templates", json!({ "source": "index", "limit": 2 }))
         .await?;
     assert_eq!(list["templates"].as_array().map(Vec::len), Some(2));
-    assert_says(&list["hint"].to_string(), &["3 more", "limit"]);
+    assert_says(&list["hint"].to_string(), &["1-2 of 5", "offset to 2"]);
 
     // A storage that breaks is left out, too.
     sim.fault(

@@ -161,7 +161,7 @@ async fn a_list_cut_by_its_limit_says_so() -> anyhow::Result<()> {
     assert!(shown < 210, "{shown} guests by default");
     assert_eq!(list["total"], 210);
     let hint = list["hint"].as_str().unwrap();
-    assert_says(hint, &["210", "limit", "tag"]);
+    assert_says(hint, &["210", "offset to 50", "tag"]);
     // Small enough for a model: a token is about four bytes.
     assert!(
         list.to_string().len() < 20_000,

@@ -214,7 +214,7 @@ async fn a_list_cut_by_its_limit_says_so() -> anyhow::Result<()> {
     let total = list["total"].as_u64().unwrap();
     assert!(total > 200, "{total}");
     let hint = list["hint"].as_str().unwrap();
-    assert_says(hint, &[&total.to_string(), "limit", "vmid"]);
+    assert_says(hint, &[&total.to_string(), "offset to 2", "vmid"]);
     let list = client.call("list_storage_content", json!({})).await?;
     assert!(
         list.to_string().len() < 20_000,
