@@ -135,12 +135,12 @@ const PUBLISHED: [&str; 12] = [
 /// A bound from which on a model needs no telling: the highest vmid.
 const OBVIOUS_MAXIMUM: u64 = 999_999_999;
 
-/// The same of the lowest number: of what is counted or measured, none is negative, and of
+/// The same of the lowest number: nothing that is counted or measured is negative, and of
 /// what must be there, there is one.
-const OBVIOUS_MINIMUM: f64 = 1.0;
+const OBVIOUS_MINIMA: [f64; 2] = [0.0, 1.0];
 
 /// The arguments' schema as clients see it. What is left out of it, such as
-/// `additionalProperties`, the highest vmid and a minimum of 1, holds all the same.
+/// `additionalProperties`, the highest vmid and a minimum of 0 or 1, holds all the same.
 pub(crate) fn published(mut schema: Value) -> Value {
     fn publish(schema: &mut Value) {
         let Value::Object(object) = schema else {
@@ -149,7 +149,9 @@ pub(crate) fn published(mut schema: Value) -> Value {
         object.retain(|keyword, value| {
             let is_obvious = match keyword.as_str() {
                 "maximum" => value.as_u64() >= Some(OBVIOUS_MAXIMUM),
-                "minimum" => value.as_f64() <= Some(OBVIOUS_MINIMUM),
+                "minimum" => value
+                    .as_f64()
+                    .is_some_and(|low| OBVIOUS_MINIMA.contains(&low)),
                 _ => false,
             };
             PUBLISHED.contains(&keyword.as_str()) && !is_obvious
