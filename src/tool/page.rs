@@ -102,7 +102,7 @@ impl Part {
     }
 
     /// The part is counted from the end of the list, and shown in the list's order.
-    pub(crate) fn from_the_end(mut self) -> Self {
+    pub(crate) fn counted_back(mut self) -> Self {
         self.order = Order::First;
         self
     }
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(cut(0, 3, 0), (vec![], None));
         let lines = page(0, 2).part(9, "/lines", "").partial(true);
         assert_eq!(
-            lines.from_the_end().note().unwrap(),
+            lines.counted_back().note().unwrap(),
             "lines 1-2 of at least 9, counted from the end, are shown: for the next, set offset to 2"
         );
     }
@@ -342,7 +342,7 @@ mod tests {
     fn the_last_entries_by_the_order_of_paging_are_left_out() {
         let lines: Vec<String> = (0..100).map(|line| format!("line {line:03}")).collect();
         let mut result = json!({"lines": lines});
-        let part = page(0, 100).part(100, "/lines", "").from_the_end();
+        let part = page(0, 100).part(100, "/lines", "").counted_back();
         assert!(part.fit(&mut result, room(900)));
         assert_eq!(
             result["lines"].as_array().unwrap().last().unwrap(),

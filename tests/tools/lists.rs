@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use harness::{Client, HostRunner, Sim};
+use harness::{Client, HostRunner, Sim, with};
 use serde_json::{Map, Value, json};
 
 /// The ceiling of a result: 20,000 tokens of two bytes, as documented.
@@ -13,7 +13,8 @@ const CEILING: usize = 40_000;
 fn list_tools(client: &Client) -> Vec<(String, Map<String, Value>)> {
     let tools = client.tools().iter().filter_map(|tool| {
         let name = tool["name"].as_str()?.to_owned();
-        let arguments = tool["inputSchema"]["properties"].as_object()?.clone();
+        let arguments = tool.pointer("/inputSchema/properties")?;
+        let arguments = arguments.as_object()?.clone();
         let lists = name.starts_with("list_") || arguments.contains_key("limit");
         lists.then_some((name, arguments))
     });
@@ -32,12 +33,12 @@ fn required(tool: &str) -> Value {
 
 /// The same with the highest limit that the tool takes.
 fn unlimited(tool: &str, arguments: &Map<String, Value>) -> Value {
-    let mut call = required(tool);
+    let call = required(tool);
     if let Some(most) = arguments
         .get("limit")
         .and_then(|limit| limit.get("maximum"))
     {
-        call["limit"] = most.clone();
+        return with(&call, json!({ "limit": most }));
     }
     call
 }
@@ -211,7 +212,7 @@ async fn read_all(
             "{tool} {call}: {offset}, not {}",
             all.len()
         );
-        call["offset"] = json!(offset);
+        call = with(&call, json!({ "offset": offset }));
     }
     let is_log = matches!(tool, "get_node_log" | "get_cluster_log" | "report_waste");
     let different: BTreeSet<&String> = all.iter().collect();

@@ -112,7 +112,7 @@ impl Run for GetNodeLog {
             None if lines.is_empty() && page.offset == 0 => page.part(0, LINES, NARROW),
             None => page.part(total, LINES, NARROW),
         };
-        let part = part.from_the_end();
+        let part = part.counted_back();
         let total_lines = part.total();
         let hint = self.hint(&part, total);
         let zone_unknown = clock.offset().is_none().then(|| {

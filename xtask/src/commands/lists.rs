@@ -1,5 +1,6 @@
 //! What lists cost a model: the table in docs/lists.md.
 
+use std::io::Write as _;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -70,7 +71,7 @@ impl Lists {
             "as JSON",
         ];
         let table = table::markdown(&head, rows);
-        println!("{table}");
+        std::io::stdout().write_all(table.as_bytes())?;
         match self.write {
             true => docs::write_tables(workspace, PAGE, &[("lists", &table)]),
             false => Ok(()),
