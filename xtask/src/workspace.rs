@@ -231,6 +231,7 @@ mod tests {
     #[test]
     fn a_component_is_built_with_the_flags_of_the_configuration() {
         let workspace = Workspace {
+            host_runner: None,
             root: PathBuf::from("/"),
             target: PathBuf::from("/target"),
         };

@@ -354,6 +354,11 @@ impl Catalog {
             .collect()
     }
 
+    /// The same, where that is known already.
+    pub(crate) fn offered(&self) -> Option<&Offer> {
+        self.offer.get().map(Arc::as_ref)
+    }
+
     /// What is offered.
     pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
         let list = || async {

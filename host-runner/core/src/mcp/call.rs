@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult};
+use rmcp::model::{CallToolRequestParams, CallToolResponse, CallToolResult, JsonObject};
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 
@@ -15,6 +15,7 @@ use super::running::{Caller, Event, Progress, Running};
 use super::tasks::{self, Long, PROMPT_TIME};
 use super::tool::{faulty, to_error, to_result};
 use crate::audit::Occasion;
+use crate::engine::{ToolError, ToolResult};
 use crate::settings::Detail;
 use crate::timings::{self, Milestone};
 
@@ -57,9 +58,10 @@ impl Inner {
         let tool = offer
             .find(&request.name)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
-        let mut arguments = request.arguments.clone().unwrap_or_default();
-        let detail = match detail::take(&mut arguments, tool) {
-            Ok(detail) => detail.unwrap_or(self.detail),
+        let none = JsonObject::new();
+        let arguments = request.arguments.as_ref().unwrap_or(&none);
+        let (arguments, detail) = match detail::take(arguments, tool) {
+            Ok((arguments, detail)) => (arguments, detail.unwrap_or(self.detail)),
             Err(error) => return Ok(Err(to_error(&error))),
         };
         let arguments = serde_json::to_string(&arguments)
@@ -127,9 +129,7 @@ impl Inner {
                 }
                 (Event::Ended(answer), _) => {
                     timings::reached(Milestone::FirstCall);
-                    let to_result = |result| to_result(tool, result, detail, self.ceiling);
-                    let answer = answer.and_then(to_result);
-                    return Ok(answer.unwrap_or_else(|error| to_error(&error)).into());
+                    return Ok(self.result(&tool, answer, detail).into());
                 }
                 (Event::Question(mut question), Some(Way::Request)) => {
                     let change = question.change.clone();
@@ -148,5 +148,23 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// What a client gets of a call that has ended.
+    pub(super) fn result(
+        &self,
+        tool: &str,
+        answer: Result<ToolResult, ToolError>,
+        detail: Detail,
+    ) -> CallToolResult {
+        let shown = |result| {
+            let offer = self.catalog.offered();
+            let tool = offer.and_then(|offer| offer.find(tool).ok());
+            let gone = || ToolError::Internal("the tool is no longer offered".to_owned());
+            to_result(tool.ok_or_else(gone)?, result, detail, self.ceiling)
+        };
+        answer
+            .and_then(shown)
+            .unwrap_or_else(|error| to_error(&error))
     }
 }

@@ -1,6 +1,8 @@
 //! How much of a result its text has: the argument `detail`, and shorter schemas of
 //! results. The component knows nothing of either.
 
+use std::borrow::Cow;
+
 use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 
@@ -29,31 +31,32 @@ pub(super) fn offer(input: &mut Map<String, Value>) {
         .or_insert_with(|| json!({ "type": "string", "enum": names }));
 }
 
-/// Takes the argument out of a call. None where the call leaves the choice to the
-/// server. Tools that change something take it as well, since models use it wherever
+/// The other arguments of a call, and this one. None where the call leaves the choice to
+/// the server. Tools that change something take it as well, since models use it wherever
 /// they have seen it.
-pub(super) fn take(
-    arguments: &mut Map<String, Value>,
+pub(super) fn take<'a>(
+    arguments: &'a Map<String, Value>,
     tool: &Tool,
-) -> Result<Option<Detail>, ToolError> {
-    if !arguments.contains_key(NAME) {
-        return Ok(None);
-    }
+) -> Result<(Cow<'a, Map<String, Value>>, Option<Detail>), ToolError> {
+    let Some(value) = arguments.get(NAME) else {
+        return Ok((Cow::Borrowed(arguments), None));
+    };
     let input = render::schema(tool, &tool.input_schema)?;
     let is_the_tools = input
         .get("properties")
         .is_some_and(|properties| properties.get(NAME).is_some());
     if is_the_tools {
-        return Ok(None);
+        return Ok((Cow::Borrowed(arguments), None));
     }
-    match arguments.shift_remove(NAME) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Detail::from_str(&text, true)
-            .map(Some)
-            .map_err(|_| invalid()),
-        Some(_) => Err(invalid()),
-    }
+    let detail = match value {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(Detail::from_str(text, true).map_err(|_| invalid())?),
+        _ => return Err(invalid()),
+    };
+    let mut others = arguments.clone();
+    others.shift_remove(NAME);
+    Ok((Cow::Owned(others), detail))
 }
 
 fn invalid() -> ToolError {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{
-    CallToolResult, CreateTaskResult, ElicitRequest, ElicitResult, ElicitationAction,
-    GetTaskResult, InputResponses, ProtocolVersion,
+    CreateTaskResult, ElicitRequest, ElicitResult, ElicitationAction, GetTaskResult,
+    InputResponses, ProtocolVersion,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
@@ -30,7 +30,7 @@ use super::confirm;
 use super::inner::Inner;
 use super::refusal::blame;
 use super::running::{Caller, Event, Progress, Running};
-use super::tool::{to_error, to_result};
+use super::tool::to_error;
 use super::unknown::cut;
 use crate::audit::Occasion;
 use crate::sandbox::Question;
@@ -158,8 +158,9 @@ impl Inner {
             Place::Full => return Err(full()),
         };
         let arguments = json!({ "upid": earlier.upid }).to_string();
+        let shown = (self.ceiling, self.detail);
         let caller = Caller::of(context, Occasion::Call);
-        let call = match self.start(tool, arguments, false, &caller).await {
+        let call = match self.start(tool, arguments, false, &caller, shown).await {
             Ok(call) => call,
             Err(error) => {
                 entry.complete(&to_error(&error), String::new());
@@ -189,7 +190,7 @@ impl Inner {
         tokio::spawn(async move {
             let _tracked = tracked;
             tokio::select! {
-                () = entry.run(long, note.unwrap_or_default()) => inner.tasks.trim(),
+                () = entry.run(&inner, long, note.unwrap_or_default()) => inner.tasks.trim(),
                 () = inner.closed() => {}
             }
         });
@@ -198,7 +199,7 @@ impl Inner {
 
 impl Entry {
     /// Notes what happens to a call, until it ends or is cancelled.
-    async fn run(&self, long: Long, note: String) {
+    async fn run(&self, inner: &Inner, long: Long, note: String) {
         let Long {
             mut call,
             tool,
@@ -222,9 +223,7 @@ impl Entry {
                     self.pass_on(question, &tool, asked).await;
                 }
                 Event::Ended(answer) => {
-                    let answer = answer.and_then(|result| to_result(result, detail));
-                    let answer: CallToolResult = answer.unwrap_or_else(|error| to_error(&error));
-                    self.complete(&answer, note);
+                    self.complete(&inner.result(&tool, answer, detail), note);
                     return;
                 }
             }
