@@ -40,18 +40,17 @@ impl Inner {
         let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
-        let mut call = match self.questions.resume(&request) {
+        let caller = Caller::of(context, Occasion::Call);
+        let of = caller.remote.as_ref();
+        let mut call = match self.questions.resume(&request, of) {
             Some(resumed) => {
                 resumed.question.answer(resumed.agreed);
                 resumed.call
             }
-            None => {
-                let caller = Caller::of(context, Occasion::Call);
-                match self.start(tool, arguments, way.is_some(), &caller).await {
-                    Ok(call) => call,
-                    Err(error) => return Ok(to_error(&error).into()),
-                }
-            }
+            None => match self.start(tool, arguments, way.is_some(), &caller).await {
+                Ok(call) => call,
+                Err(error) => return Ok(to_error(&error).into()),
+            },
         };
         let mut client = Client::new(context);
         loop {
@@ -76,7 +75,7 @@ impl Inner {
                     question.answer(agreed);
                 }
                 (Event::Question(question), _) => {
-                    return Ok(match self.questions.park(&request, question, call) {
+                    return Ok(match self.questions.park(&request, of, question, call) {
                         Some(asks) => asks.into(),
                         None => to_error(&refusal::unasked()).into(),
                     });

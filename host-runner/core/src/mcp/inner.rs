@@ -39,6 +39,23 @@ pub(crate) struct ServerOptions {
     pub poll: Duration,
     /// How much of a result its text has, unless a call says it.
     pub detail: Detail,
+    /// How long calls have to end by themselves once the server ends.
+    pub grace: Duration,
+    /// How many users it may have at the same time.
+    pub users: usize,
+}
+
+impl ServerOptions {
+    /// For one client, which is gone when the server ends.
+    pub(crate) fn for_one(wait: Duration, poll: Duration, detail: Detail) -> Self {
+        Self {
+            wait,
+            poll,
+            detail,
+            grace: GRACE,
+            users: 1,
+        }
+    }
 }
 
 /// What all requests share.
@@ -47,6 +64,7 @@ pub(super) struct Inner {
     /// The offered tools as clients see them.
     pub(super) list: OnceCell<Vec<McpTool>>,
     pub(super) wait: Duration,
+    grace: Duration,
     pub(super) detail: Detail,
     pub(super) questions: Questions,
     pub(super) backlog: Backlog,
@@ -74,11 +92,12 @@ impl Inner {
             catalog,
             list: OnceCell::new(),
             wait: options.wait,
+            grace: options.grace,
             detail: options.detail,
             questions: Questions::new(),
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
-            listeners: Listeners::new(options.poll),
+            listeners: Listeners::new(options.poll, options.users),
             said_cut: Once::new(),
             fault,
             closing: CancellationToken::new(),
@@ -181,7 +200,7 @@ impl Inner {
     /// The time to end by oneself is over.
     pub(super) async fn closed(&self) {
         self.closing.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(self.grace).await;
     }
 
     /// What is offered besides the tools.

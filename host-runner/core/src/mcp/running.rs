@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{CallOutcome, CallStart, Occasion};
 use crate::engine::{Pending, Plugin, Tool, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
+use crate::observe::CountedCall;
 use crate::offer;
+use crate::remote::Remote;
+use crate::render;
 use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
 
 use super::refusal;
@@ -32,6 +35,7 @@ pub(super) struct Running {
     /// Aborting loses nothing: the tool only reads, or only waits for a task of
     /// Proxmox.
     can_stop: Arc<AtomicBool>,
+    counted: Option<CountedCall>,
     ended: bool,
 }
 
@@ -58,6 +62,8 @@ pub(super) enum Event {
 pub(super) struct Caller {
     /// Who the client says that it is.
     pub(super) client: Option<Implementation>,
+    /// Who sent it, if that was over HTTP.
+    pub(super) remote: Option<Remote>,
     /// None: the call is not in the audit log.
     pub(super) occasion: Option<Occasion>,
 }
@@ -79,9 +85,16 @@ impl Caller {
         let of_session = || Some(context.peer.peer_info()?.client_info.clone());
         Self {
             client: context.meta.client_info().or_else(of_session),
+            remote: remote(context),
             occasion: Some(occasion),
         }
     }
+}
+
+/// Who sent a request over HTTP.
+pub(super) fn remote(context: &RequestContext<RoleServer>) -> Option<Remote> {
+    let head = context.extensions.get::<http::request::Parts>()?;
+    head.extensions.get::<Remote>().cloned()
 }
 
 impl Running {
@@ -105,6 +118,7 @@ impl Running {
         let logged = start.caller.occasion.map(|occasion| CallStart {
             client_name: client.map(|client| client.name.as_str()),
             client_version: client.map(|client| client.version.as_str()),
+            remote: start.caller.remote.as_ref(),
             tool: &tool.name,
             occasion,
             arguments: &masked,
@@ -135,6 +149,7 @@ impl Running {
             questions,
             progress,
             can_stop,
+            counted: CountedCall::begin(&tool.name),
             ended: false,
         }
     }
@@ -176,6 +191,13 @@ impl Running {
         let answer = answer
             .unwrap_or_else(|error| Err(ToolError::Internal(format!("the call failed: {error}"))));
         follow::audit(&self.gate, &answer);
+        if let Some(counted) = self.counted.take() {
+            counted.end(match &answer {
+                Ok(Followed::Ended(_)) => "ok",
+                Ok(Followed::StillRunning(_)) => "running",
+                Err(error) => render::kind(error),
+            });
+        }
         let answer = answer.map(Followed::into_result);
         Event::Ended(answer.map_err(|error| match self.gate.unconfirmed() {
             Some(change) => refusal::of_change(&change, self.gate.has_written()),

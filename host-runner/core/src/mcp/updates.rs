@@ -20,6 +20,7 @@ use super::running::Caller;
 use super::unknown::unknown_resource;
 use crate::audit::Occasion;
 use crate::digest::Digest;
+use crate::remote::Remote;
 
 /// After so many resources that cannot be read, and none that can, the others are left
 /// for the next time.
@@ -94,6 +95,7 @@ impl Inner {
         self: &Arc<Self>,
         accepted: &SubscriptionFilter,
         to: Recipient,
+        of: Option<Remote>,
     ) -> Result<Option<Listening>, ErrorData> {
         let uris = accepted.resource_subscriptions.iter().flatten();
         let wanted = Wanted {
@@ -104,7 +106,7 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(Listening {
-            id: self.watch(wanted, to)?,
+            id: self.watch(wanted, to, of)?,
             inner: Arc::clone(self),
         }))
     }
@@ -115,6 +117,7 @@ impl Inner {
         self: &Arc<Self>,
         uri: String,
         peer: Peer<RoleServer>,
+        of: Option<Remote>,
     ) -> Result<(), ErrorData> {
         let guide = self.guide().await?;
         if guide.resource(&uri).is_none() {
@@ -124,17 +127,22 @@ impl Inner {
             uris: BTreeSet::from([uri]),
             list: true,
         };
-        self.watch(wanted, Recipient::Session(peer)).map(drop)
+        self.watch(wanted, Recipient::Session(peer), of).map(drop)
     }
 
     /// Stops watching a resource. Does nothing if it was not watched.
-    pub(super) fn unsubscribe(&self, uri: &str) {
-        self.listeners.remove_from_session(uri);
+    pub(super) fn unsubscribe(&self, uri: &str, of: Option<&Remote>) {
+        self.listeners.remove_from_session(uri, of);
     }
 
     /// Adds a listener, and starts the task that reads unless it is there.
-    fn watch(self: &Arc<Self>, wanted: Wanted, to: Recipient) -> Result<u64, ErrorData> {
-        let (id, is_first) = self.listeners.add(wanted, to)?;
+    fn watch(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        to: Recipient,
+        of: Option<Remote>,
+    ) -> Result<u64, ErrorData> {
+        let (id, is_first) = self.listeners.add(wanted, to, of)?;
         if !is_first {
             return Ok(id);
         }
@@ -288,6 +296,7 @@ fn watching(logged: &BTreeSet<String>, what: &str) -> Caller {
     Caller {
         occasion: (!logged.contains(what)).then_some(Occasion::Subscription),
         client: None,
+        remote: None,
     }
 }
 
