@@ -3,21 +3,25 @@
 
 usage: test_client.py [HOST_RUNNER]
 
-Runs host-runner with the built-in simulated cluster (`--demo`), and then without
-settings. The program is the argument, $HOST_RUNNER or
+Runs host-runner with the built-in simulated cluster (`--demo`) over stdio and over HTTP,
+and then without settings. The program is the argument, $HOST_RUNNER or
 target/release/host-runner. Prints a line for each failed check, then
 "N passed, N failed"; the exit status is 1 if any check failed.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
+import secrets
 import sys
 from pathlib import Path
 
+import httpx2
 import jsonschema
 from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp.types import PromptReference, ResourceTemplateReference
 
 WORKSPACE = Path(__file__).resolve().parents[2]
@@ -168,6 +172,45 @@ def is_json_of(text, answer):
 async def session(program, mode, checks):
     checks.era = mode
     server = StdioServerParameters(command=str(program), args=["--demo"], env={})
+    await converse(server, mode, checks)
+
+
+@contextlib.asynccontextmanager
+async def served(program, token):
+    """Serves over HTTP, and gives the URL."""
+    process = await asyncio.create_subprocess_exec(
+        str(program),
+        *["--demo", "serve", "--http", "127.0.0.1:0"],
+        env={"PROXMOX_MCP_HTTP_TOKENS": f"python:{token}"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        while line := (await process.stderr.readline()).decode():
+            if found := re.match(r"serving MCP at (\S+)", line):
+                break
+        yield found.group(1)
+    finally:
+        process.terminate()
+        await process.communicate()
+
+
+async def http_session(program, mode, checks):
+    """The same session over HTTP, after one with a wrong token."""
+    checks.era = f"{mode}, HTTP"
+    token = secrets.token_hex(32)
+    async with served(program, token) as url:
+        for given in (secrets.token_hex(32), token):
+            headers = {"Authorization": f"Bearer {given}"}
+            async with httpx2.AsyncClient(headers=headers, timeout=60) as http:
+                response = await http.post(url, json={})
+                refused = response.status_code == 401
+                checks.that(refused == (given != token), f"a wrong token is refused: {response}")
+                if not refused:
+                    await converse(streamable_http_client(url, http_client=http), mode, checks)
+
+
+async def converse(server, mode, checks):
+    """Checks a session like that of a user."""
     async with Client(server, mode=mode) as client:
         checks.that(client.server_info is not None, "the server sends its info")
         modern = client.protocol_version >= "2026-07-28"
@@ -227,7 +270,7 @@ async def main():
         sys.exit(f"no {program}: run cargo xtask build first")
     checks = Checks()
     for mode in ("auto", "legacy"):
-        for drive in (session, faulty_session):
+        for drive in (session, http_session, faulty_session):
             try:
                 await asyncio.wait_for(drive(program, mode, checks), PATIENCE_SECONDS)
             except Exception as error:
