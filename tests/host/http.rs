@@ -1,6 +1,6 @@
 //! MCP over HTTP, in both protocol eras.
 
-use harness::{Era, Sim, Web, WebClient, assert_says};
+use harness::{Era, HttpAnswer, Sim, Web, WebClient, assert_says};
 use serde_json::{Value, json};
 
 const ERAS: [Era; 2] = [Era::Legacy, Era::Stateless];
@@ -243,7 +243,7 @@ async fn sessions_end() -> anyhow::Result<()> {
     let web = serve(&sim).await?;
     let client = client(&web, Era::Legacy).await?;
     client.result("ping", json!({})).await?;
-    assert_eq!(client.end().await?, 202);
+    assert_eq!(client.end().await?, 204);
     let answered = client.ask("ping", json!({})).await?;
     assert_eq!(answered.head.status, 404, "{answered:?}");
     Ok(())
@@ -289,5 +289,88 @@ async fn what_is_no_message_is_answered() -> anyhow::Result<()> {
         let answer = web.ask(method, path, &[]).await?;
         assert_eq!(answer.status, status, "{answer:?}");
     }
+    Ok(())
+}
+
+async fn post(web: &Web, path: &str, body: &str) -> anyhow::Result<HttpAnswer> {
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: \
+         application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    web.send(&head).await
+}
+
+/// The same tools for programs that do not speak MCP.
+#[tokio::test]
+async fn tools_are_called_by_plain_http() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let web = sim.host()?.arg("--confirm=destructive").web().await?;
+    let guests = post(&web, "/tools/list_guests", r#"{"limit":2}"#).await?;
+    assert_eq!(guests.status, 200, "{guests:?}");
+    assert_eq!(guests.json()?["guests"].as_array().map_or(0, Vec::len), 2);
+    let nodes = post(&web, "/tools/list_nodes", "").await?;
+    assert_eq!(nodes.status, 200, "{nodes:?}");
+    let started = post(&web, "/tools/start_guest", r#"{"vmid":201}"#).await?;
+    assert_eq!(started.status, 200, "{started:?}");
+    assert_eq!(started.json()?["status"], "done");
+    for (path, body, status, error) in [
+        (
+            "/tools/get_guest",
+            r#"{"vmid":5}"#,
+            400,
+            "invalid-arguments",
+        ),
+        ("/tools/get_guest", r#"{"vmid":999999}"#, 404, "not-found"),
+        (
+            "/tools/list_nodes",
+            r#"{"nonsense":1}"#,
+            400,
+            "invalid-arguments",
+        ),
+        ("/tools/list_nodes", "[]", 400, "bad_arguments"),
+        ("/tools/list_node", "{}", 404, "unknown-tool"),
+        ("/tools/", "{}", 404, "unknown-tool"),
+        // Nobody can be asked.
+        ("/tools/stop_guest", r#"{"vmid":103}"#, 403, "denied"),
+    ] {
+        let answer = post(&web, path, body).await?;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        let json = answer.json()?;
+        assert_eq!(json["error"], error, "{path}: {json}");
+        assert!(json["message"].is_string() && json["request_id"].is_string());
+    }
+    assert_eq!(sim.writes()?.len(), 1);
+    assert_eq!(web.ask("GET", "/tools/list_nodes", &[]).await?.status, 405);
+    let form = [("Content-Type", "text/plain"), ("Content-Length", "0")];
+    let answer = web.ask("POST", "/tools/list_nodes", &form).await?;
+    assert_eq!(answer.status, 415, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn openapi_describes_the_offered_tools() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let web = sim.host()?.arg("--read-only").web().await?;
+    let answer = web.ask("GET", "/openapi.json", &[]).await?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let document = answer.json()?;
+    assert_eq!(document["openapi"], "3.1.0");
+    let client = client(&web, Era::Stateless).await?;
+    let list = client.result("tools/list", json!({})).await?;
+    let tools = list["tools"].as_array().cloned().unwrap_or_default();
+    let paths = document["paths"].as_object().cloned().unwrap_or_default();
+    assert_eq!(paths.len(), tools.len());
+    for tool in &tools {
+        let name = tool["name"].as_str().unwrap_or_default();
+        let operation = &document["paths"][format!("/tools/{name}")]["post"];
+        assert_eq!(operation["operationId"], name);
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        jsonschema::validator_for(schema)?;
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        assert_eq!(schema, &tool["outputSchema"], "{name}");
+    }
+    // Nothing is required where everybody may call.
+    assert!(document.get("security").is_none());
     Ok(())
 }

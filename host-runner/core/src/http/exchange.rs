@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -22,8 +23,9 @@ use super::auth::Access;
 use super::held::Held;
 use super::limits::Limits;
 use super::metrics::{Metrics, Open};
+use super::plain;
 use super::visitor::{self, Visitors};
-use crate::mcp::{Body, Endpoint};
+use crate::mcp::{Body, Endpoint, Server};
 use crate::remote::Remote;
 use crate::settings::HttpSettings;
 
@@ -53,6 +55,8 @@ pub(crate) struct Http {
 pub(crate) struct Serving {
     pub(crate) access: Access,
     pub(crate) endpoint: Endpoint,
+    /// The tools, for those who do not speak MCP.
+    pub(crate) plain: Server,
     pub(crate) metrics: Metrics,
     /// The server ends.
     pub(crate) closing: CancellationToken,
@@ -197,7 +201,11 @@ impl Http {
         remote: &Remote,
     ) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
-        match head.uri.path() {
+        let path = head.uri.path();
+        if let Some(tool) = path.strip_prefix(plain::TOOLS) {
+            return self.call_plainly(&head, tool, body, remote).await;
+        }
+        match path {
             "/mcp" => {
                 let body = read(body, Endpoint::max_body_bytes()).await?;
                 Ok(self
@@ -206,13 +214,51 @@ impl Http {
                     .answer(head, body, remote.clone())
                     .await)
             }
+            "/openapi.json" if head.method == Method::GET => {
+                plain::describe(&self.serving.plain, self.serving.access.is_open()).await
+            }
             "/metrics" if head.method == Method::GET => Ok(self.serving.metrics.show()),
             _ => Err(Refusal::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
-                "nothing is here: MCP is at /mcp, and GET /metrics has the metrics",
+                "nothing is here: MCP is at /mcp, and GET /openapi.json describes the tools for other \
+                 programs",
             )),
         }
+    }
+
+    async fn call_plainly(
+        &self,
+        head: &Parts,
+        tool: &str,
+        body: Incoming,
+        remote: &Remote,
+    ) -> Result<Response<Body>, Refusal> {
+        if head.method != Method::POST {
+            let message = "tools are called with POST: GET /openapi.json describes them";
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let refusal = Refusal::new(status, "bad_method", message);
+            return Err(refusal.with(header::ALLOW, "POST"));
+        }
+        // So that no page can send it without being allowed to by the browser's question.
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "bad_content_type",
+                "send the arguments as JSON, with the header Content-Type: application/json",
+            ));
+        }
+        let body = read(body, Endpoint::max_body_bytes()).await?;
+        let place = self.serving.endpoint.room_for(&body).map_err(|problem| {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Refusal::new(status, "no_room", problem).retry_after(1)
+        })?;
+        let response = plain::call(&self.serving.plain, tool, &body, remote).await;
+        drop(place);
+        response
     }
 
     fn readiness(&self) -> Response<Body> {
@@ -260,8 +306,10 @@ fn place(path: &str) -> &'static str {
     match path {
         "/mcp" => "/mcp",
         "/metrics" => "/metrics",
+        "/openapi.json" => "/openapi.json",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
+        path if path.starts_with(plain::TOOLS) => "/tools",
         _ => "other",
     }
 }

@@ -159,8 +159,8 @@ mod tests {
         drop(first);
         let refusal = limits.admit(Some(&alice), here).unwrap_err();
         assert_eq!(refusal.code, "rate_limited");
-        limits.admit(Some(&bob), here).unwrap();
-        limits.admit(None, here).unwrap();
+        drop(limits.admit(Some(&bob), here).unwrap());
+        drop(limits.admit(None, here).unwrap());
     }
 
     #[test]

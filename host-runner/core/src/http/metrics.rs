@@ -197,7 +197,7 @@ mod tests {
         encode(&mut text, &metrics.0.registry).unwrap();
         for line in [
             "proxmox_mcp_calls_total{tool=\"list_nodes\",outcome=\"ok\"} 1",
-            "proxmox_mcp_call_duration_seconds_bucket{le=\"0.05\",tool=\"list_nodes\"} 1",
+            "proxmox_mcp_call_duration_seconds_bucket{tool=\"list_nodes\",le=\"0.05\"} 1",
             "proxmox_mcp_requests_total{status=\"200\"} 1",
             "proxmox_mcp_refused_requests_total{rule=\"scope\"} 1",
             "proxmox_mcp_tasks_following 1",

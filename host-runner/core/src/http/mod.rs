@@ -11,6 +11,7 @@
 //! - [`auth`]: who the client is.
 //! - [`limits`]: how many requests each client may send.
 //! - [`metrics`]: what is counted, for Prometheus.
+//! - [`plain`]: the tools for programs that do not speak MCP.
 //! - [`answer`]: responses of this module, as JSON.
 //! - [`held`]: bodies that hold something until they are sent.
 //! - [`fresh`]: what is read from files that may change.
@@ -23,6 +24,7 @@ mod held;
 mod limits;
 mod listen;
 mod metrics;
+mod plain;
 mod tls;
 mod visitor;
 

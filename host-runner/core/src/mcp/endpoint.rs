@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Server;
 use super::message::{self, Line};
-use super::room::Room;
+use super::room::{Reservation, Room};
 use crate::digest::Digest;
 use crate::remote::Remote;
 
@@ -105,14 +105,18 @@ impl Endpoint {
         if head.method == Method::POST {
             match self.read(&body) {
                 Ok(place) => drop(head.extensions.insert(place)),
-                Err(answer) => return answer,
+                Err(answer) => return *answer,
             }
         }
         head.extensions.insert(remote);
         let request = Request::from_parts(head, Full::new(body));
-        let response = self.service.handle(request).await;
+        let mut response = self.service.handle(request).await;
         if ends && let Some(id) = &session {
             self.sessions().remove(id);
+            // The end is complete, and clients complain about "accepted".
+            if response.status() == StatusCode::ACCEPTED {
+                *response.status_mut() = StatusCode::NO_CONTENT;
+            }
         }
         if let Some(id) = response.headers().get(SESSION)
             && let Ok(id) = id.to_str()
@@ -122,8 +126,25 @@ impl Endpoint {
         response
     }
 
+    /// The room that the arguments of a call need, until it is dropped.
+    pub(crate) fn room_for(&self, arguments: &[u8]) -> Result<impl Send + use<>, String> {
+        let values = message::values(arguments);
+        if values > message::MAX_VALUES {
+            return Err(format!(
+                "the arguments have more than {} JSON values",
+                message::MAX_VALUES
+            ));
+        }
+        let place = self.room.take(arguments.len(), values);
+        place.ok_or_else(|| {
+            "the arguments of running calls take all of the memory that there is for them: call \
+             again once one of them has ended"
+                .to_owned()
+        })
+    }
+
     /// Checks a message, and takes the room that it needs.
-    fn read(&self, body: &[u8]) -> Result<super::room::Reservation, Response<Body>> {
+    fn read(&self, body: &[u8]) -> Result<Reservation, Box<Response<Body>>> {
         let message = match message::read(body) {
             Line::Message(message) => message,
             Line::Answer(error) => {
@@ -134,19 +155,20 @@ impl Endpoint {
                     true => StatusCode::OK,
                     false => StatusCode::BAD_REQUEST,
                 };
-                return Err(json_response(status, &error));
+                return Err(Box::new(json_response(status, &error)));
             }
             Line::Nothing => {
-                return Err(refuse(
-                    StatusCode::BAD_REQUEST,
-                    "the body is not a JSON-RPC message",
-                ));
+                let problem = "the body is not a JSON-RPC message";
+                return Err(Box::new(refuse(StatusCode::BAD_REQUEST, problem)));
             }
         };
         let place = self.room.take(body.len(), message::values(body));
-        place.ok_or_else(|| match message::no_room(&message) {
-            Some(error) => json_response(StatusCode::SERVICE_UNAVAILABLE, &error),
-            None => refuse(StatusCode::SERVICE_UNAVAILABLE, "not enough memory"),
+        place.ok_or_else(|| {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Box::new(match message::no_room(&message) {
+                Some(error) => json_response(status, &error),
+                None => refuse(status, "there is not enough memory for the message"),
+            })
         })
     }
 

@@ -114,13 +114,7 @@ impl Listeners {
             // A session has one listener.
             Recipient::Session(_) => state.session(of.as_ref()),
         };
-        let all = fitting(state.wanted().uris, &wanted.uris, self.users * MAX_WATCHED);
-        if all.len() < wanted.uris.len() || state.listeners.len() >= self.users * MAX_LISTENERS {
-            return Err(full(
-                "the server's clients watch as much as they may: try again later",
-            ));
-        }
-        let id = state.add(known, wanted, to, of)?;
+        let id = state.add(known, Listener { wanted, to, of }, self.users)?;
         let reads = std::mem::replace(&mut state.reads, true);
         self.changed.notify_one();
         Ok((id, !reads))
@@ -192,36 +186,37 @@ impl State {
         all
     }
 
-    /// Fails if that would be too much.
-    fn add(
-        &mut self,
-        id: Option<u64>,
-        wanted: Wanted,
-        to: Recipient,
-        of: Option<Remote>,
-    ) -> Result<u64, ErrorData> {
-        let is_users = |one: &Listener| Remote::is_user_of(one.of.as_ref(), of.as_ref());
+    /// Fails if that would be too much, for its user or for all of them.
+    fn add(&mut self, id: Option<u64>, new: Listener, users: usize) -> Result<u64, ErrorData> {
+        let is_users = |one: &Listener| Remote::is_user_of(one.of.as_ref(), new.of.as_ref());
         let mut uris = self.wanted_by(is_users).uris;
-        uris.extend(wanted.uris.iter().cloned());
+        uris.extend(new.wanted.uris.iter().cloned());
         if uris.len() > MAX_WATCHED {
-            return Err(full(&format!(
+            return Err(full(format!(
                 "no more than {MAX_WATCHED} resources can be watched: stop watching others first"
             )));
         }
+        let crowded = || full("the clients of this server watch too much: try again later".into());
+        let fitting = fitting(self.wanted().uris, &new.wanted.uris, users * MAX_WATCHED);
+        if fitting.len() < new.wanted.uris.len() {
+            return Err(crowded());
+        }
         let count = self.listeners.values().filter(|one| is_users(one)).count();
         if let Some((id, known)) = id.and_then(|id| Some((id, self.listeners.get_mut(&id)?))) {
-            known.wanted.uris.extend(wanted.uris);
-            known.wanted.list |= wanted.list;
+            known.wanted.uris.extend(new.wanted.uris);
+            known.wanted.list |= new.wanted.list;
             return Ok(id);
         }
         if count >= MAX_LISTENERS {
-            return Err(full(&format!(
+            return Err(full(format!(
                 "no more than {MAX_LISTENERS} subscriptions can be open: close another one first"
             )));
         }
+        if self.listeners.len() >= users * MAX_LISTENERS {
+            return Err(crowded());
+        }
         self.last += 1;
-        self.listeners
-            .insert(self.last, Listener { wanted, to, of });
+        self.listeners.insert(self.last, new);
         Ok(self.last)
     }
 
@@ -235,8 +230,8 @@ impl State {
     }
 }
 
-fn full(what: &str) -> ErrorData {
-    ErrorData::invalid_params(what.to_owned(), None)
+fn full(what: String) -> ErrorData {
+    ErrorData::invalid_params(what, None)
 }
 
 impl Recipient {
@@ -293,7 +288,9 @@ mod tests {
             numbers.map(|one| one.to_string()).collect()
         };
         let both = |one: BTreeSet<String>, other| one.into_iter().chain(other).collect();
-        let fitting = |watched, uris| fitting(watched, uris, MAX_WATCHED);
+        let fitting = |watched: BTreeSet<String>, uris: &BTreeSet<String>| {
+            fitting(watched, uris, MAX_WATCHED)
+        };
         assert_eq!(fitting(BTreeSet::new(), &uris(0..60)).len(), MAX_WATCHED);
         let nearly_all = uris(0..MAX_WATCHED - 1);
         let wanted: BTreeSet<_> = both(uris(0..2), uris(70..72));

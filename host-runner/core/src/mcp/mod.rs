@@ -11,6 +11,7 @@ mod listeners;
 mod look;
 mod message;
 mod page;
+mod plain;
 mod progress;
 mod prompts;
 mod refusal;

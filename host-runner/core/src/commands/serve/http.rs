@@ -68,10 +68,11 @@ pub(super) async fn run(
     let (closing, streams) = (server.closing(), CancellationToken::new());
     process::end_in_time(closing.clone(), LAST_MOMENT)?;
     warn(&settings, &access);
-    let endpoint = Endpoint::new(server, streams.clone());
+    let endpoint = Endpoint::new(server.clone(), streams.clone());
     let serving = Serving {
         access,
         endpoint,
+        plain: server,
         metrics,
         closing: closing.clone(),
     };
