@@ -99,6 +99,13 @@ impl Listeners {
         listeners.map(|listener| listener.to.clone()).collect()
     }
 
+    /// Who was the first of those that listen to what fits.
+    pub(super) fn first(&self, of: impl Fn(&Wanted) -> bool) -> Option<Remote> {
+        let state = self.state();
+        let mut listeners = state.listeners.values();
+        listeners.find(|one| of(&one.wanted))?.of.clone()
+    }
+
     /// Adds a listener, unless that would be too much. Says whether a task has to be
     /// started that reads.
     pub(super) fn add(

@@ -248,9 +248,9 @@ impl Inner {
         let Some((resource, values)) = guide.resource(uri) else {
             return Ok(None);
         };
-        let content = self
-            .content(resource, &values, &watching(logged, uri))
-            .await;
+        let of = self.listeners.first(|wanted| wanted.uris.contains(uri));
+        let caller = watching(logged, uri, of);
+        let content = self.content(resource, &values, &caller).await;
         note(logged, uri, &content);
         match content {
             Ok(content) => Ok(Some(resource.digest(content))),
@@ -276,7 +276,8 @@ impl Inner {
             if !is_listed || (!is_due && seen.lists.contains_key(template)) {
                 continue;
             }
-            let caller = watching(&seen.logged_lists, template);
+            let of = self.listeners.first(|wanted| wanted.list);
+            let caller = watching(&seen.logged_lists, template, of);
             let listed = self.resources_of(guide, resource, &caller).await;
             note(&mut seen.logged_lists, template, &listed);
             let Ok(listed) = listed else {
@@ -291,12 +292,12 @@ impl Inner {
     }
 }
 
-/// The first call for what is watched is logged.
-fn watching(logged: &BTreeSet<String>, what: &str) -> Caller {
+/// The first call for what is watched is logged, with who has begun to watch it.
+fn watching(logged: &BTreeSet<String>, what: &str, of: Option<Remote>) -> Caller {
     Caller {
         occasion: (!logged.contains(what)).then_some(Occasion::Subscription),
         client: None,
-        remote: None,
+        remote: of,
     }
 }
 
@@ -317,7 +318,8 @@ mod tests {
     #[test]
     fn a_read_is_logged_once_even_if_it_fails() {
         let mut logged = BTreeSet::new();
-        let is_logged = |logged: &BTreeSet<String>| watching(logged, "pve://a").occasion.is_some();
+        let is_logged =
+            |logged: &BTreeSet<String>| watching(logged, "pve://a", None).occasion.is_some();
         // Nothing was called.
         let fault: Result<(), _> = Err(LookError::Fault("why".to_owned()));
         note(&mut logged, "pve://a", &fault);
@@ -325,7 +327,7 @@ mod tests {
         let failed: Result<(), _> = Err(LookError::Tool(ToolError::Unreachable("why".to_owned())));
         note(&mut logged, "pve://a", &failed);
         assert!(!is_logged(&logged));
-        assert!(watching(&logged, "pve://b").occasion.is_some());
+        assert!(watching(&logged, "pve://b", None).occasion.is_some());
     }
 
     #[test]
