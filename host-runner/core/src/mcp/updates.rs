@@ -229,6 +229,8 @@ impl Inner {
             read += lists.read;
             failed += lists.failed;
             if lists.have_changed {
+                // Who is told lists the resources again.
+                self.suggestions.forget();
                 for listener in self.listeners.recipients(|wanted| wanted.list) {
                     listener.list_changed().await;
                 }
