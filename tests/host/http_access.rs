@@ -113,6 +113,24 @@ async fn without_a_right_token_nothing_is_answered() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Others who share the address, behind a proxy, are not locked out.
+#[tokio::test]
+async fn many_wrong_tokens_are_refused_and_the_right_one_is_not() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let web = guarded(sim.host()?)?.web().await?;
+    let stranger = web.client(Era::Stateless, Some("wrong"));
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        let answered = stranger.ask("server/discover", json!({})).await?;
+        statuses.push(answered.head.status);
+    }
+    assert_eq!(statuses.first(), Some(&401), "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let alice = web.client(Era::Stateless, Some(ALICE));
+    alice.call("list_nodes", json!({})).await?;
+    Ok(())
+}
+
 /// The list of tokens can be changed while clients are served.
 #[tokio::test]
 async fn a_token_can_be_withdrawn() -> anyhow::Result<()> {

@@ -167,16 +167,15 @@ impl Http {
         remote: &mut Remote,
     ) -> Result<(Response<Body>, Holds), Refusal> {
         let address = remote.address;
-        self.limits.may_try(address)?;
-        remote.user = self
-            .serving
-            .access
-            .admit(request.headers())
-            .inspect_err(|_| {
-                if request.headers().contains_key(header::AUTHORIZATION) {
-                    self.limits.failed(address);
-                }
-            })?;
+        let has_token = request.headers().contains_key(header::AUTHORIZATION);
+        remote.user = match self.serving.access.admit(request.headers()) {
+            Ok(user) => user,
+            // A right token counts even then: others may share the address, behind a proxy.
+            Err(refusal) if has_token => {
+                return Err(self.limits.failed(address).unwrap_or(refusal));
+            }
+            Err(refusal) => return Err(refusal),
+        };
         if self.serving.closing.is_cancelled() {
             let message = "this server is ending: try again in a moment";
             let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -88,26 +88,8 @@ impl Limits {
         })
     }
 
-    /// Fails while an address has sent too many wrong tokens.
-    pub(super) fn may_try(&self, address: IpAddr) -> Result<(), Refusal> {
-        let client = Client::Address(network(address));
-        let now = Instant::now();
-        let mut failures = lock(&self.failures);
-        let Some(bucket) = failures.get_mut(&client) else {
-            return Ok(());
-        };
-        // One is taken by each failure, and here only looked for.
-        bucket.clone().take(now).map_err(|seconds| {
-            let message = format!(
-                "too many wrong tokens came from this address: try again in {seconds} s with the \
-                 right one"
-            );
-            too_many("too_many_failures", message).retry_after(seconds)
-        })
-    }
-
-    /// Counts a wrong token.
-    pub(super) fn failed(&self, address: IpAddr) {
+    /// Counts a wrong token. What to answer if too many came from the address.
+    pub(super) fn failed(&self, address: IpAddr) -> Option<Refusal> {
         let now = Instant::now();
         let mut failures = lock(&self.failures);
         if failures.len() >= MAX_REMEMBERED {
@@ -116,7 +98,12 @@ impl Limits {
         let bucket = failures
             .entry(Client::Address(network(address)))
             .or_insert_with(|| Bucket::new(FAILURES, MINUTE));
-        let _ = bucket.take(now);
+        let seconds = bucket.take(now).err()?;
+        let message = format!(
+            "too many wrong tokens came from this address: use the right one, or try again in \
+             {seconds} s"
+        );
+        Some(too_many("too_many_failures", message).retry_after(seconds))
     }
 }
 
@@ -168,13 +155,12 @@ mod tests {
         let limits = Limits::new(1, 1);
         let (here, near) = (address("2001:db8::1"), address("2001:db8::2"));
         for _ in 0..FAILURES {
-            limits.may_try(here).unwrap();
-            limits.failed(here);
+            assert!(limits.failed(here).is_none());
         }
-        assert!(limits.may_try(here).is_err());
-        assert!(limits.may_try(near).is_err());
-        assert!(limits.may_try(address("2001:db8:0:1::1")).is_ok());
-        assert!(limits.may_try(address("192.0.2.1")).is_ok());
+        assert!(limits.failed(here).is_some());
+        assert!(limits.failed(near).is_some());
+        assert!(limits.failed(address("2001:db8:0:1::1")).is_none());
+        assert!(limits.failed(address("192.0.2.1")).is_none());
     }
 
     #[test]
