@@ -250,6 +250,11 @@ impl Http {
                 "send the arguments as JSON, with the header Content-Type: application/json",
             ));
         }
+        if self.serving.plain.is_crowded() {
+            let message = "too many calls are waiting: nothing was done; call again in a moment";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Refusal::new(status, "busy", message).retry_after(1));
+        }
         let body = read(body, Endpoint::max_body_bytes()).await?;
         let place = self.serving.endpoint.room_for(&body).map_err(|problem| {
             let status = StatusCode::SERVICE_UNAVAILABLE;

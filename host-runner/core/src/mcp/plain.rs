@@ -11,7 +11,15 @@ use crate::engine::{Tool, ToolError};
 use crate::remote::Remote;
 use crate::render;
 
+/// From here on, the next call would probably find the engine's queue full.
+const MAX_CALLS: usize = 256;
+
 impl Server {
+    /// Whether so many calls wait that another one should come later.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.calls.len() >= MAX_CALLS
+    }
+
     /// The tools that can be called.
     pub(crate) async fn plain_tools(&self) -> Result<&[Tool], ToolError> {
         let offer = self.0.catalog.offer().await;
