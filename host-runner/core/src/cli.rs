@@ -17,8 +17,8 @@ use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::policy::{Layers, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
-    Detail, EnvFile, FitToken, ResultTokens, Settings, SettingsError, Source, Sources, Variable,
-    poll_seconds,
+    Detail, EnvFile, FitToken, HealthSettings, HttpSettings, ResultTokens, Settings, SettingsError,
+    Source, Sources, Variable, poll_seconds,
 };
 
 /// How often watched resources are read. pvestatd, from which most of what they show
@@ -62,14 +62,14 @@ struct Serving {
 
 #[derive(Debug, Subcommand)]
 enum Serve {
-    Serve,
+    Serve(ServeArgs),
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve MCP on stdin and stdout (the default)
-    Serve,
+    /// Serve MCP on stdin and stdout (the default), or over HTTP with --http
+    Serve(ServeArgs),
     /// List the tools; needs no settings
     Tools {
         /// As JSON, with the schemas
@@ -112,6 +112,14 @@ pub(crate) enum Command {
     /// sees the token. In any --call-seconds, at most --call-requests requests
     /// are sent.
     Forward(ForwardArgs),
+    /// Ask whether `serve --http` is ready, as container platforms do
+    ///
+    /// Prints what the server says. Exits with 1 if it does not answer within 5 s or is not
+    /// ready. With PROXMOX_MCP_TLS_CERT, it speaks TLS and expects that certificate.
+    Health {
+        /// The address of the server [PROXMOX_MCP_HTTP]
+        address: Option<String>,
+    },
     /// Show the policy, or what it decides about a call
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -140,6 +148,63 @@ pub(crate) enum Command {
         /// Where to write the code
         output: PathBuf,
     },
+}
+
+/// Where to serve MCP over HTTP, and for whom. The tokens of clients have no flag.
+#[derive(Debug, Default, Args)]
+pub(crate) struct ServeArgs {
+    /// Serve MCP over HTTP on this address instead of stdin and stdout; port 0 takes a free
+    /// one. Any but a loopback address requires tokens of clients
+    /// [PROXMOX_MCP_HTTP]
+    #[arg(long, value_name = "ADDRESS", help_heading = "HTTP")]
+    http: Option<String>,
+    /// A private file with a line NAME:TOKEN for each client; without it and
+    /// PROXMOX_MCP_HTTP_TOKENS, everyone on this machine may call tools
+    /// [PROXMOX_MCP_HTTP_TOKENS_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
+    http_tokens_file: Option<String>,
+    /// The names by which clients know this server, besides localhost
+    /// [PROXMOX_MCP_HTTP_HOSTS]
+    #[arg(long, value_name = "NAME,…", help_heading = "HTTP")]
+    http_hosts: Option<String>,
+    /// The web pages that may send requests [PROXMOX_MCP_HTTP_ORIGINS]
+    #[arg(long, value_name = "ORIGIN,…", help_heading = "HTTP")]
+    http_origins: Option<String>,
+    /// Connections that may be open at the same time
+    /// [PROXMOX_MCP_HTTP_CONNECTIONS] [default: 256]
+    #[arg(long, value_name = "COUNT", help_heading = "HTTP")]
+    http_connections: Option<String>,
+    /// Requests that a client may send in a minute
+    /// [PROXMOX_MCP_HTTP_REQUESTS] [default: 600]
+    #[arg(long, value_name = "COUNT", help_heading = "HTTP")]
+    http_requests: Option<String>,
+    /// Requests of a client that may be open at the same time, streams among them
+    /// [PROXMOX_MCP_HTTP_CONCURRENCY] [default: 64]
+    #[arg(long, value_name = "COUNT", help_heading = "HTTP")]
+    http_concurrency: Option<String>,
+    /// The certificate for HTTPS with its chain (PEM); read again when it changes
+    /// [PROXMOX_MCP_TLS_CERT]
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
+    tls_cert: Option<String>,
+    /// The certificate's private key (PEM) [PROXMOX_MCP_TLS_KEY]
+    #[arg(long, value_name = "FILE", help_heading = "HTTP")]
+    tls_key: Option<String>,
+}
+
+impl ServeArgs {
+    fn settings(&self) -> [(Variable, Option<&str>); 9] {
+        [
+            (Variable::Http, self.http.as_deref()),
+            (Variable::HttpTokensFile, self.http_tokens_file.as_deref()),
+            (Variable::HttpHosts, self.http_hosts.as_deref()),
+            (Variable::HttpOrigins, self.http_origins.as_deref()),
+            (Variable::HttpConnections, self.http_connections.as_deref()),
+            (Variable::HttpRequests, self.http_requests.as_deref()),
+            (Variable::HttpConcurrency, self.http_concurrency.as_deref()),
+            (Variable::TlsCert, self.tls_cert.as_deref()),
+            (Variable::TlsKey, self.tls_key.as_deref()),
+        ]
+    }
 }
 
 /// Where to listen, and for whom.
@@ -328,6 +393,10 @@ impl<'a> Operator<'a> {
     /// Reads the environment and the file of settings that counts.
     pub(crate) fn new(cli: &'a Cli) -> Result<Self, SettingsError> {
         let options = &cli.options;
+        let of_serve = match &cli.command {
+            Some(Command::Serve(args)) => Some(args.settings()),
+            _ => None,
+        };
         let flags = [
             (Variable::Url, options.url.as_deref()),
             (Variable::User, options.user.as_deref()),
@@ -336,6 +405,10 @@ impl<'a> Operator<'a> {
             (Variable::CaFile, options.ca_file.as_deref()),
             (Variable::Fingerprint, options.fingerprint.as_deref()),
         ];
+        let flags: Vec<_> = flags
+            .into_iter()
+            .chain(of_serve.into_iter().flatten())
+            .collect();
         let sources = Sources::collect(&flags, &cli.env_file())?;
         // Said here, so that every command says it.
         sources.log_level()?;
@@ -399,6 +472,16 @@ impl<'a> Operator<'a> {
         self.options.poll_seconds.or(given).unwrap_or(POLL)
     }
 
+    /// Where to serve MCP over HTTP, and for whom; None to serve it on stdin and stdout.
+    pub(crate) fn http(&self) -> Result<Option<HttpSettings>, SettingsError> {
+        HttpSettings::from_sources(&self.sources)
+    }
+
+    /// Where to ask whether a server is ready.
+    pub(crate) fn health(&self, address: Option<&str>) -> Result<HealthSettings, SettingsError> {
+        HealthSettings::from_sources(&self.sources, address)
+    }
+
     /// What to log.
     pub(crate) fn log_level(&self) -> LevelFilter {
         let given = self.sources.log_level().unwrap_or_default();
@@ -422,7 +505,7 @@ impl Cli {
         match Serving::try_parse() {
             Ok(Serving { options, command }) => Ok(Self {
                 options,
-                command: command.map(|Serve::Serve| Command::Serve),
+                command: command.map(|Serve::Serve(args)| Command::Serve(args)),
             }),
             Err(_) => Self::try_parse(),
         }
@@ -439,7 +522,14 @@ impl Cli {
 
     /// Whether this serves MCP.
     pub(crate) fn serves(&self) -> bool {
-        matches!(self.command, None | Some(Command::Serve))
+        matches!(self.command, None | Some(Command::Serve(_)))
+    }
+
+    /// Whether this serves MCP over HTTP, as far as the command line and the environment say.
+    pub(crate) fn asks_for_http(&self) -> bool {
+        let of_flag = matches!(&self.command, Some(Command::Serve(args)) if args.http.is_some());
+        let of_environment = std::env::var_os(Variable::Http.name());
+        of_flag || of_environment.is_some_and(|value| !value.is_empty())
     }
 
     /// Which file of settings may count.

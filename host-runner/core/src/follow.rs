@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::audit::CallOutcome;
 use crate::engine::{Outcome, Pending, Plugin, ToolError, ToolResult};
+use crate::observe::CountedTask;
 use crate::render;
 use crate::sandbox::Gate;
 
@@ -78,11 +79,13 @@ pub(crate) async fn follow(
     enough: impl Future<Output = ()> + Send,
 ) -> Result<Followed, ToolError> {
     let mut enough = std::pin::pin!(enough);
+    let mut counted = None;
     loop {
         let pending = match outcome {
             Outcome::Done(result) => return Ok(Followed::Ended(result)),
             Outcome::Running(pending) => pending,
         };
+        counted = counted.or_else(CountedTask::begin);
         listener.progress(&pending).await;
         tokio::select! {
             biased;

@@ -6,6 +6,7 @@
 //! `mcp` talks to the client; each keeps its libraries to itself.
 
 mod audit;
+mod bucket;
 mod budget;
 mod ceiling;
 mod cli;
@@ -21,15 +22,18 @@ mod engine;
 mod env_file;
 mod follow;
 mod guide;
+mod http;
 mod likeness;
 mod log;
 mod mcp;
+mod observe;
 mod offer;
 mod operator_file;
 mod origin;
 mod policy;
 mod process;
 mod redact;
+mod remote;
 mod render;
 mod sandbox;
 mod secret;
@@ -100,7 +104,11 @@ fn run(
 ) -> Result<(), CommandError> {
     // Serving one client needs no second thread for what happens between calls,
     // which run in threads of their own: handing over to one takes longer.
-    let mut runtime = match cli.serves() {
+    let is_http = cli.asks_for_http()
+        || operator
+            .iter()
+            .any(|operator| matches!(operator.http(), Ok(Some(_))));
+    let mut runtime = match cli.serves() && !is_http {
         true => Builder::new_current_thread(),
         false => Builder::new_multi_thread(),
     };
@@ -166,6 +174,9 @@ async fn dispatch(
                 yes: *yes,
             };
             commands::call::run(&operator, embedded, &call).await
+        }
+        Some(Command::Health { address }) => {
+            commands::health::run(&operator, address.as_deref()).await
         }
         Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(&operator),
         Some(Command::Policy(PolicyCommand::Explain {

@@ -7,16 +7,16 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// How long the process may take to end: the documentation promises a second.
-const LAST_MOMENT: Duration = Duration::from_millis(850);
+/// How long the process of one client may take to end: the documentation promises a second.
+pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(850);
 
 /// Cancels `closing` when a signal asks the process to end. From then on, or
-/// from when `closing` is cancelled elsewhere, the process ends within a second,
+/// from when `closing` is cancelled elsewhere, the process ends within this time,
 /// whatever blocks it: a client that reads neither stdout nor stderr, or calls
 /// that use all of the processor.
 ///
 /// It runs in a thread with its own runtime, which nothing else can block.
-pub(crate) fn end_in_time(closing: CancellationToken) -> io::Result<()> {
+pub(crate) fn end_in_time(closing: CancellationToken, time: Duration) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -34,7 +34,7 @@ pub(crate) fn end_in_time(closing: CancellationToken) -> io::Result<()> {
             () = closing.cancelled() => {}
         }
         closing.cancel();
-        tokio::time::sleep(LAST_MOMENT).await;
+        tokio::time::sleep(time).await;
     };
     std::thread::Builder::new()
         .name("end".to_owned())

@@ -21,6 +21,11 @@ impl Secret {
         holds(&self.0)
     }
 
+    /// The text, for a moment.
+    pub(crate) fn expose<T>(&self, to: impl FnOnce(&str) -> T) -> T {
+        to(&self.0)
+    }
+
     /// `prefix` and the secret, in bytes that are wiped too. They can back a
     /// header value without being copied.
     pub(crate) fn expose_after(&self, prefix: &str) -> Bytes {

@@ -17,6 +17,7 @@ use crate::programs;
 use crate::raw::Raw;
 use crate::transcript;
 use crate::watch::Watch;
+use crate::web::Web;
 
 /// How to start a host-runner: with an environment and a working directory
 /// that hold nothing but what a test puts there.
@@ -30,11 +31,12 @@ pub struct HostRunner {
 }
 
 /// The commands that do not serve MCP.
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 7] = [
     "tools",
     "call",
     "policy",
     "forward",
+    "health",
     "inspect",
     "precompile",
 ];
@@ -173,6 +175,17 @@ impl HostRunner {
             .secret(KEY);
         let secrets = host.secrets.clone();
         Forward::listening(host.start()?, secrets).await
+    }
+
+    /// Serves MCP over HTTP on a free port.
+    pub async fn web(self) -> anyhow::Result<Web> {
+        self.args(["serve", "--http=127.0.0.1:0"]).web_as_is().await
+    }
+
+    /// The same, at the address and with the command that the test has given.
+    pub async fn web_as_is(self) -> anyhow::Result<Web> {
+        let secrets = self.secrets.clone();
+        Web::listening(self.start()?, secrets).await
     }
 
     /// Runs a subcommand to its end.

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod events;
 pub mod field;
 mod forward;
 mod guide;
@@ -32,8 +33,11 @@ mod sim;
 mod transcript;
 mod values;
 mod watch;
+mod web;
+mod web_client;
 
 pub use client::{Answer, Client, Era, Progress, User};
+pub use events::{Head, Stream};
 pub use forward::{Forward, HttpAnswer, KEY};
 pub use host::HostRunner;
 pub use memory::Memory;
@@ -44,3 +48,5 @@ pub use raw::Raw;
 pub use rogue::{Authority, Piece, Rogue};
 pub use sim::{Sim, SimOptions, Token};
 pub use values::{assert_case_says, assert_says, each, with};
+pub use web::Web;
+pub use web_client::{Answered, WebClient};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -77,6 +78,11 @@ impl Watch {
             stdout,
             seen: self.stdout.clone(),
         }
+    }
+
+    /// The process's working directory.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// All that was read from stdout so far.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::redact::Masked;
+use crate::remote::Remote;
 
 /// Names a call in all lines about it, also among those of other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) struct CallStart<'a> {
     pub client_name: Option<&'a str>,
     /// Its version, as it says.
     pub client_version: Option<&'a str>,
+    /// Who sent it over HTTP.
+    pub remote: Option<&'a Remote>,
     pub tool: &'a str,
     pub occasion: Occasion,
     /// Makes its arguments without secrets, if there is a log to write them to.

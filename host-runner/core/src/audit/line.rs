@@ -9,6 +9,7 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Serializer, Value, json};
 
 use crate::redact::{self, Masked};
+use crate::remote::Remote;
 
 use super::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
 
@@ -34,6 +35,8 @@ pub(super) enum Event {
         call: CallId,
         #[serde(skip_serializing_if = "Option::is_none")]
         client: Option<Client>,
+        #[serde(flatten)]
+        remote: Option<From>,
         tool: String,
         #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
         occasion: Option<&'static str>,
@@ -80,6 +83,28 @@ pub(super) struct Client {
     version: Option<String>,
 }
 
+/// Who sent a call over HTTP.
+#[derive(Serialize)]
+pub(super) struct From {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    address: String,
+    http_request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+}
+
+impl From {
+    fn of(remote: &Remote) -> Self {
+        Self {
+            user: remote.user.as_deref().map(name),
+            address: remote.address.to_string(),
+            http_request: name(&remote.request),
+            session: remote.session.as_deref().map(name),
+        }
+    }
+}
+
 #[derive(Serialize)]
 pub(super) struct Request {
     method: String,
@@ -103,6 +128,7 @@ impl Event {
         Self::Call {
             call,
             client: (client.name.is_some() || client.version.is_some()).then_some(client),
+            remote: start.remote.map(From::of),
             tool: name(start.tool),
             occasion: start.occasion.name(),
             arguments: fitting(&(start.arguments)()),

@@ -58,6 +58,7 @@ async fn a_call_is_logged_from_start_to_end() {
     let call = audit.begin(&CallStart {
         client_name: Some("claude"),
         client_version: Some("1.2"),
+        remote: None,
         tool: "set_cloud_init",
         occasion: Occasion::Call,
         arguments: &|| arguments.clone(),
@@ -139,6 +140,7 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
         let call = audit.begin(&CallStart {
             client_name: None,
             client_version: None,
+            remote: None,
             tool: "start_guest",
             occasion: Occasion::Call,
             arguments: &|| params(&[]),
@@ -189,6 +191,7 @@ async fn lines_of_many_never_mix() {
                 let start = CallStart {
                     client_name: None,
                     client_version: None,
+                    remote: None,
                     tool: "t",
                     occasion: Occasion::Call,
                     arguments: &|| params.clone(),
@@ -255,6 +258,7 @@ proptest! {
         let start = CallStart {
             client_name: Some(&texts[0]),
             client_version: Some(&texts[1]),
+            remote: None,
             tool: &texts[2],
             occasion: Occasion::Call,
             arguments: &|| params.clone(),

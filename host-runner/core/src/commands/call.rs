@@ -93,6 +93,7 @@ async fn confirmed(
         Some(&CallStart {
             client_name: Some("host-runner call"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
+            remote: None,
             tool: name,
             occasion: Occasion::Call,
             arguments: &|| offer::masked(tool, arguments),

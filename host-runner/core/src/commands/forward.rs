@@ -93,7 +93,7 @@ pub(crate) async fn run(
         rate: Mutex::new(Rate::new(operator.options.call_requests, limits.wall)),
     });
     let closing = CancellationToken::new();
-    process::end_in_time(closing.clone())?;
+    process::end_in_time(closing.clone(), process::LAST_MOMENT)?;
     announce(address, &context, &key_file)?;
     server::serve(listener, forwarder, limits.concurrency, closing).await;
     Ok(())

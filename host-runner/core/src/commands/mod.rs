@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod forward;
+pub(crate) mod health;
 pub(crate) mod inspect;
 pub(crate) mod policy;
 pub(crate) mod precompile;
@@ -84,6 +85,9 @@ pub(crate) enum CommandError {
     /// The server could not be used, and that was said already.
     #[error("the server could not be used")]
     Faulty,
+    /// A server does not answer, or is not ready.
+    #[error("{0}")]
+    Unhealthy(String),
     /// Reading or writing fails.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -123,6 +127,7 @@ impl CommandError {
             | Self::Arguments(_)
             | Self::Usage(_)
             | Self::Faulty => 2,
+            Self::Unhealthy(_) => 1,
             Self::Demo(_) | Self::Tool(_) | Self::Reported | Self::Io(_) | Self::Protocol(_) => 1,
         }
     }

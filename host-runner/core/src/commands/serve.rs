@@ -1,22 +1,21 @@
 //! `host-runner serve`, or no command at all.
 
+mod http;
+mod ready;
+
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::ready::{WAIT, approved, ready};
 use super::{CommandError, Context};
 use crate::cli::{Cli, Operator, Options};
-use crate::digest::Digest;
 use crate::engine::{Embedded, LoadError};
-use crate::mcp::{self, ServerOptions};
+use crate::mcp::{Server, ServerOptions};
 use crate::offer::{Catalog, OfferError};
 use crate::process;
-use crate::settings::Detail;
 use crate::timings::{self, Milestone};
-
-/// Several clients give up on a call after 60 s.
-const WAIT: Duration = Duration::from_secs(50);
 
 /// How long loading the component waits for the first response to the client.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -38,11 +37,21 @@ pub(crate) async fn run(
     operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
+    let operator = match operator {
+        // Over HTTP, nobody waits at the other end of stdin.
+        Err(error) if cli.asks_for_http() => return Err(error),
+        operator => operator,
+    };
     let terminal = io::stdin().is_terminal();
     let options = &cli.options;
     let settings = operator.as_ref().ok();
     let checksum = cli.tools_checksum().map_err(CommandError::from);
     let checksum = checksum.map_err(CommandError::uncompared)?;
+    if let Some(operator) = settings
+        && let Some(http) = operator.http()?
+    {
+        return http::run(operator, http, checksum, embedded).await;
+    }
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
     let result_tokens = settings.map(Operator::result_tokens);
@@ -76,17 +85,17 @@ pub(crate) async fn run(
     let asking = Arc::clone(&catalog);
     tokio::spawn(async move { asking.held_privileges().await.is_some() });
     tracing::debug!("serving MCP on stdin and stdout");
-    let server = mcp::Server::new(
+    let server = Server::new(
         Arc::clone(&catalog),
-        ServerOptions {
-            wait: options.wait().unwrap_or(WAIT),
-            poll: poll.unwrap_or(WAIT),
+        ServerOptions::for_one(
+            options.wait().unwrap_or(WAIT),
+            poll.unwrap_or(WAIT),
             detail,
-            result_tokens: result_tokens.unwrap_or_default(),
-        },
+            result_tokens.unwrap_or_default(),
+        ),
         fault.as_ref().map(ToString::to_string),
     );
-    process::end_in_time(server.closing())?;
+    process::end_in_time(server.closing(), process::LAST_MOMENT)?;
     let responded = server.responded();
     let said = AtomicBool::new(fault.is_some());
     let greeted = tokio::select! {
@@ -130,22 +139,6 @@ async fn context(
     }
 }
 
-/// Fails unless clients would be shown what the operator has approved, whatever else is
-/// wrong; gives back the fault.
-async fn approved(
-    catalog: &Catalog,
-    detail: Detail,
-    expected: Digest,
-    fault: Option<CommandError>,
-) -> Result<Option<CommandError>, CommandError> {
-    match (mcp::checksum(catalog, detail).await, fault) {
-        (Ok(found), fault) if found == expected => Ok(fault),
-        (_, Some(fault)) => Err(fault.uncompared()),
-        (Ok(found), None) => Err(CommandError::Checksum { expected, found }),
-        (Err(error), None) => Err(error.into()),
-    }
-}
-
 /// Why the server has to end, once that is known. What the operator can correct
 /// is said on stderr, and to the client with each call.
 async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> OfferError {
@@ -156,14 +149,6 @@ async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> Offer
         _ => {}
     }
     std::future::pending().await
-}
-
-/// Checks that there are tools to offer, and loads the component, for which the first
-/// call then need not wait. The embedded component's tools are listed without it.
-async fn ready(catalog: &Catalog) -> Result<(), OfferError> {
-    catalog.check().await?;
-    catalog.plugin().await?;
-    Ok(())
 }
 
 fn is_final(error: &OfferError) -> bool {

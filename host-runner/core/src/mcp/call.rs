@@ -11,7 +11,7 @@ use super::detail;
 use super::inner::Inner;
 use super::progress::Client;
 use super::refusal::{self, Cancelled};
-use super::running::{Caller, Event, Progress, Running};
+use super::running::{self, Caller, Event, Progress, Running};
 use super::tasks::{self, Long, PROMPT_TIME};
 use super::tool::{faulty, to_error, to_result};
 use crate::audit::Occasion;
@@ -67,13 +67,13 @@ impl Inner {
         let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
-        let call = match self.questions.resume(request) {
+        let caller = Caller::of(context, Occasion::Call);
+        let call = match self.questions.resume(request, caller.remote.as_ref()) {
             Some(resumed) => {
                 resumed.question.answer(resumed.agreed);
                 resumed.call
             }
             None => {
-                let caller = Caller::of(context, Occasion::Call);
                 let shown = (self.ceiling, detail);
                 let call = self.start(tool, arguments, way.is_some(), &caller, shown);
                 match call.await {
@@ -104,6 +104,7 @@ impl Inner {
             detail,
             way,
         } = begun;
+        let of = running::remote(context);
         let mut client = Client::new(context);
         let mut progress: Option<Progress> = None;
         let mut can_be_task = tasks::understands(context);
@@ -141,7 +142,7 @@ impl Inner {
                     question.answer(agreed);
                 }
                 (Event::Question(question), _) => {
-                    return Ok(match self.questions.park(request, question, call) {
+                    return Ok(match self.questions.park(request, of.as_ref(), question, call) {
                         Some(asks) => asks.into(),
                         None => to_error(&refusal::unasked()).into(),
                     });

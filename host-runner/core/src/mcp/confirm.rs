@@ -22,6 +22,7 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 
 use super::running::Running;
+use crate::remote::Remote;
 use crate::sandbox::{ANSWER_TIME, Change, Question};
 
 /// The name of the one question that is asked at a time.
@@ -96,11 +97,15 @@ impl Questions {
     /// The call that a request continues with an answer. Each question takes one
     /// answer: what comes again, too late or for another call starts anew, and
     /// is asked about anew.
-    pub(super) fn resume(&self, request: &CallToolRequestParams) -> Option<Resumed> {
+    pub(super) fn resume(
+        &self,
+        request: &CallToolRequestParams,
+        of: Option<&Remote>,
+    ) -> Option<Resumed> {
         let codec = self.codec.as_ref()?;
         let state = request.request_state.as_ref()?;
         let answer = request.input_responses.as_ref()?.get(QUESTION)?;
-        let number = codec.open_with(state, &call(request)).ok()?;
+        let number = codec.open_with(state, &call(request, of)).ok()?;
         let number = u64::from_be_bytes(number.try_into().ok()?);
         let answer: ElicitResult = serde_json::from_value(answer.clone()).ok()?;
         let parked = self.open().calls.remove(&number)?;
@@ -116,6 +121,7 @@ impl Questions {
     pub(super) fn park(
         &self,
         request: &CallToolRequestParams,
+        of: Option<&Remote>,
         question: Question,
         running: Running,
     ) -> Option<InputRequiredResult> {
@@ -126,7 +132,7 @@ impl Questions {
             .retain(|_, parked| parked.since.elapsed() < ANSWER_TIME);
         open.last += 1;
         let number = open.last;
-        let call = call(request);
+        let call = call(request, of);
         let options = SealOptions::new().associated_data(&call).ttl(ANSWER_TIME);
         let state = codec.seal_with(&number.to_be_bytes(), &options);
         open.calls.insert(
@@ -163,11 +169,12 @@ impl Questions {
     }
 }
 
-/// What an answer is bound to.
-fn call(request: &CallToolRequestParams) -> Vec<u8> {
+/// What an answer is bound to: the call and, over HTTP, the user.
+fn call(request: &CallToolRequestParams, of: Option<&Remote>) -> Vec<u8> {
+    let user = of.and_then(|of| of.user.as_deref()).unwrap_or_default();
     let arguments = request.arguments.clone().unwrap_or_default();
     let arguments = serde_json::Value::Object(arguments);
-    format!("{}\n{arguments}", request.name).into_bytes()
+    format!("{}\n{user}\n{arguments}", request.name).into_bytes()
 }
 
 /// What the client is to ask.

@@ -45,6 +45,29 @@ pub(crate) struct ServerOptions {
     pub detail: Detail,
     /// The most tokens that a model may read of one result.
     pub result_tokens: ResultTokens,
+    /// How long calls have to end by themselves once the server ends.
+    pub grace: Duration,
+    /// How many users it may have at the same time.
+    pub users: usize,
+}
+
+impl ServerOptions {
+    /// For one client, which is gone when the server ends.
+    pub(crate) fn for_one(
+        wait: Duration,
+        poll: Duration,
+        detail: Detail,
+        result_tokens: ResultTokens,
+    ) -> Self {
+        Self {
+            wait,
+            poll,
+            detail,
+            result_tokens,
+            grace: GRACE,
+            users: 1,
+        }
+    }
 }
 
 /// What all requests share.
@@ -53,6 +76,7 @@ pub(super) struct Inner {
     /// The offered tools as clients see them.
     pub(super) list: OnceCell<Vec<McpTool>>,
     pub(super) wait: Duration,
+    grace: Duration,
     pub(super) detail: Detail,
     /// How long a text may be that a model reads.
     pub(super) ceiling: Ceiling,
@@ -83,13 +107,14 @@ impl Inner {
             catalog,
             list: OnceCell::new(),
             wait: options.wait,
+            grace: options.grace,
             detail: options.detail,
             ceiling: Ceiling::of_model(options.result_tokens),
             questions: Questions::new(),
             tasks: Tasks::default(),
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
-            listeners: Listeners::new(options.poll),
+            listeners: Listeners::new(options.poll, options.users),
             said_cut: Once::new(),
             fault,
             closing: CancellationToken::new(),
@@ -208,7 +233,7 @@ impl Inner {
     /// The time to end by oneself is over.
     pub(super) async fn closed(&self) {
         self.closing.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(self.grace).await;
     }
 
     /// What is offered besides the tools.

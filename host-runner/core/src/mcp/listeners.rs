@@ -9,7 +9,9 @@ use rmcp::service::SubscriptionSink;
 use rmcp::{ErrorData, Peer, RoleServer};
 use tokio::sync::Notify;
 
-/// How many resources may be watched at the same time, and by how many listeners.
+use crate::remote::Remote;
+
+/// How many resources a user may watch at the same time, and by how many listeners.
 const MAX_WATCHED: usize = 50;
 const MAX_LISTENERS: usize = 16;
 /// The longest pause after failures in a row, each of which doubles it.
@@ -19,6 +21,8 @@ const MAX_DOUBLINGS: u32 = 5;
 /// Who listens to what.
 pub(super) struct Listeners {
     every: Duration,
+    /// All users together may have as much as so many of them.
+    users: usize,
     state: Mutex<State>,
     /// Somebody has begun to listen.
     pub(super) changed: Notify,
@@ -35,6 +39,8 @@ struct State {
 struct Listener {
     wanted: Wanted,
     to: Recipient,
+    /// Whose it is, over HTTP.
+    of: Option<Remote>,
 }
 
 /// What is watched.
@@ -54,9 +60,10 @@ pub(super) enum Recipient {
 }
 
 impl Listeners {
-    pub(super) fn new(every: Duration) -> Self {
+    pub(super) fn new(every: Duration, users: usize) -> Self {
         Self {
             every,
+            users,
             state: Mutex::default(),
             changed: Notify::new(),
         }
@@ -65,6 +72,7 @@ impl Listeners {
     /// What is watched now. None, and the task that asks ends, if nothing is.
     pub(super) fn wanted(&self) -> Option<Wanted> {
         let mut state = self.state();
+        state.forget_the_gone();
         let wanted = state.wanted();
         state.reads = wanted != Wanted::default();
         state.reads.then_some(wanted)
@@ -76,11 +84,12 @@ impl Listeners {
         &self,
         uris: impl IntoIterator<Item = &'a String>,
     ) -> Option<BTreeSet<String>> {
-        let state = self.state();
-        if state.listeners.len() >= MAX_LISTENERS {
+        let mut state = self.state();
+        state.forget_the_gone();
+        if state.listeners.len() >= self.users * MAX_LISTENERS {
             return None;
         }
-        Some(fitting(state.wanted().uris, uris))
+        Some(fitting(state.wanted().uris, uris, self.users * MAX_WATCHED))
     }
 
     pub(super) fn recipients(&self, of: impl Fn(&Wanted) -> bool) -> Vec<Recipient> {
@@ -90,16 +99,29 @@ impl Listeners {
         listeners.map(|listener| listener.to.clone()).collect()
     }
 
+    /// Who was the first of those that listen to what fits.
+    pub(super) fn first(&self, of: impl Fn(&Wanted) -> bool) -> Option<Remote> {
+        let state = self.state();
+        let mut listeners = state.listeners.values();
+        listeners.find(|one| of(&one.wanted))?.of.clone()
+    }
+
     /// Adds a listener, unless that would be too much. Says whether a task has to be
     /// started that reads.
-    pub(super) fn add(&self, wanted: Wanted, to: Recipient) -> Result<(u64, bool), ErrorData> {
+    pub(super) fn add(
+        &self,
+        wanted: Wanted,
+        to: Recipient,
+        of: Option<Remote>,
+    ) -> Result<(u64, bool), ErrorData> {
         let mut state = self.state();
+        state.forget_the_gone();
         let known = match &to {
             Recipient::Sink(_) => None,
             // A session has one listener.
-            Recipient::Session(_) => state.session(),
+            Recipient::Session(_) => state.session(of.as_ref()),
         };
-        let id = state.add(known, wanted, to)?;
+        let id = state.add(known, Listener { wanted, to, of }, self.users)?;
         let reads = std::mem::replace(&mut state.reads, true);
         self.changed.notify_one();
         Ok((id, !reads))
@@ -111,9 +133,9 @@ impl Listeners {
     }
 
     /// The session listens to this resource no longer.
-    pub(super) fn remove_from_session(&self, uri: &str) {
+    pub(super) fn remove_from_session(&self, uri: &str, of: Option<&Remote>) {
         let mut state = self.state();
-        let Some(id) = state.session() else {
+        let Some(id) = state.session(of) else {
             return;
         };
         let is_left = state.listeners.get_mut(&id).is_some_and(|session| {
@@ -140,10 +162,11 @@ impl Listeners {
 fn fitting<'a>(
     mut watched: BTreeSet<String>,
     uris: impl IntoIterator<Item = &'a String>,
+    most: usize,
 ) -> BTreeSet<String> {
     let mut fitting = BTreeSet::new();
     for uri in uris {
-        if watched.len() < MAX_WATCHED || watched.contains(uri) {
+        if watched.len() < most || watched.contains(uri) {
             watched.insert(uri.clone());
             fitting.insert(uri.clone());
         }
@@ -152,49 +175,81 @@ fn fitting<'a>(
 }
 
 impl State {
+    /// Forgets sessions that have ended.
+    fn forget_the_gone(&mut self) {
+        self.listeners.retain(|_, one| !one.to.is_gone());
+    }
+
     fn wanted(&self) -> Wanted {
+        self.wanted_by(|_| true)
+    }
+
+    fn wanted_by(&self, by: impl Fn(&Listener) -> bool) -> Wanted {
         let mut all = Wanted::default();
-        for Listener { wanted, .. } in self.listeners.values() {
+        for Listener { wanted, .. } in self.listeners.values().filter(|one| by(one)) {
             all.uris.extend(wanted.uris.iter().cloned());
             all.list |= wanted.list;
         }
         all
     }
 
-    /// Fails if that would be too much.
-    fn add(&mut self, id: Option<u64>, wanted: Wanted, to: Recipient) -> Result<u64, ErrorData> {
-        let full = |what: String| Err(ErrorData::invalid_params(what, None));
-        let mut uris = self.wanted().uris;
-        uris.extend(wanted.uris.iter().cloned());
+    /// Fails if that would be too much, for its user or for all of them.
+    fn add(&mut self, id: Option<u64>, new: Listener, users: usize) -> Result<u64, ErrorData> {
+        let is_users = |one: &Listener| Remote::is_user_of(one.of.as_ref(), new.of.as_ref());
+        let mut uris = self.wanted_by(is_users).uris;
+        uris.extend(new.wanted.uris.iter().cloned());
         if uris.len() > MAX_WATCHED {
-            return full(format!(
+            return Err(full(format!(
                 "no more than {MAX_WATCHED} resources can be watched: stop watching others first"
-            ));
+            )));
         }
+        let crowded = || full("the clients of this server watch too much: try again later".into());
+        let fitting = fitting(self.wanted().uris, &new.wanted.uris, users * MAX_WATCHED);
+        if fitting.len() < new.wanted.uris.len() {
+            return Err(crowded());
+        }
+        let count = self.listeners.values().filter(|one| is_users(one)).count();
         if let Some((id, known)) = id.and_then(|id| Some((id, self.listeners.get_mut(&id)?))) {
-            known.wanted.uris.extend(wanted.uris);
-            known.wanted.list |= wanted.list;
+            known.wanted.uris.extend(new.wanted.uris);
+            known.wanted.list |= new.wanted.list;
             return Ok(id);
         }
-        if self.listeners.len() >= MAX_LISTENERS {
-            return full(format!(
+        if count >= MAX_LISTENERS {
+            return Err(full(format!(
                 "no more than {MAX_LISTENERS} subscriptions can be open: close another one first"
-            ));
+            )));
+        }
+        if self.listeners.len() >= users * MAX_LISTENERS {
+            return Err(crowded());
         }
         self.last += 1;
-        self.listeners.insert(self.last, Listener { wanted, to });
+        self.listeners.insert(self.last, new);
         Ok(self.last)
     }
 
-    /// The session's listener.
-    fn session(&self) -> Option<u64> {
-        let is_session = |one: &Listener| matches!(one.to, Recipient::Session(_));
+    /// The listener of the session that a request belongs to.
+    fn session(&self, of: Option<&Remote>) -> Option<u64> {
+        let is_session = |one: &Listener| {
+            matches!(one.to, Recipient::Session(_)) && Remote::is_session_of(one.of.as_ref(), of)
+        };
         let mut listeners = self.listeners.iter();
         listeners.find_map(|(id, one)| is_session(one).then_some(*id))
     }
 }
 
+fn full(what: String) -> ErrorData {
+    ErrorData::invalid_params(what, None)
+}
+
 impl Recipient {
+    /// Whether nothing can be sent to it any more. A subscription ends by itself.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Sink(_) => false,
+            Self::Session(peer) => peer.is_transport_closed(),
+        }
+    }
+
     /// A client that is gone hears nothing.
     pub(super) async fn updated(&self, uri: &str) {
         match self {
@@ -221,7 +276,7 @@ mod tests {
     #[test]
     fn failures_make_the_pause_longer_up_to_a_limit() {
         let seconds = |every, failures| {
-            let listeners = Listeners::new(Duration::from_secs(every));
+            let listeners = Listeners::new(Duration::from_secs(every), 1);
             listeners.pause(failures).as_secs()
         };
         assert_eq!(
@@ -240,6 +295,9 @@ mod tests {
             numbers.map(|one| one.to_string()).collect()
         };
         let both = |one: BTreeSet<String>, other| one.into_iter().chain(other).collect();
+        let fitting = |watched: BTreeSet<String>, uris: &BTreeSet<String>| {
+            fitting(watched, uris, MAX_WATCHED)
+        };
         assert_eq!(fitting(BTreeSet::new(), &uris(0..60)).len(), MAX_WATCHED);
         let nearly_all = uris(0..MAX_WATCHED - 1);
         let wanted: BTreeSet<_> = both(uris(0..2), uris(70..72));
@@ -249,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_task_ends_when_nobody_listens() {
-        let listeners = Listeners::new(Duration::from_secs(1));
+        let listeners = Listeners::new(Duration::from_secs(1), 1);
         listeners.state().reads = true;
         assert_eq!(listeners.wanted(), None);
         assert!(!listeners.state().reads);

@@ -71,7 +71,9 @@ impl Inner {
             return Ok(Arc::default());
         };
         let key = Value::Object(arguments.clone());
-        let key = format!("{} {key}", suggestion.argument());
+        let of = caller.remote.as_ref();
+        let user = of.and_then(|of| of.user.as_deref()).unwrap_or_default();
+        let key = format!("{} {user} {key}", suggestion.argument());
         let cell = match caller.occasion {
             Some(_) => self.suggestions.cell(key),
             None => Cell::default(),

@@ -68,7 +68,7 @@ pub(super) fn read(line: &[u8]) -> Line {
         return Line::Nothing;
     }
     if values(line) > MAX_VALUES {
-        let problem = format!("the line has more than {MAX_VALUES} JSON values");
+        let problem = format!("the message has more than {MAX_VALUES} JSON values");
         return match find_id(line) {
             // A notification is never answered.
             Ok(None) => Line::Nothing,
@@ -80,7 +80,7 @@ pub(super) fn read(line: &[u8]) -> Line {
     let message = match serde_json::from_slice(line) {
         Ok(Value::Object(message)) => message,
         Ok(Value::Array(_)) => {
-            let problem = "batches are not supported: send one message per line";
+            let problem = "batches are not supported: send one message at a time";
             return answer(Value::Null, ErrorCode::INVALID_REQUEST, problem);
         }
         Ok(_) => {
@@ -89,7 +89,7 @@ pub(super) fn read(line: &[u8]) -> Line {
         }
         Err(error) => {
             // Its text names a position and nothing from the line.
-            let problem = format!("the line is not JSON: {error}");
+            let problem = format!("the message is not JSON: {error}");
             return answer(Value::Null, ErrorCode::PARSE_ERROR, &problem);
         }
     };

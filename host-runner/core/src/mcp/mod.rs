@@ -1,15 +1,17 @@
-//! MCP over stdio, in both protocol eras. Only this module imports rmcp.
+//! MCP over stdio and HTTP, in both protocol eras. Only this module imports rmcp.
 
 mod backlog;
 mod call;
 mod complete;
 mod confirm;
 mod detail;
+mod endpoint;
 mod inner;
 mod listeners;
 mod look;
 mod message;
 mod page;
+mod plain;
 mod progress;
 mod prompts;
 mod refusal;
@@ -41,6 +43,7 @@ use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::endpoint::{Body, Endpoint};
 pub(crate) use self::inner::ServerOptions;
 pub(crate) use self::surface::{checksum, surface};
 
@@ -48,7 +51,7 @@ use self::inner::Inner;
 use self::listeners::Recipient;
 use self::page::page;
 use self::refusal::{ENDING, blame, ending, internal};
-use self::running::Caller;
+use self::running::{Caller, remote};
 use self::stdio::Stdio;
 use self::tool::to_error;
 use crate::audit::Occasion;
@@ -376,7 +379,8 @@ impl ServerHandler for Server {
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         let to = Recipient::Sink(subscription.sink().clone());
-        let _listening = self.0.listen(subscription.accepted(), to)?;
+        let of = remote(subscription.request_context());
+        let _listening = self.0.listen(subscription.accepted(), to, of)?;
         tokio::select! {
             () = subscription.cancelled() => {}
             () = self.0.closing.cancelled() => {}
@@ -390,16 +394,16 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         let peer = context.peer.clone();
-        let subscribe = self.0.subscribe(request.uri, peer);
+        let subscribe = self.0.subscribe(request.uri, peer, remote(&context));
         self.0.answered(&context, subscribe).await
     }
 
     async fn unsubscribe(
         &self,
         request: UnsubscribeRequestParams,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        self.0.unsubscribe(&request.uri);
+        self.0.unsubscribe(&request.uri, remote(&context).as_ref());
         Ok(())
     }
 }

@@ -19,7 +19,10 @@ use crate::audit::{CallOutcome, CallStart, Occasion};
 use crate::ceiling::Ceiling;
 use crate::engine::{Pending, Plugin, ProxmoxTask, Tool, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
+use crate::observe::CountedCall;
 use crate::offer;
+use crate::remote::Remote;
+use crate::render;
 use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
 use crate::settings::Detail;
 
@@ -39,6 +42,7 @@ pub(super) struct Running {
     /// Proxmox.
     can_stop: Arc<AtomicBool>,
     is_patient: Arc<AtomicBool>,
+    counted: Option<CountedCall>,
     ended: bool,
 }
 
@@ -67,6 +71,8 @@ pub(super) enum Event {
 pub(super) struct Caller {
     /// Who the client says that it is.
     pub(super) client: Option<Implementation>,
+    /// Who sent it, if that was over HTTP.
+    pub(super) remote: Option<Remote>,
     /// None: the call is not in the audit log.
     pub(super) occasion: Option<Occasion>,
 }
@@ -91,9 +97,16 @@ impl Caller {
         let of_session = || Some(context.peer.peer_info()?.client_info.clone());
         Self {
             client: context.meta.client_info().or_else(of_session),
+            remote: remote(context),
             occasion: Some(occasion),
         }
     }
+}
+
+/// Who sent a request over HTTP.
+pub(super) fn remote(context: &RequestContext<RoleServer>) -> Option<Remote> {
+    let head = context.extensions.get::<http::request::Parts>()?;
+    head.extensions.get::<Remote>().cloned()
 }
 
 impl Running {
@@ -118,6 +131,7 @@ impl Running {
         let logged = start.caller.occasion.map(|occasion| CallStart {
             client_name: client.map(|client| client.name.as_str()),
             client_version: client.map(|client| client.version.as_str()),
+            remote: start.caller.remote.as_ref(),
             tool: &tool.name,
             occasion,
             arguments: &masked,
@@ -156,6 +170,7 @@ impl Running {
             progress,
             can_stop,
             is_patient,
+            counted: CountedCall::begin(&tool.name),
             ended: false,
         }
     }
@@ -208,6 +223,13 @@ impl Running {
         let answer = answer
             .unwrap_or_else(|error| Err(ToolError::Internal(format!("the call failed: {error}"))));
         follow::audit(&self.gate, &answer);
+        if let Some(counted) = self.counted.take() {
+            counted.end(match &answer {
+                Ok(Followed::Ended(_)) => "ok",
+                Ok(Followed::StillRunning(_)) => "running",
+                Err(error) => render::kind(error),
+            });
+        }
         let answer = answer.map(Followed::into_result);
         Event::Ended(answer.map_err(|error| match self.gate.unconfirmed() {
             Some(change) => refusal::of_change(&change, self.gate.has_written()),

@@ -38,6 +38,12 @@ impl Suggestions {
             .or_insert_with(|| (Instant::now(), Cell::default()));
         Arc::clone(cell)
     }
+
+    /// Forgets all values: something has changed.
+    pub(super) fn forget(&self) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clear();
+    }
 }
 
 #[cfg(test)]

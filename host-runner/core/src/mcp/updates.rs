@@ -20,6 +20,7 @@ use super::running::Caller;
 use super::unknown::unknown_resource;
 use crate::audit::Occasion;
 use crate::digest::Digest;
+use crate::remote::Remote;
 
 /// After so many resources that cannot be read, and none that can, the others are left
 /// for the next time.
@@ -94,6 +95,7 @@ impl Inner {
         self: &Arc<Self>,
         accepted: &SubscriptionFilter,
         to: Recipient,
+        of: Option<Remote>,
     ) -> Result<Option<Listening>, ErrorData> {
         let uris = accepted.resource_subscriptions.iter().flatten();
         let wanted = Wanted {
@@ -104,7 +106,7 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(Listening {
-            id: self.watch(wanted, to)?,
+            id: self.watch(wanted, to, of)?,
             inner: Arc::clone(self),
         }))
     }
@@ -115,6 +117,7 @@ impl Inner {
         self: &Arc<Self>,
         uri: String,
         peer: Peer<RoleServer>,
+        of: Option<Remote>,
     ) -> Result<(), ErrorData> {
         let guide = self.guide().await?;
         if guide.resource(&uri).is_none() {
@@ -124,17 +127,22 @@ impl Inner {
             uris: BTreeSet::from([uri]),
             list: true,
         };
-        self.watch(wanted, Recipient::Session(peer)).map(drop)
+        self.watch(wanted, Recipient::Session(peer), of).map(drop)
     }
 
     /// Stops watching a resource. Does nothing if it was not watched.
-    pub(super) fn unsubscribe(&self, uri: &str) {
-        self.listeners.remove_from_session(uri);
+    pub(super) fn unsubscribe(&self, uri: &str, of: Option<&Remote>) {
+        self.listeners.remove_from_session(uri, of);
     }
 
     /// Adds a listener, and starts the task that reads unless it is there.
-    fn watch(self: &Arc<Self>, wanted: Wanted, to: Recipient) -> Result<u64, ErrorData> {
-        let (id, is_first) = self.listeners.add(wanted, to)?;
+    fn watch(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        to: Recipient,
+        of: Option<Remote>,
+    ) -> Result<u64, ErrorData> {
+        let (id, is_first) = self.listeners.add(wanted, to, of)?;
         if !is_first {
             return Ok(id);
         }
@@ -221,6 +229,8 @@ impl Inner {
             read += lists.read;
             failed += lists.failed;
             if lists.have_changed {
+                // Who is told lists the resources again.
+                self.suggestions.forget();
                 for listener in self.listeners.recipients(|wanted| wanted.list) {
                     listener.list_changed().await;
                 }
@@ -240,9 +250,9 @@ impl Inner {
         let Some((resource, values)) = guide.resource(uri) else {
             return Ok(None);
         };
-        let content = self
-            .content(resource, &values, &watching(logged, uri))
-            .await;
+        let of = self.listeners.first(|wanted| wanted.uris.contains(uri));
+        let caller = watching(logged, uri, of);
+        let content = self.content(resource, &values, &caller).await;
         note(logged, uri, &content);
         match content {
             Ok(content) => Ok(Some(resource.digest(content))),
@@ -268,7 +278,8 @@ impl Inner {
             if !is_listed || (!is_due && seen.lists.contains_key(template)) {
                 continue;
             }
-            let caller = watching(&seen.logged_lists, template);
+            let of = self.listeners.first(|wanted| wanted.list);
+            let caller = watching(&seen.logged_lists, template, of);
             let listed = self.resources_of(guide, resource, &caller).await;
             note(&mut seen.logged_lists, template, &listed);
             let Ok(listed) = listed else {
@@ -283,11 +294,12 @@ impl Inner {
     }
 }
 
-/// The first call for what is watched is logged.
-fn watching(logged: &BTreeSet<String>, what: &str) -> Caller {
+/// The first call for what is watched is logged, with who has begun to watch it.
+fn watching(logged: &BTreeSet<String>, what: &str, of: Option<Remote>) -> Caller {
     Caller {
         occasion: (!logged.contains(what)).then_some(Occasion::Subscription),
         client: None,
+        remote: of,
     }
 }
 
@@ -308,7 +320,8 @@ mod tests {
     #[test]
     fn a_read_is_logged_once_even_if_it_fails() {
         let mut logged = BTreeSet::new();
-        let is_logged = |logged: &BTreeSet<String>| watching(logged, "pve://a").occasion.is_some();
+        let is_logged =
+            |logged: &BTreeSet<String>| watching(logged, "pve://a", None).occasion.is_some();
         // Nothing was called.
         let fault: Result<(), _> = Err(LookError::Fault("why".to_owned()));
         note(&mut logged, "pve://a", &fault);
@@ -316,7 +329,7 @@ mod tests {
         let failed: Result<(), _> = Err(LookError::Tool(ToolError::Unreachable("why".to_owned())));
         note(&mut logged, "pve://a", &failed);
         assert!(!is_logged(&logged));
-        assert!(watching(&logged, "pve://b").occasion.is_some());
+        assert!(watching(&logged, "pve://b", None).occasion.is_some());
     }
 
     #[test]

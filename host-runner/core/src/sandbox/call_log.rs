@@ -12,6 +12,7 @@ use super::failure::SendError;
 use crate::audit::{
     Audit, AuditError, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd,
 };
+use crate::observe;
 use crate::redact;
 
 /// How much is kept of a path or a target.
@@ -181,6 +182,7 @@ impl CallLog {
     }
 
     async fn write(&self, subject: Subject<'_>, end: RequestEnd<'_>) {
+        count(&end);
         let Some((audit, call)) = &self.audit else {
             return;
         };
@@ -217,6 +219,17 @@ impl CallLog {
 
     fn journal(&self) -> MutexGuard<'_, Journal> {
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts a request that was answered, failed or was refused.
+fn count(end: &RequestEnd<'_>) {
+    let Some(observer) = observe::observer() else {
+        return;
+    };
+    match (end.status, end.failure) {
+        (None, None) => observer.refused(end.rule.unwrap_or_default()),
+        (status, _) => observer.sent(status),
     }
 }
 

@@ -42,4 +42,4 @@ pub(crate) use self::headers::{is_forbidden as is_forbidden_header, strip as str
 pub(crate) use self::limits::{MAX_CALL_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
 pub(crate) use self::shared::{Rules, Sandbox};
 pub(crate) use self::terms::{Consent, Declared, Terms};
-pub(crate) use self::tls::TrustError;
+pub(crate) use self::tls::{TrustError, only};

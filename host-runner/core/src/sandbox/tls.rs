@@ -87,6 +87,14 @@ impl Roots {
     }
 }
 
+/// Accepts the first of these certificates (PEM) and no other, whatever names are in it. None
+/// if there is none.
+pub(crate) fn only(pem: &[u8]) -> Option<ClientConfig> {
+    let certificate = CertificateDer::from_pem_slice(pem).ok()?;
+    let pins = vec![Digest::of(&certificate)];
+    Roots::Pins(pins).client_config().ok()
+}
+
 fn parse_ca_file(file: &CaFile) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let malformed = || TrustError::CaFile(file.name.clone());
     let certificates = CertificateDer::pem_slice_iter(&file.pem)

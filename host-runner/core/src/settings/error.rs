@@ -57,6 +57,18 @@ pub(crate) enum SettingsError {
         examples(&[Variable::TokenSecretFile])
     )]
     TwoSecrets(Source),
+    /// Bearer tokens are given in two ways, and neither has precedence.
+    #[error("PROXMOX_MCP_HTTP_TOKENS and PROXMOX_MCP_HTTP_TOKENS_FILE are both given: keep one")]
+    TwoTokenSources,
+    /// Everybody who reaches the address could call tools.
+    #[error(
+        "PROXMOX_MCP_HTTP ({}) is not a loopback address, and no authentication is configured: name \
+         a file of bearer tokens with --http-tokens-file (PROXMOX_MCP_HTTP_TOKENS_FILE) or give \
+         them in PROXMOX_MCP_HTTP_TOKENS; or listen on this machine only, for example --http \
+         127.0.0.1:8080",
+        .0.as_ref().unwrap_or(&Source::Flag)
+    )]
+    OpenAddress(Option<Source>),
     /// The file given by `--env-file` cannot be used.
     #[error("cannot use the settings in {}: {reason}", .path.display())]
     EnvFile {
@@ -77,7 +89,8 @@ impl SettingsError {
             Self::Mixed { outside, .. } => outside
                 .iter()
                 .any(|(_, place)| *place == Source::Environment),
-            Self::Missing { .. } | Self::EnvFile { .. } => false,
+            Self::OpenAddress(origin) => *origin == Some(Source::Environment),
+            Self::Missing { .. } | Self::EnvFile { .. } | Self::TwoTokenSources => false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! the exception, if they look like names of files.
 
 mod error;
+mod http;
 mod secret_source;
 mod source;
 mod sources;
@@ -12,6 +13,7 @@ mod trust;
 mod variable;
 
 pub(crate) use self::error::SettingsError;
+pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
 pub(crate) use self::trust::{CaFile, Trust};
@@ -228,6 +230,17 @@ mod tests {
                     assert!(!error.contains(SECRET), "{error}");
                 }
                 Variable::Policy => {}
+                of_http
+                    if of_http.name().starts_with("PROXMOX_MCP_HTTP")
+                        || of_http.name().starts_with("PROXMOX_MCP_TLS") =>
+                {
+                    let on = [(Variable::Http, "127.0.0.1:8080")];
+                    let given: Vec<_> = on.iter().chain(&swapped).copied().collect();
+                    if let Err(error) = HttpSettings::from_sources(&sources(&given)) {
+                        let error = error.to_string();
+                        assert!(!error.contains(SECRET), "{error}");
+                    }
+                }
                 _ => drop(problem(&swapped)),
             }
         }

@@ -47,6 +47,26 @@ pub(crate) enum Variable {
     PollSeconds,
     /// `PROXMOX_MCP_TOOLS_CHECKSUM`
     ToolsChecksum,
+    /// `PROXMOX_MCP_HTTP`
+    Http,
+    /// `PROXMOX_MCP_HTTP_TOKENS`
+    HttpTokens,
+    /// `PROXMOX_MCP_HTTP_TOKENS_FILE`
+    HttpTokensFile,
+    /// `PROXMOX_MCP_HTTP_HOSTS`
+    HttpHosts,
+    /// `PROXMOX_MCP_HTTP_ORIGINS`
+    HttpOrigins,
+    /// `PROXMOX_MCP_HTTP_CONNECTIONS`
+    HttpConnections,
+    /// `PROXMOX_MCP_HTTP_REQUESTS`
+    HttpRequests,
+    /// `PROXMOX_MCP_HTTP_CONCURRENCY`
+    HttpConcurrency,
+    /// `PROXMOX_MCP_TLS_CERT`
+    TlsCert,
+    /// `PROXMOX_MCP_TLS_KEY`
+    TlsKey,
 }
 
 /// Whether to leave out tools for which the token has no privilege.
@@ -110,7 +130,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -126,6 +146,16 @@ impl Variable {
         Self::ResultTokens,
         Self::PollSeconds,
         Self::ToolsChecksum,
+        Self::Http,
+        Self::HttpTokens,
+        Self::HttpTokensFile,
+        Self::HttpHosts,
+        Self::HttpOrigins,
+        Self::HttpConnections,
+        Self::HttpRequests,
+        Self::HttpConcurrency,
+        Self::TlsCert,
+        Self::TlsKey,
     ];
 
     /// Its name in the environment and in files.
@@ -146,6 +176,16 @@ impl Variable {
             Self::ResultTokens => "PROXMOX_MCP_RESULT_TOKENS",
             Self::PollSeconds => "PROXMOX_MCP_POLL_SECONDS",
             Self::ToolsChecksum => "PROXMOX_MCP_TOOLS_CHECKSUM",
+            Self::Http => "PROXMOX_MCP_HTTP",
+            Self::HttpTokens => "PROXMOX_MCP_HTTP_TOKENS",
+            Self::HttpTokensFile => "PROXMOX_MCP_HTTP_TOKENS_FILE",
+            Self::HttpHosts => "PROXMOX_MCP_HTTP_HOSTS",
+            Self::HttpOrigins => "PROXMOX_MCP_HTTP_ORIGINS",
+            Self::HttpConnections => "PROXMOX_MCP_HTTP_CONNECTIONS",
+            Self::HttpRequests => "PROXMOX_MCP_HTTP_REQUESTS",
+            Self::HttpConcurrency => "PROXMOX_MCP_HTTP_CONCURRENCY",
+            Self::TlsCert => "PROXMOX_MCP_TLS_CERT",
+            Self::TlsKey => "PROXMOX_MCP_TLS_KEY",
         }
     }
 
@@ -157,15 +197,16 @@ impl Variable {
     /// Whether it says where Proxmox VE is, with which token to talk to it, or
     /// which certificates to accept: these all come from one place.
     pub(super) fn is_of_the_connection(self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Self::Policy
-                | Self::Log
-                | Self::FitToken
-                | Self::Detail
-                | Self::ResultTokens
-                | Self::PollSeconds
-                | Self::ToolsChecksum
+            Self::Url
+                | Self::User
+                | Self::TokenId
+                | Self::TokenSecret
+                | Self::TokenSecretFile
+                | Self::VerifySsl
+                | Self::Fingerprint
+                | Self::CaFile
         )
     }
 
@@ -191,6 +232,16 @@ impl Variable {
             Self::ToolsChecksum => {
                 "6f1e0c3a9b5d48e27c10fa3b64d8952e7f0a1b2c3d4e5f60718293a4b5c6d7e8"
             }
+            Self::Http => "127.0.0.1:8080",
+            Self::HttpTokens => "alice:6d1f0c9e7a5b43d28e10fb64c3a7d952",
+            Self::HttpTokensFile => "/etc/proxmox-mcp/http-tokens",
+            Self::HttpHosts => "mcp.example.com",
+            Self::HttpOrigins => "https://app.example.com",
+            Self::HttpConnections => "256",
+            Self::HttpRequests => "600",
+            Self::HttpConcurrency => "64",
+            Self::TlsCert => "/etc/proxmox-mcp/tls/tls.crt",
+            Self::TlsKey => "/etc/proxmox-mcp/tls/tls.key",
         }
     }
 }

@@ -119,6 +119,7 @@ impl Forwarder {
         let start = CallStart {
             client_name: Some("host-runner forward"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
+            remote: None,
             tool: "forward",
             occasion: Occasion::Call,
             arguments: &|| Masked(Value::Object(Map::new())),

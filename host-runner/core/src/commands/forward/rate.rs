@@ -6,12 +6,13 @@
 
 use std::time::{Duration, Instant};
 
+use crate::bucket::Bucket;
+
 /// Counts requests.
 pub(super) struct Rate {
-    cap: f64,
+    bucket: Bucket,
+    cap: u32,
     window: Duration,
-    left: f64,
-    since: Instant,
 }
 
 /// One more request would be too many.
@@ -21,7 +22,7 @@ pub(super) struct Rate {
      --call-seconds): try again in {wait_seconds} s"
 )]
 pub(super) struct TooMany {
-    cap: u64,
+    cap: u32,
     window_seconds: u64,
     wait_seconds: u64,
 }
@@ -29,29 +30,18 @@ pub(super) struct TooMany {
 impl Rate {
     pub(super) fn new(cap: u32, window: Duration) -> Self {
         Self {
-            cap: cap.into(),
+            bucket: Bucket::new(cap, window),
+            cap,
             window,
-            left: cap.into(),
-            since: Instant::now(),
         }
     }
 
     /// Counts one request, unless it is one too many.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), TooMany> {
-        let passed = now.saturating_duration_since(self.since).as_secs_f64();
-        let per_second = self.cap / self.window.as_secs_f64();
-        self.left = (self.left + passed * per_second).min(self.cap);
-        self.since = now;
-        if self.left >= 1.0 {
-            self.left -= 1.0;
-            return Ok(());
-        }
-        let wait = (1.0 - self.left) / per_second;
-        Err(TooMany {
-            cap: self.cap as u64,
+        self.bucket.take(now).map_err(|wait_seconds| TooMany {
+            cap: self.cap,
             window_seconds: self.window.as_secs(),
-            // Without any, infinity becomes the largest number.
-            wait_seconds: wait.ceil() as u64,
+            wait_seconds,
         })
     }
 }
@@ -61,20 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_is_followed_by_a_steady_rate() {
-        let mut rate = Rate::new(10, Duration::from_secs(20));
+    fn too_many_requests_are_told_when_to_try_again() {
+        let mut rate = Rate::new(1, Duration::from_secs(2));
         let start = Instant::now();
-        for _ in 0..10 {
-            rate.take(start).unwrap();
-        }
+        rate.take(start).unwrap();
         let error = rate.take(start).unwrap_err();
         assert!(error.to_string().ends_with("try again in 2 s"), "{error}");
-        let later = start + Duration::from_secs(4);
-        rate.take(later).unwrap();
-        rate.take(later).unwrap();
-        assert!(rate.take(later).is_err());
-        let much_later = start + Duration::from_secs(4000);
-        let sent = (0..20).filter(|_| rate.take(much_later).is_ok()).count();
-        assert_eq!(sent, 10);
     }
 }

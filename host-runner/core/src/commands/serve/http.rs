@@ -1,0 +1,133 @@
+//! `host-runner serve --http`.
+//!
+//! Unlike over stdio, what the operator got wrong ends the program at once: whoever has
+//! started it reads its log, and no client waits for a greeting.
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::ready::{WAIT, approved, ready};
+use crate::cli::Operator;
+use crate::commands::{CommandError, Context};
+use crate::digest::Digest;
+use crate::engine::Embedded;
+use crate::http::{Access, Http, Listening, Metrics, Serving, Tls, serve};
+use crate::mcp::{Endpoint, Server, ServerOptions};
+use crate::observe;
+use crate::process;
+use crate::settings::HttpSettings;
+
+/// How long calls have to end once the server ends. Container platforms kill a process
+/// after ten seconds.
+const GRACE: Duration = Duration::from_secs(8);
+/// How long all of that may take.
+const LAST_MOMENT: Duration = Duration::from_millis(9500);
+/// As many users as this may watch as many resources as each of them may.
+const USERS: usize = 8;
+
+/// Serves until a signal comes.
+pub(super) async fn run(
+    operator: &Operator<'_>,
+    settings: HttpSettings,
+    checksum: Option<Digest>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    let access = Access::new(settings.tokens.as_ref()).map_err(CommandError::Usage)?;
+    let tls = settings.tls.as_ref().map(Tls::new).transpose();
+    let tls = tls.map_err(CommandError::Usage)?;
+    let Context {
+        catalog,
+        // The simulated cluster serves until the end.
+        demo: _demo,
+        ..
+    } = Context::new(operator, embedded).await?;
+    let catalog = Arc::new(catalog.fitting(operator.fit_token()));
+    if let Some(expected) = checksum {
+        approved(&catalog, operator.detail(), expected, None).await?;
+    }
+    let listener = TcpListener::bind(settings.address).await;
+    let listener = listener.map_err(|error| cannot_listen(settings.address, &error))?;
+    let address = listener.local_addr()?;
+    let metrics = Metrics::new();
+    observe::begin(metrics.clone());
+    let asking = Arc::clone(&catalog);
+    tokio::spawn(async move { asking.held_privileges().await.is_some() });
+    let options = ServerOptions {
+        wait: operator.options.wait().unwrap_or(WAIT),
+        poll: operator.poll(),
+        detail: operator.detail(),
+        grace: GRACE,
+        users: USERS,
+    };
+    let server = Server::new(Arc::clone(&catalog), options, None);
+    let (closing, streams) = (server.closing(), CancellationToken::new());
+    process::end_in_time(closing.clone(), LAST_MOMENT)?;
+    warn(&settings, &access);
+    let endpoint = Endpoint::new(server.clone(), streams.clone());
+    let serving = Serving {
+        access,
+        endpoint,
+        plain: server,
+        metrics,
+        closing: closing.clone(),
+    };
+    let http = Arc::new(Http::new(&settings, address, serving));
+    announce(address, tls.is_some())?;
+    let listening = Listening {
+        listener,
+        tls,
+        most: settings.connections,
+        closing,
+        streams,
+    };
+    tokio::select! {
+        () = serve(listening, Arc::clone(&http)) => Ok(()),
+        error = async {
+            match ready(&catalog).await {
+                Err(error) => error,
+                Ok(()) => {
+                    http.ready();
+                    std::future::pending().await
+                }
+            }
+        } => Err(error.into()),
+    }
+}
+
+/// Says what the operator may not have meant.
+fn warn(settings: &HttpSettings, access: &Access) {
+    if access.is_open() {
+        tracing::warn!(
+            "no authentication is configured: every user and every program of this machine may \
+             call tools (--http-tokens-file)"
+        );
+    }
+    let is_local = settings.address.ip().to_canonical().is_loopback();
+    if settings.tls.is_none() && !is_local {
+        tracing::warn!(
+            "serving plain HTTP: anyone on the network path can read the tokens of clients, unless \
+             a proxy on this machine adds TLS (--tls-cert, --tls-key)"
+        );
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> CommandError {
+    CommandError::Usage(format!(
+        "cannot listen on {address} ({error}): give another address with --http \
+         (PROXMOX_MCP_HTTP)"
+    ))
+}
+
+/// Says on stderr where clients connect to.
+fn announce(address: SocketAddr, is_tls: bool) -> Result<(), CommandError> {
+    let scheme = if is_tls { "https" } else { "http" };
+    match writeln!(io::stderr(), "serving MCP at {scheme}://{address}/mcp") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,360 @@
+//! One request, from its head to its response.
+
+use std::convert::Infallible;
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::answer::{Refusal, json_response};
+use super::auth::Access;
+use super::held::Held;
+use super::limits::Limits;
+use super::metrics::{Metrics, Open};
+use super::plain;
+use super::visitor::{self, Visitors};
+use crate::mcp::{Body, Endpoint, Server};
+use crate::remote::Remote;
+use crate::settings::HttpSettings;
+
+/// How long the body of a request may take.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// What the head of a request may have. hyper itself refuses heads of four times as much.
+const HEAD_BYTES: usize = 16 * 1024;
+/// What the log shows of a path.
+const SHOWN_CHARS: usize = 200;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What answers requests.
+pub(crate) struct Http {
+    serving: Serving,
+    visitors: Visitors,
+    limits: Limits,
+    /// The component is loaded.
+    is_ready: AtomicBool,
+    /// Requests whose responses are not streams without an end.
+    exchanges: TaskTracker,
+    process: u32,
+    requests: AtomicU64,
+}
+
+/// What is behind it.
+pub(crate) struct Serving {
+    pub(crate) access: Access,
+    pub(crate) endpoint: Endpoint,
+    /// The tools, for those who do not speak MCP.
+    pub(crate) plain: Server,
+    pub(crate) metrics: Metrics,
+    /// The server ends.
+    pub(crate) closing: CancellationToken,
+}
+
+/// What a request holds until its response is sent.
+type Holds = Option<(OwnedSemaphorePermit, Option<TaskTrackerToken>, Open)>;
+
+impl Http {
+    /// Answers requests to this address.
+    pub(crate) fn new(settings: &HttpSettings, address: SocketAddr, serving: Serving) -> Self {
+        let is_tls = settings.tls.is_some();
+        Self {
+            serving,
+            visitors: Visitors::new(address, is_tls, &settings.hosts, &settings.origins),
+            limits: Limits::new(settings.requests_per_minute, settings.concurrency),
+            is_ready: AtomicBool::new(false),
+            exchanges: TaskTracker::new(),
+            process: RandomState::new().hash_one(address) as u32,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// The component is loaded, and calls need not wait for it.
+    pub(crate) fn ready(&self) {
+        self.is_ready.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until all requests are answered, apart from streams without an end.
+    pub(super) async fn drained(&self) {
+        self.exchanges.close();
+        self.exchanges.wait().await;
+    }
+
+    /// Answers a request, whatever it is.
+    pub(super) async fn answer(
+        &self,
+        request: Request<Incoming>,
+        address: IpAddr,
+    ) -> Result<Response<Held>, Infallible> {
+        let began = Instant::now();
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let number: Arc<str> = format!("{:08x}-{number}", self.process).into();
+        let method = request.method().clone();
+        let path: String = request.uri().path().chars().take(SHOWN_CHARS).collect();
+        let mut remote = Remote {
+            user: None,
+            address,
+            request: Arc::clone(&number),
+            session: None,
+        };
+        let (mut response, holds) = match self.admit(request, &mut remote).await {
+            Ok(answered) => answered,
+            Err(refusal) => (self.refuse(refusal, &number), None),
+        };
+        let metrics = &self.serving.metrics;
+        metrics.responded(shown(&method), place(&path), response.status());
+        let headers = response.headers_mut();
+        if let Ok(number) = HeaderValue::from_str(&number) {
+            headers.insert(REQUEST_ID, number);
+        }
+        if self.serving.closing.is_cancelled() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        tracing::info!(
+            "{number} {address} {} {method} {path:?} {} {} ms",
+            remote.user.as_deref().unwrap_or("-"),
+            response.status().as_u16(),
+            began.elapsed().as_millis()
+        );
+        Ok(response.map(|body| Held::new(body, holds)))
+    }
+
+    /// Answers a request of those who may send it.
+    async fn admit(
+        &self,
+        request: Request<Incoming>,
+        remote: &mut Remote,
+    ) -> Result<(Response<Body>, Holds), Refusal> {
+        // Probes know the server by its address, and learn nothing that is not public.
+        match request.uri().path() {
+            "/healthz" => return Ok((of_probe(true, &json!({ "status": "ok" })), None)),
+            "/readyz" => return Ok((self.readiness(), None)),
+            _ => {}
+        }
+        check_head(&request)?;
+        let host = self.visitors.check_host(&request)?;
+        let origin = self.visitors.check_origin(request.headers(), &host)?;
+        let answered = match visitor::preflight(&request) {
+            Some(response) => Ok((response, None)),
+            None => self.authenticate(request, remote).await,
+        };
+        let Some(origin) = origin else {
+            return answered;
+        };
+        // The page may read a refusal, too.
+        let (mut response, holds) = match answered {
+            Ok(answered) => answered,
+            Err(refusal) => (self.refuse(refusal, &remote.request), None),
+        };
+        visitor::share(response.headers_mut(), origin);
+        Ok((response, holds))
+    }
+
+    async fn authenticate(
+        &self,
+        request: Request<Incoming>,
+        remote: &mut Remote,
+    ) -> Result<(Response<Body>, Holds), Refusal> {
+        let address = remote.address;
+        let has_token = request.headers().contains_key(header::AUTHORIZATION);
+        remote.user = match self.serving.access.admit(request.headers()) {
+            Ok(user) => user,
+            // A right token counts even then: others may share the address, behind a proxy.
+            Err(refusal) if has_token => {
+                return Err(self.limits.failed(address).unwrap_or(refusal));
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        if self.serving.closing.is_cancelled() {
+            let message = "this server is ending: try again in a moment";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Refusal::new(status, "ending", message).retry_after(5));
+        }
+        let permit = self.limits.admit(remote.user.as_ref(), address)?;
+        // A stream that only a client ends is not waited for.
+        let exchange = (request.method() != Method::GET).then(|| self.exchanges.token());
+        let open = self.serving.metrics.open();
+        let response = self.route(request, remote).await?;
+        Ok((response, Some((permit, exchange, open))))
+    }
+
+    fn refuse(&self, refusal: Refusal, request: &str) -> Response<Body> {
+        self.serving.metrics.refused_http(refusal.code);
+        refusal.into_response(request)
+    }
+
+    async fn route(
+        &self,
+        request: Request<Incoming>,
+        remote: &Remote,
+    ) -> Result<Response<Body>, Refusal> {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        if let Some(tool) = path.strip_prefix(plain::TOOLS) {
+            return self.call_plainly(&head, tool, body, remote).await;
+        }
+        match path {
+            "/mcp" => {
+                let body = read(body, Endpoint::max_body_bytes()).await?;
+                Ok(self
+                    .serving
+                    .endpoint
+                    .answer(head, body, remote.clone())
+                    .await)
+            }
+            "/openapi.json" if head.method == Method::GET => {
+                plain::describe(&self.serving.plain, self.serving.access.is_open()).await
+            }
+            "/metrics" if head.method == Method::GET => Ok(self.serving.metrics.show()),
+            _ => Err(Refusal::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "nothing is here: MCP is at /mcp, and GET /openapi.json describes the tools for other \
+                 programs",
+            )),
+        }
+    }
+
+    async fn call_plainly(
+        &self,
+        head: &Parts,
+        tool: &str,
+        body: Incoming,
+        remote: &Remote,
+    ) -> Result<Response<Body>, Refusal> {
+        if head.method != Method::POST {
+            let message = "tools are called with POST: GET /openapi.json describes them";
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            let refusal = Refusal::new(status, "bad_method", message);
+            return Err(refusal.with(header::ALLOW, "POST"));
+        }
+        // So that no page can send it without being allowed to by the browser's question.
+        let kind = head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim();
+        if !essence.eq_ignore_ascii_case("application/json") {
+            return Err(Refusal::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "bad_content_type",
+                "send the arguments as JSON, with the header Content-Type: application/json",
+            ));
+        }
+        if self.serving.plain.is_crowded() {
+            let message = "too many calls are waiting: nothing was done; call again in a moment";
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Err(Refusal::new(status, "busy", message).retry_after(1));
+        }
+        let body = read(body, Endpoint::max_body_bytes()).await?;
+        let place = self.serving.endpoint.room_for(&body).map_err(|problem| {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            Refusal::new(status, "no_room", problem).retry_after(1)
+        })?;
+        let response = plain::call(&self.serving.plain, tool, &body, remote).await;
+        drop(place);
+        response
+    }
+
+    fn readiness(&self) -> Response<Body> {
+        let is_ready = self.is_ready.load(Ordering::Relaxed);
+        let is_ending = self.serving.closing.is_cancelled();
+        let status = match (is_ready, is_ending) {
+            (_, true) => "ending",
+            (true, false) => "ready",
+            (false, false) => "starting",
+        };
+        // Proxmox VE is not asked: a probe comes every few seconds.
+        let (answered, failed) = self.serving.metrics.contact();
+        let body = json!({
+            "status": status,
+            "proxmox": {
+                "last_answer_seconds_ago": answered,
+                "last_failure_seconds_ago": failed,
+            },
+        });
+        of_probe(is_ready && !is_ending, &body)
+    }
+}
+
+fn of_probe(is_well: bool, body: &Value) -> Response<Body> {
+    let code = match is_well {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    json_response(code, body)
+}
+
+/// A method as metrics show it: clients make up others.
+fn shown(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+/// The same of a path.
+fn place(path: &str) -> &'static str {
+    match path {
+        "/mcp" => "/mcp",
+        "/metrics" => "/metrics",
+        "/openapi.json" => "/openapi.json",
+        "/healthz" => "/healthz",
+        "/readyz" => "/readyz",
+        path if path.starts_with(plain::TOOLS) => "/tools",
+        _ => "other",
+    }
+}
+
+/// Fails for a head that is too large.
+fn check_head<T>(request: &Request<T>) -> Result<(), Refusal> {
+    let size = |headers: &HeaderMap| -> usize {
+        let sizes = headers.iter();
+        sizes
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum()
+    };
+    let target = request.uri().path_and_query();
+    let target = target.map_or(0, |target| target.as_str().len());
+    if target + size(request.headers()) <= HEAD_BYTES {
+        return Ok(());
+    }
+    let message = format!("the target and the headers of a request may have {HEAD_BYTES} bytes");
+    let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+    Err(Refusal::new(status, "head_too_large", message))
+}
+
+/// Reads a body.
+async fn read(body: Incoming, max: usize) -> Result<Bytes, Refusal> {
+    let reading = Limited::new(body, max).collect();
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            format!("the body of a request may have {max} bytes"),
+        )),
+        Ok(Err(error)) => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "bad_body",
+            format!("the body cannot be read: {error}"),
+        )),
+        Err(_) => Err(Refusal::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "slow_body",
+            format!("the body took more than {} s", BODY_TIME.as_secs()),
+        )),
+    }
+}

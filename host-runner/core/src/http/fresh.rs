@@ -1,0 +1,136 @@
+//! What is read from files that may change while the program runs.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often to look whether the files have changed, at most.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Reads the value. The message of an error holds nothing secret.
+type Read<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
+
+/// A value from files. Where they cannot be used after a change, the value that was read
+/// before remains.
+pub(super) struct Fresh<T> {
+    paths: Vec<PathBuf>,
+    read: Read<T>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    value: Arc<T>,
+    looked: Instant,
+    marks: Vec<Option<Mark>>,
+}
+
+/// What changes with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl<T> Fresh<T> {
+    /// Reads the value for the first time.
+    pub(super) fn new(
+        paths: Vec<PathBuf>,
+        read: impl Fn() -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        // Before reading: what changes in between is read again.
+        let marks = marks(&paths);
+        let value = Arc::new(read()?);
+        Ok(Self {
+            paths,
+            read: Box::new(read),
+            state: Mutex::new(State {
+                value,
+                looked: Instant::now(),
+                marks,
+            }),
+        })
+    }
+
+    /// The value, as the files have it now.
+    pub(super) fn get(&self) -> Arc<T> {
+        let mut state = self.state();
+        if self.paths.is_empty() || state.looked.elapsed() < PAUSE {
+            return Arc::clone(&state.value);
+        }
+        state.looked = Instant::now();
+        let marks = marks(&self.paths);
+        if marks != state.marks {
+            state.marks = marks;
+            match (self.read)() {
+                Ok(value) => {
+                    state.value = Arc::new(value);
+                    tracing::info!("read {} again, which has changed", self.names());
+                }
+                Err(problem) => tracing::warn!(
+                    "{} has changed, but cannot be used ({problem}): what was read before remains \
+                     in force",
+                    self.names()
+                ),
+            }
+        }
+        Arc::clone(&state.value)
+    }
+
+    fn names(&self) -> String {
+        let names = self.paths.iter().map(|path| path.display().to_string());
+        names.collect::<Vec<_>>().join(" and ")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn marks(paths: &[PathBuf]) -> Vec<Option<Mark>> {
+    let mark = |metadata: Metadata| Mark {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    };
+    let marks = paths.iter().map(|path| path.metadata().ok().map(mark));
+    marks.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_used_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        std::fs::write(&path, "1").unwrap();
+        let read = {
+            let path = path.clone();
+            move || {
+                let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+                text.parse::<u32>().map_err(|error| error.to_string())
+            }
+        };
+        let fresh = Fresh::new(vec![path.clone()], read).unwrap();
+        let get = || {
+            fresh.state().looked = Instant::now().checked_sub(PAUSE).unwrap();
+            *fresh.get()
+        };
+        assert_eq!(get(), 1);
+        std::fs::write(&path, "no number").unwrap();
+        assert_eq!(get(), 1);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(get(), 1);
+        std::fs::write(&path, "23").unwrap();
+        assert_eq!(get(), 23);
+        // Not looked at again so soon.
+        std::fs::write(&path, "456").unwrap();
+        assert_eq!(*fresh.get(), 23);
+    }
+}

@@ -1,0 +1,69 @@
+//! The tools for programs that do not speak MCP. Offer, policy, limits and audit log are
+//! the same.
+
+use serde_json::{Map, Value};
+
+use super::Server;
+use super::refusal::ENDING;
+use super::running::{Caller, Event};
+use crate::audit::Occasion;
+use crate::engine::{Tool, ToolError};
+use crate::remote::Remote;
+use crate::render;
+
+/// From here on, the next call would probably find the engine's queue full.
+const MAX_CALLS: usize = 256;
+
+impl Server {
+    /// Whether so many calls wait that another one should come later.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.0.calls.len() >= MAX_CALLS
+    }
+
+    /// The tools that can be called.
+    pub(crate) async fn plain_tools(&self) -> Result<&[Tool], ToolError> {
+        let offer = self.0.catalog.offer().await;
+        let offer = offer.map_err(|error| ToolError::Internal(error.to_string()))?;
+        Ok(offer.tools())
+    }
+
+    /// Calls a tool: its structured result. Nobody can be asked for consent. A call whose
+    /// future is dropped is cancelled.
+    pub(crate) async fn call_plainly(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        remote: Remote,
+    ) -> Result<Map<String, Value>, ToolError> {
+        let _running = self.0.calls.token();
+        tokio::select! {
+            answer = self.answer_plainly(tool, arguments, remote) => answer,
+            () = self.0.closed() => Err(ToolError::Internal(ENDING.to_owned())),
+        }
+    }
+
+    async fn answer_plainly(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        remote: Remote,
+    ) -> Result<Map<String, Value>, ToolError> {
+        let offer = self.0.catalog.offer().await;
+        let offer = offer.map_err(|error| ToolError::Internal(error.to_string()))?;
+        let tool = offer.find(tool);
+        let tool = tool.map_err(|error| ToolError::UnknownTool(error.to_string()))?;
+        let caller = Caller {
+            client: None,
+            remote: Some(remote),
+            occasion: Some(Occasion::Call),
+        };
+        let arguments = Value::Object(arguments).to_string();
+        let mut call = self.0.start(tool, arguments, false, &caller).await?;
+        loop {
+            // Progress has no place in one response, and nothing asks.
+            if let Event::Ended(answer) = call.next().await {
+                return render::structured(&answer?);
+            }
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `host-runner serve --http`, as a process, and plain HTTP to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio_rustls::TlsConnector;
+
+use crate::client::Era;
+use crate::events::{Head, Stream};
+use crate::forward::HttpAnswer;
+use crate::patience::PATIENCE;
+use crate::process::{Output, Started};
+use crate::watch::Watch;
+use crate::web_client::WebClient;
+
+/// A running `host-runner serve --http`.
+pub struct Web {
+    /// `127.0.0.1:PORT`.
+    pub address: String,
+    child: Child,
+    watch: Watch,
+    secrets: Vec<String>,
+}
+
+impl Web {
+    /// Waits until the process that was started listens.
+    pub(crate) async fn listening(started: Started, secrets: Vec<String>) -> anyhow::Result<Self> {
+        let Started { mut child, watch } = started;
+        let address = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(address) = address(&watch.stderr_text()?) {
+                    return Ok(address);
+                }
+                if let Some(status) = child.try_wait()? {
+                    bail!("serve ended, {status}: {}", watch.stderr_text()?);
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        let address = address.await.context("serve does not start")??;
+        Ok(Self {
+            address,
+            child,
+            watch,
+            secrets,
+        })
+    }
+
+    /// A client of this era, with this token.
+    pub fn client(&self, era: Era, token: Option<&str>) -> WebClient {
+        WebClient::new(self.address.clone(), era, token)
+    }
+
+    /// All that it wrote to stderr so far.
+    pub fn stderr(&self) -> anyhow::Result<String> {
+        self.watch.stderr_text()
+    }
+
+    /// A working directory's file is replaced at once, as tools do that renew certificates.
+    pub fn replace(&self, name: &str, content: &str) -> anyhow::Result<()> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let new = self.watch.directory().join(format!("{name}.new"));
+        std::fs::write(&new, content)?;
+        std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
+        Ok(std::fs::rename(new, self.watch.directory().join(name))?)
+    }
+
+    /// Asks for a path, with these headers, and reads until the connection ends.
+    pub async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<HttpAnswer> {
+        let mut request = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request += &format!("Host: {}\r\n", self.address);
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        self.send(&format!("{request}\r\n")).await
+    }
+
+    /// Sends bytes as they are, and reads until the connection ends.
+    pub async fn send(&self, request: &str) -> anyhow::Result<HttpAnswer> {
+        let stream = TcpStream::connect(&self.address).await?;
+        let answer = tokio::time::timeout(PATIENCE, exchange(stream, request));
+        let answer = answer.await.context("no answer")??;
+        for secret in &self.secrets {
+            ensure!(!answer.body.contains(secret), "a secret: {answer:?}");
+        }
+        Ok(answer)
+    }
+
+    /// A connection to be written to and read from piece by piece.
+    pub async fn connection(&self) -> anyhow::Result<TcpStream> {
+        Ok(TcpStream::connect(&self.address).await?)
+    }
+
+    /// Asks for a path over TLS, by a certificate (DER) that must be the server's.
+    pub async fn ask_over_tls(&self, path: &str, certificate: &[u8]) -> anyhow::Result<HttpAnswer> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from(certificate.to_vec()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let stream = TcpStream::connect(&self.address).await?;
+        let name = ServerName::try_from("localhost")?;
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        exchange(stream.await?, &request).await
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) -> anyhow::Result<()> {
+        let pid = self.child.id().context("it has ended")?;
+        let status = std::process::Command::new("kill")
+            .arg(pid.to_string())
+            .status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
+    }
+
+    /// Waits for its end.
+    pub async fn ended(mut self) -> anyhow::Result<Output> {
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("serve does not end")??;
+        Ok(Output {
+            status: status.code(),
+            stdout: self.watch.stdout_text(),
+            stderr: self.watch.stderr_text()?,
+        })
+    }
+}
+
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: &str,
+) -> anyhow::Result<HttpAnswer> {
+    stream.write_all(request.as_bytes()).await?;
+    let mut reader = BufReader::new(stream);
+    let head = Head::read(&mut reader).await?;
+    let body = match head.header("transfer-encoding") {
+        Some(_) => Stream::new(head.clone(), Box::new(reader)).text().await?,
+        None => {
+            let mut bytes = Vec::new();
+            // A peer that ends TLS without saying so.
+            let _ = reader.read_to_end(&mut bytes).await;
+            String::from_utf8(bytes)?
+        }
+    };
+    Ok(HttpAnswer {
+        status: head.status,
+        head: head.text,
+        body,
+    })
+}
+
+/// Where it listens, once it says so.
+fn address(stderr: &str) -> Option<String> {
+    let (_, rest) = stderr.split_once("serving MCP at http")?;
+    let (_, rest) = rest.split_once("://")?;
+    let (address, _) = rest.split_once("/mcp\n")?;
+    Some(address.to_owned())
+}
