@@ -3,8 +3,8 @@
 
 usage: test_client.py [HOST_RUNNER]
 
-Runs host-runner with the built-in simulated cluster (`--demo`), and without
-settings. The program is the argument, $HOST_RUNNER or
+Runs host-runner with the built-in simulated cluster (`--demo`) over stdio and over HTTP,
+and without settings. The program is the argument, $HOST_RUNNER or
 target/release/host-runner. Prints a line for each failed check, then
 "N passed, N failed"; the exit status is 1 if any check failed. The checks are
 in clients/.
@@ -12,13 +12,16 @@ in clients/.
 
 import asyncio
 import functools
+import secrets
 import sys
 import tempfile
 from pathlib import Path
 
+import httpx2
+
 from clients import calls, every_tool, guide, listing
 from clients.checks import Checks
-from clients.connect import ERAS, EVERYTHING, MODERN, Stdio, connect, program
+from clients.connect import ERAS, EVERYTHING, MODERN, Http, Stdio, connect, program
 
 # Of each part. A machine that also compiles is slow.
 PATIENCE_SECONDS = 180
@@ -72,17 +75,32 @@ async def confirmation(server, era, checks):
     await calls.check_confirmation(open_session, checks)
 
 
-PARTS = (basics, without_settings, all_tools, all_tools_in_full, updates, cancellation, confirmation)
+async def access(server, _era, checks):
+    token = secrets.token_hex(32)
+    async with server().address(token) as url, httpx2.AsyncClient(timeout=60) as http:
+        for given in (None, secrets.token_hex(32), token):
+            headers = {"Authorization": f"Bearer {given}"} if given else {}
+            response = await http.post(url, json={}, headers=headers)
+            refused = response.status_code == 401
+            checks.that(refused == (given != token), f"only the right token is let in: {response}")
+
+
+PARTS = {
+    Stdio: (basics, without_settings, all_tools, all_tools_in_full, updates, cancellation, confirmation),
+    Http: (access, basics, all_tools, updates, cancellation, confirmation),
+}
 
 
 async def main():
-    server = functools.partial(Stdio, program(sys.argv[1:]))
+    host_runner = program(sys.argv[1:])
     total = Checks()
     runs = []
-    for era in ERAS:
-        for part in PARTS:
-            checks = Checks(f"{part.__name__}, {era}")
-            runs.append((checks, checks.drive(part(server, era, checks), PATIENCE_SECONDS)))
+    for transport, parts in PARTS.items():
+        server = functools.partial(transport, host_runner)
+        for era in ERAS:
+            for part in parts:
+                checks = Checks(f"{part.__name__}, {transport.__name__}, {era}")
+                runs.append((checks, checks.drive(part(server, era, checks), PATIENCE_SECONDS)))
     # Each has its own host-runner and its own cluster, and mostly waits for it.
     await asyncio.gather(*(run for _, run in runs))
     for checks, _ in runs:

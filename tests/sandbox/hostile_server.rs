@@ -36,9 +36,11 @@ fn attacker(rogue: &Rogue) -> anyhow::Result<HostRunner> {
     Ok(rogue.host()?.component(&hostile_component()?))
 }
 
+/// What the component gets from a path. Its text may be cut, since it knows no ceiling.
 async fn get(client: &Client, rogue: &Rogue, path: &str) -> anyhow::Result<Value> {
     let url = format!("{}/api2/json/{path}", rogue.url);
-    client.call("send_request", json!({ "url": url })).await
+    let result = client.request("send_request", json!({ "url": url })).await??;
+    result.structured_content.context("no structured content")
 }
 
 /// A server whose answer to `version` is what the test says; it says fine to

@@ -142,10 +142,12 @@ impl Inner {
                     question.answer(agreed);
                 }
                 (Event::Question(question), _) => {
-                    return Ok(match self.questions.park(request, of.as_ref(), question, call) {
-                        Some(asks) => asks.into(),
-                        None => to_error(&refusal::unasked()).into(),
-                    });
+                    return Ok(
+                        match self.questions.park(request, of.as_ref(), question, call) {
+                            Some(asks) => asks.into(),
+                            None => to_error(&refusal::unasked()).into(),
+                        },
+                    );
                 }
             }
         }

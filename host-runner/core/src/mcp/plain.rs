@@ -10,6 +10,7 @@ use crate::audit::Occasion;
 use crate::engine::{Tool, ToolError};
 use crate::remote::Remote;
 use crate::render;
+use crate::settings::Detail;
 
 /// From here on, the next call would probably find the engine's queue full.
 const MAX_CALLS: usize = 256;
@@ -58,7 +59,10 @@ impl Server {
             occasion: Some(Occasion::Call),
         };
         let arguments = Value::Object(arguments).to_string();
-        let mut call = self.0.start(tool, arguments, false, &caller).await?;
+        // The client gets the JSON, most likely for a model.
+        let shown = (self.0.ceiling, Detail::Full);
+        let call = self.0.start(tool, arguments, false, &caller, shown);
+        let mut call = call.await?;
         loop {
             // Progress has no place in one response, and nothing asks.
             if let Event::Ended(answer) = call.next().await {

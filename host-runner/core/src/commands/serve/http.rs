@@ -61,6 +61,7 @@ pub(super) async fn run(
         wait: operator.options.wait().unwrap_or(WAIT),
         poll: operator.poll(),
         detail: operator.detail(),
+        result_tokens: operator.result_tokens(),
         grace: GRACE,
         users: USERS,
     };
