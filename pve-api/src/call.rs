@@ -159,8 +159,12 @@ pub enum Effect {
     /// the same name on the other node. High availability migrates a guest
     /// itself and does not pass the target storage on.
     Migrate,
-    /// A firewall rule or option of nodes can cut them off from the network.
+    /// A firewall of the cluster or of a node can cut off nodes. It can cut off guests
+    /// as well: guests have a firewall only if the cluster's is on, and use the
+    /// cluster's security groups, aliases and IP sets.
     NodeFirewall,
+    /// A firewall of a guest can cut that guest off.
+    GuestFirewall,
 }
 
 /// The parameters of a call.

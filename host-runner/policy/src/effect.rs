@@ -30,6 +30,7 @@ pub(crate) fn apply(effect: Effect, request: &ApiRequest, meaning: &mut Meaning)
         Effect::HaState => ha_state(request, meaning),
         Effect::Migrate => migrate(request, meaning),
         Effect::NodeFirewall => meaning.may_lock_out = may_cut_off(request),
+        Effect::GuestFirewall => meaning.may_isolate = may_cut_off(request),
     }
 }
 
@@ -98,7 +99,7 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     if is_on(request, "restart") {
         meaning.act(Action::Shutdown);
     }
-    meaning.may_restart = request.segments.iter().any(|segment| segment == "lxc");
+    meaning.may_restart = is_of_container(request);
     let moves_none = is_on(request, "online") && !is_on(request, "with-local-disks");
     let entries: Vec<&str> = ["targetstorage", "target-storage"]
         .into_iter()
@@ -112,26 +113,78 @@ fn migrate(request: &ApiRequest, meaning: &mut Meaning) {
     meaning.storage_left_to_ha = true;
 }
 
-/// Whether a change of a firewall may cut off connections. A new rule that only accepts
-/// traffic cannot.
-pub(crate) fn may_cut_off(request: &ApiRequest) -> bool {
-    let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
-    let is_new_rule = !request.segments.iter().any(|segment| segment == "options")
-        && request.segments.last().is_some_and(|last| last == "rules");
-    if is_new_rule {
-        is("action", "DROP") || is("action", "REJECT") || is("type", "group")
-    } else if request
-        .segments
-        .last()
-        .is_some_and(|last| last == "options")
-    {
-        is_on(request, "enable")
-            || ["policy_in", "policy_out", "policy_forward"]
-                .into_iter()
-                .any(|name| is(name, "DROP") || is(name, "REJECT"))
-    } else {
-        true
+/// Whether a change of a firewall may cut off connections, which removals count as by
+/// their action. What the other rules, aliases and sets are is not known here, so only
+/// what cannot cut off whatever they are is left out.
+fn may_cut_off(request: &ApiRequest) -> bool {
+    let (is_of_guest, path) = match request.segments.as_slice() {
+        [first, _, path @ ..] if first == "cluster" => (false, path),
+        [_, _, third, path @ ..] if third == "firewall" => (false, path),
+        [_, _, _, _, _, path @ ..] => (true, path),
+        _ => return true,
+    };
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    match (request.method, path.as_slice()) {
+        (_, ["options"]) => request
+            .params
+            .iter()
+            .any(|(name, value)| option(name, value)),
+        (Method::Post, ["rules"] | ["groups", _]) => new_rule(request),
+        (Method::Put, ["rules", _] | ["groups", _, _]) => changed_rule(request),
+        // A new group or set is empty. A renamed one may be that which a rule names.
+        (Method::Post, ["groups"]) => renames(request, "group"),
+        // An empty set may hide one of the cluster with the same name, and
+        // `ipfilter-net0` lets no address of that card out.
+        (Method::Post, ["ipset"]) => {
+            renames(request, "name") || (is_of_guest && !has(request, "rename"))
+        }
+        // A rule may name an alias that there was none of, and Proxmox skips it until then.
+        _ => true,
     }
+}
+
+/// Whether a value of an option may cut off.
+fn option(name: &str, value: &str) -> bool {
+    match name {
+        "policy_in" | "policy_out" | "policy_forward" => value != "ACCEPT",
+        // These let something through that would be dropped.
+        "dhcp" | "ndp" | "radv" | "nf_conntrack_allow_invalid" => flag(value) != Some(true),
+        // They log, or drop only packets that no program sends.
+        "digest" | "log_nf_conntrack" | "nosmurfs" | "tcpflags" => false,
+        _ if name.contains("log_level") => false,
+        "enable" | "ebtables" | "ipfilter" | "macfilter" | "protection_synflood" => {
+            flag(value) != Some(false)
+        }
+        _ => true,
+    }
+}
+
+/// One that is off does nothing, and Proxmox adds a rule without `enable` switched off.
+fn new_rule(request: &ApiRequest) -> bool {
+    let is = |name: &str, value: &str| request.values(name).any(|one| one == value);
+    // The action of a rule for a security group is the group's name.
+    is_on(request, "enable") && (is("type", "group") || !is("action", "ACCEPT"))
+}
+
+/// Whether a rule accepts or drops, and whether it is on, is not known.
+fn changed_rule(request: &ApiRequest) -> bool {
+    let is_idle = |(name, value): &(String, String)| match name.as_str() {
+        "comment" | "log" | "digest" => true,
+        "delete" => list(value).all(|name| matches!(name, "comment" | "log")),
+        _ => false,
+    };
+    !request.params.iter().all(is_idle)
+}
+
+/// Whether a group or set gets another name. With its own, only its comment changes.
+fn renames(request: &ApiRequest, new: &str) -> bool {
+    let name: Vec<&str> = request.values(new).collect();
+    request.values("rename").any(|old| name != [old])
+}
+
+/// Whether the path is that of a container: `/nodes/{node}/lxc/{vmid}`.
+pub(crate) fn is_of_container(request: &ApiRequest) -> bool {
+    request.segments.get(2).is_some_and(|kind| kind == "lxc")
 }
 
 fn is_on(request: &ApiRequest, name: &str) -> bool {

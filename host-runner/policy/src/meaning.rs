@@ -56,7 +56,7 @@ pub struct Meaning {
     pub may_hide: bool,
     /// The hosts, in lower case, that a node would fetch from.
     pub hosts: Vec<String>,
-    /// It may cut nodes off from the network, though nothing is lost.
+    /// It may cut nodes, or guests on them, off from the network, though nothing is lost.
     pub may_lock_out: bool,
     /// It may cut a guest off from its network: it changes one of its cards, or its
     /// firewall.
@@ -206,17 +206,13 @@ impl Meaning {
     /// Whether it is about a node's firewall, through which all of its guests
     /// are reached.
     pub(crate) fn is_of_node(&self) -> bool {
-        self.vmids.is_empty() && self.is_of_firewall()
-    }
-
-    /// Whether it changes a firewall.
-    fn is_of_firewall(&self) -> bool {
-        self.actions.iter().any(|action| {
+        let is_of_firewall = |action: &Action| {
             matches!(
                 action,
                 Action::FirewallRule | Action::FirewallDelete | Action::FirewallOptions
             )
-        })
+        };
+        self.vmids.is_empty() && self.actions.iter().any(is_of_firewall)
     }
 
     /// What a request for this call means.
@@ -249,12 +245,8 @@ impl Meaning {
             }
             Params::Config(groups) => meaning.add_config(groups, request)?,
         }
-        match call.effect() {
-            Some(effect) => effect::apply(effect, request, &mut meaning),
-            None if meaning.is_of_firewall() => {
-                meaning.may_isolate = effect::may_cut_off(request);
-            }
-            None => {}
+        if let Some(effect) = call.effect() {
+            effect::apply(effect, request, &mut meaning);
         }
         meaning.add_resources(request);
         Ok(meaning)
@@ -273,7 +265,7 @@ impl Meaning {
         self.memory_mib = number("memory").unwrap_or_default().max(swap);
         self.cpus = if self.actions.contains(&Action::Create) {
             number("cores").unwrap_or_default()
-        } else if request.segments.iter().any(|segment| segment == "lxc") {
+        } else if effect::is_of_container(request) {
             container_cpus(request)
         } else {
             vm_cpus(request)

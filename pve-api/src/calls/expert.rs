@@ -1,6 +1,6 @@
 //! Changes that no tool makes and an `allow` rule of a policy can permit: what
 //! they do is known, is reversible or only adds, and stays within the cluster's
-//! own objects.
+//! own objects. Those of firewalls can still cut off nodes or guests.
 
 use super::common::{
     BANDWIDTH, CONFIG_DISK, CONFIG_NETWORK, DESCRIPTION, DIGEST, MODIFY_CLUSTER, ON_STORAGE,
@@ -8,7 +8,7 @@ use super::common::{
 };
 use super::firewall::{NEW_RULE, RULE};
 use crate::action::Action;
-use crate::call::{Call, Given, GuestCall, Param, delete, must, opt, post, put};
+use crate::call::{Call, Effect, Given, GuestCall, Param, delete, must, opt, post, put};
 use crate::grammar::Grammar as G;
 
 const GROUP: &[Param] = &[
@@ -62,38 +62,45 @@ const MOVE_VOLUME_PARAMS: &[Param] = &[
 
 calls! {
     /// Adds a security group, or renames one.
-    ADD_GROUP = post("/cluster/firewall/groups", Action::FirewallRule, MODIFY_CLUSTER).takes(GROUP);
+    ADD_GROUP = post("/cluster/firewall/groups", Action::FirewallRule, MODIFY_CLUSTER).takes(GROUP)
+        .with(Effect::NodeFirewall);
     /// Removes an empty security group.
     DELETE_GROUP =
         delete("/cluster/firewall/groups/{group}", Action::FirewallDelete, MODIFY_CLUSTER);
     /// Adds a rule to a security group.
     ADD_GROUP_RULE = post("/cluster/firewall/groups/{group}", Action::FirewallRule, MODIFY_CLUSTER)
-        .takes(NEW_RULE);
+        .takes(NEW_RULE)
+        .with(Effect::NodeFirewall);
     /// Changes or moves such a rule.
     SET_GROUP_RULE =
         put("/cluster/firewall/groups/{group}/{pos}", Action::FirewallRule, MODIFY_CLUSTER)
-            .takes(RULE);
+            .takes(RULE)
+        .with(Effect::NodeFirewall);
     /// Removes such a rule.
     DELETE_GROUP_RULE =
         delete("/cluster/firewall/groups/{group}/{pos}", Action::FirewallDelete, MODIFY_CLUSTER)
             .takes(&[DIGEST]);
     /// Names an address.
     ADD_ALIAS =
-        post("/cluster/firewall/aliases", Action::FirewallRule, MODIFY_CLUSTER).takes(NEW_ALIAS);
+        post("/cluster/firewall/aliases", Action::FirewallRule, MODIFY_CLUSTER).takes(NEW_ALIAS)
+        .with(Effect::NodeFirewall);
     /// Changes such a name.
     SET_ALIAS =
-        put("/cluster/firewall/aliases/{name}", Action::FirewallRule, MODIFY_CLUSTER).takes(ALIAS);
+        put("/cluster/firewall/aliases/{name}", Action::FirewallRule, MODIFY_CLUSTER).takes(ALIAS)
+        .with(Effect::NodeFirewall);
     /// Removes such a name.
     DELETE_ALIAS =
         delete("/cluster/firewall/aliases/{name}", Action::FirewallDelete, MODIFY_CLUSTER)
             .takes(&[DIGEST]);
     /// Adds an IP set, or renames one.
-    ADD_IPSET = post("/cluster/firewall/ipset", Action::FirewallRule, MODIFY_CLUSTER).takes(IPSET);
+    ADD_IPSET = post("/cluster/firewall/ipset", Action::FirewallRule, MODIFY_CLUSTER).takes(IPSET)
+        .with(Effect::NodeFirewall);
     /// Removes an empty IP set.
     DELETE_IPSET = delete("/cluster/firewall/ipset/{name}", Action::FirewallDelete, MODIFY_CLUSTER);
     /// Adds an address to an IP set.
     ADD_IPSET_ENTRY = post("/cluster/firewall/ipset/{name}", Action::FirewallRule, MODIFY_CLUSTER)
-        .takes(IPSET_ENTRY);
+        .takes(IPSET_ENTRY)
+        .with(Effect::NodeFirewall);
     /// Asks a VM's agent whether it answers.
     PING_AGENT = post(
         qemu!("/agent/ping"),
@@ -124,11 +131,13 @@ guest_calls! {
     /// Names an address for a guest's rules.
     ADD_GUEST_ALIAS =
         GuestCall::post(guest!("/firewall/aliases"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(NEW_ALIAS);
+            .takes(NEW_ALIAS)
+            .with(Effect::GuestFirewall);
     /// Changes such a name.
     SET_GUEST_ALIAS =
         GuestCall::put(guest!("/firewall/aliases/{name}"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(ALIAS);
+            .takes(ALIAS)
+            .with(Effect::GuestFirewall);
     /// Removes such a name.
     DELETE_GUEST_ALIAS =
         GuestCall::delete(guest!("/firewall/aliases/{name}"), Action::FirewallDelete, CONFIG_NETWORK)
@@ -136,14 +145,16 @@ guest_calls! {
     /// Adds an IP set for a guest's rules, or renames one.
     ADD_GUEST_IPSET =
         GuestCall::post(guest!("/firewall/ipset"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(IPSET);
+            .takes(IPSET)
+            .with(Effect::GuestFirewall);
     /// Removes such a set, if it is empty.
     DELETE_GUEST_IPSET =
         GuestCall::delete(guest!("/firewall/ipset/{name}"), Action::FirewallDelete, CONFIG_NETWORK);
     /// Adds an address to such a set.
     ADD_GUEST_IPSET_ENTRY =
         GuestCall::post(guest!("/firewall/ipset/{name}"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(IPSET_ENTRY);
+            .takes(IPSET_ENTRY)
+            .with(Effect::GuestFirewall);
     /// Changes the description of a snapshot.
     DESCRIBE_SNAPSHOT =
         GuestCall::put(guest!("/snapshot/{snapname}/config"), Action::Options, SNAPSHOT)

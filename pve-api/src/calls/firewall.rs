@@ -176,17 +176,20 @@ guest_calls! {
     /// Changes them.
     SET_GUEST_OPTIONS =
         GuestCall::put(guest!("/firewall/options"), Action::FirewallOptions, CONFIG_NETWORK)
-            .takes(GUEST_OPTION_PARAMS);
+            .takes(GUEST_OPTION_PARAMS)
+            .with(Effect::GuestFirewall);
     /// The rules for a guest.
     GUEST_RULES = GuestCall::get(guest!("/firewall/rules"), AUDIT_GUEST);
     /// Adds a rule for a guest, as the first.
     ADD_GUEST_RULE =
         GuestCall::post(guest!("/firewall/rules"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(NEW_RULE);
+            .takes(NEW_RULE)
+            .with(Effect::GuestFirewall);
     /// Changes or moves such a rule.
     SET_GUEST_RULE =
         GuestCall::put(guest!("/firewall/rules/{pos}"), Action::FirewallRule, CONFIG_NETWORK)
-            .takes(RULE);
+            .takes(RULE)
+            .with(Effect::GuestFirewall);
     /// Removes such a rule.
     DELETE_GUEST_RULE =
         GuestCall::delete(guest!("/firewall/rules/{pos}"), Action::FirewallDelete, CONFIG_NETWORK)

@@ -188,33 +188,6 @@ fn no_read_makes_a_node_connect_to_an_address() {
     }
 }
 
-#[test]
-fn what_may_lock_out_is_destructive() {
-    let meaning = |method: &str, path: &str, body: &str| {
-        let verdict = decide(&Policy::preset(Preset::Operate), method, path, body);
-        assert!(verdict.allowed, "{verdict:?}");
-        verdict.meaning.is_destructive()
-    };
-    let options = "/cluster/firewall/options";
-    assert!(meaning("PUT", options, "enable=1"));
-    assert!(meaning("PUT", options, "policy_in=DROP"));
-    assert!(!meaning("PUT", options, "policy_in=ACCEPT&enable=0"));
-    let rules = "/nodes/pve1/firewall/rules";
-    assert!(meaning("POST", rules, "type=in&action=DROP&enable=1"));
-    assert!(!meaning("POST", rules, "type=in&action=ACCEPT&enable=1"));
-    assert!(meaning("PUT", "/nodes/pve1/firewall/rules/0", "enable=0"));
-    // So is what may cut off a guest.
-    let guest = "/nodes/pve1/qemu/100/firewall/options";
-    assert!(meaning("PUT", guest, "enable=1"));
-    assert!(meaning("PUT", guest, "policy_in=DROP"));
-    assert!(!meaning("PUT", guest, "policy_in=ACCEPT&enable=0"));
-    let rules = "/nodes/pve1/qemu/100/firewall/rules";
-    assert!(meaning("POST", rules, "type=in&action=REJECT&enable=1"));
-    assert!(!meaning("POST", rules, "type=in&action=ACCEPT&enable=1"));
-    let rule = "/nodes/pve1/qemu/100/firewall/rules/0";
-    assert!(meaning("PUT", rule, "enable=0"));
-}
-
 /// A running container is restarted on the other node, and whether it runs is not known.
 #[test]
 fn the_migration_of_a_container_is_destructive() {

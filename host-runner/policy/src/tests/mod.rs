@@ -1,6 +1,7 @@
 //! Tests of the whole policy: requests in, verdicts and filtered responses out.
 
 mod effects;
+mod firewall;
 mod lists;
 mod rules;
 mod scope;
