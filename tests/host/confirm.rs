@@ -291,27 +291,15 @@ async fn client_of_an_admin(sim: &Sim) -> anyhow::Result<Client> {
     host.connect_with(Era::Legacy, User::Declines).await
 }
 
-/// What the operator wants users to be asked about and what clients ask about by
-/// themselves, by a tool's annotations, is the same: a tool is destructive if it can send
-/// a request that is.
-#[tokio::test]
-async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
-    let sim = Sim::options().arg("--nodes=pve1,pve3").start().await?;
-    let admin = sim.admin()?.connect().await?;
-    let host = sim.admin()?;
-    let host = host.args(["--allow-tool=run_in_guest", "--confirm=destructive"]);
-    let client = host.connect_with(Era::Legacy, User::Declines).await?;
-    let asleep = json!({ "vmid": 103, "to_disk": true, "state_storage": "local" });
-    admin.call("suspend_guest", asleep.clone()).await?;
-    let backup = json!({ "vmid": 100, "storage": "nas" });
-    let backup = admin.call("create_backup", backup).await?["volid"].clone();
-    let rule = json!({ "vmid": 104, "direction": "in", "action": "ACCEPT", "macro": "HTTPS" });
-    admin.call("add_firewall_rule", rule).await?;
-    let iso = client.first_volume("pve1", "iso").await?;
-    let template = "debian-13-standard_13.1-2_amd64.tar.zst";
-    let url = "https://cdimage.example.org/images/debian-13-generic-amd64.qcow2";
+/// The name of a tool and the arguments of a call.
+type ToolCall = (&'static str, Value);
 
-    let harmless = [
+const TEMPLATE: &str = "debian-13-standard_13.1-2_amd64.tar.zst";
+
+/// Calls of tools that only make reversible or additive changes.
+fn harmless_calls(iso: &str, backup: &Value) -> Vec<ToolCall> {
+    let url = "https://cdimage.example.org/images/debian-13-generic-amd64.qcow2";
+    vec![
         ("start_guest", vm(201)),
         ("resume_guest", vm(103)),
         (
@@ -320,7 +308,7 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
         ),
         (
             "download_template",
-            json!({ "template": template, "node": "pve1", "storage": "local" }),
+            json!({ "template": TEMPLATE, "node": "pve1", "storage": "local" }),
         ),
         (
             "download_iso",
@@ -333,7 +321,7 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
         ),
         (
             "create_container",
-            json!({ "name": "ct11", "template": template, "node": "pve1", "storage": "local",
+            json!({ "name": "ct11", "template": TEMPLATE, "node": "pve1", "storage": "local",
                 "disk_size": "1G", "password": "hush-hush" }),
         ),
         (
@@ -358,8 +346,34 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
             "create_snapshot",
             json!({ "vmid": 104, "snapshot": "fresh" }),
         ),
-    ];
-    let destructive = [
+    ]
+}
+
+/// Changes of a guest's firewall that may cut it off.
+fn firewall_calls() -> Vec<ToolCall> {
+    vec![
+        (
+            "add_firewall_rule",
+            json!({ "vmid": 103, "direction": "in", "action": "DROP" }),
+        ),
+        (
+            "update_firewall_rule",
+            json!({ "vmid": 104, "position": 0, "enabled": false }),
+        ),
+        (
+            "delete_firewall_rule",
+            json!({ "vmid": 104, "position": 0 }),
+        ),
+        (
+            "set_firewall_options",
+            json!({ "vmid": 103, "enabled": true }),
+        ),
+    ]
+}
+
+/// The other calls of tools that are destructive, apart from `stop_task`.
+fn destructive_calls(iso: &str, asleep: Value) -> Vec<ToolCall> {
+    vec![
         ("stop_guest", vm(103)),
         ("restart_guest", vm(103)),
         ("suspend_guest", asleep),
@@ -391,22 +405,6 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
         ),
         ("set_ha_resource", json!({ "vmid": 104, "max_relocate": 0 })),
         (
-            "add_firewall_rule",
-            json!({ "vmid": 103, "direction": "in", "action": "DROP" }),
-        ),
-        (
-            "update_firewall_rule",
-            json!({ "vmid": 104, "position": 0, "enabled": false }),
-        ),
-        (
-            "delete_firewall_rule",
-            json!({ "vmid": 104, "position": 0 }),
-        ),
-        (
-            "set_firewall_options",
-            json!({ "vmid": 103, "enabled": true }),
-        ),
-        (
             "set_nic",
             json!({ "vmid": 100, "nic": "new", "bridge": "vmbr0" }),
         ),
@@ -420,7 +418,43 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
             json!({ "vmid": 200, "size": "1G", "mount_point": "/srv/data", "storage": "local" }),
         ),
         ("convert_to_template", vm(500)),
-    ];
+    ]
+}
+
+async fn stopping_a_task_asks() -> anyhow::Result<()> {
+    // A task that has ended is not stopped, so it takes one that runs.
+    let slow = Sim::options().arg("--task-seconds=3600").start().await?;
+    let starts = json!({ "vmid": 201, "wait": false });
+    let started = slow.host()?.connect().await?;
+    let started = started.call("start_guest", starts).await?;
+    let stops = slow.host()?.arg("--confirm=destructive");
+    let stops = stops.connect_with(Era::Legacy, User::Declines).await?;
+    let upid = json!({ "upid": started["upid"] });
+    stops.error("stop_task", upid).await?;
+    assert_eq!(stops.questions().len(), 1);
+    Ok(())
+}
+
+/// What the operator wants users to be asked about and what clients ask about by
+/// themselves, by a tool's annotations, is the same: a tool is destructive if it can send
+/// a request that is.
+#[tokio::test]
+async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
+    let sim = Sim::options().arg("--nodes=pve1,pve3").start().await?;
+    let admin = sim.admin()?.connect().await?;
+    let host = sim.admin()?;
+    let host = host.args(["--allow-tool=run_in_guest", "--confirm=destructive"]);
+    let client = host.connect_with(Era::Legacy, User::Declines).await?;
+    let asleep = json!({ "vmid": 103, "to_disk": true, "state_storage": "local" });
+    admin.call("suspend_guest", asleep.clone()).await?;
+    let backup = json!({ "vmid": 100, "storage": "nas" });
+    let backup = admin.call("create_backup", backup).await?["volid"].clone();
+    let rule = json!({ "vmid": 104, "direction": "in", "action": "ACCEPT", "macro": "HTTPS" });
+    admin.call("add_firewall_rule", rule).await?;
+    let iso = client.first_volume("pve1", "iso").await?;
+    let harmless = harmless_calls(&iso, &backup);
+    let mut destructive = destructive_calls(&iso, asleep);
+    destructive.extend(firewall_calls());
 
     let hint = |name: &str, hint: &str| -> bool {
         let mut tools = client.tools().iter();
@@ -444,16 +478,7 @@ async fn annotations_and_consent_agree_for_every_tool() -> anyhow::Result<()> {
     }
     assert_eq!(sim.writes()?.len(), before);
 
-    // A task that has ended is not stopped, so it takes one that runs.
-    let slow = Sim::options().arg("--task-seconds=3600").start().await?;
-    let starts = json!({ "vmid": 201, "wait": false });
-    let started = slow.host()?.connect().await?;
-    let started = started.call("start_guest", starts).await?;
-    let stops = slow.host()?.arg("--confirm=destructive");
-    let stops = stops.connect_with(Era::Legacy, User::Declines).await?;
-    let upid = json!({ "upid": started["upid"] });
-    stops.error("stop_task", upid).await?;
-    assert_eq!(stops.questions().len(), 1);
+    stopping_a_task_asks().await?;
 
     let mut tried: Vec<_> = harmless
         .iter()
@@ -480,7 +505,7 @@ async fn a_question_says_in_words_what_happens() -> anyhow::Result<()> {
                 "Guest: 103, named \"plain01\" in Proxmox VE",
                 "Node: pve1",
                 "What happens: The guest is shut down.",
-                "What cannot be undone: The guest's services are interrupted.",
+                "Possible harm: The guest's services are interrupted.",
                 "POST /nodes/pve1/qemu/103/status/shutdown",
             ][..],
         ),
@@ -497,8 +522,8 @@ async fn a_question_says_in_words_what_happens() -> anyhow::Result<()> {
             "set_firewall_options",
             json!({ "vmid": 103, "enabled": true }),
             &[
-                "What happens: A firewall is switched, or its defaults are changed.",
-                "What cannot be undone: The guest may be cut off from its network.",
+                "What happens: A firewall is turned on or off, or its policies are changed.",
+                "Possible harm: The guest may be cut off from its network.",
                 "  enable = \"1\"",
             ],
         ),

@@ -2,38 +2,39 @@
 
 use super::meaning::Meaning;
 use super::request::ApiRequest;
-use pve_api::Action;
+use pve_api::{Action, Method};
 
-/// What a change does.
+/// What a change does. Of a change that is destructive, `harm` or `irreversible` says
+/// something; of any other, neither.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Consequences {
     /// What happens. Empty only for a request that changes nothing.
     pub happens: Vec<&'static str>,
-    /// What is lost or interrupted by it, or can be, and comes back by no other request.
-    /// Empty only for a change that is not destructive.
-    pub lasting: Vec<&'static str>,
+    /// What is interrupted or hidden by it, or may be, and can be put right later.
+    pub harm: Vec<&'static str>,
+    /// What is lost by it, or may be, and comes back by no other request.
+    pub irreversible: Vec<&'static str>,
 }
 
 impl Consequences {
     /// What a request does that has this meaning.
     pub fn of(request: &ApiRequest, meaning: &Meaning) -> Self {
         let mut all = Self::default();
-        let last = request.segments.last().map_or("", String::as_str);
         for action in &meaning.actions {
-            add(&mut all.happens, happens(*action, last));
-            add(&mut all.lasting, lasting(*action));
+            add(&mut all.happens, happens(*action, request));
+            add(&mut all.harm, harm(*action, request));
+            add(&mut all.irreversible, irreversible(*action));
         }
-        if !meaning.is_destructive() {
-            return all;
-        }
+        let is_of_backups = meaning.actions.contains(&Action::BackupJob);
         for (may, what) in [
             (
                 meaning.may_lock_out,
-                "Connections to nodes may be cut off, with that of this server.",
+                "Connections to nodes or guests may be cut off, including this server's own.",
             ),
             (
                 meaning.may_starve,
-                "With less memory than it uses, a running container loses processes at once.",
+                "If a running container gets less memory than it uses, the kernel kills \
+                 processes in it.",
             ),
             (
                 meaning.may_isolate,
@@ -45,20 +46,31 @@ impl Consequences {
                  services are interrupted.",
             ),
             (
-                meaning.may_unprotect,
-                "Guests may be left without backups or high availability, and old backups may be \
-                 removed.",
+                meaning.may_unprotect && is_of_backups,
+                "Guests may be left without backups.",
             ),
             (
-                meaning.may_reinstall,
-                "A guest that starts from this CD-ROM may overwrite its disks.",
+                meaning.may_unprotect && !is_of_backups,
+                "The guest may be left without high availability.",
             ),
             (
                 meaning.may_hide,
                 "Files below the path of the mounted volume are hidden.",
             ),
         ] {
-            add(&mut all.lasting, may.then_some(what));
+            add(&mut all.harm, may.then_some(what));
+        }
+        for (may, what) in [
+            (
+                meaning.may_unprotect && is_of_backups,
+                "Old backups may be removed.",
+            ),
+            (
+                meaning.may_reinstall,
+                "A guest that starts from this CD-ROM may overwrite its disks.",
+            ),
+        ] {
+            add(&mut all.irreversible, may.then_some(what));
         }
         all
     }
@@ -68,8 +80,9 @@ fn add(all: &mut Vec<&'static str>, what: Option<&'static str>) {
     all.extend(what.filter(|what| !all.contains(what)));
 }
 
-/// What an action of a request does, whose path ends with `last`.
-fn happens(action: Action, last: &str) -> Option<&'static str> {
+/// What an action of a request does.
+fn happens(action: Action, request: &ApiRequest) -> Option<&'static str> {
+    let last = request.segments.last().map_or("", String::as_str);
     Some(match (action, last) {
         (Action::Read, _) => return None,
         (Action::Power, "resume") => "The guest resumes.",
@@ -80,8 +93,8 @@ fn happens(action: Action, last: &str) -> Option<&'static str> {
         (Action::Shutdown, "migrate") => "The guest is restarted on the other node.",
         (Action::Shutdown, "vzdump") => "The guest is stopped or suspended for its backup.",
         (Action::Shutdown, _) => "Guests are shut down, restarted or suspended.",
-        (Action::HardStop, "reset") => "The guest is reset without being asked.",
-        (Action::HardStop, _) => "The guest is switched off without being asked.",
+        (Action::HardStop, "reset") => "The guest is reset without a clean shutdown.",
+        (Action::HardStop, _) => "The guest is powered off without a clean shutdown.",
         (Action::Clone, _) => "A new guest is made as a copy of this one.",
         (Action::Create, _) => "A new guest is made.",
         (Action::Hardware, _) => "The guest's disks, network cards or CD-ROMs are changed.",
@@ -98,31 +111,61 @@ fn happens(action: Action, last: &str) -> Option<&'static str> {
         (Action::BackupJob, _) => "A backup job is added or changed.",
         (Action::BackupJobChange, _) => "What a backup job does is changed.",
         (Action::Restore, _) => "A new guest is made from a backup.",
-        (Action::FirewallRule, _) => "A firewall rule is added or changed.",
-        (Action::FirewallDelete, _) => "A firewall rule is removed.",
-        (Action::FirewallOptions, _) => "A firewall is switched, or its defaults are changed.",
-        (Action::Download, _) => "A node connects to a URL, or downloads a file to a storage.",
+        (Action::FirewallRule, _) => match is_of_rule(request) {
+            true => "A firewall rule is added or changed.",
+            false => "A security group, alias or IP set of a firewall is added or changed.",
+        },
+        (Action::FirewallDelete, _) => match is_of_rule(request) {
+            true => "A firewall rule is removed.",
+            false => "A security group, alias or IP set of a firewall is removed.",
+        },
+        (Action::FirewallOptions, _) => {
+            "A firewall is turned on or off, or its policies are changed."
+        }
+        (Action::Download, "query-url-metadata") => {
+            "A node connects to a URL to read its metadata."
+        }
+        (Action::Download, _) => "A node downloads a file to a storage.",
         (Action::StopTask, _) => "A running task is aborted.",
         (Action::HighAvailability, _) => "What high availability does with the guest is changed.",
         (Action::GuestExec, _) => "A command runs inside the guest.",
     })
 }
 
-/// What of an action cannot be undone.
-fn lasting(action: Action) -> Option<&'static str> {
+/// Whether a change of a firewall is about a rule: `…/rules`, `…/rules/{pos}`, and in a
+/// security group `POST …/groups/{group}` and `…/groups/{group}/{pos}`.
+fn is_of_rule(request: &ApiRequest) -> bool {
+    let mut from_end = request.segments.iter().rev().map(String::as_str);
+    let (last, before, third) = (from_end.next(), from_end.next(), from_end.next());
+    last == Some("rules")
+        || before == Some("rules")
+        || third == Some("groups")
+        || (before == Some("groups") && request.method == Method::Post)
+}
+
+/// What an action interrupts, or may cut off, until somebody puts it right.
+fn harm(action: Action, request: &ApiRequest) -> Option<&'static str> {
     Some(match action {
         Action::Shutdown => "The guest's services are interrupted.",
+        Action::FirewallDelete if is_of_rule(request) => {
+            "Connections that the rule blocked may be allowed, and connections that it allowed \
+             may be cut off."
+        }
+        Action::FirewallDelete => {
+            "Rules that name it no longer apply: connections that they blocked may be allowed, \
+             and connections that they allowed may be cut off."
+        }
+        Action::StopTask => "The task's work may be left incomplete, and a guest may stay locked.",
+        _ => return None,
+    })
+}
+
+/// What an action loses for good.
+fn irreversible(action: Action) -> Option<&'static str> {
+    Some(match action {
         Action::HardStop => "What the guest has not yet written to its disks is lost.",
         Action::Rollback => "All that the guest has written since the snapshot is lost.",
         Action::SnapshotDelete => "A removed snapshot cannot be restored.",
-        Action::FirewallDelete => {
-            "Connections may be let through or cut off that were not. The rule has to be written \
-             anew."
-        }
-        Action::StopTask => {
-            "What the task has done so far is not undone: its work may be incomplete, and a guest \
-             may stay locked."
-        }
         Action::Template => "A template cannot be started, nor be turned into a guest again.",
         Action::GuestExec => "Proxmox VE cannot undo what a command does.",
         _ => return None,
@@ -136,8 +179,19 @@ mod tests {
     use super::*;
 
     fn of(meaning: Meaning) -> Consequences {
-        let request = ApiRequest::parse("POST", "/api2/json/nodes/pve1/x", None, b"").unwrap();
-        Consequences::of(&request, &meaning)
+        at("POST /nodes/pve1/x", &meaning)
+    }
+
+    fn at(request: &str, meaning: &Meaning) -> Consequences {
+        let (method, path) = request.split_once(' ').unwrap();
+        let path = format!("/api2/json{path}");
+        let request = ApiRequest::parse(method, &path, None, b"").unwrap();
+        Consequences::of(&request, meaning)
+    }
+
+    /// Everything that is said of what may go wrong.
+    fn warnings(all: &Consequences) -> usize {
+        all.harm.len() + all.irreversible.len()
     }
 
     #[test]
@@ -150,7 +204,7 @@ mod tests {
             let is_destructive = meaning.is_destructive();
             let all = of(meaning);
             assert_eq!(all.happens.is_empty(), action == Action::Read, "{name}");
-            assert_eq!(all.lasting.is_empty(), !is_destructive, "{name}");
+            assert_eq!(warnings(&all) == 0, !is_destructive, "{name}");
         }
     }
 
@@ -160,7 +214,7 @@ mod tests {
             actions: vec![Action::Options],
             ..Meaning::default()
         };
-        assert_eq!(of(base()).lasting, [""; 0]);
+        assert_eq!(warnings(&of(base())), 0);
         let flags: [fn(&mut Meaning) -> &mut bool; 7] = [
             |one| &mut one.may_lock_out,
             |one| &mut one.may_starve,
@@ -174,7 +228,67 @@ mod tests {
             let mut meaning = base();
             *flag(&mut meaning) = true;
             assert!(meaning.is_destructive());
-            assert_eq!(of(meaning).lasting.len(), 1);
+            assert_eq!(warnings(&of(meaning)), 1);
         }
+    }
+
+    #[test]
+    fn only_what_is_lost_for_good_cannot_be_undone() {
+        let of = |actions: &[Action]| {
+            of(Meaning {
+                actions: actions.to_vec(),
+                may_unprotect: true,
+                ..Meaning::default()
+            })
+        };
+        let job = of(&[Action::BackupJob]);
+        assert_eq!(job.harm, ["Guests may be left without backups."]);
+        assert_eq!(job.irreversible, ["Old backups may be removed."]);
+        let ha = of(&[Action::HighAvailability]);
+        let without = ["The guest may be left without high availability."];
+        assert_eq!(ha.harm, without);
+        assert_eq!(ha.irreversible, [""; 0]);
+    }
+
+    #[test]
+    fn a_sentence_fits_the_path() {
+        let happens = |request: &str, action: Action| {
+            let meaning = Meaning {
+                actions: vec![action],
+                ..Meaning::default()
+            };
+            at(request, &meaning).happens.concat()
+        };
+        let rule = "A firewall rule is removed.";
+        let other = "A security group, alias or IP set of a firewall is removed.";
+        for (path, expected) in [
+            ("/cluster/firewall/rules/0", rule),
+            ("/nodes/rules/qemu/100/firewall/rules/0", rule),
+            ("/cluster/firewall/groups/web/0", rule),
+            ("/cluster/firewall/groups/web", other),
+            ("/cluster/firewall/aliases/web", other),
+            ("/nodes/pve1/lxc/200/firewall/ipset/web", other),
+        ] {
+            let said = happens(&format!("DELETE {path}"), Action::FirewallDelete);
+            assert_eq!(said, expected, "{path}");
+        }
+        for (request, expected) in [
+            ("POST /cluster/firewall/groups/web", "A firewall rule is"),
+            ("PUT /cluster/firewall/groups/web/0", "A firewall rule is"),
+            ("POST /cluster/firewall/groups", "A security group,"),
+            ("PUT /cluster/firewall/aliases/web", "A security group,"),
+            ("POST /cluster/firewall/ipset/web", "A security group,"),
+        ] {
+            let said = happens(request, Action::FirewallRule);
+            assert!(said.starts_with(expected), "{request}: {said}");
+        }
+        assert_eq!(
+            happens("GET /nodes/pve1/query-url-metadata", Action::Download),
+            "A node connects to a URL to read its metadata."
+        );
+        assert_eq!(
+            happens("POST /nodes/pve1/storage/a/download-url", Action::Download),
+            "A node downloads a file to a storage."
+        );
     }
 }

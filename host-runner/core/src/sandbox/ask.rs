@@ -7,7 +7,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use host_runner_policy::{ApiRequest, Consequences, Directory, Meaning};
+use host_runner_policy::{ApiRequest, Consequences, Directory, Meaning, Method};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::redact;
@@ -41,15 +41,22 @@ pub(crate) struct Change {
     /// The request: its first line names method and path, each further one a
     /// parameter.
     pub text: String,
-    /// What it is about, what happens and what cannot be undone, line by line.
+    /// What it is about, what happens, what harm that may do and what cannot be undone,
+    /// line by line.
     about: String,
+    /// It changes nothing in Proxmox VE, but makes a node connect to something.
+    is_read: bool,
 }
 
 impl Change {
     /// What the user is asked before a tool makes the change.
     pub(crate) fn question(&self, tool: &str) -> String {
+        let what = match self.is_read {
+            true => "send a request to",
+            false => "make a change in",
+        };
         format!(
-            "{tool} wants to make a change in Proxmox VE.\n{}The whole request:\n{}\nAllow it?",
+            "{tool} wants to {what} Proxmox VE.\n{}The whole request:\n{}\nAllow it?",
             self.about, self.text
         )
     }
@@ -145,6 +152,7 @@ impl Change {
         Self {
             text,
             about: about(request, meaning, guests),
+            is_read: request.method == Method::Get,
         }
     }
 }
@@ -162,13 +170,18 @@ fn about(request: &ApiRequest, meaning: &Meaning, guests: &Directory) -> String 
     };
     let vmids = |all: &[u32]| listed(all.iter().map(guest), "; ");
     let nodes = meaning.nodes.iter().map(|node| visible(node));
-    let Consequences { happens, lasting } = Consequences::of(request, meaning);
+    let Consequences {
+        happens,
+        harm,
+        irreversible,
+    } = Consequences::of(request, meaning);
     let lines = [
         ("Guest", vmids(&meaning.vmids)),
         ("New guest", vmids(&meaning.new_vmids)),
         ("Node", listed(nodes, ", ")),
         ("What happens", happens.join(" ")),
-        ("What cannot be undone", lasting.join(" ")),
+        ("Possible harm", harm.join(" ")),
+        ("What cannot be undone", irreversible.join(" ")),
     ];
     let mut about = String::new();
     for (name, value) in lines {
@@ -294,11 +307,47 @@ mod tests {
              Guest: 103, named \"db01\" in Proxmox VE\n\
              Node: pve1\n\
              What happens: The guest is shut down.\n\
-             What cannot be undone: The guest's services are interrupted.\n\
+             Possible harm: The guest's services are interrupted.\n\
              The whole request:\n\
              POST /nodes/pve1/qemu/103/status/shutdown\n\
              Allow it?"
         );
+    }
+
+    #[test]
+    fn a_read_is_not_called_a_change() {
+        let path = "/api2/json/nodes/pve1/query-url-metadata";
+        let request = ApiRequest::parse("GET", path, None, b"").unwrap();
+        let meaning = Meaning {
+            actions: vec![Action::Download],
+            nodes: vec!["pve1".to_owned()],
+            ..Meaning::default()
+        };
+        let change = Change::new(&request, &meaning, &Directory::new());
+        assert_eq!(
+            change.question("download_iso"),
+            "download_iso wants to send a request to Proxmox VE.\n\
+             Node: pve1\n\
+             What happens: A node connects to a URL to read its metadata.\n\
+             The whole request:\n\
+             GET /nodes/pve1/query-url-metadata\n\
+             Allow it?"
+        );
+    }
+
+    #[test]
+    fn only_what_is_lost_for_good_is_said_to_be_irreversible() {
+        let path = "/api2/json/nodes/pve1/qemu/103/status/stop";
+        let request = ApiRequest::parse("POST", path, None, b"").unwrap();
+        let meaning = Meaning {
+            actions: vec![Action::Shutdown, Action::HardStop],
+            ..Meaning::default()
+        };
+        let question = Change::new(&request, &meaning, &Directory::new()).question("stop_guest");
+        let lines = "Possible harm: The guest's services are interrupted.\n\
+                     What cannot be undone: What the guest has not yet written to its disks is \
+                     lost.\n";
+        assert!(question.contains(lines), "{question}");
     }
 
     /// Who owns a guest chooses its name.
