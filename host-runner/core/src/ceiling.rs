@@ -65,12 +65,12 @@ impl Ceiling {
         let names: Vec<&str> = arguments.collect();
         let narrow = match names.as_slice() {
             [] => String::new(),
-            names => format!("; narrow the call by its arguments: {}", names.join(", ")),
+            names => format!("; to narrow it, use {}", names.join(", ")),
         };
         let note = format!(
-            "\n(cut here, at the ceiling of {} tokens for a result of {} bytes{narrow})",
-            tokens.get(),
-            text.len()
+            "\n(cut here: the result has {} bytes, and the limit is {} tokens{narrow})",
+            text.len(),
+            tokens.get()
         );
         text.truncate(end_of_row(&text, self.bytes.saturating_sub(note.len())));
         text.push_str(&note);
@@ -78,8 +78,8 @@ impl Ceiling {
     }
 }
 
-/// Where the last whole line ends, or else the last object or text of a list in JSON, in so
-/// many bytes.
+/// The end of the last whole line within `most` bytes or, in JSON, of the last object or
+/// string of a list.
 fn end_of_row(text: &str, most: usize) -> usize {
     let most = text.floor_char_boundary(most);
     let start = text.get(..most).unwrap_or_default();

@@ -215,7 +215,8 @@ impl ServerHandler for Server {
         let (tools, can_be_called) = listed.map_err(internal)?;
         let (ttl, mut scope) = self.lifetime(can_be_called);
         let tools = match views::are_shown(&context) {
-            // Of this list, other clients need only a part.
+            // Only clients with views get these links, so a shared cache must not hold
+            // this list.
             true => {
                 scope = CacheScope::Private;
                 self.0.with_views(tools).await

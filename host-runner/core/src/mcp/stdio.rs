@@ -179,8 +179,8 @@ impl Transport<RoleServer> for Stdio {
             }
             if !self.complained {
                 tracing::warn!(
-                    "ignoring notifications and responses before the first request: a client \
-                     begins with initialize, or with a request of revision 2026-07-28"
+                    "ignoring notifications and responses that arrive before initialize or a \
+                     request of revision 2026-07-28"
                 );
                 self.complained = true;
             }
