@@ -20,13 +20,13 @@ const POLL_MS: u64 = 1000;
 /// The member of `_meta` with the identifier of the task of Proxmox VE.
 const UPID: &str = "proxmox-mcp/upid";
 
-/// A call that its client asks for, and does not wait for.
+/// A call whose client polls its state instead of waiting for the response.
 pub(super) struct Entry {
     id: String,
     created: SystemTime,
     began: Instant,
     state: watch::Sender<State>,
-    /// Its client wants it no longer.
+    /// Set when the client cancels the task.
     pub(super) cancelled: CancellationToken,
 }
 
@@ -91,8 +91,8 @@ impl Entry {
         });
     }
 
-    /// Asks the client for the user's answer. What is returned is answered once, or
-    /// dropped where the task ends before.
+    /// Asks the client for the user's answer. The receiver gets the answer, or an error if
+    /// the task ends first.
     pub(super) fn ask(&self, key: String, request: ElicitRequest) -> oneshot::Receiver<bool> {
         let (answer, answered) = oneshot::channel();
         let asks = Asks {
@@ -168,7 +168,7 @@ impl Entry {
     }
 
     /// Waits until something is known of it.
-    pub(super) async fn looked_at(&self) {
+    pub(super) async fn until_known(&self) {
         let is_known = |state: &State| !matches!(state.stage, Stage::Begun);
         // The sender is this one's own: it is never gone.
         let _ = self.state.subscribe().wait_for(is_known).await;

@@ -4,13 +4,14 @@
 
 use std::fmt::Write as _;
 
+use host_runner_policy::Upid;
+
 use crate::engine::ProxmoxTask;
 
 /// 128 bits.
 const SECRET_BYTES: usize = 16;
 /// The longest id that this program gives out.
 const MAX_ID_BYTES: usize = 640;
-const UPID: &str = "UPID:";
 
 /// What an id of an earlier process says. Anybody may have written it.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub(super) fn earlier(id: &str) -> Option<Earlier<'_>> {
         secret.len() == 2 * SECRET_BYTES && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_tool = !tool.is_empty() && tool.bytes().all(is_name);
-    let is_upid = upid.starts_with(UPID) && !upid.contains(char::is_control);
+    let is_upid = upid.parse::<Upid>().is_ok();
     (is_secret && is_tool && is_upid).then_some(Earlier { tool, upid })
 }
 
@@ -74,12 +75,17 @@ mod tests {
         assert_eq!(earlier(&plain), None);
         assert_eq!(plain.len(), 32);
         assert_ne!(new(None), new(None));
+        // The names of users of a realm such as LDAP are not only ASCII.
+        let of_ldap = "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:LAB\\o'n\u{e9}@ldap:";
+        let id = new(Some(&task(of_ldap))).unwrap();
+        assert_eq!(earlier(&id).map(|earlier| earlier.upid), Some(of_ldap));
     }
 
     #[test]
     fn what_is_not_an_upid_is_in_no_id() {
-        let long = format!("{UPID}{}", "x".repeat(MAX_ID_BYTES));
-        for upid in ["", "100", "UPID:a\nb", &long] {
+        let long = OF_PVE1.replace("100", &"x".repeat(MAX_ID_BYTES));
+        let two_lines = OF_PVE1.replace("100", "10\n0");
+        for upid in ["", "100", "UPID:", &two_lines, &long] {
             assert_eq!(new(Some(&task(upid))).unwrap().len(), 32, "{upid}");
         }
     }
@@ -95,6 +101,7 @@ mod tests {
             format!("{secret}..{OF_PVE1}"),
             format!("{secret}.wait task.{OF_PVE1}"),
             format!("{secret}x.wait_task.{OF_PVE1}"),
+            format!("{secret}.wait_task."),
             format!("{secret}.wait_task.100"),
             format!(".wait_task.{OF_PVE1}"),
         ] {

@@ -40,12 +40,12 @@ use crate::settings::Detail;
 /// that waits for one poll interval more than that gains nothing by a task.
 pub(super) const PROMPT_TIME: Duration = Duration::from_secs(2);
 
-/// A call that takes long.
+/// A call that is about to become a task.
 pub(super) struct Long {
     pub(super) call: Running,
     pub(super) tool: String,
     pub(super) detail: Detail,
-    /// How far it was last.
+    /// The last known progress.
     pub(super) progress: Option<Progress>,
 }
 
@@ -129,7 +129,7 @@ impl Inner {
         let earlier = id::earlier(id).ok_or_else(|| unknown(id, None))?;
         let entry = self.follow_again(id, &earlier, context).await?;
         // Most tasks of earlier processes have ended.
-        let _ = tokio::time::timeout(PROMPT_TIME, entry.looked_at()).await;
+        let _ = tokio::time::timeout(PROMPT_TIME, entry.until_known()).await;
         Ok(entry)
     }
 
