@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+mod apt;
 mod browser;
 mod commands;
 mod gauge;

@@ -191,6 +191,11 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     })
 }
 
+/// Whether this program runs as root.
+pub(crate) fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0")
+}
+
 /// A command as a person would type it.
 fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());

@@ -1,6 +1,7 @@
 mod stage;
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -8,10 +9,11 @@ use serde_json::{Value, json};
 
 use self::stage::{Shown, Stage};
 use super::build;
+use crate::apt;
 use crate::browser;
 use crate::progress::Progress;
 use crate::simulator::Simulator;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, is_root};
 
 /// The size of the pictures before a page says how high it is.
 const WIDE: (u32, u32) = (640, 900);
@@ -25,8 +27,8 @@ const HOSTILE: &str = "<img src=x onerror=\"document.title='owned'\"><b>x</b>";
 /// Show the views of MCP Apps in a headless Chromium, with real results
 ///
 /// Runs host-runner with a simulated cluster, calls tools, and shows their results in the
-/// views as a client does. Skips all of it where there is no Chromium: `CHROMIUM` names
-/// one that is not on the path.
+/// views as a client does. `CHROMIUM` names a Chromium that is not on the path. If there
+/// is none, root installs it with apt-get; where that fails, all of it is skipped.
 #[derive(Args)]
 pub(crate) struct Apps {
     /// Use what an earlier command built
@@ -39,7 +41,7 @@ pub(crate) struct Apps {
 
 impl Apps {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let Some(program) = browser::find() else {
+        let Some(program) = chromium() else {
             eprintln!(
                 "skipped: the views were not tested, because this machine has no Chromium; \
                  install it (Debian: apt-get install chromium) or set CHROMIUM to its path"
@@ -76,6 +78,16 @@ impl Apps {
         eprintln!("all views work, at {} px and in both themes too", NARROW.0);
         Ok(())
     }
+}
+
+/// The Chromium of this machine, installed now if need be.
+fn chromium() -> Option<PathBuf> {
+    let found = browser::find();
+    if found.is_some() || !is_root() {
+        return found;
+    }
+    eprintln!("installing Chromium with apt-get…");
+    apt::install(&["chromium"]).then(browser::find).flatten()
 }
 
 /// Reads more than the result has, and again at the press of a key.

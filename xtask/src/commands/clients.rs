@@ -10,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build;
+use crate::apt;
 use crate::progress::Progress;
 use crate::table;
 use crate::workspace::{Workspace, output};
@@ -18,7 +19,7 @@ use crate::workspace::{Workspace, output};
 ///
 /// The Python reference client, the SDKs of Gemini and OpenAI with a scripted model,
 /// and the MCP Inspector, installed below the build directory. Fails if one of them
-/// does not get what it should. A client whose packages cannot be fetched is skipped,
+/// does not get what it should. A client whose packages cannot be installed is skipped,
 /// and the table says why.
 #[derive(Args)]
 pub(crate) struct Clients {
@@ -107,10 +108,7 @@ impl Client {
             Ok(found) => found,
             Err(error) if is_fault(&error) => return Err(error),
             Err(error) => {
-                let outcome = format!(
-                    "skipped: its packages cannot be fetched ({})",
-                    reason(&error)
-                );
+                let outcome = format!("skipped: {}", reason(&error));
                 return Ok(json!({ "client": self.name, "outcome": outcome }));
             }
         };
@@ -194,6 +192,7 @@ fn npm(workspace: &Workspace) -> Result<PathBuf> {
     let lock = fs::read_to_string(source.join("package-lock.json"))?;
     let stamp = folder.join("installed.json");
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&lock) {
+        ensure!(apt::is_on_path("npm"), "npm is not installed");
         eprintln!("installing the MCP Inspector…");
         fs::create_dir_all(&folder)?;
         for file in ["package.json", "package-lock.json"] {

@@ -170,9 +170,15 @@ impl Stage {
 
     /// A picture of the view, so wide and as high as it wants to be.
     pub(super) fn picture(&mut self, shown: &Shown, width: u32) -> Result<Vec<u8>> {
-        // The size is sent when the page has been laid out.
-        let settled = "new Promise(done => setTimeout(() => done(frame.offsetHeight), 200))";
-        let height = self.browser.value(&shown.page, settled)?;
+        self.until(shown, "true")?;
+        let height = self.value(
+            shown,
+            "Math.ceil(document.documentElement.getBoundingClientRect().height)",
+        )?;
+        // The view has sent its height, but the client may not have received it.
+        let height = self
+            .browser
+            .value(&shown.page, &format!("sized({height})"))?;
         let height = u32::try_from(height.as_u64().context("no height")?)?;
         ensure!(
             (100..4000).contains(&height),
@@ -184,14 +190,15 @@ impl Stage {
 
     pub(super) fn resize(&mut self, shown: &Shown, size: (u32, u32)) -> Result<()> {
         self.browser.resize(&shown.page, size)?;
-        self.settle(shown)
+        self.until(shown, &format!("innerWidth === {}", size.0))
     }
 
     pub(super) fn change_theme(&mut self, shown: &Shown, theme: &str) -> Result<()> {
         let context = json!({ "theme": theme });
         self.browser
             .value(&shown.page, &format!("change({context})"))?;
-        self.settle(shown)
+        let scheme = "document.documentElement.style.colorScheme";
+        self.until(shown, &format!("{scheme} === {}", json!(theme)))
     }
 
     /// The tools that the view has called since it was shown.
@@ -204,9 +211,16 @@ impl Stage {
         self.said.clone()
     }
 
-    fn settle(&mut self, shown: &Shown) -> Result<()> {
-        let settled = "new Promise(done => setTimeout(() => requestAnimationFrame(done), 100))";
-        self.value(shown, settled).map(drop)
+    /// Waits until the view fulfils a condition and has been laid out after that.
+    fn until(&mut self, shown: &Shown, condition: &str) -> Result<()> {
+        let settled = format!(
+            "new Promise(done => {{
+                const look = () => requestAnimationFrame({condition} ? last : look);
+                const last = () => requestAnimationFrame(() => done());
+                look();
+            }})"
+        );
+        self.value(shown, &settled).map(drop)
     }
 
     fn call(&mut self, tool: &str, arguments: &Value) -> Result<Value> {

@@ -1,20 +1,19 @@
 //! buildah, with a store of its own below the build directory.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Result, bail, ensure};
 
+use crate::apt;
 use crate::progress::Step;
-use crate::workspace::{output, run};
+use crate::workspace::{is_root, output};
 
 /// Makes sure that the tools are there.
 pub(super) fn install(pull: bool) -> Result<Step> {
-    let root = output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     ensure!(
-        root,
+        is_root(),
         "docker-test must run as root because it mounts file systems"
     );
     let tools: &[&str] = match pull {
@@ -24,19 +23,12 @@ pub(super) fn install(pull: bool) -> Result<Step> {
     let missing: Vec<&str> = tools
         .iter()
         .copied()
-        .filter(|tool| !is_on_path(tool))
+        .filter(|tool| !apt::is_on_path(tool))
         .collect();
     if missing.is_empty() {
         return Ok(Step::Fresh);
     }
-    let install = || {
-        run(apt()
-            .args(["install", "--yes", "--no-install-recommends"])
-            .args(&missing))
-    };
-    let installed = is_on_path("apt-get")
-        && (install().is_ok() || (run(apt().arg("update")).is_ok() && install().is_ok()));
-    if !installed {
+    if !apt::install(&missing) {
         bail!(
             "{} is missing and could not be installed: install it by the system's packages, \
              on Debian and Ubuntu by `apt-get install {}`",
@@ -45,21 +37,6 @@ pub(super) fn install(pull: bool) -> Result<Step> {
         );
     }
     Ok(Step::Done)
-}
-
-fn apt() -> Command {
-    let mut command = Command::new("apt-get");
-    command
-        .arg("-qq")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        // Its output is of no interest.
-        .stdout(Stdio::null());
-    command
-}
-
-fn is_on_path(tool: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(tool).is_file()))
 }
 
 /// The command and its store.
