@@ -326,58 +326,68 @@ impl Session {
                 let all = requests.iter().map(|one| one.message(number));
                 Value::Array(all.collect()).to_string().into_bytes()
             }
-            Line::ManyValues(count) => {
-                owes(&json!(number));
-                let list = vec![0; 10_000 + count];
-                json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call",
-                    "params": { "name": "list_nodes", "arguments": { "x": list } } })
-                .to_string()
-                .into_bytes()
-            }
-            Line::Oversized(place) => {
-                let long = "x".repeat(MAX_LINE_BYTES);
-                let (first, last) = match place {
-                    IdPlace::First => (format!("\"id\":{number},"), String::new()),
-                    IdPlace::Last => (String::new(), format!(",\"id\":{number}")),
-                    IdPlace::Nowhere => Default::default(),
-                };
-                owes(&match place {
-                    IdPlace::Nowhere => Value::Null,
-                    IdPlace::First | IdPlace::Last => json!(number),
-                });
-                format!(
-                    r#"{{"jsonrpc":"2.0",{first}"method":"tools/call","params":{{"name":"{long}"}}{last}}}"#
-                )
-                .into_bytes()
-            }
-            Line::Nested(depth) => {
-                owes(&Value::Null);
-                vec![b'['; *depth]
-            }
-            Line::Noise(noise) => {
-                let noise: Vec<u8> = noise.iter().copied().filter(|one| *one != b'\n').collect();
-                let text = noise.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&noise);
-                if !text.trim_ascii().is_empty() {
-                    owes(&Value::Null);
-                }
-                noise
-            }
-            Line::Wrong(index) => {
-                let (text, has_id) = WRONG.get(*index).copied().unwrap_or_default();
-                owes(&match has_id {
-                    true => json!(number),
-                    false => Value::Null,
-                });
-                text.replace("ID", &number.to_string()).into_bytes()
-            }
-            Line::Notification(index) => text_of(&NOTIFICATIONS, *index),
-            Line::Answer => {
-                let answer = json!({ "jsonrpc": "2.0", "id": number, "result": {} });
-                answer.to_string().into_bytes()
-            }
-            Line::Blank(index) => text_of(&BLANKS, *index),
+            other => without_request(other, number, owes),
         };
         self.raw.send_bytes(&bytes).await
+    }
+}
+
+/// A line that is made without a request, and what is owed for it.
+fn without_request(line: &Line, number: u64, mut owes: impl FnMut(&Value)) -> Vec<u8> {
+    match line {
+        Line::ManyValues(count) => {
+            owes(&json!(number));
+            let list = vec![0; 10_000 + count];
+            json!({ "jsonrpc": "2.0", "id": number, "method": "tools/call",
+                "params": { "name": "list_nodes", "arguments": { "x": list } } })
+            .to_string()
+            .into_bytes()
+        }
+        Line::Oversized(place) => {
+            let long = "x".repeat(MAX_LINE_BYTES);
+            let (first, last) = match place {
+                IdPlace::First => (format!("\"id\":{number},"), String::new()),
+                IdPlace::Last => (String::new(), format!(",\"id\":{number}")),
+                IdPlace::Nowhere => Default::default(),
+            };
+            owes(&match place {
+                IdPlace::Nowhere => Value::Null,
+                IdPlace::First | IdPlace::Last => json!(number),
+            });
+            format!(
+                r#"{{"jsonrpc":"2.0",{first}"method":"tools/call","params":{{"name":"{long}"}}{last}}}"#
+            )
+            .into_bytes()
+        }
+        Line::Nested(depth) => {
+            owes(&Value::Null);
+            vec![b'['; *depth]
+        }
+        Line::Noise(noise) => {
+            let noise: Vec<u8> = noise.iter().copied().filter(|one| *one != b'\n').collect();
+            let text = noise.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&noise);
+            if !text.trim_ascii().is_empty() {
+                owes(&Value::Null);
+            }
+            noise
+        }
+        Line::Wrong(index) => {
+            let (text, has_id) = WRONG.get(*index).copied().unwrap_or_default();
+            owes(&match has_id {
+                true => json!(number),
+                false => Value::Null,
+            });
+            text.replace("ID", &number.to_string()).into_bytes()
+        }
+        Line::Notification(index) => text_of(&NOTIFICATIONS, *index),
+        Line::Answer => {
+            let answer = json!({ "jsonrpc": "2.0", "id": number, "result": {} });
+            answer.to_string().into_bytes()
+        }
+        Line::Blank(index) => text_of(&BLANKS, *index),
+        Line::Request(_) | Line::Twice(_) | Line::Cancelled(_) | Line::Cut(..) | Line::Batch(_) => {
+            Vec::new()
+        }
     }
 }
 

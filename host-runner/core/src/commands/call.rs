@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
 use super::{CommandError, Context, print};
 use crate::audit::{CallStart, Occasion};
@@ -13,7 +14,7 @@ use crate::engine::{Embedded, Pending, Plugin, ToolError, ToolResult};
 use crate::follow::{self, Followed, Listener};
 use crate::offer::{self, NotOffered, Offer};
 use crate::render;
-use crate::sandbox::{Asker, Change, Consent, Decision, Fate, Gate, Terms};
+use crate::sandbox::{Asker, Change, Consent, Decision, Fate, Gate, Question, Terms};
 use crate::settings::Detail;
 
 /// A call as it was typed.
@@ -74,15 +75,7 @@ async fn confirmed(
         )),
         error => ToolError::Denied(error.to_string()),
     })?;
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    let (consent, questions) = match (call.yes, can_ask) {
-        (true, _) => (Consent::Given, None),
-        (false, true) => {
-            let (asker, questions) = Asker::new();
-            (Consent::User(asker), Some(questions))
-        }
-        (false, false) => (Consent::Unavailable, None),
-    };
+    let (consent, questions) = consent(call.yes);
     let terms = Terms {
         consent,
         environment: Ceiling::unread().environment(Detail::Full),
@@ -121,6 +114,20 @@ async fn confirmed(
         Some(change) => refused(&change, gate.has_written()),
         None => error,
     })
+}
+
+/// The user's consent: given for every change with `--yes`, or else asked for at the
+/// terminal, whose questions are returned as well.
+fn consent(yes: bool) -> (Consent, Option<mpsc::Receiver<Question>>) {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    match (yes, can_ask) {
+        (true, _) => (Consent::Given, None),
+        (false, true) => {
+            let (asker, questions) = Asker::new();
+            (Consent::User(asker), Some(questions))
+        }
+        (false, false) => (Consent::Unavailable, None),
+    }
 }
 
 /// A call that ended since a change of it was not agreed to.
