@@ -46,7 +46,7 @@ impl Consequences {
                  services are interrupted.",
             ),
             (
-                meaning.may_unprotect && is_of_backups,
+                meaning.may_unprotect && meaning.actions.contains(&Action::BackupJobChange),
                 "Guests may be left without backups.",
             ),
             (
@@ -241,7 +241,10 @@ mod tests {
                 ..Meaning::default()
             })
         };
-        let job = of(&[Action::BackupJob]);
+        let new_job = of(&[Action::BackupJob]);
+        assert_eq!(new_job.harm, [""; 0]);
+        assert_eq!(new_job.irreversible, ["Old backups may be removed."]);
+        let job = of(&[Action::BackupJob, Action::BackupJobChange]);
         assert_eq!(job.harm, ["Guests may be left without backups."]);
         assert_eq!(job.irreversible, ["Old backups may be removed."]);
         let ha = of(&[Action::HighAvailability]);
