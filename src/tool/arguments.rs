@@ -359,6 +359,17 @@ mod tests {
         }
         assert!(unknown("snapshot", &["vmid", "snapshot_name"]).contains("snapshot_name"));
         assert!(!unknown("colour", &["vmid"]).contains("instead"));
+        for (known, right) in [
+            (&["limit", "offset", "since", "until"], "since"),
+            (&["kind", "name", "limit", "offset"], "offset"),
+            (&["upid", "wait", "log_lines", "log_start"], "log_start"),
+        ] {
+            let message = unknown("start", known);
+            assert!(
+                message.contains(&format!("use {right} instead")),
+                "{message}"
+            );
+        }
         assert_eq!(
             read_args(json!({"vmid": 100, "enable": true, "wiat": true}))
                 .unwrap_err()
