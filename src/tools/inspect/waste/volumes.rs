@@ -144,7 +144,7 @@ struct Candidate {
 
 /// The disks that are old enough and that no configuration names.
 fn candidates(survey: &Survey, used: &BTreeSet<String>) -> Vec<Candidate> {
-    let bases = Bases::of(survey);
+    let bases = Bases::of(survey.volumes.iter().map(|(_, volume)| volume));
     survey
         .volumes
         .iter()
@@ -305,20 +305,27 @@ struct Bases<'a> {
     /// Each path that is above another one: `base-100-disk-0` of
     /// `base-100-disk-0/vm-101-disk-0`.
     above: BTreeSet<&'a str>,
-    parents: Vec<&'a str>,
+    /// Each segment of a parent, which has the base's name among them:
+    /// `pool/base-100-disk-0@__base__`, `../100/base-100-disk-0.qcow2`.
+    parents: BTreeSet<&'a str>,
 }
 
 impl<'a> Bases<'a> {
-    fn of(survey: &'a Survey) -> Self {
+    fn of(volumes: impl Iterator<Item = &'a Volume>) -> Self {
         let mut bases = Self {
             above: BTreeSet::new(),
-            parents: Vec::new(),
+            parents: BTreeSet::new(),
         };
-        for (_, volume) in &survey.volumes {
+        for volume in volumes {
             let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
             let above = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
             bases.above.extend(above);
-            bases.parents.extend(volume.parent.as_deref());
+            let parent = volume.parent.as_deref().unwrap_or_default();
+            let names = parent.split(['/', '@', ':', '"']);
+            // No volume is based on itself.
+            bases
+                .parents
+                .extend(names.filter(|name| *name != volume.name()));
         }
         bases
     }
@@ -326,8 +333,7 @@ impl<'a> Bases<'a> {
     /// Whether another volume is based on this one.
     fn has(&self, volume: &Volume) -> bool {
         let path = volume.volid.split_once(':').map_or("", |(_, path)| path);
-        let name = volume.name();
-        self.above.contains(path) || self.parents.iter().any(|parent| parent.contains(name))
+        self.above.contains(path) || self.parents.contains(volume.name())
     }
 }
 
@@ -360,4 +366,55 @@ fn pending(pve: &Pve, guest: &Guest) -> Option<BTreeSet<String>> {
             .collect::<Vec<_>>()
     });
     Some(parts.ordered())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn volume(volid: &str, parent: Option<&str>) -> Volume {
+        serde_json::from_value(json!({
+            "volid": volid, "content": "images", "format": "raw", "size": 1, "parent": parent
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_volume_that_another_one_is_based_on_is_a_base() {
+        let volumes = [
+            volume("zfs:base-100-disk-0", None),
+            volume(
+                "zfs:base-100-disk-0/vm-101-disk-0",
+                Some("base-100-disk-0@__base__"),
+            ),
+            volume("ceph:base-200-disk-0", None),
+            volume("ceph:vm-201-disk-0", Some("base-200-disk-0@__base__")),
+            volume("pool:base-300-disk-0", None),
+            volume("pool:vm-301-disk-0", Some("tank/vms/base-300-disk-0@x")),
+            volume("dir:400/base-400-disk-0.qcow2", None),
+            volume(
+                "dir:401/vm-401-disk-0.qcow2",
+                Some("../400/base-400-disk-0.qcow2"),
+            ),
+            // The name of a base begins with the name of this one.
+            volume("pool:base-300-disk", None),
+            volume("zfs:vm-500-disk-0", Some("rpool/old/vm-500-disk-0@x")),
+        ];
+        let bases = Bases::of(volumes.iter());
+        let found: Vec<&str> = volumes
+            .iter()
+            .filter(|volume| bases.has(volume))
+            .map(|volume| volume.volid.as_str())
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "zfs:base-100-disk-0",
+                "ceph:base-200-disk-0",
+                "pool:base-300-disk-0",
+                "dir:400/base-400-disk-0.qcow2"
+            ]
+        );
+    }
 }
