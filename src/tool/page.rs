@@ -30,6 +30,8 @@ pub(crate) struct Part {
     list: &'static str,
     /// The arguments that narrow the list: "node or type". Empty if there are none.
     narrow: &'static str,
+    /// What the entries are, unless they are called as their list is.
+    noun: Option<&'static str>,
     offset: usize,
     shown: usize,
     total: usize,
@@ -85,6 +87,7 @@ impl Page {
         Part {
             list,
             narrow,
+            noun: None,
             offset: self.offset,
             shown: total.min(self.end()).saturating_sub(self.offset),
             total,
@@ -98,6 +101,12 @@ impl Part {
     /// The total is only a lower bound.
     pub(crate) fn partial(mut self, is_partial: bool) -> Self {
         self.is_partial = is_partial;
+        self
+    }
+
+    /// Names the entries in notes, where the list's name does not say what they are.
+    pub(crate) fn named(mut self, noun: &'static str) -> Self {
+        self.noun = Some(noun);
         self
     }
 
@@ -169,10 +178,11 @@ impl Part {
         ))
     }
 
-    /// What the entries are, as the result names them.
+    /// What the entries are.
     fn entries(&self) -> &'static str {
-        match self.order {
-            Order::Nested(field, _) => field,
+        match (self.noun, &self.order) {
+            (Some(noun), _) => noun,
+            (None, Order::Nested(field, _)) => field,
             _ => self.list.rsplit('/').next().unwrap_or_default(),
         }
     }
@@ -296,6 +306,11 @@ mod tests {
             lines.counted_back().note().unwrap(),
             "lines 1-2 of at least 9, counted from the end, are shown: for the next, set offset to 2"
         );
+        let unnamed = page(0, 50).part(987, "/uncovered", "");
+        assert_eq!(
+            unnamed.named("guests without a job").note().unwrap(),
+            "guests without a job 1-50 of 987 are shown: for the next, set offset to 50"
+        );
     }
 
     #[test]
@@ -373,33 +388,33 @@ mod tests {
     }
 
     proptest! {
-           #![proptest_config(ProptestConfig::with_cases(64))]
-           #[test]
-           fn parts_follow_each_other(total in 0u32..300, limit in 1u32..50) {
-               let (mut all, mut offset) = (Vec::new(), 0);
-               loop {
-                   let (shown, note) = cut(offset, limit, total);
-                   offset += u32::try_from(shown.len()).unwrap();
-                   all.extend(shown);
-                   match note {
-                       Some(note) => {
-    let next = format!("offset to {offset},");
-    prop_assert!(note.contains(&next));
-    }
-                       None => break,
-                   }
-               }
-               prop_assert_eq!(all, (0..total).collect::<Vec<_>>());
-           }
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn parts_follow_each_other(total in 0u32..300, limit in 1u32..50) {
+            let (mut all, mut offset) = (Vec::new(), 0);
+            loop {
+                let (shown, note) = cut(offset, limit, total);
+                offset += u32::try_from(shown.len()).unwrap();
+                all.extend(shown);
+                let Some(note) = note else { break };
+                let next = format!("offset to {offset},");
+                prop_assert!(note.contains(&next));
+            }
+            prop_assert_eq!(all, (0..total).collect::<Vec<_>>());
+        }
 
-           #[test]
-           fn a_result_that_is_too_long_shows_what_fits(entries in 2usize..400, length in 0usize..200, bytes in 1_000usize..20_000) {
-               let mut all = vec![json!({"text": "x".repeat(length)}); entries];
-               let part = page(0, u32::MAX).cut(&mut all, "/guests", "name");
-               let mut result = json!({"guests": all});
-               let is_long = result.to_string().len() > bytes;
-               prop_assert_eq!(part.fit(&mut result, room(bytes)), is_long);
-               prop_assert!(result.to_string().len() <= bytes);
-           }
-       }
+        #[test]
+        fn a_result_that_is_too_long_shows_what_fits(
+            entries in 2usize..400,
+            length in 0usize..200,
+            bytes in 1_000usize..20_000,
+        ) {
+            let mut all = vec![json!({"text": "x".repeat(length)}); entries];
+            let part = page(0, u32::MAX).cut(&mut all, "/guests", "name");
+            let mut result = json!({"guests": all});
+            let is_long = result.to_string().len() > bytes;
+            prop_assert_eq!(part.fit(&mut result, room(bytes)), is_long);
+            prop_assert!(result.to_string().len() <= bytes);
+        }
+    }
 }

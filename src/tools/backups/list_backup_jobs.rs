@@ -682,6 +682,7 @@ impl JobList {
     fn shorten(&mut self, page: Page, mut notes: Vec<String>) -> Part {
         bounds::keep(&mut self.findings, MOST_FINDINGS, "findings", &mut notes);
         let part = page.cut(&mut self.uncovered, "/uncovered", "vmid");
+        let part = part.named("guests without a job");
         notes.extend(part.note());
         bounds::keep(&mut self.jobs, page.limit, "jobs", &mut notes);
         self.hint = (!notes.is_empty()).then(|| notes.join("; "));
