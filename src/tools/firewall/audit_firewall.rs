@@ -234,9 +234,13 @@ impl FirewallAudit {
         let counts = FindingsTotal::of(&self.findings);
         let all = self.findings.len();
         bounds::keep(&mut self.findings, FINDINGS_SHOWN, "findings", &mut notes);
-        self.findings_total = (self.findings.len() < all).then_some(counts);
+        if self.findings.len() < all {
+            notes.push("correct these to see the others".to_owned());
+            self.findings_total = Some(counts);
+        }
         let part = page.cut(&mut self.rules, "/rules", "");
         notes.extend(part.note());
+        let before = notes.len();
         bounds::keep(&mut self.cluster_rules, limit, "cluster rules", &mut notes);
         let mut left = limit;
         for group in &mut self.security_groups {
@@ -246,6 +250,9 @@ impl FirewallAudit {
             );
             bounds::keep(&mut group.rules, left, &what, &mut notes);
             left = left.saturating_sub(group.rules.len());
+        }
+        if notes.len() > before {
+            notes.push("all were checked: raise limit to see more of these rules".to_owned());
         }
         let cards = &mut self.network_cards;
         bounds::keep(cards, CARDS_SHOWN, "network cards", &mut notes);
@@ -259,13 +266,7 @@ impl FirewallAudit {
         {
             rules.iter_mut().for_each(ListedRule::shorten);
         }
-        self.hint = (!notes.is_empty()).then(|| {
-            format!(
-                "{}; all were checked: raise limit to see more rules of the cluster and of \
-                 groups, and correct the findings that are shown to see others",
-                notes.join("; ")
-            )
-        });
+        self.hint = (!notes.is_empty()).then(|| notes.join("; "));
         part
     }
 

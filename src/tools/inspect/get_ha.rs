@@ -321,7 +321,10 @@ impl HaState {
         bounds::keep(&mut self.rules, MOST_RULES, "rules", &mut cut);
         bounds::keep(&mut self.nodes, MOST_NODES, "nodes", &mut cut);
         if !cut.is_empty() {
-            notes.push(format!("{}: name a vmid", cut.join("; ")));
+            notes.push(format!(
+                "{}: set vmid to see those of one guest",
+                cut.join("; ")
+            ));
         }
         let part = page.cut(&mut self.resources, "/resources", "vmid");
         notes.extend(part.note());
