@@ -2,6 +2,8 @@ const title = "Cluster";
 let nodes, guests, isComplete;
 const state = is => is == "online" || is == "running" || is == "started" ? "good"
   : is == "offline" || is == "error" || is == "fence" ? "bad" : "";
+const memory = one => bar(one.memory_used_bytes, one.memory_total_bytes,
+  `${size(one.memory_used_bytes)} of ${size(one.memory_total_bytes)}`);
 const word = is => element("span", { class: state(is) }, is);
 const draw = ({ cluster, nodes: known, ha, problems }) => [
   element("h1", {}, cluster ? `Cluster ${cluster.name}` : "Proxmox VE"),
@@ -12,16 +14,14 @@ const draw = ({ cluster, nodes: known, ha, problems }) => [
     ["Node", one => one.node],
     ["Status", one => word(one.status ?? { true: "online", false: "offline" }[one.online] ?? "unknown")],
     ["CPU", one => bar(one.cpu_percent, 100, `${Math.round(one.cpu_percent)} %`)],
-    ["Memory", one => bar(one.memory_used_bytes, one.memory_total_bytes,
-      `${size(one.memory_used_bytes)} of ${size(one.memory_total_bytes)}`)],
+    ["Memory", memory],
     ["Up", one => one.uptime_seconds ? plural(Math.floor(one.uptime_seconds / 86400), "day") : "", 1],
   ], nodes ?? known),
   table("Guests by memory use", [
     ["Guest", one => `${one.name ?? ""} (${one.vmid})`],
     ["Status", one => word(one.status)],
     ["Node", one => one.node, 1],
-    ["Memory", one => bar(one.memory_used_bytes, one.memory_total_bytes,
-      `${size(one.memory_used_bytes)} of ${size(one.memory_total_bytes)}`)],
+    ["Memory", memory],
   ], guests?.guests, guests?.total),
   table("High availability", [
     ["Resource", one => one.sid],
