@@ -103,7 +103,7 @@ impl Settings {
     }
 }
 
-/// How long the text of a result may be, in bytes, unless the host says it: 20,000 tokens
+/// How long the text of a result may be, in bytes, unless the host sets it: 20,000 tokens
 /// of a table of numbers and identifiers.
 const RESULT_BYTES: usize = 40_000;
 

@@ -1,5 +1,6 @@
 //! What a host may offer besides the tools: resources, suggestions for arguments,
-//! prompts, and pages that show results. All of it is data that names tools; a host serves it by calling them.
+//! prompts, and pages that show results. All of it is data that names tools; a host
+//! serves it by calling them.
 
 mod prompts;
 mod resources;

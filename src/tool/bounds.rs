@@ -25,8 +25,8 @@ const LONG_ENTRY: usize = 4_000;
 const CUT_TEXT: usize = 4_000;
 const CUT_ENTRY: usize = 1_000;
 
-/// What texts are cut to where the whole is too long, one after the other: those of the
-/// result itself, and those in lists.
+/// The lengths to which texts are cut while the result is still too long, in this order:
+/// texts of the result itself, texts in lists.
 const SHORTER: [(usize, usize); 3] = [(LONG_TEXT, 300), (4_000, 300), (1_000, 100)];
 
 /// What `shortened` itself needs at most, in bytes.

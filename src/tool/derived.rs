@@ -135,8 +135,7 @@ const PUBLISHED: [&str; 12] = [
 /// A bound from which on a model needs no telling: the highest vmid.
 const OBVIOUS_MAXIMUM: u64 = 999_999_999;
 
-/// The same of the lowest number: nothing that is counted or measured is negative, and of
-/// what must be there, there is one.
+/// Minima that models respect without being told; the component checks them all the same.
 const OBVIOUS_MINIMA: [f64; 2] = [0.0, 1.0];
 
 /// The arguments' schema as clients see it. What is left out of it, such as

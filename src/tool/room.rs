@@ -168,7 +168,7 @@ mod tests {
         }
     }
 
-    /// The host's tests compare this with the text that it writes.
+    /// `tests/tools/lists.rs` checks that the host's text stays within the ceiling.
     #[test]
     fn tables_have_each_name_once() {
         let guests: Vec<Value> = (100..600)

@@ -43,7 +43,7 @@ const DEFAULT_LIMIT: u32 = 50;
 pub(crate) struct AccessAudit {
     /// The most urgent first.
     findings: Vec<Finding>,
-    /// Who may do what to the guest, with a vmid; the mightiest first.
+    /// Who may do what to the guest, with a vmid; those with the most privileges first.
     #[serde(skip_serializing_if = "Option::is_none")]
     holders: Option<Vec<Holder>>,
     users: Vec<User>,
