@@ -153,8 +153,8 @@ pub(super) fn checked_guide(guide: Guide) -> Result<Guide, ToolError> {
     let bytes = serde_json::to_string(&guide).map_or(usize::MAX, |text| text.len());
     if counts.into_iter().any(|count| count > MAX_GUIDE_ENTRIES) || bytes > MAX_GUIDE_BYTES {
         return Err(ToolError::Internal(format!(
-            "the component has more than {MAX_GUIDE_ENTRIES} resources, prompts or views, or describes \
-             them in more than {} KiB: use another component",
+            "the component has more than {MAX_GUIDE_ENTRIES} resources, suggestions, prompts or \
+             views, or describes them in more than {} KiB: use another component",
             MAX_GUIDE_BYTES >> 10
         )));
     }
