@@ -358,8 +358,8 @@ pub(crate) struct Options {
     /// [PROXMOX_MCP_DETAIL] [default: concise]
     #[arg(long, global = true, value_name = "HOW")]
     detail: Option<Detail>,
-    /// The most tokens that a model may read of one result, at 2 bytes of text per token:
-    /// lists are cut to what fits, and say how to continue
+    /// The maximum size of a result in tokens, counted as 2 bytes of text each (1,000 to
+    /// 100,000). Longer lists are returned in parts, and the result says how to continue
     /// [PROXMOX_MCP_RESULT_TOKENS] [default: 20000]
     #[arg(long, global = true, value_name = "TOKENS", value_parser = ResultTokens::parse)]
     result_tokens: Option<ResultTokens>,
