@@ -73,6 +73,30 @@ fn tidy(value: &mut Value, prose: bool) {
     if let Some(Value::String(text)) = object.get_mut("description") {
         *text = text.replace('\n', " ");
     }
+    drop_null(object);
+    for key in ["properties", "$defs"] {
+        if let Some(Value::Object(children)) = object.get_mut(key) {
+            children.values_mut().for_each(|child| tidy(child, prose));
+        }
+    }
+    if let Some(items) = object.get_mut("items") {
+        tidy(items, prose);
+    }
+    if let Some(more) = object.get_mut("additionalProperties")
+        && !more.is_boolean()
+    {
+        tidy(more, prose);
+    }
+    for key in ["anyOf", "oneOf", "allOf"] {
+        if let Some(Value::Array(options)) = object.get_mut(key) {
+            options.iter_mut().for_each(|option| tidy(option, prose));
+        }
+    }
+}
+
+/// Removes `null` from the types, values and alternatives of a schema, and replaces a
+/// single alternative that is left by its keywords.
+fn drop_null(object: &mut Map<String, Value>) {
     if let Some(Value::Array(types)) = object.get_mut("type") {
         types.retain(|kind| kind != "null");
         if let [one] = types.as_mut_slice() {
@@ -93,24 +117,6 @@ fn tidy(value: &mut Value, prose: bool) {
                     object.entry(key).or_insert(inner);
                 }
             }
-        }
-    }
-    for key in ["properties", "$defs"] {
-        if let Some(Value::Object(children)) = object.get_mut(key) {
-            children.values_mut().for_each(|child| tidy(child, prose));
-        }
-    }
-    if let Some(items) = object.get_mut("items") {
-        tidy(items, prose);
-    }
-    if let Some(more) = object.get_mut("additionalProperties")
-        && !more.is_boolean()
-    {
-        tidy(more, prose);
-    }
-    for key in ["anyOf", "oneOf", "allOf"] {
-        if let Some(Value::Array(options)) = object.get_mut(key) {
-            options.iter_mut().for_each(|option| tidy(option, prose));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `list_backups`: the backups of all guests.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use pve_api::calls;
 use schemars::JsonSchema;
@@ -207,18 +208,7 @@ impl BackupList {
                 let own = || turns.iter().filter(|turn| turn.guest == at);
                 let first = own().map(|turn| turn.backup).min().unwrap_or(0);
                 let guest = all.iter().find(|guest| Some(guest.vmid) == vmid);
-                GuestBackups {
-                    vmid,
-                    name: guest.and_then(|guest| guest.name.clone()),
-                    exists: guest.is_some(),
-                    count: backups.len(),
-                    backups: backups
-                        .into_iter()
-                        .skip(first)
-                        .take(own().count())
-                        .map(|(node, volume)| Backup::new(node, volume, now))
-                        .collect(),
-                }
+                GuestBackups::new(vmid, guest, backups, first..first + own().count(), now)
             })
             .collect();
         let list = Self {
@@ -275,6 +265,30 @@ impl BackupList {
             ));
         }
         text
+    }
+}
+
+impl GuestBackups {
+    /// The part of a guest's backups that the result shows; `vmid` is that of the backups.
+    fn new(
+        vmid: Option<Vmid>,
+        guest: Option<&Guest>,
+        backups: Vec<(Option<String>, Volume)>,
+        part: Range<usize>,
+        now: u64,
+    ) -> Self {
+        Self {
+            vmid,
+            name: guest.and_then(|guest| guest.name.clone()),
+            exists: guest.is_some(),
+            count: backups.len(),
+            backups: backups
+                .into_iter()
+                .skip(part.start)
+                .take(part.len())
+                .map(|(node, volume)| Backup::new(node, volume, now))
+                .collect(),
+        }
     }
 }
 

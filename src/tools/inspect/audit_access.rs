@@ -185,17 +185,7 @@ impl Run for AuditAccess {
         if rights.users.is_empty() {
             notes.push(pve.empty_hint(Listed::Access));
         }
-        let sees_all = pve
-            .held()
-            .is_some_and(|held| held.has_any(&["Sys.Audit"], "/access"));
-        if rights.acl.is_empty() {
-            unseen.push("the access control list: nothing in it is visible".to_owned());
-        } else if !sees_all {
-            unseen.push(
-                "the access control list: only a part of it is visible without Sys.Audit on /access"
-                    .to_owned(),
-            );
-        }
+        unseen.extend(rights.unseen_entries(pve).map(str::to_owned));
         let mut holders = match &guest {
             // Without the roles or the entries, nobody would seem to have a right.
             Some(_) if rights.roles.is_empty() || rights.acl.is_empty() => None,
@@ -215,18 +205,7 @@ impl Run for AuditAccess {
         let mut users: Vec<User> = rights.users.iter().map(|user| rights.user(user)).collect();
         order::by(&mut users, |a, b| a.user.cmp(&b.user));
         let users_total = users.len();
-        let mut text = format!(
-            "{}, {}",
-            text::count(users_total, "user"),
-            summary(&findings)
-        );
-        if let (Some(guest), Some(holders)) = (&guest, &holders) {
-            text = format!(
-                "{}: {} may do something to it; {text}",
-                guest.label(),
-                text::count(holders.len(), "user or token")
-            );
-        }
+        let text = headline(guest.as_ref(), holders.as_deref(), users_total, &findings);
         bounds::keep(&mut findings, MOST_FINDINGS, "findings", &mut notes);
         let part = match &mut holders {
             Some(holders) => {
@@ -246,6 +225,23 @@ impl Run for AuditAccess {
         };
         Ok(Reply::Listed(audit, text, part))
     }
+}
+
+fn headline(
+    guest: Option<&Guest>,
+    holders: Option<&[Holder]>,
+    users: usize,
+    findings: &[Finding],
+) -> String {
+    let text = format!("{}, {}", text::count(users, "user"), summary(findings));
+    let (Some(guest), Some(holders)) = (guest, holders) else {
+        return text;
+    };
+    format!(
+        "{}: {} may do something to it; {text}",
+        guest.label(),
+        text::count(holders.len(), "user or token")
+    )
 }
 
 fn names(text: Option<&Text>) -> Vec<String> {
@@ -328,6 +324,22 @@ impl Rights {
                 .map(|role| (role.roleid, names(role.privs.as_ref())))
                 .ordered(),
         })
+    }
+
+    /// What of the access control list the token does not see.
+    fn unseen_entries(&self, pve: &Pve) -> Option<&'static str> {
+        let held = pve.held();
+        let sees_all = held.is_some_and(|held| held.has_any(&["Sys.Audit"], "/access"));
+        if self.acl.is_empty() {
+            Some("the access control list: nothing in it is visible")
+        } else if sees_all {
+            None
+        } else {
+            Some(
+                "the access control list: only a part of it is visible without Sys.Audit on \
+                 /access",
+            )
+        }
     }
 
     fn entries<'a>(&'a self, kind: &'a str, who: &'a str) -> impl Iterator<Item = &'a RawEntry> {
