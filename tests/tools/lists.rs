@@ -22,25 +22,19 @@ fn list_tools(client: &Client) -> Vec<(String, Map<String, Value>)> {
 }
 
 /// The arguments without which a tool lists nothing.
-fn required(tool: &str) -> Value {
-    match tool {
-        "get_guest_network" => json!({ "vmid": 100 }),
-        "get_node_log" => json!({ "node": "pve1" }),
-        "audit_firewall" => json!({ "cluster": true }),
-        _ => json!({}),
-    }
+fn required(tool: &str) -> anyhow::Result<Value> {
+    let all: Value = serde_json::from_str(include_str!("../list_arguments.json"))?;
+    Ok(all.get(tool).cloned().unwrap_or_else(|| json!({})))
 }
 
 /// The same with the highest limit that the tool takes.
-fn unlimited(tool: &str, arguments: &Map<String, Value>) -> Value {
-    let call = required(tool);
-    if let Some(most) = arguments
-        .get("limit")
-        .and_then(|limit| limit.get("maximum"))
-    {
-        return with(&call, json!({ "limit": most }));
-    }
-    call
+fn unlimited(tool: &str, arguments: &Map<String, Value>) -> anyhow::Result<Value> {
+    let call = required(tool)?;
+    let limit = arguments.get("limit");
+    Ok(match limit.and_then(|limit| limit.get("maximum")) {
+        Some(most) => with(&call, json!({ "limit": most })),
+        None => call,
+    })
 }
 
 async fn connect(sim: &Sim, detail: &str, tokens: usize) -> anyhow::Result<Client> {
@@ -71,8 +65,8 @@ async fn answer(client: &Client, tool: &str, call: &Value) -> anyhow::Result<(Va
     Ok((structured, text))
 }
 
-/// What a hint says of the part that is shown: the list's name, and the next offset.
-fn next(result: &Value) -> Option<u64> {
+/// The next offset that the hint names.
+fn next_offset(result: &Value) -> Option<u64> {
     let (_, after) = result["hint"].as_str()?.split_once("set offset to ")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().ok()
@@ -170,7 +164,7 @@ async fn every_list_takes_an_offset() -> anyhow::Result<()> {
             "{tool}"
         );
         // Beyond the end there is nothing but the number.
-        let mut call = required(&tool);
+        let mut call = required(&tool)?;
         call["offset"] = json!(100_000);
         let (result, _) = answer(&client, &tool, &call).await?;
         assert_eq!(entries(&tool, &result), Vec::<String>::new(), "{tool}");
@@ -197,7 +191,7 @@ async fn read_all(
         ensure!(text.len() <= most, "{tool} {call}: {} bytes", text.len());
         ensure!(result.get("shortened").is_none(), "{tool} {call}: {result}");
         all.extend(entries(tool, &result));
-        let Some(offset) = next(&result) else {
+        let Some(offset) = next_offset(&result) else {
             if let Some(total) = total(tool, &result) {
                 ensure!(
                     all.len() as u64 == total,
@@ -227,7 +221,7 @@ async fn lists_of_1000_guests_are_read_to_their_end_in_parts_that_fit() -> anyho
         let client = connect(&sim, detail, 20_000).await?;
         let mut in_parts = 0;
         for (tool, arguments) in list_tools(&client) {
-            let call = unlimited(&tool, &arguments);
+            let call = unlimited(&tool, &arguments)?;
             let calls = read_all(&client, &tool, call, CEILING).await?;
             eprintln!("{tool} {detail}: {calls}");
             in_parts += usize::from(calls > 1);
@@ -243,7 +237,7 @@ async fn no_result_of_10000_guests_exceeds_the_ceiling() -> anyhow::Result<()> {
     for detail in ["concise", "full"] {
         let client = connect(&sim, detail, 20_000).await?;
         for (tool, arguments) in list_tools(&client) {
-            let call = unlimited(&tool, &arguments);
+            let call = unlimited(&tool, &arguments)?;
             let (_, text) = answer(&client, &tool, &call).await?;
             assert!(text.len() <= CEILING, "{tool}: {} bytes", text.len());
         }
@@ -261,7 +255,7 @@ async fn the_ceiling_can_be_set() -> anyhow::Result<()> {
     for detail in ["concise", "full"] {
         let client = connect(&sim, detail, 1_000).await?;
         for (tool, arguments) in list_tools(&client) {
-            let (_, text) = answer(&client, &tool, &unlimited(&tool, &arguments)).await?;
+            let (_, text) = answer(&client, &tool, &unlimited(&tool, &arguments)?).await?;
             assert!(text.len() <= 2_000, "{tool} {detail}: {text}");
         }
         let (result, _) = answer(&client, "list_guests", &json!({})).await?;

@@ -148,6 +148,22 @@ pub(super) fn write_tables(
     fs::write(&path, text).with_context(|| format!("cannot write {page}"))
 }
 
+/// The table of this name in a page.
+pub(super) fn read_table(workspace: &Workspace, page: &str, name: &str) -> Result<String> {
+    let text = fs::read_to_string(workspace.root().join(page))
+        .with_context(|| format!("cannot read {page}"))?;
+    let table = table_in(&text, name);
+    let table = table.with_context(|| format!("{page} has no table of {name}"))?;
+    Ok(table.to_owned())
+}
+
+fn table_in<'a>(page: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = page.split_once(&format!("<!-- {name}:begin"))?;
+    let (_, rest) = rest.split_once('\n')?;
+    let (table, _) = rest.split_once(&format!("<!-- {name}:end -->"))?;
+    Some(table)
+}
+
 /// The page with the table of this name between its marks.
 fn with_table(page: &str, name: &str, table: &str) -> Option<String> {
     let (begin, end) = (format!("<!-- {name}:begin"), format!("<!-- {name}:end -->"));
@@ -168,6 +184,7 @@ mod tests {
             with_table(page, "tools", "new\n").unwrap(),
             "a\n<!-- tools:begin (x) -->\nnew\n<!-- tools:end -->\nb\n"
         );
+        assert_eq!(table_in(page, "tools"), Some("old\n"));
         assert_eq!(with_table("nothing here", "tools", "new\n"), None);
     }
 }
