@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_is_longer_ends_between_two_rows() {
-        let rows = |row: &str| row.repeat(500);
+        let rows = |row: &str| row.repeat(1_500);
         for (text, row) in [
             (rows("  100|web|running\n"), "  100|web|running"),
             (rows("{\"vmid\":100},"), "{\"vmid\":100}"),
