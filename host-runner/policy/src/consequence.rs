@@ -33,8 +33,8 @@ impl Consequences {
             ),
             (
                 meaning.may_starve,
-                "If a running container gets less memory than it uses, the kernel kills \
-                 processes in it.",
+                "If a running guest gets less memory than it uses, processes in it may be \
+                 killed.",
             ),
             (
                 meaning.may_isolate,
@@ -80,10 +80,18 @@ fn add(all: &mut Vec<&'static str>, what: Option<&'static str>) {
     all.extend(what.filter(|what| !all.contains(what)));
 }
 
+/// The name of what is done to a guest or on a node, at the end of the path. Elsewhere the
+/// end may be a name that somebody has chosen.
+fn operation(request: &ApiRequest) -> &str {
+    match request.segments.as_slice() {
+        [first, .., last] if first == "nodes" => last,
+        _ => "",
+    }
+}
+
 /// What an action of a request does.
 fn happens(action: Action, request: &ApiRequest) -> Option<&'static str> {
-    let last = request.segments.last().map_or("", String::as_str);
-    Some(match (action, last) {
+    Some(match (action, operation(request)) {
         (Action::Read, _) => return None,
         (Action::Power, "resume") => "The guest resumes.",
         (Action::Power, _) => "The guest starts.",
@@ -102,7 +110,7 @@ fn happens(action: Action, request: &ApiRequest) -> Option<&'static str> {
         (Action::CloudInit, _) => "The guest's cloud-init settings are changed.",
         (Action::Resources, _) => "The guest's processors or memory are changed.",
         (Action::Options, _) => "The guest's options are changed.",
-        (Action::Resize, _) => "A disk of the guest grows.",
+        (Action::Resize, _) => "A disk of the guest grows. It cannot be made smaller again.",
         (Action::Migrate, _) => "The guest is moved to another node.",
         (Action::Snapshot, _) => "A snapshot of the guest is taken.",
         (Action::SnapshotDelete, _) => "A snapshot of the guest is removed.",
@@ -147,6 +155,10 @@ fn is_of_rule(request: &ApiRequest) -> bool {
 fn harm(action: Action, request: &ApiRequest) -> Option<&'static str> {
     Some(match action {
         Action::Shutdown => "The guest's services are interrupted.",
+        Action::Rollback => {
+            "A running guest is powered off, and stays off unless start is 1 or the snapshot \
+             contains its memory. Its settings go back to those of the snapshot."
+        }
         Action::FirewallDelete if is_of_rule(request) => {
             "Connections that the rule blocked may be allowed, and connections that it allowed \
              may be cut off."
