@@ -91,6 +91,20 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
+/// The same of the beginning and the end of a text, which says most at its end.
+pub(crate) fn cut_middle(text: &str, most: usize) -> String {
+    let chars = text.chars().count();
+    if chars <= most {
+        return text.to_owned();
+    }
+    let kept = most.saturating_sub(1);
+    let end = kept / 2;
+    let mut cut: String = text.chars().take(kept - end).collect();
+    cut.push('…');
+    cut.extend(text.chars().skip(chars - end));
+    cut
+}
+
 /// A text that somebody wrote, trimmed and [`cut`]. None of a blank one.
 pub(crate) fn short(text: &str, most: usize) -> Option<String> {
     Some(cut(text.trim(), most)).filter(|text| !text.is_empty())

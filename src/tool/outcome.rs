@@ -69,8 +69,7 @@ impl Finished {
         if bounds::may_be_long(&result.structured, room)
             && let Ok(mut value) = serde_json::from_str::<Value>(&result.structured)
         {
-            let is_fitted = part.is_some_and(|part| part.fit(&mut value, room));
-            let shortened = bounds::shorten(&mut value, room);
+            let (is_fitted, shortened) = bounds::shorten(&mut value, part, room);
             if is_fitted || shortened.is_some() {
                 result.structured = value.to_string();
             }

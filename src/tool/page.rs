@@ -52,6 +52,9 @@ enum Order {
     /// The entries are in a field of the list's objects: the position of the object of
     /// each, in the order of paging.
     Nested(&'static str, Vec<usize>),
+    /// The last line of a part that begins at `log_start`, or the first one: the result
+    /// shows the end of a log.
+    Lines { is_end: bool },
 }
 
 /// What the notes of a part need at most, in bytes.
@@ -98,6 +101,24 @@ impl Page {
 }
 
 impl Part {
+    /// Lines of a log from `log_start` on, or its last ones.
+    pub(crate) fn lines(log_start: usize, shown: usize, total: usize, is_end: bool) -> Self {
+        Self {
+            list: "/log",
+            narrow: "",
+            offset: log_start,
+            shown,
+            total,
+            is_partial: false,
+            order: Order::Lines { is_end },
+        }
+    }
+
+    /// A JSON pointer to the list in the result.
+    pub(super) fn list(&self) -> &'static str {
+        self.list
+    }
+
     /// The total is only a lower bound.
     pub(crate) fn partial(mut self, is_partial: bool) -> Self {
         self.is_partial = is_partial;
@@ -143,6 +164,9 @@ impl Part {
 
     fn worded(&self, is_full: bool) -> Option<String> {
         let (offset, total) = (self.offset, self.total);
+        if let Order::Lines { is_end } = self.order {
+            return (self.shown < total).then(|| self.worded_lines(is_full, is_end));
+        }
         let at_least = if self.is_partial { "at least " } else { "" };
         if self.shown == 0 {
             let is_beyond = offset > 0 && offset >= total;
@@ -178,6 +202,20 @@ impl Part {
         ))
     }
 
+    fn worded_lines(&self, is_full: bool, is_end: bool) -> String {
+        let more = match (is_full, is_end) {
+            (false, _) => ": raise log_lines, or page by log_start".to_owned(),
+            (true, true) => ", the last that fit into one result: for earlier ones, set a lower \
+                             log_start"
+                .to_owned(),
+            (true, false) => format!(
+                ", as many as fit into one result: for the next, set log_start to {}",
+                self.offset + self.shown
+            ),
+        };
+        format!("{} of {} log lines are shown{more}", self.shown, self.total)
+    }
+
     /// What the entries are.
     fn entries(&self) -> &'static str {
         match (self.noun, &self.order) {
@@ -188,12 +226,16 @@ impl Part {
     }
 
     /// Leaves out entries until the result fits, but for one, and says so in `hint`.
-    /// Returns whether any was left out.
+    /// Returns whether the result is another one.
     pub(super) fn fit(mut self, result: &mut Value, room: Room) -> bool {
-        if room.excess(result, 0) == 0 {
+        let before = self.note();
+        let hint = result.get("hint").and_then(Value::as_str);
+        let is_noted = before
+            .as_deref()
+            .is_none_or(|note| hint.is_some_and(|hint| hint.contains(note)));
+        if is_noted && room.excess(result, 0) == 0 {
             return false;
         }
-        let before = self.note();
         let all = self.shown;
         loop {
             let excess = room.excess(result, NOTE_BYTES);
@@ -201,15 +243,20 @@ impl Part {
                 break;
             }
             // Half of what seems to be needed at a time: entries differ in length.
-            let share = self.shown.saturating_mul(excess) / (room.bytes + excess);
-            self.leave_out(result, (share / 2).max(1));
+            self.leave_out(result, (room.share(self.shown, excess) / 2).max(1));
         }
         let is_cut = self.shown < all;
-        if is_cut {
-            let after = self.worded(true).unwrap_or_default();
+        if let Order::Lines { is_end: true } = self.order
+            && let Some(log_start) = result.get_mut("log_start")
+        {
+            *log_start = (self.offset + all - self.shown).into();
+        }
+        if (is_cut || !is_noted)
+            && let Some(after) = self.worded(is_cut)
+        {
             replace_note(result, before.as_deref(), &after);
         }
-        is_cut
+        is_cut || !is_noted
     }
 
     /// Leaves out so many entries at the end of the part.
@@ -220,8 +267,10 @@ impl Part {
             return;
         };
         match &mut self.order {
-            Order::Last => all.truncate(most),
-            Order::First => drop(all.drain(..all.len().saturating_sub(most))),
+            Order::Last | Order::Lines { is_end: false } => all.truncate(most),
+            Order::First | Order::Lines { is_end: true } => {
+                drop(all.drain(..all.len().saturating_sub(most)))
+            }
             Order::Ranked(positions) => {
                 positions.truncate(most);
                 keep_at(all, positions, |_| {});
@@ -327,10 +376,7 @@ mod tests {
     }
 
     fn room(bytes: usize) -> Room {
-        Room {
-            bytes,
-            layout: Layout::Json,
-        }
+        Room::new(bytes, Layout::Json)
     }
 
     #[test]
@@ -387,6 +433,41 @@ mod tests {
         assert!(hint.starts_with("backups 1-"), "{hint}");
     }
 
+    #[test]
+    fn the_end_of_a_log_stays() {
+        let lines: Vec<String> = (0..100).map(|line| format!("line {line:03}")).collect();
+        let log = |start: usize, is_end| {
+            let part = Part::lines(start, 100, 300, is_end);
+            let mut result = json!({"log": lines, "log_start": start, "hint": part.note()});
+            assert!(part.fit(&mut result, room(900)));
+            result
+        };
+        let end = log(200, true);
+        let shown = end["log"].as_array().unwrap();
+        assert_eq!(shown.last().unwrap(), "line 099");
+        assert_eq!(end["log_start"], 300 - shown.len());
+        let hint = end["hint"].as_str().unwrap();
+        assert!(
+            hint.starts_with(&format!(
+                "{} of 300 log lines are shown, the last",
+                shown.len()
+            )),
+            "{hint}"
+        );
+
+        let next = log(50, false);
+        let shown = next["log"].as_array().unwrap();
+        assert_eq!(
+            (&shown[0], &next["log_start"]),
+            (&json!("line 000"), &json!(50))
+        );
+        let hint = next["hint"].as_str().unwrap();
+        assert!(
+            hint.ends_with(&format!("set log_start to {}", 50 + shown.len())),
+            "{hint}"
+        );
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
@@ -396,7 +477,9 @@ mod tests {
                 let (shown, note) = cut(offset, limit, total);
                 offset += u32::try_from(shown.len()).unwrap();
                 all.extend(shown);
-                let Some(note) = note else { break };
+                let Some(note) = note else {
+                    break;
+                };
                 let next = format!("offset to {offset},");
                 prop_assert!(note.contains(&next));
             }

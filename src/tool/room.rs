@@ -10,8 +10,11 @@ use crate::settings;
 /// How long the text of a result may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) layout: Layout,
+    /// Of the text that a model reads.
+    bytes: usize,
+    /// Of the JSON, which a client may show in place of the text.
+    json_bytes: usize,
+    layout: Layout,
 }
 
 /// How the host writes a result as text.
@@ -23,6 +26,9 @@ pub(crate) enum Layout {
     Tables,
 }
 
+/// The largest result, as JSON.
+pub(super) const MOST_BYTES: usize = 256 * 1024;
+
 /// What is added to a result that fits: that something in it was skipped or shortened.
 const ADDED_BYTES: usize = 400;
 
@@ -31,51 +37,92 @@ impl Room {
     pub(super) fn of_host() -> Self {
         let (bytes, tables) = settings::result_room();
         let layout = if tables { Layout::Tables } else { Layout::Json };
+        Self::new(bytes.saturating_sub(ADDED_BYTES), layout)
+    }
+
+    pub(super) fn new(bytes: usize, layout: Layout) -> Self {
         Self {
-            bytes: bytes.saturating_sub(ADDED_BYTES),
+            bytes,
+            json_bytes: MOST_BYTES,
             layout,
         }
     }
 
-    /// Whether the text of a result is longer, with so many bytes still to come.
-    pub(super) fn exceeds(self, result: &Value, reserved: usize) -> bool {
-        self.excess(result, reserved) > 0
+    /// The length of JSON that cannot be too long.
+    pub(super) fn surely(self) -> usize {
+        self.bytes.min(self.json_bytes / 2)
     }
 
-    /// By how many bytes.
+    /// What is left beside a list for the rest of a result: all that the list does not
+    /// need, and half at least.
+    pub(super) fn beside(self, list: &Value) -> Self {
+        let needed = json(list);
+        let left = |most: usize| most.saturating_sub(needed).max(most / 2);
+        Self {
+            bytes: left(self.bytes),
+            json_bytes: left(self.json_bytes),
+            ..self
+        }
+    }
+
+    /// The share of so many entries that exceed the room by so many bytes.
+    pub(super) fn share(self, entries: usize, excess: usize) -> usize {
+        entries.saturating_mul(excess) / (self.bytes + excess)
+    }
+
+    /// By how many bytes a result is too long, with so many still to come: its text, or its
+    /// JSON.
     pub(super) fn excess(self, result: &Value, reserved: usize) -> usize {
-        let bytes = match self.layout {
-            Layout::Json => json(result),
-            Layout::Tables => match result {
-                Value::Object(all) => fields(all, 0),
-                other => json(other),
-            },
+        let as_json = json(result);
+        let text = match (self.layout, result) {
+            (Layout::Tables, Value::Object(all)) => fields(all, 0),
+            _ => as_json,
         };
-        (bytes + reserved).saturating_sub(self.bytes)
+        let over = |bytes: usize, most: usize| (bytes + reserved).saturating_sub(most);
+        over(text, self.bytes).max(over(as_json, self.json_bytes))
     }
 }
 
 /// The length of a value as JSON.
 pub(super) fn json(value: &Value) -> usize {
+    let list = |entries: usize| (1 + entries).max(2);
     match value {
-        Value::Null => 4,
-        Value::Bool(_) => 5,
+        Value::Null | Value::Bool(true) => 4,
+        Value::Bool(false) => 5,
         Value::Number(number) => number.to_string().len(),
-        Value::String(text) => 2 + text.bytes().map(escaped).sum::<usize>(),
-        Value::Array(entries) => 2 + entries.iter().map(|entry| 1 + json(entry)).sum::<usize>(),
+        Value::String(text) => 2 + text.chars().map(escaped).sum::<usize>(),
+        Value::Array(entries) => list(entries.iter().map(|entry| 1 + json(entry)).sum()),
         Value::Object(fields) => {
             let field = |(key, value): (&String, &Value)| key.len() + 4 + json(value);
-            2 + fields.iter().map(field).sum::<usize>()
+            list(fields.iter().map(field).sum())
         }
     }
 }
 
-/// A byte of a text in JSON.
-fn escaped(byte: u8) -> usize {
-    match byte {
-        b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 2,
-        0..0x20 | 0x7f => 6,
-        _ => 1,
+/// A character of a text in JSON, with the escapes of the host.
+fn escaped(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c => plain(c),
+    }
+}
+
+/// A character of a text that is not quoted. The host escapes one that is invisible or acts
+/// on a terminal, as `\u{200b}` or, in JSON, as `\u200b`.
+fn plain(c: char) -> usize {
+    match c {
+        ' '..='~' | '\n' => 1,
+        '\u{ad}'
+        | '\u{61c}'
+        | '\u{180e}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}'
+        | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' => 8,
+        '\u{e0000}'..='\u{e007f}' => 12,
+        c if c.is_control() => 6,
+        c => c.len_utf8(),
     }
 }
 
@@ -91,7 +138,7 @@ fn fields(all: &Map<String, Value>, depth: usize) -> usize {
                 Value::Array(entries) => list(entries, depth + 1),
                 Value::String(text) => {
                     let breaks = text.bytes().filter(|byte| *byte == b'\n').count();
-                    text.len() + (breaks + 1) * 2 * (depth + 1)
+                    text.chars().map(plain).sum::<usize>() + (breaks + 1) * 2 * (depth + 1)
                 }
                 value => json(value),
             }
@@ -135,17 +182,15 @@ fn table(rows: &[&Map<String, Value>], depth: usize) -> usize {
     header + 2 * depth + rows.len() * (columns.len() + 2 * depth) + bytes
 }
 
-/// A text in a table, quoted if it has a separator.
+/// A text in a table, quoted if it has a separator or looks like JSON.
 fn cell(text: &str) -> usize {
-    match text.contains(['|', '\n', '"']) || text.is_empty() {
-        true => {
-            2 + text
-                .bytes()
-                .map(|byte| if byte == b'|' { 6 } else { escaped(byte) })
-                .sum::<usize>()
-        }
-        false => text.len(),
+    let is_quoted =
+        text.is_empty() || text.starts_with(['"', '[', '{']) || text.contains(['|', '\n', '\r']);
+    if !is_quoted {
+        return text.chars().map(plain).sum();
     }
+    let quoted = |c| if c == '|' { 6 } else { escaped(c) };
+    2 + text.chars().map(quoted).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -158,14 +203,46 @@ mod tests {
         for value in [
             json!({"guests": [{"vmid": 100, "name": "a\"b\\c\n"}, {}], "total": 2, "on": false}),
             json!([]),
-            json!({"text": "gr\u{fc}n \u{1}"}),
+            json!({}),
+            json!({"text": "gr\u{fc}n \u{1} \u{8}", "more": [[], [{"a": null}, true]]}),
         ] {
-            let (counted, length) = (json(&value), value.to_string().len());
-            assert!(
-                counted >= length && counted <= length + 4,
-                "{value}: {counted}"
-            );
+            assert_eq!(json(&value), value.to_string().len(), "{value}");
         }
+    }
+
+    /// The host writes each as its code in the text that a model reads.
+    #[test]
+    fn unseen_characters_are_measured_as_the_host_escapes_them() {
+        let room = Room::new(1_000, Layout::Tables);
+        for unseen in [
+            '\u{7f}',
+            '\u{9b}',
+            '\u{200b}',
+            '\u{202e}',
+            '\u{feff}',
+            '\u{e0041}',
+        ] {
+            let escaped = unseen.escape_default().len();
+            let text = unseen.to_string().repeat(1_000 / escaped);
+            for result in [
+                json!({"text": text}),
+                json!({"lines": [text]}),
+                json!({"guests": [{"name": text}]}),
+            ] {
+                assert!(room.excess(&result, 0) > 0, "{result:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_json_has_its_own_bound() {
+        let guests = vec![json!({"a_long_name_of_a_field": 1}); MOST_BYTES / 20];
+        let result = json!({"guests": guests});
+        let room = Room::new(200_000, Layout::Tables);
+        assert_eq!(
+            room.excess(&result, 0),
+            result.to_string().len() - MOST_BYTES
+        );
     }
 
     /// `tests/tools/lists.rs` checks that the host's text stays within the ceiling.
@@ -177,10 +254,7 @@ mod tests {
         let result = json!({"guests": guests, "total": 500});
         let written =
             "guests:\n  vmid|name|status\ntotal: 500\n".len() + 500 * "  100|web|running\n".len();
-        let fits = |bytes| {
-            let layout = Layout::Tables;
-            !Room { bytes, layout }.exceeds(&result, 0)
-        };
+        let fits = |bytes| Room::new(bytes, Layout::Tables).excess(&result, 0) == 0;
         assert!(fits(written + 100) && !fits(written - 1));
     }
 }

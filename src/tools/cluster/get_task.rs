@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::json::{DeserializeFields, SerializeFields};
 use crate::pve::{At, Params, Pve, TaskLog, TaskStatus, Upid};
 use crate::tool::declared::Calls;
-use crate::tool::{Reply, Run};
+use crate::tool::{Part, Reply, Run};
 use crate::{text, tool_names};
 
 /// One task and its log.
@@ -81,12 +81,12 @@ impl Run for GetTask {
         };
         let exit = status.exit().map(str::to_owned);
         let ended = exit.is_some().then(|| ended(pve, &upid, &status)).flatten();
-        let task = Task::new(&upid, exit, ended, log, self.log_start);
+        let (task, part) = Task::new(&upid, exit, ended, log, self.log_start);
         let mut text = format!("{} is {}", label(&upid), task.word());
         if let Some(line) = task.log.last() {
             text.push_str(&format!(": {}", text::cut(line, EXIT_STATUS_LENGTH)));
         }
-        Ok(Reply::Done(task, text))
+        Ok(Reply::Listed(task, text, part))
     }
 }
 
@@ -96,22 +96,20 @@ impl Task {
         exit: Option<String>,
         ended: Option<u64>,
         log: TaskLog,
-        log_start: Option<u64>,
-    ) -> Self {
-        let shown = log.lines.len() as u64;
-        let log_start = log_start.unwrap_or_else(|| log.total.saturating_sub(shown));
+        asked_start: Option<u64>,
+    ) -> (Self, Part) {
+        let shown = log.lines.len();
+        let log_start = asked_start.unwrap_or_else(|| log.total.saturating_sub(shown as u64));
+        let number = |lines: u64| usize::try_from(lines).unwrap_or(usize::MAX);
+        let is_end = asked_start.is_none();
+        let part = Part::lines(number(log_start), shown, number(log.total), is_end);
         let status = exit.as_deref().map_or(TaskState::Running, state_of);
         let hint = if status == TaskState::Running {
             Some(format!("{} follows it to its end", tool_names::WAIT_TASK))
-        } else if shown < log.total {
-            Some(format!(
-                "{shown} of {} log lines are shown: raise log_lines, or page by log_start",
-                log.total
-            ))
         } else {
-            None
+            part.note()
         };
-        Self {
+        let task = Self {
             upid: upid.to_string(),
             node: upid.node().to_owned(),
             kind: upid.kind().to_owned(),
@@ -130,7 +128,8 @@ impl Task {
             log_start,
             log_total_lines: log.total,
             hint,
-        }
+        };
+        (task, part)
     }
 
     fn word(&self) -> &'static str {

@@ -106,7 +106,7 @@ fn the_log_says_where_it_is() {
         lines: vec!["a".into(), "b".repeat(2000)],
         total: 40,
     };
-    let task = Task::new(&upid, Some("OK".into()), Some(1_795_338_160), log, None);
+    let (task, _) = Task::new(&upid, Some("OK".into()), Some(1_795_338_160), log, None);
     assert_eq!(task.log_start, 38);
     assert_eq!(task.duration_seconds, Some(6));
     assert_eq!(task.log[1].chars().count(), LINE_LENGTH);
