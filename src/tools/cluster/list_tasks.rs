@@ -77,6 +77,9 @@ struct FoundTasks {
 /// How many of a node's tasks are read if Proxmox cannot filter them.
 const MOST_SCANNED: u64 = 2000;
 
+/// The highest `start` and `limit` that are sent. No node keeps as many tasks.
+const MOST_ASKED: usize = 1_000_000;
+
 /// How many of a node's backup jobs of several guests are searched for one.
 const MOST_JOBS: usize = 10;
 
@@ -254,9 +257,13 @@ impl Filter {
         let query = self.query().opt("vmid", self.vmid);
         let mut found = if self.kind.is_none() && self.user.is_none() {
             // The backup jobs of several guests are added to those of one.
-            let skipped = if self.vmid.is_some() { 0 } else { page.offset };
+            let skipped = match self.vmid {
+                Some(_) => 0,
+                None => page.offset.min(MOST_ASKED),
+            };
             let start = (skipped > 0).then_some(skipped);
-            let query = query.opt("start", start).set("limit", page.end() - skipped);
+            let limit = (page.end() - skipped).min(MOST_ASKED);
+            let query = query.opt("start", start).set("limit", limit);
             let answer = pve.send_paged::<Vec<RawTask>>(&request, &query)?;
             let tasks: Vec<RawTask> = answer
                 .data
