@@ -27,6 +27,15 @@ fn required(tool: &str) -> anyhow::Result<Value> {
     Ok(all.get(tool).cloned().unwrap_or_else(|| json!({})))
 }
 
+/// The same with a limit of 3, which ends in the middle of most lists. None of a tool
+/// without a limit.
+fn by_threes(tool: &str, arguments: &Map<String, Value>) -> Option<Value> {
+    let limit = json!({ "limit": 3 });
+    arguments
+        .contains_key("limit")
+        .then(|| with(&required(tool), limit))
+}
+
 /// The same with the highest limit that the tool takes.
 fn unlimited(tool: &str, arguments: &Map<String, Value>) -> anyhow::Result<Value> {
     let call = required(tool)?;
@@ -45,7 +54,8 @@ async fn connect(sim: &Sim, detail: &str, tokens: usize) -> anyhow::Result<Clien
         .await
 }
 
-/// A result and its text, which a model reads.
+/// A result and its text, which a model reads. The component has shortened it to the
+/// ceiling: the host has nothing to cut.
 async fn answer(client: &Client, tool: &str, call: &Value) -> anyhow::Result<(Value, String)> {
     let result = client.request(tool, call.clone()).await??;
     ensure!(result.is_error != Some(true), "{tool} {call}: {result:?}");
@@ -53,7 +63,9 @@ async fn answer(client: &Client, tool: &str, call: &Value) -> anyhow::Result<(Va
     let text = content.pointer("/0/text").and_then(Value::as_str);
     let text = text.context("no text")?.to_owned();
     let structured = result.structured_content.context("no result")?;
-    if let Ok(json) = serde_json::from_str::<Value>(&text) {
+    ensure!(!text.contains("\n(cut here"), "{tool} {call}: {text}");
+    if text.starts_with('{') {
+        let json: Value = serde_json::from_str(&text).context(text.clone())?;
         ensure!(json == structured, "{tool} {call}: the text differs");
     }
     let declared = client.tools().iter().find(|one| one["name"] == tool);
@@ -212,6 +224,41 @@ async fn read_all(
     let different: BTreeSet<&String> = all.iter().collect();
     ensure!(is_log || different.len() == all.len(), "{tool}: {all:?}");
     Ok(calls)
+}
+
+#[tokio::test]
+async fn lists_are_read_to_their_end_by_threes() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = connect(&sim, "concise", 20_000).await?;
+    let mut in_parts = 0;
+    for (tool, arguments) in list_tools(&client) {
+        let Some(call) = by_threes(&tool, &arguments) else {
+            continue;
+        };
+        let calls = read_all(&client, &tool, call, CEILING).await?;
+        in_parts += usize::from(calls > 1);
+    }
+    assert!(in_parts >= 5, "{in_parts}");
+    Ok(())
+}
+
+/// An offset that Proxmox would not take is beyond the end, too.
+#[tokio::test]
+async fn the_highest_offset_is_beyond_the_end() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let client = connect(&sim, "concise", 20_000).await?;
+    for call in [
+        json!({ "node": "pve1" }),
+        json!({ "vmid": 100 }),
+        json!({ "since": "2020-01-01" }),
+    ] {
+        for offset in [999_990, u32::MAX] {
+            let call = with(&call, json!({ "offset": offset }));
+            let (result, _) = answer(&client, "list_tasks", &call).await?;
+            assert_eq!(result["tasks"], json!([]), "{call}");
+        }
+    }
+    Ok(())
 }
 
 #[tokio::test]
