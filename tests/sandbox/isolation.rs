@@ -67,7 +67,8 @@ async fn a_component_reads_and_writes_no_files() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_environment_has_three_variables() -> anyhow::Result<()> {
+async fn the_environment_has_only_the_address_the_user_and_the_room_of_a_result()
+-> anyhow::Result<()> {
     let sim = start_sim().await?;
     let token = sim.token("all")?.clone();
     let client = hostile(&sim)?
@@ -83,6 +84,8 @@ async fn the_environment_has_three_variables() -> anyhow::Result<()> {
             "PROXMOX_URL": sim.url.trim_end_matches('/'),
             "PROXMOX_USER": user,
             "PROXMOX_TOKEN_ID": name,
+            "PROXMOX_MCP_RESULT_BYTES": "40000",
+            "PROXMOX_MCP_RESULT_TABLES": "true",
         })
     );
     assert_eq!(report["arguments"], json!([]), "{report}");
