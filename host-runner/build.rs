@@ -13,9 +13,14 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Begins what `host-runner precompile` writes. The component's SHA-256 follows,
-/// then the length of its description in 8 bytes, the description and the code.
-const MAGIC: &[u8] = b"PMCWASM\x04";
+/// Begins what `host-runner precompile` writes. The SHA-256 digests of the contract and of
+/// the component follow, then the length of its description in 8 bytes, the description and
+/// the code.
+const MAGIC: &[u8] = b"PMCWASM\x05";
+
+/// The contract by which the description is encoded: one that was encoded by another must
+/// not be read.
+const CONTRACT: &str = "../wit/world.wit";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
@@ -63,10 +68,11 @@ struct Precompiled<'a> {
     code: &'a [u8],
 }
 
-/// What is in a precompiled file, if it was made from the component with this
-/// digest.
-fn made_from<'a>(digest: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
-    let rest = file.strip_prefix(MAGIC)?.strip_prefix(digest)?;
+/// What is in a precompiled file, if it was made by a contract and from a component with
+/// these digests.
+fn made_from<'a>(contract: &[u8], digest: &[u8], file: &'a [u8]) -> Option<Precompiled<'a>> {
+    let rest = file.strip_prefix(MAGIC)?.strip_prefix(contract)?;
+    let rest = rest.strip_prefix(digest)?;
     let (length, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let (description, code) = rest.split_at_checked(length)?;
@@ -79,11 +85,13 @@ fn component(
     wasm: &[u8],
     precompiled: Option<&[u8]>,
 ) -> Result<String, Box<dyn Error>> {
+    println!("cargo::rerun-if-changed={CONTRACT}");
+    let contract = Sha256::digest(fs::read(CONTRACT)?);
     let digest = Sha256::digest(wasm);
     let mut text = String::new();
     let mut description = "None".to_owned();
     let mut machine_code = "None";
-    if let Some(precompiled) = precompiled.and_then(|file| made_from(&digest, file)) {
+    if let Some(precompiled) = precompiled.and_then(|file| made_from(&contract, &digest, file)) {
         let path = out.join("description");
         fs::write(&path, precompiled.description)?;
         description = format!("Some(include_bytes!({path:?}))");

@@ -46,9 +46,11 @@ pub(super) fn guide(description: &[u8]) -> Option<Contents> {
 }
 
 fn read<T: DeserializeOwned>(description: &[u8], part: usize) -> Option<T> {
-    postcard::from_bytes(parts(description).nth(part)?)
+    let (value, rest) = postcard::take_from_bytes(parts(description).nth(part)?)
         .inspect_err(|error| tracing::debug!("the description is not used: {error}"))
-        .ok()
+        .ok()?;
+    // Bytes that are left over belong to another contract.
+    rest.is_empty().then_some(value)
 }
 
 fn parts(mut description: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -59,4 +61,21 @@ fn parts(mut description: &[u8]) -> impl Iterator<Item = &[u8]> {
         description = rest;
         Some(part)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_with_bytes_left_over_is_not_used() {
+        let part = |part: &[u8]| {
+            let length = (part.len() as u64).to_le_bytes();
+            [length.as_slice(), part].concat()
+        };
+        let text = postcard::to_allocvec("use them well").unwrap();
+        let said = instructions(&part(&text));
+        assert_eq!(said.as_deref(), Some("use them well"));
+        assert_eq!(instructions(&part(&[text, vec![0]].concat())), None);
+    }
 }

@@ -16,7 +16,12 @@ use crate::timings::{self, Milestone};
 
 /// Begins what [`embeddable`] makes; `build.rs` looks for it.
 #[cfg(feature = "compiler")]
-const MAGIC: &[u8] = b"PMCWASM\x04";
+const MAGIC: &[u8] = b"PMCWASM\x05";
+
+/// The contract by which the description is encoded. Its SHA-256 digest is in the head: postcard
+/// does not name fields, so one of another contract could be read without an error.
+#[cfg(feature = "compiler")]
+const CONTRACT: &[u8] = include_bytes!("../../../../wit/world.wit");
 
 /// Core instances, memories and tables of one component: more than any
 /// toolchain makes.
@@ -313,9 +318,9 @@ pub(super) fn compile_for(
 /// embeds.
 #[cfg(feature = "compiler")]
 pub(super) fn embeddable(wasm: &[u8], description: &[u8], code: &[u8]) -> Vec<u8> {
-    let digest = Digest::of(wasm);
+    let (contract, digest) = (Digest::of(CONTRACT), Digest::of(wasm));
     let length = (description.len() as u64).to_le_bytes();
-    let head = [MAGIC, digest.bytes(), &length];
+    let head = [MAGIC, contract.bytes(), digest.bytes(), &length];
     [&head.concat(), description, code].concat()
 }
 
