@@ -111,8 +111,10 @@ impl Inner {
         let mut overdue = std::pin::pin!(tokio::time::sleep(PROMPT_TIME));
         loop {
             let event = tokio::select! {
-                event = call.next() => event,
+                // A task whose id never reaches the client would be its client's in vain.
+                biased;
                 () = context.ct.cancelled() => return Err(Cancelled.into()),
+                event = call.next() => event,
                 () = &mut overdue, if can_be_task => {
                     let long = Long { call, tool: tool.clone(), detail, progress };
                     match self.begin_task(long) {
