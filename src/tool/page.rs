@@ -105,6 +105,7 @@ impl Part {
     pub(crate) fn lines(log_start: usize, shown: usize, total: usize, is_end: bool) -> Self {
         Self {
             list: "/log",
+            noun: None,
             narrow: "",
             offset: log_start,
             shown,

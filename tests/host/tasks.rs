@@ -186,8 +186,11 @@ async fn a_task_of_an_older_session_is_not_offered() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let mut raw = sim.host()?.raw()?;
     let greeting = raw.initialize().await?;
-    let capabilities = &greeting["result"]["capabilities"];
-    assert!(capabilities.get("extensions").is_none(), "{greeting:#}");
+    let extensions = &greeting["result"]["capabilities"]["extensions"];
+    assert!(
+        extensions.get("io.modelcontextprotocol/tasks").is_none(),
+        "{greeting:#}"
+    );
     Ok(())
 }
 
@@ -301,6 +304,45 @@ async fn a_task_asks_for_consent() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A backup takes hours, and each look at it a few requests.
+#[tokio::test]
+async fn a_task_is_looked_at_as_often_as_it_takes() -> anyhow::Result<()> {
+    const REQUESTS: u64 = 8;
+    let mut sim = slow().await?;
+    let limit = format!("--call-requests={REQUESTS}");
+    let mut raw = sim.host()?.arg(&limit).raw()?;
+    let task = begun(&mut raw, "start_guest", json!({ "vmid": 201 })).await?;
+    let looks = async {
+        while u64::try_from(sim.served().await?)? < 3 * REQUESTS {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        anyhow::Ok(())
+    };
+    tokio::time::timeout(PATIENCE, looks)
+        .await
+        .context("the task is no longer looked at")??;
+    once(&mut raw, id(&task), "working").await?;
+    sim.advance(3600).await?;
+    let ended = once(&mut raw, id(&task), "completed").await?;
+    assert_ne!(ended["result"]["isError"], true, "{ended:#}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cancelled_task_begins_no_further_step() -> anyhow::Result<()> {
+    let mut sim = slow().await?;
+    let mut raw = sim.host()?.raw()?;
+    // With the snapshot done, the call would go on to the change itself.
+    let arguments = json!({ "vmid": 100, "cores": 1, "safe": true });
+    let task = begun(&mut raw, "set_guest_resources", arguments).await?;
+    about(&mut raw, "tasks/cancel", id(&task)).await?;
+    once(&mut raw, id(&task), "cancelled").await?;
+    sim.advance(3600).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(sim.writes()?.len(), 1);
+    Ok(())
+}
+
 /// The id contains what a later process needs.
 #[tokio::test]
 async fn a_task_survives_a_restart() -> anyhow::Result<()> {
@@ -331,7 +373,7 @@ async fn a_task_survives_a_restart() -> anyhow::Result<()> {
     assert_eq!(&report["upid"], upid);
     assert_says(
         ended["statusMessage"].as_str().unwrap_or_default(),
-        &["before this server was started", "wait_task"],
+        &["only the result of wait_task", "further steps"],
     );
     assert_eq!(sim.writes()?.len(), 1);
     Ok(())
@@ -380,9 +422,10 @@ async fn only_so_many_tasks_run() -> anyhow::Result<()> {
     about(&mut raw, "tasks/cancel", first).await?;
     once(&mut raw, first, "cancelled").await?;
     once(&mut raw, &foreign, "working").await?;
-    let (code, _) = error(&about(&mut raw, "tasks/get", first).await?);
-    // It is found by its UPID once more, and there is no place for it either.
-    assert_eq!(code, -32603);
+    // It has ended: it is not followed again by its UPID.
+    let (code, message) = error(&about(&mut raw, "tasks/get", first).await?);
+    assert_eq!(code, -32602, "{message}");
+    assert_says(&message, &["has ended", "no longer kept"]);
     assert_eq!(raw.finish().await?.status, Some(0));
     Ok(())
 }

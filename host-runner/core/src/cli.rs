@@ -332,7 +332,8 @@ pub(crate) struct Options {
     )]
     concurrency: NonZeroUsize,
 
-    /// Requests that one call may make
+    /// Requests that one call may make; while a task is followed, reads are counted anew
+    /// for each look at it
     #[arg(
         long,
         global = true,

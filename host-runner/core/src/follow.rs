@@ -70,7 +70,8 @@ pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
 }
 
 /// Follows a call to its end. When `enough` is over first, the answer is the
-/// interim one, and the task is still running.
+/// interim one, and the task is still running: no further change is begun, and one that is
+/// under way is completed.
 pub(crate) async fn follow(
     plugin: &Plugin,
     gate: &Arc<Gate>,
@@ -78,7 +79,10 @@ pub(crate) async fn follow(
     listener: &mut impl Listener,
     enough: impl Future<Output = ()> + Send,
 ) -> Result<Followed, ToolError> {
-    let mut enough = std::pin::pin!(enough);
+    let mut enough = std::pin::pin!(async {
+        enough.await;
+        gate.stop().await;
+    });
     let mut counted = None;
     loop {
         let pending = match outcome {
@@ -90,7 +94,13 @@ pub(crate) async fn follow(
         tokio::select! {
             biased;
             () = &mut enough => return Ok(Followed::StillRunning(pending.interim)),
-            next = look_again(plugin, gate, &pending) => outcome = next?,
+            next = look_again(plugin, gate, &pending) => match next {
+                // The next step was one that may not begin any more.
+                Err(ToolError::Denied(_)) if gate.is_stopped() => {
+                    return Ok(Followed::StillRunning(pending.interim));
+                }
+                next => outcome = next?,
+            },
         }
     }
 }

@@ -173,13 +173,16 @@ impl Plugin {
         self.on_workers(turn, gate, answer).await
     }
 
-    /// Looks after the task behind a ticket.
+    /// Looks after the task behind a ticket. Waits for its turn as long as it takes: the
+    /// task runs on meanwhile.
     pub(crate) async fn resume(
         &self,
         ticket: &str,
         gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
-        let turn = self.turn().await?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.map_err(|_| ToolError::Internal("the server is ending".to_owned()))?;
+        gate.begin_look();
         let call = Call::new(&self.shared, gate);
         let (own, ticket) = (Arc::clone(gate), ticket.to_owned());
         let answer = async move {

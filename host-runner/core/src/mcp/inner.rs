@@ -208,8 +208,21 @@ impl Inner {
         shown: (Ceiling, Detail),
     ) -> Result<Running, ToolError> {
         let plugin = self.plugin().await?;
+        Ok(self.start_on(&plugin, tool, arguments, can_ask, caller, shown))
+    }
+
+    /// The same, without waiting for the component.
+    pub(super) fn start_on(
+        &self,
+        plugin: &Arc<Plugin>,
+        tool: &Tool,
+        arguments: String,
+        can_ask: bool,
+        caller: &Caller,
+        shown: (Ceiling, Detail),
+    ) -> Running {
         let start = Start {
-            plugin: &plugin,
+            plugin,
             tool,
             caller,
             wait: self.wait,
@@ -217,7 +230,7 @@ impl Inner {
             ceiling: shown.0,
             detail: shown.1,
         };
-        Ok(Running::start(start, arguments, can_ask))
+        Running::start(start, arguments, can_ask)
     }
 
     /// Makes ready for the first request to Proxmox, which most clients cause

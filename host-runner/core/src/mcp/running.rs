@@ -23,7 +23,7 @@ use crate::observe::CountedCall;
 use crate::offer;
 use crate::remote::Remote;
 use crate::render;
-use crate::sandbox::{Asker, Consent, Gate, Question, Terms};
+use crate::sandbox::{Asker, Consent, Fate, Gate, Question, Terms};
 use crate::settings::Detail;
 
 use super::refusal;
@@ -38,11 +38,13 @@ pub(super) struct Running {
     gate: Arc<Gate>,
     questions: Option<mpsc::Receiver<Question>>,
     progress: watch::Receiver<Option<Progress>>,
-    /// Aborting loses nothing: the tool only reads, or only waits for a task of
-    /// Proxmox.
+    /// Aborting loses nothing, unless a change is under way: the tool only reads, or only
+    /// follows a task of Proxmox.
     can_stop: Arc<AtomicBool>,
     is_patient: Arc<AtomicBool>,
     counted: Option<CountedCall>,
+    /// Nobody waits for it any more.
+    abandoned: CancellationToken,
     ended: bool,
 }
 
@@ -64,6 +66,14 @@ pub(super) enum Event {
     Question(Question),
     /// It has ended. This is its last event.
     Ended(Result<ToolResult, ToolError>),
+}
+
+/// What a call has sent that changes something.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) any: bool,
+    /// The requests, with what is secret masked. Of a call with very many, only the first.
+    pub(super) sent: Vec<String>,
 }
 
 /// For whom a tool is called, and for what.
@@ -139,11 +149,13 @@ impl Running {
         let gate = plugin.gate(terms, logged.as_ref());
         let can_stop = Arc::new(AtomicBool::new(tool.annotations.read_only));
         let is_patient = Arc::new(AtomicBool::new(false));
+        let abandoned = CancellationToken::new();
         let (reporter, progress) = watch::channel(None);
         let task = tokio::spawn({
             let (plugin, gate) = (Arc::clone(plugin), Arc::clone(&gate));
             let (can_stop, is_patient) = (Arc::clone(&can_stop), Arc::clone(&is_patient));
             let (name, wait, closing) = (tool.name.clone(), start.wait, start.closing);
+            let abandoned = abandoned.clone();
             async move {
                 let outcome = plugin.call_tool(&name, &arguments, &gate).await?;
                 can_stop.store(true, Ordering::Relaxed);
@@ -157,6 +169,7 @@ impl Running {
                     tokio::select! {
                         () = waited => {}
                         () = closing.cancelled() => {}
+                        () = abandoned.cancelled() => {}
                     }
                 };
                 let mut reporter = Reporter(reporter);
@@ -171,6 +184,7 @@ impl Running {
             can_stop,
             is_patient,
             counted: CountedCall::begin(&tool.name),
+            abandoned,
             ended: false,
         }
     }
@@ -181,9 +195,18 @@ impl Running {
         self.is_patient.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the call has changed something, or may still do so once this is dropped.
-    pub(super) fn may_change(&self) -> bool {
-        self.gate.has_written() || !self.can_stop.load(Ordering::Relaxed)
+    /// Begins no further change, and waits for one that is under way. Returns what the call
+    /// has changed, as far as that is still known.
+    pub(super) async fn stop(&self) -> Changes {
+        self.gate.stop().await;
+        // It only reads from now on.
+        self.can_stop.store(true, Ordering::Relaxed);
+        let decisions = self.gate.decisions().into_iter();
+        let sent = decisions.filter(|one| one.method != "GET" && matches!(one.fate, Fate::Sent(_)));
+        Changes {
+            any: self.gate.has_written(),
+            sent: sent.map(|one| one.subject()).collect(),
+        }
     }
 
     /// What happens next. May be dropped and called again.
@@ -243,7 +266,8 @@ impl Drop for Running {
         if self.ended {
             return;
         }
-        if self.can_stop.load(Ordering::Relaxed) {
+        self.abandoned.cancel();
+        if self.can_stop.load(Ordering::Relaxed) && self.gate.stop_now() {
             self.task.abort();
         }
         self.gate.finish(CallOutcome::Cancelled, None);

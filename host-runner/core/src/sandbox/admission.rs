@@ -14,7 +14,7 @@ use http::{HeaderValue, Request, Response, header};
 use super::ask::{Answer, Change};
 use super::call_log::{Fate, SHOWN_CHARS};
 use super::failure::{FailureKind, SendError};
-use super::gate::Gate;
+use super::gate::{Gate, UnderWay};
 use super::nodes::{self, Unlisted};
 use super::present;
 use super::terms::Consent;
@@ -38,6 +38,8 @@ pub(super) struct Admitted<'a> {
     pub(super) verdict: Verdict,
     /// The guests by which it was judged, and by which its answer is filtered.
     pub(super) directory: Arc<Directory>,
+    /// The call is not aborted while it makes a change.
+    _under_way: Option<UnderWay<'a>>,
 }
 
 /// What a component gets instead of an answer to a request that may not leave.
@@ -78,6 +80,8 @@ impl Gate {
                 return Err(self.refuse(request, Some(&parsed), verdict).await.into());
             }
         }
+        let acts = acts(&parsed, &verdict.meaning);
+        let under_way = acts.then(|| self.begin_change()).transpose()?;
         self.meter(&parsed, &verdict).await?;
         if let Err(error) = self.log.sending(&parsed).await {
             let verdict = Verdict::deny(Rule::Audit, error.to_string());
@@ -89,17 +93,24 @@ impl Gate {
             request: parsed,
             verdict,
             directory,
+            _under_way: under_way,
         })
     }
 
-    /// Counts a request of the call.
+    /// Counts a request of the call: all since the component was last run, and those that
+    /// are no reads over the whole call.
     async fn check_count(&self, request: &Request<Bytes>) -> Result<(), SendError> {
-        let count = self.requests.fetch_add(1, Ordering::Relaxed);
         let cap = self.sandbox.rules.max_requests;
+        let mut count = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut what = "requests";
+        if count < cap && request.method() != http::Method::GET {
+            count = self.changes.fetch_add(1, Ordering::Relaxed);
+            what = "requests that are no reads";
+        }
         if count < cap {
             return Ok(());
         }
-        let reason = format!("a call makes at most {cap} requests");
+        let reason = format!("a call makes at most {cap} {what}");
         // Reported once: a component must not fill the logs.
         if count > cap {
             return Err(SendError::new(FailureKind::Denied, reason));

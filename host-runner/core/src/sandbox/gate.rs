@@ -1,12 +1,13 @@
 //! The state of one call that its requests share. `exchange` lets them out.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use host_runner_policy::lookup;
 use http::{Request, Uri, header};
+use tokio::sync::watch;
 
 use super::ask::Pause;
 use super::call_log::{CallLog, Decision};
@@ -22,12 +23,31 @@ pub(crate) struct Gate {
     pub(super) sandbox: Arc<Sandbox>,
     pub(super) terms: Terms,
     pub(super) log: CallLog,
-    /// How many requests the call has made so far.
+    /// How many requests the component has made since it was last run for this call.
     pub(super) requests: AtomicU32,
+    /// How many requests of the whole call were no reads.
+    pub(super) changes: AtomicU32,
+    flow: watch::Sender<Flow>,
     pub(super) account: Arc<Account>,
     /// The time that the user took to answer.
     pub(super) pause: Pause,
     pub(super) turn: Turn,
+}
+
+/// Whether changes may still begin, and how many are under way.
+#[derive(Default)]
+struct Flow {
+    is_stopped: bool,
+    under_way: usize,
+}
+
+/// A change that is being made, until this is dropped.
+pub(super) struct UnderWay<'a>(&'a Gate);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.flow.send_modify(|flow| flow.under_way -= 1);
+    }
 }
 
 impl Gate {
@@ -43,6 +63,8 @@ impl Gate {
             sandbox: Arc::clone(sandbox),
             terms,
             requests: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
+            flow: watch::Sender::default(),
             pause: Pause::default(),
             turn: Turn::default(),
         })
@@ -56,6 +78,46 @@ impl Gate {
     /// The call has ended: this is for the audit log.
     pub(crate) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
         self.log.finish(outcome, upid);
+    }
+
+    /// The component is run once more for the call, and may make as many requests as
+    /// before: a task that runs for a day is looked at for a day. Changes are counted on.
+    pub(crate) fn begin_look(&self) {
+        self.requests.store(0, Ordering::Relaxed);
+    }
+
+    /// Begins a change, unless no further one may begin.
+    pub(super) fn begin_change(&self) -> Result<UnderWay<'_>, SendError> {
+        let may_begin = self.flow.send_if_modified(|flow| {
+            flow.under_way += usize::from(!flow.is_stopped);
+            !flow.is_stopped
+        });
+        match may_begin {
+            true => Ok(UnderWay(self)),
+            false => {
+                let reason = "the call is over, so it begins no further change";
+                Err(SendError::new(FailureKind::Denied, reason))
+            }
+        }
+    }
+
+    /// Lets no further change begin. Whether none is under way.
+    pub(crate) fn stop_now(&self) -> bool {
+        self.flow.send_modify(|flow| flow.is_stopped = true);
+        self.flow.borrow().under_way == 0
+    }
+
+    /// Lets no further change begin, and waits for those that are under way.
+    pub(crate) async fn stop(&self) {
+        self.stop_now();
+        let is_still = |flow: &Flow| flow.under_way == 0;
+        // The sender is this one's own: it is never gone.
+        let _ = self.flow.subscribe().wait_for(is_still).await;
+    }
+
+    /// Whether no further change may begin.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.flow.borrow().is_stopped
     }
 
     /// What the component's environment has of this call alone.
@@ -122,5 +184,24 @@ impl Gate {
         let uri = format!("{}{}", upstream.origin, parts.uri);
         parts.uri = Uri::try_from(uri).map_err(|error| denied(error.to_string()))?;
         Ok(Request::from_parts(parts, body))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_is_stopped_completes_its_change_and_begins_no_other() {
+        let sandbox = Arc::new(Sandbox::sealed(1 << 20));
+        let gate = Gate::new(&sandbox, Terms::default(), None);
+        let under_way = gate.begin_change().unwrap();
+        let mut stop = std::pin::pin!(gate.stop());
+        let at_once = tokio::time::timeout(Duration::from_millis(20), stop.as_mut());
+        assert!(at_once.await.is_err());
+        assert!(gate.begin_change().is_err());
+        drop(under_way);
+        stop.await;
+        assert!(gate.stop_now() && gate.begin_change().is_err());
     }
 }

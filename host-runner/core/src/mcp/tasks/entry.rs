@@ -10,13 +10,17 @@ use serde_json::Value;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::super::running::Progress;
+use super::super::running::{Changes, Progress};
+use super::id::Earlier;
 use crate::engine::ProxmoxTask;
 
 /// How long a result is kept.
 pub(super) const KEPT: Duration = Duration::from_secs(60 * 60);
 /// How often a client should ask: as often as the component looks at a task.
 const POLL_MS: u64 = 1000;
+/// How many of the changes of a cancelled call are named, and how much of each.
+const SHOWN_CHANGES: usize = 8;
+const SHOWN_CHARS: usize = 200;
 /// The member of `_meta` with the identifier of the task of Proxmox VE.
 const UPID: &str = "proxmox-mcp/upid";
 
@@ -82,6 +86,19 @@ impl Entry {
         entry
     }
 
+    /// A task of which only the task of Proxmox VE is known that its id is about.
+    pub(super) fn followed_again(id: String, earlier: &Earlier<'_>) -> Self {
+        let entry = Self::new(id, None);
+        entry.update(|state| {
+            state.task = Some(ProxmoxTask {
+                upid: earlier.upid.to_owned(),
+                followed_by: earlier.tool.to_owned(),
+                stopped_by: String::new(),
+            });
+        });
+        entry
+    }
+
     /// Notes how far a task of Proxmox VE is.
     pub(super) fn progress(&self, now: Progress) {
         self.update(|state| {
@@ -143,10 +160,20 @@ impl Entry {
         self.end(Some(result), message);
     }
 
+    /// Says that the call is being ended.
+    pub(super) fn cancelling(&self) {
+        self.update(|state| {
+            state.message = "cancelling: no further change is begun, and the task is cancelled \
+                             once the change that is under way is answered"
+                .to_owned();
+            state.stage = Stage::Working;
+        });
+    }
+
     /// Says what a cancelled call leaves behind.
-    pub(super) fn cancel(&self, may_have_changed: bool) {
+    pub(super) fn cancel(&self, changes: &Changes) {
         let task = self.state.borrow().task.clone();
-        self.end(None, left_behind(task.as_ref(), may_have_changed));
+        self.end(None, left_behind(task.as_ref(), changes));
     }
 
     fn end(&self, result: Option<String>, message: String) {
@@ -236,18 +263,32 @@ impl Entry {
 }
 
 /// What there is to do after a call was cancelled.
-fn left_behind(task: Option<&ProxmoxTask>, may_have_changed: bool) -> String {
-    match (task, may_have_changed) {
-        (Some(task), _) => format!(
+fn left_behind(task: Option<&ProxmoxTask>, changes: &Changes) -> String {
+    if let Some(task) = task {
+        let stops = match task.stopped_by.as_str() {
+            "" => String::new(),
+            tool => format!(", and {tool} stops it"),
+        };
+        return format!(
             "the call is no longer followed, and nothing further of it is begun. Its Proxmox \
-             task may still be running: {} with upid {} follows it, and {} stops it",
-            task.followed_by, task.upid, task.stopped_by
-        ),
-        (None, true) => "the call was cancelled, and it may have begun to change something: check \
-                         whether it did before you repeat it"
-            .to_owned(),
-        (None, false) => "the call was cancelled and has changed nothing".to_owned(),
+             task may still be running: {} with upid {} follows it{stops}",
+            task.followed_by, task.upid
+        );
     }
+    if !changes.any {
+        return "the call was cancelled and has changed nothing".to_owned();
+    }
+    let cut = |request: &String| -> String { request.chars().take(SHOWN_CHARS).collect() };
+    let mut sent: Vec<_> = changes.sent.iter().take(SHOWN_CHANGES).map(cut).collect();
+    let more = changes.sent.len() - sent.len();
+    if more > 0 {
+        sent.push(format!("{more} more"));
+    }
+    format!(
+        "the call was cancelled, and nothing further of it is begun. It had sent these requests: \
+         {}. Check what they have changed before you repeat the call",
+        sent.join("; ")
+    )
 }
 
 fn meta(state: &State) -> Option<MetaObject> {
@@ -268,4 +309,46 @@ fn time(time: SystemTime) -> String {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(entry: &Entry, changes: &Changes) -> String {
+        entry.cancelling();
+        let shown = serde_json::to_value(entry.shown()).unwrap();
+        assert_eq!(shown["status"], "working");
+        entry.cancel(changes);
+        let shown = serde_json::to_value(entry.shown()).unwrap();
+        assert_eq!(shown["status"], "cancelled");
+        shown["statusMessage"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_cancelled_call_says_what_it_has_sent() {
+        let entry = || Entry::new("1".to_owned(), None);
+        let nothing = after(&entry(), &Changes::default());
+        assert!(nothing.contains("has changed nothing"), "{nothing}");
+        let sent = (100..110).map(|vmid| format!("POST /nodes/pve1/qemu/{vmid}/status/start"));
+        let changes = Changes {
+            any: true,
+            sent: sent.collect(),
+        };
+        let some = after(&entry(), &changes);
+        assert!(some.contains("/100/") && some.contains("2 more"), "{some}");
+    }
+
+    /// The call itself may have changed much.
+    #[test]
+    fn nothing_is_said_of_the_changes_of_an_earlier_process() {
+        let earlier = Earlier {
+            tool: "wait_task",
+            upid: "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
+        };
+        let entry = Entry::followed_again("1".to_owned(), &earlier);
+        let said = after(&entry, &Changes::default());
+        assert!(said.contains("wait_task with upid UPID:pve1:"), "{said}");
+        assert!(!said.contains("changed nothing"), "{said}");
+    }
 }

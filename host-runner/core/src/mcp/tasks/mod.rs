@@ -30,9 +30,9 @@ use super::confirm;
 use super::inner::Inner;
 use super::refusal::blame;
 use super::running::{Caller, Event, Progress, Running};
-use super::tool::to_error;
 use super::unknown::cut;
 use crate::audit::Occasion;
+use crate::render;
 use crate::sandbox::Question;
 use crate::settings::Detail;
 
@@ -106,8 +106,8 @@ impl Inner {
         Ok(())
     }
 
-    /// `tasks/cancel`. Ends the call as a client does that cancels its request: a change
-    /// that has begun is completed, and a task of Proxmox VE is left running.
+    /// `tasks/cancel`. No further change is begun; the task is cancelled once the one that
+    /// is under way is completed. A task of Proxmox VE is left running.
     pub(super) async fn cancel_task(
         self: &Arc<Self>,
         id: &str,
@@ -125,6 +125,9 @@ impl Inner {
     ) -> Result<Arc<Entry>, ErrorData> {
         if let Some(entry) = self.tasks.find(id) {
             return Ok(entry);
+        }
+        if self.tasks.is_gone(id) {
+            return Err(gone(id));
         }
         let earlier = id::earlier(id).ok_or_else(|| unknown(id, None))?;
         let entry = self.follow_again(id, &earlier, context).await?;
@@ -152,21 +155,21 @@ impl Inner {
             Ok(_) => return Err(unknown(id, None)),
             Err(error) => return Err(unknown(id, Some(&error.to_string()))),
         };
-        let entry = match self.tasks.place(id, || Entry::new(id.to_owned(), None)) {
+        let internal = |error| ErrorData::internal_error(render::error_text(&error), None);
+        let plugin = self.plugin().await.map_err(internal)?;
+        // From here on, nothing is waited for: a request that is cancelled in between would
+        // leave a task without a call.
+        let new = || Entry::followed_again(id.to_owned(), earlier);
+        let entry = match self.tasks.place(id, new) {
             Place::Known(entry) => return Ok(entry),
             Place::New(entry) => entry,
+            Place::Gone => return Err(gone(id)),
             Place::Full => return Err(full()),
         };
         let arguments = json!({ "upid": earlier.upid }).to_string();
         let shown = (self.ceiling, self.detail);
         let caller = Caller::of(context, Occasion::Call);
-        let call = match self.start(tool, arguments, false, &caller, shown).await {
-            Ok(call) => call,
-            Err(error) => {
-                entry.complete(&to_error(&error), String::new());
-                return Ok(entry);
-            }
-        };
+        let call = self.start_on(&plugin, tool, arguments, false, &caller, shown);
         let long = Long {
             call,
             tool: tool.name.clone(),
@@ -174,8 +177,8 @@ impl Inner {
             progress: None,
         };
         let note = format!(
-            "the call was made before this server was started, so this is only the result of {} \
-             with upid {}: if the call has further steps, check whether they were made",
+            "this server has nothing of the call itself, so this is only the result of {} with \
+             upid {}: if the call has further steps, check whether they were made",
             tool.name, earlier.upid
         );
         self.run(Arc::clone(&entry), long, Some(note));
@@ -211,7 +214,8 @@ impl Entry {
             let event = tokio::select! {
                 biased;
                 () = self.cancelled.cancelled() => {
-                    self.cancel(call.may_change());
+                    self.cancelling();
+                    self.cancel(&call.stop().await);
                     return;
                 }
                 event = call.next() => event,
@@ -247,9 +251,21 @@ impl Entry {
 fn unknown(id: &str, why: Option<&str>) -> ErrorData {
     let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
     let message = format!(
-        "unknown task {:?}{why}: a result is kept for {} minutes, and an id given out before this \
-         server was started is known only if it contains the UPID of a Proxmox task. Check \
-         whether the call has made its change before you repeat it",
+        "unknown task {:?}{why}: a result is kept for at most {} minutes, and an id of another \
+         server process is known only if it contains the UPID of a Proxmox task. Check whether \
+         the call has made its change before you repeat it",
+        cut(id),
+        KEPT.as_secs() / 60
+    );
+    ErrorData::invalid_params(message, None)
+}
+
+/// The error for a task that has ended, and of which nothing is kept.
+fn gone(id: &str) -> ErrorData {
+    let message = format!(
+        "the task {:?} has ended, and its result is no longer kept: results are kept for at most \
+         {} minutes, and make room for newer ones. Check whether the call has made its change \
+         before you repeat it",
         cut(id),
         KEPT.as_secs() / 60
     );

@@ -1,6 +1,6 @@
 //! The tasks that are kept. Their number and what their results take are bounded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -12,15 +12,28 @@ pub(super) const MAX_TASKS: usize = 32;
 /// What all results may take.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// How many ids are remembered of which nothing else is kept.
+const MAX_GONE: usize = 512;
+
 /// The tasks by their ids.
 #[derive(Default)]
-pub(in super::super) struct Tasks(Mutex<HashMap<String, Arc<Entry>>>);
+pub(in super::super) struct Tasks(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    entries: HashMap<String, Arc<Entry>>,
+    /// The ids of those that were forgotten, the oldest first: one that has ended must not
+    /// be followed again.
+    gone: VecDeque<String>,
+}
 
 /// Where a task of this id is now.
 pub(super) enum Place {
     /// It was there before.
     Known(Arc<Entry>),
     New(Arc<Entry>),
+    /// It has ended, and was forgotten.
+    Gone,
     /// As many as there may be are running.
     Full,
 }
@@ -28,22 +41,30 @@ pub(super) enum Place {
 impl Tasks {
     pub(super) fn find(&self, id: &str) -> Option<Arc<Entry>> {
         let mut kept = self.kept();
-        forget_the_old(&mut kept);
-        kept.get(id).cloned()
+        kept.forget_the_old();
+        kept.entries.get(id).cloned()
+    }
+
+    /// Whether a task of this id has ended and was forgotten, as far as that is known.
+    pub(super) fn is_gone(&self, id: &str) -> bool {
+        self.kept().is_gone(id)
     }
 
     /// Keeps a task, unless it is there already. The one that ended first makes room.
     pub(super) fn place(&self, id: &str, new: impl FnOnce() -> Entry) -> Place {
         let mut kept = self.kept();
-        forget_the_old(&mut kept);
-        if let Some(known) = kept.get(id) {
+        kept.forget_the_old();
+        if let Some(known) = kept.entries.get(id) {
             return Place::Known(Arc::clone(known));
         }
-        if kept.len() >= MAX_TASKS && !forget_the_first(&mut kept) {
+        if kept.is_gone(id) {
+            return Place::Gone;
+        }
+        if kept.entries.len() >= MAX_TASKS && !kept.forget_the_first() {
             return Place::Full;
         }
         let entry = Arc::new(new());
-        kept.insert(id.to_owned(), Arc::clone(&entry));
+        kept.entries.insert(id.to_owned(), Arc::clone(&entry));
         Place::New(entry)
     }
 
@@ -51,9 +72,7 @@ impl Tasks {
     /// is always kept.
     pub(super) fn trim(&self) {
         let mut kept = self.kept();
-        let bytes = |kept: &Kept| kept.values().map(|one| one.bytes()).sum::<usize>();
-        let results = |kept: &Kept| kept.values().filter(|one| one.bytes() > 0).count();
-        while bytes(&kept) > MAX_BYTES && results(&kept) > 1 && forget_the_first(&mut kept) {}
+        while kept.bytes() > MAX_BYTES && kept.results() > 1 && kept.forget_the_first() {}
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -61,22 +80,49 @@ impl Tasks {
     }
 }
 
-type Kept = HashMap<String, Arc<Entry>>;
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.entries.values().map(|one| one.bytes()).sum()
+    }
 
-fn forget_the_old(kept: &mut Kept) {
-    let now = Instant::now();
-    let is_old = |end: Instant| now.saturating_duration_since(end) >= KEPT;
-    kept.retain(|_, one| !one.ended().is_some_and(is_old));
-}
+    fn results(&self) -> usize {
+        let entries = self.entries.values();
+        entries.filter(|one| one.bytes() > 0).count()
+    }
 
-/// Forgets the task that ended first. Whether there is one.
-fn forget_the_first(kept: &mut Kept) -> bool {
-    let ended = kept
-        .iter()
-        .filter_map(|(id, one)| Some((one.ended()?, id.clone())));
-    match ended.min() {
-        Some((_, id)) => kept.remove(&id).is_some(),
-        None => false,
+    fn is_gone(&self, id: &str) -> bool {
+        self.gone.iter().any(|gone| gone == id)
+    }
+
+    fn forget_the_old(&mut self) {
+        let now = Instant::now();
+        let is_old = |end: Instant| now.saturating_duration_since(end) >= KEPT;
+        let old = self.entries.iter();
+        let old = old.filter(|(_, one)| one.ended().is_some_and(is_old));
+        let old: Vec<_> = old.map(|(id, _)| id.clone()).collect();
+        for id in old {
+            self.forget(id);
+        }
+    }
+
+    /// Forgets the task that ended first. Whether there is one.
+    fn forget_the_first(&mut self) -> bool {
+        let entries = self.entries.iter();
+        let ended = entries.filter_map(|(id, one)| Some((one.ended()?, id.clone())));
+        match ended.min() {
+            Some((_, id)) => self.forget(id),
+            None => false,
+        }
+    }
+
+    /// Whether it was there.
+    fn forget(&mut self, id: String) -> bool {
+        let was_there = self.entries.remove(&id).is_some();
+        if self.gone.len() >= MAX_GONE {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(id);
+        was_there
     }
 }
 
@@ -90,7 +136,7 @@ mod tests {
         let id = id.to_string();
         match tasks.place(&id, || Entry::new(id.clone(), None)) {
             Place::New(entry) => Some(entry),
-            Place::Known(_) | Place::Full => None,
+            Place::Known(_) | Place::Gone | Place::Full => None,
         }
     }
 
@@ -111,6 +157,20 @@ mod tests {
         entries[1].complete(&result(1), String::new());
         assert!(add(&tasks, MAX_TASKS).is_some());
         assert!(tasks.find("3").is_none() && tasks.find("1").is_some());
+    }
+
+    /// Else it could be followed again, and work after it has ended.
+    #[test]
+    fn a_task_that_was_forgotten_has_ended() {
+        let tasks = Tasks::default();
+        let first = add(&tasks, 0).unwrap();
+        first.complete(&result(1), String::new());
+        for id in 1..=MAX_TASKS {
+            assert!(!tasks.is_gone("0"));
+            add(&tasks, id).unwrap();
+        }
+        assert!(tasks.is_gone("0") && tasks.find("0").is_none());
+        assert!(matches!(tasks.place("0", || unreachable!()), Place::Gone));
     }
 
     #[test]
