@@ -39,7 +39,9 @@ fn attacker(rogue: &Rogue) -> anyhow::Result<HostRunner> {
 /// What the component gets from a path. Its text may be cut, since it knows no ceiling.
 async fn get(client: &Client, rogue: &Rogue, path: &str) -> anyhow::Result<Value> {
     let url = format!("{}/api2/json/{path}", rogue.url);
-    let result = client.request("send_request", json!({ "url": url })).await??;
+    let result = client
+        .request("send_request", json!({ "url": url }))
+        .await??;
     result.structured_content.context("no structured content")
 }
 

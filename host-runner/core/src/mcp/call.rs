@@ -117,7 +117,7 @@ impl Inner {
                 event = call.next() => event,
                 () = &mut overdue, if can_be_task => {
                     let long = Long { call, tool: tool.clone(), detail, progress };
-                    match self.begin_task(long) {
+                    match self.begin_task(long, context) {
                         Ok(task) => return Ok(CallToolResponse::Task(task)),
                         Err(long) => Long { call, progress, .. } = *long,
                     }

@@ -19,7 +19,7 @@ use super::listeners::Listeners;
 use super::refusal::{Cancelled, blame, ending};
 use super::running::{Caller, Running, Start};
 use super::suggestions::Suggestions;
-use super::tasks::Tasks;
+use super::tasks::ByUser;
 use super::tool::to_mcp;
 use super::views;
 use crate::ceiling::Ceiling;
@@ -81,7 +81,7 @@ pub(super) struct Inner {
     /// How long a text may be that a model reads.
     pub(super) ceiling: Ceiling,
     pub(super) questions: Questions,
-    pub(super) tasks: Tasks,
+    pub(super) tasks: ByUser,
     pub(super) backlog: Backlog,
     pub(super) suggestions: Suggestions,
     pub(super) listeners: Listeners,
@@ -111,7 +111,7 @@ impl Inner {
             detail: options.detail,
             ceiling: Ceiling::of_model(options.result_tokens),
             questions: Questions::new(),
-            tasks: Tasks::default(),
+            tasks: ByUser::default(),
             backlog: Backlog::new(),
             suggestions: Suggestions::default(),
             listeners: Listeners::new(options.poll, options.users),

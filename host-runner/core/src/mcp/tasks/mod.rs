@@ -21,15 +21,15 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 use serde_json::json;
 
-pub(super) use self::registry::Tasks;
+pub(super) use self::registry::ByUser;
 
 use self::entry::{Entry, KEPT};
 use self::id::Earlier;
-use self::registry::{MAX_TASKS, Place};
+use self::registry::{MAX_TASKS, Place, Tasks};
 use super::confirm;
 use super::inner::Inner;
 use super::refusal::blame;
-use super::running::{Caller, Event, Progress, Running};
+use super::running::{self, Caller, Event, Progress, Running};
 use super::unknown::cut;
 use crate::audit::Occasion;
 use crate::render;
@@ -58,18 +58,29 @@ pub(super) fn understands(context: &RequestContext<RoleServer>) -> bool {
 
 impl Inner {
     /// Makes a task of a call. Gives the call back if there may be no other task.
-    pub(super) fn begin_task(self: &Arc<Self>, long: Long) -> Result<CreateTaskResult, Box<Long>> {
+    pub(super) fn begin_task(
+        self: &Arc<Self>,
+        long: Long,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<CreateTaskResult, Box<Long>> {
+        let tasks = self.tasks_of(context);
         let task = long.progress.as_ref().and_then(|now| now.task.as_ref());
         let Some(id) = id::new(task) else {
             return Err(Box::new(long));
         };
         let new = || Entry::new(id.clone(), long.progress.clone());
-        let Place::New(entry) = self.tasks.place(&id, new) else {
+        let Place::New(entry) = tasks.place(&id, new) else {
             return Err(Box::new(long));
         };
         let created = entry.created();
-        self.run(entry, long, None);
+        self.run(tasks, entry, long, None);
         Ok(created)
+    }
+
+    /// The tasks of the user whose request it is.
+    fn tasks_of(&self, context: &RequestContext<RoleServer>) -> Arc<Tasks> {
+        self.tasks
+            .of(running::remote(context).and_then(|of| of.user))
     }
 
     /// `tasks/get`.
@@ -123,10 +134,11 @@ impl Inner {
         id: &str,
         context: &RequestContext<RoleServer>,
     ) -> Result<Arc<Entry>, ErrorData> {
-        if let Some(entry) = self.tasks.find(id) {
+        let tasks = self.tasks_of(context);
+        if let Some(entry) = tasks.find(id) {
             return Ok(entry);
         }
-        if self.tasks.is_gone(id) {
+        if tasks.is_gone(id) {
             return Err(gone(id));
         }
         let earlier = id::earlier(id).ok_or_else(|| unknown(id, None))?;
@@ -160,7 +172,8 @@ impl Inner {
         // From here on, nothing is waited for: a request that is cancelled in between would
         // leave a task without a call.
         let new = || Entry::followed_again(id.to_owned(), earlier);
-        let entry = match self.tasks.place(id, new) {
+        let tasks = self.tasks_of(context);
+        let entry = match tasks.place(id, new) {
             Place::Known(entry) => return Ok(entry),
             Place::New(entry) => entry,
             Place::Gone => return Err(gone(id)),
@@ -181,19 +194,25 @@ impl Inner {
              upid {}: if the call has further steps, check whether they were made",
             tool.name, earlier.upid
         );
-        self.run(Arc::clone(&entry), long, Some(note));
+        self.run(tasks, Arc::clone(&entry), long, Some(note));
         Ok(entry)
     }
 
     /// Keeps a task up to date until its call ends, or the server does.
-    fn run(self: &Arc<Self>, entry: Arc<Entry>, long: Long, note: Option<String>) {
+    fn run(
+        self: &Arc<Self>,
+        tasks: Arc<Tasks>,
+        entry: Arc<Entry>,
+        long: Long,
+        note: Option<String>,
+    ) {
         long.call.be_patient();
         let inner = Arc::clone(self);
         let tracked = self.calls.token();
         tokio::spawn(async move {
             let _tracked = tracked;
             tokio::select! {
-                () = entry.run(&inner, long, note.unwrap_or_default()) => inner.tasks.trim(),
+                () = entry.run(&inner, long, note.unwrap_or_default()) => tasks.trim(),
                 () = inner.closed() => {}
             }
         });

@@ -15,9 +15,21 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// How many ids are remembered of which nothing else is kept.
 const MAX_GONE: usize = 512;
 
-/// The tasks by their ids.
+/// The tasks of each user: nobody sees those of another one, or takes their room. Over
+/// stdio there is one user.
 #[derive(Default)]
-pub(in super::super) struct Tasks(Mutex<Kept>);
+pub(in super::super) struct ByUser(Mutex<HashMap<Option<Arc<str>>, Arc<Tasks>>>);
+
+impl ByUser {
+    pub(super) fn of(&self, user: Option<Arc<str>>) -> Arc<Tasks> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(user).or_default())
+    }
+}
+
+/// A user's tasks by their ids.
+#[derive(Default)]
+pub(super) struct Tasks(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
@@ -142,6 +154,19 @@ mod tests {
 
     fn result(bytes: usize) -> CallToolResult {
         CallToolResult::success(vec![ContentBlock::text("x".repeat(bytes))])
+    }
+
+    #[test]
+    fn a_user_has_nothing_of_another_one() {
+        let all = ByUser::default();
+        let (one, other) = (all.of(Some("one".into())), all.of(Some("other".into())));
+        for id in 0..MAX_TASKS {
+            assert!(add(&one, id).is_some());
+        }
+        assert!(other.find("0").is_none() && !other.is_gone("0"));
+        assert!(add(&other, 0).is_some());
+        assert!(all.of(Some("one".into())).find("0").is_some());
+        assert!(all.of(None).find("0").is_none());
     }
 
     #[test]
