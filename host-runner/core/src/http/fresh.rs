@@ -23,7 +23,10 @@ pub(super) struct Fresh<T> {
 struct State<T> {
     value: Arc<T>,
     looked: Instant,
+    /// Of the files that were read.
     marks: Vec<Option<Mark>>,
+    /// Why they could not be read again, so that the log says it once.
+    problem: Option<String>,
 }
 
 /// What changes with a file.
@@ -51,6 +54,7 @@ impl<T> Fresh<T> {
                 value,
                 looked: Instant::now(),
                 marks,
+                problem: None,
             }),
         })
     }
@@ -64,17 +68,22 @@ impl<T> Fresh<T> {
         state.looked = Instant::now();
         let marks = marks(&self.paths);
         if marks != state.marks {
-            state.marks = marks;
             match (self.read)() {
                 Ok(value) => {
                     state.value = Arc::new(value);
+                    state.marks = marks;
+                    state.problem = None;
                     tracing::info!("read {} again, which has changed", self.names());
                 }
-                Err(problem) => tracing::warn!(
-                    "{} has changed, but cannot be used ({problem}): what was read before remains \
-                     in force",
-                    self.names()
-                ),
+                Err(problem) if state.problem.as_ref() == Some(&problem) => {}
+                Err(problem) => {
+                    tracing::warn!(
+                        "{} has changed, but cannot be used ({problem}): what was read before \
+                         remains in force",
+                        self.names()
+                    );
+                    state.problem = Some(problem);
+                }
             }
         }
         Arc::clone(&state.value)
@@ -104,6 +113,32 @@ fn marks(paths: &[PathBuf]) -> Vec<Option<Mark>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Although nothing of the file changes after that.
+    #[test]
+    fn a_file_that_could_not_be_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("number");
+        std::fs::write(&path, "1").unwrap();
+        let fails = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let read = {
+            let (path, fails) = (path.clone(), Arc::clone(&fails));
+            move || match fails.load(std::sync::atomic::Ordering::Relaxed) {
+                true => Err("too many open files".to_owned()),
+                false => std::fs::read_to_string(&path).map_err(|error| error.to_string()),
+            }
+        };
+        let fresh = Fresh::new(vec![path.clone()], read).unwrap();
+        let get = || {
+            fresh.state().looked = Instant::now().checked_sub(PAUSE).unwrap();
+            fresh.get().to_string()
+        };
+        std::fs::write(&path, "23").unwrap();
+        fails.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(get(), "1");
+        fails.store(false, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(get(), "23");
+    }
 
     #[test]
     fn a_file_that_cannot_be_used_changes_nothing() {
