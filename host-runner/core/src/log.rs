@@ -19,6 +19,8 @@ pub(crate) fn init(level: LevelFilter) {
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("rmcp", level.min(LevelFilter::ERROR))
+        // It warns of each client that is slow.
+        .with_target("hyper::", level.min(LevelFilter::ERROR))
         .with_target(env!("CARGO_CRATE_NAME"), level);
     let format = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines(io::stderr()))
