@@ -69,6 +69,14 @@ pub(crate) enum SettingsError {
         .0.as_ref().unwrap_or(&Source::Flag)
     )]
     OpenAddress(Option<Source>),
+    /// Everybody who reaches the proxy in front of this server could call tools.
+    #[error(
+        "PROXMOX_MCP_HTTP_HOSTS ({}) has a name that is not of a loopback address, and no \
+         authentication is configured: name a file of bearer tokens with --http-tokens-file \
+         (PROXMOX_MCP_HTTP_TOKENS_FILE) or give them in PROXMOX_MCP_HTTP_TOKENS",
+        .0.as_ref().unwrap_or(&Source::Flag)
+    )]
+    OpenHosts(Option<Source>),
     /// The file given by `--env-file` cannot be used.
     #[error("cannot use the settings in {}: {reason}", .path.display())]
     EnvFile {
@@ -89,7 +97,9 @@ impl SettingsError {
             Self::Mixed { outside, .. } => outside
                 .iter()
                 .any(|(_, place)| *place == Source::Environment),
-            Self::OpenAddress(origin) => *origin == Some(Source::Environment),
+            Self::OpenAddress(origin) | Self::OpenHosts(origin) => {
+                *origin == Some(Source::Environment)
+            }
             Self::Missing { .. } | Self::EnvFile { .. } | Self::TwoTokenSources => false,
         }
     }

@@ -119,6 +119,10 @@ impl HttpSettings {
             let place = sources.get(Variable::Http).map(|(_, place)| place);
             return Err(SettingsError::OpenAddress(place));
         }
+        if http.tokens.is_none() && !http.hosts.iter().all(|host| is_loopback_host(host)) {
+            let place = sources.get(Variable::HttpHosts).map(|(_, place)| place);
+            return Err(SettingsError::OpenHosts(place));
+        }
         Ok(Some(http))
     }
 }
@@ -126,6 +130,16 @@ impl HttpSettings {
 /// Whether only this machine reaches an address.
 fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
+}
+
+/// The same of a name, with or without a port.
+fn is_loopback_host(host: &str) -> bool {
+    let authority = host.parse::<http::uri::Authority>();
+    authority.is_ok_and(|authority| {
+        let name = authority.host().trim_end_matches('.');
+        let address = name.trim_start_matches('[').trim_end_matches(']').parse();
+        name == "localhost" || address.is_ok_and(is_loopback)
+    })
 }
 
 fn tokens(sources: &Sources) -> Result<Option<TokenSource>, SettingsError> {
@@ -212,6 +226,27 @@ mod tests {
             "https://u@a",
         ] {
             assert!(parse_origin(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn loopback_hosts_are_known() {
+        for good in [
+            "localhost",
+            "localhost:8080",
+            "127.0.0.1",
+            "[::1]:1",
+            "[::1]",
+        ] {
+            assert!(is_loopback_host(good), "{good}");
+        }
+        for bad in [
+            "mcp.example",
+            "mcp.example:443",
+            "192.0.2.1",
+            "localhost.example",
+        ] {
+            assert!(!is_loopback_host(bad), "{bad}");
         }
     }
 
