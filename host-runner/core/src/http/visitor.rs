@@ -23,6 +23,9 @@ const RESPONSE_HEADERS: &str = "mcp-session-id, www-authenticate, retry-after, x
 /// How long, in seconds, a browser need not ask again.
 const PREFLIGHT_SECONDS: &str = "600";
 
+/// From where a browser sends a request: another site, a part of this one, or itself.
+const SITE: &str = "sec-fetch-site";
+
 /// By which names clients know this server, and which pages may send requests.
 pub(super) struct Visitors {
     scheme: &'static str,
@@ -93,8 +96,21 @@ impl Visitors {
         headers: &HeaderMap,
         host: &Authority,
     ) -> Result<Option<HeaderValue>, Refusal> {
+        let refusal = || {
+            Refusal::new(
+                StatusCode::FORBIDDEN,
+                "unknown_origin",
+                "web pages of this origin may not send requests: the operator can add it to \
+                 --http-origins",
+            )
+        };
         let Some(value) = headers.get(header::ORIGIN) else {
-            return Ok(None);
+            // Browsers do not name the page of a request whose response it cannot read.
+            let mut sites = headers.get_all(SITE).iter();
+            return match sites.any(|site| site == "cross-site" || site == "same-site") {
+                true => Err(refusal()),
+                false => Ok(None),
+            };
         };
         let origin = one(headers, header::ORIGIN).map(str::to_ascii_lowercase);
         let is_own = format!("{}://{}", self.scheme, host.as_str().to_ascii_lowercase());
@@ -104,19 +120,17 @@ impl Visitors {
         });
         match may {
             true => Ok(Some(value.clone())),
-            false => Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "unknown_origin",
-                "web pages of this origin may not send requests: the operator can add it to \
-                 --http-origins",
-            )),
+            false => Err(refusal()),
         }
     }
 }
 
 /// Answers a browser that asks whether a page may send a request.
 pub(super) fn preflight<T>(request: &Request<T>) -> Option<Response<Body>> {
-    if request.method() != Method::OPTIONS {
+    let headers = request.headers();
+    let asks = headers.contains_key(header::ORIGIN)
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    if request.method() != Method::OPTIONS || !asks {
         return None;
     }
     let mut answer = response(StatusCode::NO_CONTENT, "text/plain", String::new());
@@ -144,10 +158,12 @@ fn matches(allowed: &str, origin: &str) -> bool {
     match allowed.strip_suffix(":*") {
         None => plain(allowed) == plain(origin),
         Some(allowed) => {
-            let port = origin.strip_prefix(allowed);
-            let port = port.map(|port| port.strip_prefix(':').unwrap_or(port));
-            port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
-                && origin.len() != allowed.len() + 1
+            let is_number =
+                |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+            let rest = origin.strip_prefix(allowed);
+            rest.is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix(':').is_some_and(is_number)
+            })
         }
     }
 }
@@ -180,6 +196,7 @@ mod tests {
         let origins = [
             "https://app.example".to_owned(),
             "http://localhost:*".to_owned(),
+            "http://10.0.0.1:*".to_owned(),
         ];
         Visitors::new(address, false, &hosts, &origins)
     }
@@ -238,6 +255,7 @@ mod tests {
             "https://APP.example:443",
             "http://localhost",
             "http://localhost:6274",
+            "http://10.0.0.1:1",
             "http://mcp.example:8080",
         ] {
             assert!(check(good), "{good}");
@@ -250,13 +268,26 @@ mod tests {
             "https://app.example.evil.example",
             "http://localhost.evil.example",
             "http://localhost:",
+            "http://localhost99",
+            "http://localhost99:80",
+            "http://10.0.0.100",
             "http://localhost:80x",
             "https://mcp.example:8080",
             "http://mcp.example",
         ] {
             assert!(!check(bad), "{bad}");
         }
-        let none = visitors().check_origin(&HeaderMap::new(), &"localhost".parse().unwrap());
-        assert_eq!(none.unwrap(), None);
+        let unnamed = |site: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            let site = site.map(HeaderValue::from_static);
+            headers.extend(site.map(|site| (http::HeaderName::from_static(SITE), site)));
+            visitors().check_origin(&headers, &"localhost".parse().unwrap())
+        };
+        for good in [None, Some("none"), Some("same-origin")] {
+            assert_eq!(unnamed(good).unwrap(), None, "{good:?}");
+        }
+        for bad in ["cross-site", "same-site"] {
+            assert!(unnamed(Some(bad)).is_err(), "{bad}");
+        }
     }
 }
