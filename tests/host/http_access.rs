@@ -110,6 +110,13 @@ async fn without_a_right_token_nothing_is_answered() -> anyhow::Result<()> {
         assert_eq!(web.ask("GET", path, &[]).await?.status, 401, "{path}");
     }
     assert_eq!(web.ask("GET", "/healthz", &[]).await?.status, 200);
+    let ready = web.ask("GET", "/readyz", &[]).await?;
+    assert!(!ready.body.contains("seconds_ago"), "{ready:?}");
+    let bearer = format!("Bearer {ALICE}");
+    let ready = web
+        .ask("GET", "/readyz", &[("Authorization", &bearer)])
+        .await?;
+    assert_says(&ready.body, &["last_answer_seconds_ago"]);
     Ok(())
 }
 
@@ -240,8 +247,11 @@ async fn the_audit_log_names_the_user() -> anyhow::Result<()> {
 #[tokio::test]
 async fn hosts_and_origins_are_checked() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
-    let host = sim
-        .host()?
+    // A name that others know is not served without tokens, whatever the address.
+    let named = sim.host()?.env("PROXMOX_MCP_HTTP_HOSTS", "mcp.example");
+    let says = ["PROXMOX_MCP_HTTP_HOSTS", "--http-tokens-file"];
+    refused(named, &["serve", "--http=127.0.0.1:0"], &says).await?;
+    let host = guarded(sim.host()?)?
         .env("PROXMOX_MCP_HTTP_HOSTS", "mcp.example")
         .env("PROXMOX_MCP_HTTP_ORIGINS", "https://app.example");
     let web = host.web().await?;
@@ -262,11 +272,18 @@ async fn hosts_and_origins_are_checked() -> anyhow::Result<()> {
         (vec![("Origin", "null")], 403, "--http-origins"),
         (vec![("Origin", "https://app.example")], 405, ""),
         (
+            vec![("Sec-Fetch-Site", "cross-site")],
+            403,
+            "--http-origins",
+        ),
+        (
             vec![("Host", "evil.example"), ("Origin", "http://evil.example")],
             403,
             "--http-hosts",
         ),
     ] {
+        let bearer = format!("Bearer {ALICE}");
+        let headers = [headers, vec![("Authorization", bearer.as_str())]].concat();
         let answer = web.ask("PUT", "/mcp", &headers).await?;
         assert_eq!(answer.status, status, "{headers:?}: {answer:?}");
         assert!(answer.body.contains(says), "{headers:?}: {answer:?}");
@@ -275,6 +292,8 @@ async fn hosts_and_origins_are_checked() -> anyhow::Result<()> {
         ("Origin", "https://app.example"),
         ("Access-Control-Request-Method", "POST"),
     ];
+    // Without a question, it is a request like any other.
+    assert_eq!(web.ask("OPTIONS", "/mcp", &[]).await?.status, 401);
     let preflight = web.ask("OPTIONS", "/mcp", &asks).await?;
     assert_eq!(preflight.status, 204, "{preflight:?}");
     let header = |name| preflight.header(name).unwrap_or_default();

@@ -2,17 +2,15 @@
 
 use std::convert::Infallible;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -20,17 +18,17 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::answer::{Refusal, json_response};
 use super::auth::Access;
+use super::body::Bodies;
 use super::held::Held;
 use super::limits::Limits;
 use super::metrics::{Metrics, Open};
+use super::places::Place;
 use super::plain;
 use super::visitor::{self, Visitors};
 use crate::mcp::{Body, Endpoint, Server};
 use crate::remote::Remote;
 use crate::settings::HttpSettings;
 
-/// How long the body of a request may take.
-const BODY_TIME: Duration = Duration::from_secs(30);
 /// What the head of a request may have. hyper itself refuses heads of four times as much.
 const HEAD_BYTES: usize = 16 * 1024;
 /// What the log shows of a path.
@@ -43,6 +41,7 @@ pub(crate) struct Http {
     serving: Serving,
     visitors: Visitors,
     limits: Limits,
+    bodies: Bodies,
     /// The component is loaded.
     is_ready: AtomicBool,
     /// Requests whose responses are not streams without an end.
@@ -73,6 +72,7 @@ impl Http {
             serving,
             visitors: Visitors::new(address, is_tls, &settings.hosts, &settings.origins),
             limits: Limits::new(settings.requests_per_minute, settings.concurrency),
+            bodies: Bodies::new(),
             is_ready: AtomicBool::new(false),
             exchanges: TaskTracker::new(),
             process: RandomState::new().hash_one(address) as u32,
@@ -95,12 +95,13 @@ impl Http {
     pub(super) async fn answer(
         &self,
         request: Request<Incoming>,
-        address: IpAddr,
+        place: &Place,
     ) -> Result<Response<Held>, Infallible> {
         let began = Instant::now();
+        let address = place.address();
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         let number: Arc<str> = format!("{:08x}-{number}", self.process).into();
-        let method = request.method().clone();
+        let method = shown(request.method());
         let path: String = request.uri().path().chars().take(SHOWN_CHARS).collect();
         let mut remote = Remote {
             user: None,
@@ -108,12 +109,12 @@ impl Http {
             request: Arc::clone(&number),
             session: None,
         };
-        let (mut response, holds) = match self.admit(request, &mut remote).await {
+        let (mut response, holds) = match self.admit(request, &mut remote, place).await {
             Ok(answered) => answered,
             Err(refusal) => (self.refuse(refusal, &number), None),
         };
         let metrics = &self.serving.metrics;
-        metrics.responded(shown(&method), place(&path), response.status());
+        metrics.responded(method, area(&path), response.status());
         let headers = response.headers_mut();
         if let Ok(number) = HeaderValue::from_str(&number) {
             headers.insert(REQUEST_ID, number);
@@ -135,11 +136,12 @@ impl Http {
         &self,
         request: Request<Incoming>,
         remote: &mut Remote,
+        place: &Place,
     ) -> Result<(Response<Body>, Holds), Refusal> {
         // Probes know the server by its address, and learn nothing that is not public.
         match request.uri().path() {
             "/healthz" => return Ok((of_probe(true, &json!({ "status": "ok" })), None)),
-            "/readyz" => return Ok((self.readiness(), None)),
+            "/readyz" => return Ok((self.readiness(request.headers()), None)),
             _ => {}
         }
         check_head(&request)?;
@@ -147,7 +149,7 @@ impl Http {
         let origin = self.visitors.check_origin(request.headers(), &host)?;
         let answered = match visitor::preflight(&request) {
             Some(response) => Ok((response, None)),
-            None => self.authenticate(request, remote).await,
+            None => self.authenticate(request, remote, place).await,
         };
         let Some(origin) = origin else {
             return answered;
@@ -163,8 +165,9 @@ impl Http {
 
     async fn authenticate(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         remote: &mut Remote,
+        place: &Place,
     ) -> Result<(Response<Body>, Holds), Refusal> {
         let address = remote.address;
         let has_token = request.headers().contains_key(header::AUTHORIZATION);
@@ -176,6 +179,9 @@ impl Http {
             }
             Err(refusal) => return Err(refusal),
         };
+        place.know();
+        // Nothing behind this needs the token.
+        request.headers_mut().remove(header::AUTHORIZATION);
         if self.serving.closing.is_cancelled() {
             let message = "this server is ending: try again in a moment";
             let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -206,7 +212,7 @@ impl Http {
         }
         match path {
             "/mcp" => {
-                let body = read(body, Endpoint::max_body_bytes()).await?;
+                let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
                 Ok(self
                     .serving
                     .endpoint
@@ -255,7 +261,7 @@ impl Http {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(Refusal::new(status, "busy", message).retry_after(1));
         }
-        let body = read(body, Endpoint::max_body_bytes()).await?;
+        let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
         let place = self.serving.endpoint.room_for(&body).map_err(|problem| {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             Refusal::new(status, "no_room", problem).retry_after(1)
@@ -265,7 +271,7 @@ impl Http {
         response
     }
 
-    fn readiness(&self) -> Response<Body> {
+    fn readiness(&self, headers: &HeaderMap) -> Response<Body> {
         let is_ready = self.is_ready.load(Ordering::Relaxed);
         let is_ending = self.serving.closing.is_cancelled();
         let status = match (is_ready, is_ending) {
@@ -273,16 +279,18 @@ impl Http {
             (true, false) => "ready",
             (false, false) => "starting",
         };
-        // Proxmox VE is not asked: a probe comes every few seconds.
-        let (answered, failed) = self.serving.metrics.contact();
-        let body = json!({
-            "status": status,
-            "proxmox": {
+        let mut body = Map::from_iter([("status".to_owned(), json!(status))]);
+        // When the cluster was used last is not for strangers.
+        if self.serving.access.admit(headers).is_ok() {
+            // Proxmox VE is not asked: a probe comes every few seconds.
+            let (answered, failed) = self.serving.metrics.contact();
+            let contact = json!({
                 "last_answer_seconds_ago": answered,
                 "last_failure_seconds_ago": failed,
-            },
-        });
-        of_probe(is_ready && !is_ending, &body)
+            });
+            body.insert("proxmox".to_owned(), contact);
+        }
+        of_probe(is_ready && !is_ending, &Value::Object(body))
     }
 }
 
@@ -294,7 +302,7 @@ fn of_probe(is_well: bool, body: &Value) -> Response<Body> {
     json_response(code, body)
 }
 
-/// A method as metrics show it: clients make up others.
+/// A method as the log and metrics show it: clients make up others.
 fn shown(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
@@ -306,7 +314,7 @@ fn shown(method: &Method) -> &'static str {
 }
 
 /// The same of a path.
-fn place(path: &str) -> &'static str {
+fn area(path: &str) -> &'static str {
     match path {
         "/mcp" => "/mcp",
         "/metrics" => "/metrics",
@@ -334,27 +342,4 @@ fn check_head<T>(request: &Request<T>) -> Result<(), Refusal> {
     let message = format!("the target and the headers of a request may have {HEAD_BYTES} bytes");
     let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
     Err(Refusal::new(status, "head_too_large", message))
-}
-
-/// Reads a body.
-async fn read(body: Incoming, max: usize) -> Result<Bytes, Refusal> {
-    let reading = Limited::new(body, max).collect();
-    match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            format!("the body of a request may have {max} bytes"),
-        )),
-        Ok(Err(error)) => Err(Refusal::new(
-            StatusCode::BAD_REQUEST,
-            "bad_body",
-            format!("the body cannot be read: {error}"),
-        )),
-        Err(_) => Err(Refusal::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "slow_body",
-            format!("the body took more than {} s", BODY_TIME.as_secs()),
-        )),
-    }
 }

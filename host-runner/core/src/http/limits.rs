@@ -112,7 +112,7 @@ fn too_many(code: &'static str, message: String) -> Refusal {
 }
 
 /// An address; of IPv6, the network that one customer gets.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

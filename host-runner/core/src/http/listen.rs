@@ -1,6 +1,5 @@
 //! Takes connections, as many as there may be, until the server ends.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::exchange::Http;
+use super::places::{Place, Places};
 use super::tls::Tls;
+use super::unread::Unread;
 
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(20);
+/// How long a client may read nothing of what is sent to it.
+const WRITE_TIME: Duration = Duration::from_secs(30);
 /// What hyper reads of a head before it refuses it.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections beyond the limit that are told so at the same time; others are closed.
@@ -54,7 +57,7 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
         streams,
     } = listening;
     let tls = tls.map(Arc::new);
-    let places = Arc::new(Semaphore::new(most as usize));
+    let places = Places::new(most as usize);
     let farewells = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let connections = TaskTracker::new();
     loop {
@@ -70,7 +73,7 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let Some(place) = places.take(from.ip().to_canonical()) else {
             if tls.is_none()
                 && let Ok(farewell) = Arc::clone(&farewells).try_acquire_owned()
             {
@@ -83,8 +86,7 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
         };
         let (http, tls, closing) = (Arc::clone(&http), tls.clone(), closing.clone());
         connections.spawn(async move {
-            welcome(stream, from, tls.as_deref(), &http, &closing).await;
-            drop(place);
+            welcome(stream, &place, tls.as_deref(), &http, &closing).await;
         });
     }
     drop(listener);
@@ -96,25 +98,24 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
 
 async fn welcome(
     stream: TcpStream,
-    from: SocketAddr,
+    place: &Place,
     tls: Option<&Tls>,
     http: &Http,
     closing: &CancellationToken,
 ) {
     // Answers are written in one piece.
     let _ = stream.set_nodelay(true);
-    let from = from.ip().to_canonical();
     match tls {
-        None => converse(stream, from, http, closing).await,
+        None => converse(stream, place, http, closing).await,
         Some(tls) => {
             if let Some(stream) = tls.accept(stream).await {
-                converse(stream, from, http, closing).await;
+                converse(stream, place, http, closing).await;
             }
         }
     }
 }
 
-async fn converse<S>(stream: S, from: IpAddr, http: &Http, closing: &CancellationToken)
+async fn converse<S>(stream: S, place: &Place, http: &Http, closing: &CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -123,8 +124,8 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(
-            TokioIo::new(stream),
-            service_fn(|request| http.answer(request, from)),
+            TokioIo::new(Unread::new(stream, WRITE_TIME)),
+            service_fn(|request| http.answer(request, place)),
         );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
@@ -135,7 +136,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!("a connection from {from} ended: {error}");
+        tracing::debug!("a connection from {} ended: {error}", place.address());
     }
 }
 

@@ -5,10 +5,13 @@
 //! # Layout
 //!
 //! - [`listen`]: connections, and their limits.
+//! - [`places`]: how many connections there may be.
+//! - [`unread`]: connections whose clients do not read.
 //! - [`tls`]: the certificate, read again when it changes.
 //! - [`exchange`]: one request, from its head to its response.
 //! - [`visitor`]: `Host`, `Origin` and what browsers ask before a request.
 //! - [`auth`]: who the client is.
+//! - [`body`]: reads the body of a request.
 //! - [`limits`]: how many requests each client may send.
 //! - [`metrics`]: what is counted, for Prometheus.
 //! - [`plain`]: the tools for programs that do not speak MCP.
@@ -18,14 +21,17 @@
 
 mod answer;
 mod auth;
+mod body;
 mod exchange;
 mod fresh;
 mod held;
 mod limits;
 mod listen;
 mod metrics;
+mod places;
 mod plain;
 mod tls;
+mod unread;
 mod visitor;
 
 pub(crate) use self::auth::Access;
