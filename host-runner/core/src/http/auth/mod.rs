@@ -37,15 +37,22 @@ impl Access {
             }
             Some(TokenSource::File(path)) => {
                 let (paths, path) = (vec![path.clone()], path.clone());
-                let read = move || {
-                    let refused = |why| format!("the file of tokens {} {why}", path.display());
-                    let bytes = operator_file::read_private(&path, MAX_ENV_BYTES);
-                    let bytes = bytes.map_err(|error| refused(error.to_string()))?;
-                    let text = std::str::from_utf8(&bytes);
-                    let text = text.map_err(|_| refused("is not UTF-8 text".to_owned()))?;
-                    Tokens::parse(text).map_err(refused)
+                let name = format!("the file of tokens {}", path.display());
+                let refused = move |why: String| format!("{name} {why}");
+                let read = {
+                    let refused = refused.clone();
+                    move || {
+                        let bytes = operator_file::read_private(&path, MAX_ENV_BYTES);
+                        let bytes = bytes.map_err(|error| refused(error.to_string()))?;
+                        let text = std::str::from_utf8(&bytes);
+                        let text = text.map_err(|_| refused("is not UTF-8 text".to_owned()))?;
+                        Tokens::parse_any(text).map_err(&refused)
+                    }
                 };
-                Fresh::new(paths, read)?
+                let tokens = Fresh::new(paths, read)?;
+                // Later, a file of comments withdraws all tokens.
+                tokens.get().check().map_err(refused)?;
+                tokens
             }
         };
         Ok(Self::Tokens(Known(tokens)))

@@ -9,13 +9,34 @@ use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 const MIN_CHARS: usize = 32;
 const MAX_NAME_CHARS: usize = 64;
 
+const EMPTY: &str = "is empty: write an entry NAME:TOKEN for each client";
+
 /// Tokens, of which only the digests are kept.
 pub(super) struct Tokens(Vec<(Arc<str>, [u8; 32])>);
 
 impl Tokens {
-    /// Reads entries and comments, which begin with `#`. The message of an error continues
-    /// the name of their source, and holds nothing of a token.
+    /// Reads entries, at least one, and comments, which begin with `#`. The message of an
+    /// error continues the name of their source, and holds nothing of a token.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let tokens = Self::parse_any(text)?;
+        tokens.check()?;
+        Ok(tokens)
+    }
+
+    /// Fails if there is none.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.0.is_empty() {
+            true => Err(EMPTY.to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// The same as [`Self::parse`], even if there are only comments. A text without anything
+    /// is more likely a file that is just being written.
+    pub(super) fn parse_any(text: &str) -> Result<Self, String> {
+        if text.trim().is_empty() {
+            return Err(EMPTY.to_owned());
+        }
         let mut tokens: Vec<(Arc<str>, [u8; 32])> = Vec::new();
         let lines = text.lines().map(str::trim);
         let lines = lines.filter(|line| !line.starts_with('#'));
@@ -43,10 +64,7 @@ impl Tokens {
             }
             tokens.push((name.into(), digest));
         }
-        match tokens.is_empty() {
-            true => Err("is empty: write an entry NAME:TOKEN for each client".to_owned()),
-            false => Ok(Self(tokens)),
-        }
+        Ok(Self(tokens))
     }
 
     /// Whose token this is. Takes the same time whichever it is, and for one that is none.
