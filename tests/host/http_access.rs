@@ -575,3 +575,43 @@ async fn a_renewed_certificate_is_used() -> anyhow::Result<()> {
     assert!(serves(&web, &second).await?);
     Ok(())
 }
+
+/// Neither the revision that `initialize` names nor its header admits more sessions.
+#[tokio::test]
+async fn sessions_are_limited() -> anyhow::Result<()> {
+    const MOST: usize = 64;
+    let sim = Sim::start().await?;
+    let web = guarded(sim.host()?)?.web().await?;
+    let begin = async |token: &str, version: &str, name: &str| {
+        let message = json!({
+            "jsonrpc": "2.0", "id": 1, "method": "initialize",
+            "params": {
+                "protocolVersion": version,
+                "capabilities": {},
+                "clientInfo": { "name": name, "version": "0" },
+            },
+        })
+        .to_string();
+        let head = format!(
+            "POST /mcp HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer \
+             {token}\r\nContent-Type: application/json\r\nAccept: application/json, \
+             text/event-stream\r\nMCP-Protocol-Version: {version}\r\nContent-Length: {}\r\n\r\n",
+            message.len()
+        );
+        anyhow::Ok(web.send(&format!("{head}{message}")).await?.status)
+    };
+    let long = "x".repeat(65 * 1024);
+    assert_eq!(begin(ALICE, "2025-11-25", &long).await?, 413);
+    let versions = ["2025-11-25", "2026-07-28"].into_iter().cycle();
+    let mut statuses = Vec::new();
+    for version in versions.take(MOST + 2) {
+        statuses.push(begin(ALICE, version, "a").await?);
+    }
+    assert!(
+        statuses.iter().take(MOST).all(|status| *status == 200),
+        "{statuses:?}"
+    );
+    assert_eq!(statuses.split_off(MOST), [429, 429]);
+    assert_eq!(begin(BOB, "2025-11-25", "b").await?, 200);
+    Ok(())
+}

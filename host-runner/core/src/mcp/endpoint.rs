@@ -14,7 +14,9 @@ use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
-use rmcp::model::{ErrorCode, ProtocolVersion};
+use rmcp::RoleServer;
+use rmcp::model::{ClientRequest, ErrorCode, JsonRpcMessage};
+use rmcp::service::RxJsonRpcMessage;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::streamable_http_server::{
     SessionManager as _, StreamableHttpServerConfig, StreamableHttpService,
@@ -31,11 +33,15 @@ use crate::remote::Remote;
 /// How many sessions of the older era a user may have. One that is not used ends after
 /// five minutes.
 const MAX_SESSIONS: usize = 64;
+/// The largest message that begins a session, which keeps it.
+const MAX_GREETING_BYTES: usize = 64 * 1024;
 /// How many digits of a digest name a session.
 const MARK_DIGITS: usize = 16;
 
 const SESSION: &str = "mcp-session-id";
-const VERSION: &str = "mcp-protocol-version";
+
+/// What a client sends.
+type Message = RxJsonRpcMessage<RoleServer>;
 
 /// The body of a response, which may be a stream of events.
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
@@ -94,19 +100,19 @@ impl Endpoint {
             let mut mark = Digest::of(id.as_bytes()).to_string();
             mark.truncate(MARK_DIGITS);
             remote.session = Some(mark.into());
-        } else if begins(&head) && !self.has_room_for(user.as_ref()).await {
-            return refuse(
-                StatusCode::TOO_MANY_REQUESTS,
-                "too many sessions are open: end them with DELETE, or wait until those that are \
-                 not used end after five minutes",
-            );
         }
         let ends = head.method == Method::DELETE;
         if head.method == Method::POST {
-            match self.read(&body) {
-                Ok(place) => drop(head.extensions.insert(place)),
+            let (message, place) = match self.read(&body) {
+                Ok(read) => read,
                 Err(answer) => return *answer,
+            };
+            if begins(&message)
+                && let Err(answer) = self.check_greeting(body.len(), user.as_ref()).await
+            {
+                return *answer;
             }
+            head.extensions.insert(place);
         }
         head.extensions.insert(remote);
         let request = Request::from_parts(head, Full::new(body));
@@ -143,8 +149,29 @@ impl Endpoint {
         })
     }
 
+    /// Whether a user may begin one more session, with a message of so many bytes.
+    async fn check_greeting(
+        &self,
+        bytes: usize,
+        user: Option<&Arc<str>>,
+    ) -> Result<(), Box<Response<Body>>> {
+        if bytes > MAX_GREETING_BYTES {
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            let problem = format!("initialize may have {MAX_GREETING_BYTES} bytes: shorten it");
+            return Err(Box::new(refuse(status, &problem)));
+        }
+        if self.has_room_for(user).await {
+            return Ok(());
+        }
+        Err(Box::new(refuse(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many sessions are open: end them with DELETE, or wait until those that are not \
+             used end after five minutes",
+        )))
+    }
+
     /// Checks a message, and takes the room that it needs.
-    fn read(&self, body: &[u8]) -> Result<Reservation, Box<Response<Body>>> {
+    fn read(&self, body: &[u8]) -> Result<(Box<Message>, Reservation), Box<Response<Body>>> {
         let message = match message::read(body) {
             Line::Message(message) => message,
             Line::Answer(error) => {
@@ -162,14 +189,16 @@ impl Endpoint {
                 return Err(Box::new(refuse(StatusCode::BAD_REQUEST, problem)));
             }
         };
-        let place = self.room.take(body.len(), message::values(body));
-        place.ok_or_else(|| {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            Box::new(match message::no_room(&message) {
-                Some(error) => json_response(status, &error),
-                None => refuse(status, "there is not enough memory for the message"),
-            })
-        })
+        match self.room.take(body.len(), message::values(body)) {
+            Some(place) => Ok((message, place)),
+            None => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Err(Box::new(match message::no_room(&message) {
+                    Some(error) => json_response(status, &error),
+                    None => refuse(status, "there is not enough memory for the message"),
+                }))
+            }
+        }
     }
 
     /// Whether a session is there, and this user's.
@@ -218,13 +247,12 @@ fn session(headers: &HeaderMap) -> Result<Option<String>, &'static str> {
     Ok(Some(id.to_owned()))
 }
 
-/// Whether a request without a session may begin one.
-fn begins(head: &Parts) -> bool {
-    let version = head.headers.get(VERSION);
-    let version = version.and_then(|version| version.to_str().ok());
-    let is_stateless =
-        version.is_some_and(|version| version >= ProtocolVersion::V_2026_07_28.as_str());
-    head.method == Method::POST && !is_stateless
+/// Whether a message begins a session, whatever revision of the protocol it names.
+fn begins(message: &Message) -> bool {
+    let JsonRpcMessage::Request(request) = message else {
+        return false;
+    };
+    matches!(request.request, ClientRequest::InitializeRequest(_))
 }
 
 fn refuse(status: StatusCode, problem: &str) -> Response<Body> {
