@@ -467,6 +467,28 @@ async fn a_running_call_is_answered_before_the_end() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Nobody waits for the answer any more, and the change is made all the same.
+#[tokio::test]
+async fn a_change_without_its_client_is_completed_before_the_end() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let web = sim.host()?.web().await?;
+    let client = web.client(Era::Stateless, None);
+    client.call("list_guests", json!({})).await?;
+    sim.fault(json!({ "kind": "latency", "ms": 1000, "method": "GET" }))
+        .await?;
+    let params = json!({ "name": "stop_guest", "arguments": { "vmid": 103 } });
+    let call = client.result("tools/call", params);
+    let answered = tokio::time::timeout(Duration::from_millis(500), call).await;
+    assert!(answered.is_err(), "{answered:?}");
+    assert_eq!(sim.writes()?.len(), 0);
+    // The server notices that the client is gone.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    web.terminate()?;
+    assert_eq!(web.ended().await?.status, Some(0));
+    assert_eq!(sim.writes()?.len(), 1);
+    Ok(())
+}
+
 #[tokio::test]
 async fn health_is_asked_for_by_a_command() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{CommandError, Context, print};
 use crate::audit::{CallStart, Occasion};
@@ -123,7 +124,7 @@ fn consent(yes: bool) -> (Consent, Option<mpsc::Receiver<Question>>) {
     match (yes, can_ask) {
         (true, _) => (Consent::Given, None),
         (false, true) => {
-            let (asker, questions) = Asker::new();
+            let (asker, questions) = Asker::new(CancellationToken::new());
             (Consent::User(asker), Some(questions))
         }
         (false, false) => (Consent::Unavailable, None),

@@ -16,6 +16,7 @@ use super::exchange::Http;
 use super::places::{Place, Places};
 use super::tls::Tls;
 use super::unread::Unread;
+use crate::mcp::Server;
 
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(20);
@@ -42,18 +43,21 @@ pub(crate) struct Listening {
     pub(crate) most: u32,
     /// Ends the server: no connection is taken any more, and calls get a moment to end.
     pub(crate) closing: CancellationToken,
+    /// Whose calls have that moment, also those whose clients are gone.
+    pub(crate) server: Server,
     /// Ends the streams, when the calls have ended.
     pub(crate) streams: CancellationToken,
 }
 
-/// Serves until `closing` is cancelled and the requests that are under way have been
-/// answered, but not much longer.
+/// Serves until `closing` is cancelled, the requests that are under way have been answered
+/// and the calls have ended, but not much longer.
 pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
     let Listening {
         listener,
         tls,
         most,
         closing,
+        server,
         streams,
     } = listening;
     let tls = tls.map(Arc::new);
@@ -90,7 +94,8 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
         });
     }
     drop(listener);
-    let _ = tokio::time::timeout(DRAIN_TIME, http.drained()).await;
+    let ended = async { tokio::join!(http.drained(), server.ended()) };
+    let _ = tokio::time::timeout(DRAIN_TIME, ended).await;
     streams.cancel();
     connections.close();
     let _ = tokio::time::timeout(LAST_TIME, connections.wait()).await;

@@ -94,6 +94,8 @@ pub(super) struct Inner {
     /// The client has got a message.
     pub(super) responded: CancellationToken,
     pub(super) calls: TaskTracker,
+    /// Calls that may change something, whether or not anybody waits for their answers.
+    pub(super) changes: TaskTracker,
 }
 
 impl Inner {
@@ -120,6 +122,7 @@ impl Inner {
             closing: CancellationToken::new(),
             responded: CancellationToken::new(),
             calls: TaskTracker::new(),
+            changes: TaskTracker::new(),
         }
     }
 
@@ -227,6 +230,7 @@ impl Inner {
             caller,
             wait: self.wait,
             closing: self.closing.clone(),
+            changes: &self.changes,
             ceiling: shown.0,
             detail: shown.1,
         };

@@ -110,6 +110,16 @@ impl Server {
         }
     }
 
+    /// Returns once [`Self::closing`] was cancelled and all calls have ended, those among
+    /// them that nobody waits for any more.
+    pub(crate) async fn ended(&self) {
+        self.0.closing.cancelled().await;
+        for running in [&self.0.calls, &self.0.changes] {
+            running.close();
+            running.wait().await;
+        }
+    }
+
     /// Serves stdin and stdout until [`Self::closing`] is cancelled. Calls that
     /// run then get a moment to end. Tells whether a client has sent a request.
     pub(crate) async fn serve(self) -> Result<bool, String> {

@@ -14,6 +14,7 @@ use rmcp::service::RequestContext;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::audit::{CallOutcome, CallStart, Occasion};
 use crate::ceiling::Ceiling;
@@ -94,8 +95,10 @@ pub(super) struct Start<'a> {
     pub(super) caller: &'a Caller,
     /// How long to follow a Proxmox task before answering that it still runs.
     pub(super) wait: Duration,
-    /// No task is followed after this.
+    /// No task is followed, and no question is answered, after this.
     pub(super) closing: CancellationToken,
+    /// Counts the calls that may change something.
+    pub(super) changes: &'a TaskTracker,
     /// How long the text of the result may be, and how it is written.
     pub(super) ceiling: Ceiling,
     pub(super) detail: Detail,
@@ -126,7 +129,7 @@ impl Running {
         let Start { plugin, tool, .. } = start;
         let (consent, questions) = match can_ask {
             true => {
-                let (asker, questions) = Asker::new();
+                let (asker, questions) = Asker::new(start.closing.clone());
                 (Consent::User(asker), Some(questions))
             }
             false => (Consent::Unavailable, None),
@@ -156,7 +159,10 @@ impl Running {
             let (can_stop, is_patient) = (Arc::clone(&can_stop), Arc::clone(&is_patient));
             let (name, wait, closing) = (tool.name.clone(), start.wait, start.closing);
             let abandoned = abandoned.clone();
+            // A change goes on when its client is gone, and the server waits for it.
+            let change = (!tool.annotations.read_only).then(|| start.changes.token());
             async move {
+                let _change = change;
                 let outcome = plugin.call_tool(&name, &arguments, &gate).await?;
                 can_stop.store(true, Ordering::Relaxed);
                 let waited = async {

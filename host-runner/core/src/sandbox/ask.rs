@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use host_runner_policy::{ApiRequest, Consequences, Directory, Meaning, Method};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use crate::redact;
 use crate::turn::Turn;
@@ -24,7 +25,10 @@ const MAX_SHOWN_BYTES: usize = 16 * 1024;
 
 /// Takes the questions of one call to the client or terminal of its user.
 #[derive(Debug, Clone)]
-pub(crate) struct Asker(mpsc::Sender<Question>);
+pub(crate) struct Asker {
+    questions: mpsc::Sender<Question>,
+    closing: CancellationToken,
+}
 
 /// A change that waits for the user's answer. Dropped without one, the answer
 /// is no.
@@ -92,10 +96,11 @@ struct Waited {
 }
 
 impl Asker {
-    /// An asker for a call, and where its questions arrive.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Question>) {
-        let (sender, receiver) = mpsc::channel(1);
-        (Self(sender), receiver)
+    /// An asker for a call, and where its questions arrive. Once `closing` is cancelled,
+    /// nobody can answer: that is a no.
+    pub(crate) fn new(closing: CancellationToken) -> (Self, mpsc::Receiver<Question>) {
+        let (questions, receiver) = mpsc::channel(1);
+        (Self { questions, closing }, receiver)
     }
 
     /// Asks, and waits for the answer. Another call may use this one's `turn`
@@ -116,10 +121,20 @@ impl Asker {
 
     async fn answer(&self, change: Change) -> Answer {
         let (answer, answered) = oneshot::channel();
-        if self.0.send(Question { change, answer }).await.is_err() {
+        if self
+            .questions
+            .send(Question { change, answer })
+            .await
+            .is_err()
+        {
             return Answer::No;
         }
-        match tokio::time::timeout(ANSWER_TIME, answered).await {
+        let answered = tokio::time::timeout(ANSWER_TIME, answered);
+        let answered = tokio::select! {
+            answered = answered => answered,
+            () = self.closing.cancelled() => return Answer::No,
+        };
+        match answered {
             Ok(Ok(true)) => Answer::Yes,
             Ok(Ok(false) | Err(_)) => Answer::No,
             Err(_) => Answer::Late,
@@ -430,7 +445,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unanswered_question_is_a_no() {
-        let (asker, mut questions) = Asker::new();
+        let (asker, mut questions) = Asker::new(CancellationToken::new());
         let pause = Pause::default();
         let short = change(&[("command", "id")]);
         let (answer, ()) = tokio::join!(asker.ask(short.clone(), &pause, None), async {

@@ -73,7 +73,7 @@ pub(super) async fn run(
     let serving = Serving {
         access,
         endpoint,
-        plain: server,
+        plain: server.clone(),
         metrics,
         closing: closing.clone(),
     };
@@ -84,6 +84,7 @@ pub(super) async fn run(
         tls,
         most: settings.connections,
         closing,
+        server,
         streams,
     };
     tokio::select! {
