@@ -59,6 +59,15 @@ pub(super) enum Recipient {
     Session(Peer<RoleServer>),
 }
 
+/// What listeners are told.
+#[derive(Debug, Clone)]
+pub(super) enum News {
+    /// This resource has changed.
+    Updated(String),
+    /// The list of resources has.
+    List,
+}
+
 impl Listeners {
     pub(super) fn new(every: Duration, users: usize) -> Self {
         Self {
@@ -92,11 +101,12 @@ impl Listeners {
         Some(fitting(state.wanted().uris, uris, self.users * MAX_WATCHED))
     }
 
-    pub(super) fn recipients(&self, of: impl Fn(&Wanted) -> bool) -> Vec<Recipient> {
+    /// Who listens to what fits, by number.
+    pub(super) fn recipients(&self, of: impl Fn(&Wanted) -> bool) -> Vec<(u64, Recipient)> {
         let state = self.state();
-        let listeners = state.listeners.values();
-        let listeners = listeners.filter(|listener| of(&listener.wanted));
-        listeners.map(|listener| listener.to.clone()).collect()
+        let listeners = state.listeners.iter();
+        let listeners = listeners.filter(|(_, listener)| of(&listener.wanted));
+        listeners.map(|(id, one)| (*id, one.to.clone())).collect()
     }
 
     /// Who was the first of those that listen to what fits.
@@ -251,20 +261,19 @@ impl Recipient {
     }
 
     /// A client that is gone hears nothing.
-    pub(super) async fn updated(&self, uri: &str) {
-        match self {
-            Self::Sink(sink) => drop(sink.notify_resource_updated(uri).await),
-            Self::Session(peer) => {
+    pub(super) async fn hear(&self, news: &News) {
+        match (self, news) {
+            (Self::Sink(sink), News::Updated(uri)) => {
+                drop(sink.notify_resource_updated(uri).await);
+            }
+            (Self::Sink(sink), News::List) => drop(sink.notify_resource_list_changed().await),
+            (Self::Session(peer), News::Updated(uri)) => {
                 let about = ResourceUpdatedNotificationParam::new(uri);
                 drop(peer.notify_resource_updated(about).await);
             }
-        }
-    }
-
-    pub(super) async fn list_changed(&self) {
-        match self {
-            Self::Sink(sink) => drop(sink.notify_resource_list_changed().await),
-            Self::Session(peer) => drop(peer.notify_resource_list_changed().await),
+            (Self::Session(peer), News::List) => {
+                drop(peer.notify_resource_list_changed().await);
+            }
         }
     }
 }

@@ -7,14 +7,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rmcp::model::SubscriptionFilter;
 use rmcp::{ErrorData, Peer, RoleServer};
 use serde_json::Value;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::inner::Inner;
-use super::listeners::{Recipient, Wanted};
+use super::listeners::{News, Recipient, Wanted};
 use super::look::LookError;
 use super::running::Caller;
 use super::unknown::unknown_resource;
@@ -25,6 +27,9 @@ use crate::remote::Remote;
 /// After so many resources that cannot be read, and none that can, the others are left
 /// for the next time.
 const GIVES_UP_AFTER: usize = 3;
+/// How long a client may take for a notification: it goes into a buffer, so this is over
+/// only for a client that has not read many.
+const TELLING_TIME: Duration = Duration::from_secs(2);
 
 /// Ends listening when it is dropped.
 pub(super) struct Listening {
@@ -219,9 +224,7 @@ impl Inner {
             seen.resources.insert(uri.clone(), now);
             if before.is_some_and(|before| before != now) {
                 let listens = |wanted: &Wanted| wanted.uris.contains(uri);
-                for listener in self.listeners.recipients(listens) {
-                    listener.updated(uri).await;
-                }
+                self.tell(&News::Updated(uri.clone()), listens).await;
             }
         }
         if wanted.list {
@@ -231,12 +234,29 @@ impl Inner {
             if lists.have_changed {
                 // Who is told lists the resources again.
                 self.suggestions.forget();
-                for listener in self.listeners.recipients(|wanted| wanted.list) {
-                    listener.list_changed().await;
-                }
+                self.tell(&News::List, |wanted| wanted.list).await;
             }
         }
         read > 0 || failed + refused == 0
+    }
+
+    /// Tells those who listen, all at the same time. Whoever does not take it hears nothing
+    /// from then on, so that the others do.
+    async fn tell(&self, news: &News, listens: impl Fn(&Wanted) -> bool) {
+        let mut telling = JoinSet::new();
+        for (id, to) in self.listeners.recipients(listens) {
+            let news = news.clone();
+            telling.spawn(async move {
+                let told = tokio::time::timeout(TELLING_TIME, to.hear(&news)).await;
+                told.is_err().then_some(id)
+            });
+        }
+        while let Some(told) = telling.join_next().await {
+            if let Ok(Some(id)) = told {
+                tracing::warn!("a client does not read its notifications: it gets none any more");
+                self.listeners.remove(id);
+            }
+        }
     }
 
     /// Of the content of a resource. None if it is gone.
