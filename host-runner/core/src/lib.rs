@@ -38,6 +38,7 @@ mod render;
 mod sandbox;
 mod secret;
 mod settings;
+mod shares;
 mod timings;
 mod turn;
 

@@ -262,10 +262,14 @@ impl Http {
             return Err(Refusal::new(status, "busy", message).retry_after(1));
         }
         let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
-        let place = self.serving.endpoint.room_for(&body).map_err(|problem| {
-            let status = StatusCode::SERVICE_UNAVAILABLE;
-            Refusal::new(status, "no_room", problem).retry_after(1)
-        })?;
+        let place = self
+            .serving
+            .endpoint
+            .room_for(&body, remote.user.as_ref())
+            .map_err(|problem| {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Refusal::new(status, "no_room", problem).retry_after(1)
+            })?;
         let response = plain::call(&self.serving.plain, tool, &body, remote).await;
         drop(place);
         response

@@ -103,7 +103,7 @@ impl Endpoint {
         }
         let ends = head.method == Method::DELETE;
         if head.method == Method::POST {
-            let (message, place) = match self.read(&body) {
+            let (message, place) = match self.read(&body, user.as_ref()) {
                 Ok(read) => read,
                 Err(answer) => return *answer,
             };
@@ -132,8 +132,12 @@ impl Endpoint {
         response
     }
 
-    /// The room that the arguments of a call need, until it is dropped.
-    pub(crate) fn room_for(&self, arguments: &[u8]) -> Result<impl Send + use<>, String> {
+    /// The room that the arguments of a user's call need, until it is dropped.
+    pub(crate) fn room_for(
+        &self,
+        arguments: &[u8],
+        user: Option<&Arc<str>>,
+    ) -> Result<impl Send + use<>, String> {
         let values = message::values(arguments);
         if values > message::MAX_VALUES {
             return Err(format!(
@@ -141,7 +145,7 @@ impl Endpoint {
                 message::MAX_VALUES
             ));
         }
-        let place = self.room.take(arguments.len(), values);
+        let place = self.room.take(user, arguments.len(), values);
         place.ok_or_else(|| {
             "the arguments of running calls take all of the memory that there is for them: call \
              again once one of them has ended"
@@ -171,7 +175,11 @@ impl Endpoint {
     }
 
     /// Checks a message, and takes the room that it needs.
-    fn read(&self, body: &[u8]) -> Result<(Box<Message>, Reservation), Box<Response<Body>>> {
+    fn read(
+        &self,
+        body: &[u8],
+        user: Option<&Arc<str>>,
+    ) -> Result<(Box<Message>, Reservation), Box<Response<Body>>> {
         let message = match message::read(body) {
             Line::Message(message) => message,
             Line::Answer(error) => {
@@ -189,7 +197,7 @@ impl Endpoint {
                 return Err(Box::new(refuse(StatusCode::BAD_REQUEST, problem)));
             }
         };
-        match self.room.take(body.len(), message::values(body)) {
+        match self.room.take(user, body.len(), message::values(body)) {
             Some(place) => Ok((message, place)),
             None => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -328,7 +328,7 @@ fn read_all(messages: &mpsc::Sender<Incoming>, answers: &Outgoing) {
                 Line::Nothing => continue,
                 Line::Answer(answer) => answer,
                 Line::Message(message) => {
-                    let Some(place) = room.take(line.len(), message::values(&line)) else {
+                    let Some(place) = room.take(None, line.len(), message::values(&line)) else {
                         let Some(answer) = message::no_room(&message) else {
                             tracing::warn!("dropped a large message: not enough memory for it");
                             continue;
