@@ -35,6 +35,7 @@ fn every_promise_has_its_test() -> anyhow::Result<()> {
         "host-runner/core/src",
         "host-runner/policy/src",
         "pve-api/src",
+        "src",
     ] {
         all.push_str(&sources(&root.join(folder))?);
     }
