@@ -208,6 +208,30 @@ async fn a_question_belongs_to_its_user() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Questions that one user leaves open keep no other from being asked.
+#[tokio::test]
+async fn open_questions_are_limited_by_user() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let web = guarded(sim.host()?)?.arg("--confirm=writes").web().await?;
+    let ask = async |token| {
+        let mut client = web.client(Era::Stateless, Some(token));
+        client.capabilities = json!({ "elicitation": { "form": {} } });
+        let params = json!({ "name": "stop_guest", "arguments": { "vmid": 103 } });
+        client.result("tools/call", params).await
+    };
+    for _ in 0..4 {
+        let asks = ask(ALICE).await?;
+        assert_eq!(asks["resultType"], "input_required", "{asks}");
+    }
+    let refused = ask(ALICE).await?;
+    assert_eq!(refused["isError"], json!(true), "{refused}");
+    harness::assert_says(&refused.to_string(), &["answer these first"]);
+    let asks = ask(BOB).await?;
+    assert_eq!(asks["resultType"], "input_required", "{asks}");
+    assert_eq!(sim.writes()?.len(), 0);
+    Ok(())
+}
+
 #[tokio::test]
 async fn the_audit_log_names_the_user() -> anyhow::Result<()> {
     let sim = Sim::start().await?;

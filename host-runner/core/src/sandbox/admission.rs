@@ -294,8 +294,8 @@ impl Gate {
                 return Ok(false);
             }
             Consent::Unavailable => (Answer::Unavailable, Fate::Unconfirmed),
-            Consent::User(asker) => match self.sandbox.waiting.try_acquire() {
-                Ok(_place) => {
+            Consent::User(asker) => match self.sandbox.waiting.take(self.user.as_ref(), 1) {
+                Some(_place) => {
                     let meaning = &verdict.meaning;
                     let guests = self.named(meaning, upstream, directory).await;
                     let change = Change::new(parsed, meaning, &guests);
@@ -303,7 +303,7 @@ impl Gate {
                     let turn = Some(&self.turn).filter(|_| self.account.is_empty());
                     (asker.ask(change, &self.pause, turn).await, Fate::Declined)
                 }
-                Err(_) => (Answer::Crowd, Fate::Declined),
+                None => (Answer::Crowd, Fate::Declined),
             },
         };
         let Some(reason) = answer.refusal() else {

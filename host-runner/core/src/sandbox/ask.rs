@@ -16,7 +16,8 @@ use crate::turn::Turn;
 
 /// How long the user may take to answer.
 pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(10 * 60);
-/// Calls that may wait for their users at the same time. Each may hold what an
+/// Calls that may wait for their users at the same time; half of them, for the same user
+/// over HTTP. Each may hold what an
 /// instance takes without asking, beside the calls that run.
 pub(crate) const MAX_WAITING: usize = 8;
 /// The longest change that is shown to the user, in bytes. What does not fit
@@ -73,7 +74,7 @@ pub(super) enum Answer {
     No,
     /// The user cannot be asked.
     Unavailable,
-    /// [`MAX_WAITING`] calls wait already.
+    /// [`MAX_WAITING`] calls wait already, or half as many of the same user.
     Crowd,
     /// The change is longer than [`MAX_SHOWN_BYTES`].
     TooLong,
@@ -240,8 +241,8 @@ impl Answer {
                 Some("the policy requires the user's consent, and this client cannot ask for it")
             }
             Self::Crowd => Some(
-                "8 other calls already wait for the user's answer: answer these first, then call \
-                 again",
+                "too many other calls already wait for the user's answer: answer these first, then \
+                 call again",
             ),
             Self::TooLong => Some("the request is too long to show to the user in full"),
             Self::Late => Some("the user did not answer within ten minutes"),

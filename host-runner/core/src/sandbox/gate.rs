@@ -32,6 +32,8 @@ pub(crate) struct Gate {
     /// The time that the user took to answer.
     pub(super) pause: Pause,
     pub(super) turn: Turn,
+    /// Whose call it is, over HTTP.
+    pub(super) user: Option<Arc<str>>,
 }
 
 /// Whether changes may still begin, and how many are under way.
@@ -67,6 +69,7 @@ impl Gate {
             flow: watch::Sender::default(),
             pause: Pause::default(),
             turn: Turn::default(),
+            user: start.and_then(|start| start.remote?.user.clone()),
         })
     }
 

@@ -22,6 +22,7 @@ use super::upstream::Upstream;
 use crate::audit::Audit;
 use crate::budget::Budget;
 use crate::settings::Settings;
+use crate::shares::Shares;
 
 /// What all calls share. Each call has a [`Gate`](super::gate::Gate) of its own.
 pub(crate) struct Sandbox {
@@ -46,7 +47,7 @@ pub(crate) struct Sandbox {
     /// Held while a large answer is filtered.
     pub(super) filtering: Semaphore,
     /// Limits the calls that wait for their users.
-    pub(super) waiting: Semaphore,
+    pub(super) waiting: Shares,
 }
 
 /// What the operator permits.
@@ -123,7 +124,7 @@ impl Sandbox {
             audit,
             budget,
             filtering: Semaphore::new(1),
-            waiting: Semaphore::new(ask::MAX_WAITING),
+            waiting: Shares::new(ask::MAX_WAITING),
         }
     }
 
