@@ -85,7 +85,8 @@ async fn the_environment_has_only_the_address_the_user_and_the_room_of_a_result(
             "PROXMOX_USER": user,
             "PROXMOX_TOKEN_ID": name,
             "PROXMOX_MCP_RESULT_BYTES": "40000",
-            "PROXMOX_MCP_RESULT_TABLES": "true",
+            // The harness asks for results as JSON.
+            "PROXMOX_MCP_RESULT_TABLES": "false",
         })
     );
     assert_eq!(report["arguments"], json!([]), "{report}");
