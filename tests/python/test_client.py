@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx2
 
-from clients import calls, every_tool, guide, listing
+from clients import calls, every_tool, guide, listing, tasks
 from clients.checks import Checks
 from clients.connect import ERAS, EVERYTHING, MODERN, Http, Stdio, connect, program
 
@@ -75,6 +75,14 @@ async def confirmation(server, era, checks):
     await calls.check_confirmation(open_session, checks)
 
 
+async def long_calls(server, era, checks):
+    open_session = functools.partial(connect, server(), era)
+    await tasks.check_without(open_session, checks)
+    # Earlier revisions have no such extension.
+    if era == MODERN:
+        await tasks.check(open_session, checks)
+
+
 async def access(server, _era, checks):
     token = secrets.token_hex(32)
     async with server().address(token) as url, httpx2.AsyncClient(timeout=60) as http:
@@ -86,8 +94,8 @@ async def access(server, _era, checks):
 
 
 PARTS = {
-    Stdio: (basics, without_settings, all_tools, all_tools_in_full, updates, cancellation, confirmation),
-    Http: (access, basics, all_tools, updates, cancellation, confirmation),
+    Stdio: (basics, without_settings, all_tools, all_tools_in_full, updates, cancellation, confirmation, long_calls),
+    Http: (access, basics, all_tools, updates, cancellation, confirmation, long_calls),
 }
 
 

@@ -31,13 +31,16 @@ pub(super) fn offer(input: &mut Map<String, Value>) {
         .or_insert_with(|| json!({ "type": "string", "enum": names }));
 }
 
+/// Other arguments, and what this one says.
+type Taken<'a> = (Cow<'a, Map<String, Value>>, Option<Detail>);
+
 /// The other arguments of a call, and this one. None where the call leaves the choice to
 /// the server. Tools that change something take it as well, since models use it wherever
 /// they have seen it.
 pub(super) fn take<'a>(
     arguments: &'a Map<String, Value>,
     tool: &Tool,
-) -> Result<(Cow<'a, Map<String, Value>>, Option<Detail>), ToolError> {
+) -> Result<Taken<'a>, ToolError> {
     let Some(value) = arguments.get(NAME) else {
         return Ok((Cow::Borrowed(arguments), None));
     };
