@@ -429,7 +429,7 @@ async fn stopping_a_task_asks() -> anyhow::Result<()> {
     let started = started.call("start_guest", starts).await?;
     let stops = slow.host()?.arg("--confirm=destructive");
     let stops = stops.connect_with(Era::Legacy, User::Declines).await?;
-    let upid = json!({ "upid": started["upid"] });
+    let upid = json!({ "upid": started.get("upid") });
     stops.error("stop_task", upid).await?;
     assert_eq!(stops.questions().len(), 1);
     Ok(())

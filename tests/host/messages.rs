@@ -263,7 +263,7 @@ impl Session {
         self.raw.send_json(request).await?;
         loop {
             let message = self.raw.next().await?;
-            if message["id"] == json!(id) {
+            if message.get("id") == Some(&json!(id)) {
                 ensure!(message.get("result").is_some(), "{message}");
                 return Ok(());
             }

@@ -1,7 +1,5 @@
 //! The ceiling of a result is stated alike wherever it is stated.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 use std::fs;
 use std::path::Path;
 
