@@ -7,9 +7,9 @@ from mcp.client.extension import ClientExtension, ResultClaim
 from mcp.types import CallToolResult, Request, Result
 from pydantic import ConfigDict, TypeAdapter
 
+from .calls import LONG_CALL
 from .checks import text_of
 
-LONG_CALL = ("create_backup", {"vmid": 202, "storage": "backup"})
 ANY = TypeAdapter(dict[str, Any])
 
 
