@@ -110,11 +110,7 @@ async def main():
                 checks = Checks(f"{part.__name__}, {transport.__name__}, {era}")
                 runs.append((checks, checks.drive(part(server, era, checks), PATIENCE_SECONDS)))
     # Each has its own host-runner and its own cluster, and mostly waits for it.
-    await asyncio.gather(*(run for _, run in runs))
-    for checks, _ in runs:
-        checks.that(checks.passed, "checks are made")
-        total.add(checks)
-    return total.finish()
+    return await total.run(runs)
 
 
 if __name__ == "__main__":

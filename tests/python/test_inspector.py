@@ -49,11 +49,7 @@ async def main():
     for era in inspector.ERAS:
         checks = Checks(era)
         runs.append((checks, checks.drive(check(folder, host_runner, era, checks), PATIENCE_SECONDS)))
-    await asyncio.gather(*(run for _, run in runs))
-    for checks, _ in runs:
-        checks.that(checks.passed, "checks are made")
-        total.add(checks)
-    return total.finish()
+    return await total.run(runs)
 
 
 if __name__ == "__main__":

@@ -48,11 +48,7 @@ async def main():
         # Its SDK opens sessions itself, in the era that it chooses.
         checks = Checks(f"OpenAI, --detail {detail}")
         runs.append((checks, checks.drive(openai(server, detail, checks), PATIENCE_SECONDS)))
-    await asyncio.gather(*(run for _, run in runs))
-    for checks, _ in runs:
-        checks.that(checks.passed, "checks are made")
-        total.add(checks)
-    return total.finish()
+    return await total.run(runs)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 //! `host-runner forward`, as a process, and plain HTTP to it.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::process::Child;
 
 use crate::patience::PATIENCE;
 use crate::process::{Output, Started};
-use crate::watch::Watch;
+use crate::served::Served;
 
 /// The key of every [`Forward`].
 pub const KEY: &str = "a-key-of-the-tests-0123456789abcdef";
@@ -17,9 +16,7 @@ pub const KEY: &str = "a-key-of-the-tests-0123456789abcdef";
 pub struct Forward {
     /// `127.0.0.1:PORT`.
     pub address: String,
-    child: Child,
-    watch: Watch,
-    secrets: Vec<String>,
+    served: Served,
 }
 
 /// An answer of [`Forward`].
@@ -51,30 +48,16 @@ impl HttpAnswer {
 impl Forward {
     /// Waits until the process that was started listens.
     pub(crate) async fn listening(started: Started, secrets: Vec<String>) -> anyhow::Result<Self> {
-        let Started { mut child, watch } = started;
-        let address = tokio::time::timeout(PATIENCE, async {
-            loop {
-                if let Some(address) = address(&watch.stderr_text()?) {
-                    return Ok(address);
-                }
-                if let Some(status) = child.try_wait()? {
-                    anyhow::bail!("forward ended, {status}: {}", watch.stderr_text()?);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-        });
-        let address = address.await.context("forward does not start")??;
+        let served = Served::listening(started, "forward", secrets, address).await?;
         Ok(Self {
-            address,
-            child,
-            watch,
-            secrets,
+            address: served.address.clone(),
+            served,
         })
     }
 
     /// All that it wrote to stderr so far.
     pub fn stderr(&self) -> anyhow::Result<String> {
-        self.watch.stderr_text()
+        self.served.watch.stderr_text()
     }
 
     /// Asks as a component does: with the key, and `form` as the body if it is
@@ -107,9 +90,7 @@ impl Forward {
             .await
             .context("no answer")??;
         let text = String::from_utf8(bytes)?;
-        for secret in &self.secrets {
-            ensure!(!text.contains(secret), "the answer holds a secret: {text}");
-        }
+        self.served.has_no_secret(&text)?;
         let (head, body) = text.split_once("\r\n\r\n").context("no head")?;
         let status = head.split(' ').nth(1).context("no status")?;
         Ok(HttpAnswer {
@@ -121,24 +102,12 @@ impl Forward {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        let pid = self.child.id().context("it has ended")?;
-        let status = std::process::Command::new("kill")
-            .arg(pid.to_string())
-            .status()?;
-        ensure!(status.success(), "kill: {status}");
-        Ok(())
+        self.served.terminate()
     }
 
     /// Waits for its end.
-    pub async fn ended(mut self) -> anyhow::Result<Output> {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .context("forward does not end")??;
-        Ok(Output {
-            status: status.code(),
-            stdout: String::new(),
-            stderr: self.watch.stderr_text()?,
-        })
+    pub async fn ended(self) -> anyhow::Result<Output> {
+        self.served.ended().await
     }
 }
 

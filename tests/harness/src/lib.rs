@@ -29,6 +29,7 @@ mod process;
 mod programs;
 mod raw;
 mod rogue;
+mod served;
 mod sim;
 mod transcript;
 mod values;

@@ -1,13 +1,11 @@
 //! `host-runner serve --http`, as a process, and plain HTTP to it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::Context as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Child;
 use tokio_rustls::TlsConnector;
 
 use crate::client::Era;
@@ -15,39 +13,23 @@ use crate::events::{Head, Stream};
 use crate::forward::HttpAnswer;
 use crate::patience::PATIENCE;
 use crate::process::{Output, Started};
-use crate::watch::Watch;
+use crate::served::Served;
 use crate::web_client::WebClient;
 
 /// A running `host-runner serve --http`.
 pub struct Web {
     /// `127.0.0.1:PORT`.
     pub address: String,
-    child: Child,
-    watch: Watch,
-    secrets: Vec<String>,
+    served: Served,
 }
 
 impl Web {
     /// Waits until the process that was started listens.
     pub(crate) async fn listening(started: Started, secrets: Vec<String>) -> anyhow::Result<Self> {
-        let Started { mut child, watch } = started;
-        let address = tokio::time::timeout(PATIENCE, async {
-            loop {
-                if let Some(address) = address(&watch.stderr_text()?) {
-                    return Ok(address);
-                }
-                if let Some(status) = child.try_wait()? {
-                    bail!("serve ended, {status}: {}", watch.stderr_text()?);
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        let address = address.await.context("serve does not start")??;
+        let served = Served::listening(started, "serve", secrets, address).await?;
         Ok(Self {
-            address,
-            child,
-            watch,
-            secrets,
+            address: served.address.clone(),
+            served,
         })
     }
 
@@ -58,16 +40,19 @@ impl Web {
 
     /// All that it wrote to stderr so far.
     pub fn stderr(&self) -> anyhow::Result<String> {
-        self.watch.stderr_text()
+        self.served.watch.stderr_text()
     }
 
     /// A working directory's file is replaced at once, as tools do that renew certificates.
     pub fn replace(&self, name: &str, content: &str) -> anyhow::Result<()> {
         use std::os::unix::fs::PermissionsExt as _;
-        let new = self.watch.directory().join(format!("{name}.new"));
+        let new = self.served.watch.directory().join(format!("{name}.new"));
         std::fs::write(&new, content)?;
         std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o600))?;
-        Ok(std::fs::rename(new, self.watch.directory().join(name))?)
+        Ok(std::fs::rename(
+            new,
+            self.served.watch.directory().join(name),
+        )?)
     }
 
     /// Asks for a path, with these headers, and reads until the connection ends.
@@ -92,9 +77,8 @@ impl Web {
         let stream = TcpStream::connect(&self.address).await?;
         let answer = tokio::time::timeout(PATIENCE, exchange(stream, request));
         let answer = answer.await.context("no answer")??;
-        for secret in &self.secrets {
-            ensure!(!answer.body.contains(secret), "a secret: {answer:?}");
-        }
+        self.served.has_no_secret(&answer.head)?;
+        self.served.has_no_secret(&answer.body)?;
         Ok(answer)
     }
 
@@ -122,24 +106,12 @@ impl Web {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        let pid = self.child.id().context("it has ended")?;
-        let status = std::process::Command::new("kill")
-            .arg(pid.to_string())
-            .status()?;
-        ensure!(status.success(), "kill: {status}");
-        Ok(())
+        self.served.terminate()
     }
 
     /// Waits for its end.
-    pub async fn ended(mut self) -> anyhow::Result<Output> {
-        let status = tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .context("serve does not end")??;
-        Ok(Output {
-            status: status.code(),
-            stdout: self.watch.stdout_text(),
-            stderr: self.watch.stderr_text()?,
-        })
+    pub async fn ended(self) -> anyhow::Result<Output> {
+        self.served.ended().await
     }
 }
 

@@ -39,6 +39,14 @@ class Checks:
         except Exception as error:
             self.that(False, f"no exception, and an end within {seconds} s: {causes(error)}")
 
+    async def run(self, runs):
+        """Runs parts at the same time, each of (its checks, an awaitable); returns the exit status."""
+        await asyncio.gather(*(run for _, run in runs))
+        for checks, _ in runs:
+            checks.that(checks.passed, "checks are made")
+            self.add(checks)
+        return self.finish()
+
     def add(self, other):
         """Adds the counts of another run."""
         self.passed += other.passed

@@ -11,7 +11,6 @@ use self::stage::{Shown, Stage};
 use super::build;
 use crate::apt;
 use crate::browser;
-use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::workspace::{Workspace, is_root};
 
@@ -49,11 +48,7 @@ impl Apps {
             return Ok(());
         };
         if !self.no_build {
-            let mut progress = Progress::new(build::STEPS + 1);
-            build::steps(workspace, &mut progress)?;
-            progress.step("building the simulated Proxmox VE", || {
-                build::release(workspace, &["pve-sim"])
-            })?;
+            build::with_simulator(workspace)?;
         }
         let folder = match self.write {
             true => workspace.root().join("docs/images"),
@@ -134,6 +129,15 @@ fn cluster(stage: &mut Stage) -> Result<Vec<u8>> {
     Ok(picture)
 }
 
+/// Presses the first button, which sends this message and no other.
+fn asks(stage: &mut Stage, shown: &Shown, message: &str) -> Result<()> {
+    stage.press_first_button(shown)?;
+    stage.until_says(shown, "The assistant was asked")?;
+    let said = stage.said();
+    ensure!(said == [message], "{said:?}");
+    Ok(())
+}
+
 /// Asks for the change by a message, which has nothing that somebody else wrote.
 fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
     let arguments = json!({ "vmids": [101, 130, 140, 201, 202], "accept_container_restart": true });
@@ -153,16 +157,12 @@ fn evacuation(stage: &mut Stage) -> Result<Vec<u8>> {
         ],
     )?;
     let picture = stage.picture(&shown, WIDE.0)?;
-    stage.press_first_button(&shown)?;
-    stage.until_says(&shown, "The assistant was asked")?;
-    let said = stage.said();
-    ensure!(
-        said == [
-            "I have seen the preview of evacuate_node, vmids 101, 130, 140, 201, 202. Do it now, with the same \
-                  arguments and plan: false."
-        ],
-        "{said:?}"
-    );
+    asks(
+        stage,
+        &shown,
+        "I have seen the preview of evacuate_node, vmids 101, 130, 140, 201, 202. Do it now, \
+         with the same arguments and plan: false.",
+    )?;
     let buttons = stage.value(&shown, "document.querySelectorAll('button').length")?;
     ensure!(buttons == json!(0), "it can be asked for twice");
     fits(stage, &shown)?;
@@ -185,16 +185,12 @@ fn change(stage: &mut Stage) -> Result<Vec<u8>> {
         ],
     )?;
     let picture = stage.picture(&shown, WIDE.0)?;
-    stage.press_first_button(&shown)?;
-    stage.until_says(&shown, "The assistant was asked")?;
-    let said = stage.said();
-    ensure!(
-        said == [
-            "I have seen the preview of stop_guest, node pve1. Do it now, with the same \
-                  arguments and no preview."
-        ],
-        "{said:?}"
-    );
+    asks(
+        stage,
+        &shown,
+        "I have seen the preview of stop_guest, node pve1. Do it now, with the same arguments \
+         and no preview.",
+    )?;
     fits(stage, &shown)?;
     // What was done is shown by the same page, which offers nothing more.
     let shown = stage.show("start_guest", json!({ "vmid": 101 }), NARROW)?;

@@ -30,6 +30,15 @@ impl Build {
 /// The steps that [`steps`] takes.
 pub(super) const STEPS: usize = setup::STEPS + 4;
 
+/// Builds the product and the simulated Proxmox VE.
+pub(super) fn with_simulator(workspace: &Workspace) -> Result<()> {
+    let mut progress = Progress::new(STEPS + 1);
+    steps(workspace, &mut progress)?;
+    progress.step("building the simulated Proxmox VE", || {
+        release(workspace, &["pve-sim"])
+    })
+}
+
 /// As steps of a command that needs the product.
 pub(super) fn steps(workspace: &Workspace, progress: &mut Progress) -> Result<()> {
     setup::step(workspace, progress)?;

@@ -17,7 +17,6 @@ use self::tap::Tap;
 use self::task::Task;
 use super::build;
 use crate::mcp::{self, Client};
-use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::workspace::{Workspace, utf8};
 
@@ -72,11 +71,7 @@ impl Evals {
             return tap.run();
         }
         if !self.no_build {
-            let mut progress = Progress::new(build::STEPS + 1);
-            build::steps(workspace, &mut progress)?;
-            progress.step("building the simulated Proxmox VE", || {
-                build::release(workspace, &["pve-sim"])
-            })?;
+            build::with_simulator(workspace)?;
         }
         let mut outcomes = Vec::new();
         for task in task::load(&workspace.root().join("evals"))? {

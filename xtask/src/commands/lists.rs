@@ -10,7 +10,6 @@ use serde_json::{Map, Value};
 
 use super::{build, docs};
 use crate::mcp::{self, Client};
-use crate::progress::Progress;
 use crate::simulator::Simulator;
 use crate::table;
 use crate::workspace::Workspace;
@@ -60,11 +59,7 @@ struct Shown {
 impl Lists {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         if !self.no_build {
-            let mut progress = Progress::new(build::STEPS + 1);
-            build::steps(workspace, &mut progress)?;
-            progress.step("building the simulated Proxmox VE", || {
-                build::release(workspace, &["pve-sim"])
-            })?;
+            build::with_simulator(workspace)?;
         }
         let mut rows: Vec<Vec<String>> = Vec::new();
         for guests in CLUSTERS {
