@@ -53,17 +53,12 @@ impl Ceiling {
     }
 
     /// The text, or the beginning of one that is too long, with the names of the arguments
-    /// by which the call can be narrowed.
-    pub(crate) fn cut<'a>(
-        self,
-        mut text: String,
-        arguments: impl Iterator<Item = &'a str>,
-    ) -> String {
+    /// by which the call can be narrowed, which are asked for only then.
+    pub(crate) fn cut(self, mut text: String, arguments: impl FnOnce() -> Vec<String>) -> String {
         let Some(tokens) = self.tokens.filter(|_| text.len() > self.bytes) else {
             return text;
         };
-        let names: Vec<&str> = arguments.collect();
-        let narrow = match names.as_slice() {
+        let narrow = match arguments().as_slice() {
             [] => String::new(),
             names => format!("; to narrow it, use {}", names.join(", ")),
         };
@@ -96,7 +91,9 @@ mod tests {
 
     fn cut(text: String, arguments: &[&str]) -> String {
         let tokens = ResultTokens::parse("1000").unwrap();
-        Ceiling::of_model(tokens).cut(text, arguments.iter().copied())
+        Ceiling::of_model(tokens).cut(text, || {
+            arguments.iter().map(|name| (*name).to_owned()).collect()
+        })
     }
 
     #[test]
@@ -104,10 +101,7 @@ mod tests {
         let text = "x".repeat(2_000);
         assert_eq!(cut(text.clone(), &["limit"]), text);
         let long = "x".repeat(UNREAD_BYTES * 2);
-        assert_eq!(
-            Ceiling::unread().cut(long.clone(), std::iter::empty()),
-            long
-        );
+        assert_eq!(Ceiling::unread().cut(long.clone(), Vec::new), long);
     }
 
     #[test]

@@ -40,6 +40,12 @@ pub(super) fn to_mcp(tool: &Tool, standard: Detail) -> Result<McpTool, ToolError
         ))
 }
 
+fn names_of_arguments(tool: &Tool) -> Vec<String> {
+    let input = render::schema(tool, &tool.input_schema).unwrap_or_default();
+    let arguments = input.get("properties").and_then(Value::as_object);
+    arguments.into_iter().flat_map(Map::keys).cloned().collect()
+}
+
 /// The result of a call that succeeded. Its structured content is always complete.
 ///
 /// A component that keeps to the ceiling has cut the lists in it. The text alone is cut here.
@@ -56,10 +62,7 @@ pub(super) fn to_result(
     };
     // The JSON is the component's own: making it anew would take longer.
     let text = text.unwrap_or(result.structured);
-    let input = render::schema(tool, &tool.input_schema)?;
-    let arguments = input.get("properties").and_then(Value::as_object);
-    let names = arguments.into_iter().flat_map(Map::keys);
-    let text = ceiling.cut(text, names.map(String::as_str));
+    let text = ceiling.cut(text, || names_of_arguments(tool));
     let mut answer = CallToolResult::success(vec![ContentBlock::text(text)]);
     answer.structured_content = Some(Value::Object(structured));
     Ok(answer)
