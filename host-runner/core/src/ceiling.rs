@@ -40,7 +40,7 @@ impl Ceiling {
         }
     }
 
-    /// What the component is told of it, as variables of its environment.
+    /// The variables of its environment from which the component learns of it.
     pub(crate) fn environment(self, detail: Detail) -> Vec<(String, String)> {
         let tables = (detail == Detail::Concise).to_string();
         vec![

@@ -48,7 +48,7 @@ async fn ask(settings: &HealthSettings) -> Result<String, CommandError> {
     let Some(certificate) = &settings.certificate else {
         return exchange(stream, address).await;
     };
-    // The one that the server has, whatever names are in it.
+    // The server's own certificate is accepted under any name.
     let unusable = |why: &dyn std::fmt::Display| {
         CommandError::Usage(format!("the certificate {}: {why}", certificate.display()))
     };

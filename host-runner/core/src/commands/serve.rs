@@ -38,7 +38,7 @@ pub(crate) async fn run(
     embedded: Embedded,
 ) -> Result<(), CommandError> {
     let operator = match operator {
-        // Over HTTP, nobody waits at the other end of stdin.
+        // Over HTTP, no client on stdin could be told of the error.
         Err(error) if cli.asks_for_http() => return Err(error),
         operator => operator,
     };

@@ -38,7 +38,7 @@ const VIEWS_HEAD: &str = "
 
 A client with the MCP Apps extension (`io.modelcontextprotocol/ui`), such as Claude, ChatGPT, VS Code or Goose, also shows the results of these tools to its user as a page. Other clients get the lists and results without it, and the model gets the same text in every client. A page is a part of the component, loads nothing, and shows whatever comes from the cluster as text. It works with the keyboard and a screen reader, in a light or dark theme, and from a width of 320 pixels.
 
-A page cannot make a change: clients are told that only the model may call the tools that are not *reads*. The button of a preview sends a message in the user's name that asks the model to make the change. The message names the tool and the guests, but repeats no name or note that comes from the cluster. The call that follows is judged like any other: where the policy requires consent, `host-runner` asks the user by elicitation, which a page cannot answer.
+A page does not make changes: clients are told that only the model may call tools that change something. The button of a preview sends a message in the user's name that asks the model to make the change. The message names the tool and the guests, but repeats no name or note that comes from the cluster. The call that follows is judged like any other: where the policy requires consent, `host-runner` asks the user by elicitation, which a page cannot answer.
 
 ";
 
