@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use host_runner_policy::{Action, actions_of, privileges_of};
 
 use super::{CommandError, print};
-use crate::engine::{self, ComponentSource, Import, Inspection, Limits, Loader, Tool};
+use crate::engine::{self, ComponentSource, Import, Inspection, Limits, Loader, Program, Tool};
 use crate::render;
 use crate::sandbox::Sandbox;
 
@@ -52,7 +52,8 @@ pub(crate) async fn run(
 async fn list_tools(source: &ComponentSource) -> Result<Vec<Tool>, CommandError> {
     let limits = Limits::default();
     let sealed = Sandbox::sealed(limits.memory_bytes);
-    let loader = Loader::new(source.clone(), limits, sealed, Vec::new());
+    let program = Program::new(source.clone(), limits);
+    let loader = Loader::new(&program, sealed, Vec::new());
     Ok(loader.list_tools().await??)
 }
 

@@ -16,11 +16,11 @@ use crate::budget::Budget;
 use crate::cli::{Operator, Options};
 use crate::demo::{Demo, DemoError};
 use crate::digest::Digest;
-use crate::engine::{Embedded, LoadError, Loader, ToolError};
+use crate::engine::{Embedded, LoadError, Loader, Program, ToolError};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Choice, PolicyFileError};
 use crate::render;
-use crate::sandbox::{MAX_CALL_BYTES, Sandbox, TrustError};
+use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Sandbox, TrustError};
 use crate::settings::{Settings, SettingsError};
 
 /// Why a command ends without success. Each message is one line, but for those
@@ -175,7 +175,8 @@ impl Context {
         });
         let limits = options.limits();
         let sealed = Sandbox::sealed(limits.memory_bytes);
-        let loader = Loader::new(options.component(embedded), limits, sealed, Vec::new());
+        let program = Program::new(options.component(embedded), limits);
+        let loader = Loader::new(&program, sealed, Vec::new());
         Self {
             catalog: Catalog::new(loader, choice.unwrap_or_default()),
             settings: Settings::nowhere(),
@@ -198,13 +199,11 @@ fn catalog(
         None => None,
     };
     let limits = operator.options.limits();
-    let budget = Budget::new(limits.memory_bytes, MAX_CALL_BYTES);
-    let loader = Loader::new(
-        operator.options.component(embedded),
-        limits,
-        Sandbox::new(settings, rules, audit, budget)?,
-        settings.guest_environment(),
-    );
+    let capacity = Capacity::new(Budget::new(limits.memory_bytes, MAX_CALL_BYTES));
+    let cluster = Cluster::new(settings)?;
+    let program = Program::new(operator.options.component(embedded), limits);
+    let sandbox = Sandbox::new(&cluster, &capacity, rules, audit);
+    let loader = Loader::new(&program, sandbox, settings.guest_environment());
     Ok(Catalog::new(loader, choice))
 }
 

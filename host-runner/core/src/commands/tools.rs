@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::inspect::calls_of;
 use super::{CommandError, Context, print};
 use crate::cli::Operator;
-use crate::engine::{Embedded, Loader, Tool};
+use crate::engine::{Embedded, Loader, Program, Tool};
 use crate::mcp;
 use crate::offer::{Catalog, Offer};
 use crate::policy::Choice;
@@ -103,7 +103,8 @@ pub(crate) async fn run(
     let limits = operator.options.limits();
     let sealed = Sandbox::sealed(limits.memory_bytes);
     let component = operator.options.component(embedded);
-    let loader = Loader::new(component, limits, sealed, Vec::new());
+    let program = Program::new(component, limits);
+    let loader = Loader::new(&program, sealed, Vec::new());
     let tools = loader.list_tools().await??;
     let offer = Offer::new(tools.clone(), &choice)?;
     if json {

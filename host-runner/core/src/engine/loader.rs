@@ -12,32 +12,57 @@ use super::limits::Limits;
 use super::loading::{ComponentSource, LoadError};
 #[cfg(feature = "compiler")]
 use super::loading::{compile_for, embeddable, one_line};
-use super::{Plugin, description};
+use super::{Machine, Plugin, description};
 use crate::sandbox::Sandbox;
 
-/// A component that is loaded when it is first needed.
-pub(crate) struct Loader {
+/// A component that is loaded when it is first needed: once, however many sandboxes its
+/// calls run in.
+pub(crate) struct Program {
     source: ComponentSource,
     limits: Limits,
+    machine: OnceCell<Arc<Machine>>,
+}
+
+/// A program, and a sandbox for its calls.
+pub(crate) struct Loader {
+    program: Arc<Program>,
     sandbox: Arc<Sandbox>,
-    environment: Vec<(String, String)>,
-    plugin: OnceCell<Arc<Plugin>>,
+    environment: Arc<Vec<(String, String)>>,
+}
+
+impl Program {
+    pub(crate) fn new(source: ComponentSource, limits: Limits) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            limits,
+            machine: OnceCell::new(),
+        })
+    }
+
+    async fn machine(&self) -> Result<Arc<Machine>, LoadError> {
+        let load = || async {
+            let (source, limits) = (self.source.clone(), self.limits.clone());
+            // Compiling takes a while and blocks.
+            let machine = tokio::task::spawn_blocking(move || Machine::load(&source, limits))
+                .await
+                .map_err(|error| LoadError::Engine(error.to_string()))??;
+            Ok(Arc::new(machine))
+        };
+        self.machine.get_or_try_init(load).await.cloned()
+    }
 }
 
 impl Loader {
     /// `environment` is all that the component sees of the process's own.
     pub(crate) fn new(
-        source: ComponentSource,
-        limits: Limits,
+        program: &Arc<Program>,
         sandbox: Sandbox,
         environment: Vec<(String, String)>,
     ) -> Self {
         Self {
-            source,
-            limits,
+            program: Arc::clone(program),
             sandbox: Arc::new(sandbox),
-            environment,
-            plugin: OnceCell::new(),
+            environment: Arc::new(environment),
         }
     }
 
@@ -53,29 +78,16 @@ impl Loader {
 
     /// The component, loaded now unless it has been.
     pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
-        let load = || async {
-            let source = self.source.clone();
-            let limits = self.limits.clone();
-            let sandbox = Arc::clone(&self.sandbox);
-            let environment = self.environment.clone();
-            // Compiling takes a while and blocks.
-            let load = move || Plugin::load(&source, limits, sandbox, environment);
-            let plugin = tokio::task::spawn_blocking(load)
-                .await
-                .map_err(|error| LoadError::Engine(error.to_string()))??;
-            Ok(Arc::new(plugin))
-        };
-        self.plugin.get_or_try_init(load).await.cloned()
+        let machine = self.program.machine().await?;
+        let (sandbox, environment) = (Arc::clone(&self.sandbox), Arc::clone(&self.environment));
+        Ok(Arc::new(Plugin::new(machine, sandbox, environment)))
     }
 
     /// How to use the tools, in the component's words for a model. The embedded
     /// component is not loaded for that.
     pub(crate) async fn instructions(&self) -> Result<Result<String, ToolError>, LoadError> {
-        match self
-            .source
-            .description()
-            .and_then(description::instructions)
-        {
+        let description = self.program.source.description();
+        match description.and_then(description::instructions) {
             Some(instructions) => Ok(Ok(instructions)),
             None => Ok(self.plugin().await?.instructions().await),
         }
@@ -84,7 +96,12 @@ impl Loader {
     /// All tools, in the component's order. The embedded component is not loaded
     /// for that.
     pub(crate) async fn list_tools(&self) -> Result<Result<Vec<Tool>, ToolError>, LoadError> {
-        match self.source.description().and_then(description::tools) {
+        match self
+            .program
+            .source
+            .description()
+            .and_then(description::tools)
+        {
             Some(tools) => Ok(Ok(tools)),
             None => Ok(self.plugin().await?.list_tools().await),
         }
@@ -92,7 +109,8 @@ impl Loader {
 
     /// The same as [`Self::guide`] of the embedded component, without waiting.
     pub(crate) fn embedded_guide(&self) -> Option<Guide> {
-        self.source.description().and_then(description::guide)
+        let description = self.program.source.description();
+        description.and_then(description::guide)
     }
 
     /// What there is besides the tools. The embedded component is not loaded for
@@ -122,7 +140,8 @@ pub(crate) async fn precompile(
     let code = code.map_err(|error| invalid(one_line(&error)))?;
     let limits = Limits::default();
     let sealed = Arc::new(Sandbox::sealed(limits.memory_bytes));
-    let plugin = Plugin::link(name, &engine, &component, limits, sealed, Vec::new())?;
+    let machine = Machine::link(name, &engine, &component, limits)?;
+    let plugin = Plugin::new(Arc::new(machine), sealed, Arc::default());
     let faulty = |error: ToolError| invalid(format!("{error:?}"));
     let instructions = plugin.instructions().await.map_err(faulty)?;
     let tools = plugin.list_tools().await.map_err(faulty)?;

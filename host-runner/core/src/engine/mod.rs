@@ -36,7 +36,7 @@ pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
 };
 pub(crate) use self::inspection::{Import, Inspection, inspect};
 pub(crate) use self::limits::Limits;
-pub(crate) use self::loader::{Loader, precompile};
+pub(crate) use self::loader::{Loader, Program, precompile};
 pub(crate) use self::loading::{ComponentSource, LoadError};
 pub use self::loading::{Embedded, EmbeddedComponent};
 pub use self::machine_code::Pages;
@@ -58,8 +58,16 @@ const MAX_WAITING: usize = 256;
 /// Handles that a component may have, for its own resources and the host's.
 const MAX_HANDLES: usize = 16 * MAX_RESOURCES;
 
-/// A component, ready to be called from many tasks at once.
+/// A component, ready to be called from many tasks at once, and the sandbox that its calls
+/// run in.
 pub(crate) struct Plugin {
+    machine: Arc<Machine>,
+    sandbox: Arc<Sandbox>,
+    environment: Arc<Vec<(String, String)>>,
+}
+
+/// A component that has been loaded: once, for all sandboxes.
+struct Machine {
     shared: Arc<Shared>,
     /// Where calls run.
     workers: Workers,
@@ -75,8 +83,6 @@ struct Shared {
     guided: Option<GuidedPre<State>>,
     ticker: Ticker,
     limits: Limits,
-    sandbox: Arc<Sandbox>,
-    environment: Vec<(String, String)>,
 }
 
 /// One call of one function of the component: everything that it has is made
@@ -88,20 +94,14 @@ struct Call {
     meter: Arc<Meter>,
 }
 
-impl Plugin {
-    fn load(
-        source: &ComponentSource,
-        limits: Limits,
-        sandbox: Arc<Sandbox>,
-        environment: Vec<(String, String)>,
-    ) -> Result<Self, LoadError> {
+impl Machine {
+    fn load(source: &ComponentSource, limits: Limits) -> Result<Self, LoadError> {
         let Loaded {
             engine, component, ..
         } = source.load(&limits)?;
-        let name = source.name();
-        let plugin = Self::link(&name, &engine, &component, limits, sandbox, environment)?;
+        let machine = Self::link(&source.name(), &engine, &component, limits)?;
         timings::reached(Milestone::Component);
-        Ok(plugin)
+        Ok(machine)
     }
 
     fn link(
@@ -109,8 +109,6 @@ impl Plugin {
         engine: &Engine,
         component: &Component,
         limits: Limits,
-        sandbox: Arc<Sandbox>,
-        environment: Vec<(String, String)>,
     ) -> Result<Self, LoadError> {
         let imports = linking::refused_imports(engine, component);
         if !imports.is_empty() {
@@ -138,20 +136,32 @@ impl Plugin {
                 guided: guided.map_err(invalid)?,
                 ticker: Ticker::start(engine).map_err(system)?,
                 limits,
-                sandbox,
-                environment,
             }),
         })
+    }
+}
+
+impl Plugin {
+    fn new(
+        machine: Arc<Machine>,
+        sandbox: Arc<Sandbox>,
+        environment: Arc<Vec<(String, String)>>,
+    ) -> Self {
+        Self {
+            machine,
+            sandbox,
+            environment,
+        }
     }
 
     /// What the policy's scope names and the cluster does not show.
     pub(crate) async fn missing_of_scope(&self) -> &[String] {
-        self.shared.sandbox.missing_of_scope().await
+        self.sandbox.missing_of_scope().await
     }
 
     /// The gate of one call.
     pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
-        Gate::new(&self.shared.sandbox, terms, start)
+        Gate::new(&self.sandbox, terms, start)
     }
 
     /// Calls a tool. `arguments` is a JSON object.
@@ -162,7 +172,7 @@ impl Plugin {
         gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
         let turn = self.turn().await?;
-        let call = Call::new(&self.shared, gate);
+        let call = self.call(gate);
         let (own, name, arguments) = (Arc::clone(gate), name.to_owned(), arguments.to_owned());
         let answer = async move {
             let function = async |tools: &Guest, store: &mut _| {
@@ -180,10 +190,10 @@ impl Plugin {
         ticket: &str,
         gate: &Arc<Gate>,
     ) -> Result<Outcome, ToolError> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = Arc::clone(&self.machine.turns).acquire_owned().await;
         let turn = turn.map_err(|_| ToolError::Internal("the server is ending".to_owned()))?;
         gate.begin_look();
-        let call = Call::new(&self.shared, gate);
+        let call = self.call(gate);
         let (own, ticket) = (Arc::clone(gate), ticket.to_owned());
         let answer = async move {
             let function =
@@ -193,11 +203,21 @@ impl Plugin {
         self.on_workers(turn, gate, answer).await
     }
 
+    fn call(&self, gate: &Arc<Gate>) -> Call {
+        Call::new(&self.machine.shared, &self.environment, gate)
+    }
+
     async fn turn(&self) -> Result<OwnedSemaphorePermit, ToolError> {
-        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
+        let Machine {
+            turns,
+            queue,
+            shared,
+            ..
+        } = &*self.machine;
+        if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
             return Ok(turn);
         }
-        let _place = self.queue.try_acquire().map_err(|_| {
+        let _place = queue.try_acquire().map_err(|_| {
             ToolError::Internal(format!(
                 "{MAX_WAITING} calls are waiting already: nothing was done; call again once some \
                  of them have finished"
@@ -205,8 +225,8 @@ impl Plugin {
         })?;
         let Limits {
             wall, concurrency, ..
-        } = self.shared.limits;
-        match tokio::time::timeout(wall, Arc::clone(&self.turns).acquire_owned()).await {
+        } = shared.limits;
+        match tokio::time::timeout(wall, Arc::clone(turns).acquire_owned()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => Err(ToolError::Internal(format!(
                 "all {concurrency} slots were busy for {} s: nothing was done; call again once a \
@@ -226,7 +246,7 @@ impl Plugin {
     ) -> Result<T, ToolError> {
         let failed = |reason: &str| ToolError::Internal(format!("the call failed: {reason}"));
         let gate = Arc::clone(gate);
-        let running = self.workers.spawn(async move {
+        let running = self.machine.workers.spawn(async move {
             let _running = gate.turn().begin(turn);
             call.await
         });
@@ -240,11 +260,11 @@ impl Plugin {
 }
 
 impl Call {
-    fn new(shared: &Arc<Shared>, gate: &Arc<Gate>) -> Self {
+    fn new(shared: &Arc<Shared>, environment: &[(String, String)], gate: &Arc<Gate>) -> Self {
         let report = Arc::new(Report::default());
         let meter = Meter::new(shared.limits.cpu);
         let state = State::new(
-            &shared.environment,
+            environment,
             Arc::clone(gate),
             shared.limits.memory_bytes,
             Arc::clone(&meter),

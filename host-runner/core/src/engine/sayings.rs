@@ -37,15 +37,15 @@ impl Plugin {
 
     /// A call that can send nothing: for what the component says of itself.
     async fn sealed_call(&self) -> Result<(Call, Arc<Gate>, OwnedSemaphorePermit), ToolError> {
-        let sealed = Sandbox::sealed(self.shared.limits.memory_bytes);
+        let sealed = Sandbox::sealed(self.machine.shared.limits.memory_bytes);
         let gate = Gate::new(&Arc::new(sealed), Terms::default(), None);
         let turn = self.turn().await?;
-        Ok((Call::new(&self.shared, &gate), gate, turn))
+        Ok((Call::new(&self.machine.shared, &[], &gate), gate, turn))
     }
 
     /// What there is besides the tools: nothing, where the component has no guide.
     pub(crate) async fn guide(&self) -> Result<Guide, ToolError> {
-        let Some(guided) = self.shared.guided.clone() else {
+        let Some(guided) = self.machine.shared.guided.clone() else {
             return Ok(Guide {
                 resources: Vec::new(),
                 suggestions: Vec::new(),

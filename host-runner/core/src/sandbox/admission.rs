@@ -121,7 +121,7 @@ impl Gate {
 
     /// Whether a request is for the API of the configured Proxmox VE.
     async fn check_address(&self, request: &Request<Bytes>) -> Result<(&Upstream, Api), SendError> {
-        let verdict = match &self.sandbox.upstream {
+        let verdict = match &self.sandbox.cluster.upstream {
             None => Verdict::deny(Rule::Settings, "no settings are given, so nothing is sent"),
             Some(upstream) => match upstream.origin.check(request.uri()) {
                 Ok(api) => return Ok((upstream, api)),
@@ -142,7 +142,7 @@ impl Gate {
         if !verdict.allowed {
             return Ok(verdict);
         }
-        let nodes = &self.sandbox.nodes;
+        let nodes = &self.sandbox.cluster.nodes;
         if !self.terms.offline
             && let Err(unlisted) = nodes.check(upstream, &verdict.meaning.nodes).await
         {
@@ -179,7 +179,7 @@ impl Gate {
         let policy = self.sandbox.policy(&self.terms);
         let directory = match parsed {
             Ok(parsed) if !self.terms.offline && policy.needs_directory(parsed) => {
-                match self.sandbox.guests.directory(upstream).await {
+                match self.sandbox.cluster.guests.directory(upstream).await {
                     Ok(directory) if directory.is_empty() && policy.needs_ha_state(parsed) => {
                         let verdict = Verdict::unseen_guests();
                         return Ok((directory, verdict));
@@ -203,7 +203,7 @@ impl Gate {
         };
         // Without this, the host's own question could go to any host.
         let nodes = std::slice::from_ref(&subject.node);
-        match self.sandbox.nodes.check(upstream, nodes).await {
+        match self.sandbox.cluster.nodes.check(upstream, nodes).await {
             Ok(()) => {}
             Err(Unlisted::Unknown(missing, known)) => {
                 let reason = nodes::refusal(&missing, &known, &policy.scope);
@@ -212,7 +212,7 @@ impl Gate {
             // The verdict so far says that it is not known.
             Err(Unlisted::Unanswered(_)) => return Ok((directory, verdict)),
         }
-        let budget = &self.sandbox.own_budget;
+        let budget = &self.sandbox.cluster.own_budget;
         let verdict = match present::ask(upstream, budget, &subject).await? {
             Ok(present) => self.judge(parsed, &directory, Some(&present)),
             Err(why) => Verdict::deny(verdict.rule, format!("{}: {why}", verdict.reason)),
@@ -294,7 +294,8 @@ impl Gate {
                 return Ok(false);
             }
             Consent::Unavailable => (Answer::Unavailable, Fate::Unconfirmed),
-            Consent::User(asker) => match self.sandbox.waiting.take(self.user.as_ref(), 1) {
+            Consent::User(asker) => match self.sandbox.capacity.waiting.take(self.user.as_ref(), 1)
+            {
                 Some(_place) => {
                     let meaning = &verdict.meaning;
                     let guests = self.named(meaning, upstream, directory).await;
@@ -325,7 +326,7 @@ impl Gate {
         if !directory.is_empty() || meaning.vmids.is_empty() {
             return Arc::clone(directory);
         }
-        let directory = self.sandbox.guests.directory(upstream).await;
+        let directory = self.sandbox.cluster.guests.directory(upstream).await;
         directory.unwrap_or_default()
     }
 

@@ -41,10 +41,10 @@ impl Gate {
             && is_success
             && let Some(names) = read_nodes(answer.body())
         {
-            sandbox.nodes.learn(names);
+            sandbox.cluster.nodes.learn(names);
         }
         if admitted.request.method != Method::Get {
-            sandbox.guests.note_change(meaning, is_success);
+            sandbox.cluster.guests.note_change(meaning, is_success);
         }
     }
 
@@ -65,7 +65,7 @@ impl Gate {
         let mut hold = self.account.hold(body.len()).await.map_err(no_room)?;
         let filtered = {
             let _alone = match body.len() > LARGE_ANSWER_BYTES {
-                true => self.sandbox.filtering.acquire().await.ok(),
+                true => self.sandbox.capacity.filtering.acquire().await.ok(),
                 false => None,
             };
             scope.filter(listing, &body, directory)

@@ -61,7 +61,7 @@ impl Gate {
     ) -> Arc<Self> {
         Arc::new(Self {
             log: CallLog::new(sandbox.audit.as_ref(), start),
-            account: sandbox.budget.account(),
+            account: sandbox.capacity.budget.account(),
             sandbox: Arc::clone(sandbox),
             terms,
             requests: AtomicU32::new(0),
@@ -162,7 +162,7 @@ impl Gate {
     /// A request that a person wrote: a whole URL, or a path below the API, and
     /// a form.
     pub(crate) fn request(&self, method: &str, target: &str, form: &str) -> Option<Request<Bytes>> {
-        let upstream = self.sandbox.upstream.as_ref()?;
+        let upstream = self.sandbox.cluster.upstream.as_ref()?;
         let uri = match target.strip_prefix('/') {
             Some(_) if target.starts_with(lookup::API) => format!("{}{target}", upstream.origin),
             Some(_) => upstream.origin.api(target),
@@ -178,7 +178,7 @@ impl Gate {
     /// A request for a path, addressed to the configured Proxmox VE.
     pub(crate) fn addressed(&self, request: Request<Bytes>) -> Result<Request<Bytes>, SendError> {
         let denied = |reason: String| SendError::new(FailureKind::Denied, reason);
-        let Some(upstream) = &self.sandbox.upstream else {
+        let Some(upstream) = &self.sandbox.cluster.upstream else {
             return Err(denied(
                 "no settings are given, so nothing is sent".to_owned(),
             ));

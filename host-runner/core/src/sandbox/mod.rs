@@ -6,7 +6,7 @@
 //!
 //! # Layout
 //!
-//! - `shared`: what all calls share. `upstream`: the configured Proxmox VE, with
+//! - `shared`: what all calls share, by cluster, process and policy. `upstream`: the configured Proxmox VE, with
 //!   its HTTPS `client`, `tls`, `headers` and the token's `echo`.
 //! - `gate`: one call and what its requests share. `exchange` is the way of a request:
 //!   `admission` decides whether it may leave, `arrival` what of the answer comes in.
@@ -40,6 +40,6 @@ pub(crate) use self::failure::{FailureKind, SendError};
 pub(crate) use self::gate::Gate;
 pub(crate) use self::headers::{is_forbidden as is_forbidden_header, strip as strip_headers};
 pub(crate) use self::limits::{MAX_CALL_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
-pub(crate) use self::shared::{Rules, Sandbox};
+pub(crate) use self::shared::{Capacity, Cluster, Rules, Sandbox};
 pub(crate) use self::terms::{Consent, Declared, Terms};
 pub(crate) use self::tls::{TrustError, only};

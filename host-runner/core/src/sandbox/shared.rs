@@ -24,30 +24,41 @@ use crate::budget::Budget;
 use crate::settings::Settings;
 use crate::shares::Shares;
 
-/// What all calls share. Each call has a [`Gate`](super::gate::Gate) of its own.
-pub(crate) struct Sandbox {
+/// A cluster, and what is known of it, whatever the policy.
+pub(crate) struct Cluster {
     /// Without one, nothing leaves.
     pub(super) upstream: Option<Upstream>,
+    pub(super) guests: Guests,
+    pub(super) nodes: Nodes,
+    /// For the host's own questions, separate from that of the calls: a call
+    /// that waits for the answer must not hold the memory for it.
+    pub(super) own_budget: Arc<Budget>,
+}
+
+/// What all calls of the process share, whatever their cluster and policy.
+pub(crate) struct Capacity {
+    pub(super) budget: Arc<Budget>,
+    /// Held while a large answer is filtered.
+    pub(super) filtering: Semaphore,
+    /// Limits the calls that wait for their users.
+    pub(super) waiting: Shares,
+}
+
+/// What all calls under a policy share. Each call has a [`Gate`](super::gate::Gate) of its
+/// own.
+pub(crate) struct Sandbox {
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) capacity: Arc<Capacity>,
     pub(super) rules: Rules,
     /// The same, for tools that are dangerous and allowed.
     dangerous: Policy,
     meter: Mutex<Meter>,
-    pub(super) guests: Guests,
-    pub(super) nodes: Nodes,
     /// What the scope names and the cluster does not have, once it was looked
     /// for.
     missing: OnceCell<Vec<String>>,
     /// Whether this has been started.
     looks_for_missing: AtomicBool,
     pub(super) audit: Option<Audit>,
-    pub(super) budget: Arc<Budget>,
-    /// For the host's own questions, separate from that of the calls: a call
-    /// that waits for the answer must not hold the memory for it.
-    pub(super) own_budget: Arc<Budget>,
-    /// Held while a large answer is filtered.
-    pub(super) filtering: Semaphore,
-    /// Limits the calls that wait for their users.
-    pub(super) waiting: Shares,
 }
 
 /// What the operator permits.
@@ -64,40 +75,49 @@ pub(crate) struct Rules {
     pub fallback: Fallback,
 }
 
-impl Sandbox {
-    /// Sends to the configured Proxmox VE.
-    pub(crate) fn new(
-        settings: &Settings,
-        rules: Rules,
-        audit: Option<Audit>,
-        budget: Arc<Budget>,
-    ) -> Result<Self, TrustError> {
+impl Cluster {
+    /// The configured one. Nothing is sent yet.
+    pub(crate) fn new(settings: &Settings) -> Result<Arc<Self>, TrustError> {
         let upstream = Upstream::new(settings)?;
-        Ok(Self::with_upstream(Some(upstream), rules, audit, budget))
+        Ok(Self::with_upstream(Some(upstream)))
     }
 
-    /// Sends nothing: for inspecting a component without settings.
-    pub(crate) fn sealed(instance_bytes: usize) -> Self {
-        let rules = Rules {
-            policy: Policy::preset(Preset::Observe),
-            caps: Caps::default(),
-            max_requests: 0,
-            confirm: Confirm::Never,
-            fallback: Fallback::Refuse,
-        };
-        Self::with_upstream(
-            None,
-            rules,
-            None,
-            Budget::new(instance_bytes, MAX_CALL_BYTES),
-        )
+    fn with_upstream(upstream: Option<Upstream>) -> Arc<Self> {
+        let own_budget = Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES);
+        Arc::new(Self {
+            upstream,
+            guests: Guests::new(Arc::clone(&own_budget)),
+            nodes: Nodes::new(Arc::clone(&own_budget)),
+            own_budget,
+        })
     }
 
-    fn with_upstream(
-        upstream: Option<Upstream>,
+    /// What Proxmox answers to a question of the host's own. None where it does not.
+    async fn ask(&self, path: &str) -> Option<Bytes> {
+        let account = self.own_budget.account();
+        let answer = self.upstream.as_ref()?.ask(path, REQUEST_TIMEOUT, &account);
+        let answer = answer.await.ok()?;
+        answer.status().is_success().then(|| answer.into_body())
+    }
+}
+
+impl Capacity {
+    pub(crate) fn new(budget: Arc<Budget>) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            filtering: Semaphore::new(1),
+            waiting: Shares::new(ask::MAX_WAITING),
+        })
+    }
+}
+
+impl Sandbox {
+    /// Sends to this cluster, by these rules.
+    pub(crate) fn new(
+        cluster: &Arc<Cluster>,
+        capacity: &Arc<Capacity>,
         mut rules: Rules,
         audit: Option<Audit>,
-        budget: Arc<Budget>,
     ) -> Self {
         // The request of a dangerous action does not show what it does: it is
         // reserved for tools that the operator has allowed as dangerous.
@@ -110,28 +130,35 @@ impl Sandbox {
             policy.actions.insert(action);
             rules.policy.actions.remove(&action);
         }
-        let own_budget = Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES);
         Self {
-            upstream,
+            cluster: Arc::clone(cluster),
+            capacity: Arc::clone(capacity),
             rules,
             dangerous: policy,
             meter: Mutex::default(),
-            guests: Guests::new(Arc::clone(&own_budget)),
-            nodes: Nodes::new(Arc::clone(&own_budget)),
             missing: OnceCell::new(),
             looks_for_missing: AtomicBool::new(false),
-            own_budget,
             audit,
-            budget,
-            filtering: Semaphore::new(1),
-            waiting: Shares::new(ask::MAX_WAITING),
         }
+    }
+
+    /// Sends nothing: for inspecting a component without settings.
+    pub(crate) fn sealed(instance_bytes: usize) -> Self {
+        let rules = Rules {
+            policy: Policy::preset(Preset::Observe),
+            caps: Caps::default(),
+            max_requests: 0,
+            confirm: Confirm::Never,
+            fallback: Fallback::Refuse,
+        };
+        let capacity = Capacity::new(Budget::new(instance_bytes, MAX_CALL_BYTES));
+        Self::new(&Cluster::with_upstream(None), &capacity, rules, None)
     }
 
     /// Does ahead of time what the first request would have to wait for:
     /// nothing is sent.
     pub(crate) async fn prepare(&self) {
-        if let Some(upstream) = &self.upstream {
+        if let Some(upstream) = &self.cluster.upstream {
             upstream.prepare().await;
         }
     }
@@ -139,7 +166,7 @@ impl Sandbox {
     /// The privileges that the token has. None where the policy refuses the question,
     /// where Proxmox does not answer it, or where the token has none at all.
     pub(crate) async fn held_privileges(&self) -> Option<Held> {
-        let upstream = self.upstream.as_ref()?;
+        self.cluster.upstream.as_ref()?;
         let path = format!("{API_PATH}{}", lookup::PERMISSIONS);
         let request = ApiRequest::parse("GET", &path, None, b"").ok()?;
         let verdict = self.rules.policy.decide(Ok(&request), &Directory::new());
@@ -147,14 +174,7 @@ impl Sandbox {
             tracing::debug!("the token's privileges are not read: {}", verdict.reason);
             return None;
         }
-        Held::read(&self.ask(upstream, lookup::PERMISSIONS).await?)
-    }
-
-    /// What Proxmox answers to a question of the host's own. None where it does not.
-    async fn ask(&self, upstream: &Upstream, path: &str) -> Option<Bytes> {
-        let account = self.own_budget.account();
-        let answer = upstream.ask(path, REQUEST_TIMEOUT, &account).await.ok()?;
-        answer.status().is_success().then(|| answer.into_body())
+        Held::read(&self.cluster.ask(lookup::PERMISSIONS).await?)
     }
 
     /// What the policy's scope names and the cluster does not show to this
@@ -173,14 +193,14 @@ impl Sandbox {
 
     async fn look_for_missing(&self) -> Option<Vec<String>> {
         let scope = &self.rules.policy.scope;
-        let Some(upstream) = self.upstream.as_ref().filter(|_| scope.is_limited()) else {
+        if self.cluster.upstream.is_none() || !scope.is_limited() {
             return Some(Vec::new());
-        };
-        let resources = self.ask(upstream, lookup::RESOURCES).await?;
+        }
+        let resources = self.cluster.ask(lookup::RESOURCES).await?;
         let mut inventory = read_inventory(&resources)?;
         if !scope.nodes.is_empty() {
             // A token without rights sees the nodes here.
-            let nodes = self.ask(upstream, lookup::NODES).await?;
+            let nodes = self.cluster.ask(lookup::NODES).await?;
             inventory.nodes.extend(read_nodes(&nodes)?);
         }
         Some(scope.missing(&inventory))
