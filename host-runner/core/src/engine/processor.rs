@@ -1,13 +1,16 @@
 //! The processor time of calls, and the threads that they run on.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::thread;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle};
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Threads that calls run on: components compute there, and nothing else
@@ -15,8 +18,20 @@ use tokio_util::task::AbortOnDropHandle;
 /// Proxmox.
 const THREADS: usize = 2;
 
-/// The threads that calls run on.
-pub(super) struct Workers(Option<Runtime>);
+/// The threads that calls run on, each with the calls that it was given. They share no queue:
+/// idle threads would be woken with each step of a call, to look for work that is not there.
+pub(super) struct Workers(Vec<Worker>);
+
+struct Worker {
+    runtime: Handle,
+    /// How many calls it has.
+    calls: Arc<AtomicUsize>,
+    /// The thread ends when this is dropped.
+    _running: DropGuard,
+}
+
+/// One of the calls of a thread.
+struct Place(Arc<AtomicUsize>);
 
 /// Counts the processor time of one call: the component's own, and that of the
 /// host's functions that it calls.
@@ -41,35 +56,60 @@ pub(super) struct Metered<F> {
 pub(super) struct Bounded<F>(Metered<F>);
 
 impl Workers {
-    pub(super) fn start() -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .max_blocking_threads(4)
-            .thread_name("call")
+    pub(super) fn start() -> io::Result<Self> {
+        let workers = (0..THREADS).map(|_| Worker::start());
+        Ok(Self(workers.collect::<io::Result<_>>()?))
+    }
+
+    /// Runs it on the thread with the fewest calls; it ends when this is dropped.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Option<AbortOnDropHandle<T>> {
+        let calls = |worker: &&Worker| worker.calls.load(Ordering::Relaxed);
+        let worker = self.0.iter().min_by_key(calls)?;
+        let place = Place::new(&worker.calls);
+        let running = worker.runtime.spawn(async move {
+            let _place = place;
+            future.await
+        });
+        Some(AbortOnDropHandle::new(running))
+    }
+}
+
+impl Worker {
+    fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread()
             // Each turn of a component is long: what else there is to do must
             // not wait for dozens of them.
             .event_interval(2)
             .global_queue_interval(2)
             .enable_time()
             .build()?;
-        Ok(Self(Some(runtime)))
-    }
-
-    /// Runs it there; it ends when this is dropped.
-    pub(super) fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Option<AbortOnDropHandle<T>> {
-        let runtime = self.0.as_ref()?;
-        Some(AbortOnDropHandle::new(runtime.spawn(future)))
+        let handle = runtime.handle().clone();
+        let running = CancellationToken::new();
+        let ended = running.clone();
+        thread::Builder::new()
+            .name("call".to_owned())
+            .spawn(move || runtime.block_on(ended.cancelled()))?;
+        Ok(Self {
+            runtime: handle,
+            calls: Arc::default(),
+            _running: running.drop_guard(),
+        })
     }
 }
 
-impl Drop for Workers {
+impl Place {
+    fn new(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
