@@ -253,6 +253,7 @@ impl<'de> Reader<'de> {
     }
 
     /// The next character that is not white space.
+    #[inline(always)]
     fn next(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         loop {

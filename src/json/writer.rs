@@ -55,6 +55,15 @@ impl Writer {
 
     #[inline(never)]
     fn text(&mut self, text: &str) -> Result<(), Unwritten> {
+        // serde_json writes in pieces, whose lengths it checks one by one.
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            self.json.reserve(text.len() + 2);
+            self.json.push(b'"');
+            self.json.extend_from_slice(text.as_bytes());
+            self.json.push(b'"');
+            return Ok(());
+        }
         serde_json::to_writer(&mut self.json, text).map_err(ser::Error::custom)
     }
 

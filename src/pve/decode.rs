@@ -562,10 +562,13 @@ pub(super) fn failed_status(body: &[u8]) -> Option<u16> {
         #[serde(default, rename = "data")]
         _data: IgnoredAny,
     }
-    // A look at the start spares reading each answer once more.
-    let body = std::str::from_utf8(body).ok().filter(|body| {
-        body.trim_start().starts_with('{') && body.len() < 65_536 && body.contains("\"success\"")
-    })?;
+    // A look at the start spares reading each answer once more: a list is no failure.
+    if body.len() >= 65_536 || body.starts_with(b"{\"data\":[") {
+        return None;
+    }
+    let body = std::str::from_utf8(body)
+        .ok()
+        .filter(|body| body.trim_start().starts_with('{') && body.contains("\"success\""))?;
     let body: Body = json::read(body).ok()?;
     if body.success.0 != 0 {
         return None;

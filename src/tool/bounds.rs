@@ -53,17 +53,17 @@ fn has_long_text(json: &str) -> bool {
     if json.len() <= LONG_ENTRY {
         return false;
     }
-    let (mut is_escaped, mut length) = (false, None);
-    for byte in json.bytes() {
-        length = match length {
-            Some(length) if length > LONG_ENTRY => return true,
-            None => (byte == b'"').then_some(0),
-            Some(_) if byte == b'"' && !is_escaped => None,
-            Some(length) => Some(length + 1),
-        };
-        is_escaped = byte == b'\\' && !is_escaped;
-    }
-    false
+    let mut length = 0;
+    json.split('"').any(|part| {
+        length += part.len();
+        let is_long = length > LONG_ENTRY;
+        let backslashes = part.len() - part.trim_end_matches('\\').len();
+        // A quote behind an odd number of them belongs to the text.
+        if backslashes.is_multiple_of(2) {
+            length = 0;
+        }
+        is_long
+    })
 }
 
 /// Shortens a result that is too long: its texts, then what is not of the paged list and
