@@ -14,7 +14,7 @@ pub(crate) use self::faulty::client_fault;
 
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
-use crate::policy::{Layers, PolicyFileError, PolicyFlags};
+use crate::policy::{Layers, Policies, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
     Detail, EnvFile, FitToken, HealthSettings, HttpSettings, ResultTokens, Settings, SettingsError,
@@ -224,7 +224,11 @@ pub(crate) struct ForwardArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
     /// Print the policy in force as the text of a policy file
-    Show,
+    Show {
+        /// As it is for the client of this name, over HTTP
+        #[arg(long, value_name = "NAME")]
+        client: Option<String>,
+    },
     /// Show what the policy decides about a call, without changing anything
     ///
     /// Runs the tool: its reads are sent, and the first request that would
@@ -428,11 +432,17 @@ impl<'a> Operator<'a> {
 
     /// The policy in force.
     pub(crate) fn policy(&self) -> Result<PolicyFile, PolicyFileError> {
-        Ok(self.policy_layers()?.effective().clone())
+        Ok(self.policy_layers(None)?.effective().clone())
     }
 
-    /// The parts of the policy in force.
-    pub(crate) fn policy_layers(&self) -> Result<Layers, PolicyFileError> {
+    /// The parts of the policy in force for a client; where no client has a name, without one.
+    pub(crate) fn policy_layers(&self, client: Option<&str>) -> Result<Layers, PolicyFileError> {
+        let policies = self.policies()?;
+        policies.layers(&policies.clients(client, None))
+    }
+
+    /// The files of the policy, read now, and the flags.
+    pub(crate) fn policies(&self) -> Result<Policies, PolicyFileError> {
         let flags = &self.options.policy;
         let unnamed = self.sources.unnamed_file().is_some();
         let of_sources = self.sources.policies().map(|(path, place)| {
@@ -440,7 +450,7 @@ impl<'a> Operator<'a> {
             (path, trusted)
         });
         let of_flags = flags.file().map(|path| (path, true));
-        flags.layers(of_flags.into_iter().chain(of_sources))
+        flags.policies(of_flags.into_iter().chain(of_sources))
     }
 
     /// What the policy says about requests.

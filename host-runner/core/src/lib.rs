@@ -179,7 +179,9 @@ async fn dispatch(
         Some(Command::Health { address }) => {
             commands::health::run(&operator, address.as_deref()).await
         }
-        Some(Command::Policy(PolicyCommand::Show)) => commands::policy::show(&operator),
+        Some(Command::Policy(PolicyCommand::Show { client })) => {
+            commands::policy::show(&operator, client.as_deref())
+        }
         Some(Command::Policy(PolicyCommand::Explain {
             tool,
             arguments,

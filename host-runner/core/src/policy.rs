@@ -145,10 +145,10 @@ impl PolicyFlags {
     ///
     /// Each file comes with whether it is trusted. One that is not may not have
     /// an audit log written: a `.env` that was found and not named refers to it.
-    pub(crate) fn layers<'a>(
+    pub(crate) fn policies<'a>(
         &self,
         named: impl Iterator<Item = (&'a Path, bool)>,
-    ) -> Result<Layers, PolicyFileError> {
+    ) -> Result<Policies, PolicyFileError> {
         let system = Path::new(SYSTEM_POLICY);
         let mut ceilings = match system.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -173,7 +173,11 @@ impl PolicyFlags {
                 Some(_) => {}
             }
         }
-        Layers::new(ceilings, file, self.as_file())
+        Ok(Policies {
+            ceilings,
+            file,
+            flags: self.as_file(),
+        })
     }
 
     fn as_file(&self) -> PolicyFile {
@@ -209,6 +213,7 @@ impl PolicyFlags {
                 required: self.audit_required,
             },
             prompts: Vec::new(),
+            clients: Vec::new(),
         }
     }
 }
@@ -216,6 +221,55 @@ impl PolicyFlags {
 /// A policy that is read before all others, for all users of a machine. Nothing
 /// widens it.
 const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
+
+/// The files of a policy as they were read, and the flags.
+pub(crate) struct Policies {
+    ceilings: Vec<(PathBuf, PolicyFile)>,
+    file: Option<(PathBuf, PolicyFile)>,
+    flags: PolicyFile,
+}
+
+/// The clients to whom the same sections of all files apply, and the most that they may be
+/// allowed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Clients {
+    sections: Vec<Option<usize>>,
+    most: Option<Preset>,
+}
+
+impl Policies {
+    /// Which clients a client is one of. `most` is what its credential is for.
+    pub(crate) fn clients(&self, name: Option<&str>, most: Option<Preset>) -> Clients {
+        let files = self.ceilings.iter().chain(&self.file);
+        let sections = files.map(|(_, file)| file.section_for(name));
+        Clients {
+            sections: sections.collect(),
+            most,
+        }
+    }
+
+    /// Names that the files' sections are for.
+    pub(crate) fn named(&self) -> impl Iterator<Item = String> {
+        let files = self.ceilings.iter().chain(&self.file);
+        files.flat_map(|(_, file)| file.clients_named())
+    }
+
+    /// The policy for these clients.
+    pub(crate) fn layers(&self, clients: &Clients) -> Result<Layers, PolicyFileError> {
+        let mut sections = clients.sections.iter().copied();
+        let mut one = |(path, file): &(PathBuf, PolicyFile)| {
+            let section = sections.next().flatten();
+            (path.clone(), file.clone().with_section(section))
+        };
+        let ceilings = self.ceilings.iter().map(&mut one).collect();
+        let file = self.file.as_ref().map(&mut one);
+        let mut layers = Layers::new(ceilings, file, self.flags.clone())?;
+        if let Some(most) = clients.most {
+            layers.effective = layers.effective.at_most(most);
+        }
+        Ok(layers)
+    }
+}
 
 /// The parts of a policy, and what they come to.
 pub(crate) struct Layers {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long the process of one client may take to end: the documentation promises a second.
@@ -43,6 +43,11 @@ pub(crate) fn end_in_time(closing: CancellationToken, time: Duration) -> io::Res
             std::process::exit(0);
         })?;
     Ok(())
+}
+
+/// The signals that ask the process to read its policy again.
+pub(crate) fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
 }
 
 /// Sees to it that no core dump holds the token, and that only root can read

@@ -102,6 +102,8 @@ impl PolicyFile {
                 prompts.extend(more);
                 prompts
             },
+            // The one that counts is a part of either policy already.
+            clients: Vec::new(),
         };
         if let Some(more) = narrowed.actions().difference(&actions).next() {
             let of_preset = by

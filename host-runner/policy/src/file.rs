@@ -12,6 +12,7 @@ use pve_api::{Action, Vmid};
 
 use super::Policy;
 use super::caps::{Caps, Sizes};
+use super::clients::ClientSection;
 use super::naming::by_name;
 use super::pattern::Pattern;
 use super::preset::Preset;
@@ -88,6 +89,9 @@ pub struct PolicyFile {
     /// Prompts to offer besides the built-in ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<PromptSection>,
+    /// What differs for some of the clients that are served over HTTP.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientSection>,
 }
 
 /// The part of the cluster that this server may see. A guest is in scope if its
@@ -268,6 +272,10 @@ impl PolicyFile {
                 true => self.prompts,
                 false => flags.prompts,
             },
+            clients: match flags.clients.is_empty() {
+                true => self.clients,
+                false => flags.clients,
+            },
         }
     }
 
@@ -356,13 +364,13 @@ impl VmidRange {
 }
 
 impl ScopeSection {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 impl LimitsSection {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -525,7 +533,7 @@ mod tests {
     fn its_schema_names_every_key() {
         let schema = schema();
         let properties = schema.get("properties").unwrap().as_object().unwrap();
-        assert_eq!(properties.len(), 17);
+        assert_eq!(properties.len(), 18);
         assert_eq!(schema.get("additionalProperties").unwrap(), false);
     }
 }

@@ -12,6 +12,7 @@ mod answer;
 mod builtin;
 mod caps;
 mod ceiling;
+mod clients;
 mod consequence;
 mod declared;
 mod directory;
@@ -44,6 +45,7 @@ pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, Upid, owner_of};
 
 pub use crate::caps::{Caps, Meter, Sizes, TooMany};
 pub use crate::ceiling::Widening;
+pub use crate::clients::ClientSection;
 pub use crate::consequence::Consequences;
 pub use crate::declared::{DeclaredCalls, actions_of, privileges_of};
 pub use crate::directory::{Directory, Resident};

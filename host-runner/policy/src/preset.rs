@@ -4,7 +4,7 @@ use super::naming::by_name;
 use pve_api::{ACTIONS, Action};
 
 /// How much an operator trusts the assistant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Preset {
     /// Looks, and changes nothing.
     Observe,

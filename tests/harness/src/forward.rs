@@ -102,7 +102,7 @@ impl Forward {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        self.served.terminate()
+        self.served.signal("TERM")
     }
 
     /// Waits for its end.

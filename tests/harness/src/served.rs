@@ -60,11 +60,11 @@ impl Served {
         Ok(())
     }
 
-    /// Sends SIGTERM.
-    pub(crate) fn terminate(&self) -> anyhow::Result<()> {
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
         let pid = self.child.id().context("it has ended")?;
         let status = std::process::Command::new("kill")
-            .arg(pid.to_string())
+            .args(["-s", name, &pid.to_string()])
             .status()?;
         ensure!(status.success(), "kill: {status}");
         Ok(())

@@ -106,7 +106,21 @@ impl Web {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> anyhow::Result<()> {
-        self.served.terminate()
+        self.served.signal("TERM")
+    }
+
+    /// Sends SIGHUP, and waits until it has said these words for the first time.
+    pub async fn hang_up(&self, words: &str) -> anyhow::Result<()> {
+        self.served.signal("HUP")?;
+        let said = async {
+            while !self.stderr()?.contains(words) {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, said)
+            .await
+            .with_context(|| format!("it does not say {words}"))?
     }
 
     /// Waits for its end.

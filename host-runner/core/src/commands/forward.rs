@@ -47,7 +47,7 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let operator = operator.map_err(of_another_host)?;
     let address = loopback(&args.listen)?;
-    let layers = operator.policy_layers()?;
+    let layers = operator.policy_layers(None)?;
     if layers.binds_tools() {
         return Err(CommandError::Usage(
             "a locked policy or the system policy restricts the tools (toolsets, tools, \

@@ -10,6 +10,9 @@ pub(crate) mod serve;
 pub(crate) mod tools;
 
 use std::io::{self, Write as _};
+use std::sync::Arc;
+
+use host_runner_policy::PolicyFile;
 
 use crate::audit::{Audit, AuditError};
 use crate::budget::Budget;
@@ -20,7 +23,7 @@ use crate::engine::{Embedded, LoadError, Loader, Program, ToolError};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Choice, PolicyFileError};
 use crate::render;
-use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Sandbox, TrustError};
+use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Rules, Sandbox, TrustError};
 use crate::settings::{Settings, SettingsError};
 
 /// Why a command ends without success. Each message is one line, but for those
@@ -145,14 +148,7 @@ impl Context {
         operator: &Operator<'_>,
         embedded: Embedded,
     ) -> Result<Self, CommandError> {
-        let demo = match operator.options.demo {
-            true => Some(Demo::start().await?),
-            false => None,
-        };
-        let settings = match &demo {
-            Some(demo) => demo.settings()?,
-            None => operator.settings()?,
-        };
+        let (settings, demo) = settings(operator).await?;
         let catalog = catalog(operator, embedded, &settings)?;
         Ok(Self {
             catalog,
@@ -185,6 +181,15 @@ impl Context {
     }
 }
 
+/// The settings, or the demo's, which lives as long as the second value.
+async fn settings(operator: &Operator<'_>) -> Result<(Settings, Option<Demo>), CommandError> {
+    if !operator.options.demo {
+        return Ok((operator.settings()?, None));
+    }
+    let demo = Demo::start().await?;
+    Ok((demo.settings()?, Some(demo)))
+}
+
 /// The component and its tools, which can send to the configured Proxmox VE.
 fn catalog(
     operator: &Operator<'_>,
@@ -193,18 +198,49 @@ fn catalog(
 ) -> Result<Catalog, CommandError> {
     let file = operator.policy()?;
     let rules = operator.rules(&file)?;
-    let choice = Choice::new(&file, &rules);
-    let audit = match crate::policy::audit_target(&file) {
-        Some(target) => Some(Audit::open(target, file.audit.required.unwrap_or(true))?),
-        None => None,
-    };
-    let limits = operator.options.limits();
-    let capacity = Capacity::new(Budget::new(limits.memory_bytes, MAX_CALL_BYTES));
-    let cluster = Cluster::new(settings)?;
-    let program = Program::new(operator.options.component(embedded), limits);
-    let sandbox = Sandbox::new(&cluster, &capacity, rules, audit);
-    let loader = Loader::new(&program, sandbox, settings.guest_environment());
-    Ok(Catalog::new(loader, choice))
+    let parts = Parts::new(operator, embedded, settings, &file)?;
+    Ok(parts.catalog(&file, rules))
+}
+
+/// What the catalogs of different policies share.
+pub(crate) struct Parts {
+    program: Arc<Program>,
+    cluster: Arc<Cluster>,
+    capacity: Arc<Capacity>,
+    audit: Option<Audit>,
+    environment: Vec<(String, String)>,
+}
+
+impl Parts {
+    /// With the audit log of this policy.
+    pub(crate) fn new(
+        operator: &Operator<'_>,
+        embedded: Embedded,
+        settings: &Settings,
+        policy: &PolicyFile,
+    ) -> Result<Self, CommandError> {
+        let audit = match crate::policy::audit_target(policy) {
+            Some(target) => Some(Audit::open(target, policy.audit.required.unwrap_or(true))?),
+            None => None,
+        };
+        let limits = operator.options.limits();
+        let capacity = Capacity::new(Budget::new(limits.memory_bytes, MAX_CALL_BYTES));
+        Ok(Self {
+            program: Program::new(operator.options.component(embedded), limits),
+            cluster: Cluster::new(settings)?,
+            capacity,
+            audit,
+            environment: settings.guest_environment(),
+        })
+    }
+
+    /// The tools under a policy.
+    pub(crate) fn catalog(&self, policy: &PolicyFile, rules: Rules) -> Catalog {
+        let choice = Choice::new(policy, &rules);
+        let sandbox = Sandbox::new(&self.cluster, &self.capacity, rules, self.audit.clone());
+        let loader = Loader::new(&self.program, sandbox, self.environment.clone());
+        Catalog::new(loader, choice)
+    }
 }
 
 /// Writes to stdout. A closed pipe is not an error.

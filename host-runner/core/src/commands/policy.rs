@@ -10,9 +10,9 @@ use crate::render;
 use crate::sandbox::{Consent, Decision, Fate, Terms};
 use crate::settings::{Settings, SettingsError};
 
-/// Prints the policy in force.
-pub(crate) fn show(operator: &Operator<'_>) -> Result<(), CommandError> {
-    let layers = operator.policy_layers()?;
+/// Prints the policy in force, for the client of this name if there is one.
+pub(crate) fn show(operator: &Operator<'_>, client: Option<&str>) -> Result<(), CommandError> {
+    let layers = operator.policy_layers(client)?;
     let mut shown = layers.effective().clone();
     let rules = operator.rules(&shown)?;
     shown.preset.get_or_insert_default();

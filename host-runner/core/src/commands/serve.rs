@@ -1,6 +1,7 @@
 //! `host-runner serve`, or no command at all.
 
 mod http;
+mod profiles;
 mod ready;
 
 use std::io::{self, IsTerminal as _};
@@ -12,7 +13,7 @@ use self::ready::{WAIT, approved, ready};
 use super::{CommandError, Context};
 use crate::cli::{Cli, Operator, Options};
 use crate::engine::{Embedded, LoadError};
-use crate::mcp::{Server, ServerOptions};
+use crate::mcp::{Common, Server, ServerOptions};
 use crate::offer::{Catalog, OfferError};
 use crate::process;
 use crate::timings::{self, Milestone};
@@ -85,6 +86,7 @@ pub(crate) async fn run(
     let asking = Arc::clone(&catalog);
     tokio::spawn(async move { asking.held_privileges().await.is_some() });
     tracing::debug!("serving MCP on stdin and stdout");
+    let common = Common::new();
     let server = Server::new(
         Arc::clone(&catalog),
         ServerOptions::for_one(
@@ -94,8 +96,9 @@ pub(crate) async fn run(
             result_tokens.unwrap_or_default(),
         ),
         fault.as_ref().map(ToString::to_string),
+        &common,
     );
-    process::end_in_time(server.closing(), process::LAST_MOMENT)?;
+    process::end_in_time(common.closing(), process::LAST_MOMENT)?;
     let responded = server.responded();
     let said = AtomicBool::new(fault.is_some());
     let greeted = tokio::select! {

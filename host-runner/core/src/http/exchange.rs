@@ -24,8 +24,9 @@ use super::limits::Limits;
 use super::metrics::{Metrics, Open};
 use super::places::Place;
 use super::plain;
+use super::profile::{Current, Profile, Profiles};
 use super::visitor::{self, Visitors};
-use crate::mcp::{Body, Endpoint, Server};
+use crate::mcp::{Body, Endpoint};
 use crate::remote::Remote;
 use crate::settings::HttpSettings;
 
@@ -38,7 +39,10 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What answers requests.
 pub(crate) struct Http {
-    serving: Serving,
+    access: Access,
+    profiles: Current,
+    metrics: Metrics,
+    closing: CancellationToken,
     visitors: Visitors,
     limits: Limits,
     bodies: Bodies,
@@ -53,9 +57,7 @@ pub(crate) struct Http {
 /// What is behind it.
 pub(crate) struct Serving {
     pub(crate) access: Access,
-    pub(crate) endpoint: Endpoint,
-    /// The tools, for those who do not speak MCP.
-    pub(crate) plain: Server,
+    pub(crate) profiles: Arc<dyn Profiles>,
     pub(crate) metrics: Metrics,
     /// The server ends.
     pub(crate) closing: CancellationToken,
@@ -69,7 +71,10 @@ impl Http {
     pub(crate) fn new(settings: &HttpSettings, address: SocketAddr, serving: Serving) -> Self {
         let is_tls = settings.tls.is_some();
         Self {
-            serving,
+            access: serving.access,
+            profiles: Current::new(serving.profiles),
+            metrics: serving.metrics,
+            closing: serving.closing,
             visitors: Visitors::new(address, is_tls, &settings.hosts, &settings.origins),
             limits: Limits::new(settings.requests_per_minute, settings.concurrency),
             bodies: Bodies::new(),
@@ -78,6 +83,11 @@ impl Http {
             process: RandomState::new().hash_one(address) as u32,
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// Requests from here on are served by these.
+    pub(crate) fn replace(&self, profiles: Arc<dyn Profiles>) {
+        self.profiles.replace(profiles);
     }
 
     /// The component is loaded, and calls need not wait for it.
@@ -113,13 +123,13 @@ impl Http {
             Ok(answered) => answered,
             Err(refusal) => (self.refuse(refusal, &number), None),
         };
-        let metrics = &self.serving.metrics;
+        let metrics = &self.metrics;
         metrics.responded(method, area(&path), response.status());
         let headers = response.headers_mut();
         if let Ok(number) = HeaderValue::from_str(&number) {
             headers.insert(REQUEST_ID, number);
         }
-        if self.serving.closing.is_cancelled() {
+        if self.closing.is_cancelled() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         tracing::info!(
@@ -171,7 +181,7 @@ impl Http {
     ) -> Result<(Response<Body>, Holds), Refusal> {
         let address = remote.address;
         let has_token = request.headers().contains_key(header::AUTHORIZATION);
-        remote.user = match self.serving.access.admit(request.headers()) {
+        remote.user = match self.access.admit(request.headers()) {
             Ok(user) => user,
             // A right token counts even then: others may share the address, behind a proxy.
             Err(refusal) if has_token => {
@@ -182,7 +192,7 @@ impl Http {
         place.know();
         // Nothing behind this needs the token.
         request.headers_mut().remove(header::AUTHORIZATION);
-        if self.serving.closing.is_cancelled() {
+        if self.closing.is_cancelled() {
             let message = "this server is ending: try again in a moment";
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(Refusal::new(status, "ending", message).retry_after(5));
@@ -190,13 +200,13 @@ impl Http {
         let permit = self.limits.admit(remote.user.as_ref(), address)?;
         // A stream that only a client ends is not waited for.
         let exchange = (request.method() != Method::GET).then(|| self.exchanges.token());
-        let open = self.serving.metrics.open();
+        let open = self.metrics.open();
         let response = self.route(request, remote).await?;
         Ok((response, Some((permit, exchange, open))))
     }
 
     fn refuse(&self, refusal: Refusal, request: &str) -> Response<Body> {
-        self.serving.metrics.refused_http(refusal.code);
+        self.metrics.refused_http(refusal.code);
         refusal.into_response(request)
     }
 
@@ -206,23 +216,24 @@ impl Http {
         remote: &Remote,
     ) -> Result<Response<Body>, Refusal> {
         let (head, body) = request.into_parts();
+        if head.uri.path() == "/metrics" && head.method == Method::GET {
+            return Ok(self.metrics.show());
+        }
+        let profile = self.profiles.of(remote)?;
         let path = head.uri.path();
         if let Some(tool) = path.strip_prefix(plain::TOOLS) {
-            return self.call_plainly(&head, tool, body, remote).await;
+            return self
+                .call_plainly(&profile, (&head, tool), body, remote)
+                .await;
         }
         match path {
             "/mcp" => {
                 let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
-                Ok(self
-                    .serving
-                    .endpoint
-                    .answer(head, body, remote.clone())
-                    .await)
+                Ok(profile.endpoint.answer(head, body, remote.clone()).await)
             }
             "/openapi.json" if head.method == Method::GET => {
-                plain::describe(&self.serving.plain, self.serving.access.is_open()).await
+                plain::describe(&profile.server, self.access.is_open()).await
             }
-            "/metrics" if head.method == Method::GET => Ok(self.serving.metrics.show()),
             _ => Err(Refusal::new(
                 StatusCode::NOT_FOUND,
                 "not_found",
@@ -234,8 +245,8 @@ impl Http {
 
     async fn call_plainly(
         &self,
-        head: &Parts,
-        tool: &str,
+        profile: &Profile,
+        (head, tool): (&Parts, &str),
         body: Incoming,
         remote: &Remote,
     ) -> Result<Response<Body>, Refusal> {
@@ -256,28 +267,27 @@ impl Http {
                 "send the arguments as JSON, with the header Content-Type: application/json",
             ));
         }
-        if self.serving.plain.is_crowded() {
+        if profile.server.is_crowded() {
             let message = "too many calls are waiting: nothing was done; call again in a moment";
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(Refusal::new(status, "busy", message).retry_after(1));
         }
         let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
-        let place = self
-            .serving
+        let place = profile
             .endpoint
             .room_for(&body, remote.user.as_ref())
             .map_err(|problem| {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 Refusal::new(status, "no_room", problem).retry_after(1)
             })?;
-        let response = plain::call(&self.serving.plain, tool, &body, remote).await;
+        let response = plain::call(&profile.server, tool, &body, remote).await;
         drop(place);
         response
     }
 
     fn readiness(&self, headers: &HeaderMap, address: IpAddr) -> Response<Body> {
         let is_ready = self.is_ready.load(Ordering::Relaxed);
-        let is_ending = self.serving.closing.is_cancelled();
+        let is_ending = self.closing.is_cancelled();
         let status = match (is_ready, is_ending) {
             (_, true) => "ending",
             (true, false) => "ready",
@@ -285,9 +295,9 @@ impl Http {
         };
         let mut body = Map::from_iter([("status".to_owned(), json!(status))]);
         // When the cluster was used last is not for strangers.
-        if address.is_loopback() || self.serving.access.admit(headers).is_ok() {
+        if address.is_loopback() || self.access.admit(headers).is_ok() {
             // Proxmox VE is not asked: a probe comes every few seconds.
-            let (answered, failed) = self.serving.metrics.contact();
+            let (answered, failed) = self.metrics.contact();
             let contact = json!({
                 "last_answer_seconds_ago": answered,
                 "last_failure_seconds_ago": failed,

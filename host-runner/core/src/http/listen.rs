@@ -16,7 +16,7 @@ use super::exchange::Http;
 use super::places::{Place, Places};
 use super::tls::Tls;
 use super::unread::Unread;
-use crate::mcp::Server;
+use crate::mcp::Common;
 
 /// How long the head of a request may take, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(20);
@@ -43,8 +43,8 @@ pub(crate) struct Listening {
     pub(crate) most: u32,
     /// Ends the server: no connection is taken any more, and calls get a moment to end.
     pub(crate) closing: CancellationToken,
-    /// Whose calls have that moment, also those whose clients are gone.
-    pub(crate) server: Server,
+    /// What has the calls that have that moment, also those whose clients are gone.
+    pub(crate) common: Common,
     /// Ends the streams, when the calls have ended.
     pub(crate) streams: CancellationToken,
 }
@@ -57,7 +57,7 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
         tls,
         most,
         closing,
-        server,
+        common,
         streams,
     } = listening;
     let tls = tls.map(Arc::new);
@@ -94,7 +94,7 @@ pub(crate) async fn serve(listening: Listening, http: Arc<Http>) {
         });
     }
     drop(listener);
-    let ended = async { tokio::join!(http.drained(), server.ended()) };
+    let ended = async { tokio::join!(http.drained(), common.ended()) };
     let _ = tokio::time::timeout(DRAIN_TIME, ended).await;
     streams.cancel();
     connections.close();

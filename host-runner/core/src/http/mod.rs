@@ -14,6 +14,7 @@
 //! - [`body`]: reads the body of a request.
 //! - [`limits`]: how many requests each client may send.
 //! - [`metrics`]: what is counted, for Prometheus.
+//! - [`profile`]: what a client is served, by the policy that counts for it.
 //! - [`plain`]: the tools for programs that do not speak MCP.
 //! - [`answer`]: responses of this module, as JSON.
 //! - [`held`]: bodies that hold something until they are sent.
@@ -30,6 +31,7 @@ mod listen;
 mod metrics;
 mod places;
 mod plain;
+mod profile;
 mod tls;
 mod unread;
 mod visitor;
@@ -38,4 +40,5 @@ pub(crate) use self::auth::Access;
 pub(crate) use self::exchange::{Http, Serving};
 pub(crate) use self::listen::{Listening, serve};
 pub(crate) use self::metrics::Metrics;
+pub(crate) use self::profile::{Profile, Profiles};
 pub(crate) use self::tls::Tls;

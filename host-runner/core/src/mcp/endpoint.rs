@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Server;
+use super::common::Common;
 use super::message::{self, Line};
 use super::room::{Reservation, Room};
 use crate::digest::Digest;
@@ -52,12 +53,12 @@ pub(crate) struct Endpoint {
     manager: Arc<LocalSessionManager>,
     /// The users who have begun the sessions.
     sessions: Mutex<HashMap<String, Option<Arc<str>>>>,
-    room: Room,
+    room: Arc<Room>,
 }
 
 impl Endpoint {
     /// Cancelling `streams` ends all sessions and all responses that are streams.
-    pub(crate) fn new(server: Server, streams: CancellationToken) -> Self {
+    pub(crate) fn new(server: Server, streams: CancellationToken, common: &Common) -> Self {
         let manager = Arc::new(LocalSessionManager::default());
         // Which hosts and origins are served is checked before, for all paths alike.
         let config = StreamableHttpServerConfig::default()
@@ -69,7 +70,7 @@ impl Endpoint {
             service: StreamableHttpService::new(factory, Arc::clone(&manager), config),
             manager,
             sessions: Mutex::default(),
-            room: Room::new(),
+            room: Arc::clone(&common.room),
         }
     }
 

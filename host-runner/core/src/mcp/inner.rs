@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::backlog::Backlog;
+use super::common::Common;
 use super::confirm::Questions;
 use super::listeners::Listeners;
 use super::refusal::{Cancelled, blame, ending};
@@ -81,7 +82,7 @@ pub(super) struct Inner {
     /// How long a text may be that a model reads.
     pub(super) ceiling: Ceiling,
     pub(super) questions: Questions,
-    pub(super) tasks: ByUser,
+    pub(super) tasks: Arc<ByUser>,
     pub(super) backlog: Backlog,
     pub(super) suggestions: Suggestions,
     pub(super) listeners: Listeners,
@@ -91,6 +92,8 @@ pub(super) struct Inner {
     pub(super) fault: Option<String>,
     /// The client is gone, or is to be.
     pub(super) closing: CancellationToken,
+    /// Another server has taken its place, or it ends: nobody is told of updates.
+    pub(super) retired: CancellationToken,
     /// The client has got a message.
     pub(super) responded: CancellationToken,
     pub(super) calls: TaskTracker,
@@ -104,6 +107,7 @@ impl Inner {
         catalog: Arc<Catalog>,
         options: ServerOptions,
         fault: Option<String>,
+        common: &Common,
     ) -> Self {
         Self {
             catalog,
@@ -113,16 +117,17 @@ impl Inner {
             detail: options.detail,
             ceiling: Ceiling::of_model(options.result_tokens),
             questions: Questions::new(),
-            tasks: ByUser::default(),
-            backlog: Backlog::new(),
+            tasks: Arc::clone(&common.tasks),
+            backlog: common.backlog.clone(),
             suggestions: Suggestions::default(),
             listeners: Listeners::new(options.poll, options.users),
             said_cut: Once::new(),
             fault,
-            closing: CancellationToken::new(),
+            closing: common.closing.clone(),
+            retired: common.closing.child_token(),
             responded: CancellationToken::new(),
-            calls: TaskTracker::new(),
-            changes: TaskTracker::new(),
+            calls: common.calls.clone(),
+            changes: common.changes.clone(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod backlog;
 mod call;
+mod common;
 mod complete;
 mod confirm;
 mod detail;
@@ -43,6 +44,7 @@ use rmcp::service::{RequestContext, ServerInitializeError, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::common::Common;
 pub(crate) use self::endpoint::{Body, Endpoint};
 pub(crate) use self::inner::ServerOptions;
 pub(crate) use self::surface::{checksum, surface};
@@ -78,8 +80,9 @@ impl Server {
         catalog: Arc<Catalog>,
         options: ServerOptions,
         fault: Option<String>,
+        common: &Common,
     ) -> Self {
-        Self(Arc::new(Inner::new(catalog, options, fault)))
+        Self(Arc::new(Inner::new(catalog, options, fault, common)))
     }
 
     /// Cancelled when something was written to the client.
@@ -87,10 +90,9 @@ impl Server {
         self.0.responded.clone()
     }
 
-    /// Cancelling this ends the server, and it is cancelled when the client
-    /// closes its end.
-    pub(crate) fn closing(&self) -> CancellationToken {
-        self.0.closing.clone()
+    /// Another server takes its place: calls go on, and nobody is told of updates any more.
+    pub(crate) fn retire(&self) {
+        self.0.retired.cancel();
     }
 
     /// How long a client may keep what does not change while the process lives, and for
@@ -110,17 +112,7 @@ impl Server {
         }
     }
 
-    /// Returns once [`Self::closing`] was cancelled and all calls have ended, those among
-    /// them that nobody waits for any more.
-    pub(crate) async fn ended(&self) {
-        self.0.closing.cancelled().await;
-        for running in [&self.0.calls, &self.0.changes] {
-            running.close();
-            running.wait().await;
-        }
-    }
-
-    /// Serves stdin and stdout until [`Self::closing`] is cancelled. Calls that
+    /// Serves stdin and stdout until [`Common::closing`] is cancelled. Calls that
     /// run then get a moment to end. Tells whether a client has sent a request.
     pub(crate) async fn serve(self) -> Result<bool, String> {
         let Inner {
@@ -394,7 +386,7 @@ impl ServerHandler for Server {
         let _listening = self.0.listen(subscription.accepted(), to, of)?;
         tokio::select! {
             () = subscription.cancelled() => {}
-            () = self.0.closing.cancelled() => {}
+            () = self.0.retired.cancelled() => {}
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ impl Inner {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = self.listeners.changed.notified() => {}
-                () = self.closing.cancelled() => return,
+                () = self.retired.cancelled() => return,
             }
         }
     }
@@ -201,7 +201,7 @@ impl Inner {
         let first = round % wanted.uris.len().max(1);
         let in_turn = wanted.uris.iter().cycle().skip(first);
         for uri in in_turn.take(wanted.uris.len()) {
-            if read == 0 && failed >= GIVES_UP_AFTER || self.closing.is_cancelled() {
+            if read == 0 && failed >= GIVES_UP_AFTER || self.retired.is_cancelled() {
                 return false;
             }
             let before = seen.resources.get(uri).copied();

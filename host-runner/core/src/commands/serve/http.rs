@@ -11,14 +11,16 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::profiles::{Set, Shared, read_again};
 use super::ready::{WAIT, approved, ready};
 use crate::cli::Operator;
-use crate::commands::{CommandError, Context};
+use crate::commands::{CommandError, Parts};
 use crate::digest::Digest;
 use crate::engine::Embedded;
 use crate::http::{Access, Http, Listening, Metrics, Serving, Tls, serve};
-use crate::mcp::{Endpoint, Server, ServerOptions};
+use crate::mcp::{Common, ServerOptions};
 use crate::observe;
+use crate::offer::Catalog;
 use crate::process;
 use crate::settings::HttpSettings;
 
@@ -40,13 +42,28 @@ pub(super) async fn run(
     let access = Access::new(settings.tokens.as_ref()).map_err(CommandError::Usage)?;
     let tls = settings.tls.as_ref().map(Tls::new).transpose();
     let tls = tls.map_err(CommandError::Usage)?;
-    let Context {
-        catalog,
-        // The simulated cluster serves until the end.
-        demo: _demo,
-        ..
-    } = Context::new(operator, embedded).await?;
-    let catalog = Arc::new(catalog.fitting(operator.fit_token()));
+    // The simulated cluster serves until the end.
+    let (proxmox, _demo) = crate::commands::settings(operator).await?;
+    let parts = Parts::new(operator, embedded, &proxmox, &operator.policy()?)?;
+    let common = Common::new();
+    let streams = CancellationToken::new();
+    let shared = Shared {
+        parts: Arc::new(parts),
+        options: ServerOptions {
+            wait: operator.options.wait().unwrap_or(WAIT),
+            poll: operator.poll(),
+            detail: operator.detail(),
+            result_tokens: operator.result_tokens(),
+            grace: GRACE,
+            users: USERS,
+        },
+        common: common.clone(),
+        streams: streams.clone(),
+        fit: operator.fit_token(),
+        max_requests: operator.options.call_requests,
+    };
+    let set = Set::read(operator, &shared).await?;
+    let catalog = set.unnamed()?;
     if let Some(expected) = checksum {
         approved(&catalog, operator.detail(), expected, None).await?;
     }
@@ -57,23 +74,13 @@ pub(super) async fn run(
     observe::begin(metrics.clone());
     let asking = Arc::clone(&catalog);
     tokio::spawn(async move { asking.held_privileges().await.is_some() });
-    let options = ServerOptions {
-        wait: operator.options.wait().unwrap_or(WAIT),
-        poll: operator.poll(),
-        detail: operator.detail(),
-        result_tokens: operator.result_tokens(),
-        grace: GRACE,
-        users: USERS,
-    };
-    let server = Server::new(Arc::clone(&catalog), options, None);
-    let (closing, streams) = (server.closing(), CancellationToken::new());
+    let closing = common.closing();
     process::end_in_time(closing.clone(), LAST_MOMENT)?;
+    let mut hangups = process::hangups()?;
     warn(&settings, &access);
-    let endpoint = Endpoint::new(server.clone(), streams.clone());
     let serving = Serving {
         access,
-        endpoint,
-        plain: server.clone(),
+        profiles: Arc::clone(&set) as _,
         metrics,
         closing: closing.clone(),
     };
@@ -84,7 +91,7 @@ pub(super) async fn run(
         tls,
         most: settings.connections,
         closing,
-        server,
+        common,
         streams,
     };
     tokio::select! {
@@ -98,6 +105,22 @@ pub(super) async fn run(
                 }
             }
         } => Err(error.into()),
+        () = async {
+            let mut set = set;
+            loop {
+                hangups.recv().await;
+                let approve = async |catalog: &Catalog| match checksum {
+                    Some(expected) => approved(catalog, operator.detail(), expected, None)
+                        .await
+                        .map(|_| ()),
+                    None => Ok(()),
+                };
+                if let Some(new) = read_again(&set, operator, approve).await {
+                    http.replace(Arc::clone(&new) as _);
+                    set = new;
+                }
+            }
+        } => Ok(()),
     }
 }
 
