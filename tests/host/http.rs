@@ -292,6 +292,29 @@ async fn what_is_no_message_is_answered() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whatever their parameters are.
+#[tokio::test]
+async fn methods_that_the_newer_era_has_removed_are_unknown_in_it() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let web = serve(&sim).await?;
+    let client = client(&web, Era::Stateless).await?;
+    for (method, params) in [
+        ("initialize", json!({})),
+        ("ping", json!({})),
+        ("logging/setLevel", json!({})),
+        ("logging/setLevel", json!({ "level": "info" })),
+        ("resources/subscribe", json!({})),
+        ("resources/subscribe", json!({ "uri": "pve://cluster" })),
+        ("resources/unsubscribe", json!({ "uri": 5 })),
+        ("resources/unsubscribe", json!({ "uri": "pve://cluster" })),
+    ] {
+        let answered = client.ask(method, params).await?;
+        assert_eq!(answered.head.status, 404, "{method}: {answered:?}");
+        assert_eq!(answered.response["error"]["code"], -32601, "{answered:?}");
+    }
+    Ok(())
+}
+
 async fn post(web: &Web, path: &str, body: &str) -> anyhow::Result<HttpAnswer> {
     let length = body.len();
     let head = format!(

@@ -59,6 +59,18 @@ const METHODS: [&str; 18] = [
     "tasks/update",
 ];
 
+/// Those of them that revision 2026-07-28 has removed. What such a request has as parameters
+/// does not matter: the method is unknown.
+const REMOVED: [&str; 5] = [
+    "initialize",
+    "ping",
+    "logging/setLevel",
+    "resources/subscribe",
+    "resources/unsubscribe",
+];
+/// Where a request of that revision or a later one names it.
+const REVISION: &str = "/_meta/io.modelcontextprotocol~1protocolVersion";
+
 const CALL_EXAMPLE: &str = r#"for example {"name":"get_guest","arguments":{"vmid":100}}"#;
 
 /// Reads a line, with or without the characters that end it.
@@ -245,7 +257,8 @@ fn read_request(mut message: Map<String, Value>) -> Line {
     if let Err(problem) = check_params(&method, message.get("params")) {
         return answer(id, ErrorCode::INVALID_PARAMS, &problem);
     }
-    let known = METHODS.contains(&method.as_str());
+    let is_removed = REMOVED.contains(&method.as_str()) && names_revision(message.get("params"));
+    let known = METHODS.contains(&method.as_str()) && !is_removed;
     match serde_json::from_value(Value::Object(message)) {
         // rmcp takes what it cannot read for a method that it does not know.
         Ok(JsonRpcMessage::Request(request))
@@ -261,6 +274,11 @@ fn read_request(mut message: Map<String, Value>) -> Line {
         }
         Err(_) => invalid(id, "the message is not a request"),
     }
+}
+
+/// Whether a request names its revision, as all do since `initialize` was removed.
+fn names_revision(params: Option<&Value>) -> bool {
+    params.is_some_and(|params| params.pointer(REVISION).is_some())
 }
 
 /// What is wrong with invalid parameters, for people.
@@ -505,6 +523,8 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","arguments":null}}"#,
             r#"{"jsonrpc":"2.0","id":"x","method":"tools/list","params":null}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"no/such"}"#,
+            // Unknown to its revision, so its parameters are not looked at.
+            r#"{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#,
             r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#,
             r#"{"jsonrpc":"2.0","id":9,"result":{}}"#,
             "\u{feff}{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\r\n",
