@@ -8,13 +8,17 @@ mod adapters;
 mod apt;
 mod browser;
 mod commands;
+mod conformance;
 mod gauge;
 mod leaks;
 mod mcp;
+mod npm;
+mod process;
 mod progress;
 mod simulator;
 mod table;
 mod tools;
+mod web;
 mod workspace;
 
 use std::process::ExitCode;

@@ -2,9 +2,8 @@
 //! for code that blocks.
 
 use std::collections::HashSet;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rmcp::model::{
@@ -18,6 +17,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStrea
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
+
+use crate::process::Process;
 
 /// An unanswered call fails after this long. A call may wait for its turn, and
 /// then for requests that Proxmox never answers; host-runner gives up on each of
@@ -90,7 +91,7 @@ impl Server {
 
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
-        self.process.0.id()
+        self.process.id()
     }
 
     /// Performs the handshake.
@@ -217,7 +218,7 @@ impl Client {
 
     /// The server's process id.
     pub(crate) fn id(&self) -> u32 {
-        self.process.0.id()
+        self.process.id()
     }
 
     /// Closes the server's stdin, as a client does that ends, and waits for the
@@ -231,20 +232,7 @@ impl Client {
     /// Returns how long that took. Fails if it takes too long, or at an exit
     /// status other than 0.
     pub(crate) fn ended(mut self) -> Result<Duration> {
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = self.process.0.try_wait()? {
-                break status;
-            }
-            ensure!(
-                started.elapsed() <= END,
-                "the server still runs {} s after it was told to end",
-                END.as_secs()
-            );
-            thread::sleep(Duration::from_millis(5));
-        };
-        let took = started.elapsed();
-        ensure!(status.success(), "the server ended with {status}");
+        let took = self.process.ended(END)?;
         self.runtime
             .block_on(self.reader)
             .context("the reader of the server's messages failed")??;
@@ -336,15 +324,4 @@ async fn relay(
         let _ = client.write_all(line.as_bytes()).await;
     }
     Ok(())
-}
-
-/// Killed on drop, unless its end was awaited.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // After a `wait` these do nothing.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -1,6 +1,5 @@
 //! Other people's clients and SDKs: the tests in `tests/python/`, and what they need.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -10,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::build;
-use crate::apt;
+use crate::npm;
 use crate::progress::Progress;
 use crate::table;
 use crate::workspace::{Workspace, output};
@@ -67,10 +66,6 @@ const CLIENTS: [Client; 3] = [
     },
 ];
 
-/// What npm and pip report if the pinned packages do not exist, do not match their hashes
-/// or do not fit each other: a fault of the files that pin them, not of the network.
-const FAULTS: [&str; 4] = ["EINTEGRITY", "EUSAGE", "ETARGET", "ResolutionImpossible"];
-
 impl Clients {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
         if !self.no_build {
@@ -101,14 +96,14 @@ impl Client {
     /// what the files pin.
     fn row(&self, workspace: &Workspace, host_runner: &Path) -> Result<Value> {
         let found = python(workspace, self.python).and_then(|python| {
-            let folder = self.npm.then(|| npm(workspace)).transpose()?;
+            let folder = self.npm.then(|| npm::install(workspace)).transpose()?;
             Ok((python, folder))
         });
         let (python, folder) = match found {
             Ok(found) => found,
-            Err(error) if is_fault(&error) => return Err(error),
+            Err(error) if npm::is_fault(&error) => return Err(error),
             Err(error) => {
-                let outcome = format!("skipped: {}", reason(&error));
+                let outcome = format!("skipped: {}", npm::reason(&error));
                 return Ok(json!({ "client": self.name, "outcome": outcome }));
             }
         };
@@ -147,25 +142,6 @@ fn counts(text: &str) -> Option<(u64, u64)> {
     Some((passed.parse().ok()?, failed.parse().ok()?))
 }
 
-/// Whether packages could not be installed although the registry was reached.
-fn is_fault(error: &anyhow::Error) -> bool {
-    let text = format!("{error:#}");
-    // pip lists the versions that it has found, of which the pinned one is none.
-    let has_others = text.contains("(from versions: ") && !text.contains("(from versions: none)");
-    has_others || FAULTS.iter().any(|fault| text.contains(fault))
-}
-
-/// The part of an error that says why: npm's code, pip's failed connection, or else the
-/// last line.
-fn reason(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
-    let after = |marker: &str| Some(text.split_once(marker)?.1.lines().next()?.to_owned());
-    after("npm error code ")
-        .or_else(|| after("connection broken by "))
-        .or_else(|| text.lines().last().map(str::to_owned))
-        .unwrap_or_default()
-}
-
 /// A Python with the packages of these lists, in the environment that `.ci/run` uses too.
 fn python(workspace: &Workspace, lists: &[&str]) -> Result<PathBuf> {
     let folder = workspace.target("venv");
@@ -182,33 +158,6 @@ fn python(workspace: &Workspace, lists: &[&str]) -> Result<PathBuf> {
     }
     output(&mut command)?;
     Ok(python)
-}
-
-/// A folder with the packages of `.ci/clients/`, exactly those of the lock file. Their
-/// install scripts do not run.
-fn npm(workspace: &Workspace) -> Result<PathBuf> {
-    let source = workspace.root().join(".ci/clients");
-    let folder = workspace.target("clients/npm");
-    let lock = fs::read_to_string(source.join("package-lock.json"))?;
-    let stamp = folder.join("installed.json");
-    if fs::read_to_string(&stamp).ok().as_deref() != Some(&lock) {
-        ensure!(apt::is_on_path("npm"), "npm is not installed");
-        eprintln!("installing the MCP Inspector…");
-        fs::create_dir_all(&folder)?;
-        for file in ["package.json", "package-lock.json"] {
-            fs::copy(source.join(file), folder.join(file))?;
-        }
-        let mut command = Command::new("npm");
-        command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
-        // Offline, npm would otherwise try for more than a minute.
-        command.args(["--loglevel=error", "--fetch-retries=1"]);
-        command
-            .args(["--fetch-retry-mintimeout=1000"])
-            .current_dir(&folder);
-        output(&mut command)?;
-        fs::write(&stamp, &lock)?;
-    }
-    Ok(folder)
 }
 
 #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
@@ -235,37 +184,5 @@ mod tests {
         ] {
             assert_eq!(counts(text), None, "{text}");
         }
-    }
-
-    #[test]
-    fn only_the_network_is_an_excuse() {
-        let error = |text: &str| anyhow::anyhow!("`pip install` failed: {text}");
-        for text in [
-            "npm error code EINTEGRITY",
-            "ERROR: ResolutionImpossible: for help visit a page",
-            "ERROR: Could not find a version that satisfies mcp==9 (from versions: 1.0, 2.3.0)",
-        ] {
-            assert!(is_fault(&error(text)), "{text}");
-        }
-        for text in [
-            "npm error code ECONNREFUSED",
-            "ERROR: Could not find a version that satisfies mcp==2 (from versions: none)",
-        ] {
-            assert!(!is_fault(&error(text)), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_reason_is_a_part_of_the_error() {
-        let of = |text: &str| reason(&anyhow::anyhow!("{text}"));
-        assert_eq!(
-            of("`npm ci` failed: npm error code ENOTFOUND\nnpm error errno\nlog"),
-            "ENOTFOUND"
-        );
-        assert_eq!(
-            of("failed: WARNING: Retrying after connection broken by 'refused'\nERROR: none"),
-            "'refused'"
-        );
-        assert_eq!(of("first\nlast"), "last");
     }
 }

@@ -6,6 +6,7 @@ mod bench;
 mod build;
 mod check_requests;
 mod clients;
+mod conformance;
 mod debian;
 mod demo;
 mod deny;
@@ -33,6 +34,7 @@ pub(crate) enum Command {
     Apps(apps::Apps),
     Hosts(hosts::Hosts),
     Clients(clients::Clients),
+    Conformance(conformance::Conformance),
     Dist(dist::Dist),
     Test(test::Test),
     Demo(demo::Demo),
@@ -58,6 +60,7 @@ impl Command {
             Self::Apps(command) => command.run(&workspace),
             Self::Hosts(command) => command.run(&workspace),
             Self::Clients(command) => command.run(&workspace),
+            Self::Conformance(command) => command.run(&workspace),
             Self::Dist(command) => command.run(&workspace),
             Self::Test(command) => command.run(&workspace),
             Self::Demo(command) => command.run(&workspace),

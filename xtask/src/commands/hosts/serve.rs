@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use super::http::{self, Answer};
 use super::install::Program;
 use super::scene::{Scene, Visit, WAIT_SECONDS, tool_names};
 use super::tour::{self, Caller, Said};
+use crate::process::Process;
 use crate::simulator::Simulator;
 use crate::workspace::{Workspace, output};
 
@@ -23,16 +24,6 @@ pub(super) const TOKEN: &str = "the-bearer-token-of-cargo-xtask-hosts";
 const PATIENCE: Duration = Duration::from_secs(120);
 const MODERN: &str = "2026-07-28";
 const LEGACY: &str = "2025-11-25";
-
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// A running `host-runner forward`.
 pub(super) struct Forward {
