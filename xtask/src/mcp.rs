@@ -228,10 +228,16 @@ impl Client {
         self.ended()
     }
 
-    /// Waits for the end of a process that was told to end, by a signal for one.
+    /// Sends SIGTERM, and waits for the end of the process: see [`ended`](Self::ended).
+    pub(crate) fn terminate(self) -> Result<Duration> {
+        self.process.terminate()?;
+        self.ended()
+    }
+
+    /// Waits for the end of a process that was told to end.
     /// Returns how long that took. Fails if it takes too long, or at an exit
     /// status other than 0.
-    pub(crate) fn ended(mut self) -> Result<Duration> {
+    fn ended(mut self) -> Result<Duration> {
         let took = self.process.ended(END)?;
         self.runtime
             .block_on(self.reader)

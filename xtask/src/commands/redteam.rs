@@ -1,32 +1,30 @@
 mod cases;
+mod link;
+mod verdicts;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use self::cases::{Attack, Request};
+use self::link::{Link, Transport};
+use self::verdicts::{Outcome, Table};
 use super::build;
 use crate::gauge::{self, Peak};
-use crate::mcp::{Answer, Client, Server};
+use crate::mcp::Answer;
 use crate::progress::Progress;
 use crate::simulator::Simulator;
-use crate::table;
 use crate::workspace::Workspace;
 
-/// What host-runner may take beyond what it takes when it is idle, with as many
-/// hostile calls at once as it runs.
-const MEMORY_BOUND: f64 = 256.0 * 1024.0 * 1024.0;
 /// As many as host-runner runs at once.
 const CALLS: usize = 16;
-/// How soon host-runner ends after SIGTERM, whatever its calls do.
-const END: Duration = Duration::from_secs(1);
 /// Until what calls have taken is given back.
 const REST: Duration = Duration::from_millis(300);
 
@@ -40,6 +38,14 @@ pub(crate) struct Redteam {
     /// Only attacks whose name contains this
     #[arg(default_value = "")]
     name: String,
+    /// Only over these transports
+    #[arg(
+        long,
+        value_name = "TRANSPORTS",
+        value_delimiter = ',',
+        default_value = "stdio,http"
+    )]
+    over: Vec<Transport>,
     /// Use what an earlier command built
     #[arg(long)]
     no_build: bool,
@@ -58,8 +64,10 @@ impl Redteam {
             })?;
         }
         let mut table = Table::default();
-        for (name, outcome) in self.outcomes(workspace) {
-            table.add(name, outcome);
+        for transport in &self.over {
+            for (name, outcome) in self.outcomes(workspace, *transport) {
+                table.add(*transport, name, outcome);
+            }
         }
         table.print();
         table.judge()
@@ -67,7 +75,11 @@ impl Redteam {
 
     /// Runs the attacks that are chosen, those that need not be alone in lanes
     /// at the same time, and tells how each went, in the order of the cases.
-    fn outcomes(&self, workspace: &Workspace) -> Vec<(&'static str, Result<Outcome>)> {
+    fn outcomes(
+        &self,
+        workspace: &Workspace,
+        transport: Transport,
+    ) -> Vec<(&'static str, Result<Outcome>)> {
         let attacks = cases::attacks().map(Job::Attack);
         let lists = cases::LISTS.into_iter().map(Job::List);
         let requests = cases::requests().map(Job::Request);
@@ -87,7 +99,7 @@ impl Redteam {
             let outcomes = mine.into_iter().map(|(index, job)| {
                 let field = match &mut field {
                     Some(field) => field,
-                    none => match Field::prepare(workspace, lane) {
+                    none => match Field::prepare(workspace, transport, lane) {
                         Ok(field) => none.insert(field),
                         Err(error) => return (index, job.name(), Err(error)),
                     },
@@ -116,7 +128,8 @@ impl Redteam {
         }
         // How soon it ends is measured, so it has the machine to itself.
         if cases::SIGNAL.contains(&self.name) {
-            let outcome = Field::prepare(workspace, LANES).and_then(|mut field| field.signal());
+            let outcome =
+                Field::prepare(workspace, transport, LANES).and_then(|mut field| field.signal());
             outcomes.push((cases::SIGNAL, outcome));
         }
         outcomes
@@ -155,34 +168,25 @@ impl Job {
 /// The simulated cluster, and the servers that are attacked, by their flags.
 struct Field<'a> {
     workspace: &'a Workspace,
+    transport: Transport,
     simulator: Simulator,
     arrivals: PathBuf,
-    log: PathBuf,
+    /// Of the servers so far, each of which has a log.
+    count: usize,
     folder: PathBuf,
     servers: HashMap<Vec<&'static str>, Target>,
 }
 
 /// A server that is attacked.
 struct Target {
-    client: Client,
+    link: Link,
     idle: f64,
 }
 
-/// How an attack went.
-struct Outcome {
-    /// What reached the simulated cluster.
-    arrived: Vec<Value>,
-    /// What arrived and should not have.
-    forbidden: Vec<String>,
-    peak: Option<f64>,
-    time: Duration,
-    /// What else is wrong.
-    faults: Vec<String>,
-}
-
 impl<'a> Field<'a> {
-    fn prepare(workspace: &'a Workspace, lane: usize) -> Result<Self> {
-        let folder = workspace.target("redteam").join(lane.to_string());
+    fn prepare(workspace: &'a Workspace, transport: Transport, lane: usize) -> Result<Self> {
+        let folder = format!("{}-{lane}", transport.name());
+        let folder = workspace.target("redteam").join(folder);
         fs::create_dir_all(&folder)?;
         let arrivals = folder.join("arrivals.jsonl");
         // A record of an earlier run would be appended to.
@@ -193,8 +197,9 @@ impl<'a> Field<'a> {
         let arguments = ["--arrivals".as_ref(), arrivals.as_os_str()];
         Ok(Self {
             workspace,
+            transport,
             simulator: Simulator::start_with(workspace, arguments)?,
-            log: folder.join("host-runner.log"),
+            count: 0,
             arrivals,
             folder,
             servers: HashMap::new(),
@@ -220,7 +225,7 @@ impl<'a> Field<'a> {
         let before = self.arrived()?.len();
         let started = Instant::now();
         let (answers, peak) =
-            target.measured(|client| at_once(|| client.call(attack.tool, &arguments).map(drop)));
+            target.measured(|link| at_once(|| link.call(attack.tool, &arguments).map(drop)));
         let time = started.elapsed();
         let mut faults = errors(answers);
         if !attack.faults.is_empty() {
@@ -247,7 +252,7 @@ impl<'a> Field<'a> {
         let target = self.servers.get(&request.flags).context("no server")?;
         let before = self.arrived()?.len();
         let started = Instant::now();
-        let (answer, peak) = target.measured(|client| client.call(request.tool, &arguments));
+        let (answer, peak) = target.measured(|link| link.call(request.tool, &arguments));
         let time = started.elapsed();
         let mut faults = Vec::new();
         match answer {
@@ -274,23 +279,17 @@ impl<'a> Field<'a> {
         let user = "root@pam";
         command.env("PROXMOX_USER", user);
         command.env("PROXMOX_TOKEN_ID", kind);
-        let server = Server::start(&mut command)?;
-        let process = server.id();
-        let peak = Peak::begin(process);
-        let idle = gauge::resident(process).unwrap_or_default();
+        let log = self.log();
         let started = Instant::now();
+        let (tools, peak) = self.transport.list(&mut command, &log)?;
+        let time = started.elapsed();
         let mut faults = Vec::new();
-        let client = server.connect();
         // A component that takes too long has an empty list.
-        if let Ok(client) = &client
-            && let Ok(tools) = client.tools()
+        if let Ok(tools) = tools
             && !tools.is_empty()
         {
             faults.push(format!("listed {} tools", tools.len()));
         }
-        let time = started.elapsed();
-        let peak = peak.end().map(|peak| peak - idle);
-        drop(client);
         Ok(Outcome {
             arrived: self.arrived()?.split_off(before),
             forbidden: Vec::new(),
@@ -303,26 +302,23 @@ impl<'a> Field<'a> {
     /// SIGTERM, while every place is taken by a call that never ends.
     fn signal(&mut self) -> Result<Outcome> {
         let target = self.start(&[])?;
-        let process = target.client.id();
+        let mut kept = Vec::new();
         for number in 0..CALLS {
             let on = ["random", "clock", "stderr", "headers"].get(number % 4);
             let arguments = json!({ "on": on });
-            target.client.call_and_forget("spin", &arguments)?;
+            kept.extend(target.link.call_and_forget("spin", &arguments)?);
         }
         thread::sleep(REST);
         let started = Instant::now();
-        let killed = Command::new("kill")
-            .args(["-TERM", &process.to_string()])
-            .status()?;
-        ensure!(killed.success(), "kill failed");
-        let end = target.client.ended();
+        let end = target.link.end();
         let time = started.elapsed();
+        drop(kept);
         let mut faults: Vec<_> = end
             .err()
             .map(|error| error.to_string())
             .into_iter()
             .collect();
-        if time > END {
+        if time > self.transport.end() {
             faults.push(format!("ended {:.1} s after SIGTERM", time.as_secs_f64()));
         }
         Ok(Outcome {
@@ -343,32 +339,36 @@ impl<'a> Field<'a> {
         Ok(())
     }
 
-    fn start(&self, flags: &[&'static str]) -> Result<Target> {
-        let client = Server::start(&mut self.command(flags)?)?
-            .without_secret(self.simulator.secret())
-            .connect()?;
-        client.tools()?;
-        let target = Target { client, idle: 0.0 };
+    fn start(&mut self, flags: &[&'static str]) -> Result<Target> {
+        let (mut command, log) = (self.command(flags)?, self.log());
+        let secret = self.simulator.secret();
+        let link = self.transport.start(&mut command, &log, secret)?;
+        link.tools()?;
+        let target = Target { link, idle: 0.0 };
         // What the first calls load stays.
         if let Some(error) = errors(at_once(|| target.still_serves())).into_iter().next() {
             bail!("it does not serve: {error}");
         }
         thread::sleep(REST);
-        let idle = gauge::resident(target.client.id()).unwrap_or_default();
+        let idle = gauge::resident(target.link.id()).unwrap_or_default();
         Ok(Target { idle, ..target })
     }
 
     fn command(&self, flags: &[&'static str]) -> Result<Command> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = self.simulator.host_runner(self.workspace);
         command
             .current_dir(&self.folder)
             .arg("--component")
             .arg(self.workspace.component("hostile.wasm"))
             .args(["--cpu-seconds=1", "--call-seconds=2"])
-            .args(flags)
-            .stderr(Stdio::from(log));
+            .args(flags);
         Ok(command)
+    }
+
+    /// Where the next server writes.
+    fn log(&mut self) -> PathBuf {
+        self.count += 1;
+        self.folder.join(format!("host-runner-{}.log", self.count))
     }
 
     fn arrived(&self) -> Result<Vec<Value>> {
@@ -382,15 +382,15 @@ impl<'a> Field<'a> {
 impl Target {
     /// Does this, and tells how much memory the server took beyond what it
     /// takes when it is idle.
-    fn measured<T>(&self, work: impl FnOnce(&Client) -> T) -> (T, Option<f64>) {
-        let peak = Peak::begin(self.client.id());
-        let outcome = work(&self.client);
+    fn measured<T>(&self, work: impl FnOnce(&Link) -> T) -> (T, Option<f64>) {
+        let peak = Peak::begin(self.link.id());
+        let outcome = work(&self.link);
         let peak = peak.end().map(|peak| peak - self.idle);
         (outcome, peak)
     }
 
     fn still_serves(&self) -> Result<()> {
-        let answer = self.client.call("count_calls", &json!({}))?;
+        let answer = self.link.call("count_calls", &json!({}))?;
         answer.content().context("it no longer serves")?;
         Ok(())
     }
@@ -440,91 +440,4 @@ fn shown(request: &Value) -> String {
 
 fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
-}
-
-/// Attacks that are known to succeed, each with what is missing. One that no
-/// longer does has to leave this list.
-const OPEN: [(&str, &str); 0] = [];
-
-/// All outcomes.
-#[derive(Default)]
-struct Table {
-    rows: Vec<Value>,
-    failed: usize,
-}
-
-impl Table {
-    fn add(&mut self, name: &str, outcome: Result<Outcome>) {
-        let (cells, verdict) = match outcome {
-            Ok(outcome) => (
-                json!({
-                    "requests": outcome.arrived.len(),
-                    "peak_memory_bytes": outcome.peak.map(|peak| peak.max(0.0)),
-                    "time": format!("{:.1} s", outcome.time.as_secs_f64()),
-                }),
-                outcome.verdict(),
-            ),
-            Err(error) => (json!({}), format!("{error:#}")),
-        };
-        let open = OPEN.iter().find(|(open, _)| *open == name);
-        let verdict = match (open, verdict.as_str()) {
-            (Some(_), "ok") => "no longer OPEN: take it off the list".to_owned(),
-            (Some((_, missing)), _) => {
-                eprintln!("{name}: known: {missing}");
-                format!("OPEN: {verdict}")
-            }
-            (None, _) => verdict,
-        };
-        self.failed += usize::from(verdict != "ok" && !verdict.starts_with("OPEN"));
-        eprintln!("{name}: {verdict}");
-        let mut row = json!({ "attack": name, "verdict": verdict });
-        if let (Some(row), Value::Object(cells)) = (row.as_object_mut(), cells) {
-            row.extend(cells);
-        }
-        self.rows.push(row);
-    }
-
-    #[expect(clippy::print_stdout, reason = "the table is what was asked for")]
-    fn print(&self) {
-        let fields = ["attack", "requests", "peak_memory_bytes", "time", "verdict"];
-        println!("{}", table::render(&self.rows, &fields));
-        println!(
-            "memory is what host-runner took above idle, with {CALLS} calls at once; {} is allowed",
-            table::bytes(MEMORY_BOUND)
-        );
-    }
-
-    fn judge(&self) -> Result<()> {
-        match self.failed {
-            0 => Ok(()),
-            failed => bail!("{failed} of {} attacks succeeded", self.rows.len()),
-        }
-    }
-}
-
-impl Outcome {
-    fn verdict(&self) -> String {
-        let mut faults = Vec::new();
-        let mut forbidden = self.forbidden.clone();
-        forbidden.dedup();
-        if let Some(first) = forbidden.first() {
-            let others = match self.forbidden.len() {
-                1 => String::new(),
-                count => format!(" and {} more", count - 1),
-            };
-            faults.push(format!("ARRIVED: {first}{others}"));
-        }
-        if self.peak.is_some_and(|peak| peak > MEMORY_BOUND) {
-            faults.push("TOO MUCH MEMORY".to_owned());
-        }
-        faults.extend(
-            self.faults
-                .iter()
-                .map(|fault| fault.chars().take(100).collect()),
-        );
-        match faults.is_empty() {
-            true => "ok".to_owned(),
-            false => faults.join("; "),
-        }
-    }
 }
