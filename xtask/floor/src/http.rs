@@ -57,7 +57,8 @@ pub(crate) fn serve(threads: usize) -> Result<()> {
     Ok(())
 }
 
-fn runtime(threads: usize) -> Result<Runtime> {
+/// A runtime with so many threads; 0 is the main thread alone.
+pub(crate) fn runtime(threads: usize) -> Result<Runtime> {
     let runtime = match threads {
         0 => Builder::new_current_thread().enable_all().build(),
         _ => Builder::new_multi_thread()
@@ -108,7 +109,8 @@ async fn caller(floor: &Floor, job: &Job, turn: &AtomicUsize) -> Result<(Vec<u64
     }
 }
 
-fn nanos_of(time: Duration) -> u64 {
+/// A time in nanoseconds.
+pub(crate) fn nanos_of(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 

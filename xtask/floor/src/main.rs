@@ -4,11 +4,16 @@
 //! `bench-floor http THREADS` sends requests; each line on stdin is a
 //! [`Job`](http::Job). `bench-floor stdio` answers each line on stdin with a line
 //! of the length that it asks for, as an MCP server that has nothing to do.
+//!
+//! `bench-floor echo THREADS` is the same over HTTP: a path names the length of the
+//! response. `bench-floor post THREADS` sends requests to it or to host-runner; each line on
+//! stdin is a [`Job`](web::Job).
 
 #![forbid(unsafe_code)]
 
 mod http;
 mod stdio;
+mod web;
 
 use std::env;
 use std::process::ExitCode;
@@ -29,8 +34,14 @@ fn main() -> ExitCode {
 fn run(arguments: &[String]) -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        ["http", threads] => http::serve(threads.parse().context("THREADS is not a number")?),
+        ["http", threads] => http::serve(number(threads)?),
         ["stdio"] => stdio::serve(),
-        _ => bail!("usage: bench-floor http THREADS | bench-floor stdio"),
+        ["echo", threads] => web::echo(number(threads)?),
+        ["post", threads] => web::post(number(threads)?),
+        _ => bail!("usage: bench-floor http|echo|post THREADS | bench-floor stdio"),
     }
+}
+
+fn number(threads: &str) -> Result<usize> {
+    threads.parse().context("THREADS is not a number")
 }

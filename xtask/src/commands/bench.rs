@@ -6,6 +6,7 @@ mod report;
 mod sample;
 mod session;
 mod sizes;
+mod transports;
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use self::phases::Phases;
 use self::report::{Figure, Report};
 use self::sample::median;
 use self::session::Session;
+use self::transports::Transports;
 use super::{adapters, build, docs};
 use crate::gauge;
 use crate::progress::{Progress, Step};
@@ -90,6 +92,7 @@ struct Scale {
     medium: (usize, usize),
     large: (usize, usize),
     load: (usize, usize),
+    transports: transports::Scale,
 }
 
 impl Bench {
@@ -127,9 +130,11 @@ impl Bench {
         };
         let names = run.peers.iter().map(|peer| peer.name.clone()).collect();
         let mut report = Report::new(machine::facts(workspace), names);
+        let mut transports = Transports::default();
         for number in 1..=run.scale.runs {
             progress.step(&format!("run {number} of {}", run.scale.runs), || {
                 run.measure(&mut report)?;
+                transports.measure(workspace, &run.requests, run.scale.transports)?;
                 Ok(Step::Done)
             })?;
         }
@@ -145,20 +150,42 @@ impl Bench {
             )?;
             Ok(Step::Done)
         })?;
-        let markdown = report.markdown();
-        match self.json {
-            true => print(&format!("{:#}", report.json(&phases.json()))),
-            false => print(&format!("{markdown}{}", phases.markdown())),
-        }
-        if self.write_docs {
-            let phases = phases.markdown();
-            let tables = [("bench", markdown.as_str()), ("phases", phases.as_str())];
-            docs::write_tables(workspace, PAGE, &tables)?;
-        }
+        self.show(workspace, &report, &transports, &phases)?;
         match self.check {
             true => report.check(),
             false => Ok(()),
         }
+    }
+
+    /// Prints all figures, and writes them to the page if that is wished.
+    fn show(
+        &self,
+        workspace: &Workspace,
+        report: &Report,
+        transports: &Transports,
+        phases: &Phases,
+    ) -> Result<()> {
+        if self.json {
+            let mut figures = report.json(&phases.json());
+            if let Some(figures) = figures.as_object_mut() {
+                figures.insert("transports".to_owned(), transports.json());
+            }
+            print(&format!("{figures:#}"));
+        }
+        let (report, phases) = (report.markdown(), phases.markdown());
+        let transports = transports.markdown();
+        if !self.json {
+            print(&format!("{report}{transports}{phases}"));
+        }
+        if self.write_docs {
+            let tables = [
+                ("bench", report.as_str()),
+                ("transports", transports.as_str()),
+                ("phases", phases.as_str()),
+            ];
+            docs::write_tables(workspace, PAGE, &tables)?;
+        }
+        Ok(())
     }
 
     fn scale(&self) -> Scale {
@@ -171,6 +198,7 @@ impl Bench {
                 medium: (8, 3),
                 large: (5, 1),
                 load: (5, 5 * CALLERS),
+                transports: (3, 5 * CALLERS),
             },
             false => Scale {
                 runs: self.runs,
@@ -180,6 +208,7 @@ impl Bench {
                 medium: (12, 4),
                 large: (6, 2),
                 load: (6, 10 * CALLERS),
+                transports: (4, 10 * CALLERS),
             },
         }
     }
@@ -475,12 +504,8 @@ impl Run<'_> {
         alternate(
             rounds,
             &mut || {
-                Ok(rate(session.load(
-                    "get_guest",
-                    &arguments,
-                    CALLERS,
-                    calls,
-                )?))
+                let loaded = session.load_calls("get_guest", &arguments, CALLERS, calls)?;
+                Ok(rate(loaded.elapsed))
             },
             &mut || {
                 Ok(rate(

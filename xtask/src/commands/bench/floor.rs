@@ -20,11 +20,27 @@ pub(super) fn stdio(workspace: &Workspace) -> Command {
     command
 }
 
-/// hyper, with a simulator's settings. Dropping it kills the process.
-pub(super) struct Floor {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+/// hyper, with a simulator's settings.
+pub(super) struct Floor(Program);
+
+/// An HTTP server that has nothing to do.
+pub(super) struct Echo {
+    /// `127.0.0.1:PORT`. A path names the length of the response.
+    pub(super) address: String,
+    _program: Program,
+}
+
+/// A client of HTTP servers.
+pub(super) struct Poster(Program);
+
+/// Requests to a server.
+pub(super) struct Posts<'a> {
+    pub(super) url: &'a str,
+    pub(super) headers: &'a [(&'static str, String)],
+    /// The requests take turns through these.
+    pub(super) bodies: &'a [String],
+    /// What every response must contain.
+    pub(super) expects: &'a str,
 }
 
 /// How long the calls of a job took.
@@ -41,14 +57,70 @@ impl Floor {
         simulator: &Simulator,
         threads: usize,
     ) -> Result<Self> {
+        let settings = simulator.settings();
+        Program::start(workspace, "http", threads, settings).map(Self)
+    }
+
+    /// Makes `times` calls, each of which sends its requests in turn, with
+    /// `callers` calls under way at any moment.
+    pub(super) fn run(
+        &mut self,
+        calls: &[Vec<String>],
+        callers: usize,
+        times: usize,
+    ) -> Result<Times> {
+        let job = json!({ "calls": calls, "callers": callers, "times": times });
+        self.0.work(&job)
+    }
+}
+
+impl Echo {
+    /// With so many threads.
+    pub(super) fn start(workspace: &Workspace, threads: usize) -> Result<Self> {
+        let mut program = Program::start(workspace, "echo", threads, &[])?;
+        Ok(Self {
+            address: program.line()?.trim().to_owned(),
+            _program: program,
+        })
+    }
+}
+
+impl Poster {
+    /// With so many threads.
+    pub(super) fn start(workspace: &Workspace, threads: usize) -> Result<Self> {
+        Program::start(workspace, "post", threads, &[]).map(Self)
+    }
+
+    /// Sends `times` requests, with `callers` under way at any moment.
+    pub(super) fn run(&mut self, posts: &Posts<'_>, callers: usize, times: usize) -> Result<Times> {
+        self.0.work(&json!({
+            "url": posts.url,
+            "headers": posts.headers,
+            "bodies": posts.bodies,
+            "expects": posts.expects,
+            "callers": callers,
+            "times": times,
+        }))
+    }
+}
+
+/// A running floor program. Dropping it kills the process.
+struct Program {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Program {
+    fn start(
+        workspace: &Workspace,
+        command: &str,
+        threads: usize,
+        settings: &[(&'static str, String)],
+    ) -> Result<Self> {
         let mut child = Command::new(workspace.binary(PROGRAM))
-            .args(["http", &threads.to_string()])
-            .envs(
-                simulator
-                    .settings()
-                    .iter()
-                    .map(|(name, value)| (name, value)),
-            )
+            .args([command, &threads.to_string()])
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -63,20 +135,16 @@ impl Floor {
         })
     }
 
-    /// Makes `times` calls, each of which sends its requests in turn, with
-    /// `callers` calls under way at any moment.
-    pub(super) fn run(
-        &mut self,
-        calls: &[Vec<String>],
-        callers: usize,
-        times: usize,
-    ) -> Result<Times> {
-        let job = json!({ "calls": calls, "callers": callers, "times": times });
-        writeln!(self.stdin, "{job}").context("the floor program ended; see above")?;
+    fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
         ensure!(!line.is_empty(), "the floor program ended; see above");
-        let answer: Value = serde_json::from_str(&line)?;
+        Ok(line)
+    }
+
+    fn work(&mut self, job: &Value) -> Result<Times> {
+        writeln!(self.stdin, "{job}").context("the floor program ended; see above")?;
+        let answer: Value = serde_json::from_str(&self.line()?)?;
         let nanos = answer.get("nanos").and_then(Value::as_array);
         let nanos = nanos.context("no times of the floor program")?;
         let elapsed = answer.get("elapsed_nanos").and_then(Value::as_u64);
@@ -91,7 +159,7 @@ impl Floor {
     }
 }
 
-impl Drop for Floor {
+impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -34,6 +34,13 @@ pub(super) fn median(values: &[f64]) -> f64 {
     Sample::of(values).map_or(0.0, |sample| sample.median)
 }
 
+/// The value at a quantile, from 0 to 1; none without measurements.
+pub(super) fn quantile(values: &[f64], quantile: f64) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    at(&sorted, quantile)
+}
+
 /// The value at a quantile, interpolated.
 fn at(sorted: &[f64], quantile: f64) -> Option<f64> {
     let rank = quantile * sorted.len().checked_sub(1)? as f64;

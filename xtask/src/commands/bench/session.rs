@@ -1,6 +1,7 @@
 //! An MCP session that costs the client next to nothing: lines are written and
 //! read as they are, and the clock stops before a response is parsed.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,13 @@ pub(super) struct Response {
     /// Length of the line.
     pub(super) bytes: usize,
     pub(super) took: Duration,
+}
+
+/// How long many requests took, and what they were answered.
+pub(super) struct Loaded {
+    pub(super) elapsed: Duration,
+    pub(super) each: Vec<Duration>,
+    pub(super) results: Vec<Value>,
 }
 
 impl Response {
@@ -124,24 +132,26 @@ impl Session {
         self.request("tools/call", &call(tool, arguments))
     }
 
-    /// Calls a tool `times` times, with `callers` calls under way at any moment,
-    /// which take turns through `arguments`. Returns the time of all calls.
+    /// Sends so many requests, with `callers` under way at any moment, which take turns
+    /// through `params`. Fails at an error.
     pub(super) fn load(
         &mut self,
-        tool: &str,
-        arguments: &[Value],
+        method: &str,
+        params: &[Value],
         callers: usize,
         times: usize,
-    ) -> Result<Duration> {
-        let requests: Vec<String> = (0..times)
-            .zip(arguments.iter().cycle())
-            .map(|(_, arguments)| self.prepare("tools/call", &call(tool, arguments)).1)
+    ) -> Result<Loaded> {
+        let requests: Vec<(u64, String)> = (0..times)
+            .zip(params.iter().cycle())
+            .map(|(_, params)| self.prepare(method, params))
             .collect();
         let mut requests = requests.iter();
-        let mut lines: Vec<String> = Vec::with_capacity(times);
+        let mut sent = BTreeMap::new();
+        let mut lines: Vec<(Instant, String)> = Vec::with_capacity(times);
         self.process.expect_answer();
         let started = Instant::now();
-        for request in requests.by_ref().take(callers) {
+        for (id, request) in requests.by_ref().take(callers) {
+            sent.insert(*id, Instant::now());
             self.stdin.write_all(request.as_bytes())?;
         }
         while lines.len() < times {
@@ -152,21 +162,52 @@ impl Session {
                 "the server ended under load, or took longer than {PATIENCE_SECONDS} s"
             );
             if is_response(&line) {
-                lines.push(line);
-                if let Some(request) = requests.next() {
+                lines.push((Instant::now(), line));
+                if let Some((id, request)) = requests.next() {
+                    sent.insert(*id, Instant::now());
                     self.stdin.write_all(request.as_bytes())?;
                 }
             }
         }
-        let took = started.elapsed();
+        let elapsed = started.elapsed();
         self.process.expect_nothing();
-        for line in lines {
-            let message: Value = serde_json::from_str(&line)?;
-            let is_good = message.get("result").is_some()
-                && message.pointer("/result/isError") != Some(&Value::Bool(true));
-            ensure!(is_good, "{tool} failed under load: {}", start(&line));
+        let (mut each, mut results) = (Vec::new(), Vec::new());
+        for (arrived, line) in lines {
+            let mut message: Value = serde_json::from_str(&line)?;
+            let result = message.get_mut("result").map(Value::take);
+            results.push(
+                result.with_context(|| format!("{method} failed under load: {}", start(&line)))?,
+            );
+            let id = message.get("id").and_then(Value::as_u64);
+            let sent = id.and_then(|id| sent.get(&id));
+            each.push(arrived.duration_since(*sent.context("an answer to nothing")?));
         }
-        Ok(took)
+        Ok(Loaded {
+            elapsed,
+            each,
+            results,
+        })
+    }
+
+    /// The same for calls of a tool that has to succeed.
+    pub(super) fn load_calls(
+        &mut self,
+        tool: &str,
+        arguments: &[Value],
+        callers: usize,
+        times: usize,
+    ) -> Result<Loaded> {
+        let calls: Vec<Value> = arguments.iter().map(|one| call(tool, one)).collect();
+        let loaded = self.load("tools/call", &calls, callers, times)?;
+        for result in &loaded.results {
+            let is_good = result.get("isError") != Some(&Value::Bool(true));
+            ensure!(
+                is_good,
+                "{tool} failed under load: {}",
+                start(&result.to_string())
+            );
+        }
+        Ok(loaded)
     }
 
     /// The server's process id.
@@ -235,7 +276,8 @@ impl Process {
     }
 }
 
-fn call(tool: &str, arguments: &Value) -> Value {
+/// The parameters of a call.
+pub(super) fn call(tool: &str, arguments: &Value) -> Value {
     json!({ "name": tool, "arguments": arguments })
 }
 
