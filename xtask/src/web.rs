@@ -209,10 +209,14 @@ impl Visitor {
         response.answer(id)
     }
 
-    /// The bytes of a request that calls a tool, on a connection that ends with it.
-    pub(crate) fn bytes(&self, tool: &str, arguments: &Value) -> Vec<u8> {
-        let params = json!({ "name": tool, "arguments": arguments });
-        let (_, message) = self.message("tools/call", params);
+    /// Where the server listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The bytes of a request, on a connection that ends with it.
+    pub(crate) fn bytes(&self, method: &str, params: Value) -> Vec<u8> {
+        let (_, message) = self.message(method, params);
         let body = message.to_string();
         let mut head = format!(
             "POST /mcp HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n",
@@ -228,7 +232,8 @@ impl Visitor {
     /// Sends a tool call whose answer is never read: it runs while the connection is kept.
     pub(crate) fn call_and_keep(&self, tool: &str, arguments: &Value) -> Result<TcpStream> {
         let mut stream = TcpStream::connect(&self.address)?;
-        stream.write_all(&self.bytes(tool, arguments))?;
+        let params = json!({ "name": tool, "arguments": arguments });
+        stream.write_all(&self.bytes("tools/call", params))?;
         Ok(stream)
     }
 

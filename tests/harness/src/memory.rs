@@ -4,6 +4,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::client::Client;
 use crate::process;
+use crate::web::Web;
 
 /// What a host-runner takes when it is idle.
 pub struct Memory {
@@ -18,7 +19,16 @@ impl Memory {
 
     /// Of a host-runner that is idle now.
     pub fn idle(client: &Client) -> anyhow::Result<Self> {
-        let process = client.process_id().context("host-runner has ended")?;
+        Self::of(client.process_id())
+    }
+
+    /// The same of one that serves HTTP.
+    pub fn idle_web(web: &Web) -> anyhow::Result<Self> {
+        Self::of(web.process_id())
+    }
+
+    fn of(process: Option<u32>) -> anyhow::Result<Self> {
+        let process = process.context("host-runner has ended")?;
         let idle = process::memory(process, "VmRSS:")?;
         Ok(Self { process, idle })
     }

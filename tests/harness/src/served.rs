@@ -52,6 +52,11 @@ impl Served {
         })
     }
 
+    /// The process id, unless it has ended.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Fails if an answer holds a secret.
     pub(crate) fn has_no_secret(&self, text: &str) -> anyhow::Result<()> {
         for secret in &self.secrets {

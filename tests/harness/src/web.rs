@@ -1,11 +1,12 @@
 //! `host-runner serve --http`, as a process, and plain HTTP to it.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 
 use crate::client::Era;
@@ -85,6 +86,20 @@ impl Web {
     /// A connection to be written to and read from piece by piece.
     pub async fn connection(&self) -> anyhow::Result<TcpStream> {
         Ok(TcpStream::connect(&self.address).await?)
+    }
+
+    /// The same from another address of this machine, with little room for what is not
+    /// read yet.
+    pub async fn connection_from(&self, address: Ipv4Addr) -> anyhow::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_recv_buffer_size(4096)?;
+        socket.bind((address, 0).into())?;
+        Ok(socket.connect(self.address.parse()?).await?)
+    }
+
+    /// The process id, unless it has ended.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.served.process_id()
     }
 
     /// Asks for a path over TLS, by a certificate (DER) that must be the server's.

@@ -1,5 +1,8 @@
+mod figures;
 mod ledger;
 mod load;
+mod mischief;
+mod visitors;
 mod weather;
 
 use std::collections::BTreeMap;
@@ -12,23 +15,20 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use fastrand::Rng;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use self::ledger::{Arrivals, Ledger};
+use self::figures::{Answers, Figures, Sample};
+use self::ledger::Ledger;
 use self::load::Load;
+use self::visitors::Door;
 use super::build;
-use crate::gauge::{self, milliseconds, percentile};
 use crate::mcp::{Answer, Client, Server};
 use crate::progress::{Progress, Step};
 use crate::simulator::Simulator;
-use crate::table;
 use crate::workspace::Workspace;
 
 /// Longer than host-runner keeps an idle connection.
 const REST: Duration = Duration::from_secs(6);
-/// What the process may grow by after the warm-up.
-const GROWTH: f64 = 1.10;
-
 /// Call tools from many clients at once, while the simulated Proxmox fails
 ///
 /// Fails where a call stays unanswered, the memory or the number of open files
@@ -36,12 +36,16 @@ const GROWTH: f64 = 1.10;
 /// up, or the server does not end cleanly.
 #[derive(Args)]
 pub(crate) struct Soak {
-    /// How long the clients keep calling
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..))]
-    seconds: u64,
-    /// Number of concurrent calls
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    clients: u64,
+    /// Over HTTP, with clients of several users, of whom every third breaks off,
+    /// dawdles, sends too much or has no right to
+    #[arg(long)]
+    http: bool,
+    /// How long the clients keep calling (default: 120, with --http 60)
+    #[arg(long, value_parser = clap::value_parser!(u64).range(4..))]
+    seconds: Option<u64>,
+    /// Number of concurrent calls (default: 100, with --http 500)
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    clients: Option<u64>,
     /// How many guests there are
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     guests: u64,
@@ -61,13 +65,16 @@ impl Soak {
             Some(seed) => seed,
             None => u64::from(UNIX_EPOCH.elapsed()?.subsec_nanos()),
         };
+        let plan = self.plan(seed);
         let what = format!(
-            "{} clients for {} s, seed {seed}",
-            self.clients, self.seconds
+            "{} clients for {} s over {}, seed {seed}",
+            plan.clients,
+            plan.time.as_secs(),
+            if self.http { "HTTP" } else { "stdio" },
         );
         let mut figures = None;
         progress.step(&what, || {
-            figures = Some(self.soak(workspace, seed)?);
+            figures = Some(self.soak(workspace, &plan)?);
             Ok(Step::Done)
         })?;
         if let Some(figures) = figures {
@@ -77,7 +84,19 @@ impl Soak {
         Ok(())
     }
 
-    fn soak(&self, workspace: &Workspace, seed: u64) -> Result<Figures> {
+    fn plan(&self, seed: u64) -> Plan {
+        let (seconds, clients) = match self.http {
+            true => (60, 500),
+            false => (120, 100),
+        };
+        Plan {
+            time: Duration::from_secs(self.seconds.unwrap_or(seconds)),
+            clients: self.clients.unwrap_or(clients),
+            seed,
+        }
+    }
+
+    fn soak(&self, workspace: &Workspace, plan: &Plan) -> Result<Figures> {
         let folder = workspace.target("soak");
         fs::create_dir_all(&folder)?;
         let record = folder.join("arrivals.jsonl");
@@ -99,36 +118,38 @@ impl Soak {
                 record.as_os_str(),
             ],
         )?;
-        let client = connect(workspace, &simulator, &log)?;
-        let process = client.id();
+        let side = match self.http {
+            true => Side::Http(Door::open(workspace, &simulator, plan, &log)?),
+            false => Side::Stdio(connect(workspace, &simulator, &log)?),
+        };
+        let secrets = side.secrets(&simulator);
         thread::sleep(REST);
-        let start = Sample::take(process);
+        let start = Sample::take(side.id());
 
         let run = Run {
-            client,
             load: Load::new(self.guests),
             ledger: Ledger::default(),
             ended: AtomicBool::new(false),
         };
-        let (answers, samples, faults) = run.storm(self, seed, &mut simulator)?;
+        let storm = side.storm(&run, plan, &mut simulator)?;
         thread::sleep(REST);
-        let rest = Sample::take(process);
-        write_samples(&folder.join("samples.csv"), &samples)?;
-        let unread = self.clients;
-        let (end, ledger) = run.hang_up(unread, seed, &mut simulator)?;
+        let rest = Sample::take(side.id());
+        write_samples(&folder.join("samples.csv"), &storm.samples)?;
+        let end = side.hang_up(&run, plan, &mut simulator)?;
 
         let arrivals = fs::read_to_string(&record)
             .with_context(|| format!("cannot read {}", record.display()))?;
         Ok(Figures {
-            answers,
-            samples,
-            faults,
+            answers: storm.answers,
+            samples: storm.samples,
+            faults: storm.faults,
+            mischief: storm.mischief,
             start,
             rest,
-            unread,
+            unread: plan.clients,
             end,
-            arrivals: ledger.check(&arrivals)?,
-            warnings: read_log(&log, simulator.secret())?,
+            arrivals: run.ledger.check(&arrivals)?,
+            warnings: read_log(&log, &secrets)?,
         })
     }
 }
@@ -162,11 +183,11 @@ fn write_samples(path: &Path, samples: &[Sample]) -> Result<()> {
 }
 
 /// How many lines host-runner logged. What must never be in them is looked for.
-fn read_log(log: &Path, secret: &str) -> Result<usize> {
+fn read_log(log: &Path, secrets: &[String]) -> Result<usize> {
     let text = fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
     ensure!(
-        !text.contains(secret),
-        "host-runner logged the token's secret"
+        !secrets.iter().any(|secret| text.contains(secret)),
+        "host-runner logged a secret"
     );
     if let Some(panic) = text.lines().find(|line| line.contains("panicked")) {
         bail!("host-runner panicked: {panic}");
@@ -174,348 +195,160 @@ fn read_log(log: &Path, secret: &str) -> Result<usize> {
     Ok(text.lines().count())
 }
 
+/// How long, with how many clients.
+struct Plan {
+    time: Duration,
+    clients: u64,
+    seed: u64,
+}
+
 /// What the threads share.
 struct Run {
-    client: Client,
     load: Load,
     ledger: Ledger,
     ended: AtomicBool,
 }
 
-type Storm = (Answers, Vec<Sample>, BTreeMap<String, u64>);
+/// What comes of the storm.
+struct Storm {
+    answers: Answers,
+    samples: Vec<Sample>,
+    faults: BTreeMap<String, u64>,
+    mischief: BTreeMap<&'static str, u64>,
+}
 
-impl Run {
+/// What one client has done.
+#[derive(Default)]
+struct Done {
+    answers: Answers,
+    mischief: BTreeMap<&'static str, u64>,
+}
+
+/// The server, as the clients reach it.
+enum Side {
+    Stdio(Client),
+    Http(Door),
+}
+
+impl Side {
+    /// The server's process id.
+    fn id(&self) -> u32 {
+        match self {
+            Self::Stdio(client) => client.id(),
+            Self::Http(door) => door.id(),
+        }
+    }
+
+    /// What host-runner may not log.
+    fn secrets(&self, simulator: &Simulator) -> Vec<String> {
+        let mut secrets = vec![simulator.secret().to_owned()];
+        if let Self::Http(door) = self {
+            secrets.extend(door.tokens().iter().cloned());
+        }
+        secrets
+    }
+
     /// All clients call while the faults rage.
-    fn storm(&self, soak: &Soak, seed: u64, simulator: &mut Simulator) -> Result<Storm> {
-        let process = self.client.id();
+    fn storm(&self, run: &Run, plan: &Plan, simulator: &mut Simulator) -> Result<Storm> {
+        let secret = simulator.secret().to_owned();
+        let secret = secret.as_str();
         thread::scope(|scope| {
-            let mut random = Rng::with_seed(seed);
+            let mut random = Rng::with_seed(plan.seed);
             let faults = random.fork();
-            let faults = scope.spawn(|| weather::rage(simulator, faults, &self.ended));
-            let clients: Vec<_> = (0..soak.clients)
-                .map(|_| random.fork())
-                .map(|random| scope.spawn(|| self.calls(random)))
+            let faults = scope.spawn(|| weather::rage(simulator, faults, &run.ended));
+            let clients: Vec<_> = (0..plan.clients)
+                .map(|number| (number, random.fork()))
+                .map(|(number, random)| {
+                    scope.spawn(move || match self {
+                        Self::Stdio(client) => run.calls(client, random),
+                        Self::Http(door) => door.client(run, number, random, secret),
+                    })
+                })
                 .collect();
             let mut samples = Vec::new();
-            let end = Instant::now() + Duration::from_secs(soak.seconds);
+            let end = Instant::now() + plan.time;
             while Instant::now() < end && !clients.iter().any(ScopedJoinHandle::is_finished) {
                 thread::sleep(Duration::from_millis(250));
-                samples.extend(Sample::take(process));
+                samples.extend(Sample::take(self.id()));
             }
-            self.ended.store(true, Ordering::Relaxed);
-            let faults = joined(faults)?;
-            let mut answers = Answers::default();
+            run.ended.store(true, Ordering::Relaxed);
+            let mut storm = Storm {
+                answers: Answers::default(),
+                samples,
+                faults: joined(faults)?,
+                mischief: BTreeMap::new(),
+            };
             for client in clients {
-                answers.add(joined(client)?);
+                let done = joined(client)?;
+                storm.answers.add(done.answers);
+                for (name, times) in done.mischief {
+                    *storm.mischief.entry(name).or_default() += times;
+                }
             }
-            Ok((answers, samples, faults))
+            Ok(storm)
         })
     }
 
-    /// Calls one tool after the other.
-    fn calls(&self, mut random: Rng) -> Result<Answers> {
-        let mut answers = Answers::default();
-        while !self.ended.load(Ordering::Relaxed) {
-            let call = self.load.next(&mut random);
+    /// Ends the server in the middle of calls, and returns how long that took.
+    fn hang_up(self, run: &Run, plan: &Plan, simulator: &mut Simulator) -> Result<Duration> {
+        simulator.control(&json!({"cmd": "fault", "kind": "latency", "ms": 300, "times": 1000}))?;
+        let mut random = Rng::with_seed(!plan.seed);
+        let calls = (0..plan.clients).map(|_| {
+            let call = run.load.next(&mut random);
             if let Some(write) = &call.write {
-                self.ledger.allow(write);
+                run.ledger.allow(write);
             }
-            let started = Instant::now();
-            let answer = self.client.call(call.tool, &call.arguments)?;
-            let took = started.elapsed();
-            if let Answer::Content(_) = answer {
-                self.load.done(&call);
+            call
+        });
+        match self {
+            Self::Http(door) => door.close(calls, simulator.secret()),
+            // As a client that goes away in the middle of its calls.
+            Self::Stdio(client) => {
+                for call in calls {
+                    client.call_and_forget(call.tool, &call.arguments)?;
+                }
+                // Some are under way then, others wait for their turn.
+                thread::sleep(Duration::from_millis(100));
+                client.close()
             }
-            answers.count(call.tool, took, &answer)?;
         }
-        Ok(answers)
+    }
+}
+
+impl Run {
+    /// Calls one tool after the other, over stdio.
+    fn calls(&self, client: &Client, mut random: Rng) -> Result<Done> {
+        let mut done = Done::default();
+        while !self.ended.load(Ordering::Relaxed) {
+            let call = |tool: &str, arguments: &Value| client.call(tool, arguments);
+            self.call(&mut random, &mut done.answers, call)?;
+        }
+        Ok(done)
     }
 
-    /// As a client that goes away in the middle of its calls.
-    fn hang_up(
-        self,
-        calls: u64,
-        seed: u64,
-        simulator: &mut Simulator,
-    ) -> Result<(Duration, Ledger)> {
-        simulator.control(&json!({"cmd": "fault", "kind": "latency", "ms": 300, "times": 1000}))?;
-        let mut random = Rng::with_seed(!seed);
-        for _ in 0..calls {
-            let call = self.load.next(&mut random);
-            if let Some(write) = &call.write {
-                self.ledger.allow(write);
-            }
-            self.client.call_and_forget(call.tool, &call.arguments)?;
+    /// Makes the next call. Whether it gave a result.
+    fn call(
+        &self,
+        random: &mut Rng,
+        answers: &mut Answers,
+        make: impl FnOnce(&str, &Value) -> Result<Answer>,
+    ) -> Result<bool> {
+        let call = self.load.next(random);
+        if let Some(write) = &call.write {
+            self.ledger.allow(write);
         }
-        // Some are under way then, others wait for their turn.
-        thread::sleep(Duration::from_millis(100));
-        let end = self.client.close()?;
-        Ok((end, self.ledger))
+        let started = Instant::now();
+        let answer = make(call.tool, &call.arguments)?;
+        let took = started.elapsed();
+        let is_result = matches!(answer, Answer::Content(_));
+        if is_result {
+            self.load.done(&call);
+        }
+        answers.count(call.tool, took, &answer)?;
+        Ok(is_result)
     }
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|_| bail!("a thread panicked"))
-}
-
-/// How the calls were answered.
-#[derive(Default)]
-struct Answers {
-    results: Vec<Duration>,
-    errors: Vec<Duration>,
-    refusals: Vec<Duration>,
-    /// How often which tool gave a result.
-    by_tool: BTreeMap<&'static str, u64>,
-    /// How often which error was given, by its first words.
-    by_error: BTreeMap<String, u64>,
-}
-
-impl Answers {
-    fn count(&mut self, tool: &'static str, took: Duration, answer: &Answer) -> Result<()> {
-        match answer {
-            Answer::Content(_) => {
-                self.results.push(took);
-                *self.by_tool.entry(tool).or_default() += 1;
-            }
-            Answer::Error(text) => {
-                ensure!(!text.trim().is_empty(), "{tool} failed without a word");
-                // Of the component itself nothing may fail.
-                if text.starts_with("the component") {
-                    bail!("{tool}: {text}");
-                }
-                self.errors.push(took);
-                *self.by_error.entry(kind_of(text)).or_default() += 1;
-            }
-            Answer::Refused(text) => {
-                // The one tool of the load that there is not.
-                ensure!(tool == "delete_guest", "{tool} was refused: {text}");
-                self.refusals.push(took);
-            }
-        }
-        Ok(())
-    }
-
-    fn add(&mut self, other: Self) {
-        self.results.extend(other.results);
-        self.errors.extend(other.errors);
-        self.refusals.extend(other.refusals);
-        for (tool, times) in other.by_tool {
-            *self.by_tool.entry(tool).or_default() += times;
-        }
-        for (error, times) in other.by_error {
-            *self.by_error.entry(error).or_default() += times;
-        }
-    }
-}
-
-/// An error without what differs from call to call.
-fn kind_of(text: &str) -> String {
-    let words = text.lines().next().unwrap_or_default().split_whitespace();
-    let plain = words.map(|word| {
-        if word.contains(|c: char| c.is_ascii_digit() || c == '/') {
-            "…"
-        } else {
-            word
-        }
-    });
-    plain.take(12).collect::<Vec<_>>().join(" ")
-}
-
-/// The process at one moment.
-#[derive(Clone, Copy)]
-struct Sample {
-    resident: f64,
-    files: usize,
-}
-
-impl Sample {
-    /// Nothing where the system does not tell.
-    fn take(process: u32) -> Option<Self> {
-        Some(Self {
-            resident: gauge::resident(process)?,
-            files: gauge::open_files(process)?,
-        })
-    }
-
-    /// The middle of each of the figures.
-    fn median(samples: &[Self]) -> Option<Self> {
-        let mut resident: Vec<f64> = samples.iter().map(|sample| sample.resident).collect();
-        let mut files: Vec<usize> = samples.iter().map(|sample| sample.files).collect();
-        resident.sort_by(f64::total_cmp);
-        files.sort_unstable();
-        Some(Self {
-            resident: resident.get(resident.len() / 2).copied()?,
-            files: files.get(files.len() / 2).copied()?,
-        })
-    }
-
-    fn text(sample: Option<Self>) -> String {
-        sample.map_or_else(
-            || "unknown on this system".to_owned(),
-            |Self { resident, files }| format!("{}, {files} open files", table::bytes(resident)),
-        )
-    }
-}
-
-/// All that was measured.
-struct Figures {
-    answers: Answers,
-    samples: Vec<Sample>,
-    faults: BTreeMap<String, u64>,
-    /// Before the load, and when it is over.
-    start: Option<Sample>,
-    rest: Option<Sample>,
-    unread: u64,
-    end: Duration,
-    arrivals: Arrivals,
-    warnings: usize,
-}
-
-impl Figures {
-    /// The second quarter of the time: all has been in use by then.
-    fn warm(&self) -> Option<Sample> {
-        let quarter = self.samples.len() / 4;
-        Sample::median(self.samples.get(quarter..2 * quarter)?)
-    }
-
-    /// The last quarter of the time.
-    fn late(&self) -> Option<Sample> {
-        let quarter = self.samples.len() / 4;
-        Sample::median(self.samples.get(3 * quarter..)?)
-    }
-
-    #[expect(clippy::print_stdout, reason = "the figures are what was asked for")]
-    fn print(&self) {
-        let line = |name: &str, figure: String| println!("{name:<34}{figure}");
-        let Answers {
-            results,
-            errors,
-            refusals,
-            by_tool,
-            by_error,
-        } = &self.answers;
-        let mut all = [results.as_slice(), errors, refusals].concat();
-        all.sort();
-        let mut good = results.clone();
-        good.sort();
-        let quantiles = |sorted: &[Duration]| {
-            format!(
-                "p50 {}, p99 {}, slowest {}",
-                milliseconds(percentile(sorted, 50)),
-                milliseconds(percentile(sorted, 99)),
-                milliseconds(percentile(sorted, 100))
-            )
-        };
-        let counts = |counts: Vec<(&str, u64)>| {
-            let counts = counts.iter().map(|(name, times)| format!("{name} {times}"));
-            counts.collect::<Vec<_>>().join(", ")
-        };
-        line("calls, all of them answered", all.len().to_string());
-        line(
-            "  results, errors, refusals",
-            format!("{}, {}, {}", results.len(), errors.len(), refusals.len()),
-        );
-        line("  all answers", quantiles(&all));
-        line("  results", quantiles(&good));
-        line(
-            "  results by tool",
-            counts(
-                by_tool
-                    .iter()
-                    .map(|(tool, times)| (*tool, *times))
-                    .collect(),
-            ),
-        );
-        let mut frequent: Vec<_> = by_error.iter().collect();
-        frequent.sort_by_key(|(_, times)| std::cmp::Reverse(**times));
-        line(
-            "  errors",
-            format!("{} kinds, the most frequent:", by_error.len()),
-        );
-        for (error, times) in frequent.into_iter().take(12) {
-            println!("    {times:>6} {error}");
-        }
-        line(
-            "changes of the faults",
-            counts(
-                self.faults
-                    .iter()
-                    .map(|(kind, times)| (kind.as_str(), *times))
-                    .collect(),
-            ),
-        );
-        let Arrivals {
-            reads,
-            writes,
-            unique,
-        } = &self.arrivals;
-        line(
-            "requests to Proxmox",
-            format!("{reads} reads, {writes} writes ({unique} unique), none sent twice"),
-        );
-        line("memory before", Sample::text(self.start));
-        line("  second quarter, median", Sample::text(self.warm()));
-        line("  last quarter, median", Sample::text(self.late()));
-        let most = self.samples.iter().map(|sample| sample.resident);
-        line("  most", table::bytes(most.fold(0.0, f64::max)));
-        line("  at rest again", Sample::text(self.rest));
-        line("lines of the log", self.warnings.to_string());
-        line(
-            "end of stdin to the end",
-            format!(
-                "{} with {} calls under way, status 0",
-                milliseconds(self.end),
-                self.unread
-            ),
-        );
-    }
-
-    /// Fails where something is not as it has to be.
-    fn judge(&self) -> Result<()> {
-        let Answers {
-            results, errors, ..
-        } = &self.answers;
-        ensure!(
-            self.answers.by_tool.len() >= 15 && !errors.is_empty(),
-            "too little happened: {} results and {} errors of {} tools",
-            results.len(),
-            errors.len(),
-            self.answers.by_tool.len()
-        );
-        ensure!(self.arrivals.unique > 0, "no write has come in");
-        let (Some(warm), Some(late)) = (self.warm(), self.late()) else {
-            eprintln!("this system does not report a process's memory: not checked for leaks");
-            return Ok(());
-        };
-        ensure!(
-            late.resident <= warm.resident * GROWTH,
-            "the memory grew from {} to {} after the warm-up",
-            table::bytes(warm.resident),
-            table::bytes(late.resident)
-        );
-        if let (Some(start), Some(rest)) = (self.start, self.rest) {
-            ensure!(
-                rest.files <= start.files,
-                "{} files are open at rest, and {} were before",
-                rest.files,
-                start.files
-            );
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn errors_are_sorted_by_what_they_share() {
-        assert_eq!(
-            kind_of(
-                "POST /nodes/pve1/qemu/1003/status/start: proxmox did not answer in time; look"
-            ),
-            kind_of("POST /nodes/pve3/lxc/1004/status/start: proxmox did not answer in time; look"),
-        );
-    }
 }
