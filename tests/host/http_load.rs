@@ -230,7 +230,7 @@ async fn misbehave(web: &Web, kind: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A minute of that, with faults of the cluster, is `cargo xtask soak --http`.
+/// Two minutes of that with 500 clients and faults of the cluster, is `cargo xtask soak --http`.
 #[tokio::test]
 async fn those_who_misbehave_keep_nobody_from_being_answered() -> anyhow::Result<()> {
     const CLIENTS: usize = 60;

@@ -36,13 +36,13 @@ const REST: Duration = Duration::from_secs(6);
 /// up, or the server does not end cleanly.
 #[derive(Args)]
 pub(crate) struct Soak {
-    /// Over HTTP, with clients of several users, of whom every third breaks off,
+    /// Over HTTP, with clients of several users, of whom almost every third breaks off,
     /// dawdles, sends too much or has no right to
     #[arg(long)]
     http: bool,
-    /// How long the clients keep calling (default: 120, with --http 60)
-    #[arg(long, value_parser = clap::value_parser!(u64).range(4..))]
-    seconds: Option<u64>,
+    /// How long the clients keep calling
+    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(4..))]
+    seconds: u64,
     /// Number of concurrent calls (default: 100, with --http 500)
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1000))]
     clients: Option<u64>,
@@ -85,12 +85,9 @@ impl Soak {
     }
 
     fn plan(&self, seed: u64) -> Plan {
-        let (seconds, clients) = match self.http {
-            true => (60, 500),
-            false => (120, 100),
-        };
+        let clients = if self.http { 500 } else { 100 };
         Plan {
-            time: Duration::from_secs(self.seconds.unwrap_or(seconds)),
+            time: Duration::from_secs(self.seconds),
             clients: self.clients.unwrap_or(clients),
             seed,
         }
