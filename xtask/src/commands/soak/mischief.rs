@@ -71,83 +71,66 @@ impl Mischief {
     /// Does it once, as a client that may do better. Fails if the response is not the one
     /// that such a request gets.
     pub(super) fn run(self, visitor: &Visitor, random: &mut Rng) -> Result<()> {
-        let request = visitor.bytes(
-            "tools/call",
-            json!({ "name": "list_guests", "arguments": {} }),
-        );
+        let params = json!({ "name": "list_guests", "arguments": {} });
+        let call = visitor.bytes("tools/call", params);
         let mut connection = Connection::open(visitor.address())?;
-        let moment = Duration::from_millis(random.u64(..200));
-        let while_long = Duration::from_millis(500 + random.u64(..4000));
-        match self {
+        let pause = Duration::from_millis(500 + random.u64(..4000));
+        let changed = |what, with| replaced(&call, what, with);
+        let (request, statuses): (_, &[u16]) = match self {
             Self::LeavesBeforeTheResponse => {
-                connection.send(&request)?;
-                thread::sleep(moment);
-                Ok(())
+                return connection.left(&call, Duration::from_millis(random.u64(..200)));
             }
             Self::LeavesInTheBody => {
-                connection.send(request.get(..request.len() - 10).unwrap_or_default())?;
-                thread::sleep(while_long);
-                Ok(())
+                let most = call.get(..call.len() - 10).unwrap_or_default();
+                return connection.left(most, pause);
             }
             Self::LeavesInTheHead => {
-                connection.send(request.get(..60).unwrap_or_default())?;
-                thread::sleep(while_long);
-                Ok(())
+                return connection.left(call.get(..60).unwrap_or_default(), pause);
             }
             Self::LeavesAStream => {
-                let filter =
-                    json!({ "notifications": { "resourceSubscriptions": ["pve://cluster"] } });
-                connection.send(&visitor.bytes("subscriptions/listen", filter))?;
-                thread::sleep(while_long);
-                Ok(())
+                let uris = json!({ "resourceSubscriptions": ["pve://cluster"] });
+                let params = json!({ "notifications": uris });
+                return connection.left(&visitor.bytes("subscriptions/listen", params), pause);
             }
             Self::ReadsSlowly => {
-                connection.send(&request)?;
-                thread::sleep(while_long);
-                connection.answered(&[200], Some(Duration::from_millis(2)))
+                connection.send(&call)?;
+                thread::sleep(pause);
+                return connection.answered(&[200], Some(Duration::from_millis(2)));
             }
             Self::WritesSlowly => {
-                let pieces = 20;
-                for piece in request.chunks(request.len().div_ceil(pieces)) {
+                for piece in call.chunks(call.len().div_ceil(20)) {
                     connection.send(piece)?;
-                    thread::sleep(while_long / 20);
+                    thread::sleep(pause / 20);
                 }
-                connection.answered(&[200], None)
+                (Vec::new(), &[200])
             }
-            Self::SendsTooMuch => {
-                let head = String::from_utf8_lossy(&request);
-                let (head, _) = head.split_once("\r\n\r\n").context("no head")?;
-                let longer = format!("Content-Length: {}", 2 * MAX_BODY_BYTES);
-                let head = head.replacen("Content-Length: ", "X-Length: ", 1);
-                connection.send(format!("{head}\r\n{longer}\r\n\r\n").as_bytes())?;
-                // Only as much as it reads: a response to more could get lost.
-                connection.send(&vec![b' '; MAX_BODY_BYTES + 1])?;
-                connection.answered(&[413, 503], None)
-            }
+            Self::SendsTooMuch => (too_much(&call)?, &[413, 503]),
             Self::HasAWrongToken => {
-                let wrong = replaced(
-                    &request,
-                    "Authorization: Bearer ",
-                    "Authorization: Bearer x",
-                );
-                connection.send(&wrong)?;
-                connection.answered(&[401, 429], None)
+                let wrong = changed("Authorization: Bearer ", "Authorization: Bearer x");
+                (wrong, &[401, 429])
             }
-            Self::NamesAnotherHost => {
-                connection.send(&replaced(&request, "Host: ", "Host: evil.example:"))?;
-                connection.answered(&[400, 403], None)
-            }
+            Self::NamesAnotherHost => (changed("Host: ", "Host: evil.example:"), &[400, 403]),
             Self::ComesFromAnotherSite => {
                 let origin = "Origin: https://evil.example\r\nHost: ";
-                connection.send(&replaced(&request, "Host: ", origin))?;
-                connection.answered(&[403], None)
+                (changed("Host: ", origin), &[403])
             }
-            Self::SendsNoHttp => {
-                connection.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 hello\r\n\r\n")?;
-                connection.answered(&[400], None)
-            }
-        }
+            Self::SendsNoHttp => (b"\x16\x03\x01\x02\x00\x01 hello\r\n\r\n".to_vec(), &[400]),
+        };
+        connection.send(&request)?;
+        connection.answered(statuses, None)
     }
+}
+
+/// A call whose body is said to be too large, with as much of it as the server reads: the
+/// response to more could get lost.
+fn too_much(call: &[u8]) -> Result<Vec<u8>> {
+    let head = String::from_utf8_lossy(call);
+    let (head, _) = head.split_once("\r\n\r\n").context("no head")?;
+    let head = head.replacen("Content-Length: ", "X-Length: ", 1);
+    let length = format!("Content-Length: {}", 2 * MAX_BODY_BYTES);
+    let mut request = format!("{head}\r\n{length}\r\n\r\n").into_bytes();
+    request.resize(request.len() + MAX_BODY_BYTES + 1, b' ');
+    Ok(request)
 }
 
 fn replaced(request: &[u8], what: &str, with: &str) -> Vec<u8> {
@@ -171,6 +154,13 @@ impl Connection {
             Err(error) if is_hang_up(error.kind()) => Ok(()),
             other => Ok(other?),
         }
+    }
+
+    /// Sends this, and hangs up after a while.
+    fn left(mut self, bytes: &[u8], pause: Duration) -> Result<()> {
+        self.send(bytes)?;
+        thread::sleep(pause);
+        Ok(())
     }
 
     /// Reads to the end, some bytes at a time with pauses if there are any. Fails unless

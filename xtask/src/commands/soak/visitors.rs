@@ -96,7 +96,7 @@ impl Door {
         let visitor = self.visitor(number, secret)?;
         let mut done = Done::default();
         // Streams are of the newer era here, so that only its clients misbehave.
-        let misbehaves = number % 2 == 0 && number / 2 % 10 < 2 * MISBEHAVE;
+        let misbehaves = number.is_multiple_of(2) && number / 2 % 10 < 2 * MISBEHAVE;
         while !run.ended.load(Ordering::Relaxed) {
             if misbehaves {
                 let mischief = Mischief::any(&mut random);
