@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use harness::{HostRunner, Sim};
+use harness::{HostRunner, Output, Sim, assert_says};
 use serde_json::{Value, json};
 
 const PASSWORD: &str = "correct-horse-battery";
@@ -52,6 +52,13 @@ async fn the_log_holds_calls_requests_and_outcomes_without_secrets() -> anyhow::
     );
     assert_eq!(calls[1]["arguments"]["user"], "ops");
     assert!(calls[1]["arguments"]["password"].is_string());
+
+    // Each line says by itself whose it is.
+    let token = sim.token("all")?.id.as_str();
+    for line in &lines {
+        assert_eq!(line["token"], token, "{line}");
+        assert!(line["client"]["version"].is_string(), "{line}");
+    }
 
     // A change is announced before it is answered.
     let about = |event: &str, method: &str| -> Vec<&Value> {
@@ -157,5 +164,102 @@ async fn a_log_that_cannot_be_opened_ends_the_start() -> anyhow::Result<()> {
         output.stderr.contains("\"event\":\"outcome\""),
         "{output:?}"
     );
+    Ok(())
+}
+
+/// `audit verify`, with these arguments.
+async fn verify(arguments: &[&str]) -> anyhow::Result<Output> {
+    let all: Vec<_> = ["audit", "verify"]
+        .iter()
+        .chain(arguments)
+        .copied()
+        .collect();
+    HostRunner::new()?.run(&all).await
+}
+
+#[tokio::test]
+async fn a_forged_log_does_not_pass_verification() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("audit.jsonl");
+    let name = file.display().to_string();
+    // Two processes at the same time, and one after them.
+    let (one, two) = (audited(&sim, &file)?, audited(&sim, &file)?);
+    let (one, two) = (one.connect().await?, two.connect().await?);
+    let stop = json!({ "vmid": 103 });
+    for _ in 0..5 {
+        let none = || json!({});
+        tokio::try_join!(
+            one.call("list_guests", none()),
+            two.call("list_guests", none())
+        )?;
+    }
+    one.call("stop_guest", stop).await?;
+    drop((one, two));
+    audited(&sim, &file)?
+        .run(&["call", "list_nodes", "{}"])
+        .await?
+        .assert_succeeds();
+
+    let output = verify(&[&name]).await?;
+    output.assert_succeeds();
+    let text = std::fs::read_to_string(&file)?;
+    let count = text.lines().count();
+    let says = format!("intact: {count} lines (numbers 1 to {count})");
+    assert_eq!(output.stdout.lines().count(), 1, "{output:?}");
+    assert_says(&output.stdout, &[&says]);
+    let (_, hash) = output.stdout.trim().rsplit_once(' ').unwrap();
+
+    // What was stopped is hidden.
+    std::fs::write(&file, text.replace("/qemu/103/", "/qemu/104/"))?;
+    let output = verify(&[&name]).await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_says(
+        &output.stdout,
+        &[&name, "line ", "was changed", "not intact"],
+    );
+    // The last line is cut off, which only the noted hash shows.
+    let end = text.trim_end().rfind('\n').unwrap() + 1;
+    std::fs::write(&file, &text[..end])?;
+    verify(&[&name]).await?.assert_succeeds();
+    let output = verify(&[&name, "--expect", hash]).await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_says(&output.stdout, &[hash, "cut off"]);
+    // A line was torn: the next start says so.
+    std::fs::write(&file, &text[..text.len() - 20])?;
+    let output = audited(&sim, &file)?
+        .run(&["call", "list_nodes", "{}"])
+        .await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_says(&output.stderr, &["within a line", &name]);
+    let output = verify(&[&name]).await?;
+    output.assert_succeeds();
+    assert_says(&output.stdout, &["1 incomplete line"]);
+
+    let output = verify(&["/nonexistent/audit.jsonl"]).await?;
+    output.assert_refused_in_one_line(&["/nonexistent/audit.jsonl"]);
+    Ok(())
+}
+
+/// Where there is none, the start says so, and no file of this name is made.
+#[tokio::test]
+async fn a_daemon_that_is_absent_ends_the_start() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    for (name, socket) in [
+        ("journald", "/run/systemd/journal/socket"),
+        ("syslog", "/dev/log"),
+    ] {
+        if Path::new(socket).exists() {
+            continue;
+        }
+        let host = sim.host()?.args(["--audit", name]);
+        let output = host.run(&["call", "list_nodes", "{}"]).await?;
+        output.assert_refused_in_one_line(&[name, socket, "-"]);
+    }
+    let host = sim.host()?.args(["--audit", "./journald"]);
+    let file = host.directory().join("journald");
+    let client = host.connect().await?;
+    client.call("list_nodes", json!({})).await?;
+    assert_eq!(lines(&file)?[0]["event"], "call");
     Ok(())
 }

@@ -123,6 +123,9 @@ pub(crate) enum Command {
     /// Show the policy, or what it decides about a call
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Check an audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Show what a component imports, and which imports are granted or refused
     ///
     /// The component is not run, so this also works for one that would be
@@ -243,6 +246,27 @@ pub(crate) enum PolicyCommand {
         /// As JSON
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// What to do with an audit log.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Check that no line of an audit log was changed, removed, inserted or moved
+    ///
+    /// Prints the last hash. Note it elsewhere: only with it can a later check show that
+    /// lines were cut off the end, or that the file was written anew. Needs no settings.
+    /// Exits with 1 if anything is wrong, and says in which line.
+    Verify {
+        /// The files, the oldest one first
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The last hash that an earlier check has printed: its line must still be there
+        #[arg(long, value_name = "HASH", value_parser = Digest::parse)]
+        expect: Vec<Digest>,
+        /// The last hash of the file before the first one, which must follow it
+        #[arg(long, value_name = "HASH", value_parser = Digest::parse)]
+        from: Option<Digest>,
     },
 }
 

@@ -50,7 +50,8 @@ use tracing::level_filters::LevelFilter;
 
 pub use crate::engine::{Embedded, EmbeddedComponent, Pages};
 
-use crate::cli::{Cli, Command, Operator, PolicyCommand};
+use crate::audit::Anchors;
+use crate::cli::{AuditCommand, Cli, Command, Operator, PolicyCommand};
 use crate::commands::CommandError;
 use crate::commands::call::Call;
 use crate::timings::Milestone;
@@ -130,8 +131,19 @@ async fn dispatch(
     operator: Result<Operator<'_>, CommandError>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    // These two need no settings at all.
+    // These need no settings at all.
     match &cli.command {
+        Some(Command::Audit(AuditCommand::Verify {
+            files,
+            expect,
+            from,
+        })) => {
+            let anchors = Anchors {
+                from: *from,
+                expect: expect.clone(),
+            };
+            return commands::audit::verify(files, &anchors);
+        }
         Some(Command::Inspect { file, calls, json }) => {
             let source = cli.options.component_or(file.as_deref(), embedded);
             return commands::inspect::run(&source, *calls, *json).await;

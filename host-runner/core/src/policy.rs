@@ -77,8 +77,9 @@ pub(crate) struct PolicyFlags {
     /// Maximum number of destructive changes per minute [default: no limit]
     #[arg(long, global = true, value_name = "COUNT")]
     destructive_per_minute: Option<NonZeroU32>,
-    /// Append an audit log of JSON lines to this file; - is stderr
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Append an audit log of JSON lines to this file; -, journald and syslog are stderr
+    /// and the daemons of this machine (write ./journald for a file of this name)
+    #[arg(long, global = true, value_name = "TARGET")]
     audit: Option<PathBuf>,
     /// Whether to refuse changes while the audit log cannot be written
     /// [default: true]
@@ -408,11 +409,7 @@ pub(crate) fn rules(file: &PolicyFile, max_requests: u32) -> Result<Rules, Polic
 
 /// Where its audit log goes.
 pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
-    let path = file.audit.file.as_ref()?;
-    Some(match path.as_os_str() == "-" {
-        true => AuditTarget::Stderr,
-        false => AuditTarget::File(path.clone()),
-    })
+    file.audit.file.as_deref().map(AuditTarget::named)
 }
 
 /// Which tools a policy offers, and which prompts it adds.

@@ -147,7 +147,8 @@ pub struct LimitsSection {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditSection {
-    /// File to append to; `-` is stderr. Default: no audit log.
+    /// File to append to; `-` is stderr, and `journald` and `syslog` are the
+    /// daemons of this machine (`./journald` is a file). Default: no audit log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
     /// Whether to refuse changes while the log cannot be written. Default:

@@ -31,7 +31,8 @@ pub struct HostRunner {
 }
 
 /// The commands that do not serve MCP.
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
+    "audit",
     "tools",
     "call",
     "policy",

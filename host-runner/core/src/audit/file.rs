@@ -1,80 +1,186 @@
 //! Appends lines to a file that may be rotated, shared, or on a full disk.
+//!
+//! The lines of a regular file are a [`chain`]. Several processes may append to
+//! one file: each locks it, looks which line is the last one, and appends the
+//! next. A process whose file was moved reads its last line under the same lock,
+//! with which nobody appends to it any more, and continues the chain in the new
+//! file if that is empty.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::FlockOperation;
+
+use super::chain::{self, Link};
+use super::line::{self, Event};
+use super::tail::{self, Tail};
+
+/// How long to wait for another process that writes a line. It takes less than a
+/// millisecond, unless that process was stopped.
+const LOCK_TIME: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// How often a file may be moved while one line is appended.
+const MAX_MOVES: usize = 5;
 
 /// Takes whole lines.
-pub(super) struct Log {
-    /// None: stderr.
-    file: Option<LogFile>,
-    /// The last line was not written to its end.
+pub(super) struct LogFile {
+    path: PathBuf,
+    /// None where it could not be opened again.
+    open: Option<Open>,
+    /// The last line of a file that was moved.
+    before: Option<Link>,
+    /// The last line was not written to its end, in a file without a chain.
     torn: bool,
+    /// Another process held the lock for too long: it is not waited for again.
+    was_locked: bool,
 }
 
 /// A line that was written, but may not be on the disk yet.
 #[must_use]
 pub(super) struct Written(Option<Arc<File>>);
 
-struct LogFile {
-    path: PathBuf,
-    /// None where it could not be opened again.
-    open: Option<Open>,
-}
-
 struct Open {
     file: Arc<File>,
     device: u64,
     inode: u64,
-    /// Otherwise there is no disk behind it.
+    /// Otherwise there is no disk behind it, nothing to read, and so no chain.
     is_regular: bool,
 }
 
-impl Log {
-    pub(super) fn stderr() -> Self {
-        Self {
-            file: None,
-            torn: false,
+/// A lock on a file, until this is dropped.
+pub(super) struct Lock<'a>(&'a File);
+
+impl<'a> Lock<'a> {
+    /// Waits for the lock, but no longer than this.
+    pub(super) fn take(
+        file: &'a File,
+        how: FlockOperation,
+        patience: Duration,
+    ) -> io::Result<Self> {
+        let end = Instant::now() + patience;
+        loop {
+            match rustix::fs::flock(file, how) {
+                Ok(()) => return Ok(Self(file)),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= end => {
+                    return Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "another process holds its lock",
+                    ));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error.into()),
+            }
         }
     }
+}
 
+impl Drop for Lock<'_> {
+    fn drop(&mut self) {
+        // It ends with the file, too.
+        let _ = rustix::fs::flock(self.0, FlockOperation::Unlock);
+    }
+}
+
+impl LogFile {
     /// Opens the file, or makes it for its owner alone.
-    pub(super) fn file(path: &Path) -> io::Result<Self> {
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
         // Whatever becomes of the working directory.
         let path = std::path::absolute(path)?;
-        let open = Open::new(&path)?;
         Ok(Self {
-            torn: open.is_torn(&path),
-            file: Some(LogFile {
-                path,
-                open: Some(open),
-            }),
+            open: Some(Open::new(&path)?),
+            path,
+            before: None,
+            torn: false,
+            was_locked: false,
         })
     }
 
     /// Appends a line, which ends with a newline, by one write.
     pub(super) fn append(&mut self, line: &[u8]) -> io::Result<Written> {
-        let Some(log) = &mut self.file else {
-            write_line(io::stderr().lock(), line, &mut self.torn)?;
-            return Ok(Written(None));
-        };
-        if !log.open.as_ref().is_some_and(|open| open.is_at(&log.path)) {
-            log.open = None;
-            let open = Open::new(&log.path)?;
-            self.torn = open.is_torn(&log.path);
-            log.open = Some(open);
+        for _ in 0..MAX_MOVES {
+            let open = match self.open.take() {
+                Some(open) => open,
+                None => Open::new(&self.path)?,
+            };
+            if !open.is_regular {
+                if open.is_at(&self.path) {
+                    let written = write_line(open.file.as_ref(), line, &mut self.torn);
+                    self.open = Some(open);
+                    return written.map(|()| Written(None));
+                }
+                self.torn = false;
+                continue;
+            }
+            let patience = match self.was_locked {
+                true => Duration::ZERO,
+                false => LOCK_TIME,
+            };
+            let file = Arc::clone(&open.file);
+            let how = FlockOperation::NonBlockingLockExclusive;
+            let lock = Lock::take(&file, how, patience);
+            self.was_locked = lock.is_err();
+            let is_at = open.is_at(&self.path);
+            if lock.is_err() || is_at {
+                self.open = Some(open);
+            }
+            let _lock = lock?;
+            let tail = tail::read(&file)?;
+            if is_at {
+                self.append_locked(&file, &tail, line)?;
+                return Ok(Written(Some(Arc::clone(&file))));
+            }
+            self.before = tail.link;
         }
-        let Some(open) = &log.open else {
-            return Err(io::ErrorKind::NotFound.into());
-        };
-        write_line(open.file.as_ref(), line, &mut self.torn)?;
-        Ok(Written(open.is_regular.then(|| Arc::clone(&open.file))))
+        Err(io::Error::other("it is moved again and again"))
+    }
+
+    fn append_locked(&mut self, file: &File, tail: &Tail, line: &[u8]) -> io::Result<()> {
+        let before = self.before.take().filter(|_| tail.is_empty);
+        let mut last = tail.link.or(before);
+        let mut bytes = Vec::new();
+        if tail.has_strangers {
+            tracing::warn!(
+                "{0} ends with lines that are not of the audit log: `host-runner audit verify {0}` \
+                 names them",
+                self.path.display()
+            );
+        }
+        if let Some(torn) = tail.torn {
+            tracing::warn!(
+                "{} ended within a line of the audit log, of which {} bytes are left: a crash or a \
+                 full disk cut it short, or something else wrote to the file",
+                self.path.display(),
+                torn.bytes
+            );
+            let (line, link) = chain::seal(&line::encode(&Event::torn(torn)), last);
+            bytes.push(b'\n');
+            bytes.extend_from_slice(&line);
+            last = Some(link);
+        }
+        let (line, _) = chain::seal(line, last);
+        bytes.extend_from_slice(&line);
+        let size = file.metadata()?.len();
+        let written = write_line(file, &bytes, &mut false);
+        if written.is_err() {
+            self.before = before;
+            // Else the next line begins with what it says of the incomplete one.
+            let _ = file.set_len(size);
+        }
+        written
     }
 }
 
 impl Written {
+    /// A line that is not on a disk.
+    pub(super) fn elsewhere() -> Self {
+        Self(None)
+    }
+
     /// Waits until the line is on the disk.
     pub(super) fn sync(self) -> io::Result<()> {
         match self.0 {
@@ -86,8 +192,12 @@ impl Written {
 
 impl Open {
     fn new(path: &Path) -> io::Result<Self> {
-        let is_new = !path.exists();
+        let there = path.metadata();
+        let is_new = there.is_err();
+        // Reading would make a pipe wait for nothing, and what is written stay in it.
+        let is_readable = there.is_ok_and(|there| there.is_file()) || is_new;
         let file = OpenOptions::new()
+            .read(is_readable)
             .append(true)
             .create(true)
             .mode(0o600)
@@ -110,26 +220,11 @@ impl Open {
         fs::metadata(path)
             .is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode)
     }
-
-    /// Whether the file ends within a line, which another process left.
-    fn is_torn(&self, path: &Path) -> bool {
-        if !self.is_regular {
-            return false;
-        }
-        let last = || {
-            let mut file = File::open(path)?;
-            file.seek(SeekFrom::End(-1))?;
-            let mut last = [0];
-            file.read_exact(&mut last)?;
-            io::Result::Ok(last)
-        };
-        last().is_ok_and(|last| last != [b'\n'])
-    }
 }
 
 /// Writes in one system call, unless that takes only a part. `torn` is whether
 /// the last line in the file is incomplete, before and after.
-fn write_line(mut writer: impl Write, line: &[u8], torn: &mut bool) -> io::Result<()> {
+pub(super) fn write_line(mut writer: impl Write, line: &[u8], torn: &mut bool) -> io::Result<()> {
     let mut with_newline;
     let mut rest = line;
     if *torn {
@@ -203,19 +298,27 @@ mod tests {
         assert_eq!(disk.text, b"one\ntwo\nthree\nfour\n");
     }
 
+    /// The numbers of the lines, as far as they are of the chain.
+    fn numbers(path: &Path) -> Vec<Option<u64>> {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.ends_with('\n'), "{text}");
+        let number = |line: &str| chain::read(line.as_bytes()).map(|sealed| sealed.link.seq);
+        text.lines().map(number).collect()
+    }
+
     #[test]
     fn is_made_for_its_owner_and_appended_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
-        let _ = Log::file(&path).unwrap().append(b"a\n").unwrap();
+        let _ = LogFile::new(&path).unwrap().append(b"{}\n").unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        let mut one = Log::file(&path).unwrap();
-        let mut other = Log::file(&path).unwrap();
-        one.append(b"b\n").unwrap().sync().unwrap();
-        other.append(b"c\n").unwrap().sync().unwrap();
-        one.append(b"d\n").unwrap().sync().unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"a\nb\nc\nd\n");
+        let mut one = LogFile::new(&path).unwrap();
+        let mut other = LogFile::new(&path).unwrap();
+        one.append(b"{}\n").unwrap().sync().unwrap();
+        other.append(b"{}\n").unwrap().sync().unwrap();
+        one.append(b"{}\n").unwrap().sync().unwrap();
+        assert_eq!(numbers(&path), [1, 2, 3, 4].map(Some));
     }
 
     #[test]
@@ -223,8 +326,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         fs::write(&path, "{\"torn").unwrap();
-        let _ = Log::file(&path).unwrap().append(b"a\n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"{\"torn\na\n");
+        let _ = LogFile::new(&path).unwrap().append(b"{}\n").unwrap();
+        assert_eq!(numbers(&path), [None, Some(1), Some(2)]);
+        let text = fs::read_to_string(&path).unwrap();
+        let (_, line) = text.split_once('\n').unwrap();
+        assert!(line.contains("\"event\":\"torn\",\"bytes\":6,"), "{line}");
     }
 
     #[test]
@@ -232,17 +338,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let old = folder.path().join("audit.jsonl.1");
-        let mut log = Log::file(&path).unwrap();
-        let _ = log.append(b"a\n").unwrap();
+        let mut log = LogFile::new(&path).unwrap();
+        let _ = log.append(b"{}\n").unwrap();
         fs::rename(&path, &old).unwrap();
-        let _ = log.append(b"b\n").unwrap();
+        let _ = log.append(b"{}\n").unwrap();
+        assert_eq!(numbers(&path), [Some(2)]);
         fs::remove_file(&path).unwrap();
-        let _ = log.append(b"c\n").unwrap();
+        let _ = log.append(b"{}\n").unwrap();
+        assert_eq!(numbers(&path), [Some(3)]);
         // As logrotate's copytruncate does.
         File::create(&path).unwrap();
-        let _ = log.append(b"d\n").unwrap();
-        assert_eq!(fs::read(&old).unwrap(), b"a\n");
-        assert_eq!(fs::read(&path).unwrap(), b"d\n");
+        let _ = log.append(b"{}\n").unwrap();
+        assert_eq!(numbers(&old), [Some(1)]);
+        assert_eq!(numbers(&path), [Some(1)]);
     }
 
     #[test]
@@ -251,13 +359,14 @@ mod tests {
         let inner = folder.path().join("logs");
         fs::create_dir(&inner).unwrap();
         let path = inner.join("audit.jsonl");
-        let mut log = Log::file(&path).unwrap();
+        let mut log = LogFile::new(&path).unwrap();
+        let _ = log.append(b"{}\n").unwrap();
         fs::remove_dir_all(&inner).unwrap();
-        assert!(log.append(b"a\n").is_err());
-        assert!(log.append(b"b\n").is_err());
+        assert!(log.append(b"{}\n").is_err());
+        assert!(log.append(b"{}\n").is_err());
         fs::create_dir(&inner).unwrap();
-        let _ = log.append(b"c\n").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"c\n");
+        let _ = log.append(b"{}\n").unwrap();
+        assert_eq!(numbers(&path), [Some(2)]);
     }
 
     #[test]
@@ -265,11 +374,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         symlink("/dev/full", &path).unwrap();
-        let mut log = Log::file(&path).unwrap();
-        let error = log.append(b"a\n").err().unwrap();
+        let mut log = LogFile::new(&path).unwrap();
+        let error = log.append(b"{}\n").err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         fs::remove_file(&path).unwrap();
-        log.append(b"b\n").unwrap().sync().unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"b\n");
+        log.append(b"{}\n").unwrap().sync().unwrap();
+        assert_eq!(numbers(&path), [Some(1)]);
     }
 }

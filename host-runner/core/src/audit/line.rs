@@ -12,13 +12,14 @@ use crate::redact::{self, Masked};
 use crate::remote::Remote;
 
 use super::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
+use super::tail::Torn;
 
 /// Short enough for pipes and log collectors.
 #[cfg(test)]
 pub(super) const MAX_LINE_BYTES: usize = 16 * 1024;
 /// What arguments and parameters may take of a line. All else together stays
 /// below the rest.
-const MAX_VALUE_BYTES: usize = 10 * 1024;
+const MAX_VALUE_BYTES: usize = 9 * 1024;
 const MAX_PATH_BYTES: usize = 2 * 1024;
 const MAX_MESSAGE_BYTES: usize = 1024;
 const MAX_NAME_BYTES: usize = 256;
@@ -30,11 +31,10 @@ const CUTS: [(usize, usize); 4] = [(2048, 256), (512, 64), (128, 16), (32, 8)];
 /// The event that a line reports.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
-pub(super) enum Event {
+pub(super) enum Event<'a> {
     Call {
-        call: CallId,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        client: Option<Client>,
+        #[serde(flatten)]
+        by: &'a Call,
         #[serde(flatten)]
         remote: Option<From>,
         tool: String,
@@ -43,12 +43,14 @@ pub(super) enum Event {
         arguments: Value,
     },
     Sending {
-        call: CallId,
+        #[serde(flatten)]
+        by: &'a Call,
         #[serde(flatten)]
         request: Request,
     },
     Request {
-        call: CallId,
+        #[serde(flatten)]
+        by: &'a Call,
         #[serde(flatten)]
         request: Request,
         verdict: &'static str,
@@ -63,7 +65,9 @@ pub(super) enum Event {
         duration_ms: u64,
     },
     Outcome {
-        call: CallId,
+        #[serde(flatten)]
+        by: &'a Call,
+        tool: &'a str,
         outcome: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
@@ -73,34 +77,68 @@ pub(super) enum Event {
     },
     /// Lines are missing here.
     Gap { lost: u64 },
+    /// The line before this one was not written to its end.
+    Torn { bytes: u64, sha256: String },
+}
+
+/// A call, and who has made it: what all lines about it begin with.
+#[derive(Serialize)]
+pub(super) struct Call {
+    #[serde(rename = "call")]
+    id: CallId,
+    /// The name of the client's token over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<Client>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// The token of Proxmox that its requests go with, without its secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<String>,
+    #[serde(skip)]
+    tool: String,
 }
 
 #[derive(Serialize)]
-pub(super) struct Client {
+struct Client {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
 }
 
-/// Who sent a call over HTTP.
+impl Call {
+    pub(super) fn new(id: CallId, start: &CallStart<'_>, token: Option<&str>) -> Self {
+        let client = Client {
+            name: start.client_name.map(name),
+            version: start.client_version.map(name),
+        };
+        let user = start.remote.and_then(|remote| remote.user.as_deref());
+        let session = start.remote.and_then(|remote| remote.session.as_deref());
+        Self {
+            id,
+            user: user.map(name),
+            client: (client.name.is_some() || client.version.is_some()).then_some(client),
+            session: session.map(name),
+            token: token.map(name),
+            tool: name(start.tool),
+        }
+    }
+}
+
+/// Where a call came from over HTTP.
 #[derive(Serialize)]
 pub(super) struct From {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<String>,
     address: String,
     http_request: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    session: Option<String>,
 }
 
 impl From {
     fn of(remote: &Remote) -> Self {
         Self {
-            user: remote.user.as_deref().map(name),
             address: remote.address.to_string(),
             http_request: name(&remote.request),
-            session: remote.session.as_deref().map(name),
         }
     }
 }
@@ -116,39 +154,34 @@ pub(super) struct Request {
 struct Line<'a> {
     time: String,
     #[serde(flatten)]
-    event: &'a Event,
+    event: &'a Event<'a>,
 }
 
-impl Event {
-    pub(super) fn call(call: CallId, start: &CallStart<'_>) -> Self {
-        let client = Client {
-            name: start.client_name.map(name),
-            version: start.client_version.map(name),
-        };
+impl<'a> Event<'a> {
+    pub(super) fn call(by: &'a Call, start: &CallStart<'_>) -> Self {
         Self::Call {
-            call,
-            client: (client.name.is_some() || client.version.is_some()).then_some(client),
+            by,
             remote: start.remote.map(From::of),
-            tool: name(start.tool),
+            tool: by.tool.clone(),
             occasion: start.occasion.name(),
             arguments: fitting(&(start.arguments)()),
         }
     }
 
-    pub(super) fn sending(call: CallId, request: &AuditedRequest<'_>) -> Self {
+    pub(super) fn sending(by: &'a Call, request: &AuditedRequest<'_>) -> Self {
         Self::Sending {
-            call,
+            by,
             request: Request::new(request),
         }
     }
 
     pub(super) fn request(
-        call: CallId,
+        by: &'a Call,
         request: &AuditedRequest<'_>,
         end: &RequestEnd<'_>,
     ) -> Self {
         Self::Request {
-            call,
+            by,
             request: Request::new(request),
             verdict: match end.allowed {
                 true => "allowed",
@@ -162,7 +195,7 @@ impl Event {
         }
     }
 
-    pub(super) fn outcome(call: CallId, end: &CallEnd<'_>) -> Self {
+    pub(super) fn outcome(by: &'a Call, end: &CallEnd<'_>) -> Self {
         let (outcome, error) = match end.outcome {
             CallOutcome::Ok => ("ok", None),
             CallOutcome::Error(kind) => ("error", Some(name(kind))),
@@ -170,7 +203,8 @@ impl Event {
             CallOutcome::Cancelled => ("cancelled", None),
         };
         Self::Outcome {
-            call,
+            by,
+            tool: &by.tool,
             outcome,
             error,
             upid: end.upid.map(name),
@@ -180,6 +214,13 @@ impl Event {
 
     pub(super) fn gap(lost: u64) -> Self {
         Self::Gap { lost }
+    }
+
+    pub(super) fn torn(torn: Torn) -> Self {
+        Self::Torn {
+            bytes: torn.bytes,
+            sha256: torn.digest.to_string(),
+        }
     }
 }
 
@@ -196,7 +237,7 @@ impl Request {
 }
 
 /// The event as one line, with its newline.
-pub(super) fn encode(event: &Event) -> Vec<u8> {
+pub(super) fn encode(event: &Event<'_>) -> Vec<u8> {
     let line = Line {
         time: time(SystemTime::now()),
         event,

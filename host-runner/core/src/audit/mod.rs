@@ -5,24 +5,36 @@
 //! that the log holds at least what happened. It knows neither the engine nor
 //! MCP, and takes values only after [`redact`](crate::redact) took the secrets
 //! out.
+//!
+//! `line` is what a line has, `sink` where it goes: to a `file`, whose lines are
+//! a `chain`, or to the `socket` of a daemon. `verify` checks the chain.
 
+mod chain;
 mod event;
 mod file;
 mod line;
+mod sink;
+mod socket;
+mod tail;
+mod verify;
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::event::{
-    AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, Occasion, RequestEnd,
+    AuditedRequest, CallEnd, CallOutcome, CallStart, Occasion, RequestEnd,
 };
+pub(crate) use self::verify::{Anchors, verify};
 
-use self::file::{Log, Written};
+use self::event::CallId;
+use self::file::Written;
 use self::line::Event;
+use self::sink::Sink;
+use self::socket::Daemon;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +43,15 @@ pub(crate) enum AuditTarget {
     Stderr,
     /// Appended to this file, which several processes may share.
     File(PathBuf),
+    /// The journal of systemd.
+    Journald,
+    /// The syslog daemon.
+    Syslog,
 }
+
+/// A call in the log.
+#[derive(Clone)]
+pub(crate) struct AuditedCall(Arc<line::Call>);
 
 /// The log. A clone writes to the same one.
 #[derive(Clone)]
@@ -41,10 +61,13 @@ pub(crate) struct Audit(Arc<Inner>);
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AuditError {
     /// It cannot be opened at the start.
-    #[error("cannot open the audit log {path}: {source}: name a file that can be written, or - for stderr", path = .path.display())]
+    #[error(
+        "cannot open the audit log {target}: {source}: name a file that can be read and written, \
+         - for stderr, or journald or syslog where these run"
+    )]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The log.
+        target: AuditTarget,
         /// What the system says.
         source: io::Error,
     },
@@ -70,7 +93,7 @@ struct Inner {
 }
 
 struct State {
-    log: Log,
+    sink: Sink,
     /// Lines that could not be written since the last one that could.
     lost: u64,
     /// The last attempt to bring lines to the disk failed.
@@ -81,45 +104,46 @@ impl Audit {
     /// Opens the log. Where it is `required`, changes that it cannot take are
     /// refused; else they are made, with one warning.
     pub(crate) fn open(target: AuditTarget, required: bool) -> Result<Self, AuditError> {
-        let log = match &target {
-            AuditTarget::Stderr => Log::stderr(),
-            AuditTarget::File(path) => Log::file(path).map_err(|source| AuditError::Open {
-                path: path.clone(),
-                source,
-            })?,
-        };
-        Ok(Self(Arc::new(Inner {
+        match Sink::open(&target) {
+            Ok(sink) => Ok(Self::new(target, required, sink)),
+            Err(source) => Err(AuditError::Open { target, source }),
+        }
+    }
+
+    fn new(target: AuditTarget, required: bool, sink: Sink) -> Self {
+        Self(Arc::new(Inner {
             target,
             required,
             // Two processes with one log hardly ever get the same.
             process: RandomState::new().build_hasher().finish() as u32,
             calls: AtomicU64::new(0),
             state: Mutex::new(State {
-                log,
+                sink,
                 lost: 0,
                 unsynced: false,
             }),
-        })))
+        }))
     }
 
-    /// A call begins.
-    pub(crate) fn begin(&self, start: &CallStart<'_>) -> CallId {
-        let call = CallId {
+    /// A call begins, whose requests go with this token of Proxmox, if any does.
+    pub(crate) fn begin(&self, start: &CallStart<'_>, token: Option<&str>) -> AuditedCall {
+        let id = CallId {
             process: self.0.process,
             number: self.0.calls.fetch_add(1, Ordering::Relaxed) + 1,
         };
+        let call = Arc::new(line::Call::new(id, start, token));
         // A failure is reported in the log, and refuses the first change.
-        let _ = self.0.append(&line::encode(&Event::call(call, start)));
-        call
+        let _ = self.0.append(&line::encode(&Event::call(&call, start)));
+        AuditedCall(call)
     }
 
     /// A change is about to be asked for: it may be only when this succeeds.
     pub(crate) async fn write_ahead(
         &self,
-        call: CallId,
+        call: &AuditedCall,
         request: &AuditedRequest<'_>,
     ) -> Result<(), AuditError> {
-        let line = line::encode(&Event::sending(call, request));
+        let line = line::encode(&Event::sending(&call.0, request));
         match self.append_synced(line).await {
             Err(source) if self.0.required => Err(AuditError::Write {
                 target: self.0.target.clone(),
@@ -132,11 +156,11 @@ impl Audit {
     /// A request was answered, failed or was refused.
     pub(crate) async fn request(
         &self,
-        call: CallId,
+        call: &AuditedCall,
         request: &AuditedRequest<'_>,
         end: &RequestEnd<'_>,
     ) {
-        let line = line::encode(&Event::request(call, request, end));
+        let line = line::encode(&Event::request(&call.0, request, end));
         // A failure is reported in the log, and refuses the next change.
         let _ = if matches!(request.method, "GET" | "HEAD") {
             self.0.append(&line).map(drop)
@@ -146,9 +170,9 @@ impl Audit {
     }
 
     /// A call has ended.
-    pub(crate) fn outcome(&self, call: CallId, end: &CallEnd<'_>) {
+    pub(crate) fn outcome(&self, call: &AuditedCall, end: &CallEnd<'_>) {
         // As above.
-        let _ = self.0.append(&line::encode(&Event::outcome(call, end)));
+        let _ = self.0.append(&line::encode(&Event::outcome(&call.0, end)));
     }
 
     /// The line is on the disk when this returns. A caller that no longer
@@ -213,7 +237,7 @@ impl State {
     fn append(&mut self, line: &[u8]) -> io::Result<Written> {
         if self.lost > 0 {
             // The log itself shows that lines are missing.
-            self.log
+            self.sink
                 .append(&line::encode(&Event::gap(self.lost)))
                 .map(drop)?;
             tracing::warn!(
@@ -222,7 +246,20 @@ impl State {
             );
             self.lost = 0;
         }
-        self.log.append(line)
+        self.sink.append(line)
+    }
+}
+
+impl AuditTarget {
+    /// What a path of the policy means: `-`, `journald` and `syslog` are no files.
+    /// A file of such a name is written with a folder: `./journald`.
+    pub(crate) fn named(path: &Path) -> Self {
+        match path.to_str() {
+            Some("-") => Self::Stderr,
+            Some("journald") => Self::Journald,
+            Some("syslog") => Self::Syslog,
+            _ => Self::File(path.to_owned()),
+        }
     }
 }
 
@@ -230,6 +267,8 @@ impl fmt::Display for AuditTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stderr => f.write_str("on stderr"),
+            Self::Journald => write!(f, "in journald ({})", Daemon::Journald.path().display()),
+            Self::Syslog => write!(f, "in syslog ({})", Daemon::Syslog.path().display()),
             Self::File(path) => write!(f, "{}", path.display()),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::redact::{self, Masked};
+use crate::remote::Remote;
 
 fn params(pairs: &[(&str, &str)]) -> Masked {
     let pairs: Vec<_> = pairs
@@ -43,7 +44,9 @@ fn events(path: &Path) -> Vec<Value> {
         let line = line.as_object_mut().unwrap();
         let time = line.remove("time").unwrap();
         humantime::parse_rfc3339(time.as_str().unwrap()).unwrap();
-        line.remove("call");
+        for name in ["call", "seq", "prev", "hash"] {
+            line.remove(name);
+        }
     }
     lines
 }
@@ -55,36 +58,43 @@ async fn a_call_is_logged_from_start_to_end() {
     let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
     let arguments = json!({"vmid": 100, "password": "hush"});
     let arguments = redact::arguments(&arguments, &json!({}));
-    let call = audit.begin(&CallStart {
+    let remote = Remote {
+        user: Some("alice".into()),
+        address: "192.0.2.7".parse().unwrap(),
+        request: "17".into(),
+        session: Some("5e55".into()),
+    };
+    let start = CallStart {
         client_name: Some("claude"),
         client_version: Some("1.2"),
-        remote: None,
+        remote: Some(&remote),
         tool: "set_cloud_init",
         occasion: Occasion::Call,
         arguments: &|| arguments.clone(),
-    });
+    };
+    let call = audit.begin(&start, Some("mcp@pve!assistant"));
     let read = AuditedRequest {
         method: "GET",
         path: "/nodes/pve1/qemu/100/config?token=hush",
         params: &params(&[]),
     };
-    audit.request(call, &read, &sent(true)).await;
+    audit.request(&call, &read, &sent(true)).await;
     let write = AuditedRequest {
         method: "PUT",
         path: "/nodes/pve1/qemu/100/config",
         params: &params(&[("cipassword", "hush"), ("ciuser", "ops")]),
     };
-    audit.write_ahead(call, &write).await.unwrap();
-    audit.request(call, &write, &sent(true)).await;
+    audit.write_ahead(&call, &write).await.unwrap();
+    audit.request(&call, &write, &sent(true)).await;
     let refused = RequestEnd {
         reason: Some("no guest can be deleted"),
         status: None,
         ..sent(false)
     };
-    audit.request(call, &write, &refused).await;
+    audit.request(&call, &write, &refused).await;
     let upid = "UPID:pve1:0000A1B2:00C3D4E5:66A1B2C3:qmstart:100:root@pam!full:";
     audit.outcome(
-        call,
+        &call,
         &CallEnd {
             outcome: CallOutcome::Running,
             upid: Some(upid),
@@ -96,14 +106,27 @@ async fn a_call_is_logged_from_start_to_end() {
     let all = lines(&path);
     assert_eq!(all.len(), 6);
     for line in &all {
-        assert_eq!(line["call"], call.to_string(), "{line}");
+        assert_eq!(line["call"], all[0]["call"], "{line}");
     }
+    assert_eq!(
+        all.iter().map(|line| &line["seq"]).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6]
+    );
+    let report = verify(std::slice::from_ref(&path), &Anchors::default()).unwrap();
+    assert!(report.problems.is_empty(), "{report:?}");
+    let by = |rest: Value| {
+        let mut line = json!({"user": "alice", "client": {"name": "claude", "version": "1.2"},
+            "session": "5e55", "token": "mcp@pve!assistant"});
+        let fields = line.as_object_mut().unwrap();
+        fields.extend(rest.as_object().unwrap().clone());
+        line
+    };
     let changed = json!({"cipassword": "(hidden)", "ciuser": "ops"});
     let config = "/nodes/pve1/qemu/100/config";
     assert_eq!(
         events(&path),
         [
-            json!({"event": "call", "client": {"name": "claude", "version": "1.2"}, "tool": "set_cloud_init",
+            json!({"event": "call", "address": "192.0.2.7", "http_request": "17", "tool": "set_cloud_init",
                 "arguments": {"vmid": 100, "password": "(hidden)"}}),
             json!({"event": "request", "method": "GET", "path": config, "params": {}, "verdict": "allowed",
                 "rule": "preset operate", "status": 200, "duration_ms": 12}),
@@ -112,8 +135,10 @@ async fn a_call_is_logged_from_start_to_end() {
                 "rule": "preset operate", "status": 200, "duration_ms": 12}),
             json!({"event": "request", "method": "PUT", "path": config, "params": changed, "verdict": "refused",
                 "rule": "preset operate", "reason": "no guest can be deleted", "duration_ms": 12}),
-            json!({"event": "outcome", "outcome": "running", "upid": upid, "duration_ms": 50_000}),
+            json!({"event": "outcome", "tool": "set_cloud_init", "outcome": "running", "upid": upid,
+                "duration_ms": 50_000}),
         ]
+        .map(by)
     );
 }
 
@@ -130,6 +155,19 @@ fn a_file_that_cannot_be_opened_is_told_in_one_line() {
     assert!(Audit::open(AuditTarget::File(folder.path().into()), false).is_err());
 }
 
+/// A call of which nothing is known.
+fn begin(audit: &Audit) -> AuditedCall {
+    let start = CallStart {
+        client_name: None,
+        client_version: None,
+        remote: None,
+        tool: "start_guest",
+        occasion: Occasion::Call,
+        arguments: &|| params(&[]),
+    };
+    audit.begin(&start, None)
+}
+
 #[tokio::test]
 async fn a_full_disk_refuses_changes_where_the_log_is_required() {
     for required in [true, false] {
@@ -137,41 +175,34 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
         let path = folder.path().join("audit.jsonl");
         symlink("/dev/full", &path).unwrap();
         let audit = Audit::open(AuditTarget::File(path.clone()), required).unwrap();
-        let call = audit.begin(&CallStart {
-            client_name: None,
-            client_version: None,
-            remote: None,
-            tool: "start_guest",
-            occasion: Occasion::Call,
-            arguments: &|| params(&[]),
-        });
+        let call = begin(&audit);
         let write = AuditedRequest {
             method: "POST",
             path: "/nodes/pve1/qemu/100/status/start",
             params: &params(&[]),
         };
         for _ in 0..2 {
-            let result = audit.write_ahead(call, &write).await;
+            let result = audit.write_ahead(&call, &write).await;
             assert_eq!(result.is_err(), required, "{result:?}");
         }
-        audit.request(call, &write, &sent(true)).await;
+        audit.request(&call, &write, &sent(true)).await;
 
         // There is space again.
         fs::remove_file(&path).unwrap();
-        audit.write_ahead(call, &write).await.unwrap();
+        audit.write_ahead(&call, &write).await.unwrap();
         let end = CallEnd {
             outcome: CallOutcome::Ok,
             upid: None,
             duration: Duration::ZERO,
         };
-        audit.outcome(call, &end);
+        audit.outcome(&call, &end);
         let events = events(&path);
         assert_eq!(events.len(), 3, "{events:?}");
         assert_eq!(events[0], json!({"event": "gap", "lost": 4}));
         assert_eq!(events[1]["event"], "sending");
         assert_eq!(
             events[2],
-            json!({"event": "outcome", "outcome": "ok", "duration_ms": 0})
+            json!({"event": "outcome", "tool": "start_guest", "outcome": "ok", "duration_ms": 0})
         );
     }
 }
@@ -197,13 +228,13 @@ async fn lines_of_many_never_mix() {
                     arguments: &|| params.clone(),
                 };
                 for _ in 0..20 {
-                    let call = audit.begin(&start);
+                    let call = audit.begin(&start, None);
                     let request = AuditedRequest {
                         method: "PUT",
                         path: "/",
                         params: &params,
                     };
-                    audit.write_ahead(call, &request).await.unwrap();
+                    audit.write_ahead(&call, &request).await.unwrap();
                 }
             }));
         }
@@ -244,7 +275,7 @@ proptest! {
         value in any_json(),
         status in any::<Option<u16>>(),
     ) {
-        let call = CallId { process: 1, number: u64::MAX };
+        let id = CallId { process: 1, number: u64::MAX };
         let params = redact::arguments(&value, &json!({}));
         let request = AuditedRequest { method: &texts[0], path: &texts[1], params: &params };
         let end = RequestEnd {
@@ -255,27 +286,34 @@ proptest! {
             failure: Some(&texts[4]),
             duration: Duration::MAX,
         };
+        let remote = Remote {
+            user: Some(texts[3].as_str().into()),
+            address: std::net::Ipv6Addr::LOCALHOST.into(),
+            request: texts[4].as_str().into(),
+            session: Some(texts[5].as_str().into()),
+        };
         let start = CallStart {
             client_name: Some(&texts[0]),
             client_version: Some(&texts[1]),
-            remote: None,
+            remote: Some(&remote),
             tool: &texts[2],
             occasion: Occasion::Call,
             arguments: &|| params.clone(),
         };
+        let call = line::Call::new(id, &start, Some(&texts[5]));
         let ended = CallEnd {
             outcome: CallOutcome::Error(&texts[3]),
             upid: Some(&texts[4]),
             duration: Duration::ZERO,
         };
         for event in [
-            Event::call(call, &start),
-            Event::sending(call, &request),
-            Event::request(call, &request, &end),
-            Event::outcome(call, &ended),
+            Event::call(&call, &start),
+            Event::sending(&call, &request),
+            Event::request(&call, &request, &end),
+            Event::outcome(&call, &ended),
         ] {
             let line = line::encode(&event);
-            prop_assert!(line.len() <= line::MAX_LINE_BYTES, "{}", line.len());
+            prop_assert!(line.len() + chain::SEAL_BYTES <= line::MAX_LINE_BYTES, "{}", line.len());
             let text = String::from_utf8(line).unwrap();
             let (line, rest) = text.split_once('\n').unwrap();
             prop_assert_eq!(rest, "");
@@ -283,5 +321,53 @@ proptest! {
             let value: Value = serde_json::from_str(line).unwrap();
             prop_assert!(value.is_object());
         }
+    }
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_gone_refuses_changes_where_the_log_is_required() {
+    for daemon in [Daemon::Journald, Daemon::Syslog] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let sink = Sink::socket(daemon, &path).unwrap();
+        let audit = Audit::new(AuditTarget::Journald, true, sink);
+        let call = begin(&audit);
+        let write = AuditedRequest {
+            method: "POST",
+            path: "/nodes/pve1/qemu/100/status/start",
+            params: &params(&[]),
+        };
+        audit.write_ahead(&call, &write).await.unwrap();
+        drop(listener);
+        std::fs::remove_file(&path).unwrap();
+        let error = audit.write_ahead(&call, &write).await.unwrap_err();
+        assert!(error.to_string().contains("nothing was sent"), "{error}");
+        // It was started again.
+        let listener = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        audit.write_ahead(&call, &write).await.unwrap();
+        let mut received = [0; 4096];
+        let mut receive = || {
+            let length = listener.recv(&mut received).unwrap();
+            String::from_utf8_lossy(&received[..length]).into_owned()
+        };
+        assert!(receive().contains("\"event\":\"gap\",\"lost\":1"));
+        assert!(receive().contains("\"event\":\"sending\""));
+    }
+}
+
+#[test]
+fn names_of_daemons_are_no_files() {
+    let named = |name: &str| AuditTarget::named(Path::new(name));
+    assert_eq!(named("-"), AuditTarget::Stderr);
+    assert_eq!(named("journald"), AuditTarget::Journald);
+    assert_eq!(named("syslog"), AuditTarget::Syslog);
+    for file in [
+        "./journald",
+        "/var/log/syslog",
+        "journald.jsonl",
+        "Journald",
+    ] {
+        assert_eq!(named(file), AuditTarget::File(file.into()));
     }
 }

@@ -10,7 +10,7 @@ use http::Response;
 
 use super::failure::SendError;
 use crate::audit::{
-    Audit, AuditError, AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd,
+    Audit, AuditError, AuditedCall, AuditedRequest, CallEnd, CallOutcome, CallStart, RequestEnd,
 };
 use crate::observe;
 use crate::redact;
@@ -23,7 +23,7 @@ const MAX_JOURNAL_BYTES: usize = 128 * 1024;
 /// What became of the requests of one call.
 pub(super) struct CallLog {
     /// The call in the audit log.
-    audit: Option<(Audit, CallId)>,
+    audit: Option<(Audit, AuditedCall)>,
     began: Instant,
     journal: Mutex<Journal>,
 }
@@ -70,11 +70,16 @@ pub(crate) enum Fate {
 }
 
 impl CallLog {
-    /// The log of a call, which the audit log records as `start`.
-    pub(super) fn new(audit: Option<&Audit>, start: Option<&CallStart<'_>>) -> Self {
+    /// The log of a call, which the audit log records as `start`. Its requests go
+    /// with this token.
+    pub(super) fn new(
+        audit: Option<&Audit>,
+        start: Option<&CallStart<'_>>,
+        token: Option<&str>,
+    ) -> Self {
         let call = audit.zip(start);
         Self {
-            audit: call.map(|(audit, start)| (audit.clone(), audit.begin(start))),
+            audit: call.map(|(audit, start)| (audit.clone(), audit.begin(start, token))),
             began: Instant::now(),
             journal: Mutex::default(),
         }
@@ -94,7 +99,7 @@ impl CallLog {
                 upid,
                 duration,
             };
-            audit.outcome(*call, &end);
+            audit.outcome(call, &end);
         }
     }
 
@@ -128,7 +133,7 @@ impl CallLog {
             path: &request.path(),
             params: &params,
         };
-        audit.write_ahead(*call, &request).await
+        audit.write_ahead(call, &request).await
     }
 
     /// A request was sent, and answered or not.
@@ -192,7 +197,7 @@ impl CallLog {
             path: &subject.path,
             params: &params,
         };
-        audit.request(*call, &request, &end).await;
+        audit.request(call, &request, &end).await;
     }
 
     fn keep(&self, request: &ApiRequest, verdict: &Verdict, fate: Fate) {

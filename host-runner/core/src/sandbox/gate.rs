@@ -60,7 +60,7 @@ impl Gate {
         start: Option<&CallStart<'_>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            log: CallLog::new(sandbox.audit.as_ref(), start),
+            log: CallLog::new(sandbox.audit.as_ref(), start, sandbox.token()),
             account: sandbox.capacity.budget.account(),
             sandbox: Arc::clone(sandbox),
             terms,

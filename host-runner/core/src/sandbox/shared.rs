@@ -155,6 +155,11 @@ impl Sandbox {
         Self::new(&Cluster::with_upstream(None), &capacity, rules, None)
     }
 
+    /// The name of the token that requests go with: `user@realm!name`.
+    pub(super) fn token(&self) -> Option<&str> {
+        Some(&self.cluster.upstream.as_ref()?.token)
+    }
+
     /// Does ahead of time what the first request would have to wait for:
     /// nothing is sent.
     pub(crate) async fn prepare(&self) {

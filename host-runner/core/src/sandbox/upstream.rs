@@ -27,6 +27,8 @@ const TOOLS_NAME: &str = concat!("proxmox-mcp/", env!("CARGO_PKG_VERSION"));
 /// The configured Proxmox VE.
 pub(super) struct Upstream {
     pub(super) origin: Origin,
+    /// The name of the token: `user@realm!name`.
+    pub(super) token: String,
     authorization: HeaderValue,
     echo: Echo,
     client: HttpsClient,
@@ -42,6 +44,7 @@ impl Upstream {
         authorization.set_sensitive(true);
         Ok(Self {
             origin: settings.origin.clone(),
+            token: format!("{}!{}", settings.user, settings.token_name),
             authorization,
             echo: Echo::new(&settings.token_secret),
             client: HttpsClient::new(&settings.trust)?,
