@@ -232,12 +232,12 @@ async fn open_questions_are_limited_by_user() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn the_audit_log_names_the_user() -> anyhow::Result<()> {
+async fn the_logs_name_the_user() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("audit.jsonl");
     let host = guarded(sim.host()?)?
-        .arg("--audit")
+        .args(["--log-format=json", "--log-level=info", "--audit"])
         .arg(file.display().to_string());
     let web = host.web().await?;
     let mut alice = web.client(Era::Legacy, Some(ALICE));
@@ -261,6 +261,20 @@ async fn the_audit_log_names_the_user() -> anyhow::Result<()> {
     assert_eq!(of_alice["address"], "127.0.0.1");
     assert!(of_alice["session"].is_string() && of_bob.get("session").is_none());
     assert!(of_alice["http_request"].is_string());
+    // So does the log, with one line for each call.
+    let log: Vec<Value> = web
+        .stderr()?
+        .lines()
+        .map(serde_json::from_str)
+        .collect::<Result<_, _>>()?;
+    let calls: Vec<_> = log.iter().filter(|one| one["message"] == "call").collect();
+    let users: Vec<_> = calls.iter().map(|one| &one["fields"]["user"]).collect();
+    assert_eq!(users, ["alice", "bob"], "{log:#?}");
+    for call in calls {
+        assert_eq!(call["fields"]["tool"], "list_nodes");
+        assert_eq!(call["fields"]["outcome"], "ok");
+        assert!(call["fields"]["duration_ms"].is_u64(), "{call}");
+    }
     // The id itself is a secret.
     assert!(!text.contains(alice.session.as_deref().unwrap_or_default()));
     Ok(())

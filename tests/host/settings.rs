@@ -128,6 +128,7 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
         "PROXMOX_FINGERPRINT",
         "PROXMOX_VERIFY_SSL",
         "PROXMOX_MCP_LOG",
+        "PROXMOX_MCP_LOG_FORMAT",
         "PROXMOX_MCP_POLICY",
     ];
     let user = token.id.split('!').next().unwrap_or_default();
@@ -139,6 +140,7 @@ async fn swapped_settings_do_not_show_the_secret() -> anyhow::Result<()> {
         &sim.fingerprint,
         "true",
         "warn",
+        "text",
         "policy.toml",
     ];
     for (name, value) in names.into_iter().zip(values) {

@@ -6,7 +6,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum as _};
 use host_runner_policy::PolicyFile;
 use tracing::level_filters::LevelFilter;
 
@@ -14,6 +14,7 @@ pub(crate) use self::faulty::client_fault;
 
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
+use crate::log::LogFormat;
 use crate::policy::{Layers, Policies, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
@@ -409,6 +410,10 @@ pub(crate) struct Options {
     /// [PROXMOX_MCP_LOG] [default: warn]
     #[arg(long, global = true, value_name = "LEVEL")]
     log_level: Option<LevelFilter>,
+    /// Format of the log on stderr: text, or json (a JSON object per line, with the time)
+    /// [PROXMOX_MCP_LOG_FORMAT] [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 /// What the operator says, in all places together.
@@ -441,6 +446,7 @@ impl<'a> Operator<'a> {
         let sources = Sources::collect(&flags, &cli.env_file())?;
         // Said here, so that every command says it.
         sources.log_level()?;
+        sources.log_format()?;
         sources.fit_token()?;
         sources.detail()?;
         sources.result_tokens()?;
@@ -524,6 +530,12 @@ impl<'a> Operator<'a> {
         level.unwrap_or(LevelFilter::WARN)
     }
 
+    /// As what to log it.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        let given = self.sources.log_format().unwrap_or_default();
+        self.options.log_format.or(given).unwrap_or_default()
+    }
+
     /// What the operator should know of the settings.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.sources.warnings()
@@ -553,6 +565,19 @@ impl Cli {
             Some(checksum) => Ok(Some(checksum)),
             None => Sources::tools_checksum_alone(&self.env_file()),
         }
+    }
+
+    /// As what to log, where the settings cannot be used.
+    pub(crate) fn log_format(&self) -> LogFormat {
+        let given = self.options.log_format;
+        given.unwrap_or_else(Self::format_of_environment)
+    }
+
+    /// The same, where the command line cannot be read either.
+    pub(crate) fn format_of_environment() -> LogFormat {
+        let given = std::env::var(Variable::LogFormat.name()).ok();
+        let format = given.and_then(|text| LogFormat::from_str(text.trim(), true).ok());
+        format.unwrap_or_default()
     }
 
     /// Whether this serves MCP.

@@ -40,9 +40,9 @@ impl Followed {
     }
 }
 
-/// Closes the call in the audit log.
+/// Closes the call in the logs.
 pub(crate) fn audit(gate: &Gate, answer: &Result<Followed, ToolError>) {
-    if !gate.is_audited() {
+    if !gate.is_logged() {
         return;
     }
     // The rest of a result can be large.

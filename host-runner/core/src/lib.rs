@@ -23,6 +23,7 @@ mod env_file;
 mod follow;
 mod guide;
 mod http;
+mod json_line;
 mod likeness;
 mod log;
 mod mcp;
@@ -42,10 +43,10 @@ mod shares;
 mod timings;
 mod turn;
 
-use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use tokio::runtime::Builder;
+use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
 pub use crate::engine::{Embedded, EmbeddedComponent, Pages};
@@ -65,7 +66,7 @@ pub fn main(embedded: Embedded) -> ExitCode {
         Err(error) => match cli::client_fault(&error) {
             None => error.exit(),
             Some(fault) => {
-                log::init(LevelFilter::WARN);
+                log::init(LevelFilter::WARN, Cli::format_of_environment());
                 let fault = CommandError::Usage(fault);
                 return exit_code(match Cli::serving(std::env::args_os().skip(1)) {
                     Some(cli) => run(&cli, Err(fault), embedded),
@@ -75,10 +76,10 @@ pub fn main(embedded: Embedded) -> ExitCode {
         },
     };
     let operator = Operator::new(&cli);
-    log::init(match &operator {
-        Ok(operator) => operator.log_level(),
-        Err(_) => LevelFilter::WARN,
-    });
+    match &operator {
+        Ok(operator) => log::init(operator.log_level(), operator.log_format()),
+        Err(_) => log::init(LevelFilter::WARN, cli.log_format()),
+    }
     let operator = operator.map_err(CommandError::from);
     timings::reached(Milestone::CommandLine);
     if cli.options.timings {
@@ -205,9 +206,10 @@ async fn dispatch(
 
 /// Says on stderr why a command ends, in one line.
 fn report(error: &CommandError) {
-    // There is nowhere else to say it.
-    let error = render::for_terminal(&error.to_string());
+    let message = error.to_string();
+    let text = render::for_terminal(&message);
     // No line of it looks like one of the audit log.
-    let error = error.replace('\n', "\n  ");
-    let _ = writeln!(io::stderr(), "error: {error}");
+    let text = format!("error: {}", text.replace('\n', "\n  "));
+    // There is nowhere else to say it.
+    let _ = log::say(Level::ERROR, &text, &message);
 }

@@ -171,6 +171,6 @@ async fn exchange(
 fn address(stderr: &str) -> Option<String> {
     let (_, rest) = stderr.split_once("serving MCP at http")?;
     let (_, rest) = rest.split_once("://")?;
-    let (address, _) = rest.split_once("/mcp\n")?;
+    let (address, _) = rest.split_once("/mcp")?;
     Some(address.to_owned())
 }

@@ -101,6 +101,18 @@ pub(crate) enum CallOutcome<'a> {
     Cancelled,
 }
 
+impl<'a> CallOutcome<'a> {
+    /// Its name in the logs, and the kind of its error.
+    pub(crate) fn name(self) -> (&'static str, Option<&'a str>) {
+        match self {
+            Self::Ok => ("ok", None),
+            Self::Error(kind) => ("error", Some(kind)),
+            Self::Running => ("running", None),
+            Self::Cancelled => ("cancelled", None),
+        }
+    }
+}
+
 impl fmt::Display for CallId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:08x}-{}", self.process, self.number)

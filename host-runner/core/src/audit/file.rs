@@ -19,10 +19,12 @@ use super::chain::{self, Link};
 use super::line::{self, Event};
 use super::tail::{self, Tail};
 
-/// How long to wait for another process that writes a line. It takes less than a
-/// millisecond, unless that process was stopped.
-const LOCK_TIME: Duration = Duration::from_secs(1);
-const LOCK_PAUSE: Duration = Duration::from_millis(1);
+/// How long to wait for other processes that write lines. Each takes less than a
+/// millisecond, but many of them on a busy machine may come first again and again.
+const LOCK_TIME: Duration = Duration::from_secs(5);
+/// The same once that was too short: one of them was stopped.
+const LOCK_TIME_OF_STOPPED: Duration = Duration::from_millis(100);
+const LOCK_PAUSE: Duration = Duration::from_micros(200);
 /// How often a file may be moved while one line is appended.
 const MAX_MOVES: usize = 5;
 
@@ -35,7 +37,7 @@ pub(super) struct LogFile {
     before: Option<Link>,
     /// The last line was not written to its end, in a file without a chain.
     torn: bool,
-    /// Another process held the lock for too long: it is not waited for again.
+    /// Another process held the lock for too long.
     was_locked: bool,
 }
 
@@ -117,7 +119,7 @@ impl LogFile {
                 continue;
             }
             let patience = match self.was_locked {
-                true => Duration::ZERO,
+                true => LOCK_TIME_OF_STOPPED,
                 false => LOCK_TIME,
             };
             let file = Arc::clone(&open.file);
@@ -380,5 +382,23 @@ mod tests {
         fs::remove_file(&path).unwrap();
         log.append(b"{}\n").unwrap().sync().unwrap();
         assert_eq!(numbers(&path), [Some(1)]);
+    }
+
+    #[test]
+    fn a_lock_that_is_never_released_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut log = LogFile::new(&path).unwrap();
+        let _ = log.append(b"{}\n").unwrap();
+        let other = File::open(&path).unwrap();
+        let how = FlockOperation::NonBlockingLockExclusive;
+        let lock = Lock::take(&other, how, Duration::ZERO).unwrap();
+        log.was_locked = true;
+        let error = log.append(b"{}\n").err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(lock);
+        let _ = log.append(b"{}\n").unwrap();
+        assert!(!log.was_locked);
+        assert_eq!(numbers(&path), [Some(1), Some(2)]);
     }
 }

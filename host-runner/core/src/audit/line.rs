@@ -1,17 +1,15 @@
 //! The content of the lines, each at most [`MAX_LINE_BYTES`] long.
 
-use std::fmt::Write as _;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
-use serde_json::ser::Formatter;
-use serde_json::{Map, Serializer, Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::json_line::{is_active, json, time};
 use crate::redact::{self, Masked};
 use crate::remote::Remote;
 
-use super::event::{AuditedRequest, CallEnd, CallId, CallOutcome, CallStart, RequestEnd};
+use super::event::{AuditedRequest, CallEnd, CallId, CallStart, RequestEnd};
 use super::tail::Torn;
 
 /// Short enough for pipes and log collectors.
@@ -196,17 +194,12 @@ impl<'a> Event<'a> {
     }
 
     pub(super) fn outcome(by: &'a Call, end: &CallEnd<'_>) -> Self {
-        let (outcome, error) = match end.outcome {
-            CallOutcome::Ok => ("ok", None),
-            CallOutcome::Error(kind) => ("error", Some(name(kind))),
-            CallOutcome::Running => ("running", None),
-            CallOutcome::Cancelled => ("cancelled", None),
-        };
+        let (outcome, error) = end.outcome.name();
         Self::Outcome {
             by,
             tool: &by.tool,
             outcome,
-            error,
+            error: error.map(name),
             upid: end.upid.map(name),
             duration_ms: milliseconds(end.duration),
         }
@@ -245,14 +238,6 @@ pub(super) fn encode(event: &Event<'_>) -> Vec<u8> {
     let mut bytes = json(&line);
     bytes.push(b'\n');
     bytes
-}
-
-fn time(now: SystemTime) -> String {
-    // humantime panics before 1970, which a clock without a battery may show.
-    let now = now.max(SystemTime::UNIX_EPOCH);
-    let mut text = String::new();
-    let _ = write!(text, "{}", humantime::format_rfc3339_millis(now));
-    text
 }
 
 fn milliseconds(duration: Duration) -> u64 {
@@ -332,56 +317,9 @@ fn encoded_length(character: char) -> usize {
     }
 }
 
-/// What JSON leaves as it is, but some reader of the log may act on: a
-/// terminal's control codes, other ends of lines, changes of direction.
-fn is_active(character: char) -> bool {
-    matches!(character,
-        '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512);
-    let mut serializer = Serializer::with_formatter(&mut bytes, Plain);
-    // All keys are strings, and writing to a Vec cannot fail.
-    let _ = value.serialize(&mut serializer);
-    bytes
-}
-
-/// JSON without spaces, and without anything that is not to be seen.
-struct Plain;
-
-impl Formatter for Plain {
-    fn write_string_fragment<W: ?Sized + io::Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        for part in fragment.split_inclusive(is_active) {
-            match part.chars().next_back() {
-                Some(last) if is_active(last) => {
-                    let plain = part.strip_suffix(last).unwrap_or_default();
-                    write!(writer, "{plain}\\u{:04x}", u32::from(last))?;
-                }
-                _ => writer.write_all(part.as_bytes())?,
-            }
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_time_is_utc_to_the_millisecond() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_micros(1_763_838_000_123_456);
-        assert_eq!(time(at), "2025-11-22T19:00:00.123Z");
-        let early = SystemTime::UNIX_EPOCH - Duration::from_secs(5);
-        assert_eq!(time(early), "1970-01-01T00:00:00.000Z");
-        let late = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40);
-        let _ = time(late);
-    }
 
     #[test]
     fn long_texts_are_cut_and_marked() {
@@ -409,13 +347,5 @@ mod tests {
         }
         let short = json!({"a": [1, "b", null], "c": {"d": true}});
         assert_eq!(fitting(&Masked(short.clone())), short);
-    }
-
-    #[test]
-    fn nothing_in_a_line_acts_on_its_reader() {
-        let text = "a\u{1b}[2J\u{9b}2J\u{2028}b\u{202e}c\n\u{7f}ä";
-        let line = String::from_utf8(json(&text)).unwrap();
-        assert_eq!(line, r#""a\u001b[2J\u009b2J\u2028b\u202ec\n\u007fä""#,);
-        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }

@@ -649,21 +649,6 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_that_is_never_released_is_an_error() {
-        let folder = Folder::new();
-        folder.write("a", 0..1);
-        let mut log = LogFile::new(&folder.path("a")).unwrap();
-        let other = File::open(folder.path("a")).unwrap();
-        let how = FlockOperation::NonBlockingLockExclusive;
-        let lock = Lock::take(&other, how, Duration::ZERO).unwrap();
-        let error = log.append(b"{}\n").err().unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        drop(lock);
-        let _ = log.append(b"{}\n").unwrap();
-        assert!(folder.problems(&["a"]).is_empty());
-    }
-
-    #[test]
     fn what_is_no_log_is_refused() {
         let folder = Folder::new();
         std::fs::write(folder.path("a"), [0x1f, 0x8b, 8, 0]).unwrap();

@@ -20,13 +20,14 @@ mod key;
 mod rate;
 mod server;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use self::exchange::Forwarder;
 use self::key::Key;
@@ -34,6 +35,7 @@ use self::rate::Rate;
 use super::{CommandError, Context};
 use crate::cli::{ForwardArgs, Operator};
 use crate::engine::Embedded;
+use crate::log;
 use crate::policy::chooses_tools;
 use crate::process;
 use crate::render;
@@ -151,7 +153,7 @@ fn announce(address: SocketAddr, context: &Context, key_file: &Path) -> Result<(
             .unwrap_or(key_file)
             .display(),
     );
-    match writeln!(io::stderr(), "{}", render::for_terminal(&text)) {
+    match log::say(Level::INFO, &render::for_terminal(&text), &text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }

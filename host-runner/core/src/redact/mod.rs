@@ -41,6 +41,11 @@ pub(crate) fn arguments(arguments: &Value, input_schema: &Value) -> Masked {
     Masked(schemas.mask(arguments))
 }
 
+/// The fields of a message, by their names and forms.
+pub(crate) fn fields(fields: Map<String, Value>) -> Masked {
+    Masked(Schemas::default().mask(&Value::Object(fields)))
+}
+
 /// A request's parameters, decoded, in order. Several of one name become a
 /// list.
 pub(crate) fn params(params: &[(String, String)]) -> Masked {

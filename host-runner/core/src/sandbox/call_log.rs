@@ -1,12 +1,13 @@
 //! What became of the requests of one call: kept for its answer, and written to
 //! the audit log.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use host_runner_policy::{ApiRequest, Meaning, Method, Verdict};
 use http::Response;
+use tracing::Level;
 
 use super::failure::SendError;
 use crate::audit::{
@@ -24,8 +25,16 @@ const MAX_JOURNAL_BYTES: usize = 128 * 1024;
 pub(super) struct CallLog {
     /// The call in the audit log.
     audit: Option<(Audit, AuditedCall)>,
+    /// The call in the log on stderr.
+    caption: Option<Caption>,
     began: Instant,
     journal: Mutex<Journal>,
+}
+
+/// What the line about a call begins with.
+struct Caption {
+    user: Option<Arc<str>>,
+    tool: String,
 }
 
 /// What was decided, as far as there is room for it.
@@ -78,20 +87,38 @@ impl CallLog {
         token: Option<&str>,
     ) -> Self {
         let call = audit.zip(start);
+        let logged = start.filter(|_| tracing::enabled!(Level::INFO));
         Self {
+            caption: logged.map(|start| Caption {
+                user: start.remote.and_then(|remote| remote.user.clone()),
+                tool: start.tool.to_owned(),
+            }),
             audit: call.map(|(audit, start)| (audit.clone(), audit.begin(start, token))),
             began: Instant::now(),
             journal: Mutex::default(),
         }
     }
 
-    /// Whether the audit log records the call.
-    pub(super) fn is_audited(&self) -> bool {
-        self.audit.is_some()
+    /// Whether a log records the call.
+    pub(super) fn is_logged(&self) -> bool {
+        self.audit.is_some() || self.caption.is_some()
     }
 
     /// The call has ended.
     pub(super) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
+        if let Some(Caption { user, tool }) = &self.caption {
+            let (outcome, error) = outcome.name();
+            let duration_ms = u64::try_from(self.began.elapsed().as_millis());
+            tracing::info!(
+                user = user.as_deref(),
+                tool,
+                outcome,
+                error,
+                duration_ms = duration_ms.unwrap_or(u64::MAX),
+                upid,
+                "call"
+            );
+        }
         if let Some((audit, call)) = &self.audit {
             let duration = self.began.elapsed();
             let end = CallEnd {

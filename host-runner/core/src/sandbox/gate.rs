@@ -73,12 +73,12 @@ impl Gate {
         })
     }
 
-    /// Whether the audit log records the call.
-    pub(crate) fn is_audited(&self) -> bool {
-        self.log.is_audited()
+    /// Whether a log records the call.
+    pub(crate) fn is_logged(&self) -> bool {
+        self.log.is_logged()
     }
 
-    /// The call has ended: this is for the audit log.
+    /// The call has ended: this is for the logs.
     pub(crate) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
         self.log.finish(outcome, upid);
     }

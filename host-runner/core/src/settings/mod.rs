@@ -208,6 +208,10 @@ mod tests {
                     let error = sources(&swapped).log_level().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");
                 }
+                Variable::LogFormat => {
+                    let error = sources(&swapped).log_format().unwrap_err().to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
                 Variable::FitToken => {
                     let error = sources(&swapped).fit_token().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");

@@ -25,6 +25,7 @@ use super::source::{CREDENTIAL, Source};
 use super::variable::{self, Detail, FitToken, ResultTokens, Variable};
 use crate::digest::Digest;
 use crate::env_file;
+use crate::log::LogFormat;
 use crate::operator_file::{self, MAX_ENV_BYTES};
 
 /// The `.env` of the working directory.
@@ -96,6 +97,11 @@ impl Sources {
     /// What to log.
     pub(crate) fn log_level(&self) -> Result<Option<LevelFilter>, SettingsError> {
         self.parse_optional(Variable::Log, variable::parse_log_level)
+    }
+
+    /// As what to log it.
+    pub(crate) fn log_format(&self) -> Result<Option<LogFormat>, SettingsError> {
+        self.parse_optional(Variable::LogFormat, variable::parse_log_format)
     }
 
     /// Whether to leave out tools for which the token has no privilege.

@@ -10,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 use super::trust::CaFile;
 use crate::digest::Digest;
 use crate::likeness;
+use crate::log::LogFormat;
 use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
@@ -37,6 +38,8 @@ pub(crate) enum Variable {
     Policy,
     /// `PROXMOX_MCP_LOG`
     Log,
+    /// `PROXMOX_MCP_LOG_FORMAT`
+    LogFormat,
     /// `PROXMOX_MCP_FIT_TOKEN`
     FitToken,
     /// `PROXMOX_MCP_DETAIL`
@@ -130,7 +133,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -141,6 +144,7 @@ impl Variable {
         Self::CaFile,
         Self::Policy,
         Self::Log,
+        Self::LogFormat,
         Self::FitToken,
         Self::Detail,
         Self::ResultTokens,
@@ -171,6 +175,7 @@ impl Variable {
             Self::CaFile => "PROXMOX_CA_FILE",
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
+            Self::LogFormat => "PROXMOX_MCP_LOG_FORMAT",
             Self::FitToken => "PROXMOX_MCP_FIT_TOKEN",
             Self::Detail => "PROXMOX_MCP_DETAIL",
             Self::ResultTokens => "PROXMOX_MCP_RESULT_TOKENS",
@@ -225,6 +230,7 @@ impl Variable {
             Self::CaFile => "/etc/pve/pve-root-ca.pem",
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
+            Self::LogFormat => "json",
             Self::FitToken => "off",
             Self::Detail => "full",
             Self::ResultTokens => "10000",
@@ -463,6 +469,10 @@ pub(super) fn read_ca_file(text: &str) -> Result<CaFile, String> {
 pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse()
         .map_err(|_| "must be off, error, warn, info, debug or trace".to_owned())
+}
+
+pub(super) fn parse_log_format(text: &str) -> Result<LogFormat, String> {
+    clap::ValueEnum::from_str(text, true).map_err(|_| "must be text or json".to_owned())
 }
 
 pub(super) fn parse_fit_token(text: &str) -> Result<FitToken, String> {

@@ -3,13 +3,14 @@
 //! Unlike over stdio, what the operator got wrong ends the program at once: whoever has
 //! started it reads its log, and no client waits for a greeting.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tracing::Level;
 
 use super::profiles::{Set, Shared, read_again};
 use super::ready::{WAIT, approved, ready};
@@ -18,6 +19,7 @@ use crate::commands::{CommandError, Parts};
 use crate::digest::Digest;
 use crate::engine::Embedded;
 use crate::http::{Access, Http, Listening, Metrics, Serving, Tls, serve};
+use crate::log;
 use crate::mcp::{Common, ServerOptions};
 use crate::observe;
 use crate::offer::Catalog;
@@ -151,7 +153,8 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> CommandError {
 /// Says on stderr where clients connect to.
 fn announce(address: SocketAddr, is_tls: bool) -> Result<(), CommandError> {
     let scheme = if is_tls { "https" } else { "http" };
-    match writeln!(io::stderr(), "serving MCP at {scheme}://{address}/mcp") {
+    let text = format!("serving MCP at {scheme}://{address}/mcp");
+    match log::say(Level::INFO, &text, &text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
