@@ -284,6 +284,12 @@ fn lost(code: ErrorCode, route: Route) -> Lost {
              listens on 8006), the firewall, and that the node is up"
                 .into(),
         ),
+        ErrorCode::ConfigurationError if route == Route::HostRunner => Lost::NotSent(
+            "the proxy in PROXMOX_PROXY did not connect to the address in PROXMOX_URL".into(),
+        ),
+        ErrorCode::TlsAlertReceived(_) if route == Route::HostRunner => {
+            Lost::NotSent("the server at the address in PROXMOX_URL refused TLS".into())
+        }
         ErrorCode::TlsCertificateError if route == Route::HostRunner => Lost::NotSent(
             "the certificate of PROXMOX_URL is not trusted: give the cluster's CA \
              (/etc/pve/pve-root-ca.pem on a node) as PROXMOX_CA_FILE, or the certificate's \

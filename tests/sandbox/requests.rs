@@ -1,7 +1,7 @@
 //! Which requests leave: those to the configured API, and none in disguise.
 
-use harness::Sim;
 use harness::hostile::{ends_well, hostile, outcome, paths, start_sim, still_serves};
+use harness::{Proxy, ProxyAnswer, Sim};
 use serde_json::json;
 
 /// Without this, the refusals below would show nothing.
@@ -48,6 +48,41 @@ async fn other_origins_are_refused() -> anyhow::Result<()> {
         assert_eq!(outcome, "refused", "{url}");
     }
     assert_eq!(sim.served().await?, 0, "{:?}", paths(&sim)?);
+    assert_eq!(other.served().await?, 0, "{:?}", paths(&other)?);
+    ends_well(client).await
+}
+
+/// A proxy would connect to anything, if it were asked.
+#[tokio::test]
+async fn a_proxy_is_asked_for_nothing_but_the_origin() -> anyhow::Result<()> {
+    let sim = start_sim().await?;
+    let mut other = start_sim().await?;
+    let proxy = Proxy::start(ProxyAnswer::Connect).await?;
+    let host = hostile(&sim)?.env("PROXMOX_PROXY", format!("http://{}", proxy.address));
+    let client = host.connect().await?;
+    let (port, other_port) = (sim.port()?, other.port()?);
+    for url in [
+        format!("https://127.0.0.1:{other_port}/api2/json/version"),
+        format!("https://localhost:{port}/api2/json/version"),
+        format!("http://127.0.0.1:{port}/api2/json/version"),
+        format!("http://{}/", proxy.address),
+        format!("https://{}/api2/json/version", proxy.address),
+    ] {
+        let outcome = outcome(&client, "send_request", json!({ "url": url })).await?;
+        assert_eq!(outcome, "refused", "{url}");
+    }
+    assert_eq!(proxy.heads(), [""; 0]);
+    // What the origin is asked for goes through it, whatever its headers say.
+    let origin = format!("{}/api2/json/version", sim.url);
+    let forged = json!({ "url": origin, "headers": { "x-forwarded-host": ["example.com"] } });
+    outcome(&client, "send_request", forged).await?;
+    let target = format!("CONNECT 127.0.0.1:{port} ");
+    let heads = proxy.heads();
+    let is_origin = |head: &String| head.starts_with(&target);
+    assert!(
+        !heads.is_empty() && heads.iter().all(is_origin),
+        "{heads:?}"
+    );
     assert_eq!(other.served().await?, 0, "{:?}", paths(&other)?);
     ends_well(client).await
 }

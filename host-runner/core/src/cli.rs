@@ -295,6 +295,13 @@ pub(crate) struct Options {
     /// [PROXMOX_FINGERPRINT]
     #[arg(long, global = true, value_name = "AA:BB:…", help_heading = "Settings")]
     fingerprint: Option<String>,
+    /// The certificate to show to a server that asks for one, with its chain (PEM)
+    /// [PROXMOX_CLIENT_CERT]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    client_cert: Option<String>,
+    /// The private key of --client-cert (PEM) [PROXMOX_CLIENT_KEY]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    client_key: Option<String>,
     /// A file of NAME=value lines with settings
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     env_file: Option<PathBuf>,
@@ -308,7 +315,8 @@ pub(crate) struct Options {
     dotenv: bool,
     /// Use the built-in simulated cluster
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
-        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "env_file", "dotenv",
+        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "client_cert",
+        "client_key", "env_file", "dotenv",
     ])]
     pub demo: bool,
 
@@ -438,6 +446,8 @@ impl<'a> Operator<'a> {
             (Variable::VerifySsl, options.verify_ssl.as_deref()),
             (Variable::CaFile, options.ca_file.as_deref()),
             (Variable::Fingerprint, options.fingerprint.as_deref()),
+            (Variable::ClientCert, options.client_cert.as_deref()),
+            (Variable::ClientKey, options.client_key.as_deref()),
         ];
         let flags: Vec<_> = flags
             .into_iter()

@@ -43,6 +43,8 @@ impl Demo {
             user: user.to_owned(),
             token_name: token_name.to_owned(),
             token_secret: Secret::new(self.cluster.token_secret().to_owned()),
+            client_certificate: None,
+            proxy: None,
             trust: Trust::Verified {
                 ca: Some(CaFile {
                     name: "the simulated cluster's".to_owned(),

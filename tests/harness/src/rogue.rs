@@ -2,7 +2,7 @@
 //! that is trusted, and answers with whatever bytes a test wants.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -129,14 +132,39 @@ impl Authority {
         })
     }
 
-    fn acceptor(&self, name: &str) -> anyhow::Result<TlsAcceptor> {
+    /// The certificate that it signs with.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
+    /// A certificate for a client, and its key, in PEM.
+    pub fn client(&self) -> anyhow::Result<(String, String)> {
         let key = KeyPair::generate()?;
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::ExplicitNoCa;
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let leaf = params.signed_by(&key, &self.issuer)?;
-        let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        Ok((leaf.pem(), key.serialize_pem()))
+    }
+
+    /// Speaks TLS under this name with clients that have a certificate of this
+    /// authority.
+    pub(crate) fn acceptor_of_known(&self, name: &str) -> anyhow::Result<TlsAcceptor> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(&self.ca_file)?)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let (chain, key) = self.leaf(name)?;
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_client_cert_verifier(clients.build()?)
+            .with_single_cert(chain, key)?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    fn acceptor(&self, name: &str) -> anyhow::Result<TlsAcceptor> {
+        let (chain, key) = self.leaf(name)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
@@ -144,6 +172,20 @@ impl Authority {
             .with_single_cert(chain, key)
             .context("the certificate is refused")?;
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+
+    /// A certificate for a server of this name, and its key.
+    fn leaf(
+        &self,
+        name: &str,
+    ) -> anyhow::Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let leaf = params.signed_by(&key, &self.issuer)?;
+        let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
+        Ok((chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())))
     }
 }
 

@@ -293,6 +293,7 @@ async fn send(
 fn lost_detail(error: &SendError) -> Option<String> {
     match error.kind {
         FailureKind::Denied
+        | FailureKind::Proxy
         | FailureKind::Certificate
         | FailureKind::Tls(_)
         | FailureKind::Unroutable
@@ -315,6 +316,7 @@ fn to_wasi(kind: FailureKind) -> HttpError {
         FailureKind::Unroutable => HttpError::DestinationUnavailable,
         FailureKind::ConnectTimeout => HttpError::ConnectionTimeout,
         FailureKind::ConnectionClosed => HttpError::ConnectionTerminated,
+        FailureKind::Proxy => HttpError::ConfigurationError,
         FailureKind::Certificate => HttpError::TlsCertificateError,
         FailureKind::Tls(None) => HttpError::TlsProtocolError,
         FailureKind::Tls(Some(alert)) => HttpError::TlsAlertReceived {

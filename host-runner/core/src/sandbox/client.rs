@@ -13,16 +13,17 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{self, Client as HyperClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{FailureKind, SendError};
 use super::limits::{COPIES_OF_AN_ANSWER, MAX_RESPONSE_BYTES};
-use super::tls::{Rejected, Roots, TrustError};
+use super::tls::{Identity, Rejected, Roots, TrustError};
+use super::tunnel::{Connector, ProxyError};
 use crate::budget::{Account, Hold};
-use crate::settings::Trust;
+use crate::settings::{ClientCertificate, Proxy, Trust};
 use crate::timings::{self, Milestone};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -33,12 +34,14 @@ const MAX_IDLE_CONNECTIONS: usize = 8;
 /// What is read ahead of an answer; its head has to fit in.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-type Connections = HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Connections = HyperClient<HttpsConnector<Connector>, Full<Bytes>>;
 
 /// Sends requests over HTTPS. The first one reads the system's certificates.
 #[derive(Clone)]
 pub(super) struct HttpsClient {
     roots: Arc<Roots>,
+    identity: Option<Identity>,
+    proxy: Option<Arc<Proxy>>,
     connections: Arc<OnceCell<Pools>>,
     /// Connections are served where no component can hold them up.
     home: Option<Handle>,
@@ -59,9 +62,15 @@ struct Pools {
 }
 
 impl HttpsClient {
-    pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
+    pub(super) fn new(
+        trust: &Trust,
+        certificate: Option<&ClientCertificate>,
+        proxy: Option<&Proxy>,
+    ) -> Result<Self, TrustError> {
         Ok(Self {
             roots: Arc::new(Roots::new(trust)?),
+            identity: certificate.map(Identity::new).transpose()?,
+            proxy: proxy.cloned().map(Arc::new),
             connections: Arc::default(),
             home: Handle::try_current().ok(),
         })
@@ -125,8 +134,8 @@ impl HttpsClient {
     }
 
     async fn make_pools(&self) -> Result<Pools, SendError> {
-        let roots = Arc::clone(&self.roots);
-        let config = tokio::task::spawn_blocking(move || roots.client_config())
+        let (roots, identity) = (Arc::clone(&self.roots), self.identity.clone());
+        let config = tokio::task::spawn_blocking(move || roots.client_config(identity))
             .await
             .map_err(|error| SendError::new(FailureKind::Tls(None), error.to_string()))?
             .map_err(|error| SendError::new(FailureKind::Tls(None), error.to_string()))?;
@@ -139,7 +148,7 @@ impl HttpsClient {
             .with_tls_config(config)
             .https_only()
             .enable_http1()
-            .wrap_connector(tcp);
+            .wrap_connector(Connector::new(tcp, self.proxy.as_deref()));
         let pool = |idle| {
             HyperClient::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -282,6 +291,9 @@ fn known_cause(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
         let inner = error.get_ref().and_then(|inner| known_cause(inner));
         return inner.or_else(|| of_io(error));
     }
+    if let Some(error) = error.downcast_ref::<ProxyError>() {
+        return Some((FailureKind::Proxy, error.to_string()));
+    }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
     }
@@ -342,15 +354,38 @@ fn of_tls(error: &rustls::Error) -> (FailureKind, String) {
             FailureKind::Certificate,
             "the server has no certificate".to_owned(),
         ),
-        rustls::Error::AlertReceived(alert) => (
-            FailureKind::Tls(Some(u8::from(*alert))),
-            format!("the server ended the TLS handshake: {alert:?}"),
-        ),
+        rustls::Error::AlertReceived(alert) => {
+            (FailureKind::Tls(Some(u8::from(*alert))), of_alert(*alert))
+        }
         rustls::Error::InvalidMessage(_) => (
             FailureKind::Tls(None),
             "the port does not speak TLS".to_owned(),
         ),
         error => (FailureKind::Tls(None), format!("TLS failed: {error}")),
+    }
+}
+
+/// What an alert of the server means. Those about a certificate are about the one
+/// that it was shown.
+fn of_alert(alert: AlertDescription) -> String {
+    let what = format!("the server ended the TLS handshake: {alert:?}");
+    match alert {
+        AlertDescription::CertificateRequired => format!(
+            "{what}; it requires a client certificate: set PROXMOX_CLIENT_CERT and \
+             PROXMOX_CLIENT_KEY"
+        ),
+        AlertDescription::DecryptError
+        | AlertDescription::BadCertificate
+        | AlertDescription::UnsupportedCertificate
+        | AlertDescription::CertificateRevoked
+        | AlertDescription::CertificateExpired
+        | AlertDescription::CertificateUnknown
+        | AlertDescription::UnknownCA
+        | AlertDescription::AccessDenied => format!(
+            "{what}; it does not accept the client certificate in PROXMOX_CLIENT_CERT, or \
+             requires one"
+        ),
+        _ => what,
     }
 }
 
@@ -391,7 +426,7 @@ mod tests {
     use crate::budget::Budget;
 
     async fn failure(uri: &str) -> FailureKind {
-        let client = HttpsClient::new(&Trust::Verified { ca: None }).unwrap();
+        let client = HttpsClient::new(&Trust::Verified { ca: None }, None, None).unwrap();
         let request = Request::get(uri).body(Bytes::new()).unwrap();
         let account = Budget::new(0, MAX_RESPONSE_BYTES).account();
         let answer = client

@@ -27,6 +27,8 @@ pub(crate) enum FailureKind {
     ConnectTimeout,
     /// The connection ended before the answer began.
     ConnectionClosed,
+    /// The proxy is not there, or did not connect to the server.
+    Proxy,
     /// The certificate is not trusted, not valid now, or another host's.
     Certificate,
     /// Any other failure of TLS, with the alert that the server sent.
@@ -52,6 +54,7 @@ impl FailureKind {
                 | Self::ConnectionRefused
                 | Self::Unroutable
                 | Self::ConnectTimeout
+                | Self::Proxy
                 | Self::Certificate
                 | Self::Tls(_)
         )

@@ -32,6 +32,7 @@ mod present;
 mod shared;
 mod terms;
 mod tls;
+mod tunnel;
 mod upstream;
 
 pub(crate) use self::ask::{ANSWER_TIME, Asker, Change, MAX_WAITING, Question};

@@ -7,14 +7,15 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
     SignatureScheme,
 };
 
 use crate::digest::Digest;
-use crate::settings::{CaFile, Trust};
+use crate::settings::{CaFile, ClientCertificate, Trust};
 
 /// The number of certificates whose fingerprints are shown where any certificate
 /// is accepted: an attacker who presents more cannot fill the log.
@@ -34,6 +35,31 @@ pub(crate) enum TrustError {
          PROXMOX_CA_FILE=/etc/pve/pve-root-ca.pem"
     )]
     CaFile(String),
+    /// The file of the client's certificate holds none, or a broken one.
+    #[error(
+        "PROXMOX_CLIENT_CERT ({0}) holds no certificate in PEM form, for example \
+         PROXMOX_CLIENT_CERT=/etc/proxmox-mcp/client.crt"
+    )]
+    ClientCertificate(String),
+    /// The file of its key holds none.
+    #[error(
+        "PROXMOX_CLIENT_KEY ({0}) holds no private key in PEM form without a passphrase (`openssl \
+         pkey` removes one), for example PROXMOX_CLIENT_KEY=/etc/proxmox-mcp/client.key"
+    )]
+    ClientKey(String),
+    /// They are not of each other.
+    #[error(
+        "PROXMOX_CLIENT_KEY ({key}) is not the key of the first certificate in \
+         PROXMOX_CLIENT_CERT ({certificate}): {cause}"
+    )]
+    ClientPair {
+        /// The file of the certificate.
+        certificate: String,
+        /// The file of the key.
+        key: String,
+        /// What is wrong.
+        cause: rustls::Error,
+    },
     /// The token makes no header.
     #[error(
         "PROXMOX_TOKEN_SECRET holds characters that no token secret has, for example \
@@ -71,7 +97,10 @@ impl Roots {
     }
 
     /// Reads the system's roots: this takes a while and blocks.
-    pub(super) fn client_config(&self) -> Result<ClientConfig, rustls::Error> {
+    pub(super) fn client_config(
+        &self,
+        identity: Option<Identity>,
+    ) -> Result<ClientConfig, rustls::Error> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = match self {
             Self::System(added) => Verifier::with_roots(added, &provider)?,
@@ -81,9 +110,38 @@ impl Roots {
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-            .with_no_client_auth();
-        Ok(config)
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        Ok(match identity {
+            Some(Identity(resolver)) => config.with_client_cert_resolver(resolver),
+            None => config.with_no_client_auth(),
+        })
+    }
+}
+
+/// Shows a certificate to servers that ask for one.
+#[derive(Clone)]
+pub(super) struct Identity(Arc<SingleCertAndKey>);
+
+impl Identity {
+    pub(super) fn new(client: &ClientCertificate) -> Result<Self, TrustError> {
+        let (certificate, key) = (&client.certificate, &client.key);
+        let malformed = || TrustError::ClientCertificate(certificate.name.clone());
+        let chain = CertificateDer::pem_slice_iter(&certificate.pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| malformed())?;
+        if chain.is_empty() {
+            return Err(malformed());
+        }
+        let der = PrivateKeyDer::from_pem_slice(&key.pem)
+            .map_err(|_| TrustError::ClientKey(key.name.clone()))?;
+        let provider = rustls::crypto::ring::default_provider();
+        let pair = CertifiedKey::from_der(chain, der, &provider);
+        let pair = pair.map_err(|cause| TrustError::ClientPair {
+            certificate: certificate.name.clone(),
+            key: key.name.clone(),
+            cause,
+        })?;
+        Ok(Self(Arc::new(SingleCertAndKey::from(pair))))
     }
 }
 
@@ -92,7 +150,7 @@ impl Roots {
 pub(crate) fn only(pem: &[u8]) -> Option<ClientConfig> {
     let certificate = CertificateDer::from_pem_slice(pem).ok()?;
     let pins = vec![Digest::of(&certificate)];
-    Roots::Pins(pins).client_config().ok()
+    Roots::Pins(pins).client_config(None).ok()
 }
 
 fn parse_ca_file(file: &CaFile) -> Result<Vec<CertificateDer<'static>>, TrustError> {
@@ -317,9 +375,7 @@ fn show_once(shown: &Mutex<Vec<Digest>>, seen: Digest) {
 mod tests {
     use std::io::Write as _;
 
-    use rustls::pki_types::PrivateKeyDer;
     use rustls::server::{ClientHello, ResolvesServerCert};
-    use rustls::sign::CertifiedKey;
     use rustls::{ClientConnection, ServerConfig, ServerConnection};
 
     use super::*;
@@ -376,7 +432,7 @@ mod tests {
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(Server(Arc::new(certified))));
         let mut server = ServerConnection::new(Arc::new(server)).unwrap();
-        let client = Roots::new(trust).unwrap().client_config()?;
+        let client = Roots::new(trust).unwrap().client_config(None)?;
         let name = ServerName::try_from("pve.example.com").unwrap();
         let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
         for _ in 0..20 {

@@ -47,7 +47,11 @@ impl Upstream {
             token: format!("{}!{}", settings.user, settings.token_name),
             authorization,
             echo: Echo::new(&settings.token_secret),
-            client: HttpsClient::new(&settings.trust)?,
+            client: HttpsClient::new(
+                &settings.trust,
+                settings.client_certificate.as_ref(),
+                settings.proxy.as_ref(),
+            )?,
         })
     }
 

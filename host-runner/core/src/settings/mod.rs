@@ -6,6 +6,7 @@
 
 mod error;
 mod http;
+mod proxy;
 mod secret_source;
 mod source;
 mod sources;
@@ -14,9 +15,10 @@ mod variable;
 
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
+pub(crate) use self::proxy::Proxy;
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
-pub(crate) use self::trust::{CaFile, Trust};
+pub(crate) use self::trust::{CaFile, ClientCertificate, Trust};
 pub(crate) use self::variable::{
     Detail, FitToken, ResultTokens, Variable, file_name, mask_secrets, poll_seconds,
 };
@@ -38,6 +40,10 @@ pub(crate) struct Settings {
     pub token_secret: Secret,
     /// Which certificates are accepted.
     pub trust: Trust,
+    /// What to show to a server that asks for a certificate.
+    pub client_certificate: Option<ClientCertificate>,
+    /// What connects to Proxmox VE. None: this process itself.
+    pub proxy: Option<Proxy>,
 }
 
 impl Settings {
@@ -106,6 +112,8 @@ impl Settings {
             None => Trust::Unverified,
         };
         Ok(Self {
+            client_certificate: client_certificate(sources)?,
+            proxy: proxy::from_sources(sources, &origin)?,
             origin,
             user,
             token_name,
@@ -122,6 +130,8 @@ impl Settings {
             token_name: "none".to_owned(),
             token_secret: Secret::new(String::new()),
             trust: Trust::Verified { ca: None },
+            client_certificate: None,
+            proxy: None,
         }
     }
 
@@ -132,6 +142,17 @@ impl Settings {
             (Variable::User.name().to_owned(), self.user.clone()),
             (Variable::TokenId.name().to_owned(), self.token_name.clone()),
         ]
+    }
+}
+
+fn client_certificate(sources: &Sources) -> Result<Option<ClientCertificate>, SettingsError> {
+    let certificate = sources.parse_optional(Variable::ClientCert, variable::read_ca_file)?;
+    let key = sources.parse_optional(Variable::ClientKey, variable::read_client_key)?;
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(ClientCertificate { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(sources.missing(vec![Variable::ClientKey])),
+        (None, Some(_)) => Err(sources.missing(vec![Variable::ClientCert])),
     }
 }
 
@@ -407,6 +428,10 @@ mod tests {
             (Variable::TokenSecret, "8a7f\n3c1e"),
             (Variable::VerifySsl, "maybe"),
             (Variable::CaFile, "/nonexistent/ca.pem"),
+            (Variable::ClientCert, "/nonexistent/client.pem"),
+            (Variable::ClientKey, "/nonexistent/client.key"),
+            (Variable::Proxy, "https://proxy.example.com:3128"),
+            (Variable::Proxy, "proxy.example.com:3128"),
             (Variable::Fingerprint, "AA:BB"),
             (Variable::Fingerprint, " , "),
             (Variable::Fingerprint, SECRET),

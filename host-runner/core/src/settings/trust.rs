@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::digest::Digest;
 
 /// Which certificates of Proxmox VE are accepted.
@@ -20,13 +22,37 @@ pub(crate) enum Trust {
     Unverified,
 }
 
-/// The certificates that `PROXMOX_CA_FILE` names.
+/// Certificates in a file.
 #[derive(Clone)]
 pub(crate) struct CaFile {
     /// Where they were read from, for messages.
     pub name: String,
     /// The certificates, in PEM.
     pub pem: Vec<u8>,
+}
+
+/// The certificate that a server in front of Proxmox VE asks for.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientCertificate {
+    /// `PROXMOX_CLIENT_CERT`, as read: the certificate and its chain.
+    pub certificate: CaFile,
+    /// `PROXMOX_CLIENT_KEY`, as read.
+    pub key: KeyFile,
+}
+
+/// A private key. It is wiped when it is dropped.
+#[derive(Clone)]
+pub(crate) struct KeyFile {
+    /// Where it was read from, for messages.
+    pub name: String,
+    /// The key, in PEM.
+    pub pem: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for KeyFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyFile").field(&self.name).finish()
+    }
 }
 
 impl fmt::Debug for CaFile {

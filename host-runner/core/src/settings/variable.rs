@@ -7,11 +7,11 @@ use std::time::Duration;
 use host_runner_policy::lookup;
 use tracing::level_filters::LevelFilter;
 
-use super::trust::CaFile;
+use super::trust::{CaFile, KeyFile};
 use crate::digest::Digest;
 use crate::likeness;
 use crate::log::LogFormat;
-use crate::operator_file::{self, MAX_CA_BYTES, MAX_SECRET_BYTES};
+use crate::operator_file::{self, MAX_CA_BYTES, MAX_ENV_BYTES, MAX_SECRET_BYTES};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
 
@@ -34,6 +34,12 @@ pub(crate) enum Variable {
     Fingerprint,
     /// `PROXMOX_CA_FILE`
     CaFile,
+    /// `PROXMOX_CLIENT_CERT`
+    ClientCert,
+    /// `PROXMOX_CLIENT_KEY`
+    ClientKey,
+    /// `PROXMOX_PROXY`
+    Proxy,
     /// `PROXMOX_MCP_POLICY`
     Policy,
     /// `PROXMOX_MCP_LOG`
@@ -133,7 +139,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 26] = [
+    pub(crate) const ALL: [Self; 29] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -142,6 +148,9 @@ impl Variable {
         Self::VerifySsl,
         Self::Fingerprint,
         Self::CaFile,
+        Self::ClientCert,
+        Self::ClientKey,
+        Self::Proxy,
         Self::Policy,
         Self::Log,
         Self::LogFormat,
@@ -173,6 +182,9 @@ impl Variable {
             Self::VerifySsl => "PROXMOX_VERIFY_SSL",
             Self::Fingerprint => "PROXMOX_FINGERPRINT",
             Self::CaFile => "PROXMOX_CA_FILE",
+            Self::ClientCert => "PROXMOX_CLIENT_CERT",
+            Self::ClientKey => "PROXMOX_CLIENT_KEY",
+            Self::Proxy => "PROXMOX_PROXY",
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
             Self::LogFormat => "PROXMOX_MCP_LOG_FORMAT",
@@ -199,8 +211,8 @@ impl Variable {
         Self::ALL.into_iter().find(|one| one.name() == name)
     }
 
-    /// Whether it says where Proxmox VE is, with which token to talk to it, or
-    /// which certificates to accept: these all come from one place.
+    /// Whether it says where Proxmox VE is and by which way, with which token to talk
+    /// to it, or which certificates to accept: these all come from one place.
     pub(super) fn is_of_the_connection(self) -> bool {
         matches!(
             self,
@@ -212,6 +224,9 @@ impl Variable {
                 | Self::VerifySsl
                 | Self::Fingerprint
                 | Self::CaFile
+                | Self::ClientCert
+                | Self::ClientKey
+                | Self::Proxy
         )
     }
 
@@ -228,6 +243,9 @@ impl Variable {
                  07:F1:5D:38:AC:E9:42:80:1B:D6:73:2E:C4:59:0F:A7"
             }
             Self::CaFile => "/etc/pve/pve-root-ca.pem",
+            Self::ClientCert => "/etc/proxmox-mcp/client.crt",
+            Self::ClientKey => "/etc/proxmox-mcp/client.key",
+            Self::Proxy => "http://proxy.example.com:3128",
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
             Self::LogFormat => "json",
@@ -272,6 +290,7 @@ pub(super) fn nearest(name: &str) -> Option<Variable> {
         "TOKEN_VALUE" | "API_TOKEN" | "API_TOKEN_SECRET" | "SECRET" | "PASSWORD" => {
             Some(Variable::TokenSecret)
         }
+        "HTTP_PROXY" | "HTTPS_PROXY" => Some(Variable::Proxy),
         "INSECURE" | "TLS_INSECURE" | "VERIFY_TLS" => Some(Variable::VerifySsl),
         _ => None,
     };
@@ -463,6 +482,15 @@ pub(super) fn read_ca_file(text: &str) -> Result<CaFile, String> {
     Ok(CaFile {
         name: text.to_owned(),
         pem: pem.to_vec(),
+    })
+}
+
+pub(super) fn read_client_key(text: &str) -> Result<KeyFile, String> {
+    let pem = operator_file::read_private(Path::new(text), MAX_ENV_BYTES)
+        .map_err(|error| format!("names {}, which {error}", file_name(text)))?;
+    Ok(KeyFile {
+        name: text.to_owned(),
+        pem,
     })
 }
 

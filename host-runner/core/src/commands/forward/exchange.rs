@@ -250,6 +250,11 @@ impl Refusal {
                 "not-sent",
                 ": check PROXMOX_URL of host-runner forward, the firewall, and that the node is up",
             ),
+            FailureKind::Proxy => (
+                StatusCode::BAD_GATEWAY,
+                "not-sent",
+                ": check PROXMOX_PROXY of host-runner forward",
+            ),
             FailureKind::Certificate => (
                 StatusCode::BAD_GATEWAY,
                 "not-sent",
