@@ -127,3 +127,37 @@ async fn files_that_cannot_be_used_are_named() -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// A `.env` that was found does not say whose key to use at its address.
+#[tokio::test]
+async fn an_unnamed_dot_env_names_no_key_elsewhere() -> anyhow::Result<()> {
+    let scene = Scene::new().await?;
+    let (certificate, key) = scene.authority.client()?;
+    let elsewhere = tempfile::tempdir()?;
+    let path = elsewhere.path().join("client.key");
+    std::fs::write(&path, &key)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    let token = scene.sim.token("all")?;
+    let lines = format!(
+        "PROXMOX_URL={}\nPROXMOX_TOKEN_ID={}\nPROXMOX_TOKEN_SECRET={}\nPROXMOX_CA_FILE={}\n\
+         PROXMOX_CLIENT_CERT=client.crt\nPROXMOX_CLIENT_KEY=",
+        scene.gatekeeper.url,
+        token.id,
+        token.secret,
+        scene.authority.ca_file().display()
+    );
+    let host = |key_file: &str| -> anyhow::Result<HostRunner> {
+        HostRunner::new()?
+            .secret(&token.secret)
+            .file("client.crt", &certificate)?
+            .private_file("client.key", &key)?
+            .private_file(".env", &format!("{lines}{key_file}\n"))
+    };
+    let outside = path.display().to_string();
+    let output = host(&outside)?.run(&CALL).await?;
+    output.assert_refused_in_one_line(&["PROXMOX_CLIENT_KEY", "--dotenv"]);
+    for host in [host(&outside)?.arg("--dotenv"), host("client.key")?] {
+        host.run(&CALL).await?.assert_succeeds();
+    }
+    Ok(())
+}

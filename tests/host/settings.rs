@@ -504,6 +504,21 @@ async fn every_setting_works_from_every_source() -> anyhow::Result<()> {
     output.assert_refused_in_one_line(&["other.toml"]);
     let output = environment()?.arg("--log-level=off").run(&start).await?;
     assert!(!output.stderr.contains("DEBUG"), "{output:?}");
+    // So do the format of the log, and its flag.
+    for host in [
+        sim.host()?.env("PROXMOX_MCP_LOG_FORMAT", "json"),
+        host_with(
+            &sim,
+            ".env",
+            &format!("{lines}PROXMOX_MCP_LOG_FORMAT=json\n"),
+        )?,
+        sim.host()?.arg("--log-format=json"),
+    ] {
+        let host = host.arg("--log-level=debug");
+        let output = host.run(&CALL).await?;
+        let line = output.stderr.lines().next().unwrap_or_default();
+        assert!(line.starts_with("{\"timestamp\":\""), "{output:?}");
+    }
     // Nonsense is refused in all places.
     for host in [
         sim.host()?.env("PROXMOX_MCP_LOG", "loud"),

@@ -23,6 +23,8 @@ pub(crate) use self::variable::{
     Detail, FitToken, ResultTokens, Variable, file_name, mask_secrets, poll_seconds,
 };
 
+use std::path::Path;
+
 use self::variable::is_like_a_secret;
 use crate::origin::Origin;
 use crate::secret::Secret;
@@ -147,7 +149,11 @@ impl Settings {
 
 fn client_certificate(sources: &Sources) -> Result<Option<ClientCertificate>, SettingsError> {
     let certificate = sources.parse_optional(Variable::ClientCert, variable::read_ca_file)?;
-    let key = sources.parse_optional(Variable::ClientKey, variable::read_client_key)?;
+    let key = sources.parse_optional(Variable::ClientKey, |path| {
+        let allowed = sources.may_name(Path::new(path));
+        allowed.map_err(|problem| format!("names {}, which {problem}", file_name(path)))?;
+        variable::read_client_key(path)
+    })?;
     match (certificate, key) {
         (Some(certificate), Some(key)) => Ok(Some(ClientCertificate { certificate, key })),
         (None, None) => Ok(None),

@@ -47,10 +47,10 @@ impl Sources {
         })
     }
 
-    /// Whether the file of settings may name this one as the secret's. A `.env`
-    /// that was found and not named may not: it could send any file's content to
-    /// an address of its choice.
-    fn may_name(&self, secret: &Path) -> Result<(), String> {
+    /// Whether the file of settings may name this one as that of a secret or a key.
+    /// A `.env` that was found and not named may not: it could send any file's
+    /// content to an address of its choice, or prove there whose key it has.
+    pub(super) fn may_name(&self, secret: &Path) -> Result<(), String> {
         if self.unnamed_file().is_none() {
             return Ok(());
         }
