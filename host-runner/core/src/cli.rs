@@ -158,7 +158,7 @@ pub(crate) enum Command {
 #[derive(Debug, Default, Args)]
 pub(crate) struct ServeArgs {
     /// Serve MCP over HTTP on this address instead of stdin and stdout; port 0 takes a free
-    /// one. Any but a loopback address requires tokens of clients
+    /// one. Any but a loopback address requires tokens of clients, or an OAuth issuer
     /// [PROXMOX_MCP_HTTP]
     #[arg(long, value_name = "ADDRESS", help_heading = "HTTP")]
     http: Option<String>,
@@ -193,10 +193,34 @@ pub(crate) struct ServeArgs {
     /// The certificate's private key (PEM) [PROXMOX_MCP_TLS_KEY]
     #[arg(long, value_name = "FILE", help_heading = "HTTP")]
     tls_key: Option<String>,
+    /// The OAuth issuers whose access tokens are accepted, as the tokens name them (iss)
+    /// [PROXMOX_MCP_OAUTH_ISSUERS]
+    #[arg(long, value_name = "URL,…", help_heading = "OAuth")]
+    oauth_issuers: Option<String>,
+    /// The URL that clients use, which access tokens are requested for; with --oauth-issuers
+    /// [PROXMOX_MCP_HTTP_URL]
+    #[arg(long, value_name = "URL", help_heading = "OAuth")]
+    http_url: Option<String>,
+    /// The audiences of which an access token must have one (aud)
+    /// [PROXMOX_MCP_OAUTH_AUDIENCES] [default: the URL that clients use]
+    #[arg(long, value_name = "AUDIENCE,…", help_heading = "OAuth")]
+    oauth_audiences: Option<String>,
+    /// Where the keys of each issuer are, if its metadata does not say so or names another
+    /// origin [PROXMOX_MCP_OAUTH_JWKS]
+    #[arg(long, value_name = "URL,…", help_heading = "OAuth")]
+    oauth_jwks: Option<String>,
+    /// CA certificates to trust for the issuers in addition to the system's (PEM)
+    /// [PROXMOX_MCP_OAUTH_CA_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "OAuth")]
+    oauth_ca_file: Option<String>,
+    /// What the names of the scopes begin with; observe, operate and admin follow
+    /// [PROXMOX_MCP_OAUTH_SCOPE_PREFIX] [default: proxmox:]
+    #[arg(long, value_name = "TEXT", help_heading = "OAuth")]
+    oauth_scope_prefix: Option<String>,
 }
 
 impl ServeArgs {
-    fn settings(&self) -> [(Variable, Option<&str>); 9] {
+    fn settings(&self) -> [(Variable, Option<&str>); 15] {
         [
             (Variable::Http, self.http.as_deref()),
             (Variable::HttpTokensFile, self.http_tokens_file.as_deref()),
@@ -207,6 +231,15 @@ impl ServeArgs {
             (Variable::HttpConcurrency, self.http_concurrency.as_deref()),
             (Variable::TlsCert, self.tls_cert.as_deref()),
             (Variable::TlsKey, self.tls_key.as_deref()),
+            (Variable::OAuthIssuers, self.oauth_issuers.as_deref()),
+            (Variable::HttpUrl, self.http_url.as_deref()),
+            (Variable::OAuthAudiences, self.oauth_audiences.as_deref()),
+            (Variable::OAuthJwks, self.oauth_jwks.as_deref()),
+            (Variable::OAuthCaFile, self.oauth_ca_file.as_deref()),
+            (
+                Variable::OAuthScopePrefix,
+                self.oauth_scope_prefix.as_deref(),
+            ),
         ]
     }
 }

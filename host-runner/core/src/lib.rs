@@ -27,6 +27,7 @@ mod json_line;
 mod likeness;
 mod log;
 mod mcp;
+mod oauth;
 mod observe;
 mod offer;
 mod operator_file;

@@ -64,8 +64,8 @@ pub(crate) enum SettingsError {
     #[error(
         "PROXMOX_MCP_HTTP ({}) is not a loopback address, and no authentication is configured: name \
          a file of bearer tokens with --http-tokens-file (PROXMOX_MCP_HTTP_TOKENS_FILE) or give \
-         them in PROXMOX_MCP_HTTP_TOKENS; or listen on this machine only, for example --http \
-         127.0.0.1:8080",
+         them in PROXMOX_MCP_HTTP_TOKENS, or name an OAuth issuer with --oauth-issuers; or listen \
+         on this machine only, for example --http 127.0.0.1:8080",
         .0.as_ref().unwrap_or(&Source::Flag)
     )]
     OpenAddress(Option<Source>),
@@ -73,7 +73,8 @@ pub(crate) enum SettingsError {
     #[error(
         "PROXMOX_MCP_HTTP_HOSTS ({}) has a name that is not of a loopback address, and no \
          authentication is configured: name a file of bearer tokens with --http-tokens-file \
-         (PROXMOX_MCP_HTTP_TOKENS_FILE) or give them in PROXMOX_MCP_HTTP_TOKENS",
+         (PROXMOX_MCP_HTTP_TOKENS_FILE) or give them in PROXMOX_MCP_HTTP_TOKENS, or name an OAuth \
+         issuer with --oauth-issuers",
         .0.as_ref().unwrap_or(&Source::Flag)
     )]
     OpenHosts(Option<Source>),

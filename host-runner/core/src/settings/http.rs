@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use super::error::SettingsError;
+use super::oauth::OAuthSettings;
 use super::source::Source;
 use super::sources::Sources;
 use super::variable::Variable;
@@ -21,10 +22,13 @@ const CONCURRENCY: u32 = 64;
 pub(crate) struct HttpSettings {
     /// Port 0 takes a free one.
     pub address: SocketAddr,
-    /// None: everybody who reaches the address may call tools.
+    /// Bearer tokens with names.
     pub tokens: Option<TokenSource>,
+    /// Issuers of tokens. With neither these nor tokens, everybody who reaches the address may
+    /// call tools.
+    pub oauth: Option<OAuthSettings>,
     /// Names, with or without a port, by which clients know the server, besides those of a
-    /// loopback address.
+    /// loopback address. The one in the URL that clients use is among them.
     pub hosts: Vec<String>,
     /// Web pages that may send requests: `https://app.example.com`, with `:*` for any port.
     pub origins: Vec<String>,
@@ -105,9 +109,10 @@ impl HttpSettings {
             let list = sources.parse_optional(variable, |text: &str| parse_list(text, parse));
             list.map(Option::unwrap_or_default)
         };
-        let http = Self {
+        let mut http = Self {
             address,
             tokens: tokens(sources)?,
+            oauth: OAuthSettings::from_sources(sources)?,
             hosts: list(Variable::HttpHosts, parse_host)?,
             origins: list(Variable::HttpOrigins, parse_origin)?,
             tls: tls(sources)?,
@@ -115,14 +120,17 @@ impl HttpSettings {
             requests_per_minute: number(Variable::HttpRequests, 1_000_000, REQUESTS)?,
             concurrency: number(Variable::HttpConcurrency, 65_536, CONCURRENCY)?,
         };
-        if http.tokens.is_none() && !is_loopback(address.ip()) {
+        let is_open = http.tokens.is_none() && http.oauth.is_none();
+        if is_open && !is_loopback(address.ip()) {
             let place = sources.get(Variable::Http).map(|(_, place)| place);
             return Err(SettingsError::OpenAddress(place));
         }
-        if http.tokens.is_none() && !http.hosts.iter().all(|host| is_loopback_host(host)) {
+        if is_open && !http.hosts.iter().all(|host| is_loopback_host(host)) {
             let place = sources.get(Variable::HttpHosts).map(|(_, place)| place);
             return Err(SettingsError::OpenHosts(place));
         }
+        let named = http.oauth.as_ref();
+        http.hosts.extend(named.and_then(OAuthSettings::host));
         Ok(Some(http))
     }
 }

@@ -6,6 +6,7 @@
 
 mod error;
 mod http;
+mod oauth;
 mod proxy;
 mod secret_source;
 mod source;
@@ -15,6 +16,7 @@ mod variable;
 
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
+pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
@@ -263,9 +265,14 @@ mod tests {
                 Variable::Policy => {}
                 of_http
                     if of_http.name().starts_with("PROXMOX_MCP_HTTP")
-                        || of_http.name().starts_with("PROXMOX_MCP_TLS") =>
+                        || of_http.name().starts_with("PROXMOX_MCP_TLS")
+                        || of_http.name().starts_with("PROXMOX_MCP_OAUTH") =>
                 {
-                    let on = [(Variable::Http, "127.0.0.1:8080")];
+                    let on = [
+                        (Variable::Http, "127.0.0.1:8080"),
+                        (Variable::HttpUrl, Variable::HttpUrl.example()),
+                        (Variable::OAuthIssuers, Variable::OAuthIssuers.example()),
+                    ];
                     let given: Vec<_> = on.iter().chain(&swapped).copied().collect();
                     if let Err(error) = HttpSettings::from_sources(&sources(&given)) {
                         let error = error.to_string();

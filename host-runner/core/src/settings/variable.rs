@@ -76,6 +76,18 @@ pub(crate) enum Variable {
     TlsCert,
     /// `PROXMOX_MCP_TLS_KEY`
     TlsKey,
+    /// `PROXMOX_MCP_HTTP_URL`
+    HttpUrl,
+    /// `PROXMOX_MCP_OAUTH_ISSUERS`
+    OAuthIssuers,
+    /// `PROXMOX_MCP_OAUTH_AUDIENCES`
+    OAuthAudiences,
+    /// `PROXMOX_MCP_OAUTH_JWKS`
+    OAuthJwks,
+    /// `PROXMOX_MCP_OAUTH_CA_FILE`
+    OAuthCaFile,
+    /// `PROXMOX_MCP_OAUTH_SCOPE_PREFIX`
+    OAuthScopePrefix,
 }
 
 /// Whether to leave out tools for which the token has no privilege.
@@ -139,7 +151,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 29] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -169,6 +181,12 @@ impl Variable {
         Self::HttpConcurrency,
         Self::TlsCert,
         Self::TlsKey,
+        Self::HttpUrl,
+        Self::OAuthIssuers,
+        Self::OAuthAudiences,
+        Self::OAuthJwks,
+        Self::OAuthCaFile,
+        Self::OAuthScopePrefix,
     ];
 
     /// Its name in the environment and in files.
@@ -203,6 +221,12 @@ impl Variable {
             Self::HttpConcurrency => "PROXMOX_MCP_HTTP_CONCURRENCY",
             Self::TlsCert => "PROXMOX_MCP_TLS_CERT",
             Self::TlsKey => "PROXMOX_MCP_TLS_KEY",
+            Self::HttpUrl => "PROXMOX_MCP_HTTP_URL",
+            Self::OAuthIssuers => "PROXMOX_MCP_OAUTH_ISSUERS",
+            Self::OAuthAudiences => "PROXMOX_MCP_OAUTH_AUDIENCES",
+            Self::OAuthJwks => "PROXMOX_MCP_OAUTH_JWKS",
+            Self::OAuthCaFile => "PROXMOX_MCP_OAUTH_CA_FILE",
+            Self::OAuthScopePrefix => "PROXMOX_MCP_OAUTH_SCOPE_PREFIX",
         }
     }
 
@@ -266,6 +290,12 @@ impl Variable {
             Self::HttpConcurrency => "64",
             Self::TlsCert => "/etc/proxmox-mcp/tls/tls.crt",
             Self::TlsKey => "/etc/proxmox-mcp/tls/tls.key",
+            Self::HttpUrl => "https://mcp.example.com:8443/mcp",
+            Self::OAuthIssuers => "https://id.example.com/realms/main",
+            Self::OAuthAudiences => "https://mcp.example.com:8443/mcp",
+            Self::OAuthJwks => "https://id.example.com/realms/main/protocol/openid-connect/certs",
+            Self::OAuthCaFile => "/etc/proxmox-mcp/issuer-ca.pem",
+            Self::OAuthScopePrefix => "proxmox:",
         }
     }
 }

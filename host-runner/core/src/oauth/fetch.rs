@@ -1,0 +1,143 @@
+//! The HTTP client: it sends GET requests without credentials, and only to the origins that
+//! the operator named. It follows no redirects.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use url::{Origin, Url};
+
+use crate::settings::CaFile;
+
+/// How long one request may take, with its connection.
+const TIME: Duration = Duration::from_secs(5);
+/// The most that is read of a response.
+const MAX_BYTES: usize = 64 * 1024;
+
+type Connections = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+
+/// Reaches the origins that the operator named.
+pub(super) struct Fetcher {
+    origins: Vec<Origin>,
+    /// Accepted in addition to the system's.
+    certificates: Vec<CertificateDer<'static>>,
+    /// Made for the first request, which reads the system's certificates.
+    connections: OnceCell<Connections>,
+}
+
+impl Fetcher {
+    /// Reaches the origins of these addresses. Fails if the file has no certificate.
+    pub(super) fn new<'a>(
+        ca: Option<&CaFile>,
+        named: impl Iterator<Item = &'a Url>,
+    ) -> Result<Self, String> {
+        Ok(Self {
+            origins: named.map(Url::origin).collect(),
+            certificates: ca.map(certificates).transpose()?.unwrap_or_default(),
+            connections: OnceCell::new(),
+        })
+    }
+
+    /// Asks for a document: the status and the body. The message of an error is for the
+    /// operator.
+    pub(super) async fn get(&self, url: &Url) -> Result<(StatusCode, Bytes), String> {
+        if !self.origins.contains(&url.origin()) {
+            return Err(format!(
+                "{url} is at another origin than the issuer: name it with --oauth-jwks if its keys \
+                 are to be trusted"
+            ));
+        }
+        match tokio::time::timeout(TIME, self.exchange(url)).await {
+            // Without a colon, which would make the log hide the rest if the path ends with `keys`.
+            Ok(answer) => answer.map_err(|why| format!("{why}, asked for {url}")),
+            Err(_) => Err(format!("{url} does not answer within {} s", TIME.as_secs())),
+        }
+    }
+
+    async fn exchange(&self, url: &Url) -> Result<(StatusCode, Bytes), String> {
+        let connections = self.connections.get_or_try_init(|| self.connect()).await?;
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Empty::new())
+            .map_err(|error| error.to_string())?;
+        let response = connections.request(request).await;
+        let response = response.map_err(|error| chain(&error))?;
+        let status = response.status();
+        if status.is_redirection() {
+            return Err(format!(
+                "status {status}: redirects are not followed, so name the final address"
+            ));
+        }
+        let body = Limited::new(response.into_body(), MAX_BYTES)
+            .collect()
+            .await;
+        let body = body.map_err(|error| format!("the body cannot be read: {error}"))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn connect(&self) -> Result<Connections, String> {
+        let added = self.certificates.clone();
+        let config = tokio::task::spawn_blocking(move || client_config(added)).await;
+        let config = config.map_err(|error| error.to_string())??;
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(TIME));
+        // Plain HTTP is only for issuers on this machine: the settings allow no others.
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .http1_max_buf_size(MAX_BYTES)
+            .build(connector);
+        Ok(client)
+    }
+}
+
+/// Reads the system's roots: this takes a while and blocks.
+fn client_config(added: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(added);
+    let provider = rustls::crypto::ring::default_provider();
+    let config = ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn certificates(file: &CaFile) -> Result<Vec<CertificateDer<'static>>, String> {
+    let refused = || {
+        format!(
+            "PROXMOX_MCP_OAUTH_CA_FILE ({}) holds no certificate in PEM form: name the certificate \
+             of the authority that has signed the issuer's",
+            file.name
+        )
+    };
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.pem).collect();
+    let certificates = certificates.map_err(|_| refused())?;
+    let mut store = RootCertStore::empty();
+    let (good, bad) = store.add_parsable_certificates(certificates.iter().cloned());
+    match (good, bad) {
+        (0, _) | (_, 1..) => Err(refused()),
+        _ => Ok(certificates),
+    }
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let messages: Vec<_> = causes.map(ToString::to_string).collect();
+    messages.join(": ")
+}
