@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
+use host_runner_policy::Preset;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -115,6 +116,7 @@ impl Http {
         let path: String = request.uri().path().chars().take(SHOWN_CHARS).collect();
         let mut remote = Remote {
             user: None,
+            preset: None,
             address,
             request: Arc::clone(&number),
             session: None,
@@ -151,13 +153,17 @@ impl Http {
         // Probes know the server by its address, and learn nothing that is not public.
         match request.uri().path() {
             "/healthz" => return Ok((of_probe(true, &json!({ "status": "ok" })), None)),
-            "/readyz" => return Ok((self.readiness(request.headers(), remote.address), None)),
+            "/readyz" => {
+                let response = self.readiness(request.headers(), remote.address).await;
+                return Ok((response, None));
+            }
             _ => {}
         }
         check_head(&request)?;
         let host = self.visitors.check_host(&request)?;
         let origin = self.visitors.check_origin(request.headers(), &host)?;
-        let answered = match visitor::preflight(&request) {
+        let open = visitor::preflight(&request);
+        let answered = match open.or_else(|| self.access.metadata(&request)) {
             Some(response) => Ok((response, None)),
             None => self.authenticate(request, remote, place).await,
         };
@@ -181,14 +187,24 @@ impl Http {
     ) -> Result<(Response<Body>, Holds), Refusal> {
         let address = remote.address;
         let has_token = request.headers().contains_key(header::AUTHORIZATION);
-        remote.user = match self.access.admit(request.headers()) {
-            Ok(user) => user,
+        let identity = match self.access.admit(request.headers()).await {
+            Ok(identity) => identity,
             // A right token counts even then: others may share the address, behind a proxy.
-            Err(refusal) if has_token => {
+            Err(refusal) if has_token && refusal.status == StatusCode::UNAUTHORIZED => {
                 return Err(self.limits.failed(address).unwrap_or(refusal));
             }
             Err(refusal) => return Err(refusal),
         };
+        if let Some(identity) = identity {
+            tracing::debug!(
+                "{}: {} has the scopes {:?}",
+                remote.request,
+                identity.user,
+                identity.scopes
+            );
+            remote.user = Some(identity.user);
+            remote.preset = identity.preset;
+        }
         place.know();
         // Nothing behind this needs the token.
         request.headers_mut().remove(header::AUTHORIZATION);
@@ -229,6 +245,9 @@ impl Http {
         match path {
             "/mcp" => {
                 let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
+                if remote.only_observes() && profile.server.may_change(&body).await {
+                    return Err(self.needs_more());
+                }
                 Ok(profile.endpoint.answer(head, body, remote.clone()).await)
             }
             "/openapi.json" if head.method == Method::GET => {
@@ -272,6 +291,9 @@ impl Http {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(Refusal::new(status, "busy", message).retry_after(1));
         }
+        if remote.only_observes() && !profile.server.only_reads(tool).await {
+            return Err(self.needs_more());
+        }
         let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
         let place = profile
             .endpoint
@@ -285,7 +307,15 @@ impl Http {
         response
     }
 
-    fn readiness(&self, headers: &HeaderMap, address: IpAddr) -> Response<Body> {
+    fn needs_more(&self) -> Refusal {
+        self.access.insufficient(
+            Preset::Operate,
+            "the access token may only observe, and this may change something: request a token \
+             with the scope in the header WWW-Authenticate",
+        )
+    }
+
+    async fn readiness(&self, headers: &HeaderMap, address: IpAddr) -> Response<Body> {
         let is_ready = self.is_ready.load(Ordering::Relaxed);
         let is_ending = self.closing.is_cancelled();
         let status = match (is_ready, is_ending) {
@@ -295,7 +325,7 @@ impl Http {
         };
         let mut body = Map::from_iter([("status".to_owned(), json!(status))]);
         // When the cluster was used last is not for strangers.
-        if address.is_loopback() || self.access.admit(headers).is_ok() {
+        if address.is_loopback() || self.access.admit(headers).await.is_ok() {
             // Proxmox VE is not asked: a probe comes every few seconds.
             let (answered, failed) = self.metrics.contact();
             let contact = json!({
@@ -336,6 +366,7 @@ fn area(path: &str) -> &'static str {
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         path if path.starts_with(plain::TOOLS) => "/tools",
+        path if path.starts_with("/.well-known/") => "/.well-known",
         _ => "other",
     }
 }

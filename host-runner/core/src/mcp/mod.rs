@@ -2,6 +2,7 @@
 
 mod backlog;
 mod call;
+mod changes;
 mod common;
 mod complete;
 mod confirm;

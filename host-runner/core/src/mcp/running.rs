@@ -134,7 +134,9 @@ impl Running {
             }
             false => (Consent::Unavailable, None),
         };
+        let remote = start.caller.remote.as_ref();
         let terms = Terms {
+            read_only: tool.annotations.read_only || remote.is_some_and(Remote::only_observes),
             consent,
             environment: start.ceiling.environment(start.detail),
             ..tool.terms()

@@ -239,7 +239,7 @@ impl Gate {
             return verdict;
         }
         if self.terms.read_only && acts(parsed, &verdict.meaning) {
-            let reason = "the tool is annotated as read-only";
+            let reason = "the tool is annotated as read-only, or its client may only observe";
             return Verdict::deny(Rule::ReadOnlyTool, reason);
         }
         match self.undeclared(parsed) {

@@ -9,7 +9,7 @@ use super::ask::Asker;
 /// What is known of a call before it begins.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
-    /// Its tool is annotated as read-only, and is held to that.
+    /// Its tool is annotated as read-only, or its client may only observe: it is held to that.
     pub read_only: bool,
     /// Its tool is dangerous, and the operator allowed it.
     pub dangerous: bool,

@@ -41,7 +41,8 @@ pub(super) async fn run(
     checksum: Option<Digest>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    let access = Access::new(settings.tokens.as_ref()).map_err(CommandError::Usage)?;
+    let access = Access::new(settings.tokens.as_ref(), settings.oauth.as_ref());
+    let access = access.map_err(CommandError::Usage)?;
     let tls = settings.tls.as_ref().map(Tls::new).transpose();
     let tls = tls.map_err(CommandError::Usage)?;
     // The simulated cluster serves until the end.

@@ -113,7 +113,7 @@ impl Set {
 
 impl Profiles for Set {
     fn of(&self, client: &Remote) -> Result<Arc<Profile>, String> {
-        let clients = self.policies.clients(client.user.as_deref(), None);
+        let clients = self.policies.clients(client.user.as_deref(), client.preset);
         let made = self.make(&clients).map_err(|error| {
             let name = client.user.as_deref().unwrap_or("-");
             tracing::error!("the policy cannot be used for the client {name}: {error}");
