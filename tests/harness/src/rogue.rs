@@ -92,6 +92,11 @@ impl Authority {
         }))
     }
 
+    /// The file with its certificate.
+    pub fn ca_file(&self) -> &Path {
+        &self.ca_file
+    }
+
     /// A server with a certificate for this name, on a port of 127.0.0.1; 0 is
     /// any. Each request is answered by what `script` says to its text.
     pub async fn serve(
