@@ -7,7 +7,12 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::token::SignedWith;
+/// With what a token says that it is signed.
+#[derive(Debug, Clone)]
+pub(super) struct SignedWith {
+    pub(super) algorithm: Algorithm,
+    pub(super) key_id: Option<String>,
+}
 
 /// The keys of an issuer.
 pub(super) struct KeySet(Vec<Jwk>);

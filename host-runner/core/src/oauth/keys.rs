@@ -8,8 +8,7 @@ use jsonwebtoken::DecodingKey;
 use tokio::sync::watch;
 
 use super::discovery::Source;
-use super::key_set::KeySet;
-use super::token::SignedWith;
+use super::key_set::{KeySet, SignedWith};
 
 /// After so long, the keys are fetched again in the background.
 const FRESH: Duration = Duration::from_secs(15 * 60);

@@ -13,8 +13,10 @@
 //! - `key_set`: which of them a token was signed with.
 //! - `discovery`: where an issuer publishes its keys.
 //! - `fetch`: the HTTP client.
+//! - `error`: why a token is not accepted.
 
 mod discovery;
+mod error;
 mod fetch;
 mod key_set;
 mod keys;
@@ -23,6 +25,8 @@ mod subject;
 mod token;
 
 use std::sync::Arc;
+
+pub(crate) use self::error::TokenError;
 
 use self::discovery::Source;
 use self::fetch::Fetcher;
@@ -49,20 +53,6 @@ pub(crate) struct Verified {
     pub(crate) user: String,
     /// All of its scopes, also those of other servers.
     pub(crate) scopes: Vec<String>,
-}
-
-/// A token that is not accepted. The messages hold nothing of it.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TokenError {
-    /// It is not valid for this server.
-    #[error("{0}")]
-    Invalid(&'static str),
-    /// Nobody knows, since the issuer's keys cannot be read.
-    #[error(
-        "the keys of {0} cannot be read at the moment, so no token of it can be checked: try \
-         again in a few seconds, or ask the operator of this server to read its log"
-    )]
-    Unavailable(String),
 }
 
 impl Issuers {

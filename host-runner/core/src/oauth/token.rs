@@ -4,11 +4,13 @@
 
 use jsonwebtoken::dangerous::insecure_decode_claims;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{TokenError, signature};
+use super::error::TokenError;
+use super::key_set::SignedWith;
+use super::signature;
 
 /// How far the clocks of issuer and server may differ.
 const LEEWAY_SECONDS: u64 = 30;
@@ -24,13 +26,6 @@ const OTHER_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
 pub(super) struct Unverified {
     pub(super) issuer: String,
     pub(super) signed_with: SignedWith,
-}
-
-/// With what a token says that it is signed.
-#[derive(Debug, Clone)]
-pub(super) struct SignedWith {
-    pub(super) algorithm: Algorithm,
-    pub(super) key_id: Option<String>,
 }
 
 /// What a verified token says.

@@ -2,7 +2,7 @@
 
 use jsonwebtoken::Algorithm;
 
-use super::super::TokenError;
+use super::super::error::TokenError;
 use super::super::key_set::KeySet;
 use super::super::token::{self, Claims};
 
