@@ -63,14 +63,14 @@ struct Serving {
 
 #[derive(Debug, Subcommand)]
 enum Serve {
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve MCP on stdin and stdout (the default), or over HTTP with --http
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// List the tools; needs no settings
     Tools {
         /// As JSON, with the schemas
