@@ -137,11 +137,6 @@ impl Authority {
         })
     }
 
-    /// The certificate that it signs with.
-    pub fn ca_file(&self) -> &Path {
-        &self.ca_file
-    }
-
     /// A certificate for a client, and its key, in PEM.
     pub fn client(&self) -> anyhow::Result<(String, String)> {
         let key = KeyPair::generate()?;
