@@ -279,6 +279,15 @@ async fn scopes_limit_what_a_client_may_do() -> anyhow::Result<()> {
     let client = web.client(Era::Stateless, Some(&operate));
     client.call("start_guest", json!({ "vmid": 201 })).await?;
     assert_eq!(sim.writes()?.len(), 1);
+    // The policy allows it, and the scope does not.
+    let stop = json!({ "name": "stop_guest", "arguments": { "vmid": 201, "mode": "hard" } });
+    let refused = client.ask("tools/call", stop.clone()).await?;
+    assert_says(&refused.response.to_string(), &["actions", "hard-stop"]);
+    assert_eq!(sim.writes()?.len(), 1);
+    let admin = token("proxmox:observe proxmox:admin")?;
+    let client = web.client(Era::Stateless, Some(&admin));
+    let stopped = client.result("tools/call", stop).await?;
+    assert_eq!(stopped["isError"], false, "{stopped}");
     Ok(())
 }
 

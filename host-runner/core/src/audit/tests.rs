@@ -60,6 +60,7 @@ async fn a_call_is_logged_from_start_to_end() {
     let arguments = redact::arguments(&arguments, &json!({}));
     let remote = Remote {
         user: Some("alice".into()),
+        preset: None,
         address: "192.0.2.7".parse().unwrap(),
         request: "17".into(),
         session: Some("5e55".into()),
@@ -288,6 +289,7 @@ proptest! {
         };
         let remote = Remote {
             user: Some(texts[3].as_str().into()),
+            preset: None,
             address: std::net::Ipv6Addr::LOCALHOST.into(),
             request: texts[4].as_str().into(),
             session: Some(texts[5].as_str().into()),
