@@ -40,7 +40,7 @@ impl Plugin {
         let sealed = Sandbox::sealed(self.machine.shared.limits.memory_bytes);
         let gate = Gate::new(&Arc::new(sealed), Terms::default(), None);
         let turn = self.turn().await?;
-        Ok((Call::new(&self.machine.shared, &[], &gate), gate, turn))
+        Ok((self.call(&gate), gate, turn))
     }
 
     /// What there is besides the tools: nothing, where the component has no guide.
