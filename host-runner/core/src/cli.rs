@@ -307,7 +307,8 @@ pub(crate) enum AuditCommand {
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Address of Proxmox VE; HTTPS only [PROXMOX_URL]
+    /// Address of Proxmox VE; HTTPS only. Several addresses of one cluster are separated by
+    /// commas: the first that answers is used [PROXMOX_URL]
     #[arg(long, global = true, help_heading = "Settings")]
     url: Option<String>,
     /// User that owns the token, such as mcp@pve [PROXMOX_USER]
@@ -324,7 +325,8 @@ pub(crate) struct Options {
     /// [PROXMOX_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     ca_file: Option<String>,
-    /// SHA-256 fingerprints of the only certificates to accept
+    /// SHA-256 fingerprints of the only certificates to accept; `HOST=` before one of them
+    /// limits it to that address
     /// [PROXMOX_FINGERPRINT]
     #[arg(long, global = true, value_name = "AA:BB:…", help_heading = "Settings")]
     fingerprint: Option<String>,

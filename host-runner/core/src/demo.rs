@@ -51,6 +51,7 @@ impl Demo {
                     pem: self.cluster.ca_pem().as_bytes().to_vec(),
                 }),
             },
+            others: Vec::new(),
         })
     }
 }

@@ -159,6 +159,23 @@ impl Origin {
         })
     }
 
+    /// Whether this is its host, or its host and port, in lower case.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        name == self.host || name == format!("{}:{}", self.host, self.port)
+    }
+
+    /// The same request at another address of the same Proxmox VE. None where `uri` is not
+    /// below this one.
+    pub(crate) fn at(&self, other: &Self, uri: &Uri) -> Option<Uri> {
+        let path = uri.path_and_query()?.as_str().strip_prefix(&self.prefix)?;
+        let path: PathAndQuery = format!("{}{path}", other.prefix).parse().ok()?;
+        let uri = Uri::builder().scheme(Scheme::HTTPS);
+        uri.authority(other.authority())
+            .path_and_query(path)
+            .build()
+            .ok()
+    }
+
     /// The address of an endpoint, whose path begins with a slash.
     pub(crate) fn api(&self, path: &str) -> String {
         format!("{self}{API_PATH}{path}")
@@ -457,6 +474,24 @@ mod tests {
             ),
         ] {
             assert_eq!(verdict(origin, uri), Err(denial), "{uri}");
+        }
+    }
+
+    #[test]
+    fn a_request_can_go_to_another_address() {
+        let origin = Origin::parse("https://pve1:8006/a").unwrap();
+        let uri = "https://pve1:8006/a/api2/json/nodes?x=/a".parse().unwrap();
+        for (other, there) in [
+            ("https://pve2", "https://pve2/api2/json/nodes?x=/a"),
+            (
+                "https://pve2:8006/b",
+                "https://pve2:8006/b/api2/json/nodes?x=/a",
+            ),
+        ] {
+            let other = Origin::parse(other).unwrap();
+            let uri = origin.at(&other, &uri).unwrap();
+            assert_eq!(uri.to_string(), there);
+            assert!(other.check(&uri).is_ok());
         }
     }
 

@@ -298,6 +298,7 @@ fn lost_detail(error: &SendError) -> Option<String> {
         | FailureKind::Tls(_)
         | FailureKind::Unroutable
         | FailureKind::Protocol => Some(error.detail.clone()),
+        _ if error.names_addresses => Some(error.detail.clone()),
         _ => None,
     }
 }

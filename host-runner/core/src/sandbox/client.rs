@@ -19,6 +19,7 @@ use tokio::sync::OnceCell;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::failure::{FailureKind, SendError};
+use super::in_time::{InTime, TooSlow};
 use super::limits::{COPIES_OF_AN_ANSWER, MAX_RESPONSE_BYTES};
 use super::tls::{Identity, Rejected, Roots, TrustError};
 use super::tunnel::{Connector, ProxyError};
@@ -26,7 +27,14 @@ use crate::budget::{Account, Hold};
 use crate::settings::{ClientCertificate, Proxy, Trust};
 use crate::timings::{self, Milestone};
 
+/// How long a connection may take, with its TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The same where there is another address to try.
+const SHORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long data may stay unacknowledged on a connection that was made, where there is
+/// another address to try: a node that has lost its power does not end its connections.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(5);
 /// Shorter than pveproxy keeps an idle connection, so that few requests meet
 /// one that is just being closed.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -34,7 +42,7 @@ const MAX_IDLE_CONNECTIONS: usize = 8;
 /// What is read ahead of an answer; its head has to fit in.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
 
-type Connections = HyperClient<HttpsConnector<Connector>, Full<Bytes>>;
+type Connections = HyperClient<InTime<HttpsConnector<Connector>>, Full<Bytes>>;
 
 /// Sends requests over HTTPS. The first one reads the system's certificates.
 #[derive(Clone)]
@@ -45,6 +53,8 @@ pub(super) struct HttpsClient {
     connections: Arc<OnceCell<Pools>>,
     /// Connections are served where no component can hold them up.
     home: Option<Handle>,
+    /// Whether there is another address to try.
+    is_one_of_several: bool,
 }
 
 /// The body of an answer, and the memory that it takes.
@@ -73,7 +83,14 @@ impl HttpsClient {
             proxy: proxy.cloned().map(Arc::new),
             connections: Arc::default(),
             home: Handle::try_current().ok(),
+            is_one_of_several: false,
         })
+    }
+
+    /// For an address that is not the only one: does not wait long for a connection.
+    pub(super) fn one_of_several(mut self) -> Self {
+        self.is_one_of_several = true;
+        self
     }
 
     /// Reads the system's certificates.
@@ -143,12 +160,21 @@ impl HttpsClient {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let within = match self.is_one_of_several {
+            true => SHORT_CONNECT_TIMEOUT,
+            false => CONNECT_TIMEOUT,
+        };
+        tcp.set_connect_timeout(Some(within));
+        #[cfg(target_os = "linux")]
+        if self.is_one_of_several {
+            tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        }
         let https = HttpsConnectorBuilder::new()
             .with_tls_config(config)
             .https_only()
             .enable_http1()
             .wrap_connector(Connector::new(tcp, self.proxy.as_deref()));
+        let https = InTime::new(https, within);
         let pool = |idle| {
             HyperClient::builder(TokioExecutor::new())
                 .pool_timer(TokioTimer::new())
@@ -256,14 +282,21 @@ fn of_request(error: legacy::Error) -> SendError {
     let (kind, detail) = causes(&error)
         .find_map(known_cause)
         .unwrap_or_else(|| unknown_cause(&error, connecting));
-    // While it is being made, nothing of the request has left: a service that
-    // is just ending takes connections and drops them.
     let (kind, detail) = match kind {
+        // While it is being made, nothing of the request has left: a service that
+        // is just ending takes connections and drops them.
         FailureKind::ConnectionClosed if connecting => (
             FailureKind::ConnectionRefused,
             "the connection was closed as it was being made".to_owned(),
         ),
-        _ => (kind, detail),
+        // On a connection that was made, the request may have arrived, whatever ends it: a
+        // router, a timeout of TCP, or an alert of TLS 1.3 after the handshake.
+        FailureKind::ConnectTimeout | FailureKind::Unroutable if !connecting => (
+            FailureKind::ConnectionClosed,
+            "the connection ended before the answer".to_owned(),
+        ),
+        kind if kind.is_before_sending() && !connecting => (FailureKind::ConnectionClosed, detail),
+        kind => (kind, detail),
     };
     tracing::debug!("request failed: {kind:?}: {}", chain(&error));
     SendError::new(kind, detail)
@@ -293,6 +326,10 @@ fn known_cause(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
     }
     if let Some(error) = error.downcast_ref::<ProxyError>() {
         return Some((FailureKind::Proxy, error.to_string()));
+    }
+    if let Some(TooSlow(within)) = error.downcast_ref() {
+        let detail = format!("no connection within {} s", within.as_secs());
+        return Some((FailureKind::ConnectTimeout, detail));
     }
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return Some(of_tls(error));
@@ -336,9 +373,7 @@ fn of_io(error: &io::Error) -> Option<(FailureKind, String)> {
     };
     let detail = match kind {
         FailureKind::ConnectionRefused => "connection refused".to_owned(),
-        FailureKind::ConnectTimeout => {
-            format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())
-        }
+        FailureKind::ConnectTimeout => "the connection timed out".to_owned(),
         FailureKind::Unroutable => "no route to the host".to_owned(),
         _ => "the connection ended before the answer".to_owned(),
     };

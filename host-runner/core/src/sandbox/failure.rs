@@ -8,6 +8,8 @@ pub(crate) struct SendError {
     pub kind: FailureKind,
     /// What happened, for a person. Holds no secret.
     pub detail: String,
+    /// Whether the detail names several addresses, each with its own failure.
+    pub names_addresses: bool,
 }
 
 /// Why a request was not answered.
@@ -46,6 +48,18 @@ pub(crate) enum FailureKind {
 }
 
 impl FailureKind {
+    /// Whether the same read may succeed at another address of the cluster.
+    pub(super) fn is_of_the_address(self) -> bool {
+        let after_sending = matches!(
+            self,
+            Self::ConnectionClosed
+                | Self::ResponseTimeout
+                | Self::ResponseIncomplete
+                | Self::Protocol
+        );
+        after_sending || self.is_before_sending()
+    }
+
     /// Whether it certainly happened before anything was sent.
     pub(super) fn is_before_sending(self) -> bool {
         matches!(
@@ -67,6 +81,7 @@ impl SendError {
         Self {
             kind,
             detail: detail.into(),
+            names_addresses: false,
         }
     }
 }

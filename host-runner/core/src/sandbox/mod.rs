@@ -7,7 +7,8 @@
 //! # Layout
 //!
 //! - `shared`: what all calls share, by cluster, process and policy. `upstream`: the configured Proxmox VE, with
-//!   its HTTPS `client`, `tls`, `headers` and the token's `echo`.
+//!   its HTTPS `client`, which makes connections `in_time`, `tls`, `headers` and the
+//!   token's `echo`; `route` chooses among a cluster's addresses.
 //! - `gate`: one call and what its requests share. `exchange` is the way of a request:
 //!   `admission` decides whether it may leave, `arrival` what of the answer comes in.
 //!   `terms` is what the call may do, `ask` how its user is asked, `call_log` what
@@ -26,9 +27,11 @@ mod failure;
 mod gate;
 mod guests;
 mod headers;
+mod in_time;
 mod limits;
 mod nodes;
 mod present;
+mod route;
 mod shared;
 mod terms;
 mod tls;

@@ -4,6 +4,7 @@
 //! of them are swapped, an error must not show the secret. Names of files are
 //! the exception, if they look like names of files.
 
+mod address;
 mod error;
 mod http;
 mod oauth;
@@ -14,6 +15,7 @@ mod sources;
 mod trust;
 mod variable;
 
+pub(crate) use self::address::Address;
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
 pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
@@ -34,7 +36,7 @@ use crate::secret::Secret;
 /// Where Proxmox VE is, and with which token to talk to it.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// The only place that a request may go to.
+    /// The first address, and the only one that a component sees.
     pub origin: Origin,
     /// The token's owner, such as `root@pam`.
     pub user: String,
@@ -42,12 +44,15 @@ pub(crate) struct Settings {
     pub token_name: String,
     /// The token's secret.
     pub token_secret: Secret,
-    /// Which certificates are accepted.
+    /// Which certificates are accepted there.
     pub trust: Trust,
     /// What to show to a server that asks for a certificate.
     pub client_certificate: Option<ClientCertificate>,
     /// What connects to Proxmox VE. None: this process itself.
     pub proxy: Option<Proxy>,
+    /// The other addresses of the same cluster. Requests go to these and the first, and
+    /// nowhere else.
+    pub others: Vec<Address>,
 }
 
 impl Settings {
@@ -74,7 +79,7 @@ impl Settings {
             return Err(sources.missing(missing));
         }
 
-        let origin = sources.parse(Variable::Url, variable::parse_url)?;
+        let origins = sources.parse(Variable::Url, address::parse_urls)?;
         let user = sources.parse_optional(Variable::User, variable::parse_user)?;
         let (owner, token_name) = sources.parse(Variable::TokenId, variable::parse_token_id)?;
         let token_secret = sources.token_secret()?;
@@ -109,15 +114,41 @@ impl Settings {
             .parse_optional(Variable::VerifySsl, variable::parse_bool)?
             .unwrap_or(true);
         let ca = sources.parse_optional(Variable::CaFile, variable::read_ca_file)?;
-        let pins = sources.parse_optional(Variable::Fingerprint, variable::parse_fingerprints)?;
-        let trust = match pins {
-            Some(pins) => Trust::Pinned(pins),
-            None if verify => Trust::Verified { ca },
-            None => Trust::Unverified,
+        let pins = sources.parse_optional(Variable::Fingerprint, |text| {
+            address::pins_of(&address::parse_pins(text)?, &origins)
+        })?;
+        let trusts: Vec<_> = match pins {
+            Some(pins) => pins.into_iter().map(Trust::Pinned).collect(),
+            None => {
+                let trust = match verify {
+                    true => Trust::Verified { ca },
+                    false => Trust::Unverified,
+                };
+                vec![trust; origins.len()]
+            }
+        };
+        let addresses = origins.into_iter().zip(trusts).map(|(origin, trust)| {
+            let proxy = proxy::from_sources(sources, &origin)?;
+            Ok(Address {
+                origin,
+                trust,
+                proxy,
+            })
+        });
+        let addresses: Vec<_> = addresses.collect::<Result<_, SettingsError>>()?;
+        let mut addresses = addresses.into_iter();
+        let Some(Address {
+            origin,
+            trust,
+            proxy,
+        }) = addresses.next()
+        else {
+            return Err(sources.missing(vec![Variable::Url]));
         };
         Ok(Self {
             client_certificate: client_certificate(sources)?,
-            proxy: proxy::from_sources(sources, &origin)?,
+            proxy,
+            others: addresses.collect(),
             origin,
             user,
             token_name,
@@ -136,6 +167,7 @@ impl Settings {
             trust: Trust::Verified { ca: None },
             client_certificate: None,
             proxy: None,
+            others: Vec::new(),
         }
     }
 

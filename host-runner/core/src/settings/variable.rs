@@ -481,23 +481,6 @@ pub(super) fn read_secret(path: &Path) -> Result<Secret, String> {
     parse_secret(text)
 }
 
-pub(super) fn parse_fingerprints(text: &str) -> Result<Vec<Digest>, String> {
-    let entries: Vec<_> = text
-        .split([',', ' ', '\t', '\r', '\n'])
-        .filter(|entry| !entry.is_empty())
-        .collect();
-    if entries.is_empty() {
-        return Err("is empty: give the SHA-256 fingerprint of the certificate".to_owned());
-    }
-    let parse = |(at, entry): (usize, &&str)| {
-        Digest::parse(entry).map_err(|error| match entries.len() {
-            1 => error.to_string(),
-            count => format!("has {count} entries, of which number {} {error}", at + 1),
-        })
-    };
-    entries.iter().enumerate().map(parse).collect()
-}
-
 pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),

@@ -230,7 +230,7 @@ impl Refusal {
 
     /// Of a request that the sandbox did not send, or that was not answered.
     fn of(error: SendError) -> Self {
-        let SendError { kind, detail } = error;
+        let SendError { kind, detail, .. } = error;
         let (status, mark, hint) = match kind {
             FailureKind::Denied => (StatusCode::FORBIDDEN, "denied", ""),
             FailureKind::RequestTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "not-sent", ""),
