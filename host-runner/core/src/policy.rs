@@ -238,7 +238,39 @@ pub(crate) struct Clients {
     most: Option<Preset>,
 }
 
+impl Clients {
+    /// The sections that apply to them.
+    pub(crate) fn sections(&self) -> &[Option<usize>] {
+        &self.sections
+    }
+}
+
 impl Policies {
+    /// What an earlier reading had, and this one has not, though only a restart may drop it.
+    pub(crate) fn lost(&self, earlier: &Self) -> Option<String> {
+        let paths = |of: &Self| {
+            of.ceilings
+                .iter()
+                .map(|(path, _)| path.clone())
+                .collect::<Vec<_>>()
+        };
+        let now = paths(self);
+        if let Some(path) = paths(earlier).into_iter().find(|path| !now.contains(path)) {
+            return Some(format!(
+                "the policy {}, which is locked, is gone",
+                path.display()
+            ));
+        }
+        match (&self.file, &earlier.file) {
+            (Some((path, now)), Some((_, before)))
+                if *now == PolicyFile::default() && *before != PolicyFile::default() =>
+            {
+                Some(format!("the policy {} is empty", path.display()))
+            }
+            _ => None,
+        }
+    }
+
     /// Which clients a client is one of. `most` is what its credential is for.
     pub(crate) fn clients(&self, name: Option<&str>, most: Option<Preset>) -> Clients {
         let files = self.ceilings.iter().chain(&self.file);
@@ -249,10 +281,23 @@ impl Policies {
         }
     }
 
-    /// Names that the files' sections are for.
-    pub(crate) fn named(&self) -> impl Iterator<Item = String> {
-        let files = self.ceilings.iter().chain(&self.file);
-        files.flat_map(|(_, file)| file.clients_named())
+    /// The clients of each section of the files, by a name that it is for.
+    pub(crate) fn named(&self) -> Vec<Clients> {
+        let files = self.ceilings.iter().chain(&self.file).enumerate();
+        let named = files.flat_map(|(at, (_, file))| {
+            file.clients_named()
+                .enumerate()
+                .map(move |named| (at, named))
+        });
+        let clients = named.map(|(at, (section, name))| {
+            let mut clients = self.clients(Some(&name), None);
+            // An earlier section may take the name.
+            if let Some(place) = clients.sections.get_mut(at) {
+                *place = Some(section);
+            }
+            clients
+        });
+        clients.collect()
     }
 
     /// The policy for these clients.

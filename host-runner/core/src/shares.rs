@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// With so many users, those who hold nothing are forgotten.
+const MANY_USERS: usize = 256;
+
 /// Units that users take, each user at most half of them. Where there are no users, all of
 /// them may be taken.
 pub(crate) struct Shares {
     all: Arc<Semaphore>,
     half: usize,
-    /// Those who have tokens, so they are few.
     users: Mutex<HashMap<Arc<str>, Arc<Semaphore>>>,
 }
 
@@ -47,6 +49,9 @@ impl Shares {
 
     fn of(&self, user: &Arc<str>) -> Arc<Semaphore> {
         let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        if users.len() >= MANY_USERS && !users.contains_key(user) {
+            users.retain(|_, share| Arc::strong_count(share) > 1);
+        }
         let share = users.entry(Arc::clone(user));
         Arc::clone(share.or_insert_with(|| Arc::new(Semaphore::new(self.half))))
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use pve_api::Action;
+use pve_api::{ACTIONS, Action};
 
 use super::file::{Confirm, Fallback, LimitsSection, PolicyFile, ScopeSection};
 use super::pattern::Pattern;
@@ -118,29 +118,34 @@ impl PolicyFile {
         self.overridden(section)
     }
 
-    /// Names that its sections are for: of each pattern, one that fits it.
+    /// A name for each of its sections that it is for.
     pub fn clients_named(&self) -> impl Iterator<Item = String> {
-        let names = self.clients.iter().flat_map(|section| &section.names);
+        let name = |section: &ClientSection| section.names.first().cloned().unwrap_or_default();
+        let names = self.clients.iter().map(name);
         names.map(|pattern| pattern.replace('*', ""))
     }
 
-    /// The same, with no more actions than this preset has.
+    /// The same, with no more actions than this preset has. The widest one takes nothing.
     #[must_use]
     pub fn at_most(self, preset: Preset) -> Self {
-        let kept = |action: &Action| preset.actions().any(|other| other == *action);
-        let allowed = self.allow_actions.map(|mut actions| {
-            actions.retain(kept);
-            actions
-        });
+        if preset == Preset::Admin {
+            return self;
+        }
+        let kept: BTreeSet<_> = preset.actions().collect();
+        let beyond = ACTIONS.into_iter().map(|(action, _)| action);
+        let beyond = beyond.filter(|action| !kept.contains(action)).collect();
         Self {
             preset: Some(self.preset.unwrap_or_default().min(preset)),
             read_only: match preset {
                 Preset::Observe => Some(true),
                 Preset::Operate | Preset::Admin => self.read_only,
             },
-            allow_actions: allowed,
+            allow_actions: None,
+            // Also where a dangerous tool is allowed.
+            deny_actions: both(self.deny_actions.as_ref(), Some(beyond)),
             // They let more through than any preset.
             allow: None,
+            allow_tools: None,
             ..self
         }
     }
@@ -198,7 +203,7 @@ mod tests {
             [[clients]]
             match = ["*"]
             [clients.scope]
-            pools = ["web"]
+            tags = ["web"]
             "#,
         )
         .unwrap();
@@ -211,11 +216,12 @@ mod tests {
         }
         let other = of(Some("alice"));
         assert_eq!(other.preset, Some(Preset::Operate));
-        assert_eq!(pools(&other), BTreeSet::from(["web".to_owned()]));
+        // A scope on guests is one thing.
+        assert!(other.scope.pools.is_none() && other.scope.tags.is_some());
         assert_eq!(pools(&of(None)), BTreeSet::from(["lab".to_owned()]));
         assert!(of(Some("ci")).clients.is_empty() && of(None).clients.is_empty());
         let named: Vec<_> = file.clients_named().collect();
-        assert_eq!(named, ["ci", "deploy-", ""]);
+        assert_eq!(named, ["ci", ""]);
     }
 
     #[test]
@@ -266,18 +272,18 @@ mod tests {
     #[test]
     fn a_lower_preset_takes_what_goes_beyond_it() {
         let file = PolicyFile::parse(
-            "preset = \"admin\"\nallow_actions = [\"guest-exec\"]\nallow = [\"POST /nodes/*/wol\"]",
+            "preset = \"admin\"\nallow_actions = [\"guest-exec\"]\nallow = [\"POST /nodes/*/wol\"]\n\
+             allow_tools = [\"run_in_guest\"]",
         )
         .unwrap();
-        assert_eq!(
-            file.clone().at_most(Preset::Admin).actions(),
-            file.actions()
-        );
+        assert_eq!(file.clone().at_most(Preset::Admin), file);
         for preset in [Preset::Observe, Preset::Operate] {
             let less = file.clone().at_most(preset);
             let all: BTreeSet<_> = preset.actions().collect();
             assert!(less.actions().is_subset(&all), "{preset:?}");
-            assert!(less.allow.is_none());
+            assert!(less.allow.is_none() && less.allow_tools.is_none());
+            let denied = less.deny_actions.unwrap();
+            assert!(denied.contains(&Action::GuestExec) && denied.is_disjoint(&all));
         }
         let observe = PolicyFile::parse("preset = \"observe\"").unwrap();
         assert_eq!(

@@ -224,9 +224,17 @@ impl PolicyFile {
         toml::to_string_pretty(self).map_err(|error| PolicyError(error.to_string()))
     }
 
-    /// Puts whatever `flags` says in the place of what is here.
+    /// Puts whatever `flags` says in the place of what is here. A scope on guests
+    /// (`vmids`, `pools`, `tags`) is one thing: more lists would be more guests.
     #[must_use]
-    pub fn overridden(self, flags: Self) -> Self {
+    pub fn overridden(mut self, flags: Self) -> Self {
+        if flags.scope.limits_guests() {
+            self.scope = ScopeSection {
+                nodes: self.scope.nodes,
+                storages: self.scope.storages,
+                ..ScopeSection::default()
+            };
+        }
         Self {
             locked: flags.locked.or(self.locked),
             preset: flags.preset.or(self.preset),
@@ -365,6 +373,10 @@ impl VmidRange {
 }
 
 impl ScopeSection {
+    fn limits_guests(&self) -> bool {
+        self.vmids.is_some() || self.pools.is_some() || self.tags.is_some()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

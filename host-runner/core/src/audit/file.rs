@@ -37,6 +37,8 @@ pub(super) struct LogFile {
     before: Option<Link>,
     /// The last line was not written to its end, in a file without a chain.
     torn: bool,
+    /// The file of the last line that this process wrote, and its number.
+    written: Option<((u64, u64), u64)>,
     /// Another process held the lock for too long.
     was_locked: bool,
 }
@@ -98,6 +100,7 @@ impl LogFile {
             path,
             before: None,
             torn: false,
+            written: None,
             was_locked: false,
         })
     }
@@ -144,6 +147,7 @@ impl LogFile {
     fn append_locked(&mut self, file: &File, tail: &Tail, line: &[u8]) -> io::Result<()> {
         let before = self.before.take().filter(|_| tail.is_empty);
         let mut last = tail.link.or(before);
+        self.warn_of_cut(file, last);
         let mut bytes = Vec::new();
         if tail.has_strangers {
             tracing::warn!(
@@ -164,7 +168,7 @@ impl LogFile {
             bytes.extend_from_slice(&line);
             last = Some(link);
         }
-        let (line, _) = chain::seal(line, last);
+        let (line, link) = chain::seal(line, last);
         bytes.extend_from_slice(&line);
         let size = file.metadata()?.len();
         let written = write_line(file, &bytes, &mut false);
@@ -172,9 +176,32 @@ impl LogFile {
             self.before = before;
             // Else the next line begins with what it says of the incomplete one.
             let _ = file.set_len(size);
+        } else {
+            self.written = identity(file).map(|identity| (identity, link.seq));
         }
         written
     }
+
+    /// Says in the log if the file ends before a line that this process has written to it.
+    fn warn_of_cut(&mut self, file: &File, last: Option<Link>) {
+        let Some((identity_then, seq)) = self.written.take() else {
+            return;
+        };
+        let now = last.map_or(0, |link| link.seq);
+        if identity(file) == Some(identity_then) && now < seq {
+            tracing::error!(
+                "lines were cut off the end of the audit log {}: it had line {seq}, and now ends \
+                 with line {now}",
+                self.path.display()
+            );
+        }
+    }
+}
+
+/// Which file it is, whatever its name.
+fn identity(file: &File) -> Option<(u64, u64)> {
+    let metadata = file.metadata().ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Written {

@@ -24,7 +24,7 @@ use crate::engine::{Embedded, LoadError, Loader, Program, ToolError};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Choice, PolicyFileError};
 use crate::render;
-use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Rules, Sandbox, TrustError};
+use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Rules, Sandbox, SharedMeter, TrustError};
 use crate::settings::{Settings, SettingsError};
 
 /// Why a command ends without success. Each message is one line, but for those
@@ -200,7 +200,7 @@ fn catalog(
     let file = operator.policy()?;
     let rules = operator.rules(&file)?;
     let parts = Parts::new(operator, embedded, settings, &file)?;
-    Ok(parts.catalog(&file, rules))
+    Ok(parts.catalog(&file, rules, SharedMeter::default()))
 }
 
 /// What the catalogs of different policies share.
@@ -222,6 +222,13 @@ impl Parts {
     ) -> Result<Self, CommandError> {
         let audit = match crate::policy::audit_target(policy) {
             Some(target) => Some(Audit::open(target, policy.audit.required.unwrap_or(true))?),
+            None if policy.audit.required == Some(true) => {
+                return Err(CommandError::Usage(
+                    "the policy requires an audit log (audit.required) and names none: give one \
+                     with --audit, or audit.file in the policy"
+                        .to_owned(),
+                ));
+            }
             None => None,
         };
         let limits = operator.options.limits();
@@ -236,9 +243,15 @@ impl Parts {
     }
 
     /// The tools under a policy.
-    pub(crate) fn catalog(&self, policy: &PolicyFile, rules: Rules) -> Catalog {
+    pub(crate) fn catalog(&self, policy: &PolicyFile, rules: Rules, meter: SharedMeter) -> Catalog {
         let choice = Choice::new(policy, &rules);
-        let sandbox = Sandbox::new(&self.cluster, &self.capacity, rules, self.audit.clone());
+        let sandbox = Sandbox::new(
+            &self.cluster,
+            &self.capacity,
+            rules,
+            self.audit.clone(),
+            meter,
+        );
         let loader = Loader::new(&self.program, sandbox, self.environment.clone());
         Catalog::new(loader, choice)
     }

@@ -25,7 +25,7 @@ use super::limits::Limits;
 use super::metrics::{Metrics, Open};
 use super::places::Place;
 use super::plain;
-use super::profile::{Current, Profile, Profiles};
+use super::profile::{Current, Profiles};
 use super::visitor::{self, Visitors};
 use crate::mcp::{Body, Endpoint};
 use crate::remote::Remote;
@@ -150,16 +150,16 @@ impl Http {
         remote: &mut Remote,
         place: &Place,
     ) -> Result<(Response<Body>, Holds), Refusal> {
+        check_head(&request)?;
         // Probes know the server by its address, and learn nothing that is not public.
         match request.uri().path() {
             "/healthz" => return Ok((of_probe(true, &json!({ "status": "ok" })), None)),
             "/readyz" => {
-                let response = self.readiness(request.headers(), remote.address).await;
+                let response = self.readiness(request.headers(), remote.address).await?;
                 return Ok((response, None));
             }
             _ => {}
         }
-        check_head(&request)?;
         let host = self.visitors.check_host(&request)?;
         let origin = self.visitors.check_origin(request.headers(), &host)?;
         let open = visitor::preflight(&request);
@@ -235,22 +235,22 @@ impl Http {
         if head.uri.path() == "/metrics" && head.method == Method::GET {
             return Ok(self.metrics.show());
         }
-        let profile = self.profiles.of(remote)?;
         let path = head.uri.path();
         if let Some(tool) = path.strip_prefix(plain::TOOLS) {
-            return self
-                .call_plainly(&profile, (&head, tool), body, remote)
-                .await;
+            return self.call_plainly(&head, tool, body, remote).await;
         }
         match path {
             "/mcp" => {
                 let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
+                // The policy counts that is in force when the whole request is there.
+                let profile = self.profiles.of(remote)?;
                 if remote.only_observes() && profile.server.may_change(&body).await {
                     return Err(self.needs_more());
                 }
                 Ok(profile.endpoint.answer(head, body, remote.clone()).await)
             }
             "/openapi.json" if head.method == Method::GET => {
+                let profile = self.profiles.of(remote)?;
                 plain::describe(&profile.server, self.access.is_open()).await
             }
             _ => Err(Refusal::new(
@@ -264,8 +264,8 @@ impl Http {
 
     async fn call_plainly(
         &self,
-        profile: &Profile,
-        (head, tool): (&Parts, &str),
+        head: &Parts,
+        tool: &str,
         body: Incoming,
         remote: &Remote,
     ) -> Result<Response<Body>, Refusal> {
@@ -286,15 +286,16 @@ impl Http {
                 "send the arguments as JSON, with the header Content-Type: application/json",
             ));
         }
-        if profile.server.is_crowded() {
+        if self.profiles.of(remote)?.server.is_crowded() {
             let message = "too many calls are waiting: nothing was done; call again in a moment";
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return Err(Refusal::new(status, "busy", message).retry_after(1));
         }
+        let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
+        let profile = self.profiles.of(remote)?;
         if remote.only_observes() && !profile.server.only_reads(tool).await {
             return Err(self.needs_more());
         }
-        let body = self.bodies.read(body, Endpoint::max_body_bytes()).await?;
         let place = profile
             .endpoint
             .room_for(&body, remote.user.as_ref())
@@ -315,7 +316,11 @@ impl Http {
         )
     }
 
-    async fn readiness(&self, headers: &HeaderMap, address: IpAddr) -> Response<Body> {
+    async fn readiness(
+        &self,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<Response<Body>, Refusal> {
         let is_ready = self.is_ready.load(Ordering::Relaxed);
         let is_ending = self.closing.is_cancelled();
         let status = match (is_ready, is_ending) {
@@ -325,7 +330,18 @@ impl Http {
         };
         let mut body = Map::from_iter([("status".to_owned(), json!(status))]);
         // When the cluster was used last is not for strangers.
-        if address.is_loopback() || self.access.admit(headers).await.is_ok() {
+        let may_know = address.is_loopback()
+            || self.access.is_open()
+            || headers.contains_key(header::AUTHORIZATION)
+                && match self.access.admit(headers).await {
+                    Ok(_) => true,
+                    // Nor may they try tokens here.
+                    Err(_) => match self.limits.failed(address) {
+                        Some(refusal) => return Err(refusal),
+                        None => false,
+                    },
+                };
+        if may_know {
             // Proxmox VE is not asked: a probe comes every few seconds.
             let (answered, failed) = self.metrics.contact();
             let contact = json!({
@@ -334,7 +350,7 @@ impl Http {
             });
             body.insert("proxmox".to_owned(), contact);
         }
-        of_probe(is_ready && !is_ending, &Value::Object(body))
+        Ok(of_probe(is_ready && !is_ending, &Value::Object(body)))
     }
 }
 

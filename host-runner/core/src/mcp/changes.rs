@@ -18,7 +18,8 @@ impl Server {
         };
         match request.request {
             ClientRequest::CallToolRequest(call) => !self.only_reads(&call.params.name).await,
-            ClientRequest::UpdateTaskRequest(_) => true,
+            // The end of a call may leave its steps half done.
+            ClientRequest::UpdateTaskRequest(_) | ClientRequest::CancelTaskRequest(_) => true,
             _ => false,
         }
     }

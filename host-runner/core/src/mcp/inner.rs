@@ -92,6 +92,8 @@ pub(super) struct Inner {
     pub(super) fault: Option<String>,
     /// The client is gone, or is to be.
     pub(super) closing: CancellationToken,
+    /// There is one client, which this process belongs to.
+    pub(super) has_one_user: bool,
     /// Another server has taken its place, or it ends: nobody is told of updates.
     pub(super) retired: CancellationToken,
     /// The client has got a message.
@@ -124,6 +126,7 @@ impl Inner {
             said_cut: Once::new(),
             fault,
             closing: common.closing.clone(),
+            has_one_user: options.users == 1,
             retired: common.closing.child_token(),
             responded: CancellationToken::new(),
             calls: common.calls.clone(),

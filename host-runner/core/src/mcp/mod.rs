@@ -98,9 +98,11 @@ impl Server {
 
     /// How long a client may keep what does not change while the process lives, and for
     /// whom. What is wrong, or not complete, is not kept: the next process may be right.
+    /// Over HTTP, it depends on the client, and changes with the policy.
     fn lifetime(&self, is_complete: bool) -> (u64, CacheScope) {
         match is_complete && self.0.fault.is_none() {
-            true => (TTL_MS, CacheScope::Public),
+            true if self.0.has_one_user => (TTL_MS, CacheScope::Public),
+            true => (SHORT_TTL_MS, CacheScope::Private),
             false => (0, CacheScope::Private),
         }
     }

@@ -63,12 +63,13 @@ impl Source {
     async fn discover(&self) -> Result<Url, String> {
         let mut problem = String::new();
         for url in places(&self.issuer.url) {
-            problem = match self.fetcher.get(&url).await? {
-                (StatusCode::OK, body) => match self.keys_in(&body) {
+            problem = match self.fetcher.get(&url).await {
+                Ok((StatusCode::OK, body)) => match self.keys_in(&body) {
                     Ok(keys) => return Ok(keys),
                     Err(why) => format!("{url} {why}"),
                 },
-                (status, _) => format!("{url} answers with status {status}"),
+                Ok((status, _)) => format!("{url} answers with status {status}"),
+                Err(why) => why,
             };
         }
         Err(format!("{problem}; --oauth-jwks can name the keys instead"))

@@ -12,6 +12,8 @@ use super::key_set::{KeySet, SignedWith};
 
 /// After so long, the keys are fetched again in the background.
 const FRESH: Duration = Duration::from_secs(15 * 60);
+/// From then on, they count only after the issuer was asked, and did not answer.
+const OLD: Duration = Duration::from_secs(30 * 60);
 /// So long they are used at most where that fails: a key that the issuer has withdrawn must
 /// not be accepted for ever by keeping this server from reaching the issuer.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -92,12 +94,18 @@ impl Keys {
         let paused = |last: Option<Instant>, pause| last.is_some_and(|last| since(last) < pause);
         if let Some((set, read)) = &state.set {
             let (key, is_fresh) = (set.find(wanted), since(*read) < FRESH);
+            let is_old = since(*read) >= OLD;
             if let Some(key) = key {
+                let mut fetch = state.running().filter(|_| may_fetch);
                 let is_late = may_fetch && !is_fresh && !paused(state.began, UNKNOWN_PAUSE);
-                if is_late && state.running().is_none() {
-                    self.begin(&mut state, now);
+                if is_late && fetch.is_none() {
+                    fetch = Some(self.begin(&mut state, now));
                 }
-                return Look::Found(key);
+                // The issuer may have withdrawn it meanwhile.
+                return match fetch {
+                    Some(fetch) if is_old => Look::Wait(fetch),
+                    _ => Look::Found(key),
+                };
             }
         }
         if may_fetch {

@@ -8,8 +8,10 @@ use crate::digest::Digest;
 const MAX_SUBJECT_BYTES: usize = 255;
 /// A longer name would be cut in the audit log.
 const MAX_NAME_BYTES: usize = 200;
-/// What remains of a longer name, before a digest of it.
-const KEPT_BYTES: usize = 160;
+/// What remains of a longer name before and behind a digest of it: the policy may name
+/// users by how their names begin or end, such as by their issuer.
+const START_CHARS: usize = 46;
+const END_CHARS: usize = 120;
 const DIGEST_DIGITS: usize = 32;
 
 /// The name of a subject, different for all subjects: `oauth:SUBJECT`, or
@@ -27,10 +29,12 @@ pub(super) fn user(subject: &str, issuer: Option<&str>) -> Option<String> {
     }
     if name.len() > MAX_NAME_BYTES {
         let digest = Digest::of(name.as_bytes()).to_string();
-        name.truncate(KEPT_BYTES);
+        let digest: String = digest.chars().take(DIGEST_DIGITS).collect();
+        let start: String = name.chars().take(START_CHARS).collect();
+        let from = name.chars().count().saturating_sub(END_CHARS);
+        let end: String = name.chars().skip(from).collect();
         // The sign is in no other name.
-        name.push('~');
-        name.extend(digest.chars().take(DIGEST_DIGITS));
+        name = format!("{start}~{digest}~{end}");
     }
     Some(name)
 }

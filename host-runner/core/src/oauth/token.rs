@@ -41,6 +41,8 @@ pub(super) struct Claims {
     token_use: Option<String>,
     at_hash: Option<IgnoredAny>,
     c_hash: Option<IgnoredAny>,
+    /// The token is of no use without a key, which a bearer does not show.
+    cnf: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +68,7 @@ impl Claims {
         let is_other = |typ: &str| OTHER_TYPES.contains(&typ);
         self.at_hash.is_some()
             || self.c_hash.is_some()
+            || self.cnf.is_some()
             || self.typ.as_deref().is_some_and(is_other)
             || self.token_use.as_deref() == Some("id")
     }
@@ -131,7 +134,8 @@ pub(super) fn check(
     }
     if claims.is_of_another_kind() {
         return Err(TokenError::Invalid(
-            "the token is an ID token or of another kind: send the access token",
+            "the token is an ID token, bound to a key or of another kind: send an access token for a \
+             bearer",
         ));
     }
     Ok(claims)

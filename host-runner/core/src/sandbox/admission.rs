@@ -83,7 +83,7 @@ impl Gate {
         let acts = acts(&parsed, &verdict.meaning);
         let under_way = acts.then(|| self.begin_change()).transpose()?;
         self.meter(&parsed, &verdict).await?;
-        if let Err(error) = self.log.sending(&parsed).await {
+        if acts && let Err(error) = self.log.sending(&parsed).await {
             let verdict = Verdict::deny(Rule::Audit, error.to_string());
             return Err(self.refuse(request, Some(&parsed), verdict).await.into());
         }
@@ -267,7 +267,7 @@ impl Gate {
             self.log.withheld(parsed, verdict);
             return Err(SendError::new(FailureKind::Unroutable, "nothing is sent"));
         }
-        if self.terms.dry_run && parsed.method != Method::Get {
+        if self.terms.dry_run && acts(parsed, &verdict.meaning) {
             self.log.withheld(parsed, verdict);
             return Err(SendError::new(FailureKind::Denied, "this is a dry run"));
         }

@@ -145,15 +145,12 @@ impl CallLog {
         self.journal().has_written
     }
 
-    /// A request is about to be sent. A change is in the audit log before that,
-    /// and must not be sent if this fails.
+    /// A request is about to be sent that does something. It is in the audit log before
+    /// that, and must not be sent if this fails.
     pub(super) async fn sending(&self, request: &ApiRequest) -> Result<(), AuditError> {
         let Some((audit, call)) = &self.audit else {
             return Ok(());
         };
-        if request.method == Method::Get {
-            return Ok(());
-        }
         let params = redact::params(&request.params);
         let request = AuditedRequest {
             method: request.method.as_str(),

@@ -35,6 +35,9 @@ pub(crate) struct Cluster {
     pub(super) own_budget: Arc<Budget>,
 }
 
+/// Counts changes, for one policy or for several.
+pub(crate) type SharedMeter = Arc<Mutex<Meter>>;
+
 /// What all calls of the process share, whatever their cluster and policy.
 pub(crate) struct Capacity {
     pub(super) budget: Arc<Budget>,
@@ -52,7 +55,7 @@ pub(crate) struct Sandbox {
     pub(super) rules: Rules,
     /// The same, for tools that are dangerous and allowed.
     dangerous: Policy,
-    meter: Mutex<Meter>,
+    meter: SharedMeter,
     /// What the scope names and the cluster does not have, once it was looked
     /// for.
     missing: OnceCell<Vec<String>>,
@@ -118,6 +121,7 @@ impl Sandbox {
         capacity: &Arc<Capacity>,
         mut rules: Rules,
         audit: Option<Audit>,
+        meter: SharedMeter,
     ) -> Self {
         // The request of a dangerous action does not show what it does: it is
         // reserved for tools that the operator has allowed as dangerous.
@@ -135,7 +139,7 @@ impl Sandbox {
             capacity: Arc::clone(capacity),
             rules,
             dangerous: policy,
-            meter: Mutex::default(),
+            meter,
             missing: OnceCell::new(),
             looks_for_missing: AtomicBool::new(false),
             audit,
@@ -152,7 +156,13 @@ impl Sandbox {
             fallback: Fallback::Refuse,
         };
         let capacity = Capacity::new(Budget::new(instance_bytes, MAX_CALL_BYTES));
-        Self::new(&Cluster::with_upstream(None), &capacity, rules, None)
+        Self::new(
+            &Cluster::with_upstream(None),
+            &capacity,
+            rules,
+            None,
+            SharedMeter::default(),
+        )
     }
 
     /// The name of the token that requests go with: `user@realm!name`.

@@ -85,6 +85,7 @@ impl Table {
 
     pub(super) fn judge(&self) -> Result<()> {
         match self.failed {
+            0 if self.rows.is_empty() => bail!("no attack has this name"),
             0 => Ok(()),
             failed => bail!("{failed} of {} attacks succeeded", self.rows.len()),
         }

@@ -69,6 +69,7 @@ pub(super) async fn run(
     let catalog = set.unnamed()?;
     if let Some(expected) = checksum {
         approved(&catalog, operator.detail(), expected, None).await?;
+        set.check_covered().await?;
     }
     let listener = TcpListener::bind(settings.address).await;
     let listener = listener.map_err(|error| cannot_listen(settings.address, &error))?;
@@ -112,14 +113,16 @@ pub(super) async fn run(
             let mut set = set;
             loop {
                 hangups.recv().await;
-                let approve = async |catalog: &Catalog| match checksum {
-                    Some(expected) => approved(catalog, operator.detail(), expected, None)
-                        .await
-                        .map(|_| ()),
-                    None => Ok(()),
+                let approve = async |set: &Set, catalog: &Catalog| {
+                    if let Some(expected) = checksum {
+                        approved(catalog, operator.detail(), expected, None).await?;
+                        set.check_covered().await?;
+                    }
+                    Ok(())
                 };
                 if let Some(new) = read_again(&set, operator, approve).await {
                     http.replace(Arc::clone(&new) as _);
+                    set.retire();
                     set = new;
                 }
             }

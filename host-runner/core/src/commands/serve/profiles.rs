@@ -13,6 +13,7 @@ use crate::mcp::{Common, Endpoint, Server, ServerOptions};
 use crate::offer::{Catalog, OfferError};
 use crate::policy::{Clients, Policies, audit_target, rules};
 use crate::remote::Remote;
+use crate::sandbox::SharedMeter;
 use crate::settings::FitToken;
 
 /// What the profiles of all clients share, whatever the policy says.
@@ -32,7 +33,16 @@ pub(super) struct Shared {
 pub(super) struct Set {
     policies: Policies,
     shared: Shared,
-    made: Mutex<HashMap<Clients, Made>>,
+    made: Mutex<Profiled>,
+    /// By the sections that apply: a wider access token gives no more changes.
+    meters: Mutex<HashMap<Vec<Option<usize>>, SharedMeter>>,
+}
+
+#[derive(Default)]
+struct Profiled {
+    all: HashMap<Clients, Made>,
+    /// Others have taken their place.
+    are_retired: bool,
 }
 
 /// A profile, and where its tools are from.
@@ -52,10 +62,10 @@ impl Set {
             policies: operator.policies()?,
             shared: shared.clone(),
             made: Mutex::default(),
+            meters: Mutex::default(),
         };
-        for name in set.policies.named() {
-            let made = set.make(&set.policies.clients(Some(&name), None))?;
-            made.catalog.check().await?;
+        for clients in set.policies.named() {
+            set.make(&clients)?.catalog.check().await?;
         }
         Ok(Arc::new(set))
     }
@@ -66,6 +76,27 @@ impl Set {
         Ok(made.catalog)
     }
 
+    /// Fails if the clients of a section are offered a tool that all others are not: a
+    /// checksum does not cover it.
+    pub(super) async fn check_covered(&self) -> Result<(), CommandError> {
+        let unnamed = self.unnamed()?;
+        let offer = unnamed.offer().await?;
+        for clients in self.policies.named() {
+            let made = self.make(&clients)?;
+            let of_section = made.catalog.offer().await?;
+            let mut tools = of_section.tools().iter();
+            if let Some(more) = tools.find(|tool| offer.find(&tool.name).is_err()) {
+                return Err(CommandError::Usage(format!(
+                    "--tools-checksum does not cover the tool {}, which a section [[clients]] of \
+                     the policy offers and the rest of it does not: offer it to all clients, or \
+                     leave it out of the section",
+                    more.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Where the policy wants the audit log.
     pub(super) fn audit_target(&self) -> Result<Option<AuditTarget>, CommandError> {
         let layers = self.policies.layers(&self.policies.clients(None, None))?;
@@ -74,13 +105,15 @@ impl Set {
 
     /// Others have taken their place.
     pub(super) fn retire(&self) {
-        for made in self.made().values() {
+        let mut made = self.made();
+        made.are_retired = true;
+        for made in made.all.values() {
             made.profile.server.retire();
         }
     }
 
     fn make(&self, clients: &Clients) -> Result<Made, CommandError> {
-        if let Some(made) = self.made().get(clients) {
+        if let Some(made) = self.made().all.get(clients) {
             return Ok(made.clone());
         }
         let Shared {
@@ -93,7 +126,7 @@ impl Set {
         } = &self.shared;
         let layers = self.policies.layers(clients)?;
         let policy = layers.effective();
-        let catalog = parts.catalog(policy, rules(policy, *max_requests)?);
+        let catalog = parts.catalog(policy, rules(policy, *max_requests)?, self.meter(clients));
         let catalog = Arc::new(catalog.fitting(*fit));
         let server = Server::new(Arc::clone(&catalog), *options, None, common);
         let endpoint = Endpoint::new(server.clone(), streams.clone(), common);
@@ -102,11 +135,21 @@ impl Set {
             catalog,
         };
         // Another request may have made it meanwhile.
-        let mut all = self.made();
-        Ok(all.entry(clients.clone()).or_insert(made).clone())
+        let mut profiled = self.made();
+        let made = profiled.all.entry(clients.clone()).or_insert(made).clone();
+        if profiled.are_retired {
+            made.profile.server.retire();
+        }
+        Ok(made)
     }
 
-    fn made(&self) -> MutexGuard<'_, HashMap<Clients, Made>> {
+    fn meter(&self, clients: &Clients) -> SharedMeter {
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        let meter = meters.entry(clients.sections().to_vec());
+        Arc::clone(meter.or_default())
+    }
+
+    fn made(&self) -> MutexGuard<'_, Profiled> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -129,16 +172,21 @@ impl Profiles for Set {
 pub(super) async fn read_again(
     old: &Arc<Set>,
     operator: &Operator<'_>,
-    approve: impl AsyncFnOnce(&Catalog) -> Result<(), CommandError>,
+    approve: impl AsyncFnOnce(&Set, &Catalog) -> Result<(), CommandError>,
 ) -> Option<Arc<Set>> {
     let read = async {
         let set = Set::read(operator, &old.shared).await?;
+        if let Some(lost) = set.policies.lost(&old.policies) {
+            return Err(CommandError::Usage(format!(
+                "{lost}: restart the server if that is meant"
+            )));
+        }
         let catalog = set.unnamed()?;
         catalog
             .check()
             .await
             .map_err(|error: OfferError| CommandError::from(error))?;
-        approve(&catalog).await?;
+        approve(&set, &catalog).await?;
         if set.audit_target()? != old.audit_target()? {
             tracing::warn!("the policy names another audit log, which counts after a restart only");
         }
@@ -147,7 +195,6 @@ pub(super) async fn read_again(
     match read.await {
         Ok(set) => {
             tracing::warn!("the policy was read again: it counts from the next request on");
-            old.retire();
             Some(set)
         }
         Err(error) => {

@@ -9,6 +9,8 @@ use super::entry::{Entry, KEPT};
 /// The most tasks that are kept, running ones included: more than a client has use for,
 /// and each of them asks Proxmox VE once a second.
 pub(super) const MAX_TASKS: usize = 32;
+/// With so many users, those of whom nothing is kept are forgotten.
+const MANY_USERS: usize = 256;
 /// What all results may take.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 
@@ -23,6 +25,9 @@ pub(in super::super) struct ByUser(Mutex<HashMap<Option<Arc<str>>, Arc<Tasks>>>)
 impl ByUser {
     pub(super) fn of(&self, user: Option<Arc<str>>) -> Arc<Tasks> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MANY_USERS && !all.contains_key(&user) {
+            all.retain(|_, tasks| Arc::strong_count(tasks) > 1 || !tasks.is_empty());
+        }
         Arc::clone(all.entry(user).or_default())
     }
 }
@@ -51,6 +56,13 @@ pub(super) enum Place {
 }
 
 impl Tasks {
+    /// Whether nothing is kept, now that what is old was forgotten.
+    fn is_empty(&self) -> bool {
+        let mut kept = self.kept();
+        kept.forget_the_old();
+        kept.entries.is_empty()
+    }
+
     pub(super) fn find(&self, id: &str) -> Option<Arc<Entry>> {
         let mut kept = self.kept();
         kept.forget_the_old();
