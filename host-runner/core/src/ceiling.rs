@@ -16,6 +16,9 @@ const BYTES_PER_TOKEN: usize = 2;
 /// The most bytes of a result that no model reads.
 const UNREAD_BYTES: usize = 256 * 1024;
 
+/// The least that one of several results gets.
+const MIN_BYTES: usize = 2_000;
+
 /// How long the text of a result may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ceiling {
@@ -37,6 +40,14 @@ impl Ceiling {
         Self {
             bytes: UNREAD_BYTES,
             tokens: None,
+        }
+    }
+
+    /// Of each of so many results that are read together.
+    pub(crate) fn shared_by(self, count: usize) -> Self {
+        Self {
+            bytes: (self.bytes / count.max(1)).max(MIN_BYTES),
+            ..self
         }
     }
 

@@ -4,6 +4,7 @@ mod faulty;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum as _};
@@ -18,8 +19,8 @@ use crate::log::LogFormat;
 use crate::policy::{Layers, Policies, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
-    Detail, EnvFile, FitToken, HealthSettings, HttpSettings, ResultTokens, Settings, SettingsError,
-    Source, Sources, Variable, poll_seconds,
+    Detail, EnvFile, FitToken, HealthSettings, HttpSettings, OfCluster, ResultTokens, Settings,
+    SettingsError, Source, Sources, Variable, poll_seconds,
 };
 
 /// How often watched resources are read. pvestatd, from which most of what they show
@@ -337,6 +338,13 @@ pub(crate) struct Options {
     /// The private key of --client-cert (PEM) [PROXMOX_CLIENT_KEY]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     client_key: Option<String>,
+    /// A file (TOML) with a section [clusters.NAME] for each cluster, instead of the settings
+    /// above [PROXMOX_MCP_CLUSTERS]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
+    clusters: Option<String>,
+    /// Use only this cluster of that file
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Settings")]
+    cluster: Option<String>,
     /// A file of NAME=value lines with settings
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     env_file: Option<PathBuf>,
@@ -351,7 +359,7 @@ pub(crate) struct Options {
     /// Use the built-in simulated cluster
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
         "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "client_cert",
-        "client_key", "env_file", "dotenv",
+        "client_key", "env_file", "dotenv", "clusters", "cluster",
     ])]
     pub demo: bool,
 
@@ -464,6 +472,8 @@ pub(crate) struct Operator<'a> {
     /// The flags.
     pub options: &'a Options,
     sources: Sources,
+    /// The name of the only cluster that these settings are for, if it has one.
+    cluster: Option<Arc<str>>,
 }
 
 impl<'a> Operator<'a> {
@@ -483,6 +493,7 @@ impl<'a> Operator<'a> {
             (Variable::Fingerprint, options.fingerprint.as_deref()),
             (Variable::ClientCert, options.client_cert.as_deref()),
             (Variable::ClientKey, options.client_key.as_deref()),
+            (Variable::Clusters, options.clusters.as_deref()),
         ];
         let flags: Vec<_> = flags
             .into_iter()
@@ -497,12 +508,73 @@ impl<'a> Operator<'a> {
         sources.result_tokens()?;
         sources.poll()?;
         sources.tools_checksum()?;
-        Ok(Self { options, sources })
+        Ok(Self {
+            options,
+            sources,
+            cluster: None,
+        })
+    }
+
+    /// The settings of each cluster that can be called: those of the file of clusters, of
+    /// which `--cluster` chooses one; without such a file, these settings themselves.
+    pub(crate) fn by_cluster(self) -> Result<Vec<Self>, SettingsError> {
+        let clusters = match self.options.demo {
+            true => Vec::new(),
+            false => self.sources.clusters()?,
+        };
+        let wanted = self.options.cluster.as_deref();
+        let names: Vec<_> = clusters.iter().map(|one| one.name.to_string()).collect();
+        if let Some(wanted) = wanted
+            && !names.iter().any(|name| name == wanted)
+        {
+            return Err(SettingsError::Cluster(match names.is_empty() {
+                true => "--cluster needs a file of clusters: give it by --clusters".to_owned(),
+                false => format!("--cluster: choose one of {}", names.join(", ")),
+            }));
+        }
+        if clusters.is_empty() {
+            return Ok(vec![self]);
+        }
+        let chosen = clusters.into_iter();
+        let chosen = chosen.filter(|one| wanted.is_none_or(|wanted| wanted == &*one.name));
+        let options = self.options;
+        let of_one = |OfCluster { name, sources }| Operator {
+            options,
+            sources,
+            cluster: Some(name),
+        };
+        Ok(chosen.map(of_one).collect())
+    }
+
+    /// The settings of the only cluster. With several, one of them must be chosen.
+    pub(crate) fn of_one_cluster(self) -> Result<Self, SettingsError> {
+        let mut all = self.by_cluster()?;
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => Ok(only),
+            (last, _) => {
+                let names = all
+                    .iter()
+                    .chain(&last)
+                    .filter_map(|one| one.cluster.as_deref());
+                Err(SettingsError::Cluster(format!(
+                    "this command is for one cluster: choose it with --cluster, one of {}",
+                    names.collect::<Vec<_>>().join(", ")
+                )))
+            }
+        }
+    }
+
+    /// The cluster's name, where the file of clusters has one.
+    pub(crate) fn cluster(&self) -> Option<&Arc<str>> {
+        self.cluster.as_ref()
     }
 
     /// Where Proxmox VE is, and with which token to talk to it.
     pub(crate) fn settings(&self) -> Result<Settings, SettingsError> {
-        Settings::from_sources(&self.sources)
+        Ok(Settings {
+            cluster: self.cluster.clone(),
+            ..Settings::from_sources(&self.sources)?
+        })
     }
 
     /// The policy in force.

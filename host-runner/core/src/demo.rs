@@ -52,6 +52,7 @@ impl Demo {
                 }),
             },
             others: Vec::new(),
+            cluster: None,
         })
     }
 }

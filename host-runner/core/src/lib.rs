@@ -165,16 +165,24 @@ async fn dispatch(
         return commands::forward::run(operator, embedded, args).await;
     }
     let operator = operator?;
+    // What clients are shown is of all clusters.
     match &cli.command {
         Some(Command::Tools { checksum: true, .. }) => {
-            commands::tools::checksum(&operator, embedded).await
+            return commands::tools::checksum(&operator.by_cluster()?, embedded).await;
         }
         Some(Command::Tools { surface: true, .. }) => {
-            commands::tools::surface(&operator, embedded).await
+            return commands::tools::surface(&operator.by_cluster()?, embedded).await;
         }
         Some(Command::Tools { guide: true, .. }) => {
-            commands::tools::guide(&operator, embedded).await
+            return commands::tools::guide(&operator.by_cluster()?, embedded).await;
         }
+        _ => {}
+    }
+    let operator = match &cli.command {
+        Some(Command::Health { .. }) => operator,
+        _ => operator.of_one_cluster()?,
+    };
+    match &cli.command {
         Some(Command::Tools { json, .. }) => commands::tools::run(&operator, embedded, *json).await,
         Some(Command::Call {
             name,

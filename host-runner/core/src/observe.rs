@@ -1,17 +1,18 @@
 //! What happens, for whoever counts it. Only `serve --http` does: over stdio, nothing is
 //! kept.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// Counts what happens.
 pub(crate) trait Observer: Send + Sync {
     /// A call of a tool has ended: `ok`, `running`, `cancelled` or the kind of its error.
-    fn called(&self, tool: &str, outcome: &'static str, duration: Duration);
+    /// The cluster has a name where there are several.
+    fn called(&self, cluster: Option<&str>, tool: &str, outcome: &'static str, duration: Duration);
     /// A request was sent to Proxmox VE, and answered with this status or not at all.
-    fn sent(&self, status: Option<u16>);
+    fn sent(&self, cluster: Option<&str>, status: Option<u16>);
     /// A request was refused by this rule.
-    fn refused(&self, rule: &str);
+    fn refused(&self, cluster: Option<&str>, rule: &str);
     /// A Proxmox task begins to be followed.
     fn follows(&self);
     /// A Proxmox task is no longer followed.
@@ -33,6 +34,7 @@ pub(crate) fn observer() -> Option<&'static dyn Observer> {
 /// A call that is counted when it ends. One that is dropped before was cancelled.
 pub(crate) struct CountedCall {
     observer: &'static dyn Observer,
+    cluster: Option<Arc<str>>,
     tool: String,
     began: Instant,
     outcome: &'static str,
@@ -40,8 +42,9 @@ pub(crate) struct CountedCall {
 
 impl CountedCall {
     /// A call that begins now. None if nobody counts.
-    pub(crate) fn begin(tool: &str) -> Option<Self> {
+    pub(crate) fn begin(tool: &str, cluster: Option<&Arc<str>>) -> Option<Self> {
         Some(Self {
+            cluster: cluster.cloned(),
             observer: observer()?,
             tool: tool.to_owned(),
             began: Instant::now(),
@@ -58,7 +61,9 @@ impl CountedCall {
 impl Drop for CountedCall {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
-        self.observer.called(&self.tool, self.outcome, duration);
+        let cluster = self.cluster.as_deref();
+        self.observer
+            .called(cluster, &self.tool, self.outcome, duration);
     }
 }
 

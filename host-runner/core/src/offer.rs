@@ -1,6 +1,8 @@
 //! The tools that are offered: of the component's, those that the operator
 //! lets the client have.
 
+mod fleet;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
+
+pub(crate) use self::fleet::{Fleet, Member, RESULTS, Target};
 
 use crate::engine::{self, LoadError, Loader, Plugin, Tool, ToolError};
 use crate::guide::{self, Guide};
@@ -167,6 +171,11 @@ pub(crate) enum OfferError {
         /// The nearest one that there is.
         nearest: Option<String>,
     },
+    /// A tool has an argument or a result that is needed to call several clusters.
+    #[error(
+        "the tool {0:?} has a name for itself that is needed to say which cluster a call is for: run a server for each cluster"
+    )]
+    Cluster(String),
     /// Nothing is left.
     #[error("the policy leaves no tool to offer: look at toolsets, tools and exclude_tools")]
     Nothing,

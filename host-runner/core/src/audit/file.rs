@@ -163,7 +163,7 @@ impl LogFile {
                 self.path.display(),
                 torn.bytes
             );
-            let (line, link) = chain::seal(&line::encode(&Event::torn(torn)), last);
+            let (line, link) = chain::seal(&line::encode(&Event::torn(torn), None), last);
             bytes.push(b'\n');
             bytes.extend_from_slice(&line);
             last = Some(link);

@@ -151,6 +151,8 @@ pub(super) struct Request {
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'a str>,
     #[serde(flatten)]
     event: &'a Event<'a>,
 }
@@ -230,9 +232,10 @@ impl Request {
 }
 
 /// The event as one line, with its newline.
-pub(super) fn encode(event: &Event<'_>) -> Vec<u8> {
+pub(super) fn encode(event: &Event<'_>, cluster: Option<&str>) -> Vec<u8> {
     let line = Line {
         time: time(SystemTime::now()),
+        cluster,
         event,
     };
     let mut bytes = json(&line);

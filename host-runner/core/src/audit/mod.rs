@@ -87,6 +87,8 @@ pub(crate) enum AuditError {
 struct Inner {
     target: AuditTarget,
     required: bool,
+    /// The cluster that all lines are about, where there are several.
+    cluster: Option<Arc<str>>,
     process: u32,
     calls: AtomicU64,
     state: Mutex<State>,
@@ -103,17 +105,22 @@ struct State {
 impl Audit {
     /// Opens the log. Where it is `required`, changes that it cannot take are
     /// refused; else they are made, with one warning.
-    pub(crate) fn open(target: AuditTarget, required: bool) -> Result<Self, AuditError> {
+    pub(crate) fn open(
+        target: AuditTarget,
+        required: bool,
+        cluster: Option<Arc<str>>,
+    ) -> Result<Self, AuditError> {
         match Sink::open(&target) {
-            Ok(sink) => Ok(Self::new(target, required, sink)),
+            Ok(sink) => Ok(Self::new(target, required, cluster, sink)),
             Err(source) => Err(AuditError::Open { target, source }),
         }
     }
 
-    fn new(target: AuditTarget, required: bool, sink: Sink) -> Self {
+    fn new(target: AuditTarget, required: bool, cluster: Option<Arc<str>>, sink: Sink) -> Self {
         Self(Arc::new(Inner {
             target,
             required,
+            cluster,
             // Two processes with one log hardly ever get the same.
             process: RandomState::new().build_hasher().finish() as u32,
             calls: AtomicU64::new(0),
@@ -133,7 +140,7 @@ impl Audit {
         };
         let call = Arc::new(line::Call::new(id, start, token));
         // A failure is reported in the log, and refuses the first change.
-        let _ = self.0.append(&line::encode(&Event::call(&call, start)));
+        let _ = self.0.append(&self.0.encode(&Event::call(&call, start)));
         AuditedCall(call)
     }
 
@@ -143,7 +150,7 @@ impl Audit {
         call: &AuditedCall,
         request: &AuditedRequest<'_>,
     ) -> Result<(), AuditError> {
-        let line = line::encode(&Event::sending(&call.0, request));
+        let line = self.0.encode(&Event::sending(&call.0, request));
         match self.append_synced(line).await {
             Err(source) if self.0.required => Err(AuditError::Write {
                 target: self.0.target.clone(),
@@ -160,7 +167,7 @@ impl Audit {
         request: &AuditedRequest<'_>,
         end: &RequestEnd<'_>,
     ) {
-        let line = line::encode(&Event::request(&call.0, request, end));
+        let line = self.0.encode(&Event::request(&call.0, request, end));
         // A failure is reported in the log, and refuses the next change.
         let _ = if matches!(request.method, "GET" | "HEAD") {
             self.0.append(&line).map(drop)
@@ -172,7 +179,7 @@ impl Audit {
     /// A call has ended.
     pub(crate) fn outcome(&self, call: &AuditedCall, end: &CallEnd<'_>) {
         // As above.
-        let _ = self.0.append(&line::encode(&Event::outcome(&call.0, end)));
+        let _ = self.0.append(&self.0.encode(&Event::outcome(&call.0, end)));
     }
 
     /// The line is on the disk when this returns. A caller that no longer
@@ -188,6 +195,10 @@ impl Audit {
 }
 
 impl Inner {
+    fn encode(&self, event: &Event<'_>) -> Vec<u8> {
+        line::encode(event, self.cluster.as_deref())
+    }
+
     fn append(&self, line: &[u8]) -> io::Result<Written> {
         let mut state = self.state();
         let written = match state.append(line) {
@@ -238,7 +249,7 @@ impl State {
         if self.lost > 0 {
             // The log itself shows that lines are missing.
             self.sink
-                .append(&line::encode(&Event::gap(self.lost)))
+                .append(&line::encode(&Event::gap(self.lost), None))
                 .map(drop)?;
             tracing::warn!(
                 "the audit log is writable again; {} lines were lost",

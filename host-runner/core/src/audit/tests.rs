@@ -55,7 +55,7 @@ fn events(path: &Path) -> Vec<Value> {
 async fn a_call_is_logged_from_start_to_end() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
-    let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
+    let audit = Audit::open(AuditTarget::File(path.clone()), true, None).unwrap();
     let arguments = json!({"vmid": 100, "password": "hush"});
     let arguments = redact::arguments(&arguments, &json!({}));
     let remote = Remote {
@@ -147,13 +147,13 @@ async fn a_call_is_logged_from_start_to_end() {
 fn a_file_that_cannot_be_opened_is_told_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("none").join("audit.jsonl");
-    let error = Audit::open(AuditTarget::File(path.clone()), false)
+    let error = Audit::open(AuditTarget::File(path.clone()), false, None)
         .err()
         .unwrap();
     let message = error.to_string();
     assert!(message.contains(&path.display().to_string()), "{message}");
     assert!(!message.contains('\n'), "{message}");
-    assert!(Audit::open(AuditTarget::File(folder.path().into()), false).is_err());
+    assert!(Audit::open(AuditTarget::File(folder.path().into()), false, None).is_err());
 }
 
 /// A call of which nothing is known.
@@ -175,7 +175,7 @@ async fn a_full_disk_refuses_changes_where_the_log_is_required() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         symlink("/dev/full", &path).unwrap();
-        let audit = Audit::open(AuditTarget::File(path.clone()), required).unwrap();
+        let audit = Audit::open(AuditTarget::File(path.clone()), required, None).unwrap();
         let call = begin(&audit);
         let write = AuditedRequest {
             method: "POST",
@@ -215,7 +215,7 @@ async fn lines_of_many_never_mix() {
     let mut writers = Vec::new();
     for _ in 0..2 {
         // As of two processes.
-        let audit = Audit::open(AuditTarget::File(path.clone()), true).unwrap();
+        let audit = Audit::open(AuditTarget::File(path.clone()), true, None).unwrap();
         for _ in 0..4 {
             let audit = audit.clone();
             writers.push(tokio::spawn(async move {
@@ -314,7 +314,7 @@ proptest! {
             Event::request(&call, &request, &end),
             Event::outcome(&call, &ended),
         ] {
-            let line = line::encode(&event);
+            let line = line::encode(&event, None);
             prop_assert!(line.len() + chain::SEAL_BYTES <= line::MAX_LINE_BYTES, "{}", line.len());
             let text = String::from_utf8(line).unwrap();
             let (line, rest) = text.split_once('\n').unwrap();
@@ -333,7 +333,7 @@ async fn a_daemon_that_is_gone_refuses_changes_where_the_log_is_required() {
         let path = folder.path().join("socket");
         let listener = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
         let sink = Sink::socket(daemon, &path).unwrap();
-        let audit = Audit::new(AuditTarget::Journald, true, sink);
+        let audit = Audit::new(AuditTarget::Journald, true, None, sink);
         let call = begin(&audit);
         let write = AuditedRequest {
             method: "POST",

@@ -48,6 +48,7 @@ pub(crate) async fn run(
     args: &ForwardArgs,
 ) -> Result<(), CommandError> {
     let operator = operator.map_err(of_another_host)?;
+    let operator = operator.of_one_cluster()?;
     let address = loopback(&args.listen)?;
     let layers = operator.policy_layers(None)?;
     if layers.binds_tools() {

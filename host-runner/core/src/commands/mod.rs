@@ -21,7 +21,7 @@ use crate::cli::{Operator, Options};
 use crate::demo::{Demo, DemoError};
 use crate::digest::Digest;
 use crate::engine::{Embedded, LoadError, Loader, Program, ToolError};
-use crate::offer::{Catalog, OfferError};
+use crate::offer::{Catalog, Fleet, OfferError};
 use crate::policy::{Choice, PolicyFileError};
 use crate::render;
 use crate::sandbox::{Capacity, Cluster, MAX_CALL_BYTES, Rules, Sandbox, SharedMeter, TrustError};
@@ -103,7 +103,7 @@ pub(crate) enum CommandError {
 /// What the commands that call tools need.
 pub(crate) struct Context {
     /// The component, loaded when it is needed, and its tools.
-    pub catalog: Catalog,
+    pub catalog: Fleet,
     /// Where Proxmox VE is, and with which token to talk to it.
     pub settings: Settings,
     /// Lives as long as the calls.
@@ -150,7 +150,32 @@ impl Context {
         embedded: Embedded,
     ) -> Result<Self, CommandError> {
         let (settings, demo) = settings(operator).await?;
-        let catalog = catalog(operator, embedded, &settings)?;
+        let process = Process::new(operator, embedded);
+        let catalog = Fleet::of_one(catalog(operator, &process, &settings)?);
+        Ok(Self {
+            catalog,
+            settings,
+            demo,
+        })
+    }
+
+    /// For serving: the settings of each cluster, of which the first is given apart. Only the
+    /// tools that fit the token of a cluster are offered for it.
+    pub(crate) async fn serving(
+        first: &Operator<'_>,
+        others: &[Operator<'_>],
+        embedded: Embedded,
+    ) -> Result<Self, CommandError> {
+        let (settings, demo) = settings(first).await?;
+        let process = Process::new(first, embedded);
+        let fit = first.fit_token();
+        let of_first = catalog(first, &process, &settings)?.fitting(fit);
+        let mut catalogs = vec![(first.cluster().cloned(), of_first)];
+        for other in others {
+            let of_other = catalog(other, &process, &other.settings()?)?.fitting(fit);
+            catalogs.push((other.cluster().cloned(), of_other));
+        }
+        let catalog = Fleet::from_catalogs(catalogs).ok_or(OfferError::Nothing)?;
         Ok(Self {
             catalog,
             settings,
@@ -162,20 +187,39 @@ impl Context {
     /// offers, as far as it can be read.
     pub(crate) fn sealed(
         options: &Options,
-        operator: Option<&Operator<'_>>,
+        operators: &[Operator<'_>],
         embedded: Embedded,
     ) -> Self {
-        let choice = operator.and_then(|operator| {
-            let file = operator.policy().ok()?;
-            let rules = operator.rules(&file).ok()?;
-            Some(Choice::new(&file, &rules))
-        });
         let limits = options.limits();
-        let sealed = Sandbox::sealed(limits.memory_bytes);
+        let memory_bytes = limits.memory_bytes;
         let program = Program::new(options.component(embedded), limits);
-        let loader = Loader::new(&program, sealed, Vec::new());
+        let catalog = |operator: Option<&Operator<'_>>| {
+            let choice = operator.and_then(|operator| {
+                let file = operator.policy().ok()?;
+                let rules = operator.rules(&file).ok()?;
+                Some(Choice::new(&file, &rules))
+            });
+            let sealed = Sandbox::sealed(memory_bytes);
+            let loader = Loader::new(&program, sealed, Vec::new());
+            Catalog::new(loader, choice.unwrap_or_default())
+        };
+        let named = operators.iter().filter_map(|operator| {
+            let name = Arc::clone(operator.cluster()?);
+            Some((name, catalog(Some(operator))))
+        });
+        let mut named: Vec<_> = named.collect();
+        let fleet = match named.len() {
+            0 | 1 => Fleet::of_one(catalog(operators.first())),
+            _ => {
+                let others = named.split_off(1);
+                match named.pop() {
+                    Some(first) => Fleet::of_several(first, others),
+                    None => Fleet::of_one(catalog(None)),
+                }
+            }
+        };
         Self {
-            catalog: Catalog::new(loader, choice.unwrap_or_default()),
+            catalog: fleet,
             settings: Settings::nowhere(),
             demo: None,
         }
@@ -191,37 +235,57 @@ async fn settings(operator: &Operator<'_>) -> Result<(Settings, Option<Demo>), C
     Ok((demo.settings()?, Some(demo)))
 }
 
-/// The component and its tools, which can send to the configured Proxmox VE.
+/// What all catalogs of a process share.
+pub(crate) struct Process {
+    program: Arc<Program>,
+    capacity: Arc<Capacity>,
+}
+
+impl Process {
+    pub(crate) fn new(operator: &Operator<'_>, embedded: Embedded) -> Self {
+        let limits = operator.options.limits();
+        Self {
+            capacity: Capacity::new(Budget::new(limits.memory_bytes, MAX_CALL_BYTES)),
+            program: Program::new(operator.options.component(embedded), limits),
+        }
+    }
+}
+
+/// The component and its tools, which can send to a configured Proxmox VE.
 fn catalog(
     operator: &Operator<'_>,
-    embedded: Embedded,
+    process: &Process,
     settings: &Settings,
 ) -> Result<Catalog, CommandError> {
     let file = operator.policy()?;
     let rules = operator.rules(&file)?;
-    let parts = Parts::new(operator, embedded, settings, &file)?;
+    let parts = Parts::new(process, settings, &file)?;
     Ok(parts.catalog(&file, rules, SharedMeter::default()))
 }
 
-/// What the catalogs of different policies share.
+/// What the catalogs of a cluster share, whatever the policy.
 pub(crate) struct Parts {
     program: Arc<Program>,
     cluster: Arc<Cluster>,
     capacity: Arc<Capacity>,
     audit: Option<Audit>,
     environment: Vec<(String, String)>,
+    /// The cluster's name, where the file of clusters has one.
+    name: Option<Arc<str>>,
 }
 
 impl Parts {
     /// With the audit log of this policy.
     pub(crate) fn new(
-        operator: &Operator<'_>,
-        embedded: Embedded,
+        process: &Process,
         settings: &Settings,
         policy: &PolicyFile,
     ) -> Result<Self, CommandError> {
         let audit = match crate::policy::audit_target(policy) {
-            Some(target) => Some(Audit::open(target, policy.audit.required.unwrap_or(true))?),
+            Some(target) => {
+                let required = policy.audit.required.unwrap_or(true);
+                Some(Audit::open(target, required, settings.cluster.clone())?)
+            }
             None if policy.audit.required == Some(true) => {
                 return Err(CommandError::Usage(
                     "the policy requires an audit log (audit.required) and names none: give one \
@@ -231,15 +295,19 @@ impl Parts {
             }
             None => None,
         };
-        let limits = operator.options.limits();
-        let capacity = Capacity::new(Budget::new(limits.memory_bytes, MAX_CALL_BYTES));
         Ok(Self {
-            program: Program::new(operator.options.component(embedded), limits),
+            program: Arc::clone(&process.program),
             cluster: Cluster::new(settings)?,
-            capacity,
+            capacity: Arc::clone(&process.capacity),
             audit,
             environment: settings.guest_environment(),
+            name: settings.cluster.clone(),
         })
+    }
+
+    /// The cluster's name, where the file of clusters has one.
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// The tools under a policy.

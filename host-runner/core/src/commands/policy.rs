@@ -3,9 +3,10 @@
 use host_runner_policy::{Confirm, Fallback, Rule};
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, catalog, print};
+use super::{CommandError, Context, Process, catalog, print};
 use crate::cli::Operator;
 use crate::engine::{Embedded, ToolError};
+use crate::offer::Fleet;
 use crate::render;
 use crate::sandbox::{Consent, Decision, Fate, Terms};
 use crate::settings::{Settings, SettingsError};
@@ -58,8 +59,9 @@ pub(crate) async fn explain(
         Ok(_) => (Context::new(operator, embedded).await?, false),
         Err(SettingsError::Missing { .. }) => {
             let settings = Settings::nowhere();
+            let process = Process::new(operator, embedded);
             let context = Context {
-                catalog: catalog(operator, embedded, &settings)?,
+                catalog: Fleet::of_one(catalog(operator, &process, &settings)?),
                 settings,
                 demo: None,
             };

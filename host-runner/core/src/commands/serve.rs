@@ -14,7 +14,7 @@ use super::{CommandError, Context};
 use crate::cli::{Cli, Operator, Options};
 use crate::engine::{Embedded, LoadError};
 use crate::mcp::{Common, Server, ServerOptions};
-use crate::offer::{Catalog, OfferError};
+use crate::offer::{Fleet, OfferError};
 use crate::process;
 use crate::timings::{self, Milestone};
 
@@ -43,20 +43,26 @@ pub(crate) async fn run(
         Err(error) if cli.asks_for_http() => return Err(error),
         operator => operator,
     };
+    let operators = operator.and_then(|operator| Ok(operator.by_cluster()?));
+    let operators = match operators {
+        Err(error) if cli.asks_for_http() => return Err(error),
+        operators => operators,
+    };
     let terminal = io::stdin().is_terminal();
     let options = &cli.options;
-    let settings = operator.as_ref().ok();
+    let settings = operators.as_ref().ok().and_then(|all| all.first());
     let checksum = cli.tools_checksum().map_err(CommandError::from);
     let checksum = checksum.map_err(CommandError::uncompared)?;
     if let Some(operator) = settings
         && let Some(http) = operator.http()?
     {
-        return http::run(operator, http, checksum, embedded).await;
+        let all = operators.as_deref().unwrap_or_default();
+        return http::run(all, http, checksum, embedded).await;
     }
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
     let result_tokens = settings.map(Operator::result_tokens);
-    let (context, fault) = context(options, operator, embedded).await;
+    let (context, fault) = context(options, operators, embedded).await;
     timings::reached(Milestone::Settings);
     let fault = match fault {
         Some(error) if terminal => return Err(error),
@@ -83,8 +89,7 @@ pub(crate) async fn run(
              terminal, use `host-runner tools` and `host-runner call`"
         );
     }
-    let asking = Arc::clone(&catalog);
-    tokio::spawn(async move { asking.held_privileges().await.is_some() });
+    catalog.ask_for_privileges();
     tracing::debug!("serving MCP on stdin and stdout");
     let common = Common::new();
     let server = Server::new(
@@ -124,27 +129,29 @@ pub(crate) async fn run(
 /// What the commands that call tools need; with a fault, what lists them.
 async fn context(
     options: &Options,
-    operator: Result<Operator<'_>, CommandError>,
+    operators: Result<Vec<Operator<'_>>, CommandError>,
     embedded: Embedded,
 ) -> (Context, Option<CommandError>) {
-    match operator {
-        Ok(operator) => match Context::new(&operator, embedded).await {
-            Ok(context) => {
-                let catalog = context.catalog.fitting(operator.fit_token());
-                (Context { catalog, ..context }, None)
-            }
-            Err(error) => {
-                let context = Context::sealed(options, Some(&operator), embedded);
-                (context, Some(error))
-            }
-        },
-        Err(error) => (Context::sealed(options, None, embedded), Some(error)),
+    let operators = match operators {
+        Ok(operators) => operators,
+        Err(error) => return (Context::sealed(options, &[], embedded), Some(error)),
+    };
+    let context = match operators.as_slice() {
+        [first, others @ ..] => Context::serving(first, others, embedded).await,
+        [] => Err(OfferError::Nothing.into()),
+    };
+    match context {
+        Ok(context) => (context, None),
+        Err(error) => {
+            let context = Context::sealed(options, &operators, embedded);
+            (context, Some(error))
+        }
     }
 }
 
 /// Why the server has to end, once that is known. What the operator can correct
 /// is said on stderr, and to the client with each call.
-async fn unusable(catalog: &Catalog, terminal: bool, said: &AtomicBool) -> OfferError {
+async fn unusable(catalog: &Fleet, terminal: bool, said: &AtomicBool) -> OfferError {
     match ready(catalog).await {
         Err(error) if terminal || is_final(&error) => return error,
         // A fault of the settings has been said already.
@@ -158,6 +165,6 @@ fn is_final(error: &OfferError) -> bool {
     match error {
         OfferError::Load(error) => !matches!(error, LoadError::Read { .. }),
         OfferError::Tools(_) => true,
-        OfferError::Name { .. } | OfferError::Nothing => false,
+        OfferError::Name { .. } | OfferError::Cluster(_) | OfferError::Nothing => false,
     }
 }

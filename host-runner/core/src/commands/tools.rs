@@ -7,20 +7,21 @@ use super::{CommandError, Context, print};
 use crate::cli::Operator;
 use crate::engine::{Embedded, Loader, Program, Tool};
 use crate::mcp;
-use crate::offer::{Catalog, Offer};
+use crate::offer::{Fleet, Offer, OfferError};
 use crate::policy::Choice;
 use crate::render;
 use crate::sandbox::Sandbox;
+use crate::settings::Detail;
 
 /// Prints the checksum of what clients are shown. Needs no settings, and nothing can
 /// leave.
 pub(crate) async fn checksum(
-    operator: &Operator<'_>,
+    operators: &[Operator<'_>],
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    let catalog = catalog(operator, embedded)?;
+    let catalog = catalog(operators, embedded)?;
     print(
-        &mcp::checksum(&catalog, operator.detail())
+        &mcp::checksum(&catalog, detail(operators))
             .await?
             .to_string(),
     )
@@ -28,18 +29,21 @@ pub(crate) async fn checksum(
 
 /// Prints the JSON that the checksum is of. Needs no settings, and nothing can leave.
 pub(crate) async fn surface(
-    operator: &Operator<'_>,
+    operators: &[Operator<'_>],
     embedded: Embedded,
 ) -> Result<(), CommandError> {
-    let catalog = catalog(operator, embedded)?;
-    let surface = mcp::surface(&catalog, operator.detail()).await?;
+    let catalog = catalog(operators, embedded)?;
+    let surface = mcp::surface(&catalog, detail(operators)).await?;
     print(&format!("{surface:#}"))
 }
 
 /// Prints the resources, prompts and views that are offered. Needs no settings, and nothing
 /// can leave.
-pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result<(), CommandError> {
-    let catalog = catalog(operator, embedded)?;
+pub(crate) async fn guide(
+    operators: &[Operator<'_>],
+    embedded: Embedded,
+) -> Result<(), CommandError> {
+    let catalog = catalog(operators, embedded)?;
     let guide = catalog.surface().await?.guide;
     let resources = guide.resources().iter().map(|resource| {
         let declared = resource.declared();
@@ -84,10 +88,19 @@ pub(crate) async fn guide(operator: &Operator<'_>, embedded: Embedded) -> Result
     print(&format!("{shown:#}"))
 }
 
+fn detail(operators: &[Operator<'_>]) -> Detail {
+    operators.first().map(Operator::detail).unwrap_or_default()
+}
+
 /// What is offered under this policy. One that cannot be used is an error.
-fn catalog(operator: &Operator<'_>, embedded: Embedded) -> Result<Catalog, CommandError> {
-    operator.rules(&operator.policy()?)?;
-    let context = Context::sealed(operator.options, Some(operator), embedded);
+fn catalog(operators: &[Operator<'_>], embedded: Embedded) -> Result<Fleet, CommandError> {
+    let [first, ..] = operators else {
+        return Err(OfferError::Nothing.into());
+    };
+    for operator in operators {
+        operator.rules(&operator.policy()?)?;
+    }
+    let context = Context::sealed(first.options, operators, embedded);
     Ok(context.catalog)
 }
 

@@ -159,6 +159,11 @@ impl Plugin {
         self.sandbox.missing_of_scope().await
     }
 
+    /// The name of the cluster that its calls are for, where there are several.
+    pub(crate) fn cluster(&self) -> Option<&Arc<str>> {
+        self.sandbox.cluster()
+    }
+
     /// The gate of one call.
     pub(crate) fn gate(&self, terms: Terms, start: Option<&CallStart<'_>>) -> Arc<Gate> {
         Gate::new(&self.sandbox, terms, start)

@@ -20,6 +20,8 @@ use crate::observe::Observer;
 const SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 20.0, 60.0];
 
 type Labels<const COUNT: usize> = [(&'static str, String); COUNT];
+/// The same, with a cluster if there are several.
+type OfCluster = Vec<(&'static str, String)>;
 
 /// What is counted. A clone counts in the same place.
 #[derive(Clone)]
@@ -27,10 +29,10 @@ pub(crate) struct Metrics(Arc<Inner>);
 
 struct Inner {
     registry: Registry,
-    calls: Family<Labels<2>, Counter>,
-    durations: Family<Labels<1>, Histogram, fn() -> Histogram>,
-    sent: Family<Labels<1>, Counter>,
-    refused: Family<Labels<1>, Counter>,
+    calls: Family<OfCluster, Counter>,
+    durations: Family<OfCluster, Histogram, fn() -> Histogram>,
+    sent: Family<OfCluster, Counter>,
+    refused: Family<OfCluster, Counter>,
     followed: Counter,
     following: Gauge,
     responses: Family<Labels<3>, Counter>,
@@ -145,18 +147,26 @@ impl Inner {
     }
 }
 
+/// Labels, and that of the cluster.
+fn of_cluster<const COUNT: usize>(cluster: Option<&str>, labels: Labels<COUNT>) -> OfCluster {
+    let cluster = cluster.map(|name| ("cluster", name.to_owned()));
+    labels.into_iter().chain(cluster).collect()
+}
+
 impl Observer for Metrics {
-    fn called(&self, tool: &str, outcome: &'static str, duration: Duration) {
+    fn called(&self, cluster: Option<&str>, tool: &str, outcome: &'static str, duration: Duration) {
         let labels = [("tool", tool.to_owned()), ("outcome", outcome.to_owned())];
+        let labels = of_cluster(cluster, labels);
         self.0.calls.get_or_create(&labels).inc();
-        let labels = [("tool", tool.to_owned())];
+        let labels = of_cluster(cluster, [("tool", tool.to_owned())]);
         let durations = self.0.durations.get_or_create(&labels);
         durations.observe(duration.as_secs_f64());
     }
 
-    fn sent(&self, status: Option<u16>) {
+    fn sent(&self, cluster: Option<&str>, status: Option<u16>) {
         let label = status.map_or_else(|| "none".to_owned(), |status| status.to_string());
-        self.0.sent.get_or_create(&[("status", label)]).inc();
+        let labels = of_cluster(cluster, [("status", label)]);
+        self.0.sent.get_or_create(&labels).inc();
         let at = match status {
             Some(_) => &self.0.answered,
             None => &self.0.failed,
@@ -164,8 +174,8 @@ impl Observer for Metrics {
         at.store(self.0.now(), Ordering::Relaxed);
     }
 
-    fn refused(&self, rule: &str) {
-        let labels = [("rule", rule.to_owned())];
+    fn refused(&self, cluster: Option<&str>, rule: &str) {
+        let labels = of_cluster(cluster, [("rule", rule.to_owned())]);
         self.0.refused.get_or_create(&labels).inc();
     }
 
@@ -187,9 +197,10 @@ mod tests {
     fn what_happens_is_counted() {
         let metrics = Metrics::new();
         assert_eq!(metrics.contact(), (None, None));
-        metrics.called("list_nodes", "ok", Duration::from_millis(30));
-        metrics.sent(Some(200));
-        metrics.refused("scope");
+        metrics.called(None, "list_nodes", "ok", Duration::from_millis(30));
+        metrics.sent(None, Some(200));
+        metrics.sent(Some("paris"), None);
+        metrics.refused(None, "scope");
         metrics.follows();
         let open = metrics.open();
         metrics.responded("POST", "/mcp", StatusCode::OK);
@@ -199,6 +210,7 @@ mod tests {
             "proxmox_mcp_calls_total{tool=\"list_nodes\",outcome=\"ok\"} 1",
             "proxmox_mcp_call_duration_seconds_bucket{tool=\"list_nodes\",le=\"0.05\"} 1",
             "proxmox_mcp_requests_total{status=\"200\"} 1",
+            "proxmox_mcp_requests_total{status=\"none\",cluster=\"paris\"} 1",
             "proxmox_mcp_refused_requests_total{rule=\"scope\"} 1",
             "proxmox_mcp_tasks_following 1",
             "proxmox_mcp_http_open_requests 1",
@@ -206,7 +218,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|one| one == line), "{line}: {text}");
         }
-        assert_eq!(metrics.contact(), (Some(0), None));
+        assert_eq!(metrics.contact(), (Some(0), Some(0)));
         drop(open);
         metrics.followed();
         assert_eq!((metrics.0.open.get(), metrics.0.following.get()), (0, 0));

@@ -16,6 +16,7 @@ use super::tasks::{self, Long, PROMPT_TIME};
 use super::tool::{faulty, to_error, to_result};
 use crate::audit::Occasion;
 use crate::engine::{ToolError, ToolResult};
+use crate::offer::Target;
 use crate::settings::Detail;
 use crate::timings::{self, Milestone};
 
@@ -64,6 +65,11 @@ impl Inner {
             Ok((arguments, detail)) => (arguments, detail.unwrap_or(self.detail)),
             Err(error) => return Ok(Err(to_error(&error))),
         };
+        let mut arguments = arguments.into_owned();
+        let target = match self.catalog.target(tool, &mut arguments).await {
+            Ok(target) => target,
+            Err(error) => return Ok(Err(to_error(&error))),
+        };
         let arguments = serde_json::to_string(&arguments)
             .map_err(|error| ErrorData::invalid_params(error.to_string(), None))?;
         let way = self.questions.way(context);
@@ -75,7 +81,27 @@ impl Inner {
             }
             None => {
                 let shown = (self.ceiling, detail);
-                let call = self.start(tool, arguments, way.is_some(), &caller, shown);
+                let of_one;
+                let (catalog, own) = match &target {
+                    Target::Only(catalog) => (catalog, tool),
+                    Target::One(member) => {
+                        of_one = match member.find(&tool.name).await {
+                            Ok(own) => own,
+                            Err(error) => return Ok(Err(to_error(&error))),
+                        };
+                        (&member.catalog, of_one)
+                    }
+                    Target::All(members) => {
+                        let all =
+                            Box::pin(self.call_all(tool, members, &arguments, &caller, shown));
+                        let cancelled = context.ct.cancelled();
+                        return tokio::select! {
+                            results = all => Ok(Err(results.shown(tool, shown))),
+                            () = cancelled => Err(Cancelled.into()),
+                        };
+                    }
+                };
+                let call = self.start(catalog, own, arguments, way.is_some(), &caller, shown);
                 match call.await {
                     Ok(call) => call,
                     Err(error) => return Ok(Err(to_error(&error))),

@@ -26,7 +26,7 @@ use super::views;
 use crate::ceiling::Ceiling;
 use crate::engine::{Plugin, Tool, ToolError};
 use crate::guide::Guide;
-use crate::offer::Catalog;
+use crate::offer::{Catalog, Fleet};
 use crate::settings::{Detail, ResultTokens};
 
 /// How long calls have to end by themselves once the client is gone, or a
@@ -73,7 +73,7 @@ impl ServerOptions {
 
 /// What all requests share.
 pub(super) struct Inner {
-    pub(super) catalog: Arc<Catalog>,
+    pub(super) catalog: Arc<Fleet>,
     /// The offered tools as clients see them.
     pub(super) list: OnceCell<Vec<McpTool>>,
     pub(super) wait: Duration,
@@ -106,7 +106,7 @@ pub(super) struct Inner {
 impl Inner {
     /// With a `fault` the tools are listed, and every call is answered with it.
     pub(super) fn new(
-        catalog: Arc<Catalog>,
+        catalog: Arc<Fleet>,
         options: ServerOptions,
         fault: Option<String>,
         common: &Common,
@@ -168,8 +168,8 @@ impl Inner {
         }
     }
 
-    pub(super) async fn plugin(&self) -> Result<Arc<Plugin>, ToolError> {
-        let plugin = self.catalog.plugin().await;
+    pub(super) async fn plugin(&self, of: &Catalog) -> Result<Arc<Plugin>, ToolError> {
+        let plugin = of.plugin().await;
         plugin.map_err(|error| ToolError::Internal(error.to_string()))
     }
 
@@ -209,16 +209,17 @@ impl Inner {
         }
     }
 
-    /// Starts a call. Its result is `shown` with this ceiling and in this detail.
+    /// Starts a call for a cluster. Its result is `shown` with this ceiling and in this detail.
     pub(super) async fn start(
         &self,
+        of: &Catalog,
         tool: &Tool,
         arguments: String,
         can_ask: bool,
         caller: &Caller,
         shown: (Ceiling, Detail),
     ) -> Result<Running, ToolError> {
-        let plugin = self.plugin().await?;
+        let plugin = self.plugin(of).await?;
         Ok(self.start_on(&plugin, tool, arguments, can_ask, caller, shown))
     }
 

@@ -41,14 +41,18 @@ impl Inner {
             return Err(LookError::Fault(fault.clone()));
         }
         self.backlog.room().await;
-        let offer = self.catalog.offer().await;
+        // Only with one cluster there are resources and suggestions.
+        let catalog = self.catalog.first();
+        let offer = catalog.offer().await;
         let offer = offer.map_err(|error| LookError::Fault(error.to_string()))?;
         let tool = offer
             .find(tool)
             .map_err(|error| LookError::Tool(ToolError::UnknownTool(error.to_string())))?;
         let arguments = Value::Object(arguments).to_string();
         let shown = (ceiling, Detail::Full);
-        let call = self.start(tool, arguments, false, caller, shown).await;
+        let call = self
+            .start(catalog, tool, arguments, false, caller, shown)
+            .await;
         let mut call = call.map_err(LookError::Start)?;
         loop {
             // Nothing that reads asks anybody.

@@ -1,5 +1,6 @@
 //! MCP over stdio and HTTP, in both protocol eras. Only this module imports rmcp.
 
+mod all;
 mod backlog;
 mod call;
 mod changes;
@@ -59,7 +60,7 @@ use self::stdio::Stdio;
 use self::tool::to_error;
 use crate::audit::Occasion;
 use crate::engine::ToolError;
-use crate::offer::Catalog;
+use crate::offer::Fleet;
 use crate::timings::{self, Milestone};
 
 /// How long the rest may take: to write what a client has not read yet.
@@ -78,7 +79,7 @@ pub(crate) struct Server(Arc<Inner>);
 impl Server {
     /// With a `fault` the tools are listed, and every call is answered with it.
     pub(crate) fn new(
-        catalog: Arc<Catalog>,
+        catalog: Arc<Fleet>,
         options: ServerOptions,
         fault: Option<String>,
         common: &Common,

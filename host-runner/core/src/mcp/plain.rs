@@ -8,6 +8,7 @@ use super::refusal::ENDING;
 use super::running::{Caller, Event};
 use crate::audit::Occasion;
 use crate::engine::{Tool, ToolError};
+use crate::offer::Target;
 use crate::remote::Remote;
 use crate::render;
 use crate::settings::Detail;
@@ -38,7 +39,7 @@ impl Server {
     ) -> Result<Map<String, Value>, ToolError> {
         let _running = self.0.calls.token();
         tokio::select! {
-            answer = self.answer_plainly(tool, arguments, remote) => answer,
+            answer = Box::pin(self.answer_plainly(tool, arguments, remote)) => answer,
             () = self.0.closed() => Err(ToolError::Internal(ENDING.to_owned())),
         }
     }
@@ -58,10 +59,20 @@ impl Server {
             remote: Some(remote),
             occasion: Some(Occasion::Call),
         };
+        let mut arguments = arguments;
+        let target = self.0.catalog.target(tool, &mut arguments).await?;
         let arguments = Value::Object(arguments).to_string();
         // The client gets the JSON, most likely for a model.
         let shown = (self.0.ceiling, Detail::Full);
-        let call = self.0.start(tool, arguments, false, &caller, shown);
+        let (catalog, own) = match &target {
+            Target::Only(catalog) => (catalog, tool),
+            Target::One(member) => (&member.catalog, member.find(&tool.name).await?),
+            Target::All(members) => {
+                let all = Box::pin(self.0.call_all(tool, members, &arguments, &caller, shown));
+                return all.await.structured();
+            }
+        };
+        let call = self.0.start(catalog, own, arguments, false, &caller, shown);
         let mut call = call.await?;
         loop {
             // Progress has no place in one response, and nothing asks.

@@ -37,6 +37,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Running {
     task: JoinHandle<Result<Followed, ToolError>>,
     gate: Arc<Gate>,
+    cluster: Option<Arc<str>>,
     questions: Option<mpsc::Receiver<Question>>,
     progress: watch::Receiver<Option<Progress>>,
     /// Aborting loses nothing, unless a change is under way: the tool only reads, or only
@@ -187,14 +188,20 @@ impl Running {
         Self {
             task,
             gate,
+            cluster: plugin.cluster().cloned(),
             questions,
             progress,
             can_stop,
             is_patient,
-            counted: CountedCall::begin(&tool.name),
+            counted: CountedCall::begin(&tool.name, plugin.cluster()),
             abandoned,
             ended: false,
         }
+    }
+
+    /// The name of the cluster that it is for, where there are several.
+    pub(super) fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
     }
 
     /// Follows a task of Proxmox VE to its end, also beyond the time after which a call

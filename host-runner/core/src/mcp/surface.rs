@@ -7,7 +7,7 @@ use super::tool::to_mcp;
 use super::{detail, prompts, resources};
 use crate::digest::Digest;
 use crate::guide::View;
-use crate::offer::{Catalog, OfferError};
+use crate::offer::{Fleet, OfferError};
 use crate::settings::Detail;
 
 /// What the server calls itself.
@@ -29,7 +29,7 @@ pub(super) fn instructions(mut of_catalog: String, detail: Detail) -> String {
 /// It depends on the component, the policy, `--detail` and this program, but not on the
 /// program's version, by which nothing of it need change. What the token may do leaves tools
 /// out of the list, but adds none, so it does not count.
-pub(crate) async fn surface(catalog: &Catalog, detail: Detail) -> Result<Value, OfferError> {
+pub(crate) async fn surface(catalog: &Fleet, detail: Detail) -> Result<Value, OfferError> {
     let surface = catalog.surface().await?;
     let tools = surface.tools.iter().map(|tool| to_mcp(tool, detail));
     let tools: Vec<_> = tools.collect::<Result<_, _>>().map_err(OfferError::Tools)?;
@@ -57,7 +57,7 @@ pub(crate) async fn surface(catalog: &Catalog, detail: Detail) -> Result<Value, 
 }
 
 /// The checksum of all that.
-pub(crate) async fn checksum(catalog: &Catalog, detail: Detail) -> Result<Digest, OfferError> {
+pub(crate) async fn checksum(catalog: &Fleet, detail: Detail) -> Result<Digest, OfferError> {
     Ok(Digest::of_json(&surface(catalog, detail).await?))
 }
 

@@ -300,6 +300,7 @@ impl Gate {
                     let meaning = &verdict.meaning;
                     let guests = self.named(meaning, upstream, directory).await;
                     let change = Change::new(parsed, meaning, &guests);
+                    let change = change.of_cluster(self.sandbox.cluster());
                     // One that holds much could keep others from their memory.
                     let turn = Some(&self.turn).filter(|_| self.account.is_empty());
                     (asker.ask(change, &self.pause, turn).await, Fate::Declined)

@@ -4,6 +4,7 @@
 //! until the answer comes. So a yes cannot be used for another request, nor
 //! twice.
 
+use std::sync::Arc;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -49,6 +50,8 @@ pub(crate) struct Change {
     /// What it is about, what happens, what harm that may do and what cannot be undone,
     /// line by line.
     about: String,
+    /// The cluster that it is sent to, where there are several.
+    cluster: Option<Arc<str>>,
     /// It changes nothing in Proxmox VE, but makes a node connect to something.
     is_read: bool,
 }
@@ -60,8 +63,10 @@ impl Change {
             true => "send a request to",
             false => "make a change in",
         };
+        let cluster = self.cluster.iter();
+        let cluster: String = cluster.map(|name| format!("Cluster: {name}\n")).collect();
         format!(
-            "{tool} wants to {what} Proxmox VE.\n{}The whole request:\n{}\nAllow it?",
+            "{tool} wants to {what} Proxmox VE.\n{cluster}{}The whole request:\n{}\nAllow it?",
             self.about, self.text
         )
     }
@@ -168,7 +173,16 @@ impl Change {
         Self {
             text,
             about: about(request, meaning, guests),
+            cluster: None,
             is_read: request.method == Method::Get,
+        }
+    }
+
+    /// The same, for the cluster of this name.
+    pub(super) fn of_cluster(self, cluster: Option<&Arc<str>>) -> Self {
+        Self {
+            cluster: cluster.cloned(),
+            ..self
         }
     }
 }

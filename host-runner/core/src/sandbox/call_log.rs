@@ -28,6 +28,8 @@ pub(super) struct CallLog {
     /// The call in the log on stderr.
     caption: Option<Caption>,
     began: Instant,
+    /// The cluster's name, where there are several.
+    cluster: Option<Arc<str>>,
     journal: Mutex<Journal>,
 }
 
@@ -80,11 +82,12 @@ pub(crate) enum Fate {
 
 impl CallLog {
     /// The log of a call, which the audit log records as `start`. Its requests go
-    /// with this token.
+    /// with this token, to this cluster.
     pub(super) fn new(
         audit: Option<&Audit>,
         start: Option<&CallStart<'_>>,
         token: Option<&str>,
+        cluster: Option<&Arc<str>>,
     ) -> Self {
         let call = audit.zip(start);
         let logged = start.filter(|_| tracing::enabled!(Level::INFO));
@@ -95,6 +98,7 @@ impl CallLog {
             }),
             audit: call.map(|(audit, start)| (audit.clone(), audit.begin(start, token))),
             began: Instant::now(),
+            cluster: cluster.cloned(),
             journal: Mutex::default(),
         }
     }
@@ -211,7 +215,7 @@ impl CallLog {
     }
 
     async fn write(&self, subject: Subject<'_>, end: RequestEnd<'_>) {
-        count(&end);
+        count(self.cluster.as_deref(), &end);
         let Some((audit, call)) = &self.audit else {
             return;
         };
@@ -252,13 +256,13 @@ impl CallLog {
 }
 
 /// Counts a request that was answered, failed or was refused.
-fn count(end: &RequestEnd<'_>) {
+fn count(cluster: Option<&str>, end: &RequestEnd<'_>) {
     let Some(observer) = observe::observer() else {
         return;
     };
     match (end.status, end.failure) {
-        (None, None) => observer.refused(end.rule.unwrap_or_default()),
-        (status, _) => observer.sent(status),
+        (None, None) => observer.refused(cluster, end.rule.unwrap_or_default()),
+        (status, _) => observer.sent(cluster, status),
     }
 }
 

@@ -60,7 +60,12 @@ impl Gate {
         start: Option<&CallStart<'_>>,
     ) -> Arc<Self> {
         Arc::new(Self {
-            log: CallLog::new(sandbox.audit.as_ref(), start, sandbox.token()),
+            log: CallLog::new(
+                sandbox.audit.as_ref(),
+                start,
+                sandbox.token(),
+                sandbox.cluster(),
+            ),
             account: sandbox.capacity.budget.account(),
             sandbox: Arc::clone(sandbox),
             terms,

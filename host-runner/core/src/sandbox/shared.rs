@@ -26,6 +26,8 @@ use crate::shares::Shares;
 
 /// A cluster, and what is known of it, whatever the policy.
 pub(crate) struct Cluster {
+    /// Its name, where there are several.
+    pub(super) name: Option<Arc<str>>,
     /// Without one, nothing leaves.
     pub(super) upstream: Option<Upstream>,
     pub(super) guests: Guests,
@@ -82,12 +84,16 @@ impl Cluster {
     /// The configured one. Nothing is sent yet.
     pub(crate) fn new(settings: &Settings) -> Result<Arc<Self>, TrustError> {
         let upstream = Upstream::new(settings)?;
-        Ok(Self::with_upstream(Some(upstream)))
+        Ok(Self::with_upstream(
+            Some(upstream),
+            settings.cluster.clone(),
+        ))
     }
 
-    fn with_upstream(upstream: Option<Upstream>) -> Arc<Self> {
+    fn with_upstream(upstream: Option<Upstream>, name: Option<Arc<str>>) -> Arc<Self> {
         let own_budget = Budget::for_host(COPIES_OF_AN_ANSWER * MAX_RESPONSE_BYTES);
         Arc::new(Self {
+            name,
             upstream,
             guests: Guests::new(Arc::clone(&own_budget)),
             nodes: Nodes::new(Arc::clone(&own_budget)),
@@ -157,7 +163,7 @@ impl Sandbox {
         };
         let capacity = Capacity::new(Budget::new(instance_bytes, MAX_CALL_BYTES));
         Self::new(
-            &Cluster::with_upstream(None),
+            &Cluster::with_upstream(None, None),
             &capacity,
             rules,
             None,
@@ -168,6 +174,11 @@ impl Sandbox {
     /// The name of the token that requests go with: `user@realm!name`.
     pub(super) fn token(&self) -> Option<&str> {
         Some(&self.cluster.upstream.as_ref()?.token)
+    }
+
+    /// The name of its cluster, where there are several.
+    pub(crate) fn cluster(&self) -> Option<&Arc<str>> {
+        self.cluster.name.as_ref()
     }
 
     /// Does ahead of time what the first request would have to wait for:
@@ -199,7 +210,10 @@ impl Sandbox {
         let missing = self.missing.get_or_try_init(|| async {
             let missing = self.look_for_missing().await.ok_or(())?;
             for line in &missing {
-                tracing::warn!("{line}");
+                match self.cluster() {
+                    Some(name) => tracing::warn!("cluster {name}: {line}"),
+                    None => tracing::warn!("{line}"),
+                }
             }
             Ok::<_, ()>(missing)
         });

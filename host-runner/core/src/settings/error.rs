@@ -78,7 +78,10 @@ pub(crate) enum SettingsError {
         .0.as_ref().unwrap_or(&Source::Flag)
     )]
     OpenHosts(Option<Source>),
-    /// The file given by `--env-file` cannot be used.
+    /// No cluster is chosen, or one that does not exist.
+    #[error("{0}")]
+    Cluster(String),
+    /// The file given by `--env-file` or `--clusters` cannot be used.
     #[error("cannot use the settings in {}: {reason}", .path.display())]
     EnvFile {
         /// The file.
@@ -101,7 +104,10 @@ impl SettingsError {
             Self::OpenAddress(origin) | Self::OpenHosts(origin) => {
                 *origin == Some(Source::Environment)
             }
-            Self::Missing { .. } | Self::EnvFile { .. } | Self::TwoTokenSources => false,
+            Self::Cluster(_)
+            | Self::Missing { .. }
+            | Self::EnvFile { .. }
+            | Self::TwoTokenSources => false,
         }
     }
 

@@ -5,6 +5,7 @@
 //! the exception, if they look like names of files.
 
 mod address;
+mod clusters;
 mod error;
 mod http;
 mod oauth;
@@ -16,6 +17,7 @@ mod trust;
 mod variable;
 
 pub(crate) use self::address::Address;
+pub(crate) use self::clusters::{ALL_CLUSTERS, OfCluster};
 pub(crate) use self::error::SettingsError;
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
 pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
@@ -28,6 +30,7 @@ pub(crate) use self::variable::{
 };
 
 use std::path::Path;
+use std::sync::Arc;
 
 use self::variable::is_like_a_secret;
 use crate::origin::Origin;
@@ -53,6 +56,8 @@ pub(crate) struct Settings {
     /// The other addresses of the same cluster. Requests go to these and the first, and
     /// nowhere else.
     pub others: Vec<Address>,
+    /// The cluster's name, where there are several.
+    pub cluster: Option<Arc<str>>,
 }
 
 impl Settings {
@@ -149,6 +154,7 @@ impl Settings {
             client_certificate: client_certificate(sources)?,
             proxy,
             others: addresses.collect(),
+            cluster: None,
             origin,
             user,
             token_name,
@@ -168,6 +174,7 @@ impl Settings {
             client_certificate: None,
             proxy: None,
             others: Vec::new(),
+            cluster: None,
         }
     }
 
@@ -294,7 +301,7 @@ mod tests {
                     let error = sources.tools_checksum().unwrap_err().to_string();
                     assert!(!error.contains(SECRET), "{error}");
                 }
-                Variable::Policy => {}
+                Variable::Policy | Variable::Clusters => {}
                 of_http
                     if of_http.name().starts_with("PROXMOX_MCP_HTTP")
                         || of_http.name().starts_with("PROXMOX_MCP_TLS")

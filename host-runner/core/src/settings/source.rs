@@ -15,6 +15,8 @@ pub(crate) enum Source {
     Environment,
     /// A file of `NAME=value` lines.
     File(PathBuf),
+    /// A section of the file of clusters.
+    Cluster(String),
     /// A credential that systemd hands over.
     Credential,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Source {
             Self::Flag => f.write_str("from the command line"),
             Self::Environment => f.write_str("from the environment"),
             Self::File(path) => write!(f, "from {}", path.display()),
+            Self::Cluster(place) => write!(f, "from {place}"),
             Self::Credential => write!(f, "from the systemd credential {CREDENTIAL}"),
         }
     }

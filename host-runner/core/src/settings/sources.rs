@@ -54,6 +54,8 @@ pub(crate) enum EnvFile {
 /// The settings of all places.
 #[derive(Default)]
 pub(crate) struct Sources {
+    /// What the file of clusters gives for one of them, and where.
+    pub(super) cluster: Option<(String, Values)>,
     pub(super) flags: Values,
     pub(super) environment: Values,
     pub(super) file: Option<(PathBuf, Values)>,
@@ -178,14 +180,15 @@ impl Sources {
 
     /// The places, the one that counts most first.
     pub(super) fn places(&self) -> impl Iterator<Item = (Source, &Values)> {
+        let cluster = self.cluster.iter();
+        let cluster = cluster.map(|(place, values)| (Source::Cluster(place.clone()), values));
         let file = self.file.iter();
         let file = file.map(|(path, values)| (Source::File(path.clone()), values));
-        [
+        let own = [
             (Source::Flag, &self.flags),
             (Source::Environment, &self.environment),
-        ]
-        .into_iter()
-        .chain(file)
+        ];
+        cluster.chain(own).chain(file)
     }
 
     /// The credential, if there is one and it may be used: not with a `.env` that

@@ -40,6 +40,8 @@ pub(crate) enum Variable {
     ClientKey,
     /// `PROXMOX_PROXY`
     Proxy,
+    /// `PROXMOX_MCP_CLUSTERS`
+    Clusters,
     /// `PROXMOX_MCP_POLICY`
     Policy,
     /// `PROXMOX_MCP_LOG`
@@ -151,7 +153,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -163,6 +165,7 @@ impl Variable {
         Self::ClientCert,
         Self::ClientKey,
         Self::Proxy,
+        Self::Clusters,
         Self::Policy,
         Self::Log,
         Self::LogFormat,
@@ -203,6 +206,7 @@ impl Variable {
             Self::ClientCert => "PROXMOX_CLIENT_CERT",
             Self::ClientKey => "PROXMOX_CLIENT_KEY",
             Self::Proxy => "PROXMOX_PROXY",
+            Self::Clusters => "PROXMOX_MCP_CLUSTERS",
             Self::Policy => "PROXMOX_MCP_POLICY",
             Self::Log => "PROXMOX_MCP_LOG",
             Self::LogFormat => "PROXMOX_MCP_LOG_FORMAT",
@@ -270,6 +274,7 @@ impl Variable {
             Self::ClientCert => "/etc/proxmox-mcp/client.crt",
             Self::ClientKey => "/etc/proxmox-mcp/client.key",
             Self::Proxy => "http://proxy.example.com:3128",
+            Self::Clusters => "/etc/proxmox-mcp/clusters.toml",
             Self::Policy => "/etc/proxmox-mcp/observe.toml",
             Self::Log => "info",
             Self::LogFormat => "json",

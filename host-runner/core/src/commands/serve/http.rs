@@ -15,14 +15,14 @@ use tracing::Level;
 use super::profiles::{Set, Shared, read_again};
 use super::ready::{WAIT, approved, ready};
 use crate::cli::Operator;
-use crate::commands::{CommandError, Parts};
+use crate::commands::{CommandError, Parts, Process};
 use crate::digest::Digest;
 use crate::engine::Embedded;
 use crate::http::{Access, Http, Listening, Metrics, Serving, Tls, serve};
 use crate::log;
 use crate::mcp::{Common, ServerOptions};
 use crate::observe;
-use crate::offer::Catalog;
+use crate::offer::Fleet;
 use crate::process;
 use crate::settings::HttpSettings;
 
@@ -36,18 +36,27 @@ const USERS: usize = 8;
 
 /// Serves until a signal comes.
 pub(super) async fn run(
-    operator: &Operator<'_>,
+    operators: &[Operator<'_>],
     settings: HttpSettings,
     checksum: Option<Digest>,
     embedded: Embedded,
 ) -> Result<(), CommandError> {
+    let [operator, ..] = operators else {
+        return Ok(());
+    };
     let access = Access::new(settings.tokens.as_ref(), settings.oauth.as_ref());
     let access = access.map_err(CommandError::Usage)?;
     let tls = settings.tls.as_ref().map(Tls::new).transpose();
     let tls = tls.map_err(CommandError::Usage)?;
-    // The simulated cluster serves until the end.
-    let (proxmox, _demo) = crate::commands::settings(operator).await?;
-    let parts = Parts::new(operator, embedded, &proxmox, &operator.policy()?)?;
+    let process = Process::new(operator, embedded);
+    let mut parts = Vec::new();
+    // The simulated clusters serve until the end.
+    let mut demos = Vec::new();
+    for operator in operators {
+        let (proxmox, demo) = crate::commands::settings(operator).await?;
+        parts.push(Parts::new(&process, &proxmox, &operator.policy()?)?);
+        demos.extend(demo);
+    }
     let common = Common::new();
     let streams = CancellationToken::new();
     let shared = Shared {
@@ -65,7 +74,7 @@ pub(super) async fn run(
         fit: operator.fit_token(),
         max_requests: operator.options.call_requests,
     };
-    let set = Set::read(operator, &shared).await?;
+    let set = Set::read(operators, &shared).await?;
     let catalog = set.unnamed()?;
     if let Some(expected) = checksum {
         approved(&catalog, operator.detail(), expected, None).await?;
@@ -76,8 +85,7 @@ pub(super) async fn run(
     let address = listener.local_addr()?;
     let metrics = Metrics::new();
     observe::begin(metrics.clone());
-    let asking = Arc::clone(&catalog);
-    tokio::spawn(async move { asking.held_privileges().await.is_some() });
+    catalog.ask_for_privileges();
     let closing = common.closing();
     process::end_in_time(closing.clone(), LAST_MOMENT)?;
     let mut hangups = process::hangups()?;
@@ -113,14 +121,14 @@ pub(super) async fn run(
             let mut set = set;
             loop {
                 hangups.recv().await;
-                let approve = async |set: &Set, catalog: &Catalog| {
+                let approve = async |set: &Set, catalog: &Fleet| {
                     if let Some(expected) = checksum {
                         approved(catalog, operator.detail(), expected, None).await?;
                         set.check_covered().await?;
                     }
                     Ok(())
                 };
-                if let Some(new) = read_again(&set, operator, approve).await {
+                if let Some(new) = read_again(&set, operators, approve).await {
                     http.replace(Arc::clone(&new) as _);
                     set.retire();
                     set = new;

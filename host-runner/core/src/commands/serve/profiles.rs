@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use host_runner_policy::Preset;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::AuditTarget;
@@ -10,7 +11,7 @@ use crate::cli::Operator;
 use crate::commands::{CommandError, Parts};
 use crate::http::{Profile, Profiles};
 use crate::mcp::{Common, Endpoint, Server, ServerOptions};
-use crate::offer::{Catalog, OfferError};
+use crate::offer::{Fleet, OfferError};
 use crate::policy::{Clients, Policies, audit_target, rules};
 use crate::remote::Remote;
 use crate::sandbox::SharedMeter;
@@ -19,7 +20,8 @@ use crate::settings::FitToken;
 /// What the profiles of all clients share, whatever the policy says.
 #[derive(Clone)]
 pub(super) struct Shared {
-    pub(super) parts: Arc<Parts>,
+    /// One for each cluster.
+    pub(super) parts: Arc<Vec<Parts>>,
     pub(super) options: ServerOptions,
     pub(super) common: Common,
     /// Ends all sessions and all responses that are streams.
@@ -31,16 +33,17 @@ pub(super) struct Shared {
 
 /// The profiles of one reading of the policy, each made when its first client comes.
 pub(super) struct Set {
-    policies: Policies,
+    /// One for each cluster.
+    policies: Vec<Policies>,
     shared: Shared,
     made: Mutex<Profiled>,
     /// By the sections that apply: a wider access token gives no more changes.
-    meters: Mutex<HashMap<Vec<Option<usize>>, SharedMeter>>,
+    meters: Mutex<HashMap<(usize, Vec<Option<usize>>), SharedMeter>>,
 }
 
 #[derive(Default)]
 struct Profiled {
-    all: HashMap<Clients, Made>,
+    all: HashMap<Vec<Clients>, Made>,
     /// Others have taken their place.
     are_retired: bool,
 }
@@ -49,31 +52,52 @@ struct Profiled {
 #[derive(Clone)]
 struct Made {
     profile: Arc<Profile>,
-    catalog: Arc<Catalog>,
+    catalog: Arc<Fleet>,
 }
 
 impl Set {
     /// Reads the policy. What it says for the clients that it names is checked at once.
     pub(super) async fn read(
-        operator: &Operator<'_>,
+        operators: &[Operator<'_>],
         shared: &Shared,
     ) -> Result<Arc<Self>, CommandError> {
+        let policies = operators.iter().map(Operator::policies);
         let set = Self {
-            policies: operator.policies()?,
+            policies: policies.collect::<Result<_, _>>()?,
             shared: shared.clone(),
             made: Mutex::default(),
             meters: Mutex::default(),
         };
-        for clients in set.policies.named() {
+        for clients in set.named() {
             set.make(&clients)?.catalog.check().await?;
         }
         Ok(Arc::new(set))
     }
 
     /// The tools of clients that the policy does not name.
-    pub(super) fn unnamed(&self) -> Result<Arc<Catalog>, CommandError> {
-        let made = self.make(&self.policies.clients(None, None))?;
-        Ok(made.catalog)
+    pub(super) fn unnamed(&self) -> Result<Arc<Fleet>, CommandError> {
+        Ok(self.make(&self.clients(None, None))?.catalog)
+    }
+
+    /// Which clients of each cluster's policy a client is one of.
+    fn clients(&self, name: Option<&str>, most: Option<Preset>) -> Vec<Clients> {
+        let policies = self.policies.iter();
+        policies.map(|one| one.clients(name, most)).collect()
+    }
+
+    /// The clients of each section, as if the policies of other clusters had none.
+    fn named(&self) -> Vec<Vec<Clients>> {
+        let policies = self.policies.iter().enumerate();
+        let named = policies
+            .flat_map(|(at, policies)| policies.named().into_iter().map(move |one| (at, one)));
+        let all = named.map(|(at, of_one)| {
+            let mut all = self.clients(None, None);
+            if let Some(place) = all.get_mut(at) {
+                *place = of_one;
+            }
+            all
+        });
+        all.collect()
     }
 
     /// Fails if the clients of a section are offered a tool that all others are not: a
@@ -81,7 +105,7 @@ impl Set {
     pub(super) async fn check_covered(&self) -> Result<(), CommandError> {
         let unnamed = self.unnamed()?;
         let offer = unnamed.offer().await?;
-        for clients in self.policies.named() {
+        for clients in self.named() {
             let made = self.make(&clients)?;
             let of_section = made.catalog.offer().await?;
             let mut tools = of_section.tools().iter();
@@ -97,10 +121,15 @@ impl Set {
         Ok(())
     }
 
-    /// Where the policy wants the audit log.
-    pub(super) fn audit_target(&self) -> Result<Option<AuditTarget>, CommandError> {
-        let layers = self.policies.layers(&self.policies.clients(None, None))?;
-        Ok(audit_target(layers.effective()))
+    /// Where the policies want their audit logs, and whether changes need them.
+    fn audits(&self) -> Result<Vec<(Option<AuditTarget>, bool)>, CommandError> {
+        let audits = self.policies.iter().map(|policies| {
+            let layers = policies.layers(&policies.clients(None, None))?;
+            let policy = layers.effective();
+            let required = policy.audit.required.unwrap_or(true);
+            Ok((audit_target(policy), required))
+        });
+        audits.collect()
     }
 
     /// Others have taken their place.
@@ -112,7 +141,7 @@ impl Set {
         }
     }
 
-    fn make(&self, clients: &Clients) -> Result<Made, CommandError> {
+    fn make(&self, clients: &[Clients]) -> Result<Made, CommandError> {
         if let Some(made) = self.made().all.get(clients) {
             return Ok(made.clone());
         }
@@ -124,10 +153,16 @@ impl Set {
             fit,
             max_requests,
         } = &self.shared;
-        let layers = self.policies.layers(clients)?;
-        let policy = layers.effective();
-        let catalog = parts.catalog(policy, rules(policy, *max_requests)?, self.meter(clients));
-        let catalog = Arc::new(catalog.fitting(*fit));
+        let of_each = parts.iter().zip(&self.policies).zip(clients).enumerate();
+        let catalogs = of_each.map(|(at, ((parts, policies), clients))| {
+            let layers = policies.layers(clients)?;
+            let policy = layers.effective();
+            let rules = rules(policy, *max_requests)?;
+            let catalog = parts.catalog(policy, rules, self.meter(at, clients));
+            Ok((parts.name().cloned(), catalog.fitting(*fit)))
+        });
+        let catalogs = catalogs.collect::<Result<_, CommandError>>()?;
+        let catalog = Arc::new(Fleet::from_catalogs(catalogs).ok_or(OfferError::Nothing)?);
         let server = Server::new(Arc::clone(&catalog), *options, None, common);
         let endpoint = Endpoint::new(server.clone(), streams.clone(), common);
         let made = Made {
@@ -136,16 +171,16 @@ impl Set {
         };
         // Another request may have made it meanwhile.
         let mut profiled = self.made();
-        let made = profiled.all.entry(clients.clone()).or_insert(made).clone();
+        let made = profiled.all.entry(clients.to_vec()).or_insert(made).clone();
         if profiled.are_retired {
             made.profile.server.retire();
         }
         Ok(made)
     }
 
-    fn meter(&self, clients: &Clients) -> SharedMeter {
+    fn meter(&self, cluster: usize, clients: &Clients) -> SharedMeter {
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
-        let meter = meters.entry(clients.sections().to_vec());
+        let meter = meters.entry((cluster, clients.sections().to_vec()));
         Arc::clone(meter.or_default())
     }
 
@@ -156,7 +191,7 @@ impl Set {
 
 impl Profiles for Set {
     fn of(&self, client: &Remote) -> Result<Arc<Profile>, String> {
-        let clients = self.policies.clients(client.user.as_deref(), client.preset);
+        let clients = self.clients(client.user.as_deref(), client.preset);
         let made = self.make(&clients).map_err(|error| {
             let name = client.user.as_deref().unwrap_or("-");
             tracing::error!("the policy cannot be used for the client {name}: {error}");
@@ -171,12 +206,14 @@ impl Profiles for Set {
 /// used, the old one remains.
 pub(super) async fn read_again(
     old: &Arc<Set>,
-    operator: &Operator<'_>,
-    approve: impl AsyncFnOnce(&Set, &Catalog) -> Result<(), CommandError>,
+    operators: &[Operator<'_>],
+    approve: impl AsyncFnOnce(&Set, &Fleet) -> Result<(), CommandError>,
 ) -> Option<Arc<Set>> {
     let read = async {
-        let set = Set::read(operator, &old.shared).await?;
-        if let Some(lost) = set.policies.lost(&old.policies) {
+        let set = Set::read(operators, &old.shared).await?;
+        let pairs = set.policies.iter().zip(&old.policies);
+        let mut lost = pairs.filter_map(|(now, before)| now.lost(before));
+        if let Some(lost) = lost.next() {
             return Err(CommandError::Usage(format!(
                 "{lost}: restart the server if that is meant"
             )));
@@ -187,8 +224,10 @@ pub(super) async fn read_again(
             .await
             .map_err(|error: OfferError| CommandError::from(error))?;
         approve(&set, &catalog).await?;
-        if set.audit_target()? != old.audit_target()? {
-            tracing::warn!("the policy names another audit log, which counts after a restart only");
+        if set.audits()? != old.audits()? {
+            tracing::warn!(
+                "the policy says something else of the audit log, which counts after a restart only"
+            );
         }
         Ok::<_, CommandError>(set)
     };

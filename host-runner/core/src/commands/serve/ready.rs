@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::commands::CommandError;
 use crate::digest::Digest;
 use crate::mcp;
-use crate::offer::{Catalog, OfferError};
+use crate::offer::{Fleet, OfferError};
 use crate::settings::Detail;
 
 /// Several clients give up on a call after 60 s.
@@ -14,7 +14,7 @@ pub(super) const WAIT: Duration = Duration::from_secs(50);
 /// Fails unless clients would be shown what the operator has approved, whatever else is
 /// wrong; gives back the fault.
 pub(super) async fn approved(
-    catalog: &Catalog,
+    catalog: &Fleet,
     detail: Detail,
     expected: Digest,
     fault: Option<CommandError>,
@@ -29,7 +29,7 @@ pub(super) async fn approved(
 
 /// Checks that there are tools to offer, and loads the component, for which the first
 /// call then need not wait. The embedded component's tools are listed without it.
-pub(super) async fn ready(catalog: &Catalog) -> Result<(), OfferError> {
+pub(super) async fn ready(catalog: &Fleet) -> Result<(), OfferError> {
     catalog.check().await?;
     catalog.plugin().await?;
     Ok(())

@@ -343,6 +343,7 @@ mod tests {
     #[test]
     fn nothing_is_said_of_the_changes_of_an_earlier_process() {
         let earlier = Earlier {
+            cluster: None,
             tool: "wait_task",
             upid: "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:root@pam:",
         };

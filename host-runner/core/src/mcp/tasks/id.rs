@@ -1,6 +1,6 @@
 //! The id of a task: a part that nobody can guess and, where a task of Proxmox VE was
 //! running when it was given out, the tool that follows that task and its UPID:
-//! `0123…cdef.wait_task.UPID:…`. By these, a later process answers for the id as well.
+//! `0123…cdef.wait_task.UPID:…`, with several clusters `0123…cdef.wait_task@NAME.UPID:…`. By these, a later process answers for the id as well.
 
 use std::fmt::Write as _;
 
@@ -18,11 +18,13 @@ const MAX_ID_BYTES: usize = 640;
 pub(super) struct Earlier<'a> {
     /// The tool that follows the task.
     pub(super) tool: &'a str,
+    /// The cluster of the task, where there are several.
+    pub(super) cluster: Option<&'a str>,
     pub(super) upid: &'a str,
 }
 
 /// A new id. None if the system has no random numbers.
-pub(super) fn new(task: Option<&ProxmoxTask>) -> Option<String> {
+pub(super) fn new(task: Option<&ProxmoxTask>, cluster: Option<&str>) -> Option<String> {
     let mut secret = [0; SECRET_BYTES];
     let random = rustls::crypto::ring::default_provider().secure_random;
     random.fill(&mut secret).ok()?;
@@ -30,7 +32,8 @@ pub(super) fn new(task: Option<&ProxmoxTask>) -> Option<String> {
     for byte in secret {
         let _ = write!(id, "{byte:02x}");
     }
-    let follows = task.map(|task| format!("{id}.{}.{}", task.followed_by, task.upid));
+    let of = cluster.map(|name| format!("@{name}")).unwrap_or_default();
+    let follows = task.map(|task| format!("{id}.{}{of}.{}", task.followed_by, task.upid));
     Some(follows.filter(|long| earlier(long).is_some()).unwrap_or(id))
 }
 
@@ -43,10 +46,20 @@ pub(super) fn earlier(id: &str) -> Option<Earlier<'_>> {
     let (secret, tool, upid) = (parts.next()?, parts.next()?, parts.next()?);
     let is_secret =
         secret.len() == 2 * SECRET_BYTES && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let (tool, cluster) = match tool.split_once('@') {
+        Some((tool, cluster)) => (tool, Some(cluster)),
+        None => (tool, None),
+    };
+    let is_cluster = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let is_cluster = cluster.is_none_or(|name| !name.is_empty() && name.bytes().all(is_cluster));
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let is_tool = !tool.is_empty() && tool.bytes().all(is_name);
     let is_upid = upid.parse::<Upid>().is_ok();
-    (is_secret && is_tool && is_upid).then_some(Earlier { tool, upid })
+    (is_secret && is_tool && is_cluster && is_upid).then_some(Earlier {
+        tool,
+        cluster,
+        upid,
+    })
 }
 
 #[cfg(test)]
@@ -65,19 +78,24 @@ mod tests {
 
     #[test]
     fn an_id_says_which_task_it_is_about() {
-        let id = new(Some(&task(OF_PVE1))).unwrap();
+        let id = new(Some(&task(OF_PVE1)), None).unwrap();
         let expected = Earlier {
             tool: "wait_task",
+            cluster: None,
             upid: OF_PVE1,
         };
         assert_eq!(earlier(&id), Some(expected));
-        let plain = new(None).unwrap();
+        let of_paris = new(Some(&task(OF_PVE1)), Some("paris-1")).unwrap();
+        let earlier_of_paris = earlier(&of_paris).unwrap();
+        assert_eq!(earlier_of_paris.tool, "wait_task");
+        assert_eq!(earlier_of_paris.cluster, Some("paris-1"));
+        let plain = new(None, None).unwrap();
         assert_eq!(earlier(&plain), None);
         assert_eq!(plain.len(), 32);
-        assert_ne!(new(None), new(None));
+        assert_ne!(new(None, None), new(None, None));
         // The names of users of a realm such as LDAP are not only ASCII.
         let of_ldap = "UPID:pve1:0000011D:000BED85:6B02AFAA:qmstart:100:LAB\\o'n\u{e9}@ldap:";
-        let id = new(Some(&task(of_ldap))).unwrap();
+        let id = new(Some(&task(of_ldap)), None).unwrap();
         assert_eq!(earlier(&id).map(|earlier| earlier.upid), Some(of_ldap));
     }
 
@@ -86,7 +104,7 @@ mod tests {
         let long = OF_PVE1.replace("100", &"x".repeat(MAX_ID_BYTES));
         let two_lines = OF_PVE1.replace("100", "10\n0");
         for upid in ["", "100", "UPID:", &two_lines, &long] {
-            assert_eq!(new(Some(&task(upid))).unwrap().len(), 32, "{upid}");
+            assert_eq!(new(Some(&task(upid)), None).unwrap().len(), 32, "{upid}");
         }
     }
 
@@ -99,6 +117,9 @@ mod tests {
             secret.to_owned(),
             format!("{secret}.wait_task"),
             format!("{secret}..{OF_PVE1}"),
+            format!("{secret}.wait_task@.{OF_PVE1}"),
+            format!("{secret}.wait_task@a b.{OF_PVE1}"),
+            format!("{secret}.@paris.{OF_PVE1}"),
             format!("{secret}.wait task.{OF_PVE1}"),
             format!("{secret}x.wait_task.{OF_PVE1}"),
             format!("{secret}.wait_task."),

@@ -65,7 +65,7 @@ impl Inner {
     ) -> Result<CreateTaskResult, Box<Long>> {
         let tasks = self.tasks_of(context);
         let task = long.progress.as_ref().and_then(|now| now.task.as_ref());
-        let Some(id) = id::new(task) else {
+        let Some(id) = id::new(task, long.call.cluster()) else {
             return Err(Box::new(long));
         };
         let new = || Entry::new(id.clone(), long.progress.clone());
@@ -159,7 +159,9 @@ impl Inner {
             return Err(ErrorData::internal_error(blame(fault), None));
         }
         self.backlog.room().await;
-        let offer = self.catalog.offer().await;
+        let catalog = self.catalog.of(earlier.cluster);
+        let catalog = catalog.ok_or_else(|| unknown(id, None))?;
+        let offer = catalog.offer().await;
         let offer =
             offer.map_err(|error| ErrorData::internal_error(blame(&error.to_string()), None))?;
         let tool = match offer.find(earlier.tool) {
@@ -168,7 +170,7 @@ impl Inner {
             Err(error) => return Err(unknown(id, Some(&error.to_string()))),
         };
         let internal = |error| ErrorData::internal_error(render::error_text(&error), None);
-        let plugin = self.plugin().await.map_err(internal)?;
+        let plugin = self.plugin(catalog).await.map_err(internal)?;
         // From here on, nothing is waited for: a request that is cancelled in between would
         // leave a task without a call.
         let new = || Entry::followed_again(id.to_owned(), earlier);

@@ -1,0 +1,532 @@
+//! The tools of one cluster, or those of several: then each tool has the argument
+//! `cluster_name`, which the component knows nothing of. (Firewall tools have a `cluster` of
+//! their own: the level of a rule.)
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+
+use super::{Catalog, Declares, NotOffered, Offer, OfferError, Surface, joined};
+use crate::engine::{self, ArgumentProblem, InvalidArguments, LoadError, Plugin, Tool, ToolError};
+use crate::guide::Guide;
+use crate::render;
+use crate::settings::ALL_CLUSTERS;
+
+/// The argument's name.
+const NAME: &str = "cluster_name";
+/// The member of a result that is of several clusters.
+pub(crate) const RESULTS: &str = "clusters";
+
+/// The clusters that tools can be called for, and what they offer together.
+pub(crate) struct Fleet {
+    first: Arc<Catalog>,
+    /// All of them by their names; empty if there is only one.
+    several: Vec<Member>,
+    unfitted: OnceCell<Offer>,
+    offer: OnceCell<Offer>,
+    guide: OnceCell<Guide>,
+}
+
+/// A cluster of several.
+#[derive(Clone)]
+pub(crate) struct Member {
+    pub(crate) name: Arc<str>,
+    pub(crate) catalog: Arc<Catalog>,
+}
+
+/// Which cluster a call is for.
+pub(crate) enum Target {
+    /// The only one there is.
+    Only(Arc<Catalog>),
+    /// This one of several.
+    One(Member),
+    /// All that offer the tool, which only reads.
+    All(Vec<Member>),
+}
+
+impl Fleet {
+    /// One cluster, whose tools stay as they are.
+    pub(crate) fn of_one(catalog: Catalog) -> Self {
+        Self::with(Arc::new(catalog), Vec::new())
+    }
+
+    /// One cluster, or several by their names. None without any.
+    pub(crate) fn from_catalogs(catalogs: Vec<(Option<Arc<str>>, Catalog)>) -> Option<Self> {
+        let mut catalogs = catalogs.into_iter();
+        let (name, first) = catalogs.next()?;
+        let others: Vec<_> = catalogs
+            .filter_map(|(name, catalog)| Some((name?, catalog)))
+            .collect();
+        Some(match name {
+            Some(name) if !others.is_empty() => Self::of_several((name, first), others),
+            _ => Self::of_one(first),
+        })
+    }
+
+    /// Several clusters by their names.
+    pub(crate) fn of_several(first: (Arc<str>, Catalog), others: Vec<(Arc<str>, Catalog)>) -> Self {
+        let member = |(name, catalog): (Arc<str>, Catalog)| Member {
+            name,
+            catalog: Arc::new(catalog),
+        };
+        let first = member(first);
+        let catalog = Arc::clone(&first.catalog);
+        let mut several = vec![first];
+        several.extend(others.into_iter().map(member));
+        Self::with(catalog, several)
+    }
+
+    fn with(first: Arc<Catalog>, several: Vec<Member>) -> Self {
+        Self {
+            first,
+            several,
+            unfitted: OnceCell::new(),
+            offer: OnceCell::new(),
+            guide: OnceCell::new(),
+        }
+    }
+
+    /// The only cluster, or the first one.
+    pub(crate) fn first(&self) -> &Arc<Catalog> {
+        &self.first
+    }
+
+    /// Whether calls name their cluster.
+    pub(crate) fn is_several(&self) -> bool {
+        !self.several.is_empty()
+    }
+
+    fn catalogs(&self) -> impl Iterator<Item = &Arc<Catalog>> {
+        let only = self.several.is_empty().then_some(&self.first);
+        let several = self.several.iter().map(|member| &member.catalog);
+        only.into_iter().chain(several)
+    }
+
+    /// The other arguments of a call of a tool, and the cluster that it is for.
+    pub(crate) async fn target(
+        &self,
+        tool: &Tool,
+        arguments: &mut Map<String, Value>,
+    ) -> Result<Target, ToolError> {
+        if !self.is_several() {
+            return Ok(Target::Only(Arc::clone(&self.first)));
+        }
+        let value = arguments.shift_remove(NAME);
+        let name = match &value {
+            Some(Value::String(name)) => name.as_str(),
+            _ => return Err(self.unknown(tool)),
+        };
+        if name == ALL_CLUSTERS && tool.annotations.read_only {
+            let mut offering = Vec::new();
+            for member in &self.several {
+                let offer = member.catalog.offer().await.map_err(faulty)?;
+                if offer.find(&tool.name).is_ok() {
+                    offering.push(member.clone());
+                }
+            }
+            return Ok(Target::All(offering));
+        }
+        let member = self.member(name).ok_or_else(|| self.unknown(tool))?;
+        Ok(Target::One(member.clone()))
+    }
+
+    /// The cluster of this name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Member> {
+        self.several.iter().find(|member| &*member.name == name)
+    }
+
+    /// The catalog of a cluster: a name is needed if there are several, and only then.
+    pub(crate) fn of(&self, name: Option<&str>) -> Option<&Arc<Catalog>> {
+        match name {
+            Some(name) => Some(&self.member(name)?.catalog),
+            None => (!self.is_several()).then_some(&self.first),
+        }
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.several.iter().map(|member| &*member.name).collect()
+    }
+
+    fn unknown(&self, tool: &Tool) -> ToolError {
+        let mut names = self.names();
+        if tool.annotations.read_only {
+            names.push(ALL_CLUSTERS);
+        }
+        let message = format!(
+            "must be the cluster that the call is for: {}",
+            names.join(", ")
+        );
+        ToolError::InvalidArguments(InvalidArguments {
+            message: format!("{NAME}: {message}"),
+            problems: vec![ArgumentProblem {
+                pointer: format!("/{NAME}"),
+                message,
+            }],
+        })
+    }
+
+    /// What is offered. A tool is offered if any of the clusters offers it.
+    pub(crate) async fn offer(&self) -> Result<&Offer, OfferError> {
+        if !self.is_several() {
+            return self.first.offer().await;
+        }
+        let merge = || async {
+            // Those that do not answer are waited for at the same time.
+            let mut asked = JoinSet::new();
+            for catalog in self.catalogs() {
+                let catalog = Arc::clone(catalog);
+                asked.spawn(async move { catalog.offer().await.is_ok() });
+            }
+            asked.join_all().await;
+            let mut offers = Vec::new();
+            for member in &self.several {
+                offers.push((&*member.name, member.catalog.offer().await?));
+            }
+            Offer::merged(&offers)
+        };
+        self.offer.get_or_try_init(merge).await
+    }
+
+    /// The same, where that is known already.
+    pub(crate) fn offered(&self) -> Option<&Offer> {
+        match self.is_several() {
+            true => self.offer.get(),
+            false => self.first.offered(),
+        }
+    }
+
+    /// Fails where nothing could be offered, whatever the tokens may do.
+    pub(crate) async fn check(&self) -> Result<(), OfferError> {
+        match self.is_several() {
+            true => self.unfitted().await.map(drop),
+            false => self.first.check().await,
+        }
+    }
+
+    async fn unfitted(&self) -> Result<&Offer, OfferError> {
+        let merge = || async {
+            let mut offers = Vec::new();
+            for member in &self.several {
+                offers.push((&*member.name, &**member.catalog.unfitted().await?));
+            }
+            Offer::merged(&offers)
+        };
+        self.unfitted.get_or_try_init(merge).await
+    }
+
+    /// Asks what the tokens may do, without waiting for it.
+    pub(crate) fn ask_for_privileges(&self) {
+        for catalog in self.catalogs() {
+            let catalog = Arc::clone(catalog);
+            tokio::spawn(async move { catalog.held_privileges().await.is_some() });
+        }
+    }
+
+    /// Does ahead of time what the first requests would have to wait for.
+    pub(crate) async fn prepare(&self) {
+        for catalog in self.catalogs() {
+            catalog.prepare().await;
+        }
+    }
+
+    /// The component, in the sandbox of the only cluster or the first one.
+    pub(crate) async fn plugin(&self) -> Result<Arc<Plugin>, LoadError> {
+        self.first.plugin().await
+    }
+
+    /// Learns all that the instructions say, if that was not done yet. Whether all of it is
+    /// known.
+    pub(crate) async fn read_instructions(&self) -> bool {
+        let mut read = JoinSet::new();
+        for catalog in self.catalogs() {
+            let catalog = Arc::clone(catalog);
+            read.spawn(async move { catalog.read_instructions().await });
+        }
+        read.join_all()
+            .await
+            .into_iter()
+            .all(|is_complete| is_complete)
+    }
+
+    /// How to use the tools, and which ones there could be, for a model; empty where
+    /// that is not known.
+    pub(crate) fn instructions(&self) -> String {
+        if !self.is_several() {
+            return self.first.instructions();
+        }
+        let of_component = self.first.instructions.get().cloned().unwrap_or_default();
+        let notes = |catalog: &Catalog| catalog.notes.get().cloned().unwrap_or_default();
+        self.together(of_component, notes)
+    }
+
+    /// The component's instructions, which clusters there are, and what each of them says of
+    /// tools that it does not offer.
+    fn together(&self, of_component: String, notes: impl Fn(&Catalog) -> String) -> String {
+        let mut text = format!(
+            "This server reaches several Proxmox VE clusters: {}. The argument {NAME} says which \
+             one a call is for; a tool that only reads takes {ALL_CLUSTERS:?}, too. Guests, nodes \
+             and tasks of a cluster are unknown to the others.",
+            self.names().join(", ")
+        );
+        for member in &self.several {
+            let notes = notes(&member.catalog);
+            if !notes.is_empty() {
+                text.push_str(&format!("\nOf the cluster {}: {notes}", member.name));
+            }
+        }
+        joined([of_component, text])
+    }
+
+    /// What is offered besides the tools: prompts alone, where there are several clusters.
+    pub(crate) async fn guide(&self) -> Result<&Guide, OfferError> {
+        if !self.is_several() {
+            return self.first.guide().await;
+        }
+        let read = || async { self.prompts(self.offer().await?).await };
+        self.guide.get_or_try_init(read).await
+    }
+
+    async fn prompts(&self, offer: &Offer) -> Result<Guide, OfferError> {
+        let declared = self.first.declared().await?;
+        let declared = engine::Guide {
+            resources: Vec::new(),
+            suggestions: Vec::new(),
+            prompts: declared.prompts.clone(),
+            views: Vec::new(),
+        };
+        Ok(Guide::new(
+            declared,
+            offer.tools(),
+            &self.first.choice.prompts,
+        ))
+    }
+
+    /// Whether a URI may be one of a resource, as far as that can be said without waiting.
+    pub(crate) fn may_have(&self, uri: &str) -> bool {
+        !self.is_several() && self.first.may_have(uri)
+    }
+
+    /// What there may be besides the tools.
+    pub(crate) fn declares(&self) -> Declares {
+        let declared = self.first.declares();
+        match self.is_several() {
+            true => Declares {
+                resources: false,
+                views: false,
+                ..declared
+            },
+            false => declared,
+        }
+    }
+
+    /// All that clients are shown, whatever the tokens may do.
+    pub(crate) async fn surface(&self) -> Result<Surface<'_>, OfferError> {
+        if !self.is_several() {
+            return self.first.surface().await;
+        }
+        let offer = self.unfitted().await?;
+        let instructions = self.first.loader.instructions().await?;
+        let instructions = instructions.map_err(OfferError::Tools)?;
+        let notes = |catalog: &Catalog| {
+            let offer = catalog.unfitted.get();
+            offer.map(|offer| offer.notes()).unwrap_or_default()
+        };
+        Ok(Surface {
+            instructions: self.together(instructions, notes),
+            tools: offer.tools(),
+            guide: self.prompts(offer).await?,
+        })
+    }
+
+    /// The tools that would be offered if the operator had chosen none. Empty where the
+    /// component cannot be used.
+    pub(crate) async fn without_choice(&self) -> Vec<Tool> {
+        self.first.without_choice().await
+    }
+}
+
+impl Offer {
+    /// What several clusters offer together, by their names.
+    fn merged(offers: &[(&str, &Self)]) -> Result<Self, OfferError> {
+        let Some((_, first)) = offers.first() else {
+            return Err(OfferError::Nothing);
+        };
+        let mut merged = Self {
+            tools: Vec::new(),
+            withheld: first.withheld.clone(),
+            toolsets: first.toolsets.clone(),
+        };
+        for (_, offer) in offers {
+            for tool in &offer.tools {
+                if merged.tools.iter().any(|one| one.name == tool.name) {
+                    continue;
+                }
+                let offering = offers
+                    .iter()
+                    .filter(|(_, offer)| offer.find(&tool.name).is_ok());
+                let names: Vec<_> = offering.map(|(name, _)| *name).collect();
+                merged.tools.push(for_clusters(tool, &names)?);
+            }
+        }
+        let tools = &merged.tools;
+        let is_offered = |name: &str| tools.iter().any(|one| one.name == name);
+        merged.withheld.retain(|(tool, _)| !is_offered(&tool.name));
+        Ok(merged)
+    }
+}
+
+/// A tool with the argument for its cluster and, if it only reads, with the form of the
+/// results of all clusters beside its own.
+fn for_clusters(tool: &Tool, names: &[&str]) -> Result<Tool, OfferError> {
+    let mut tool = tool.clone();
+    let mut input = render::schema(&tool, &tool.input_schema).map_err(OfferError::Tools)?;
+    let mut choices = names.to_vec();
+    if tool.annotations.read_only {
+        choices.push(ALL_CLUSTERS);
+    }
+    let taken = || OfferError::Cluster(tool.name.clone());
+    let cluster = json!({ "type": "string", "enum": choices });
+    if !add(&mut input, NAME, cluster) {
+        return Err(taken());
+    }
+    let required = input.entry("required").or_insert_with(|| json!([]));
+    if let Value::Array(required) = required {
+        required.insert(0, NAME.into());
+    }
+    if tool.annotations.read_only {
+        let mut output = render::schema(&tool, &tool.output_schema).map_err(OfferError::Tools)?;
+        let of_all = json!({
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "cluster": { "type": "string" },
+                    "result": { "type": "object" },
+                    "error": { "type": "string" },
+                },
+                "required": ["cluster"],
+            },
+        });
+        if !add(&mut output, RESULTS, of_all) {
+            return Err(taken());
+        }
+        output.shift_remove("required");
+        tool.output_schema = Value::Object(output).to_string();
+    }
+    tool.input_schema = Value::Object(input).to_string();
+    Ok(tool)
+}
+
+/// Adds a property to a schema. Whether it has none of this name yet.
+fn add(schema: &mut Map<String, Value>, name: &str, property: Value) -> bool {
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    match properties.as_object_mut() {
+        Some(properties) => properties.insert(name.to_owned(), property).is_none(),
+        None => false,
+    }
+}
+
+fn faulty(error: OfferError) -> ToolError {
+    ToolError::Internal(error.to_string())
+}
+
+impl Member {
+    /// The tool of this name in this cluster, with the cluster's own reason where it is not
+    /// offered.
+    pub(crate) async fn find(&self, name: &str) -> Result<&Tool, ToolError> {
+        let offer = self.catalog.offer().await.map_err(faulty)?;
+        offer.find(name).map_err(|error| {
+            let text = format!("cluster {}: {error}", self.name);
+            match error {
+                NotOffered::Unknown { .. } => ToolError::UnknownTool(text),
+                _ => ToolError::Denied(text),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Annotations;
+
+    fn tool(name: &str, read_only: bool, input: &str, output: &str) -> Tool {
+        let (input, output) = (
+            format!(r#"{{"type":"object","properties":{{{input}}},"required":["vmid"]}}"#),
+            format!(r#"{{"type":"object","properties":{{{output}}},"required":["name"]}}"#),
+        );
+        Tool {
+            name: name.to_owned(),
+            title: String::new(),
+            description: String::new(),
+            input_schema: input,
+            output_schema: output,
+            annotations: Annotations {
+                read_only,
+                destructive: false,
+                idempotent: false,
+                open_world: false,
+                dangerous: false,
+            },
+            toolset: "guests".to_owned(),
+            by_default: true,
+            previews: false,
+            calls: Vec::new(),
+            secret_arguments: Vec::new(),
+        }
+    }
+
+    fn offer(tools: &[Tool], withheld: &[Tool]) -> Offer {
+        let withheld = withheld.iter().cloned();
+        Offer {
+            tools: tools.to_vec(),
+            withheld: withheld
+                .map(|tool| (tool, super::super::Reason::Writes))
+                .collect(),
+            toolsets: "default".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_tool_is_offered_where_any_cluster_offers_it() {
+        let get = tool("get_guest", true, "", "\"name\":{}");
+        let start = tool("start_guest", false, "", "\"name\":{}");
+        let reads = offer(std::slice::from_ref(&get), std::slice::from_ref(&start));
+        let all = offer(&[get, start], &[]);
+        let merged = Offer::merged(&[("lyon", &reads), ("paris", &all)]).unwrap();
+        let schema = |name: &str, output: bool| -> Value {
+            let tool = merged.find(name).unwrap();
+            let text = if output {
+                &tool.output_schema
+            } else {
+                &tool.input_schema
+            };
+            serde_json::from_str(text).unwrap()
+        };
+        let of = |name: &str| schema(name, false)["properties"][NAME]["enum"].clone();
+        assert_eq!(of("get_guest"), json!(["lyon", "paris", "all"]));
+        assert_eq!(of("start_guest"), json!(["paris"]));
+        assert_eq!(
+            schema("get_guest", false)["required"],
+            json!([NAME, "vmid"])
+        );
+        // Its own results and those of all clusters fit.
+        let output = schema("get_guest", true);
+        assert!(output.get("required").is_none());
+        assert!(output["properties"][RESULTS].is_object());
+        assert_eq!(schema("start_guest", true)["required"], json!(["name"]));
+    }
+
+    #[test]
+    fn a_name_that_a_tool_has_for_itself_is_refused() {
+        let input = tool("a", false, "\"cluster_name\":{}", "");
+        let output = tool("a", true, "", "\"clusters\":{}");
+        for tool in [input, output] {
+            let offer = offer(&[tool], &[]);
+            let error = Offer::merged(&[("lyon", &offer), ("paris", &offer)]);
+            assert!(matches!(error, Err(OfferError::Cluster(_))));
+        }
+    }
+}
