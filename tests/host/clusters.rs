@@ -203,6 +203,56 @@ async fn a_question_names_the_cluster() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Resources have the cluster's name as the first part of their address.
+#[tokio::test]
+async fn resources_name_their_cluster() -> anyhow::Result<()> {
+    let (mut paris, mut lyon) = (Sim::start().await?, Sim::start().await?);
+    paris
+        .set_guest(100, json!({ "config": { "name": "of-paris" } }))
+        .await?;
+    let mut raw = host(&paris, &lyon, &lyon.url)?.raw()?;
+    let templates = raw
+        .request("resources/templates/list", with_tasks(json!({})))
+        .await?;
+    let templates = templates.to_string();
+    assert_says(
+        &templates,
+        &["pve://paris/guests/{vmid}", "pve://lyon/guests/{vmid}"],
+    );
+    let read = json!({ "uri": "pve://paris/guests/100" });
+    let read = raw.request("resources/read", with_tasks(read)).await?;
+    assert_says(
+        &read["result"].to_string(),
+        &["of-paris", "pve://paris/guests/100"],
+    );
+    assert_eq!(lyon.served().await?, 0);
+    for wrong in ["pve://guests/100", "pve://nice/guests/100"] {
+        let read = raw
+            .request("resources/read", with_tasks(json!({ "uri": wrong })))
+            .await?;
+        ensure!(read.get("error").is_some(), "{read:#}");
+    }
+    let complete = |uri: &str| {
+        with_tasks(json!({
+            "ref": { "type": "ref/resource", "uri": uri },
+            "argument": { "name": "vmid", "value": "10" },
+        }))
+    };
+    let values = raw.request("completion/complete", complete("pve://paris/guests/{vmid}"));
+    let values = values.await?;
+    assert_says(&values["result"].to_string(), &["\"100\""]);
+    assert_eq!(lyon.served().await?, 0);
+    let before = paris.served().await?;
+    let list = raw.request("resources/list", with_tasks(json!({}))).await?;
+    assert_says(
+        &list.to_string(),
+        &["pve://lyon/guests/100", "pve://paris/guests/100"],
+    );
+    ensure!(lyon.served().await? > 0 && paris.served().await? >= before);
+    raw.finish().await?;
+    Ok(())
+}
+
 /// One cluster works as without the file, and `--cluster` chooses one.
 #[tokio::test]
 async fn one_cluster_needs_no_argument() -> anyhow::Result<()> {

@@ -25,6 +25,10 @@ pub(crate) use self::view::View;
 
 use crate::engine::{self, Tool};
 
+/// The argument that says which of several clusters a call is for. (Firewall tools have a
+/// `cluster` of their own: the level of a rule.)
+pub(crate) const CLUSTER: &str = "cluster_name";
+
 /// What is offered besides the tools.
 #[derive(Debug, Default)]
 pub(crate) struct Guide {
@@ -126,6 +130,29 @@ impl Guide {
         let uris = self.resources.iter().map(|one| one.template().as_str());
         uris.collect::<Vec<_>>().join(", ")
     }
+}
+
+/// A resource of one of several clusters: the cluster's name is the first part of its
+/// address. None if the component declares no address or no arguments for it.
+pub(crate) fn of_cluster(
+    mut declared: engine::ResourceTemplate,
+    name: &str,
+) -> Option<engine::ResourceTemplate> {
+    let (scheme, rest) = declared.uri_template.split_once("://")?;
+    declared.uri_template = format!("{scheme}://{name}/{rest}");
+    let mut arguments = arguments::object(&declared.arguments_json)?;
+    arguments.insert(CLUSTER.to_owned(), name.into());
+    declared.arguments_json = serde_json::Value::Object(arguments).to_string();
+    declared.name = format!("{name}-{}", declared.name);
+    declared.title = format!("{} ({name})", declared.title);
+    Some(declared)
+}
+
+/// The address of a cluster's resource without the cluster's name.
+pub(crate) fn within_cluster(uri: &str, name: &str) -> Option<String> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let rest = rest.strip_prefix(name)?.strip_prefix('/')?;
+    Some(format!("{scheme}://{rest}"))
 }
 
 /// Whether a URI may be one of a resource that a component declares.

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::CLUSTER;
 use super::arguments::{Values, argument, object};
 use super::pointer;
 use super::suggestion::Suggestion;
@@ -73,6 +74,11 @@ impl Resource {
             arguments.insert(name.clone(), argument(&self.schema, name, value));
         }
         arguments
+    }
+
+    /// The cluster whose resource it is, where there are several.
+    pub(crate) fn cluster(&self) -> Option<&Value> {
+        self.fixed.get(CLUSTER)
     }
 
     /// What it shows of the tool's result.

@@ -4,6 +4,8 @@
 use rmcp::ErrorData;
 use rmcp::model::{CompleteRequestParams, CompleteResult, CompletionInfo, Reference};
 
+use serde_json::Value;
+
 use super::inner::Inner;
 use super::running::Caller;
 use super::unknown::{cut, unknown_prompt, unknown_resource};
@@ -20,15 +22,31 @@ impl Inner {
         let guide = self.guide().await?;
         let argument = request.argument.name.as_str();
         check(guide, &request.r#ref, argument)?;
+        let cluster = cluster(guide, &request.r#ref);
+        if cluster.is_none() && self.catalog.is_several() {
+            // It is not known of which cluster a prompt will be.
+            return completion(&SuggestedValues::default(), "");
+        }
         let Some(suggestion) = guide.suggestion(argument) else {
             return completion(&SuggestedValues::default(), "");
         };
         let context = request.context.and_then(|context| context.arguments);
         let known: Values = context.unwrap_or_default().into_iter().collect();
-        let values = self.suggested(suggestion, &known, caller).await;
+        let values = self.suggested(suggestion, &known, cluster, caller).await;
         let values = values.map_err(|error| error.into_error(None))?;
         completion(&values, &request.argument.value)
     }
+}
+
+/// The cluster of a resource, where there are several.
+fn cluster<'a>(guide: &'a Guide, of: &Reference) -> Option<&'a Value> {
+    let Reference::Resource(of) = of else {
+        return None;
+    };
+    let mut resources = guide.resources().iter();
+    resources
+        .find(|one| one.template().as_str() == of.uri)?
+        .cluster()
 }
 
 /// Fails unless there is such an argument.

@@ -13,7 +13,8 @@ use super::running::{Caller, Event};
 use super::suggestions::Cell;
 use crate::ceiling::Ceiling;
 use crate::engine::ToolError;
-use crate::guide::{SuggestedValues, Suggestion, Values};
+use crate::guide::{CLUSTER, SuggestedValues, Suggestion, Values};
+use crate::offer::Target;
 use crate::render;
 use crate::settings::Detail;
 
@@ -41,18 +42,29 @@ impl Inner {
             return Err(LookError::Fault(fault.clone()));
         }
         self.backlog.room().await;
-        // Only with one cluster there are resources and suggestions.
-        let catalog = self.catalog.first();
-        let offer = catalog.offer().await;
+        let offer = self.catalog.offer().await;
         let offer = offer.map_err(|error| LookError::Fault(error.to_string()))?;
         let tool = offer
             .find(tool)
             .map_err(|error| LookError::Tool(ToolError::UnknownTool(error.to_string())))?;
+        let mut arguments = arguments;
+        let target = self.catalog.target(tool, &mut arguments).await;
         let arguments = Value::Object(arguments).to_string();
+        let target = target.map_err(LookError::Tool)?;
+        let (catalog, own) = match &target {
+            Target::Only(catalog) => (catalog, tool),
+            Target::One(member) => {
+                let own = member.find(&tool.name).await;
+                (&member.catalog, own.map_err(LookError::Tool)?)
+            }
+            Target::All(_) => {
+                let text = "this is of one cluster".to_owned();
+                return Err(LookError::Tool(ToolError::Internal(text)));
+            }
+        };
         let shown = (ceiling, Detail::Full);
-        let call = self
-            .start(catalog, tool, arguments, false, caller, shown)
-            .await;
+        let call = self.start(catalog, own, arguments, false, caller, shown);
+        let call = call.await;
         let mut call = call.map_err(LookError::Start)?;
         loop {
             // Nothing that reads asks anybody.
@@ -63,17 +75,21 @@ impl Inner {
         }
     }
 
-    /// The values of an argument, while these others are known. Those that were read without
+    /// The values of an argument in a cluster, while these others are known. Those that were read without
     /// an entry in the audit log are not kept: who asks next must get one.
     pub(super) async fn suggested(
         &self,
         suggestion: &Suggestion,
         known: &Values,
+        cluster: Option<&Value>,
         caller: &Caller,
     ) -> Result<Arc<SuggestedValues>, LookError> {
-        let Some(arguments) = suggestion.arguments(known) else {
+        let Some(mut arguments) = suggestion.arguments(known) else {
             return Ok(Arc::default());
         };
+        if let Some(cluster) = cluster {
+            arguments.insert(CLUSTER.to_owned(), cluster.clone());
+        }
         let key = Value::Object(arguments.clone());
         let of = caller.remote.as_ref();
         let user = of.and_then(|of| of.user.as_deref()).unwrap_or_default();

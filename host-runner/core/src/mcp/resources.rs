@@ -63,7 +63,9 @@ impl Inner {
         let Some((variable, suggestion)) = listing else {
             return Ok(Vec::new());
         };
-        let values = self.suggested(suggestion, &Values::new(), caller).await?;
+        let none = Values::new();
+        let values = self.suggested(suggestion, &none, resource.cluster(), caller);
+        let values = values.await?;
         if values.is_cut {
             self.said_cut.call_once(|| {
                 tracing::warn!(

@@ -1,6 +1,5 @@
 //! The tools of one cluster, or those of several: then each tool has the argument
-//! `cluster_name`, which the component knows nothing of. (Firewall tools have a `cluster` of
-//! their own: the level of a rule.)
+//! `cluster_name`, which the component knows nothing of.
 
 use std::sync::Arc;
 
@@ -10,12 +9,10 @@ use tokio::task::JoinSet;
 
 use super::{Catalog, Declares, NotOffered, Offer, OfferError, Surface, joined};
 use crate::engine::{self, ArgumentProblem, InvalidArguments, LoadError, Plugin, Tool, ToolError};
-use crate::guide::Guide;
+use crate::guide::{self, CLUSTER as NAME, Guide};
 use crate::render;
 use crate::settings::ALL_CLUSTERS;
 
-/// The argument's name.
-const NAME: &str = "cluster_name";
 /// The member of a result that is of several clusters.
 pub(crate) const RESULTS: &str = "clusters";
 
@@ -86,11 +83,6 @@ impl Fleet {
             offer: OnceCell::new(),
             guide: OnceCell::new(),
         }
-    }
-
-    /// The only cluster, or the first one.
-    pub(crate) fn first(&self) -> &Arc<Catalog> {
-        &self.first
     }
 
     /// Whether calls name their cluster.
@@ -279,33 +271,59 @@ impl Fleet {
         joined([of_component, text])
     }
 
-    /// What is offered besides the tools: prompts alone, where there are several clusters.
+    /// What is offered besides the tools. Of several clusters, each has its own resources,
+    /// and there are no views: they know nothing of clusters.
     pub(crate) async fn guide(&self) -> Result<&Guide, OfferError> {
         if !self.is_several() {
             return self.first.guide().await;
         }
-        let read = || async { self.prompts(self.offer().await?).await };
+        let read = || async {
+            let mut offers = Vec::new();
+            for member in &self.several {
+                offers.push((&*member.name, member.catalog.offer().await?));
+            }
+            self.guide_for(self.offer().await?, &offers).await
+        };
         self.guide.get_or_try_init(read).await
     }
 
-    async fn prompts(&self, offer: &Offer) -> Result<Guide, OfferError> {
+    async fn guide_for(
+        &self,
+        merged: &Offer,
+        offers: &[(&str, &Offer)],
+    ) -> Result<Guide, OfferError> {
         let declared = self.first.declared().await?;
+        let resources = offers.iter().flat_map(|(name, offer)| {
+            let offered = declared.resources.iter().cloned();
+            let offered = offered.filter(|one| offer.find(&one.tool).is_ok());
+            offered.filter_map(|one| guide::of_cluster(one, name))
+        });
         let declared = engine::Guide {
-            resources: Vec::new(),
-            suggestions: Vec::new(),
+            resources: resources.collect(),
+            suggestions: declared.suggestions.clone(),
             prompts: declared.prompts.clone(),
             views: Vec::new(),
         };
         Ok(Guide::new(
             declared,
-            offer.tools(),
+            merged.tools(),
             &self.first.choice.prompts,
         ))
     }
 
     /// Whether a URI may be one of a resource, as far as that can be said without waiting.
     pub(crate) fn may_have(&self, uri: &str) -> bool {
-        !self.is_several() && self.first.may_have(uri)
+        if !self.is_several() {
+            return self.first.may_have(uri);
+        }
+        if let Some(guide) = self.guide.get() {
+            return guide.resource(uri).is_some();
+        }
+        let mut within = self
+            .several
+            .iter()
+            .filter_map(|member| guide::within_cluster(uri, &member.name));
+        within.any(|uri| self.first.may_have(&uri))
     }
 
     /// What there may be besides the tools.
@@ -313,7 +331,6 @@ impl Fleet {
         let declared = self.first.declares();
         match self.is_several() {
             true => Declares {
-                resources: false,
                 views: false,
                 ..declared
             },
@@ -327,6 +344,10 @@ impl Fleet {
             return self.first.surface().await;
         }
         let offer = self.unfitted().await?;
+        let mut offers = Vec::new();
+        for member in &self.several {
+            offers.push((&*member.name, &**member.catalog.unfitted().await?));
+        }
         let instructions = self.first.loader.instructions().await?;
         let instructions = instructions.map_err(OfferError::Tools)?;
         let notes = |catalog: &Catalog| {
@@ -336,7 +357,7 @@ impl Fleet {
         Ok(Surface {
             instructions: self.together(instructions, notes),
             tools: offer.tools(),
-            guide: self.prompts(offer).await?,
+            guide: self.guide_for(offer, &offers).await?,
         })
     }
 
