@@ -81,27 +81,15 @@ impl Inner {
             }
             None => {
                 let shown = (self.ceiling, detail);
-                let of_one;
-                let (catalog, own) = match &target {
-                    Target::Only(catalog) => (catalog, tool),
-                    Target::One(member) => {
-                        of_one = match member.find(&tool.name).await {
-                            Ok(own) => own,
-                            Err(error) => return Ok(Err(to_error(&error))),
-                        };
-                        (&member.catalog, of_one)
-                    }
-                    Target::All(members) => {
-                        let all =
-                            Box::pin(self.call_all(tool, members, &arguments, &caller, shown));
-                        let cancelled = context.ct.cancelled();
-                        return tokio::select! {
-                            results = all => Ok(Err(results.shown(tool, shown))),
-                            () = cancelled => Err(Cancelled.into()),
-                        };
-                    }
-                };
-                let call = self.start(catalog, own, arguments, way.is_some(), &caller, shown);
+                if let Target::All(members) = &target {
+                    let all = self.call_all(tool, members, &arguments, &caller, shown);
+                    return tokio::select! {
+                        results = Box::pin(all) => Ok(Err(results.shown(tool, shown))),
+                        () = context.ct.cancelled() => Err(Cancelled.into()),
+                    };
+                }
+                let asks = way.is_some();
+                let call = self.start_for(&target, tool, arguments, asks, &caller, shown);
                 match call.await {
                     Ok(call) => call,
                     Err(error) => return Ok(Err(to_error(&error))),

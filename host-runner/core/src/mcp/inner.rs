@@ -26,7 +26,7 @@ use super::views;
 use crate::ceiling::Ceiling;
 use crate::engine::{Plugin, Tool, ToolError};
 use crate::guide::Guide;
-use crate::offer::{Catalog, Fleet};
+use crate::offer::{Catalog, Fleet, Target};
 use crate::settings::{Detail, ResultTokens};
 
 /// How long calls have to end by themselves once the client is gone, or a
@@ -221,6 +221,23 @@ impl Inner {
     ) -> Result<Running, ToolError> {
         let plugin = self.plugin(of).await?;
         Ok(self.start_on(&plugin, tool, arguments, can_ask, caller, shown))
+    }
+
+    /// The same, for the cluster that the call is for.
+    pub(super) async fn start_for(
+        &self,
+        target: &Target,
+        tool: &Tool,
+        arguments: String,
+        can_ask: bool,
+        caller: &Caller,
+        shown: (Ceiling, Detail),
+    ) -> Result<Running, ToolError> {
+        let one = target.one(tool).await?;
+        let of_all = || ToolError::Internal("this call is for one cluster".to_owned());
+        let (catalog, own) = one.ok_or_else(of_all)?;
+        self.start(catalog, own, arguments, can_ask, caller, shown)
+            .await
     }
 
     /// The same, without waiting for the component.

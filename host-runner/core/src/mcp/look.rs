@@ -14,7 +14,6 @@ use super::suggestions::Cell;
 use crate::ceiling::Ceiling;
 use crate::engine::ToolError;
 use crate::guide::{CLUSTER, SuggestedValues, Suggestion, Values};
-use crate::offer::Target;
 use crate::render;
 use crate::settings::Detail;
 
@@ -51,17 +50,9 @@ impl Inner {
         let target = self.catalog.target(tool, &mut arguments).await;
         let arguments = Value::Object(arguments).to_string();
         let target = target.map_err(LookError::Tool)?;
-        let (catalog, own) = match &target {
-            Target::Only(catalog) => (catalog, tool),
-            Target::One(member) => {
-                let own = member.find(&tool.name).await;
-                (&member.catalog, own.map_err(LookError::Tool)?)
-            }
-            Target::All(_) => {
-                let text = "this is of one cluster".to_owned();
-                return Err(LookError::Tool(ToolError::Internal(text)));
-            }
-        };
+        let one = target.one(tool).await.map_err(LookError::Tool)?;
+        let of_all = || LookError::Tool(ToolError::Internal("this is of one cluster".to_owned()));
+        let (catalog, own) = one.ok_or_else(of_all)?;
         let shown = (ceiling, Detail::Full);
         let call = self.start(catalog, own, arguments, false, caller, shown);
         let call = call.await;

@@ -64,15 +64,13 @@ impl Server {
         let arguments = Value::Object(arguments).to_string();
         // The client gets the JSON, most likely for a model.
         let shown = (self.0.ceiling, Detail::Full);
-        let (catalog, own) = match &target {
-            Target::Only(catalog) => (catalog, tool),
-            Target::One(member) => (&member.catalog, member.find(&tool.name).await?),
-            Target::All(members) => {
-                let all = Box::pin(self.0.call_all(tool, members, &arguments, &caller, shown));
-                return all.await.structured();
-            }
-        };
-        let call = self.0.start(catalog, own, arguments, false, &caller, shown);
+        if let Target::All(members) = &target {
+            let all = self.0.call_all(tool, members, &arguments, &caller, shown);
+            return Box::pin(all).await.structured();
+        }
+        let call = self
+            .0
+            .start_for(&target, tool, arguments, false, &caller, shown);
         let mut call = call.await?;
         loop {
             // Progress has no place in one response, and nothing asks.

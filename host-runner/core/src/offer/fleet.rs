@@ -453,6 +453,20 @@ fn faulty(error: OfferError) -> ToolError {
     ToolError::Internal(error.to_string())
 }
 
+impl Target {
+    /// The one cluster that a call is for, with its own form of the tool. None: it is for all.
+    pub(crate) async fn one<'a>(
+        &'a self,
+        tool: &'a Tool,
+    ) -> Result<Option<(&'a Arc<Catalog>, &'a Tool)>, ToolError> {
+        Ok(match self {
+            Self::Only(catalog) => Some((catalog, tool)),
+            Self::One(member) => Some((&member.catalog, member.find(&tool.name).await?)),
+            Self::All(_) => None,
+        })
+    }
+}
+
 impl Member {
     /// The tool of this name in this cluster, with the cluster's own reason where it is not
     /// offered.
