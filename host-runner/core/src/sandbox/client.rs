@@ -295,6 +295,8 @@ fn of_request(error: legacy::Error) -> SendError {
             FailureKind::ConnectionClosed,
             "the connection ended before the answer".to_owned(),
         ),
+        // The server refuses this client: it has read nothing behind the handshake.
+        FailureKind::Tls(Some(alert)) if !connecting && is_of_client(alert) => (kind, detail),
         kind if kind.is_before_sending() && !connecting => (FailureKind::ConnectionClosed, detail),
         kind => (kind, detail),
     };
@@ -398,6 +400,23 @@ fn of_tls(error: &rustls::Error) -> (FailureKind, String) {
         ),
         error => (FailureKind::Tls(None), format!("TLS failed: {error}")),
     }
+}
+
+/// Whether an alert says that the certificate of this client is missing or not accepted,
+/// which a server of TLS 1.3 says only after its own part of the handshake.
+fn is_of_client(alert: u8) -> bool {
+    matches!(
+        AlertDescription::from(alert),
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
+    )
 }
 
 /// What an alert of the server means. Those about a certificate are about the one
