@@ -37,14 +37,16 @@ async fn client(web: &Web, era: Era, token: &str) -> anyhow::Result<WebClient> {
 
 async fn names(client: &WebClient) -> anyhow::Result<Vec<String>> {
     let list = client.result("tools/list", json!({})).await?;
-    let tools = list["tools"].as_array().cloned().unwrap_or_default();
+    let tools = list.get("tools").and_then(Value::as_array).cloned();
+    let tools = tools.unwrap_or_default();
     let name = |tool: &Value| tool["name"].as_str().unwrap_or_default().to_owned();
     Ok(tools.iter().map(name).collect())
 }
 
 async fn vmids(client: &WebClient) -> anyhow::Result<Vec<u64>> {
     let listed = client.call("list_guests", json!({})).await?;
-    let guests = listed["guests"].as_array().cloned().unwrap_or_default();
+    let guests = listed.get("guests").and_then(Value::as_array).cloned();
+    let guests = guests.unwrap_or_default();
     Ok(guests
         .iter()
         .filter_map(|guest| guest["vmid"].as_u64())

@@ -38,8 +38,11 @@ pub(super) struct Set {
     shared: Shared,
     made: Mutex<Profiled>,
     /// By the sections that apply: a wider access token gives no more changes.
-    meters: Mutex<HashMap<(usize, Vec<Option<usize>>), SharedMeter>>,
+    meters: Mutex<HashMap<Counted, SharedMeter>>,
 }
+
+/// Whose changes are counted together: those for a cluster under the same sections.
+type Counted = (usize, Vec<Option<usize>>);
 
 #[derive(Default)]
 struct Profiled {
