@@ -54,7 +54,7 @@ pub(crate) struct Bench {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Fail if a ratio to a floor is more than twice its target in nine of ten rounds, or if
+    /// Fail if a ratio to a floor is more than twice its target in every round, or if
     /// the component or the memory of an instance is larger than its limit
     #[arg(long)]
     check: bool,
@@ -194,7 +194,7 @@ impl Bench {
                 runs: 1,
                 starts: 8,
                 peer_starts: 2,
-                small: (12, 20),
+                small: (24, 15),
                 medium: (8, 3),
                 large: (5, 1),
                 load: (5, 5 * CALLERS),

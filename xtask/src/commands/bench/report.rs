@@ -327,10 +327,10 @@ impl Measured {
             Gate::None => None,
             Gate::Ratio(limit) => {
                 let ratio = self.ratio()?;
-                // A busy machine slows some rounds down, a mistake all of them.
+                // A busy machine slows most rounds down, a mistake all of them.
                 let (best, is_fault) = match figure.is_rate() {
-                    true => (ratio.high, ratio.high < limit),
-                    false => (ratio.low, ratio.low > limit),
+                    true => (ratio.most, ratio.most < limit),
+                    false => (ratio.least, ratio.least > limit),
                 };
                 is_fault
                     .then(|| format!("{name}: {best:.2} of the floor at best (limit {limit:.2})"))

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
-/// The median of many measurements, and the range of the middle four fifths.
+/// The median of many measurements, the range of the middle four fifths, and that of all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sample {
     pub(super) median: f64,
     pub(super) low: f64,
     pub(super) high: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
     pub(super) count: usize,
 }
 
@@ -20,6 +22,8 @@ impl Sample {
             median: at(&sorted, 0.5)?,
             low: at(&sorted, 0.1)?,
             high: at(&sorted, 0.9)?,
+            least: at(&sorted, 0.0)?,
+            most: at(&sorted, 1.0)?,
             count: sorted.len(),
         })
     }
