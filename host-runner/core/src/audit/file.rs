@@ -2,9 +2,9 @@
 //!
 //! The lines of a regular file are a [`chain`]. Several processes may append to
 //! one file: each locks it, looks which line is the last one, and appends the
-//! next. A process whose file was moved reads its last line under the same lock,
-//! with which nobody appends to it any more, and continues the chain in the new
-//! file if that is empty.
+//! next. A process whose file was moved reads the last line of that file under the
+//! same lock, which keeps others from appending to it, and continues the chain in
+//! the new file if that one is empty.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -51,7 +51,7 @@ struct Open {
     file: Arc<File>,
     device: u64,
     inode: u64,
-    /// Otherwise there is no disk behind it, nothing to read, and so no chain.
+    /// Otherwise it is a pipe or a device: nothing can be read back, so there is no chain.
     is_regular: bool,
 }
 

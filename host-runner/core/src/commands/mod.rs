@@ -203,23 +203,12 @@ impl Context {
             let loader = Loader::new(&program, sealed, Vec::new());
             Catalog::new(loader, choice.unwrap_or_default())
         };
-        let named = operators.iter().filter_map(|operator| {
-            let name = Arc::clone(operator.cluster()?);
-            Some((name, catalog(Some(operator))))
-        });
-        let mut named: Vec<_> = named.collect();
-        let fleet = match named.len() {
-            0 | 1 => Fleet::of_one(catalog(operators.first())),
-            _ => {
-                let others = named.split_off(1);
-                match named.pop() {
-                    Some(first) => Fleet::of_several(first, others),
-                    None => Fleet::of_one(catalog(None)),
-                }
-            }
-        };
+        let catalogs = operators.iter();
+        let catalogs =
+            catalogs.map(|operator| (operator.cluster().cloned(), catalog(Some(operator))));
+        let fleet = Fleet::from_catalogs(catalogs.collect());
         Self {
-            catalog: fleet,
+            catalog: fleet.unwrap_or_else(|| Fleet::of_one(catalog(None))),
             settings: Settings::nowhere(),
             demo: None,
         }

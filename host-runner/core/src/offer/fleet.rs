@@ -63,7 +63,7 @@ impl Fleet {
     }
 
     /// Several clusters by their names.
-    pub(crate) fn of_several(first: (Arc<str>, Catalog), others: Vec<(Arc<str>, Catalog)>) -> Self {
+    fn of_several(first: (Arc<str>, Catalog), others: Vec<(Arc<str>, Catalog)>) -> Self {
         let member = |(name, catalog): (Arc<str>, Catalog)| Member {
             name,
             catalog: Arc::new(catalog),

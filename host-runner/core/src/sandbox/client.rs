@@ -296,7 +296,9 @@ fn of_request(error: legacy::Error) -> SendError {
             "the connection ended before the answer".to_owned(),
         ),
         // The server refuses this client: it has read nothing behind the handshake.
-        FailureKind::Tls(Some(alert)) if !connecting && is_of_client(alert) => (kind, detail),
+        FailureKind::Tls(Some(alert)) if !connecting && is_of_client(alert.into()) => {
+            (kind, detail)
+        }
         kind if kind.is_before_sending() && !connecting => (FailureKind::ConnectionClosed, detail),
         kind => (kind, detail),
     };
@@ -404,9 +406,9 @@ fn of_tls(error: &rustls::Error) -> (FailureKind, String) {
 
 /// Whether an alert says that the certificate of this client is missing or not accepted,
 /// which a server of TLS 1.3 says only after its own part of the handshake.
-fn is_of_client(alert: u8) -> bool {
+fn is_of_client(alert: AlertDescription) -> bool {
     matches!(
-        AlertDescription::from(alert),
+        alert,
         AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
@@ -428,14 +430,7 @@ fn of_alert(alert: AlertDescription) -> String {
             "{what}; it requires a client certificate: set PROXMOX_CLIENT_CERT and \
              PROXMOX_CLIENT_KEY"
         ),
-        AlertDescription::DecryptError
-        | AlertDescription::BadCertificate
-        | AlertDescription::UnsupportedCertificate
-        | AlertDescription::CertificateRevoked
-        | AlertDescription::CertificateExpired
-        | AlertDescription::CertificateUnknown
-        | AlertDescription::UnknownCA
-        | AlertDescription::AccessDenied => format!(
+        alert if is_of_client(alert) => format!(
             "{what}; it does not accept the client certificate in PROXMOX_CLIENT_CERT, or \
              requires one"
         ),

@@ -222,10 +222,7 @@ pub(super) async fn read_again(
             )));
         }
         let catalog = set.unnamed()?;
-        catalog
-            .check()
-            .await
-            .map_err(|error: OfferError| CommandError::from(error))?;
+        catalog.check().await?;
         approve(&set, &catalog).await?;
         if set.audits()? != old.audits()? {
             tracing::warn!(
