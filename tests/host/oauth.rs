@@ -187,7 +187,11 @@ async fn wrong_tokens_are_refused() -> anyhow::Result<()> {
                 .unwrap_or_default(),
             "signature",
         ),
-        ("opaque", "x".repeat(40), "none of this server's"),
+        (
+            "opaque",
+            "mF_9.B5f-4.1JqMs0hU2kX7wZ3vTq8Lr6".to_owned(),
+            "none of this server's",
+        ),
     ];
     let mut host = trusting(sim.host()?, &issuer);
     for (_, token, _) in &cases {

@@ -110,20 +110,25 @@ impl Search {
         Ok(Self(AhoCorasick::new(forms)?))
     }
 
-    /// The lines that hold one, counted from 1.
+    /// The lines that hold one, counted from 1; at most [`MAX_LINES`].
     fn lines(&self, content: &[u8]) -> impl Iterator<Item = usize> {
-        let line = |at: usize| {
-            let before = content.iter().take(at);
-            before.filter(|byte| **byte == b'\n').count() + 1
-        };
-        let lines: BTreeSet<usize> = self
-            .0
-            .find_iter(content)
-            .map(|hit| line(hit.start()))
-            .collect();
-        lines.into_iter()
+        let (mut line, mut rest, mut at) = (1, content, 0);
+        let lines = self.0.find_iter(content).map(move |hit| {
+            // Hits come in order, so each byte is looked at once.
+            let (before, after) = rest.split_at_checked(hit.start() - at).unwrap_or_default();
+            line += before.iter().filter(|byte| **byte == b'\n').count();
+            (rest, at) = (after, hit.start());
+            line
+        });
+        let mut last = 0;
+        lines
+            .filter(move |line| std::mem::replace(&mut last, *line) != *line)
+            .take(MAX_LINES)
     }
 }
+
+/// More of one file would not help to find what wrote them.
+const MAX_LINES: usize = 10;
 
 fn forms(secret: &str) -> Vec<Vec<u8>> {
     let json = Value::from(secret).to_string();
@@ -223,6 +228,19 @@ mod tests {
         }
         fs::remove_file(&file).unwrap();
         transcripts.check(&[]).unwrap();
+    }
+
+    #[test]
+    fn the_first_lines_with_a_secret_are_named_once_each() {
+        let folder = Folder::new("lines");
+        let transcripts = folder.transcripts();
+        let file = transcripts.outputs().join("a.txt");
+        // Quick, however many there are.
+        let often = format!("{TOKEN} {TOKEN}\n\n").repeat(100_000);
+        fs::write(&file, often).unwrap();
+        let error = transcripts.check(&[]).unwrap_err().to_string();
+        assert!(error.ends_with("a.txt:19"), "{error}");
+        assert_eq!(error.matches("a.txt:1,").count(), 1, "{error}");
     }
 
     #[test]
