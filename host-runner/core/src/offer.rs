@@ -2,6 +2,7 @@
 //! lets the client have.
 
 mod fleet;
+mod merged;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use tokio::sync::OnceCell;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-pub(crate) use self::fleet::{Fleet, Member, RESULTS, Target};
+pub(crate) use self::fleet::{Fleet, Member, Target};
+pub(crate) use self::merged::RESULTS;
 
 use crate::engine::{self, LoadError, Loader, Plugin, Tool, ToolError};
 use crate::guide::{self, Guide};
