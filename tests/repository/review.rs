@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lines with the keyword.
-const UNSAFE: [(&str, &str); 3] = [
+const UNSAFE: [(&str, &str); 27] = [
     // Machine code is loaded that is part of the program, and becomes executable.
     (
         "host-runner/core/src/engine/machine_code.rs",
@@ -20,16 +20,114 @@ const UNSAFE: [(&str, &str); 3] = [
         "host-runner/core/src/engine/machine_code.rs",
         "unsafe { mprotect(code.cast_mut().cast(), length, flags) }?;",
     ),
+    // Calls of Windows, each with memory that outlives it.
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "unsafe { LocalFree(self.0.cast()) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { descriptor_of(read, SDDL_REVISION_1, write, null_mut()) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { text_of(read, SDDL_REVISION_1, OWNER_AND_LIST, write, null_mut()) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "Ok(unsafe { wide(made.0) }.to_string_lossy().into_owned())",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let code = unsafe { security(handle, kind, what, owner, group, list, audit, write) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let token = unsafe { OwnedHandle::from_raw_handle(token) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { GetTokenInformation(handle, TokenUser, write, size, &raw mut used) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { ConvertSidToStringSidW((*user).User.Sid, &raw mut text) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "Ok(unsafe { wide(text.0) }.to_string_lossy().into_owned())",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let process = unsafe { GetCurrentProcess() };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { GetSecurityDescriptorDacl(descriptor.0.0, there, write, default) })?;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "succeeded(unsafe { SetSecurityInfo(handle, kind, what, none, none, list, null()) })",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "match checked(unsafe { LockFileEx(handle, flags, 0, 1, 0, &raw mut place) }) {",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "checked(unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) })",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "unsafe { SetErrorMode(SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let read = unsafe { GetThreadTimes(GetCurrentThread(), from, to, kernel, user) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let read = unsafe { GetProcessTimes(GetCurrentProcess(), from, to, kernel, user) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let code = unsafe { SHGetKnownFolderPath(&FOLDERID_ProgramFiles, 0, null_mut(), write) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "0 => Ok(PathBuf::from(unsafe { wide(path) })),",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "unsafe { CoTaskMemFree(path.cast()) };",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "unsafe fn wide(text: *const u16) -> OsString {",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "let is_text = |at: &usize| unsafe { *text.add(*at) } != 0;",
+    ),
+    (
+        "host-runner/core/src/system/windows/native.rs",
+        "OsString::from_wide(unsafe { std::slice::from_raw_parts(text, length) })",
+    ),
 ];
 
 /// The files where the lint is lifted: there, and in what wit-bindgen writes.
-const LIFTED: [&str; 9] = [
+const LIFTED: [&str; 10] = [
     "adapters/act/src/bindings.rs",
     "adapters/environment/src/bindings.rs",
     "adapters/http/src/bindings.rs",
     "adapters/typed/src/bindings.rs",
     "adapters/wasmcp/src/bindings.rs",
     "host-runner/core/src/engine/machine_code.rs",
+    "host-runner/core/src/system/windows/native.rs",
     "src/component.rs",
     "tests/hostile/examples/sockets.rs",
     "tests/hostile/src/component.rs",

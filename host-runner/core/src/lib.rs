@@ -41,6 +41,7 @@ mod sandbox;
 mod secret;
 mod settings;
 mod shares;
+mod system;
 mod timings;
 mod turn;
 

@@ -6,13 +6,13 @@
 //! leads to must be a regular file. Pipes, devices and folders are refused
 //! before they are opened, so that none of them can block the program.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::OFlags;
 use zeroize::Zeroizing;
+
+use crate::system::{file, private};
 
 /// A file of settings.
 pub(crate) const MAX_ENV_BYTES: usize = 64 * 1024;
@@ -37,8 +37,8 @@ pub(crate) enum FileError {
     TooLarge(usize),
     /// Others can read or change it.
     #[error(
-        "can be read or changed by other users of this machine: run chown to own it and chmod 600 \
-         to make it private"
+        "can be read or changed by other users of this machine: {}",
+        private::ADVICE
     )]
     NotPrivate,
     /// It is not text.
@@ -52,45 +52,32 @@ pub(crate) fn read(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, FileEr
     read_if(path, max, |_| Ok(()))
 }
 
-/// The same, for a file that this process's user alone can read or change (or
-/// root). A group may read what belongs to root: so container platforms mount
-/// secrets.
+/// The same, for a file that this process's user alone can read or change, or the
+/// administrators of the machine: see [`private::is_private`].
 pub(crate) fn read_private(path: &Path, max: usize) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let user = rustix::process::geteuid().as_raw();
-    read_if(path, max, |metadata| {
-        match is_private(user, metadata.uid(), metadata.mode()) {
-            true => Ok(()),
-            false => Err(FileError::NotPrivate),
-        }
+    read_if(path, max, |file| match private::is_private(file)? {
+        true => Ok(()),
+        false => Err(FileError::NotPrivate),
     })
 }
 
-/// Whether a file with this owner and mode is private to a user.
-fn is_private(user: u32, owner: u32, mode: u32) -> bool {
-    match owner {
-        0 => mode & 0o037 == 0,
-        owner => owner == user && mode & 0o077 == 0,
-    }
-}
-
-/// Reads a file if what is known of the open file passes the check.
+/// Reads a file if the open file passes the check.
 fn read_if(
     path: &Path,
     max: usize,
-    check: impl FnOnce(&Metadata) -> Result<(), FileError>,
+    check: impl FnOnce(&File) -> Result<(), FileError>,
 ) -> Result<Zeroizing<Vec<u8>>, FileError> {
     // Opening a device may already do something.
     if !path.metadata()?.is_file() {
         return Err(FileError::NotRegular);
     }
-    let file = open(path)?;
-    let metadata = file.metadata()?;
+    let file = file::open_without_waiting(path)?;
     // It may be another one by now.
-    if !metadata.is_file() {
+    if !file::is_regular(&file)? {
         return Err(FileError::NotRegular);
     }
-    check(&metadata)?;
-    let size = usize::try_from(metadata.len()).unwrap_or(usize::MAX);
+    check(&file)?;
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     if size > max {
         return Err(FileError::TooLarge(max));
     }
@@ -110,41 +97,10 @@ pub(crate) fn read_text(path: &Path, max: usize) -> Result<String, FileError> {
     Ok(text.to_owned())
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
-}
-
-#[cfg(test)]
+// Made of links, modes and pipes.
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_private_file_is_the_users_or_roots() {
-        for (user, owner, mode, private) in [
-            (1000, 1000, 0o100_600, true),
-            (1000, 1000, 0o100_400, true),
-            (1000, 1000, 0o100_640, false),
-            (1000, 1000, 0o100_620, false),
-            (1000, 1000, 0o100_604, false),
-            (1000, 1001, 0o100_600, false),
-            (0, 65534, 0o100_600, false),
-            (1000, 0, 0o100_600, true),
-            (1000, 0, 0o100_440, true),
-            (1000, 0, 0o100_660, false),
-            (1000, 0, 0o100_444, false),
-            (0, 0, 0o100_600, true),
-        ] {
-            assert_eq!(
-                is_private(user, owner, mode),
-                private,
-                "{user} {owner} {mode:o}"
-            );
-        }
-    }
 
     #[test]
     fn what_a_link_leads_to_must_be_private() {

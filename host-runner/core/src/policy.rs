@@ -15,6 +15,7 @@ use crate::audit::AuditTarget;
 use crate::operator_file::{self, FileError, MAX_POLICY_BYTES};
 use crate::sandbox::Rules;
 use crate::settings::file_name;
+use crate::system::place;
 
 /// The flags for what a policy file can say, too.
 #[derive(Debug, Args)]
@@ -150,11 +151,11 @@ impl PolicyFlags {
         &self,
         named: impl Iterator<Item = (&'a Path, bool)>,
     ) -> Result<Policies, PolicyFileError> {
-        let system = Path::new(SYSTEM_POLICY);
+        let system = place::system_policy();
         let mut ceilings = match system.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             // Also one that cannot be looked at: it may forbid everything.
-            _ => vec![(system.to_owned(), read(system)?)],
+            _ => vec![(system.clone(), read(&system)?)],
         };
         let mut file: Option<(PathBuf, PolicyFile)> = None;
         for (path, trusted) in named {
@@ -218,10 +219,6 @@ impl PolicyFlags {
         }
     }
 }
-
-/// A policy that is read before all others, for all users of a machine. Nothing
-/// widens it.
-const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
 
 /// The files of a policy as they were read, and the flags.
 pub(crate) struct Policies {
@@ -561,6 +558,8 @@ mod tests {
         assert_eq!(origin(&layers, "preset"), "own.toml");
         assert_eq!(origin(&layers, "exclude_tools"), "the command line");
     }
+
+    const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
 
     #[test]
     fn nothing_widens_the_systems_policy() {

@@ -1,11 +1,13 @@
-//! What others on this machine can learn of this process, and how it ends.
+//! How the process ends, and what others on this machine can learn of it.
 
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+use crate::system::process::{Ends, Reloads};
+
+pub(crate) use crate::system::process::keep_private;
 
 /// How long the process of one client may take to end: the documentation promises a second.
 pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(850);
@@ -17,20 +19,30 @@ pub(crate) const LAST_MOMENT: Duration = Duration::from_millis(850);
 ///
 /// It runs in a thread with its own runtime, which nothing else can block.
 pub(crate) fn end_in_time(closing: CancellationToken, time: Duration) -> io::Result<()> {
+    watch(closing, time, false)
+}
+
+/// The same for a process that can read its policy again. Returns the signals that ask it
+/// to.
+pub(crate) fn end_in_time_or_reload(
+    closing: CancellationToken,
+    time: Duration,
+) -> io::Result<Reloads> {
+    watch(closing, time, true)?;
+    Reloads::listen()
+}
+
+fn watch(closing: CancellationToken, time: Duration, reloads: bool) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let (mut terminated, mut interrupted) = {
+    let mut ends = {
         let _runtime = runtime.enter();
-        (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        )
+        Ends::listen(reloads)?
     };
     let watch = async move {
         tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
+            () = ends.recv() => {}
             () = closing.cancelled() => {}
         }
         closing.cancel();
@@ -43,32 +55,4 @@ pub(crate) fn end_in_time(closing: CancellationToken, time: Duration) -> io::Res
             std::process::exit(0);
         })?;
     Ok(())
-}
-
-/// The signals that ask the process to read its policy again.
-pub(crate) fn hangups() -> io::Result<Signal> {
-    signal(SignalKind::hangup())
-}
-
-/// Sees to it that no core dump holds the token, and that only root can read
-/// the process's memory and environment.
-///
-/// Where the system refuses, the program continues without this precaution.
-pub(crate) fn keep_private() {
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
-    if let Err(error) = setrlimit(Resource::Core, none) {
-        tracing::debug!("core dumps cannot be turned off: {error}");
-    }
-    // The limit above holds for files; a kernel that pipes dumps to a program
-    // asks for this.
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
-            tracing::debug!("the process cannot be hidden from its own user: {error}");
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::system::process::process_time;
 
 /// A milestone of the start. Some are reached at the same time, in different
 /// threads; one that is not needed is never reached.
@@ -59,9 +59,7 @@ struct Record {
 pub(crate) fn begin() {
     let mut record = record();
     record.start = Some(Instant::now());
-    record.before = clock_gettime(ClockId::ProcessCPUTime)
-        .try_into()
-        .unwrap_or_default();
+    record.before = process_time();
 }
 
 /// Writes all milestones to stderr: those that were reached, and each later one

@@ -6,18 +6,17 @@
 //! same lock, which keeps others from appending to it, and continues the chain in
 //! the new file if that one is empty.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::FlockOperation;
-
 use super::chain::{self, Link};
 use super::line::{self, Event};
 use super::tail::{self, Tail};
+use crate::system::file::{self, Identity};
+use crate::system::private;
 
 /// How long to wait for other processes that write lines. Each takes less than a
 /// millisecond, but many of them on a busy machine may come first again and again.
@@ -38,7 +37,7 @@ pub(super) struct LogFile {
     /// The last line was not written to its end, in a file without a chain.
     torn: bool,
     /// The file of the last line that this process wrote, and its number.
-    written: Option<((u64, u64), u64)>,
+    written: Option<(Identity, u64)>,
     /// Another process held the lock for too long.
     was_locked: bool,
 }
@@ -49,8 +48,7 @@ pub(super) struct Written(Option<Arc<File>>);
 
 struct Open {
     file: Arc<File>,
-    device: u64,
-    inode: u64,
+    identity: Identity,
     /// Otherwise it is a pipe or a device: nothing can be read back, so there is no chain.
     is_regular: bool,
 }
@@ -60,24 +58,20 @@ pub(super) struct Lock<'a>(&'a File);
 
 impl<'a> Lock<'a> {
     /// Waits for the lock, but no longer than this.
-    pub(super) fn take(
-        file: &'a File,
-        how: FlockOperation,
-        patience: Duration,
-    ) -> io::Result<Self> {
+    pub(super) fn take(file: &'a File, exclusive: bool, patience: Duration) -> io::Result<Self> {
         let end = Instant::now() + patience;
         loop {
-            match rustix::fs::flock(file, how) {
-                Ok(()) => return Ok(Self(file)),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= end => {
+            match file::try_lock(file, exclusive) {
+                Ok(true) => return Ok(Self(file)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(false) if Instant::now() >= end => {
                     return Err(io::Error::new(
                         io::ErrorKind::TimedOut,
                         "another process holds its lock",
                     ));
                 }
-                Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
-                Err(error) => return Err(error.into()),
+                Ok(false) => std::thread::sleep(LOCK_PAUSE),
+                Err(error) => return Err(error),
             }
         }
     }
@@ -86,7 +80,7 @@ impl<'a> Lock<'a> {
 impl Drop for Lock<'_> {
     fn drop(&mut self) {
         // It ends with the file, too.
-        let _ = rustix::fs::flock(self.0, FlockOperation::Unlock);
+        let _ = file::unlock(self.0);
     }
 }
 
@@ -126,8 +120,7 @@ impl LogFile {
                 false => LOCK_TIME,
             };
             let file = Arc::clone(&open.file);
-            let how = FlockOperation::NonBlockingLockExclusive;
-            let lock = Lock::take(&file, how, patience);
+            let lock = Lock::take(&file, true, patience);
             self.was_locked = lock.is_err();
             let is_at = open.is_at(&self.path);
             if lock.is_err() || is_at {
@@ -177,7 +170,8 @@ impl LogFile {
             // Else the next line begins with what it says of the incomplete one.
             let _ = file.set_len(size);
         } else {
-            self.written = identity(file).map(|identity| (identity, link.seq));
+            let identity = Identity::of(file).ok();
+            self.written = identity.map(|identity| (identity, link.seq));
         }
         written
     }
@@ -188,7 +182,7 @@ impl LogFile {
             return;
         };
         let now = last.map_or(0, |link| link.seq);
-        if identity(file) == Some(identity_then) && now < seq {
+        if Identity::of(file).ok() == Some(identity_then) && now < seq {
             tracing::error!(
                 "lines were cut off the end of the audit log {}: it had line {seq}, and now ends \
                  with line {now}",
@@ -196,12 +190,6 @@ impl LogFile {
             );
         }
     }
-}
-
-/// Which file it is, whatever its name.
-fn identity(file: &File) -> Option<(u64, u64)> {
-    let metadata = file.metadata().ok()?;
-    Some((metadata.dev(), metadata.ino()))
 }
 
 impl Written {
@@ -225,29 +213,21 @@ impl Open {
         let is_new = there.is_err();
         // Reading would make a pipe wait for nothing, and what is written stay in it.
         let is_readable = there.is_ok_and(|there| there.is_file()) || is_new;
-        let file = OpenOptions::new()
-            .read(is_readable)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = private::append(path, is_readable)?;
         if is_new && let Some(folder) = path.parent() {
             // Not every file system can; the lines themselves matter more.
             let _ = File::open(folder).and_then(|folder| folder.sync_all());
         }
-        let metadata = file.metadata()?;
         Ok(Self {
+            identity: Identity::of(&file)?,
+            is_regular: file::is_regular(&file)?,
             file: Arc::new(file),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            is_regular: metadata.is_file(),
         })
     }
 
     /// Whether the path still leads here: it does not after a rotation.
     fn is_at(&self, path: &Path) -> bool {
-        fs::metadata(path)
-            .is_ok_and(|there| there.dev() == self.device && there.ino() == self.inode)
+        Identity::at(path).is_ok_and(|there| there == self.identity)
     }
 }
 
@@ -277,7 +257,7 @@ pub(super) fn write_line(mut writer: impl Write, line: &[u8], torn: &mut bool) -
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::fs;
 
     use super::*;
 
@@ -340,8 +320,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let _ = LogFile::new(&path).unwrap().append(b"{}\n").unwrap();
-        let mode = fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        assert!(private::is_private(&File::open(&path).unwrap()).unwrap());
         let mut one = LogFile::new(&path).unwrap();
         let mut other = LogFile::new(&path).unwrap();
         one.append(b"{}\n").unwrap().sync().unwrap();
@@ -398,11 +377,12 @@ mod tests {
         assert_eq!(numbers(&path), [Some(2)]);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_an_error_until_there_is_space() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
-        symlink("/dev/full", &path).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
         let mut log = LogFile::new(&path).unwrap();
         let error = log.append(b"{}\n").err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -418,8 +398,7 @@ mod tests {
         let mut log = LogFile::new(&path).unwrap();
         let _ = log.append(b"{}\n").unwrap();
         let other = File::open(&path).unwrap();
-        let how = FlockOperation::NonBlockingLockExclusive;
-        let lock = Lock::take(&other, how, Duration::ZERO).unwrap();
+        let lock = Lock::take(&other, true, Duration::ZERO).unwrap();
         log.was_locked = true;
         let error = log.append(b"{}\n").err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

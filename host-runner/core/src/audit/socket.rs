@@ -10,14 +10,13 @@
 //! daemon stores it is its own matter.
 
 use std::io::{self, Write as _};
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 
-const JOURNALD: &str = "/run/systemd/journal/socket";
-const SYSLOG: &str = "/dev/log";
+use crate::system::datagram::{Datagrams, JOURNALD, SYSLOG};
+
 /// How the daemons call the sender.
 const IDENTIFIER: &str = "proxmox-mcp-audit";
 /// `authpriv`: security messages that not everybody may read.
@@ -41,8 +40,7 @@ pub(super) enum Daemon {
 /// Sends lines to a daemon.
 pub(super) struct Socket {
     daemon: Daemon,
-    path: PathBuf,
-    socket: UnixDatagram,
+    datagrams: Datagrams,
 }
 
 impl Daemon {
@@ -57,13 +55,9 @@ impl Daemon {
 impl Socket {
     /// Fails if nothing listens there.
     pub(super) fn open(daemon: Daemon, path: &Path) -> io::Result<Self> {
-        UnixDatagram::unbound()?.connect(path)?;
-        let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self {
             daemon,
-            path: path.to_owned(),
-            socket,
+            datagrams: Datagrams::open(path, PATIENCE)?,
         })
     }
 
@@ -74,16 +68,7 @@ impl Socket {
             Daemon::Journald => entry(line),
             Daemon::Syslog => message(line),
         };
-        // By its path each time: a daemon that was started again is another socket.
-        self.socket
-            .send_to(&message, &self.path)
-            .map(drop)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::WouldBlock => {
-                    io::Error::new(io::ErrorKind::TimedOut, "the daemon takes nothing")
-                }
-                _ => error,
-            })
+        self.datagrams.send(&message)
     }
 }
 
@@ -129,8 +114,10 @@ fn message(line: &[u8]) -> Vec<u8> {
     message
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     fn receive(daemon: Daemon, line: &[u8]) -> String {

@@ -1,8 +1,7 @@
 //! How a file ends: after which line of a chain the next one goes.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 
 use super::chain::{self, Link};
 use crate::digest::Digest;
@@ -40,8 +39,8 @@ impl Torn {
     }
 }
 
-/// Reads the end of a file.
-pub(super) fn read(file: &File) -> io::Result<Tail> {
+/// Reads the end of a file that was opened to append to it: where it is read does not matter.
+pub(super) fn read(mut file: &File) -> io::Result<Tail> {
     let size = file.metadata()?.len();
     let mut tail = Tail {
         is_empty: size == 0,
@@ -51,7 +50,8 @@ pub(super) fn read(file: &File) -> io::Result<Tail> {
         let start = size.saturating_sub(reach as u64);
         // As much as `reach` says, at most.
         let mut end = vec![0; (size - start) as usize];
-        file.read_exact_at(&mut end, start)?;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut end)?;
         tail = of(&end, start == 0);
         if tail.link.is_some() || start == 0 {
             break;

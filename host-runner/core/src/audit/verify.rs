@@ -9,7 +9,6 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
 use super::chain::{self, Link, Sealed};
@@ -103,8 +102,7 @@ impl Verifier {
         }
         // A process may be writing a line right now.
         let size = {
-            let how = FlockOperation::NonBlockingLockShared;
-            let _lock = Lock::take(&file, how, LOCK_TIME)?;
+            let _lock = Lock::take(&file, false, LOCK_TIME)?;
             file.metadata()?.len()
         };
         (self.file, self.line, self.is_first) = (path.display().to_string(), 0, true);

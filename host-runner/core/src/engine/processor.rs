@@ -8,10 +8,11 @@ use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::system::process::thread_time;
 
 /// Threads that calls run on: components compute there, and nothing else
 /// waits for its turn behind them, be it a message, a signal or an answer of
@@ -170,14 +171,6 @@ impl<F: Future> Future for Bounded<F> {
             Poll::Pending => Poll::Pending,
         }
     }
-}
-
-/// The processor time of this thread so far.
-fn thread_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! What is read from files that may change while the program runs.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::system::file::Mark;
 
 /// How often to look whether the files have changed, at most.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -27,15 +27,6 @@ struct State<T> {
     marks: Vec<Option<Mark>>,
     /// Why they could not be read again, so that the log says it once.
     problem: Option<String>,
-}
-
-/// What changes with a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Mark {
-    device: u64,
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
 }
 
 impl<T> Fresh<T> {
@@ -100,14 +91,7 @@ impl<T> Fresh<T> {
 }
 
 fn marks(paths: &[PathBuf]) -> Vec<Option<Mark>> {
-    let mark = |metadata: Metadata| Mark {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        size: metadata.size(),
-        changed: (metadata.ctime(), metadata.ctime_nsec()),
-    };
-    let marks = paths.iter().map(|path| path.metadata().ok().map(mark));
-    marks.collect()
+    paths.iter().map(|path| Mark::at(path)).collect()
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -16,16 +16,13 @@ use rmcp::model::{
 };
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::FileType;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::backlog::Backlog;
 use super::message::{self, Line, MAX_LINE_BYTES};
 use super::room::{Reservation, Room};
+use crate::system::stdio::{AtOnce, stdin_closed};
 use crate::timings::{self, Milestone};
 
 /// The most that may wait for the client to read it, with the answers to what
@@ -104,7 +101,10 @@ impl Stdio {
             lines,
             writer: writer.clone(),
         };
-        tokio::spawn(watch_stdin(backlog));
+        tokio::spawn(async move {
+            stdin_closed().await;
+            backlog.end();
+        });
         let (messages, incoming) = mpsc::channel(MAX_WAITING);
         thread("stdout", move || writer.write_all(&to_write))?;
         let answers = outgoing.clone();
@@ -251,18 +251,14 @@ impl Writer {
 /// Stdout, to which one line at a time is written.
 struct Stdout {
     writing: Mutex<()>,
-    is_pipe: bool,
+    at_once: AtOnce,
 }
-
-/// What a pipe that is not full always takes without blocking, and in one piece.
-const PIPE_BYTES: usize = 4096;
 
 impl Stdout {
     fn new() -> Self {
-        let kind = rustix::fs::fstat(io::stdout()).map(|stat| stat.st_mode);
         Self {
             writing: Mutex::new(()),
-            is_pipe: kind.is_ok_and(|mode| FileType::from_raw_mode(mode) == FileType::Fifo),
+            at_once: AtOnce::new(),
         }
     }
 
@@ -276,42 +272,10 @@ impl Stdout {
 
     /// Writes a line if that certainly does not block.
     fn write_at_once(&self, line: &[u8]) -> bool {
-        if !self.is_pipe || line.len() > PIPE_BYTES {
-            return false;
+        match self.writing.try_lock() {
+            Ok(_writing) => self.at_once.write(line),
+            Err(_) => false,
         }
-        let Ok(_writing) = self.writing.try_lock() else {
-            return false;
-        };
-        let stdout = io::stdout();
-        let mut ready = [PollFd::new(&stdout, PollFlags::OUT)];
-        let now = Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
-        let is_ready = poll(&mut ready, Some(&now)).is_ok()
-            && ready
-                .iter()
-                .all(|stdout| stdout.revents() == PollFlags::OUT);
-        is_ready && rustix::io::write(&stdout, line).is_ok_and(|count| count == line.len())
-    }
-}
-
-/// Notices that the client has closed its end, also while nothing is read of
-/// what it sent before.
-#[expect(
-    deprecated,
-    reason = "sound here: stdin is never closed. What replaces it is unsafe"
-)]
-async fn watch_stdin(backlog: Backlog) {
-    // A file cannot be watched, and ends on its own.
-    let Ok(stdin) = AsyncFd::with_interest(io::stdin(), Interest::READABLE) else {
-        return;
-    };
-    while let Ok(mut ready) = stdin.readable().await {
-        if ready.ready().is_read_closed() {
-            return backlog.end();
-        }
-        ready.clear_ready();
     }
 }
 

@@ -1,6 +1,5 @@
 //! The settings by name, and what their values may look like.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use crate::log::LogFormat;
 use crate::operator_file::{self, MAX_CA_BYTES, MAX_ENV_BYTES, MAX_SECRET_BYTES};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
+use crate::system::private;
 
 /// A setting, by the variable that gives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -566,14 +566,12 @@ fn is_header_safe(text: &str) -> bool {
 /// Says so where everybody on this machine can read or change a file with the
 /// secret.
 pub(super) fn warn_of_readers(path: &Path) {
-    let Ok(metadata) = path.metadata() else {
-        return;
-    };
-    if metadata.is_file() && metadata.permissions().mode() & 0o006 != 0 {
+    if private::is_open_to_all(path) {
         tracing::warn!(
-            "every user of this machine can read or change {0}, which holds the token's secret \
-             (chmod 600 {0} prevents that)",
-            path.display()
+            "every user of this machine can read or change {}, which holds the token's secret \
+             ({} prevents that)",
+            path.display(),
+            private::command(path)
         );
     }
 }

@@ -4,9 +4,7 @@
 //! page in a browser on it: the key distinguishes the operator's own client
 //! from them.
 
-use std::fs::{DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use host_runner_policy::lookup;
@@ -17,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 use crate::operator_file::{self, MAX_SECRET_BYTES};
+use crate::system::{place, private};
 
 /// A shorter key could be guessed.
 const MIN_CHARS: usize = 32;
@@ -28,16 +27,10 @@ pub(super) struct Key([u8; 32]);
 
 /// Where the key is kept if the operator names no file.
 pub(super) fn default_file() -> Result<PathBuf, String> {
-    let folder = |name: &str| {
-        let value = std::env::var_os(name).map(PathBuf::from);
-        value.filter(|path| path.is_absolute())
-    };
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
-    let state = state.ok_or(
-        "cannot choose a place for the key, as neither HOME nor XDG_STATE_HOME is set: name a file \
-         with --key-file",
-    )?;
-    Ok(state.join("proxmox-mcp/forward-key"))
+    let state = place::state().map_err(|why| {
+        format!("cannot choose a place for the key, as {why}: name a file with --key-file")
+    })?;
+    Ok(state.join("proxmox-mcp").join("forward-key"))
 }
 
 impl Key {
@@ -87,16 +80,9 @@ fn make(path: &Path) -> io::Result<()> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
     {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
+        private::create_folder(folder)?;
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = private::create(path)?;
     let mut random = Zeroizing::new([0_u8; RANDOM_BYTES]);
     ring::default_provider()
         .secure_random
@@ -115,8 +101,6 @@ fn make(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -150,8 +134,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/key");
         let first = Key::read_or_make(&path).unwrap();
-        let mode = path.metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o600);
+        let file = std::fs::File::open(&path).unwrap();
+        assert!(private::is_private(&file).unwrap());
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text.trim().len(), 2 * RANDOM_BYTES);
         assert_eq!(Key::read_or_make(&path).unwrap().0, first.0);
@@ -161,8 +145,11 @@ mod tests {
         );
     }
 
+    #[cfg(unix)]
     #[test]
     fn files_that_hold_no_private_key_are_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         for (content, mode, why) in [

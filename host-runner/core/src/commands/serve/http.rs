@@ -87,8 +87,7 @@ pub(super) async fn run(
     observe::begin(metrics.clone());
     catalog.ask_for_privileges();
     let closing = common.closing();
-    process::end_in_time(closing.clone(), LAST_MOMENT)?;
-    let mut hangups = process::hangups()?;
+    let mut reloads = process::end_in_time_or_reload(closing.clone(), LAST_MOMENT)?;
     warn(&settings, &access);
     let serving = Serving {
         access,
@@ -120,7 +119,7 @@ pub(super) async fn run(
         () = async {
             let mut set = set;
             loop {
-                hangups.recv().await;
+                reloads.recv().await;
                 let approve = async |set: &Set, catalog: &Fleet| {
                     if let Some(expected) = checksum {
                         approved(catalog, operator.detail(), expected, None).await?;
