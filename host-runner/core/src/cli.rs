@@ -152,6 +152,10 @@ pub(crate) enum Command {
         input: PathBuf,
         /// Where to write the code
         output: PathBuf,
+        /// The target to compile for, if it is not that of this program. It must have the
+        /// same kind of processor
+        #[arg(long, value_name = "TRIPLE")]
+        target: Option<String>,
     },
 }
 

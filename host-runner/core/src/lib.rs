@@ -151,8 +151,13 @@ async fn dispatch(
             let source = cli.options.component_or(file.as_deref(), embedded);
             return commands::inspect::run(&source, *calls, *json).await;
         }
-        Some(Command::Precompile { input, output }) => {
-            return commands::precompile::run(input, output, embedded.target).await;
+        Some(Command::Precompile {
+            input,
+            output,
+            target,
+        }) => {
+            let native = embedded.target;
+            return commands::precompile::run(input, output, target.as_deref(), native).await;
         }
         _ => {}
     }

@@ -11,7 +11,7 @@ use super::bindings::guided::exports::proxmox::mcp::guide::Contents as Guide;
 use super::limits::Limits;
 use super::loading::{ComponentSource, LoadError};
 #[cfg(feature = "compiler")]
-use super::loading::{compile_for, embeddable, one_line};
+use super::loading::{compile_for, embeddable, machine_code_for, one_line};
 use super::{Machine, Plugin, description};
 use crate::sandbox::Sandbox;
 
@@ -124,20 +124,28 @@ impl Loader {
 }
 
 /// Compiles a component for any processor of this program's kind, and has it
-/// describe itself, in the form that `build.rs` embeds.
+/// describe itself, in the form that `build.rs` embeds. The machine code is that of
+/// `target`; `native` is the target of this program.
 #[cfg(feature = "compiler")]
 pub(crate) async fn precompile(
     name: &str,
     wasm: &[u8],
     target: &str,
+    native: &str,
 ) -> Result<Vec<u8>, LoadError> {
-    let (engine, component) = compile_for(name, wasm, target)?;
+    // Only what is compiled for this system can describe itself here.
+    let (engine, component) = compile_for(name, wasm, native)?;
     let invalid = |reason| LoadError::Invalid {
         name: name.to_owned(),
         reason,
     };
-    let code = component.serialize();
-    let code = code.map_err(|error| invalid(one_line(&error)))?;
+    let code = match target == native {
+        true => {
+            let code = component.serialize();
+            code.map_err(|error| invalid(one_line(&error)))?
+        }
+        false => machine_code_for(name, wasm, target)?,
+    };
     let limits = Limits::default();
     let sealed = Arc::new(Sandbox::sealed(limits.memory_bytes));
     let machine = Machine::link(name, &engine, &component, limits)?;
@@ -153,7 +161,12 @@ pub(crate) async fn precompile(
 
 /// Fails: this program was built without a compiler.
 #[cfg(not(feature = "compiler"))]
-pub(crate) async fn precompile(name: &str, _: &[u8], _: &str) -> Result<Vec<u8>, LoadError> {
+pub(crate) async fn precompile(
+    name: &str,
+    _: &[u8],
+    _: &str,
+    _: &str,
+) -> Result<Vec<u8>, LoadError> {
     let name = name.to_owned();
     Err(LoadError::NoCompiler { name })
 }

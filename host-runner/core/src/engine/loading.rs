@@ -299,19 +299,45 @@ pub(super) fn compile_for(
     wasm: &[u8],
     target: &str,
 ) -> Result<(Engine, Component), LoadError> {
-    let invalid = |error: wasmtime::Error| LoadError::Invalid {
-        name: name.to_owned(),
-        reason: one_line(&error),
-    };
-    let mut config = config();
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(
-        pool(&Limits::default()),
-    ));
-    // A named target has no more features than every processor of its kind.
-    config.target(target).map_err(invalid)?;
-    let engine = Engine::new(&config).map_err(invalid)?;
-    let component = Component::from_binary(&engine, wasm).map_err(invalid)?;
+    let engine = compiler(name, target)?;
+    let component = Component::from_binary(&engine, wasm);
+    let component = component.map_err(|error| invalid(name, &error))?;
     Ok((engine, component))
+}
+
+/// The machine code of a component for another target, where it cannot run. Fails for
+/// another kind of processor.
+#[cfg(feature = "compiler")]
+pub(super) fn machine_code_for(
+    name: &str,
+    wasm: &[u8],
+    target: &str,
+) -> Result<Vec<u8>, LoadError> {
+    let code = compiler(name, target)?.precompile_component(wasm);
+    code.map_err(|error| invalid(name, &error))
+}
+
+/// An engine that compiles for a target.
+#[cfg(feature = "compiler")]
+fn compiler(name: &str, target: &str) -> Result<Engine, LoadError> {
+    let mut config = config();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(
+            pool(&Limits::default()),
+        ))
+        .native_unwind_info(target.contains("windows"));
+    // A named target has no more features than every processor of its kind.
+    let config = config.target(target);
+    let engine = config.and_then(|config| Engine::new(config));
+    engine.map_err(|error| invalid(name, &error))
+}
+
+#[cfg(feature = "compiler")]
+fn invalid(name: &str, error: &wasmtime::Error) -> LoadError {
+    LoadError::Invalid {
+        name: name.to_owned(),
+        reason: one_line(error),
+    }
 }
 
 /// A component's machine code and its description, in the form that `build.rs`
@@ -345,7 +371,8 @@ fn config() -> Config {
         .epoch_interruption(true)
         .concurrency_support(false)
         .wasm_backtrace_max_frames(None)
-        .native_unwind_info(false)
+        // Windows itself wants it.
+        .native_unwind_info(cfg!(windows))
         .generate_address_map(false)
         .debug_symbols(false);
     config
