@@ -344,10 +344,20 @@ impl SourceLink {
         if let Some(folder) = link.parent() {
             fs::create_dir_all(folder)?;
         }
-        std::os::unix::fs::symlink(source, &link)
-            .with_context(|| format!("cannot link {}", link.display()))?;
+        symlink(source, &link).with_context(|| format!("cannot link {}", link.display()))?;
         Ok(Self(Some(link)))
     }
+}
+
+#[cfg(unix)]
+fn symlink(source: &Path, link: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(source, link)
+}
+
+/// Fails: there are Debian's packages nowhere but on Debian.
+#[cfg(not(unix))]
+fn symlink(_: &Path, _: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }
 
 impl Drop for SourceLink {

@@ -5,6 +5,7 @@ mod apps;
 mod bench;
 mod build;
 mod check_requests;
+mod check_systems;
 mod clients;
 mod conformance;
 mod debian;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
     CheckRequests(check_requests::CheckRequests),
+    CheckSystems(check_systems::CheckSystems),
     DockerTest(docker_test::DockerTest),
 }
 
@@ -73,6 +75,7 @@ impl Command {
             Self::Fuzz(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
             Self::CheckRequests(command) => command.run(&workspace),
+            Self::CheckSystems(command) => command.run(&workspace),
             Self::DockerTest(command) => command.run(&workspace),
         }
     }
