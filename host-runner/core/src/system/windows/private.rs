@@ -48,7 +48,8 @@ pub(crate) fn append(path: &Path, readable: bool) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
-    match create(path) {
+    // The new file is closed before it is opened again: until then nobody else can open it.
+    match create(path).map(drop) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => open(),
     }
@@ -94,6 +95,12 @@ mod tests {
         let kind = create(&path).map(drop).unwrap_err().kind();
         assert_eq!(kind, io::ErrorKind::AlreadyExists);
         append(&path, true).unwrap().write_all(b"2").unwrap();
+        let other = folder.path().join("other");
+        let mut one = append(&other, true).unwrap();
+        append(&other, true).unwrap().write_all(b"1").unwrap();
+        one.write_all(b"2").unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"12");
+        assert!(is_private(&one).unwrap());
         let mut file = File::open(&path).unwrap();
         assert!(is_private(&file).unwrap() && !is_open_to_all(&path));
         let mut text = String::new();
