@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The lines with the keyword.
-const UNSAFE: [(&str, &str); 27] = [
+const UNSAFE: [(&str, &str); 26] = [
     // Machine code is loaded that is part of the program, and becomes executable.
     (
         "host-runner/core/src/engine/machine_code.rs",
@@ -67,11 +67,7 @@ const UNSAFE: [(&str, &str); 27] = [
     ),
     (
         "host-runner/core/src/system/windows/native.rs",
-        "checked(unsafe { GetSecurityDescriptorDacl(descriptor.0.0, there, write, default) })?;",
-    ),
-    (
-        "host-runner/core/src/system/windows/native.rs",
-        "succeeded(unsafe { SetSecurityInfo(handle, kind, what, none, none, list, null()) })",
+        "checked(unsafe { SetKernelObjectSecurity(handle, what, descriptor.0.0) })",
     ),
     (
         "host-runner/core/src/system/windows/native.rs",

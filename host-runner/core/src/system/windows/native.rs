@@ -8,7 +8,7 @@ use std::io;
 use std::os::windows::ffi::OsStringExt as _;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
 use std::path::PathBuf;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{
@@ -17,11 +17,11 @@ use windows_sys::Win32::Foundation::{
 use windows_sys::Win32::Security::Authorization::{
     ConvertSecurityDescriptorToStringSecurityDescriptorW, ConvertSidToStringSidW,
     ConvertStringSecurityDescriptorToSecurityDescriptorW, GetSecurityInfo, SDDL_REVISION_1,
-    SE_FILE_OBJECT, SE_KERNEL_OBJECT, SE_OBJECT_TYPE, SetSecurityInfo,
+    SE_FILE_OBJECT,
 };
 use windows_sys::Win32::Security::{
-    DACL_SECURITY_INFORMATION, GetSecurityDescriptorDacl, GetTokenInformation,
-    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, TOKEN_QUERY, TOKEN_USER,
+    DACL_SECURITY_INFORMATION, GetTokenInformation, OWNER_SECURITY_INFORMATION,
+    PROTECTED_DACL_SECURITY_INFORMATION, SetKernelObjectSecurity, TOKEN_QUERY, TOKEN_USER,
     TokenUser,
 };
 use windows_sys::Win32::Storage::FileSystem::{
@@ -123,29 +123,21 @@ pub(super) fn user() -> io::Result<String> {
 
 /// Replaces the access control list of a file that was opened for that.
 pub(super) fn restrict_file(file: &File, list: &str) -> io::Result<()> {
-    restrict(file.as_raw_handle(), SE_FILE_OBJECT, list)
+    restrict(file.as_raw_handle(), list)
 }
 
 /// Replaces the access control list of this process.
 pub(super) fn restrict_process(list: &str) -> io::Result<()> {
     // SAFETY: there are no conditions. The handle need not be closed.
     let process = unsafe { GetCurrentProcess() };
-    restrict(process, SE_KERNEL_OBJECT, list)
+    restrict(process, list)
 }
 
-fn restrict(handle: HANDLE, kind: SE_OBJECT_TYPE, list: &str) -> io::Result<()> {
+fn restrict(handle: HANDLE, list: &str) -> io::Result<()> {
     let descriptor = Descriptor::parse(list)?;
-    let (mut is_there, mut list, mut is_default) = (0, null_mut(), 0);
-    let (there, write, default) = (&raw mut is_there, &raw mut list, &raw mut is_default);
-    // SAFETY: the descriptor is valid, and the others live longer than the call.
-    checked(unsafe { GetSecurityDescriptorDacl(descriptor.0.0, there, write, default) })?;
-    if is_there == 0 || list.is_null() {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
     let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
-    let none = null_mut();
-    // SAFETY: the handle is open, and the list is a part of the descriptor, which lives.
-    succeeded(unsafe { SetSecurityInfo(handle, kind, what, none, none, list, null()) })
+    // SAFETY: the handle is open, and the descriptor lives longer than the call.
+    checked(unsafe { SetKernelObjectSecurity(handle, what, descriptor.0.0) })
 }
 
 /// Locks one byte that is behind the end of every file.

@@ -28,7 +28,11 @@ pub(crate) fn is_private(file: &File) -> io::Result<bool> {
     let short = native::normal(&format!("O:{user}"))?;
     let short = short.strip_prefix("O:").unwrap_or(&user);
     let descriptor = native::descriptor(file)?;
-    Ok(sddl::is_private(&descriptor, &[&user, short]))
+    let is_private = sddl::is_private(&descriptor, &[&user, short]);
+    if !is_private {
+        tracing::debug!("not private to {user} ({short}): {descriptor}");
+    }
+    Ok(is_private)
 }
 
 /// Whether every user of this machine can read or change the regular file there.
