@@ -14,6 +14,7 @@
 //!    and never when serving.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ impl Sources {
                 sources.flags.insert(*variable, value);
             }
         }
-        sources.read_environment();
+        sources.read_environment(std::env::vars_os())?;
         sources.read_file(env_file)?;
         sources.check_unit()?;
         Ok(sources)
@@ -136,14 +137,10 @@ impl Sources {
     pub(crate) fn tools_checksum_alone(
         env_file: &EnvFile,
     ) -> Result<Option<Digest>, SettingsError> {
-        let variable = Variable::ToolsChecksum;
-        if std::env::var_os(variable.name()).is_some_and(|value| value.to_str().is_none()) {
-            let problem = "is not text in UTF-8".to_owned();
-            let place = Source::Environment;
-            return Err(SettingsError::malformed(variable, place, problem));
-        }
+        let name = Variable::ToolsChecksum.name();
         let mut sources = Self::default();
-        sources.read_environment();
+        let own = std::env::vars_os().filter(|(given, _)| given == name);
+        sources.read_environment(own)?;
         sources.checksum_with(env_file)
     }
 
@@ -231,19 +228,27 @@ impl Sources {
         }
     }
 
-    fn read_environment(&mut self) {
-        for (name, value) in std::env::vars_os() {
+    /// Fails for a setting that is not UTF-8: without it, another value would count.
+    fn read_environment(
+        &mut self,
+        environment: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<(), SettingsError> {
+        for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             if variable::is_unknown(name) {
                 self.warn_of(name, "in the environment");
             }
-            let (Some(variable), Some(value)) = (Variable::named(name), value.to_str()) else {
+            let Some(variable) = Variable::named(name) else {
                 continue;
             };
-            let value = Zeroizing::new(value.to_owned());
-            self.environment.insert(variable, value);
+            let value = value.into_string().map_err(|_| {
+                let problem = "is not text in UTF-8".to_owned();
+                SettingsError::malformed(variable, Source::Environment, problem)
+            })?;
+            self.environment.insert(variable, Zeroizing::new(value));
         }
         self.warnings.sort_unstable();
+        Ok(())
     }
 
     fn read_file(&mut self, env_file: &EnvFile) -> Result<(), SettingsError> {
@@ -420,6 +425,23 @@ mod tests {
             ..Sources::default()
         };
         sources.checksum_with(&EnvFile::Named(path))
+    }
+
+    #[test]
+    fn a_setting_that_is_not_utf8_is_an_error_that_names_it() {
+        use std::os::unix::ffi::OsStringExt as _;
+
+        let read = |name: &str| {
+            let value = OsString::from_vec(b"hush\xff".to_vec());
+            let environment = [(OsString::from(name), value)];
+            Sources::default().read_environment(environment.into_iter())
+        };
+        let error = read("PROXMOX_MCP_POLICY").unwrap_err().to_string();
+        assert!(error.contains("PROXMOX_MCP_POLICY"), "{error}");
+        assert!(error.contains("UTF-8"), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+        // Other programs may do what they like.
+        read("LS_COLORS").unwrap();
     }
 
     /// What is wrong with other settings does not turn the comparison off.
