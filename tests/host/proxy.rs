@@ -48,21 +48,29 @@ async fn everything_goes_through_the_proxy_inside_tls() -> anyhow::Result<()> {
 async fn the_environment_s_proxy_counts_only_if_it_is_asked_for() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let proxy = Proxy::start(ProxyAnswer::Connect).await?;
-    let environment = |more: &[(&str, &str)]| -> anyhow::Result<HostRunner> {
+    let local = |more: &[(&str, &str)]| -> anyhow::Result<HostRunner> {
         let host = guarded(sim.host()?).env("HTTPS_PROXY", with_credentials(&proxy));
         let host = host.env("ALL_PROXY", "http://127.0.0.1:1");
         Ok(more
             .iter()
             .fold(host, |host, (name, value)| host.env(name, *value)))
     };
+    // The simulator is there, too, and this is not a loopback address.
+    let url = format!("https://0.0.0.0:{}", sim.port()?);
+    let environment = |more: &[(&str, &str)]| -> anyhow::Result<HostRunner> {
+        let host = local(more)?.env("PROXMOX_URL", &url);
+        Ok(host.env("PROXMOX_FINGERPRINT", &sim.fingerprint))
+    };
     environment(&[])?.run(&CALL).await?.assert_succeeds();
     let asked = ("PROXMOX_PROXY", "environment");
-    for exception in ["127.0.0.1", "127.0.0.0/8", "*", "example.com, 127.0.0.1"] {
+    // No proxy connects to this machine, even if no exception says so.
+    local(&[asked])?.run(&CALL).await?.assert_succeeds();
+    for exception in ["0.0.0.0", "0.0.0.0/8", "*", "example.com, 0.0.0.0"] {
         let host = environment(&[asked, ("NO_PROXY", exception)])?;
         host.run(&CALL).await?.assert_succeeds();
     }
     assert_eq!(proxy.heads(), [""; 0]);
-    let host = environment(&[asked, ("NO_PROXY", "example.com,127.0.0.1:1")])?;
+    let host = environment(&[asked, ("NO_PROXY", "example.com,0.0.0.0:1")])?;
     host.run(&CALL).await?.assert_succeeds();
     assert!(!proxy.heads().is_empty());
     let host = environment(&[asked, ("HTTPS_PROXY", "socks5://127.0.0.1:1")])?;

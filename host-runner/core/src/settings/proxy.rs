@@ -104,8 +104,11 @@ fn of_environment(
     if text.is_empty() {
         return Ok(None);
     }
-    let exceptions = either("NO_PROXY");
     let authority = origin.authority();
+    if is_local(&authority) {
+        return Ok(None);
+    }
+    let exceptions = either("NO_PROXY");
     if exceptions.is_some_and(|list| is_exception(&list, &authority)) {
         return Ok(None);
     }
@@ -165,6 +168,16 @@ fn is_exception(list: &str, authority: &str) -> bool {
             let above = host.strip_suffix(name);
             !name.is_empty() && above.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         })
+}
+
+/// Whether an authority is this machine, to which no proxy connects: `localhost`, or a
+/// loopback address. Go's programs do the same; curl asks the proxy.
+fn is_local(authority: &str) -> bool {
+    let host = bare(split_port(authority).0);
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost",
+    }
 }
 
 /// A host in lower case, without brackets and a final dot.
@@ -268,6 +281,24 @@ mod tests {
             (",.,", "pve.example.com:8006", false),
         ] {
             assert_eq!(is_exception(list, authority), is, "{list} {authority}");
+        }
+    }
+
+    #[test]
+    fn no_proxy_of_the_environment_connects_to_this_machine() {
+        for (origin, is) in [
+            ("https://localhost:8006", true),
+            ("https://127.0.0.1:8006", true),
+            ("https://127.8.0.1", true),
+            ("https://[::1]:8006", true),
+            ("https://0.0.0.0:8006", false),
+            ("https://localhost.example.com:8006", false),
+            ("https://192.0.2.7:8006", false),
+        ] {
+            let origin = Origin::parse(origin).unwrap();
+            let value = |name: &str| (name == "HTTPS_PROXY").then(|| "a:1".to_owned());
+            let proxy = of_environment(&origin, value).unwrap();
+            assert_eq!(proxy.is_none(), is, "{origin:?}");
         }
     }
 
