@@ -60,6 +60,7 @@ async fn a_right_token_is_admitted() -> anyhow::Result<()> {
             json!({ "typ": "application/at+jwt" }),
             &with(&claims, json!({ "scp": ALL })),
         )?,
+        keys[0].sign_with(json!({ "typ": null }), &claims)?,
     ];
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("audit.jsonl");
@@ -156,6 +157,14 @@ async fn wrong_tokens_are_refused() -> anyhow::Result<()> {
             "sub",
         ),
         ("ID token", changed(json!({ "at_hash": "x" }))?, "ID token"),
+        (
+            "ID token without a hash",
+            key.sign_with(
+                json!({ "typ": null }),
+                &with(&claims, json!({ "nonce": "x" })),
+            )?,
+            "ID token",
+        ),
         (
             "Keycloak's ID token",
             changed(json!({ "typ": "ID" }))?,

@@ -49,11 +49,11 @@ impl Source {
     }
 
     async fn ask(&self) -> Result<KeySet, String> {
-        let url = match &self.issuer.keys {
-            Some(url) => url.clone(),
-            None => self.discover().await?,
+        let (url, named) = match &self.issuer.keys {
+            Some(url) => (url.clone(), url),
+            None => (self.discover().await?, &self.issuer.url),
         };
-        match self.fetcher.get(&url).await? {
+        match self.fetcher.get(&url, named).await? {
             (StatusCode::OK, body) => KeySet::parse(&body).map_err(|why| format!("{url} {why}")),
             (status, _) => Err(format!("{url} answers with status {status}")),
         }
@@ -63,7 +63,7 @@ impl Source {
     async fn discover(&self) -> Result<Url, String> {
         let mut problem = String::new();
         for url in places(&self.issuer.url) {
-            problem = match self.fetcher.get(&url).await {
+            problem = match self.fetcher.get(&url, &self.issuer.url).await {
                 Ok((StatusCode::OK, body)) => match self.keys_in(&body) {
                     Ok(keys) => return Ok(keys),
                     Err(why) => format!("{url} {why}"),

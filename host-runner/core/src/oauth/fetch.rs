@@ -15,7 +15,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
-use url::{Origin, Url};
+use url::Url;
 
 use crate::settings::CaFile;
 
@@ -26,9 +26,8 @@ const MAX_BYTES: usize = 64 * 1024;
 
 type Connections = Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
 
-/// Reaches the origins that the operator named.
+/// Reaches the origins that the operator named, which [`Fetcher::get`] is given.
 pub(super) struct Fetcher {
-    origins: Vec<Origin>,
     /// Accepted in addition to the system's.
     certificates: Vec<CertificateDer<'static>>,
     /// Made for the first request, which reads the system's certificates.
@@ -36,22 +35,19 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// Reaches the origins of these addresses. Fails if the file has no certificate.
-    pub(super) fn new<'a>(
-        ca: Option<&CaFile>,
-        named: impl Iterator<Item = &'a Url>,
-    ) -> Result<Self, String> {
+    /// Fails if the file has no certificate.
+    pub(super) fn new(ca: Option<&CaFile>) -> Result<Self, String> {
         Ok(Self {
-            origins: named.map(Url::origin).collect(),
             certificates: ca.map(certificates).transpose()?.unwrap_or_default(),
             connections: OnceCell::new(),
         })
     }
 
-    /// Asks for a document: the status and the body. The message of an error is for the
-    /// operator.
-    pub(super) async fn get(&self, url: &Url) -> Result<(StatusCode, Bytes), String> {
-        if !self.origins.contains(&url.origin()) {
+    /// Asks for a document of an issuer: the status and the body. It has to be at the origin
+    /// of `named`, which the operator has given for this issuer: another issuer's origin does
+    /// not count. The message of an error is for the operator.
+    pub(super) async fn get(&self, url: &Url, named: &Url) -> Result<(StatusCode, Bytes), String> {
+        if url.origin() != named.origin() {
             return Err(format!(
                 "{url} is at another origin than the issuer: name it with --oauth-jwks if its keys \
                  are to be trusted"

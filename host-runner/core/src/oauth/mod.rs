@@ -60,11 +60,7 @@ impl Issuers {
     pub(crate) fn new(settings: &OAuthSettings) -> Result<Self, String> {
         signature::install();
         let issuers = &settings.issuers;
-        let urls = issuers.iter().flat_map(|issuer| {
-            let keys = issuer.keys.iter();
-            std::iter::once(&issuer.url).chain(keys)
-        });
-        let fetcher = Arc::new(Fetcher::new(settings.ca.as_ref(), urls)?);
+        let fetcher = Arc::new(Fetcher::new(settings.ca.as_ref())?);
         let issuers = issuers.iter().map(|issuer| Issuer {
             name: issuer.name.clone(),
             keys: Arc::new(Keys::new(Source::new(issuer, Arc::clone(&fetcher)))),

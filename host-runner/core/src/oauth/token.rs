@@ -17,8 +17,9 @@ const LEEWAY_SECONDS: u64 = 30;
 /// What a token must say.
 const REQUIRED: [&str; 4] = ["exp", "iss", "aud", "sub"];
 /// The kinds of tokens that are accepted: access tokens of RFC 9068, and those of issuers
-/// that give all of their tokens the same name.
-const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
+/// that give all of their tokens the same name, or none. What tells these from ID tokens is
+/// their audience, which is a client there, and [`Claims::is_of_another_kind`].
+const TYPES: [&str; 4] = ["at+jwt", "application/at+jwt", "jwt", ""];
 /// The claim `typ` of tokens of Keycloak that are no access tokens.
 const OTHER_TYPES: [&str; 4] = ["ID", "Refresh", "Offline", "Logout"];
 
@@ -39,6 +40,8 @@ pub(super) struct Claims {
     scp: Option<Words>,
     typ: Option<String>,
     token_use: Option<String>,
+    /// Of the request for an ID token.
+    nonce: Option<IgnoredAny>,
     at_hash: Option<IgnoredAny>,
     c_hash: Option<IgnoredAny>,
     /// The token is of no use without a key, which a bearer does not show.
@@ -66,7 +69,8 @@ impl Claims {
     /// Whether these are of an ID token or another kind of token, which clients must not send.
     fn is_of_another_kind(&self) -> bool {
         let is_other = |typ: &str| OTHER_TYPES.contains(&typ);
-        self.at_hash.is_some()
+        self.nonce.is_some()
+            || self.at_hash.is_some()
             || self.c_hash.is_some()
             || self.cnf.is_some()
             || self.typ.as_deref().is_some_and(is_other)
