@@ -27,7 +27,7 @@ use super::places::Place;
 use super::plain;
 use super::profile::{Current, Profiles};
 use super::visitor::{self, Visitors};
-use crate::mcp::{Body, Endpoint};
+use crate::mcp::{Body, Endpoint, NoRoom};
 use crate::remote::Remote;
 use crate::settings::HttpSettings;
 
@@ -300,8 +300,16 @@ impl Http {
             .endpoint
             .room_for(&body, remote.user.as_ref())
             .map_err(|problem| {
-                let status = StatusCode::SERVICE_UNAVAILABLE;
-                Refusal::new(status, "no_room", problem).retry_after(1)
+                let text = problem.to_string();
+                match problem {
+                    NoRoom::TooManyValues => {
+                        Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
+                    }
+                    NoRoom::AtTheMoment => {
+                        let status = StatusCode::SERVICE_UNAVAILABLE;
+                        Refusal::new(status, "no_room", text).retry_after(1)
+                    }
+                }
             })?;
         let response = plain::call(&profile.server, tool, &body, remote).await;
         drop(place);

@@ -138,20 +138,13 @@ impl Endpoint {
         &self,
         arguments: &[u8],
         user: Option<&Arc<str>>,
-    ) -> Result<impl Send + use<>, String> {
+    ) -> Result<impl Send + use<>, NoRoom> {
         let values = message::values(arguments);
         if values > message::MAX_VALUES {
-            return Err(format!(
-                "the arguments have more than {} JSON values",
-                message::MAX_VALUES
-            ));
+            return Err(NoRoom::TooManyValues);
         }
         let place = self.room.take(user, arguments.len(), values);
-        place.ok_or_else(|| {
-            "the arguments of running calls take all of the memory that there is for them: call \
-             again once one of them has ended"
-                .to_owned()
-        })
+        place.ok_or(NoRoom::AtTheMoment)
     }
 
     /// Whether a user may begin one more session, with a message of so many bytes.
@@ -242,6 +235,20 @@ impl Endpoint {
     fn sessions(&self) -> MutexGuard<'_, HashMap<String, Option<Arc<str>>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why there is no room for the arguments of a call.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoRoom {
+    /// There never is.
+    #[error("the arguments have more than {} JSON values", message::MAX_VALUES)]
+    TooManyValues,
+    /// Other calls take it.
+    #[error(
+        "the arguments of running calls take all of the memory that there is for them: call again \
+         once one of them has ended"
+    )]
+    AtTheMoment,
 }
 
 /// The session that a request names.

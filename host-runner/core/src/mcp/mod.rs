@@ -47,7 +47,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::common::Common;
-pub(crate) use self::endpoint::{Body, Endpoint};
+pub(crate) use self::endpoint::{Body, Endpoint, NoRoom};
 pub(crate) use self::inner::ServerOptions;
 pub(crate) use self::surface::{checksum, surface};
 
