@@ -39,7 +39,7 @@ fn the_ceiling_of_a_result_is_the_same_everywhere() {
             format!("{TOKENS} tokens are {BYTES} bytes"),
         ),
         (
-            "README.md",
+            "docs/settings.md",
             format!("2 bytes of text each (default {TOKENS};"),
         ),
     ] {

@@ -1,4 +1,4 @@
-//! Cargo's own tools that a machine may lack.
+//! Tools that a machine may lack.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,37 +21,8 @@ impl Tool {
     /// none: prebuilt where Python's pip can fetch it, otherwise compiled,
     /// which takes some minutes.
     pub(crate) fn find(workspace: &Workspace, name: &'static str, version: &str) -> Result<Self> {
-        let program = format!("cargo-{name}");
-        let is_there = |path: &Path| output(Command::new(path).arg("--version")).is_ok();
-        if is_there(Path::new(&program)) {
-            return Ok(Self { name, folder: None });
-        }
-        let prebuilt = workspace.target("tools/prebuilt");
-        let compiled = workspace.target("tools/compiled");
-        let folders = [prebuilt.join("bin"), compiled.join("bin")];
-        let find = || {
-            let mut folders = folders.iter();
-            folders.find(|folder| is_there(&folder.join(&program)))
-        };
-        if find().is_none()
-            && let Err(error) = fetch(workspace, &prebuilt)
-        {
-            eprintln!("no prebuilt {program} ({error:#}): compiling it, which takes some minutes");
-        }
-        if find().is_none() {
-            run(workspace
-                .cargo(["install", "--locked", "--version", version, "--root"])
-                .arg(&compiled)
-                .arg(&program)
-                // Nothing of it is shared with the project.
-                .env("CARGO_TARGET_DIR", compiled.join("target")))?;
-        }
-        let folder =
-            find().with_context(|| format!("{program} was installed, but does not run"))?;
-        Ok(Self {
-            name,
-            folder: Some(folder.clone()),
-        })
+        let folder = find(workspace, &format!("cargo-{name}"), version)?;
+        Ok(Self { name, folder })
     }
 
     /// The command, in the checkout.
@@ -66,6 +37,44 @@ impl Tool {
         }
         Ok(command)
     }
+}
+
+/// mdBook, found or installed as [`Tool::find`] does it.
+pub(crate) fn mdbook(workspace: &Workspace) -> Result<Command> {
+    let folder = find(workspace, "mdbook", "0.5.4")?;
+    let program = folder.map_or_else(|| "mdbook".into(), |folder| folder.join("mdbook"));
+    Ok(Command::new(program))
+}
+
+/// The folder of a program, unless the system finds it without help. Where the machine
+/// has none, it is installed below the build directory.
+fn find(workspace: &Workspace, program: &str, version: &str) -> Result<Option<PathBuf>> {
+    let is_there = |path: &Path| output(Command::new(path).arg("--version")).is_ok();
+    if is_there(Path::new(program)) {
+        return Ok(None);
+    }
+    let prebuilt = workspace.target("tools/prebuilt");
+    let compiled = workspace.target("tools/compiled");
+    let folders = [prebuilt.join("bin"), compiled.join("bin")];
+    let find = || {
+        let mut folders = folders.iter();
+        folders.find(|folder| is_there(&folder.join(program)))
+    };
+    if find().is_none()
+        && let Err(error) = fetch(workspace, &prebuilt)
+    {
+        eprintln!("no prebuilt {program} ({error:#}): compiling it, which takes some minutes");
+    }
+    if find().is_none() {
+        run(workspace
+            .cargo(["install", "--locked", "--version", version, "--root"])
+            .arg(&compiled)
+            .arg(program)
+            // Nothing of it is shared with the project.
+            .env("CARGO_TARGET_DIR", compiled.join("target")))?;
+    }
+    let folder = find().with_context(|| format!("{program} was installed, but does not run"))?;
+    Ok(Some(folder.clone()))
 }
 
 /// Has pip install what a list in `.ci/` names, by the hashes there and nothing

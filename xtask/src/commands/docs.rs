@@ -1,3 +1,4 @@
+mod pages;
 mod reference;
 
 use std::fs;
@@ -8,22 +9,31 @@ use clap::Args;
 use host_runner_policy::Rule;
 use serde_json::Value;
 
+use self::pages::{Language, Messages, Settings};
 use super::build;
 use crate::progress::{Progress, Step};
 use crate::table;
 use crate::workspace::{Workspace, output};
 
-/// Update what is generated: the schemas of the tools, their reference, the table
-/// of the policy's rules, the schema of the policy file
+/// Update what is generated: the schemas of the tools, their reference, the tables
+/// of settings, messages and the policy's rules, the schema of the policy file
 #[derive(Args)]
 pub(crate) struct Docs {
     /// Change nothing, and fail if anything is stale
     #[arg(long)]
     check: bool,
+    /// Compile nothing, and update only what depends on no program: settings and messages
+    #[arg(long)]
+    pages: bool,
 }
 
 impl Docs {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
+        if self.pages {
+            let mut stale = Vec::new();
+            self.settle_pages(workspace, &mut stale)?;
+            return fresh(&stale);
+        }
         let mut progress = Progress::new(build::STEPS + 1);
         progress.step(
             "comparing the schemas of the tools with their types",
@@ -47,7 +57,11 @@ impl Docs {
 
     /// Fails if anything is not as the built host-runner and the policy say.
     pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-        Self { check: true }.settle_all(workspace)
+        let check = Self {
+            check: true,
+            pages: false,
+        };
+        check.settle_all(workspace)
     }
 
     fn settle_all(&self, workspace: &Workspace) -> Result<()> {
@@ -81,11 +95,24 @@ impl Docs {
             &format!("{schema:#}\n"),
             &mut stale,
         )?;
-        if !stale.is_empty() {
-            bail!(
-                "{} is stale: run `cargo xtask docs` and commit what it changes",
-                stale.join(" and ")
-            );
+        self.settle_pages(workspace, &mut stale)?;
+        fresh(&stale)
+    }
+
+    /// The tables of settings and the sections about messages.
+    fn settle_pages(&self, workspace: &Workspace, stale: &mut Vec<&'static str>) -> Result<()> {
+        let settings: Settings = pages::read(workspace, "docs/settings.json")?;
+        let messages: Messages = pages::read(workspace, "docs/messages.json")?;
+        for (path, name, language) in PAGES {
+            let old = fs::read_to_string(workspace.root().join(path))
+                .with_context(|| format!("cannot read {path}"))?;
+            let text = match name {
+                "messages" => messages.sections(language)?,
+                _ => settings.table(name, language)?,
+            };
+            let new = with_table(&old, name, &text)
+                .with_context(|| format!("{path} has no place for {name}"))?;
+            self.settle(workspace, path, &old, &new, stale)?;
         }
         Ok(())
     }
@@ -112,8 +139,29 @@ impl Docs {
     }
 }
 
+/// Fails if a file is stale.
+fn fresh(stale: &[&str]) -> Result<()> {
+    if !stale.is_empty() {
+        bail!(
+            "{} is stale: run `cargo xtask docs` and commit what it changes",
+            stale.join(" and ")
+        );
+    }
+    Ok(())
+}
+
 /// The unit test that compares or writes the schemas of the tools.
 const SCHEMAS_TEST: &str = "tools::tests::the_generated_schemas_are_those_of_the_types";
+
+/// The generated parts of pages in several languages.
+const PAGES: [(&str, &str, Language); 6] = [
+    ("docs/settings.md", "settings", Language::English),
+    ("docs/http.md", "http-settings", Language::English),
+    ("docs/troubleshooting.md", "messages", Language::English),
+    ("docs/fr/parametres.md", "settings", Language::French),
+    ("docs/fr/parametres.md", "http-settings", Language::French),
+    ("docs/fr/depannage.md", "messages", Language::French),
+];
 
 /// The schema of the policy file, for editors and authors.
 const SCHEMA: &str = "docs/policy.schema.json";

@@ -3,6 +3,7 @@
 mod adapters;
 mod apps;
 mod bench;
+mod book;
 mod build;
 mod check_requests;
 mod check_systems;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Deny(deny::Deny),
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
+    Book(book::Book),
     CheckRequests(check_requests::CheckRequests),
     CheckSystems(check_systems::CheckSystems),
     DockerTest(docker_test::DockerTest),
@@ -73,6 +75,7 @@ impl Command {
             Self::Lists(command) => command.run(&workspace),
             Self::Deny(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
+            Self::Book(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
             Self::CheckRequests(command) => command.run(&workspace),
             Self::CheckSystems(command) => command.run(&workspace),
