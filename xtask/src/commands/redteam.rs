@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use self::cases::{Attack, Request};
 use self::link::{Link, Transport};
-use self::verdicts::{Outcome, Table};
+use self::verdicts::{Memory, Outcome, Table};
 use super::build;
 use crate::gauge::{self, Peak};
 use crate::mcp::Answer;
@@ -180,6 +180,8 @@ struct Field<'a> {
 /// A server that is attacked.
 struct Target {
     link: Link,
+    /// The names of the tools that it lists.
+    tools: Vec<String>,
     idle: f64,
 }
 
@@ -222,6 +224,7 @@ impl<'a> Field<'a> {
         }
         let arguments = placed(&attack.arguments, self.simulator.url());
         let target = self.servers.get(&attack.flags).context("no server")?;
+        target.has(attack.tool)?;
         let before = self.arrived()?.len();
         let started = Instant::now();
         let (answers, peak) =
@@ -238,7 +241,7 @@ impl<'a> Field<'a> {
         Ok(Outcome {
             forbidden: forbidden.map(shown).collect(),
             arrived,
-            peak,
+            memory: Memory::Measured(peak),
             time,
             faults,
         })
@@ -250,6 +253,7 @@ impl<'a> Field<'a> {
         let (authority, _) = authority(self.simulator.url());
         let arguments = request.arguments(authority);
         let target = self.servers.get(&request.flags).context("no server")?;
+        target.has(request.tool)?;
         let before = self.arrived()?.len();
         let started = Instant::now();
         let (answer, peak) = target.measured(|link| link.call(request.tool, &arguments));
@@ -265,7 +269,7 @@ impl<'a> Field<'a> {
         Ok(Outcome {
             forbidden: forbidden.map(shown).collect(),
             arrived,
-            peak,
+            memory: Memory::Measured(peak),
             time,
             faults,
         })
@@ -293,7 +297,7 @@ impl<'a> Field<'a> {
         Ok(Outcome {
             arrived: self.arrived()?.split_off(before),
             forbidden: Vec::new(),
-            peak,
+            memory: Memory::Measured(peak),
             time,
             faults,
         })
@@ -324,7 +328,7 @@ impl<'a> Field<'a> {
         Ok(Outcome {
             arrived: Vec::new(),
             forbidden: Vec::new(),
-            peak: None,
+            memory: Memory::NotMeasured,
             time,
             faults,
         })
@@ -343,15 +347,19 @@ impl<'a> Field<'a> {
         let (mut command, log) = (self.command(flags)?, self.log());
         let secret = self.simulator.secret();
         let link = self.transport.start(&mut command, &log, secret)?;
-        link.tools()?;
-        let target = Target { link, idle: 0.0 };
+        let tools = names(&link.tools()?);
+        let mut target = Target {
+            link,
+            tools,
+            idle: 0.0,
+        };
         // What the first calls load stays.
         if let Some(error) = errors(at_once(|| target.still_serves())).into_iter().next() {
             bail!("it does not serve: {error}");
         }
         thread::sleep(REST);
-        let idle = gauge::resident(target.link.id()).unwrap_or_default();
-        Ok(Target { idle, ..target })
+        target.idle = gauge::resident(target.link.id()).context("its memory cannot be read")?;
+        Ok(target)
     }
 
     fn command(&self, flags: &[&'static str]) -> Result<Command> {
@@ -380,6 +388,14 @@ impl<'a> Field<'a> {
 }
 
 impl Target {
+    /// Fails if the server lists no such tool: a call of it attacks nothing.
+    fn has(&self, tool: &str) -> Result<()> {
+        if self.tools.iter().any(|name| name == tool) {
+            return Ok(());
+        }
+        bail!("the hostile component has no tool {tool:?}, so nothing was attacked")
+    }
+
     /// Does this, and tells how much memory the server took beyond what it
     /// takes when it is idle.
     fn measured<T>(&self, work: impl FnOnce(&Link) -> T) -> (T, Option<f64>) {
@@ -394,6 +410,12 @@ impl Target {
         answer.content().context("it no longer serves")?;
         Ok(())
     }
+}
+
+/// The names of listed tools.
+fn names(tools: &[Value]) -> Vec<String> {
+    let names = tools.iter().filter_map(|tool| tool.get("name")?.as_str());
+    names.map(str::to_owned).collect()
 }
 
 /// Does the same from so many threads.

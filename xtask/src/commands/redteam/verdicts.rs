@@ -18,10 +18,18 @@ pub(super) struct Outcome {
     pub(super) arrived: Vec<Value>,
     /// What arrived and should not have.
     pub(super) forbidden: Vec<String>,
-    pub(super) peak: Option<f64>,
+    pub(super) memory: Memory,
     pub(super) time: Duration,
     /// What else is wrong.
     pub(super) faults: Vec<String>,
+}
+
+/// The memory that an attack took beyond what the server takes when it is idle.
+pub(super) enum Memory {
+    /// In bytes. None if the system did not say, which is a fault.
+    Measured(Option<f64>),
+    /// The attack is not about memory.
+    NotMeasured,
 }
 
 /// Attacks that are known to succeed, each with what is missing. One that no
@@ -41,7 +49,7 @@ impl Table {
             Ok(outcome) => (
                 json!({
                     "requests": outcome.arrived.len(),
-                    "peak_memory_bytes": outcome.peak.map(|peak| peak.max(0.0)),
+                    "peak_memory_bytes": outcome.memory.bytes().map(|bytes| bytes.max(0.0)),
                     "time": format!("{:.1} s", outcome.time.as_secs_f64()),
                 }),
                 outcome.verdict(),
@@ -92,6 +100,15 @@ impl Table {
     }
 }
 
+impl Memory {
+    fn bytes(&self) -> Option<f64> {
+        match self {
+            Self::Measured(bytes) => *bytes,
+            Self::NotMeasured => None,
+        }
+    }
+}
+
 impl Outcome {
     fn verdict(&self) -> String {
         let mut faults = Vec::new();
@@ -104,8 +121,12 @@ impl Outcome {
             };
             faults.push(format!("ARRIVED: {first}{others}"));
         }
-        if self.peak.is_some_and(|peak| peak > MEMORY_BOUND) {
-            faults.push("TOO MUCH MEMORY".to_owned());
+        match self.memory {
+            Memory::Measured(None) => faults.push("its memory cannot be read".to_owned()),
+            Memory::Measured(Some(peak)) if peak > MEMORY_BOUND => {
+                faults.push("TOO MUCH MEMORY".to_owned());
+            }
+            Memory::Measured(Some(_)) | Memory::NotMeasured => {}
         }
         faults.extend(
             self.faults
@@ -116,5 +137,29 @@ impl Outcome {
             true => "ok".to_owned(),
             false => faults.join("; "),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(memory: Memory) -> String {
+        let outcome = Outcome {
+            arrived: Vec::new(),
+            forbidden: Vec::new(),
+            memory,
+            time: Duration::ZERO,
+            faults: Vec::new(),
+        };
+        outcome.verdict()
+    }
+
+    #[test]
+    fn memory_that_cannot_be_read_is_a_fault() {
+        assert_eq!(verdict(Memory::Measured(Some(MEMORY_BOUND))), "ok");
+        assert_eq!(verdict(Memory::NotMeasured), "ok");
+        assert_ne!(verdict(Memory::Measured(Some(MEMORY_BOUND + 1.0))), "ok");
+        assert_ne!(verdict(Memory::Measured(None)), "ok");
     }
 }
