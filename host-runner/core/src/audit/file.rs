@@ -32,8 +32,8 @@ pub(super) struct LogFile {
     path: PathBuf,
     /// None where it could not be opened again.
     open: Option<Open>,
-    /// The last line of a file that was moved.
-    before: Option<Link>,
+    /// How a file that was moved ends.
+    before: Option<Tail>,
     /// The last line was not written to its end, in a file without a chain.
     torn: bool,
     /// The file of the last line that this process wrote, and its number.
@@ -132,16 +132,26 @@ impl LogFile {
                 self.append_locked(&file, &tail, line)?;
                 return Ok(Written(Some(Arc::clone(&file))));
             }
-            self.before = tail.link;
+            self.before = Some(tail);
+            // The new file may get the same inode, once the old one is removed.
+            self.written = None;
         }
         Err(io::Error::other("it is moved again and again"))
     }
 
     fn append_locked(&mut self, file: &File, tail: &Tail, line: &[u8]) -> io::Result<()> {
         let before = self.before.take().filter(|_| tail.is_empty);
-        let mut last = tail.link.or(before);
-        self.warn_of_cut(file, last);
+        let mut last = tail.link.or(before.as_ref().and_then(|before| before.link));
         let mut bytes = Vec::new();
+        if tail.is_open {
+            bytes.push(b'\n');
+        }
+        let mut add = |line: &[u8]| {
+            let (line, link) = chain::seal(line, last);
+            bytes.extend_from_slice(&line);
+            last = Some(link);
+            link
+        };
         if tail.has_strangers {
             tracing::warn!(
                 "{0} ends with lines that are not of the audit log: `host-runner audit verify {0}` \
@@ -149,20 +159,20 @@ impl LogFile {
                 self.path.display()
             );
         }
-        if let Some(torn) = tail.torn {
+        let torn_before = before.iter().flat_map(|before| &before.torn);
+        for torn in torn_before.chain(&tail.torn) {
             tracing::warn!(
                 "{} ended within a line of the audit log, of which {} bytes are left: a crash or a \
                  full disk cut it short, or something else wrote to the file",
                 self.path.display(),
                 torn.bytes
             );
-            let (line, link) = chain::seal(&line::encode(&Event::torn(torn), None), last);
-            bytes.push(b'\n');
-            bytes.extend_from_slice(&line);
-            last = Some(link);
+            add(&line::encode(&Event::torn(*torn), None));
         }
-        let (line, link) = chain::seal(line, last);
-        bytes.extend_from_slice(&line);
+        if let Some(cut) = self.cut(file, tail.link) {
+            add(&line::encode(&cut, None));
+        }
+        let link = add(line);
         let size = file.metadata()?.len();
         let written = write_line(file, &bytes, &mut false);
         if written.is_err() {
@@ -176,19 +186,20 @@ impl LogFile {
         written
     }
 
-    /// Says in the log if the file ends before a line that this process has written to it.
-    fn warn_of_cut(&mut self, file: &File, last: Option<Link>) {
-        let Some((identity_then, seq)) = self.written.take() else {
-            return;
-        };
+    /// What to say in both logs if the file ends before a line that this process has written
+    /// to it.
+    fn cut(&self, file: &File, last: Option<Link>) -> Option<Event<'static>> {
+        let (identity_then, seq) = self.written?;
         let now = last.map_or(0, |link| link.seq);
-        if Identity::of(file).ok() == Some(identity_then) && now < seq {
+        let is_cut = Identity::of(file).ok() == Some(identity_then) && now < seq;
+        if is_cut {
             tracing::error!(
                 "lines were cut off the end of the audit log {}: it had line {seq}, and now ends \
                  with line {now}",
                 self.path.display()
             );
         }
+        is_cut.then_some(Event::Cut { had: seq, has: now })
     }
 }
 
@@ -358,7 +369,13 @@ mod tests {
         File::create(&path).unwrap();
         let _ = log.append(b"{}\n").unwrap();
         assert_eq!(numbers(&old), [Some(1)]);
-        assert_eq!(numbers(&path), [Some(1)]);
+        // The first line says that the others were cut off.
+        assert_eq!(numbers(&path), [Some(1), Some(2)]);
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(
+            text.contains("\"event\":\"cut\",\"had\":3,\"has\":0"),
+            "{text}"
+        );
     }
 
     #[test]

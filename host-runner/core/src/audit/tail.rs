@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 
+use serde::de::IgnoredAny;
+
 use super::chain::{self, Link};
 use crate::digest::Digest;
 
@@ -10,6 +12,8 @@ use crate::digest::Digest;
 /// them, unless something else wrote to the file.
 const REACH: [usize; 3] = [4 * 1024, 64 * 1024, MAX_REACH];
 pub(super) const MAX_REACH: usize = 1024 * 1024;
+/// How many lines in a row may have been cut short. More than that are not of the log.
+const MAX_TORN: usize = 16;
 
 /// How a file ends.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,10 +21,13 @@ pub(super) struct Tail {
     pub(super) is_empty: bool,
     /// The last line that is of a chain.
     pub(super) link: Option<Link>,
-    /// Whether there are whole lines behind it that are not.
+    /// Whether there are whole lines behind it that are not, and were not cut short.
     pub(super) has_strangers: bool,
-    /// What is behind the last newline, if anything.
-    pub(super) torn: Option<Torn>,
+    /// The lines at the end that were not written to their ends, the oldest one first. There
+    /// are several if the line that says so was itself cut short.
+    pub(super) torn: Vec<Torn>,
+    /// The last line has no newline. It may be whole apart from that.
+    pub(super) is_open: bool,
 }
 
 /// The beginning of a line that was not written to its end.
@@ -69,13 +76,31 @@ fn of(end: &[u8], is_all: bool) -> Tail {
         // It may begin within a line.
         lines.pop();
     }
+    let is_open = !fragment.is_empty();
+    // A line of which only the newline is missing is in the chain.
+    if let Some(whole) = chain::read(fragment).filter(|line| line.is_intact) {
+        return Tail {
+            link: Some(whole.link),
+            is_open,
+            ..Tail::default()
+        };
+    }
     let place = lines.iter().position(|line| chain::read(line).is_some());
     let link = place.and_then(|place| Some(chain::read(lines.get(place)?)?.link));
+    let behind = lines.get(..place.unwrap_or(lines.len()));
+    let behind = behind.unwrap_or_default();
+    let is_cut = |line: &&&[u8]| serde_json::from_slice::<IgnoredAny>(line).is_err();
+    let cut = behind.iter().take_while(is_cut).count();
+    let cut = if cut > MAX_TORN { 0 } else { cut };
+    let mut torn: Vec<_> = behind.iter().take(cut).map(|line| Torn::of(line)).collect();
+    torn.reverse();
+    torn.extend(is_open.then(|| Torn::of(fragment)));
     Tail {
         is_empty: end.is_empty(),
         link,
-        has_strangers: place.unwrap_or(lines.len()) > 0,
-        torn: (!fragment.is_empty()).then(|| Torn::of(fragment)),
+        has_strangers: behind.len() > cut,
+        torn,
+        is_open,
     }
 }
 
@@ -100,16 +125,23 @@ mod tests {
         assert!(tail(b"").is_empty);
         let found = tail(&both);
         assert_eq!((found.link, found.has_strangers), (Some(second), false));
-        assert_eq!(found.torn, None);
+        assert_eq!((found.torn, found.is_open), (vec![], false));
 
         let strangers = "no line of ours\n".repeat(10_000);
         let found = tail(&[&both, strangers.as_bytes(), b"{\"to"].concat());
         assert_eq!((found.link, found.has_strangers), (Some(second), true));
-        assert_eq!(found.torn, Some(Torn::of(b"{\"to")));
+        assert_eq!(found.torn, [Torn::of(b"{\"to")]);
 
         let far = strangers.repeat(10);
         let found = tail(&[&both, far.as_bytes()].concat());
         assert_eq!((found.link, found.has_strangers), (None, true));
+        // Cut short twice, and only the newline is missing.
+        let found = tail(&[&both, b"{\"a\n{\"b".as_slice()].concat());
+        assert_eq!((found.link, found.has_strangers), (Some(second), false));
+        assert_eq!(found.torn, [Torn::of(b"{\"a"), Torn::of(b"{\"b")]);
+        let found = tail(&both[..both.len() - 1]);
+        assert_eq!((found.link, found.is_open), (Some(second), true));
+        assert_eq!(found.torn, []);
         let found = tail(b"torn");
         assert_eq!((found.link, found.has_strangers), (None, false));
     }

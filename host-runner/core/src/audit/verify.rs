@@ -4,6 +4,7 @@
 //! was cut off their end, and files that were written anew as a whole, show only
 //! against a hash that was noted elsewhere before: [`Anchors`].
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use crate::digest::Digest;
 const LOCK_TIME: Duration = Duration::from_secs(5);
 /// How many problems are listed.
 const MAX_PROBLEMS: usize = 50;
+/// How many lines without a place in the chain may wait for an explanation.
+const MAX_STRANGERS: usize = 32;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 /// Hashes that were noted when the files were checked before.
@@ -65,8 +68,8 @@ struct Verifier {
     ends: Vec<Link>,
     /// The hash before the first line, which is in none of the files.
     before: Option<Digest>,
-    /// A line without a place in the chain, which the next one may explain.
-    stranger: Option<Stranger>,
+    /// Lines without a place in the chain, which the next ones may explain.
+    strangers: VecDeque<Stranger>,
     from: Option<Digest>,
     /// Hashes that have not been seen.
     missing: Vec<Digest>,
@@ -80,6 +83,7 @@ struct Verifier {
 }
 
 struct Stranger {
+    file: String,
     line: u64,
     torn: Torn,
     /// It is the end of the file, and does not end with a newline.
@@ -92,6 +96,7 @@ struct Stranger {
 enum Remark {
     Gap { lost: u64 },
     Torn { bytes: u64, sha256: String },
+    Cut { had: u64, has: u64 },
 }
 
 impl Verifier {
@@ -124,7 +129,6 @@ impl Verifier {
                 None => self.stranger(&line, true),
             }
         }
-        self.settle(None);
         self.ends.extend(self.last);
         Ok(())
     }
@@ -133,7 +137,7 @@ impl Verifier {
         let Some(sealed) = chain::read(line) else {
             return self.stranger(line, false);
         };
-        let remark = ["gap", "torn"]
+        let remark = ["gap", "torn", "cut"]
             .iter()
             .any(|name| contains(line, format!("\"event\":\"{name}\"").as_bytes()))
             .then(|| serde_json::from_slice::<Remark>(line).ok())
@@ -143,6 +147,15 @@ impl Verifier {
             self.lost = self.lost.saturating_add(lost);
         }
         self.place(&sealed);
+        // A file that was emptied starts a chain, as after a rotation by copying.
+        if let Some(Remark::Cut { had, has }) = remark
+            && has > 0
+        {
+            self.problem(&format!(
+                "says that lines were cut off the end of the log: it had line {had}, and ended with \
+                 line {has}"
+            ));
+        }
         if !sealed.is_intact {
             self.problem("was changed: its hash is not that of its content");
         }
@@ -220,8 +233,12 @@ impl Verifier {
     }
 
     fn stranger(&mut self, line: &[u8], is_open: bool) {
-        self.settle(None);
-        self.stranger = Some(Stranger {
+        if self.strangers.len() == MAX_STRANGERS {
+            let oldest = self.strangers.pop_front();
+            self.blame(oldest);
+        }
+        self.strangers.push_back(Stranger {
+            file: self.file.clone(),
             line: self.line,
             torn: Torn::of(line),
             is_open,
@@ -229,18 +246,28 @@ impl Verifier {
     }
 
     /// A line without a place in the chain is one that was not written to its end
-    /// if the next one says so; else it is not of the audit log.
+    /// if the next ones say so; else it is not of the audit log.
     fn settle(&mut self, remark: Option<&Remark>) {
-        let Some(stranger) = self.stranger.take() else {
-            return;
+        let torn = match remark {
+            Some(Remark::Torn { bytes, sha256 }) => Digest::parse(sha256).ok().map(|digest| Torn {
+                bytes: *bytes,
+                digest,
+            }),
+            _ => None,
         };
-        if let Some(Remark::Torn { bytes, sha256 }) = remark
-            && *bytes == stranger.torn.bytes
-            && Digest::parse(sha256).is_ok_and(|digest| digest == stranger.torn.digest)
-        {
-            self.torn += 1;
-            return;
+        let place = torn.and_then(|torn| self.strangers.iter().position(|one| one.torn == torn));
+        for _ in 0..place.unwrap_or(self.strangers.len()) {
+            let unexplained = self.strangers.pop_front();
+            self.blame(unexplained);
         }
+        if place.is_some() && self.strangers.pop_front().is_some() {
+            self.torn += 1;
+        }
+    }
+
+    /// Reports a line that is not of the audit log.
+    fn blame(&mut self, stranger: Option<Stranger>) {
+        let Some(stranger) = stranger else { return };
         let what = match stranger.is_open {
             true => {
                 "is incomplete: a crash or a full disk cut it short, or the file was cut off here; \
@@ -252,8 +279,9 @@ impl Verifier {
             }
         };
         let line = std::mem::replace(&mut self.line, stranger.line);
+        let file = std::mem::replace(&mut self.file, stranger.file);
         self.problem(what);
-        self.line = line;
+        (self.line, self.file) = (line, file);
     }
 
     fn problem(&mut self, what: &str) {
@@ -266,6 +294,7 @@ impl Verifier {
     }
 
     fn report(mut self, files: usize) -> Report {
+        self.settle(None);
         for hash in std::mem::take(&mut self.missing) {
             self.problems.push(format!(
                 "no line has the hash {hash}: lines were cut off or replaced since it was noted"

@@ -322,3 +322,62 @@ fn what_is_no_log_is_refused() {
         );
     }
 }
+
+#[test]
+fn a_line_that_lacks_only_its_newline_is_continued() {
+    let folder = Folder::new();
+    folder.write("a", 0..3);
+    let text = std::fs::read_to_string(folder.path("a")).unwrap();
+    std::fs::write(folder.path("a"), text.trim_end()).unwrap();
+    assert_one(&folder.problems(&["a"]), "a: line 3 ", "incomplete");
+    folder.write("a", 3..5);
+    let report = folder.verify(&["a"]);
+    assert!(report.problems.is_empty(), "{report:?}");
+    assert!(
+        report.summary.contains("5 lines (numbers 1 to 5)"),
+        "{report:?}"
+    );
+}
+
+#[test]
+fn a_line_that_is_torn_twice_is_explained() {
+    let folder = Folder::new();
+    folder.write("a", 0..3);
+    for piece in ["{\"eve", "{\"eve\n", "{\"event\":\"x\"\n{\"even"] {
+        let text = std::fs::read_to_string(folder.path("a")).unwrap();
+        std::fs::write(folder.path("a"), format!("{text}{piece}")).unwrap();
+        folder.write("a", 3..4);
+        assert_eq!(folder.problems(&["a"]), [""; 0], "{piece}");
+    }
+    let report = folder.verify(&["a"]);
+    assert!(report.summary.contains("4 incomplete lines"), "{report:?}");
+}
+
+#[test]
+fn a_line_that_is_torn_before_a_rotation_is_explained_in_the_next_file() {
+    let folder = Folder::new();
+    let path = folder.path("a");
+    let mut log = LogFile::new(&path).unwrap();
+    append(&mut log, 0..3);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}{{\"eve")).unwrap();
+    std::fs::rename(&path, folder.path("a.1")).unwrap();
+    append(&mut log, 3..5);
+    let report = folder.verify(&["a.1", "a"]);
+    assert!(report.problems.is_empty(), "{report:?}");
+    assert!(report.summary.contains("1 incomplete line"), "{report:?}");
+    assert_one(&folder.problems(&["a.1"]), "a.1: line 4 ", "incomplete");
+}
+
+#[test]
+fn lines_that_are_cut_off_a_running_log_are_named_in_it() {
+    let folder = Folder::new();
+    let path = folder.path("a");
+    let mut log = LogFile::new(&path).unwrap();
+    append(&mut log, 0..4);
+    let lines = folder.lines("a");
+    folder.set("a", &lines[..2]);
+    append(&mut log, 4..6);
+    assert!(folder.lines("a")[2].contains("\"event\":\"cut\",\"had\":4,\"has\":2"));
+    assert_one(&folder.problems(&["a"]), "a: line 3 ", "cut off");
+}
