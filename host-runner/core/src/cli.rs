@@ -20,7 +20,7 @@ use crate::policy::{Layers, Policies, PolicyFileError, PolicyFlags};
 use crate::sandbox::Rules;
 use crate::settings::{
     Detail, EnvFile, FitToken, HealthSettings, HttpSettings, OfCluster, ResultTokens, Settings,
-    SettingsError, Source, Sources, Variable, poll_seconds,
+    SettingsError, Source, Sources, TracesSettings, Variable, poll_seconds,
 };
 
 /// How often watched resources are read. pvestatd, from which most of what they show
@@ -222,10 +222,18 @@ pub(crate) struct ServeArgs {
     /// [PROXMOX_MCP_OAUTH_SCOPE_PREFIX] [default: proxmox:]
     #[arg(long, value_name = "TEXT", help_heading = "OAuth")]
     oauth_scope_prefix: Option<String>,
+    /// Send traces of calls to this collector, by OTLP over HTTP: its URL, or `environment` to
+    /// take it from OTEL_EXPORTER_OTLP_ENDPOINT [PROXMOX_MCP_TRACES]
+    #[arg(long, value_name = "URL", help_heading = "Traces")]
+    traces: Option<String>,
+    /// CA certificates to trust for the collector in addition to the system's (PEM)
+    /// [PROXMOX_MCP_TRACES_CA_FILE]
+    #[arg(long, value_name = "FILE", help_heading = "Traces")]
+    traces_ca_file: Option<String>,
 }
 
 impl ServeArgs {
-    fn settings(&self) -> [(Variable, Option<&str>); 15] {
+    fn settings(&self) -> [(Variable, Option<&str>); 17] {
         [
             (Variable::Http, self.http.as_deref()),
             (Variable::HttpTokensFile, self.http_tokens_file.as_deref()),
@@ -245,6 +253,8 @@ impl ServeArgs {
                 Variable::OAuthScopePrefix,
                 self.oauth_scope_prefix.as_deref(),
             ),
+            (Variable::Traces, self.traces.as_deref()),
+            (Variable::TracesCaFile, self.traces_ca_file.as_deref()),
         ]
     }
 }
@@ -642,6 +652,11 @@ impl<'a> Operator<'a> {
     /// Where to ask whether a server is ready.
     pub(crate) fn health(&self, address: Option<&str>) -> Result<HealthSettings, SettingsError> {
         HealthSettings::from_sources(&self.sources, address)
+    }
+
+    /// Where to send traces of calls; None: nowhere.
+    pub(crate) fn traces(&self) -> Result<Option<TracesSettings>, SettingsError> {
+        TracesSettings::from_sources(&self.sources)
     }
 
     /// What to log.

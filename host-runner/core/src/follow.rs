@@ -84,12 +84,17 @@ pub(crate) async fn follow(
         gate.stop().await;
     });
     let mut counted = None;
+    let mut waits = None;
     loop {
         let pending = match outcome {
             Outcome::Done(result) => return Ok(Followed::Ended(result)),
             Outcome::Running(pending) => pending,
         };
         counted = counted.or_else(CountedTask::begin);
+        waits = waits.or_else(|| gate.waits());
+        if let (Some(span), Some(task)) = (&mut waits, &pending.task) {
+            span.is_for(&task.upid);
+        }
         listener.progress(&pending).await;
         tokio::select! {
             biased;

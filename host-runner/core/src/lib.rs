@@ -10,6 +10,7 @@ mod bucket;
 mod budget;
 mod ceiling;
 mod cli;
+mod collector;
 mod commands;
 mod concise;
 #[cfg(feature = "demo")]
@@ -37,12 +38,14 @@ mod process;
 mod redact;
 mod remote;
 mod render;
+mod roots;
 mod sandbox;
 mod secret;
 mod settings;
 mod shares;
 mod system;
 mod timings;
+mod trace;
 mod turn;
 
 use std::process::ExitCode;

@@ -98,7 +98,8 @@ pub(crate) fn read_text(path: &Path, max: usize) -> Result<String, FileError> {
 }
 
 // Made of links, modes and pipes.
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

@@ -18,10 +18,21 @@ pub const PERMISSIONS: &str = "/access/permissions";
 pub const API: &str = "/api2/";
 
 pub use pve_api::TOKEN_SCHEME;
+use pve_api::calls;
+
+use crate::request::ApiRequest;
 
 /// The value of the `Authorization` header of a token, up to the secret.
 pub fn authorization(user: &str, token: &str) -> String {
     format!("{TOKEN_SCHEME}{user}!{token}=")
+}
+
+/// The path of a request in the table of calls, with names in braces for what varies. None if
+/// no tool makes such a request.
+pub fn template(request: &ApiRequest) -> Option<&'static str> {
+    let has_param = |name: &str| request.values(name).next().is_some();
+    let call = calls::find(request.method, &request.segments, has_param)?;
+    Some(call.path())
 }
 
 /// Whether Proxmox answers with this status while one of its services is

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod collector;
 mod events;
 pub mod field;
 mod forward;
@@ -40,6 +41,7 @@ mod web;
 mod web_client;
 
 pub use client::{Answer, Client, Era, Progress, User};
+pub use collector::{Collector, Seen};
 pub use events::{Head, Stream};
 pub use forward::{Forward, HttpAnswer, KEY};
 pub use gateway::{Gatekeeper, Proxy, ProxyAnswer};

@@ -163,7 +163,8 @@ impl Authority {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
-    fn acceptor(&self, name: &str) -> anyhow::Result<TlsAcceptor> {
+    /// Speaks TLS under this name.
+    pub(crate) fn acceptor(&self, name: &str) -> anyhow::Result<TlsAcceptor> {
         let (chain, key) = self.leaf(name)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::redact::Masked;
 use crate::remote::Remote;
+use crate::trace::Parent;
 
 /// Names a call in all lines about it, also among those of other processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,8 @@ pub(crate) struct CallStart<'a> {
     pub client_version: Option<&'a str>,
     /// Who sent it over HTTP.
     pub remote: Option<&'a Remote>,
+    /// The span of the client that the call belongs to.
+    pub parent: Option<&'a Parent>,
     pub tool: &'a str,
     pub occasion: Occasion,
     /// Makes its arguments without secrets, if there is a log to write them to.
@@ -46,6 +49,17 @@ pub(crate) enum Occasion {
 }
 
 impl Occasion {
+    /// The method of MCP that leads to it.
+    pub(crate) fn method(self) -> &'static str {
+        match self {
+            Self::Call => "tools/call",
+            Self::Resource => "resources/read",
+            Self::Listing => "resources/list",
+            Self::Completion => "completion/complete",
+            Self::Subscription => "resources/subscribe",
+        }
+    }
+
     /// Its name in the log, which says nothing of a plain call.
     pub(super) fn name(self) -> Option<&'static str> {
         match self {

@@ -75,8 +75,10 @@ pub(super) enum Event<'a> {
     },
     /// Lines are missing here.
     Gap { lost: u64 },
-    /// The line before this one was not written to its end.
+    /// A line before this one was not written to its end.
     Torn { bytes: u64, sha256: String },
+    /// Lines were cut off the end of the file: the number of the last one, then and now.
+    Cut { had: u64, has: u64 },
 }
 
 /// A call, and who has made it: what all lines about it begin with.
@@ -94,6 +96,9 @@ pub(super) struct Call {
     /// The token of Proxmox that its requests go with, without its secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
+    /// The trace that the client or a collector of traces knows it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
     #[serde(skip)]
     tool: String,
 }
@@ -107,7 +112,12 @@ struct Client {
 }
 
 impl Call {
-    pub(super) fn new(id: CallId, start: &CallStart<'_>, token: Option<&str>) -> Self {
+    pub(super) fn new(
+        id: CallId,
+        start: &CallStart<'_>,
+        token: Option<&str>,
+        trace: Option<&str>,
+    ) -> Self {
         let client = Client {
             name: start.client_name.map(name),
             version: start.client_version.map(name),
@@ -120,6 +130,7 @@ impl Call {
             client: (client.name.is_some() || client.version.is_some()).then_some(client),
             session: session.map(name),
             token: token.map(name),
+            trace_id: trace.map(name),
             tool: name(start.tool),
         }
     }

@@ -132,13 +132,19 @@ impl Audit {
         }))
     }
 
-    /// A call begins, whose requests go with this token of Proxmox, if any does.
-    pub(crate) fn begin(&self, start: &CallStart<'_>, token: Option<&str>) -> AuditedCall {
+    /// A call begins, whose requests go with this token of Proxmox, if any does. `trace` is the
+    /// trace that it belongs to.
+    pub(crate) fn begin(
+        &self,
+        start: &CallStart<'_>,
+        token: Option<&str>,
+        trace: Option<&str>,
+    ) -> AuditedCall {
         let id = CallId {
             process: self.0.process,
             number: self.0.calls.fetch_add(1, Ordering::Relaxed) + 1,
         };
-        let call = Arc::new(line::Call::new(id, start, token));
+        let call = Arc::new(line::Call::new(id, start, token, trace));
         // A failure is reported in the log, and refuses the first change.
         let _ = self.0.append(&self.0.encode(&Event::call(&call, start)));
         AuditedCall(call)

@@ -114,7 +114,8 @@ fn message(line: &[u8]) -> Vec<u8> {
     message
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::net::UnixDatagram;
 

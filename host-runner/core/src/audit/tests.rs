@@ -68,11 +68,12 @@ async fn a_call_is_logged_from_start_to_end() {
         client_name: Some("claude"),
         client_version: Some("1.2"),
         remote: Some(&remote),
+        parent: None,
         tool: "set_cloud_init",
         occasion: Occasion::Call,
         arguments: &|| arguments.clone(),
     };
-    let call = audit.begin(&start, Some("mcp@pve!assistant"));
+    let call = audit.begin(&start, Some("mcp@pve!assistant"), None);
     let read = AuditedRequest {
         method: "GET",
         path: "/nodes/pve1/qemu/100/config?token=hush",
@@ -161,11 +162,12 @@ fn begin(audit: &Audit) -> AuditedCall {
         client_name: None,
         client_version: None,
         remote: None,
+        parent: None,
         tool: "start_guest",
         occasion: Occasion::Call,
         arguments: &|| params(&[]),
     };
-    audit.begin(&start, None)
+    audit.begin(&start, None, None)
 }
 
 #[cfg(target_os = "linux")]
@@ -224,12 +226,13 @@ async fn lines_of_many_never_mix() {
                     client_name: None,
                     client_version: None,
                     remote: None,
+                    parent: None,
                     tool: "t",
                     occasion: Occasion::Call,
                     arguments: &|| params.clone(),
                 };
                 for _ in 0..20 {
-                    let call = audit.begin(&start, None);
+                    let call = audit.begin(&start, None, None);
                     let request = AuditedRequest {
                         method: "PUT",
                         path: "/",
@@ -298,11 +301,12 @@ proptest! {
             client_name: Some(&texts[0]),
             client_version: Some(&texts[1]),
             remote: Some(&remote),
+            parent: None,
             tool: &texts[2],
             occasion: Occasion::Call,
             arguments: &|| params.clone(),
         };
-        let call = line::Call::new(id, &start, Some(&texts[5]));
+        let call = line::Call::new(id, &start, Some(&texts[5]), None);
         let ended = CallEnd {
             outcome: CallOutcome::Error(&texts[3]),
             upid: Some(&texts[4]),

@@ -88,6 +88,7 @@ async fn confirmed(
             client_name: Some("host-runner call"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             remote: None,
+            parent: None,
             tool: name,
             occasion: Occasion::Call,
             arguments: &|| offer::masked(tool, arguments),

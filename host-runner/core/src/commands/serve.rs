@@ -12,14 +12,20 @@ use std::time::Duration;
 use self::ready::{WAIT, approved, ready};
 use super::{CommandError, Context};
 use crate::cli::{Cli, Operator, Options};
+use crate::collector::Collector;
 use crate::engine::{Embedded, LoadError};
 use crate::mcp::{Common, Server, ServerOptions};
 use crate::offer::{Fleet, OfferError};
 use crate::process;
+use crate::settings::TracesSettings;
 use crate::timings::{self, Milestone};
 
 /// How long loading the component waits for the first response to the client.
 const SILENCE: Duration = Duration::from_millis(100);
+
+/// How long sending the last spans may take.
+/// Less than the process may take to end.
+const LAST_SPANS: Duration = Duration::from_millis(500);
 
 /// How long to wait for the component when the client is already gone.
 /// Less than the process may take to end.
@@ -59,6 +65,7 @@ pub(crate) async fn run(
         let all = operators.as_deref().unwrap_or_default();
         return http::run(all, http, checksum, embedded).await;
     }
+    let traces = settings.map(Operator::traces).transpose();
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
     let result_tokens = settings.map(Operator::result_tokens);
@@ -75,6 +82,11 @@ pub(crate) async fn run(
         ..
     } = context;
     let catalog = Arc::new(catalog);
+    let (fault, collector) = match traces {
+        Ok(Some(Some(traces))) if fault.is_none() => (None, Some(collecting(&traces).await?)),
+        Ok(_) => (fault, None),
+        Err(error) => (fault.or(Some(error.into())), None),
+    };
     let fault = match checksum {
         Some(expected) => approved(&catalog, detail, expected, fault).await?,
         None => fault,
@@ -115,6 +127,9 @@ pub(crate) async fn run(
             unusable(&catalog, terminal, &said).await
         } => Err(error.into()),
     };
+    if let Some(collector) = collector {
+        collector.end(LAST_SPANS).await;
+    }
     if greeted? {
         return Ok(());
     }
@@ -124,6 +139,11 @@ pub(crate) async fn run(
         Ok(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Sends traces from now on.
+async fn collecting(traces: &TracesSettings) -> Result<Collector, CommandError> {
+    Collector::begin(traces).await.map_err(CommandError::Usage)
 }
 
 /// What the commands that call tools need; with a fault, what lists them.

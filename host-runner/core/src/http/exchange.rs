@@ -311,7 +311,7 @@ impl Http {
                     }
                 }
             })?;
-        let response = plain::call(&profile.server, tool, &body, remote).await;
+        let response = plain::call(&profile.server, tool, &body, remote, &head.headers).await;
         drop(place);
         response
     }

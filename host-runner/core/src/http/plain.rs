@@ -2,7 +2,7 @@
 //! `/openapi.json`, which describes that to programs.
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Refusal, json_response};
@@ -10,6 +10,7 @@ use crate::engine::{Tool, ToolError};
 use crate::mcp::{Body, Server};
 use crate::remote::Remote;
 use crate::render;
+use crate::trace::Parent;
 
 /// What the path of a tool begins with.
 pub(super) const TOOLS: &str = "/tools/";
@@ -20,6 +21,7 @@ pub(super) async fn call(
     tool: &str,
     body: &Bytes,
     remote: &Remote,
+    headers: &HeaderMap,
 ) -> Result<Response<Body>, Refusal> {
     let arguments = match body.trim_ascii() {
         [] => Map::new(),
@@ -32,7 +34,10 @@ pub(super) async fn call(
             )
         })?,
     };
-    let called = server.call_plainly(tool, arguments, remote.clone()).await;
+    let parent = Parent::of_headers(headers);
+    let called = server
+        .call_plainly(tool, arguments, remote.clone(), parent)
+        .await;
     Ok(match called {
         Ok(result) => json_response(StatusCode::OK, &Value::Object(result)),
         Err(error) => {

@@ -72,7 +72,8 @@ fn config(files: &TlsFiles) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 

@@ -12,6 +12,7 @@ use crate::offer::Target;
 use crate::remote::Remote;
 use crate::render;
 use crate::settings::Detail;
+use crate::trace::Parent;
 
 /// From here on, the next call would probably find the engine's queue full.
 const MAX_CALLS: usize = 256;
@@ -36,10 +37,11 @@ impl Server {
         tool: &str,
         arguments: Map<String, Value>,
         remote: Remote,
+        parent: Option<Parent>,
     ) -> Result<Map<String, Value>, ToolError> {
         let _running = self.0.calls.token();
         tokio::select! {
-            answer = Box::pin(self.answer_plainly(tool, arguments, remote)) => answer,
+            answer = Box::pin(self.answer_plainly(tool, arguments, remote, parent)) => answer,
             () = self.0.closed() => Err(ToolError::Internal(ENDING.to_owned())),
         }
     }
@@ -49,6 +51,7 @@ impl Server {
         tool: &str,
         arguments: Map<String, Value>,
         remote: Remote,
+        parent: Option<Parent>,
     ) -> Result<Map<String, Value>, ToolError> {
         let offer = self.0.catalog.offer().await;
         let offer = offer.map_err(|error| ToolError::Internal(error.to_string()))?;
@@ -57,6 +60,7 @@ impl Server {
         let caller = Caller {
             client: None,
             remote: Some(remote),
+            parent,
             occasion: Some(Occasion::Call),
         };
         let mut arguments = arguments;

@@ -26,6 +26,7 @@ use crate::remote::Remote;
 use crate::render;
 use crate::sandbox::{Asker, Consent, Fate, Gate, Question, Terms};
 use crate::settings::Detail;
+use crate::trace::{self, Parent};
 
 use super::refusal;
 
@@ -85,6 +86,8 @@ pub(super) struct Caller {
     pub(super) client: Option<Implementation>,
     /// Who sent it, if that was over HTTP.
     pub(super) remote: Option<Remote>,
+    /// The span of the client that the call belongs to.
+    pub(super) parent: Option<Parent>,
     /// None: the call is not in the audit log.
     pub(super) occasion: Option<Occasion>,
 }
@@ -112,6 +115,7 @@ impl Caller {
         Self {
             client: context.meta.client_info().or_else(of_session),
             remote: remote(context),
+            parent: parent(context),
             occasion: Some(occasion),
         }
     }
@@ -121,6 +125,17 @@ impl Caller {
 pub(super) fn remote(context: &RequestContext<RoleServer>) -> Option<Remote> {
     let head = context.extensions.get::<http::request::Parts>()?;
     head.extensions.get::<Remote>().cloned()
+}
+
+/// The span of the client that a request belongs to: as its `_meta` says, or over HTTP its
+/// headers.
+fn parent(context: &RequestContext<RoleServer>) -> Option<Parent> {
+    let of_meta = |name: &str| context.meta.get(name)?.as_str();
+    if let Some(parent) = of_meta(trace::TRACEPARENT) {
+        return Parent::read(parent, of_meta(trace::TRACESTATE));
+    }
+    let head = context.extensions.get::<http::request::Parts>()?;
+    Parent::of_headers(&head.headers)
 }
 
 impl Running {
@@ -148,6 +163,7 @@ impl Running {
             client_name: client.map(|client| client.name.as_str()),
             client_version: client.map(|client| client.version.as_str()),
             remote: start.caller.remote.as_ref(),
+            parent: start.caller.parent.as_ref(),
             tool: &tool.name,
             occasion,
             arguments: &masked,

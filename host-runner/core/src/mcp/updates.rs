@@ -319,6 +319,7 @@ fn watching(logged: &BTreeSet<String>, what: &str, of: Option<Remote>) -> Caller
     Caller {
         occasion: (!logged.contains(what)).then_some(Occasion::Subscription),
         client: None,
+        parent: None,
         remote: of,
     }
 }

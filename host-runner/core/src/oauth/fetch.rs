@@ -12,11 +12,10 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use crate::roots;
 use crate::settings::CaFile;
 
 /// How long one request may take, with its connection.
@@ -38,7 +37,10 @@ impl Fetcher {
     /// Fails if the file has no certificate.
     pub(super) fn new(ca: Option<&CaFile>) -> Result<Self, String> {
         Ok(Self {
-            certificates: ca.map(certificates).transpose()?.unwrap_or_default(),
+            certificates: match ca {
+                Some(file) => roots::read(file, "PROXMOX_MCP_OAUTH_CA_FILE")?,
+                None => Vec::new(),
+            },
             connections: OnceCell::new(),
         })
     }
@@ -83,7 +85,7 @@ impl Fetcher {
 
     async fn connect(&self) -> Result<Connections, String> {
         let added = self.certificates.clone();
-        let config = tokio::task::spawn_blocking(move || client_config(added)).await;
+        let config = tokio::task::spawn_blocking(move || roots::client_config(added)).await;
         let config = config.map_err(|error| error.to_string())??;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -99,36 +101,6 @@ impl Fetcher {
             .http1_max_buf_size(MAX_BYTES)
             .build(connector);
         Ok(client)
-    }
-}
-
-/// Reads the system's roots: this takes a while and blocks.
-fn client_config(added: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots.add_parsable_certificates(added);
-    let provider = rustls::crypto::ring::default_provider();
-    let config = ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn certificates(file: &CaFile) -> Result<Vec<CertificateDer<'static>>, String> {
-    let refused = || {
-        format!(
-            "PROXMOX_MCP_OAUTH_CA_FILE ({}) holds no certificate in PEM form: name the certificate \
-             of the authority that has signed the issuer's",
-            file.name
-        )
-    };
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&file.pem).collect();
-    let certificates = certificates.map_err(|_| refused())?;
-    let mut store = RootCertStore::empty();
-    let (good, bad) = store.add_parsable_certificates(certificates.iter().cloned());
-    match (good, bad) {
-        (0, _) | (_, 1..) => Err(refused()),
-        _ => Ok(certificates),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host_runner_policy::{ApiRequest, Meaning, Method, Verdict};
+use host_runner_policy::{ApiRequest, Meaning, Method, Verdict, lookup};
 use http::Response;
 use tracing::Level;
 
@@ -15,6 +15,7 @@ use crate::audit::{
 };
 use crate::observe;
 use crate::redact;
+use crate::trace::{self, CallSpan, WaitSpan};
 
 /// How much is kept of a path or a target.
 pub(super) const SHOWN_CHARS: usize = 512;
@@ -27,6 +28,8 @@ pub(super) struct CallLog {
     audit: Option<(Audit, AuditedCall)>,
     /// The call in the log on stderr.
     caption: Option<Caption>,
+    /// What a collector of traces gets of it.
+    span: Option<CallSpan>,
     began: Instant,
     /// The cluster's name, where there are several.
     cluster: Option<Arc<str>>,
@@ -37,6 +40,8 @@ pub(super) struct CallLog {
 struct Caption {
     user: Option<Arc<str>>,
     tool: String,
+    /// The trace that the client or a collector knows it by.
+    trace: Option<String>,
 }
 
 /// What was decided, as far as there is room for it.
@@ -89,14 +94,19 @@ impl CallLog {
         token: Option<&str>,
         cluster: Option<&Arc<str>>,
     ) -> Self {
+        let span = start.and_then(|start| begin_span(start, cluster.map(AsRef::as_ref)));
+        let trace = span.as_ref().map(CallSpan::trace_id);
         let call = audit.zip(start);
         let logged = start.filter(|_| tracing::enabled!(Level::INFO));
         Self {
             caption: logged.map(|start| Caption {
                 user: start.remote.and_then(|remote| remote.user.clone()),
                 tool: start.tool.to_owned(),
+                trace: trace.clone(),
             }),
-            audit: call.map(|(audit, start)| (audit.clone(), audit.begin(start, token))),
+            audit: call
+                .map(|(audit, start)| (audit.clone(), audit.begin(start, token, trace.as_deref()))),
+            span,
             began: Instant::now(),
             cluster: cluster.cloned(),
             journal: Mutex::default(),
@@ -105,12 +115,12 @@ impl CallLog {
 
     /// Whether a log records the call.
     pub(super) fn is_logged(&self) -> bool {
-        self.audit.is_some() || self.caption.is_some()
+        self.audit.is_some() || self.caption.is_some() || self.span.is_some()
     }
 
     /// The call has ended.
     pub(super) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
-        if let Some(Caption { user, tool }) = &self.caption {
+        if let Some(Caption { user, tool, trace }) = &self.caption {
             let (outcome, error) = outcome.name();
             let duration_ms = u64::try_from(self.began.elapsed().as_millis());
             tracing::info!(
@@ -120,8 +130,13 @@ impl CallLog {
                 error,
                 duration_ms = duration_ms.unwrap_or(u64::MAX),
                 upid,
+                trace_id = trace.as_deref(),
                 "call"
             );
+        }
+        if let Some(span) = &self.span {
+            let (outcome, error) = outcome.name();
+            span.end(outcome, error, upid);
         }
         if let Some((audit, call)) = &self.audit {
             let duration = self.began.elapsed();
@@ -132,6 +147,11 @@ impl CallLog {
             };
             audit.outcome(call, &end);
         }
+    }
+
+    /// The call begins to wait for a task, for a collector of traces.
+    pub(super) fn waits(&self) -> Option<WaitSpan> {
+        self.span.as_ref()?.waits()
     }
 
     /// What was decided so far, in order.
@@ -195,6 +215,7 @@ impl CallLog {
     pub(super) async fn refused_unread(&self, method: &str, target: &str, verdict: Verdict) {
         let subject = Subject {
             method,
+            template: None,
             path: target.to_owned(),
             params: Vec::new(),
         };
@@ -216,6 +237,16 @@ impl CallLog {
 
     async fn write(&self, subject: Subject<'_>, end: RequestEnd<'_>) {
         count(self.cluster.as_deref(), &end);
+        if let Some(span) = &self.span {
+            span.request(&trace::Request {
+                method: subject.method,
+                template: subject.template,
+                status: end.status,
+                rule: end.rule.unwrap_or_default(),
+                was_sent: end.status.is_some() || end.failure.is_some(),
+                duration: end.duration,
+            });
+        }
         let Some((audit, call)) = &self.audit else {
             return;
         };
@@ -255,6 +286,18 @@ impl CallLog {
     }
 }
 
+fn begin_span(start: &CallStart<'_>, cluster: Option<&str>) -> Option<CallSpan> {
+    let call = trace::Call {
+        method: start.occasion.method(),
+        tool: start.tool,
+        cluster,
+        user: start.remote.and_then(|remote| remote.user.as_deref()),
+        client: start.client_name,
+        is_remote: start.remote.is_some(),
+    };
+    CallSpan::begin(&call, start.parent)
+}
+
 /// Counts a request that was answered, failed or was refused.
 fn count(cluster: Option<&str>, end: &RequestEnd<'_>) {
     let Some(observer) = observe::observer() else {
@@ -269,6 +312,8 @@ fn count(cluster: Option<&str>, end: &RequestEnd<'_>) {
 /// A request as the audit log has it, before what is secret is masked.
 struct Subject<'a> {
     method: &'a str,
+    /// Its path in the table of calls.
+    template: Option<&'static str>,
     path: String,
     params: Vec<(String, String)>,
 }
@@ -277,6 +322,7 @@ impl<'a> Subject<'a> {
     fn of(request: &'a ApiRequest) -> Self {
         Self {
             method: request.method.as_str(),
+            template: lookup::template(request),
             path: request.path(),
             params: request.params.clone(),
         }

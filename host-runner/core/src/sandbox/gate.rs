@@ -16,6 +16,7 @@ use super::shared::Sandbox;
 use super::terms::Terms;
 use crate::audit::{CallOutcome, CallStart};
 use crate::budget::Account;
+use crate::trace::WaitSpan;
 use crate::turn::Turn;
 
 /// Lets the requests of one call out.
@@ -86,6 +87,11 @@ impl Gate {
     /// The call has ended: this is for the logs.
     pub(crate) fn finish(&self, outcome: CallOutcome<'_>, upid: Option<&str>) {
         self.log.finish(outcome, upid);
+    }
+
+    /// The call begins to wait for a task, for a collector of traces.
+    pub(crate) fn waits(&self) -> Option<WaitSpan> {
+        self.log.waits()
     }
 
     /// The component is run once more for the call, and may make as many requests as

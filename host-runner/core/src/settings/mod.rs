@@ -13,6 +13,7 @@ mod proxy;
 mod secret_source;
 mod source;
 mod sources;
+mod traces;
 mod trust;
 mod variable;
 
@@ -24,6 +25,7 @@ pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::source::Source;
 pub(crate) use self::sources::{EnvFile, Sources};
+pub(crate) use self::traces::TracesSettings;
 pub(crate) use self::trust::{CaFile, ClientCertificate, Trust};
 pub(crate) use self::variable::{
     Detail, FitToken, ResultTokens, Variable, file_name, mask_secrets, poll_seconds,
@@ -302,6 +304,11 @@ mod tests {
                     assert!(!error.contains(SECRET), "{error}");
                 }
                 Variable::Policy | Variable::Clusters => {}
+                Variable::Traces | Variable::TracesCaFile => {
+                    let error = TracesSettings::from_sources(&sources(&swapped)).unwrap_err();
+                    let error = error.to_string();
+                    assert!(!error.contains(SECRET), "{error}");
+                }
                 of_http
                     if of_http.name().starts_with("PROXMOX_MCP_HTTP")
                         || of_http.name().starts_with("PROXMOX_MCP_TLS")

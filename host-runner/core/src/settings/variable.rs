@@ -58,6 +58,10 @@ pub(crate) enum Variable {
     PollSeconds,
     /// `PROXMOX_MCP_TOOLS_CHECKSUM`
     ToolsChecksum,
+    /// `PROXMOX_MCP_TRACES`
+    Traces,
+    /// `PROXMOX_MCP_TRACES_CA_FILE`
+    TracesCaFile,
     /// `PROXMOX_MCP_HTTP`
     Http,
     /// `PROXMOX_MCP_HTTP_TOKENS`
@@ -153,7 +157,7 @@ const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
     /// All of them.
-    pub(crate) const ALL: [Self; 36] = [
+    pub(crate) const ALL: [Self; 38] = [
         Self::Url,
         Self::User,
         Self::TokenId,
@@ -174,6 +178,8 @@ impl Variable {
         Self::ResultTokens,
         Self::PollSeconds,
         Self::ToolsChecksum,
+        Self::Traces,
+        Self::TracesCaFile,
         Self::Http,
         Self::HttpTokens,
         Self::HttpTokensFile,
@@ -215,6 +221,8 @@ impl Variable {
             Self::ResultTokens => "PROXMOX_MCP_RESULT_TOKENS",
             Self::PollSeconds => "PROXMOX_MCP_POLL_SECONDS",
             Self::ToolsChecksum => "PROXMOX_MCP_TOOLS_CHECKSUM",
+            Self::Traces => "PROXMOX_MCP_TRACES",
+            Self::TracesCaFile => "PROXMOX_MCP_TRACES_CA_FILE",
             Self::Http => "PROXMOX_MCP_HTTP",
             Self::HttpTokens => "PROXMOX_MCP_HTTP_TOKENS",
             Self::HttpTokensFile => "PROXMOX_MCP_HTTP_TOKENS_FILE",
@@ -285,6 +293,8 @@ impl Variable {
             Self::ToolsChecksum => {
                 "6f1e0c3a9b5d48e27c10fa3b64d8952e7f0a1b2c3d4e5f60718293a4b5c6d7e8"
             }
+            Self::Traces => "https://otel.example.com:4318/v1/traces",
+            Self::TracesCaFile => "/etc/proxmox-mcp/otel-ca.pem",
             Self::Http => "127.0.0.1:8080",
             Self::HttpTokens => "alice:6d1f0c9e7a5b43d28e10fb64c3a7d952",
             Self::HttpTokensFile => "/etc/proxmox-mcp/http-tokens",

@@ -120,6 +120,7 @@ impl Forwarder {
             client_name: Some("host-runner forward"),
             client_version: Some(env!("CARGO_PKG_VERSION")),
             remote: None,
+            parent: None,
             tool: "forward",
             occasion: Occasion::Call,
             arguments: &|| Masked(Value::Object(Map::new())),

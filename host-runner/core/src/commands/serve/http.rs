@@ -15,6 +15,7 @@ use tracing::Level;
 use super::profiles::{Set, Shared, read_again};
 use super::ready::{WAIT, approved, ready};
 use crate::cli::Operator;
+use crate::collector::Collector;
 use crate::commands::{CommandError, Parts, Process};
 use crate::digest::Digest;
 use crate::engine::Embedded;
@@ -31,6 +32,8 @@ use crate::settings::HttpSettings;
 const GRACE: Duration = Duration::from_secs(8);
 /// How long all of that may take.
 const LAST_MOMENT: Duration = Duration::from_millis(9500);
+/// How long sending the last spans may take.
+const LAST_SPANS: Duration = Duration::from_secs(2);
 /// As many users as this may watch as many resources as each of them may.
 const USERS: usize = 8;
 
@@ -105,7 +108,15 @@ pub(super) async fn run(
         common,
         streams,
     };
-    tokio::select! {
+    let collector = match operator.traces()? {
+        Some(traces) => Some(
+            Collector::begin(&traces)
+                .await
+                .map_err(CommandError::Usage)?,
+        ),
+        None => None,
+    };
+    let ended = tokio::select! {
         () = serve(listening, Arc::clone(&http)) => Ok(()),
         error = async {
             match ready(&catalog).await {
@@ -134,7 +145,11 @@ pub(super) async fn run(
                 }
             }
         } => Ok(()),
+    };
+    if let Some(collector) = collector {
+        collector.end(LAST_SPANS).await;
     }
+    ended
 }
 
 /// Says what the operator may not have meant.
