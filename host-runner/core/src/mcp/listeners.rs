@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rmcp::model::ResourceUpdatedNotificationParam;
 use rmcp::service::SubscriptionSink;
@@ -17,6 +17,8 @@ const MAX_LISTENERS: usize = 16;
 /// The longest pause after failures in a row, each of which doubles it.
 const MAX_PAUSE: Duration = Duration::from_secs(300);
 const MAX_DOUBLINGS: u32 = 5;
+/// How long places are kept for a listener that was accepted and is not there yet.
+const RESERVED: Duration = Duration::from_secs(5);
 
 /// Who listens to what.
 pub(super) struct Listeners {
@@ -32,6 +34,8 @@ pub(super) struct Listeners {
 struct State {
     last: u64,
     listeners: BTreeMap<u64, Listener>,
+    /// Resources that were accepted for listeners that are not there yet, and when.
+    accepted: Vec<(Instant, BTreeSet<String>)>,
     /// The task that reads is there.
     reads: bool,
 }
@@ -88,17 +92,25 @@ impl Listeners {
     }
 
     /// Of these resources, those that another listener may watch: what is watched already
-    /// takes no place. None if there may be no other listener.
+    /// takes no place. The places are kept for it until [`Self::add`], or for a moment. None if there may be no other listener.
     pub(super) fn room_for<'a>(
         &self,
         uris: impl IntoIterator<Item = &'a String>,
     ) -> Option<BTreeSet<String>> {
         let mut state = self.state();
         state.forget_the_gone();
-        if state.listeners.len() >= self.users * MAX_LISTENERS {
+        let now = Instant::now();
+        state.accepted.retain(|(at, _)| now - *at < RESERVED);
+        if state.listeners.len() + state.accepted.len() >= self.users * MAX_LISTENERS {
             return None;
         }
-        Some(fitting(state.wanted().uris, uris, self.users * MAX_WATCHED))
+        let mut taken = state.wanted().uris;
+        taken.extend(state.accepted.iter().flat_map(|(_, uris)| uris).cloned());
+        let fitting = fitting(taken, uris, self.users * MAX_WATCHED);
+        if !fitting.is_empty() {
+            state.accepted.push((now, fitting.clone()));
+        }
+        Some(fitting)
     }
 
     /// Who listens to what fits, by number.
@@ -126,6 +138,10 @@ impl Listeners {
     ) -> Result<(u64, bool), ErrorData> {
         let mut state = self.state();
         state.forget_the_gone();
+        let mut accepted = state.accepted.iter();
+        if let Some(at) = accepted.position(|(_, uris)| *uris == wanted.uris) {
+            state.accepted.remove(at);
+        }
         let known = match &to {
             Recipient::Sink(_) => None,
             // A session has one listener.
@@ -312,6 +328,24 @@ mod tests {
         let wanted: BTreeSet<_> = both(uris(0..2), uris(70..72));
         let expected: BTreeSet<_> = both(uris(0..2), uris(70..71));
         assert_eq!(fitting(nearly_all, &wanted), expected);
+    }
+
+    #[test]
+    fn places_are_kept_for_what_was_accepted() {
+        let listeners = Listeners::new(Duration::from_secs(1), 1);
+        let uris: Vec<_> = (0..MAX_WATCHED + 1).map(|one| one.to_string()).collect();
+        let (last, all) = uris.split_last().unwrap();
+        assert_eq!(listeners.room_for(all).unwrap().len(), MAX_WATCHED);
+        // The first listener is not there yet.
+        assert!(listeners.room_for([last]).unwrap().is_empty());
+        assert_eq!(listeners.room_for(all.first()).unwrap().len(), 1);
+        // One that never comes loses its places.
+        let mut state = listeners.state();
+        for (at, _) in &mut state.accepted {
+            *at -= RESERVED;
+        }
+        drop(state);
+        assert_eq!(listeners.room_for([last]).unwrap().len(), 1);
     }
 
     #[test]
