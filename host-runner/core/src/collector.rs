@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -42,17 +42,7 @@ impl Collector {
             Some(file) => roots::read(file, "PROXMOX_MCP_TRACES_CA_FILE")?,
             None => Vec::new(),
         };
-        // Reads the system's roots, which takes a while and blocks.
-        let config = tokio::task::spawn_blocking(move || roots::client_config(added)).await;
-        let config = config.map_err(|error| error.to_string())??;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(TIME));
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = roots::connector(added, TIME).await?;
         let client = Client::builder(TokioExecutor::new()).build(connector);
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()

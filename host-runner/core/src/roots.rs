@@ -1,14 +1,36 @@
-//! Which certificates are accepted of servers that are not Proxmox VE: the system's, and
-//! those that the operator adds.
+//! How servers that are not Proxmox VE are reached, and which certificates are accepted of
+//! them: the system's, and those that the operator adds.
 
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::settings::CaFile;
 
+/// Connects within this time, by plain HTTP as well: whoever takes the address decides
+/// whether that may be.
+pub(crate) async fn connector(
+    added: Vec<CertificateDer<'static>>,
+    within: Duration,
+) -> Result<HttpsConnector<HttpConnector>, String> {
+    let config = tokio::task::spawn_blocking(move || client_config(added)).await;
+    let config = config.map_err(|error| error.to_string())??;
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(within));
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(config)
+        .https_or_http()
+        .enable_http1();
+    Ok(connector.wrap_connector(tcp))
+}
+
 /// Reads the system's roots: this takes a while and blocks.
-pub(crate) fn client_config(added: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
+fn client_config(added: Vec<CertificateDer<'static>>) -> Result<ClientConfig, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots.add_parsable_certificates(added);

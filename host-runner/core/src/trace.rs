@@ -161,11 +161,12 @@ impl CallSpan {
         span.end();
     }
 
-    /// A request of the call has ended now.
-    pub(crate) fn request(&self, request: &Request<'_>) {
+    /// A request of the call has ended now. It is described only if something collects spans.
+    pub(crate) fn request<'a>(&self, request: impl FnOnce() -> Request<'a>) {
         let Some(tracer) = TRACER.get() else {
             return;
         };
+        let request = request();
         let template = request.template.unwrap_or("unknown");
         let mut attributes = vec![
             KeyValue::new("http.request.method", request.method.to_owned()),

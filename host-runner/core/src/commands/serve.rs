@@ -17,7 +17,6 @@ use crate::engine::{Embedded, LoadError};
 use crate::mcp::{Common, Server, ServerOptions};
 use crate::offer::{Fleet, OfferError};
 use crate::process;
-use crate::settings::TracesSettings;
 use crate::timings::{self, Milestone};
 
 /// How long loading the component waits for the first response to the client.
@@ -65,7 +64,7 @@ pub(crate) async fn run(
         let all = operators.as_deref().unwrap_or_default();
         return http::run(all, http, checksum, embedded).await;
     }
-    let traces = settings.map(Operator::traces).transpose();
+    let traces = settings.map_or(Ok(None), Operator::traces);
     let poll = settings.map(Operator::poll);
     let detail = settings.map(Operator::detail).unwrap_or_default();
     let result_tokens = settings.map(Operator::result_tokens);
@@ -83,7 +82,10 @@ pub(crate) async fn run(
     } = context;
     let catalog = Arc::new(catalog);
     let (fault, collector) = match traces {
-        Ok(Some(Some(traces))) if fault.is_none() => (None, Some(collecting(&traces).await?)),
+        Ok(Some(traces)) if fault.is_none() => {
+            let collector = Collector::begin(&traces).await;
+            (None, Some(collector.map_err(CommandError::Usage)?))
+        }
         Ok(_) => (fault, None),
         Err(error) => (fault.or(Some(error.into())), None),
     };
@@ -139,11 +141,6 @@ pub(crate) async fn run(
         Ok(Err(error)) => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// Sends traces from now on.
-async fn collecting(traces: &TracesSettings) -> Result<Collector, CommandError> {
-    Collector::begin(traces).await.map_err(CommandError::Usage)
 }
 
 /// What the commands that call tools need; with a fault, what lists them.

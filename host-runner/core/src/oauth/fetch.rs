@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -84,18 +84,8 @@ impl Fetcher {
     }
 
     async fn connect(&self) -> Result<Connections, String> {
-        let added = self.certificates.clone();
-        let config = tokio::task::spawn_blocking(move || roots::client_config(added)).await;
-        let config = config.map_err(|error| error.to_string())??;
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_connect_timeout(Some(TIME));
         // Plain HTTP is only for issuers on this machine: the settings allow no others.
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(config)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
+        let connector = roots::connector(self.certificates.clone(), TIME).await?;
         let client = Client::builder(TokioExecutor::new())
             .pool_max_idle_per_host(0)
             .http1_max_buf_size(MAX_BYTES)

@@ -215,7 +215,7 @@ impl CallLog {
     pub(super) async fn refused_unread(&self, method: &str, target: &str, verdict: Verdict) {
         let subject = Subject {
             method,
-            template: None,
+            request: None,
             path: target.to_owned(),
             params: Vec::new(),
         };
@@ -238,9 +238,9 @@ impl CallLog {
     async fn write(&self, subject: Subject<'_>, end: RequestEnd<'_>) {
         count(self.cluster.as_deref(), &end);
         if let Some(span) = &self.span {
-            span.request(&trace::Request {
+            span.request(|| trace::Request {
                 method: subject.method,
-                template: subject.template,
+                template: subject.request.and_then(lookup::template),
                 status: end.status,
                 rule: end.rule.unwrap_or_default(),
                 was_sent: end.status.is_some() || end.failure.is_some(),
@@ -312,8 +312,8 @@ fn count(cluster: Option<&str>, end: &RequestEnd<'_>) {
 /// A request as the audit log has it, before what is secret is masked.
 struct Subject<'a> {
     method: &'a str,
-    /// Its path in the table of calls.
-    template: Option<&'static str>,
+    /// None: it could not be read.
+    request: Option<&'a ApiRequest>,
     path: String,
     params: Vec<(String, String)>,
 }
@@ -322,7 +322,7 @@ impl<'a> Subject<'a> {
     fn of(request: &'a ApiRequest) -> Self {
         Self {
             method: request.method.as_str(),
-            template: lookup::template(request),
+            request: Some(request),
             path: request.path(),
             params: request.params.clone(),
         }
