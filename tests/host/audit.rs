@@ -169,7 +169,7 @@ async fn a_log_that_cannot_be_opened_ends_the_start() -> anyhow::Result<()> {
 
 /// `audit verify`, with these arguments.
 async fn verify(arguments: &[&str]) -> anyhow::Result<Output> {
-    let all: Vec<_> = ["audit", "verify"]
+    let all: Vec<_> = ["audit", "verify", "-o", "table"]
         .iter()
         .chain(arguments)
         .copied()

@@ -11,8 +11,9 @@ async fn inspect(file: Option<&Path>) -> anyhow::Result<(Value, String)> {
     let file = file.map(|file| file.display().to_string());
     let mut arguments = vec!["inspect"];
     arguments.extend(file.as_deref());
-    let text = HostRunner::new()?.run(&arguments).await?;
-    arguments.push("--json");
+    let text = [arguments.as_slice(), &["-o", "table"]].concat();
+    let text = HostRunner::new()?.run(&text).await?;
+    arguments.extend(["-o", "json"]);
     let json = HostRunner::new()?.run(&arguments).await?;
     for output in [&text, &json] {
         assert_eq!(output.status, Some(0), "{output:?}");
@@ -35,9 +36,9 @@ fn imports(inspection: &Value, granted: bool) -> Vec<&str> {
 /// The embedded list was read when the component was embedded.
 #[tokio::test]
 async fn the_embedded_list_of_tools_is_that_of_the_component() -> anyhow::Result<()> {
-    let embedded = HostRunner::new()?.run(&["tools", "--json"]).await?;
+    let embedded = HostRunner::new()?.run(&["tools", "-o", "json"]).await?;
     let own = HostRunner::new()?.component(&component()?);
-    let own = own.run(&["tools", "--json"]).await?;
+    let own = own.run(&["tools", "-o", "json"]).await?;
     embedded.assert_succeeds();
     assert_eq!(embedded.stdout, own.stdout);
     assert!(own.stdout.contains("list_guests"), "{}", own.stdout);
@@ -125,7 +126,9 @@ async fn a_component_of_another_world_is_reported() -> anyhow::Result<()> {
     std::fs::write(&file, b"\0asm\x01\0\0\0")?;
     let name = file.display().to_string();
     for name in [name.as_str(), "/nonexistent.wasm", "/etc/passwd"] {
-        let output = HostRunner::new()?.run(&["inspect", name]).await?;
+        let output = HostRunner::new()?
+            .run(&["inspect", name, "-o", "table"])
+            .await?;
         output.assert_refused(&[name]);
     }
     Ok(())
@@ -135,7 +138,7 @@ async fn a_component_of_another_world_is_reported() -> anyhow::Result<()> {
 #[tokio::test]
 async fn the_calls_of_each_tool_are_shown_with_their_privileges() -> anyhow::Result<()> {
     let host = HostRunner::new()?;
-    let output = host.run(&["inspect", "--calls", "--json"]).await?;
+    let output = host.run(&["inspect", "--calls", "-o", "json"]).await?;
     assert_eq!(output.status, Some(0), "{output:?}");
     let own: Value = serde_json::from_str(&output.stdout)?;
     let own = own["calls"].as_object().context("no calls")?;
@@ -147,7 +150,7 @@ async fn the_calls_of_each_tool_are_shown_with_their_privileges() -> anyhow::Res
         }
     }
     let hostile = hostile_component()?.display().to_string();
-    let arguments = ["inspect", hostile.as_str(), "--calls"];
+    let arguments = ["inspect", hostile.as_str(), "--calls", "-o", "table"];
     let output = HostRunner::new()?.run(&arguments).await?;
     let narrow = "send_raw_undeclared may make these calls\n  GET /version  (any token)\n";
     assert!(output.stdout.contains(narrow), "{output:?}");

@@ -21,7 +21,7 @@ fn vmids(list: &Value) -> Vec<u64> {
 
 /// Runs `policy explain` and gives its answer, and whether it allowed.
 async fn explain(host: HostRunner, arguments: &[&str]) -> anyhow::Result<(Value, bool)> {
-    let arguments = [&["policy", "explain", "--json"], arguments].concat();
+    let arguments = [&["policy", "explain", "-o", "json"], arguments].concat();
     let output = host.run(&arguments).await?;
     let allowed = match output.status {
         Some(0) => true,
@@ -226,7 +226,7 @@ async fn what_a_preset_never_allows_is_not_offered() -> anyhow::Result<()> {
         "--preset=admin",
         "--read-only",
     ] {
-        let command = ["tools", "--json", "--toolsets=all", flag];
+        let command = ["tools", "-o", "json", "--toolsets=all", flag];
         let output = HostRunner::new()?.run(&command).await?;
         let tools: Vec<Value> = serde_json::from_str(&output.stdout)?;
         for tool in &tools {
@@ -698,7 +698,14 @@ async fn explain_masks_passwords() -> anyhow::Result<()> {
     let arguments = json!({ "vmid": 100, "password": "hunter2-hunter2" }).to_string();
     let host = sim.host()?.secret("hunter2-hunter2");
     let output = host
-        .run(&["policy", "explain", "set_cloud_init", &arguments])
+        .run(&[
+            "policy",
+            "explain",
+            "set_cloud_init",
+            &arguments,
+            "-o",
+            "table",
+        ])
         .await?;
     assert!(output.stdout.contains("cipassword=(hidden)"), "{output:?}");
     Ok(())
@@ -861,7 +868,7 @@ async fn confirmation_is_explained_and_asked_by_call() -> anyhow::Result<()> {
         let requests = answer["requests"].as_array().unwrap();
         let asked = requests.iter().any(|one| one["asks_user"] == true);
         assert_eq!(asked, asks, "{confirm} {tool}: {answer:#}");
-        let command = ["policy", "explain", tool, arguments];
+        let command = ["policy", "explain", tool, arguments, "-o", "table"];
         let output = host(confirm)?.run(&command).await?;
         assert_eq!(output.stdout.contains("rule confirm"), asks, "{output:?}");
     }

@@ -689,7 +689,7 @@ async fn a_call_on_the_command_line_prints_its_result() -> anyhow::Result<()> {
     assert!(output.stderr.contains("999"), "{output:?}");
     let output = sim
         .host()?
-        .run(&["call", "--json", "get_guest", r#"{"vmid":999}"#])
+        .run(&["call", "-o", "json", "get_guest", r#"{"vmid":999}"#])
         .await?;
     assert_eq!(output.status, Some(1), "{output:?}");
     let error: Value = serde_json::from_str(&output.stdout)?;
@@ -700,7 +700,7 @@ async fn a_call_on_the_command_line_prints_its_result() -> anyhow::Result<()> {
     );
     let output = sim
         .host()?
-        .run(&["call", "--json", "get_guest", r#"{"vmid":5}"#])
+        .run(&["call", "-o", "json", "get_guest", r#"{"vmid":5}"#])
         .await?;
     let error: Value = serde_json::from_str(&output.stdout)?;
     assert_eq!(error["error"], "invalid-arguments", "{error}");
@@ -708,7 +708,7 @@ async fn a_call_on_the_command_line_prints_its_result() -> anyhow::Result<()> {
 
     // No such tool.
     let output = sim.host()?.run(&["call", "list_guest", "{}"]).await?;
-    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_eq!(output.status, Some(2), "{output:?}");
     assert!(output.stderr.contains("list_guest"), "{output:?}");
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 async fn a_component_with_sockets_is_not_loaded() -> anyhow::Result<()> {
     let sim = start_sim().await?;
     let host = sim.host()?.component(&hostile_sockets_component()?);
-    let output = host.run(&["tools"]).await?;
+    let output = host.run(&["tools", "-o", "table"]).await?;
     assert_eq!(output.status, Some(2), "{output:?}");
     assert_eq!(output.stdout, "");
     assert!(output.stderr.contains("wasi:sockets"), "{output:?}");

@@ -10,7 +10,7 @@ use wasmparser::{Encoding, Parser, Payload};
 
 /// The tool list needs no settings and reaches nothing.
 async fn tools() -> anyhow::Result<Vec<Value>> {
-    let output = HostRunner::new()?.run(&["tools", "--json"]).await?;
+    let output = HostRunner::new()?.run(&["tools", "-o", "json"]).await?;
     anyhow::ensure!(output.status == Some(0), "{output:?}");
     let list: Value = serde_json::from_str(&output.stdout)?;
     let tools = list.as_array().or_else(|| list.get("tools")?.as_array());
@@ -178,7 +178,7 @@ async fn the_list_fits_its_budget() -> anyhow::Result<()> {
         (&["--preset=admin", "--toolsets=default"], 40, 32 * 1024),
         (&["--preset=admin", "--toolsets=all"], 75, 60 * 1024),
     ] {
-        let command = ["tools", "--json"].iter().chain(arguments);
+        let command = ["tools", "-o", "json"].iter().chain(arguments);
         let command: Vec<&str> = command.copied().collect();
         let output = HostRunner::new()?.run(&command).await?;
         let list: Vec<Value> = serde_json::from_str(&output.stdout)?;
@@ -209,7 +209,7 @@ async fn the_list_fits_its_budget() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_command_line_lists_every_tool() -> anyhow::Result<()> {
-    let output = HostRunner::new()?.run(&["tools"]).await?;
+    let output = HostRunner::new()?.run(&["tools", "-o", "table"]).await?;
     assert_eq!(output.status, Some(0), "{output:?}");
     for tool in tools().await? {
         let name = tool["name"].as_str().unwrap();

@@ -321,7 +321,7 @@ async fn the_ceiling_can_be_set() -> anyhow::Result<()> {
 async fn a_ceiling_out_of_bounds_is_refused() -> anyhow::Result<()> {
     for wrong in ["999", "100001", "many", "-1"] {
         let host = HostRunner::new()?.env_mistaken("PROXMOX_MCP_RESULT_TOKENS", wrong);
-        let output = host.run(&["tools"]).await?;
+        let output = host.run(&["tools", "-o", "table"]).await?;
         output.assert_refused(&["PROXMOX_MCP_RESULT_TOKENS", "from 1000 to 100000"]);
     }
     Ok(())

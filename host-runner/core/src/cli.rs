@@ -1,18 +1,26 @@
 //! The command line.
 
 mod arguments;
+mod environment;
 mod faulty;
+mod help;
 mod operator;
 mod options;
+mod output;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand, ValueEnum as _};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
+use clap_complete::Shell;
 
-pub(crate) use self::arguments::{AuditCommand, ForwardArgs, PolicyCommand, ServeArgs};
+pub(crate) use self::arguments::{
+    AuditCommand, CallArgs, ExplainArgs, ForwardArgs, HealthArgs, InspectArgs, PolicyCommand,
+    ServeArgs, ToolsArgs, VerifyArgs,
+};
 pub(crate) use self::faulty::client_fault;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::options::Options;
+pub(crate) use self::output::{Format, OutputArgs};
 
 use crate::digest::Digest;
 use crate::log::LogFormat;
@@ -29,7 +37,12 @@ use crate::settings::{EnvFile, SettingsError, Sources, Variable};
 /// flag: give it as PROXMOX_TOKEN_SECRET, or name a file that holds it in
 /// PROXMOX_TOKEN_SECRET_FILE.
 #[derive(Debug, Parser)]
-#[command(name = "host-runner", version, disable_help_subcommand = true)]
+#[command(
+    name = "host-runner",
+    version,
+    disable_help_subcommand = true,
+    after_long_help = help::ALL
+)]
 pub(crate) struct Cli {
     /// Options of all commands.
     #[command(flatten)]
@@ -62,41 +75,26 @@ enum Serve {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve MCP on stdin and stdout (the default), or over HTTP with --http
+    #[command(after_long_help = help::SERVE)]
     Serve(Box<ServeArgs>),
-    /// List the tools; needs no settings
-    Tools {
-        /// As JSON, with the schemas
-        #[arg(long)]
-        json: bool,
-        /// Print only the SHA-256 checksum of what clients are shown under these settings:
-        /// tools, instructions, resources, prompts and views; --tools-checksum takes it
-        #[arg(long, conflicts_with_all = ["json", "guide", "surface"])]
-        checksum: bool,
-        /// Print the JSON that the checksum is computed from, to compare it with what you
-        /// approved
-        #[arg(long, conflicts_with_all = ["json", "guide"])]
-        surface: bool,
-        /// Print the resources, prompts and views that are offered, as JSON, instead of the tools
-        #[arg(long)]
-        guide: bool,
-    },
+    /// List the tools, or describe one of them; needs no settings
+    ///
+    /// With a NAME, shows the tool's arguments with their types, the fields of its result, its
+    /// effect, and the calls to Proxmox VE that it makes with the privileges that they need.
+    #[command(after_long_help = help::TOOLS)]
+    Tools(ToolsArgs),
     /// Call a tool and wait for its end
     ///
-    /// Prints its result as JSON. Exits with 1 if the tool reports an error,
-    /// with 2 if the settings or the arguments are invalid.
-    Call {
-        /// The tool's name
-        name: String,
-        /// Its arguments, as a JSON object
-        #[arg(default_value = "{}")]
-        arguments: String,
-        /// Print an error as JSON, too
-        #[arg(long)]
-        json: bool,
-        /// Consent to all changes for which the policy requires consent
-        #[arg(long)]
-        yes: bool,
-    },
+    /// Arguments are written as key=value; their types come from the tool, and `host-runner
+    /// tools NAME` lists them. A list is written as a,b or by repeating its key. A part of an
+    /// object is written as key.part=value. A value that begins with [ or { is JSON where the
+    /// tool takes a list or an object. Instead, all arguments can be one JSON object, or -
+    /// to read that object from stdin.
+    ///
+    /// On a terminal, stderr shows how the call's Proxmox task progresses. Ctrl-C ends the
+    /// call, not the task, and shows how to follow the task.
+    #[command(after_long_help = help::CALL)]
+    Call(CallArgs),
     /// Forward the requests of a component in another host to Proxmox VE
     ///
     /// Listens on a loopback address without TLS. Requests that the policy
@@ -104,37 +102,46 @@ pub(crate) enum Command {
     /// verified TLS; the component needs a key instead of the token, and never
     /// sees the token. In any --call-seconds, at most --call-requests requests
     /// are sent.
+    #[command(after_long_help = help::FORWARD)]
     Forward(ForwardArgs),
     /// Ask whether `serve --http` is ready, as container platforms do
     ///
     /// Prints what the server says. Exits with 1 if it does not answer within 5 s or is not
     /// ready. With PROXMOX_MCP_TLS_CERT, it speaks TLS and expects that certificate.
-    Health {
-        /// The address of the server [PROXMOX_MCP_HTTP]
-        address: Option<String>,
-    },
+    #[command(after_long_help = help::HEALTH)]
+    Health(HealthArgs),
     /// Show the policy, or what it decides about a call
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::POLICY)]
     Policy(PolicyCommand),
     /// Check an audit log
-    #[command(subcommand)]
+    #[command(subcommand, after_long_help = help::AUDIT)]
     Audit(AuditCommand),
     /// Show what a component imports, and which imports are granted or refused
     ///
     /// The component is not run, so this also works for one that would be
     /// refused. Needs no settings.
-    Inspect {
-        /// A component's file, instead of the one inside this program
-        #[arg(value_name = "COMPONENT")]
-        file: Option<PathBuf>,
-        /// Also list the calls to Proxmox VE that each tool declares, with the
-        /// privileges that they require; to list them, a component from a file is
-        /// run in a sandbox that sends nothing
-        #[arg(long)]
-        calls: bool,
-        /// As JSON, with the functions of each interface
-        #[arg(long)]
-        json: bool,
+    #[command(after_long_help = help::INSPECT)]
+    Inspect(InspectArgs),
+    /// Print the script that completes commands and options in a shell
+    #[command(after_long_help = help::COMPLETIONS)]
+    Completions {
+        /// The shell: bash, zsh, fish, powershell or elvish
+        #[arg(hide_possible_values = true)]
+        shell: Shell,
+    },
+    /// Print the manual page, or write one for each command into a folder
+    #[command(after_long_help = help::MAN)]
+    Man {
+        /// Write the pages host-runner.1, host-runner-call.1, … into this folder
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
+    /// Show the help of host-runner or of a command
+    #[command(after_long_help = help::HELP)]
+    Help {
+        /// The command, such as `call` or `policy show`
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
     },
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
@@ -142,7 +149,7 @@ pub(crate) enum Command {
         /// The component
         input: PathBuf,
         /// Where to write the code
-        output: PathBuf,
+        code: PathBuf,
         /// The target to compile for, if it is not that of this program. It must have the
         /// same kind of processor
         #[arg(long, value_name = "TRIPLE")]
@@ -151,19 +158,12 @@ pub(crate) enum Command {
 }
 
 impl Cli {
-    /// Reads the command line.
-    ///
-    /// clap copies the global options into each subcommand, which would take
-    /// longer than everything else before the first message is read. Serving needs
-    /// one subcommand only; whatever that cannot read is read again as a whole.
-    pub(crate) fn read() -> Result<Self, clap::Error> {
-        match Serving::try_parse() {
-            Ok(Serving { options, command }) => Ok(Self {
-                options,
-                command: command.map(|Serve::Serve(args)| Command::Serve(args)),
-            }),
-            Err(_) => Self::try_parse(),
-        }
+    /// The program's name.
+    pub(crate) const NAME: &str = "host-runner";
+
+    /// The command line as it is described in help, completions and manual pages.
+    pub(crate) fn documented() -> clap::Command {
+        Self::command()
     }
 
     /// The checksum that the tools must have, read apart from all other settings: it holds
@@ -204,7 +204,7 @@ impl Cli {
     fn env_file(&self) -> EnvFile {
         let needs_settings = matches!(
             self.command,
-            Some(Command::Call { .. } | Command::Policy(_) | Command::Tools { .. })
+            Some(Command::Call(_) | Command::Policy(_) | Command::Tools(_))
         );
         match &self.options.env_file {
             Some(path) => EnvFile::Named(path.clone()),
@@ -217,8 +217,6 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -248,6 +246,58 @@ mod tests {
                 .get_arguments()
                 .all(|arg| !arg.get_id().as_str().contains("secret"))
         );
+    }
+
+    /// Whatever sets something can be given by the environment, and its help says so.
+    #[test]
+    fn every_option_names_its_variable() {
+        let cli = Cli::command();
+        let of = |command: &str| {
+            let command = cli.get_subcommands().find(|one| one.get_name() == command);
+            command.into_iter().flat_map(clap::Command::get_arguments)
+        };
+        let options = cli.get_arguments().chain(of("serve")).chain(of("forward"));
+        for option in options {
+            let help = option
+                .get_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let name = help
+                .split("[env: ")
+                .nth(1)
+                .and_then(|rest| rest.split(']').next());
+            let name =
+                name.unwrap_or_else(|| panic!("{} has no variable: {help}", option.get_id()));
+            assert!(Variable::named(name).is_some(), "{name}");
+        }
+        assert_eq!(environment::without_option(&cli), [""; 0]);
+    }
+
+    /// Each example of the help is one that can be typed.
+    #[test]
+    fn every_example_can_be_parsed() {
+        fn check(command: &clap::Command) {
+            let text = command.get_after_long_help().map(ToString::to_string);
+            let text = text.unwrap_or_default();
+            let examples = text
+                .lines()
+                .filter(|line| line.starts_with("  host-runner"));
+            for example in examples {
+                let typed = example.split(['|', '<', '>']).next().unwrap().trim();
+                let quoted: Vec<_> = typed.split(['\'', '"']).collect();
+                let mut words: Vec<String> = Vec::new();
+                for (at, part) in quoted.iter().enumerate() {
+                    match at % 2 {
+                        0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                        _ if part.contains(':') && !part.contains(' ') => {}
+                        _ => words.push((*part).to_owned()),
+                    }
+                }
+                Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
     }
 
     #[test]

@@ -56,10 +56,9 @@ use tracing::level_filters::LevelFilter;
 
 pub use crate::engine::{Embedded, EmbeddedComponent, Pages};
 
-use crate::audit::Anchors;
 use crate::cli::{AuditCommand, Cli, Command, Operator, PolicyCommand};
 use crate::commands::CommandError;
-use crate::commands::call::Call;
+use crate::settings::Sources;
 use crate::timings::Milestone;
 
 /// The whole program.
@@ -80,12 +79,12 @@ pub fn main(embedded: Embedded) -> ExitCode {
             }
         },
     };
-    let operator = Operator::new(&cli);
+    let (cli, sources) = with_sources(cli);
+    let operator = sources.and_then(|sources| Ok(Operator::new(&cli, sources)?));
     match &operator {
         Ok(operator) => log::init(operator.log_level(), operator.log_format()),
         Err(_) => log::init(LevelFilter::WARN, cli.log_format()),
     }
-    let operator = operator.map_err(CommandError::from);
     timings::reached(Milestone::CommandLine);
     if cli.options.timings {
         timings::show();
@@ -93,11 +92,24 @@ pub fn main(embedded: Embedded) -> ExitCode {
     exit_code(run(&cli, operator, embedded))
 }
 
+/// The command line with the options that other sources give, and these sources.
+fn with_sources(cli: Cli) -> (Cli, Result<Sources, CommandError>) {
+    let sources = match cli.sources() {
+        Ok(sources) => sources,
+        Err(error) => return (cli, Err(error.into())),
+    };
+    match cli.with_options_of(&sources) {
+        Ok(Some(completed)) => (completed, Ok(sources)),
+        Ok(None) => (cli, Ok(sources)),
+        Err(problem) => (cli, Err(CommandError::Usage(problem))),
+    }
+}
+
 fn exit_code(result: Result<(), CommandError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !matches!(error, CommandError::Reported | CommandError::Faulty) {
+            if !matches!(error, CommandError::Reported(_) | CommandError::Faulty) {
                 report(&error);
             }
             ExitCode::from(error.exit_code())
@@ -139,28 +151,21 @@ async fn dispatch(
 ) -> Result<(), CommandError> {
     // These need no settings at all.
     match &cli.command {
-        Some(Command::Audit(AuditCommand::Verify {
-            files,
-            expect,
-            from,
-        })) => {
-            let anchors = Anchors {
-                from: *from,
-                expect: expect.clone(),
-            };
-            return commands::audit::verify(files, &anchors);
+        Some(Command::Audit(AuditCommand::Verify(args))) => return commands::audit::verify(args),
+        Some(Command::Inspect(args)) => {
+            let source = cli.options.component_or(args.file.as_deref(), embedded);
+            return commands::inspect::run(&source, args).await;
         }
-        Some(Command::Inspect { file, calls, json }) => {
-            let source = cli.options.component_or(file.as_deref(), embedded);
-            return commands::inspect::run(&source, *calls, *json).await;
-        }
+        Some(Command::Completions { shell }) => return commands::completions::run(*shell),
+        Some(Command::Man { out }) => return commands::man::run(out.as_deref()),
+        Some(Command::Help { command }) => return commands::help::run(command),
         Some(Command::Precompile {
             input,
-            output,
+            code,
             target,
         }) => {
             let native = embedded.target;
-            return commands::precompile::run(input, output, target.as_deref(), native).await;
+            return commands::precompile::run(input, code, target.as_deref(), native).await;
         }
         _ => {}
     }
@@ -173,51 +178,27 @@ async fn dispatch(
     if let Some(Command::Forward(args)) = &cli.command {
         return commands::forward::run(operator, embedded, args).await;
     }
-    let operator = operator?;
-    // What clients are shown is of all clusters.
+    with_settings(cli, operator?, embedded).await
+}
+
+/// The commands that need settings that can be used.
+async fn with_settings(
+    cli: &Cli,
+    operator: Operator<'_>,
+    embedded: Embedded,
+) -> Result<(), CommandError> {
     match &cli.command {
-        Some(Command::Tools { checksum: true, .. }) => {
-            return commands::tools::checksum(&operator.by_cluster()?, embedded).await;
+        Some(Command::Tools(args)) => commands::tools::run(operator, embedded, args).await,
+        Some(Command::Health(args)) => commands::health::run(&operator, args).await,
+        Some(Command::Call(args)) => {
+            commands::call::run(&operator.of_one_cluster()?, embedded, args).await
         }
-        Some(Command::Tools { surface: true, .. }) => {
-            return commands::tools::surface(&operator.by_cluster()?, embedded).await;
+        Some(Command::Policy(PolicyCommand::Show { client, output })) => {
+            commands::policy::show(&operator.of_one_cluster()?, client.as_deref(), output)
         }
-        Some(Command::Tools { guide: true, .. }) => {
-            return commands::tools::guide(&operator.by_cluster()?, embedded).await;
+        Some(Command::Policy(PolicyCommand::Explain(args))) => {
+            commands::policy::explain(&operator.of_one_cluster()?, embedded, args).await
         }
-        _ => {}
-    }
-    let operator = match &cli.command {
-        Some(Command::Health { .. }) => operator,
-        _ => operator.of_one_cluster()?,
-    };
-    match &cli.command {
-        Some(Command::Tools { json, .. }) => commands::tools::run(&operator, embedded, *json).await,
-        Some(Command::Call {
-            name,
-            arguments,
-            json,
-            yes,
-        }) => {
-            let call = Call {
-                name,
-                arguments,
-                json: *json,
-                yes: *yes,
-            };
-            commands::call::run(&operator, embedded, &call).await
-        }
-        Some(Command::Health { address }) => {
-            commands::health::run(&operator, address.as_deref()).await
-        }
-        Some(Command::Policy(PolicyCommand::Show { client })) => {
-            commands::policy::show(&operator, client.as_deref())
-        }
-        Some(Command::Policy(PolicyCommand::Explain {
-            tool,
-            arguments,
-            json,
-        })) => commands::policy::explain(&operator, embedded, tool, arguments, *json).await,
         _ => Ok(()),
     }
 }

@@ -22,26 +22,32 @@ use crate::system::place;
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyFlags {
     /// Policy file (TOML); the flags below override it, unless it is locked
-    /// [PROXMOX_MCP_POLICY]
+    /// [env: PROXMOX_MCP_POLICY]
     #[arg(long, global = true, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Allowed actions: observe, operate or admin [default: operate]
+    /// [env: PROXMOX_MCP_PRESET]
     #[arg(long, global = true, value_name = "NAME")]
     preset: Option<Preset>,
     /// Allow only reads, and list only tools that read
+    /// [env: PROXMOX_MCP_READ_ONLY]
     #[arg(long, global = true)]
     read_only: bool,
     /// List the tools of these toolsets; `all` means every toolset, and `default` those
     /// that are on without this option
+    /// [env: PROXMOX_MCP_TOOLSETS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     toolsets: Option<Vec<String>>,
     /// List only these tools
+    /// [env: PROXMOX_MCP_TOOLS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     tools: Option<Vec<String>>,
     /// Do not list these tools
+    /// [env: PROXMOX_MCP_EXCLUDE_TOOLS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     exclude_tools: Option<Vec<String>>,
     /// Enable these tools, which are marked dangerous
+    /// [env: PROXMOX_MCP_ALLOW_TOOL]
     #[arg(
         long = "allow-tool",
         global = true,
@@ -51,39 +57,50 @@ pub(crate) struct PolicyFlags {
     allow_tools: Option<Vec<String>>,
     /// Restrict the scope to these guests: vmids and ranges, such as
     /// 100,200-299
+    /// [env: PROXMOX_MCP_VMIDS]
     #[arg(long, global = true, value_name = "RANGES", value_delimiter = ',')]
     vmids: Option<Vec<VmidRange>>,
     /// Restrict the scope to guests in these pools
+    /// [env: PROXMOX_MCP_POOLS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     pools: Option<Vec<String>>,
     /// Restrict the scope to guests with one of these tags
+    /// [env: PROXMOX_MCP_TAGS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     tags: Option<Vec<String>>,
     /// Restrict the scope to these nodes and their guests
+    /// [env: PROXMOX_MCP_NODES]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     nodes: Option<Vec<String>>,
     /// Restrict the scope to these storages
+    /// [env: PROXMOX_MCP_STORAGES]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     storages: Option<Vec<String>>,
     /// Changes that need the user's consent: never, destructive or writes
     /// [default: never]
+    /// [env: PROXMOX_MCP_CONFIRM]
     #[arg(long, global = true, value_name = "WHICH")]
     confirm: Option<Confirm>,
     /// If the client cannot ask for consent: refuse or allow [default: refuse]
+    /// [env: PROXMOX_MCP_CONFIRM_FALLBACK]
     #[arg(long, global = true, value_name = "WHAT")]
     confirm_fallback: Option<Fallback>,
     /// Maximum number of changes per minute [default: no limit]
+    /// [env: PROXMOX_MCP_WRITES_PER_MINUTE]
     #[arg(long, global = true, value_name = "COUNT")]
     writes_per_minute: Option<NonZeroU32>,
     /// Maximum number of destructive changes per minute [default: no limit]
+    /// [env: PROXMOX_MCP_DESTRUCTIVE_PER_MINUTE]
     #[arg(long, global = true, value_name = "COUNT")]
     destructive_per_minute: Option<NonZeroU32>,
     /// Append an audit log of JSON lines to this file; -, journald and syslog are stderr
     /// and the daemons of this machine (write ./journald for a file of this name)
+    /// [env: PROXMOX_MCP_AUDIT]
     #[arg(long, global = true, value_name = "TARGET")]
     audit: Option<PathBuf>,
     /// Whether to refuse changes while the audit log cannot be written
     /// [default: true]
+    /// [env: PROXMOX_MCP_AUDIT_REQUIRED]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true")]
     audit_required: Option<bool>,
@@ -459,8 +476,10 @@ pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
 pub(crate) struct Choice {
     /// Of these toolsets, by name or keyword; those on by default where neither a
     /// toolset nor a tool is named.
+    /// [env: PROXMOX_MCP_TOOLSETS]
     pub toolsets: Option<BTreeSet<String>>,
     /// Of these tools; all where none is named.
+    /// [env: PROXMOX_MCP_TOOLS]
     pub tools: Option<BTreeSet<String>>,
     /// But not these.
     pub exclude: BTreeSet<String>,
@@ -469,6 +488,7 @@ pub(crate) struct Choice {
     /// All dangerous ones.
     pub all_dangerous: bool,
     /// Only those that change nothing.
+    /// [env: PROXMOX_MCP_READ_ONLY]
     pub read_only: bool,
     /// Only those of which this allows something.
     pub policy: Option<Policy>,

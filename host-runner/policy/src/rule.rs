@@ -139,7 +139,7 @@ impl Rule {
             Self::ReadOnlyTool => "Changes by a tool that is annotated as read-only",
             Self::UndeclaredCall => {
                 "Requests that the tool does not declare among its calls (`host-runner tools \
-                 --json` shows them). This holds for the follow-up of its tasks, too"
+                 -o json` shows them). This holds for the follow-up of its tasks, too"
             }
             Self::Confirm => "Changes that need the user's consent and did not get it",
             Self::Limits => {

@@ -31,14 +31,17 @@ pub struct HostRunner {
 }
 
 /// The commands that do not serve MCP.
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 11] = [
     "audit",
     "tools",
     "call",
     "policy",
     "forward",
+    "completions",
     "health",
+    "help",
     "inspect",
+    "man",
     "precompile",
 ];
 

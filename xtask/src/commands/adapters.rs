@@ -105,7 +105,7 @@ pub(crate) struct Built {
 pub(crate) fn tools(workspace: &Workspace, preset: Option<Preset>) -> Result<Vec<Value>> {
     let host_runner = workspace.binary("host-runner");
     let mut command = Command::new(host_runner);
-    command.args(["tools", "--json", "--preset"]);
+    command.args(["tools", "-o", "json", "--preset"]);
     command.arg(preset.unwrap_or(Preset::Admin).name());
     let list = output(&mut command)?;
     let list: Value = serde_json::from_str(&list)?;

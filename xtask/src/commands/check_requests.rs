@@ -92,7 +92,7 @@ fn check_table(logs: &[PathBuf]) -> Result<()> {
 /// (a refused one fails the test that causes it); lists those that were not made.
 fn check_declarations(workspace: &Workspace, logs: &[PathBuf]) -> Result<()> {
     let host_runner = workspace.binary("host-runner");
-    let tools = output(Command::new(host_runner).args(["tools", "--json"]))?;
+    let tools = output(Command::new(host_runner).args(["tools", "-o", "json"]))?;
     let tools: Vec<Value> = serde_json::from_str(&tools)?;
     let mut made = BTreeSet::new();
     for log in logs {

@@ -66,7 +66,7 @@ impl Docs {
 
     fn settle_all(&self, workspace: &Workspace) -> Result<()> {
         let host_runner = workspace.binary("host-runner");
-        let list = output(Command::new(host_runner).args(["tools", "--json"]))?;
+        let list = output(Command::new(host_runner).args(["tools", "-o", "json"]))?;
         let tools: Vec<Value> = serde_json::from_str(&list)?;
         let all = ["tools", "--guide", "--toolsets=all"];
         let guide = output(Command::new(workspace.binary("host-runner")).args(all))?;

@@ -41,6 +41,10 @@ pub(crate) struct Report {
     pub problems: Vec<String>,
     /// One line.
     pub summary: String,
+    /// How many lines of the log there are.
+    pub lines: u64,
+    /// The hash of the last line.
+    pub last_hash: Option<Digest>,
 }
 
 /// Checks files, the oldest one first. Fails if one of them cannot be read.
@@ -345,6 +349,8 @@ impl Verifier {
         Report {
             problems: self.problems,
             summary: format!("{verdict}: {}", parts.join(", ")),
+            lines: self.lines,
+            last_hash: self.ends.last().map(|end| end.hash),
         }
     }
 }

@@ -29,29 +29,9 @@ pub(crate) struct Operator<'a> {
 }
 
 impl<'a> Operator<'a> {
-    /// Reads the environment and the file of settings that counts.
-    pub(crate) fn new(cli: &'a Cli) -> Result<Self, SettingsError> {
+    /// With what these sources give. Fails if a setting that every command needs is invalid.
+    pub(crate) fn new(cli: &'a Cli, sources: Sources) -> Result<Self, SettingsError> {
         let options = &cli.options;
-        let of_serve = match &cli.command {
-            Some(Command::Serve(args)) => Some(args.settings()),
-            _ => None,
-        };
-        let flags = [
-            (Variable::Url, options.url.as_deref()),
-            (Variable::User, options.user.as_deref()),
-            (Variable::TokenId, options.token_id.as_deref()),
-            (Variable::VerifySsl, options.verify_ssl.as_deref()),
-            (Variable::CaFile, options.ca_file.as_deref()),
-            (Variable::Fingerprint, options.fingerprint.as_deref()),
-            (Variable::ClientCert, options.client_cert.as_deref()),
-            (Variable::ClientKey, options.client_key.as_deref()),
-            (Variable::Clusters, options.clusters.as_deref()),
-        ];
-        let flags: Vec<_> = flags
-            .into_iter()
-            .chain(of_serve.into_iter().flatten())
-            .collect();
-        let sources = Sources::collect(&flags, &cli.env_file())?;
         // Said here, so that every command says it.
         sources.log_level()?;
         sources.log_format()?;
@@ -75,6 +55,7 @@ impl<'a> Operator<'a> {
             false => self.sources.clusters()?,
         };
         let wanted = self.options.cluster.as_deref();
+        let wanted = wanted.filter(|_| !self.options.demo);
         let names: Vec<_> = clusters.iter().map(|one| one.name.to_string()).collect();
         if let Some(wanted) = wanted
             && !names.iter().any(|name| name == wanted)
@@ -213,5 +194,29 @@ impl<'a> Operator<'a> {
     /// What the operator should know of the settings.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.sources.warnings()
+    }
+}
+
+impl Cli {
+    /// Reads the environment and the file of settings that counts.
+    pub(crate) fn sources(&self) -> Result<Sources, SettingsError> {
+        let options = &self.options;
+        let of_serve = match &self.command {
+            Some(Command::Serve(args)) => Some(args.settings()),
+            _ => None,
+        };
+        let flags = [
+            (Variable::Url, options.url.as_deref()),
+            (Variable::User, options.user.as_deref()),
+            (Variable::TokenId, options.token_id.as_deref()),
+            (Variable::VerifySsl, options.verify_ssl.as_deref()),
+            (Variable::CaFile, options.ca_file.as_deref()),
+            (Variable::Fingerprint, options.fingerprint.as_deref()),
+            (Variable::ClientCert, options.client_cert.as_deref()),
+            (Variable::ClientKey, options.client_key.as_deref()),
+            (Variable::Clusters, options.clusters.as_deref()),
+        ];
+        let flags = flags.into_iter().chain(of_serve.into_iter().flatten());
+        Sources::collect(&flags.collect::<Vec<_>>(), &self.env_file())
     }
 }

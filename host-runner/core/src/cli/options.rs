@@ -17,46 +17,49 @@ use crate::settings::{Detail, FitToken, ResultTokens, poll_seconds};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Address of Proxmox VE; HTTPS only. Several addresses of one cluster are separated by
-    /// commas: the first that answers is used [PROXMOX_URL]
+    /// commas: the first that answers is used [env: PROXMOX_URL]
     #[arg(long, global = true, help_heading = "Settings")]
     pub(super) url: Option<String>,
-    /// User that owns the token, such as mcp@pve [PROXMOX_USER]
+    /// User that owns the token, such as mcp@pve [env: PROXMOX_USER]
     #[arg(long, global = true, help_heading = "Settings")]
     pub(super) user: Option<String>,
-    /// The token's name, or user@realm!name [PROXMOX_TOKEN_ID]
+    /// The token's name, or user@realm!name [env: PROXMOX_TOKEN_ID]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Settings")]
     pub(super) token_id: Option<String>,
-    /// Whether to check the certificate: true or false [PROXMOX_VERIFY_SSL]
+    /// Whether to check the certificate: true or false [env: PROXMOX_VERIFY_SSL]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1,
           default_missing_value = "true", help_heading = "Settings")]
     pub(super) verify_ssl: Option<String>,
     /// CA certificates to trust in addition to the system's (PEM)
-    /// [PROXMOX_CA_FILE]
+    /// [env: PROXMOX_CA_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(super) ca_file: Option<String>,
     /// SHA-256 fingerprints of the only certificates to accept; `HOST=` before one of them
     /// limits it to that address
-    /// [PROXMOX_FINGERPRINT]
+    /// [env: PROXMOX_FINGERPRINT]
     #[arg(long, global = true, value_name = "AA:BB:…", help_heading = "Settings")]
     pub(super) fingerprint: Option<String>,
     /// The certificate to show to a server that asks for one, with its chain (PEM)
-    /// [PROXMOX_CLIENT_CERT]
+    /// [env: PROXMOX_CLIENT_CERT]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(super) client_cert: Option<String>,
-    /// The private key of --client-cert (PEM) [PROXMOX_CLIENT_KEY]
+    /// The private key of --client-cert (PEM) [env: PROXMOX_CLIENT_KEY]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(super) client_key: Option<String>,
     /// A file (TOML) with a section [clusters.NAME] for each cluster, instead of the settings
-    /// above [PROXMOX_MCP_CLUSTERS]
+    /// above [env: PROXMOX_MCP_CLUSTERS]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(super) clusters: Option<String>,
     /// Use only this cluster of that file
+    /// [env: PROXMOX_MCP_CLUSTER]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Settings")]
     pub(super) cluster: Option<String>,
     /// A file of NAME=value lines with settings
+    /// [env: PROXMOX_MCP_ENV_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Settings")]
     pub(super) env_file: Option<PathBuf>,
     /// Read settings from .env in the working directory, even when serving
+    /// [env: PROXMOX_MCP_DOTENV]
     #[arg(
         long,
         global = true,
@@ -65,6 +68,7 @@ pub(crate) struct Options {
     )]
     pub(super) dotenv: bool,
     /// Use the built-in simulated cluster
+    /// [env: PROXMOX_MCP_DEMO]
     #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
         "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "client_cert",
         "client_key", "env_file", "dotenv", "clusters", "cluster",
@@ -72,18 +76,22 @@ pub(crate) struct Options {
     pub demo: bool,
 
     /// Run this component instead of the embedded one
+    /// [env: PROXMOX_MCP_COMPONENT]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) component: Option<PathBuf>,
     /// Refuse to run a component with another SHA-256 digest
+    /// [env: PROXMOX_MCP_COMPONENT_SHA256]
     #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
     component_sha256: Option<Digest>,
     /// Follow a Proxmox task for this long before returning with the task still running
     /// [default: 50 when serving, no limit for `call`]
+    /// [env: PROXMOX_MCP_WAIT_SECONDS]
     #[arg(long, global = true, value_name = "SECONDS")]
     pub(super) wait_seconds: Option<u64>,
 
     /// Memory limit of one call's component; the process as a whole uses at
     /// most this plus 192 MiB more than when idle
+    /// [env: PROXMOX_MCP_MEMORY_MIB]
     #[arg(
         long,
         global = true,
@@ -93,6 +101,7 @@ pub(crate) struct Options {
     )]
     pub(super) memory_mib: NonZeroUsize,
     /// Processor time that one call may use, in the component and in the host
+    /// [env: PROXMOX_MCP_CPU_SECONDS]
     #[arg(
         long,
         global = true,
@@ -102,6 +111,7 @@ pub(crate) struct Options {
     )]
     pub(super) cpu_seconds: NonZeroU64,
     /// Time limit of one call, without the task that it started
+    /// [env: PROXMOX_MCP_CALL_SECONDS]
     #[arg(
         long,
         global = true,
@@ -111,6 +121,7 @@ pub(crate) struct Options {
     )]
     pub(super) call_seconds: NonZeroU64,
     /// Number of calls that run at the same time; further calls are queued
+    /// [env: PROXMOX_MCP_CONCURRENCY]
     #[arg(
         long,
         global = true,
@@ -122,6 +133,7 @@ pub(crate) struct Options {
 
     /// Requests that one call may make; while a task is followed, reads are counted anew
     /// for each look at it
+    /// [env: PROXMOX_MCP_CALL_REQUESTS]
     #[arg(
         long,
         global = true,
@@ -138,39 +150,40 @@ pub(crate) struct Options {
     /// When serving, leave out tools for which the token has no privilege: `auto` waits
     /// only briefly for Proxmox VE to say what the token may do, `on` waits for the
     /// answer, `off` does not ask
-    /// [PROXMOX_MCP_FIT_TOKEN] [default: auto]
+    /// [env: PROXMOX_MCP_FIT_TOKEN] [default: auto]
     #[arg(long, global = true, value_name = "WHEN")]
     pub(super) fit_token: Option<FitToken>,
 
     /// Format of the text of results, unless a call chooses with its argument `detail`:
     /// `concise` (tables), or `full` (JSON, with complete schemas in the list of tools)
-    /// [PROXMOX_MCP_DETAIL] [default: concise]
+    /// [env: PROXMOX_MCP_DETAIL] [default: concise]
     #[arg(long, global = true, value_name = "HOW")]
     pub(super) detail: Option<Detail>,
     /// The maximum size of a result in tokens, counted as 2 bytes of text each (1,000 to
     /// 100,000). Longer lists are returned in parts, and the result says how to continue
-    /// [PROXMOX_MCP_RESULT_TOKENS] [default: 20000]
+    /// [env: PROXMOX_MCP_RESULT_TOKENS] [default: 20000]
     #[arg(long, global = true, value_name = "TOKENS", value_parser = ResultTokens::parse)]
     pub(super) result_tokens: Option<ResultTokens>,
     /// When serving, how often to read the resources that a client watches for changes
-    /// [PROXMOX_MCP_POLL_SECONDS] [default: 10]
+    /// [env: PROXMOX_MCP_POLL_SECONDS] [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", value_parser = poll_seconds)]
     pub(super) poll_seconds: Option<Duration>,
     /// Refuse to serve if the checksum of what clients are shown differs from this one;
     /// `host-runner tools --checksum` prints it
-    /// [PROXMOX_MCP_TOOLS_CHECKSUM]
+    /// [env: PROXMOX_MCP_TOOLS_CHECKSUM]
     #[arg(long, global = true, value_name = "HEX", value_parser = Digest::parse)]
     pub(super) tools_checksum: Option<Digest>,
 
     /// Write to stderr when each phase of the start ends
+    /// [env: PROXMOX_MCP_TIMINGS]
     #[arg(long, global = true)]
     pub timings: bool,
     /// Log level for stderr: off, error, warn, info, debug or trace
-    /// [PROXMOX_MCP_LOG] [default: warn]
+    /// [env: PROXMOX_MCP_LOG] [default: warn]
     #[arg(long, global = true, value_name = "LEVEL")]
     pub(super) log_level: Option<LevelFilter>,
     /// Format of the log on stderr: text, or json (a JSON object per line, with the time)
-    /// [PROXMOX_MCP_LOG_FORMAT] [default: text]
+    /// [env: PROXMOX_MCP_LOG_FORMAT] [default: text]
     #[arg(long, global = true, value_name = "FORMAT")]
     pub(super) log_format: Option<LogFormat>,
 }
@@ -198,6 +211,22 @@ impl Options {
             wall: Duration::from_secs(self.call_seconds.get()),
             concurrency: self.concurrency.get(),
         }
+    }
+
+    /// Whether a flag says where Proxmox VE is, or names a file that may.
+    pub(super) fn has_connection(&self) -> bool {
+        let texts = [
+            &self.url,
+            &self.user,
+            &self.token_id,
+            &self.verify_ssl,
+            &self.ca_file,
+            &self.fingerprint,
+            &self.client_cert,
+            &self.client_key,
+            &self.clusters,
+        ];
+        texts.iter().any(|text| text.is_some()) || self.env_file.is_some() || self.dotenv
     }
 
     /// How long to follow a task, if that was said.

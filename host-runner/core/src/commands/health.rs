@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::{CommandError, print};
-use crate::cli::Operator;
+use super::{CommandError, output, print};
+use crate::cli::{HealthArgs, Operator};
 use crate::operator_file::{self, MAX_CA_BYTES};
 use crate::sandbox;
 use crate::settings::HealthSettings;
@@ -22,16 +22,17 @@ const TIME: Duration = Duration::from_secs(5);
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Asks the server at this address whether it is ready, and prints what it says.
-pub(crate) async fn run(
-    operator: &Operator<'_>,
-    address: Option<&str>,
-) -> Result<(), CommandError> {
-    let settings = operator.health(address)?;
+pub(crate) async fn run(operator: &Operator<'_>, args: &HealthArgs) -> Result<(), CommandError> {
+    let settings = operator.health(args.address.as_deref())?;
     let asked = tokio::time::timeout(TIME, ask(&settings)).await;
     let answer = asked.map_err(|_| failed(settings.address, "it does not answer"))??;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
     if head.starts_with("HTTP/1.1 200 ") {
-        return print(body);
+        return match serde_json::from_str(body) {
+            Ok(value) => output::show_result(&args.output, body, &value),
+            // Another server than this program's.
+            Err(_) => print(body),
+        };
     }
     let status = head.lines().next().unwrap_or_default();
     Err(failed(settings.address, &format!("{status} {body}")))

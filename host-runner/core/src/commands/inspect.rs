@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use host_runner_policy::{Action, actions_of, privileges_of};
 
-use super::{CommandError, print};
+use super::{CommandError, output};
+use crate::cli::InspectArgs;
 use crate::engine::{self, ComponentSource, Import, Inspection, Limits, Loader, Program, Tool};
-use crate::render;
 use crate::sandbox::Sandbox;
 
 /// The world that a component has to be of.
@@ -17,36 +17,30 @@ const WORLD: &str = "proxmox:mcp/plugin@0.1.0";
 ///
 /// With `calls`, the calls that its tools declare are shown too. To list them, a
 /// component from a file is run; nothing is sent.
-pub(crate) async fn run(
-    source: &ComponentSource,
-    calls: bool,
-    json: bool,
-) -> Result<(), CommandError> {
+pub(crate) async fn run(source: &ComponentSource, args: &InspectArgs) -> Result<(), CommandError> {
     let inspection = engine::inspect(source)?;
-    let tools = match calls && inspection.refusal.is_none() {
+    let tools = match args.calls && inspection.refusal.is_none() {
         true => Some(list_tools(source).await?),
         false => None,
     };
-    if json {
-        let mut shown = to_json(&inspection);
-        if let (Some(tools), Some(fields)) = (&tools, shown.as_object_mut()) {
-            let tools: serde_json::Map<_, _> = tools
-                .iter()
-                .map(|tool| (tool.name.clone(), calls_of(tool)))
-                .collect();
-            fields.insert("calls".to_owned(), Value::Object(tools));
-        }
-        return print(&format!("{shown:#}"));
+    let mut shown = to_json(&inspection);
+    if let (Some(tools), Some(fields)) = (&tools, shown.as_object_mut()) {
+        let calls = tools.iter().map(|tool| (tool.name.clone(), calls_of(tool)));
+        let calls: serde_json::Map<_, _> = calls.collect();
+        fields.insert("calls".to_owned(), Value::Object(calls));
     }
-    let mut text = to_text(&inspection);
-    for tool in tools.iter().flatten() {
-        text.push_str(&format!("\n{} may make these calls", tool.name));
-        for call in &tool.calls {
-            let privileges = privileges_of(call).unwrap_or_else(|| "no call of a tool".to_owned());
-            text.push_str(&format!("\n  {call}  ({privileges})"));
+    output::show(&args.output, &shown, || {
+        let mut text = to_text(&inspection);
+        for tool in tools.iter().flatten() {
+            text.push_str(&format!("\n{} may make these calls", tool.name));
+            for call in &tool.calls {
+                let privileges =
+                    privileges_of(call).unwrap_or_else(|| "no call of a tool".to_owned());
+                text.push_str(&format!("\n  {call}  ({privileges})"));
+            }
         }
-    }
-    print(&render::for_terminal(&text))
+        text
+    })
 }
 
 async fn list_tools(source: &ComponentSource) -> Result<Vec<Tool>, CommandError> {

@@ -2,13 +2,20 @@
 
 pub(crate) mod audit;
 pub(crate) mod call;
+pub(crate) mod completions;
 pub(crate) mod forward;
 pub(crate) mod health;
+pub(crate) mod help;
 pub(crate) mod inspect;
+mod interrupt;
+pub(crate) mod man;
+mod output;
 pub(crate) mod policy;
 pub(crate) mod precompile;
 pub(crate) mod serve;
+mod tool_page;
 pub(crate) mod tools;
+mod words;
 
 use std::io::{self, Write as _};
 use std::sync::Arc;
@@ -74,15 +81,21 @@ pub(crate) enum CommandError {
         "the arguments of the call are not a JSON object ({0}), for example '{{\"vmid\":100}}'"
     )]
     Arguments(String),
+    /// An argument of a call, written as key=value, does not fit the tool.
+    #[error("{0}")]
+    Argument(String),
+    /// The user has pressed Ctrl-C.
+    #[error("{0}")]
+    Interrupted(String),
     /// The simulated cluster cannot be used.
     #[error(transparent)]
     Demo(#[from] DemoError),
     /// The tool reports an error.
     #[error("{}", render::error_text(.0))]
     Tool(ToolError),
-    /// The same, and it was printed already.
-    #[error("the tool reported an error")]
-    Reported,
+    /// What is wrong was printed already. The exit status says the rest.
+    #[error("an error was reported")]
+    Reported(u8),
     /// The command line cannot be understood.
     #[error("{0}")]
     Usage(String),
@@ -99,6 +112,9 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     Protocol(String),
 }
+
+/// The exit status after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
 
 /// What the commands that call tools need.
 pub(crate) struct Context {
@@ -129,10 +145,22 @@ impl CommandError {
             | Self::Uncompared(_)
             | Self::Request(_)
             | Self::Arguments(_)
+            | Self::Argument(_)
             | Self::Usage(_)
             | Self::Faulty => 2,
-            Self::Unhealthy(_) => 1,
-            Self::Demo(_) | Self::Tool(_) | Self::Reported | Self::Io(_) | Self::Protocol(_) => 1,
+            Self::Interrupted(_) => INTERRUPTED,
+            Self::Reported(status) => *status,
+            Self::Tool(error) => Self::exit_code_of(error),
+            Self::Unhealthy(_) | Self::Demo(_) | Self::Io(_) | Self::Protocol(_) => 1,
+        }
+    }
+
+    /// The exit status for the error of a tool: a call that was written wrong is not one
+    /// that failed.
+    pub(crate) fn exit_code_of(error: &ToolError) -> u8 {
+        match error {
+            ToolError::UnknownTool(_) | ToolError::InvalidArguments(_) => 2,
+            _ => 1,
         }
     }
 }

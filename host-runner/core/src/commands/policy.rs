@@ -3,8 +3,9 @@
 use host_runner_policy::{Confirm, Fallback, Rule};
 use serde_json::{Value, json};
 
-use super::{CommandError, Context, Process, catalog, print};
-use crate::cli::Operator;
+use super::words::Words;
+use super::{CommandError, Context, Process, catalog, output, print};
+use crate::cli::{ExplainArgs, Format, Operator, OutputArgs};
 use crate::engine::{Embedded, ToolError};
 use crate::offer::Fleet;
 use crate::render;
@@ -12,7 +13,11 @@ use crate::sandbox::{Consent, Decision, Fate, Terms};
 use crate::settings::{Settings, SettingsError};
 
 /// Prints the policy in force, for the client of this name if there is one.
-pub(crate) fn show(operator: &Operator<'_>, client: Option<&str>) -> Result<(), CommandError> {
+pub(crate) fn show(
+    operator: &Operator<'_>,
+    client: Option<&str>,
+    output: &OutputArgs,
+) -> Result<(), CommandError> {
     let layers = operator.policy_layers(client)?;
     let mut shown = layers.effective().clone();
     let rules = operator.rules(&shown)?;
@@ -33,6 +38,15 @@ pub(crate) fn show(operator: &Operator<'_>, client: Option<&str>) -> Result<(), 
             origins.push((key.to_owned(), "the default".to_owned()));
         }
     }
+    if let Some(format @ (Format::Json | Format::Yaml)) = output.chosen() {
+        let policy = serde_json::to_value(&shown).unwrap_or_default();
+        let origins: serde_json::Map<_, _> = origins
+            .into_iter()
+            .map(|(key, place)| (key, json!(place)))
+            .collect();
+        let shown = json!({ "policy": policy, "origins": origins, "allowed_actions": allowed });
+        return output::structured(format, &shown);
+    }
     let origins = origins.iter();
     let origins = origins.map(|(key, place)| format!("#   {key}: {place}\n"));
     let origins: String = origins.collect();
@@ -50,10 +64,9 @@ pub(crate) fn show(operator: &Operator<'_>, client: Option<&str>) -> Result<(), 
 pub(crate) async fn explain(
     operator: &Operator<'_>,
     embedded: Embedded,
-    tool: &str,
-    arguments: &str,
-    json: bool,
+    args: &ExplainArgs,
 ) -> Result<(), CommandError> {
+    let words = Words::read(&args.arguments)?;
     let (context, offline) = match operator.settings() {
         _ if operator.options.demo => (Context::new(operator, embedded).await?, false),
         Ok(_) => (Context::new(operator, embedded).await?, false),
@@ -69,20 +82,19 @@ pub(crate) async fn explain(
         }
         Err(error) => return Err(error.into()),
     };
-    let mut explanation = match tool.split_once(' ') {
-        Some((method, target)) => of_request(&context, method, target, arguments).await?,
-        None => of_tool(&context, tool, arguments, offline).await?,
+    let mut explanation = match args.tool.split_once(' ') {
+        Some((method, target)) => of_request(&context, method, target, words).await?,
+        None => of_tool(&context, &args.tool, words, offline).await?,
     };
     let file = operator.policy()?;
     explanation.confirm = file.confirm.unwrap_or_default();
     explanation.fallback = file.confirm_fallback.unwrap_or_default();
-    match json {
-        true => print(&format!("{:#}", explanation.to_json()))?,
-        false => print(&render::for_terminal(&explanation.to_text()))?,
-    }
+    output::show(&args.output, &explanation.to_json(), || {
+        explanation.to_text()
+    })?;
     match explanation.is_allowed() {
         true => Ok(()),
-        false => Err(CommandError::Reported),
+        false => Err(CommandError::Reported(1)),
     }
 }
 
@@ -108,15 +120,9 @@ struct Explanation {
 async fn of_tool(
     context: &Context,
     name: &str,
-    arguments: &str,
+    words: Words,
     offline: bool,
 ) -> Result<Explanation, CommandError> {
-    let arguments = match arguments {
-        "" => "{}",
-        arguments => arguments,
-    };
-    let parsed: Result<serde_json::Map<String, Value>, _> = serde_json::from_str(arguments);
-    parsed.map_err(|error| CommandError::Arguments(error.to_string()))?;
     let offer = context.catalog.offer().await?;
     let not_offered = offer.find(name).err().map(|error| error.to_string());
     let mut explanation = Explanation {
@@ -134,6 +140,7 @@ async fn of_tool(
     let Some(tool) = offer.any(name) else {
         return Ok(explanation);
     };
+    let arguments = words.for_tool(tool)?;
     let plugin = context.catalog.plugin().await?;
     let terms = Terms {
         consent: Consent::Given,
@@ -143,7 +150,7 @@ async fn of_tool(
         ..tool.terms()
     };
     let gate = plugin.gate(terms, None);
-    let end = plugin.call_tool(name, arguments, &gate).await;
+    let end = plugin.call_tool(name, &arguments, &gate).await;
     explanation.decisions = gate.decisions();
     if !offline {
         explanation.warnings = plugin.missing_of_scope().await.to_vec();
@@ -165,8 +172,9 @@ async fn of_request(
     context: &Context,
     method: &str,
     target: &str,
-    form: &str,
+    words: Words,
 ) -> Result<Explanation, CommandError> {
+    let form = words.into_form()?;
     let subject = format!("{method} {target}");
     let malformed = || CommandError::Request(subject.clone());
     let plugin = context.catalog.plugin().await?;
@@ -182,7 +190,7 @@ async fn of_request(
     };
     let gate = plugin.gate(terms, None);
     let request = gate
-        .request(method, target.trim(), form)
+        .request(method, target.trim(), &form)
         .ok_or_else(malformed)?;
     // The answer is in the decisions.
     let _ = gate.send(request, None).await;

@@ -3,22 +3,37 @@
 use serde_json::{Value, json};
 
 use super::inspect::calls_of;
-use super::{CommandError, Context, print};
-use crate::cli::Operator;
+use super::{CommandError, Context, output, print, tool_page};
+use crate::cli::{Format, Operator, OutputArgs, ToolsArgs};
 use crate::engine::{Embedded, Loader, Program, Tool};
+use crate::likeness;
 use crate::mcp;
-use crate::offer::{Fleet, Offer, OfferError};
+use crate::offer::{self, Fleet, Offer, OfferError};
 use crate::policy::Choice;
 use crate::render;
 use crate::sandbox::Sandbox;
 use crate::settings::Detail;
 
+/// Prints what was asked for of the tools. Needs no settings, and nothing can leave.
+pub(crate) async fn run(
+    operator: Operator<'_>,
+    embedded: Embedded,
+    args: &ToolsArgs,
+) -> Result<(), CommandError> {
+    // What clients are shown is of all clusters.
+    match args {
+        ToolsArgs { checksum: true, .. } => checksum(&operator.by_cluster()?, embedded).await,
+        ToolsArgs { surface: true, .. } => surface(&operator.by_cluster()?, embedded).await,
+        ToolsArgs { guide: true, .. } => {
+            guide(&operator.by_cluster()?, embedded, &args.output).await
+        }
+        args => list(&operator.of_one_cluster()?, embedded, args).await,
+    }
+}
+
 /// Prints the checksum of what clients are shown. Needs no settings, and nothing can
 /// leave.
-pub(crate) async fn checksum(
-    operators: &[Operator<'_>],
-    embedded: Embedded,
-) -> Result<(), CommandError> {
+async fn checksum(operators: &[Operator<'_>], embedded: Embedded) -> Result<(), CommandError> {
     let catalog = catalog(operators, embedded)?;
     print(
         &mcp::checksum(&catalog, detail(operators))
@@ -28,10 +43,7 @@ pub(crate) async fn checksum(
 }
 
 /// Prints the JSON that the checksum is of. Needs no settings, and nothing can leave.
-pub(crate) async fn surface(
-    operators: &[Operator<'_>],
-    embedded: Embedded,
-) -> Result<(), CommandError> {
+async fn surface(operators: &[Operator<'_>], embedded: Embedded) -> Result<(), CommandError> {
     let catalog = catalog(operators, embedded)?;
     let surface = mcp::surface(&catalog, detail(operators)).await?;
     print(&format!("{surface:#}"))
@@ -39,9 +51,10 @@ pub(crate) async fn surface(
 
 /// Prints the resources, prompts and views that are offered. Needs no settings, and nothing
 /// can leave.
-pub(crate) async fn guide(
+async fn guide(
     operators: &[Operator<'_>],
     embedded: Embedded,
+    args: &OutputArgs,
 ) -> Result<(), CommandError> {
     let catalog = catalog(operators, embedded)?;
     let guide = catalog.surface().await?.guide;
@@ -85,7 +98,7 @@ pub(crate) async fn guide(
         "prompts": prompts.collect::<Vec<_>>(),
         "views": views.collect::<Vec<_>>(),
     });
-    print(&format!("{shown:#}"))
+    output::structured(args.format(), &shown)
 }
 
 fn detail(operators: &[Operator<'_>]) -> Detail {
@@ -104,12 +117,12 @@ fn catalog(operators: &[Operator<'_>], embedded: Embedded) -> Result<Fleet, Comm
     Ok(context.catalog)
 }
 
-/// Lists the tools, and which of them the policy offers. Needs no settings, and
-/// nothing can leave.
-pub(crate) async fn run(
+/// Lists the tools and which of them the policy offers, or describes one of them. Needs no
+/// settings, and nothing can leave.
+async fn list(
     operator: &Operator<'_>,
     embedded: Embedded,
-    json: bool,
+    args: &ToolsArgs,
 ) -> Result<(), CommandError> {
     let file = operator.policy()?;
     let choice = Choice::new(&file, &operator.rules(&file)?);
@@ -120,13 +133,43 @@ pub(crate) async fn run(
     let loader = Loader::new(&program, sealed, Vec::new());
     let tools = loader.list_tools().await??;
     let offer = Offer::new(tools.clone(), &choice)?;
-    if json {
-        let tools = tools.iter().map(|tool| to_json(tool, &offer, &choice));
-        let tools: Vec<_> = tools.collect::<Result<_, _>>()?;
-        return print(&format!("{:#}", Value::Array(tools)));
+    if let Some(name) = &args.name {
+        return describe(name, &tools, &offer, &choice, &args.output);
     }
-    let lines = tools.iter().map(|tool| to_line(tool, &tools, &offer));
-    print(&lines.collect::<Vec<_>>().join("\n"))
+    let all = tools.iter().map(|tool| to_json(tool, &offer, &choice));
+    let all: Vec<_> = all.collect::<Result<_, _>>()?;
+    output::show(&args.output, &Value::Array(all), || {
+        let lines = tools.iter().map(|tool| to_line(tool, &tools, &offer));
+        lines.collect::<Vec<_>>().join("\n")
+    })
+}
+
+fn describe(
+    name: &str,
+    tools: &[Tool],
+    offer: &Offer,
+    choice: &Choice,
+    args: &OutputArgs,
+) -> Result<(), CommandError> {
+    let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
+        let known = tools.iter().map(|tool| (tool.name.as_str(), tool));
+        let nearest = likeness::nearest(name, 0.7, known).map(|tool| tool.name.clone());
+        return Err(CommandError::Argument(format!(
+            "unknown tool {name:?}{}: `host-runner tools` lists the available tools",
+            offer::perhaps(&nearest)
+        )));
+    };
+    let not_offered = offer.find(name).err().map(|reason| reason.to_string());
+    if args.format() == Format::Table {
+        let text = tool_page::text(tool, not_offered.as_deref())?;
+        return print(&text);
+    }
+    let mut described = to_json(tool, offer, choice)?;
+    if let Some(fields) = described.as_object_mut() {
+        fields.insert("not_offered".to_owned(), json!(not_offered));
+        fields.insert("example".to_owned(), json!(tool_page::example(tool)?));
+    }
+    output::structured(args.format(), &described)
 }
 
 fn to_json(tool: &Tool, offer: &Offer, choice: &Choice) -> Result<Value, CommandError> {
@@ -157,12 +200,7 @@ fn to_line(tool: &Tool, tools: &[Tool], offer: &Offer) -> String {
     let width = |text: fn(&Tool) -> &str| tools.iter().map(|tool| text(tool).len()).max();
     let names = width(|tool| &tool.name).unwrap_or_default();
     let toolsets = width(|tool| &tool.toolset).unwrap_or_default();
-    let effect = match &tool.annotations {
-        annotations if annotations.dangerous => "dangerous",
-        annotations if annotations.read_only => "reads",
-        annotations if annotations.destructive => "destructive",
-        _ => "writes",
-    };
+    let effect = tool_page::effect(&tool.annotations);
     let note = match offer.find(&tool.name) {
         Ok(_) => "",
         Err(_) => " (not offered)",

@@ -27,9 +27,10 @@ use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi::I32Exit;
 
 #[cfg(test)]
-pub(crate) use self::bindings::exports::proxmox::mcp::tools::{Annotations, FailedTask};
+pub(crate) use self::bindings::exports::proxmox::mcp::tools::FailedTask;
 pub(crate) use self::bindings::exports::proxmox::mcp::tools::{
-    ArgumentProblem, InvalidArguments, Outcome, Pending, ProxmoxTask, Tool, ToolError, ToolResult,
+    Annotations, ArgumentProblem, InvalidArguments, Outcome, Pending, ProxmoxTask, Tool, ToolError,
+    ToolResult,
 };
 pub(crate) use self::bindings::guided::exports::proxmox::mcp::guide::{
     Contents as Guide, Prompt, PromptArgument, ResourceTemplate, Suggestion, View,

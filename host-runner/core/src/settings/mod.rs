@@ -7,6 +7,7 @@
 mod address;
 mod clusters;
 mod error;
+mod flag;
 mod http;
 mod oauth;
 mod proxy;
@@ -20,6 +21,9 @@ mod variable;
 pub(crate) use self::address::Address;
 pub(crate) use self::clusters::{ALL_CLUSTERS, OfCluster};
 pub(crate) use self::error::SettingsError;
+#[cfg(test)]
+pub(crate) use self::flag::FLAGS;
+pub(crate) use self::flag::{FlagValue, early_flags};
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
 pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
 pub(crate) use self::proxy::Proxy;

@@ -299,6 +299,16 @@ impl Sources {
         }
         self.file = Some((path.to_owned(), values));
         self.named = named;
+        for name in self.ineffective_flags() {
+            let what = match named {
+                true => "give it in the environment, or as a flag",
+                false => "name the file by --env-file, or pass --dotenv",
+            };
+            self.warnings.push(format!(
+                "ignoring {name} in {}, where it has no effect: {what}",
+                path.display()
+            ));
+        }
         Ok(())
     }
 

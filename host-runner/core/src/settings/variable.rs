@@ -6,6 +6,7 @@ use std::time::Duration;
 use host_runner_policy::lookup;
 use tracing::level_filters::LevelFilter;
 
+use super::flag::{FLAGS, Flag};
 use super::trust::{CaFile, KeyFile};
 use crate::digest::Digest;
 use crate::likeness;
@@ -94,6 +95,8 @@ pub(crate) enum Variable {
     OAuthCaFile,
     /// `PROXMOX_MCP_OAUTH_SCOPE_PREFIX`
     OAuthScopePrefix,
+    /// An option of the command line, which has no other meaning.
+    Flag(&'static Flag),
 }
 
 /// Whether to leave out tools for which the token has no privilege.
@@ -156,7 +159,7 @@ impl Default for ResultTokens {
 const PREFIX: &str = "PROXMOX_";
 
 impl Variable {
-    /// All of them.
+    /// All of them, without the options of the command line in `FLAGS`.
     pub(crate) const ALL: [Self; 38] = [
         Self::Url,
         Self::User,
@@ -239,12 +242,18 @@ impl Variable {
             Self::OAuthJwks => "PROXMOX_MCP_OAUTH_JWKS",
             Self::OAuthCaFile => "PROXMOX_MCP_OAUTH_CA_FILE",
             Self::OAuthScopePrefix => "PROXMOX_MCP_OAUTH_SCOPE_PREFIX",
+            Self::Flag(flag) => flag.name,
         }
     }
 
     /// The setting of this name.
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|one| one.name() == name)
+        Self::with_flags().find(|one| one.name() == name)
+    }
+
+    /// All of them.
+    fn with_flags() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain(FLAGS.iter().map(Self::Flag))
     }
 
     /// Whether it says where Proxmox VE is and by which way, with which token to talk
@@ -311,6 +320,7 @@ impl Variable {
             Self::OAuthJwks => "https://id.example.com/realms/main/protocol/openid-connect/certs",
             Self::OAuthCaFile => "/etc/proxmox-mcp/issuer-ca.pem",
             Self::OAuthScopePrefix => "proxmox:",
+            Self::Flag(flag) => flag.example,
         }
     }
 }
@@ -339,7 +349,7 @@ pub(super) fn nearest(name: &str) -> Option<Variable> {
         "INSECURE" | "TLS_INSECURE" | "VERIFY_TLS" => Some(Variable::VerifySsl),
         _ => None,
     };
-    let known = Variable::ALL.into_iter().map(|variable| {
+    let known = Variable::with_flags().map(|variable| {
         let name = variable.name().strip_prefix(PREFIX).unwrap_or_default();
         (name, variable)
     });

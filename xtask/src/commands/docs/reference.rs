@@ -15,7 +15,7 @@ const HEAD: &str = "\
 
 # Tools
 
-All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools --json` prints the same as JSON Schema.
+All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools -o json` prints the same as JSON Schema.
 
 Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. [Resources, prompts](#resources-and-prompts) and [views](#views) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
 
@@ -56,7 +56,7 @@ fn is_in_head(call: &str) -> bool {
     common.any(|common| common.to_string() == call)
 }
 
-/// The page, from what `host-runner tools --json` and `tools --guide` print.
+/// The page, from what `host-runner tools -o json` and `tools --guide` print.
 pub(super) fn page(tools: &[Value], guide: &Value) -> Result<String> {
     let mut page = HEAD.to_owned();
     page.push_str(&toolsets(tools)?);
