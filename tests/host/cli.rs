@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const TERMINAL: [&str; 4] = [
     "/bin/sh",
     "-c",
-    "stty_() { :; }; exec script -qec \"stty cols ${COLUMNS:-200}; $*\" /dev/null",
+    "exec script -qec \"stty cols ${COLUMNS:-200}; $*\" /dev/null",
     "sh",
 ];
 
@@ -82,7 +82,7 @@ async fn a_result_is_a_table_on_a_terminal_and_json_in_a_pipe() -> anyhow::Resul
 async fn ctrl_c_names_the_task_that_keeps_running() -> anyhow::Result<()> {
     let host = HostRunner::new()?.wrapper(&CTRL_C).env("TERM", "dumb");
     let output = host
-        .run(&["--demo", "call", "stop_guest", "vmid=100"])
+        .run(&["--demo", "call", "stop_guest", "vmid=101"])
         .await?;
     assert_eq!(output.status, Some(130), "{output:?}");
     for text in [

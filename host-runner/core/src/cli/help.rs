@@ -33,9 +33,9 @@ Examples:
 pub(super) const CALL: &str = "\
 Examples:
   host-runner --demo call list_guests status=running
-  host-runner --demo call get_guest vmid=100 -o yaml
-  host-runner --demo call get_guest '{\"vmid\":100}'
-  host-runner --demo call start_guest vmid=103 wait=false
+  host-runner --demo call get_guest vmid=101 -o yaml
+  host-runner --demo call get_guest '{\"vmid\":101}'
+  host-runner --demo call start_guest vmid=140 wait=false
   host-runner call get_guest - < arguments.json
 
 Exit status:
@@ -57,7 +57,7 @@ Examples:
 pub(super) const POLICY: &str = "\
 Examples:
   host-runner policy show --preset observe
-  host-runner --demo policy explain get_guest vmid=100";
+  host-runner --demo policy explain get_guest vmid=101";
 
 pub(super) const POLICY_SHOW: &str = "\
 Examples:
@@ -67,8 +67,8 @@ Examples:
 
 pub(super) const POLICY_EXPLAIN: &str = "\
 Examples:
-  host-runner --demo policy explain get_guest vmid=100
-  host-runner --demo policy explain start_guest vmid=103 -o json
+  host-runner --demo policy explain get_guest vmid=101
+  host-runner --demo policy explain start_guest vmid=140 -o json
   host-runner policy explain \"POST /nodes/pve1/qemu/100/status/stop\" timeout=30";
 
 pub(super) const AUDIT: &str = "\

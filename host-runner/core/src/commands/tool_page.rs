@@ -90,8 +90,13 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     let properties = schema.get("properties").and_then(Value::as_object);
     let properties = properties.unwrap_or(&empty);
     let mut words = vec!["host-runner call".to_owned(), tool.name.clone()];
+    // Most changes take one guest or several, so `vmid` is not required.
+    let changes = !tool.annotations.read_only;
+    let subject = ["vmid", "node"]
+        .into_iter()
+        .find(|name| properties.contains_key(*name));
     for (name, property) in properties {
-        if is_required(&schema, name) {
+        if is_required(&schema, name) || (changes && subject == Some(name.as_str())) {
             words.push(format!(
                 "{name}={}",
                 example_value(name, resolved(&schema, property))
@@ -104,19 +109,21 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
 fn example_value(name: &str, schema: &Value) -> String {
     let choice = schema.pointer("/enum/0").and_then(Value::as_str);
     let value = match name {
-        "vmid" | "vmids" => "100",
+        "vmid" | "vmids" => "101",
         "node" => "pve1",
         "target_node" => "pve2",
         "storage" | "target_storage" => "local",
-        "upid" => "UPID:pve1:00000001:00000002:6925A000:qmstart:100:root@pam:",
+        "upid" => "UPID:pve1:00000001:00000002:6925A000:qmstart:101:root@pam:",
         "snapshot" => "before-update",
         "name" => "web2",
         "disk" => "scsi0",
         "size" => "40G",
         "tags" => "web,prod",
         "command" => "[\"uptime\"]",
-        "action" => choice.unwrap_or("start"),
-        "backup" | "volid" => "local:backup/vzdump-qemu-100-2026_11_27-02_00_00.vma.zst",
+        "action" => choice.unwrap_or("ACCEPT"),
+        "template" => "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst",
+        "url" => "https://example.com/image.iso",
+        "backup" | "volid" => "local:backup/vzdump-qemu-101-2026_11_27-02_00_00.vma.zst",
         "schedule" => "02:00",
         _ => "",
     };
@@ -234,7 +241,10 @@ fn in_words<'a>(root: &'a Value, schema: &'a Value) -> (String, Option<&'a Value
             let kinds: Vec<_> = kinds.iter().filter_map(Value::as_str).collect();
             kinds.join(" or ")
         }
-        _ => "any".to_owned(),
+        _ => match one_of(schema) {
+            Some(choices) => return (choices, None),
+            None => "any".to_owned(),
+        },
     };
     match kind.as_str() {
         "array" => {
@@ -264,4 +274,17 @@ fn in_words<'a>(root: &'a Value, schema: &'a Value) -> (String, Option<&'a Value
         words.push_str(&format!(" of at most {most} characters"));
     }
     (words, None)
+}
+
+/// The choices of a schema that lists them one by one.
+fn one_of(schema: &Value) -> Option<String> {
+    let choices = schema.get("oneOf")?.as_array()?.iter();
+    let texts: Option<Vec<Vec<&str>>> = choices
+        .map(|choice| match (choice.get("const"), choice.get("enum")) {
+            (Some(text), _) => Some(vec![text.as_str()?]),
+            (None, Some(texts)) => texts.as_array()?.iter().map(Value::as_str).collect(),
+            (None, None) => None,
+        })
+        .collect();
+    Some(texts?.concat().join("|"))
 }
