@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const TERMINAL: [&str; 4] = [
     "/bin/sh",
     "-c",
-    "exec script -qec \"stty cols ${COLUMNS:-200}; $*\" /dev/null",
+    "exec script -qec \"stty rows 40 cols ${COLUMNS:-200}; $*\" /dev/null",
     "sh",
 ];
 
@@ -82,7 +82,7 @@ async fn a_result_is_a_table_on_a_terminal_and_json_in_a_pipe() -> anyhow::Resul
 async fn ctrl_c_names_the_task_that_keeps_running() -> anyhow::Result<()> {
     let host = HostRunner::new()?.wrapper(&CTRL_C).env("TERM", "dumb");
     let output = host
-        .run(&["--demo", "call", "stop_guest", "vmid=101"])
+        .run(&["--demo", "call", "start_guest", "vmid=140"])
         .await?;
     assert_eq!(output.status, Some(130), "{output:?}");
     for text in [
@@ -101,8 +101,7 @@ async fn ctrl_c_names_the_task_that_keeps_running() -> anyhow::Result<()> {
 #[tokio::test]
 async fn ctrl_c_before_a_change_says_that_nothing_was_changed() -> anyhow::Result<()> {
     let mut sim = Sim::start().await?;
-    sim.fault(json!({ "path": "/cluster/resources", "delay_ms": 20_000, "times": 1 }))
-        .await?;
+    sim.fault(json!({ "kind": "hang" })).await?;
     const INTERRUPT: &str = "\"$@\" & pid=$!; sleep 3; kill -INT $pid; wait $pid";
     let host = sim.host()?.wrapper(&["/bin/sh", "-c", INTERRUPT, "sh"]);
     let output = host.run(&["call", "stop_guest", "vmid=100"]).await?;
