@@ -89,8 +89,8 @@ async fn ctrl_c_names_the_task_that_keeps_running() -> anyhow::Result<()> {
         "task UPID:",
         "its Proxmox task UPID:",
         "may still be running",
-        "host-runner call wait_task upid=UPID:",
-        "host-runner call stop_task upid=UPID:",
+        "host-runner call wait_task upid='UPID:",
+        "host-runner call stop_task upid='UPID:",
     ] {
         assert!(output.stdout.contains(text), "{text}: {output:?}");
     }

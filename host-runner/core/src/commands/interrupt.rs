@@ -77,11 +77,11 @@ pub(super) fn left_behind(task: Option<&ProxmoxTask>, gate: &Gate) -> String {
         let upid = &task.upid;
         let stops = match task.stopped_by.as_str() {
             "" => String::new(),
-            tool => format!("\n`host-runner call {tool} upid={upid}` stops it"),
+            tool => format!("\n`host-runner call {tool} upid='{upid}'` stops it"),
         };
         return format!(
             "interrupted: nothing further of the call is begun, but its Proxmox task {upid} may \
-             still be running\n`host-runner call {} upid={upid}` follows it{stops}",
+             still be running\n`host-runner call {} upid='{upid}'` follows it{stops}",
             task.followed_by
         );
     }

@@ -91,12 +91,23 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     let properties = properties.unwrap_or(&empty);
     let mut words = vec!["host-runner call".to_owned(), tool.name.clone()];
     // Most changes take one guest or several, so `vmid` is not required.
-    let changes = !tool.annotations.read_only;
+    let changes = !tool.annotations.read_only || properties.contains_key("cluster");
     let subject = ["vmid", "node"]
         .into_iter()
         .find(|name| properties.contains_key(*name));
+    let subject = subject.or_else(|| properties.contains_key("vmids").then_some("vmids"));
+    // A change needs something to change.
+    let mut others = properties.keys().filter(|name| is_required(&schema, name));
+    let is_complete = others.any(|name| !matches!(name.as_str(), "vmid" | "node" | "name"));
+    let mut wanted = WANTED
+        .into_iter()
+        .filter(|name| properties.contains_key(*name));
+    let wanted = wanted.next().filter(|_| changes && !is_complete);
     for (name, property) in properties {
-        if is_required(&schema, name) || (changes && subject == Some(name.as_str())) {
+        if is_required(&schema, name)
+            || wanted == Some(name.as_str())
+            || (changes && subject == Some(name.as_str()))
+        {
             words.push(format!(
                 "{name}={}",
                 example_value(name, resolved(&schema, property))
@@ -105,6 +116,11 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     }
     Ok(words.join(" "))
 }
+
+/// Arguments one of which many changes need, though none of them is required.
+const WANTED: [&str; 8] = [
+    "iso", "cores", "add_tags", "bridge", "eject", "user", "enabled", "command",
+];
 
 fn example_value(name: &str, schema: &Value) -> String {
     let choice = schema.pointer("/enum/0").and_then(Value::as_str);
@@ -115,6 +131,10 @@ fn example_value(name: &str, schema: &Value) -> String {
         "storage" | "target_storage" => "local",
         "upid" => "UPID:pve1:00000001:00000002:6925A000:qmstart:101:root@pam:",
         "snapshot" => "before-update",
+        "iso" => "local:iso/debian-13.iso",
+        "cores" => "4",
+        "bridge" => "vmbr0",
+        "add_tags" => "web",
         "name" => "web2",
         "disk" => "scsi0",
         "size" => "40G",
