@@ -181,6 +181,16 @@ impl Origin {
         format!("{self}{API_PATH}{path}")
     }
 
+    /// The host: a name or an address, that of IPv6 in brackets.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Host and port, as the `Host` header and a URL name them.
     pub(crate) fn authority(&self) -> String {
         match self.port {

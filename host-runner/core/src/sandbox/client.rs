@@ -28,7 +28,7 @@ use crate::settings::{ClientCertificate, Proxy, Trust};
 use crate::timings::{self, Milestone};
 
 /// How long a connection may take, with its TLS.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same where there is another address to try.
 const SHORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long data may stay unacknowledged on a connection that was made, where there is
@@ -304,6 +304,11 @@ fn of_request(error: legacy::Error) -> SendError {
     };
     tracing::debug!("request failed: {kind:?}: {}", chain(&error));
     SendError::new(kind, detail)
+}
+
+/// What an error of a connection means. None where nothing is known of it.
+pub(super) fn explain(error: &(dyn Error + 'static)) -> Option<(FailureKind, String)> {
+    causes(error).find_map(known_cause)
 }
 
 fn of_body(error: &(dyn Error + 'static)) -> SendError {

@@ -22,7 +22,7 @@ use crate::settings::{CaFile, ClientCertificate, Trust};
 const MAX_SHOWN: usize = 16;
 
 /// Where a person sees the fingerprint that should be there.
-const WHERE_TO_COMPARE: &str = "the Proxmox web interface shows it at node > System > \
+pub(super) const WHERE_TO_COMPARE: &str = "the Proxmox web interface shows it at node > System > \
                                 Certificates; so does `pvenode cert info` on the node";
 
 /// Settings of TLS that cannot be used. Each message is one line that names
@@ -101,13 +101,8 @@ impl Roots {
         &self,
         identity: Option<Identity>,
     ) -> Result<ClientConfig, rustls::Error> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = match self {
-            Self::System(added) => Verifier::with_roots(added, &provider)?,
-            Self::Pins(pins) => Verifier::new(Check::Pins(pins.clone()), &provider),
-            Self::Anything => Verifier::new(Check::Nothing(Mutex::default()), &provider),
-        };
-        let config = ClientConfig::builder_with_provider(provider)
+        let verifier = self.verifier()?;
+        let config = ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
@@ -116,11 +111,21 @@ impl Roots {
             None => config.with_no_client_auth(),
         })
     }
+
+    /// What decides about a certificate. Reads the system's roots, too.
+    pub(super) fn verifier(&self) -> Result<Verifier, rustls::Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        match self {
+            Self::System(added) => Verifier::with_roots(added, &provider),
+            Self::Pins(pins) => Ok(Verifier::new(Check::Pins(pins.clone()), &provider)),
+            Self::Anything => Ok(Verifier::new(Check::Nothing(Mutex::default()), &provider)),
+        }
+    }
 }
 
 /// Shows a certificate to servers that ask for one.
-#[derive(Clone)]
-pub(super) struct Identity(Arc<SingleCertAndKey>);
+#[derive(Debug, Clone)]
+pub(super) struct Identity(pub(super) Arc<SingleCertAndKey>);
 
 impl Identity {
     pub(super) fn new(client: &ClientCertificate) -> Result<Self, TrustError> {
@@ -168,10 +173,11 @@ fn parse_ca_file(file: &CaFile) -> Result<Vec<CertificateDer<'static>>, TrustErr
     Ok(certificates)
 }
 
+/// Decides about the certificate of a server.
 #[derive(Debug)]
-struct Verifier {
+pub(super) struct Verifier {
     check: Check,
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
 }
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -130,6 +131,12 @@ impl Service<Uri> for Connector {
             Ok(TokioIo::new(stream))
         })
     }
+}
+
+/// Opens a connection to one address of a name, which [`Connector`] would try one after the
+/// other, to see which of them answer.
+pub(super) async fn direct(address: SocketAddr) -> io::Result<TcpStream> {
+    TcpStream::connect(address).await
 }
 
 /// Asks a proxy for a connection, which the stream is then.
