@@ -13,6 +13,7 @@
 //! - [`call`]: what a row of the table is made of.
 //! - [`calls`]: the table, one file for each area of the API.
 //! - [`Needs`]: the privileges that a row names.
+//! - [`grant`]: the commands that grant privileges.
 //! - [`slot`]: where a guest has its disks.
 //! - [`grammar`]: which values a parameter may have.
 //! - [`hardware`]: network cards, disks and drives, as requests may write them.
@@ -28,6 +29,7 @@ mod address;
 pub mod call;
 pub mod calls;
 pub mod grammar;
+pub mod grant;
 pub mod hardware;
 mod needs;
 pub mod size;

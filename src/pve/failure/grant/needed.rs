@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use pve_api::Needs;
+use pve_api::grant::weight;
 
 use crate::order::Ordered as _;
 use crate::pve::failure::response::ErrorResponse;
@@ -153,17 +154,4 @@ fn least(privileges: &str, response: &ErrorResponse) -> Vec<String> {
         .min_by_key(|one| weight(one))
         .map(|one| vec![one.to_owned()])
         .unwrap_or_default()
-}
-
-fn weight(privilege: &str) -> u8 {
-    let last = privilege.rsplit('.').next().unwrap_or_default();
-    match last {
-        "Audit" => 0,
-        "FileRead" | "Use" => 1,
-        "Console" | "Syslog" | "AccessNetwork" => 2,
-        "Unrestricted" => 8,
-        "Modify" | "Allocate" => 9,
-        _ if privilege == "VM.Config.Options" => 3,
-        _ => 4,
-    }
 }

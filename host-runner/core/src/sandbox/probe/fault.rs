@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use rustls::CertificateError;
 use serde::Serialize;
 
-use super::Target;
 use super::certificate::{Certificate, shown};
+use super::target::Target;
 use crate::sandbox::failure::FailureKind;
 use crate::sandbox::tls::{Rejected, WHERE_TO_COMPARE};
 use crate::settings::Trust;

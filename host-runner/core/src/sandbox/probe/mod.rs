@@ -10,6 +10,7 @@ mod der;
 mod fault;
 mod plain;
 mod product;
+mod target;
 mod watch;
 
 use std::error::Error as _;
@@ -33,30 +34,16 @@ use tower_service::Service as _;
 pub(crate) use self::certificate::Certificate;
 pub(crate) use self::fault::{Cause, Fault, Stage};
 pub(crate) use self::product::{Answer, Product};
+pub(crate) use self::target::Target;
 
 use self::watch::Seen;
 use super::client::{self, CONNECT_TIMEOUT};
 use super::failure::FailureKind;
 use super::tls::{Identity, Rejected, Roots, TrustError};
 use super::tunnel::{self, Connector};
-use crate::origin::Origin;
-use crate::settings::{ClientCertificate, Proxy, Settings, Trust};
 
 /// The most addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 8;
-
-/// An address of Proxmox VE, and how it is reached.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Target<'a> {
-    /// Where.
-    pub origin: &'a Origin,
-    /// Which certificates are accepted there.
-    pub trust: &'a Trust,
-    /// What to show to a server that asks for a certificate.
-    pub client_certificate: Option<&'a ClientCertificate>,
-    /// What connects to it. None: this process itself.
-    pub proxy: Option<&'a Proxy>,
-}
 
 /// What was found. A stage that was not reached is empty.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -96,31 +83,6 @@ pub(crate) struct Handshake {
     pub chain: Vec<Certificate>,
     /// Whether the server has asked for a certificate of the client.
     pub wants_client_certificate: bool,
-}
-
-impl<'a> Target<'a> {
-    /// All addresses of these settings.
-    pub(crate) fn all(settings: &'a Settings) -> Vec<Self> {
-        let client_certificate = settings.client_certificate.as_ref();
-        let first = Self {
-            origin: &settings.origin,
-            trust: &settings.trust,
-            client_certificate,
-            proxy: settings.proxy.as_ref(),
-        };
-        let others = settings.others.iter().map(|other| Self {
-            origin: &other.origin,
-            trust: &other.trust,
-            client_certificate,
-            proxy: other.proxy.as_ref(),
-        });
-        std::iter::once(first).chain(others).collect()
-    }
-
-    /// The host without the brackets of an IPv6 address.
-    fn bare_host(&self) -> &'a str {
-        self.origin.host().trim_matches(['[', ']'])
-    }
 }
 
 impl Probe {

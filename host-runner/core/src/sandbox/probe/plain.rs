@@ -6,8 +6,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Target;
 use super::fault::{Cause, Fault, Stage};
+use super::target::Target;
 
 /// How long the server may take to say something.
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -14,10 +14,11 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Target;
 use super::certificate::http_date;
 use super::fault::{Cause, Fault, Stage};
+use super::target::Target;
 use crate::sandbox::client;
+use crate::sandbox::failure::FailureKind;
 
 /// The realms to log in with: every Proxmox product lists them to anybody.
 const REALMS: &str = "/access/domains";
@@ -160,7 +161,7 @@ fn product(status: StatusCode, body: &[u8]) -> Product {
 
 fn of_http(error: &hyper::Error, target: &Target<'_>) -> Fault {
     let known = client::explain(error);
-    if let Some((kind @ super::FailureKind::Tls(_), what)) = known {
+    if let Some((kind @ FailureKind::Tls(_), what)) = known {
         return Fault::of_tls(Some(kind), what, target);
     }
     let what = known.map_or_else(|| error.to_string(), |(_, what)| what);
