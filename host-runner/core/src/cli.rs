@@ -113,6 +113,12 @@ pub(crate) enum Command {
     /// Show the policy, or what it decides about a call
     #[command(subcommand, after_long_help = help::POLICY)]
     Policy(PolicyCommand),
+    /// Check settings, connection, token and rights, and say how to fix what is wrong
+    ///
+    /// Changes nothing on Proxmox VE. Exits with 0 if all is well (there may be warnings),
+    /// with 1 if Proxmox VE or the token cannot be used, with 2 if the settings cannot.
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor(OutputArgs),
     /// Check an audit log
     #[command(subcommand, after_long_help = help::AUDIT)]
     Audit(AuditCommand),
@@ -204,7 +210,7 @@ impl Cli {
     fn env_file(&self) -> EnvFile {
         let needs_settings = matches!(
             self.command,
-            Some(Command::Call(_) | Command::Policy(_) | Command::Tools(_))
+            Some(Command::Call(_) | Command::Doctor(_) | Command::Policy(_) | Command::Tools(_))
         );
         match &self.options.env_file {
             Some(path) => EnvFile::Named(path.clone()),

@@ -172,6 +172,9 @@ async fn dispatch(
     for warning in operator.iter().flat_map(|operator| operator.warnings()) {
         tracing::warn!("{warning}");
     }
+    if let Some(Command::Doctor(output)) = &cli.command {
+        return commands::doctor::run(cli, operator, embedded, output).await;
+    }
     if cli.serves() {
         return commands::serve::run(cli, operator, embedded).await;
     }

@@ -568,7 +568,7 @@ impl Offer {
 
 impl Tool {
     /// What it declares, for the policy.
-    fn purpose(&self) -> purpose::Tool<'_> {
+    pub(crate) fn purpose(&self) -> purpose::Tool<'_> {
         purpose::Tool {
             calls: &self.calls,
             reads: self.annotations.read_only,

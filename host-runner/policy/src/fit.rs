@@ -2,16 +2,31 @@
 //!
 //! Where it is not certain, the tool may work: Proxmox refuses what the token may not do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use pve_api::grant::weight;
 use pve_api::{Call, Needs};
 use serde_json::Value;
 
 use crate::purpose::Tool;
 
-/// The privileges that a token has on any path.
+/// The privileges that a token has, by path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held(BTreeSet<String>);
+pub struct Held {
+    /// On any path.
+    anywhere: BTreeSet<String>,
+    /// By path, each with whether it holds below the path, too.
+    by_path: BTreeMap<String, BTreeMap<String, bool>>,
+}
+
+/// Privileges that a token has nowhere, and where the tools need them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lack {
+    /// The path of the access list above all that the call is about: `/vms`.
+    pub path: String,
+    /// All of them are needed.
+    pub privileges: BTreeSet<String>,
+}
 
 impl Held {
     /// Reads the answer of `GET /access/permissions`. None if it is not one, or if the
@@ -19,12 +34,57 @@ impl Held {
     /// errors of the tools say what to grant.
     pub fn read(answer: &[u8]) -> Option<Self> {
         let answer: Value = serde_json::from_slice(answer).ok()?;
-        let mut held = BTreeSet::new();
+        let (mut anywhere, mut by_path) = (BTreeSet::new(), BTreeMap::new());
         // Each privilege has a number, which says whether it holds below the path, too.
-        for on_path in answer.get("data")?.as_object()?.values() {
-            held.extend(on_path.as_object()?.keys().cloned());
+        for (path, privileges) in answer.get("data")?.as_object()? {
+            let privileges = privileges.as_object()?;
+            anywhere.extend(privileges.keys().cloned());
+            let privileges = privileges.iter();
+            let on_path = privileges.map(|(name, below)| (name.clone(), below.as_u64() != Some(0)));
+            by_path.insert(path.clone(), on_path.collect());
         }
-        (!held.is_empty()).then_some(Self(held))
+        (!anywhere.is_empty()).then_some(Self { anywhere, by_path })
+    }
+
+    /// The paths with entries of their own, each with its privileges.
+    pub fn paths(&self) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
+        let paths = self.by_path.iter();
+        paths.map(|(path, names)| (path.as_str(), names.keys().map(String::as_str)))
+    }
+
+    /// The privileges on a path: those of its own entries, or else of the nearest path above
+    /// it that has any.
+    pub fn on(&self, path: &str) -> impl Iterator<Item = &str> {
+        let mut above = path;
+        let found = loop {
+            match (self.by_path.get(above), above.rsplit_once('/')) {
+                (Some(found), _) => break Some(found),
+                (None, Some(("", _))) if above != "/" => above = "/",
+                (None, Some((parent, _))) if !parent.is_empty() => above = parent,
+                (None, _) => break None,
+            }
+        };
+        let is_own = above == path;
+        let names = found.into_iter().flatten();
+        names
+            .filter(move |(_, below)| is_own || **below)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// What is to be granted so that the tool may work. Empty if it may already. Of several
+    /// privileges that are enough, the one that allows least is named, but all of a family
+    /// whose members are each for some of the tool's settings.
+    pub fn lacks(&self, tool: Tool<'_>) -> Vec<Lack> {
+        if self.missing_for(tool).is_none() {
+            return Vec::new();
+        }
+        let first = tool.purpose().into_iter().flatten().next();
+        let needs = first.into_iter().flat_map(Call::always_needs);
+        let mut lacks = Vec::new();
+        for needs in needs.filter(|needs| missing(needs, &self.anywhere).is_some()) {
+            least(&needs, &self.anywhere, &mut lacks);
+        }
+        lacks
     }
 
     /// The privileges that the token would need on some path for what the tool is for, in
@@ -41,7 +101,7 @@ impl Held {
 
     fn missing_for_call(&self, call: &Call) -> Option<String> {
         call.always_needs()
-            .find_map(|needs| missing(&needs, &self.0))
+            .find_map(|needs| missing(&needs, &self.anywhere))
     }
 }
 
@@ -91,6 +151,37 @@ fn missing(needs: &Needs, held: &BTreeSet<String>) -> Option<String> {
     }
 }
 
+/// The least that fulfils the needs.
+fn least(needs: &Needs, held: &BTreeSet<String>, lacks: &mut Vec<Lack>) {
+    match needs {
+        Needs::OneOf { privileges, path } => {
+            let is_family = privileges.len() > 2;
+            let chosen: Vec<&str> = match is_family {
+                true => privileges.clone(),
+                false => {
+                    let least = privileges.iter().min_by_key(|name| weight(name));
+                    least.into_iter().copied().collect()
+                }
+            };
+            let above = path.split("/{").next().unwrap_or_default();
+            lacks.push(Lack {
+                path: if above.is_empty() { "/" } else { above }.to_owned(),
+                privileges: chosen.into_iter().map(str::to_owned).collect(),
+            });
+        }
+        Needs::All(parts) => {
+            for part in parts.iter().filter(|part| missing(part, held).is_some()) {
+                least(part, held, lacks);
+            }
+        }
+        Needs::Any(parts) => {
+            if let Some(part) = parts.first() {
+                least(part, held, lacks);
+            }
+        }
+    }
+}
+
 /// Before Proxmox VE 9, VM.Monitor allows what the privileges of the guest agent allow now.
 fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
     held.contains(name) || name.starts_with("VM.GuestAgent.") && held.contains("VM.Monitor")
@@ -103,7 +194,9 @@ mod tests {
     use super::*;
 
     fn held(names: &[&str]) -> Held {
-        Held(names.iter().map(|name| (*name).to_owned()).collect())
+        let on_root: Vec<String> = names.iter().map(|name| format!("\"{name}\":1")).collect();
+        let answer = format!(r#"{{"data":{{"/":{{{}}}}}}}"#, on_root.join(","));
+        Held::read(answer.as_bytes()).unwrap()
     }
 
     fn missing(held: &Held, reads: bool, calls: &[&Call]) -> Option<String> {
@@ -119,7 +212,10 @@ mod tests {
     fn a_privilege_counts_on_any_path() {
         let answer = br#"{"data":{"/vms/100":{"VM.Audit":1},"/nodes":{"Sys.Audit":0}}}"#;
         let read = Held::read(answer).unwrap();
-        assert_eq!(read, held(&["VM.Audit", "Sys.Audit"]));
+        assert_eq!(read.anywhere, held(&["VM.Audit", "Sys.Audit"]).anywhere);
+        assert!(read.on("/nodes").eq(["Sys.Audit"]));
+        assert_eq!(read.on("/nodes/pve1").count(), 0);
+        assert!(read.on("/vms/100/x").eq(["VM.Audit"]));
         for none in [
             "{}",
             r#"{"data":{}}"#,
@@ -134,7 +230,7 @@ mod tests {
     #[test]
     fn alternatives_and_groups_are_told_apart() {
         let lacks = |needs: &'static str, names: &[&str]| {
-            super::missing(&Needs::read(needs).unwrap(), &held(names).0)
+            super::missing(&Needs::read(needs).unwrap(), &held(names).anywhere)
         };
         let download = "A.Template on /storage/{storage}, and (S.Audit and S.Modify on /, or \
                         S.Access on /nodes/{node})";
@@ -206,6 +302,38 @@ mod tests {
         );
         let resize = [&calls::guests::RESIZE.qemu];
         assert_eq!(missing(&held(&["VM.Config.Disk"]), false, &resize), None);
+    }
+
+    #[test]
+    fn what_to_grant_is_the_least_on_the_path_above() {
+        let audit = held(&["VM.Audit"]);
+        let lacks = |calls: &[&Call]| {
+            let calls: Vec<String> = calls.iter().map(ToString::to_string).collect();
+            let lacks = audit.lacks(Tool {
+                calls: &calls,
+                reads: false,
+                dangerous: false,
+            });
+            let lacks = lacks.into_iter();
+            lacks
+                .map(|lack| (lack.path, lack.privileges.into_iter().collect::<Vec<_>>()))
+                .collect::<Vec<_>>()
+        };
+        let named = |path: &str, name: &str| vec![(path.to_owned(), vec![name.to_owned()])];
+        assert_eq!(
+            lacks(&[&calls::power::START.qemu]),
+            named("/vms", "VM.PowerMgmt")
+        );
+        assert_eq!(
+            lacks(&[&calls::snapshots::ROLLBACK.lxc]),
+            named("/vms", "VM.Snapshot")
+        );
+        let config = lacks(&[&calls::guests::SET_CONFIG.qemu]);
+        assert!(config.iter().all(|(path, _)| path == "/vms"), "{config:?}");
+        assert!(
+            config.iter().any(|(_, names)| names.len() > 2),
+            "{config:?}"
+        );
     }
 
     #[test]

@@ -71,6 +71,17 @@ Examples:
   host-runner --demo policy explain start_guest vmid=140 -o json
   host-runner policy explain \"POST /nodes/pve1/qemu/100/status/stop\" timeout=30";
 
+pub(super) const DOCTOR: &str = "\
+Examples:
+  host-runner --demo doctor
+  host-runner doctor --env-file proxmox.env
+  host-runner doctor --env-file proxmox.env -o json
+
+Exit status:
+  0    all is well; there may be warnings
+  1    Proxmox VE or the token cannot be used
+  2    the settings, the policy or the component cannot be used";
+
 pub(super) const AUDIT: &str = "\
 Examples:
   host-runner audit verify /var/log/proxmox-mcp/audit.jsonl";

@@ -191,6 +191,11 @@ impl<'a> Operator<'a> {
         self.options.log_format.or(given).unwrap_or_default()
     }
 
+    /// All places of settings.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
     /// What the operator should know of the settings.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.sources.warnings()

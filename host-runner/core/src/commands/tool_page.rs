@@ -101,11 +101,12 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     let is_complete = others.any(|name| !matches!(name.as_str(), "vmid" | "node" | "name"));
     let mut wanted = WANTED
         .into_iter()
-        .filter(|name| properties.contains_key(*name));
+        .filter(|names| names.iter().all(|name| properties.contains_key(*name)));
     let wanted = wanted.next().filter(|_| changes && !is_complete);
+    let wanted = wanted.unwrap_or_default();
     for (name, property) in properties {
         if is_required(&schema, name)
-            || wanted == Some(name.as_str())
+            || wanted.contains(&name.as_str())
             || (changes && subject == Some(name.as_str()))
         {
             words.push(format!(
@@ -117,9 +118,18 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     Ok(words.join(" "))
 }
 
-/// Arguments one of which many changes need, though none of them is required.
-const WANTED: [&str; 8] = [
-    "iso", "cores", "add_tags", "bridge", "eject", "user", "enabled", "command",
+/// Arguments that many changes need, though none of them is required: those of the first
+/// entry that the tool has.
+const WANTED: [&[&str]; 9] = [
+    &["storage", "schedule"],
+    &["iso"],
+    &["cores"],
+    &["add_tags"],
+    &["bridge"],
+    &["eject"],
+    &["user"],
+    &["enabled"],
+    &["command"],
 ];
 
 fn example_value(name: &str, schema: &Value) -> String {

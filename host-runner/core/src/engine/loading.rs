@@ -161,6 +161,17 @@ impl ComponentSource {
         Self { digest, ..self }
     }
 
+    /// Whether the embedded machine code runs on this machine; if not, why, and then the
+    /// component is compiled at each start. None without such code.
+    pub(crate) fn machine_code_fits(&self, limits: &Limits) -> Option<Result<(), String>> {
+        let Location::Embedded(embedded) = &self.location else {
+            return None;
+        };
+        let code = embedded.component?.machine_code?;
+        let run = run_in_place(limits, code).map(drop);
+        Some(run.map_err(|error| one_line(&error)))
+    }
+
     /// What to call it in a message.
     pub(super) fn name(&self) -> String {
         match &self.location {

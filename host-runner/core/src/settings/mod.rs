@@ -9,6 +9,7 @@ mod clusters;
 mod error;
 mod flag;
 mod http;
+mod listing;
 mod oauth;
 mod proxy;
 mod secret_source;

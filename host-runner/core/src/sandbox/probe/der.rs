@@ -30,11 +30,6 @@ impl<'a> Reader<'a> {
     pub(super) fn enter(&mut self, tag: u8) -> Option<Self> {
         self.expect(tag).map(Self)
     }
-
-    /// What is left.
-    pub(super) fn rest(self) -> &'a [u8] {
-        self.0
-    }
 }
 
 /// Tags with contents.

@@ -31,9 +31,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
 
-pub(crate) use self::certificate::Certificate;
+use self::certificate::Certificate;
 pub(crate) use self::fault::{Cause, Fault, Stage};
-pub(crate) use self::product::{Answer, Product};
+use self::product::Answer;
+pub(crate) use self::product::Product;
 pub(crate) use self::target::Target;
 
 use self::watch::Seen;
