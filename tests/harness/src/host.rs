@@ -31,10 +31,12 @@ pub struct HostRunner {
 }
 
 /// The commands that do not serve MCP.
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 14] = [
     "audit",
+    "client",
     "tools",
     "call",
+    "doctor",
     "policy",
     "forward",
     "completions",
@@ -43,6 +45,7 @@ const COMMANDS: [&str; 11] = [
     "inspect",
     "man",
     "precompile",
+    "setup",
 ];
 
 impl HostRunner {

@@ -1,0 +1,167 @@
+//! `host-runner doctor`: what it finds, and how it says to fix it.
+
+use anyhow::Context as _;
+use harness::{Authority, HostRunner, Output, Piece, Sim};
+use serde_json::{Value, json};
+
+/// The report as JSON.
+async fn report(host: HostRunner, status: i32) -> anyhow::Result<Value> {
+    let output = host.run(&["doctor", "-o", "json"]).await?;
+    assert_eq!(output.status, Some(status), "{output:?}");
+    let report: Value = serde_json::from_str(&output.stdout)?;
+    assert_eq!(report["exit_status"], status, "{report:#}");
+    Ok(report)
+}
+
+/// The first check of this name with this status.
+fn check<'a>(report: &'a Value, name: &str, status: &str) -> anyhow::Result<&'a Value> {
+    let checks = report["checks"].as_array().context("no checks")?;
+    let found = checks
+        .iter()
+        .find(|one| one["check"] == name && one["status"] == status);
+    found.with_context(|| format!("no {name} with {status}: {report:#}"))
+}
+
+fn cause(report: &Value, stage: &str) -> anyhow::Result<String> {
+    let found = check(report, stage, "problem")?;
+    let cause = found.pointer("/data/fault/cause").and_then(Value::as_str);
+    Ok(cause.context("no cause")?.to_owned())
+}
+
+#[tokio::test]
+async fn right_settings_have_no_problem_and_no_secret() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let found = report(sim.host()?, 0).await?;
+    for name in [
+        "settings",
+        "policy",
+        "component",
+        "tcp",
+        "tls",
+        "product",
+        "clock",
+        "version",
+        "token",
+        "rights",
+    ] {
+        check(&found, name, "ok")?;
+    }
+    let output: Output = sim.host()?.run(&["doctor", "-o", "table"]).await?;
+    output.assert_succeeds();
+    let secret = &sim.token("all")?.secret;
+    assert!(!output.stdout.contains(secret.as_str()), "{output:?}");
+    assert!(
+        output.stdout.contains("PROXMOX_TOKEN_SECRET=(hidden)"),
+        "{output:?}"
+    );
+    assert!(sim.writes()?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_accepted_has_its_cause_first() -> anyhow::Result<()> {
+    let sim = Sim::options().self_signed().start().await?;
+    let host = || Ok::<_, anyhow::Error>(sim.host()?.env_remove("PROXMOX_CA_FILE"));
+    let found = report(host()?, 1).await?;
+    assert_eq!(cause(&found, "tls")?, "self_signed");
+    check(&found, "token", "skipped")?;
+    let next = check(&found, "tls", "problem")?["next"].to_string();
+    assert!(next.contains(&sim.fingerprint), "{next}");
+
+    let first = if sim.fingerprint.starts_with('0') {
+        "1"
+    } else {
+        "0"
+    };
+    let stale = format!("{first}{}", sim.fingerprint.get(1..).context("short")?);
+    let found = report(host()?.env("PROXMOX_FINGERPRINT", &stale), 1).await?;
+    assert_eq!(cause(&found, "tls")?, "stale_pin");
+    let what = check(&found, "tls", "problem")?["summary"].to_string();
+    assert!(
+        what.contains(&stale) && what.contains(&sim.fingerprint),
+        "{what}"
+    );
+
+    let other = Authority::new()?;
+    let signed = Sim::start().await?;
+    let ca = other.ca_file().display().to_string();
+    let found = report(signed.host()?.env("PROXMOX_CA_FILE", ca), 1).await?;
+    assert_eq!(cause(&found, "tls")?, "other_authority");
+    let found = report(signed.host()?.env_remove("PROXMOX_CA_FILE"), 1).await?;
+    assert_eq!(cause(&found, "tls")?, "unknown_authority");
+    assert!(sim.requests()?.is_empty() && signed.requests()?.is_empty());
+
+    let elsewhere = other
+        .serve("pve9.example.com", 0, |_| vec![Piece::Close])
+        .await?;
+    let port = elsewhere.url.rsplit_once(':').context("no port")?.1;
+    let ca = other.ca_file().display().to_string();
+    let host = signed
+        .host()?
+        .env("PROXMOX_URL", format!("https://127.0.0.1:{port}"))
+        .env("PROXMOX_CA_FILE", ca);
+    let found = report(host, 1).await?;
+    assert_eq!(cause(&found, "tls")?, "wrong_name");
+    let what = check(&found, "tls", "problem")?["summary"].to_string();
+    assert!(what.contains("pve9.example.com"), "{what}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn ports_that_are_closed_or_speak_something_else_are_told_apart() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let closed = format!("https://127.0.0.1:{}", listener.local_addr()?.port());
+    drop(listener);
+    let found = report(sim.host()?.env("PROXMOX_URL", &closed), 1).await?;
+    assert_eq!(cause(&found, "tcp")?, "refused");
+    let both = format!("{closed},{}", sim.url);
+    let found = report(sim.host()?.env("PROXMOX_URL", both), 0).await?;
+    check(&found, "tcp", "warning")?;
+    check(&found, "token", "ok")?;
+
+    let plain = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("https://127.0.0.1:{}", plain.local_addr()?.port());
+    tokio::spawn(async move {
+        use tokio::io::AsyncWriteExt as _;
+        while let Ok((mut stream, _)) = plain.accept().await {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        }
+    });
+    let found = report(sim.host()?.env("PROXMOX_URL", url), 1).await?;
+    assert_eq!(cause(&found, "tls")?, "plain_http");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_wrong_secret_and_wrong_settings_differ() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let wrong = "00000000-0000-0000-0000-0000000d0c70";
+    let found = report(sim.host()?.env("PROXMOX_TOKEN_SECRET", wrong), 1).await?;
+    check(&found, "token", "problem")?;
+    check(&found, "rights", "skipped")?;
+    let found = report(sim.host()?.env("PROXMOX_URL", "http://x"), 2).await?;
+    check(&found, "settings", "problem")?;
+    let host = sim.host()?.env("PROXMOX_TOKEN_SECERT", "x");
+    let found = report(host, 0).await?;
+    check(&found, "settings", "warning")?;
+    let found = report(sim.host()?.arg("--pools=nowhere"), 0).await?;
+    let what = check(&found, "scope", "warning")?["summary"].to_string();
+    assert!(what.contains("nowhere"), "{what}");
+    Ok(())
+}
+
+/// The lines that it names grant what is missing.
+#[tokio::test]
+async fn the_lines_grant_what_the_toolsets_lack() -> anyhow::Result<()> {
+    let mut sim = Sim::start().await?;
+    let found = report(sim.host_with("audit")?, 0).await?;
+    let rights = check(&found, "rights", "warning")?;
+    let commands = rights.pointer("/data/commands").and_then(Value::as_array);
+    for line in commands.context("no commands")? {
+        sim.control(json!({ "cmd": "pveum", "line": line })).await?;
+    }
+    let found = report(sim.host_with("audit")?, 0).await?;
+    check(&found, "rights", "ok")?;
+    Ok(())
+}
