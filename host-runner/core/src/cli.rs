@@ -7,6 +7,7 @@ mod help;
 mod operator;
 mod options;
 mod output;
+mod setup;
 
 use std::path::PathBuf;
 
@@ -21,6 +22,7 @@ pub(crate) use self::faulty::client_fault;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::options::Options;
 pub(crate) use self::output::{Format, OutputArgs};
+pub(crate) use self::setup::SetupArgs;
 
 use crate::digest::Digest;
 use crate::log::LogFormat;
@@ -77,6 +79,14 @@ pub(crate) enum Command {
     /// Serve MCP on stdin and stdout (the default), or over HTTP with --http
     #[command(after_long_help = help::SERVE)]
     Serve(Box<ServeArgs>),
+    /// Connect to Proxmox VE: ask for what is needed, check it, and write a file of settings
+    ///
+    /// Asks at the terminal for what flags and environment variables do not give; without a
+    /// terminal, nothing is asked. Shows the certificate of each address before the token is
+    /// sent. Exits with 1 if Proxmox VE cannot be reached or does not accept the token, with 2
+    /// if something is missing or the file exists.
+    #[command(after_long_help = help::SETUP)]
+    Setup(Box<SetupArgs>),
     /// List the tools, or describe one of them; needs no settings
     ///
     /// With a NAME, shows the tool's arguments with their types, the fields of its result, its

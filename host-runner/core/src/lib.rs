@@ -192,6 +192,7 @@ async fn with_settings(
 ) -> Result<(), CommandError> {
     match &cli.command {
         Some(Command::Tools(args)) => commands::tools::run(operator, embedded, args).await,
+        Some(Command::Setup(args)) => commands::setup::run(&operator, embedded, args).await,
         Some(Command::Health(args)) => commands::health::run(&operator, args).await,
         Some(Command::Call(args)) => {
             commands::call::run(&operator.of_one_cluster()?, embedded, args).await

@@ -23,6 +23,13 @@ Examples:
   host-runner serve --demo --read-only
   host-runner serve --env-file proxmox.env --http 127.0.0.1:8080";
 
+pub(super) const SETUP: &str = "\
+Examples:
+  host-runner setup
+  host-runner setup --commands --preset observe
+  host-runner setup --url pve1 --token-id mcp@pve!assistant --token-secret-file secret.txt
+  host-runner setup --out /opt/proxmox-mcp/.env --replace";
+
 pub(super) const TOOLS: &str = "\
 Examples:
   host-runner --demo tools

@@ -10,6 +10,7 @@ use super::{Cli, Command, Options};
 use crate::log::LogFormat;
 use crate::policy::{Layers, Policies, PolicyFileError};
 use crate::sandbox::Rules;
+use crate::secret::Secret;
 use crate::settings::{
     Detail, FitToken, HealthSettings, HttpSettings, OfCluster, ResultTokens, Settings,
     SettingsError, Source, Sources, TracesSettings, Variable,
@@ -108,6 +109,24 @@ impl<'a> Operator<'a> {
             cluster: self.cluster.clone(),
             ..Settings::from_sources(&self.sources)?
         })
+    }
+
+    /// What the flags or the environment give for a setting, unchecked.
+    pub(crate) fn given(&self, variable: Variable) -> Option<&str> {
+        self.sources.text(variable)
+    }
+
+    /// Whether there is a secret of the token.
+    pub(crate) fn gives_secret(&self) -> bool {
+        self.sources.has_token_secret()
+    }
+
+    /// The secret of the token, if there is one.
+    pub(crate) fn secret(&self) -> Result<Option<Secret>, SettingsError> {
+        match self.sources.has_token_secret() {
+            true => self.sources.token_secret().map(Some),
+            false => Ok(None),
+        }
     }
 
     /// The policy in force.

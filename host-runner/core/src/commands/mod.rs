@@ -14,6 +14,7 @@ mod output;
 pub(crate) mod policy;
 pub(crate) mod precompile;
 pub(crate) mod serve;
+pub(crate) mod setup;
 mod tool_page;
 pub(crate) mod tools;
 mod words;

@@ -9,13 +9,13 @@ use super::variable::{self, Variable, file_name, warn_of_readers};
 use crate::secret::Secret;
 
 impl Sources {
-    pub(super) fn has_token_secret(&self) -> bool {
+    pub(crate) fn has_token_secret(&self) -> bool {
         self.get(Variable::TokenSecret).is_some()
             || self.get(Variable::TokenSecretFile).is_some()
             || self.credential().is_some()
     }
 
-    pub(super) fn token_secret(&self) -> Result<Secret, SettingsError> {
+    pub(crate) fn token_secret(&self) -> Result<Secret, SettingsError> {
         for (place, values) in self.places() {
             let value = given(values, Variable::TokenSecret);
             let file = given(values, Variable::TokenSecretFile);

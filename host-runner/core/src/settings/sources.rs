@@ -92,6 +92,21 @@ impl Sources {
         Ok(sources)
     }
 
+    /// These alone, as if each were a flag.
+    pub(crate) fn of_answers(
+        values: impl IntoIterator<Item = (Variable, Zeroizing<String>)>,
+    ) -> Self {
+        Self {
+            flags: values.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What is given for a setting, unchecked.
+    pub(crate) fn text(&self, variable: Variable) -> Option<&str> {
+        self.get(variable).map(|(value, _)| value)
+    }
+
     /// What the operator should know, to be logged.
     pub(crate) fn warnings(&self) -> impl Iterator<Item = &str> {
         self.warnings.iter().map(String::as_str)

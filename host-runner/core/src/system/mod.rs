@@ -11,6 +11,7 @@
 //! - [`private`]: files that other users can neither read nor change.
 //! - [`process`]: signals, secrecy of memory, processor time.
 //! - [`stdio`]: stdin and stdout of a client.
+//! - [`terminal`]: typing that is not shown.
 
 #[cfg(any(windows, test))]
 mod sddl;
@@ -20,6 +21,6 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use self::unix::{datagram, file, place, private, process, stdio};
+pub(crate) use self::unix::{datagram, file, place, private, process, stdio, terminal};
 #[cfg(windows)]
-pub(crate) use self::windows::{datagram, file, place, private, process, stdio};
+pub(crate) use self::windows::{datagram, file, place, private, process, stdio, terminal};

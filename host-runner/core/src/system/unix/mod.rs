@@ -6,3 +6,4 @@ pub(crate) mod place;
 pub(crate) mod private;
 pub(crate) mod process;
 pub(crate) mod stdio;
+pub(crate) mod terminal;

@@ -1,0 +1,161 @@
+//! Whose certificate each address shows, and whether to accept it.
+
+use std::time::SystemTime;
+
+use super::answers::Answers;
+use super::ask::User;
+use crate::commands::CommandError;
+use crate::sandbox::{Cause, Certificate, Fault, Probe, Product, Target};
+use crate::settings::{Settings, Variable};
+
+/// The commands that show the same fingerprint on the node.
+const ON_THE_NODE: &str = "compare the SHA-256 fingerprint with the one that the node itself \
+                           shows: on its console, `pvenode cert info`, or in the web interface, \
+                           node > System > Certificates";
+
+/// Looks at the certificates of all addresses. Those that nobody vouches for are pinned if the
+/// user has compared them. Sends no token.
+pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), CommandError> {
+    let settings = answers.connection()?;
+    let mut pins = Vec::new();
+    let mut any_by_user = false;
+    for target in Target::all(&settings) {
+        let probe = Probe::of(&target).await?;
+        let leaf = probe.tls.as_ref().and_then(|tls| tls.chain.first());
+        let address = target.origin.authority();
+        match (&probe.fault, leaf) {
+            (None, leaf) => {
+                let leaf = leaf.ok_or_else(|| no_certificate(&address))?;
+                user.tell(&format!(
+                    "{address}: the certificate is accepted{}\n{}",
+                    match answers.get(Variable::Fingerprint) {
+                        Some(_) => ": it has the given fingerprint",
+                        None => ": a trusted authority has signed it for this address",
+                    },
+                    described(leaf)
+                ));
+                pins.push((address, leaf.fingerprint_sha256.clone()));
+            }
+            (Some(fault), Some(leaf)) if may_pin(fault, answers) => {
+                ask(user, &address, fault, leaf).await?;
+                any_by_user = true;
+                pins.push((address, leaf.fingerprint_sha256.clone()));
+            }
+            (Some(fault), _) => return Err(failed(&address, fault)),
+        }
+    }
+    if any_by_user {
+        answers.set(Variable::Fingerprint, joined(pins));
+    }
+    check_products(&answers.connection()?).await
+}
+
+/// Fails unless Proxmox VE answers at each address.
+async fn check_products(settings: &Settings) -> Result<(), CommandError> {
+    for target in Target::all(settings) {
+        let probe = Probe::of(&target).await?;
+        let address = target.origin.authority();
+        if let Some(fault) = &probe.fault {
+            return Err(failed(&address, fault));
+        }
+        let other = match probe.answer.map(|answer| answer.product) {
+            Some(Product::ProxmoxVe | Product::Unknown) | None => continue,
+            Some(Product::ProxmoxBackupServer) => "Proxmox Backup Server",
+            Some(Product::ProxmoxMailGateway) => "Proxmox Mail Gateway",
+            Some(Product::Other) => "something else",
+        };
+        return Err(CommandError::Unhealthy(format!(
+            "{address} is {other}, not Proxmox VE: check the host and the port (Proxmox VE listens \
+             on 8006); nothing was written"
+        )));
+    }
+    Ok(())
+}
+
+/// Asks the user whether the certificate is that of the node. Fails if nobody can say.
+async fn ask(
+    user: User,
+    address: &str,
+    fault: &Fault,
+    leaf: &Certificate,
+) -> Result<(), CommandError> {
+    if !user.can_answer {
+        return Err(CommandError::Unhealthy(format!(
+            "{address}: {}; its SHA-256 fingerprint is {}: {ON_THE_NODE}; if it is the same, pass it \
+             with --fingerprint, or pass the CA certificate with --ca-file; nothing was written",
+            fault.what, leaf.fingerprint_sha256
+        )));
+    }
+    user.tell(&format!(
+        "{address}: {}\n{}\nBefore you accept it, {ON_THE_NODE}.",
+        fault.what,
+        described(leaf)
+    ));
+    match user.agrees("Is the fingerprint the same?").await? {
+        true => Ok(()),
+        false => Err(CommandError::Unhealthy(format!(
+            "the certificate of {address} was not accepted: if it should be signed by an authority, \
+             pass the CA certificate with --ca-file; nothing was written"
+        ))),
+    }
+}
+
+/// Whether the user may accept a certificate. Not where the operator has said already which
+/// ones to accept: it is another one, then.
+fn may_pin(fault: &Fault, answers: &Answers) -> bool {
+    let is_of_certificate = matches!(
+        fault.cause,
+        Cause::SelfSigned
+            | Cause::UnknownAuthority
+            | Cause::Expired
+            | Cause::NotYetValid
+            | Cause::WrongName
+            | Cause::Certificate
+    );
+    let said = [Variable::CaFile, Variable::Fingerprint];
+    is_of_certificate && said.iter().all(|one| answers.get(*one).is_none())
+}
+
+fn failed(address: &str, fault: &Fault) -> CommandError {
+    CommandError::Unhealthy(format!(
+        "{address}: {}: {}; nothing was written",
+        fault.what, fault.next
+    ))
+}
+
+fn no_certificate(address: &str) -> CommandError {
+    CommandError::Unhealthy(format!(
+        "{address}: the server shows no certificate; nothing was written"
+    ))
+}
+
+/// The value of `PROXMOX_FINGERPRINT`: with several addresses, one for each.
+fn joined(pins: Vec<(String, String)>) -> String {
+    let alone = pins.len() == 1;
+    let pins = pins.into_iter().map(|(address, pin)| match alone {
+        true => pin,
+        false => format!("{address}={pin}"),
+    });
+    pins.collect::<Vec<_>>().join(",")
+}
+
+fn described(leaf: &Certificate) -> String {
+    let day = |time: Option<SystemTime>| match time {
+        Some(time) => humantime::format_rfc3339_seconds(time).to_string(),
+        None => "unknown".to_owned(),
+    };
+    let names = match leaf.names.is_empty() {
+        true => "none".to_owned(),
+        false => leaf.names.join(", "),
+    };
+    format!(
+        "  subject      {}\n  issuer       {}\n  names        {names}\n  valid        {} to {}\n  \
+         key          {}\n  fingerprint  {}",
+        leaf.subject,
+        leaf.issuer,
+        day(leaf.not_before),
+        day(leaf.not_after),
+        leaf.key,
+        leaf.fingerprint_sha256
+    )
+}
