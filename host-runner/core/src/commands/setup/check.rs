@@ -102,7 +102,8 @@ impl Report {
         }
         if !complete {
             lines.push(format!(
-                "To grant what is missing, on the role or by a new one:\n{}",
+                "These commands create the role for this preset. It leaves out Sys.Console and, except for \
+                 admin, Sys.Modify, which permit much more than the policy; grant them only if needed:\n{}",
                 grant.commands()
             ));
         }
