@@ -49,7 +49,7 @@ pub(crate) use self::failure::{FailureKind, SendError};
 pub(crate) use self::gate::Gate;
 pub(crate) use self::headers::{is_forbidden as is_forbidden_header, strip as strip_headers};
 pub(crate) use self::limits::{MAX_CALL_BYTES, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES};
-pub(crate) use self::probe::{Cause, Fault, Probe, Product, Stage, Target};
+pub(crate) use self::probe::{Cause, Certificate, Fault, Probe, Product, Stage, Target};
 pub(crate) use self::shared::{Capacity, Cluster, Rules, Sandbox, SharedMeter};
 pub(crate) use self::terms::{Consent, Declared, Terms};
 pub(crate) use self::tls::{TrustError, only};

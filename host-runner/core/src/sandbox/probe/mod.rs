@@ -31,7 +31,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tower_service::Service as _;
 
-use self::certificate::Certificate;
+pub(crate) use self::certificate::Certificate;
 pub(crate) use self::fault::{Cause, Fault, Stage};
 use self::product::Answer;
 pub(crate) use self::product::Product;
