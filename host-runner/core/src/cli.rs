@@ -159,6 +159,13 @@ pub(crate) enum Command {
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
     },
+    /// Print the configuration for an MCP client, or write it into the client's file
+    ///
+    /// Without a name, lists the clients, the file that configures each, and whether it has
+    /// an entry; -o is the format of this list. What is written is the path of this program
+    /// and of the file that --env-file names; the token stays in that file.
+    #[command(after_long_help = help::CLIENT)]
+    Client(crate::commands::client::ClientArgs),
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
     Precompile {

@@ -10,6 +10,7 @@ mod bucket;
 mod budget;
 mod ceiling;
 mod cli;
+mod clients;
 mod collector;
 mod commands;
 mod concise;
@@ -156,6 +157,7 @@ async fn dispatch(
             let source = cli.options.component_or(args.file.as_deref(), embedded);
             return commands::inspect::run(&source, args).await;
         }
+        Some(Command::Client(args)) => return commands::client::run(&cli.options, args),
         Some(Command::Completions { shell }) => return commands::completions::run(*shell),
         Some(Command::Man { out }) => return commands::man::run(out.as_deref()),
         Some(Command::Help { command }) => return commands::help::run(command),

@@ -51,6 +51,13 @@ Exit status:
   2    the settings or the arguments are invalid, or there is no such tool
   130  Ctrl-C has ended the call";
 
+pub(super) const CLIENT: &str = "\
+Examples:
+  host-runner client
+  host-runner --demo client cursor
+  host-runner client cursor --env-file /opt/proxmox-mcp/.env --write
+  host-runner client zed --http http://127.0.0.1:8080/mcp --token-env PROXMOX_TOKEN";
+
 pub(super) const FORWARD: &str = "\
 Examples:
   host-runner forward --env-file proxmox.env --preset observe

@@ -189,6 +189,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// The file of settings that was named.
+    pub(crate) fn named_env_file(&self) -> Option<&Path> {
+        self.env_file.as_deref()
+    }
+
     /// Which component to run.
     pub(crate) fn component(&self, embedded: Embedded) -> ComponentSource {
         self.component_or(None, embedded)

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod call;
+pub(crate) mod client;
 pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod forward;

@@ -1,0 +1,354 @@
+//! `client`: the configuration of MCP clients.
+
+mod file;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum as _};
+use serde_json::{Map, Value, json};
+
+use self::file::{Original, replace};
+use super::{CommandError, output, print};
+use crate::cli::{Options, OutputArgs};
+use crate::clients::{
+    self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
+};
+
+/// For which client, and how it reaches the server.
+#[derive(Debug, Args)]
+pub(crate) struct ClientArgs {
+    /// The client; without it, all are listed
+    client: Option<Client>,
+    /// Put the entry into the client's file; keeps all else that is there, and a copy beside it
+    #[arg(long, requires = "client")]
+    write: bool,
+    /// Replace another entry of the same name
+    #[arg(long, requires = "write")]
+    replace: bool,
+    /// The name of the entry
+    #[arg(long, value_name = "NAME", default_value = "proxmox", value_parser = entry_name)]
+    name: String,
+    /// The file of the project in the working directory instead of the user's
+    #[arg(long)]
+    project: bool,
+    /// Start the server in a container
+    #[arg(long, conflicts_with = "http")]
+    docker: bool,
+    /// The image of the container
+    #[arg(long, value_name = "IMAGE", default_value = "proxmox-mcp")]
+    image: String,
+    /// Connect to a server over HTTP, such as http://127.0.0.1:8080/mcp
+    #[arg(long, value_name = "URL", value_parser = server_url)]
+    http: Option<String>,
+    /// The environment variable with the token of the client, for a server over HTTP that
+    /// requires one
+    #[arg(long, value_name = "NAME", requires = "http")]
+    token_env: Option<String>,
+    /// How to print the list.
+    #[command(flatten)]
+    output: OutputArgs,
+    /// Further options of the server, such as --preset observe
+    #[arg(last = true, value_name = "OPTIONS", conflicts_with = "http")]
+    options: Vec<String>,
+}
+
+/// Some clients refuse other names, or call the tools by them.
+fn entry_name(text: &str) -> Result<String, String> {
+    let fits = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_');
+    match !text.is_empty() && text.chars().all(fits) {
+        true => Ok(text.to_owned()),
+        false => Err("use ASCII letters, digits, - and _ only".to_owned()),
+    }
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
+    match url.scheme() {
+        "http" | "https" => Ok(text.to_owned()),
+        other => Err(format!("{other} is not http or https")),
+    }
+}
+
+/// Prints or writes the configuration.
+pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandError> {
+    let Some(client) = args.client else {
+        return list(args);
+    };
+    let launch = launch(options, args, client)?;
+    let entry = clients::entry(client, &args.name, &launch);
+    if args.write {
+        return write(client, &entry, args);
+    }
+    show(client, &entry, args)
+}
+
+/// The files that configure a client here.
+fn files(client: Client, project: bool) -> Result<Vec<PathBuf>, CommandError> {
+    if project {
+        let folder = std::env::current_dir()?;
+        return Ok(clients::project_file(client, &folder).into_iter().collect());
+    }
+    let variable = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.map(PathBuf::from)
+    };
+    let entries = |folder: &Path| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let around = Surroundings {
+        system: System::this(),
+        variable: &variable,
+        entries: &entries,
+    };
+    Ok(clients::user_files(client, &around))
+}
+
+fn list(args: &ClientArgs) -> Result<(), CommandError> {
+    let mut lines = Vec::new();
+    let mut clients = Vec::new();
+    for client in Client::value_variants() {
+        let mut files = Vec::new();
+        for path in self::files(*client, args.project)? {
+            let state = state(*client, &path, &args.name);
+            lines.push(format!("{:<16}{} ({state})", client.id(), path.display()));
+            files.push(json!({ "path": path.display().to_string(), "state": state }));
+        }
+        if files.is_empty() {
+            lines.push(format!("{:<16}set up by hand", client.id()));
+        }
+        clients.push(json!({ "client": client.id(), "files": files }));
+    }
+    lines.push(
+        "\nhost-runner client NAME prints the configuration, with --write it is written."
+            .to_owned(),
+    );
+    output::show(&args.output, &json!({ "clients": clients }), || {
+        lines.join("\n")
+    })
+}
+
+/// Whether a client's file has an entry of this name.
+fn state(client: Client, path: &Path, name: &str) -> String {
+    let probe = Launch::Http {
+        url: String::new(),
+        token: None,
+    };
+    let entry = clients::entry(client, name, &probe);
+    match Original::read(path) {
+        Ok(None) => "no file".to_owned(),
+        Ok(Some(original)) => match clients::existing(&original.text, &entry) {
+            Ok(Some(_)) => format!("has an entry {name}"),
+            Ok(None) => format!("has no entry {name}"),
+            Err(error) => format!("cannot be used: {error}"),
+        },
+        Err(error) => format!("cannot be read: {error}"),
+    }
+}
+
+/// How the client reaches the server.
+fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch, CommandError> {
+    if let Some(url) = &args.http {
+        let token = args.token_env.as_ref();
+        let token = token.map(|variable| token_of(variable, args.write && holds_token(client)));
+        return Ok(Launch::Http {
+            url: url.clone(),
+            token: token.transpose()?,
+        });
+    }
+    let env_file = match options.named_env_file() {
+        Some(path) => Some(path.canonicalize().map_err(|error| {
+            CommandError::Usage(format!(
+                "cannot find --env-file {}: {error}",
+                path.display()
+            ))
+        })?),
+        None => Path::new(".env").canonicalize().ok(),
+    };
+    let env_file = env_file.filter(|_| !options.demo);
+    let env_file = env_file.map(|path| text_of(&path)).transpose()?;
+    let env_file = env_file.map(|path| ["--env-file".to_owned(), path]);
+    let mut arguments: Vec<String> = Vec::new();
+    let command = match args.docker {
+        true => {
+            let docker = "run -i --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges";
+            arguments.extend(docker.split(' ').map(str::to_owned));
+            arguments.extend(env_file.into_iter().flatten());
+            arguments.push(args.image.clone());
+            "docker".to_owned()
+        }
+        false => {
+            arguments.extend(env_file.into_iter().flatten());
+            text_of(&std::env::current_exe()?.canonicalize()?)?
+        }
+    };
+    if options.demo {
+        arguments.push("--demo".to_owned());
+    }
+    arguments.extend(args.options.iter().cloned());
+    Ok(Launch::Program {
+        command,
+        args: arguments,
+    })
+}
+
+fn token_of(variable: &str, needs_value: bool) -> Result<Token, CommandError> {
+    let value = match needs_value {
+        true => Some(std::env::var(variable).map_err(|_| {
+            CommandError::Usage(format!(
+                "this client reads no environment variables, so its file has to contain the \
+                 token: set {variable} to it and run this again"
+            ))
+        })?),
+        false => None,
+    };
+    Ok(Token {
+        variable: variable.to_owned(),
+        value,
+    })
+}
+
+/// A path as configurations have it.
+fn text_of(path: &Path) -> Result<String, CommandError> {
+    let text = path.to_str().ok_or_else(|| {
+        let path = path.display();
+        CommandError::Usage(format!(
+            "{path} is not valid UTF-8, which no client can start: move it"
+        ))
+    })?;
+    // The form that Windows gives canonical paths, which some programs cannot use.
+    Ok(text.strip_prefix(r"\\?\").unwrap_or(text).to_owned())
+}
+
+fn show(client: Client, entry: &Entry, args: &ClientArgs) -> Result<(), CommandError> {
+    if let Some(steps) = client.steps(args.http.is_some()) {
+        eprint_line(steps);
+        return match (client, &args.http) {
+            (Client::Goose, _) => print(&goose(entry)),
+            (Client::OpenWebui, Some(url)) => print(url),
+            (Client::ClaudeDesktop, Some(_)) => Err(CommandError::Reported(1)),
+            _ => print(clients::written(entry).trim_end()),
+        };
+    }
+    for path in files(client, args.project)? {
+        eprint_line(&format!("# {}: {}", client.title(), path.display()));
+    }
+    eprint_line(&format!("# {}", client.note()));
+    print(clients::written(entry).trim_end())
+}
+
+/// What is said of the configuration, apart from it: stdout has nothing else, so that it can
+/// be sent to a file.
+fn eprint_line(text: &str) {
+    use std::io::Write as _;
+    // There is nowhere else to say it.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// An extension of Goose, in YAML, of which JSON is a part.
+fn goose(entry: &Entry) -> String {
+    let field = |name: &str| entry.value.get(name).cloned().unwrap_or_default();
+    let mut lines = vec![
+        "extensions:".to_owned(),
+        format!("  {}:", entry.name),
+        "    enabled: true".to_owned(),
+        format!("    name: {}", entry.name),
+    ];
+    match entry.value.get("url") {
+        Some(url) => {
+            lines.push("    type: streamable_http".to_owned());
+            lines.push(format!("    uri: {url}"));
+            if let Some(headers) = entry.value.get("headers") {
+                lines.push(format!("    headers: {headers}"));
+            }
+        }
+        None => {
+            lines.push("    type: stdio".to_owned());
+            lines.push(format!("    cmd: {}", field("command")));
+            lines.push(format!("    args: {}", field("args")));
+        }
+    }
+    lines.push("    timeout: 300".to_owned());
+    lines.join("\n")
+}
+
+fn write(client: Client, entry: &Entry, args: &ClientArgs) -> Result<(), CommandError> {
+    let files = files(client, args.project)?;
+    let by_hand = client.steps(args.http.is_some()).is_some();
+    if files.is_empty() || by_hand {
+        let what = match args.project || by_hand {
+            true => "has no such file",
+            false if client == Client::Continue => "has a file of its own only with --project",
+            false => "has no file here: set HOME, or APPDATA on Windows",
+        };
+        return Err(CommandError::Usage(format!(
+            "{} {what}; without --write, this prints what to do",
+            client.title()
+        )));
+    }
+    for path in files {
+        write_file(&path, entry, args.replace)?;
+    }
+    print(client.note())
+}
+
+fn write_file(path: &Path, entry: &Entry, replaces: bool) -> Result<(), CommandError> {
+    let shown = path.display();
+    let failed = |error: io::Error| CommandError::Usage(format!("cannot use {shown}: {error}"));
+    let original = Original::read(path).map_err(failed)?;
+    let text = original.as_ref().map_or("", |original| &original.text);
+    let (text, before) = match clients::merge(text, entry, replaces) {
+        Ok(Merged::Unchanged) => {
+            return print(&format!("{shown} has this entry already: no change needed"));
+        }
+        Ok(Merged::Changed { text, before }) => (text, before),
+        Err(MergeError::Other { name, before }) => {
+            print(&difference(Some(&before), &entry.value))?;
+            return Err(CommandError::Usage(format!(
+                "{shown} has another entry named {name}: add --replace to replace it, or choose \
+                 another name with --name; nothing was written"
+            )));
+        }
+        Err(error) => {
+            return Err(CommandError::Usage(format!(
+                "{shown} cannot be changed: {error}; nothing was written"
+            )));
+        }
+    };
+    let backup = replace(path, original.as_ref(), &text, entry.holds_secret).map_err(failed)?;
+    print(&format!("{shown}: {}.{}", entry.section, entry.name))?;
+    print(&difference(before.as_ref(), &entry.value))?;
+    match backup {
+        Some(backup) => print(&format!("The file as it was: {}", backup.display())),
+        None => Ok(()),
+    }
+}
+
+/// The lines of an entry that are removed and added, without secrets.
+fn difference(before: Option<&Value>, after: &Value) -> String {
+    let text = |value: &Value| serde_json::to_string_pretty(&masked(value)).unwrap_or_default();
+    let (old, new) = (before.map(text).unwrap_or_default(), text(after));
+    let removed = old.lines().map(|line| format!("- {line}"));
+    let added = new.lines().map(|line| format!("+ {line}"));
+    removed.chain(added).collect::<Vec<_>>().join("\n")
+}
+
+/// The same, without the values of what often contains secrets.
+fn masked(value: &Value) -> Value {
+    const PRIVATE: [&str; 4] = ["env", "envs", "headers", "http_headers"];
+    let Some(members) = value.as_object() else {
+        return value.clone();
+    };
+    let members = members.iter().map(|(key, value)| {
+        let value = match value.as_object() {
+            Some(inner) if PRIVATE.contains(&key.as_str()) => {
+                let names = inner.keys().map(|name| (name.clone(), "…".into()));
+                Value::Object(names.collect::<Map<_, _>>())
+            }
+            _ => value.clone(),
+        };
+        (key.clone(), value)
+    });
+    Value::Object(members.collect())
+}

@@ -1,0 +1,157 @@
+//! `host-runner client`: the configuration of MCP clients.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use anyhow::Context as _;
+use harness::{HostRunner, Output};
+use serde_json::Value;
+
+/// Runs `client` for a user with this home folder.
+async fn client(home: &Path, arguments: &[&str]) -> anyhow::Result<Output> {
+    let host = HostRunner::new()?.env("HOME", home.display().to_string());
+    let host = host.env_remove("XDG_CONFIG_HOME").env_remove("CODEX_HOME");
+    let mut all = vec!["client"];
+    all.extend(arguments);
+    host.run(&all).await
+}
+
+fn json(path: &Path) -> anyhow::Result<Value> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+#[tokio::test]
+async fn what_is_printed_starts_the_server() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    for (name, section) in [
+        ("cursor", "mcpServers"),
+        ("vscode", "servers"),
+        ("zed", "context_servers"),
+    ] {
+        let output = client(home.path(), &[name, "--demo"]).await?;
+        assert_eq!(output.status, Some(0), "{output:?}");
+        let printed: Value = serde_json::from_str(&output.stdout)?;
+        let entry = printed.pointer(&format!("/{section}/proxmox"));
+        let entry = entry.context("no entry")?;
+        let command = entry.get("command").and_then(Value::as_str);
+        assert!(
+            command.is_some_and(|path| Path::new(path).is_file()),
+            "{entry}"
+        );
+        let arguments = entry.get("args").and_then(Value::as_array);
+        let arguments: Vec<&str> = arguments
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let session = HostRunner::new()?.args(arguments).connect().await?;
+        assert!(!session.tools().is_empty());
+        session.finish().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_else_in_a_file_remains() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let folder = home.path().join(".cursor");
+    fs::create_dir(&folder)?;
+    let real = home.path().join("real.json");
+    let before =
+        "{\n  // mine\n  \"mcpServers\": {\n    \"other\": {\"command\": \"x\"},\n  },\n}\n";
+    fs::write(&real, before)?;
+    fs::set_permissions(&real, fs::Permissions::from_mode(0o640))?;
+    symlink(&real, folder.join("mcp.json"))?;
+    let output = client(home.path(), &["cursor", "--demo", "--write"]).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let after = fs::read_to_string(&real)?;
+    assert!(
+        after
+            .starts_with("{\n  // mine\n  \"mcpServers\": {\n    \"other\": {\"command\": \"x\"},"),
+        "{after}"
+    );
+    assert_eq!(fs::metadata(&real)?.permissions().mode() & 0o777, 0o640);
+    assert!(fs::symlink_metadata(folder.join("mcp.json"))?.is_symlink());
+    let again = client(home.path(), &["cursor", "--demo", "--write"]).await?;
+    assert!(again.stdout.contains("no change needed"), "{again:?}");
+    let backups: Vec<_> = fs::read_dir(home.path())?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "backup"))
+        .collect();
+    let [backup] = backups.as_slice() else {
+        anyhow::bail!("{backups:?}");
+    };
+    assert_eq!(fs::read_to_string(backup)?, before);
+    assert_eq!(fs::metadata(backup)?.permissions().mode() & 0o777, 0o640);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_broken_file_is_not_touched() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    fs::create_dir(home.path().join(".codex"))?;
+    let path = home.path().join(".codex/config.toml");
+    fs::write(&path, "a = 1\nb = [\n")?;
+    let output = client(home.path(), &["codex", "--demo", "--write"]).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(
+        output.stderr.contains("line ") && output.stderr.contains("nothing was written"),
+        "{output:?}"
+    );
+    assert_eq!(fs::read_to_string(&path)?, "a = 1\nb = [\n");
+    assert_eq!(fs::read_dir(home.path().join(".codex"))?.count(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn another_entry_is_replaced_only_with_replace() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    fs::create_dir(home.path().join(".lmstudio"))?;
+    let path = home.path().join(".lmstudio/mcp.json");
+    let before =
+        "{\"mcpServers\": {\"proxmox\": {\"command\": \"old\", \"env\": {\"T\": \"private\"}}}}";
+    fs::write(&path, before)?;
+    let output = client(home.path(), &["lm-studio", "--demo", "--write"]).await?;
+    assert_eq!(output.status, Some(2), "{output:?}");
+    assert!(output.stderr.contains("--replace"), "{output:?}");
+    assert!(!output.stdout.contains("private"), "{output:?}");
+    assert_eq!(fs::read_to_string(&path)?, before);
+    let output = client(
+        home.path(),
+        &["lm-studio", "--demo", "--write", "--replace"],
+    )
+    .await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let entry = json(&path)?;
+    assert_ne!(
+        entry.pointer("/mcpServers/proxmox/command"),
+        Some(&"old".into())
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_file_with_a_token_is_private() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let url = "http://127.0.0.1:8080/mcp";
+    let arguments = [
+        "client",
+        "lm-studio",
+        "--http",
+        url,
+        "--token-env",
+        "LM_TOKEN",
+        "--write",
+    ];
+    let host = HostRunner::new()?.env("HOME", home.path().display().to_string());
+    let output = host.env("LM_TOKEN", "s3cret-of-lm").run(&arguments).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert!(!output.stdout.contains("s3cret-of-lm"), "{output:?}");
+    let path = home.path().join(".lmstudio/mcp.json");
+    assert!(fs::read_to_string(&path)?.contains("Bearer s3cret-of-lm"));
+    assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+    Ok(())
+}
