@@ -286,8 +286,8 @@ mod tests {
             text(usize::MAX, &value),
             "guests:\n\
              \x20 vmid  name      locked  uptime_seconds  memory_total_bytes  tags\n\
-             \x20  100  web                               4.0 GiB             a, b\n\
-             \x20 1001  database  yes     1day 1h\n\
+             \x20  100  web                                          4.0 GiB  a, b\n\
+             \x20 1001  database  yes            1day 1h\n\
              total: 2"
         );
         assert_eq!(
