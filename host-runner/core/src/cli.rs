@@ -1,6 +1,7 @@
 //! The command line.
 
 mod arguments;
+mod client;
 mod environment;
 mod faulty;
 mod help;
@@ -18,6 +19,7 @@ pub(crate) use self::arguments::{
     AuditCommand, CallArgs, ExplainArgs, ForwardArgs, HealthArgs, InspectArgs, PolicyCommand,
     ServeArgs, ToolsArgs, VerifyArgs,
 };
+pub(crate) use self::client::ClientArgs;
 pub(crate) use self::faulty::client_fault;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::options::Options;
@@ -165,7 +167,7 @@ pub(crate) enum Command {
     /// an entry; -o is the format of this list. What is written is the path of this program
     /// and of the file that --env-file names; the token stays in that file.
     #[command(after_long_help = help::CLIENT)]
-    Client(crate::commands::client::ClientArgs),
+    Client(ClientArgs),
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
     Precompile {

@@ -5,70 +5,15 @@ mod file;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum as _};
+use clap::ValueEnum as _;
 use serde_json::{Map, Value, json};
 
 use self::file::{Original, replace};
 use super::{CommandError, output, print};
-use crate::cli::{Options, OutputArgs};
+use crate::cli::{ClientArgs, Options};
 use crate::clients::{
     self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
 };
-
-/// For which client, and how it reaches the server.
-#[derive(Debug, Args)]
-pub(crate) struct ClientArgs {
-    /// The client; without it, all are listed
-    client: Option<Client>,
-    /// Put the entry into the client's file; keeps all else that is there, and a copy beside it
-    #[arg(long, requires = "client")]
-    write: bool,
-    /// Replace another entry of the same name
-    #[arg(long, requires = "write")]
-    replace: bool,
-    /// The name of the entry
-    #[arg(long, value_name = "NAME", default_value = "proxmox", value_parser = entry_name)]
-    name: String,
-    /// The file of the project in the working directory instead of the user's
-    #[arg(long)]
-    project: bool,
-    /// Start the server in a container
-    #[arg(long, conflicts_with = "http")]
-    docker: bool,
-    /// The image of the container
-    #[arg(long, value_name = "IMAGE", default_value = "proxmox-mcp")]
-    image: String,
-    /// Connect to a server over HTTP, such as http://127.0.0.1:8080/mcp
-    #[arg(long, value_name = "URL", value_parser = server_url)]
-    http: Option<String>,
-    /// The environment variable with the token of the client, for a server over HTTP that
-    /// requires one
-    #[arg(long, value_name = "NAME", requires = "http")]
-    token_env: Option<String>,
-    /// How to print the list.
-    #[command(flatten)]
-    output: OutputArgs,
-    /// Further options of the server, such as --preset observe
-    #[arg(last = true, value_name = "OPTIONS", conflicts_with = "http")]
-    options: Vec<String>,
-}
-
-/// Some clients refuse other names, or call the tools by them.
-fn entry_name(text: &str) -> Result<String, String> {
-    let fits = |sign: char| sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_');
-    match !text.is_empty() && text.chars().all(fits) {
-        true => Ok(text.to_owned()),
-        false => Err("use ASCII letters, digits, - and _ only".to_owned()),
-    }
-}
-
-fn server_url(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "http" | "https" => Ok(text.to_owned()),
-        other => Err(format!("{other} is not http or https")),
-    }
-}
 
 /// Prints or writes the configuration.
 pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandError> {

@@ -8,6 +8,7 @@ mod address;
 mod clusters;
 mod error;
 mod flag;
+mod flag_value;
 mod http;
 mod listing;
 mod oauth;
@@ -24,7 +25,7 @@ pub(crate) use self::clusters::{ALL_CLUSTERS, OfCluster};
 pub(crate) use self::error::SettingsError;
 #[cfg(test)]
 pub(crate) use self::flag::FLAGS;
-pub(crate) use self::flag::{FlagValue, early_flags};
+pub(crate) use self::flag_value::{FlagValue, early_flags};
 pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource};
 pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
 pub(crate) use self::proxy::Proxy;

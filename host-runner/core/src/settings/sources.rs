@@ -22,6 +22,7 @@ use tracing::level_filters::LevelFilter;
 use zeroize::Zeroizing;
 
 use super::error::SettingsError;
+use super::flag::FLAGS;
 use super::source::{CREDENTIAL, Source};
 use super::variable::{self, Detail, FitToken, ResultTokens, Variable};
 use crate::digest::Digest;
@@ -105,6 +106,16 @@ impl Sources {
     /// What is given for a setting, unchecked.
     pub(crate) fn text(&self, variable: Variable) -> Option<&str> {
         self.get(variable).map(|(value, _)| value)
+    }
+
+    /// The options whose values in the file have no effect.
+    fn ineffective_flags(&self) -> Vec<&'static str> {
+        let flags = FLAGS.iter().filter(|flag| {
+            let given = self.get(Variable::Flag(flag));
+            let is_of_file = matches!(given, Some((_, Source::File(_))));
+            is_of_file && (!self.named || flag.only_environment)
+        });
+        flags.map(|flag| flag.name).collect()
     }
 
     /// What the operator should know, to be logged.

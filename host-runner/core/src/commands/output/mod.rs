@@ -94,7 +94,10 @@ mod tests {
                 assert!(!line.ends_with(&format!(": {plain}")), "{line}");
             }
         }
-        assert!(text.contains("\"n\": 3") && text.contains("b: true"), "{text}");
+        assert!(
+            text.contains("\"n\": 3") && text.contains("b: true"),
+            "{text}"
+        );
         assert!(!text.contains('\u{1b}'), "{text}");
     }
 }

@@ -28,7 +28,6 @@ use windows_sys::Win32::Storage::FileSystem::{
     LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY, LockFileEx, UnlockFileEx, WRITE_DAC,
 };
 use windows_sys::Win32::System::Com::CoTaskMemFree;
-use windows_sys::Win32::System::Console::{GetConsoleMode, SetConsoleMode};
 use windows_sys::Win32::System::Diagnostics::Debug::{
     SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SetErrorMode,
 };
@@ -252,24 +251,5 @@ fn succeeded(code: u32) -> io::Result<()> {
     match code {
         0 => Ok(()),
         code => Err(io::Error::from_raw_os_error(code.cast_signed())),
-    }
-}
-
-/// The mode of the console at stdin.
-pub(super) fn console_mode() -> io::Result<u32> {
-    let mut mode = 0;
-    // SAFETY: the handle is that of stdin, and the mode is written to a variable.
-    match unsafe { GetConsoleMode(io::stdin().as_raw_handle(), &raw mut mode) } {
-        0 => Err(io::Error::last_os_error()),
-        _ => Ok(mode),
-    }
-}
-
-/// Changes the mode of the console at stdin.
-pub(super) fn set_console_mode(mode: u32) -> io::Result<()> {
-    // SAFETY: the handle is that of stdin.
-    match unsafe { SetConsoleMode(io::stdin().as_raw_handle(), mode) } {
-        0 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
     }
 }

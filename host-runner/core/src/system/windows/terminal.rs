@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::native::{console_mode, set_console_mode};
+use winapi_util::HandleRef;
+use winapi_util::console::{mode, set_mode};
 
 /// What is typed is shown.
 const ECHO: u32 = 4;
@@ -13,8 +14,8 @@ pub(crate) struct Hidden(u32);
 impl Hidden {
     /// Fails if stdin is not a console.
     pub(crate) fn new() -> io::Result<Self> {
-        let before = console_mode()?;
-        set_console_mode(before & !ECHO)?;
+        let before = mode(HandleRef::stdin())?;
+        set_mode(HandleRef::stdin(), before & !ECHO)?;
         Ok(Self(before))
     }
 }
@@ -22,6 +23,6 @@ impl Hidden {
 impl Drop for Hidden {
     fn drop(&mut self) {
         // The console may be gone.
-        let _ = set_console_mode(self.0);
+        let _ = set_mode(HandleRef::stdin(), self.0);
     }
 }
