@@ -3,8 +3,12 @@
 //! compressed by LZ4, for the case that it has to be compiled.
 //!
 //! `PROXMOX_MCP_COMPONENT` and `PROXMOX_MCP_COMPONENT_CWASM` name the files;
-//! otherwise they are where `cargo xtask build` puts them. A build without
-//! them makes a `host-runner` that needs `--component`.
+//! otherwise they are where `cargo xtask build` puts them. If there is no component, a
+//! release build makes it ([`nested`]); other builds make a `host-runner` that needs
+//! `--component`.
+
+#[path = "build/nested.rs"]
+mod nested;
 
 use std::env;
 use std::error::Error;
@@ -24,25 +28,79 @@ const CONTRACT: &str = "../wit/world.wit";
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     println!(
         "cargo::rustc-env=HOST_RUNNER_TARGET={}",
         env::var("TARGET")?
     );
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let wasm = read("PROXMOX_MCP_COMPONENT", "proxmox_mcp.wasm")?;
-    let precompiled = read("PROXMOX_MCP_COMPONENT_CWASM", "proxmox_mcp.cwasm")?;
-    let declaration = match wasm {
-        Some(wasm) => component(&out, &wasm, precompiled.as_deref())?,
+    let files = match nested::is_wanted() {
+        true => made_if_missing(&out)?,
+        false => found()?,
+    };
+    let declaration = match files.wasm {
+        Some(wasm) => {
+            let wasm = read(&wasm)?;
+            let precompiled = files.precompiled.as_deref().map(read).transpose()?;
+            component(&out, &wasm, precompiled.as_deref())?
+        }
         None => "const COMPONENT: Option<EmbeddedComponent> = None;\n".to_owned(),
     };
     fs::write(out.join("embedded.rs"), declaration)?;
     Ok(())
 }
 
+/// The component and its machine code.
+struct Files {
+    wasm: Option<PathBuf>,
+    precompiled: Option<PathBuf>,
+}
+
+/// Those that the environment names, or that `cargo xtask build` has made.
+fn found() -> Result<Files, Box<dyn Error>> {
+    Ok(Files {
+        wasm: find("PROXMOX_MCP_COMPONENT", "proxmox_mcp.wasm")?,
+        precompiled: find("PROXMOX_MCP_COMPONENT_CWASM", "proxmox_mcp.cwasm")?,
+    })
+}
+
+/// The same, and what is missing is built.
+///
+/// Where `cargo xtask build` has made the component, it makes the machine code with this
+/// very build, so that is not missing yet.
+fn made_if_missing(out: &Path) -> Result<Files, Box<dyn Error>> {
+    let Files { wasm, precompiled } = found()?;
+    let is_named = env::var_os("PROXMOX_MCP_COMPONENT").is_some_and(|value| !value.is_empty());
+    if wasm.is_some() && (precompiled.is_some() || !is_named) {
+        return Ok(Files { wasm, precompiled });
+    }
+    let wasm = match wasm {
+        Some(wasm) => wasm,
+        None => nested::component(out)?,
+    };
+    // A compiler for this machine makes no code for another one: host-runner then compiles
+    // the component at each start.
+    let precompiled = match env::var("TARGET")? == env::var("HOST")? {
+        true => Some(nested::machine_code(out, &wasm)?),
+        false => None,
+    };
+    if precompiled.is_none() && env::var_os("CARGO_FEATURE_COMPILER").is_none() {
+        return Err(
+            "without the feature `compiler`, a host-runner for another machine needs \
+                    PROXMOX_MCP_COMPONENT_CWASM: a file that `host-runner precompile` made there"
+                .into(),
+        );
+    }
+    Ok(Files {
+        wasm: Some(wasm),
+        precompiled,
+    })
+}
+
 /// The file that the variable names, or the one in its usual place. Only the
 /// latter may be missing.
-fn read(variable: &str, name: &str) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
+fn find(variable: &str, name: &str) -> Result<Option<PathBuf>, Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed={variable}");
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
     let named = env::var_os(variable).filter(|value| !value.is_empty());
@@ -54,12 +112,14 @@ fn read(variable: &str, name: &str) -> Result<Option<Vec<u8>>, Box<dyn Error>> {
             .join(name),
     };
     println!("cargo::rerun-if-changed={}", path.display());
-    if named.is_none() && !path.exists() {
-        return Ok(None);
+    if named.is_some() && !path.is_file() {
+        return Err(format!("{variable} names {}, which is not a file", path.display()).into());
     }
-    let bytes =
-        fs::read(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    Ok(Some(bytes))
+    Ok(path.is_file().then_some(path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
+    fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()).into())
 }
 
 /// What `host-runner precompile` made from the component.

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -50,6 +51,15 @@ impl Workspace {
         }
     }
 
+    /// Another checkout, with its own build directory in the usual place.
+    pub(crate) fn at(&self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            target: root.join("target"),
+            host_runner: None,
+        }
+    }
+
     /// The `host-runner` to run.
     pub(crate) fn host_runner(&self) -> PathBuf {
         let built = || self.binary("host-runner");
@@ -86,10 +96,11 @@ impl Workspace {
     {
         let mut command = cargo();
         command.current_dir(&self.root).args(args);
-        if self.target != self.root.join("target") {
+        match self.target == self.root.join("target") {
+            true => command.env_remove("CARGO_TARGET_DIR"),
             // host-runner's build script looks for the component there.
-            command.env("CARGO_TARGET_DIR", &self.target);
-        }
+            false => command.env("CARGO_TARGET_DIR", &self.target),
+        };
         command
     }
 
@@ -105,23 +116,59 @@ impl Workspace {
             "--target",
             WASM_TARGET,
         ]);
-        let flags = rust_flags(
-            env::var("CARGO_ENCODED_RUSTFLAGS").ok().as_deref(),
-            env::var("RUSTFLAGS").ok().as_deref(),
-        );
+        let mut flags = environment_flags();
         for name in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS"] {
             command.env_remove(name);
         }
-        if !flags.is_empty() {
-            // A list of JSON is one of TOML.
-            let list = serde_json::Value::from(flags);
-            command.args([
-                "--config",
-                &format!("target.{WASM_TARGET}.rustflags={list}"),
-            ]);
-        }
+        // The component and its digest are the same wherever it is built.
+        flags.extend(self.remap_flags());
+        // A list of JSON is one of TOML.
+        let list = serde_json::Value::from(flags);
+        command.args([
+            "--config",
+            &format!("target.{WASM_TARGET}.rustflags={list}"),
+        ]);
         command
     }
+
+    /// Flags of rustc that keep the folders of this machine out of what it compiles:
+    /// messages of panics would name the source files with their full paths.
+    ///
+    /// `/src` stands for the checkout and `/cargo` for every registry's sources, whose
+    /// folder has another name where cargo uses a mirror.
+    pub(crate) fn remap_flags(&self) -> Vec<String> {
+        let mut folders = Vec::new();
+        let home = env::var_os("CARGO_HOME")
+            .map(PathBuf::from)
+            .or_else(|| Some(env::home_dir()?.join(".cargo")));
+        if let Some(home) = home {
+            folders.push((home.clone(), "/cargo"));
+            let registries = fs::read_dir(home.join("registry/src"));
+            let mut registries: Vec<PathBuf> = registries
+                .into_iter()
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+                .collect();
+            registries.sort();
+            folders.extend(registries.into_iter().map(|folder| (folder, "/cargo")));
+        }
+        // Of several that fit, rustc takes the last.
+        folders.push((self.root.clone(), "/src"));
+        folders.push((self.target.clone(), "/src/target"));
+        folders
+            .iter()
+            .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+            .collect()
+    }
+}
+
+/// The flags of rustc that the environment asks for.
+pub(crate) fn environment_flags() -> Vec<String> {
+    rust_flags(
+        env::var("CARGO_ENCODED_RUSTFLAGS").ok().as_deref(),
+        env::var("RUSTFLAGS").ok().as_deref(),
+    )
 }
 
 /// The flags in these variables, of which cargo takes the first that is set.

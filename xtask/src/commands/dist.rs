@@ -1,17 +1,37 @@
+mod archive;
+mod check;
+mod deb;
+mod materials;
+mod mcpb;
+mod oci;
+mod registry;
+mod release;
+mod reproduce;
+
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
 
+use self::release::{Contents, Release};
 use super::build;
 use super::setup::Toolchain;
 use crate::progress::{Progress, Step};
 use crate::table;
-use crate::workspace::{Workspace, run};
+use crate::workspace::{Workspace, environment_flags, run};
 
-/// Build host-runner to hand out: small, and without shared libraries
+/// Where the project is published.
+const REPOSITORY: &str = "https://github.com/proxmox-mcp/proxmox-mcp";
+/// Its name in the MCP registry.
+const SERVER_NAME: &str = "io.github.proxmox-mcp/proxmox-mcp";
+
+/// Build host-runner to hand out, and package it
+///
+/// Writes archives, a Debian package, a bundle for Claude Desktop, OCI layouts, the
+/// registry's server.json, licenses, a bill of materials and SHA256SUMS to
+/// target/dist-out. The program is small and, on Linux, needs no shared libraries.
 ///
 /// Compiles the component as well, unless `PROXMOX_MCP_COMPONENT` and
 /// `PROXMOX_MCP_COMPONENT_CWASM` name a component and its machine code that
@@ -21,49 +41,100 @@ pub(crate) struct Dist {
     /// Include the compiler, so that `--component FILE` works
     #[arg(long)]
     compiler: bool,
-    /// Also copy it to this file
+    /// Only copy the program to this file, and package nothing
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Package the release build of `cargo xtask build`, which is larger: to test the
+    /// packages without waiting for the build
+    #[arg(long, conflicts_with_all = ["compiler", "out"])]
+    quick: bool,
+    /// Package this program instead of building one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["compiler", "out", "quick"])]
+    binary: Option<PathBuf>,
+    /// Then test the packages: install, run and remove them
+    #[arg(long, conflicts_with = "out")]
+    check: bool,
+    /// Then build component and program again in another folder, and compare every byte
+    #[arg(long, conflicts_with_all = ["out", "quick", "compiler"])]
+    check_reproducible: bool,
+    /// Write SHA256SUMS and server.json of the files of several machines in this folder
+    #[arg(long, value_name = "FOLDER", exclusive = true)]
+    join: Option<PathBuf>,
 }
 
 impl Dist {
     pub(crate) fn run(self, workspace: &Workspace) -> Result<()> {
-        let mut progress = Progress::new(match is_given() {
-            true => 1,
-            false => build::STEPS + 1,
-        });
+        if let Some(folder) = &self.join {
+            return release::join(workspace, folder);
+        }
+        let extra = usize::from(self.check) + usize::from(self.check_reproducible);
+        let steps = match (self.quick || self.binary.is_some(), is_given()) {
+            (true, _) => 1,
+            (false, true) => 2,
+            (false, false) => build::STEPS + 2,
+        };
+        let mut progress = Progress::new(steps + extra);
+        let built = self.program(workspace, &mut progress)?;
+        if let Some(out) = &self.out {
+            return copy(&built, out, &progress);
+        }
+        let folder = workspace.target("dist-out");
+        let release = Release::of(workspace)?;
+        progress.step("packaging", || {
+            let contents = Contents::gather(workspace, &release, &built)?;
+            release::write(workspace, &release, &contents, &folder)?;
+            Ok(Step::Done)
+        })?;
+        if self.check {
+            progress.step("testing the packages", || {
+                check::run(workspace, &release, &folder, self.quick)?;
+                Ok(Step::Done)
+            })?;
+        }
+        if self.check_reproducible {
+            progress.step("building again in another folder (takes minutes)", || {
+                reproduce::run(workspace, &built)?;
+                Ok(Step::Done)
+            })?;
+        }
+        release::report(&folder)
+    }
+
+    /// The program to package.
+    fn program(&self, workspace: &Workspace, progress: &mut Progress) -> Result<PathBuf> {
+        if let Some(binary) = &self.binary {
+            return Ok(binary.clone());
+        }
+        if self.quick {
+            return Ok(workspace.binary("host-runner"));
+        }
         // The release binary compiles the component: the one for distribution
         // cannot.
         if !is_given() {
-            build::steps(workspace, &mut progress)?;
+            build::steps(workspace, progress)?;
         }
         let host = Toolchain::find()?.host;
         progress.step(
             "building host-runner for distribution (takes minutes)",
             || host_runner(workspace, &host, self.compiler),
         )?;
-        let built = path(workspace, &host);
-
-        let file = match &self.out {
-            None => &built,
-            Some(out) => {
-                if let Some(folder) = out.parent() {
-                    fs::create_dir_all(folder)
-                        .with_context(|| format!("cannot make {}", folder.display()))?;
-                }
-                fs::copy(&built, out).with_context(|| format!("cannot write {}", out.display()))?;
-                out
-            }
-        };
-        let size = fs::metadata(file)?.len();
-        eprintln!(
-            "built {} ({}) in {:.0} s",
-            file.display(),
-            table::bytes(size as f64),
-            progress.seconds()
-        );
-        Ok(())
+        Ok(path(workspace, &host))
     }
+}
+
+fn copy(built: &Path, out: &Path, progress: &Progress) -> Result<()> {
+    if let Some(folder) = out.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::copy(built, out).with_context(|| format!("cannot write {}", out.display()))?;
+    let size = fs::metadata(out)?.len();
+    eprintln!(
+        "built {} ({}) in {:.0} s",
+        out.display(),
+        table::bytes(size as f64),
+        progress.seconds()
+    );
+    Ok(())
 }
 
 /// Whether host-runner's build gets the component and its machine code from the
@@ -95,18 +166,17 @@ fn host_runner(workspace: &Workspace, host: &str, compiler: bool) -> Result<Step
         true => "compiler,demo",
         false => "demo",
     };
-    let mut command = workspace.cargo(["rustc", "--profile", "dist", "--package", "host-runner"]);
+    let mut command = workspace.cargo(["rustc", "--locked", "--profile", "dist"]);
+    command.args(["--package", "host-runner"]);
     command.args(["--no-default-features", "--features", features]);
     // The target is named so that the flags are not for build scripts and
     // procedural macros, which are loaded as shared libraries.
     command.args(["--bin", "host-runner", "--target", host]);
-    if host.contains("linux") {
-        let flags = env::var("RUSTFLAGS").unwrap_or_default();
-        command.env(
-            "RUSTFLAGS",
-            format!("{flags} -C target-feature=+crt-static"),
-        );
-    }
+    command.env_remove("RUSTFLAGS");
+    command.env(
+        "CARGO_ENCODED_RUSTFLAGS",
+        flags(workspace, host).join("\u{1f}"),
+    );
     // Where Rust brings its own linker: functions that are the same are there
     // once, and the addresses to adjust at the start as a bitmap.
     if host == "x86_64-unknown-linux-gnu" {
@@ -114,6 +184,17 @@ fn host_runner(workspace: &Workspace, host: &str, compiler: bool) -> Result<Step
     }
     run(&mut command)?;
     Ok(Step::Done)
+}
+
+/// The flags of rustc for every crate: those of the environment, and those that make the
+/// binary static and the same wherever it is built.
+fn flags(workspace: &Workspace, host: &str) -> Vec<String> {
+    let mut flags = environment_flags();
+    flags.extend(workspace.remap_flags());
+    if host.contains("linux") {
+        flags.push("-Ctarget-feature=+crt-static".to_owned());
+    }
+    flags
 }
 
 const SMALLER: [&str; 2] = [
