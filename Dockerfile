@@ -36,5 +36,6 @@ LABEL org.opencontainers.image.title="proxmox-mcp" \
       org.opencontainers.image.description="MCP server for Proxmox VE, with its tools in a sandbox" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      io.modelcontextprotocol.server.name="io.github.proxmox-mcp/proxmox-mcp" \
       org.opencontainers.image.source="https://github.com/proxmox-mcp/proxmox-mcp"
 ENTRYPOINT ["/usr/local/bin/host-runner"]
