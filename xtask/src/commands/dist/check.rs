@@ -368,7 +368,7 @@ fn no_folders(workspace: &Workspace, release: &Release, folder: &Path) -> Result
 
 /// An MCP session with the simulated cluster, without a compilation at the start.
 fn session(program: &Path, settings: &[(&str, &str)]) -> Result<()> {
-    let mut command = Command::new(program);
+    let mut command = start(program);
     command.arg("--demo").envs(settings.iter().copied());
     let client = Client::start(&mut command)?;
     ensure!(
@@ -384,7 +384,7 @@ fn session(program: &Path, settings: &[(&str, &str)]) -> Result<()> {
         "list_guests found no guest: {content}"
     );
     client.close()?;
-    let mut command = Command::new(program);
+    let mut command = start(program);
     command.args(["--demo", "--log-level", "debug", "call", "list_nodes", "{}"]);
     let log = command.output()?.stderr;
     ensure!(
@@ -393,6 +393,17 @@ fn session(program: &Path, settings: &[(&str, &str)]) -> Result<()> {
         program.display()
     );
     Ok(())
+}
+
+/// The program, without what the environment says about the build or a cluster.
+fn start(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PROXMOX_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 fn unpack(tree: &Tree, root: &Path) -> Result<()> {
