@@ -236,7 +236,7 @@ async fn misspelt_names_get_suggestions_and_status_2() -> anyhow::Result<()> {
 }
 
 /// All commands that help shows, by their words.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "",
     "serve",
     "tools",
@@ -249,6 +249,9 @@ const COMMANDS: [&str; 14] = [
     "audit",
     "audit verify",
     "inspect",
+    "setup",
+    "doctor",
+    "client",
     "completions",
     "man",
 ];
@@ -279,8 +282,10 @@ async fn every_help_has_examples_and_those_of_the_demo_work() -> anyhow::Result<
 async fn the_examples_of_the_page_work() -> anyhow::Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/cli.md");
     let page = std::fs::read_to_string(page)?;
-    let lines = page.lines().filter_map(|line| line.strip_prefix("$ "));
-    let examples: Vec<_> = lines.filter(|line| line.contains("--demo")).collect();
+    let lines = page
+        .lines()
+        .filter(|line| line.contains("host-runner --demo "));
+    let examples: Vec<_> = lines.filter(|line| !line.starts_with(['`', '#'])).collect();
     assert!(examples.len() >= 8, "{examples:?}");
     for example in examples {
         runs(example).await?;

@@ -20,7 +20,8 @@ fn pages() -> anyhow::Result<Vec<PathBuf>> {
     Ok(pages)
 }
 
-/// host-runner in a folder of its own, without the settings of whoever runs the test.
+/// host-runner in a folder of its own, without the settings of whoever runs the test; it
+/// prints what it prints on a terminal.
 fn shell(folder: &Path, line: &str) -> anyhow::Result<std::process::Output> {
     let host_runner = harness::target_dir()?.join("release/host-runner");
     let host_runner = host_runner.display().to_string();
@@ -33,6 +34,7 @@ fn shell(folder: &Path, line: &str) -> anyhow::Result<std::process::Output> {
         }
     }
     command
+        .env("PROXMOX_MCP_OUTPUT", "table")
         .output()
         .with_context(|| format!("cannot run {line}"))
 }
