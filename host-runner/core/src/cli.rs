@@ -89,6 +89,19 @@ pub(crate) enum Command {
     /// if something is missing or the file exists.
     #[command(after_long_help = help::SETUP)]
     Setup(Box<SetupArgs>),
+    /// Check settings, connection, token and rights, and say how to fix what is wrong
+    ///
+    /// Changes nothing on Proxmox VE. Exits with 0 if all is well (there may be warnings),
+    /// with 1 if Proxmox VE or the token cannot be used, with 2 if the settings cannot.
+    #[command(after_long_help = help::DOCTOR)]
+    Doctor(OutputArgs),
+    /// Print the configuration for an MCP client, or write it into the client's file
+    ///
+    /// Without a name, lists the clients, the file that configures each, and whether it has
+    /// an entry; -o is the format of this list. What is written is the path of this program
+    /// and of the file that --env-file names; the token stays in that file.
+    #[command(after_long_help = help::CLIENT)]
+    Client(ClientArgs),
     /// List the tools, or describe one of them; needs no settings
     ///
     /// With a NAME, shows the tool's arguments with their types, the fields of its result, its
@@ -125,12 +138,6 @@ pub(crate) enum Command {
     /// Show the policy, or what it decides about a call
     #[command(subcommand, after_long_help = help::POLICY)]
     Policy(PolicyCommand),
-    /// Check settings, connection, token and rights, and say how to fix what is wrong
-    ///
-    /// Changes nothing on Proxmox VE. Exits with 0 if all is well (there may be warnings),
-    /// with 1 if Proxmox VE or the token cannot be used, with 2 if the settings cannot.
-    #[command(after_long_help = help::DOCTOR)]
-    Doctor(OutputArgs),
     /// Check an audit log
     #[command(subcommand, after_long_help = help::AUDIT)]
     Audit(AuditCommand),
@@ -161,13 +168,6 @@ pub(crate) enum Command {
         #[arg(value_name = "COMMAND")]
         command: Vec<String>,
     },
-    /// Print the configuration for an MCP client, or write it into the client's file
-    ///
-    /// Without a name, lists the clients, the file that configures each, and whether it has
-    /// an entry; -o is the format of this list. What is written is the path of this program
-    /// and of the file that --env-file names; the token stays in that file.
-    #[command(after_long_help = help::CLIENT)]
-    Client(ClientArgs),
     /// Compile a component ahead of time, for embedding
     #[command(hide = true)]
     Precompile {
