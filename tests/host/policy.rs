@@ -749,7 +749,7 @@ async fn a_locked_policy_is_only_narrowed() -> anyhow::Result<()> {
         &output.stdout,
         &[
             "preset: locked.toml",
-            "scope.vmids: the command line",
+            "scope.vmids: the command line or the settings",
             "confirm: the default",
         ],
     );
@@ -794,7 +794,7 @@ async fn another_policy_does_not_get_around_a_locked_one() -> anyhow::Result<()>
         &[
             "locked: locked.toml",
             "scope.vmids: narrow.toml",
-            "preset: the command line",
+            "preset: the command line or the settings",
         ],
     );
     // One that is not locked is beaten.

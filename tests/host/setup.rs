@@ -66,6 +66,9 @@ async fn what_is_written_can_be_used() -> anyhow::Result<()> {
     used.run(&[&file, "call", "list_nodes"])
         .await?
         .assert_succeeds();
+    let doctor = HostRunner::new()?.secret(secret);
+    let doctor = doctor.run(&[&file, "doctor", "--json"]).await?;
+    assert_says(&doctor.stdout, &["PROXMOX_MCP_PRESET=operate (from "]);
     Ok(())
 }
 
@@ -180,6 +183,68 @@ async fn the_printed_commands_suffice_for_the_preset() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Without `--out`, the file is where all commands look for it, unless something else says
+/// what to connect to.
+#[tokio::test]
+async fn the_users_own_file_is_found() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let home = TempDir::new()?;
+    let token = sim.token("all")?;
+    let at_home = || {
+        let host = HostRunner::new()?.secret(&token.secret);
+        anyhow::Ok(host.env("HOME", home.path().display().to_string()))
+    };
+    let ca = format!("--ca-file={}", sim.ca_file.display());
+    let (url, id) = (
+        format!("--url={}", sim.url),
+        format!("--token-id={}", token.id),
+    );
+    std::fs::create_dir(home.path().join(".cursor"))?;
+    let host = at_home()?.env("PROXMOX_TOKEN_SECRET", &token.secret);
+    let arguments = [
+        "setup",
+        &ca,
+        &url,
+        &id,
+        "--preset=observe",
+        "--client=cursor,vscode",
+    ];
+    let output = host.run(&arguments).await?;
+    assert_done(&output);
+    assert_says(&output.stdout, &["host-runner doctor\n"]);
+    let own = home.path().join(".config/proxmox-mcp/env");
+    for (file, member) in [
+        (".cursor/mcp.json", "mcpServers"),
+        (".config/Code/User/mcp.json", "servers"),
+    ] {
+        let text = std::fs::read_to_string(home.path().join(file))?;
+        let entry: serde_json::Value = serde_json::from_str(&text)?;
+        let arguments = entry.pointer(&format!("/{member}/proxmox/args"));
+        let expected = json!(["--env-file", own.display().to_string()]);
+        assert_eq!(arguments, Some(&expected), "{text}");
+    }
+    let nodes = at_home()?.run(&["call", "list_nodes"]).await?;
+    nodes.assert_succeeds();
+    let shown = at_home()?.run(&["policy", "show"]).await?;
+    assert_says(&shown.stdout, &["observe"]);
+    let client = at_home()?.connect().await?;
+    let offers = |name: &str| client.tools().iter().any(|tool| tool["name"] == name);
+    assert!(offers("list_nodes") && !offers("start_guest"));
+    client.call("list_nodes", json!({})).await?;
+    client.finish().await?.assert_succeeds();
+    // Something else says what to connect to, though not all of it.
+    let other = at_home()?.env("PROXMOX_URL", "https://192.0.2.1:8006");
+    let other = other.run(&["call", "list_nodes"]).await?;
+    other.assert_refused(&["PROXMOX_TOKEN_ID"]);
+    let demo = at_home()?.run(&["--demo", "policy", "show"]).await?;
+    assert!(!demo.stdout.contains("observe"), "{demo:?}");
+    // A file that cannot be used is not passed over.
+    std::fs::write(&own, "no setting\n")?;
+    let broken = at_home()?.run(&["call", "list_nodes"]).await?;
+    broken.assert_refused(&[&own.display().to_string()]);
+    Ok(())
+}
+
 /// Answers at a terminal: the certificate is compared, and the secret is not shown.
 #[tokio::test]
 async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
@@ -187,13 +252,19 @@ async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
     let folder = TempDir::new()?;
     let token = sim.token("all")?;
     let (user, name) = token.id.split_once('!').context("no name")?;
+    let address = sim.url.trim_start_matches("https://");
+    let no_secret = "3d2b7f10-93c4-4f5e-8a61-0b7c5d9e2f14";
+    // What cannot be used is asked for again.
     let answers = format!(
-        "{}\nyes\nobserve\n{user}\n{name}\n{}\n",
-        sim.url, token.secret
+        "http://{address}\n{address}\nyes\nall\nobserve\n{user}\n{name}\n{no_secret}\n\
+         {user}\n{name}\n{}\nnone-such\n\n",
+        token.secret
     );
     let script = "import os, pty, sys, time\n\
         answers = open(sys.argv[1]).read().splitlines(True)\n\
-        waits = [b'such as pve1', b'same?', b'Preset', b'User', b'Name', b'not shown']\n\
+        token = [b'User', b'Name', b'not shown']\n\
+        waits = [b'such as pve1', b'such as pve1', b'same?', b'Preset', b'Preset'] + token + token\n\
+        waits += [b'Clients', b'Clients']\n\
         pid, fd = pty.fork()\n\
         if pid == 0: os.execv(sys.argv[2], sys.argv[2:])\n\
         seen = b''\n\
@@ -222,9 +293,22 @@ async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
     output.assert_succeeds();
     assert_says(
         &output.stdout,
-        &["self-signed", &sim.fingerprint, "MCPObserve", "Wrote"],
+        &[
+            "self-signed",
+            &sim.fingerprint,
+            "MCPObserve",
+            "choose observe, operate or admin",
+            "does not accept the token",
+            "none-such",
+            "Wrote",
+        ],
     );
     let written = std::fs::read_to_string(out(&folder))?;
-    assert_says(&written, &["PROXMOX_FINGERPRINT=", &sim.fingerprint]);
+    let lines = [
+        &format!("PROXMOX_URL={}\n", sim.url),
+        &format!("PROXMOX_FINGERPRINT={}\n", sim.fingerprint),
+        "PROXMOX_MCP_PRESET=observe\n",
+    ];
+    assert_says(&written, &lines);
     Ok(())
 }

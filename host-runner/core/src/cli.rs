@@ -35,10 +35,11 @@ use crate::settings::{EnvFile, SettingsError, Sources, Variable};
 /// The component runs in a sandbox: it reaches the configured Proxmox VE and
 /// nothing else, and never sees the token. The address, the token and the
 /// certificate settings must come from the same source: flags and environment
-/// variables, the file passed with --env-file, or .env in the working
-/// directory. .env is used only if no other source provides any of these
-/// settings, and by the server only with --dotenv. The token's secret has no
-/// flag: give it as PROXMOX_TOKEN_SECRET, or name a file that holds it in
+/// variables, the file passed with --env-file, .env in the working directory,
+/// or the file that `host-runner setup` writes. The last two are used only if
+/// no other source provides any of these settings, and the server reads .env
+/// only with --dotenv. The token's secret has no flag: give it as
+/// PROXMOX_TOKEN_SECRET, or name a file that holds it in
 /// PROXMOX_TOKEN_SECRET_FILE.
 #[derive(Debug, Parser)]
 #[command(
@@ -225,17 +226,35 @@ impl Cli {
         of_flag || of_environment.is_some_and(|value| !value.is_empty())
     }
 
-    /// Which file of settings may count.
-    fn env_file(&self) -> EnvFile {
-        let needs_settings = matches!(
+    /// Whether this is a command that somebody types in a folder of their choice.
+    fn is_for_the_user(&self) -> bool {
+        matches!(
             self.command,
             Some(Command::Call(_) | Command::Doctor(_) | Command::Policy(_) | Command::Tools(_))
+        )
+    }
+
+    /// Which file of settings may count.
+    fn env_file(&self) -> EnvFile {
+        let needs_none = matches!(
+            self.command,
+            Some(
+                Command::Setup(_)
+                    | Command::Client(_)
+                    | Command::Audit(_)
+                    | Command::Inspect(_)
+                    | Command::Completions { .. }
+                    | Command::Man { .. }
+                    | Command::Help { .. }
+                    | Command::Precompile { .. }
+            )
         );
         match &self.options.env_file {
             Some(path) => EnvFile::Named(path.clone()),
             None if self.options.dotenv => EnvFile::DotEnv,
-            None if needs_settings && !self.options.demo => EnvFile::Fallback,
-            None => EnvFile::None,
+            None if self.options.demo || needs_none => EnvFile::None,
+            None if self.is_for_the_user() => EnvFile::Fallback,
+            None => EnvFile::Own,
         }
     }
 }

@@ -17,6 +17,10 @@ use crate::sandbox::Rules;
 use crate::settings::file_name;
 use crate::system::place;
 
+/// Where a key comes from that no policy file gives: a flag, or its variable in the environment
+/// or in the file of settings.
+const FLAGS: &str = "the command line or the settings";
+
 /// The flags for what a policy file can say, too.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Policy")]
@@ -156,6 +160,11 @@ impl PolicyFlags {
     pub(crate) fn file(&self) -> Option<&Path> {
         let file = self.policy.as_deref();
         file.filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The preset, if a flag or its variable gives it.
+    pub(crate) fn preset(&self) -> Option<Preset> {
+        self.preset
     }
 
     /// The policy in force, of all its parts. Of the files that are named, the
@@ -358,14 +367,14 @@ impl Layers {
                 .narrowed(flags.clone())
                 .map_err(|error| PolicyFileError::Locked {
                     path: path.clone(),
-                    by: "the command line".to_owned(),
+                    by: FLAGS.to_owned(),
                     error,
                 })?,
             Some((_, file)) => file.clone().overridden(flags.clone()),
         };
         let by = match &file {
-            Some((path, _)) => format!("{} or the command line", path.display()),
-            None => "the command line".to_owned(),
+            Some((path, _)) => format!("{} or {FLAGS}", path.display()),
+            None => FLAGS.to_owned(),
         };
         let mut effective = own;
         // The system's is the first one, and the last to narrow.
@@ -406,7 +415,7 @@ impl Layers {
     pub(crate) fn origins(&self) -> Vec<(String, String)> {
         let files = self.ceilings.iter().chain(&self.file);
         let files = files.map(|(path, file)| (keys(file), path.display().to_string()));
-        let flags = (keys(&self.flags), "the command line".to_owned());
+        let flags = (keys(&self.flags), FLAGS.to_owned());
         let layers: Vec<_> = files.chain([flags]).collect();
         let described = keys(&self.effective).into_iter().map(|(key, value)| {
             let mut places: Vec<_> = layers
@@ -563,7 +572,7 @@ mod tests {
         let flags = file("preset = \"admin\"");
         let layers = Layers::new(Vec::new(), named("preset = \"observe\""), flags.clone()).unwrap();
         assert_eq!(layers.effective().preset, Some(Preset::Admin));
-        assert_eq!(origin(&layers, "preset"), "the command line");
+        assert_eq!(origin(&layers, "preset"), FLAGS);
 
         let locked = "locked = true\npreset = \"observe\"";
         let error = Layers::new(Vec::new(), named(locked), flags).err().unwrap();
@@ -576,7 +585,7 @@ mod tests {
         let layers = Layers::new(Vec::new(), named(locked), flags).unwrap();
         assert_eq!(layers.effective().preset, Some(Preset::Observe));
         assert_eq!(origin(&layers, "preset"), "own.toml");
-        assert_eq!(origin(&layers, "exclude_tools"), "the command line");
+        assert_eq!(origin(&layers, "exclude_tools"), FLAGS);
     }
 
     const SYSTEM_POLICY: &str = "/etc/proxmox-mcp/policy.toml";
@@ -598,7 +607,7 @@ mod tests {
         // Undoing a part of a file by flags is not a widening.
         let own = named("preset = \"admin\"\ndeny = [\"GET /cluster/log\"]");
         let layers = Layers::new(system(), own, file("preset = \"observe\"")).unwrap();
-        assert_eq!(origin(&layers, "preset"), "the command line");
+        assert_eq!(origin(&layers, "preset"), FLAGS);
         let both = format!("{SYSTEM_POLICY} and own.toml");
         assert_eq!(origin(&layers, "deny"), both);
         assert_eq!(origin(&layers, "locked"), SYSTEM_POLICY);

@@ -28,6 +28,9 @@ pub(crate) struct OutputArgs {
         hide_possible_values = true
     )]
     output: Option<Format>,
+    /// The same as -o json
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
 }
 
 impl OutputArgs {
@@ -42,6 +45,9 @@ impl OutputArgs {
     /// The format that the user has asked for. Only then, errors of tools are printed in it,
     /// too.
     pub(crate) fn chosen(&self) -> Option<Format> {
-        self.output
+        match self.json {
+            true => Some(Format::Json),
+            false => self.output,
+        }
     }
 }

@@ -14,6 +14,10 @@ use crate::cli::{ClientArgs, Options};
 use crate::clients::{
     self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
 };
+use crate::settings::own_file;
+
+/// The name of an entry, if none is chosen.
+const ENTRY: &str = "proxmox";
 
 /// Prints or writes the configuration.
 pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandError> {
@@ -23,9 +27,10 @@ pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandErr
     let launch = launch(options, args, client)?;
     let entry = clients::entry(client, &args.name, &launch);
     if args.write {
-        return write(client, &entry, args);
+        let by_hand = client.steps(args.http.is_some()).is_some();
+        return write(client, &entry, args.project, args.replace, by_hand);
     }
-    show(client, &entry, args)
+    show(client, &entry, args.project, args.http.as_deref())
 }
 
 /// The files that configure a client here.
@@ -109,7 +114,7 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
                 path.display()
             ))
         })?),
-        None => Path::new(".env").canonicalize().ok(),
+        None => found_env_file(),
     };
     let env_file = env_file.filter(|_| !options.demo);
     let env_file = env_file.map(|path| text_of(&path)).transpose()?;
@@ -125,7 +130,7 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         }
         false => {
             arguments.extend(env_file.into_iter().flatten());
-            text_of(&std::env::current_exe()?.canonicalize()?)?
+            this_program()?
         }
     };
     if options.demo {
@@ -136,6 +141,13 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         command,
         args: arguments,
     })
+}
+
+/// The file of settings that a command would read here: `.env` in the working directory, else
+/// the one that `setup` writes.
+fn found_env_file() -> Option<PathBuf> {
+    let here = Path::new(".env").canonicalize().ok();
+    here.or_else(|| own_file()?.canonicalize().ok())
 }
 
 fn token_of(variable: &str, needs_value: bool) -> Result<Token, CommandError> {
@@ -166,17 +178,22 @@ fn text_of(path: &Path) -> Result<String, CommandError> {
     Ok(text.strip_prefix(r"\\?\").unwrap_or(text).to_owned())
 }
 
-fn show(client: Client, entry: &Entry, args: &ClientArgs) -> Result<(), CommandError> {
-    if let Some(steps) = client.steps(args.http.is_some()) {
+fn show(
+    client: Client,
+    entry: &Entry,
+    project: bool,
+    http: Option<&str>,
+) -> Result<(), CommandError> {
+    if let Some(steps) = client.steps(http.is_some()) {
         eprint_line(steps);
-        return match (client, &args.http) {
+        return match (client, http) {
             (Client::Goose, _) => print(&goose(entry)),
             (Client::OpenWebui, Some(url)) => print(url),
             (Client::ClaudeDesktop, Some(_)) => Err(CommandError::Reported(1)),
             _ => print(clients::written(entry).trim_end()),
         };
     }
-    for path in files(client, args.project)? {
+    for path in files(client, project)? {
         eprint_line(&format!("# {}: {}", client.title(), path.display()));
     }
     eprint_line(&format!("# {}", client.note()));
@@ -218,11 +235,51 @@ fn goose(entry: &Entry) -> String {
     lines.join("\n")
 }
 
-fn write(client: Client, entry: &Entry, args: &ClientArgs) -> Result<(), CommandError> {
-    let files = files(client, args.project)?;
-    let by_hand = client.steps(args.http.is_some()).is_some();
+/// The clients whose own file is there, or the folder that it belongs to.
+pub(super) fn installed() -> Result<Vec<Client>, CommandError> {
+    let home = std::env::home_dir();
+    let is_own = |folder: &Path| Some(folder) != home.as_deref() && folder.is_dir();
+    let mut found = Vec::new();
+    for client in Client::value_variants() {
+        let files = files(*client, false)?;
+        let mut files = files.iter();
+        if files.any(|file| file.is_file() || file.parent().is_some_and(is_own)) {
+            found.push(*client);
+        }
+    }
+    Ok(found)
+}
+
+/// Puts an entry with this file of settings into a client's file, or shows what to do where
+/// there is no such file.
+pub(super) fn connect(client: Client, env_file: &Path) -> Result<(), CommandError> {
+    let launch = Launch::Program {
+        command: this_program()?,
+        args: vec!["--env-file".to_owned(), text_of(env_file)?],
+    };
+    let entry = clients::entry(client, ENTRY, &launch);
+    if client.steps(false).is_some() || files(client, false)?.is_empty() {
+        print(&format!("{}:", client.title()))?;
+        return show(client, &entry, false, None);
+    }
+    write(client, &entry, false, false, false)
+}
+
+/// The path of this program.
+fn this_program() -> Result<String, CommandError> {
+    text_of(&std::env::current_exe()?.canonicalize()?)
+}
+
+fn write(
+    client: Client,
+    entry: &Entry,
+    project: bool,
+    replaces: bool,
+    by_hand: bool,
+) -> Result<(), CommandError> {
+    let files = files(client, project)?;
     if files.is_empty() || by_hand {
-        let what = match args.project || by_hand {
+        let what = match project || by_hand {
             true => "has no such file",
             false if client == Client::Continue => "has a file of its own only with --project",
             false => "has no file here: set HOME, or APPDATA on Windows",
@@ -233,7 +290,7 @@ fn write(client: Client, entry: &Entry, args: &ClientArgs) -> Result<(), Command
         )));
     }
     for path in files {
-        write_file(&path, entry, args.replace)?;
+        write_file(&path, entry, replaces)?;
     }
     print(client.note())
 }

@@ -113,6 +113,7 @@ impl Sources {
     /// The settings that do not belong to a connection, with those of a cluster.
     fn with_cluster(&self, path: &Path, name: &str, values: Values) -> Self {
         Self {
+            answers: Values::new(),
             cluster: Some((format!("{}, clusters.{name}", path.display()), values)),
             flags: self.flags.clone(),
             environment: self.environment.clone(),

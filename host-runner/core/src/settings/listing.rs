@@ -1,13 +1,13 @@
 //! The settings as an operator sees them: each with its source, and secrets hidden.
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::source::Source;
 use super::sources::{Sources, given};
 use super::variable::{Variable, mask_secrets};
+use crate::system::private;
 
 /// A setting that is given.
 #[derive(Debug, Clone, Serialize)]
@@ -23,7 +23,8 @@ pub(crate) struct Listed {
 const HIDDEN: &str = "(hidden)";
 
 impl Sources {
-    /// The settings that are given, in their order. Unless they are `valid`, those of the
+    /// The settings that are given, in their order, and then the options that the environment
+    /// or the file gives. Unless they are `valid`, those of the
     /// connection have no values: two of them may be swapped.
     pub(crate) fn listed(&self, valid: bool) -> Vec<Listed> {
         let listed = Variable::ALL.into_iter().filter_map(|variable| {
@@ -45,7 +46,12 @@ impl Sources {
                 source: place.to_string(),
             })
         });
-        listed.collect()
+        let options = self.flags().into_iter().map(|given| Listed {
+            name: given.flag.name,
+            value: mask_secrets(&given.value),
+            source: given.place.to_string(),
+        });
+        listed.chain(options).collect()
     }
 
     /// The files with a secret that every user of this machine can read or change.
@@ -59,11 +65,6 @@ impl Sources {
             let named = named.into_iter().filter_map(|one| given(values, one));
             own.into_iter().chain(named.map(PathBuf::from))
         });
-        files.filter(|path| is_exposed(path)).collect()
+        files.filter(|path| private::is_open_to_all(path)).collect()
     }
-}
-
-fn is_exposed(path: &Path) -> bool {
-    let metadata = path.metadata();
-    metadata.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o006 != 0)
 }

@@ -30,7 +30,7 @@ pub(crate) use self::http::{HealthSettings, HttpSettings, TlsFiles, TokenSource}
 pub(crate) use self::oauth::{IssuerSettings, OAuthSettings};
 pub(crate) use self::proxy::Proxy;
 pub(crate) use self::source::Source;
-pub(crate) use self::sources::{EnvFile, Sources};
+pub(crate) use self::sources::{EnvFile, Sources, own_file};
 pub(crate) use self::traces::TracesSettings;
 pub(crate) use self::trust::{CaFile, ClientCertificate, Trust};
 pub(crate) use self::variable::{

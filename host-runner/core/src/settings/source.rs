@@ -9,6 +9,8 @@ pub(super) const CREDENTIAL: &str = "proxmox-token-secret";
 /// Where a setting came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
+    /// What the user has answered to `setup`, or given to it.
+    Answer,
     /// A flag of the command line.
     Flag,
     /// The environment.
@@ -24,6 +26,7 @@ pub(crate) enum Source {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Answer => f.write_str("as given"),
             Self::Flag => f.write_str("from the command line"),
             Self::Environment => f.write_str("from the environment"),
             Self::File(path) => write!(f, "from {}", path.display()),

@@ -3,15 +3,17 @@
 //! The address, the token and the certificates to accept are one unit: all of
 //! them come from one place. Otherwise a file could send a token from elsewhere
 //! to an address of its choice, or weaken how another address is verified. There
-//! are three places:
+//! are four places:
 //!
 //! 1. The operator's own: the flags, the environment and systemd's credential,
 //!    which are all chosen by the user who starts the program. A flag takes
 //!    precedence over a variable.
 //! 2. The file that the operator names by `--env-file`, or by `--dotenv`.
 //! 3. A `.env` that was found in the working directory. It may belong to another
-//!    program, so it is used only if no other place gives any of these settings,
-//!    and never when serving.
+//!    program, so it is used only if neither of the two gives any of these
+//!    settings, and never when serving.
+//! 4. The user's own file, which `setup` writes. It is used only if no other place
+//!    gives any of these settings, and then counts as if it were named.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -29,6 +31,7 @@ use crate::digest::Digest;
 use crate::env_file;
 use crate::log::LogFormat;
 use crate::operator_file::{self, MAX_ENV_BYTES};
+use crate::system::place;
 
 /// The `.env` of the working directory.
 const DOT_ENV: &str = ".env";
@@ -40,16 +43,18 @@ pub(super) type Values = HashMap<Variable, Zeroizing<String>>;
 /// Which files to look for settings in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum EnvFile {
-    /// None.
+    /// None: the command needs no settings of a connection.
     #[default]
     None,
+    /// The user's own file, if no other place gives any setting of the connection.
+    Own,
     /// The one that the operator names.
     Named(PathBuf),
     /// The `.env` of the working directory, since the operator asks for it. It
     /// may be absent.
     DotEnv,
-    /// The `.env` of the working directory, if no other place gives any setting
-    /// of the connection.
+    /// The `.env` of the working directory, else the user's own file, if no other place
+    /// gives any setting of the connection.
     Fallback,
 }
 
@@ -58,6 +63,7 @@ pub(crate) enum EnvFile {
 pub(crate) struct Sources {
     /// What the file of clusters gives for one of them, and where.
     pub(super) cluster: Option<(String, Values)>,
+    pub(super) answers: Values,
     pub(super) flags: Values,
     pub(super) environment: Values,
     pub(super) file: Option<(PathBuf, Values)>,
@@ -93,12 +99,12 @@ impl Sources {
         Ok(sources)
     }
 
-    /// These alone, as if each were a flag.
+    /// These alone.
     pub(crate) fn of_answers(
         values: impl IntoIterator<Item = (Variable, Zeroizing<String>)>,
     ) -> Self {
         Self {
-            flags: values.into_iter().collect(),
+            answers: values.into_iter().collect(),
             ..Self::default()
         }
     }
@@ -208,6 +214,7 @@ impl Sources {
         let file = self.file.iter();
         let file = file.map(|(path, values)| (Source::File(path.clone()), values));
         let own = [
+            (Source::Answer, &self.answers),
             (Source::Flag, &self.flags),
             (Source::Environment, &self.environment),
         ];
@@ -283,12 +290,14 @@ impl Sources {
             EnvFile::Named(path) => (path.as_path(), true),
             EnvFile::DotEnv if exists(dot_env) => (dot_env, true),
             EnvFile::Fallback if exists(dot_env) => (dot_env, false),
-            EnvFile::None if exists(dot_env) => {
-                self.passed_over =
-                    Some("is not read when serving: name it by --env-file, or pass --dotenv");
-                return Ok(());
+            EnvFile::Own | EnvFile::Fallback => {
+                if exists(dot_env) {
+                    self.passed_over =
+                        Some("is not read when serving: name it by --env-file, or pass --dotenv");
+                }
+                return self.read_own_file();
             }
-            EnvFile::None | EnvFile::DotEnv | EnvFile::Fallback => return Ok(()),
+            EnvFile::None | EnvFile::DotEnv => return Ok(()),
         };
         let (values, unknown) = match read_env_file(path) {
             Ok(read) => read,
@@ -296,7 +305,7 @@ impl Sources {
             Err(reason) if !named => {
                 self.warnings
                     .push(format!("ignoring .env in the working directory: {reason}"));
-                return Ok(());
+                return self.read_own_file();
             }
             Err(reason) => {
                 return Err(SettingsError::EnvFile {
@@ -320,6 +329,33 @@ impl Sources {
             }
             return Ok(());
         }
+        if !named && of_the_connection(&values).next().is_none() {
+            self.read_own_file()?;
+        }
+        if self.file.is_none() {
+            self.take_file(path, named, values, unknown);
+        }
+        Ok(())
+    }
+
+    /// The file that `setup` writes, unless another place says what to connect to.
+    fn read_own_file(&mut self) -> Result<(), SettingsError> {
+        let Some(path) = own_file().filter(|path| exists(path)) else {
+            return Ok(());
+        };
+        if self.elsewhere().is_some() || self.get(Variable::Clusters).is_some() {
+            return Ok(());
+        }
+        let (values, unknown) = read_env_file(&path).map_err(|reason| SettingsError::EnvFile {
+            path: path.clone(),
+            reason,
+        })?;
+        self.take_file(&path, true, values, unknown);
+        Ok(())
+    }
+
+    /// What a file gives is what counts.
+    fn take_file(&mut self, path: &Path, named: bool, values: Values, unknown: Vec<String>) {
         for name in unknown {
             self.warn_of(&name, &format!("in {}", path.display()));
         }
@@ -335,7 +371,6 @@ impl Sources {
                 path.display()
             ));
         }
-        Ok(())
     }
 
     /// A place other than a file that gives a setting of the connection.
@@ -391,6 +426,12 @@ impl Sources {
     }
 }
 
+/// The user's own file of settings, which `setup` writes by default; None if the environment
+/// does not say where the user's files are.
+pub(crate) fn own_file() -> Option<PathBuf> {
+    Some(place::config()?.join("proxmox-mcp").join("env"))
+}
+
 /// What a place gives for a setting, if anything.
 pub(super) fn given(values: &Values, variable: Variable) -> Option<&str> {
     let value = values.get(&variable)?.trim();
@@ -415,13 +456,20 @@ fn exists(path: &Path) -> bool {
 
 /// Whether the name of a setting is anywhere in a file, which may be malformed.
 fn names(env_file: &EnvFile, variable: Variable) -> bool {
-    let path = match env_file {
-        EnvFile::Named(path) => path.as_path(),
-        EnvFile::DotEnv | EnvFile::Fallback => Path::new(DOT_ENV),
-        EnvFile::None => return false,
-    };
-    let text = operator_file::read(path, 16 * MAX_ENV_BYTES);
-    text.is_ok_and(|text| String::from_utf8_lossy(&text).contains(variable.name()))
+    let mut paths: Vec<PathBuf> = Vec::new();
+    if let EnvFile::Named(path) = env_file {
+        paths.push(path.clone());
+    }
+    if matches!(env_file, EnvFile::DotEnv | EnvFile::Fallback) {
+        paths.push(PathBuf::from(DOT_ENV));
+    }
+    if matches!(env_file, EnvFile::Own | EnvFile::Fallback) {
+        paths.extend(own_file());
+    }
+    paths.iter().any(|path| {
+        let text = operator_file::read(path, 16 * MAX_ENV_BYTES);
+        text.is_ok_and(|text| String::from_utf8_lossy(&text).contains(variable.name()))
+    })
 }
 
 /// The settings in a file, and the names in it that are like those of settings.

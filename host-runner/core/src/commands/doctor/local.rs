@@ -12,6 +12,7 @@ use crate::commands::Context;
 use crate::engine::Embedded;
 use crate::http::{Access, Tls};
 use crate::mcp;
+use crate::system::private;
 
 /// The settings that are given, each with its source.
 pub(super) fn settings(operator: &Operator<'_>) -> Vec<Check> {
@@ -36,10 +37,11 @@ pub(super) fn settings(operator: &Operator<'_>) -> Vec<Check> {
         ..check.details(details).data(data)
     });
     for path in operator.sources().exposed_files() {
+        let command = private::command(&path);
         let path = path.display();
         let what =
             format!("every user of this machine can read or change {path}, which holds a secret");
-        checks.push(Check::warning("permissions", what).next(format!("chmod 600 {path}")));
+        checks.push(Check::warning("permissions", what).next(command));
     }
     checks
 }

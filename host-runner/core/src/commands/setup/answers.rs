@@ -1,10 +1,41 @@
 //! What is known so far: from flags and the environment, then from the user.
 
+use std::net::Ipv6Addr;
+
 use zeroize::Zeroizing;
 
 use crate::cli::Operator;
 use crate::commands::CommandError;
 use crate::settings::{Settings, Sources, Variable};
+
+/// Addresses as the settings have them: with `https://`, and where that was missing, with the
+/// port of Proxmox VE. What has a scheme stays as it is.
+pub(super) fn addresses(text: &str) -> String {
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let parts = parts.map(|part| match (part.contains("://"), has_port(part)) {
+        (true, _) => part.to_owned(),
+        (false, Some(true)) => format!("https://{part}"),
+        (false, Some(false)) => format!("https://{part}:{PORT}"),
+        (false, None) => format!("https://[{part}]:{PORT}"),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+/// Whether a host is followed by a port; None for an IPv6 address without brackets, which
+/// could not be told from it.
+fn has_port(text: &str) -> Option<bool> {
+    match text.rsplit_once(']') {
+        Some((_, rest)) => Some(rest.starts_with(':')),
+        None if text.parse::<Ipv6Addr>().is_ok() => None,
+        None => Some(text.contains(':')),
+    }
+}
+
+/// The port on which Proxmox VE listens.
+const PORT: u16 = 8006;
 
 /// Those that setup writes, in the order of the file.
 const WRITTEN: [Variable; 9] = [
@@ -46,10 +77,12 @@ impl Answers {
         Ok(answers)
     }
 
-    /// A value, if it is known.
+    /// A value, if it is known. An empty one is not.
     pub(super) fn get(&self, variable: Variable) -> Option<&str> {
         let found = self.0.iter().find(|(one, _)| *one == variable);
-        found.map(|(_, value)| value.as_str())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     /// Adds a value, or changes it.
@@ -95,5 +128,29 @@ impl Answers {
             };
             Some((variable, value?))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::addresses;
+
+    #[test]
+    fn an_address_is_completed() {
+        for (typed, complete) in [
+            ("pve1", "https://pve1:8006"),
+            (" pve1.example.com ", "https://pve1.example.com:8006"),
+            ("192.0.2.10", "https://192.0.2.10:8006"),
+            ("pve1:443", "https://pve1:443"),
+            ("2001:db8::1", "https://[2001:db8::1]:8006"),
+            ("[2001:db8::1]", "https://[2001:db8::1]:8006"),
+            ("[2001:db8::1]:443", "https://[2001:db8::1]:443"),
+            ("pve1, pve2", "https://pve1:8006,https://pve2:8006"),
+            ("https://pve.example.com", "https://pve.example.com"),
+            ("http://pve1:8006", "http://pve1:8006"),
+            ("", ""),
+        ] {
+            assert_eq!(addresses(typed), complete);
+        }
     }
 }

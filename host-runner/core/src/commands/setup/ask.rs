@@ -57,6 +57,21 @@ impl User {
         Ok(Zeroizing::new(line?.trim().to_owned()))
     }
 
+    /// Asks until the answer can be used.
+    pub(super) async fn choose<T>(
+        self,
+        question: &str,
+        default: &str,
+        read: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, CommandError> {
+        loop {
+            match read(&self.ask(question, default).await?) {
+                Ok(value) => return Ok(value),
+                Err(problem) => self.tell(&problem),
+            }
+        }
+    }
+
     /// Whether the user answers with `yes`.
     pub(super) async fn agrees(self, question: &str) -> Result<bool, CommandError> {
         let answer = self.ask(&format!("{question} (yes/no)"), "no").await?;
@@ -80,5 +95,5 @@ async fn read_line() -> Result<Zeroizing<String>, CommandError> {
         Ok::<_, io::Error>((count > 0).then_some(line))
     });
     let line = read.await.map_err(io::Error::other)??;
-    line.ok_or_else(|| CommandError::Usage("stdin has ended: nothing was written".to_owned()))
+    line.ok_or_else(|| CommandError::Usage("stdin has ended".to_owned()))
 }

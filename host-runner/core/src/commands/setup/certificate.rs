@@ -66,7 +66,7 @@ async fn check_products(settings: &Settings) -> Result<(), CommandError> {
         };
         return Err(CommandError::Unhealthy(format!(
             "{address} is {other}, not Proxmox VE: check the host and the port (Proxmox VE listens \
-             on 8006); nothing was written"
+             on 8006)"
         )));
     }
     Ok(())
@@ -82,7 +82,7 @@ async fn ask(
     if !user.can_answer {
         return Err(CommandError::Unhealthy(format!(
             "{address}: {}; its SHA-256 fingerprint is {}: {ON_THE_NODE}; if it is the same, pass it \
-             with --fingerprint, or pass the CA certificate with --ca-file; nothing was written",
+             with --fingerprint, or pass the CA certificate with --ca-file",
             fault.what, leaf.fingerprint_sha256
         )));
     }
@@ -95,7 +95,7 @@ async fn ask(
         true => Ok(()),
         false => Err(CommandError::Unhealthy(format!(
             "the certificate of {address} was not accepted: if it should be signed by an authority, \
-             pass the CA certificate with --ca-file; nothing was written"
+             pass the CA certificate with --ca-file"
         ))),
     }
 }
@@ -117,16 +117,11 @@ fn may_pin(fault: &Fault, answers: &Answers) -> bool {
 }
 
 fn failed(address: &str, fault: &Fault) -> CommandError {
-    CommandError::Unhealthy(format!(
-        "{address}: {}: {}; nothing was written",
-        fault.what, fault.next
-    ))
+    CommandError::Unhealthy(format!("{address}: {}: {}", fault.what, fault.next))
 }
 
 fn no_certificate(address: &str) -> CommandError {
-    CommandError::Unhealthy(format!(
-        "{address}: the server shows no certificate; nothing was written"
-    ))
+    CommandError::Unhealthy(format!("{address}: the server shows no certificate"))
 }
 
 /// The value of `PROXMOX_FINGERPRINT`: with several addresses, one for each.

@@ -62,20 +62,21 @@ async fn ask(gate: &Gate, path: &str) -> Result<Vec<u8>, CommandError> {
     let request = gate
         .request("GET", path, "")
         .ok_or_else(|| CommandError::Request(format!("GET {path}")))?;
-    let answer = gate.send(request, None).await.map_err(|error| {
-        CommandError::Unhealthy(format!("{}; nothing was written", error.detail))
-    })?;
+    let answer = gate
+        .send(request, None)
+        .await
+        .map_err(|error| CommandError::Unhealthy(error.detail))?;
     match answer.status().as_u16() {
         200 => Ok(answer.into_body().to_vec()),
         401 => Err(CommandError::Unhealthy(
             "Proxmox VE does not accept the token (401): check the user with its realm, the token's \
              name and the secret, and on a node with `pveum user token list USER` whether the token \
-             exists and has not expired; nothing was written"
+             exists and has not expired"
                 .to_owned(),
         )),
         status => Err(CommandError::Unhealthy(format!(
             "Proxmox VE answers GET {path} with status {status}: check the node with `systemctl \
-             status pveproxy pvedaemon`; nothing was written"
+             status pveproxy pvedaemon`"
         ))),
     }
 }
@@ -122,19 +123,10 @@ fn of_toolset(held: &Held, toolset: &str, tools: &[Tool]) -> (String, bool) {
         .filter_map(|tool| Some((&tool.name, held.missing_for(tool.purpose())?)))
         .collect();
     let (all, works) = (tools.len(), tools.len() - lacking.len());
-    if lacking.is_empty() {
-        return (
-            format!("  {toolset}: all {all} tools have privileges"),
-            true,
-        );
-    }
+    let line = format!("  {toolset}: {works} of {all} tools have the privileges that they need");
     let lacking: Vec<_> = lacking
         .iter()
         .map(|(name, privileges)| format!("\n    {name} lacks {privileges}"))
         .collect();
-    let lacking = lacking.concat();
-    (
-        format!("  {toolset}: {works} of {all} tools have privileges{lacking}"),
-        false,
-    )
+    (format!("{line}{}", lacking.concat()), lacking.is_empty())
 }

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::cli::SetupArgs;
 use crate::commands::CommandError;
-use crate::settings::Variable;
+use crate::settings::{Variable, own_file};
 use crate::system::private;
 
 /// Where the settings are written.
@@ -24,14 +24,15 @@ impl Place {
     /// Chooses it. Fails if there is a file already that may not be replaced, before anything
     /// is asked.
     ///
-    /// The default is in the user's own configuration: it is found from any working directory,
-    /// and is in no repository.
+    /// The default is in the user's own configuration: all commands find it, from any working
+    /// directory, and it is in no repository.
     pub(super) fn new(args: &SetupArgs) -> Result<Self, CommandError> {
         let path = match &args.out {
             Some(path) => path.clone(),
-            None => default_path().ok_or_else(|| {
+            None => own_file().ok_or_else(|| {
                 CommandError::Usage(
-                    "neither XDG_CONFIG_HOME nor HOME is set: name the file to write with --out"
+                    "the environment does not say where your settings are: name the file to write \
+                     with --out"
                         .to_owned(),
                 )
             })?,
@@ -56,7 +57,7 @@ impl Place {
     pub(super) fn write(&self, text: &str) -> Result<Option<PathBuf>, CommandError> {
         let failed = |what: &str, path: &Path, error: &io::Error| {
             CommandError::Unhealthy(format!(
-                "{what} {} failed: {error}; nothing was written: name another file with --out",
+                "{what} {} failed: {error}; name another file with --out",
                 path.display()
             ))
         };
@@ -109,15 +110,6 @@ fn draft_of(path: &Path, text: &str) -> io::Result<()> {
     let mut file = private::create(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
-}
-
-fn default_path() -> Option<PathBuf> {
-    let absolute = |name: &str| {
-        let path = PathBuf::from(std::env::var_os(name)?);
-        path.is_absolute().then_some(path)
-    };
-    let folder = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
-    Some(folder.join("proxmox-mcp").join("env"))
 }
 
 /// The text of the file. Fails for a value that would be read as another one.

@@ -13,24 +13,28 @@ mod role;
 use std::io::Read as _;
 use std::path::Path;
 
+use clap::ValueEnum as _;
 use host_runner_policy::Preset;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use self::answers::Answers;
 use self::ask::User;
+use self::check::Report;
 use self::file::Place;
 use self::role::Grant;
-use super::{CommandError, print};
+use super::{CommandError, client, print};
 use crate::cli::{Operator, SetupArgs};
+use crate::clients::Client;
 use crate::engine::Embedded;
 use crate::operator_file::MAX_SECRET_BYTES;
-use crate::settings::{Settings, Variable};
+use crate::settings::{Settings, Variable, own_file};
 
 /// The user that is suggested.
 const USER: &str = "mcp@pve";
 /// The name of the token that is suggested.
 const TOKEN: &str = "assistant";
+/// The variable that gives the preset.
+const PRESET: &str = "PROXMOX_MCP_PRESET";
 
 /// Sets up the connection to Proxmox VE. Asks for what is missing, if there is a terminal.
 pub(crate) async fn run(
@@ -38,22 +42,12 @@ pub(crate) async fn run(
     embedded: Embedded,
     args: &SetupArgs,
 ) -> Result<(), CommandError> {
-    tokio::select! {
-        result = steps(operator, embedded, args) => result,
-        _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted("interrupted: nothing was written".to_owned())),
-    }
-}
-
-async fn steps(
-    operator: &Operator<'_>,
-    embedded: Embedded,
-    args: &SetupArgs,
-) -> Result<(), CommandError> {
     check_arguments(operator, args)?;
-    let mut answers = Answers::given(operator)?;
+    let answers = Answers::given(operator)?;
+    let policy = operator.policy()?.preset;
     if args.commands {
-        let preset = operator.policy()?.preset.unwrap_or_default();
         let (user, token) = names(&answers);
+        let preset = policy.unwrap_or_default();
         return print(&grant(preset, &user, &token, args).commands());
     }
     let user = User::new();
@@ -61,24 +55,154 @@ async fn steps(
     if !user.can_answer {
         check_complete(&answers, operator, args)?;
     }
-    if answers.get(Variable::Url).is_none() {
-        let url = user.ask("Address of Proxmox VE, such as pve1", "").await?;
-        answers.set(Variable::Url, url);
+    tokio::select! {
+        written = write(user, operator, embedded, args, answers, &place) => written.map_err(with_nothing_written)?,
+        _ = tokio::signal::ctrl_c() => {
+            return Err(CommandError::Interrupted("interrupted: nothing was written".to_owned()));
+        }
     }
-    certificate::accept(user, &mut answers).await?;
+    print(&format!("Wrote {} (mode 0600).", place.path().display()))?;
+    tokio::select! {
+        finished = finish(user, args, &place) => finished,
+        _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted(
+            "interrupted: the settings were written, and not all clients were configured".to_owned(),
+        )),
+    }
+}
+
+/// Asks, tests, and writes the file.
+async fn write(
+    user: User,
+    operator: &Operator<'_>,
+    embedded: Embedded,
+    args: &SetupArgs,
+    mut answers: Answers,
+    place: &Place,
+) -> Result<(), CommandError> {
+    connection(user, &mut answers).await?;
     let preset = preset(user, operator).await?;
-    token(user, &mut answers, operator, args, preset).await?;
+    let (settings, report) = tested(user, &mut answers, operator, embedded, args, preset).await?;
+    let grant = grant(preset, &settings.user, &settings.token_name, args);
+    user.tell(&report.to_text(&grant));
+    let policy = policy_lines(operator, preset)?;
+    let policy = policy
+        .iter()
+        .map(|(variable, value)| (*variable, value.as_str()));
+    let text = file::text(answers.written(&settings).chain(policy))?;
+    if let Some(backup) = place.write(&text)? {
+        user.tell(&format!("The earlier file is now {}.", backup.display()));
+    }
+    Ok(())
+}
+
+/// Says of a failure before the end that nothing has changed.
+fn with_nothing_written(error: CommandError) -> CommandError {
+    match error {
+        CommandError::Unhealthy(text) => {
+            CommandError::Unhealthy(format!("{text}; nothing was written"))
+        }
+        CommandError::Usage(text) => CommandError::Usage(format!("{text}; nothing was written")),
+        other => other,
+    }
+}
+
+/// Completes the addresses, and says which certificates to accept there. Where the user can
+/// answer, another address is asked for if one cannot be used.
+async fn connection(user: User, answers: &mut Answers) -> Result<(), CommandError> {
+    if let Some(given) = answers.get(Variable::Url).map(answers::addresses) {
+        answers.set(Variable::Url, given);
+        return certificate::accept(user, answers).await;
+    }
+    let before = answers.get(Variable::Fingerprint).map(str::to_owned);
+    loop {
+        let url = user.ask("Address of Proxmox VE, such as pve1", "").await?;
+        answers.set(Variable::Url, answers::addresses(&url));
+        match certificate::accept(user, answers).await {
+            Ok(()) => return Ok(()),
+            Err(error @ (CommandError::Unhealthy(_) | CommandError::Settings(_))) => {
+                user.tell(&format!("{error}"));
+                // Those of the address that was not used.
+                answers.set(Variable::Fingerprint, before.clone().unwrap_or_default());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Completes the token and tests it. Where the user can answer, another one is asked for if
+/// it is not accepted.
+async fn tested(
+    user: User,
+    answers: &mut Answers,
+    operator: &Operator<'_>,
+    embedded: Embedded,
+    args: &SetupArgs,
+    preset: Preset,
+) -> Result<(Settings, Report), CommandError> {
+    let names_token = user.can_answer && answers.get(Variable::TokenId).is_none();
+    if names_token {
+        let (owner, name) = names(answers);
+        let commands = grant(preset, &owner, &name, args).commands();
+        user.tell(&format!(
+            "If there is no token for the assistant yet, create one. These commands give it the \
+             privileges for this preset:\n\n{commands}\n"
+        ));
+    }
+    let asks_secret = args.token_secret_file.is_none() && !operator.gives_secret();
+    loop {
+        if names_token {
+            token(user, answers).await?;
+        }
+        let secret = match asks_secret {
+            true => user.ask_secret("Secret of the token").await?,
+            false => secret(answers, operator, args)?,
+        };
+        answers.set(Variable::TokenSecret, secret);
+        match tested_once(user, answers, operator, embedded, preset).await {
+            Err(error @ (CommandError::Unhealthy(_) | CommandError::Settings(_)))
+                if user.can_answer && asks_secret =>
+            {
+                user.tell(&format!("{error}"));
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn tested_once(
+    user: User,
+    answers: &Answers,
+    operator: &Operator<'_>,
+    embedded: Embedded,
+    preset: Preset,
+) -> Result<(Settings, Report), CommandError> {
     let settings = answers.settings()?;
     user.tell("Testing the token…");
     let report = check::check(operator, embedded, &settings, preset).await?;
-    let grant = grant(preset, &settings.user, &settings.token_name, args);
-    user.tell(&report.to_text(&grant));
-    let text = file::text(answers.written(&settings))?;
-    let backup = place.write(&text)?;
-    if let Some(backup) = backup {
-        user.tell(&format!("The earlier file is now {}.", backup.display()));
+    Ok((settings, report))
+}
+
+/// What the file says of the policy: its file, if one was given, and otherwise the preset.
+fn policy_lines(
+    operator: &Operator<'_>,
+    preset: Preset,
+) -> Result<Vec<(Variable, String)>, CommandError> {
+    let mut lines = Vec::new();
+    let flags = &operator.options.policy;
+    let of_environment = operator.given(Variable::Policy).map(Path::new);
+    let policy = flags.file().or(of_environment);
+    if let Some(path) = policy {
+        let path = std::path::absolute(path)?;
+        lines.push((Variable::Policy, path.display().to_string()));
     }
-    print(&next_steps(place.path(), preset)?)
+    let is_in_file =
+        policy.is_some() && flags.preset().is_none() && operator.policy()?.preset.is_some();
+    if let Some(variable) = Variable::named(PRESET)
+        && !is_in_file
+    {
+        lines.push((variable, preset.name().to_owned()));
+    }
+    Ok(lines)
 }
 
 /// Refuses options that contradict what this does.
@@ -164,65 +288,56 @@ fn names(answers: &Answers) -> (String, String) {
 /// How much the assistant may do: what the policy says, or the user.
 async fn preset(user: User, operator: &Operator<'_>) -> Result<Preset, CommandError> {
     let given = operator.policy()?.preset;
-    if let (None, true) = (given, user.can_answer) {
-        user.tell(
-            "What may the assistant do?\n  observe  read only\n  operate  also changes that are \
-             reversible or only add something\n  admin    also changes that can interrupt guests or \
-             lose data",
-        );
-        let answer = user.ask("Preset", Preset::default().name()).await?;
-        let known = Preset::ALL.into_iter().find(|(_, name)| *name == answer);
-        return known.map(|(preset, _)| preset).ok_or_else(|| {
-            CommandError::Usage(
-                "unknown preset: choose observe, operate or admin; nothing was written".to_owned(),
-            )
-        });
+    if given.is_some() || !user.can_answer {
+        return Ok(given.unwrap_or_default());
     }
-    Ok(given.unwrap_or_default())
+    user.tell(
+        "What may the assistant do?\n  observe  read only\n  operate  also changes that are \
+         reversible or only add something\n  admin    also changes that can interrupt guests or \
+         lose data",
+    );
+    let read = |answer: &str| {
+        let known = Preset::ALL.into_iter().find(|(_, name)| *name == answer);
+        let known = known.map(|(preset, _)| preset);
+        known.ok_or_else(|| "choose observe, operate or admin".to_owned())
+    };
+    user.choose("Preset", Preset::default().name(), read).await
 }
 
-/// Completes the token's user, name and secret.
-async fn token(
-    user: User,
-    answers: &mut Answers,
+/// Asks for the token's user and name.
+async fn token(user: User, answers: &mut Answers) -> Result<(), CommandError> {
+    let (owner, name) = names(answers);
+    let owner = user.ask("User that owns the token", &owner).await?;
+    answers.set(Variable::User, owner);
+    let name = user.ask("Name of the token", &name).await?;
+    answers.set(Variable::TokenId, name);
+    Ok(())
+}
+
+/// The token's secret from where the flags and the environment say that it is.
+fn secret(
+    answers: &Answers,
     operator: &Operator<'_>,
     args: &SetupArgs,
-    preset: Preset,
-) -> Result<(), CommandError> {
-    let (owner, name) = names(answers);
-    let asks = user.can_answer && answers.get(Variable::TokenId).is_none();
-    if asks {
-        let commands = grant(preset, &owner, &name, args).commands();
-        user.tell(&format!(
-            "If there is no token for the assistant yet, create one. These commands give it the \
-             privileges for this preset:\n\n{commands}\n"
-        ));
-    }
-    if answers.get(Variable::User).is_none() && asks {
-        let answer = user.ask("User that owns the token", &owner).await?;
-        answers.set(Variable::User, answer);
-    }
-    if asks {
-        let answer = user.ask("Name of the token", &name).await?;
-        answers.set(Variable::TokenId, answer);
-    }
-    let secret = match &args.token_secret_file {
-        Some(path) if path == Path::new("-") => from_stdin()?,
-        Some(path) => {
-            let mut alone = Answers::default();
-            alone.set(Variable::Url, "pve".to_owned());
-            alone.set(Variable::User, owner);
-            alone.set(Variable::TokenId, name);
-            alone.set(Variable::TokenSecretFile, path.display().to_string());
-            exposed(&alone.settings()?)
+) -> Result<Zeroizing<String>, CommandError> {
+    if let Some(path) = &args.token_secret_file {
+        if path == Path::new("-") {
+            return from_stdin();
         }
-        None => match operator.secret()? {
-            Some(secret) => secret.expose(|text| Zeroizing::new(text.to_owned())),
-            None => user.ask_secret("Secret of the token").await?,
-        },
-    };
-    answers.set(Variable::TokenSecret, secret);
-    Ok(())
+        let (owner, name) = names(answers);
+        let mut alone = Answers::default();
+        alone.set(Variable::Url, "https://pve:8006".to_owned());
+        alone.set(Variable::User, owner);
+        alone.set(Variable::TokenId, name);
+        alone.set(Variable::TokenSecretFile, path.display().to_string());
+        return Ok(exposed(&alone.settings()?));
+    }
+    let given = operator.secret()?.ok_or_else(|| {
+        CommandError::Usage(
+            "the secret of the token is missing: give --token-secret-file".to_owned(),
+        )
+    })?;
+    Ok(given.expose(|text| Zeroizing::new(text.to_owned())))
 }
 
 fn exposed(settings: &Settings) -> Zeroizing<String> {
@@ -237,24 +352,62 @@ fn from_stdin() -> Result<Zeroizing<String>, CommandError> {
     Ok(Zeroizing::new(text.trim().to_owned()))
 }
 
-/// What was written, and how to use it.
-fn next_steps(path: &Path, preset: Preset) -> Result<String, CommandError> {
-    let program = std::env::current_exe()?;
-    let preset = format!("--preset={}", preset.name());
-    let path = path.display().to_string();
-    let server = json!({
-        "mcpServers": {
-            "proxmox": {
-                "command": program.display().to_string(),
-                "args": ["serve", "--env-file", path, preset],
-            }
+/// Configures the clients that were named, and says how to go on.
+async fn finish(user: User, args: &SetupArgs, place: &Place) -> Result<(), CommandError> {
+    let mut clients = args.clients.clone();
+    if clients.is_empty() && user.can_answer {
+        clients = chosen(user).await?;
+    }
+    let mut failed = false;
+    for client in &clients {
+        if let Err(error) = client::connect(*client, place.path()) {
+            user.tell(&format!("error: {error}"));
+            failed = true;
         }
+    }
+    print(&next_steps(place.path(), clients.is_empty()))?;
+    match failed {
+        true => Err(CommandError::Reported(1)),
+        false => Ok(()),
+    }
+}
+
+/// Asks which clients to configure.
+async fn chosen(user: User) -> Result<Vec<Client>, CommandError> {
+    let found: Vec<_> = client::installed()?.into_iter().map(Client::id).collect();
+    user.tell(&match found.is_empty() {
+        true => "No client that `host-runner client` knows was found here.".to_owned(),
+        false => format!("Clients that were found here: {}.", found.join(", ")),
     });
-    Ok(format!(
-        "Wrote {path} (mode 0600).\n\nCheck it:\n  host-runner --env-file {quoted} {preset} call \
-         list_nodes\n\nThe configuration of an MCP client that reads mcpServers:\n{server:#}",
-        quoted = quoted(&path),
-    ))
+    let read = |answer: &str| {
+        let names = answer.split([',', ' ']).filter(|name| !name.is_empty());
+        let clients = names.map(|name| Client::from_str(name, true).map_err(|_| name));
+        clients.collect::<Result<Vec<_>, _>>().map_err(|name| {
+            format!("{name:?} is none of the names that `host-runner client` lists")
+        })
+    };
+    user.choose(
+        "Clients to configure, separated by commas, or none",
+        "",
+        read,
+    )
+    .await
+}
+
+/// How to use what was written.
+fn next_steps(path: &Path, without_client: bool) -> String {
+    let env_file = match own_file().as_deref() == Some(path) {
+        true => String::new(),
+        false => format!(" --env-file {}", quoted(&path.display().to_string())),
+    };
+    let mut lines = vec![format!("Check it:\n  host-runner doctor{env_file}")];
+    if without_client {
+        lines.push(format!(
+            "Configure a client (`host-runner client` lists them):\n  host-runner client \
+             cursor{env_file} --write"
+        ));
+    }
+    lines.join("\n")
 }
 
 /// A word of a shell's command line.

@@ -13,10 +13,19 @@ pub(crate) fn system_policy() -> PathBuf {
     programs.join(r"proxmox-mcp\policy.toml")
 }
 
+/// The user's folder for settings, if the environment says where it is.
+pub(crate) fn config() -> Option<PathBuf> {
+    folder("APPDATA")
+}
+
 /// The user's folder for what a program keeps between its runs. The error says which
 /// variables are missing.
 pub(crate) fn state() -> Result<PathBuf, &'static str> {
-    let folder = std::env::var_os("LOCALAPPDATA").map(PathBuf::from);
-    let folder = folder.filter(|path| path.is_absolute());
-    folder.ok_or("LOCALAPPDATA is not set")
+    folder("LOCALAPPDATA").ok_or("LOCALAPPDATA is not set")
+}
+
+/// A folder that the environment names.
+fn folder(name: &str) -> Option<PathBuf> {
+    let value = std::env::var_os(name).map(PathBuf::from);
+    value.filter(|path| path.is_absolute())
 }
