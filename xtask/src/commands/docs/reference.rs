@@ -17,7 +17,13 @@ const HEAD: &str = "\
 
 All that a client sees of each tool: description, annotations, arguments and result. The descriptions are the text that the model reads. Arguments and fields that are not marked *optional* are required or always there. *Calls* are the calls to Proxmox VE that the tool declares, with the privileges that Proxmox requires of the token; `host-runner` refuses all others (rule `undeclared-call`), after the [policy](policy.md) has allowed them. To explain an error, every tool may also make `GET /version` and `GET /access/permissions`, which need no privileges, and `GET /cluster/status`. `host-runner tools -o json` prints the same as JSON Schema.
 
-Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for. [Resources, prompts](#resources-and-prompts) and [views](#views) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
+Many clients and models cope badly with long lists of tools, and some clients pass on only 40. So `host-runner` offers only some toolsets by default; `--toolsets default,firewall` adds one, `--toolsets all` turns on all of them, and `--tools` chooses tools by name. Tools that the policy always refuses are not offered either. A model learns from the instructions which toolsets are off, and from an error which toolset to ask for.
+
+Tools that need a privilege which the token does not have on any path are not offered either: when it starts, the server asks Proxmox what the token may do. If there is no answer within 300 ms, or the token has no privileges yet, it offers them all. `--fit-token on` waits for the answer, and `--fit-token off` does not ask. Restart the server after you grant privileges.
+
+`evacuate_node` shows its plan unless `plan` is false, and tools that change several guests or create one show theirs with `preview: true`. With `safe: true`, `set_guest_resources`, `resize_disk` and `set_nic` first take a snapshot, make the change, check that the guest still runs, answers and has an address, and report how to roll back.
+
+[Resources, prompts](#resources-and-prompts) and [views](#views) are at the end of this page. The size is that of the published list in JSON, without the schemas of the results.
 
 ";
 
