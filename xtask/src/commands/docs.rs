@@ -1,5 +1,6 @@
 mod pages;
 mod reference;
+mod terminal;
 
 use std::fs;
 use std::process::Command;
@@ -16,7 +17,8 @@ use crate::table;
 use crate::workspace::{Workspace, output};
 
 /// Update what is generated: the schemas of the tools, their reference, the tables
-/// of settings, messages and the policy's rules, the schema of the policy file
+/// of settings, messages and the policy's rules, the schema of the policy file, and the
+/// picture of a terminal
 #[derive(Args)]
 pub(crate) struct Docs {
     /// Change nothing, and fail if anything is stale
@@ -95,6 +97,13 @@ impl Docs {
             &format!("{schema:#}\n"),
             &mut stale,
         )?;
+        let old = fs::read_to_string(workspace.root().join(TERMINAL)).unwrap_or_default();
+        let new = terminal::picture(workspace)?;
+        let new = match terminal::is_same(&old, &new) {
+            true => &old,
+            false => &new,
+        };
+        self.settle(workspace, TERMINAL, &old, new, &mut stale)?;
         self.settle_pages(workspace, &mut stale)?;
         fresh(&stale)
     }
@@ -168,6 +177,9 @@ const SCHEMA: &str = "docs/policy.schema.json";
 
 /// The reference of the tools.
 const TOOLS: &str = "docs/tools.md";
+
+/// The picture of a terminal.
+const TERMINAL: &str = "docs/images/terminal.svg";
 
 /// The page that has the table of rules.
 const POLICY: &str = "docs/policy.md";
