@@ -557,7 +557,7 @@ impl Call {
 }
 
 impl GuestCall {
-    /// A pair that differs in its path alone: see [`guest!`].
+    /// A pair that differs in its path alone: see the macro `guest`.
     pub(crate) const fn get(
         (qemu, lxc): (&'static str, &'static str),
         needs: &'static str,

@@ -19,7 +19,7 @@
 //! - [`hardware`]: network cards, disks and drives, as requests may write them.
 //! - [`action`]: what a call does, in the words of a policy.
 //! - [`text`]: how names and numbers are written.
-//! - [`Vmid`], [`Upid`], [`tags`], [`size`], [`owner_of`]: values that calls take and
+//! - [`Vmid`], [`Upid`], [`tags()`], [`size`], [`owner_of`]: values that calls take and
 //!   answers hold.
 
 #![forbid(unsafe_code)]

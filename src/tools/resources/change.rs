@@ -140,7 +140,7 @@ pub(super) fn keep_needed(desired: &mut Vec<DesiredSetting>, before: &PendingCon
     });
 }
 
-/// What [`write`] would change.
+/// What [`write()`] would change.
 pub(super) fn preview(
     guest: &Guest,
     before: &PendingConfig,

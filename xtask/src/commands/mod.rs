@@ -20,6 +20,7 @@ mod fuzz;
 mod hosts;
 mod lists;
 mod redteam;
+mod rustdoc;
 mod setup;
 mod soak;
 mod test;
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Fuzz(fuzz::Fuzz),
     Docs(docs::Docs),
     Book(book::Book),
+    Rustdoc(rustdoc::Rustdoc),
     CheckRequests(check_requests::CheckRequests),
     CheckSystems(check_systems::CheckSystems),
     DockerTest(docker_test::DockerTest),
@@ -76,6 +78,7 @@ impl Command {
             Self::Deny(command) => command.run(&workspace),
             Self::Fuzz(command) => command.run(&workspace),
             Self::Book(command) => command.run(&workspace),
+            Self::Rustdoc(command) => command.run(&workspace),
             Self::Docs(command) => command.run(&workspace),
             Self::CheckRequests(command) => command.run(&workspace),
             Self::CheckSystems(command) => command.run(&workspace),

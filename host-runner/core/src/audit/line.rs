@@ -1,4 +1,4 @@
-//! The content of the lines, each at most [`MAX_LINE_BYTES`] long.
+//! The content of the lines, each at most `MAX_LINE_BYTES` long.
 
 use std::time::{Duration, SystemTime};
 

@@ -6,7 +6,7 @@
 //! # Layout
 //!
 //! - [`datagram`]: the sockets of journald and syslog.
-//! - [`file`]: which file it is, locks, and opening without waiting.
+//! - [`mod@file`]: which file it is, locks, and opening without waiting.
 //! - [`place`]: where files are if the operator names none.
 //! - [`private`]: files that other users can neither read nor change.
 //! - [`process`]: signals, secrecy of memory, processor time.

@@ -69,7 +69,10 @@ fn printed(workspace: &Workspace, command: &str) -> Result<String> {
     let programs = workspace.binary("host-runner");
     let programs = programs.parent().context("host-runner is in no folder")?;
     let path = std::env::var("PATH").unwrap_or_default();
-    let line = format!("stty cols {WIDTH}; {command} 2>'{}'", errors.display());
+    let line = format!(
+        "stty cols {WIDTH} rows 40; {command} 2>'{}'",
+        errors.display()
+    );
     let mut terminal = Command::new("script");
     terminal
         .args(["--quiet", "--command", &line, "/dev/null"])
