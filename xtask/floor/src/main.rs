@@ -2,12 +2,12 @@
 //! bench` can state its figures as ratios of the same run.
 //!
 //! `bench-floor http THREADS` sends requests; each line on stdin is a
-//! [`Job`](http::Job). `bench-floor stdio` answers each line on stdin with a line
+//! `Job` of `http.rs`. `bench-floor stdio` answers each line on stdin with a line
 //! of the length that it asks for, as an MCP server that has nothing to do.
 //!
 //! `bench-floor echo THREADS` is the same over HTTP: a path names the length of the
 //! response. `bench-floor post THREADS` sends requests to it or to host-runner; each line on
-//! stdin is a [`Job`](web::Job).
+//! stdin is a `Job` of `web.rs`.
 
 #![forbid(unsafe_code)]
 
