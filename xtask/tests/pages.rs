@@ -1,4 +1,5 @@
-//! The blocks of code in the documentation can be used as they are.
+//! The pages of the documentation agree with the code, and their blocks of code can be
+//! used as they are.
 //!
 //! JSON, TOML and INI are parsed here. `tests/host/examples.rs` runs the commands in
 //! `console` and `sh`.
@@ -8,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use host_runner_policy::PolicyFile;
+use host_runner_policy::{ACTIONS, PolicyFile, Rule};
 use serde_json::Value;
 
 /// The languages that a block may have. One that is not here has no check yet.
@@ -278,6 +279,20 @@ fn blocks_of_ini_have_sections_or_known_settings() -> Result<()> {
         Ok(())
     })?;
     assert!(seen > 3, "{seen}");
+    Ok(())
+}
+
+/// The English page has a generated table of rules.
+#[test]
+fn the_french_page_about_the_policy_names_every_rule_and_action() -> Result<()> {
+    let page = fs::read_to_string(root().join("docs/fr/politique.md"))?;
+    let rules = Rule::ALL.iter().filter(|rule| rule.refuses().is_some());
+    for rule in rules {
+        assert!(page.contains(&format!("\n| `{rule}` |")), "the rule {rule}");
+    }
+    for (_, action) in ACTIONS {
+        assert!(page.contains(&format!("`{action}`")), "the action {action}");
+    }
     Ok(())
 }
 
