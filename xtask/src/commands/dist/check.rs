@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::archive::{Tree, sha256, untar, untar_gz, unzip};
+use super::materials::COMPLETIONS;
 use super::release::{Release, files};
 use super::{SERVER_NAME, mcpb};
 use crate::apt;
@@ -80,14 +81,21 @@ fn tarball(release: &Release, folder: &Path, work: &Path) -> Result<()> {
     let tree = untar_gz(&fs::read(file)?)?;
     let root = work.join("archive");
     unpack(&tree, &root)?;
-    for file in [
+    let files = [
         "README.md",
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "THIRD-PARTY.txt",
-    ] {
+        "man/host-runner.1",
+        "man/host-runner-call.1",
+    ];
+    let completions = COMPLETIONS.map(|(_, path)| path);
+    for file in files.into_iter().chain(completions) {
         let path = format!("{name}/{file}");
-        ensure!(tree.get(&path).is_some(), "the archive has no {path}");
+        ensure!(
+            tree.get(&path).is_some_and(|file| !file.bytes.is_empty()),
+            "the archive has no {path}"
+        );
     }
     session(&root.join(&name).join(release.program_name()), &[])?;
     passed("the archive: unpacked and run")
@@ -244,11 +252,22 @@ fn debian(release: &Release, folder: &Path, work: &Path) -> Result<()> {
     dpkg(&["--install".as_ref(), file.as_ref()])?;
     let unit = root.join("usr/lib/systemd/system/proxmox-mcp.service");
     ensure!(unit.is_file(), "the package has installed no unit");
+    let documented = [
+        "usr/share/man/man1/host-runner.1.gz",
+        "usr/share/man/man1/host-runner-call.1.gz",
+        "usr/share/bash-completion/completions/host-runner",
+        "usr/share/zsh/vendor-completions/_host-runner",
+        "usr/share/fish/vendor_completions.d/host-runner.fish",
+    ];
+    for path in documented {
+        ensure!(root.join(path).is_file(), "the package has no {path}");
+    }
     let started = text_of(&unit, "ExecStart=")?;
     let program = started.split_whitespace().next().unwrap_or_default();
     session(&root.join(program.trim_start_matches('/')), &[])?;
     dpkg(&["--purge".as_ref(), "proxmox-mcp".as_ref()])?;
-    for left in ["usr/bin/host-runner", "usr/share/doc/proxmox-mcp"] {
+    let files = ["usr/bin/host-runner", "usr/share/doc/proxmox-mcp"];
+    for left in files.into_iter().chain(documented) {
         ensure!(
             !root.join(left).exists(),
             "{left} is left after the removal"

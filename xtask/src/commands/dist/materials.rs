@@ -223,30 +223,25 @@ fn text(value: &Value, key: &str) -> String {
     text.unwrap_or_default().to_owned()
 }
 
-/// Completions for shells and manual pages, where the program has the commands for them.
-pub(super) fn command_line(workspace: &Workspace, program: &Path, tree: &mut Tree) -> Result<()> {
-    let has = |command: &str| output(Command::new(program).args([command, "--help"])).is_ok();
-    if has("completions") {
-        for (shell, path) in [
-            ("bash", "completions/bash/host-runner"),
-            ("zsh", "completions/zsh/_host-runner"),
-            ("fish", "completions/fish/host-runner.fish"),
-        ] {
-            tree.file(
-                path,
-                output(Command::new(program).args(["completions", shell]))?,
-            );
-        }
+/// Where an archive has the completions for these shells.
+pub(super) const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "completions/bash/host-runner"),
+    ("zsh", "completions/zsh/_host-runner"),
+    ("fish", "completions/fish/host-runner.fish"),
+];
+
+/// Completions for shells, and a manual page for each command.
+pub(super) fn command_line(workspace: &Workspace, program: &Path) -> Result<Tree> {
+    let mut tree = Tree::default();
+    for (shell, path) in COMPLETIONS {
+        let script = output(Command::new(program).args(["completions", shell]))?;
+        tree.file(path, script);
     }
-    if has("man") {
-        let folder = workspace.target("dist-man");
-        let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(&folder)?;
-        output(Command::new(program).args(["man", "--out"]).arg(&folder))?;
-        for entry in fs::read_dir(&folder)?.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            tree.file(&format!("man/{name}"), fs::read(entry.path())?);
-        }
+    let folder = workspace.target("dist-man");
+    let _ = fs::remove_dir_all(&folder);
+    output(Command::new(program).args(["man", "--out"]).arg(&folder))?;
+    for (name, page) in super::release::files(&folder)? {
+        tree.file(&format!("man/{name}"), page);
     }
-    Ok(())
+    Ok(tree)
 }

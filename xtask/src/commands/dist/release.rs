@@ -159,8 +159,6 @@ impl Contents {
         };
         let packages = Packages::find(workspace, &release.target)?;
         eprintln!("  {} packages in the bill of materials", packages.count());
-        let mut command_line = Tree::default();
-        materials::command_line(workspace, program, &mut command_line)?;
         Ok(Self {
             program: read(program)?,
             component: read(&component)?,
@@ -173,7 +171,7 @@ impl Contents {
             unit: source("deploy/package/proxmox-mcp.service")?,
             notices: packages.notices(),
             sbom: packages.sbom(release)?,
-            command_line,
+            command_line: materials::command_line(workspace, program)?,
             certificates: fs::read("/etc/ssl/certs/ca-certificates.crt").ok(),
         })
     }
