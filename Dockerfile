@@ -5,7 +5,10 @@
 #
 # `cargo xtask docker-test` builds and tests this image.
 
-FROM rust:1.95-bookworm AS build
+# The digest is that of the index for all architectures. After an update of the version:
+# `docker buildx imagetools inspect rust:VERSION-bookworm`.
+ARG RUST_IMAGE=rust:1.95-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
+FROM ${RUST_IMAGE} AS build
 WORKDIR /src
 COPY . .
 # As in Cargo.toml. A test of the image may do with less optimization, and with a
@@ -18,7 +21,7 @@ ARG PROXMOX_MCP_COMPONENT_CWASM=
 # Keep cargo's downloads and build results for the next build.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo xtask dist --out /image/usr/local/bin/host-runner
+    cargo --locked xtask dist --out /image/usr/local/bin/host-runner
 # The public CA certificates, and nsswitch.conf for host name lookups in files
 # and DNS, which the statically linked C library supports without other files.
 RUN install -D -m 444 /etc/ssl/certs/ca-certificates.crt -t /image/etc/ssl/certs \

@@ -71,7 +71,7 @@ impl DockerTest {
         })?;
         let before = progress.seconds();
         progress.step("building the image (takes minutes)", || {
-            build_image(workspace, &buildah, &self)
+            build_image(workspace, &buildah, &base, &self)
         })?;
         let built = progress.seconds() - before;
 
@@ -97,7 +97,12 @@ impl DockerTest {
     }
 }
 
-fn build_image(workspace: &Workspace, buildah: &Buildah, options: &DockerTest) -> Result<Step> {
+fn build_image(
+    workspace: &Workspace,
+    buildah: &Buildah,
+    base: &Base,
+    options: &DockerTest,
+) -> Result<Step> {
     let mut command = buildah.command("bud");
     command.args(["--tag", IMAGE]);
     if options.quick {
@@ -119,6 +124,7 @@ fn build_image(workspace: &Workspace, buildah: &Buildah, options: &DockerTest) -
             .current_dir(workspace.root())
             .args(["fetch", "--locked"]))?;
         command.arg("--volume").arg(base::registry_volume()?);
+        command.arg(format!("--build-arg=RUST_IMAGE={}", base.name()));
     }
     run(command.arg(workspace.root()))?;
     Ok(Step::Done)

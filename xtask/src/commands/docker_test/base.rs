@@ -24,12 +24,14 @@ pub(super) struct Base {
 }
 
 impl Base {
-    /// The one that the Dockerfile names.
+    /// The one that the Dockerfile names, without its digest: an image made here has
+    /// another one.
     pub(super) fn of(dockerfile: &str) -> Result<Self> {
-        let name = dockerfile
+        let image = dockerfile
             .lines()
-            .find_map(|line| line.strip_prefix("FROM ")?.strip_suffix(" AS build"))
-            .context("the Dockerfile has no line `FROM … AS build`")?;
+            .find_map(|line| line.strip_prefix("ARG RUST_IMAGE="))
+            .context("the Dockerfile has no line `ARG RUST_IMAGE=…`")?;
+        let name = image.split_once('@').map_or(image, |(name, _)| name);
         Ok(Self {
             name: name.trim().to_owned(),
         })
