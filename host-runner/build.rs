@@ -57,11 +57,16 @@ struct Files {
     precompiled: Option<PathBuf>,
 }
 
-/// Those that the environment names, or that `cargo xtask build` has made.
+/// Those that the environment names, or that `cargo xtask build` has made: its machine
+/// code is for this machine.
 fn found() -> Result<Files, Box<dyn Error>> {
+    let precompiled = match env::var("TARGET")? == env::var("HOST")? {
+        true => find("PROXMOX_MCP_COMPONENT_CWASM", "proxmox_mcp.cwasm")?,
+        false => named("PROXMOX_MCP_COMPONENT_CWASM")?,
+    };
     Ok(Files {
         wasm: find("PROXMOX_MCP_COMPONENT", "proxmox_mcp.wasm")?,
-        precompiled: find("PROXMOX_MCP_COMPONENT_CWASM", "proxmox_mcp.cwasm")?,
+        precompiled,
     })
 }
 
@@ -72,22 +77,24 @@ fn found() -> Result<Files, Box<dyn Error>> {
 fn made_if_missing(out: &Path) -> Result<Files, Box<dyn Error>> {
     let Files { wasm, precompiled } = found()?;
     let is_named = env::var_os("PROXMOX_MCP_COMPONENT").is_some_and(|value| !value.is_empty());
-    if wasm.is_some() && (precompiled.is_some() || !is_named) {
+    let target = env::var("TARGET")?;
+    let is_native = target == env::var("HOST")?;
+    if wasm.is_some() && (precompiled.is_some() || (is_native && !is_named)) {
         return Ok(Files { wasm, precompiled });
     }
     let wasm = match wasm {
         Some(wasm) => wasm,
         None => nested::component(out)?,
     };
-    // A compiler for this machine makes no code for another one: host-runner then compiles
-    // the component at each start.
-    let precompiled = match env::var("TARGET")? == env::var("HOST")? {
-        true => Some(nested::machine_code(out, &wasm)?),
-        false => None,
+    let precompiled = match precompiled {
+        Some(precompiled) => Some(precompiled),
+        None if is_same_system()? => Some(nested::machine_code(out, &wasm, &target)?),
+        // Unwinding is another one there: host-runner compiles the component at each start.
+        None => None,
     };
     if precompiled.is_none() && env::var_os("CARGO_FEATURE_COMPILER").is_none() {
         return Err(
-            "without the feature `compiler`, a host-runner for another machine needs \
+            "without the feature `compiler`, a host-runner for another system needs \
                     PROXMOX_MCP_COMPONENT_CWASM: a file that `host-runner precompile` made there"
                 .into(),
         );
@@ -98,24 +105,38 @@ fn made_if_missing(out: &Path) -> Result<Files, Box<dyn Error>> {
     })
 }
 
+/// Whether the system that host-runner is built for is this one, on whatever processor.
+fn is_same_system() -> Result<bool, Box<dyn Error>> {
+    Ok(env::var("CARGO_CFG_TARGET_OS")? == env::consts::OS)
+}
+
 /// The file that the variable names, or the one in its usual place. Only the
 /// latter may be missing.
 fn find(variable: &str, name: &str) -> Result<Option<PathBuf>, Box<dyn Error>> {
-    println!("cargo::rerun-if-env-changed={variable}");
+    if let Some(path) = named(variable)? {
+        return Ok(Some(path));
+    }
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_DIR");
+    let path = env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from("../target"), PathBuf::from)
+        .join("wasm32-wasip2/component")
+        .join(name);
+    println!("cargo::rerun-if-changed={}", path.display());
+    Ok(path.is_file().then_some(path))
+}
+
+/// The file that the variable names.
+fn named(variable: &str) -> Result<Option<PathBuf>, Box<dyn Error>> {
+    println!("cargo::rerun-if-env-changed={variable}");
     let named = env::var_os(variable).filter(|value| !value.is_empty());
-    let path = match &named {
-        Some(path) => PathBuf::from(path),
-        None => env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| PathBuf::from("../target"), PathBuf::from)
-            .join("wasm32-wasip2/component")
-            .join(name),
+    let Some(path) = named.map(PathBuf::from) else {
+        return Ok(None);
     };
     println!("cargo::rerun-if-changed={}", path.display());
-    if named.is_some() && !path.is_file() {
-        return Err(format!("{variable} names {}, which is not a file", path.display()).into());
+    match path.is_file() {
+        true => Ok(Some(path)),
+        false => Err(format!("{variable} names {}, which is not a file", path.display()).into()),
     }
-    Ok(path.is_file().then_some(path))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Box<dyn Error>> {

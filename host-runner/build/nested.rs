@@ -57,20 +57,29 @@ pub(crate) fn component(out: &Path) -> Result<PathBuf, Box<dyn Error>> {
     Ok(target.join(WASM_TARGET).join("component/proxmox_mcp.wasm"))
 }
 
-/// Compiles a component to machine code for this machine, unless that was done.
-pub(crate) fn machine_code(out: &Path, wasm: &Path) -> Result<PathBuf, Box<dyn Error>> {
+/// Compiles a component to machine code for a target with this machine's system, unless
+/// that was done.
+pub(crate) fn machine_code(
+    out: &Path,
+    wasm: &Path,
+    target: &str,
+) -> Result<PathBuf, Box<dyn Error>> {
     let root = checkout()?;
     let code = out.join("component.cwasm");
     let stamp = out.join("component.stamp");
     let inputs = inputs(&root, wasm)?;
+    let features = match target == env::var("HOST")? {
+        true => "compiler",
+        false => "cross",
+    };
     if code.is_file() && fs::read(&stamp).is_ok_and(|stamp| stamp == inputs) {
         return Ok(code);
     }
-    let target = out.join("compiler");
-    let mut command = cargo(&root, &target)?;
+    let folder = out.join("compiler");
+    let mut command = cargo(&root, &folder)?;
     command.env(IS_HELPER, "1");
     command.args(["build", "--locked", "--package", "host-runner"]);
-    command.args(["--no-default-features", "--features", "compiler"]);
+    command.args(["--no-default-features", "--features", features]);
     command.args(["--config", "profile.dev.debug=false"]);
     // Unoptimized, these would take longer to run than to optimize.
     for package in ["cranelift-codegen", "regalloc2"] {
@@ -79,12 +88,13 @@ pub(crate) fn machine_code(out: &Path, wasm: &Path) -> Result<PathBuf, Box<dyn E
     }
     run(&mut command, "the compiler of the component")?;
 
-    let helper = target.join("debug/host-runner");
+    let helper = folder.join("debug/host-runner");
     let mut command = Command::new(helper.with_extension(env::consts::EXE_EXTENSION));
     command.arg("precompile").arg(wasm).arg(&code);
+    command.args(["--target", target]);
     run(&mut command, "the machine code of the component")?;
     // Hundreds of megabytes that are of no further use.
-    fs::remove_dir_all(&target)?;
+    fs::remove_dir_all(&folder)?;
     fs::write(&stamp, inputs)?;
     Ok(code)
 }

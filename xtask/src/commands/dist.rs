@@ -7,17 +7,20 @@ mod oci;
 mod registry;
 mod release;
 mod reproduce;
+mod session;
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use self::release::{Contents, Release};
 use super::build;
 use super::setup::Toolchain;
+use crate::apt;
 use crate::progress::{Progress, Step};
 use crate::table;
 use crate::workspace::{Workspace, environment_flags, run};
@@ -51,6 +54,11 @@ pub(crate) struct Dist {
     /// Package this program instead of building one
     #[arg(long, value_name = "FILE", conflicts_with_all = ["compiler", "out", "quick"])]
     binary: Option<PathBuf>,
+    /// Build for this target instead of this machine's, such as aarch64-unknown-linux-gnu,
+    /// into target/dist-out-TRIPLE. Needs Rust's target and a C compiler for it, on
+    /// Debian gcc-aarch64-linux-gnu; to run the packages, also qemu-user-static
+    #[arg(long, value_name = "TRIPLE", conflicts_with_all = ["quick", "check_reproducible"])]
+    target: Option<String>,
     /// Then test the packages: install, run and remove them
     #[arg(long, conflicts_with = "out")]
     check: bool,
@@ -78,8 +86,12 @@ impl Dist {
         if let Some(out) = &self.out {
             return copy(&built, out, &progress);
         }
-        let folder = workspace.target("dist-out");
-        let release = Release::of(workspace)?;
+        let native = Toolchain::find()?.host;
+        let release = Release::of(workspace, self.target.as_deref().unwrap_or(&native))?;
+        let folder = match release.target == native {
+            true => workspace.target("dist-out"),
+            false => workspace.target(format!("dist-out-{}", release.target)),
+        };
         progress.step("packaging", || {
             let contents = Contents::gather(workspace, &release, &built)?;
             release::write(workspace, &release, &contents, &folder)?;
@@ -113,12 +125,16 @@ impl Dist {
         if !is_given() {
             build::steps(workspace, progress)?;
         }
-        let host = Toolchain::find()?.host;
+        let native = Toolchain::find()?.host;
+        let target = self.target.as_deref().unwrap_or(&native);
         progress.step(
             "building host-runner for distribution (takes minutes)",
-            || host_runner(workspace, &host, self.compiler),
+            || match target == native {
+                true => host_runner(workspace, target, self.compiler, &[]),
+                false => host_runner(workspace, target, self.compiler, &cross(workspace, target)?),
+            },
         )?;
-        Ok(path(workspace, &host))
+        Ok(path(workspace, target))
     }
 }
 
@@ -149,8 +165,8 @@ pub(super) fn binary(workspace: &Workspace) -> Result<PathBuf> {
     Ok(path(workspace, &Toolchain::find()?.host))
 }
 
-fn path(workspace: &Workspace, host: &str) -> PathBuf {
-    let built = workspace.target(host).join("dist/host-runner");
+fn path(workspace: &Workspace, target: &str) -> PathBuf {
+    let built = workspace.target(target).join("dist/host-runner");
     built.with_extension(env::consts::EXE_EXTENSION)
 }
 
@@ -161,7 +177,12 @@ fn path(workspace: &Workspace, host: &str) -> PathBuf {
 /// only for what else /etc/nsswitch.conf names: `cargo xtask docker-test` looks
 /// up names in an image that has none. So musl would gain nothing: its target
 /// has to be installed first, and its allocator is slow.
-fn host_runner(workspace: &Workspace, host: &str, compiler: bool) -> Result<Step> {
+fn host_runner(
+    workspace: &Workspace,
+    target: &str,
+    compiler: bool,
+    variables: &[(String, OsString)],
+) -> Result<Step> {
     let features = match compiler {
         true => "compiler,demo",
         false => "demo",
@@ -171,27 +192,54 @@ fn host_runner(workspace: &Workspace, host: &str, compiler: bool) -> Result<Step
     command.args(["--no-default-features", "--features", features]);
     // The target is named so that the flags are not for build scripts and
     // procedural macros, which are loaded as shared libraries.
-    command.args(["--bin", "host-runner", "--target", host]);
+    command.args(["--bin", "host-runner", "--target", target]);
     command.env_remove("RUSTFLAGS");
     command.env(
         "CARGO_ENCODED_RUSTFLAGS",
-        flags(workspace, host).join("\u{1f}"),
+        flags(workspace, target).join("\u{1f}"),
     );
+    command.envs(variables.iter().cloned());
     // Where Rust brings its own linker: functions that are the same are there
     // once, and the addresses to adjust at the start as a bitmap.
-    if host == "x86_64-unknown-linux-gnu" {
+    if target == "x86_64-unknown-linux-gnu" {
         command.arg("--").args(SMALLER);
     }
     run(&mut command)?;
     Ok(Step::Done)
 }
 
+/// What the environment has to say for another target than this machine's: the linker, and
+/// the component, for which host-runner's build script makes the machine code.
+fn cross(workspace: &Workspace, target: &str) -> Result<Vec<(String, OsString)>> {
+    let mut variables = Vec::new();
+    if !is_given() {
+        let component = workspace.component("proxmox_mcp.wasm");
+        variables.push(("PROXMOX_MCP_COMPONENT".to_owned(), component.into()));
+    }
+    let name = target.to_uppercase().replace('-', "_");
+    let name = format!("CARGO_TARGET_{name}_LINKER");
+    if env::var_os(&name).is_none()
+        && let Some(architecture) = target.strip_suffix("-unknown-linux-gnu")
+    {
+        let linker = format!("{architecture}-linux-gnu-gcc");
+        ensure!(
+            apt::is_on_path(&linker),
+            "{target} needs a C compiler and linker: install {linker} (on Debian and Ubuntu: \
+             `apt-get install gcc-{}-linux-gnu libc6-dev-{}-cross`), or set {name}",
+            architecture.replace('_', "-"),
+            release::debian_architecture(architecture),
+        );
+        variables.push((name, linker.into()));
+    }
+    Ok(variables)
+}
+
 /// The flags of rustc for every crate: those of the environment, and those that make the
 /// binary static and the same wherever it is built.
-fn flags(workspace: &Workspace, host: &str) -> Vec<String> {
+fn flags(workspace: &Workspace, target: &str) -> Vec<String> {
     let mut flags = environment_flags();
     flags.extend(workspace.remap_flags());
-    if host.contains("linux") {
+    if target.contains("linux") {
         flags.push("-Ctarget-feature=+crt-static".to_owned());
     }
     flags

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::archive::{Tree, sha256, untar, untar_gz, unzip};
 use super::materials::COMPLETIONS;
 use super::release::{Release, files};
+use super::session::session;
 use super::{SERVER_NAME, mcpb};
 use crate::apt;
-use crate::mcp::Client;
 use crate::workspace::{Workspace, output};
 
 /// More than the image may hold, not compressed.
@@ -97,7 +97,7 @@ fn tarball(release: &Release, folder: &Path, work: &Path) -> Result<()> {
             "the archive has no {path}"
         );
     }
-    session(&root.join(&name).join(release.program_name()), &[])?;
+    session(release, &root.join(&name).join(release.program_name()), &[])?;
     passed("the archive: unpacked and run")
 }
 
@@ -136,16 +136,17 @@ fn bundle(release: &Release, folder: &Path, work: &Path) -> Result<()> {
         );
     }
     session(
+        release,
         Path::new(&program),
         // As Claude Desktop passes an optional setting that the user has left empty.
         &[("PROXMOX_FINGERPRINT", "")],
     )?;
     passed("the bundle: unpacked and run as its manifest says")?;
-    official(&file, &root)
+    official(release, &file, &root)
 }
 
 /// What the format's own program says, where it can be had.
-fn official(file: &Path, root: &Path) -> Result<()> {
+fn official(release: &Release, file: &Path, root: &Path) -> Result<()> {
     if !apt::is_on_path("npx") {
         return passed("the bundle, by its own program: skipped (no npx)");
     }
@@ -169,7 +170,8 @@ fn official(file: &Path, root: &Path) -> Result<()> {
     mcpb(&["validate".as_ref(), root.join("manifest.json").as_ref()])?;
     let folder = root.with_extension("official");
     mcpb(&["unpack".as_ref(), file.as_ref(), folder.as_ref()])?;
-    session(&folder.join("server/host-runner"), &[])?;
+    let program = folder.join("server").join(release.program_name());
+    session(release, &program, &[])?;
     passed("the bundle: validated, unpacked and run by @anthropic-ai/mcpb")
 }
 
@@ -241,8 +243,12 @@ fn debian(release: &Release, folder: &Path, work: &Path) -> Result<()> {
         fs::create_dir_all(database.join(path))?;
     }
     fs::write(database.join("status"), "")?;
+    let is_native = release.is_native()?;
     let dpkg = |arguments: &[&std::ffi::OsStr]| {
         let mut command = Command::new("dpkg");
+        if !is_native {
+            command.arg("--force-architecture");
+        }
         command.arg(format!("--root={}", root.display()));
         command.args(["--force-script-chrootless", "--force-not-root"]);
         command.arg("--log=/dev/null");
@@ -264,7 +270,7 @@ fn debian(release: &Release, folder: &Path, work: &Path) -> Result<()> {
     }
     let started = text_of(&unit, "ExecStart=")?;
     let program = started.split_whitespace().next().unwrap_or_default();
-    session(&root.join(program.trim_start_matches('/')), &[])?;
+    session(release, &root.join(program.trim_start_matches('/')), &[])?;
     dpkg(&["--purge".as_ref(), "proxmox-mcp".as_ref()])?;
     let files = ["usr/bin/host-runner", "usr/share/doc/proxmox-mcp"];
     for left in files.into_iter().chain(documented) {
@@ -383,46 +389,6 @@ fn no_folders(workspace: &Workspace, release: &Release, folder: &Path) -> Result
         );
     }
     passed("the program names no folder of this machine")
-}
-
-/// An MCP session with the simulated cluster, without a compilation at the start.
-fn session(program: &Path, settings: &[(&str, &str)]) -> Result<()> {
-    let mut command = start(program);
-    command.arg("--demo").envs(settings.iter().copied());
-    let client = Client::start(&mut command)?;
-    ensure!(
-        !client.tools()?.is_empty(),
-        "{} has no tools",
-        program.display()
-    );
-    let answer = client.call("list_guests", &json!({}))?;
-    let content = answer.content().context("list_guests failed")?;
-    let guests = content.pointer("/guests").and_then(Value::as_array);
-    ensure!(
-        guests.is_some_and(|guests| !guests.is_empty()),
-        "list_guests found no guest: {content}"
-    );
-    client.close()?;
-    let mut command = start(program);
-    command.args(["--demo", "--log-level", "debug", "call", "list_nodes", "{}"]);
-    let log = command.output()?.stderr;
-    ensure!(
-        !String::from_utf8_lossy(&log).contains("compiling"),
-        "{} compiles its component at the start",
-        program.display()
-    );
-    Ok(())
-}
-
-/// The program, without what the environment says about the build or a cluster.
-fn start(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PROXMOX_") {
-            command.env_remove(name);
-        }
-    }
-    command
 }
 
 fn unpack(tree: &Tree, root: &Path) -> Result<()> {

@@ -26,9 +26,9 @@ pub(super) struct Release {
 }
 
 impl Release {
-    /// For this machine. `SOURCE_DATE_EPOCH` sets the time; otherwise, it is that of the
+    /// For a target. `SOURCE_DATE_EPOCH` sets the time; otherwise, it is that of the
     /// commit.
-    pub(super) fn of(workspace: &Workspace) -> Result<Self> {
+    pub(super) fn of(workspace: &Workspace, target: &str) -> Result<Self> {
         let commit = || {
             let mut git = Command::new("git");
             git.current_dir(workspace.root());
@@ -46,13 +46,13 @@ impl Release {
             .context("SOURCE_DATE_EPOCH is not a number of seconds")?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            target: Toolchain::find()?.host,
+            target: target.to_owned(),
             time,
             timestamp: timestamp(time),
         })
     }
 
-    fn architecture(&self) -> &str {
+    pub(super) fn architecture(&self) -> &str {
         self.target.split('-').next().unwrap_or(&self.target)
     }
 
@@ -61,11 +61,12 @@ impl Release {
     }
 
     pub(super) fn oci_architecture(&self) -> &str {
-        match self.architecture() {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        }
+        debian_architecture(self.architecture())
+    }
+
+    /// Whether this machine runs its program.
+    pub(super) fn is_native(&self) -> Result<bool> {
+        Ok(self.target == Toolchain::find()?.host)
     }
 
     fn system(&self) -> &'static str {
@@ -108,6 +109,15 @@ impl Release {
             self.version,
             self.debian_architecture()
         )
+    }
+}
+
+/// What Debian and OCI call an architecture of Rust.
+pub(super) fn debian_architecture(architecture: &str) -> &str {
+    match architecture {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
     }
 }
 
@@ -158,6 +168,11 @@ impl Contents {
             _ => workspace.component("proxmox_mcp.wasm"),
         };
         let packages = Packages::find(workspace, &release.target)?;
+        // What the program says of itself is the same everywhere.
+        let speaker = match release.is_native()? {
+            true => program,
+            false => &workspace.binary("host-runner"),
+        };
         eprintln!("  {} packages in the bill of materials", packages.count());
         Ok(Self {
             program: read(program)?,
@@ -171,7 +186,7 @@ impl Contents {
             unit: source("deploy/package/proxmox-mcp.service")?,
             notices: packages.notices(),
             sbom: packages.sbom(release)?,
-            command_line: materials::command_line(workspace, program)?,
+            command_line: materials::command_line(workspace, speaker)?,
             certificates: fs::read("/etc/ssl/certs/ca-certificates.crt").ok(),
         })
     }
@@ -240,7 +255,7 @@ fn archive(release: &Release, contents: &Contents) -> Tree {
 
 /// Writes what depends on all files of a release: `server.json` and `SHA256SUMS`.
 pub(super) fn join(workspace: &Workspace, folder: &Path) -> Result<()> {
-    let release = Release::of(workspace)?;
+    let release = Release::of(workspace, &Toolchain::find()?.host)?;
     let bundles: Vec<(String, Vec<u8>)> = files(folder)?
         .into_iter()
         .filter(|(name, _)| name.ends_with(".mcpb"))

@@ -46,7 +46,7 @@ pub(super) fn run(workspace: &Workspace, program: &Path) -> Result<()> {
     let precompiled = wasm.with_extension("cwasm");
     build::precompile(&workspace.binary("host-runner"), &wasm, &precompiled)?;
     let host = Toolchain::find()?.host;
-    host_runner(&other, &host, false)?;
+    host_runner(&other, &host, false, &[])?;
     same("program", program, &super::path(&other, &host))?;
     fs::remove_dir_all(workspace.target("reproduce"))?;
     Ok(())
