@@ -12,6 +12,7 @@ thread_local! {
 }
 
 /// A cluster's clock.
+#[derive(Clone)]
 pub(crate) struct Clock {
     born: Instant,
     /// When it was born, in seconds since 1970.
@@ -45,6 +46,16 @@ impl Clock {
         self.born.elapsed().mul_f64(self.speed) + self.ahead
     }
 
+    /// Seconds since 1970, as the cluster has it now.
+    pub(crate) fn wall(&self) -> f64 {
+        self.wall + self.at.as_secs_f64()
+    }
+
+    /// Has a clock that is behind this time begin with it.
+    pub(crate) fn begin_at(&mut self, wall: f64) {
+        self.wall = self.wall.max(wall);
+    }
+
     pub(crate) fn advance(&mut self, by: Duration) {
         self.ahead += by;
     }
@@ -52,7 +63,12 @@ impl Clock {
     /// Moves the cluster's time, never back, and makes it that of [`now`] on this thread.
     pub(crate) fn reach(&mut self, at: Duration) {
         self.at = self.at.max(at);
-        PINNED.set(Some(self.wall + self.at.as_secs_f64()));
+        self.pin();
+    }
+
+    /// Makes the cluster's time that of [`now`] on this thread.
+    pub(crate) fn pin(&self) {
+        PINNED.set(Some(self.wall()));
     }
 }
 

@@ -1,7 +1,8 @@
 //! A simulated Proxmox VE as strict as the real one: it refuses what the real
 //! API refuses, in the same words, and what is written is read back.
 //!
-//! [`start`] serves a cluster until the [`Running`] it returns is dropped.
+//! [`start`] serves a cluster until the [`Running`] it returns is dropped. [`start_kept`] gives
+//! away its state after each change, and starts where an earlier one has ended.
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ mod random;
 mod replay;
 mod router;
 mod running;
+mod saved;
 #[cfg(test)]
 mod scenarios;
 #[cfg(test)]
@@ -43,4 +45,5 @@ mod wire;
 mod worlds;
 
 pub use options::{Options, Tls, World};
-pub use running::{Running, start};
+pub use running::{Running, start, start_kept};
+pub use saved::{Keep, Saved, SavedError};

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::control;
 use crate::options::Options;
+use crate::saved::Keep;
 use crate::server::{self, Server};
 use crate::state::Token;
 use crate::tls::{self, Identity};
@@ -16,6 +17,19 @@ use crate::tls::{self, Identity};
 ///
 /// When the address is taken, or an option is malformed.
 pub async fn start(options: Options) -> anyhow::Result<Running> {
+    serve(options, None).await
+}
+
+/// The same for a cluster whose state is kept. It is saved once before this returns.
+///
+/// # Errors
+///
+/// As for [`start`], and when the state cannot be saved.
+pub async fn start_kept(options: Options, keep: Keep) -> anyhow::Result<Running> {
+    serve(options, Some(keep)).await
+}
+
+async fn serve(options: Options, keep: Option<Keep>) -> anyhow::Result<Running> {
     let identity = tls::identity(options.tls)?;
     let listener = tokio::net::TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;
@@ -24,7 +38,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         "{scheme}://{address}{}",
         options.prefix.trim_end_matches('/')
     );
-    let server = Arc::new(Server::new(&options, identity.as_ref())?);
+    let server = Arc::new(Server::new(&options, identity.as_ref(), keep)?);
     let acceptor = identity.as_ref().map(Identity::acceptor).transpose()?;
     let task = tokio::spawn(server::accept(listener, acceptor, Arc::clone(&server)));
     let tokens = server.tokens();

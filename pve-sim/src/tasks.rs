@@ -25,14 +25,14 @@ impl Plan {
     pub(crate) fn new(
         kind: &'static str,
         id: impl ToString,
-        work: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send + 'static,
+        work: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Clone + Send + 'static,
     ) -> Plan {
         Plan {
             kind,
             id: id.to_string(),
             length: 1.0,
             script: Vec::new(),
-            work: Box::new(work),
+            work: Work::new(work),
             cleanup: None,
             on_stop: "received interrupt",
         }
@@ -62,9 +62,9 @@ impl Plan {
     /// What undoes the beginning when the task is stopped or made to fail.
     pub(crate) fn cleanup(
         mut self,
-        cleanup: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send + 'static,
+        cleanup: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Clone + Send + 'static,
     ) -> Plan {
-        self.cleanup = Some(Box::new(cleanup));
+        self.cleanup = Some(Work::new(cleanup));
         self
     }
 
@@ -205,7 +205,8 @@ impl Cluster {
                 (Some((index, ends)), _) if ends == next => self.finish(index, None),
                 (_, Some((index, _))) => {
                     let later = self.later.remove(index);
-                    (later.work)(self);
+                    // No task logs what comes of it.
+                    let _ = later.work.run(self, &mut Lines::default());
                 }
                 _ => return,
             }
@@ -255,11 +256,11 @@ impl Cluster {
         let outcome = match forced {
             Some(error) => {
                 if let Some(cleanup) = job.and_then(|job| job.cleanup) {
-                    let _ = cleanup(self, &mut lines);
+                    let _ = cleanup.run(self, &mut lines);
                 }
                 Err(error)
             }
-            None => job.map_or(Ok(()), |job| (job.work)(self, &mut lines)),
+            None => job.map_or(Ok(()), |job| job.work.run(self, &mut lines)),
         };
         for _ in 0..fault.map_or(0, |fault| fault.warnings) {
             lines.warn("simulated warning");

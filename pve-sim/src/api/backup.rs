@@ -148,6 +148,7 @@ fn check_mail(text: &str) -> Result<(), String> {
 }
 
 /// A backup job as it was asked for.
+#[derive(Clone)]
 struct Job {
     /// When it began.
     at: i64,

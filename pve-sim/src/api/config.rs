@@ -109,6 +109,7 @@ pub(crate) fn settings(call: &Call<'_>) -> BTreeMap<String, String> {
 }
 
 /// A change that is about to be made.
+#[derive(Clone)]
 struct Change {
     set: BTreeMap<String, String>,
     delete: Vec<String>,

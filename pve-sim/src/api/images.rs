@@ -270,6 +270,7 @@ fn with_progress(mut plan: Plan, size: u64) -> Plan {
 }
 
 /// A file that a download brings.
+#[derive(Clone)]
 struct Found {
     volid: String,
     storage: String,

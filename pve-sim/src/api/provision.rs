@@ -343,6 +343,7 @@ fn default_name(guest: &Guest) -> String {
 }
 
 /// A clone that is about to be made.
+#[derive(Clone)]
 struct Copy {
     kind: GuestType,
     from: u32,

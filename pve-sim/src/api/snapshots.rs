@@ -98,7 +98,7 @@ fn kept(config: &Config) -> Config {
 
 fn unlock(
     vmid: u32,
-) -> impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send + 'static {
+) -> impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Clone + Send + 'static {
     move |cluster, _| {
         if let Some(guest) = cluster.guests.get_mut(&vmid) {
             guest.config.remove("lock");

@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -33,7 +33,8 @@ use crate::options::Options;
 use crate::outage::{Meets, Outage, Outages};
 use crate::params::{Args, Errors};
 use crate::permission::Auth;
-use crate::router::Router;
+use crate::router::{Found, Router};
+use crate::saved::{self, Keep};
 use crate::state::{Cluster, Token};
 use crate::tls::Identity;
 use crate::{api, wire, worlds};
@@ -56,7 +57,11 @@ pub(crate) struct Server {
     /// How long the lookup of an unknown node's name takes.
     lookup_delay: Duration,
     served: AtomicU64,
+    /// Takes the state after each change.
+    save: Option<Arc<Save>>,
 }
+
+type Save = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// What a request is for.
 struct Target {
@@ -68,8 +73,18 @@ struct Target {
 }
 
 impl Server {
-    pub(crate) fn new(options: &Options, identity: Option<&Identity>) -> anyhow::Result<Server> {
+    pub(crate) fn new(
+        options: &Options,
+        identity: Option<&Identity>,
+        keep: Option<Keep>,
+    ) -> anyhow::Result<Server> {
         let mut cluster = worlds::build(options)?;
+        let save = keep.map(|keep| {
+            if let Some(saved) = keep.saved {
+                saved.restore(&mut cluster);
+            }
+            keep.save
+        });
         if let Some(identity) = identity
             && let Some(node) = cluster.nodes.first_mut()
         {
@@ -104,6 +119,11 @@ impl Server {
             let file = file.with_context(|| format!("cannot write {}", path.display()))?;
             Ok(Mutex::new(file))
         };
+        if let Some(save) = &save {
+            saved::text(&cluster)
+                .and_then(|text| save(&text))
+                .map_err(anyhow::Error::msg)?;
+        }
         Ok(Server {
             router: Router::new(api::FAMILIES),
             cluster: Mutex::new(cluster),
@@ -115,6 +135,7 @@ impl Server {
             auth_delay: options.auth_delay,
             lookup_delay: options.lookup_delay,
             served: AtomicU64::new(0),
+            save,
         })
     }
 
@@ -290,6 +311,30 @@ impl Server {
             .ok_or("Authentication failed!")
     }
 
+    /// Handles a request. A change that cannot be saved is not made.
+    fn run(
+        &self,
+        method: Method,
+        found: Found<'_>,
+        auth: &Auth,
+        args: Args,
+    ) -> Result<(serde_json::Value, Option<usize>), Fail> {
+        let mut cluster = self.cluster();
+        let save = self.save.as_ref().filter(|_| method != Method::Get);
+        let Some(save) = save else {
+            return found.run(&mut cluster, auth, args);
+        };
+        let before = cluster.clone();
+        let result = found.run(&mut cluster, auth, args)?;
+        match saved::text(&cluster).and_then(|text| save(&text)) {
+            Ok(()) => Ok(result),
+            Err(error) => {
+                *cluster = before;
+                Err(Fail::die(error))
+            }
+        }
+    }
+
     async fn answer(
         &self,
         format: Format,
@@ -302,7 +347,7 @@ impl Server {
         args.remove("_dc");
         let logged = self.log.is_some().then(|| args.clone());
         let result = match self.router.find(method, path) {
-            Some(found) => found.run(&mut self.cluster(), auth, args),
+            Some(found) => self.run(method, found, auth, args),
             None => Err(Fail {
                 status: 501,
                 message: format!("Method '{} {path}' not implemented", method.as_str()),

@@ -146,11 +146,13 @@ pub(crate) struct Entry {
 }
 
 /// A role's name and whether Proxmox has it from the beginning, with its privileges.
+#[derive(Clone)]
 pub(crate) struct Role {
     pub(crate) built_in: bool,
     pub(crate) privileges: BTreeSet<String>,
 }
 
+#[derive(Clone)]
 pub(crate) struct Access {
     pub(crate) roles: BTreeMap<String, Role>,
     pub(crate) entries: Vec<Entry>,

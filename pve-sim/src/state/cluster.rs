@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::access::{Access, Privileges};
@@ -18,6 +19,7 @@ use crate::fail::Fail;
 use crate::formats::field;
 use pve_api::{GuestType, size};
 
+#[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) name: String,
     /// The node that answers; requests for others pass through it.
@@ -51,21 +53,63 @@ pub(crate) struct Cluster {
 }
 
 /// Something that happens later, without a task.
+#[derive(Clone)]
 pub(crate) struct Later {
     pub(crate) at: Duration,
-    pub(crate) work: Box<dyn FnOnce(&mut Cluster) + Send>,
+    pub(crate) work: Work,
 }
 
-/// What a task does when its time is up.
-pub(crate) type Work = Box<dyn FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Send>;
+/// What is done once, at a time to come. It can be copied with its cluster.
+pub(crate) struct Work(Box<dyn Once>);
+
+impl Work {
+    pub(crate) fn new(
+        work: impl FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Clone + Send + 'static,
+    ) -> Work {
+        Work(Box::new(work))
+    }
+
+    /// Does it. A task logs the lines, and fails with the error.
+    pub(crate) fn run(self, cluster: &mut Cluster, lines: &mut Lines) -> Result<(), String> {
+        self.0.run(cluster, lines)
+    }
+}
+
+impl Clone for Work {
+    fn clone(&self) -> Work {
+        Work(self.0.copy())
+    }
+}
+
+/// A closure of [`Work`].
+trait Once: Send {
+    fn run(self: Box<Self>, cluster: &mut Cluster, lines: &mut Lines) -> Result<(), String>;
+    fn copy(&self) -> Box<dyn Once>;
+}
+
+impl<F> Once for F
+where
+    F: FnOnce(&mut Cluster, &mut Lines) -> Result<(), String> + Clone + Send + 'static,
+{
+    fn run(self: Box<Self>, cluster: &mut Cluster, lines: &mut Lines) -> Result<(), String> {
+        self(cluster, lines)
+    }
+
+    fn copy(&self) -> Box<dyn Once> {
+        Box::new(self.clone())
+    }
+}
 
 /// What a running task does when it ends.
+#[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) work: Work,
     /// What undoes the beginning when the task is stopped or made to fail.
     pub(crate) cleanup: Option<Work>,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct HaResource {
     pub(crate) state: String,
     pub(crate) comment: Option<String>,
@@ -74,6 +118,8 @@ pub(crate) struct HaResource {
     pub(crate) failback: bool,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct LogEntry {
     pub(crate) uid: u64,
     pub(crate) time: i64,
@@ -86,6 +132,7 @@ pub(crate) struct LogEntry {
 }
 
 /// Something behind a URL.
+#[derive(Clone)]
 pub(crate) struct Download {
     pub(crate) url: String,
     pub(crate) size: u64,
@@ -94,6 +141,7 @@ pub(crate) struct Download {
 }
 
 /// An entry of the appliance index.
+#[derive(Clone)]
 pub(crate) struct Appliance {
     pub(crate) template: String,
     pub(crate) section: String,
@@ -206,16 +254,19 @@ impl Cluster {
     pub(crate) fn after(
         &mut self,
         delay: Duration,
-        work: impl FnOnce(&mut Cluster) + Send + 'static,
+        work: impl FnOnce(&mut Cluster) + Clone + Send + 'static,
     ) {
         self.later.push(Later {
             at: self.clock.at() + delay,
-            work: Box::new(work),
+            work: Work::new(|cluster: &mut Cluster, _: &mut Lines| {
+                work(cluster);
+                Ok(())
+            }),
         });
     }
 
     pub(crate) fn note(&mut self, node: &str, pid: u32, user: &str, text: String) {
-        let uid = self.log.len() as u64 + 2;
+        let uid = self.log.last().map_or(2, |last| last.uid + 1);
         self.log.push(LogEntry {
             uid,
             time: now(),

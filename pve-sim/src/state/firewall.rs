@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::{Deserialize, Serialize};
+
 use crate::digest::sha1_hex;
 
 pub(crate) type Rule = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Firewall {
     pub(crate) options: BTreeMap<String, String>,
     pub(crate) rules: Vec<Rule>,
@@ -18,14 +21,16 @@ pub(crate) struct Firewall {
     pub(crate) groups: BTreeMap<String, Group>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct IpSet {
     pub(crate) comment: String,
     /// Network, whether it is excluded, comment.
     pub(crate) entries: Vec<(String, bool, String)>,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Group {
     pub(crate) comment: String,
     pub(crate) rules: Vec<Rule>,

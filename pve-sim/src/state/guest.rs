@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use pve_api::GuestType;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::clock::now;
@@ -60,14 +61,16 @@ impl GuestNames for GuestType {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Power {
     Stopped,
     Running,
     Paused,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Guest {
     pub(crate) vmid: u32,
     pub(crate) kind: GuestType,
@@ -78,6 +81,7 @@ pub(crate) struct Guest {
     pub(crate) power: Power,
     pub(crate) since: i64,
     /// When it was started by a request; its agent answers some time later.
+    #[serde(skip)]
     pub(crate) started: Option<Duration>,
     pub(crate) pid: u32,
     /// Whether an agent runs inside; `agent` in the configuration is another matter.
@@ -100,7 +104,8 @@ pub(crate) struct Guest {
     pub(crate) generation: u64,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Snapshot {
     pub(crate) parent: Option<String>,
     pub(crate) time: i64,

@@ -11,7 +11,7 @@ mod storage;
 mod task;
 
 pub(crate) use access::{Access, Role, Token, known_privilege, show};
-pub(crate) use cluster::{Appliance, Cluster, Download, HaResource, Job, Work};
+pub(crate) use cluster::{Appliance, Cluster, Download, HaResource, Job, LogEntry, Work};
 pub(crate) use firewall::{Firewall, Group, IpSet, Rule, digest_of, options_digest, rules_digest};
 pub(crate) use guest::{
     Config, Guest, GuestNames, Power, Snapshot, is_cloudinit_key, is_disk_key, missing, number_of,

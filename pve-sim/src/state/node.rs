@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::firewall::Firewall;
 
 /// The time from one report of pvestatd to the next.
 pub(crate) const CYCLE: Duration = Duration::from_secs(10);
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Node {
     pub(crate) name: String,
     pub(crate) id: u32,
     pub(crate) ip: String,
     pub(crate) online: bool,
+    #[serde(skip)]
     pub(crate) pvestatd: Pvestatd,
     pub(crate) cpus: u32,
     pub(crate) cpu_model: String,
@@ -32,6 +37,13 @@ pub(crate) enum Pvestatd {
     Runs { next: Duration },
     /// Hangs, or does not run: the last report ages.
     Stopped,
+}
+
+impl Default for Pvestatd {
+    /// One that has reported as the cluster was born.
+    fn default() -> Pvestatd {
+        Pvestatd::reported(Duration::ZERO)
+    }
 }
 
 impl Pvestatd {

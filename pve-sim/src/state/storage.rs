@@ -1,8 +1,13 @@
 //! Storages and the volumes on them.
 
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
+
 use super::guest::Config;
 use pve_api::GuestType;
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Storage {
     pub(crate) id: String,
     /// `dir`, `nfs`, `zfspool`, `lvmthin`, …
@@ -40,14 +45,16 @@ impl Storage {
     }
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Volume {
     /// With the storage: `local:iso/x.iso`.
     pub(crate) volid: String,
     pub(crate) storage: String,
     /// Where it is, on a storage that is not shared.
     pub(crate) node: Option<String>,
-    pub(crate) content: &'static str,
+    #[serde(deserialize_with = "content")]
+    pub(crate) content: Content,
     pub(crate) format: String,
     pub(crate) size: u64,
     pub(crate) used: u64,
@@ -61,8 +68,23 @@ pub(crate) struct Volume {
     pub(crate) archive: Option<Archive>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Archive {
     pub(crate) kind: GuestType,
     pub(crate) config: Config,
+}
+
+/// A type of volume, one of [`CONTENTS`].
+// By this name, serde does not expect to borrow it from what it reads.
+type Content = &'static str;
+
+const CONTENTS: [Content; 7] = [
+    "backup", "images", "import", "iso", "rootdir", "snippets", "vztmpl",
+];
+
+fn content<'de, D: Deserializer<'de>>(from: D) -> Result<Content, D::Error> {
+    let text = String::deserialize(from)?;
+    let known = CONTENTS.into_iter().find(|known| *known == text);
+    known.ok_or_else(|| D::Error::invalid_value(Unexpected::Str(&text), &"what a volume can be"))
 }

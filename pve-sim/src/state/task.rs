@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::faults::TaskFault;
 
 /// A task's log.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Lines {
     pub(crate) lines: Vec<String>,
     pub(crate) warnings: usize,
@@ -25,6 +27,8 @@ impl Lines {
     }
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Task {
     pub(crate) upid: String,
     pub(crate) node: String,
@@ -37,14 +41,21 @@ pub(crate) struct Task {
     pub(crate) start: i64,
     pub(crate) end: Option<i64>,
     pub(crate) status: Option<String>,
-    /// Since the cluster's birth, as [`Clock::at`](crate::clock::Clock::at).
+    /// Since the cluster's birth, as [`Clock::at`](crate::clock::Clock::at). Says nothing of a
+    /// task that has ended.
+    #[serde(skip)]
     pub(crate) started: Duration,
+    #[serde(skip)]
     pub(crate) ends: Duration,
+    /// Empty once it has ended.
+    #[serde(skip)]
     pub(crate) script: Vec<(f64, String)>,
     pub(crate) lines: Lines,
+    #[serde(skip)]
     pub(crate) on_stop: &'static str,
 }
 
+#[derive(Clone)]
 pub(crate) struct Tasks {
     pub(crate) list: Vec<Task>,
     /// How long a task of length 1 runs.
