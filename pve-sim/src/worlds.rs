@@ -2,7 +2,6 @@
 
 mod files;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -70,51 +69,6 @@ pub(crate) fn tokens(given: &[String]) -> Result<Vec<Token>, String> {
     .collect()
 }
 
-/// A job for nearly all guests, one that is disabled, and one that names a guest that is
-/// gone.
-fn backup_jobs() -> BTreeMap<String, BTreeMap<String, String>> {
-    let jobs: [(&str, &[(&str, &str)]); 3] = [
-        (
-            "nightly",
-            &[
-                ("all", "1"),
-                ("exclude", "102,103"),
-                ("enabled", "1"),
-                ("schedule", "daily"),
-                ("storage", "nas"),
-                ("mode", "snapshot"),
-                ("compress", "zstd"),
-                ("prune-backups", "keep-daily=7,keep-weekly=4"),
-                ("comment", "all but two"),
-            ],
-        ),
-        (
-            "lab",
-            &[
-                ("pool", "lab"),
-                ("enabled", "0"),
-                ("schedule", "sat 03:15"),
-                ("storage", "nas"),
-                ("mode", "stop"),
-            ],
-        ),
-        (
-            "by-hand",
-            &[
-                ("vmid", "102,9999"),
-                ("enabled", "1"),
-                ("schedule", "mon..fri 02:00"),
-                ("storage", "local"),
-                ("node", "@local"),
-            ],
-        ),
-    ];
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    jobs.into_iter()
-        .map(|(id, fields)| (id.to_owned(), fields.iter().map(owned).collect()))
-        .collect()
-}
-
 /// The cluster of a file, with these nodes instead of its own if there are any.
 fn cluster(world: files::World, given: &[String]) -> anyhow::Result<Cluster> {
     let hardware = &world.hardware;
@@ -148,7 +102,7 @@ fn cluster(world: files::World, given: &[String]) -> anyhow::Result<Cluster> {
             .into_iter()
             .map(|(sid, resource)| (sid, resource.into()))
             .collect(),
-        backup_jobs: backup_jobs(),
+        backup_jobs: world.backup_jobs,
         firewall: world.firewall.into(),
         guest_firewalls: [].into(),
         access: Access::default(),

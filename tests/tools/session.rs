@@ -17,7 +17,7 @@ const KEY: &str =
 
 const HEAD: &str = "# Two sessions
 
-Two MCP sessions: a VM from a template, and a day's work on a cluster. `tests/tools/session.rs` runs them against simulated clusters, whose tasks take as long as they would, and fails if a result differs from this page. Task IDs, times, durations and changing figures are replaced by `…`.
+Two MCP sessions: a VM from a template, and a day's work on a cluster. `tests/tools/session.rs` runs them against the cluster of `--demo`, whose tasks take as long as they would, and fails if a result differs from this page. Task IDs, times, durations and changing figures are replaced by `…`.
 ";
 
 const FROM_A_TEMPLATE: &str = "## A VM from a template";
@@ -66,7 +66,7 @@ fn is_recording() -> bool {
     std::env::var_os("UPDATE_SESSION").is_some()
 }
 
-/// The longer session is recorded with tasks that take as long as they would, and
+/// The sessions are recorded with tasks that take as long as they would, and
 /// checked with faster ones.
 fn speed() -> &'static str {
     match is_recording() {
@@ -118,7 +118,7 @@ fn plain(value: &Value) -> Value {
 
 /// Clones a template, sets it up, and takes a snapshot and a backup of it.
 async fn from_a_template() -> anyhow::Result<String> {
-    let sim = Sim::start().await?;
+    let sim = Sim::options().arg("--demo").arg(speed()).start().await?;
     let client = sim.host()?.connect().await?;
     let mut session = Session::new(client, FROM_A_TEMPLATE);
 
@@ -174,7 +174,7 @@ async fn from_a_template() -> anyhow::Result<String> {
     session
         .step("Take a snapshot", "create_snapshot", snapshot)
         .await?;
-    let backup = json!({ "vmid": vmid, "storage": "nas", "protected": true });
+    let backup = json!({ "vmid": vmid, "storage": "backup", "protected": true });
     let backup = session
         .step("Back it up and protect the backup", "create_backup", backup)
         .await?;

@@ -1,6 +1,14 @@
 //! `--demo`: a simulated cluster inside this program, where it was built with the
 //! feature `demo`.
 
+mod state_file;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pve_sim::{Keep, Options};
+
+use self::state_file::{StateFile, StateFileError};
 use crate::origin::{Origin, OriginError};
 use crate::secret::Secret;
 use crate::settings::{CaFile, Settings, Trust};
@@ -16,6 +24,9 @@ pub(crate) enum DemoError {
     /// It does not start.
     #[error("the simulated cluster does not start: {0:#}")]
     Start(anyhow::Error),
+    /// The file that keeps its state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateFileError),
     /// Its settings make no sense.
     #[error("the address of the simulated cluster {0}")]
     Url(#[from] OriginError),
@@ -24,12 +35,31 @@ pub(crate) enum DemoError {
     Token,
 }
 
+impl DemoError {
+    /// The exit status of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::State(_) => 2,
+            Self::Start(_) | Self::Url(_) | Self::Token => 1,
+        }
+    }
+}
+
 impl Demo {
-    /// Starts the cluster on a free port of the loopback interface.
-    pub(crate) async fn start() -> Result<Self, DemoError> {
-        let cluster = pve_sim::start(pve_sim::Options::demo())
-            .await
-            .map_err(DemoError::Start)?;
+    /// Starts the cluster on a free port of the loopback interface. With a file, it is the
+    /// cluster that an earlier process has left there, and each change is saved before it is
+    /// answered.
+    pub(crate) async fn start(state: Option<&Path>) -> Result<Self, DemoError> {
+        let options = Options::demo();
+        let started = match state {
+            None => pve_sim::start(options).await,
+            Some(path) => {
+                let (file, saved) = StateFile::open(path).await?;
+                let save = Arc::new(move |text: &str| file.save(text));
+                pve_sim::start_kept(options, Keep { saved, save }).await
+            }
+        };
+        let cluster = started.map_err(DemoError::Start)?;
         Ok(Self { cluster })
     }
 

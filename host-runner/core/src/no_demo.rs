@@ -1,5 +1,7 @@
 //! `--demo` of a program that was built without the feature `demo`: an error.
 
+use std::path::Path;
+
 use crate::settings::Settings;
 
 /// A simulated cluster, of which this program has none.
@@ -16,9 +18,16 @@ pub(crate) enum DemoError {
     NotBuiltIn,
 }
 
+impl DemoError {
+    #[expect(clippy::unused_self, reason = "as with the feature")]
+    pub(crate) fn exit_code(&self) -> u8 {
+        1
+    }
+}
+
 impl Demo {
     #[expect(clippy::unused_async, reason = "as with the feature")]
-    pub(crate) async fn start() -> Result<Self, DemoError> {
+    pub(crate) async fn start(_state: Option<&Path>) -> Result<Self, DemoError> {
         Err(DemoError::NotBuiltIn)
     }
 

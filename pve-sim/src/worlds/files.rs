@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) pools: BTreeMap<String, Pool>,
     /// By service: `vm:104`.
     pub(super) ha: BTreeMap<String, HaResource>,
+    /// By id, each as `jobs.cfg` has it.
+    pub(super) backup_jobs: BTreeMap<String, BTreeMap<String, String>>,
     pub(super) files: Vec<File>,
     pub(super) backups: Vec<Backup>,
     pub(super) tasks: Vec<Task>,

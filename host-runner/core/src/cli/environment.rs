@@ -27,7 +27,7 @@ impl Cli {
         let options = &cli.as_ref().unwrap_or(self).options;
         match options.demo && options.has_connection() {
             true => Err(
-                "PROXMOX_MCP_DEMO and the options for an address, a token, a certificate, \
+                "PROXMOX_MCP_DEMO or PROXMOX_MCP_DEMO_STATE and the options for an address, a token, a certificate, \
                          clusters or a file of settings cannot be used together: leave out one of \
                          them"
                     .to_owned(),
@@ -37,6 +37,12 @@ impl Cli {
     }
 
     fn read_with(values: &[FlagValue]) -> Result<Self, clap::Error> {
+        let mut cli = Self::parsed_with(values)?;
+        cli.options.demo |= cli.options.demo_state.is_some();
+        Ok(cli)
+    }
+
+    fn parsed_with(values: &[FlagValue]) -> Result<Self, clap::Error> {
         match parsed::<Serving>(values) {
             Ok(Serving { options, command }) => Ok(Self {
                 options,

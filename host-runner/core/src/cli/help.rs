@@ -76,14 +76,14 @@ Examples:
 pub(super) const POLICY_SHOW: &str = "\
 Examples:
   host-runner --demo policy show
-  host-runner --demo policy show --preset observe --pools lab
+  host-runner --demo policy show --preset observe --pools development
   host-runner policy show --policy policy.toml --client alice -o json";
 
 pub(super) const POLICY_EXPLAIN: &str = "\
 Examples:
   host-runner --demo policy explain get_guest vmid=101
   host-runner --demo policy explain start_guest vmid=140 -o json
-  host-runner policy explain \"POST /nodes/pve1/qemu/100/status/stop\" timeout=30";
+  host-runner policy explain \"POST /nodes/pve1/qemu/101/status/stop\" timeout=30";
 
 pub(super) const DOCTOR: &str = "\
 Examples:

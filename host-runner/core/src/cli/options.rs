@@ -13,6 +13,22 @@ use crate::log::LogFormat;
 use crate::policy::PolicyFlags;
 use crate::settings::{Detail, FitToken, ResultTokens, poll_seconds};
 
+/// The options that say where Proxmox VE is, or name a file that may.
+const CONNECTION: [&str; 12] = [
+    "url",
+    "user",
+    "token_id",
+    "verify_ssl",
+    "ca_file",
+    "fingerprint",
+    "client_cert",
+    "client_key",
+    "env_file",
+    "dotenv",
+    "clusters",
+    "cluster",
+];
+
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -69,11 +85,14 @@ pub(crate) struct Options {
     pub(super) dotenv: bool,
     /// Use the built-in simulated cluster
     /// [env: PROXMOX_MCP_DEMO]
-    #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = [
-        "url", "user", "token_id", "verify_ssl", "ca_file", "fingerprint", "client_cert",
-        "client_key", "env_file", "dotenv", "clusters", "cluster",
-    ])]
+    #[arg(long, global = true, help_heading = "Settings", conflicts_with_all = CONNECTION)]
     pub demo: bool,
+    /// Keep the simulated cluster in this file from one run to the next, and make the file if
+    /// there is none; implies --demo
+    /// [env: PROXMOX_MCP_DEMO_STATE]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Settings",
+          conflicts_with_all = CONNECTION)]
+    pub demo_state: Option<PathBuf>,
 
     /// Run this component instead of the embedded one
     /// [env: PROXMOX_MCP_COMPONENT]

@@ -133,8 +133,20 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
             this_program()?
         }
     };
-    if options.demo {
-        arguments.push("--demo".to_owned());
+    match &options.demo_state {
+        Some(_) if args.docker => {
+            return Err(CommandError::Usage(
+                "with --docker, --demo-state would be lost with the container: leave one of the \
+                 two out"
+                    .to_owned(),
+            ));
+        }
+        Some(path) => {
+            let path = text_of(&std::path::absolute(path)?)?;
+            arguments.extend(["--demo-state".to_owned(), path]);
+        }
+        None if options.demo => arguments.push("--demo".to_owned()),
+        None => {}
     }
     arguments.extend(args.options.iter().cloned());
     Ok(Launch::Program {

@@ -154,7 +154,8 @@ impl CommandError {
             Self::Interrupted(_) => INTERRUPTED,
             Self::Reported(status) => *status,
             Self::Tool(error) => Self::exit_code_of(error),
-            Self::Unhealthy(_) | Self::Demo(_) | Self::Io(_) | Self::Protocol(_) => 1,
+            Self::Demo(error) => error.exit_code(),
+            Self::Unhealthy(_) | Self::Io(_) | Self::Protocol(_) => 1,
         }
     }
 
@@ -251,7 +252,7 @@ async fn settings(operator: &Operator<'_>) -> Result<(Settings, Option<Demo>), C
     if !operator.options.demo {
         return Ok((operator.settings()?, None));
     }
-    let demo = Demo::start().await?;
+    let demo = Demo::start(operator.options.demo_state.as_deref()).await?;
     Ok((demo.settings()?, Some(demo)))
 }
 

@@ -31,10 +31,11 @@ const fn of_environment(arg: &'static str, name: &'static str, example: &'static
 }
 
 /// All of them.
-pub(crate) static FLAGS: [Flag; 33] = [
+pub(crate) static FLAGS: [Flag; 34] = [
     of_environment("env_file", "PROXMOX_MCP_ENV_FILE", "/etc/proxmox-mcp/env"),
     of_environment("dotenv", "PROXMOX_MCP_DOTENV", "true"),
     of_environment("demo", "PROXMOX_MCP_DEMO", "true"),
+    of_environment("demo_state", "PROXMOX_MCP_DEMO_STATE", "demo.json"),
     flag("cluster", "PROXMOX_MCP_CLUSTER", "paris"),
     flag("preset", "PROXMOX_MCP_PRESET", "observe"),
     flag("read_only", "PROXMOX_MCP_READ_ONLY", "true"),
@@ -43,8 +44,8 @@ pub(crate) static FLAGS: [Flag; 33] = [
     flag("exclude_tools", "PROXMOX_MCP_EXCLUDE_TOOLS", "stop_guest"),
     flag("allow_tools", "PROXMOX_MCP_ALLOW_TOOL", "run_in_guest"),
     flag("vmids", "PROXMOX_MCP_VMIDS", "100-199"),
-    flag("pools", "PROXMOX_MCP_POOLS", "lab"),
-    flag("tags", "PROXMOX_MCP_TAGS", "mcp"),
+    flag("pools", "PROXMOX_MCP_POOLS", "development"),
+    flag("tags", "PROXMOX_MCP_TAGS", "dev"),
     flag("nodes", "PROXMOX_MCP_NODES", "pve1"),
     flag("storages", "PROXMOX_MCP_STORAGES", "local"),
     flag("confirm", "PROXMOX_MCP_CONFIRM", "destructive"),
