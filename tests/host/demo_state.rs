@@ -135,6 +135,8 @@ async fn a_server_over_http_keeps_it() -> anyhow::Result<()> {
     client.call("start_guest", json!({ "vmid": 140 })).await?;
     // A new reading of the policy does not start another cluster.
     web.hang_up("the policy was read again").await?;
+    let mut client = web.client(Era::Legacy, None);
+    client.begin().await?;
     client.call("start_guest", json!({ "vmid": 210 })).await?;
     web.terminate()?;
     web.ended().await?;

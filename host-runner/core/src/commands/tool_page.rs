@@ -83,8 +83,11 @@ fn annotations(annotations: &Annotations) -> String {
 }
 
 /// A command that calls the tool with its required arguments. Values that only the user
-/// knows are those of the demo.
+/// knows are those of the demo: a test runs it there.
 pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
+    if let Some((name, arguments)) = ON_THE_DEMO.iter().find(|(name, _)| *name == tool.name) {
+        return Ok(format!("host-runner call {name} {arguments}"));
+    }
     let schema = Value::Object(render::schema(tool, &tool.input_schema)?);
     let empty = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -118,6 +121,41 @@ pub(super) fn example(tool: &Tool) -> Result<String, CommandError> {
     Ok(words.join(" "))
 }
 
+/// The arguments of tools that need a guest in a certain state, or whose arguments depend on
+/// each other.
+const ON_THE_DEMO: [(&str, &str); 15] = [
+    ("start_guest", "vmid=140"),
+    ("rollback_snapshot", "vmid=110 snapshot=before-pg17"),
+    ("delete_snapshot", "vmid=110 snapshot=before-pg17"),
+    ("create_backup", "vmid=101 storage=backup"),
+    ("set_backup_job", "vmids=102 storage=backup schedule=02:00"),
+    ("clone_guest", "vmid=9000 name=web2"),
+    (
+        "create_vm",
+        "name=web2 node=pve1 iso=local:iso/debian-13.1.0-amd64-netinst.iso storage=ceph",
+    ),
+    (
+        "create_container",
+        "name=web2 node=pve1 template=debian-13-standard storage=ceph",
+    ),
+    (
+        "download_template",
+        "node=pve1 template=ubuntu-24.04-standard_24.04-2_amd64.tar.zst",
+    ),
+    (
+        "download_iso",
+        "node=pve1 url=https://cdimage.example.org/debian-13.2.0-amd64-netinst.iso",
+    ),
+    ("set_cloud_init", "vmid=9000 user=anna"),
+    (
+        "set_cdrom",
+        "vmid=140 iso=backup:iso/virtio-win-0.1.271.iso",
+    ),
+    ("move_disk", "vmid=121 disk=scsi0 storage=ceph"),
+    ("convert_to_template", "vmid=140"),
+    ("run_in_guest", "vmid=101 command=df,-h"),
+];
+
 /// Arguments that many changes need, though none of them is required: those of the first
 /// entry that the tool has.
 const WANTED: [&[&str]; 9] = [
@@ -147,7 +185,7 @@ fn example_value(name: &str, schema: &Value) -> String {
         "add_tags" => "web",
         "name" => "web2",
         "disk" => "scsi0",
-        "size" => "40G",
+        "size" => "60G",
         "tags" => "web,prod",
         "command" => "[\"uptime\"]",
         "action" => choice.unwrap_or("ACCEPT"),
