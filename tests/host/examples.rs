@@ -106,7 +106,7 @@ fn every_command_is_understood() -> anyhow::Result<()> {
                 if !line.starts_with("host-runner ") {
                     continue;
                 }
-                let line = line.split("    #").next().unwrap_or(line).trim_end();
+                let line = line.split("  # ").next().unwrap_or(line).trim_end();
                 let line = line.split(" > ").next().unwrap_or(line);
                 let output = shell(folder.path(), &format!("{line} --help"))?;
                 if !output.status.success() {
