@@ -46,4 +46,4 @@ mod worlds;
 
 pub use options::{Options, Tls, World};
 pub use running::{Running, start, start_kept};
-pub use saved::{Keep, Saved, SavedError};
+pub use saved::{Keep, Save, Saved, SavedError};

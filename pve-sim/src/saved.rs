@@ -27,13 +27,16 @@ const MAX_LOG: usize = 2 * MAX_TASKS;
 /// Nothing that is simulated takes more steps.
 const MAX_STEPS: usize = 10_000;
 
+/// Takes the state of a cluster, as text that [`Saved::parse`] reads.
+pub type Save = dyn Fn(&str) -> Result<(), String> + Send + Sync;
+
 /// Where a served cluster comes from, and what it does with its state.
 pub struct Keep {
     /// What to start with; None: with the world of the options.
     pub saved: Option<Saved>,
     /// Takes the state after each change. If it fails, the change is not made, and its request
     /// is answered with the error.
-    pub save: Arc<dyn Fn(&str) -> Result<(), String> + Send + Sync>,
+    pub save: Arc<Save>,
 }
 
 impl std::fmt::Debug for Keep {
@@ -103,7 +106,7 @@ impl std::fmt::Display for SavedError {
 impl std::error::Error for SavedError {}
 
 impl Saved {
-    /// Reads what [`Keep::save`] was given.
+    /// Reads what [`Save`] was given.
     ///
     /// # Errors
     ///
@@ -265,9 +268,7 @@ mod tests {
         let mut cluster = demo();
         let plan = Plan::new("qmstart", 140, |cluster: &mut Cluster, _: &mut Lines| {
             cluster.name = "later".into();
-            cluster.after(Duration::from_secs(60), |cluster| {
-                cluster.name.push_str("!")
-            });
+            cluster.after(Duration::from_secs(60), |cluster| cluster.name.push('!'));
             Ok(())
         });
         let upid = cluster.start("pve1", "root@pam!full", plan);

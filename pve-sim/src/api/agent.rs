@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clock::now;
+use crate::clock::{now, stamp};
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::params::{ARRAY, BOOL, INT, TEXT, opt, req};
@@ -224,11 +224,16 @@ fn ping(call: &mut Call<'_>) -> Answer {
 
 /// Runs one of the few commands that a simulated guest has.
 fn exec(call: &mut Call<'_>) -> Answer {
-    let name = reached(call)?.name();
+    let guest = reached(call)?;
+    let inside = Inside {
+        host: guest.name(),
+        uptime: guest.uptime(),
+        disk: guest.disk_size(),
+    };
     let command = call.list("command");
     let input = call.get("input-data").unwrap_or_default().to_owned();
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    let Some(outcome) = outcome(&name, &words, &input) else {
+    let Some(outcome) = outcome(&inside, &words, &input) else {
         let program = words.first().copied().unwrap_or_default();
         return Err(Fail::die(format!(
             "Agent error: Guest agent command failed, error was 'Failed to execute child process \u{201c}{program}\u{201d} (No such file or directory)'"
@@ -246,15 +251,25 @@ fn exec(call: &mut Call<'_>) -> Answer {
     Ok(json!({"pid": pid}))
 }
 
+/// What commands can see of their guest.
+struct Inside {
+    host: String,
+    /// In seconds.
+    uptime: i64,
+    /// In bytes.
+    disk: u64,
+}
+
 /// What a command prints and how it ends; `ready` is when.
-fn outcome(host: &str, words: &[&str], input: &str) -> Option<Value> {
+fn outcome(inside: &Inside, words: &[&str], input: &str) -> Option<Value> {
     let (program, rest) = words.split_first()?;
     let program = program.rsplit('/').next()?;
+    let host = &inside.host;
     let done = |code: i32, out: String, err: String| {
         Some(json!({"code": code, "out": out, "err": err, "ready": now()}))
     };
     match (program, rest) {
-        ("busybox", rest) => outcome(host, rest, input),
+        ("busybox", rest) => outcome(inside, rest, input),
         ("true", _) => done(0, String::new(), String::new()),
         ("false", _) => done(1, String::new(), String::new()),
         ("echo", rest) => done(0, format!("{}\n", rest.join(" ")), String::new()),
@@ -273,6 +288,30 @@ fn outcome(host: &str, words: &[&str], input: &str) -> Option<Value> {
             String::new(),
         ),
         ("uname", _) => done(0, "Linux\n".into(), String::new()),
+        ("df", _) => {
+            let gib = |percent: u64| (inside.disk / 100 * percent) >> 30;
+            let (used, all) = (gib(41), gib(95));
+            done(
+                0,
+                format!(
+                    "Filesystem      Size  Used Avail Use% Mounted on\n/dev/sda1       {all:3}G  {used:3}G  {:3}G  43% /\n",
+                    all - used
+                ),
+                String::new(),
+            )
+        }
+        ("uptime", _) => {
+            let (days, hours) = (inside.uptime / 86_400, inside.uptime / 3600 % 24);
+            let minutes = inside.uptime / 60 % 60;
+            done(
+                0,
+                format!(
+                    " {} up {days} days, {hours:2}:{minutes:02},  0 users,  load average: 0.21, 0.17, 0.11\n",
+                    stamp(now()).split_once(' ')?.1
+                ),
+                String::new(),
+            )
+        }
         ("cat", []) => done(0, input.to_owned(), String::new()),
         ("cat", ["/etc/os-release"]) => done(0, OS_RELEASE.into(), String::new()),
         ("cat" | "ls", [file, ..]) => done(
@@ -304,7 +343,7 @@ fn outcome(host: &str, words: &[&str], input: &str) -> Option<Value> {
             None => {
                 let words: Vec<&str> = script.split_whitespace().collect();
                 let name = words.first().copied().unwrap_or_default();
-                outcome(host, &words, input)
+                outcome(inside, &words, input)
                     .or_else(|| done(127, String::new(), format!("sh: 1: {name}: not found\n")))
             }
         },

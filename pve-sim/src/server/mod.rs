@@ -34,7 +34,7 @@ use crate::outage::{Meets, Outage, Outages};
 use crate::params::{Args, Errors};
 use crate::permission::Auth;
 use crate::router::{Found, Router};
-use crate::saved::{self, Keep};
+use crate::saved::{self, Keep, Save};
 use crate::state::{Cluster, Token};
 use crate::tls::Identity;
 use crate::{api, wire, worlds};
@@ -60,8 +60,6 @@ pub(crate) struct Server {
     /// Takes the state after each change.
     save: Option<Arc<Save>>,
 }
-
-type Save = dyn Fn(&str) -> Result<(), String> + Send + Sync;
 
 /// What a request is for.
 struct Target {

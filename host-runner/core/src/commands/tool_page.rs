@@ -140,16 +140,16 @@ const ON_THE_DEMO: [(&str, &str); 15] = [
     ),
     (
         "download_template",
-        "node=pve1 template=ubuntu-24.04-standard_24.04-2_amd64.tar.zst",
+        "node=pve1 storage=local template=ubuntu-24.04-standard_24.04-2_amd64.tar.zst",
     ),
     (
         "download_iso",
-        "node=pve1 url=https://cdimage.example.org/debian-13.2.0-amd64-netinst.iso",
+        "node=pve1 storage=local url=https://cdimage.example.org/debian-13.2.0-amd64-netinst.iso",
     ),
     ("set_cloud_init", "vmid=9000 user=anna"),
     (
         "set_cdrom",
-        "vmid=140 iso=backup:iso/virtio-win-0.1.271.iso",
+        "vmid=140 volid=backup:iso/virtio-win-0.1.271.iso",
     ),
     ("move_disk", "vmid=121 disk=scsi0 storage=ceph"),
     ("convert_to_template", "vmid=140"),
