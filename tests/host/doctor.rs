@@ -152,6 +152,67 @@ async fn a_wrong_secret_and_wrong_settings_differ() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A certificate that has expired, a clock that is wrong, and a name that is none.
+#[tokio::test]
+async fn what_is_wrong_with_a_node_is_told_apart() -> anyhow::Result<()> {
+    let late = Authority::late()?
+        .serve("127.0.0.1", 0, |_| vec![Piece::Close])
+        .await?;
+    let found = report(late.host()?, 1).await?;
+    assert_eq!(cause(&found, "tls")?, "expired");
+    let what = check(&found, "tls", "problem")?["summary"].to_string();
+    assert!(what.contains("2020-01-01"), "{what}");
+
+    let answer = "HTTP/1.1 200 OK\r\nServer: pve-api-daemon/3.0\r\n\
+                  Date: Wed, 01 Jan 2020 00:00:00 GMT\r\nContent-Length: 0\r\n\r\n";
+    let slow = Authority::new()?
+        .serve("127.0.0.1", 0, |_| vec![Piece::Bytes(answer.into())])
+        .await?;
+    let found = report(slow.host()?, 1).await?;
+    let clock = check(&found, "clock", "warning")?;
+    let skew = clock.pointer("/data/clock_skew_seconds");
+    assert!(skew.and_then(Value::as_i64) < Some(-86_400), "{clock}");
+
+    let nowhere = slow.host()?.env("PROXMOX_URL", "https://pve.invalid:8006");
+    assert_eq!(cause(&report(nowhere, 1).await?, "dns")?, "name_not_found");
+    Ok(())
+}
+
+/// Each cluster has its own checks, and one that is down does not hide the other.
+#[tokio::test]
+async fn clusters_are_checked_one_by_one() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let token = sim.token("all")?;
+    let (user, name) = token.id.split_once('!').context("no name")?;
+    let section = |cluster: &str, url: &str| {
+        format!(
+            "[clusters.{cluster}]\nurl = \"{url}\"\nuser = \"{user}\"\ntoken_id = \"{name}\"\n\
+             token_secret_file = \"secret\"\nca_file = \"{}\"\n",
+            sim.ca_file.display()
+        )
+    };
+    let clusters = format!(
+        "{}{}",
+        section("paris", &sim.url),
+        section("lyon", "https://127.0.0.1:9")
+    );
+    let host = HostRunner::new()?.secret(&token.secret);
+    let host = host
+        .private_file("secret", &token.secret)?
+        .private_file("clusters.toml", &clusters)?
+        .arg("--clusters=clusters.toml");
+    let found = report(host, 1).await?;
+    let of = |cluster: &str, name: &str, status: &str| {
+        let checks = found["checks"].as_array().into_iter().flatten();
+        let mut same = checks.filter(|one| one["cluster"] == cluster && one["check"] == name);
+        same.any(|one| one["status"] == status)
+    };
+    assert!(of("paris", "token", "ok"), "{found:#}");
+    assert!(of("lyon", "tcp", "problem"), "{found:#}");
+    assert!(of("lyon", "token", "skipped"), "{found:#}");
+    Ok(())
+}
+
 /// The lines that it names grant what is missing.
 #[tokio::test]
 async fn the_lines_grant_what_the_toolsets_lack() -> anyhow::Result<()> {

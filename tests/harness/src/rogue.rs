@@ -72,12 +72,23 @@ impl Seen {
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     ca_file: PathBuf,
+    /// Whether the certificates of its servers have expired.
+    is_late: bool,
     _directory: TempDir,
 }
 
 impl Authority {
     /// A new one.
     pub fn new() -> anyhow::Result<Arc<Self>> {
+        Self::of(false)
+    }
+
+    /// One whose servers have certificates that have expired.
+    pub fn late() -> anyhow::Result<Arc<Self>> {
+        Self::of(true)
+    }
+
+    fn of(is_late: bool) -> anyhow::Result<Arc<Self>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -88,6 +99,7 @@ impl Authority {
         Ok(Arc::new(Self {
             issuer: Issuer::new(params, key),
             ca_file,
+            is_late,
             _directory: directory,
         }))
     }
@@ -184,6 +196,9 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        if self.is_late {
+            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        }
         let leaf = params.signed_by(&key, &self.issuer)?;
         let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
         Ok((chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())))
