@@ -66,7 +66,7 @@ fn is_recording() -> bool {
     std::env::var_os("UPDATE_SESSION").is_some()
 }
 
-/// The sessions are recorded with tasks that take as long as they would, and
+/// The longer session is recorded with tasks that take as long as they would, and
 /// checked with faster ones.
 fn speed() -> &'static str {
     match is_recording() {
@@ -118,7 +118,9 @@ fn plain(value: &Value) -> Value {
 
 /// Clones a template, sets it up, and takes a snapshot and a backup of it.
 async fn from_a_template() -> anyhow::Result<String> {
-    let sim = Sim::options().arg("--demo").arg(speed()).start().await?;
+    // All of it happens before pvestatd reports the new guest, and with it its name.
+    let sim = Sim::options().arg("--demo").arg("--task-seconds=0.1");
+    let sim = sim.start().await?;
     let client = sim.host()?.connect().await?;
     let mut session = Session::new(client, FROM_A_TEMPLATE);
 
