@@ -117,7 +117,12 @@ impl Docs {
                 .with_context(|| format!("cannot read {path}"))?;
             let text = match name {
                 "messages" => messages.sections(language)?,
+                "rules" => messages.french_rules()?,
                 _ => settings.table(name, language)?,
+            };
+            let text = match language {
+                Language::English => text,
+                Language::French => pages::typographic(&text),
             };
             let new = with_table(&old, name, &text)
                 .with_context(|| format!("{path} has no place for {name}"))?;
@@ -163,13 +168,14 @@ fn fresh(stale: &[&str]) -> Result<()> {
 const SCHEMAS_TEST: &str = "tools::tests::the_generated_schemas_are_those_of_the_types";
 
 /// The generated parts of pages in several languages.
-const PAGES: [(&str, &str, Language); 6] = [
+const PAGES: [(&str, &str, Language); 7] = [
     ("docs/settings.md", "settings", Language::English),
     ("docs/http.md", "http-settings", Language::English),
     ("docs/troubleshooting.md", "messages", Language::English),
     ("docs/fr/parametres.md", "settings", Language::French),
     ("docs/fr/parametres.md", "http-settings", Language::French),
     ("docs/fr/depannage.md", "messages", Language::French),
+    ("docs/fr/politique.md", "rules", Language::French),
 ];
 
 /// The schema of the policy file, for editors and authors.

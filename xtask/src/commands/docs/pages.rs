@@ -128,8 +128,7 @@ impl Messages {
             let Some(refuses) = rule.refuses() else {
                 continue;
             };
-            let advice = self.rules.iter().find(|one| one.name == rule.name());
-            let advice = advice.with_context(|| format!("docs/messages.json lacks rule {rule}"))?;
+            let advice = self.advice(rule)?;
             let about = match language {
                 Language::English => format!("Refuses: {refuses}.\n\n{}", advice.en),
                 Language::French => format!("Refuse : {}.\n\n{}", advice.refuses_fr, advice.fr),
@@ -140,6 +139,39 @@ impl Messages {
         text.push('\n');
         Ok(text)
     }
+
+    /// The table of the rules in French, in the order in which they are evaluated.
+    pub(super) fn french_rules(&self) -> Result<String> {
+        let rules = Rule::ALL.into_iter();
+        let rules = rules.filter(|rule| rule.refuses().is_some());
+        let rows = rules.map(|rule| {
+            let advice = self.advice(rule)?;
+            Ok(vec![format!("`{rule}`"), advice.refuses_fr.clone()])
+        });
+        let rows: Vec<_> = rows.collect::<Result<_>>()?;
+        Ok(table::markdown(&["Règle", "Refuse"], rows))
+    }
+
+    fn advice(&self, rule: Rule) -> Result<&RuleAdvice> {
+        let advice = self.rules.iter().find(|one| one.name == rule.name());
+        advice.with_context(|| format!("docs/messages.json lacks rule {rule}"))
+    }
+}
+
+/// French text with no-break spaces before `:`, `;`, `!`, `?` and `»` and behind `«`, except in
+/// code.
+pub(super) fn typographic(text: &str) -> String {
+    let parts = text.split('`').enumerate().map(|(at, part)| {
+        if at % 2 == 1 {
+            return part.to_owned();
+        }
+        let mut part = part.replace("« ", "«\u{a0}");
+        for mark in [':', ';', '!', '?', '»'] {
+            part = part.replace(&format!(" {mark}"), &format!("\u{a0}{mark}"));
+        }
+        part
+    });
+    parts.collect::<Vec<_>>().join("`")
 }
 
 fn anchored(id: &str, message: &str, about: &str) -> String {
@@ -167,6 +199,13 @@ fn readable(template: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn french_marks_have_no_break_spaces_except_in_code() {
+        let text = "une « clé » : `a : b` ; voir";
+        let expected = "une «\u{a0}clé\u{a0}»\u{a0}: `a : b`\u{a0}; voir";
+        assert_eq!(typographic(text), expected);
+    }
 
     #[test]
     fn values_of_a_message_are_left_out() {
