@@ -2,7 +2,9 @@
 //! root and have the time of the release.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{Cursor, Read as _, Write as _};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use flate2::Compression;
@@ -157,6 +159,20 @@ pub(super) fn ar(members: &[(&str, &[u8])], time: u64) -> Vec<u8> {
         }
     }
     archive
+}
+
+/// The files of a folder, sorted by name.
+pub(super) fn files(folder: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.push((name, fs::read(entry.path())?));
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// The SHA-256 digest in hexadecimal.

@@ -8,11 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use super::archive::{Tree, sha256, untar, untar_gz, unzip};
+use super::archive::{Tree, files, sha256, untar, untar_gz, unzip};
 use super::materials::COMPLETIONS;
-use super::release::{Release, files};
+use super::mcpb;
+use super::names::{Release, SERVER_NAME};
 use super::session::session;
-use super::{SERVER_NAME, mcpb};
 use crate::apt;
 use crate::workspace::{Workspace, output};
 

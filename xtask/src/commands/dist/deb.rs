@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::archive::{Tree, ar, gzip, tar};
-use super::{Contents, Release};
+use super::contents::Contents;
+use super::names::Release;
 
 /// Has systemd read the unit again, unless the package is installed into a folder.
 const RELOAD: &str = "if [ -z \"${DPKG_ROOT:-}\" ] && [ -d /run/systemd/system ]; then\n    \

@@ -9,8 +9,8 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::Release;
-use super::archive::{Tree, sha256};
+use super::archive::{Tree, files, sha256};
+use super::names::Release;
 use crate::workspace::{WASM_TARGET, Workspace, output};
 
 /// A package that is a part of the program or of the component in it.
@@ -240,7 +240,7 @@ pub(super) fn command_line(workspace: &Workspace, program: &Path) -> Result<Tree
     let folder = workspace.target("dist-man");
     let _ = fs::remove_dir_all(&folder);
     output(Command::new(program).args(["man", "--out"]).arg(&folder))?;
-    for (name, page) in super::release::files(&folder)? {
+    for (name, page) in files(&folder)? {
         tree.file(&format!("man/{name}"), page);
     }
     Ok(tree)

@@ -5,7 +5,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::archive::{Tree, zip};
-use super::{Contents, Release};
+use super::contents::Contents;
+use super::names::{REPOSITORY, Release};
 
 /// What the manifest says, in version 0.3 of the format.
 pub(super) fn manifest(release: &Release) -> Value {
@@ -17,7 +18,7 @@ pub(super) fn manifest(release: &Release) -> Value {
         "version": release.version,
         "description": "Inspect and manage a Proxmox VE cluster, within a policy that you set",
         "author": { "name": "The proxmox-mcp authors" },
-        "repository": { "type": "git", "url": super::REPOSITORY },
+        "repository": { "type": "git", "url": REPOSITORY },
         "license": "MIT OR Apache-2.0",
         "keywords": ["proxmox", "virtualization", "virtual machines", "containers"],
         "server": {

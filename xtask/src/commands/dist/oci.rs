@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::archive::{Tree, gzip, sha256, tar};
-use super::{Contents, Release};
+use super::contents::Contents;
+use super::names::{REPOSITORY, Release, SERVER_NAME};
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -48,8 +49,8 @@ pub(super) fn image(release: &Release, contents: &Contents) -> Result<Vec<u8>> {
                     "MCP server for Proxmox VE, with its tools in a sandbox",
                 "org.opencontainers.image.version": release.version,
                 "org.opencontainers.image.licenses": "MIT OR Apache-2.0",
-                "org.opencontainers.image.source": super::REPOSITORY,
-                "io.modelcontextprotocol.server.name": super::SERVER_NAME,
+                "org.opencontainers.image.source": REPOSITORY,
+                "io.modelcontextprotocol.server.name": SERVER_NAME,
             },
         },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
@@ -101,7 +102,7 @@ fn layout(
         "layers": [blob(layer_type, layer)],
         "annotations": {
             "org.opencontainers.image.version": release.version,
-            "org.opencontainers.image.source": super::REPOSITORY,
+            "org.opencontainers.image.source": REPOSITORY,
         },
     });
     let mut entry = blob(MANIFEST, serde_json::to_vec(&manifest)?);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::archive::sha256;
-use super::{REPOSITORY, Release, SERVER_NAME};
+use super::names::{REPOSITORY, Release, SERVER_NAME};
 
 /// The entry: the image, and the bundles with their digests.
 pub(super) fn server_json(release: &Release, bundles: &[(String, Vec<u8>)]) -> Value {

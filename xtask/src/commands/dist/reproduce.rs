@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::host_runner;
+use super::program::{host_runner, path};
 use crate::commands::build;
 use crate::commands::setup::Toolchain;
 use crate::workspace::{Workspace, output};
@@ -47,7 +47,7 @@ pub(super) fn run(workspace: &Workspace, program: &Path) -> Result<()> {
     build::precompile(&workspace.binary("host-runner"), &wasm, &precompiled)?;
     let host = Toolchain::find()?.host;
     host_runner(&other, &host, false, &[])?;
-    same("program", program, &super::path(&other, &host))?;
+    same("program", program, &path(&other, &host))?;
     fs::remove_dir_all(workspace.target("reproduce"))?;
     Ok(())
 }

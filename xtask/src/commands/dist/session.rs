@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::release::Release;
+use super::names::Release;
 use crate::apt;
 use crate::mcp::Client;
 
