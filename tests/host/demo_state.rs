@@ -201,6 +201,8 @@ async fn a_place_that_cannot_be_written_is_an_error_at_once() -> anyhow::Result<
     refused.assert_refused_in_one_line(&["absent", "name a file in a folder"]);
     let refused = host(folder.path())?.run(&["call", "list_nodes"]).await?;
     refused.assert_refused_in_one_line(&["not a regular file", "name another file"]);
+    let lock = format!(".{}.lock", folder.path().file_name().unwrap().display());
+    assert!(!folder.path().with_file_name(lock).exists());
     // Root may write into every folder, but not into this one.
     let refused = host(Path::new("/proc/cluster.json"))?;
     let refused = refused.run(&["call", "list_nodes"]).await?;

@@ -77,6 +77,9 @@ impl StateFile {
         // one lock by all its names.
         let place = path.canonicalize().or_else(|_| std::path::absolute(path));
         let place = place.map_err(|error| failed(FileError::from(error).into()))?;
+        if place.metadata().is_ok_and(|there| !there.is_file()) {
+            return Err(failed(FileError::NotRegular.into()));
+        }
         let lock = lock(&beside(&place, "lock")).await.map_err(failed)?;
         let saved = read(&place).map_err(failed)?;
         let file = Self {
