@@ -157,7 +157,10 @@ async fn arguments_are_typed_by_the_schema_of_the_tool() -> anyhow::Result<()> {
             &["limit=1", "limit=2"],
             &["\"limit\" is given more than once"],
         ),
-        (&["limit=1", "{}"], &["\"{}\" has no name", "key=value"]),
+        (
+            &["limit=1", "{}"],
+            &["\"{}\" is not key=value", "key=value"],
+        ),
     ] {
         let all = [&["call", "list_guests"], arguments].concat();
         let output = sim.host()?.run(&all).await?;
@@ -319,6 +322,28 @@ async fn there_are_completions_and_manual_pages() -> anyhow::Result<()> {
         let output = HostRunner::new()?.run(&["completions", shell]).await?;
         output.assert_succeeds();
         assert!(output.stdout.contains("policy"), "{shell}");
+    }
+    let bash = HostRunner::new()?.run(&["completions", "bash"]).await?;
+    assert!(!bash.stdout.contains("precompile"), "{}", bash.stdout);
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("script");
+    for (typed, offered) in [
+        ("host-runner doctor --js", "--json"),
+        ("host-runner client cu", "cursor"),
+        ("host-runner policy ex", "explain"),
+        ("host-runner setup --rep", "--replace"),
+    ] {
+        let (before, word) = typed.rsplit_once(' ').context("no words")?;
+        let last = before.rsplit(' ').next().unwrap_or_default();
+        let script = format!(
+            "{}\nCOMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))\n\
+             _host__runner host-runner {word} {last}; echo \"${{COMPREPLY[@]}}\"",
+            bash.stdout
+        );
+        std::fs::write(&file, script)?;
+        let output = std::process::Command::new("bash").arg(&file).output()?;
+        let found = String::from_utf8(output.stdout)?;
+        assert_eq!(found.trim(), offered, "{typed}");
     }
     let page = HostRunner::new()?.run(&["man"]).await?;
     page.assert_succeeds();

@@ -155,3 +155,41 @@ async fn a_file_with_a_token_is_private() -> anyhow::Result<()> {
     assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
     Ok(())
 }
+
+/// Options that would not be in the entry are refused, and so is an entry without settings.
+#[tokio::test]
+async fn an_entry_has_what_was_asked_for() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let host = || {
+        let host = HostRunner::new()?;
+        anyhow::Ok(host.env("HOME", home.path().display().to_string()))
+    };
+    let lost = host()?
+        .run(&["--demo", "client", "cursor", "--preset", "observe"])
+        .await?;
+    lost.assert_refused(&["preset", "--"]);
+    let wrong = host()?
+        .run(&["--demo", "client", "cursor", "--", "--prest", "observe"])
+        .await?;
+    wrong.assert_refused(&["--prest"]);
+    let nothing = host()?.run(&["client", "cursor", "--write"]).await?;
+    nothing.assert_refused(&["host-runner setup", "--env-file"]);
+    assert!(!home.path().join(".cursor").exists());
+    Ok(())
+}
+
+/// A container sees the files that the settings name.
+#[tokio::test]
+async fn files_of_the_settings_are_mounted() -> anyhow::Result<()> {
+    let host = HostRunner::new()?.file("ca.pem", "")?;
+    let ca = host.directory().join("ca.pem").display().to_string();
+    let text = format!("PROXMOX_URL=https://pve1:8006\nPROXMOX_CA_FILE={ca}\n");
+    let host = host.private_file("env", &text)?;
+    let output = host
+        .run(&["client", "cursor", "--docker", "--env-file=env"])
+        .await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    let mounted = format!("\"--volume\", \"{ca}:{ca}:ro\"");
+    assert!(output.stdout.contains(&mounted), "{output:?}");
+    Ok(())
+}

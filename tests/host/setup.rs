@@ -245,6 +245,47 @@ async fn the_users_own_file_is_found() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What would not be in the file is refused, not lost.
+#[tokio::test]
+async fn restrictions_that_would_be_lost_are_refused() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let folder = TempDir::new()?;
+    let ca = format!("--ca-file={}", sim.ca_file.display());
+    let output = setup(&sim, "all", &folder)?
+        .run(&[&ca, "--read-only", "--vmids=100-199"])
+        .await?;
+    output.assert_refused(&["read_only", "scope.vmids", "--policy"]);
+    assert!(!out(&folder).exists() && sim.requests()?.is_empty());
+    // A policy file is named in the settings instead.
+    let host = setup(&sim, "all", &folder)?.file("own.toml", "preset = \"observe\"\n")?;
+    let policy = host.directory().join("own.toml").display().to_string();
+    assert_done(&host.run(&[&ca, "--policy=own.toml"]).await?);
+    let written = std::fs::read_to_string(out(&folder))?;
+    assert_says(&written, &[&format!("PROXMOX_MCP_POLICY={policy}\n")]);
+    assert!(!written.contains("PRESET"), "{written}");
+    Ok(())
+}
+
+/// One of several nodes may be down, as long as another one answers.
+#[tokio::test]
+async fn one_of_several_addresses_may_be_down() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let folder = TempDir::new()?;
+    let ca = format!("--ca-file={}", sim.ca_file.display());
+    let both = format!("--url=https://127.0.0.1:9,{}", sim.url);
+    let token = sim.token("all")?;
+    let (id, out_flag) = (
+        format!("--token-id={}", token.id),
+        format!("--out={}", out(&folder).display()),
+    );
+    let host = HostRunner::new()?.env("PROXMOX_TOKEN_SECRET", &token.secret);
+    let output = host.run(&["setup", &both, &ca, &id, &out_flag]).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    assert_says(&output.stderr, &["warning: 127.0.0.1:9"]);
+    assert_says(&std::fs::read_to_string(out(&folder))?, &["127.0.0.1:9,"]);
+    Ok(())
+}
+
 /// Answers at a terminal: the certificate is compared, and the secret is not shown.
 #[tokio::test]
 async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
@@ -257,7 +298,7 @@ async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
     // What cannot be used is asked for again.
     let answers = format!(
         "http://{address}\n{address}\nyes\nall\nobserve\n{user}\n{name}\n{no_secret}\n\
-         {user}\n{name}\n{}\nnone-such\n\n",
+         {user}\n{name}\n{}\nnone-such\nnone\n",
         token.secret
     );
     let script = "import os, pty, sys, time\n\

@@ -250,6 +250,8 @@ impl Cli {
             )
         );
         match &self.options.env_file {
+            // It is only written into the configuration.
+            Some(_) if matches!(self.command, Some(Command::Client(_))) => EnvFile::None,
             Some(path) => EnvFile::Named(path.clone()),
             None if self.options.dotenv => EnvFile::DotEnv,
             None if self.options.demo || needs_none => EnvFile::None,

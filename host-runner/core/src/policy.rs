@@ -167,6 +167,12 @@ impl PolicyFlags {
         self.preset
     }
 
+    /// What else flags or their variables give, by the keys of a policy file.
+    pub(crate) fn besides_preset(&self) -> Vec<String> {
+        let keys = keys(&self.as_file()).into_iter().map(|(key, _)| key);
+        keys.filter(|key| key != "preset").collect()
+    }
+
     /// The policy in force, of all its parts. Of the files that are named, the
     /// first one counts, and those behind it that are locked: naming another
     /// one must not get around them.

@@ -175,9 +175,16 @@ fn least(needs: &Needs, held: &BTreeSet<String>, lacks: &mut Vec<Lack>) {
             }
         }
         Needs::Any(parts) => {
-            if let Some(part) = parts.first() {
-                least(part, held, lacks);
-            }
+            let all = parts.iter().map(|part| {
+                let mut lacks = Vec::new();
+                least(part, held, &mut lacks);
+                lacks
+            });
+            let weight_of = |lacks: &Vec<Lack>| {
+                let names = lacks.iter().flat_map(|lack| &lack.privileges);
+                names.map(|name| weight(name)).max()
+            };
+            lacks.extend(all.min_by_key(weight_of).into_iter().flatten());
         }
     }
 }
@@ -247,6 +254,29 @@ mod tests {
             lacks(download, &["A.Template", "S.Audit", "S.Modify"]),
             None
         );
+    }
+
+    #[test]
+    fn of_alternatives_the_one_that_allows_least_is_named() {
+        let needs = "Datastore.AllocateTemplate on /storage/{storage}, and (Sys.Audit and \
+                     Sys.Modify on /, or Sys.AccessNetwork on /nodes/{node})";
+        let mut lacks = Vec::new();
+        let held = held(&["Sys.Audit"]).anywhere;
+        least(&Needs::read(needs).unwrap(), &held, &mut lacks);
+        let lacks: Vec<_> = lacks
+            .iter()
+            .map(|lack| {
+                (
+                    lack.path.as_str(),
+                    lack.privileges.first().map(String::as_str),
+                )
+            })
+            .collect();
+        let expected = [
+            ("/storage", Some("Datastore.AllocateTemplate")),
+            ("/nodes", Some("Sys.AccessNetwork")),
+        ];
+        assert_eq!(lacks, expected);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) const SETUP: &str = "\
 Examples:
   host-runner setup
   host-runner setup --commands --preset observe
-  host-runner setup --url pve1 --token-id mcp@pve!assistant --token-secret-file secret.txt
+  host-runner setup --url pve1 --token-id 'mcp@pve!assistant' --token-secret-file secret.txt
   host-runner setup --out /opt/proxmox-mcp/.env --replace";
 
 pub(super) const TOOLS: &str = "\

@@ -5,16 +5,17 @@ mod file;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum as _;
+use clap::{Parser as _, ValueEnum as _};
 use serde_json::{Map, Value, json};
 
 use self::file::{Original, replace};
 use super::{CommandError, output, print};
-use crate::cli::{ClientArgs, Options};
+use crate::cli::{Cli, ClientArgs, Options};
 use crate::clients::{
     self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
 };
-use crate::settings::own_file;
+use crate::env_file;
+use crate::settings::{mask_secrets, own_file};
 
 /// The name of an entry, if none is chosen.
 const ENTRY: &str = "proxmox";
@@ -24,6 +25,7 @@ pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandErr
     let Some(client) = args.client else {
         return list(args);
     };
+    check_options(options, args)?;
     let launch = launch(options, args, client)?;
     let entry = clients::entry(client, &args.name, &launch);
     if args.write {
@@ -31,6 +33,33 @@ pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandErr
         return write(client, &entry, args.project, args.replace, by_hand);
     }
     show(client, &entry, args.project, args.http.as_deref())
+}
+
+/// Refuses options that would not be in the entry, and those behind `--` that the server would
+/// refuse.
+fn check_options(options: &Options, args: &ClientArgs) -> Result<(), CommandError> {
+    let mut lost = options.policy.besides_preset();
+    lost.extend(options.policy.preset().map(|_| "preset".to_owned()));
+    lost.extend(options.policy.file().map(|_| "policy".to_owned()));
+    if !lost.is_empty() {
+        return Err(CommandError::Usage(format!(
+            "the entry would not have {}: write options of the server behind --, such as `-- \
+             --preset observe`",
+            lost.join(", ")
+        )));
+    }
+    let words = [Cli::NAME.to_owned()]
+        .into_iter()
+        .chain(args.options.clone());
+    match Cli::try_parse_from(words) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let text = error.to_string();
+            let what = text.lines().next().unwrap_or_default();
+            let what = what.trim_start_matches("error: ");
+            Err(CommandError::Usage(format!("behind --: {what}")))
+        }
+    }
 }
 
 /// The files that configure a client here.
@@ -117,6 +146,14 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         None => found_env_file(),
     };
     let env_file = env_file.filter(|_| !options.demo);
+    if env_file.is_none() && !options.demo && args.options.is_empty() {
+        let what =
+            "there is no file of settings: run `host-runner setup`, or name one with --env-file";
+        match args.write {
+            true => return Err(CommandError::Usage(what.to_owned())),
+            false => eprint_line(&format!("# {what}")),
+        }
+    }
     let env_file = env_file.map(|path| text_of(&path)).transpose()?;
     let env_file = env_file.map(|path| ["--env-file".to_owned(), path]);
     let mut arguments: Vec<String> = Vec::new();
@@ -124,6 +161,7 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         true => {
             let docker = "run -i --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges";
             arguments.extend(docker.split(' ').map(str::to_owned));
+            arguments.extend(volumes(env_file.iter().flatten().next_back())?);
             arguments.extend(env_file.into_iter().flatten());
             arguments.push(args.image.clone());
             "docker".to_owned()
@@ -160,6 +198,26 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
 fn found_env_file() -> Option<PathBuf> {
     let here = Path::new(".env").canonicalize().ok();
     here.or_else(|| own_file()?.canonicalize().ok())
+}
+
+/// Makes the files that a file of settings names visible in a container, under the same names.
+fn volumes(env_file: Option<&String>) -> Result<Vec<String>, CommandError> {
+    let Some(env_file) = env_file else {
+        return Ok(Vec::new());
+    };
+    let failed = |error: &dyn std::fmt::Display| {
+        CommandError::Usage(format!("cannot use --env-file {env_file}: {error}"))
+    };
+    let text = std::fs::read(env_file).map_err(|error| failed(&error))?;
+    let mut volumes = Vec::new();
+    env_file::parse(&text, |_, value| {
+        let path = Path::new(&value);
+        if path.is_absolute() && path.is_file() {
+            volumes.extend(["--volume".to_owned(), format!("{value}:{value}:ro")]);
+        }
+    })
+    .map_err(|error| failed(&error))?;
+    Ok(volumes)
 }
 
 fn token_of(variable: &str, needs_value: bool) -> Result<Token, CommandError> {
@@ -264,7 +322,7 @@ pub(super) fn installed() -> Result<Vec<Client>, CommandError> {
 
 /// Puts an entry with this file of settings into a client's file, or shows what to do where
 /// there is no such file.
-pub(super) fn connect(client: Client, env_file: &Path) -> Result<(), CommandError> {
+pub(super) fn connect(client: Client, env_file: &Path, replaces: bool) -> Result<(), CommandError> {
     let launch = Launch::Program {
         command: this_program()?,
         args: vec!["--env-file".to_owned(), text_of(env_file)?],
@@ -274,7 +332,7 @@ pub(super) fn connect(client: Client, env_file: &Path) -> Result<(), CommandErro
         print(&format!("{}:", client.title()))?;
         return show(client, &entry, false, None);
     }
-    write(client, &entry, false, false, false)
+    write(client, &entry, false, replaces, false)
 }
 
 /// The path of this program.
@@ -291,23 +349,28 @@ fn write(
 ) -> Result<(), CommandError> {
     let files = files(client, project)?;
     if files.is_empty() || by_hand {
-        let what = match project || by_hand {
-            true => "has no such file",
-            false if client == Client::Continue => "has a file of its own only with --project",
-            false => "has no file here: set HOME, or APPDATA on Windows",
+        let what = match (project, client) {
+            _ if by_hand => {
+                "has no file that can be written; without --write, this prints what to do"
+            }
+            (true, _) => "has no file in a project: leave out --project",
+            (false, Client::Continue) => "has a file in a project only: add --project",
+            (false, _) => "has no file here: set HOME, or APPDATA on Windows",
         };
-        return Err(CommandError::Usage(format!(
-            "{} {what}; without --write, this prints what to do",
-            client.title()
-        )));
+        return Err(CommandError::Usage(format!("{} {what}", client.title())));
     }
     for path in files {
-        write_file(&path, entry, replaces)?;
+        write_file(client, &path, entry, replaces)?;
     }
     print(client.note())
 }
 
-fn write_file(path: &Path, entry: &Entry, replaces: bool) -> Result<(), CommandError> {
+fn write_file(
+    client: Client,
+    path: &Path,
+    entry: &Entry,
+    replaces: bool,
+) -> Result<(), CommandError> {
     let shown = path.display();
     let failed = |error: io::Error| CommandError::Usage(format!("cannot use {shown}: {error}"));
     let original = Original::read(path).map_err(failed)?;
@@ -320,8 +383,9 @@ fn write_file(path: &Path, entry: &Entry, replaces: bool) -> Result<(), CommandE
         Err(MergeError::Other { name, before }) => {
             print(&difference(Some(&before), &entry.value))?;
             return Err(CommandError::Usage(format!(
-                "{shown} has another entry named {name}: add --replace to replace it, or choose \
-                 another name with --name; nothing was written"
+                "{shown} has another entry named {name}: run `host-runner client {} --write --replace` \
+                 to replace it, or choose another name with --name; this file was not changed",
+                client.id()
             )));
         }
         Err(error) => {
@@ -348,6 +412,29 @@ fn difference(before: Option<&Value>, after: &Value) -> String {
     removed.chain(added).collect::<Vec<_>>().join("\n")
 }
 
+/// Arguments, without the values of those whose names are like that of a secret.
+fn without_secrets(arguments: &Value) -> Value {
+    const NAMES: [&str; 4] = ["pass", "secret", "token", "key"];
+    let mut hides_next = false;
+    let arguments = arguments.as_array().into_iter().flatten().map(|argument| {
+        let text = argument.as_str().unwrap_or_default();
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let is_secret = NAMES
+            .iter()
+            .any(|one| name.to_ascii_lowercase().contains(one));
+        let hidden = std::mem::replace(&mut hides_next, is_secret && value.is_empty());
+        match (
+            hidden && !text.starts_with('-'),
+            is_secret && !value.is_empty(),
+        ) {
+            (true, _) => "…".into(),
+            (false, true) => format!("{name}=…").into(),
+            (false, false) => mask_secrets(text).into(),
+        }
+    });
+    Value::Array(arguments.collect())
+}
+
 /// The same, without the values of what often contains secrets.
 fn masked(value: &Value) -> Value {
     const PRIVATE: [&str; 4] = ["env", "envs", "headers", "http_headers"];
@@ -360,6 +447,7 @@ fn masked(value: &Value) -> Value {
                 let names = inner.keys().map(|name| (name.clone(), "…".into()));
                 Value::Object(names.collect::<Map<_, _>>())
             }
+            None if key == "args" => without_secrets(value),
             _ => value.clone(),
         };
         (key.clone(), value)

@@ -1,6 +1,8 @@
 //! `host-runner help`
 
-use super::CommandError;
+use std::io::IsTerminal as _;
+
+use super::{CommandError, print};
 use crate::cli::Cli;
 use crate::likeness;
 
@@ -20,8 +22,11 @@ pub(crate) fn run(words: &[String]) -> Result<(), CommandError> {
             .find_subcommand_mut(word)
             .ok_or_else(|| unknown(word, &name, &known))?;
     }
-    command.print_long_help()?;
-    Ok(())
+    let help = command.render_long_help();
+    match std::io::stdout().is_terminal() {
+        true => print(help.ansi().to_string().trim_end()),
+        false => print(help.to_string().trim_end()),
+    }
 }
 
 fn unknown(word: &str, owner: &str, known: &[String]) -> CommandError {

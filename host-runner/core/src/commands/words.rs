@@ -86,7 +86,7 @@ fn pair(word: &str) -> Result<(String, String), CommandError> {
     match word.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err(CommandError::Argument(format!(
-            "the argument {word:?} has no name: write key=value, or all arguments as one JSON \
+            "the argument {word:?} is not key=value: write key=value, or all arguments as one JSON \
              object, for example '{{\"vmid\":100}}'"
         ))),
     }

@@ -11,17 +11,18 @@ use super::variable::Variable;
 pub(crate) enum SettingsError {
     /// Some that have no default are not there.
     #[error(
-        "{} not set: give {} in the environment or in a file named by --env-file, for example {}{}",
+        "{} not set: run `host-runner setup`, or give {} in the environment or in a file named by \
+         --env-file, for example {}{}",
         names(.variables),
         if .variables.len() == 1 { "it" } else { "them" },
         examples(.variables),
-        .passed_over.map_or_else(String::new, |why| format!("; .env in the working directory {why}"))
+        .passed_over.as_ref().map_or_else(String::new, |file| format!("; {file}"))
     )]
     Missing {
         /// Which.
         variables: Vec<Variable>,
-        /// Why a `.env` in the working directory does not count.
-        passed_over: Option<&'static str>,
+        /// Which file does not count, and why.
+        passed_over: Option<String>,
     },
     /// One cannot be understood.
     #[error("{} ({origin}) {problem}, for example {}", .variable.name(), examples(&[*.variable]))]

@@ -34,13 +34,13 @@ pub(crate) use self::sources::{EnvFile, Sources, own_file};
 pub(crate) use self::traces::TracesSettings;
 pub(crate) use self::trust::{CaFile, ClientCertificate, Trust};
 pub(crate) use self::variable::{
-    Detail, FitToken, ResultTokens, Variable, file_name, mask_secrets, poll_seconds,
+    Detail, FitToken, ResultTokens, Variable, file_name, is_like_a_secret, mask_secrets,
+    poll_seconds,
 };
 
 use std::path::Path;
 use std::sync::Arc;
 
-use self::variable::is_like_a_secret;
 use crate::origin::Origin;
 use crate::secret::Secret;
 

@@ -73,8 +73,8 @@ pub(crate) struct Sources {
     pub(super) named: bool,
     /// What the operator should know.
     pub(super) warnings: Vec<String>,
-    /// Why the `.env` of the working directory does not count.
-    pub(super) passed_over: Option<&'static str>,
+    /// Which file does not count, and why.
+    pub(super) passed_over: Option<String>,
 }
 
 impl Sources {
@@ -257,7 +257,7 @@ impl Sources {
     pub(super) fn missing(&self, variables: Vec<Variable>) -> SettingsError {
         SettingsError::Missing {
             variables,
-            passed_over: self.passed_over,
+            passed_over: self.passed_over.clone(),
         }
     }
 
@@ -292,8 +292,11 @@ impl Sources {
             EnvFile::Fallback if exists(dot_env) => (dot_env, false),
             EnvFile::Own | EnvFile::Fallback => {
                 if exists(dot_env) {
-                    self.passed_over =
-                        Some("is not read when serving: name it by --env-file, or pass --dotenv");
+                    self.passed_over = Some(
+                        ".env in the working directory is not read when serving: name it by \
+                         --env-file, or pass --dotenv"
+                            .to_owned(),
+                    );
                 }
                 return self.read_own_file();
             }
@@ -316,8 +319,9 @@ impl Sources {
         };
         if !named && let Some(place) = self.elsewhere() {
             self.passed_over = Some(
-                "is read only if none of these settings is given elsewhere: pass it with \
-                 --env-file, or pass --dotenv",
+                ".env in the working directory is read only if none of these settings is given \
+                 elsewhere: pass it with --env-file, or pass --dotenv"
+                    .to_owned(),
             );
             if !values.is_empty() {
                 let names: Vec<_> = in_order(&values).map(Variable::name).collect();
@@ -343,7 +347,14 @@ impl Sources {
         let Some(path) = own_file().filter(|path| exists(path)) else {
             return Ok(());
         };
-        if self.elsewhere().is_some() || self.get(Variable::Clusters).is_some() {
+        if self.get(Variable::Clusters).is_some() {
+            return Ok(());
+        }
+        if let Some(place) = self.elsewhere() {
+            self.passed_over = Some(format!(
+                "{} is not read, since other settings of the connection come {place}",
+                path.display()
+            ));
             return Ok(());
         }
         let (values, unknown) = read_env_file(&path).map_err(|reason| SettingsError::EnvFile {

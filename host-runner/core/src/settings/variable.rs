@@ -278,8 +278,8 @@ impl Variable {
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Url => "https://pve.example.com:8006",
-            Self::User => "root@pam",
-            Self::TokenId => "mcp",
+            Self::User => "mcp@pve",
+            Self::TokenId => "assistant",
             Self::TokenSecret => "12345678-90ab-cdef-1234-567890abcdef",
             Self::TokenSecretFile => "/etc/proxmox-mcp/token-secret",
             Self::VerifySsl => "true",
@@ -376,7 +376,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
 
 /// Whether a text has the form of a token's secret: Proxmox VE makes them all
 /// alike.
-pub(super) fn is_like_a_secret(text: &str) -> bool {
+pub(crate) fn is_like_a_secret(text: &str) -> bool {
     let groups: Vec<_> = text.split('-').collect();
     let lengths = [8, 4, 4, 4, 12];
     groups.len() == lengths.len()

@@ -35,8 +35,8 @@ impl Original {
     }
 }
 
-/// Writes the new text of a file. Returns the copy of the old one, which has its mode. A new
-/// file that holds a secret can be read by its owner only. Fails if the file has changed since
+/// Writes the new text of a file. Returns the copy of the old one, which has its mode. A file
+/// that holds a secret can be read by its owner only. Fails if the file is read-only, or if the file has changed since
 /// it was read.
 pub(super) fn replace(
     path: &Path,
@@ -48,6 +48,9 @@ pub(super) fn replace(
     if let Some(folder) = place.parent() {
         fs::create_dir_all(folder)?;
     }
+    if original.is_some_and(|original| original.permissions.readonly()) {
+        return Err(io::Error::other("it is read-only: make it writable first"));
+    }
     let backup = match original {
         Some(original) => {
             let backup = beside(place, &format!("{}.backup", timestamp()));
@@ -58,7 +61,9 @@ pub(super) fn replace(
         None => None,
     };
     let temporary = beside(place, &format!("{}.tmp", std::process::id()));
-    let permissions = original.map(|original| &original.permissions);
+    // A file that holds a secret now is for its owner alone, whatever it was before.
+    let permissions = original.filter(|_| !holds_secret);
+    let permissions = permissions.map(|original| &original.permissions);
     let is_private = holds_secret || original.is_some();
     let moved = create(&temporary, text, is_private, permissions).and_then(|()| {
         let now = Original::read(place)?.map(|now| now.text);

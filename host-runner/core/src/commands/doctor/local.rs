@@ -55,12 +55,18 @@ pub(super) fn policy(operator: &Operator<'_>) -> Vec<Check> {
     if let Err(error) = operator.rules(&file) {
         return vec![Check::problem("policy", error.to_string()).of_settings()];
     }
+    let values = serde_json::to_value(&file).unwrap_or_default();
     let origins = operator.policy_layers(None).map(|layers| layers.origins());
     let origins = origins.unwrap_or_default();
-    let details = origins
-        .iter()
-        .map(|(key, place)| format!("{key}: from {place}"));
-    let mut checks = vec![Check::ok("policy", "can be used").details(details.collect())];
+    let details = origins.iter().map(|(key, place)| {
+        match values.pointer(&format!("/{}", key.replace('.', "/"))) {
+            Some(value) => format!("{key} = {value} (from {place})"),
+            None => format!("{key}: from {place}"),
+        }
+    });
+    let preset = file.preset.unwrap_or_default().name();
+    let what = format!("can be used, with the preset {preset}");
+    let mut checks = vec![Check::ok("policy", what).details(details.collect())];
     if let Ok(policies) = operator.policies() {
         let named = policies.named();
         let faulty = named.iter().filter_map(|one| policies.layers(one).err());

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use self::report::{Check, exit_status, to_json, to_text};
 use super::{CommandError, Process, output, settings};
-use crate::cli::{Cli, Operator, OutputArgs};
+use crate::cli::{Cli, Format, Operator, OutputArgs};
 use crate::engine::{Embedded, Loader};
 use crate::offer::Offer;
 use crate::policy::Choice;
@@ -32,7 +32,9 @@ pub(crate) async fn run(
             Check::skipped("network", "the settings cannot be used"),
         ],
     };
-    output::show(output, &to_json(&checks), || to_text(&checks))?;
+    // For people, also in a pipe or a container without a terminal.
+    let format = output.chosen().unwrap_or(Format::Table);
+    output::show_as(format, &to_json(&checks), || to_text(&checks))?;
     match exit_status(&checks) {
         0 => Ok(()),
         status => Err(CommandError::Reported(status)),
@@ -77,9 +79,13 @@ async fn cluster(operator: &Operator<'_>, embedded: Embedded) -> Vec<Check> {
     // The simulated cluster lives until the end.
     let (settings, _demo) = settings;
     let (found, reached) = remote::addresses(&settings).await;
+    let is_other = found.iter().any(Check::is_of_another_product);
     checks.extend(found);
-    if !reached {
-        let why = "no address can be used";
+    if !reached || is_other {
+        let why = match is_other {
+            true => "the token is sent to Proxmox VE only",
+            false => "no address can be used",
+        };
         checks.extend(["token", "rights"].map(|name| Check::skipped(name, why)));
         return checks;
     }

@@ -108,6 +108,11 @@ impl Check {
         self
     }
 
+    /// Whether it has found that something else than Proxmox VE answers.
+    pub(super) fn is_of_another_product(&self) -> bool {
+        self.check == "product" && self.status == Status::Problem
+    }
+
     pub(super) fn at(mut self, address: &str) -> Self {
         self.address = Some(address.to_owned());
         self
@@ -162,7 +167,7 @@ pub(super) fn to_text(checks: &[Check]) -> String {
         );
     }
     lines.push(format!(
-        "{} ok, {} warnings, {} problems, {} skipped",
+        "{} ok, warnings: {}, problems: {}, skipped: {}",
         count(checks, Status::Ok),
         count(checks, Status::Warning),
         count(checks, Status::Problem),

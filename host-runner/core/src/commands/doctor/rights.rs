@@ -12,6 +12,10 @@ use crate::engine::Tool;
 use crate::offer::Offer;
 use crate::sandbox::Sandbox;
 
+/// Privileges that permit much more than the tools that need them (docs/security.md): nobody
+/// is told to grant them.
+const COARSE: [&str; 3] = ["Sys.Modify", "Sys.Console", "Datastore.Allocate"];
+
 /// The rights of a token, as far as the offered tools need them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rights {
@@ -29,6 +33,14 @@ pub(crate) struct OfToolset {
     pub work: Vec<String>,
     /// Those for which it has none, each with what it lacks.
     pub lack: Vec<(String, Vec<Lack>)>,
+    /// The same, for those that lack a privilege which permits much more than they do.
+    pub coarse: Vec<(String, Vec<Lack>)>,
+}
+
+fn is_coarse(lacks: &[Lack]) -> bool {
+    let privileges = lacks.iter().flat_map(|lack| &lack.privileges);
+    let mut privileges = privileges.map(String::as_str);
+    privileges.any(|name| COARSE.contains(&name))
 }
 
 impl Rights {
@@ -42,6 +54,10 @@ impl Rights {
             let lacks = held.lacks(tool.purpose());
             if lacks.is_empty() {
                 of_toolset.work.push(tool.name.clone());
+                continue;
+            }
+            if is_coarse(&lacks) {
+                of_toolset.coarse.push((tool.name.clone(), lacks));
                 continue;
             }
             for lack in &lacks {
@@ -115,9 +131,10 @@ pub(super) async fn check(sandbox: &Arc<Sandbox>, offer: &Offer, token: &str) ->
 }
 
 fn of_rights(rights: &Rights, held: &Held) -> Check {
-    let of_tools = |one: &OfToolset| one.work.len() + one.lack.len();
+    let of_tools = |one: &OfToolset| one.work.len() + one.lack.len() + one.coarse.len();
     let all: usize = rights.toolsets.values().map(of_tools).sum();
     let work: usize = rights.toolsets.values().map(|one| one.work.len()).sum();
+    let coarse: usize = rights.toolsets.values().map(|one| one.coarse.len()).sum();
     let mut details = Vec::new();
     for (name, one) in &rights.toolsets {
         let total = of_tools(one);
@@ -128,8 +145,16 @@ fn of_rights(rights: &Rights, held: &Held) -> Check {
         }
         let lines = by_lack.iter();
         details.extend(lines.map(|(lack, tools)| format!("  lacks {lack}: {}", tools.join(", "))));
+        details.extend(one.coarse.iter().map(|(tool, lacks)| {
+            let lack = shown(lacks);
+            format!("  {tool} needs {lack}, which permits much more: grant it only if you need this tool")
+        }));
     }
-    let check = match (rights.is_empty(), work == all) {
+    let check = match (rights.is_empty(), work + coarse == all) {
+        (false, true) if coarse > 0 => Check::ok(
+            "rights",
+            format!("{work} of {all} tools on offer have privileges; the others need broader ones"),
+        ),
         (_, true) => Check::ok(
             "rights",
             format!("all {all} tools on offer have privileges"),
@@ -144,7 +169,7 @@ fn of_rights(rights: &Rights, held: &Held) -> Check {
         .commands
         .iter()
         .fold(check, |check, line| check.next(line.as_str()));
-    let check = match work == all {
+    let check = match work + coarse == all {
         true => check,
         false => check.next("or leave these tools out, for example with --preset observe"),
     };
@@ -161,7 +186,7 @@ fn shown(lacks: &[Lack]) -> String {
 
 fn data(rights: &Rights, held: &Held) -> Value {
     let toolsets = rights.toolsets.iter().map(|(name, one)| {
-        let lack = one.lack.iter().map(|(tool, lacks)| {
+        let lack = one.lack.iter().chain(&one.coarse).map(|(tool, lacks)| {
             let lacks = lacks
                 .iter()
                 .map(|lack| json!({ "path": lack.path, "privileges": lack.privileges }));

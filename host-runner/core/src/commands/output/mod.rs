@@ -17,7 +17,16 @@ pub(super) fn show(
     value: &Value,
     text: impl FnOnce() -> String,
 ) -> Result<(), CommandError> {
-    match output.format() {
+    show_as(output.format(), value, text)
+}
+
+/// The same in this format.
+pub(super) fn show_as(
+    format: Format,
+    value: &Value,
+    text: impl FnOnce() -> String,
+) -> Result<(), CommandError> {
+    match format {
         Format::Table => print_text(&text()),
         Format::Json => structured(Format::Json, value),
         Format::Yaml => structured(Format::Yaml, value),

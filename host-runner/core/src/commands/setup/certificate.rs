@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::answers::Answers;
 use super::ask::User;
 use crate::commands::CommandError;
-use crate::sandbox::{Cause, Certificate, Fault, Probe, Product, Target};
+use crate::sandbox::{Cause, Certificate, Fault, Probe, Product, Stage, Target};
 use crate::settings::{Settings, Variable};
 
 /// The commands that show the same fingerprint on the node.
@@ -19,29 +19,40 @@ pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), Comm
     let settings = answers.connection()?;
     let mut pins = Vec::new();
     let mut any_by_user = false;
+    let mut probes = Vec::new();
     for target in Target::all(&settings) {
-        let probe = Probe::of(&target).await?;
+        probes.push((target.origin.authority(), Probe::of(&target).await?));
+    }
+    let some_answer = probes.iter().any(|(_, probe)| !is_down(probe));
+    for (address, probe) in &probes {
         let leaf = probe.tls.as_ref().and_then(|tls| tls.chain.first());
-        let address = target.origin.authority();
         match (&probe.fault, leaf) {
+            (Some(fault), _) if is_down(probe) && some_answer => user.tell(&format!(
+                "warning: {address}: {}; the other addresses are used until it answers",
+                fault.what
+            )),
             (None, leaf) => {
-                let leaf = leaf.ok_or_else(|| no_certificate(&address))?;
+                let leaf = leaf.ok_or_else(|| no_certificate(address))?;
                 user.tell(&format!(
                     "{address}: the certificate is accepted{}\n{}",
                     match answers.get(Variable::Fingerprint) {
                         Some(_) => ": it has the given fingerprint",
+                        None if answers.get(Variable::CaFile).is_some() => {
+                            ": it is in the given file of certificates, or a trusted authority has \
+                             signed it for this address"
+                        }
                         None => ": a trusted authority has signed it for this address",
                     },
                     described(leaf)
                 ));
-                pins.push((address, leaf.fingerprint_sha256.clone()));
+                pins.push((address.clone(), leaf.fingerprint_sha256.clone()));
             }
             (Some(fault), Some(leaf)) if may_pin(fault, answers) => {
-                ask(user, &address, fault, leaf).await?;
+                ask(user, address, fault, leaf).await?;
                 any_by_user = true;
-                pins.push((address, leaf.fingerprint_sha256.clone()));
+                pins.push((address.clone(), leaf.fingerprint_sha256.clone()));
             }
-            (Some(fault), _) => return Err(failed(&address, fault)),
+            (Some(fault), _) => return Err(failed(address, fault)),
         }
     }
     if any_by_user {
@@ -55,8 +66,10 @@ async fn check_products(settings: &Settings) -> Result<(), CommandError> {
     for target in Target::all(settings) {
         let probe = Probe::of(&target).await?;
         let address = target.origin.authority();
-        if let Some(fault) = &probe.fault {
-            return Err(failed(&address, fault));
+        match &probe.fault {
+            Some(_) if is_down(&probe) => continue,
+            Some(fault) => return Err(failed(&address, fault)),
+            None => {}
         }
         let other = match probe.answer.map(|answer| answer.product) {
             Some(Product::ProxmoxVe | Product::Unknown) | None => continue,
@@ -114,6 +127,14 @@ fn may_pin(fault: &Fault, answers: &Answers) -> bool {
     );
     let said = [Variable::CaFile, Variable::Fingerprint];
     is_of_certificate && said.iter().all(|one| answers.get(*one).is_none())
+}
+
+/// Whether nothing answers there. The cluster's other addresses do without it.
+fn is_down(probe: &Probe) -> bool {
+    let fault = probe.fault.as_ref();
+    fault.is_some_and(|fault| {
+        matches!(fault.stage, Stage::Dns | Stage::Tcp) && fault.cause != Cause::Proxy
+    })
 }
 
 fn failed(address: &str, fault: &Fault) -> CommandError {

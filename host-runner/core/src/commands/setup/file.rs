@@ -38,6 +38,15 @@ impl Place {
             })?,
         };
         let path = std::path::absolute(&path)?;
+        // A link stays one.
+        let path = path.canonicalize().unwrap_or(path);
+        let is_file = path.metadata().map(|metadata| metadata.is_file());
+        if is_file.is_ok_and(|is_file| !is_file) {
+            return Err(CommandError::Usage(format!(
+                "{} is not a file: name one with --out",
+                path.display()
+            )));
+        }
         if path.symlink_metadata().is_ok() && !args.replace {
             return Err(exists(&path));
         }

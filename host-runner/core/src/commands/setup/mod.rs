@@ -27,7 +27,7 @@ use crate::cli::{Operator, SetupArgs};
 use crate::clients::Client;
 use crate::engine::Embedded;
 use crate::operator_file::MAX_SECRET_BYTES;
-use crate::settings::{Settings, Variable, own_file};
+use crate::settings::{Settings, Variable, is_like_a_secret, own_file};
 
 /// The user that is suggested.
 const USER: &str = "mcp@pve";
@@ -56,12 +56,15 @@ pub(crate) async fn run(
         check_complete(&answers, operator, args)?;
     }
     tokio::select! {
-        written = write(user, operator, embedded, args, answers, &place) => written.map_err(with_nothing_written)?,
+        written = write(user, operator, embedded, args, answers, &place) => {
+            let preset = written.map_err(with_nothing_written)?.name();
+            let path = place.path().display();
+            print(&format!("Wrote {path} (only you can read it), with the preset {preset}."))?;
+        }
         _ = tokio::signal::ctrl_c() => {
             return Err(CommandError::Interrupted("interrupted: nothing was written".to_owned()));
         }
     }
-    print(&format!("Wrote {} (mode 0600).", place.path().display()))?;
     tokio::select! {
         finished = finish(user, args, &place) => finished,
         _ = tokio::signal::ctrl_c() => Err(CommandError::Interrupted(
@@ -70,7 +73,7 @@ pub(crate) async fn run(
     }
 }
 
-/// Asks, tests, and writes the file.
+/// Asks, tests, and writes the file. Returns the preset that it says.
 async fn write(
     user: User,
     operator: &Operator<'_>,
@@ -78,7 +81,7 @@ async fn write(
     args: &SetupArgs,
     mut answers: Answers,
     place: &Place,
-) -> Result<(), CommandError> {
+) -> Result<Preset, CommandError> {
     connection(user, &mut answers).await?;
     let preset = preset(user, operator).await?;
     let (settings, report) = tested(user, &mut answers, operator, embedded, args, preset).await?;
@@ -90,9 +93,12 @@ async fn write(
         .map(|(variable, value)| (*variable, value.as_str()));
     let text = file::text(answers.written(&settings).chain(policy))?;
     if let Some(backup) = place.write(&text)? {
-        user.tell(&format!("The earlier file is now {}.", backup.display()));
+        user.tell(&format!(
+            "The earlier file, with its secret, is now {}.",
+            backup.display()
+        ));
     }
-    Ok(())
+    Ok(preset)
 }
 
 /// Says of a failure before the end that nothing has changed.
@@ -205,9 +211,17 @@ fn policy_lines(
     Ok(lines)
 }
 
-/// Refuses options that contradict what this does.
+/// Refuses options that contradict what this does, or that it would not write.
 fn check_arguments(operator: &Operator<'_>, args: &SetupArgs) -> Result<(), CommandError> {
     let refused = |text: &str| Err(CommandError::Usage(text.to_owned()));
+    let others = operator.options.policy.besides_preset();
+    if !others.is_empty() {
+        return Err(CommandError::Usage(format!(
+            "of the policy, setup writes only the preset and the path of a policy file, not {}: \
+             put that into a policy file and pass it with --policy",
+            others.join(", ")
+        )));
+    }
     if operator.options.demo {
         return refused("--demo needs no setup: leave one of the two out");
     }
@@ -307,9 +321,25 @@ async fn preset(user: User, operator: &Operator<'_>) -> Result<Preset, CommandEr
 /// Asks for the token's user and name.
 async fn token(user: User, answers: &mut Answers) -> Result<(), CommandError> {
     let (owner, name) = names(answers);
-    let owner = user.ask("User that owns the token", &owner).await?;
+    let read = |answer: &str| match answer.split_once('@') {
+        Some((name, realm)) if !name.is_empty() && !realm.is_empty() && !realm.contains('!') => {
+            Ok(answer.to_owned())
+        }
+        _ => Err("a user is written with its realm, such as mcp@pve".to_owned()),
+    };
+    let owner = user
+        .choose("User that owns the token", &owner, read)
+        .await?;
+    let read = |answer: &str| match is_like_a_secret(answer) || answer.contains(['!', '@']) {
+        true => Err(
+            "this is the name of the token, such as assistant: not its secret, and without its \
+                     user"
+                .to_owned(),
+        ),
+        false => Ok(answer.to_owned()),
+    };
+    let name = user.choose("Name of the token", &name, read).await?;
     answers.set(Variable::User, owner);
-    let name = user.ask("Name of the token", &name).await?;
     answers.set(Variable::TokenId, name);
     Ok(())
 }
@@ -360,7 +390,7 @@ async fn finish(user: User, args: &SetupArgs, place: &Place) -> Result<(), Comma
     }
     let mut failed = false;
     for client in &clients {
-        if let Err(error) = client::connect(*client, place.path()) {
+        if let Err(error) = client::connect(*client, place.path(), args.replace) {
             user.tell(&format!("error: {error}"));
             failed = true;
         }
@@ -380,6 +410,9 @@ async fn chosen(user: User) -> Result<Vec<Client>, CommandError> {
         false => format!("Clients that were found here: {}.", found.join(", ")),
     });
     let read = |answer: &str| {
+        if matches!(answer.to_ascii_lowercase().as_str(), "none" | "no" | "n") {
+            return Ok(Vec::new());
+        }
         let names = answer.split([',', ' ']).filter(|name| !name.is_empty());
         let clients = names.map(|name| Client::from_str(name, true).map_err(|_| name));
         clients.collect::<Result<Vec<_>, _>>().map_err(|name| {
