@@ -173,6 +173,20 @@ async fn what_is_wrong_with_a_node_is_told_apart() -> anyhow::Result<()> {
     let skew = clock.pointer("/data/clock_skew_seconds");
     assert!(skew.and_then(Value::as_i64) < Some(-86_400), "{clock}");
 
+    // The token is not for it.
+    let answer = "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Length: 0\r\n\r\n";
+    let other = Authority::new()?
+        .serve("127.0.0.1", 0, |_| vec![Piece::Bytes(answer.into())])
+        .await?;
+    let found = report(other.host()?, 1).await?;
+    check(&found, "product", "problem")?;
+    check(&found, "token", "skipped")?;
+    let seen = other.requests();
+    assert!(
+        !seen.iter().any(|one| one.contains("PVEAPIToken")),
+        "{seen:?}"
+    );
+
     let nowhere = slow.host()?.env("PROXMOX_URL", "https://pve.invalid:8006");
     assert_eq!(cause(&report(nowhere, 1).await?, "dns")?, "name_not_found");
     Ok(())
