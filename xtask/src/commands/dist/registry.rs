@@ -5,8 +5,13 @@ use serde_json::{Value, json};
 use super::archive::sha256;
 use super::names::{REPOSITORY, Release, SERVER_NAME};
 
-/// The entry: the image, and the bundles with their digests.
-pub(super) fn server_json(release: &Release, bundles: &[(String, Vec<u8>)]) -> Value {
+/// The entry: the bundles with their digests, and the image, if it is known under which name
+/// it is pushed.
+pub(super) fn server_json(
+    release: &Release,
+    bundles: &[(String, Vec<u8>)],
+    image: Option<&str>,
+) -> Value {
     let variable = |name: &str, description: &str, secret: bool| {
         json!({
             "name": name, "description": description, "isRequired": true, "isSecret": secret,
@@ -25,12 +30,15 @@ pub(super) fn server_json(release: &Release, bundles: &[(String, Vec<u8>)]) -> V
         },
     ]);
     let version = &release.version;
-    let mut packages = vec![json!({
-        "registryType": "oci",
-        "identifier": format!("registry.example.com/proxmox-mcp/proxmox-mcp:{version}"),
-        "transport": { "type": "stdio" },
-        "environmentVariables": variables,
-    })];
+    let of_image = |image: &str| {
+        json!({
+            "registryType": "oci",
+            "identifier": format!("{image}:{version}"),
+            "transport": { "type": "stdio" },
+            "environmentVariables": variables,
+        })
+    };
+    let mut packages: Vec<Value> = image.map(of_image).into_iter().collect();
     for (name, bytes) in bundles {
         packages.push(json!({
             "registryType": "mcpb",

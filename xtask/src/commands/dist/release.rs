@@ -74,6 +74,10 @@ fn archive(release: &Release, contents: &Contents) -> Tree {
     tree
 }
 
+/// The variable with the name of the image in the registry that a release pushes it to,
+/// without a tag.
+const IMAGE: &str = "PROXMOX_MCP_DIST_IMAGE";
+
 /// Writes what depends on all files of a release: `server.json` and `SHA256SUMS`.
 pub(super) fn join(workspace: &Workspace, folder: &Path) -> Result<()> {
     let release = Release::of(workspace, &Toolchain::find()?.host)?;
@@ -86,7 +90,8 @@ pub(super) fn join(workspace: &Workspace, folder: &Path) -> Result<()> {
         "{} has no bundle (.mcpb)",
         folder.display()
     );
-    let entry = registry::server_json(&release, &bundles);
+    let image = std::env::var(IMAGE).ok().filter(|image| !image.is_empty());
+    let entry = registry::server_json(&release, &bundles, image.as_deref());
     fs::write(
         folder.join("server.json"),
         serde_json::to_string_pretty(&entry)? + "\n",
