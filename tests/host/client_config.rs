@@ -111,8 +111,9 @@ async fn another_entry_is_replaced_only_with_replace() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     fs::create_dir(home.path().join(".lmstudio"))?;
     let path = home.path().join(".lmstudio/mcp.json");
-    let before =
-        "{\"mcpServers\": {\"proxmox\": {\"command\": \"old\", \"env\": {\"T\": \"private\"}}}}";
+    let before = "{\"mcpServers\": {\"proxmox\": {\"command\": \"old\", \"env\": {\"T\": \"private\"}, \
+         \"args\": [\"--password\", \"private\", \"--header\", \"Authorization: Bearer private\"], \
+         \"url\": \"https://a:private@b/?key=private\", \"apiKey\": \"private\"}}}";
     fs::write(&path, before)?;
     let output = client(home.path(), &["lm-studio", "--demo", "--write"]).await?;
     assert_eq!(output.status, Some(2), "{output:?}");

@@ -491,10 +491,8 @@ pub(crate) fn audit_target(file: &PolicyFile) -> Option<AuditTarget> {
 pub(crate) struct Choice {
     /// Of these toolsets, by name or keyword; those on by default where neither a
     /// toolset nor a tool is named.
-    /// [env: PROXMOX_MCP_TOOLSETS]
     pub toolsets: Option<BTreeSet<String>>,
     /// Of these tools; all where none is named.
-    /// [env: PROXMOX_MCP_TOOLS]
     pub tools: Option<BTreeSet<String>>,
     /// But not these.
     pub exclude: BTreeSet<String>,
@@ -503,7 +501,6 @@ pub(crate) struct Choice {
     /// All dangerous ones.
     pub all_dangerous: bool,
     /// Only those that change nothing.
-    /// [env: PROXMOX_MCP_READ_ONLY]
     pub read_only: bool,
     /// Only those of which this allows something.
     pub policy: Option<Policy>,

@@ -78,13 +78,18 @@ impl Held {
         if self.missing_for(tool).is_none() {
             return Vec::new();
         }
-        let first = tool.purpose().into_iter().flatten().next();
-        let needs = first.into_iter().flat_map(Call::always_needs);
-        let mut lacks = Vec::new();
-        for needs in needs.filter(|needs| missing(needs, &self.anywhere).is_some()) {
-            least(&needs, &self.anywhere, &mut lacks);
-        }
-        lacks
+        let of_call = |call: &Call| {
+            let needs = call.always_needs();
+            let mut lacks = Vec::new();
+            for needs in needs.filter(|needs| missing(needs, &self.anywhere).is_some()) {
+                least(&needs, &self.anywhere, &mut lacks);
+            }
+            lacks
+        };
+        let of_calls = tool.purpose().into_iter().flatten().map(of_call);
+        of_calls
+            .min_by_key(|lacks| weight_of(lacks))
+            .unwrap_or_default()
     }
 
     /// The privileges that the token would need on some path for what the tool is for, in
@@ -180,13 +185,19 @@ fn least(needs: &Needs, held: &BTreeSet<String>, lacks: &mut Vec<Lack>) {
                 least(part, held, &mut lacks);
                 lacks
             });
-            let weight_of = |lacks: &Vec<Lack>| {
-                let names = lacks.iter().flat_map(|lack| &lack.privileges);
-                names.map(|name| weight(name)).max()
-            };
-            lacks.extend(all.min_by_key(weight_of).into_iter().flatten());
+            lacks.extend(
+                all.min_by_key(|lacks| weight_of(lacks))
+                    .into_iter()
+                    .flatten(),
+            );
         }
     }
+}
+
+/// How much the broadest of the privileges permits.
+fn weight_of(lacks: &[Lack]) -> Option<u8> {
+    let names = lacks.iter().flat_map(|lack| &lack.privileges);
+    names.map(|name| weight(name)).max()
 }
 
 /// Before Proxmox VE 9, VM.Monitor allows what the privileges of the guest agent allow now.
@@ -357,6 +368,13 @@ mod tests {
         assert_eq!(
             lacks(&[&calls::snapshots::ROLLBACK.lxc]),
             named("/vms", "VM.Snapshot")
+        );
+        assert_eq!(
+            lacks(&[
+                &calls::firewall::ADD_CLUSTER_RULE,
+                &calls::firewall::ADD_GUEST_RULE.qemu
+            ]),
+            named("/vms", "VM.Config.Network")
         );
         let config = lacks(&[&calls::guests::SET_CONFIG.qemu]);
         assert!(config.iter().all(|(path, _)| path == "/vms"), "{config:?}");

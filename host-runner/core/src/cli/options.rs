@@ -253,6 +253,11 @@ impl Options {
         texts.iter().any(|text| text.is_some()) || self.env_file.is_some() || self.dotenv
     }
 
+    /// Whether `.env` in the working directory is asked for.
+    pub(crate) fn reads_dotenv(&self) -> bool {
+        self.dotenv
+    }
+
     /// How long to follow a task, if that was said.
     pub(crate) fn wait(&self) -> Option<Duration> {
         self.wait_seconds.map(Duration::from_secs)

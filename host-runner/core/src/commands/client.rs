@@ -143,9 +143,22 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
                 path.display()
             ))
         })?),
-        None => found_env_file(),
+        None if options.reads_dotenv() => Path::new(".env").canonicalize().ok(),
+        None => own_file().and_then(|path| path.canonicalize().ok()),
     };
-    let env_file = env_file.filter(|_| !options.demo);
+    if env_file.is_none() && Path::new(".env").exists() {
+        eprint_line(
+            "# .env in this folder may belong to another program: to use it, pass --env-file .env",
+        );
+    }
+    let is_elsewhere = args.options.iter().any(|option| {
+        let name = option.split('=').next().unwrap_or_default();
+        matches!(
+            name,
+            "--demo" | "--demo-state" | "--env-file" | "--dotenv" | "--clusters"
+        )
+    });
+    let env_file = env_file.filter(|_| !options.demo && !is_elsewhere);
     if env_file.is_none() && !options.demo && args.options.is_empty() {
         let what =
             "there is no file of settings: run `host-runner setup`, or name one with --env-file";
@@ -193,12 +206,8 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
     })
 }
 
-/// The file of settings that a command would read here: `.env` in the working directory, else
-/// the one that `setup` writes.
-fn found_env_file() -> Option<PathBuf> {
-    let here = Path::new(".env").canonicalize().ok();
-    here.or_else(|| own_file()?.canonicalize().ok())
-}
+/// How the names of settings end whose values are files.
+const FILES: [&str; 5] = ["_FILE", "_CERT", "_KEY", "_POLICY", "_CLUSTERS"];
 
 /// Makes the files that a file of settings names visible in a container, under the same names.
 fn volumes(env_file: Option<&String>) -> Result<Vec<String>, CommandError> {
@@ -210,9 +219,10 @@ fn volumes(env_file: Option<&String>) -> Result<Vec<String>, CommandError> {
     };
     let text = std::fs::read(env_file).map_err(|error| failed(&error))?;
     let mut volumes = Vec::new();
-    env_file::parse(&text, |_, value| {
+    env_file::parse(&text, |name, value| {
         let path = Path::new(&value);
-        if path.is_absolute() && path.is_file() {
+        let is_own = name.starts_with("PROXMOX_") && FILES.iter().any(|end| name.ends_with(end));
+        if is_own && path.is_absolute() && path.is_file() {
             volumes.extend(["--volume".to_owned(), format!("{value}:{value}:ro")]);
         }
     })
@@ -414,14 +424,15 @@ fn difference(before: Option<&Value>, after: &Value) -> String {
 
 /// Arguments, without the values of those whose names are like that of a secret.
 fn without_secrets(arguments: &Value) -> Value {
-    const NAMES: [&str; 4] = ["pass", "secret", "token", "key"];
+    const NAMES: [&str; 8] = [
+        "pass", "secret", "token", "key", "auth", "bearer", "cred", "header",
+    ];
     let mut hides_next = false;
     let arguments = arguments.as_array().into_iter().flatten().map(|argument| {
         let text = argument.as_str().unwrap_or_default();
-        let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let is_secret = NAMES
-            .iter()
-            .any(|one| name.to_ascii_lowercase().contains(one));
+        let (name, value) = text.split_once(['=', ':']).unwrap_or((text, ""));
+        let lower = name.to_ascii_lowercase();
+        let is_secret = name == "-H" || NAMES.iter().any(|one| lower.contains(one));
         let hidden = std::mem::replace(&mut hides_next, is_secret && value.is_empty());
         match (
             hidden && !text.starts_with('-'),
@@ -435,22 +446,41 @@ fn without_secrets(arguments: &Value) -> Value {
     Value::Array(arguments.collect())
 }
 
-/// The same, without the values of what often contains secrets.
+/// The same, with what is known to contain no secrets; all else is hidden.
 fn masked(value: &Value) -> Value {
-    const PRIVATE: [&str; 4] = ["env", "envs", "headers", "http_headers"];
     let Some(members) = value.as_object() else {
-        return value.clone();
+        return "…".into();
     };
     let members = members.iter().map(|(key, value)| {
-        let value = match value.as_object() {
-            Some(inner) if PRIVATE.contains(&key.as_str()) => {
+        let shown = match (key.as_str(), value) {
+            (_, Value::Bool(_) | Value::Number(_) | Value::Null) => value.clone(),
+            ("args", Value::Array(_)) => without_secrets(value),
+            ("type" | "transport" | "command" | "cmd" | "path", Value::String(text)) => {
+                mask_secrets(text).into()
+            }
+            ("url" | "uri" | "httpUrl" | "serverUrl", Value::String(text)) => address(text),
+            ("command", Value::Object(_)) => masked(value),
+            (_, Value::Object(inner)) => {
                 let names = inner.keys().map(|name| (name.clone(), "…".into()));
                 Value::Object(names.collect::<Map<_, _>>())
             }
-            None if key == "args" => without_secrets(value),
-            _ => value.clone(),
+            _ => "…".into(),
         };
-        (key.clone(), value)
+        (key.clone(), shown)
     });
-    Value::Object(members.collect())
+    Value::Object(members.collect::<Map<_, _>>())
+}
+
+/// An address without what may be a secret in it.
+fn address(text: &str) -> Value {
+    let Ok(mut url) = url::Url::parse(text) else {
+        return "…".into();
+    };
+    if url.query().is_some() {
+        url.set_query(Some("…"));
+    }
+    // What has no host has none of the two.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.to_string().into()
 }

@@ -32,7 +32,7 @@ pub(crate) fn run(words: &[String]) -> Result<(), CommandError> {
 fn unknown(word: &str, owner: &str, known: &[String]) -> CommandError {
     if known.is_empty() {
         return CommandError::Usage(format!(
-            "{owner} has no commands of its own, so no {word:?}"
+            "{owner} has no subcommands, so {word:?} is unknown"
         ));
     }
     let nearest = likeness::nearest(word, 0.7, known.iter().map(|one| (one.as_str(), one)));

@@ -5,7 +5,7 @@
 //! as a whole after each change. Whenever the process ends, the file is complete.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -143,8 +143,10 @@ async fn lock(path: &Path) -> Result<File, Fault> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
         _ => {}
     }
-    let lock = OpenOptions::new().read(true).write(true).open(path);
-    let mut lock = lock.map_err(failed)?;
+    let mut lock = file::open_itself(path).map_err(failed)?;
+    if !file::is_regular(&lock).map_err(failed)? {
+        return Err(failed(io::Error::other("it is not a regular file")));
+    }
     let end = Instant::now() + PATIENCE;
     while !file::try_lock(&lock, true).map_err(failed)? {
         if Instant::now() >= end {
@@ -214,6 +216,18 @@ mod tests {
         let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, [".cluster.json.lock", "cluster.json"]);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_lock_that_is_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cluster.json");
+        let other = folder.path().join("other");
+        fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, beside(&path, "lock")).unwrap();
+        assert!(StateFile::open(&path).await.is_err());
+        assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
     }
 
     #[tokio::test]

@@ -459,8 +459,9 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "PROXMOX_URL, PROXMOX_USER, PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET are not set: \
-             give them in the environment or in a file named by --env-file, for example \
-             PROXMOX_URL=https://pve.example.com:8006 PROXMOX_USER=root@pam PROXMOX_TOKEN_ID=mcp \
+             run `host-runner setup`, or give them in the environment or in a file named by --env-file, for example \
+             PROXMOX_URL=https://pve.example.com:8006 PROXMOX_USER=mcp@pve \
+             PROXMOX_TOKEN_ID=assistant \
              PROXMOX_TOKEN_SECRET=12345678-90ab-cdef-1234-567890abcdef"
         );
         let text = problem(&[(Variable::TokenSecret, " ")]);

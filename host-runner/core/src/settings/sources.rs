@@ -171,7 +171,18 @@ impl Sources {
     ) -> Result<Option<Digest>, SettingsError> {
         let name = Variable::ToolsChecksum.name();
         let mut sources = Self::default();
-        let own = std::env::vars_os().filter(|(given, _)| given == name);
+        // Those that say what to connect to decide about the user's own file. One that is not
+        // UTF-8 is reported elsewhere.
+        let counts = |given: &str| {
+            let variable = Variable::named(given);
+            given == name
+                || variable
+                    .is_some_and(|one| one.is_of_the_connection() || one == Variable::Clusters)
+        };
+        let own = std::env::vars_os().filter(|(given, value)| {
+            let given = given.to_str();
+            given.is_some_and(counts) && (given == Some(name) || value.to_str().is_some())
+        });
         sources.read_environment(own)?;
         sources.checksum_with(env_file)
     }
@@ -333,8 +344,19 @@ impl Sources {
             }
             return Ok(());
         }
-        if !named && of_the_connection(&values).next().is_none() {
+        let says_where = of_the_connection(&values).next().is_some()
+            || given(&values, Variable::Clusters).is_some();
+        if !named && !says_where {
             self.read_own_file()?;
+            if let (Some((own, _)), false) = (&self.file, values.is_empty()) {
+                let names: Vec<_> = in_order(&values).map(Variable::name).collect();
+                self.warnings.push(format!(
+                    "ignoring .env in the working directory, which gives {}, since {} says what to \
+                     connect to: name it by --env-file, or pass --dotenv, to use it instead",
+                    names.join(", "),
+                    own.display()
+                ));
+            }
         }
         if self.file.is_none() {
             self.take_file(path, named, values, unknown);

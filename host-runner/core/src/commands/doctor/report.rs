@@ -110,7 +110,8 @@ impl Check {
 
     /// Whether it has found that something else than Proxmox VE answers.
     pub(super) fn is_of_another_product(&self) -> bool {
-        self.check == "product" && self.status == Status::Problem
+        let product = self.data.pointer("/answer/product").and_then(Value::as_str);
+        !matches!(product, None | Some("proxmox_ve" | "unknown"))
     }
 
     pub(super) fn at(mut self, address: &str) -> Self {

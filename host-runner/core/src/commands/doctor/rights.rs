@@ -151,7 +151,8 @@ fn of_rights(rights: &Rights, held: &Held) -> Check {
         }));
     }
     let check = match (rights.is_empty(), work + coarse == all) {
-        (false, true) if coarse > 0 => Check::ok(
+        (true, _) if all > 0 => Check::problem("rights", "the token has no privilege for any tool"),
+        (_, true) if coarse > 0 => Check::ok(
             "rights",
             format!("{work} of {all} tools on offer have privileges; the others need broader ones"),
         ),
@@ -159,8 +160,7 @@ fn of_rights(rights: &Rights, held: &Held) -> Check {
             "rights",
             format!("all {all} tools on offer have privileges"),
         ),
-        (true, _) => Check::problem("rights", "the token has no privilege for any tool"),
-        (false, false) => Check::warning(
+        (_, false) => Check::warning(
             "rights",
             format!("{work} of {all} tools on offer work; the token lacks privileges for the rest"),
         ),

@@ -48,6 +48,13 @@ pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), Comm
                 pins.push((address.clone(), leaf.fingerprint_sha256.clone()));
             }
             (Some(fault), Some(leaf)) if may_pin(fault, answers) => {
+                if let Some((down, _)) = probes.iter().find(|(_, probe)| is_down(probe)) {
+                    return Err(CommandError::Unhealthy(format!(
+                        "{address}: {}, and {down} does not answer, so its certificate cannot be \
+                         compared: start it, leave it out, or pass the CA certificate with --ca-file",
+                        fault.what
+                    )));
+                }
                 ask(user, address, fault, leaf).await?;
                 any_by_user = true;
                 pins.push((address.clone(), leaf.fingerprint_sha256.clone()));

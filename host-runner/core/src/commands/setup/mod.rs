@@ -161,6 +161,11 @@ async fn tested(
         }
         let secret = match asks_secret {
             true => user.ask_secret("Secret of the token").await?,
+            false
+                if user.can_answer && args.token_secret_file.as_deref() == Some(Path::new("-")) =>
+            {
+                user.ask_secret("Secret of the token").await?
+            }
             false => secret(answers, operator, args)?,
         };
         answers.set(Variable::TokenSecret, secret);

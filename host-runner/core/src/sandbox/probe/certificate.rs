@@ -210,14 +210,16 @@ pub(super) fn http_date(text: &str) -> Option<SystemTime> {
     const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
     let (_, text) = text.split_once(", ")?;
     let mut words = text.strip_suffix(" GMT")?.split(' ');
-    let day = words.next()?.parse().ok()?;
+    let day: u8 = words.next()?.parse().ok()?;
     let month = words.next().filter(|month| month.len() == 3)?;
-    let month = i64::try_from(MONTHS.find(month)?).ok()? / 3 + 1;
+    let month = MONTHS.find(month).filter(|at| at % 3 == 0)?;
+    let month = i64::try_from(month).ok()? / 3 + 1;
     let year: i64 = words.next()?.parse().ok()?;
-    let mut clock = words.next()?.split(':').map(str::parse::<i64>);
-    let mut part = || clock.next()?.ok();
+    let mut clock = words.next()?.split(':').map(str::parse::<u8>);
+    let mut part = || Some(i64::from(clock.next()?.ok()?));
     let of_day = part()? * 3600 + part()? * 60 + part()?;
     (1970..=9999).contains(&year).then_some(())?;
+    let day = i64::from(day);
     let seconds = u64::try_from(days(year, month, day) * 86_400 + of_day).ok()?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

@@ -62,6 +62,16 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens a file to read and write it, but none that a link leads to.
+pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
 /// Whether it is neither a folder, a pipe nor a device.
 pub(crate) fn is_regular(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.is_file())

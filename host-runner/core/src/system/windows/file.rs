@@ -62,6 +62,19 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
+/// Opens a file to read and write it, but none that a link leads to: what is opened is the
+/// link itself, which is no regular file.
+pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
+    use std::os::windows::fs::OpenOptionsExt as _;
+
+    const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+    std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(OPEN_REPARSE_POINT)
+        .open(path)
+}
+
 /// Whether it is neither a folder, a pipe nor a device.
 pub(crate) fn is_regular(file: &File) -> io::Result<bool> {
     Ok(typ(HandleRef::from_file(file))?.is_disk() && file.metadata()?.is_file())
