@@ -63,6 +63,7 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a file to read and write it, but none that a link leads to.
+#[cfg(feature = "demo")]
 pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     OpenOptions::new()

@@ -64,6 +64,7 @@ pub(crate) fn open_without_waiting(path: &Path) -> io::Result<File> {
 
 /// Opens a file to read and write it, but none that a link leads to: what is opened is the
 /// link itself, which is no regular file.
+#[cfg(feature = "demo")]
 pub(crate) fn open_itself(path: &Path) -> io::Result<File> {
     use std::os::windows::fs::OpenOptionsExt as _;
 
