@@ -29,8 +29,9 @@ const IMAGE: &str = "localhost/proxmox-mcp";
 
 /// More than the image may hold, all layers together and not compressed.
 const LIMIT: u64 = 25_000_000;
-/// The same of one that is compiled with [`QUICK`].
-const QUICK_LIMIT: u64 = 30_000_000;
+/// The same of one that is compiled with [`QUICK`], without link-time optimization: about half
+/// as much again.
+const QUICK_LIMIT: u64 = 35_000_000;
 
 /// The settings of the profile `dist` that compile fastest within the [`QUICK_LIMIT`].
 const QUICK: [&str; 3] = ["LTO=off", "CODEGEN_UNITS=16", "OPT_LEVEL=1"];
