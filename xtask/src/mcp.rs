@@ -12,7 +12,7 @@ use rmcp::model::{
 };
 use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService, ServiceError};
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, RoleClient};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::runtime::{Builder, Runtime};
@@ -181,6 +181,20 @@ impl Client {
         content
             .map(Answer::Content)
             .with_context(|| format!("{tool} answered without structured content"))
+    }
+
+    /// Fails unless the server has tools and finds guests. Returns how many tools it has.
+    pub(crate) fn finds_guests(&self) -> Result<usize> {
+        let tools = self.tools()?.len();
+        ensure!(tools > 0, "tools/list is empty");
+        let answer = self.call("list_guests", &json!({}))?;
+        let content = answer.content().context("list_guests failed")?;
+        let guests = content.pointer("/guests").and_then(Value::as_array);
+        ensure!(
+            guests.is_some_and(|guests| !guests.is_empty()),
+            "list_guests found no guest: {content}"
+        );
+        Ok(tools)
     }
 
     /// Calls a tool of a server that may answer in a form of its own. Returns its

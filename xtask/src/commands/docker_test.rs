@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use self::base::Base;
 use self::buildah::Buildah;
@@ -273,15 +273,7 @@ fn sessions(buildah: &Buildah, image: &Image) -> Result<Seen> {
 /// there are, and what the kernel knows of host-runner meanwhile.
 fn session(command: &mut Command) -> Result<(usize, Process)> {
     let client = Client::start(command)?;
-    let tools = client.tools()?.len();
-    ensure!(tools > 0, "tools/list is empty");
-    let answer = client.call("list_guests", &json!({}))?;
-    let content = answer.content().context("list_guests failed")?;
-    let guests = content.pointer("/guests").and_then(Value::as_array);
-    ensure!(
-        guests.is_some_and(|guests| !guests.is_empty()),
-        "list_guests found no guest: {content}"
-    );
+    let tools = client.finds_guests()?;
     let process = Process::find(client.id(), "host-runner")?;
     client.close()?;
     Ok((tools, process))

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
@@ -120,25 +121,10 @@ pub(super) fn debian_architecture(architecture: &str) -> &str {
     }
 }
 
-/// In UTC, by the civil calendar.
+/// In UTC.
 fn timestamp(time: u64) -> String {
-    let (days, seconds) = (time / 86_400, time % 86_400);
-    // Years begin in March, so that leap days are at their end.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 {
-        shifted + 3
-    } else {
-        shifted - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let time = UNIX_EPOCH + Duration::from_secs(time);
+    humantime::format_rfc3339_seconds(time).to_string()
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::{Value, json};
 
 use super::names::Release;
 use crate::apt;
@@ -19,18 +18,8 @@ pub(super) fn session(release: &Release, program: &Path, settings: &[(&str, &str
     };
     command.arg("--demo").envs(settings.iter().copied());
     let client = Client::start(&mut command)?;
-    ensure!(
-        !client.tools()?.is_empty(),
-        "{} has no tools",
-        program.display()
-    );
-    let answer = client.call("list_guests", &json!({}))?;
-    let content = answer.content().context("list_guests failed")?;
-    let guests = content.pointer("/guests").and_then(Value::as_array);
-    ensure!(
-        guests.is_some_and(|guests| !guests.is_empty()),
-        "list_guests found no guest: {content}"
-    );
+    let found = client.finds_guests();
+    found.with_context(|| program.display().to_string())?;
     client.close()?;
     let Some(mut command) = start(release, program)? else {
         return Ok(());
