@@ -116,6 +116,22 @@ fn matters(privilege: &str, path: &str) -> bool {
     families.iter().any(|family| privilege.starts_with(family))
 }
 
+/// What there is on a path, or else on the nearest path above it that has anything, and whether
+/// it is on the path itself: entries above count only as far as they are passed on.
+pub fn nearest<T>(path: &str, on: impl Fn(&str) -> Option<T>) -> Option<(T, bool)> {
+    let mut above = path;
+    loop {
+        if let Some(found) = on(above) {
+            return Some((found, above == path));
+        }
+        above = match above.rsplit_once('/') {
+            Some(("", _)) if above != "/" => "/",
+            Some((parent, _)) if !parent.is_empty() => parent,
+            _ => return None,
+        };
+    }
+}
+
 /// A word for a shell.
 pub fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '.' | '_' | '/' | '-');

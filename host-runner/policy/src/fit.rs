@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_api::grant::weight;
+use pve_api::grant::{nearest, weight};
 use pve_api::{Call, Needs};
 use serde_json::Value;
 
@@ -55,20 +55,13 @@ impl Held {
     /// The privileges on a path: those of its own entries, or else of the nearest path above
     /// it that has any.
     pub fn on(&self, path: &str) -> impl Iterator<Item = &str> {
-        let mut above = path;
-        let found = loop {
-            match (self.by_path.get(above), above.rsplit_once('/')) {
-                (Some(found), _) => break Some(found),
-                (None, Some(("", _))) if above != "/" => above = "/",
-                (None, Some((parent, _))) if !parent.is_empty() => above = parent,
-                (None, _) => break None,
-            }
-        };
-        let is_own = above == path;
-        let names = found.into_iter().flatten();
-        names
-            .filter(move |(_, below)| is_own || **below)
-            .map(|(name, _)| name.as_str())
+        let found = nearest(path, |above| self.by_path.get(above));
+        found.into_iter().flat_map(|(names, is_own)| {
+            names
+                .iter()
+                .filter(move |(_, below)| is_own || **below)
+                .map(|(name, _)| name.as_str())
+        })
     }
 
     /// What is to be granted so that the tool may work. Empty if it may already. Of several

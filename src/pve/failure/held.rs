@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pve_api::grant::nearest;
 use serde_json::Value;
 
 use crate::order::Ordered as _;
@@ -56,21 +57,13 @@ impl Held {
     /// What the token may do on a path: by the entries of the path, or else by
     /// those of the nearest path above it that has any.
     pub(crate) fn on(&self, path: &str) -> Vec<&str> {
-        let mut above = path;
-        loop {
-            if let Some(held) = self.0.get(above) {
-                return held
-                    .iter()
-                    .filter(|(_, passed_on)| above == path || **passed_on)
-                    .map(|(privilege, _)| privilege.as_str())
-                    .ordered();
-            }
-            above = match above.rsplit_once('/') {
-                Some(("", _)) if above != "/" => "/",
-                Some((above, _)) if !above.is_empty() => above,
-                _ => return Vec::new(),
-            };
-        }
+        let Some((held, is_own)) = nearest(path, |above| self.0.get(above)) else {
+            return Vec::new();
+        };
+        held.iter()
+            .filter(|(_, passed_on)| is_own || **passed_on)
+            .map(|(privilege, _)| privilege.as_str())
+            .ordered()
     }
 }
 
