@@ -19,7 +19,7 @@ pub(crate) use self::arguments::{
     AuditCommand, CallArgs, ExplainArgs, ForwardArgs, HealthArgs, InspectArgs, PolicyCommand,
     ServeArgs, ToolsArgs, VerifyArgs,
 };
-pub(crate) use self::client::ClientArgs;
+pub(crate) use self::client::{ClientArgs, ENTRY};
 pub(crate) use self::faulty::client_fault;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::options::Options;

@@ -17,7 +17,7 @@ pub(crate) struct ClientArgs {
     #[arg(long, requires = "write")]
     pub(crate) replace: bool,
     /// The name of the entry
-    #[arg(long, value_name = "NAME", default_value = "proxmox", value_parser = entry_name)]
+    #[arg(long, value_name = "NAME", default_value = ENTRY, value_parser = entry_name)]
     pub(crate) name: String,
     /// The file of the project in the working directory instead of the user's
     #[arg(long)]
@@ -42,6 +42,9 @@ pub(crate) struct ClientArgs {
     #[arg(last = true, value_name = "OPTIONS", conflicts_with = "http")]
     pub(crate) options: Vec<String>,
 }
+
+/// The name of an entry, if none is chosen.
+pub(crate) const ENTRY: &str = "proxmox";
 
 /// Some clients refuse other names, or call the tools by them.
 fn entry_name(text: &str) -> Result<String, String> {

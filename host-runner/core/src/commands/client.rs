@@ -10,15 +10,12 @@ use serde_json::{Map, Value, json};
 
 use self::file::{Original, replace};
 use super::{CommandError, output, print};
-use crate::cli::{Cli, ClientArgs, Options};
+use crate::cli::{Cli, ClientArgs, ENTRY, Options};
 use crate::clients::{
     self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
 };
 use crate::env_file;
 use crate::settings::{mask_secrets, own_file};
-
-/// The name of an entry, if none is chosen.
-const ENTRY: &str = "proxmox";
 
 /// Prints or writes the configuration.
 pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandError> {

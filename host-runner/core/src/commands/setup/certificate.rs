@@ -16,13 +16,9 @@ const ON_THE_NODE: &str = "compare the SHA-256 fingerprint with the one that the
 /// Looks at the certificates of all addresses. Those that nobody vouches for are pinned if the
 /// user has compared them. Sends no token.
 pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), CommandError> {
-    let settings = answers.connection()?;
+    let mut probes = probed(&answers.connection()?).await?;
     let mut pins = Vec::new();
     let mut any_by_user = false;
-    let mut probes = Vec::new();
-    for target in Target::all(&settings) {
-        probes.push((target.origin.authority(), Probe::of(&target).await?));
-    }
     let some_answer = probes.iter().any(|(_, probe)| !is_down(probe));
     for (address, probe) in &probes {
         let leaf = probe.tls.as_ref().and_then(|tls| tls.chain.first());
@@ -64,21 +60,30 @@ pub(super) async fn accept(user: User, answers: &mut Answers) -> Result<(), Comm
     }
     if any_by_user {
         answers.set(Variable::Fingerprint, joined(pins));
+        // Nothing was asked of an address whose certificate was not accepted yet.
+        probes = probed(&answers.connection()?).await?;
     }
-    check_products(&answers.connection()?).await
+    check_products(&probes)
+}
+
+/// Each address, with what is found there.
+async fn probed(settings: &Settings) -> Result<Vec<(String, Probe)>, CommandError> {
+    let mut probes = Vec::new();
+    for target in Target::all(settings) {
+        probes.push((target.origin.authority(), Probe::of(&target).await?));
+    }
+    Ok(probes)
 }
 
 /// Fails unless Proxmox VE answers at each address.
-async fn check_products(settings: &Settings) -> Result<(), CommandError> {
-    for target in Target::all(settings) {
-        let probe = Probe::of(&target).await?;
-        let address = target.origin.authority();
+fn check_products(probes: &[(String, Probe)]) -> Result<(), CommandError> {
+    for (address, probe) in probes {
         match &probe.fault {
-            Some(_) if is_down(&probe) => continue,
-            Some(fault) => return Err(failed(&address, fault)),
+            Some(_) if is_down(probe) => continue,
+            Some(fault) => return Err(failed(address, fault)),
             None => {}
         }
-        let other = match probe.answer.map(|answer| answer.product) {
+        let other = match probe.answer.as_ref().map(|answer| answer.product) {
             Some(Product::ProxmoxVe | Product::Unknown) | None => continue,
             Some(Product::ProxmoxBackupServer) => "Proxmox Backup Server",
             Some(Product::ProxmoxMailGateway) => "Proxmox Mail Gateway",

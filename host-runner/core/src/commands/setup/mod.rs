@@ -14,7 +14,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use clap::ValueEnum as _;
-use host_runner_policy::Preset;
+use host_runner_policy::{Preset, quote};
 use zeroize::Zeroizing;
 
 use self::answers::Answers;
@@ -27,6 +27,7 @@ use crate::cli::{Operator, SetupArgs};
 use crate::clients::Client;
 use crate::engine::Embedded;
 use crate::operator_file::MAX_SECRET_BYTES;
+use crate::secret::Secret;
 use crate::settings::{Settings, Variable, is_like_a_secret, own_file};
 
 /// The user that is suggested.
@@ -154,18 +155,17 @@ async fn tested(
              privileges for this preset:\n\n{commands}\n"
         ));
     }
-    let asks_secret = args.token_secret_file.is_none() && !operator.gives_secret();
+    let asks_secret = match args.token_secret_file.as_deref() {
+        // What is typed there is not shown.
+        Some(file) => user.can_answer && file == Path::new("-"),
+        None => !operator.gives_secret(),
+    };
     loop {
         if names_token {
             token(user, answers).await?;
         }
         let secret = match asks_secret {
             true => user.ask_secret("Secret of the token").await?,
-            false
-                if user.can_answer && args.token_secret_file.as_deref() == Some(Path::new("-")) =>
-            {
-                user.ask_secret("Secret of the token").await?
-            }
             false => secret(answers, operator, args)?,
         };
         answers.set(Variable::TokenSecret, secret);
@@ -365,18 +365,17 @@ fn secret(
         alone.set(Variable::User, owner);
         alone.set(Variable::TokenId, name);
         alone.set(Variable::TokenSecretFile, path.display().to_string());
-        return Ok(exposed(&alone.settings()?));
+        return Ok(exposed(&alone.settings()?.token_secret));
     }
     let given = operator.secret()?.ok_or_else(|| {
         CommandError::Usage(
             "the secret of the token is missing: give --token-secret-file".to_owned(),
         )
     })?;
-    Ok(given.expose(|text| Zeroizing::new(text.to_owned())))
+    Ok(exposed(&given))
 }
 
-fn exposed(settings: &Settings) -> Zeroizing<String> {
-    let secret = &settings.token_secret;
+fn exposed(secret: &Secret) -> Zeroizing<String> {
     secret.expose(|text| Zeroizing::new(text.to_owned()))
 }
 
@@ -436,7 +435,7 @@ async fn chosen(user: User) -> Result<Vec<Client>, CommandError> {
 fn next_steps(path: &Path, without_client: bool) -> String {
     let env_file = match own_file().as_deref() == Some(path) {
         true => String::new(),
-        false => format!(" --env-file {}", quoted(&path.display().to_string())),
+        false => format!(" --env-file {}", quote(&path.display().to_string())),
     };
     let mut lines = vec![format!("Check it:\n  host-runner doctor{env_file}")];
     if without_client {
@@ -446,13 +445,4 @@ fn next_steps(path: &Path, without_client: bool) -> String {
         ));
     }
     lines.join("\n")
-}
-
-/// A word of a shell's command line.
-fn quoted(text: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-    match text.chars().all(is_plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }
