@@ -58,7 +58,10 @@ async fn a_result_is_a_table_on_a_terminal_and_json_in_a_pipe() -> anyhow::Resul
     }
     let narrow = on_terminal()?.env("COLUMNS", "40").env("NO_COLOR", "1");
     let narrow = narrow.run(&call).await?;
-    assert!(narrow.stdout.contains("(no room for "), "{narrow:?}");
+    assert!(
+        narrow.stdout.contains("\r\n      memory_used: "),
+        "{narrow:?}"
+    );
 
     let yaml = demo(&["call", "list_nodes", "-o", "yaml"]).await?;
     yaml.assert_succeeds();

@@ -1,5 +1,6 @@
 //! Prints what a command has found, in the format of `-o`.
 
+mod cell;
 pub(super) mod style;
 pub(super) mod table;
 

@@ -1,20 +1,21 @@
 //! The result of a tool for a person: lists of objects as tables, all else as one line for
 //! each field.
 //!
-//! Numbers of bytes and seconds are rounded to what a person reads at a glance. A table that
-//! is wider than the terminal loses its last columns, and says which ones.
-
-use std::time::Duration;
+//! Numbers of bytes and seconds are rounded to what a person reads at a glance. What is itself
+//! a list or an object stands below its row. Where a table is wider than the terminal, long
+//! texts stand there, too, and if that is not enough, what is in its last columns.
 
 use serde_json::{Map, Value};
 
+use super::cell::{Unit, cell, heading, is_nested, plain};
 use super::style;
-use crate::render;
 
 /// The gap between two columns.
 const GAP: usize = 2;
-/// As deep as this, objects are shown in lines of their own.
-const MOST_DEPTH: usize = 6;
+/// From this width on, a column is moved below the rows of a table that is too wide.
+const LONG: usize = 24;
+/// As deep as this, objects and lists of them are shown in lines of their own.
+const MOST_DEPTH: usize = 8;
 
 /// The text for a value.
 pub(in crate::commands) fn of(value: &Value) -> String {
@@ -44,33 +45,39 @@ struct Writer {
 impl Writer {
     fn write(mut self, value: &Value) -> String {
         match value {
-            Value::Object(fields) => self.fields(fields, 0),
+            Value::Object(fields) => self.fields(fields, "", 0),
             value => self.lines.push(cell("", value)),
         }
         self.lines.join("\n")
     }
 
-    fn fields(&mut self, fields: &Map<String, Value>, depth: usize) {
+    /// The fields of an object of this name, which may say their unit.
+    fn fields(&mut self, fields: &Map<String, Value>, parent: &str, depth: usize) {
         let indent = "  ".repeat(depth);
         for (name, value) in fields {
-            let heading = style::bold(format_args!("{}:", plain(name)), self.bold);
+            let heading = heading(name, &[Some(value)], |short| fields.contains_key(short));
+            let heading = style::bold(format_args!("{heading}:"), self.bold);
+            let name = match Unit::of(name) {
+                Unit::None if value.is_number() => parent,
+                _ => name,
+            };
             match value {
                 Value::Object(inner) if !inner.is_empty() && depth < MOST_DEPTH => {
                     self.lines.push(format!("{indent}{heading}"));
-                    self.fields(inner, depth + 1);
+                    self.fields(inner, name, depth + 1);
                 }
                 Value::Array(entries) => match rows(entries) {
-                    Some(rows) => {
+                    Some(rows) if depth < MOST_DEPTH => {
                         self.lines.push(format!("{indent}{heading}"));
                         self.table(&rows, depth + 1);
                     }
-                    None if entries.iter().any(is_long) => {
+                    _ if entries.iter().any(is_long) => {
                         self.lines.push(format!("{indent}{heading}"));
                         for entry in entries {
                             self.lines.push(format!("{indent}  {}", cell("", entry)));
                         }
                     }
-                    None => self
+                    _ => self
                         .lines
                         .push(format!("{indent}{heading} {}", cell(name, value))),
                 },
@@ -89,57 +96,110 @@ impl Writer {
 
     fn table(&mut self, rows: &[&Map<String, Value>], depth: usize) {
         let indent = "  ".repeat(depth);
-        let columns: Vec<_> = columns(rows)
-            .into_iter()
-            .map(|name| column(name, rows))
-            .collect();
-        let mut shown = Vec::new();
-        let mut used = indent.len();
-        for column in &columns {
-            used = used.saturating_add(column.width + GAP);
-            // The last column needs no gap after it.
-            if !shown.is_empty() && used.saturating_sub(GAP) > self.width {
-                break;
-            }
-            shown.push(column);
-        }
+        let columns = columns(rows).into_iter().enumerate();
+        let columns = columns.map(|(place, name)| column(place, name, rows));
+        let layout = Layout::new(columns.collect(), self.width.saturating_sub(indent.len()));
         let line = |cell: &dyn Fn(&Column) -> String| {
-            let cells: String = shown
-                .iter()
-                .map(|column| column.pad(&cell(column)))
-                .collect();
+            let cells = layout.beside.iter();
+            let cells: String = cells.map(|column| column.pad(&cell(column))).collect();
             format!("{indent}{}", cells.trim_end())
         };
         let header = line(&|column| column.heading.clone());
         self.lines.push(style::bold(header, self.bold));
-        for row in 0..rows.len() {
-            self.lines.push(line(&|column| {
-                column.cells.get(row).cloned().unwrap_or_default()
-            }));
+        for (at, row) in rows.iter().enumerate() {
+            self.lines.push(line(&|column| column.cell(at).to_owned()));
+            let more = layout.more.iter().filter(|one| !one.cell(at).is_empty());
+            let more = more.map(|column| format!("{}: {}", column.heading, column.cell(at)));
+            self.wrap(more, depth + 2);
+            let below = layout.below.iter();
+            let below = below.filter_map(|column| row.get_key_value(&column.name));
+            let below = below.filter(|(_, value)| !is_empty(value));
+            let below = below.map(|(name, value)| (name.clone(), value.clone()));
+            self.fields(&below.collect(), "", depth + 2);
         }
-        let left_out: Vec<_> = columns.iter().skip(shown.len()).collect();
-        if !left_out.is_empty() {
-            let names: Vec<_> = left_out
-                .iter()
-                .map(|column| column.heading.as_str())
-                .collect();
-            self.lines.push(format!(
-                "{indent}(no room for {}: use a wider terminal, or -o yaml)",
-                names.join(", ")
-            ));
+    }
+
+    /// Parts separated by commas, in as many lines as it takes.
+    fn wrap(&mut self, parts: impl Iterator<Item = String>, depth: usize) {
+        let indent = "  ".repeat(depth);
+        let mut line = String::new();
+        for part in parts {
+            let width = indent.len() + line.chars().count() + part.chars().count();
+            // A comma and a blank, and the comma of the next one.
+            if !line.is_empty() && width + 3 > self.width {
+                self.lines.push(format!("{indent}{line},"));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push_str(", ");
+            }
+            line.push_str(&part);
+        }
+        if !line.is_empty() {
+            self.lines.push(format!("{indent}{line}"));
+        }
+    }
+}
+
+/// Where the columns of a table are shown, in their order.
+struct Layout {
+    beside: Vec<Column>,
+    /// In a line below each row.
+    more: Vec<Column>,
+    /// In lines of their own below each row.
+    below: Vec<Column>,
+}
+
+impl Layout {
+    fn new(columns: Vec<Column>, width: usize) -> Self {
+        let (mut below, mut beside): (Vec<_>, Vec<_>) =
+            columns.into_iter().partition(|column| column.is_nested);
+        let is_too_wide = |beside: &[Column]| {
+            let widths = beside.iter().map(|column| column.width.saturating_add(GAP));
+            // The last column needs no gap after it.
+            beside.len() > 1 && widths.sum::<usize>().saturating_sub(GAP) > width
+        };
+        while is_too_wide(&beside) {
+            let widest = beside.iter().enumerate();
+            let widest = widest.max_by_key(|(_, column)| column.width);
+            match widest {
+                Some((at, column)) if column.width > LONG => below.push(beside.remove(at)),
+                _ => break,
+            }
+        }
+        let mut more = Vec::new();
+        while is_too_wide(&beside) {
+            more.extend(beside.pop());
+        }
+        more.reverse();
+        below.sort_by_key(|column| column.place);
+        Self {
+            beside,
+            more,
+            below,
         }
     }
 }
 
 /// A column of a table.
 struct Column {
+    name: String,
+    /// Its number among the columns.
+    place: usize,
     heading: String,
     cells: Vec<String>,
     width: usize,
     is_number: bool,
+    /// Whether a cell is an object or a list of objects.
+    is_nested: bool,
 }
 
 impl Column {
+    /// The cell of a row.
+    fn cell(&self, row: usize) -> &str {
+        self.cells.get(row).map_or("", String::as_str)
+    }
+
     /// A cell with the gap behind it.
     fn pad(&self, text: &str) -> String {
         let missing = " ".repeat(self.width.saturating_sub(text.chars().count()));
@@ -151,18 +211,23 @@ impl Column {
     }
 }
 
-fn column(name: &str, rows: &[&Map<String, Value>]) -> Column {
+fn column(place: usize, name: &str, rows: &[&Map<String, Value>]) -> Column {
     let values: Vec<_> = rows.iter().map(|row| row.get(name)).collect();
     let cells = values.iter();
     let cells: Vec<_> = cells
         .map(|value| value.map_or_else(String::new, |value| cell(name, value)))
         .collect();
-    let heading = plain(name);
+    let heading = heading(name, &values, |short| {
+        rows.iter().any(|row| row.contains_key(short))
+    });
     let widths = cells.iter().chain([&heading]);
     let width = widths.map(|text| text.chars().count()).max();
     Column {
         width: width.unwrap_or_default(),
         is_number: values.iter().flatten().all(|value| value.is_number()),
+        is_nested: values.iter().flatten().any(|value| is_nested(value)),
+        name: name.to_owned(),
+        place,
         heading,
         cells,
     }
@@ -192,70 +257,19 @@ fn rows(entries: &[Value]) -> Option<Vec<&Map<String, Value>>> {
     rows.filter(|rows| rows.iter().any(|row| !row.is_empty()))
 }
 
+/// Whether a value says nothing below a row.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
 fn is_long(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.len() > 40)
-}
-
-fn cell(name: &str, value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => number_cell(name, number),
-        Value::String(text) => plain(text),
-        Value::Array(entries)
-            if entries
-                .iter()
-                .all(|entry| !entry.is_object() && !entry.is_array()) =>
-        {
-            let cells: Vec<_> = entries.iter().map(|entry| cell("", entry)).collect();
-            cells.join(", ")
-        }
-        value => plain(&value.to_string()),
-    }
-}
-
-fn number_cell(name: &str, number: &serde_json::Number) -> String {
-    match (number.as_u64(), number.as_f64()) {
-        (Some(bytes), _) if name.ends_with("_bytes") => size(bytes),
-        (Some(seconds), _) if name.ends_with("_seconds") && seconds >= 60 => duration(seconds),
-        (None, Some(value)) => {
-            let text = format!("{value:.2}");
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        _ => number.to_string(),
-    }
-}
-
-/// A number of bytes with at most four digits.
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    let mut value = bytes as f64;
-    let mut unit = None;
-    for next in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = Some(next);
-    }
-    match unit {
-        None => format!("{bytes} B"),
-        Some(unit) if value >= 100.0 => format!("{value:.0} {unit}"),
-        Some(unit) => format!("{value:.1} {unit}"),
-    }
-}
-
-/// The two largest units of a time.
-fn duration(seconds: u64) -> String {
-    let text = humantime::format_duration(Duration::from_secs(seconds)).to_string();
-    let parts: Vec<_> = text.split(' ').take(2).collect();
-    parts.join(" ")
-}
-
-/// A text in one line, in which nothing acts on a terminal.
-fn plain(text: &str) -> String {
-    render::for_terminal(text).replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -285,20 +299,81 @@ mod tests {
         assert_eq!(
             text(usize::MAX, &value),
             "guests:\n\
-             \x20 vmid  name      locked  uptime_seconds  memory_total_bytes  tags\n\
-             \x20  100  web                                          4.0 GiB  a, b\n\
-             \x20 1001  database  yes            1day 1h\n\
+             \x20 vmid  name      locked    uptime  memory_total  tags\n\
+             \x20  100  web                              4.0 GiB  a, b\n\
+             \x20 1001  database  yes     1 day 1h\n\
              total: 2"
         );
         assert_eq!(
-            text(25, &value),
+            text(34, &value),
             "guests:\n\
-             \x20 vmid  name      locked\n\
+             \x20 vmid  name      locked    uptime\n\
              \x20  100  web\n\
-             \x20 1001  database  yes\n\
-             \x20 (no room for uptime_seconds, memory_total_bytes, tags: use a wider terminal, or \
-             -o yaml)\n\
+             \x20     memory_total: 4.0 GiB,\n\
+             \x20     tags: a, b\n\
+             \x20 1001  database  yes     1 day 1h\n\
              total: 2"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_stands_below_its_row() {
+        let upid = "UPID:pve1:0000012A:000A6040:6B0A83BE:aptupdate::root@pam!automation:";
+        let value = json!({
+            "tasks": [
+                { "upid": upid, "node": "pve1", "type": "aptupdate", "exit_status": "OK" },
+                { "upid": "UPID:pve2", "node": "pve2", "type": "vzdump" },
+            ],
+        });
+        assert_eq!(
+            text(40, &value),
+            format!(
+                "tasks:\n\
+                 \x20 node  type       exit_status\n\
+                 \x20 pve1  aptupdate  OK\n\
+                 \x20     upid: {upid}\n\
+                 \x20 pve2  vzdump\n\
+                 \x20     upid: UPID:pve2"
+            )
+        );
+    }
+
+    #[test]
+    fn a_list_in_a_list_is_a_table_of_its_own() {
+        let value = json!({
+            "guests": [
+                { "vmid": 101, "backups": [{ "volid": "a", "size_bytes": 1024 }], "count": 1 },
+                { "vmid": 102, "backups": [], "count": 0 },
+            ],
+        });
+        assert_eq!(
+            text(usize::MAX, &value),
+            "guests:\n\
+             \x20 vmid  count\n\
+             \x20  101      1\n\
+             \x20     backups:\n\
+             \x20       volid     size\n\
+             \x20       a      1.0 KiB\n\
+             \x20  102      0"
+        );
+    }
+
+    #[test]
+    fn numbers_have_the_unit_of_their_field() {
+        let value = json!({
+            "memory_used_bytes": { "max": 6_218_585_473.0 },
+            "network_in_bytes_per_second": { "last": 1536 },
+            "age_seconds": 1_209_600,
+            "age_bytes": "none",
+            "options": {},
+            "total": 2,
+            "total_bytes": 1024,
+        });
+        assert_eq!(
+            text(usize::MAX, &value),
+            "memory_used_bytes:\n  max: 5.8 GiB\n\
+             network_in_bytes_per_second:\n  last: 1.5 KiB/s\nage: 14 days\nage_bytes: none\noptions: \ntotal: 2\n\
+             total_bytes: 1.0 KiB"
         );
     }
 
@@ -314,17 +389,5 @@ mod tests {
             "rows:\n  name\n  a\\nb\\u{1b}[2J\na\\nb: \\u{202e}x\ninner:\n  log:\n    one\n    two\n  \
              empty: \n  nothing: -"
         );
-    }
-
-    #[test]
-    fn sizes_have_few_digits() {
-        for (bytes, expected) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1536, "1.5 KiB"),
-            (1 << 40, "1.0 TiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
     }
 }
