@@ -70,13 +70,22 @@ fn found() -> Result<Files, Box<dyn Error>> {
     })
 }
 
-/// The same, and what is missing is built.
+/// The same, and what is missing is built. A component that is older than its sources, after
+/// an update of the checkout for example, counts as missing.
 ///
 /// Where `cargo xtask build` has made the component, it makes the machine code with this
 /// very build, so that is not missing yet.
 fn made_if_missing(out: &Path) -> Result<Files, Box<dyn Error>> {
-    let Files { wasm, precompiled } = found()?;
     let is_named = env::var_os("PROXMOX_MCP_COMPONENT").is_some_and(|value| !value.is_empty());
+    let Files { wasm, precompiled } = match found()? {
+        Files {
+            wasm: Some(wasm), ..
+        } if !is_named && is_outdated(&wasm) => Files {
+            wasm: None,
+            precompiled: None,
+        },
+        files => files,
+    };
     let target = env::var("TARGET")?;
     let is_native = target == env::var("HOST")?;
     if wasm.is_some() && (precompiled.is_some() || (is_native && !is_named)) {
@@ -123,6 +132,34 @@ fn find(variable: &str, name: &str) -> Result<Option<PathBuf>, Box<dyn Error>> {
         .join(name);
     println!("cargo::rerun-if-changed={}", path.display());
     Ok(path.is_file().then_some(path))
+}
+
+/// Whether a component is older than one of its sources, as far as cargo has noted them
+/// beside it.
+fn is_outdated(path: &Path) -> bool {
+    let noted = fs::read_to_string(path.with_extension("d")).unwrap_or_default();
+    // `COMPONENT: SOURCE SOURCE …`, with a backslash before each blank of a name.
+    let noted = noted.replace("\\ ", "\0");
+    let sources = noted.lines().next().unwrap_or_default().split(' ').skip(1);
+    let sources = sources.map(|source| PathBuf::from(source.replace('\0', " ")));
+    let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let made = changed(path);
+    let mut outdated = None;
+    for source in sources {
+        println!("cargo::rerun-if-changed={}", source.display());
+        if !source.is_file() || changed(&source) > made {
+            outdated = Some(source);
+        }
+    }
+    if let Some(source) = &outdated {
+        println!(
+            "cargo::warning={} is older than {}, so the component was built anew, which takes \
+             minutes: `cargo xtask build` does it in less time",
+            path.display(),
+            source.display()
+        );
+    }
+    outdated.is_some()
 }
 
 /// The file that the variable names.

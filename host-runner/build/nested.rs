@@ -104,7 +104,9 @@ fn inputs(root: &Path, wasm: &Path) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut digest = Sha256::new();
     let engine = "host-runner/core/src/engine/loading.rs";
     for source in ["Cargo.lock", "wit/world.wit", engine] {
-        digest.update(fs::read(root.join(source))?);
+        let source = root.join(source);
+        println!("cargo::rerun-if-changed={}", source.display());
+        digest.update(fs::read(source)?);
     }
     digest.update(fs::read(wasm)?);
     Ok(digest.finalize().to_vec())
