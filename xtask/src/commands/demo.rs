@@ -161,23 +161,15 @@ fn running_guest(guests: &[Value]) -> Option<u64> {
 /// What to paste into a client.
 fn configuration(workspace: &Workspace) -> String {
     let command = workspace.binary("host-runner");
-    let real = json!({"mcpServers": {"proxmox": {
-        "command": command,
-        "env": {
-            "PROXMOX_URL": "https://pve.example.com:8006",
-            "PROXMOX_USER": "root@pam",
-            "PROXMOX_TOKEN_ID": "mcp",
-            "PROXMOX_TOKEN_SECRET": "00000000-0000-0000-0000-000000000000",
-            "PROXMOX_VERIFY_SSL": "true",
-        },
-    }}});
     let demo = json!({"mcpServers": {"proxmox-demo": {
         "command": command,
         "args": ["--demo"],
     }}});
     format!(
         "To try it in an MCP client without a Proxmox, paste this into its configuration:\n\n\
-         {demo:#}\n\nWith your own Proxmox (README.md says how to make a token):\n\n{real:#}"
+         {demo:#}\n\nWith your own Proxmox, this asks for its address and a token, tests them, and \
+         configures your client:\n\n  {} setup",
+        command.display()
     )
 }
 
