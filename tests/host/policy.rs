@@ -129,7 +129,7 @@ async fn toolsets_and_tools_are_chosen() -> anyhow::Result<()> {
     for (argument, named) in [
         ("--toolsets=guest", "perhaps \"guests\""),
         ("--tools=list_guest", "perhaps \"list_guests\""),
-        ("--exclude-tools=zzz", "exclude-tools names no tool"),
+        ("--exclude-tools=zzz", "exclude-tools: unknown tool"),
         ("--allow-tool=run_in_guests", "perhaps \"run_in_guest\""),
     ] {
         for arguments in [&["serve"][..], &["call", "list_nodes"]] {

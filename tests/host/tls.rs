@@ -149,7 +149,7 @@ async fn a_malformed_pin_is_named() -> anyhow::Result<()> {
         assert_eq!(output.stderr.lines().count(), 1, "{output:?}");
         assert_says(
             &output.stderr,
-            &["PROXMOX_FINGERPRINT (", "for example PROXMOX_FINGERPRINT="],
+            &["PROXMOX_FINGERPRINT (", "example: PROXMOX_FINGERPRINT="],
         );
     }
     // The example is a good one.

@@ -162,7 +162,7 @@ pub(crate) enum OfferError {
     #[error("{}", render::error_text(.0))]
     Tools(ToolError),
     /// The policy names what there is not.
-    #[error("{flag} names no {kind} of this component: {name:?}{}", perhaps(.nearest))]
+    #[error("{flag}: unknown {kind} {name:?}{}", perhaps(.nearest))]
     Name {
         /// Where.
         flag: &'static str,
@@ -814,7 +814,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "exclude-tools names no tool of this component: \"wite\" (perhaps \"write\")"
+            "exclude-tools: unknown tool \"wite\" (perhaps \"write\")"
         );
         let error = offer(&Choice {
             toolsets: Some(set(&["zzz"])),
@@ -822,7 +822,7 @@ mod tests {
         });
         assert_eq!(
             error.unwrap_err().to_string(),
-            "toolsets names no toolset of this component: \"zzz\""
+            "toolsets: unknown toolset \"zzz\""
         );
         let found = offer(&Choice::default()).unwrap();
         assert_eq!(

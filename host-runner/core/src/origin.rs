@@ -31,6 +31,15 @@ pub(crate) enum OriginError {
     /// No URL at all.
     #[error("is not a URL")]
     NotAUrl,
+    /// The port is not a number, or is too large.
+    #[error("has a port that is not a number from 1 to 65535")]
+    Port,
+    /// The host looks like an IP address, and is none.
+    #[error("has an IP address that does not exist")]
+    Address,
+    /// There is no host.
+    #[error("has no host")]
+    NoHost,
     /// The host's name has characters that are not ASCII. The tables for them would
     /// add 0.1 MB, in the component as in this program.
     #[error("contains non-ASCII characters: write the host name in its ASCII form (xn--…)")]
@@ -45,7 +54,7 @@ pub(crate) enum OriginError {
     #[error("holds more than a host, a port and a path")]
     QueryOrFragment,
     /// Its path is not a plain prefix.
-    #[error("has a path that cannot be a prefix")]
+    #[error("has a path that cannot be a prefix: leave it out, unless a reverse proxy adds one")]
     Path,
 }
 
@@ -85,7 +94,14 @@ impl Origin {
             } else if error == url::ParseError::IdnaError && !has_ascii_host(text) {
                 OriginError::NotAscii
             } else {
-                OriginError::NotAUrl
+                match error {
+                    url::ParseError::InvalidPort => OriginError::Port,
+                    url::ParseError::InvalidIpv4Address | url::ParseError::InvalidIpv6Address => {
+                        OriginError::Address
+                    }
+                    url::ParseError::EmptyHost => OriginError::NoHost,
+                    _ => OriginError::NotAUrl,
+                }
             }
         })?;
         if url.scheme() != "https" {
@@ -316,11 +332,12 @@ mod tests {
             ("pve:8006", OriginError::NotHttps),
             ("pve.example.com", OriginError::NotHttps),
             ("ftp://pve", OriginError::NotHttps),
-            ("https://", OriginError::NotAUrl),
-            ("https://pve:99999", OriginError::NotAUrl),
+            ("https://", OriginError::NoHost),
+            ("https://pve:99999", OriginError::Port),
+            ("https://192.168.1.300:8006", OriginError::Address),
             ("https://b\u{fc}cher.example", OriginError::NotAscii),
             ("https://root@b\u{fc}cher.example/a", OriginError::NotAscii),
-            ("https://pve:8006\u{2013}", OriginError::NotAUrl),
+            ("https://pve:8006\u{2013}", OriginError::Port),
             ("https://pv e/\u{fc}", OriginError::NotAUrl),
             ("https://r\u{fc}:pw@pv e", OriginError::NotAUrl),
             ("https://root@pve:8006", OriginError::Userinfo),

@@ -25,7 +25,7 @@ pub(crate) enum SettingsError {
         passed_over: Option<String>,
     },
     /// One cannot be understood.
-    #[error("{} ({origin}) {problem}, for example {}", .variable.name(), examples(&[*.variable]))]
+    #[error("{} {problem}; example: {}", said(*.variable, .origin), example(*.variable, .origin))]
     Malformed {
         /// Which one.
         variable: Variable,
@@ -118,6 +118,25 @@ impl SettingsError {
             origin,
             problem,
         }
+    }
+}
+
+/// What a value was given by: the option, the variable, or what it was asked for as.
+fn said(variable: Variable, origin: &Source) -> String {
+    match origin {
+        Source::Answer => variable.noun().to_owned(),
+        Source::Flag => variable.option(),
+        origin => format!("{} ({origin})", variable.name()),
+    }
+}
+
+/// How such a value is written.
+fn example(variable: Variable, origin: &Source) -> String {
+    let value = variable.example();
+    match origin {
+        Source::Answer => value.to_owned(),
+        Source::Flag => format!("{} {value}", variable.option()),
+        _ => examples(&[variable]),
     }
 }
 

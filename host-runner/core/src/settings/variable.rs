@@ -275,6 +275,31 @@ impl Variable {
         )
     }
 
+    /// The option of the command line, by the name.
+    pub(super) fn option(self) -> String {
+        let name = self.name();
+        let bare = name.strip_prefix("PROXMOX_MCP_");
+        let bare = bare.or(name.strip_prefix(PREFIX)).unwrap_or(name);
+        format!("--{}", bare.to_ascii_lowercase().replace('_', "-"))
+    }
+
+    /// What it is called where a person is asked for it.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Url => "the address",
+            Self::User => "the user",
+            Self::TokenId => "the name of the token",
+            Self::TokenSecret => "the secret of the token",
+            Self::TokenSecretFile => "the file with the secret",
+            Self::Fingerprint => "the fingerprint",
+            Self::CaFile => "the file of CA certificates",
+            Self::ClientCert => "the client certificate",
+            Self::ClientKey => "the key of the client certificate",
+            Self::Proxy => "the proxy",
+            other => other.name(),
+        }
+    }
+
     pub(super) fn example(self) -> &'static str {
         match self {
             Self::Url => "https://pve.example.com:8006",
@@ -593,5 +618,44 @@ pub(super) fn warn_of_readers(path: &Path) {
             path.display(),
             private::command(path)
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The options of each setting, by docs/settings.json.
+    #[test]
+    fn an_option_is_called_as_its_variable() {
+        let text = include_str!("../../../../docs/settings.json");
+        let documented: Value = serde_json::from_str(text).unwrap();
+        let mut options = BTreeMap::new();
+        for group in documented["groups"].as_array().unwrap() {
+            for setting in group["settings"].as_array().unwrap() {
+                for name in setting["names"].as_array().unwrap() {
+                    options.insert(name.as_str().unwrap(), &setting["flags"]);
+                }
+            }
+        }
+        for variable in Variable::ALL {
+            let flags = options
+                .get(variable.name())
+                .and_then(|flags| flags.as_array());
+            let flags: Vec<_> = flags
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let option = variable.option();
+            assert!(
+                flags.is_empty() || flags.contains(&option.as_str()),
+                "{option}: {flags:?}"
+            );
+        }
     }
 }
