@@ -102,6 +102,15 @@ pub fn weight(privilege: &str) -> u8 {
     }
 }
 
+/// The privilege that took the place of another one before Proxmox VE 9. It also permits
+/// running commands in guests.
+pub fn before_9(privilege: &str) -> &str {
+    match privilege.starts_with("VM.GuestAgent.") {
+        true => "VM.Monitor",
+        false => privilege,
+    }
+}
+
 /// Whether a privilege means anything on a path: those of guests nothing on a
 /// storage, for example.
 fn matters(privilege: &str, path: &str) -> bool {

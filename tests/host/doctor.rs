@@ -192,6 +192,65 @@ async fn what_is_wrong_with_a_node_is_told_apart() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// As `openssl req -x509` makes certificates.
+#[tokio::test]
+async fn the_certificate_of_an_authority_is_self_signed() -> anyhow::Result<()> {
+    let answer = "HTTP/1.1 200 OK\r\nServer: pve-api-daemon/3.0\r\nContent-Length: 0\r\n\r\n";
+    let own = Authority::absent()?
+        .serve("127.0.0.1", 0, move |_| vec![Piece::Bytes(answer.into())])
+        .await?;
+    let host = || Ok::<_, anyhow::Error>(own.host()?.env_remove("PROXMOX_CA_FILE"));
+    let found = report(host()?, 1).await?;
+    assert_eq!(cause(&found, "tls")?, "self_signed");
+    let problem = check(&found, "tls", "problem")?;
+    let what = problem["summary"].to_string();
+    assert!(!what.contains("OtherError"), "{what}");
+    let pin = problem.pointer("/data/tls/chain/0/fingerprint_sha256");
+    let pin = pin.and_then(Value::as_str).context("no fingerprint")?;
+    let found = report(host()?.env("PROXMOX_FINGERPRINT", pin), 1).await?;
+    check(&found, "tls", "ok")?;
+    Ok(())
+}
+
+/// What is accepted, and should not stay so.
+#[tokio::test]
+async fn what_is_accepted_for_now_is_a_warning() -> anyhow::Result<()> {
+    let sim = Sim::options().self_signed().start().await?;
+    let host = sim.host()?.env_remove("PROXMOX_CA_FILE");
+    let found = report(host.env("PROXMOX_VERIFY_SSL", "false"), 0).await?;
+    let next = check(&found, "tls", "warning")?["next"].to_string();
+    assert!(next.contains(&sim.fingerprint), "{next}");
+    let late = Authority::late()?
+        .serve("127.0.0.1", 0, |_| vec![Piece::Close])
+        .await?;
+    let found = report(late.host()?, 1).await?;
+    let problem = check(&found, "tls", "problem")?;
+    let pin = problem.pointer("/data/tls/chain/0/fingerprint_sha256");
+    let pin = pin.and_then(Value::as_str).context("no fingerprint")?;
+    let pinned = late.host()?.env("PROXMOX_FINGERPRINT", pin);
+    let found = report(pinned.env_remove("PROXMOX_CA_FILE"), 1).await?;
+    let what = check(&found, "tls", "warning")?["summary"].to_string();
+    assert!(what.contains("has expired"), "{what}");
+    Ok(())
+}
+
+/// Addresses are shown without passwords, and those that have one are refused.
+#[tokio::test]
+async fn the_collector_of_traces_is_checked_too() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let traces = |url: &str| Ok::<_, anyhow::Error>(sim.host()?.env("PROXMOX_MCP_TRACES", url));
+    let found = report(traces("http://127.0.0.1:4318/")?, 0).await?;
+    check(&found, "traces", "ok")?;
+    for (url, status) in [
+        ("http://u:pw4trace@127.0.0.1:4318", 2),
+        ("http://127.0.0.1:4318/?key=pw4trace", 0),
+    ] {
+        let found = report(traces(url)?, status).await?;
+        assert!(!found.to_string().contains("pw4trace"), "{found:#}");
+    }
+    Ok(())
+}
+
 /// Each cluster has its own checks, and one that is down does not hide the other.
 #[tokio::test]
 async fn clusters_are_checked_one_by_one() -> anyhow::Result<()> {

@@ -254,7 +254,7 @@ async fn restrictions_that_would_be_lost_are_refused() -> anyhow::Result<()> {
     let output = setup(&sim, "all", &folder)?
         .run(&[&ca, "--read-only", "--vmids=100-199"])
         .await?;
-    output.assert_refused(&["read_only", "scope.vmids", "--policy"]);
+    output.assert_refused(&["--read-only", "--vmids", "--policy"]);
     assert!(!out(&folder).exists() && sim.requests()?.is_empty());
     // A policy file is named in the settings instead.
     let host = setup(&sim, "all", &folder)?.file("own.toml", "preset = \"observe\"\n")?;
@@ -263,6 +263,64 @@ async fn restrictions_that_would_be_lost_are_refused() -> anyhow::Result<()> {
     let written = std::fs::read_to_string(out(&folder))?;
     assert_says(&written, &[&format!("PROXMOX_MCP_POLICY={policy}\n")]);
     assert!(!written.contains("PRESET"), "{written}");
+    Ok(())
+}
+
+/// Clients are named as at the prompt. A file that cannot be changed is left, and what to do
+/// then is said.
+#[tokio::test]
+async fn clients_are_configured_as_far_as_possible() -> anyhow::Result<()> {
+    let sim = Sim::start().await?;
+    let home = TempDir::new()?;
+    let token = sim.token("all")?;
+    let ca = format!("--ca-file={}", sim.ca_file.display());
+    let (url, id) = (
+        format!("--url={}", sim.url),
+        format!("--token-id={}", token.id),
+    );
+    let run = async |clients: &str| {
+        let host = HostRunner::new()?
+            .env("HOME", home.path().display().to_string())
+            .env("PROXMOX_TOKEN_SECRET", &token.secret);
+        let clients = format!("--client={clients}");
+        host.run(&["setup", &ca, &url, &id, "--replace", &clients])
+            .await
+    };
+    assert_done(&run("none").await?);
+    std::fs::create_dir(home.path().join(".cursor"))?;
+    let broken = home.path().join(".cursor/mcp.json");
+    std::fs::write(&broken, "{ broken")?;
+    let output = run("cursor, vscode").await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_says(
+        &output.stderr,
+        &[
+            "The settings were written",
+            "host-runner client cursor --write",
+        ],
+    );
+    assert_eq!(std::fs::read_to_string(&broken)?, "{ broken");
+    let other = home.path().join(".config/Code/User/mcp.json");
+    assert_says(&std::fs::read_to_string(other)?, &["proxmox"]);
+    let output = run("cursr").await?;
+    assert_says(&output.stderr, &["\"cursr\" is none of the names"]);
+    Ok(())
+}
+
+/// What would be wrong on a node is refused before it is printed.
+#[tokio::test]
+async fn commands_are_printed_only_for_names_that_can_exist() -> anyhow::Result<()> {
+    for (flag, problem) in [
+        ("--user=bob", "the user has no realm"),
+        ("--token-id=a'; reboot", "the name of the token is not"),
+        ("--path=/vms/abc", "--path is a path"),
+        ("--path=/pool/", "--path is a path"),
+    ] {
+        let host = HostRunner::new()?;
+        let output = host.run(&["setup", "--commands", flag]).await?;
+        output.assert_refused(&[problem]);
+        assert_eq!(output.stdout, "", "{flag}");
+    }
     Ok(())
 }
 
@@ -297,15 +355,15 @@ async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
     let no_secret = "3d2b7f10-93c4-4f5e-8a61-0b7c5d9e2f14";
     // What cannot be used is asked for again.
     let answers = format!(
-        "http://{address}\n{address}\nyes\nall\nobserve\n{user}\n{name}\n{no_secret}\n\
-         {user}\n{name}\n{}\nnone-such\nnone\n",
-        token.secret
+        "\nhttp://{address}\n{address}\nyes\nall\nobserve\n{user}\n{name}\n\n{no_secret}\n\
+         {}\n{}\nnone-such\nnone\n",
+        token.id, token.secret
     );
     let script = "import os, pty, sys, time\n\
         answers = open(sys.argv[1]).read().splitlines(True)\n\
-        token = [b'User', b'Name', b'not shown']\n\
-        waits = [b'such as pve1', b'such as pve1', b'same?', b'Preset', b'Preset'] + token + token\n\
-        waits += [b'Clients', b'Clients']\n\
+        waits = [b'such as pve1'] * 3 + [b'same?', b'Preset', b'Preset']\n\
+        waits += [b'User', b'Name', b'not shown', b'not shown']\n\
+        waits += [b'User', b'not shown', b'Clients', b'Clients']\n\
         pid, fd = pty.fork()\n\
         if pid == 0: os.execv(sys.argv[2], sys.argv[2:])\n\
         seen = b''\n\
@@ -335,9 +393,13 @@ async fn at_a_terminal_the_user_is_asked() -> anyhow::Result<()> {
     assert_says(
         &output.stdout,
         &[
+            "enter an address",
+            "the address does not begin with https://; example: https://",
             "self-signed",
             &sim.fingerprint,
             "MCPObserve",
+            &format!("--tokens '{}'", token.id),
+            "nothing was entered",
             "choose observe, operate or admin",
             "does not accept the token",
             "none-such",

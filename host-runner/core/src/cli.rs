@@ -24,7 +24,7 @@ pub(crate) use self::faulty::client_fault;
 pub(crate) use self::operator::Operator;
 pub(crate) use self::options::Options;
 pub(crate) use self::output::{Format, OutputArgs};
-pub(crate) use self::setup::SetupArgs;
+pub(crate) use self::setup::{ClientNames, SetupArgs};
 
 use crate::digest::Digest;
 use crate::log::LogFormat;

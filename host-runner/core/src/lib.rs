@@ -82,9 +82,14 @@ pub fn main(embedded: Embedded) -> ExitCode {
     };
     let (cli, sources) = with_sources(cli);
     let operator = sources.and_then(|sources| Ok(Operator::new(&cli, sources)?));
+    let level = match &cli.command {
+        // Its report has what is worth a warning.
+        Some(Command::Doctor(_)) => LevelFilter::ERROR,
+        _ => LevelFilter::WARN,
+    };
     match &operator {
-        Ok(operator) => log::init(operator.log_level(), operator.log_format()),
-        Err(_) => log::init(LevelFilter::WARN, cli.log_format()),
+        Ok(operator) => log::init(operator.log_level(level), operator.log_format()),
+        Err(_) => log::init(level, cli.log_format()),
     }
     timings::reached(Milestone::CommandLine);
     if cli.options.timings {
@@ -171,11 +176,11 @@ async fn dispatch(
         }
         _ => {}
     }
-    for warning in operator.iter().flat_map(|operator| operator.warnings()) {
-        tracing::warn!("{warning}");
-    }
     if let Some(Command::Doctor(output)) = &cli.command {
         return commands::doctor::run(cli, operator, embedded, output).await;
+    }
+    for warning in operator.iter().flat_map(|operator| operator.warnings()) {
+        tracing::warn!("{warning}");
     }
     if cli.serves() {
         return commands::serve::run(cli, operator, embedded).await;

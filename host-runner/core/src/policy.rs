@@ -50,7 +50,8 @@ pub(crate) struct PolicyFlags {
     /// [env: PROXMOX_MCP_EXCLUDE_TOOLS]
     #[arg(long, global = true, value_name = "NAMES", value_delimiter = ',')]
     exclude_tools: Option<Vec<String>>,
-    /// Enable these tools, which are marked dangerous
+    /// Offer these tools, which are marked dangerous, even if their toolset is off by
+    /// default, and allow what they need under `operate`
     /// [env: PROXMOX_MCP_ALLOW_TOOL]
     #[arg(
         long = "allow-tool",
@@ -167,10 +168,20 @@ impl PolicyFlags {
         self.preset
     }
 
-    /// What else flags or their variables give, by the keys of a policy file.
+    /// What else flags or their variables give, as flags.
     pub(crate) fn besides_preset(&self) -> Vec<String> {
         let keys = keys(&self.as_file()).into_iter().map(|(key, _)| key);
-        keys.filter(|key| key != "preset").collect()
+        let others = keys.filter(|key| key != "preset");
+        let flag = |key: String| match key.as_str() {
+            "allow_tools" => "--allow-tool".to_owned(),
+            "audit.file" => "--audit".to_owned(),
+            "audit.required" => "--audit-required".to_owned(),
+            key => {
+                let name = key.rsplit('.').next().unwrap_or(key);
+                format!("--{}", name.replace('_', "-"))
+            }
+        };
+        others.map(flag).collect()
     }
 
     /// The policy in force, of all its parts. Of the files that are named, the

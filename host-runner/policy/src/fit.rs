@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pve_api::grant::{nearest, weight};
+use pve_api::grant::{before_9, nearest, weight};
 use pve_api::{Call, Needs};
 use serde_json::Value;
 
@@ -193,9 +193,9 @@ fn weight_of(lacks: &[Lack]) -> Option<u8> {
     names.map(|name| weight(name)).max()
 }
 
-/// Before Proxmox VE 9, VM.Monitor allows what the privileges of the guest agent allow now.
+/// Whether it is held, by its name of now or by that of before Proxmox VE 9.
 fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
-    held.contains(name) || name.starts_with("VM.GuestAgent.") && held.contains("VM.Monitor")
+    held.contains(name) || held.contains(before_9(name))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ use std::collections::BTreeSet;
 use crate::hardware::Obstacle;
 use crate::meaning::Unknown;
 
-pub use pve_api::grant::{Grant, quote};
+pub use pve_api::grant::{Grant, before_9, quote};
 pub use pve_api::{ACTIONS, API_PATH, Action, Listing, Method, Upid, owner_of};
 
 pub use crate::caps::{Caps, Meter, Sizes, TooMany};

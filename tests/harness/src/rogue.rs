@@ -68,27 +68,42 @@ impl Seen {
     }
 }
 
+/// What certificates servers show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Servers {
+    /// Those of servers.
+    Proper,
+    /// They have expired.
+    Late,
+    /// Each has signed its own, as an authority could: `openssl req -x509` does so.
+    SelfSigned,
+}
+
 /// Who signs certificates.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     ca_file: PathBuf,
-    /// Whether the certificates of its servers have expired.
-    is_late: bool,
+    servers: Servers,
     _directory: TempDir,
 }
 
 impl Authority {
     /// A new one.
     pub fn new() -> anyhow::Result<Arc<Self>> {
-        Self::of(false)
+        Self::of(Servers::Proper)
     }
 
     /// One whose servers have certificates that have expired.
     pub fn late() -> anyhow::Result<Arc<Self>> {
-        Self::of(true)
+        Self::of(Servers::Late)
     }
 
-    fn of(is_late: bool) -> anyhow::Result<Arc<Self>> {
+    /// One whose servers show certificates of authorities, which are their own.
+    pub fn absent() -> anyhow::Result<Arc<Self>> {
+        Self::of(Servers::SelfSigned)
+    }
+
+    fn of(servers: Servers) -> anyhow::Result<Arc<Self>> {
         let key = KeyPair::generate()?;
         let mut params = CertificateParams::new(Vec::<String>::new())?;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -99,7 +114,7 @@ impl Authority {
         Ok(Arc::new(Self {
             issuer: Issuer::new(params, key),
             ca_file,
-            is_late,
+            servers,
             _directory: directory,
         }))
     }
@@ -196,10 +211,18 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        if self.is_late {
-            params.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        }
-        let leaf = params.signed_by(&key, &self.issuer)?;
+        let leaf = match self.servers {
+            Servers::Proper => params.signed_by(&key, &self.issuer)?,
+            Servers::Late => {
+                params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+                params.signed_by(&key, &self.issuer)?
+            }
+            Servers::SelfSigned => {
+                params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+                params.extended_key_usages = Vec::new();
+                params.self_signed(&key)?
+            }
+        };
         let chain: Vec<CertificateDer<'static>> = vec![leaf.der().clone()];
         Ok((chain, PrivateKeyDer::Pkcs8(key.serialize_der().into())))
     }

@@ -197,11 +197,11 @@ impl<'a> Operator<'a> {
         TracesSettings::from_sources(&self.sources)
     }
 
-    /// What to log.
-    pub(crate) fn log_level(&self) -> LevelFilter {
+    /// What to log, unless this default is changed.
+    pub(crate) fn log_level(&self, default: LevelFilter) -> LevelFilter {
         let given = self.sources.log_level().unwrap_or_default();
         let level = self.options.log_level.or(given);
-        level.unwrap_or(LevelFilter::WARN)
+        level.unwrap_or(default)
     }
 
     /// As what to log it.

@@ -1,8 +1,9 @@
 //! The arguments of `host-runner setup`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 
 use crate::clients::Client;
 
@@ -23,15 +24,34 @@ pub(crate) struct SetupArgs {
     /// Where the `pveum` commands grant the role: /, /pool/NAME or /vms/VMID
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub(crate) path: String,
-    /// Put an entry into the files of these clients; `host-runner client` lists their names
-    #[arg(
-        long = "client",
-        value_name = "NAMES",
-        value_delimiter = ',',
-        hide_possible_values = true
-    )]
-    pub(crate) clients: Vec<Client>,
+    /// Put an entry into the files of these clients; `host-runner client` lists their names, and
+    /// `none` means no client
+    #[arg(long = "client", value_name = "NAMES")]
+    pub(crate) clients: Vec<ClientNames>,
     /// Only print the `pveum` commands that create the user, the role and the token
     #[arg(long)]
     pub(crate) commands: bool,
+}
+
+/// Clients by name, separated by commas or blanks.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientNames(pub(crate) Vec<Client>);
+
+impl FromStr for ClientNames {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if matches!(
+            text.trim().to_ascii_lowercase().as_str(),
+            "none" | "no" | "n"
+        ) {
+            return Ok(Self(Vec::new()));
+        }
+        let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+        let clients = names.map(|name| Client::from_str(name, true).map_err(|_| name));
+        let clients = clients.collect::<Result<Vec<_>, _>>();
+        clients.map(Self).map_err(|name| {
+            format!("{name:?} is none of the names that `host-runner client` lists")
+        })
+    }
 }

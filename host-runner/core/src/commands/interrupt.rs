@@ -80,8 +80,8 @@ pub(super) fn left_behind(task: Option<&ProxmoxTask>, gate: &Gate) -> String {
             tool => format!("\n`host-runner call {tool} upid='{upid}'` stops it"),
         };
         return format!(
-            "interrupted: nothing further of the call is begun, but its Proxmox task {upid} may \
-             still be running\n`host-runner call {} upid='{upid}'` follows it{stops}",
+            "interrupted: the call ends here, but its Proxmox task {upid} may still be \
+             running\n`host-runner call {} upid='{upid}'` follows it{stops}",
             task.followed_by
         );
     }
@@ -100,7 +100,7 @@ pub(super) fn left_behind(task: Option<&ProxmoxTask>, gate: &Gate) -> String {
         ""
     };
     format!(
-        "interrupted: nothing further of the call is begun. It had sent these requests: {}.{open} \
+        "interrupted: the call ends here. It has sent these requests: {}.{open} \
          Check what they have changed before you repeat the call",
         sent(gate).join("; ")
     )

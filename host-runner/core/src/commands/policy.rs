@@ -1,6 +1,8 @@
 //! `host-runner policy`
 
-use host_runner_policy::{Confirm, Fallback, Rule};
+use std::collections::BTreeMap;
+
+use host_runner_policy::{ACTIONS, Confirm, Fallback, PolicyFile, Preset, Rule};
 use serde_json::{Value, json};
 
 use super::words::Words;
@@ -32,6 +34,7 @@ pub(crate) fn show(
         true => allowed.filter(|name| *name == "read").collect(),
         false => allowed.collect(),
     };
+    let for_tools = for_tools_alone(&shown, &allowed);
     let mut origins = layers.origins();
     for key in ["preset", "read_only", "confirm"] {
         if !origins.iter().any(|(one, _)| one == key) {
@@ -44,20 +47,43 @@ pub(crate) fn show(
             .into_iter()
             .map(|(key, place)| (key, json!(place)))
             .collect();
-        let shown = json!({ "policy": policy, "origins": origins, "allowed_actions": allowed });
+        let shown = json!({ "policy": policy, "origins": origins, "allowed_actions": allowed,
+            "allowed_for_tools_alone": for_tools });
         return output::structured(format, &shown);
     }
     let origins = origins.iter();
     let origins = origins.map(|(key, place)| format!("#   {key}: {place}\n"));
     let origins: String = origins.collect();
+    let for_tools: String = for_tools
+        .iter()
+        .map(|(tool, actions)| format!("# for {tool} alone: {}\n", actions.join(", ")))
+        .collect();
     print(&format!(
-        "{}\n\n# where this comes from:\n{}\n# these actions are allowed:\n#   {}\n\
+        "{}\n\n# where this comes from:\n{}\n# these actions are allowed:\n#   {}\n{for_tools}\
          # no policy can allow: deleting a guest, a storage or a volume, overwriting a guest,\n\
          # changing users or permissions, running commands on a node",
         text.trim_end(),
         render::for_terminal(&origins),
         allowed.join(", ")
     ))
+}
+
+/// The actions that only tools which the operator has named may use, by tool.
+fn for_tools_alone<'a>(
+    file: &'a PolicyFile,
+    allowed: &[&str],
+) -> BTreeMap<&'a str, Vec<&'static str>> {
+    if file.read_only == Some(true) || file.preset == Some(Preset::Observe) {
+        return BTreeMap::new();
+    }
+    let dangerous = ACTIONS.iter().filter(|(action, _)| action.is_dangerous());
+    let dangerous = dangerous.map(|(action, _)| action.name());
+    let dangerous: Vec<_> = dangerous.filter(|name| !allowed.contains(name)).collect();
+    let tools = file.allow_tools.iter().flatten();
+    tools
+        .filter(|_| !dangerous.is_empty())
+        .map(|tool| (tool.as_str(), dangerous.clone()))
+        .collect()
 }
 
 /// Tells what the policy says of a call or of a request.

@@ -22,7 +22,7 @@ use crate::settings::{CaFile, ClientCertificate, Trust};
 const MAX_SHOWN: usize = 16;
 
 /// Where a person sees the fingerprint that should be there.
-pub(super) const WHERE_TO_COMPARE: &str = "the Proxmox web interface shows it at node > System > \
+pub(crate) const WHERE_TO_COMPARE: &str = "the Proxmox web interface shows it at node > System > \
                                 Certificates; so does `pvenode cert info` on the node";
 
 /// Settings of TLS that cannot be used. Each message is one line that names

@@ -46,6 +46,19 @@ pub(super) fn settings(operator: &Operator<'_>) -> Vec<Check> {
     checks
 }
 
+/// Where spans are sent, if they are.
+pub(super) fn traces(operator: &Operator<'_>) -> Option<Check> {
+    match operator.traces() {
+        Ok(None) => None,
+        Ok(Some(traces)) => {
+            let origin = traces.endpoint.origin().ascii_serialization();
+            let what = format!("are sent to {origin} while serving");
+            Some(Check::ok("traces", what))
+        }
+        Err(error) => Some(Check::problem("traces", error.to_string()).of_settings()),
+    }
+}
+
 /// The policy in force, for each client, and the audit log that it names.
 pub(super) fn policy(operator: &Operator<'_>) -> Vec<Check> {
     let file = match operator.policy() {

@@ -6,15 +6,11 @@ mod remote;
 mod report;
 mod rights;
 
-use std::sync::Arc;
-
 use self::report::{Check, exit_status, to_json, to_text};
-use super::{CommandError, Process, output, settings};
+use super::token::Inquiry;
+use super::{CommandError, output, settings};
 use crate::cli::{Cli, Format, Operator, OutputArgs};
-use crate::engine::{Embedded, Loader};
-use crate::offer::Offer;
-use crate::policy::Choice;
-use crate::sandbox::{Cluster, Sandbox, SharedMeter};
+use crate::engine::Embedded;
 use crate::settings::Settings;
 
 /// Checks, and prints what was found.
@@ -48,6 +44,7 @@ async fn all(cli: &Cli, operators: &[Operator<'_>], embedded: Embedded) -> Vec<C
     }
     checks.extend(local::component(cli, operators, embedded).await);
     checks.extend(operators.first().into_iter().flat_map(local::http));
+    checks.extend(operators.first().and_then(local::traces));
     for operator in operators {
         let of_cluster = cluster(operator, embedded).await.into_iter();
         checks.extend(of_cluster.map(|check| Check {
@@ -102,25 +99,15 @@ async fn asked(
     settings: &Settings,
     embedded: Embedded,
 ) -> Result<Vec<Check>, CommandError> {
-    let file = operator.policy()?;
-    let choice = Choice::new(&file, &operator.rules(&file)?);
-    let process = Process::new(operator, embedded);
-    let sandbox = Arc::new(Sandbox::new(
-        &Cluster::new(settings)?,
-        &process.capacity,
-        operator.rules(&file)?,
-        None,
-        SharedMeter::default(),
-    ));
-    let token = format!("{}!{}", settings.user, settings.token_name);
-    let (mut checks, is_accepted) = remote::version(&sandbox, &token).await;
-    if !is_accepted {
-        checks.push(Check::skipped("rights", "the token is not accepted"));
-        return Ok(checks);
-    }
-    let sealed = Sandbox::sealed(operator.options.limits().memory_bytes);
-    let loader = Loader::new(&process.program, sealed, Vec::new());
-    let offer = Offer::new(loader.list_tools().await??, &choice)?;
-    checks.extend(rights::check(&sandbox, &offer, &token).await);
+    let inquiry = Inquiry::new(operator, embedded, settings, &operator.policy()?)?;
+    let version = match inquiry.version().await {
+        Ok(version) => version,
+        Err(refusal) => {
+            let rights = Check::skipped("rights", "the token is not accepted");
+            return Ok(vec![remote::of_refusal(refusal), rights]);
+        }
+    };
+    let mut checks = remote::of_version(&version, inquiry.token()).to_vec();
+    checks.extend(rights::check(&inquiry, &version).await);
     Ok(checks)
 }

@@ -1,43 +1,42 @@
 //! What has to be asked: the addresses of a cluster, its version and clock, and the token.
 
-use std::sync::Arc;
+use std::time::SystemTime;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::report::{Check, Status};
-use crate::sandbox::{Cause, Fault, Probe, Product, Sandbox, Stage, Target};
-use crate::settings::Settings;
+use crate::commands::token::{Refusal, Version};
+use crate::sandbox::{Cause, Fault, Handshake, Probe, Product, Stage, Target, WHERE_TO_COMPARE};
+use crate::settings::{Settings, Trust};
 
 /// From this difference on, a clock is worth a warning: certificates and the times in logs
 /// depend on it.
 const MAX_SKEW_SECONDS: u64 = 60;
-/// The major versions that are supported.
-const SUPPORTED: [u64; 2] = [8, 9];
-
 /// Checks each address. Whether one of them can be used.
 pub(super) async fn addresses(settings: &Settings) -> (Vec<Check>, bool) {
     let targets = Target::all(settings);
     let mut probes = Vec::new();
     for target in &targets {
-        probes.push((target.origin.to_string(), Probe::of(target).await));
+        probes.push((target, Probe::of(target).await));
     }
     let works = |probe: &Probe| probe.fault.is_none();
     let is_usable = probes
         .iter()
         .any(|(_, probe)| probe.as_ref().is_ok_and(works));
     let mut checks = Vec::new();
-    for (address, probe) in probes {
+    for (target, probe) in probes {
         match probe {
             Err(error) => checks.push(Check::problem("tls", error.to_string()).of_settings()),
-            Ok(probe) => checks.extend(of_probe(&address, &probe, is_usable)),
+            Ok(probe) => checks.extend(of_probe(target, &probe, is_usable)),
         }
     }
     (checks, is_usable)
 }
 
 /// The stages of a probe.
-fn of_probe(address: &str, probe: &Probe, another_works: bool) -> Vec<Check> {
-    let at = |check: Check| check.at(address);
+fn of_probe(target: &Target<'_>, probe: &Probe, another_works: bool) -> Vec<Check> {
+    let address = target.origin.to_string();
+    let at = |check: Check| check.at(&address);
     let mut checks = Vec::new();
     let ended = probe.fault.as_ref().map(|fault| fault.stage);
     if let (Some(proxy), true) = (&probe.proxy, ended != Some(Stage::Tcp)) {
@@ -46,11 +45,7 @@ fn of_probe(address: &str, probe: &Probe, another_works: bool) -> Vec<Check> {
         checks.push(at(Check::ok("tcp", format!("{} answers", made.address))));
     }
     if let (Some(tls), None | Some(Stage::Http)) = (&probe.tls, ended) {
-        let leaf = tls.chain.first();
-        let subject = leaf.map_or("", |leaf| leaf.subject.as_str());
-        let version = tls.version.unwrap_or("TLS");
-        let what = format!("{version}, the certificate ({subject}) is accepted");
-        checks.push(at(Check::ok("tls", what).data(json!({ "tls": tls }))));
+        checks.push(at(of_tls(tls, target.trust)));
     }
     if let Some(fault) = &probe.fault {
         checks.push(at(of_fault(fault, probe, another_works)));
@@ -62,6 +57,46 @@ fn of_probe(address: &str, probe: &Probe, another_works: bool) -> Vec<Check> {
         checks.extend(answer.skew.map(|skew| at(of_clock(skew))));
     }
     checks
+}
+
+/// A certificate that is accepted.
+fn of_tls(tls: &Handshake, trust: &Trust) -> Check {
+    let version = tls.version.unwrap_or("TLS");
+    let leaf = tls.chain.first();
+    let subject = leaf.map_or("", |leaf| leaf.subject.as_str());
+    let has_expired = leaf
+        .and_then(|leaf| leaf.not_after)
+        .is_some_and(|end| end < SystemTime::now());
+    let check = match trust {
+        Trust::Unverified => Check::warning(
+            "tls",
+            format!("{version}, every certificate is accepted, such as this one ({subject})"),
+        )
+        .next(match leaf {
+            Some(leaf) => format!(
+                "leave out PROXMOX_VERIFY_SSL and set PROXMOX_FINGERPRINT={} to accept only this one; \
+                 {WHERE_TO_COMPARE}",
+                leaf.fingerprint_sha256
+            ),
+            None => "leave out PROXMOX_VERIFY_SSL".to_owned(),
+        }),
+        _ if has_expired => Check::warning(
+            "tls",
+            format!(
+                "{version}, the certificate ({subject}) has expired; it is accepted because the \
+                 settings name it"
+            ),
+        )
+        .next(
+            "renew it (on a node with the cluster's own certificates, `pvecm updatecerts --force`), \
+             and update PROXMOX_FINGERPRINT if it is set",
+        ),
+        _ => Check::ok(
+            "tls",
+            format!("{version}, the certificate ({subject}) is accepted"),
+        ),
+    };
+    check.data(json!({ "tls": tls }))
 }
 
 fn of_fault(fault: &Fault, probe: &Probe, another_works: bool) -> Check {
@@ -96,7 +131,10 @@ fn of_product(product: Product, status: u16) -> Check {
             "product",
             format!("what answers is not Proxmox VE (status {status})"),
         )
-        .next("a reverse proxy has to pass /api2/json on, without a login page of its own"),
+        .next(
+            "check the host and the port in PROXMOX_URL (Proxmox VE listens on 8006); a reverse proxy \
+             has to pass /api2/json on, without a login page of its own",
+        ),
         Product::Unknown => Check::problem(
             "product",
             format!("Proxmox VE does not answer at the moment (status {status})"),
@@ -122,51 +160,22 @@ fn of_clock(skew: i64) -> Check {
     check.data(json!({ "clock_skew_seconds": skew }))
 }
 
-/// The version, by a request with the token, which is thereby known to be accepted.
-pub(super) async fn version(sandbox: &Arc<Sandbox>, token: &str) -> (Vec<Check>, bool) {
-    let answer = match sandbox.look("/version").await {
-        Ok(answer) => answer,
-        Err(error) => return (vec![Check::problem("token", error)], false),
-    };
-    let status = answer.status().as_u16();
-    if status == 401 {
-        let user = token.split('!').next().unwrap_or_default();
-        let check = Check::problem(
-            "token",
-            format!(
-                "Proxmox VE does not accept the token {token}: its secret is wrong, it does not \
-                 exist or has expired, or its user is disabled or has expired (Proxmox VE answers \
-                 all of these alike)"
-            ),
-        );
-        let check = check
-            .next(format!(
-                "pveum user token list '{user}'   # does it exist, until when?"
-            ))
-            .next(format!(
-                "pveum user list   # is {user} enabled, until when?"
-            ))
-            .next("if both are right, the secret is wrong: make a new token");
-        return (vec![check], false);
-    }
-    if status != 200 {
-        let what = format!("GET /version was answered with status {status}");
-        return (vec![Check::problem("token", what)], false);
-    }
-    let body: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-    let version = body.pointer("/data/version").and_then(Value::as_str);
-    let version = version.unwrap_or_default().to_owned();
-    let major = version.split('.').next().and_then(|text| text.parse().ok());
-    let check = match major {
-        Some(major) if SUPPORTED.contains(&major) => {
-            Check::ok("version", format!("Proxmox VE {version}"))
-        }
-        _ => Check::warning(
+/// The version, and that the token is accepted.
+pub(super) fn of_version(version: &Version, token: &str) -> [Check; 2] {
+    let text = version.text();
+    let check = match version.is_supported() {
+        true => Check::ok("version", format!("Proxmox VE {text}")),
+        false => Check::warning(
             "version",
-            format!("Proxmox VE {version} is not among the supported versions (8 and 9)"),
+            format!("Proxmox VE {text} is not among the supported versions (8 and 9)"),
         ),
     };
-    let check = check.data(json!({ "version": version }));
-    let token = Check::ok("token", format!("{token} is accepted"));
-    (vec![check, token], true)
+    let check = check.data(json!({ "version": text }));
+    [check, Check::ok("token", format!("{token} is accepted"))]
+}
+
+/// Why the token cannot be used.
+pub(super) fn of_refusal(refusal: Refusal) -> Check {
+    let check = Check::problem("token", refusal.what);
+    refusal.next.into_iter().fold(check, Check::next)
 }

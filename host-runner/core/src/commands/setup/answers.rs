@@ -34,6 +34,8 @@ fn has_port(text: &str) -> Option<bool> {
     }
 }
 
+/// Stands for a secret where none is sent.
+const NO_SECRET: &str = "00000000-0000-0000-0000-000000000000";
 /// The port on which Proxmox VE listens.
 const PORT: u16 = 8006;
 
@@ -106,11 +108,18 @@ impl Answers {
         }
         without.set(Variable::User, nobody.user);
         without.set(Variable::TokenId, nobody.token_name);
-        without.set(
-            Variable::TokenSecret,
-            "00000000-0000-0000-0000-000000000000".to_owned(),
-        );
+        without.set(Variable::TokenSecret, NO_SECRET.to_owned());
         without.settings()
+    }
+
+    /// Fails unless a user and a token can have these names.
+    pub(super) fn check_names(user: &str, token: &str) -> Result<(), CommandError> {
+        let mut alone = Self::default();
+        alone.set(Variable::Url, format!("https://pve:{PORT}"));
+        alone.set(Variable::User, user.to_owned());
+        alone.set(Variable::TokenId, token.to_owned());
+        alone.set(Variable::TokenSecret, NO_SECRET.to_owned());
+        alone.settings().map(drop)
     }
 
     /// All that is to be written, in order. A token's name is written without its owner.

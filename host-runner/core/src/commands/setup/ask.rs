@@ -44,17 +44,29 @@ impl User {
     }
 
     /// Asks for a line that is not shown.
-    pub(super) async fn ask_secret(
-        self,
-        question: &str,
-    ) -> Result<Zeroizing<String>, CommandError> {
+    async fn ask_secret(self, question: &str) -> Result<Zeroizing<String>, CommandError> {
         // Before the question, so that no answer is too early.
         let hidden = Hidden::new()?;
         prompt(&format!("{question} (not shown): "));
         let line = read_line().await;
         drop(hidden);
+        let line = line?;
         prompt("\n");
-        Ok(Zeroizing::new(line?.trim().to_owned()))
+        Ok(Zeroizing::new(line.trim().to_owned()))
+    }
+
+    /// Asks for a line that is not shown, until there is one.
+    pub(super) async fn choose_secret(
+        self,
+        question: &str,
+    ) -> Result<Zeroizing<String>, CommandError> {
+        loop {
+            let secret = self.ask_secret(question).await?;
+            if !secret.is_empty() {
+                return Ok(secret);
+            }
+            self.tell("nothing was entered");
+        }
     }
 
     /// Asks until the answer can be used.
@@ -87,6 +99,9 @@ fn prompt(text: &str) {
         .and_then(|()| stderr.flush());
 }
 
+/// What is wrong when nobody answers any more.
+pub(super) const ENDED: &str = "stdin has ended";
+
 /// A line of stdin. Fails at its end, as nobody answers any more.
 async fn read_line() -> Result<Zeroizing<String>, CommandError> {
     let read = tokio::task::spawn_blocking(|| {
@@ -95,5 +110,8 @@ async fn read_line() -> Result<Zeroizing<String>, CommandError> {
         Ok::<_, io::Error>((count > 0).then_some(line))
     });
     let line = read.await.map_err(io::Error::other)??;
-    line.ok_or_else(|| CommandError::Usage("stdin has ended".to_owned()))
+    line.ok_or_else(|| {
+        prompt("\n");
+        CommandError::Usage(ENDED.to_owned())
+    })
 }

@@ -150,7 +150,10 @@ fn is_down(probe: &Probe) -> bool {
 }
 
 fn failed(address: &str, fault: &Fault) -> CommandError {
-    CommandError::Unhealthy(format!("{address}: {}: {}", fault.what, fault.next))
+    // Of a connection, the address is a part of what is wrong.
+    let what = fault.what.strip_prefix(&format!("{address}: "));
+    let what = what.unwrap_or(&fault.what);
+    CommandError::Unhealthy(format!("{address}: {what}: {}", fault.next))
 }
 
 fn no_certificate(address: &str) -> CommandError {

@@ -13,7 +13,6 @@ mod role;
 use std::io::Read as _;
 use std::path::Path;
 
-use clap::ValueEnum as _;
 use host_runner_policy::{Preset, quote};
 use zeroize::Zeroizing;
 
@@ -23,7 +22,7 @@ use self::check::Report;
 use self::file::Place;
 use self::role::Grant;
 use super::{CommandError, client, print};
-use crate::cli::{Operator, SetupArgs};
+use crate::cli::{ClientNames, Operator, SetupArgs};
 use crate::clients::Client;
 use crate::engine::Embedded;
 use crate::operator_file::MAX_SECRET_BYTES;
@@ -48,6 +47,7 @@ pub(crate) async fn run(
     let policy = operator.policy()?.preset;
     if args.commands {
         let (user, token) = names(&answers);
+        Answers::check_names(&user, &token)?;
         let preset = policy.unwrap_or_default();
         return print(&grant(preset, &user, &token, args).commands());
     }
@@ -104,11 +104,14 @@ async fn write(
 
 /// Says of a failure before the end that nothing has changed.
 fn with_nothing_written(error: CommandError) -> CommandError {
+    // Behind the cause, in front of the steps that follow it.
+    let said = |text: String| match text.split_once('\n') {
+        Some((cause, steps)) => format!("{cause}; nothing was written\n{steps}"),
+        None => format!("{text}; nothing was written"),
+    };
     match error {
-        CommandError::Unhealthy(text) => {
-            CommandError::Unhealthy(format!("{text}; nothing was written"))
-        }
-        CommandError::Usage(text) => CommandError::Usage(format!("{text}; nothing was written")),
+        CommandError::Unhealthy(text) => CommandError::Unhealthy(said(text)),
+        CommandError::Usage(text) => CommandError::Usage(said(text)),
         other => other,
     }
 }
@@ -122,8 +125,12 @@ async fn connection(user: User, answers: &mut Answers) -> Result<(), CommandErro
     }
     let before = answers.get(Variable::Fingerprint).map(str::to_owned);
     loop {
-        let url = user.ask("Address of Proxmox VE, such as pve1", "").await?;
-        answers.set(Variable::Url, answers::addresses(&url));
+        let read = |answer: &str| match answers::addresses(answer) {
+            given if given.is_empty() => Err("enter an address, such as pve1".to_owned()),
+            given => Ok(given),
+        };
+        let url = user.choose("Address of Proxmox VE, such as pve1", "", read);
+        answers.set(Variable::Url, url.await?);
         match certificate::accept(user, answers).await {
             Ok(()) => return Ok(()),
             Err(error @ (CommandError::Unhealthy(_) | CommandError::Settings(_))) => {
@@ -147,14 +154,7 @@ async fn tested(
     preset: Preset,
 ) -> Result<(Settings, Report), CommandError> {
     let names_token = user.can_answer && answers.get(Variable::TokenId).is_none();
-    if names_token {
-        let (owner, name) = names(answers);
-        let commands = grant(preset, &owner, &name, args).commands();
-        user.tell(&format!(
-            "If there is no token for the assistant yet, create one. These commands give it the \
-             privileges for this preset:\n\n{commands}\n"
-        ));
-    }
+    let mut shown = None;
     let asks_secret = match args.token_secret_file.as_deref() {
         // What is typed there is not shown.
         Some(file) => user.can_answer && file == Path::new("-"),
@@ -163,9 +163,18 @@ async fn tested(
     loop {
         if names_token {
             token(user, answers).await?;
+            let (owner, name) = names(answers);
+            let commands = grant(preset, &owner, &name, args).commands();
+            if shown.as_ref() != Some(&commands) {
+                user.tell(&format!(
+                    "If this token does not exist yet, create it. These commands give it the \
+                     privileges for this preset, on a node, as root:\n\n{commands}\n"
+                ));
+                shown = Some(commands);
+            }
         }
         let secret = match asks_secret {
-            true => user.ask_secret("Secret of the token").await?,
+            true => user.choose_secret("Secret of the token").await?,
             false => secret(answers, operator, args)?,
         };
         answers.set(Variable::TokenSecret, secret);
@@ -245,11 +254,20 @@ fn check_arguments(operator: &Operator<'_>, args: &SetupArgs) -> Result<(), Comm
              or --ca-file if no public authority has signed it",
         );
     }
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
-    match args.path.starts_with('/') && args.path.chars().all(is_plain) {
+    match is_permission_path(&args.path) {
         true => Ok(()),
         false => refused("--path is a path of Proxmox's permissions: /, /pool/NAME or /vms/VMID"),
     }
+}
+
+/// Whether a role for an assistant can be granted there.
+fn is_permission_path(path: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    if let Some(pool) = path.strip_prefix("/pool/") {
+        return !pool.is_empty() && pool.chars().all(is_plain);
+    }
+    let vmid = path.strip_prefix("/vms/");
+    path == "/" || vmid.is_some_and(|vmid| vmid.parse::<u32>().is_ok())
 }
 
 /// Without a terminal, all has to be given. Names everything that is missing.
@@ -323,30 +341,53 @@ async fn preset(user: User, operator: &Operator<'_>) -> Result<Preset, CommandEr
     user.choose("Preset", Preset::default().name(), read).await
 }
 
-/// Asks for the token's user and name.
+/// Asks for the token's user and name. Either answer may be both: `user@realm!name`.
 async fn token(user: User, answers: &mut Answers) -> Result<(), CommandError> {
     let (owner, name) = names(answers);
-    let read = |answer: &str| match answer.split_once('@') {
-        Some((name, realm)) if !name.is_empty() && !realm.is_empty() && !realm.contains('!') => {
-            Ok(answer.to_owned())
+    let read = |answer: &str| {
+        let (owner, given) = match answer.split_once('!') {
+            Some((owner, given)) => (owner, Some(given)),
+            None => (answer, None),
+        };
+        match owner.split_once('@') {
+            Some((name, realm)) if !name.is_empty() && !realm.is_empty() => {
+                checked(owner, given.unwrap_or(TOKEN))?;
+                Ok((owner.to_owned(), given.map(str::to_owned)))
+            }
+            _ => Err("a user is written with its realm, such as mcp@pve".to_owned()),
         }
-        _ => Err("a user is written with its realm, such as mcp@pve".to_owned()),
     };
-    let owner = user
-        .choose("User that owns the token", &owner, read)
-        .await?;
-    let read = |answer: &str| match is_like_a_secret(answer) || answer.contains(['!', '@']) {
-        true => Err(
-            "this is the name of the token, such as assistant: not its secret, and without its \
-                     user"
-                .to_owned(),
-        ),
-        false => Ok(answer.to_owned()),
+    let question = "User that owns the token";
+    let (owner, given) = user.choose(question, &owner, read).await?;
+    let given = match given {
+        Some(given) => (owner, given),
+        None => {
+            let read = |answer: &str| {
+                let (owner, name) = match answer.split_once('!') {
+                    Some((owner, name)) => (owner, name),
+                    None => (owner.as_str(), answer),
+                };
+                checked(owner, name)?;
+                Ok((owner.to_owned(), name.to_owned()))
+            };
+            user.choose("Name of the token", &name, read).await?
+        }
     };
-    let name = user.choose("Name of the token", &name, read).await?;
-    answers.set(Variable::User, owner);
-    answers.set(Variable::TokenId, name);
+    answers.set(Variable::User, given.0);
+    answers.set(Variable::TokenId, given.1);
     Ok(())
+}
+
+/// Fails with what is wrong with the names of a user and a token.
+fn checked(owner: &str, name: &str) -> Result<(), String> {
+    if is_like_a_secret(name) {
+        return Err(
+            "this is a secret: enter the name of the token, such as assistant; the secret is asked \
+             for after that"
+                .to_owned(),
+        );
+    }
+    Answers::check_names(owner, name).map_err(|error| error.to_string())
 }
 
 /// The token's secret from where the flags and the environment say that it is.
@@ -388,18 +429,23 @@ fn from_stdin() -> Result<Zeroizing<String>, CommandError> {
 
 /// Configures the clients that were named, and says how to go on.
 async fn finish(user: User, args: &SetupArgs, place: &Place) -> Result<(), CommandError> {
-    let mut clients = args.clients.clone();
-    if clients.is_empty() && user.can_answer {
-        clients = chosen(user).await?;
-    }
+    let clients = match args.clients.is_empty() && user.can_answer {
+        true => chosen(user).await?,
+        false => args.clients.iter().flat_map(|one| one.0.clone()).collect(),
+    };
+    let env_file = env_file(place.path());
     let mut failed = false;
     for client in &clients {
         if let Err(error) = client::connect(*client, place.path(), args.replace) {
-            user.tell(&format!("error: {error}"));
+            let name = client.id();
+            user.tell(&format!(
+                "error: {error}\nThe settings were written. When that is mended, run: host-runner \
+                 client {name}{env_file} --write"
+            ));
             failed = true;
         }
     }
-    print(&next_steps(place.path(), clients.is_empty()))?;
+    print(&next_steps(&env_file, clients.is_empty()))?;
     match failed {
         true => Err(CommandError::Reported(1)),
         false => Ok(()),
@@ -413,30 +459,26 @@ async fn chosen(user: User) -> Result<Vec<Client>, CommandError> {
         true => "No client that `host-runner client` knows was found here.".to_owned(),
         false => format!("Clients that were found here: {}.", found.join(", ")),
     });
-    let read = |answer: &str| {
-        if matches!(answer.to_ascii_lowercase().as_str(), "none" | "no" | "n") {
-            return Ok(Vec::new());
-        }
-        let names = answer.split([',', ' ']).filter(|name| !name.is_empty());
-        let clients = names.map(|name| Client::from_str(name, true).map_err(|_| name));
-        clients.collect::<Result<Vec<_>, _>>().map_err(|name| {
-            format!("{name:?} is none of the names that `host-runner client` lists")
-        })
-    };
-    user.choose(
-        "Clients to configure, separated by commas, or none",
-        "",
-        read,
-    )
-    .await
+    let read = |answer: &str| answer.parse::<ClientNames>();
+    let question = "Clients to configure, separated by commas, or none";
+    match user.choose(question, "", read).await {
+        Ok(names) => Ok(names.0),
+        // Nobody answers any more: the settings are written all the same.
+        Err(CommandError::Usage(text)) if text == ask::ENDED => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The option that names the file which was written, unless it is found without.
+fn env_file(path: &Path) -> String {
+    match own_file().as_deref() == Some(path) {
+        true => String::new(),
+        false => format!(" --env-file {}", quote(&path.display().to_string())),
+    }
 }
 
 /// How to use what was written.
-fn next_steps(path: &Path, without_client: bool) -> String {
-    let env_file = match own_file().as_deref() == Some(path) {
-        true => String::new(),
-        false => format!(" --env-file {}", quote(&path.display().to_string())),
-    };
+fn next_steps(env_file: &str, without_client: bool) -> String {
     let mut lines = vec![format!("Check it:\n  host-runner doctor{env_file}")];
     if without_client {
         lines.push(format!(

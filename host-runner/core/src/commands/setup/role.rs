@@ -1,6 +1,6 @@
 //! The `pveum` commands for a user with the smallest role for a preset.
 
-use host_runner_policy::Preset;
+use host_runner_policy::{Preset, before_9, quote};
 
 /// What every preset reads.
 const READ: &str = "VM.Audit VM.GuestAgent.Audit Datastore.Audit Pool.Audit SDN.Audit Sys.Audit \
@@ -13,10 +13,6 @@ const OPERATE: &str = "VM.PowerMgmt VM.Snapshot VM.Backup VM.Clone VM.Allocate V
                        Sys.AccessNetwork";
 /// What `admin` needs besides.
 const ADMIN: &str = "VM.Snapshot.Rollback VM.GuestAgent.Unrestricted Sys.Modify";
-
-/// Before Proxmox VE 9, this took the place of the privileges for the guest agent. It also
-/// permits running commands in guests.
-const AGENT_BEFORE_9: &str = "VM.Monitor";
 
 /// A user with a token, and what both are for.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +48,16 @@ fn privileges(preset: Preset) -> Vec<&'static str> {
         .collect()
 }
 
-/// The privileges of Proxmox VE 8, which knows fewer.
+/// The privileges of Proxmox VE 8, which knows fewer. What permits running commands in guests
+/// there is only for the preset that runs them.
 fn privileges_before_9(preset: Preset) -> Vec<&'static str> {
-    let mut names = privileges(preset);
-    names.retain(|name| !name.starts_with("VM.GuestAgent."));
-    if preset == Preset::Admin {
-        names.push(AGENT_BEFORE_9);
+    let mut names = Vec::new();
+    for name in privileges(preset) {
+        let before = before_9(name);
+        let permits_more = before != name;
+        if !(names.contains(&before) || permits_more && preset != Preset::Admin) {
+            names.push(before);
+        }
     }
     names
 }
@@ -72,6 +72,8 @@ impl Grant<'_> {
             path,
         } = *self;
         let role = role(preset);
+        let token_id = quote(&format!("{user}!{token}"));
+        let (user, token, path) = (quote(user), quote(token), quote(path));
         let new = privileges(preset).join(" ");
         let old = privileges_before_9(preset).join(" ");
         let agent = match preset {
@@ -91,7 +93,7 @@ impl Grant<'_> {
              pveum user add {user}\n\
              pveum user token add {user} {token} --privsep 1\n\
              pveum acl modify {path} --users {user} --roles {role}\n\
-             pveum acl modify {path} --tokens '{user}!{token}' --roles {role}"
+             pveum acl modify {path} --tokens {token_id} --roles {role}"
         )
     }
 }

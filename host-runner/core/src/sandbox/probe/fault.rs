@@ -182,6 +182,11 @@ impl Fault {
                 }
                 CertificateError::NotValidForName
                 | CertificateError::NotValidForNameContext { .. } => wrong_name(leaf, target),
+                other if is_of_authority(other) => match leaf.self_signed {
+                    // As `openssl req -x509` makes them.
+                    true => unknown_issuer(leaf, target),
+                    false => of_authority(leaf),
+                },
                 other => (
                     Cause::Certificate,
                     format!("the certificate is not accepted: {other}"),
@@ -207,6 +212,26 @@ fn is_of_client(alert: u8) -> bool {
     matches!(alert, 42..=46 | 48 | 49 | 51 | 116)
 }
 
+/// Whether it is the certificate of an authority, which no server may show as its own. The
+/// library has no other sign of it.
+fn is_of_authority(error: &CertificateError) -> bool {
+    match error {
+        CertificateError::Other(other) => other.0.to_string() == "CaUsedAsEndEntity",
+        _ => false,
+    }
+}
+
+fn of_authority(leaf: &Certificate) -> (Cause, String, String) {
+    (
+        Cause::Certificate,
+        format!(
+            "the certificate ({}) is that of an authority, not of a server",
+            leaf.subject
+        ),
+        or_pin("give the server a certificate without CA:TRUE", leaf),
+    )
+}
+
 fn stale_pin(leaf: &Certificate, target: &Target<'_>) -> (Cause, String, String) {
     let expected = match target.trust {
         Trust::Pinned(pins) => pins.iter().map(|pin| pin.with_colons()).collect(),
@@ -225,7 +250,8 @@ fn stale_pin(leaf: &Certificate, target: &Target<'_>) -> (Cause, String, String)
         ),
         format!(
             "if the certificate was renewed, compare the fingerprint and set \
-             PROXMOX_FINGERPRINT={}; {WHERE_TO_COMPARE}",
+             PROXMOX_FINGERPRINT={} (with several addresses, ADDRESS=FINGERPRINT for each, separated \
+             by commas); {WHERE_TO_COMPARE}",
             leaf.fingerprint_sha256
         ),
     )
