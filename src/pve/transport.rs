@@ -305,7 +305,7 @@ fn lost(code: ErrorCode, route: Route) -> Lost {
             Lost::Broken("Proxmox did not answer in time".into())
         }
         ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => {
-            Lost::Cut("the connection broke before the answer was whole".into())
+            Lost::Cut("the connection broke before the response was complete".into())
         }
         ErrorCode::HttpResponseBodySize(_) => {
             Lost::Broken("the answer is larger than the host allows".into())

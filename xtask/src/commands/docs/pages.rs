@@ -131,7 +131,10 @@ impl Messages {
             let advice = self.advice(rule)?;
             let about = match language {
                 Language::English => format!("Refuses: {refuses}.\n\n{}", advice.en),
-                Language::French => format!("Refuse : {}.\n\n{}", advice.refuses_fr, advice.fr),
+                Language::French => {
+                    let refuses = lower_first(&advice.refuses_fr);
+                    format!("Refuse : {refuses}.\n\n{}", advice.fr)
+                }
             };
             let id = format!("rule-{rule}");
             text.push_str(&anchored(&id, &format!("by rule {rule}"), &about));
@@ -194,6 +197,13 @@ fn readable(template: &str) -> String {
     }
     text.push_str(rest);
     text.trim_matches([' ', ',', '…']).to_owned()
+}
+
+/// A sentence as a part of another one.
+fn lower_first(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(char::to_lowercase);
+    first.into_iter().flatten().chain(rest).collect()
 }
 
 #[cfg(test)]

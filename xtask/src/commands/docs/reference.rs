@@ -182,7 +182,7 @@ fn toolsets(tools: &[Value]) -> Result<String> {
             format!("`{}`", set.name),
             if set.by_default { "yes" } else { "" }.to_owned(),
             set.tools.to_string(),
-            format!("{:.1} KB", set.bytes as f64 / 1024.0),
+            format!("{:.1} KiB", set.bytes as f64 / 1024.0),
         ]
     });
     Ok(table::markdown(
