@@ -277,6 +277,9 @@ impl Variable {
 
     /// The option of the command line, by the name.
     pub(super) fn option(self) -> String {
+        if self == Self::Log {
+            return "--log-level".to_owned();
+        }
         let name = self.name();
         let bare = name.strip_prefix("PROXMOX_MCP_");
         let bare = bare.or(name.strip_prefix(PREFIX)).unwrap_or(name);

@@ -6,7 +6,6 @@
 //! why from what the certificate contains.
 
 mod certificate;
-mod der;
 mod fault;
 mod plain;
 mod product;

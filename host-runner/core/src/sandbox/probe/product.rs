@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::certificate::http_date;
 use super::fault::{Cause, Fault, Stage};
 use super::target::Target;
 use crate::sandbox::client;
@@ -110,7 +109,7 @@ async fn exchange(target: &Target<'_>, stream: TlsStream<TcpStream>) -> Result<A
         let text = String::from_utf8_lossy(value.as_bytes());
         Some(text.chars().take(256).collect::<String>())
     };
-    let date = text(header::DATE).and_then(|text| http_date(&text));
+    let date = text(header::DATE).and_then(|text| httpdate::parse_http_date(&text).ok());
     Ok(Answer {
         product: product(head.status, &body),
         status: head.status.as_u16(),
