@@ -10,6 +10,10 @@ pub(crate) enum Calls {
     One(&'static Call),
     /// A call for either type of guest.
     Guest(&'static GuestCall),
+    /// A call whose requests all have some of its parameters: one of several between `|`,
+    /// all of those between `&`. `cdrom` stands for a drive that holds a CD. The host
+    /// refuses requests without them, and counts the privileges that they take.
+    With(&'static Call, &'static str),
     /// Those of something that several tools do.
     All(&'static [Calls]),
 }
@@ -37,19 +41,31 @@ pub(crate) const GUARDED: &[Calls] = &[
 ];
 
 /// All calls of a tool with this declaration and those that explain an error, each
-/// as `GET /nodes`, sorted.
+/// as `GET /nodes`, sorted. Parameters follow a `?`.
 pub(crate) fn names(declared: &[Calls]) -> Vec<String> {
-    let all = rows(declared).into_iter().chain(calls::EXPLAIN);
-    let mut names: Vec<String> = all.map(ToString::to_string).collect();
+    let mut names: Vec<String> = calls::EXPLAIN.iter().map(ToString::to_string).collect();
+    add_names(declared, &mut names);
     order::by(&mut names, Ord::cmp);
     names.dedup();
     names
 }
 
+fn add_names(declared: &[Calls], names: &mut Vec<String>) {
+    for one in declared {
+        match *one {
+            Calls::With(call, params) => names.push(format!("{call}?{params}")),
+            Calls::One(call) => names.push(call.to_string()),
+            Calls::Guest(pair) => names.extend([pair.qemu.to_string(), pair.lxc.to_string()]),
+            Calls::All(calls) => add_names(calls, names),
+        }
+    }
+}
+
 /// The rows of the table that a declaration has.
+#[cfg(test)]
 pub(crate) fn rows(declared: &[Calls]) -> Vec<&'static Call> {
     let of = |calls: &Calls| match *calls {
-        Calls::One(call) => vec![call],
+        Calls::One(call) | Calls::With(call, _) => vec![call],
         Calls::Guest(pair) => vec![&pair.qemu, &pair.lxc],
         Calls::All(calls) => rows(calls),
     };
@@ -66,6 +82,7 @@ mod tests {
             Calls::All(LOOK_UP),
             Calls::One(&calls::cluster::STATUS),
             Calls::Guest(&calls::guests::STATUS),
+            Calls::With(&calls::guests::SET_CONFIG.qemu, "cores|memory"),
         ];
         assert_eq!(
             names(&declared),
@@ -76,6 +93,7 @@ mod tests {
                 "GET /nodes/{node}/lxc/{vmid}/status/current",
                 "GET /nodes/{node}/qemu/{vmid}/status/current",
                 "GET /version",
+                "PUT /nodes/{node}/qemu/{vmid}/config?cores|memory",
             ]
         );
     }

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pve_api::grant::{before_9, nearest, weight};
-use pve_api::{Call, Needs};
+use pve_api::{Needs, calls};
 use serde_json::Value;
 
+use crate::always;
 use crate::purpose::Tool;
 
 /// The privileges that a token has, by path.
@@ -65,96 +66,169 @@ impl Held {
     }
 
     /// What is to be granted so that the tool may work. Empty if it may already. Of several
-    /// privileges that are enough, the one that allows least is named, but all of a family
-    /// whose members are each for some of the tool's settings.
+    /// privileges that are enough, the one that allows least is named, but all of
+    /// `VM.Config.*` that are each for some of the tool's settings.
     pub fn lacks(&self, tool: Tool<'_>) -> Vec<Lack> {
-        if self.missing_for(tool).is_none() {
-            return Vec::new();
+        let mut lacks = Vec::new();
+        if let Some(needs) = self.missing(tool) {
+            least(&needs, &mut lacks);
         }
-        let of_call = |call: &Call| {
-            let needs = call.always_needs();
-            let mut lacks = Vec::new();
-            for needs in needs.filter(|needs| missing(needs, &self.anywhere).is_some()) {
-                least(&needs, &self.anywhere, &mut lacks);
-            }
-            lacks
-        };
-        let of_calls = tool.purpose().into_iter().flatten().map(of_call);
-        of_calls
-            .min_by_key(|lacks| weight_of(lacks))
-            .unwrap_or_default()
+        let mut by_path = BTreeMap::<String, BTreeSet<String>>::new();
+        for lack in lacks {
+            by_path
+                .entry(lack.path)
+                .or_default()
+                .extend(lack.privileges);
+        }
+        let by_path = by_path.into_iter();
+        by_path
+            .map(|(path, privileges)| Lack { path, privileges })
+            .collect()
     }
 
     /// The privileges that the token would need on some path for what the tool is for, in
     /// words. None if it may have them.
     pub fn missing_for(&self, tool: Tool<'_>) -> Option<String> {
-        let missing: Option<Vec<String>> = tool
-            .purpose()?
-            .into_iter()
-            .map(|call| self.missing_for_call(call))
-            .collect();
-        let missing = missing.filter(|missing| !missing.is_empty())?;
-        Some(shortened(missing.iter().flat_map(|names| names.split(OR))))
+        Some(words(&self.missing(tool)?, false))
     }
 
-    fn missing_for_call(&self, call: &Call) -> Option<String> {
-        call.always_needs()
-            .find_map(|needs| missing(&needs, &self.anywhere))
+    fn missing(&self, tool: Tool<'_>) -> Option<Needs> {
+        let finds_guests = finds_guests(tool);
+        let purpose = tool.purpose()?.into_iter();
+        let needs = purpose.map(|one| always::needs(one, finds_guests));
+        missing(&Needs::Any(needs.collect()), &self.anywhere)
     }
+}
+
+/// Whether a tool looks for its guest in the list of the cluster, which has those that the
+/// token may see.
+fn finds_guests(tool: Tool<'_>) -> bool {
+    let list = calls::cluster::RESOURCES.to_string();
+    tool.calls.contains(&list)
 }
 
 /// Between privileges of which one is enough.
 const OR: &str = " or ";
+/// Between privileges that are all needed.
+const AND: &str = " and ";
 
-/// Names of which one is enough, each once. Of three and more of a family, only what
-/// they have in common: `VM.Config.*`.
-fn shortened<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.collect();
-    let family = |name: &str| name.rsplit_once('.').map(|(family, _)| family.to_owned());
+/// Needs in words, in parentheses if they are several within others.
+fn words(needs: &Needs, is_within: bool) -> String {
+    let (mut names, joint) = match needs {
+        Needs::OneOf { privileges, .. } => (
+            privileges.iter().map(|name| (*name).to_owned()).collect(),
+            OR,
+        ),
+        Needs::All(parts) => (each_once(parts, Needs::All as fn(_) -> _), AND),
+        Needs::Any(parts) => (each_once(parts, Needs::Any), OR),
+    };
+    if joint == OR {
+        names = shortened(&names);
+    }
+    match names.len() > 1 && is_within {
+        true => format!("({})", names.join(joint)),
+        false => names.join(joint),
+    }
+}
+
+/// The words of parts, each once. Parts that are joined in the same way need no parentheses.
+fn each_once(parts: &[Needs], join: fn(Vec<Needs>) -> Needs) -> Vec<String> {
+    let kind = join(Vec::new());
+    let mut all = Vec::new();
+    for part in parts {
+        let found = match (part, &kind) {
+            (Needs::All(inner), Needs::All(_)) | (Needs::Any(inner), Needs::Any(_)) => {
+                each_once(inner, join)
+            }
+            (Needs::OneOf { privileges, .. }, Needs::Any(_)) => {
+                privileges.iter().map(|name| (*name).to_owned()).collect()
+            }
+            _ => vec![words(part, true)],
+        };
+        for one in found {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+    }
+    all
+}
+
+/// Names of which one is enough. Of three and more of a family, only what they have in
+/// common: `VM.Config.*`.
+fn shortened(names: &[String]) -> Vec<String> {
+    let family = |name: &str| {
+        let is_name = !name.starts_with('(');
+        is_name.then(|| name.rsplit_once('.').map(|(family, _)| family.to_owned()))?
+    };
     let mut shown: Vec<String> = Vec::new();
-    for name in &names {
-        let related: BTreeSet<&&str> = names
-            .iter()
-            .filter(|one| family(one) == family(name))
-            .collect();
+    for name in names {
+        let related = names.iter().filter(|one| family(one) == family(name));
         let text = match family(name) {
-            Some(family) if related.len() > 2 => format!("{family}.*"),
-            _ => (*name).to_owned(),
+            Some(family) if related.count() > 2 => format!("{family}.*"),
+            _ => name.clone(),
         };
         if !shown.contains(&text) {
             shown.push(text);
         }
     }
-    shown.join(OR)
+    shown
 }
 
-/// Which of the privileges are missing, in words. None if there are enough.
-fn missing(needs: &Needs, held: &BTreeSet<String>) -> Option<String> {
+/// What is missing of the needs. None if there is enough.
+fn missing(needs: &Needs, held: &BTreeSet<String>) -> Option<Needs> {
     match needs {
         Needs::OneOf { privileges, .. } => {
             let has_one = privileges.iter().any(|name| is_held(name, held));
-            (!has_one).then(|| privileges.join(OR))
+            (!has_one).then(|| needs.clone())
         }
-        Needs::All(parts) => parts.iter().find_map(|part| missing(part, held)),
+        Needs::All(parts) => {
+            let parts: Vec<Needs> = parts.iter().filter_map(|one| missing(one, held)).collect();
+            joined(parts, Needs::All)
+        }
         Needs::Any(parts) => {
-            let mut names: Vec<String> = Vec::new();
-            for part in parts {
-                let lacks = missing(part, held)?;
-                if !names.contains(&lacks) {
-                    names.push(lacks);
-                }
-            }
-            (!names.is_empty()).then(|| names.join(OR))
+            let parts: Option<Vec<Needs>> = parts.iter().map(|one| missing(one, held)).collect();
+            joined(least_parts(parts?), Needs::Any)
         }
     }
 }
 
-/// The least that fulfils the needs.
-fn least(needs: &Needs, held: &BTreeSet<String>, lacks: &mut Vec<Lack>) {
+/// Alternatives without those that contain another one.
+fn least_parts(parts: Vec<Needs>) -> Vec<Needs> {
+    fn members(part: &Needs) -> &[Needs] {
+        match part {
+            Needs::All(members) => members,
+            one => std::slice::from_ref(one),
+        }
+    }
+    let contains = |part: &Needs, other: &Needs| {
+        let mut others = members(other).iter();
+        others.all(|member| members(part).contains(member))
+    };
+    let mut kept: Vec<Needs> = Vec::new();
+    for part in parts {
+        if !kept.iter().any(|one| contains(&part, one)) {
+            kept.retain(|one| !contains(one, &part));
+            kept.push(part);
+        }
+    }
+    kept
+}
+
+/// Parts as one. A single one is as it is.
+fn joined(mut parts: Vec<Needs>, join: fn(Vec<Needs>) -> Needs) -> Option<Needs> {
+    match parts.len() {
+        0 | 1 => parts.pop(),
+        _ => Some(join(parts)),
+    }
+}
+
+/// The least that fulfils needs that are missing.
+fn least(needs: &Needs, lacks: &mut Vec<Lack>) {
     match needs {
         Needs::OneOf { privileges, path } => {
-            let is_family = privileges.len() > 2;
-            let chosen: Vec<&str> = match is_family {
+            let of_settings = privileges.iter().all(|name| name.starts_with("VM.Config."));
+            let chosen: Vec<&str> = match of_settings {
                 true => privileges.clone(),
                 false => {
                     let least = privileges.iter().min_by_key(|name| weight(name));
@@ -168,14 +242,14 @@ fn least(needs: &Needs, held: &BTreeSet<String>, lacks: &mut Vec<Lack>) {
             });
         }
         Needs::All(parts) => {
-            for part in parts.iter().filter(|part| missing(part, held).is_some()) {
-                least(part, held, lacks);
+            for part in parts {
+                least(part, lacks);
             }
         }
         Needs::Any(parts) => {
             let all = parts.iter().map(|part| {
                 let mut lacks = Vec::new();
-                least(part, held, &mut lacks);
+                least(part, &mut lacks);
                 lacks
             });
             lacks.extend(
@@ -200,7 +274,7 @@ fn is_held(name: &str, held: &BTreeSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use pve_api::calls;
+    use pve_api::Call;
 
     use super::*;
 
@@ -241,13 +315,18 @@ mod tests {
     #[test]
     fn alternatives_and_groups_are_told_apart() {
         let lacks = |needs: &'static str, names: &[&str]| {
-            super::missing(&Needs::read(needs).unwrap(), &held(names).anywhere)
+            let missing = super::missing(&Needs::read(needs).unwrap(), &held(names).anywhere);
+            missing.map(|needs| words(&needs, false))
         };
         let download = "A.Template on /storage/{storage}, and (S.Audit and S.Modify on /, or \
                         S.Access on /nodes/{node})";
         assert_eq!(
             lacks(download, &["S.Access"]).as_deref(),
             Some("A.Template")
+        );
+        assert_eq!(
+            lacks(download, &["B.Other"]).as_deref(),
+            Some("A.Template and ((S.Audit and S.Modify) or S.Access)")
         );
         assert_eq!(
             lacks(download, &["A.Template", "S.Audit"]).as_deref(),
@@ -261,12 +340,24 @@ mod tests {
     }
 
     #[test]
+    fn an_alternative_that_contains_another_one_is_left_out() {
+        let both = "A.Modify on /, and A.Allocate on /storage/{storage}";
+        let both = Needs::read(both).unwrap();
+        let one = Needs::read("A.Modify on /").unwrap();
+        for parts in [vec![both.clone(), one.clone()], vec![one.clone(), both]] {
+            let missing = super::missing(&Needs::Any(parts), &BTreeSet::new());
+            assert_eq!(missing, Some(one.clone()));
+        }
+    }
+
+    #[test]
     fn of_alternatives_the_one_that_allows_least_is_named() {
         let needs = "Datastore.AllocateTemplate on /storage/{storage}, and (Sys.Audit and \
                      Sys.Modify on /, or Sys.AccessNetwork on /nodes/{node})";
         let mut lacks = Vec::new();
         let held = held(&["Sys.Audit"]).anywhere;
-        least(&Needs::read(needs).unwrap(), &held, &mut lacks);
+        let missing = super::missing(&Needs::read(needs).unwrap(), &held);
+        least(&missing.unwrap(), &mut lacks);
         let lacks: Vec<_> = lacks
             .iter()
             .map(|lack| {
@@ -297,7 +388,13 @@ mod tests {
             missing(&audit, false, &start).as_deref(),
             Some("VM.PowerMgmt")
         );
-        assert_eq!(missing(&held(&["VM.PowerMgmt"]), false, &start), None);
+        let power = ["VM.PowerMgmt", "VM.Audit"];
+        assert_eq!(missing(&held(&power), false, &start), None);
+        // It looks for the guest in the list, where Proxmox shows what VM.Audit is held on.
+        assert_eq!(
+            missing(&held(&["VM.PowerMgmt"]), false, &start).as_deref(),
+            Some("VM.Audit")
+        );
 
         // One of two calls is enough, and so is one of two privileges.
         let rule = [
@@ -332,10 +429,15 @@ mod tests {
         let backup = [&calls::backup::CREATE];
         assert_eq!(
             missing(&audit, false, &backup).as_deref(),
-            Some("VM.Backup")
+            Some("VM.Backup and Datastore.AllocateSpace")
         );
         let resize = [&calls::guests::RESIZE.qemu];
-        assert_eq!(missing(&held(&["VM.Config.Disk"]), false, &resize), None);
+        let both = ["VM.Config.Disk", "Datastore.AllocateSpace"];
+        assert_eq!(missing(&held(&both), false, &resize), None);
+        assert_eq!(
+            missing(&held(&["VM.Config.Disk"]), false, &resize).as_deref(),
+            Some("Datastore.AllocateSpace")
+        );
     }
 
     #[test]
@@ -377,6 +479,176 @@ mod tests {
         );
     }
 
+    /// What a tool that declares these lines is missing, with what it always sends.
+    fn missing_of(held: &Held, reads: bool, lines: &[&str]) -> Option<String> {
+        let calls: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        held.missing_for(Tool {
+            calls: &calls,
+            reads,
+            dangerous: false,
+        })
+    }
+
+    /// "create VM: VM.Allocate + disks Datastore.AllocateSpace, boot Disk,
+    /// name/ostype/agent Options, memory Memory, cores CPU, netN Network + SDN.Use": found by
+    /// trying on a real node.
+    #[test]
+    fn a_new_guest_needs_what_its_settings_take() {
+        let create = [
+            "GET /nodes/{node}/network",
+            "POST /nodes/{node}/qemu/{vmid}/status/start",
+            "POST /nodes/{node}/qemu?agent&boot&cores&memory&name&net#",
+            "PUT /nodes/{node}/qemu/{vmid}/resize",
+        ];
+        let all = [
+            "VM.Allocate",
+            "Datastore.AllocateSpace",
+            "VM.Config.Options",
+            "VM.Config.Disk",
+            "VM.Config.CPU",
+            "VM.Config.Memory",
+            "VM.Config.Network",
+            "SDN.Use",
+        ];
+        assert_eq!(missing_of(&held(&all), false, &create), None);
+        for left_out in all {
+            let rest: Vec<&str> = all.into_iter().filter(|one| *one != left_out).collect();
+            assert_eq!(
+                missing_of(&held(&rest), false, &create).as_deref(),
+                Some(left_out)
+            );
+        }
+        // All are needed; a start or a larger disk alone is not a new guest.
+        let power = held(&["VM.PowerMgmt", "VM.Config.Disk", "VM.Audit"]);
+        let lacks = missing_of(&power, false, &create).unwrap();
+        assert!(
+            !lacks.contains(OR) && lacks.contains("VM.Allocate and "),
+            "{lacks}"
+        );
+        assert!(!lacks.contains("PowerMgmt"), "{lacks}");
+
+        let container = ["POST /nodes/{node}/lxc?cores&hostname&memory&net#&rootfs"];
+        let without_options = all.into_iter().filter(|one| *one != "VM.Config.Options");
+        let without_options: Vec<&str> = without_options.collect();
+        assert_eq!(missing_of(&held(&without_options), false, &container), None);
+
+        let restore = [
+            "POST /nodes/{node}/lxc?restore",
+            "POST /nodes/{node}/qemu?archive",
+        ];
+        let names = ["VM.Allocate", "Datastore.AllocateSpace", "VM.Backup"];
+        assert_eq!(missing_of(&held(&names), false, &restore), None);
+        let lacks = missing_of(&held(&["VM.Allocate", "VM.Backup"]), false, &restore);
+        assert_eq!(lacks.as_deref(), Some("Datastore.AllocateSpace"));
+    }
+
+    #[test]
+    fn a_change_of_settings_needs_what_they_take() {
+        let both = |params: &str| {
+            let set = |kind| format!("PUT /nodes/{{node}}/{kind}/{{vmid}}/config?{params}");
+            [set("qemu"), set("lxc")]
+        };
+        let needs = |lines: &[&str], enough: &[&str], little: &[&str], lacks: &str| {
+            assert_eq!(missing_of(&held(enough), false, lines), None, "{lines:?}");
+            let missing = missing_of(&held(little), false, lines);
+            assert_eq!(missing.as_deref(), Some(lacks), "{lines:?}");
+        };
+        // The role PVEVMUser may change CDs and cloud-init only.
+        let user = ["VM.Audit", "VM.Config.CDROM", "VM.Config.Cloudinit"];
+        let [qemu, lxc] = both("cores|memory");
+        let resources = [qemu.as_str(), lxc.as_str()];
+        let lacks = "VM.Config.CPU or VM.Config.Memory";
+        needs(&resources, &["VM.Config.Memory"], &user, lacks);
+        let [qemu, lxc] = both("net#");
+        let nic = [qemu.as_str(), lxc.as_str()];
+        let enough = ["VM.Config.Network", "SDN.Use"];
+        needs(&nic, &enough, &["VM.Config.Network"], "SDN.Use");
+        let disk = [
+            "PUT /nodes/{node}/lxc/{vmid}/config?mp#",
+            "PUT /nodes/{node}/qemu/{vmid}/config?scsi#|ide#",
+        ];
+        let enough = ["VM.Config.Disk", "Datastore.AllocateSpace"];
+        let lacks = "VM.Config.Disk and Datastore.AllocateSpace";
+        needs(&disk, &enough, &user, lacks);
+        let cd = ["PUT /nodes/{node}/qemu/{vmid}/config?cdrom"];
+        needs(&cd, &user, &["VM.Config.Disk"], "VM.Config.CDROM");
+        let cloud_init = [
+            "PUT /nodes/{node}/qemu/{vmid}/cloudinit",
+            "PUT /nodes/{node}/qemu/{vmid}/config",
+        ];
+        let options = ["VM.Config.Options"];
+        needs(&cloud_init, &user, &options, "VM.Config.Cloudinit");
+        let agent = ["PUT /nodes/{node}/qemu/{vmid}/config?agent"];
+        needs(&agent, &options, &user, "VM.Config.Options");
+    }
+
+    #[test]
+    fn what_to_grant_is_listed_once_for_each_path() {
+        let calls = ["POST /nodes/{node}/qemu?boot&cores&memory&name&net#".to_owned()];
+        let tool = Tool {
+            calls: &calls,
+            reads: false,
+            dangerous: false,
+        };
+        let lacks = held(&["VM.Allocate", "VM.Audit", "Datastore.Audit"]).lacks(tool);
+        let lacks: Vec<String> = lacks
+            .iter()
+            .map(|lack| {
+                let names: Vec<&str> = lack.privileges.iter().map(String::as_str).collect();
+                format!("{} {}", lack.path, names.join(","))
+            })
+            .collect();
+        assert_eq!(
+            lacks,
+            [
+                "/sdn/zones SDN.Use",
+                "/storage Datastore.AllocateSpace",
+                "/vms VM.Config.CPU,VM.Config.Disk,VM.Config.Memory,VM.Config.Network,\
+                 VM.Config.Options",
+            ]
+        );
+    }
+
+    /// A step before or after the call that a tool is for does not make it work.
+    #[test]
+    fn a_step_is_not_what_a_tool_is_for() {
+        let download = [
+            "GET /nodes/{node}/query-url-metadata",
+            "POST /nodes/{node}/storage/{storage}/download-url",
+        ];
+        let network = held(&["Sys.AccessNetwork", "Datastore.Audit"]);
+        let lacks = missing_of(&network, false, &download);
+        assert_eq!(lacks.as_deref(), Some("Datastore.AllocateTemplate"));
+        let audit = held(&["VM.Audit", "Sys.Audit"]);
+        let log = ["GET /nodes/{node}/syslog", "GET /nodes/{node}/time"];
+        let lacks = missing_of(&audit, true, &log);
+        assert_eq!(lacks.as_deref(), Some("Sys.Syslog"));
+        let nodes = held(&["Sys.Audit"]);
+        let diagnose = [
+            "GET /cluster/firewall/rules",
+            "GET /cluster/resources",
+            "GET /nodes/{node}/qemu/{vmid}/agent/get-fsinfo",
+            "GET /nodes/{node}/qemu/{vmid}/config",
+            "GET /nodes/{node}/tasks",
+        ];
+        assert_eq!(missing_of(&audit, true, &diagnose), None);
+        let lacks = missing_of(&nodes, true, &diagnose).unwrap();
+        assert!(lacks.contains("VM.Audit"), "{lacks}");
+        let check = [
+            "GET /nodes/{node}/qemu/{vmid}/config",
+            "GET /nodes/{node}/qemu/{vmid}/migrate",
+        ];
+        let lacks = missing_of(&audit, true, &check);
+        assert_eq!(lacks.as_deref(), Some("VM.Migrate"));
+        let guests = held(&["VM.Audit"]);
+        let ha = ["GET /cluster/ha/status/current", "GET /nodes/{node}/tasks"];
+        let lacks = missing_of(&guests, true, &ha);
+        assert_eq!(lacks.as_deref(), Some("Sys.Audit"));
+        let jobs = ["GET /cluster/backup", "GET /storage"];
+        let lacks = missing_of(&guests, true, &jobs);
+        assert_eq!(lacks.as_deref(), Some("Sys.Audit"));
+    }
+
     #[test]
     fn the_monitor_of_older_versions_is_enough_for_the_guest_agent() {
         let run = [&calls::agent::EXEC];
@@ -396,7 +668,10 @@ mod tests {
             &calls::nodes::LIST,
             &calls::cluster::STATUS,
         ];
-        assert_eq!(missing(&backup, true, &log).as_deref(), Some("Sys.Syslog"));
+        assert_eq!(
+            missing(&backup, true, &log).as_deref(),
+            Some("Sys.Syslog and Sys.Audit")
+        );
         assert_eq!(missing(&backup, true, &[]), None);
     }
 }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod always;
 mod answer;
 mod builtin;
 mod caps;

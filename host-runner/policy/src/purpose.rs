@@ -7,7 +7,7 @@ use std::ptr;
 
 use pve_api::{Action, Call, Method, calls};
 
-use crate::declared::rows_of;
+use crate::declared::{rows_of, split};
 use crate::{Policy, READS_ONLY, denied_action, denied_by, preset};
 
 /// What a tool declares, as far as it matters here.
@@ -21,36 +21,117 @@ pub struct Tool<'a> {
     pub dangerous: bool,
 }
 
-impl Tool<'_> {
+/// A call that a tool is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Purpose<'a> {
+    /// The row of the table.
+    pub(crate) call: &'static Call,
+    /// The parameters that each of its requests has, as far as they are declared.
+    pub(crate) given: Option<&'a str>,
+}
+
+impl Purpose<'_> {
+    fn is(&self, call: &Call) -> bool {
+        ptr::eq(self.call, call)
+    }
+}
+
+/// Calls, each with those that are only steps before or after it where a tool makes it: no
+/// tool is of use by them alone.
+static STEPS: [(&Call, &[&Call]); 11] = [
+    (
+        &calls::create::VM,
+        &[&calls::guests::RESIZE.qemu, &calls::power::START.qemu],
+    ),
+    (
+        &calls::create::CONTAINER,
+        &[&calls::storage::DOWNLOAD_TEMPLATE, &calls::power::START.lxc],
+    ),
+    (
+        &calls::guests::UPDATE_CLOUD_INIT,
+        &[&calls::guests::SET_CONFIG.qemu],
+    ),
+    (
+        &calls::storage::DOWNLOAD_URL,
+        &[&calls::storage::URL_METADATA],
+    ),
+    (
+        &calls::guests::MIGRATION_TARGETS.qemu,
+        &[
+            &calls::guests::CONFIG.qemu,
+            &calls::guests::CONFIG.lxc,
+            &calls::guests::STATUS.qemu,
+            &calls::guests::STATUS.lxc,
+        ],
+    ),
+    (&calls::nodes::SYSLOG, &[&calls::nodes::TIME]),
+    (&calls::cluster::HA_STATUS, &[&calls::nodes::TASKS]),
+    (
+        &calls::cluster::BACKUP_JOBS,
+        &[&calls::cluster::BACKUP_VOLUMES, &calls::storage::CONFIGURED],
+    ),
+    (
+        &calls::firewall::CLUSTER_RULES,
+        &[&calls::firewall::GROUPS, &calls::nodes::NETWORK],
+    ),
+    // What is wrong with a guest may be on its node or in the cluster.
+    (
+        &calls::agent::FILESYSTEMS,
+        &[
+            &calls::firewall::CLUSTER_OPTIONS,
+            &calls::firewall::CLUSTER_RULES,
+            &calls::firewall::GROUP_RULES,
+            &calls::firewall::IPSET,
+            &calls::firewall::NODE_OPTIONS,
+            &calls::firewall::NODE_RULES,
+            &calls::nodes::STATUS,
+            &calls::nodes::TASKS,
+            &calls::storage::LIST,
+        ],
+    ),
+    (
+        &calls::guests::METRICS.qemu,
+        &[&calls::cluster::REPLICATION, &calls::nodes::TASKS],
+    ),
+];
+
+impl<'a> Tool<'a> {
     /// The calls that the tool is for: the changes of a tool that changes something,
     /// or the reads of another. Calls by which many tools look up what they are about,
-    /// follow a task or explain an error are left out, unless the tool has no others.
-    /// None if one of them is not in the table.
-    pub(crate) fn purpose(&self) -> Option<Vec<&'static Call>> {
-        let mut declared: Vec<&'static Call> = Vec::new();
-        for name in self.calls {
+    /// follow a task or explain an error are left out, unless the tool has no others, and
+    /// so are the steps that only come with another call. None if one of them is not in the
+    /// table.
+    pub(crate) fn purpose(&self) -> Option<Vec<Purpose<'a>>> {
+        let mut declared: Vec<Purpose<'a>> = Vec::new();
+        for line in self.calls {
             let known = declared.len();
-            declared.extend(rows_of(name));
+            let given = split(line).1;
+            declared.extend(rows_of(line).map(|call| Purpose { call, given }));
             if declared.len() == known {
                 return None;
             }
         }
-        declared.retain(|call| self.reads == reads(call));
-        let common = |call: &&'static Call| {
+        declared.retain(|one| self.reads == reads(one.call));
+        let common = |purpose: &Purpose<'_>| {
             let mut common = calls::EXPLAIN
                 .iter()
                 .chain(&calls::LOOK_UP)
                 .chain(&calls::FOLLOW);
-            common.any(|one| ptr::eq(*one, *call))
+            common.any(|one| purpose.is(one))
         };
         let (common, mut own): (Vec<_>, Vec<_>) = declared.into_iter().partition(common);
         // Taken before a change, unless it is what the tool is for.
-        let is_snapshot = |call: &&'static Call| {
+        let is_snapshot = |purpose: &Purpose<'_>| {
             let both = &calls::snapshots::CREATE;
-            ptr::eq(*call, &both.qemu) || ptr::eq(*call, &both.lxc)
+            purpose.is(&both.qemu) || purpose.is(&both.lxc)
         };
         if !own.iter().all(is_snapshot) {
-            own.retain(|call| !is_snapshot(call));
+            own.retain(|purpose| !is_snapshot(purpose));
+        }
+        for (main, steps) in STEPS {
+            if own.iter().any(|purpose| purpose.is(main)) {
+                own.retain(|purpose| !steps.iter().any(|step| purpose.is(step)));
+            }
         }
         Some(if own.is_empty() { common } else { own })
     }
@@ -61,8 +142,8 @@ impl Policy {
     /// a part of it.
     pub fn never_allows(&self, tool: Tool<'_>) -> Option<String> {
         let mut refusal = None;
-        for call in tool.purpose()? {
-            match self.refuses_always(call, tool.dangerous) {
+        for purpose in tool.purpose()? {
+            match self.refuses_always(purpose.call, tool.dangerous) {
                 None => return None,
                 Some(reason) => refusal = refusal.or(Some(reason)),
             }

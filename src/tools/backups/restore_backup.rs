@@ -46,7 +46,8 @@ impl Run for RestoreBackup {
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
         Calls::All(FOLLOW_TASK),
-        Calls::Guest(&calls::backup::RESTORE),
+        Calls::With(&calls::backup::RESTORE.qemu, "archive"),
+        Calls::With(&calls::backup::RESTORE.lxc, "restore"),
         Calls::One(&calls::cluster::NEXT_ID),
         Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::nodes::LIST),

@@ -55,7 +55,7 @@ impl Run for SetCloudInit {
         Calls::One(&calls::guests::CLOUD_INIT),
         Calls::Guest(&calls::guests::CONFIG),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::One(&calls::guests::SET_CONFIG.qemu),
         Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::guests::UPDATE_CLOUD_INIT),
         Calls::One(&calls::storage::LIST),

@@ -95,7 +95,10 @@ impl Run for CreateContainer {
         Calls::All(LOOK_UP),
         Calls::All(FOLLOW_TASK),
         Calls::One(&calls::cluster::NEXT_ID),
-        Calls::One(&calls::create::CONTAINER),
+        Calls::With(
+            &calls::create::CONTAINER,
+            "cores&hostname&memory&net#&rootfs",
+        ),
         Calls::One(&calls::guests::CONTAINER_INTERFACES),
         Calls::One(&calls::nodes::LIST),
         Calls::One(&calls::nodes::NETWORK),

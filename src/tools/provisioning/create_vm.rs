@@ -105,7 +105,7 @@ impl Run for CreateVm {
         Calls::All(FOLLOW_TASK),
         Calls::One(&calls::agent::INTERFACES),
         Calls::One(&calls::cluster::NEXT_ID),
-        Calls::One(&calls::create::VM),
+        Calls::With(&calls::create::VM, "agent&boot&cores&memory&name&net#"),
         Calls::One(&calls::guests::RESIZE.qemu),
         Calls::One(&calls::nodes::LIST),
         Calls::One(&calls::nodes::NETWORK),

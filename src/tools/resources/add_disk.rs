@@ -38,7 +38,8 @@ impl Run for AddDisk {
         Calls::All(LOOK_UP),
         Calls::Guest(&calls::guests::CONFIG),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(&calls::guests::SET_CONFIG.qemu, "scsi#|virtio#|sata#|ide#"),
+        Calls::With(&calls::guests::SET_CONFIG.lxc, "mp#"),
         Calls::Guest(&calls::guests::STATUS),
         Calls::One(&calls::storage::LIST),
     ];

@@ -34,7 +34,7 @@ impl Run for SetCdrom {
         Calls::All(LOOK_UP),
         Calls::Guest(&calls::guests::CONFIG),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(&calls::guests::SET_CONFIG.qemu, "cdrom"),
     ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] =
         &[("iso", "volid"), ("drive", "disk")];

@@ -26,7 +26,7 @@ impl Run for SetGuestAgent {
     const CALLS: &'static [Calls] = &[
         Calls::All(LOOK_UP),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(&calls::guests::SET_CONFIG.qemu, "agent"),
     ];
 
     fn run(self, pve: &Pve) -> Result<Reply<Report>> {

@@ -51,7 +51,14 @@ pub(crate) struct SetGuestOptions {
 impl OnGuests for SetGuestOptions {
     const CALLS: &'static [Calls] = &[
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(
+            &calls::guests::SET_CONFIG.qemu,
+            "name|description|tags|onboot|protection",
+        ),
+        Calls::With(
+            &calls::guests::SET_CONFIG.lxc,
+            "hostname|description|tags|onboot|protection",
+        ),
     ];
 }
 

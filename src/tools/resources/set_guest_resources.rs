@@ -49,7 +49,11 @@ impl Run for SetGuestResources {
         Calls::All(LOOK_UP),
         Calls::All(GUARDED),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(
+            &calls::guests::SET_CONFIG.qemu,
+            "cores|sockets|cpulimit|memory|balloon",
+        ),
+        Calls::With(&calls::guests::SET_CONFIG.lxc, "cores|cpulimit|memory|swap"),
         Calls::One(&calls::nodes::LIST),
     ];
 

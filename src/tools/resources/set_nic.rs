@@ -71,7 +71,8 @@ impl Run for SetNic {
         Calls::All(LOOK_UP),
         Calls::All(GUARDED),
         Calls::Guest(&calls::guests::PENDING),
-        Calls::Guest(&calls::guests::SET_CONFIG),
+        Calls::With(&calls::guests::SET_CONFIG.qemu, "net#"),
+        Calls::With(&calls::guests::SET_CONFIG.lxc, "net#"),
         Calls::One(&calls::nodes::NETWORK),
     ];
     const OTHER_NAMES: &'static [(&'static str, &'static str)] =

@@ -112,7 +112,7 @@ fn check_declarations(workspace: &Workspace, logs: &[PathBuf]) -> Result<()> {
         let calls = tool["calls"].as_array().context("a tool has no calls")?;
         let declared: BTreeSet<&str> = calls
             .iter()
-            .filter_map(|call| call["call"].as_str())
+            .filter_map(|call| call["call"].as_str()?.split('?').next())
             .collect();
         let of_tool = made.iter().filter(|(tool, _)| tool == name);
         let calls: BTreeSet<&str> = of_tool.map(|(_, call)| call.as_str()).collect();
