@@ -1,7 +1,7 @@
 //! Puts an entry into the text of a configuration, and leaves all else as it is.
 
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstInputValue, CstObject, CstObjectProp, CstRootNode};
 use serde_json::{Map, Value};
 use toml_edit::{DocumentMut, Item, TableLike, Value as TomlValue};
 
@@ -53,6 +53,11 @@ pub(crate) enum MergeError {
     /// Something else is where the entries should be.
     #[error("{0} is not {1}")]
     Shape(String, &'static str),
+    /// A key is there more than once, and programs differ in which one they read.
+    #[error(
+        "the key {0:?} is there more than once, and the client may read either: keep one of them"
+    )]
+    Duplicate(String),
     /// Another entry has this name.
     #[error("there is another entry named {name}")]
     Other {
@@ -92,13 +97,17 @@ pub(crate) fn existing(text: &str, entry: &Entry) -> Result<Option<Value>, Merge
             let Some(root) = root_object(&root, text)? else {
                 return Ok(None);
             };
-            let Some(section) = root.get(entry.section) else {
+            // What is asked for is put into this one.
+            if entry.input.is_some() {
+                only(&root, "inputs")?;
+            }
+            let Some(section) = only(&root, entry.section)? else {
                 return Ok(None);
             };
             let section = section
                 .object_value()
                 .ok_or(MergeError::Shape(entry.section.to_owned(), "an object"))?;
-            let found = section.get(&entry.name).and_then(|found| found.value());
+            let found = only(&section, &entry.name)?.and_then(|found| found.value());
             Ok(found.map(|node| json_value(&node)))
         }
         Format::Toml => {
@@ -111,6 +120,16 @@ pub(crate) fn existing(text: &str, entry: &Entry) -> Result<Option<Value>, Merge
                 .ok_or(MergeError::Shape(entry.section.to_owned(), "a table"))?;
             Ok(section.get(&entry.name).map(toml_item))
         }
+    }
+}
+
+/// The member of this name. Fails if there are several.
+fn only(object: &CstObject, name: &str) -> Result<Option<CstObjectProp>, MergeError> {
+    let members = object.properties().into_iter();
+    let mut members = members.filter(|member| member.decoded_name().as_deref() == Some(name));
+    match (members.next(), members.next()) {
+        (_, Some(_)) => Err(MergeError::Duplicate(name.to_owned())),
+        (member, None) => Ok(member),
     }
 }
 
@@ -252,9 +271,10 @@ fn json_value(node: &jsonc_parser::cst::CstNode) -> Value {
 }
 
 fn parse_toml(text: &str) -> Result<DocumentMut, MergeError> {
-    text.parse::<DocumentMut>().map_err(|error| {
+    let (_, body) = mark(text);
+    body.parse::<DocumentMut>().map_err(|error| {
         let start = error.span().map_or(0, |span| span.start);
-        let (line, column) = position(text, start);
+        let (line, column) = position(body, start);
         let message = error.message().to_owned();
         MergeError::Syntax {
             line,
@@ -286,7 +306,46 @@ fn merge_toml(text: &str, entry: &Entry) -> Result<String, MergeError> {
         ),
     };
     section.insert(&entry.name, item);
-    Ok(document.to_string())
+    let (mark, body) = mark(text);
+    Ok(format!(
+        "{mark}{}",
+        with_ends_of(body, &document.to_string())
+    ))
+}
+
+/// The new text, whose lines end as in the old one. The writer ends all lines with a line feed
+/// alone; those before and after the change get their own ends back, and new ones that of the
+/// first line.
+fn with_ends_of(old: &str, new: &str) -> String {
+    if !old.contains('\r') {
+        return new.to_owned();
+    }
+    let old: Vec<&str> = old.split_inclusive('\n').collect();
+    let new: Vec<&str> = new.split_inclusive('\n').collect();
+    let body_of = |line: &str| {
+        let body = line.strip_suffix('\n')?;
+        Some(body.strip_suffix('\r').unwrap_or(body).to_owned())
+    };
+    let is_same =
+        |(a, b): &(&&str, &&str)| a == b || (body_of(a).is_some() && body_of(a) == body_of(b));
+    let head = old.iter().zip(&new).take_while(is_same).count();
+    let most = old.len().min(new.len()).saturating_sub(head);
+    let tail = old.iter().rev().zip(new.iter().rev());
+    let tail = tail.take(most).take_while(is_same).count();
+    let end = match old.first().is_some_and(|line| line.ends_with("\r\n")) {
+        true => "\r\n",
+        false => "\n",
+    };
+    let changed = new.iter().skip(head);
+    let changed = changed.take(new.len().saturating_sub(head.saturating_add(tail)));
+    let changed = changed.map(|line| match line.strip_suffix('\n') {
+        Some(line) => format!("{line}{end}"),
+        None => (*line).to_owned(),
+    });
+    let before = old.iter().take(head).map(|line| (*line).to_owned());
+    let after = old.iter().skip(old.len().saturating_sub(tail));
+    let after = after.map(|line| (*line).to_owned());
+    before.chain(changed).chain(after).collect()
 }
 
 fn toml_value(value: &Value) -> TomlValue {

@@ -107,6 +107,44 @@ fn tables_of_toml_remain() {
     assert_eq!(value["mcp_servers"]["a"]["command"], "b");
 }
 
+#[test]
+fn line_ends_of_toml_remain() {
+    let before =
+        "\u{feff}# mine\r\nmodel = \"x\"\r\n\r\n[mcp_servers.a]\r\ncommand = 'b'\r\n\r\n[z]\r\n";
+    let after = changed(before, &entry(Format::Toml));
+    assert!(after.starts_with("\u{feff}# mine\r\nmodel"), "{after:?}");
+    assert_eq!(
+        after.matches('\n').count(),
+        after.matches("\r\n").count(),
+        "{after:?}"
+    );
+    assert!(after.lines().count() > before.lines().count());
+    assert_eq!(
+        merge(&after, &entry(Format::Toml), false).unwrap(),
+        Merged::Unchanged
+    );
+    // Each line keeps its own end; the last line need not have one.
+    let mixed = changed("a = 1\nb = 2\r\nc = 3", &entry(Format::Toml));
+    assert!(mixed.starts_with("a = 1\nb = 2\r\nc = 3\n"), "{mixed:?}");
+    assert!(toml::from_str::<Value>(&mixed).is_ok(), "{mixed:?}");
+}
+
+/// Readers differ in which of the two they take.
+#[test]
+fn a_key_that_is_there_twice_is_refused() {
+    for (text, key) in [
+        ("{\"servers\": {}, \"servers\": {}}", "\"servers\""),
+        (
+            "{\"servers\": {\"proxmox\": {}, \"proxmox\": {}}}",
+            "\"proxmox\"",
+        ),
+    ] {
+        let error = merge(text, &entry(Format::Json), true).unwrap_err();
+        assert!(matches!(error, MergeError::Duplicate(_)), "{error}");
+        assert!(error.to_string().contains(key), "{error}");
+    }
+}
+
 /// JSON as people write it: with members that are ours or not, comments and spaces.
 fn json_text() -> impl Strategy<Value = String> {
     let space = prop_oneof![
