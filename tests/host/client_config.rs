@@ -194,3 +194,93 @@ async fn files_of_the_settings_are_mounted() -> anyhow::Result<()> {
     assert!(output.stdout.contains(&mounted), "{output:?}");
     Ok(())
 }
+
+/// In the client's folder, a relative path would name another file, or none.
+#[tokio::test]
+async fn relative_paths_in_the_settings_are_named() -> anyhow::Result<()> {
+    let text =
+        "PROXMOX_URL=https://pve1:8006\nPROXMOX_CA_FILE=ca.pem\nPROXMOX_MCP_AUDIT=journald\n";
+    for arguments in [
+        &["client", "cursor", "--env-file=env"][..],
+        &["client", "cursor", "--docker", "--env-file=env"],
+    ] {
+        let host = HostRunner::new()?.file("ca.pem", "")?;
+        let ca = host.directory().join("ca.pem").display().to_string();
+        let output = host.private_file("env", text)?.run(arguments).await?;
+        assert_eq!(output.status, Some(0), "{output:?}");
+        let advice = format!("write PROXMOX_CA_FILE={ca}");
+        assert!(output.stderr.contains(&advice), "{output:?}");
+        assert!(!output.stderr.contains("PROXMOX_MCP_AUDIT"), "{output:?}");
+    }
+    Ok(())
+}
+
+/// The advice leads to the entry that was asked for.
+#[tokio::test]
+async fn advice_to_replace_keeps_the_other_options() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    client(home.path(), &["cursor", "--demo", "--write"])
+        .await?
+        .assert_succeeds();
+    let arguments = ["cursor", "--demo", "--write", "--", "--preset", "observe"];
+    let other = client(home.path(), &arguments).await?;
+    assert_eq!(other.status, Some(2), "{other:?}");
+    let advice = "add --replace to this command, in front of --, to replace it";
+    assert!(other.stderr.contains(advice), "{other:?}");
+    assert!(!other.stderr.contains("host-runner client"), "{other:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_client_with_files_in_projects_only_names_the_file() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let output = client(home.path(), &["continue", "--demo"]).await?;
+    assert_eq!(output.status, Some(0), "{output:?}");
+    for part in [".continue/mcpServers/proxmox.json", "--project --write"] {
+        assert!(output.stderr.contains(part), "{output:?}");
+    }
+    let list = client(home.path(), &["-o", "table"]).await?;
+    assert!(
+        list.stdout
+            .contains(".continue/mcpServers/proxmox.json in a project"),
+        "{list:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn options_that_mean_nothing_are_refused() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let image = client(home.path(), &["cursor", "--demo", "--image", "mine"]).await?;
+    image.assert_refused(&["--docker"]);
+    for (url, advice) in [
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/mcp"),
+        ("localhost:8080", "http://127.0.0.1:8080/mcp"),
+        ("http://user:private@pve/mcp", "--token-env"),
+    ] {
+        let output = client(home.path(), &["cursor", "--http", url]).await?;
+        output.assert_refused(&["--http", advice]);
+        assert!(!output.stderr.contains("private"), "{output:?}");
+        assert_eq!(output.stdout, "", "{output:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_read_say_what_to_change() -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let folder = home.path().join(".cursor");
+    fs::create_dir(&folder)?;
+    let path = folder.join("mcp.json");
+    symlink("nowhere.json", &path)?;
+    let dangling = client(home.path(), &["cursor", "--demo", "--write"]).await?;
+    dangling.assert_refused(&["mcp.json", "a link to a file that does not exist"]);
+    fs::remove_file(&path)?;
+    fs::write(&path, b"{\"a\": \"\xe9\"}")?;
+    let latin = client(home.path(), &["cursor", "--demo", "--write"]).await?;
+    latin.assert_refused(&["mcp.json", "save it as UTF-8"]);
+    fs::write(&path, "{\"mcpServers\": {}, \"mcpServers\": {}}")?;
+    let twice = client(home.path(), &["cursor", "--demo", "--write"]).await?;
+    twice.assert_refused(&["\"mcpServers\"", "more than once", "nothing was written"]);
+    Ok(())
+}

@@ -26,10 +26,15 @@ pub(crate) struct ClientArgs {
     #[arg(long, conflicts_with = "http")]
     pub(crate) docker: bool,
     /// The image of the container
-    #[arg(long, value_name = "IMAGE", default_value = "proxmox-mcp")]
+    #[arg(
+        long,
+        value_name = "IMAGE",
+        default_value = "proxmox-mcp",
+        requires = "docker"
+    )]
     pub(crate) image: String,
     /// Connect to a server over HTTP, such as http://127.0.0.1:8080/mcp
-    #[arg(long, value_name = "URL", value_parser = server_url)]
+    #[arg(long, value_name = "URL")]
     pub(crate) http: Option<String>,
     /// The environment variable with the token of the client, for a server over HTTP that
     /// requires one
@@ -52,13 +57,5 @@ fn entry_name(text: &str) -> Result<String, String> {
     match !text.is_empty() && text.chars().all(fits) {
         true => Ok(text.to_owned()),
         false => Err("use ASCII letters, digits, - and _ only".to_owned()),
-    }
-}
-
-fn server_url(text: &str) -> Result<String, String> {
-    let url = url::Url::parse(text).map_err(|error| error.to_string())?;
-    match url.scheme() {
-        "http" | "https" => Ok(text.to_owned()),
-        other => Err(format!("{other} is not http or https")),
     }
 }

@@ -1,20 +1,22 @@
 //! `client`: the configuration of MCP clients.
 
 mod file;
+mod named_files;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::{Parser as _, ValueEnum as _};
+use host_runner_policy::quote;
 use serde_json::{Map, Value, json};
 
 use self::file::{Original, replace};
+use self::named_files::Named;
 use super::{CommandError, output, print};
 use crate::cli::{Cli, ClientArgs, ENTRY, Options};
 use crate::clients::{
     self, Client, Entry, Launch, MergeError, Merged, Surroundings, System, Token, holds_token,
 };
-use crate::env_file;
 use crate::settings::{mask_secrets, own_file};
 
 /// Prints or writes the configuration.
@@ -23,13 +25,70 @@ pub(crate) fn run(options: &Options, args: &ClientArgs) -> Result<(), CommandErr
         return list(args);
     };
     check_options(options, args)?;
+    args.http.as_deref().map_or(Ok(()), check_url)?;
     let launch = launch(options, args, client)?;
     let entry = clients::entry(client, &args.name, &launch);
+    let command = Command::Typed {
+        with_options: !args.options.is_empty(),
+    };
     if args.write {
         let by_hand = client.steps(args.http.is_some()).is_some();
-        return write(client, &entry, args.project, args.replace, by_hand);
+        return write(client, &entry, args.project, args.replace, by_hand, command);
     }
-    show(client, &entry, args.project, args.http.as_deref())
+    let http = args.http.as_deref();
+    show(client, &entry, args.project, http, command)
+}
+
+/// Which command does what a message advises.
+#[derive(Clone, Copy)]
+enum Command<'a> {
+    /// The one that was typed, with options of the server behind `--` or without.
+    Typed { with_options: bool },
+    /// `client`, with this file of settings.
+    WithSettings(&'a str),
+}
+
+impl Command<'_> {
+    /// How to say that the command is run with these flags.
+    fn with(self, client: Client, flags: &str) -> String {
+        match self {
+            Self::Typed {
+                with_options: false,
+            } => format!("add {flags} to this command"),
+            Self::Typed { with_options: true } => {
+                format!("add {flags} to this command, in front of --,")
+            }
+            Self::WithSettings(path) => format!(
+                "run `host-runner client {} --env-file {} {flags}`",
+                client.id(),
+                quote(path)
+            ),
+        }
+    }
+}
+
+/// Refuses an address that no client can use, or that has a secret in it. It is checked here,
+/// not by clap, whose errors repeat the value.
+fn check_url(text: &str) -> Result<(), CommandError> {
+    const EXAMPLE: &str = "http://127.0.0.1:8080/mcp";
+    let wrong = |what: &str| Err(CommandError::Usage(format!("--http {what}")));
+    let Ok(url) = url::Url::parse(text) else {
+        return wrong(&format!(
+            "is not a URL with http:// or https://, such as {EXAMPLE}"
+        ));
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return wrong(&format!(
+            "must begin with http:// or https://, such as {EXAMPLE}"
+        ));
+    }
+    match url.username().is_empty() && url.password().is_none() {
+        true => Ok(()),
+        false => wrong(
+            "has a user or password in its URL, which would be in the client's file: leave it \
+             out, and name the environment variable with the client's token by --token-env",
+        ),
+    }
 }
 
 /// Refuses options that would not be in the entry, and those behind `--` that the server would
@@ -91,8 +150,15 @@ fn list(args: &ClientArgs) -> Result<(), CommandError> {
             lines.push(format!("{:<16}{} ({state})", client.id(), path.display()));
             files.push(json!({ "path": path.display().to_string(), "state": state }));
         }
-        if files.is_empty() {
-            lines.push(format!("{:<16}set up by hand", client.id()));
+        let in_project = clients::project_file(*client, Path::new(""));
+        match in_project {
+            _ if !files.is_empty() => {}
+            Some(path) if !args.project => lines.push(format!(
+                "{:<16}{} in a project (--project)",
+                client.id(),
+                path.display()
+            )),
+            _ => lines.push(format!("{:<16}set up by hand", client.id())),
         }
         clients.push(json!({ "client": client.id(), "files": files }));
     }
@@ -165,13 +231,18 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         }
     }
     let env_file = env_file.map(|path| text_of(&path)).transpose()?;
+    let named = env_file.as_deref().map(Named::read).transpose()?;
+    let named = named.unwrap_or_default();
+    for warning in &named.warnings {
+        eprint_line(&format!("# {warning}"));
+    }
     let env_file = env_file.map(|path| ["--env-file".to_owned(), path]);
     let mut arguments: Vec<String> = Vec::new();
     let command = match args.docker {
         true => {
             let docker = "run -i --rm --read-only --cap-drop=ALL --security-opt=no-new-privileges";
             arguments.extend(docker.split(' ').map(str::to_owned));
-            arguments.extend(volumes(env_file.iter().flatten().next_back())?);
+            arguments.extend(named.volumes);
             arguments.extend(env_file.into_iter().flatten());
             arguments.push(args.image.clone());
             "docker".to_owned()
@@ -201,30 +272,6 @@ fn launch(options: &Options, args: &ClientArgs, client: Client) -> Result<Launch
         command,
         args: arguments,
     })
-}
-
-/// How the names of settings end whose values are files.
-const FILES: [&str; 5] = ["_FILE", "_CERT", "_KEY", "_POLICY", "_CLUSTERS"];
-
-/// Makes the files that a file of settings names visible in a container, under the same names.
-fn volumes(env_file: Option<&String>) -> Result<Vec<String>, CommandError> {
-    let Some(env_file) = env_file else {
-        return Ok(Vec::new());
-    };
-    let failed = |error: &dyn std::fmt::Display| {
-        CommandError::Usage(format!("cannot use --env-file {env_file}: {error}"))
-    };
-    let text = std::fs::read(env_file).map_err(|error| failed(&error))?;
-    let mut volumes = Vec::new();
-    env_file::parse(&text, |name, value| {
-        let path = Path::new(&value);
-        let is_own = name.starts_with("PROXMOX_") && FILES.iter().any(|end| name.ends_with(end));
-        if is_own && path.is_absolute() && path.is_file() {
-            volumes.extend(["--volume".to_owned(), format!("{value}:{value}:ro")]);
-        }
-    })
-    .map_err(|error| failed(&error))?;
-    Ok(volumes)
 }
 
 fn token_of(variable: &str, needs_value: bool) -> Result<Token, CommandError> {
@@ -260,6 +307,7 @@ fn show(
     entry: &Entry,
     project: bool,
     http: Option<&str>,
+    command: Command<'_>,
 ) -> Result<(), CommandError> {
     if let Some(steps) = client.steps(http.is_some()) {
         eprint_line(steps);
@@ -270,8 +318,20 @@ fn show(
             _ => print(clients::written(entry).trim_end()),
         };
     }
-    for path in files(client, project)? {
+    let files = files(client, project)?;
+    for path in &files {
         eprint_line(&format!("# {}: {}", client.title(), path.display()));
+    }
+    if let (true, Some(path)) = (
+        files.is_empty(),
+        clients::project_file(client, Path::new("")),
+    ) {
+        eprint_line(&format!(
+            "# {}: {} in a project's folder. To write it, {} in that folder.",
+            client.title(),
+            path.display(),
+            command.with(client, "--project --write")
+        ));
     }
     eprint_line(&format!("# {}", client.note()));
     print(clients::written(entry).trim_end())
@@ -330,16 +390,18 @@ pub(super) fn installed() -> Result<Vec<Client>, CommandError> {
 /// Puts an entry with this file of settings into a client's file, or shows what to do where
 /// there is no such file.
 pub(super) fn connect(client: Client, env_file: &Path, replaces: bool) -> Result<(), CommandError> {
+    let env_file = text_of(env_file)?;
     let launch = Launch::Program {
         command: this_program()?,
-        args: vec!["--env-file".to_owned(), text_of(env_file)?],
+        args: vec!["--env-file".to_owned(), env_file.clone()],
     };
     let entry = clients::entry(client, ENTRY, &launch);
+    let command = Command::WithSettings(&env_file);
     if client.steps(false).is_some() || files(client, false)?.is_empty() {
         print(&format!("{}:", client.title()))?;
-        return show(client, &entry, false, None);
+        return show(client, &entry, false, None, command);
     }
-    write(client, &entry, false, replaces, false)
+    write(client, &entry, false, replaces, false, command)
 }
 
 /// The path of this program.
@@ -353,6 +415,7 @@ fn write(
     project: bool,
     replaces: bool,
     by_hand: bool,
+    command: Command<'_>,
 ) -> Result<(), CommandError> {
     let files = files(client, project)?;
     if files.is_empty() || by_hand {
@@ -367,7 +430,7 @@ fn write(
         return Err(CommandError::Usage(format!("{} {what}", client.title())));
     }
     for path in files {
-        write_file(client, &path, entry, replaces)?;
+        write_file(client, &path, entry, replaces, command)?;
     }
     print(client.note())
 }
@@ -377,6 +440,7 @@ fn write_file(
     path: &Path,
     entry: &Entry,
     replaces: bool,
+    command: Command<'_>,
 ) -> Result<(), CommandError> {
     let shown = path.display();
     let failed = |error: io::Error| CommandError::Usage(format!("cannot use {shown}: {error}"));
@@ -389,10 +453,15 @@ fn write_file(
         Ok(Merged::Changed { text, before }) => (text, before),
         Err(MergeError::Other { name, before }) => {
             print(&difference(Some(&before), &entry.value))?;
+            // The command that was typed has the first of them already.
+            let replacing = match command {
+                Command::Typed { .. } => "--replace",
+                Command::WithSettings(_) => "--write --replace",
+            };
             return Err(CommandError::Usage(format!(
-                "{shown} has another entry named {name}: run `host-runner client {} --write --replace` \
-                 to replace it, or choose another name with --name; this file was not changed",
-                client.id()
+                "{shown} has another entry named {name}: {} to replace it, or choose another name \
+                 with --name; this file was not changed",
+                command.with(client, replacing)
             )));
         }
         Err(error) => {

@@ -26,9 +26,16 @@ impl Original {
                 _ => Err(error),
             };
         }
-        let place = path.canonicalize()?;
+        let place = path.canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => io::Error::other(
+                "it is a link to a file that does not exist: create that file, or remove the link",
+            ),
+            _ => error,
+        })?;
+        let text = String::from_utf8(fs::read(&place)?)
+            .map_err(|_| io::Error::other("it is not text in UTF-8: save it as UTF-8"))?;
         Ok(Some(Self {
-            text: fs::read_to_string(&place)?,
+            text,
             permissions: fs::metadata(&place)?.permissions(),
             place,
         }))
