@@ -33,6 +33,7 @@ mod oauth;
 mod observe;
 mod offer;
 mod operator_file;
+mod option_value;
 mod origin;
 mod policy;
 mod process;

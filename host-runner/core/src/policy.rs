@@ -13,6 +13,7 @@ use host_runner_policy::{
 
 use crate::audit::AuditTarget;
 use crate::operator_file::{self, FileError, MAX_POLICY_BYTES};
+use crate::option_value::{Named, positive};
 use crate::sandbox::Rules;
 use crate::settings::file_name;
 use crate::system::place;
@@ -31,7 +32,8 @@ pub(crate) struct PolicyFlags {
     policy: Option<PathBuf>,
     /// Allowed actions: observe, operate or admin [default: operate]
     /// [env: PROXMOX_MCP_PRESET]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", hide_possible_values = true,
+          value_parser = Named::of(&Preset::ALL))]
     preset: Option<Preset>,
     /// Allow only reads, and list only tools that read
     /// [env: PROXMOX_MCP_READ_ONLY]
@@ -84,19 +86,23 @@ pub(crate) struct PolicyFlags {
     /// Changes that need the user's consent: never, destructive or writes
     /// [default: never]
     /// [env: PROXMOX_MCP_CONFIRM]
-    #[arg(long, global = true, value_name = "WHICH")]
+    #[arg(long, global = true, value_name = "WHICH", hide_possible_values = true,
+          value_parser = Named::of(&Confirm::ALL))]
     confirm: Option<Confirm>,
     /// If the client cannot ask for consent: refuse or allow [default: refuse]
     /// [env: PROXMOX_MCP_CONFIRM_FALLBACK]
-    #[arg(long, global = true, value_name = "WHAT")]
+    #[arg(long, global = true, value_name = "WHAT", hide_possible_values = true,
+          value_parser = Named::of(&Fallback::ALL))]
     confirm_fallback: Option<Fallback>,
     /// Maximum number of changes per minute [default: no limit]
     /// [env: PROXMOX_MCP_WRITES_PER_MINUTE]
-    #[arg(long, global = true, value_name = "COUNT")]
+    #[arg(long, global = true, value_name = "COUNT", value_parser = positive::<NonZeroU32>,
+          allow_negative_numbers = true)]
     writes_per_minute: Option<NonZeroU32>,
     /// Maximum number of destructive changes per minute [default: no limit]
     /// [env: PROXMOX_MCP_DESTRUCTIVE_PER_MINUTE]
-    #[arg(long, global = true, value_name = "COUNT")]
+    #[arg(long, global = true, value_name = "COUNT", value_parser = positive::<NonZeroU32>,
+          allow_negative_numbers = true)]
     destructive_per_minute: Option<NonZeroU32>,
     /// Append an audit log of JSON lines to this file; -, journald and syslog are stderr
     /// and the daemons of this machine (write ./journald for a file of this name)

@@ -189,7 +189,8 @@ pub struct VmidRange(RangeInclusive<u32>);
 pub struct PolicyError(String);
 
 impl Confirm {
-    const ALL: [(Self, &'static str); 3] = [
+    /// All, with their names in a policy.
+    pub const ALL: [(Self, &'static str); 3] = [
         (Self::Never, "never"),
         (Self::Destructive, "destructive"),
         (Self::Writes, "writes"),
@@ -197,7 +198,8 @@ impl Confirm {
 }
 
 impl Fallback {
-    const ALL: [(Self, &'static str); 2] = [(Self::Refuse, "refuse"), (Self::Allow, "allow")];
+    /// All, with their names in a policy.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Refuse, "refuse"), (Self::Allow, "allow")];
 }
 
 by_name!(Confirm, Confirm::ALL, "way to confirm");

@@ -10,8 +10,9 @@ use tracing::level_filters::LevelFilter;
 use crate::digest::Digest;
 use crate::engine::{ComponentSource, Embedded, Limits};
 use crate::log::LogFormat;
+use crate::option_value::{Named, positive, whole};
 use crate::policy::PolicyFlags;
-use crate::settings::{Detail, FitToken, ResultTokens, poll_seconds};
+use crate::settings::{Detail, FitToken, ResultTokens, parse_log_level, poll_seconds};
 
 /// The options that say where Proxmox VE is, or name a file that may.
 const CONNECTION: [&str; 12] = [
@@ -29,6 +30,9 @@ const CONNECTION: [&str; 12] = [
     "cluster",
 ];
 
+/// The names of levels of the log.
+const LOG_LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -44,7 +48,8 @@ pub(crate) struct Options {
     pub(super) token_id: Option<String>,
     /// Whether to check the certificate: true or false [env: PROXMOX_VERIFY_SSL]
     #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1,
-          default_missing_value = "true", help_heading = "Settings")]
+          default_missing_value = "true", help_heading = "Settings", hide_possible_values = true,
+          value_parser = Named::by(|text| Ok(text.to_owned()), ["true", "false"]))]
     pub(super) verify_ssl: Option<String>,
     /// CA certificates to trust in addition to the system's (PEM)
     /// [env: PROXMOX_CA_FILE]
@@ -105,7 +110,8 @@ pub(crate) struct Options {
     /// Follow a Proxmox task for this long before returning with the task still running
     /// [default: 50 when serving, no limit for `call`]
     /// [env: PROXMOX_MCP_WAIT_SECONDS]
-    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = whole::<u64>,
+          allow_negative_numbers = true)]
     pub(super) wait_seconds: Option<u64>,
 
     /// Memory limit of one call's component; the process as a whole uses at
@@ -116,6 +122,8 @@ pub(crate) struct Options {
         global = true,
         value_name = "MIB",
         default_value = "64",
+        value_parser = positive::<NonZeroUsize>,
+        allow_negative_numbers = true,
         help_heading = "Limits"
     )]
     pub(super) memory_mib: NonZeroUsize,
@@ -126,6 +134,8 @@ pub(crate) struct Options {
         global = true,
         value_name = "SECONDS",
         default_value = "10",
+        value_parser = positive::<NonZeroU64>,
+        allow_negative_numbers = true,
         help_heading = "Limits"
     )]
     pub(super) cpu_seconds: NonZeroU64,
@@ -136,6 +146,8 @@ pub(crate) struct Options {
         global = true,
         value_name = "SECONDS",
         default_value = "120",
+        value_parser = positive::<NonZeroU64>,
+        allow_negative_numbers = true,
         help_heading = "Limits"
     )]
     pub(super) call_seconds: NonZeroU64,
@@ -146,6 +158,8 @@ pub(crate) struct Options {
         global = true,
         value_name = "COUNT",
         default_value = "16",
+        value_parser = positive::<NonZeroUsize>,
+        allow_negative_numbers = true,
         help_heading = "Limits"
     )]
     pub(super) concurrency: NonZeroUsize,
@@ -158,6 +172,8 @@ pub(crate) struct Options {
         global = true,
         value_name = "COUNT",
         default_value = "1000",
+        value_parser = whole::<u32>,
+        allow_negative_numbers = true,
         help_heading = "Limits"
     )]
     pub call_requests: u32,
@@ -199,7 +215,8 @@ pub(crate) struct Options {
     pub timings: bool,
     /// Log level for stderr: off, error, warn, info, debug or trace
     /// [env: PROXMOX_MCP_LOG] [default: warn]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, global = true, value_name = "LEVEL", hide_possible_values = true,
+          value_parser = Named::by(parse_log_level, LOG_LEVELS))]
     pub(super) log_level: Option<LevelFilter>,
     /// Format of the log on stderr: text, or json (a JSON object per line, with the time)
     /// [env: PROXMOX_MCP_LOG_FORMAT] [default: text]

@@ -35,7 +35,7 @@ pub(crate) use self::traces::TracesSettings;
 pub(crate) use self::trust::{CaFile, ClientCertificate, Trust};
 pub(crate) use self::variable::{
     Detail, FitToken, ResultTokens, Variable, file_name, is_like_a_secret, mask_secrets,
-    poll_seconds,
+    parse_log_level, poll_seconds,
 };
 
 use std::path::Path;

@@ -560,7 +560,8 @@ pub(super) fn read_client_key(text: &str) -> Result<KeyFile, String> {
     })
 }
 
-pub(super) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
+/// Reads a level of the log.
+pub(crate) fn parse_log_level(text: &str) -> Result<LevelFilter, String> {
     text.parse()
         .map_err(|_| "must be off, error, warn, info, debug or trace".to_owned())
 }
