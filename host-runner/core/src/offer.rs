@@ -3,6 +3,7 @@
 
 mod fleet;
 mod merged;
+mod unknown;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tokio::time::timeout;
 
 pub(crate) use self::fleet::{Fleet, Member, Target};
 pub(crate) use self::merged::RESULTS;
+pub(crate) use self::unknown::{instead, nearest_tool};
 
 use crate::engine::{self, LoadError, Loader, Plugin, Tool, ToolError};
 use crate::guide::{self, Guide};
@@ -99,7 +101,7 @@ enum Reason {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum NotOffered {
     /// The component has no tool of this name.
-    #[error("unknown tool {name:?}{}: tools/list shows the available tools", perhaps(.nearest))]
+    #[error("unknown tool {name:?}{}: tools/list shows the available tools", instead(.name, .nearest))]
     Unknown {
         /// What was asked for.
         name: String,
@@ -460,7 +462,7 @@ impl Offer {
         let name = name.to_owned();
         Err(match withheld {
             None => NotOffered::Unknown {
-                nearest: nearest(&name, self.tools.iter().map(|tool| tool.name.as_str())),
+                nearest: nearest_tool(&name, &self.tools),
                 name,
             },
             Some((_, Reason::Dangerous)) => NotOffered::Dangerous(name),
@@ -699,7 +701,7 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<Strin
 }
 
 /// A hint at what may have been meant.
-pub(crate) fn perhaps(nearest: &Option<String>) -> String {
+fn perhaps(nearest: &Option<String>) -> String {
     nearest
         .as_ref()
         .map_or_else(String::new, |nearest| format!(" (perhaps {nearest:?})"))
@@ -724,7 +726,7 @@ mod tests {
             calls: Vec::new(),
             annotations: Annotations {
                 read_only: name == "look",
-                destructive: true,
+                destructive: name != "look",
                 idempotent: false,
                 open_world: false,
                 dangerous,
@@ -828,6 +830,11 @@ mod tests {
         assert_eq!(
             found.find("lok").unwrap_err().to_string(),
             "unknown tool \"lok\" (perhaps \"look\"): tools/list shows the available tools"
+        );
+        // Nobody is led to a destructive tool.
+        assert_eq!(
+            found.find("wite").unwrap_err().to_string(),
+            "unknown tool \"wite\": tools/list shows the available tools"
         );
     }
 }

@@ -72,7 +72,7 @@ fn find<'a>(offer: &'a Offer, name: &str) -> Result<&'a Tool, ToolError> {
     offer.find_for_operator(name).map_err(|error| match error {
         NotOffered::Unknown { nearest, .. } => ToolError::UnknownTool(format!(
             "unknown tool {name:?}{}: `host-runner tools` lists the available tools",
-            offer::perhaps(&nearest)
+            offer::instead(name, &nearest)
         )),
         error => ToolError::Denied(error.to_string()),
     })

@@ -6,7 +6,6 @@ use super::inspect::calls_of;
 use super::{CommandError, Context, output, print, tool_page};
 use crate::cli::{Format, Operator, OutputArgs, ToolsArgs};
 use crate::engine::{Embedded, Loader, Program, Tool};
-use crate::likeness;
 use crate::mcp;
 use crate::offer::{self, Fleet, Offer, OfferError};
 use crate::policy::Choice;
@@ -152,11 +151,10 @@ fn describe(
     args: &OutputArgs,
 ) -> Result<(), CommandError> {
     let Some(tool) = tools.iter().find(|tool| tool.name == name) else {
-        let known = tools.iter().map(|tool| (tool.name.as_str(), tool));
-        let nearest = likeness::nearest(name, 0.7, known).map(|tool| tool.name.clone());
+        let nearest = offer::nearest_tool(name, tools);
         return Err(CommandError::Argument(format!(
             "unknown tool {name:?}{}: `host-runner tools` lists the available tools",
-            offer::perhaps(&nearest)
+            offer::instead(name, &nearest)
         )));
     };
     let not_offered = offer.find(name).err().map(|reason| reason.to_string());
