@@ -14,7 +14,7 @@ use super::{CommandError, output, print};
 use crate::cli::{HealthArgs, Operator};
 use crate::operator_file::{self, MAX_CA_BYTES};
 use crate::sandbox;
-use crate::settings::HealthSettings;
+use crate::settings::{HealthSettings, SettingsError};
 
 /// How long the answer may take.
 const TIME: Duration = Duration::from_secs(5);
@@ -23,7 +23,15 @@ const MAX_ANSWER_BYTES: u64 = 64 * 1024;
 
 /// Asks the server at this address whether it is ready, and prints what it says.
 pub(crate) async fn run(operator: &Operator<'_>, args: &HealthArgs) -> Result<(), CommandError> {
-    let settings = operator.health(args.address.as_deref())?;
+    let settings = operator.health(args.address.as_deref());
+    let settings = settings.map_err(|error| match error {
+        SettingsError::Absent(_) => CommandError::Usage(
+            "the server's address is missing: give it, for example `host-runner health \
+             127.0.0.1:8080`, or set PROXMOX_MCP_HTTP"
+                .to_owned(),
+        ),
+        error => error.into(),
+    })?;
     let asked = tokio::time::timeout(TIME, ask(&settings)).await;
     let answer = asked.map_err(|_| failed(settings.address, "it does not answer"))??;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();

@@ -24,6 +24,15 @@ pub(crate) enum SettingsError {
         /// Which file does not count, and why.
         passed_over: Option<String>,
     },
+    /// The same, of those that `setup` does not ask for.
+    #[error(
+        "{} not set: give {} as an option, in the environment, or in a file named by --env-file, \
+         for example {}",
+        names(.0),
+        if .0.len() == 1 { "it" } else { "them" },
+        examples(.0)
+    )]
+    Absent(Vec<Variable>),
     /// One cannot be understood.
     #[error("{} {problem}; example: {}", said(*.variable, .origin), example(*.variable, .origin))]
     Malformed {
@@ -107,6 +116,7 @@ impl SettingsError {
             }
             Self::Cluster(_)
             | Self::Missing { .. }
+            | Self::Absent(_)
             | Self::EnvFile { .. }
             | Self::TwoTokenSources => false,
         }

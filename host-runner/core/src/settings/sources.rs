@@ -266,6 +266,10 @@ impl Sources {
     }
 
     pub(super) fn missing(&self, variables: Vec<Variable>) -> SettingsError {
+        // `setup` writes a file of the connection, and nothing else.
+        if !variables.iter().all(|one| one.is_of_the_connection()) {
+            return SettingsError::Absent(variables);
+        }
         SettingsError::Missing {
             variables,
             passed_over: self.passed_over.clone(),
