@@ -1,5 +1,6 @@
 //! The command line.
 
+mod advice;
 mod arguments;
 mod client;
 mod environment;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use clap_complete::Shell;
 
+pub(crate) use self::advice::report;
 pub(crate) use self::arguments::{
     AuditCommand, CallArgs, ExplainArgs, ForwardArgs, HealthArgs, InspectArgs, PolicyCommand,
     ServeArgs, ToolsArgs, VerifyArgs,
@@ -94,7 +96,7 @@ pub(crate) enum Command {
     ///
     /// Changes nothing on Proxmox VE. Exits with 0 if all is well (there may be warnings),
     /// with 1 if Proxmox VE or the token cannot be used, with 2 if the settings cannot.
-    #[command(after_long_help = help::DOCTOR)]
+    #[command(after_long_help = help::DOCTOR, mut_arg("output", |arg| arg.help(help::TABLE_FORMAT)))]
     Doctor(OutputArgs),
     /// Print the configuration for an MCP client, or write it into the client's file
     ///

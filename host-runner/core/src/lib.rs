@@ -70,7 +70,7 @@ pub fn main(embedded: Embedded) -> ExitCode {
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => match cli::client_fault(&error) {
-            None => error.exit(),
+            None => return cli::report(error),
             Some(fault) => {
                 log::init(LevelFilter::WARN, Cli::format_of_environment());
                 let fault = CommandError::Usage(fault);

@@ -96,6 +96,10 @@ Exit status:
   1    Proxmox VE or the token cannot be used
   2    the settings, the policy or the component cannot be used";
 
+/// Of -o, where the default is the same everywhere.
+pub(super) const TABLE_FORMAT: &str =
+    "Format of the output: table, json or yaml [default: table] [env: PROXMOX_MCP_OUTPUT]";
+
 pub(super) const AUDIT: &str = "\
 Examples:
   host-runner audit verify /var/log/proxmox-mcp/audit.jsonl";
@@ -115,7 +119,10 @@ pub(super) const COMPLETIONS: &str = "\
 Examples:
   host-runner completions bash > ~/.local/share/bash-completion/completions/host-runner
   host-runner completions zsh > ~/.zfunc/_host-runner
-  host-runner completions fish > ~/.config/fish/completions/host-runner.fish";
+  host-runner completions fish > ~/.config/fish/completions/host-runner.fish
+
+The folder must exist: `mkdir -p` creates it. zsh reads ~/.zfunc only if ~/.zshrc has
+`fpath+=~/.zfunc` before compinit.";
 
 pub(super) const MAN: &str = "\
 Examples:
