@@ -241,6 +241,112 @@ async fn misspelt_names_get_suggestions_and_status_2() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The advice leads to a command line that works, or says why there is none.
+#[tokio::test]
+async fn advice_on_the_command_line_fits_the_mistake() -> anyhow::Result<()> {
+    for (arguments, advice) in [
+        (
+            &["call", "get_guest", "--vmid", "101"][..],
+            "such as vmid=101;",
+        ),
+        (&["call", "get_guest", "--vmid=101"], "such as vmid=101;"),
+        (
+            &["call", "list_guests", "--status", "running"],
+            "`host-runner tools list_guests`",
+        ),
+        (
+            &["policy", "explain", "get_guest", "--vmid", "101"],
+            "such as vmid=101;",
+        ),
+        (
+            &["-o", "table", "policy", "show"],
+            "`host-runner policy show -o …`",
+        ),
+        (
+            &["policy", "--json", "show"],
+            "`host-runner policy show --json …`",
+        ),
+        (&["call", "delete_guest"], "no tool deletes guests"),
+        (&["tools", "destroy_vm"], "no tool deletes guests"),
+        (
+            &["tools", "--memory-mib", "0"],
+            "a whole number of at least 1",
+        ),
+        (
+            &["tools", "--wait-seconds", "soon"],
+            "a whole number, without a unit",
+        ),
+        (
+            &["tools", "--writes-per-minute", "-1"],
+            "a whole number of at least 1",
+        ),
+        (
+            &["tools", "--log-level", "loud"],
+            "must be off, error, warn, info",
+        ),
+    ] {
+        let output = demo(arguments).await?;
+        output.assert_refused(&[advice]);
+        assert!(!output.stderr.contains("--vmids"), "{output:?}");
+        assert!(!output.stderr.contains("perhaps"), "{output:?}");
+    }
+    Ok(())
+}
+
+/// A destructive tool is never suggested: whoever follows a suggestion blindly would lose
+/// something.
+#[tokio::test]
+async fn destructive_tools_are_not_suggested() -> anyhow::Result<()> {
+    for name in ["stop_gest", "delete_snapshots", "rollback_snapshots"] {
+        let output = demo(&["call", name]).await?;
+        output.assert_refused(&["unknown tool"]);
+        assert!(!output.stderr.contains("perhaps"), "{output:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_without_an_address_does_not_advise_setup() -> anyhow::Result<()> {
+    let output = HostRunner::new()?.run(&["health"]).await?;
+    output.assert_refused(&["host-runner health 127.0.0.1:8080", "PROXMOX_MCP_HTTP"]);
+    assert!(!output.stderr.contains("setup"), "{output:?}");
+    let host = HostRunner::new()?.env("PROXMOX_MCP_TLS_CERT", "cert.pem");
+    let serve = host
+        .run(&["serve", "--demo", "--http", "127.0.0.1:0"])
+        .await?;
+    serve.assert_refused(&["PROXMOX_MCP_TLS_KEY", "as an option"]);
+    assert!(!serve.stderr.contains("setup"), "{serve:?}");
+    Ok(())
+}
+
+/// A command that is nothing by itself shows its own commands, not the options of all.
+#[tokio::test]
+async fn commands_of_commands_are_listed_briefly() -> anyhow::Result<()> {
+    for (command, inner) in [("policy", "explain"), ("audit", "verify")] {
+        let output = demo(&[command]).await?;
+        assert_eq!(output.status, Some(2), "{output:?}");
+        for part in [inner, "Examples:", "host-runner help"] {
+            assert!(output.stderr.contains(part), "{output:?}");
+        }
+        assert!(output.stderr.lines().count() < 20, "{output:?}");
+    }
+    Ok(())
+}
+
+/// A person reads the reason in the error of the call, so the log does not repeat it.
+#[tokio::test]
+async fn a_refused_call_gives_its_reason_once() -> anyhow::Result<()> {
+    let call = ["call", "stop_guest", "vmid=101"];
+    let output = demo(&call).await?;
+    assert_eq!(output.status, Some(1), "{output:?}");
+    assert_eq!(output.stderr.matches("hard-stop").count(), 2, "{output:?}");
+    assert!(!output.stderr.contains("WARN"), "{output:?}");
+    let host = HostRunner::new()?.arg("--demo").arg("--log-level=warn");
+    let logged = host.run(&call).await?;
+    assert!(logged.stderr.contains("WARN refused POST"), "{logged:?}");
+    Ok(())
+}
+
 /// All commands that help shows, by their words.
 const COMMANDS: [&str; 17] = [
     "",
@@ -335,6 +441,9 @@ async fn there_are_completions_and_manual_pages() -> anyhow::Result<()> {
         ("host-runner client cu", "cursor"),
         ("host-runner policy ex", "explain"),
         ("host-runner setup --rep", "--replace"),
+        ("host-runner serve --preset o", "observe operate"),
+        ("host-runner call --confirm-fallback r", "refuse"),
+        ("host-runner doctor -o y", "yaml"),
     ] {
         let (before, word) = typed.rsplit_once(' ').context("no words")?;
         let last = before.rsplit(' ').next().unwrap_or_default();

@@ -72,7 +72,7 @@ pub fn main(embedded: Embedded) -> ExitCode {
         Err(error) => match cli::client_fault(&error) {
             None => return cli::report(error),
             Some(fault) => {
-                log::init(LevelFilter::WARN, Cli::format_of_environment());
+                log::init(LevelFilter::WARN, Cli::format_of_environment(), true);
                 let fault = CommandError::Usage(fault);
                 return exit_code(match Cli::serving(std::env::args_os().skip(1)) {
                     Some(cli) => run(&cli, Err(fault), embedded),
@@ -89,8 +89,12 @@ pub fn main(embedded: Embedded) -> ExitCode {
         _ => LevelFilter::WARN,
     };
     match &operator {
-        Ok(operator) => log::init(operator.log_level(level), operator.log_format()),
-        Err(_) => log::init(level, cli.log_format()),
+        Ok(operator) => {
+            let refusals =
+                operator.gives_log_level() || !matches!(cli.command, Some(Command::Call(_)));
+            log::init(operator.log_level(level), operator.log_format(), refusals);
+        }
+        Err(_) => log::init(level, cli.log_format(), true),
     }
     timings::reached(Milestone::CommandLine);
     if cli.options.timings {

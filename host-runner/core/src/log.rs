@@ -32,18 +32,30 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// The target of the lines about requests that are refused.
+pub(crate) const REFUSALS: &str = concat!(env!("CARGO_CRATE_NAME"), "::refusals");
+
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// Logs to stderr from now on. Libraries never log more than their warnings:
-/// their more detailed messages may hold arguments, and so secrets.
-pub(crate) fn init(level: LevelFilter, format: LogFormat) {
+/// their more detailed messages may hold arguments, and so secrets. Without `refusals`, requests that
+/// are refused are not logged: somebody who makes a call reads of them in its error.
+pub(crate) fn init(level: LevelFilter, format: LogFormat, refusals: bool) {
     let _ = FORMAT.set(format);
     let targets = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
         .with_target("rmcp", level.min(LevelFilter::ERROR))
         // It warns of each client that is slow.
         .with_target("hyper::", level.min(LevelFilter::ERROR))
-        .with_target(env!("CARGO_CRATE_NAME"), level);
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+        .with_target(
+            REFUSALS,
+            if refusals {
+                level
+            } else {
+                level.min(LevelFilter::ERROR)
+            },
+        );
     let text = tracing_subscriber::fmt::layer()
         .with_writer(|| Lines(io::stderr()))
         .with_ansi(false)

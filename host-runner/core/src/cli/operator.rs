@@ -204,6 +204,12 @@ impl<'a> Operator<'a> {
         level.unwrap_or(default)
     }
 
+    /// Whether it was said what to log.
+    pub(crate) fn gives_log_level(&self) -> bool {
+        let given = self.sources.log_level().unwrap_or_default();
+        self.options.log_level.or(given).is_some()
+    }
+
     /// As what to log it.
     pub(crate) fn log_format(&self) -> LogFormat {
         let given = self.sources.log_format().unwrap_or_default();

@@ -19,6 +19,7 @@ use super::nodes::{self, Unlisted};
 use super::present;
 use super::terms::Consent;
 use super::upstream::Upstream;
+use crate::log;
 use crate::origin::Api;
 
 /// The most that a request may have before its body. pveproxy takes 8 KiB of
@@ -379,7 +380,7 @@ impl Gate {
             .take(SHOWN_CHARS)
             .collect();
         let (rule, reason) = (verdict.rule, &verdict.reason);
-        tracing::warn!("refused {method} {target} by rule {rule}: {reason}");
+        tracing::warn!(target: log::REFUSALS, "refused {method} {target} by rule {rule}: {reason}");
         let error = denied(&verdict);
         match parsed {
             Some(parsed) => self.log.refused(parsed, &verdict, Fate::Refused).await,
