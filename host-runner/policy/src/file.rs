@@ -214,6 +214,8 @@ impl PolicyFile {
                 .and_then(|span| text.get(..span.start))
                 .map(|before| before.matches('\n').count() + 1);
             let message = error.message().trim().replace('\n', ", ");
+            // As the type is called in Rust.
+            let message = message.replace("a nonzero u32", "a whole number of at least 1");
             PolicyError(match line {
                 Some(line) => format!("line {line}: {message}"),
                 None => message,
@@ -523,6 +525,7 @@ mod tests {
     fn what_is_wrong_is_named_in_one_line() {
         for (text, named) in [
             ("presett = \"admin\"", "presett"),
+            ("[limits]\nmax_cores = 0", "a whole number of at least 1"),
             ("preset = \"root\"", "observe, operate, admin"),
             ("\n\ndeny_actions = [\"delete\"]", "line 3"),
             ("allow = [\"GET nodes\"]", "leading slash"),
