@@ -319,6 +319,26 @@ async fn health_without_an_address_does_not_advise_setup() -> anyhow::Result<()>
     Ok(())
 }
 
+/// The default of -o is not the same everywhere.
+#[tokio::test]
+async fn help_names_the_format_that_a_command_has_in_a_pipe() -> anyhow::Result<()> {
+    for (command, default) in [
+        (&["help", "doctor"][..], "[default: table]"),
+        (&["help", "policy", "show"], "[default: table]"),
+        (&["help", "tools"], "json otherwise]"),
+    ] {
+        let output = HostRunner::new()?.run(command).await?;
+        output.assert_succeeds();
+        let text = output
+            .stdout
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(text.contains(default), "{command:?}: {text}");
+    }
+    Ok(())
+}
+
 /// A command that is nothing by itself shows its own commands, not the options of all.
 #[tokio::test]
 async fn commands_of_commands_are_listed_briefly() -> anyhow::Result<()> {

@@ -128,8 +128,8 @@ pub(crate) enum Command {
     /// Listens on a loopback address without TLS. Requests that the policy
     /// allows are sent to the configured Proxmox VE with the token, over
     /// verified TLS; the component needs a key instead of the token, and never
-    /// sees the token. In any --call-seconds, at most --call-requests requests
-    /// are sent.
+    /// sees the token. At most --call-requests requests are sent in any period
+    /// of --call-seconds.
     #[command(after_long_help = help::FORWARD)]
     Forward(ForwardArgs),
     /// Ask whether `serve --http` is ready, as container platforms do

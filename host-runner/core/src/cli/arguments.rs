@@ -189,9 +189,12 @@ pub(crate) enum PolicyCommand {
     /// Print the policy in force as the text of a policy file
     ///
     /// With -o json or -o yaml, prints the same as data.
-    #[command(after_long_help = help::POLICY_SHOW)]
+    #[command(
+        after_long_help = help::POLICY_SHOW,
+        mut_arg("output", |arg| arg.help(help::TEXT_FORMAT))
+    )]
     Show {
-        /// As it is for the client of this name, over HTTP
+        /// Show the policy for the client of this name, over HTTP
         #[arg(long, value_name = "NAME")]
         client: Option<String>,
         #[command(flatten)]

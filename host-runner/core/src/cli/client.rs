@@ -19,7 +19,7 @@ pub(crate) struct ClientArgs {
     /// The name of the entry
     #[arg(long, value_name = "NAME", default_value = ENTRY, value_parser = entry_name)]
     pub(crate) name: String,
-    /// The file of the project in the working directory instead of the user's
+    /// Use the project's file in the working directory instead of the user's
     #[arg(long)]
     pub(crate) project: bool,
     /// Start the server in a container

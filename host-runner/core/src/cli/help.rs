@@ -96,6 +96,10 @@ Exit status:
   1    Proxmox VE or the token cannot be used
   2    the settings, the policy or the component cannot be used";
 
+/// Of -o, where a table would be the text of a file.
+pub(super) const TEXT_FORMAT: &str = "Format of the output: table (the text of a policy file), \
+                                      json or yaml [default: table] [env: PROXMOX_MCP_OUTPUT]";
+
 /// Of -o, where the default is the same everywhere.
 pub(super) const TABLE_FORMAT: &str =
     "Format of the output: table, json or yaml [default: table] [env: PROXMOX_MCP_OUTPUT]";
