@@ -297,7 +297,7 @@ fn merge_toml(text: &str, entry: &Entry) -> Result<String, MergeError> {
         .ok_or(MergeError::Shape(entry.section.to_owned(), "a table"))?;
     let members = entry.value.as_object().into_iter().flatten();
     let members = members.map(|(key, value)| (key.clone(), toml_value(value)));
-    let item = match inline {
+    let mut item = match inline {
         true => Item::Value(TomlValue::InlineTable(members.collect())),
         false => Item::Table(
             members
@@ -305,6 +305,12 @@ fn merge_toml(text: &str, entry: &Entry) -> Result<String, MergeError> {
                 .collect(),
         ),
     };
+    // The comments in front of a table belong to it.
+    let old = section.get(&entry.name).and_then(Item::as_table);
+    if let (Some(old), Item::Table(new)) = (old, &mut item) {
+        *new.decor_mut() = old.decor().clone();
+        new.set_position(old.position());
+    }
     section.insert(&entry.name, item);
     let (mark, body) = mark(text);
     Ok(format!(

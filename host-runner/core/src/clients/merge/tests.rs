@@ -129,6 +129,17 @@ fn line_ends_of_toml_remain() {
     assert!(toml::from_str::<Value>(&mixed).is_ok(), "{mixed:?}");
 }
 
+#[test]
+fn comments_in_front_of_a_replaced_table_remain() {
+    let before = "# mine\n[mcp_servers.proxmox]\ncommand = \"x\"\n\n# other\n[z]\nq = 1\n";
+    let after = changed(before, &entry(Format::Toml));
+    assert!(
+        after.starts_with("# mine\n[mcp_servers.proxmox]\n"),
+        "{after}"
+    );
+    assert!(after.ends_with("\n\n# other\n[z]\nq = 1\n"), "{after}");
+}
+
 /// Readers differ in which of the two they take.
 #[test]
 fn a_key_that_is_there_twice_is_refused() {

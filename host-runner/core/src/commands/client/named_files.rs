@@ -46,16 +46,16 @@ impl Named {
             return;
         }
         if path.is_relative() {
-            let whole = std::path::absolute(path).unwrap_or_default();
+            let here = std::path::absolute(path).unwrap_or_default();
             let beside = Path::new(env_file).with_file_name("").join(path);
-            let whole = match !whole.exists() && beside.exists() {
-                true => beside,
-                false => whole,
+            let found = [here, beside].into_iter().find(|path| path.exists());
+            let instead = match found {
+                Some(path) => format!("{name}={}", path.display()),
+                None => "its absolute path".to_owned(),
             };
             self.warnings.push(format!(
                 "{name} in {env_file} is a relative path, but the client starts the server in a \
-                 folder of its own choice: write {name}={}",
-                whole.display()
+                 folder of its own choice: write {instead}"
             ));
         } else if is_read && path.is_file() {
             self.volumes
