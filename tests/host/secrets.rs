@@ -41,7 +41,7 @@ async fn a_secret_is_read_from_a_file() -> anyhow::Result<()> {
 async fn a_file_without_a_secret_is_refused() -> anyhow::Result<()> {
     let sim = Sim::start().await?;
     let secret = sim.token("all")?.secret.clone();
-    let example = format!("for example {FILE}=");
+    let example = format!("example: {FILE}=");
     let absent = host(&sim)?.env(FILE, "absent").run(&CALL).await?;
     absent.assert_refused_in_one_line(&[FILE, "absent", "cannot be read", &example]);
     let folder = host(&sim)?.env(FILE, "/").run(&CALL).await?;
