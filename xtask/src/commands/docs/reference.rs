@@ -440,9 +440,9 @@ mod tests {
         assert_eq!(
             page,
             "| Toolset | By default | Tools | Size |\n|---|---|---|---|\n\
-             | `snapshots` |  | 1 | 0.3 KB |\n\
-             | `default` | yes | 0 | 0.0 KB |\n\
-             | `all` |  | 1 | 0.3 KB |\n\n\
+             | `snapshots` |  | 1 | 0.3 KiB |\n\
+             | `default` | yes | 0 | 0.0 KiB |\n\
+             | `all` |  | 1 | 0.3 KiB |\n\n\
              | Toolset | Tool | Description | Effect |\n|---|---|---|---|\n\
              | snapshots | [`list_snapshots`](#list_snapshots) | A guest's snapshots. | reads |\n\
              \n## list_snapshots\n\n\
