@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::rights;
 use crate::clock::{file_stamp, now, stamp};
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
@@ -192,7 +193,7 @@ fn vzdump(call: &mut Call<'_>) -> Answer {
     }
     let asked = asked(call)?;
     if let Some(storage) = call.get("storage") {
-        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+        rights::check_space(call, storage)?;
     }
     for vmid in &asked {
         call.require(&format!("/vms/{vmid}"), "VM.Backup")?;
@@ -605,12 +606,7 @@ fn prune(cluster: &mut Cluster, storage: &str, vmid: u32, keep: usize, lines: &m
 
 fn defaults(call: &mut Call<'_>) -> Answer {
     if let Some(storage) = call.get("storage") {
-        let path = format!("/storage/{storage}");
-        if !call.may(&path, "Datastore.Audit") && !call.may(&path, "Datastore.AllocateSpace") {
-            return Err(Fail::denied(&format!(
-                "{path}, Datastore.Audit|Datastore.AllocateSpace"
-            )));
-        }
+        rights::check_read(call, storage)?;
         call.cluster.usable_storage(storage, &call.node())?;
     }
     Ok(
@@ -621,7 +617,7 @@ fn defaults(call: &mut Call<'_>) -> Answer {
 fn extract_config(call: &mut Call<'_>) -> Answer {
     let (node, volume) = (call.node(), call.text("volume"));
     let storage = volume.split(':').next().unwrap_or_default();
-    call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+    rights::check_space(call, storage)?;
     let found = call
         .cluster
         .volume(&volume, &node)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::api::rights;
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
 use crate::fail::Fail;
 use crate::formats::STORAGE;
@@ -150,14 +151,13 @@ fn update(call: &mut Call<'_>, kind: GuestType, sync: bool) -> Answer {
             }
         }
     }
-    for key in change.set.keys().chain(&change.delete) {
-        check_rights(call, kind, key)?;
-    }
+    rights::check_change(call, kind, &change.set, &change.delete)?;
 
     // These checks come before a task is started.
     let guest = call.cluster.guest(&node, kind, vmid)?;
     guest.check_digest(call.get("digest")).map_err(Fail::die)?;
     guest.check_lock().map_err(Fail::die)?;
+    rights::check_replaced(call, guest, &change.set, &change.delete)?;
     check_values(call.cluster, guest, &change)?;
 
     let shown = shown_arguments(call);
@@ -202,112 +202,6 @@ fn shown_arguments(call: &Call<'_>) -> Vec<String> {
         Some(format!("-{key} {value}"))
     })
     .collect()
-}
-
-/// Whether a container's features hold nothing that only root@pam may set.
-fn is_nesting_only(value: &str) -> bool {
-    crate::formats::fields(value).all(|(name, _)| name == "nesting")
-}
-
-/// Which privilege a key needs, as `check_vm_modify_config_perm` has it.
-pub(crate) fn check_rights(call: &Call<'_>, kind: GuestType, key: &str) -> Result<(), Fail> {
-    let path = format!("/vms/{}", call.vmid());
-    let numbered = |prefix: &str| number_of(prefix, key).is_some();
-    let privilege = match kind {
-        GuestType::Qemu => match key {
-            "args" | "lock" | "hookscript" | "affinity" => {
-                return Err(Fail::die(format!("only root can set '{key}' config")));
-            }
-            "cores" | "sockets" | "cpu" | "cpulimit" | "cpuunits" | "numa" | "smp" | "vcpus" => {
-                "VM.Config.CPU"
-            }
-            "memory" | "balloon" | "shares" | "hugepages" | "keephugepages" | "allow-ksm" => {
-                "VM.Config.Memory"
-            }
-            "name" | "description" | "tags" | "onboot" | "protection" | "agent" | "autostart"
-            | "bios" | "keyboard" | "ostype" | "template" | "startdate" | "localtime" | "tdf"
-            | "reboot" | "migrate_speed" | "migrate_downtime" => "VM.Config.Options",
-            "startup" => return call.require("/", "Sys.Modify"),
-            "freeze" => "VM.PowerMgmt",
-            "boot" | "bootdisk" | "vmstatestorage" => "VM.Config.Disk",
-            "ciuser" | "cipassword" | "sshkeys" | "citype" | "cicustom" | "ciupgrade"
-            | "nameserver" | "searchdomain" => "VM.Config.Cloudinit",
-            _ if numbered("ipconfig") => "VM.Config.Cloudinit",
-            _ if numbered("net") => "VM.Config.Network",
-            _ if is_disk_key(kind, key) || numbered("unused") => "VM.Config.Disk",
-            _ if numbered("hostpci") => {
-                return Err(Fail::die(format!(
-                    "only root can set '{key}' config for non-mapped devices"
-                )));
-            }
-            _ if numbered("parallel") => {
-                return Err(Fail::die(format!("only root can set '{key}' config")));
-            }
-            _ => "VM.Config.HWType",
-        },
-        GuestType::Lxc => match key {
-            "lock" => return Err(Fail::die(format!("only root can set '{key}' config"))),
-            "hookscript" => {
-                return Err(Fail::denied(
-                    "changing the hookscript is only allowed for root@pam",
-                ));
-            }
-            "features" if call.get(key).is_some_and(|value| !is_nesting_only(value)) => {
-                return Err(Fail::denied(
-                    "changing feature flags (except nesting) is only allowed for root@pam",
-                ));
-            }
-            "features" if call.get("unprivileged") == Some("0") => {
-                return call.require("/", "Sys.Modify");
-            }
-            "unprivileged" if call.get(key) == Some("0") => {
-                return call.require("/", "Sys.Modify");
-            }
-            _ if (numbered("mp") || key == "rootfs")
-                && call.get(key).is_some_and(|value| value.starts_with('/')) =>
-            {
-                return Err(Fail::denied(
-                    "mount point type bind is only allowed for root@pam",
-                ));
-            }
-            "cores" | "cpulimit" | "cpuunits" => "VM.Config.CPU",
-            "memory" | "swap" => "VM.Config.Memory",
-            "hostname" | "nameserver" | "searchdomain" => "VM.Config.Network",
-            _ if numbered("net") => "VM.Config.Network",
-            _ if is_disk_key(kind, key) || numbered("unused") => "VM.Config.Disk",
-            _ if numbered("dev") => {
-                return Err(Fail::denied(
-                    "configuring device passthrough is only allowed for root@pam",
-                ));
-            }
-            _ => "VM.Config.Options",
-        },
-    };
-    let is_cdrom = call
-        .get(key)
-        .is_some_and(|value| field(value, "media") == Some("cdrom"));
-    let privilege = if is_cdrom {
-        "VM.Config.CDROM"
-    } else {
-        privilege
-    };
-    call.require(&path, privilege)
-}
-
-/// What a new guest's settings need; nothing is asked for a CD.
-pub(crate) fn check_new_rights(call: &Call<'_>, kind: GuestType, key: &str) -> Result<(), Fail> {
-    let is_cdrom = call
-        .get(key)
-        .is_some_and(|value| field(value, "media") == Some("cdrom"));
-    let pool = call.get("pool").map(|pool| format!("/pool/{pool}"));
-    let by_pool = pool.is_some_and(|pool| call.may(&pool, "VM.Allocate"));
-    if is_cdrom {
-        return Ok(());
-    }
-    match check_rights(call, kind, key) {
-        Err(fail) if fail.status == 403 && by_pool => Ok(()),
-        checked => checked,
-    }
 }
 
 pub(crate) const ONLY_ROOT: &str =
@@ -459,7 +353,7 @@ fn check_values(cluster: &Cluster, guest: &Guest, change: &Change) -> Result<(),
 }
 
 /// `local:8` asks for a new volume of 8 GiB; anything else must exist.
-fn new_volume(value: &str) -> Option<(&str, &str)> {
+pub(crate) fn new_volume(value: &str) -> Option<(&str, &str)> {
     let (storage, rest) = volid(value)?.split_once(':')?;
     let is_new = rest == "cloudinit" || rest.parse::<f64>().is_ok();
     is_new.then_some((storage, rest))

@@ -1,5 +1,6 @@
 //! Growing disks.
 
+use crate::api::rights;
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::fail::Fail;
 use crate::formats::field;
@@ -46,6 +47,7 @@ fn resize(call: &mut Call<'_>, kind: GuestType) -> Answer {
     if field(value, "media") == Some("cdrom") {
         return Err(Fail::die("you can't resize a cdrom"));
     }
+    rights::check_space_of(call, value)?;
     if kind == GuestType::Lxc && !size.starts_with('+') {
         let now = field(value, "size").and_then(size::parse);
         if size::parse(&size) < now {

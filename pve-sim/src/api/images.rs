@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::api::rights;
 use crate::api::storage::volume_json;
 use crate::clock::{now, stamp};
 use crate::endpoint::{Answer, Call, Endpoint, Why, apart, on};
@@ -439,11 +440,7 @@ fn check_access(call: &Call<'_>, named: &Named) -> Result<(), Fail> {
         ("images" | "rootdir", Some(vmid)) if !call.may(&path, "Datastore.Allocate") => {
             call.require(&format!("/vms/{vmid}"), "VM.Config.Disk")
         }
-        _ if call.may(&path, "Datastore.Audit") => Ok(()),
-        _ if call.may(&path, "Datastore.AllocateSpace") => Ok(()),
-        _ => Err(Fail::denied(&format!(
-            "{path}, Datastore.Audit|Datastore.AllocateSpace"
-        ))),
+        _ => rights::check_read(call, &call.text("storage")),
     }
 }
 

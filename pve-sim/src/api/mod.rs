@@ -21,6 +21,7 @@ mod overview;
 mod pools;
 mod power;
 mod provision;
+mod rights;
 mod rrd;
 mod snapshots;
 mod storage;

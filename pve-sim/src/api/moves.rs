@@ -1,6 +1,7 @@
 //! Moving disks and volumes to another storage.
 
 use crate::api::config::allocate;
+use crate::api::rights;
 use crate::endpoint::{Answer, Call, Endpoint, on};
 use crate::fail::Fail;
 use crate::formats::{STORAGE, VMID, field};
@@ -53,6 +54,7 @@ fn start(call: &mut Call<'_>, kind: GuestType) -> Answer {
         GuestType::Lxc => "volume",
     });
     let storage = target(call)?;
+    rights::check_space(call, &storage)?;
     let guest = call.cluster.guest(&node, kind, vmid)?;
     if guest.check_digest(call.get("digest")).is_err() {
         return Err(Fail::die(

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::api::config::{
-    ONLY_ROOT, allocate, check_new_rights, check_source, prepared, settings, with_mac,
-};
+use crate::api::config::{ONLY_ROOT, allocate, check_source, prepared, settings, with_mac};
+use crate::api::rights;
 use serde_json::Value;
 
 use crate::clock::now;
@@ -228,6 +227,7 @@ fn clone(call: &mut Call<'_>, kind: GuestType) -> Answer {
             "Full clone of a running container is only possible from a snapshot",
         ));
     }
+    rights::check_copy(call, kind, &source, storage.as_deref())?;
     check_disks(
         cluster,
         guest,
@@ -636,9 +636,7 @@ fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
     if let Some(keys) = call.get("ssh-public-keys") {
         ssh::check_keys(keys).map_err(Fail::die)?;
     }
-    for key in config.keys() {
-        check_new_rights(call, kind, key)?;
-    }
+    rights::check_new(call, kind, &config)?;
     for (key, value) in config.iter().filter(|(key, _)| is_disk_key(kind, key)) {
         check_source(call.cluster, &node, kind, key, value)?;
     }
@@ -646,6 +644,9 @@ fn create(call: &mut Call<'_>, kind: GuestType) -> Answer {
         GuestType::Qemu => None,
         GuestType::Lxc => check_template(call, vmid, &storage)?,
     };
+    if kind == GuestType::Lxc && !config.contains_key("rootfs") {
+        rights::check_space(call, &storage)?;
+    }
     add_defaults(&mut config, kind, vmid, &storage);
     for (key, value) in &mut config {
         *value = prepared(kind, key, value);
@@ -696,11 +697,12 @@ fn check_template(call: &Call<'_>, vmid: u32, storage: &str) -> Result<Option<St
     if !template.contains(':') {
         return Err(Fail::die(ONLY_ROOT));
     }
-    if !template.contains(":vztmpl/") {
+    let Some((source, _)) = template.split_once(":vztmpl/") else {
         return Err(Fail::die(format!(
             "unable to use volume {template} - content type needs to be 'vztmpl'"
         )));
-    }
+    };
+    rights::check_read(call, source)?;
     let missing = call
         .cluster
         .volume(&template, &call.node())
@@ -799,7 +801,7 @@ fn restore(call: &mut Call<'_>, kind: GuestType) -> Answer {
         .split_once(':')
         .filter(|(_, it)| it.starts_with("backup/"))
     {
-        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+        rights::check_space(call, storage)?;
     }
     let vmid = new_id(call, kind, "restore")?;
     let Some(volume) = call.cluster.volume(&name, &node) else {
@@ -830,7 +832,7 @@ fn restore(call: &mut Call<'_>, kind: GuestType) -> Answer {
                 "storage '{storage}' does not support content-type '{wanted}'"
             )));
         }
-        call.require(&format!("/storage/{storage}"), "Datastore.AllocateSpace")?;
+        rights::check_space(call, storage)?;
     }
     let unique = call.flag("unique");
     let mut overrides = settings(call);
